@@ -1,0 +1,42 @@
+"""The two clocks of an activity: the heartbeat that shows it lives, and the server's time that it may write down."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+from temporalio import activity
+
+HEARTBEAT_EVERY: Final = timedelta(seconds=3)
+
+
+@asynccontextmanager
+async def beating() -> AsyncIterator[None]:
+    """Send a heartbeat every three seconds while the block runs, so that a dead worker is noticed soon."""
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(HEARTBEAT_EVERY.total_seconds())
+
+    heart = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        heart.cancel()
+        with suppress(asyncio.CancelledError):
+            await heart
+
+
+class ServerClock:
+    """The Temporal server's time, carried on from the start of this attempt; the worker's own clock may be wrong."""
+
+    def __init__(self) -> None:
+        self._started = activity.info().started_time
+        self._begun = time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the server's time, aware, in UTC."""
+        return self._started + timedelta(seconds=time.monotonic() - self._begun)

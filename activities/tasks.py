@@ -1,0 +1,63 @@
+"""What the workflow hands to its activities, and what comes back where it is no event of the trail."""
+
+from pydantic import JsonValue
+
+from plangate.domain.audit import Closed, Event, Outcome, RunRef, StepDone
+from plangate.domain.decision import Arrival
+from plangate.domain.model import Frozen
+from plangate.domain.plan import Plan
+from plangate.domain.run import RunState
+
+
+class DraftTask(Frozen):
+    """Draft revision ``revision``: of the supplied plan if there is one, of the request else."""
+
+    run: RunRef
+    revision: int
+    supplied: JsonValue = None
+    feedback: str = ""
+    previous: Plan | None = None
+    tries: int
+
+
+class AdmitTask(Frozen):
+    """Judge these arrivals as the run stands, in their order."""
+
+    run: RunRef
+    state: RunState
+    arrivals: tuple[Arrival, ...]
+
+
+class StepTask(Frozen):
+    """Execute step ``step`` (from 1) of exactly this plan; ``last`` where the run ends with it."""
+
+    run: RunRef
+    plan: Plan
+    revision: int
+    fingerprint: str
+    step: int
+    last: bool
+    tries: int
+
+
+class StepResult(Frozen):
+    """A step that is done, and the end of the run where it was the last."""
+
+    done: StepDone
+    closed: Closed | None = None
+
+
+class CloseTask(Frozen):
+    """Close the run; ``step`` is the one that did not get done, where the outcome came of a step."""
+
+    run: RunRef
+    outcome: Outcome
+    reason: str
+    fingerprint: str | None = None
+    step: int | None = None
+
+
+class CloseResult(Frozen):
+    """What was written down at the close, in order."""
+
+    events: tuple[Event, ...]

@@ -1,0 +1,1 @@
+"""Plangate's vocabulary and plumbing: what more than one process needs."""

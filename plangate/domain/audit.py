@@ -1,0 +1,185 @@
+"""The audit trail: what is written down of a run, and how its entries hang together.
+
+Every entry carries one `Event`. Folding the events of a run by `plangate.domain.run.apply` gives its state:
+the trail is no copy of the truth, it is the truth.
+"""
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, JsonValue, RootModel
+
+from plangate.domain.decision import Arrival, Verdict
+from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.plan import Plan, canonical_json
+from plangate.domain.policy import Requirement
+from plangate.domain.tool import Receipt
+
+FIRST_HASH: Final = "0" * 64
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    EXECUTED = "executed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    FAILED = "failed"
+
+
+class ModelUse(Frozen):
+    """Which model drafted a plan, and what it took, in tokens."""
+
+    model: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Requested(Frozen):
+    """Somebody wants something done."""
+
+    kind: Literal["requested"] = "requested"
+    request: str
+    requester: str
+    timeout_seconds: int
+    requested_at: AwareDatetime
+
+
+class RunRef(Frozen):
+    """Which run writes, and what opened it.
+
+    ``chain_id``, the first run id of the chain of Temporal runs, tells a run that goes on (continue-as-new,
+    a reset) from a second start of the same workflow id.
+    """
+
+    workflow_id: str
+    chain_id: str
+    requested: Requested
+
+
+class Drafted(Frozen):
+    """A plan was made, checked, and its requirement set; the review is open until the deadline."""
+
+    kind: Literal["drafted"] = "drafted"
+    revision: int
+    plan: Plan
+    fingerprint: str
+    requirement: Requirement
+    deadline: AwareDatetime
+    planner: ModelUse | None = None
+
+
+class Decided(Frozen):
+    """A decision arrived and got its verdict; the refused and the unreadable ones too."""
+
+    kind: Literal["decided"] = "decided"
+    arrival: Arrival
+    verdict: Verdict
+
+
+class Claimed(Frozen):
+    """A step is about to act."""
+
+    kind: Literal["claimed"] = "claimed"
+    step: int
+    idempotency_key: str
+    fingerprint: str
+    attempt: int
+
+
+class StepDone(Frozen):
+    """A step acted, and this came back."""
+
+    kind: Literal["done"] = "done"
+    step: int
+    receipt: Receipt
+
+
+class StepFailed(Frozen):
+    """A step did not act, and will not."""
+
+    kind: Literal["step_failed"] = "step_failed"
+    step: int
+    reason: str
+
+
+class StepInDoubt(Frozen):
+    """A step was begun and its end is unknown."""
+
+    kind: Literal["in_doubt"] = "in_doubt"
+    step: int
+    reason: str
+
+
+class Closed(Frozen):
+    """The run is over."""
+
+    kind: Literal["closed"] = "closed"
+    outcome: Outcome
+    reason: str = ""
+
+
+Event = Annotated[
+    Requested | Drafted | Decided | Claimed | StepDone | StepFailed | StepInDoubt | Closed,
+    Field(discriminator="kind"),
+]
+
+
+class AnyEvent(RootModel[Event]):
+    """Any one event, read back by its ``kind``."""
+
+
+class AuditEntry(Frozen):
+    """One line of the trail.
+
+    Attributes:
+        number: 1 for the first entry of its run, then without a gap.
+        key: names the happening within its run; the same happening is never written twice.
+        at: when, by the Temporal server's clock.
+        actor: who acted: a person for a request or a decision, the worker's identity else.
+        previous_hash: the hash of the entry before, 64 zeros for the first.
+        hash: SHA-256 over the canonical JSON of all the other fields and the workflow id.
+    """
+
+    workflow_id: str
+    number: int
+    key: str
+    at: AwareDatetime
+    actor: str
+    event: Event
+    previous_hash: str
+    hash: str
+
+
+def entry_after(
+    previous_hash: str,
+    *,
+    workflow_id: str,
+    number: int,
+    key: str,
+    at: AwareDatetime,
+    actor: str,
+    event: Event,
+) -> AuditEntry:
+    """Return the entry that follows the one with ``previous_hash``, linked to it."""
+    content: JsonValue = {
+        "workflow_id": workflow_id,
+        "number": number,
+        "key": key,
+        "at": at.isoformat(),
+        "actor": actor,
+        "event": event.model_dump(mode="json"),
+        "previous_hash": previous_hash,
+    }
+    return AuditEntry(
+        workflow_id=workflow_id,
+        number=number,
+        key=key,
+        at=at,
+        actor=actor,
+        event=event,
+        previous_hash=previous_hash,
+        hash=hashlib.sha256(canonical_json(content)).hexdigest(),
+    )

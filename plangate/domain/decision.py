@@ -1,0 +1,199 @@
+"""Decisions as they arrive, and verdicts as they leave.
+
+A decision comes from outside, typed by hand as often as not. `read_arrival` turns whatever came into
+an `Arrival`, which holds either a `Decision` or the sentence that says why it is none. It never raises.
+"""
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+
+from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.plan import MIN_PREFIX
+from plangate.domain.visible import cut, one_line
+
+MAX_COMMENT: Final = 4_000
+_EXCERPT_LENGTH: Final = 300
+_HOW: Final = 'send one JSON object such as {"by": "dana", "plan": "3f9a12bc4d5e"}'
+
+
+def _plainly_visible(name: str) -> str:
+    if one_line(name) != name:
+        raise ValueError("holds characters that cannot be seen")
+    if not name.strip():
+        raise ValueError("is blank")
+    return name.strip()
+
+
+PersonName = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_plainly_visible)]
+
+
+class Choice(StrEnum):
+    """What an approver can say."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    REQUEST_CHANGES = "request_changes"
+
+
+class Via(StrEnum):
+    """How a decision came."""
+
+    SIGNAL = "signal"
+    UPDATE = "update"
+
+
+class Decision(Frozen):
+    """Approve, reject or request changes, by one approver, on one fingerprint (or a prefix of it)."""
+
+    decision: Choice
+    by: PersonName
+    plan: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]*$", max_length=64, to_lower=True)]
+    comment: str = Field(default="", max_length=MAX_COMMENT)
+    signature: str | None = Field(default=None, max_length=8_000)
+
+
+class Arrival(Frozen):
+    """One message that came in under a decision's name, readable or not.
+
+    Attributes:
+        key: names this arrival for ever, within its run.
+        received_at: the server's time at which the workflow saw it.
+        fault: why there is no decision in it, where there is none.
+        excerpt: the beginning of what was sent, made visible, where there is no decision in it.
+    """
+
+    key: str
+    via: Via
+    name: str
+    received_at: AwareDatetime
+    decision: Decision | None = None
+    fault: str = ""
+    excerpt: str = ""
+
+
+class Verdict(Frozen):
+    """What became of a decision: accepted, or refused with the reason."""
+
+    accepted: bool
+    reason: str
+
+
+class DecisionAnswer(Frozen):
+    """What the update ``decide`` answers: the verdict, and the run's state after it."""
+
+    accepted: bool
+    reason: str
+    state: str
+
+
+def read_arrival(
+    *,
+    key: str,
+    via: Via,
+    name: str,
+    choice: Choice | None,
+    inputs: Sequence[object],
+    received_at: AwareDatetime,
+) -> Arrival:
+    """Read what came under ``name``; ``choice`` is what the name itself already says, if anything."""
+    decision: Decision | None = None
+    fault = ""
+    try:
+        decision = _read(inputs, choice)
+    except ValueError as error:
+        fault = str(error)
+    return Arrival(
+        key=key,
+        via=via,
+        name=cut(one_line(name), 100),
+        received_at=received_at,
+        decision=decision,
+        fault=fault,
+        excerpt="" if decision else _excerpt(inputs),
+    )
+
+
+def unknown_name(*, key: str, name: str, inputs: Sequence[object], received_at: AwareDatetime) -> Arrival:
+    """Read a signal whose name nobody knows: often a decision with a typing error, never one that counts."""
+    names = ", ".join(Choice)
+    shown = cut(one_line(name), 60)
+    return Arrival(
+        key=key,
+        via=Via.SIGNAL,
+        name=shown,
+        received_at=received_at,
+        fault=f"no signal is called '{shown}'; the decisions are: {names}",
+        excerpt=_excerpt(inputs),
+    )
+
+
+def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
+    if len(inputs) != 1:
+        came = "nothing" if not inputs else f"{len(inputs)} inputs"
+        raise ValueError(f"it came with {came}; {_HOW}")
+    raw = inputs[0]
+    if not isinstance(raw, dict):
+        raise ValueError(f"it came with {_kind(raw)} where one JSON object belongs; {_HOW}")
+    if choice is not None:
+        if "decision" in raw:
+            raise ValueError(f"the signal's name says '{choice}' already; leave out \"decision\"")
+        raw = {**raw, "decision": choice.value}
+    if "plan" not in raw:
+        raise ValueError(f'it names no plan; add "plan" with at least {MIN_PREFIX} digits of the fingerprint')
+    try:
+        decision = Decision.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError("; ".join(_sentences(error))) from None
+    if len(decision.plan) < MIN_PREFIX:
+        raise ValueError(f"the plan's fingerprint is too short; give at least {MIN_PREFIX} of its digits")
+    if decision.decision is Choice.REQUEST_CHANGES and not decision.comment.strip():
+        raise ValueError('a request for changes needs a "comment" that says what to change')
+    return decision
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    sentences = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False)[:5]:
+        field = cut(one_line(".".join(str(part) for part in fault["loc"])), 40)
+        message = fault["msg"].removeprefix("Value error, ")
+        match fault["type"]:
+            case "missing":
+                message = "is missing"
+            case "extra_forbidden":
+                message = "is not known here; take it out"
+            case "string_pattern_mismatch":
+                message = "holds more than hexadecimal digits"
+        sentences.append(f'"{field}" {message[0].lower()}{message[1:]}')
+    return sentences
+
+
+def _kind(
+    raw: object,
+) -> Literal["null", "text", "a number", "a list", "true or false", "bytes", "something else"]:
+    match raw:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case str():
+            return "text"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case bytes():
+            return "bytes"
+        case _:
+            return "something else"
+
+
+def _excerpt(inputs: Sequence[object]) -> str:
+    try:
+        text = ", ".join(json.dumps(raw, ensure_ascii=False, default=repr) for raw in inputs)
+    except (ValueError, RecursionError):
+        text = "(not printable)"
+    return cut(one_line(text[: _EXCERPT_LENGTH * 4]), _EXCERPT_LENGTH)

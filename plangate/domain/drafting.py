@@ -1,0 +1,89 @@
+"""From something that claims to be a plan to a `Plan`, or to the list of all that is wrong with it.
+
+The planner's proposals and a user's own plan file pass through here alike.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pydantic import JsonValue, ValidationError
+
+from plangate.domain.errors import PlanInvalid
+from plangate.domain.plan import MAX_PLAN_BYTES, Plan, Step, canonical_json, uncanonical
+from plangate.domain.tool import ToolArguments, ToolDeclaration
+
+
+def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int) -> Plan:
+    """Return ``raw`` as a plan whose arguments are complete and validated by each tool's own model.
+
+    Raises:
+        PlanInvalid: with every fault found, each beginning with its place.
+    """
+    faults = list(uncanonical(raw, "plan"))
+    if faults:
+        raise PlanInvalid(faults)
+    try:
+        plan = Plan.model_validate_json(json.dumps(raw), strict=True)
+    except ValidationError as error:
+        raise PlanInvalid(_sentences(error, "", raw)) from None
+    if len(plan.steps) > max_steps:
+        faults.append(f"steps: {len(plan.steps)} steps are more than the limit of {max_steps}")
+    steps: list[Step] = []
+    for index, step in enumerate(plan.steps):
+        try:
+            arguments = check_arguments(step.tool, step.arguments, tools, f"steps[{index}]")
+        except PlanInvalid as error:
+            faults.extend(error.faults)
+            continue
+        steps.append(step.model_copy(update={"arguments": complete(arguments)}))
+    if faults:
+        raise PlanInvalid(faults)
+    checked = plan.model_copy(update={"steps": tuple(steps)})
+    size = len(canonical_json(checked.model_dump(mode="json")))
+    if size > MAX_PLAN_BYTES:
+        raise PlanInvalid([f"plan: {size} bytes are more than the limit of {MAX_PLAN_BYTES}"])
+    return checked
+
+
+def check_arguments(
+    tool: str, arguments: Mapping[str, JsonValue], tools: Mapping[str, ToolDeclaration], place: str
+) -> ToolArguments:
+    """Validate the arguments of one step by the model of its tool.
+
+    Raises:
+        PlanInvalid: the tool is unknown, or the arguments break its model.
+    """
+    declaration = tools.get(tool)
+    if declaration is None:
+        known = ", ".join(sorted(tools)) or "none"
+        raise PlanInvalid([f"{place}.tool: no tool is called {tool!r}; there are: {known}"])
+    faults = list(uncanonical(arguments, f"{place}.arguments"))
+    if faults:
+        raise PlanInvalid(faults)
+    try:
+        return declaration.arguments.model_validate_json(json.dumps(arguments))
+    except ValidationError as error:
+        raise PlanInvalid(_sentences(error, f"{place}.arguments", arguments)) from None
+
+
+def complete(arguments: ToolArguments) -> dict[str, JsonValue]:
+    """Return all arguments, defaults too, as JSON: an approver must see everything that will run."""
+    return cast("dict[str, JsonValue]", arguments.model_dump(mode="json"))
+
+
+def _sentences(error: ValidationError, place: str, raw: Any) -> list[str]:
+    """One sentence for each fault that pydantic found, with its place in the plan."""
+    sentences = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        path = place
+        for part in fault["loc"]:
+            path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+        message = fault["msg"].removeprefix("Value error, ")
+        match fault["type"]:
+            case "missing":
+                message = "is missing"
+            case "extra_forbidden":
+                message = "is not known here; take it out"
+        sentences.append(f"{path or 'plan'}: {message}")
+    return sentences

@@ -1,0 +1,128 @@
+"""Everything that Plangate refuses or fails with, grouped by who must act.
+
+The message of each error is one sentence for a person: what is wrong and what to do.
+
+    PlangateError
+    ├── BadInput                 the sender mends what was sent
+    │   ├── PlanInvalid          carries every fault with its place
+    │   ├── RequestInvalid
+    │   └── IdInUse
+    ├── Refused                  nobody may do this; nothing was done
+    │   └── NotApproved
+    ├── PlannerError             the operator or the requester looks at the model
+    │   ├── NoModel              permanent: nothing is configured
+    │   ├── ModelRefused         permanent: the model's service said no
+    │   ├── ModelUnavailable     transient
+    │   └── DraftUnusable        permanent: the model answered, but not with a plan
+    ├── ToolError                raised by tools, one for each thing that can be known
+    │   ├── ToolUnavailable      transient; nothing happened
+    │   ├── ToolRefused          permanent; nothing happened
+    │   └── EffectUnknown        it may have happened: the step is in doubt
+    ├── StepInDoubt              a person must look at what the step did
+    ├── RecordsUnavailable       transient: the operator looks at the database
+    └── OperatorError            the operator mends the set-up
+        ├── SettingsInvalid
+        ├── RecordsMissing
+        └── TemporalUnreachable
+
+Which of them is tried again is said in one place, ``activities/failures.py``.
+"""
+
+from collections.abc import Sequence
+
+
+class PlangateError(Exception):
+    """The base of all errors that Plangate raises on purpose; ``str()`` is for people."""
+
+
+class BadInput(PlangateError):
+    """What was sent cannot be used."""
+
+
+class PlanInvalid(BadInput):
+    """A plan breaks one rule or more.
+
+    ``faults`` holds one sentence for each, beginning with its place (``steps[2].arguments.to``).
+    """
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        count = len(self.faults)
+        heading = "1 fault" if count == 1 else f"{count} faults"
+        super().__init__(f"The plan cannot be used ({heading}): " + "; ".join(self.faults))
+
+
+class RequestInvalid(BadInput):
+    """A request is malformed."""
+
+
+class IdInUse(BadInput):
+    """A workflow id names another request already, now or on the record."""
+
+
+class Refused(PlangateError):
+    """An act was asked for that the rules do not allow."""
+
+
+class NotApproved(Refused):
+    """A step was to be executed without an approval of exactly this plan on the record."""
+
+
+class PlannerError(PlangateError):
+    """No plan came of the request."""
+
+
+class NoModel(PlannerError):
+    """The worker has no model to plan with."""
+
+
+class ModelRefused(PlannerError):
+    """The model's service refused: a wrong key, no permission, an unknown model, a bad request."""
+
+
+class ModelUnavailable(PlannerError):
+    """The model's service did not answer, or asked to come back later."""
+
+
+class DraftUnusable(PlannerError):
+    """The model answered, but what it proposed is no plan."""
+
+
+class ToolError(PlangateError):
+    """A tool did not do what the step asked."""
+
+
+class ToolUnavailable(ToolError):
+    """Nothing happened in the world, and trying again later may help."""
+
+
+class ToolRefused(ToolError):
+    """Nothing happened in the world, and trying again will not help."""
+
+
+class EffectUnknown(ToolError):
+    """The effect was begun, and whether it happened cannot be known from here."""
+
+
+class StepInDoubt(PlangateError):
+    """A step's effect was begun and its end is unknown; nothing is repeated until a person has looked."""
+
+
+class RecordsUnavailable(PlangateError):
+    """The database of the records did not answer."""
+
+
+class OperatorError(PlangateError):
+    """The set-up is incomplete or wrong."""
+
+
+class SettingsInvalid(OperatorError):
+    """A setting has a value that cannot be used."""
+
+
+class RecordsMissing(OperatorError):
+    """There are no records to read yet."""
+
+
+class TemporalUnreachable(OperatorError):
+    """The Temporal server cannot be reached, or has no such namespace."""

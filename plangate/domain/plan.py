@@ -1,0 +1,85 @@
+"""Plans and their fingerprints: what an approver sees, and what alone may run."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import rfc8785
+from pydantic import Field, JsonValue
+
+from plangate.domain.model import Frozen
+
+MIN_PREFIX: Final = 8
+SHORT_LENGTH: Final = 12
+MAX_PLAN_BYTES: Final = 256 * 1024
+_MAX_SAFE_INTEGER: Final = 2**53 - 1
+_MAX_DEPTH: Final = 32
+
+
+class Step(Frozen):
+    """One tool with its arguments, and why."""
+
+    tool: str = Field(min_length=1, max_length=100)
+    arguments: dict[str, JsonValue]
+    reason: str = Field(default="", max_length=2_000)
+
+
+class Plan(Frozen):
+    """A summary and ordered steps. Two plans are the same when their fingerprints are."""
+
+    summary: str = Field(min_length=1, max_length=2_000)
+    steps: tuple[Step, ...] = Field(min_length=1)
+
+
+def canonical_json(value: JsonValue) -> bytes:
+    """Return the one RFC 8785 form of ``value``, UTF-8 encoded.
+
+    Raises:
+        rfc8785.CanonicalizationError: ``value`` holds what JSON cannot carry unchanged (see `uncanonical`).
+    """
+    return rfc8785.dumps(value)
+
+
+def fingerprint_of(plan: Plan, revision: int, workflow_id: str) -> str:
+    """Return the SHA-256 (64 hex digits) that stands for exactly this plan, revision and run."""
+    document: JsonValue = {
+        "plan": plan.model_dump(mode="json"),
+        "revision": revision,
+        "workflow_id": workflow_id,
+    }
+    return hashlib.sha256(canonical_json(document)).hexdigest()
+
+
+def short(fingerprint: str) -> str:
+    """Return the first 12 digits: what people read and type."""
+    return fingerprint[:SHORT_LENGTH]
+
+
+def uncanonical(value: object, place: str, depth: int = 0) -> Iterator[str]:
+    """Yield a sentence for every value below ``place`` that JSON cannot carry from one reader to the next."""
+    match value:
+        case None | bool():
+            return
+        case int() if abs(value) > _MAX_SAFE_INTEGER:
+            yield f"{place}: {value} is too large to survive JSON exactly; write it as text"
+        case float() if value != value or value in (float("inf"), float("-inf")):
+            yield f"{place}: {value} is not a JSON number"
+        case int() | float():
+            return
+        case str():
+            if any(0xD800 <= ord(char) <= 0xDFFF for char in value):
+                yield f"{place}: the text holds half of a surrogate pair, which is no character"
+        case _ if depth >= _MAX_DEPTH:
+            yield f"{place}: nested deeper than {_MAX_DEPTH} levels"
+        case Mapping():
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    yield f"{place}: the name {key!r} is not text"
+                    continue
+                yield from uncanonical(key, f"{place} (a name)", depth)
+                yield from uncanonical(item, f"{place}.{key}", depth + 1)
+        case list() | tuple():
+            for index, item in enumerate(value):
+                yield from uncanonical(item, f"{place}[{index}]", depth + 1)
+        case _:
+            yield f"{place}: {type(value).__name__} is no JSON value"

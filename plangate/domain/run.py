@@ -1,0 +1,177 @@
+"""The state of one run, and how each event changes it.
+
+The workflow folds events as they happen; a reader of the audit trail folds the same events from the
+record and sees the same state.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from functools import reduce
+from typing import Final, assert_never
+
+
+from plangate.domain import policy
+from plangate.domain.audit import (
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Event,
+    Outcome,
+    Requested,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+)
+from plangate.domain.decision import Choice
+from plangate.domain.model import Frozen
+from plangate.domain.tool import Receipt
+
+KEPT_REFUSALS: Final = 50
+
+
+class Phase(StrEnum):
+    """What a run is doing."""
+
+    DRAFTING = "drafting"
+    IN_REVIEW = "in_review"
+    EXECUTING = "executing"
+    CLOSED = "closed"
+
+
+class StepState(StrEnum):
+    """How far one step has come."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+    IN_DOUBT = "in_doubt"
+
+
+class StepProgress(Frozen):
+    """One step's state, with what came of it."""
+
+    state: StepState = StepState.PENDING
+    receipt: Receipt | None = None
+    reason: str = ""
+
+
+class RunState(Frozen):
+    """Everything a run knows of itself; what continue-as-new carries over."""
+
+    workflow_id: str
+    phase: Phase = Phase.DRAFTING
+    requested: Requested | None = None
+    drafted: Drafted | None = None
+    replaced: tuple[str, ...] = ()
+    approvals: tuple[str, ...] = ()
+    feedback: str = ""
+    decisions: tuple[Decided, ...] = ()
+    refusals_not_kept: int = 0
+    steps: tuple[StepProgress, ...] = ()
+    closed: Closed | None = None
+
+    @property
+    def state(self) -> str:
+        """The phase, or the outcome once there is one: the word that people see."""
+        return self.closed.outcome.value if self.closed else self.phase.value
+
+    @property
+    def requester(self) -> str:
+        """Who asked; empty before anybody did."""
+        return self.requested.requester if self.requested else ""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The fingerprint of the newest plan, 64 hex digits."""
+        return self.drafted.fingerprint if self.drafted else None
+
+    @property
+    def next_revision(self) -> int:
+        """The revision that the next draft will have."""
+        return self.drafted.revision + 1 if self.drafted else 1
+
+
+def fold(workflow_id: str, events: Iterable[Event]) -> RunState:
+    """Return the state that these events lead to."""
+    return reduce(apply, events, RunState(workflow_id=workflow_id))
+
+
+def apply(state: RunState, event: Event) -> RunState:
+    """Return the state after ``event``."""
+    match event:
+        case Requested():
+            return _with(state, requested=event)
+        case Drafted():
+            free = policy.satisfied(event.requirement, ())
+            return _with(
+                state,
+                phase=Phase.EXECUTING if free else Phase.IN_REVIEW,
+                drafted=event,
+                replaced=(*state.replaced, state.drafted.fingerprint) if state.drafted else (),
+                approvals=(),
+                steps=(StepProgress(),) * len(event.plan.steps),
+            )
+        case Decided():
+            return _apply_decision(_keep(state, event), event)
+        case Claimed():
+            return state
+        case StepDone():
+            return _with_step(state, event.step, StepProgress(state=StepState.DONE, receipt=event.receipt))
+        case StepFailed():
+            return _with_step(state, event.step, StepProgress(state=StepState.FAILED, reason=event.reason))
+        case StepInDoubt():
+            return _with_step(state, event.step, StepProgress(state=StepState.IN_DOUBT, reason=event.reason))
+        case Closed():
+            return _with(state, phase=Phase.CLOSED, closed=event)
+        case _:
+            assert_never(event)
+
+
+def next_wakeup(state: RunState, now: datetime) -> datetime | None:
+    """Return when the run must look at itself again if nothing comes, or None if no clock moves it."""
+    if state.phase is Phase.IN_REVIEW and state.drafted:
+        return max(now, state.drafted.deadline)
+    return None
+
+
+def _apply_decision(state: RunState, decided: Decided) -> RunState:
+    decision = decided.arrival.decision
+    if decision is None or not decided.verdict.accepted or state.drafted is None:
+        return state
+    match decision.decision:
+        case Choice.APPROVE:
+            approvals = (*state.approvals, decision.by)
+            enough = policy.satisfied(state.drafted.requirement, approvals)
+            return _with(state, approvals=approvals, phase=Phase.EXECUTING if enough else state.phase)
+        case Choice.REJECT:
+            reason = f"rejected by {decision.by}" + (f": {decision.comment}" if decision.comment else "")
+            return _with(state, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.REJECTED, reason=reason))
+        case Choice.REQUEST_CHANGES:
+            return _with(state, phase=Phase.DRAFTING, feedback=decision.comment, approvals=())
+        case _:
+            assert_never(decision.decision)
+
+
+def _keep(state: RunState, decided: Decided) -> RunState:
+    """Keep every accepted decision and the newest refused ones; the trail has them all."""
+    decisions = (*state.decisions, decided)
+    refused = [index for index, kept in enumerate(decisions) if not kept.verdict.accepted]
+    if len(refused) <= KEPT_REFUSALS:
+        return _with(state, decisions=decisions)
+    oldest = refused[0]
+    return _with(
+        state,
+        decisions=decisions[:oldest] + decisions[oldest + 1 :],
+        refusals_not_kept=state.refusals_not_kept + 1,
+    )
+
+
+def _with_step(state: RunState, step: int, progress: StepProgress) -> RunState:
+    index = step - 1
+    return _with(state, steps=(*state.steps[:index], progress, *state.steps[index + 1 :]))
+
+
+def _with(state: RunState, **changes: object) -> RunState:
+    return state.model_copy(update=changes)

@@ -1,0 +1,153 @@
+"""The status of a run, as every door shows it: the query, the command line, ``--json``."""
+
+from typing import Any
+
+from pydantic import JsonValue
+
+from plangate.domain.audit import Decided, ModelUse, Outcome
+from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.plan import Plan, short
+from plangate.domain.policy import Requirement
+from plangate.domain.run import RunState, StepState
+from plangate.domain.tool import Receipt
+
+
+class DecisionStatus(Frozen):
+    """One decision with its verdict. ``by`` and ``plan`` are missing where it could not be read."""
+
+    by: str | None
+    decision: str
+    plan: str | None
+    comment: str
+    accepted: bool
+    reason: str
+    via: str
+    received_at: AwareDatetime
+    excerpt: str = ""
+
+
+class StepStatus(Frozen):
+    """One step of the newest plan, and how far it has come."""
+
+    number: int
+    tool: str
+    arguments: dict[str, JsonValue]
+    why: str
+    state: StepState
+    receipt: Receipt | None
+    failure: str
+
+
+class Status(Frozen):
+    """Everything that one may ask of a run; ``source`` says who answered."""
+
+    workflow_id: str
+    state: str
+    reason: str
+    request: str
+    requester: str
+    plan: Plan | None
+    revision: int
+    fingerprint: str | None
+    short_fingerprint: str | None
+    requirement: Requirement | None
+    approved_by: tuple[str, ...]
+    decisions: tuple[DecisionStatus, ...]
+    refusals_not_listed: int
+    deadline: AwareDatetime | None
+    planner: ModelUse | None
+    steps: tuple[StepStatus, ...]
+    source: str
+
+
+class RunResult(Frozen):
+    """What the workflow returns: the outcome, the plan that it was about, the receipts, who approved."""
+
+    workflow_id: str
+    outcome: Outcome
+    reason: str
+    revision: int
+    fingerprint: str | None
+    plan: Plan | None
+    receipts: tuple[Receipt | None, ...]
+    approved_by: tuple[str, ...]
+
+
+def status_of(state: RunState, source: str) -> Status:
+    """Return ``state`` as people and machines are shown it."""
+    drafted = state.drafted
+    return Status(
+        workflow_id=state.workflow_id,
+        state=state.state,
+        reason=state.closed.reason if state.closed else "",
+        request=state.requested.request if state.requested else "",
+        requester=state.requester,
+        plan=drafted.plan if drafted else None,
+        revision=drafted.revision if drafted else 0,
+        fingerprint=state.fingerprint,
+        short_fingerprint=short(state.fingerprint) if state.fingerprint else None,
+        requirement=drafted.requirement if drafted else None,
+        approved_by=state.approvals,
+        decisions=tuple(_decision(decided) for decided in state.decisions),
+        refusals_not_listed=state.refusals_not_kept,
+        deadline=drafted.deadline if drafted else None,
+        planner=drafted.planner if drafted else None,
+        steps=_steps(state),
+        source=source,
+    )
+
+
+def result_of(state: RunState) -> RunResult:
+    """Return how a closed run ended.
+
+    Raises:
+        ValueError: the run is not closed.
+    """
+    if state.closed is None:
+        raise ValueError("an open run has no result")
+    return RunResult(
+        workflow_id=state.workflow_id,
+        outcome=state.closed.outcome,
+        reason=state.closed.reason,
+        revision=state.drafted.revision if state.drafted else 0,
+        fingerprint=state.fingerprint,
+        plan=state.drafted.plan if state.drafted else None,
+        receipts=tuple(progress.receipt for progress in state.steps),
+        approved_by=state.approvals,
+    )
+
+
+def _decision(decided: Decided) -> DecisionStatus:
+    arrival, decision = decided.arrival, decided.arrival.decision
+    known: dict[str, Any] = (
+        {"by": decision.by, "decision": decision.decision, "plan": decision.plan, "comment": decision.comment}
+        if decision
+        else {"by": None, "decision": arrival.name, "plan": None, "comment": ""}
+    )
+    return DecisionStatus(
+        **known,
+        accepted=decided.verdict.accepted,
+        reason=decided.verdict.reason,
+        via=arrival.via,
+        received_at=arrival.received_at,
+        excerpt=arrival.excerpt,
+    )
+
+
+def _steps(state: RunState) -> tuple[StepStatus, ...]:
+    if state.drafted is None:
+        return ()
+    return tuple(
+        StepStatus(
+            number=number,
+            tool=step.tool,
+            arguments=step.arguments,
+            why=step.reason,
+            state=progress.state,
+            receipt=progress.receipt,
+            failure=progress.reason,
+        )
+        for number, (step, progress) in enumerate(
+            zip(state.drafted.plan.steps, state.steps, strict=True), start=1
+        )
+    )

@@ -1,0 +1,52 @@
+"""What a plan needs to know of a tool: its name, its arguments, and how it stays safe to retry."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from plangate.domain.model import Frozen
+
+
+class ToolArguments(BaseModel):
+    """The base of every tool's arguments: strict, because "007" is not 7."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class RetrySafety(StrEnum):
+    """How a tool answers 'did it happen?' after a crash."""
+
+    LOOK_UP = "looks up whether it happened"
+    VENDOR_KEY = "repeats safely under the same idempotency key"
+    UNKNOWABLE = "cannot know; a crash in the middle leaves the step in doubt"
+    BY_CALL = "depends on the call"
+
+
+class Receipt(Frozen):
+    """What came back from an effect."""
+
+    summary: str
+    details: dict[str, JsonValue] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDeclaration:
+    """A tool as a plan sees it.
+
+    Attributes:
+        name: what a step's ``tool`` says.
+        description: for the model and for people, one or two sentences.
+        arguments: the model that validates a step's arguments.
+        retry_safety: how it stays safe to retry.
+    """
+
+    name: str
+    description: str
+    arguments: type[ToolArguments]
+    retry_safety: RetrySafety
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON schema of the arguments."""
+        return self.arguments.model_json_schema()

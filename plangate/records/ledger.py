@@ -1,0 +1,111 @@
+"""The effects ledger: one row for each effect, claimed before it acts and settled after.
+
+A row is ``begun`` while somebody acts under it, ``released`` when an attempt is known to have done nothing,
+``done`` with its receipt, or ``in_doubt``. Only the holder of a claim may settle it.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from plangate.domain.audit import RunRef
+from plangate.domain.model import Frozen
+from plangate.domain.tool import Receipt
+from plangate.records.tables import effects
+
+
+class EffectState(StrEnum):
+    """How far an effect has come."""
+
+    BEGUN = "begun"
+    RELEASED = "released"
+    DONE = "done"
+    IN_DOUBT = "in_doubt"
+
+
+class Effect(Frozen):
+    """One effect as the ledger has it. ``attempts`` counts the claims, the present one included."""
+
+    idempotency_key: str
+    workflow_id: str
+    fingerprint: str
+    step: int
+    state: EffectState
+    holder: str
+    attempts: int
+    receipt: Receipt | None = None
+
+
+def idempotency_key(workflow_id: str, fingerprint: str, step: int) -> str:
+    """Return the name of one effect for ever; it never depends on the attempt."""
+    return f"{workflow_id}:{fingerprint}:{step}"
+
+
+def find_effect(connection: Connection, key: str) -> Effect | None:
+    """Return the effect under ``key`` and hold its row until the transaction ends."""
+    row = connection.execute(
+        select(effects).where(effects.c.idempotency_key == key).with_for_update()
+    ).one_or_none()
+    return None if row is None else _effect(row)
+
+
+def claim_effect(
+    connection: Connection, run: RunRef, *, key: str, fingerprint: str, step: int, holder: str
+) -> Effect:
+    """Take the claim on an effect, new or held before; return it as it stands afterwards."""
+    found = find_effect(connection, key)
+    if found is None:
+        effect = Effect(
+            idempotency_key=key,
+            workflow_id=run.workflow_id,
+            fingerprint=fingerprint,
+            step=step,
+            state=EffectState.BEGUN,
+            holder=holder,
+            attempts=1,
+        )
+        connection.execute(insert(effects).values(**effect.model_dump(mode="json")))
+        return effect
+    effect = found.model_copy(
+        update={"state": EffectState.BEGUN, "holder": holder, "attempts": found.attempts + 1}
+    )
+    _store(connection, effect)
+    return effect
+
+
+def settle_effect(
+    connection: Connection, key: str, holder: str, state: EffectState, receipt: Receipt | None = None
+) -> bool:
+    """Settle a begun effect; return False, changing nothing, where somebody else holds the claim by now."""
+    found = find_effect(connection, key)
+    if found is None or found.holder != holder or found.state is not EffectState.BEGUN:
+        return False
+    _store(connection, found.model_copy(update={"state": state, "receipt": receipt}))
+    return True
+
+
+def _store(connection: Connection, effect: Effect) -> None:
+    connection.execute(
+        update(effects)
+        .where(effects.c.idempotency_key == effect.idempotency_key)
+        .values(
+            state=effect.state.value,
+            holder=effect.holder,
+            attempts=effect.attempts,
+            receipt=effect.receipt.model_dump_json() if effect.receipt else None,
+        )
+    )
+
+
+def _effect(row: Row[Any]) -> Effect:
+    return Effect(
+        idempotency_key=row.idempotency_key,
+        workflow_id=row.workflow_id,
+        fingerprint=row.fingerprint,
+        step=row.step,
+        state=EffectState(row.state),
+        holder=row.holder,
+        attempts=row.attempts,
+        receipt=Receipt.model_validate_json(row.receipt) if row.receipt else None,
+    )

@@ -1,0 +1,160 @@
+"""The audit trail: appended to inside a transaction, read as entries.
+
+Writers of one run come one after the other, because each holds the lock on the run's row.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from plangate.domain.audit import FIRST_HASH, AnyEvent, AuditEntry, Closed, Event, RunRef, entry_after
+from plangate.domain.errors import IdInUse
+from plangate.domain.model import Frozen
+from plangate.domain.run import RunState, fold
+from plangate.records.tables import audit_entries, runs
+
+
+class Note(Frozen):
+    """One event about to be written down. The same ``key`` in the same run is written once."""
+
+    key: str
+    at: datetime
+    actor: str
+    event: Event
+
+
+def append(connection: Connection, run: RunRef, notes: Iterable[Note]) -> tuple[AuditEntry, ...]:
+    """Append to the trail of ``run`` what is not on it yet; return the entries of all notes, old or new.
+
+    The first append of a run opens its trail with the request, whoever comes first: the draft, a decision
+    that arrived before it, or the close of a run that was withdrawn at once.
+
+    Raises:
+        IdInUse: another run has this workflow id on the record.
+    """
+    head = _locked_run(connection, run.workflow_id)
+    notes = list(notes)
+    if head is None:
+        requested = run.requested
+        notes.insert(
+            0, Note(key="requested", at=requested.requested_at, actor=requested.requester, event=requested)
+        )
+        head = _open(connection, run)
+        entries = _append(connection, head, notes)[1:]
+    elif head.chain_id != run.chain_id:
+        raise IdInUse(
+            f"The id {run.workflow_id} names an earlier request on the record; start again with another --id."
+        )
+    else:
+        entries = _append(connection, head, notes)
+    return tuple(entries)
+
+
+def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ...]:
+    """Return all entries of one run in order; none where the id is not on the record."""
+    rows = connection.execute(
+        select(audit_entries)
+        .where(audit_entries.c.workflow_id == workflow_id)
+        .order_by(audit_entries.c.number)
+    )
+    return tuple(_entry(row) for row in rows)
+
+
+def read_state(connection: Connection, workflow_id: str) -> RunState:
+    """Return the state that the trail of one run leads to."""
+    return fold(workflow_id, (entry.event for entry in read_trail(connection, workflow_id)))
+
+
+def open_workflow_ids(connection: Connection) -> tuple[str, ...]:
+    """Return the ids of all runs that are not closed on the record, oldest first."""
+    rows = connection.execute(
+        select(runs.c.workflow_id).where(runs.c.closed_at.is_(None)).order_by(runs.c.opened_at)
+    )
+    return tuple(row.workflow_id for row in rows)
+
+
+def _open(connection: Connection, run: RunRef) -> Any:
+    connection.execute(
+        insert(runs).values(
+            workflow_id=run.workflow_id,
+            chain_id=run.chain_id,
+            requester=run.requested.requester,
+            opened_at=run.requested.requested_at,
+            entry_count=0,
+            head_hash=FIRST_HASH,
+        )
+    )
+    return _locked_run(connection, run.workflow_id)
+
+
+def _append(connection: Connection, head: Any, notes: Sequence[Note]) -> list[AuditEntry]:
+    known = _by_key(connection, head.workflow_id, [note.key for note in notes])
+    number, previous = head.entry_count, head.head_hash
+    entries = []
+    for note in notes:
+        entry = known.get(note.key)
+        if entry is None:
+            number += 1
+            entry = entry_after(
+                previous,
+                workflow_id=head.workflow_id,
+                number=number,
+                key=note.key,
+                at=note.at,
+                actor=note.actor,
+                event=note.event,
+            )
+            previous = entry.hash
+            known[note.key] = entry
+            connection.execute(insert(audit_entries).values(**_columns(entry)))
+        entries.append(entry)
+    if number > head.entry_count:
+        changes: dict[str, object] = {"entry_count": number, "head_hash": previous}
+        closing = next((entry for entry in entries if isinstance(entry.event, Closed)), None)
+        if closing is not None:
+            changes["closed_at"] = closing.at
+        connection.execute(update(runs).where(runs.c.workflow_id == head.workflow_id).values(**changes))
+    return entries
+
+
+def _locked_run(connection: Connection, workflow_id: str) -> Row[Any] | None:
+    return connection.execute(
+        select(runs).where(runs.c.workflow_id == workflow_id).with_for_update()
+    ).one_or_none()
+
+
+def _by_key(connection: Connection, workflow_id: str, keys: Sequence[str]) -> dict[str, AuditEntry]:
+    rows = connection.execute(
+        select(audit_entries).where(audit_entries.c.workflow_id == workflow_id, audit_entries.c.key.in_(keys))
+    )
+    return {row.key: _entry(row) for row in rows}
+
+
+def _columns(entry: AuditEntry) -> dict[str, object]:
+    return {
+        "workflow_id": entry.workflow_id,
+        "number": entry.number,
+        "key": entry.key,
+        "at": entry.at,
+        "actor": entry.actor,
+        "kind": entry.event.kind,
+        "event": entry.event.model_dump_json(),
+        "previous_hash": entry.previous_hash,
+        "hash": entry.hash,
+    }
+
+
+def _entry(row: Row[Any]) -> AuditEntry:
+    at: datetime = row.at
+    return AuditEntry(
+        workflow_id=row.workflow_id,
+        number=row.number,
+        key=row.key,
+        at=at if at.tzinfo else at.replace(tzinfo=UTC),
+        actor=row.actor,
+        event=AnyEvent.model_validate_json(row.event).root,
+        previous_hash=row.previous_hash,
+        hash=row.hash,
+    )

@@ -1,0 +1,117 @@
+"""The settings: the only reader of the environment.
+
+Temporal's own variables (``TEMPORAL_ADDRESS`` and its like) are read by `plangate.connection` through
+Temporal's own library; everything else that can be set is here.
+"""
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from plangate.domain.errors import SettingsInvalid
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside, each by ``PLANGATE_`` and its name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PLANGATE_", frozen=True, env_ignore_empty=True, populate_by_name=True
+    )
+
+    task_queue: str = Field(default="plangate", description="the Temporal task queue")
+    var_dir: Path = Field(default=PROJECT / "var", description="where local data lies")
+    database_url: SecretStr | None = Field(
+        default=None, description="the records' database; SQLite under var/ where unset"
+    )
+
+    model: str = Field(default="gpt-4o-mini", description="the model that plans")
+    model_config_file: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("model_config_file", "PLANGATE_MODEL_CONFIG"),
+        description="an AutoGen component file (JSON) of any other model client",
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY")
+    )
+    openai_base_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("openai_base_url", "OPENAI_BASE_URL")
+    )
+    draft_seconds: int = Field(default=300, ge=1, description="the time limit of one draft, in seconds")
+    max_steps: int = Field(default=20, ge=1, le=200, description="the most steps that a plan may have")
+
+    smtp_url: SecretStr | None = Field(
+        default=None, description="smtp://USER:PASSWORD@HOST:PORT, or smtps://; unset: .eml files in var/outbox/"
+    )
+    mail_from: str = Field(default="plangate@localhost", description="the sender of mails")
+    http_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="hosts that http_request may reach, comma-separated; HOST or HOST:PORT"
+    )
+    http_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="those of them that may be on a private network"
+    )
+    http_idempotent_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="those of them that honour Idempotency-Key, hence may be asked again"
+    )
+
+    worker_build_id: str | None = Field(
+        default=None, description="turns worker versioning on, with AUTO_UPGRADE"
+    )
+    log_format: str = Field(default="auto", pattern="^(auto|console|json)$")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("http_allowed_hosts", "http_private_hosts", "http_idempotent_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(host.strip().lower() for host in value.split(",") if host.strip())
+        return value
+
+    @property
+    def records_url(self) -> str:
+        """The SQLAlchemy URL of the records."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.var_dir / 'records.db'}"
+
+    @property
+    def outbox(self) -> Path:
+        """Where mails lie while no SMTP server is set."""
+        return self.var_dir / "outbox"
+
+    @property
+    def has_openai(self) -> bool:
+        """Whether the environment names an OpenAI key or a compatible server."""
+        return self.openai_api_key is not None or self.openai_base_url is not None
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is anything to plan with."""
+        return self.model_config_file is not None or self.has_openai
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsInvalid: a variable has a value that cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        name = str(fault["loc"][0]) if fault["loc"] else "?"
+        variable = name if name.isupper() else f"PLANGATE_{name.upper()}"
+        raise SettingsInvalid(f"The setting {variable} cannot be used: {fault['msg']}.") from None
+
+
+def operating_system_user() -> str:
+    """Return who is at the keyboard, as the operating system says."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
