@@ -1,4 +1,4 @@
-"""The two clocks of an activity: the heartbeat that shows it lives, and the server's time that it may write down."""
+"""What every activity shows of itself: its heartbeat, its name, and the server's time."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ async def beating() -> AsyncIterator[None]:
 
 
 class ServerClock:
-    """The Temporal server's time, carried on from the start of this attempt; the worker's own clock may be wrong."""
+    """The Temporal server's time, carried on from this attempt's start; the worker's own may be wrong."""
 
     def __init__(self) -> None:
         self._started = activity.info().started_time
@@ -40,3 +40,8 @@ class ServerClock:
     def now(self) -> datetime:
         """Return the server's time, aware, in UTC."""
         return self._started + timedelta(seconds=time.monotonic() - self._begun)
+
+
+def this_worker() -> str:
+    """Return the identity under which this worker signs what it writes down."""
+    return activity.client().identity

@@ -4,7 +4,7 @@ from pydantic import JsonValue
 
 from plangate.domain.audit import Closed, Event, Outcome, RunRef, StepDone
 from plangate.domain.decision import Arrival
-from plangate.domain.model import Frozen
+from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.plan import Plan
 from plangate.domain.run import RunState
 
@@ -29,14 +29,13 @@ class AdmitTask(Frozen):
 
 
 class StepTask(Frozen):
-    """Execute step ``step`` (from 1) of exactly this plan; ``last`` where the run ends with it."""
+    """Execute step ``step`` (from 1) of exactly this plan."""
 
     run: RunRef
     plan: Plan
     revision: int
     fingerprint: str
     step: int
-    last: bool
     tries: int
 
 
@@ -53,6 +52,7 @@ class CloseTask(Frozen):
     run: RunRef
     outcome: Outcome
     reason: str
+    at: AwareDatetime
     fingerprint: str | None = None
     step: int | None = None
 

@@ -4,6 +4,7 @@ A decision comes from outside, typed by hand as often as not. `read_arrival` tur
 an `Arrival`, which holds either a `Decision` or the sentence that says why it is none. It never raises.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from enum import StrEnum
@@ -137,7 +138,9 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
         raise ValueError(f"it came with {came}; {_HOW}")
     raw = inputs[0]
     if not isinstance(raw, dict):
-        raise ValueError(f"it came with {_kind(raw)} where one JSON object belongs; {_HOW}")
+        raise ValueError(  # noqa: TRY004  every unreadable decision is one kind of fault
+            f"it came with {_kind(raw)} where one JSON object belongs; {_HOW}"
+        )
     if choice is not None:
         if "decision" in raw:
             raise ValueError(f"the signal's name says '{choice}' already; leave out \"decision\"")
@@ -197,3 +200,13 @@ def _excerpt(inputs: Sequence[object]) -> str:
     except (ValueError, RecursionError):
         text = "(not printable)"
     return cut(one_line(text[: _EXCERPT_LENGTH * 4]), _EXCERPT_LENGTH)
+
+
+def signal_key(run_id: str, number: int) -> str:
+    """Return the key of the n-th signal (from 1) that one Temporal run saw."""
+    return f"{run_id}:signal:{number}"
+
+
+def update_key(run_id: str, update_id: str) -> str:
+    """Return the key of an update, which its id (the client's own words, hence hashed) names already."""
+    return f"{run_id}:update:{hashlib.sha256(update_id.encode()).hexdigest()[:32]}"

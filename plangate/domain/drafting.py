@@ -5,7 +5,7 @@ The planner's proposals and a user's own plan file pass through here alike.
 
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 from pydantic import JsonValue, ValidationError
 
@@ -26,7 +26,7 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
     try:
         plan = Plan.model_validate_json(json.dumps(raw), strict=True)
     except ValidationError as error:
-        raise PlanInvalid(_sentences(error, "", raw)) from None
+        raise PlanInvalid(_sentences(error, "")) from None
     if len(plan.steps) > max_steps:
         faults.append(f"steps: {len(plan.steps)} steps are more than the limit of {max_steps}")
     steps: list[Step] = []
@@ -64,7 +64,7 @@ def check_arguments(
     try:
         return declaration.arguments.model_validate_json(json.dumps(arguments))
     except ValidationError as error:
-        raise PlanInvalid(_sentences(error, f"{place}.arguments", arguments)) from None
+        raise PlanInvalid(_sentences(error, f"{place}.arguments")) from None
 
 
 def complete(arguments: ToolArguments) -> dict[str, JsonValue]:
@@ -72,7 +72,7 @@ def complete(arguments: ToolArguments) -> dict[str, JsonValue]:
     return cast("dict[str, JsonValue]", arguments.model_dump(mode="json"))
 
 
-def _sentences(error: ValidationError, place: str, raw: Any) -> list[str]:
+def _sentences(error: ValidationError, place: str) -> list[str]:
     """One sentence for each fault that pydantic found, with its place in the plan."""
     sentences = []
     for fault in error.errors(include_url=False, include_context=False, include_input=False):

@@ -6,7 +6,8 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── BadInput                 the sender mends what was sent
     │   ├── PlanInvalid          carries every fault with its place
     │   ├── RequestInvalid
-    │   └── IdInUse
+    │   ├── IdInUse
+    │   └── RunNotFound
     ├── Refused                  nobody may do this; nothing was done
     │   └── NotApproved
     ├── PlannerError             the operator or the requester looks at the model
@@ -19,6 +20,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     │   ├── ToolRefused          permanent; nothing happened
     │   └── EffectUnknown        it may have happened: the step is in doubt
     ├── StepInDoubt              a person must look at what the step did
+    ├── NotAnswered              the sender starts a worker and looks again
     ├── RecordsUnavailable       transient: the operator looks at the database
     └── OperatorError            the operator mends the set-up
         ├── SettingsInvalid
@@ -58,6 +60,14 @@ class RequestInvalid(BadInput):
 
 class IdInUse(BadInput):
     """A workflow id names another request already, now or on the record."""
+
+
+class RunNotFound(BadInput):
+    """There is no run of that name, or none that is open."""
+
+
+class NotAnswered(PlangateError):
+    """No worker answered in time."""
 
 
 class Refused(PlangateError):

@@ -1,6 +1,8 @@
 """Plans and their fingerprints: what an approver sees, and what alone may run."""
 
 import hashlib
+import math
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -55,19 +57,21 @@ def short(fingerprint: str) -> str:
     return fingerprint[:SHORT_LENGTH]
 
 
-def uncanonical(value: object, place: str, depth: int = 0) -> Iterator[str]:
+def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
+    value: object, place: str, depth: int = 0
+) -> Iterator[str]:
     """Yield a sentence for every value below ``place`` that JSON cannot carry from one reader to the next."""
     match value:
         case None | bool():
             return
         case int() if abs(value) > _MAX_SAFE_INTEGER:
             yield f"{place}: {value} is too large to survive JSON exactly; write it as text"
-        case float() if value != value or value in (float("inf"), float("-inf")):
+        case float() if not math.isfinite(value):
             yield f"{place}: {value} is not a JSON number"
         case int() | float():
             return
         case str():
-            if any(0xD800 <= ord(char) <= 0xDFFF for char in value):
+            if any(unicodedata.category(char) == "Cs" for char in value):
                 yield f"{place}: the text holds half of a surrogate pair, which is no character"
         case _ if depth >= _MAX_DEPTH:
             yield f"{place}: nested deeper than {_MAX_DEPTH} levels"

@@ -51,7 +51,7 @@ def read_request(inputs: Sequence[object]) -> PlanRequest:
     """
     if len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise RequestInvalid(
-            'The workflow was not started with one JSON object such as {"requester": "dana", "request": "…"}; '
+            'The workflow was started without one JSON object such as {"requester": "dana", "request": "…"}; '
             "start it by starter.py."
         )
     try:

@@ -10,7 +10,6 @@ from enum import StrEnum
 from functools import reduce
 from typing import Final, assert_never
 
-
 from plangate.domain import policy
 from plangate.domain.audit import (
     Claimed,

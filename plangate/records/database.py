@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -100,7 +100,8 @@ class Database:
     def _speaking_plainly(self) -> Iterator[None]:
         try:
             yield
-        except (DBAPIError, PoolTimeout) as error:
+        except (OperationalError, InterfaceError, InternalError, IntegrityError, PoolTimeout) as error:
+            # An IntegrityError is two writers at one place: the second comes again and finds the first's row.
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()
             detail = cause[0] if cause else type(error).__name__
             raise RecordsUnavailable(f"The records at {self.where} do not answer: {detail}.") from error

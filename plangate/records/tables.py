@@ -14,7 +14,7 @@ metadata = MetaData(
 runs = Table(
     "runs",
     metadata,
-    Column("workflow_id", String(255), primary_key=True),
+    Column("workflow_id", String(1000), primary_key=True),
     # The first run id of the chain of Temporal runs that owns this id; a second start of the id has another.
     Column("chain_id", String(64), nullable=False),
     Column("requester", String(255), nullable=False),
@@ -27,7 +27,7 @@ runs = Table(
 audit_entries = Table(
     "audit_entries",
     metadata,
-    Column("workflow_id", String(255), ForeignKey("runs.workflow_id"), primary_key=True),
+    Column("workflow_id", String(1000), ForeignKey("runs.workflow_id"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("key", String(255), nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
@@ -42,8 +42,8 @@ audit_entries = Table(
 effects = Table(
     "effects",
     metadata,
-    Column("idempotency_key", String(400), primary_key=True),
-    Column("workflow_id", String(255), ForeignKey("runs.workflow_id"), nullable=False, index=True),
+    Column("idempotency_key", String(1100), primary_key=True),
+    Column("workflow_id", String(1000), ForeignKey("runs.workflow_id"), nullable=False, index=True),
     Column("fingerprint", String(64), nullable=False),
     Column("step", Integer, nullable=False),
     Column("state", String(16), nullable=False),

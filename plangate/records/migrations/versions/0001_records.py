@@ -10,7 +10,7 @@ down_revision = None
 def upgrade() -> None:
     op.create_table(
         "runs",
-        sa.Column("workflow_id", sa.String(255), primary_key=True),
+        sa.Column("workflow_id", sa.String(1000), primary_key=True),
         sa.Column("chain_id", sa.String(64), nullable=False),
         sa.Column("requester", sa.String(255), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
@@ -21,7 +21,7 @@ def upgrade() -> None:
     op.create_index("ix_runs_closed_at", "runs", ["closed_at"])
     op.create_table(
         "audit_entries",
-        sa.Column("workflow_id", sa.String(255), sa.ForeignKey("runs.workflow_id"), primary_key=True),
+        sa.Column("workflow_id", sa.String(1000), sa.ForeignKey("runs.workflow_id"), primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True),
         sa.Column("key", sa.String(255), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -34,8 +34,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "effects",
-        sa.Column("idempotency_key", sa.String(400), primary_key=True),
-        sa.Column("workflow_id", sa.String(255), sa.ForeignKey("runs.workflow_id"), nullable=False),
+        sa.Column("idempotency_key", sa.String(1100), primary_key=True),
+        sa.Column("workflow_id", sa.String(1000), sa.ForeignKey("runs.workflow_id"), nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
         sa.Column("step", sa.Integer, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),

@@ -1,0 +1,72 @@
+"""The local activity that closes a run on the record, whatever its outcome but 'executed'.
+
+A run that executes is closed by its last step, in the same transaction as that step's receipt.
+"""
+
+import asyncio
+
+import structlog
+from sqlalchemy import Connection
+from temporalio import activity
+
+from activities.failures import told_to_temporal
+from activities.pulse import this_worker
+from activities.tasks import CloseResult, CloseTask
+from plangate.domain.audit import Closed, StepFailed, StepInDoubt
+from plangate.domain.errors import IdInUse
+from plangate.records.database import Database
+from plangate.records.ledger import EffectState, find_effect, idempotency_key, settle_effect
+from plangate.records.trail import Note, append
+
+_log = structlog.get_logger(__name__)
+
+
+class Closing:
+    """Closes runs on the record."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @activity.defn
+    async def close_run(self, task: CloseTask) -> CloseResult:
+        """Write down the outcome, and what is known of the step that did not get done.
+
+        Raises:
+            ApplicationError: the records do not answer.
+        """
+        with told_to_temporal():
+            return await asyncio.to_thread(self._close, task)
+
+    def _close(self, task: CloseTask) -> CloseResult:
+        closed = Closed(outcome=task.outcome, reason=task.reason)
+        try:
+            with self._database.write() as connection:
+                notes = [
+                    *self._step_notes(connection, task),
+                    Note(key="closed", at=task.at, actor=this_worker(), event=closed),
+                ]
+                entries = append(connection, task.run, notes)
+        except IdInUse:
+            # This run never was on the record; the one that is must not be closed by it.
+            return CloseResult(events=(closed,))
+        _log.info(
+            "The run is closed.",
+            action="closed",
+            workflow_id=task.run.workflow_id,
+            outcome=task.outcome.value,
+            reason=task.reason,
+        )
+        return CloseResult(events=tuple(entry.event for entry in entries))
+
+    def _step_notes(self, connection: Connection, task: CloseTask) -> list[Note]:
+        """Say whether the step that did not get done is in doubt; the ledger knows better than an error."""
+        if task.step is None or task.fingerprint is None:
+            return []
+        key = idempotency_key(task.run.workflow_id, task.fingerprint, task.step)
+        effect = find_effect(connection, key)
+        if effect is not None and effect.state is EffectState.BEGUN:
+            settle_effect(connection, key, effect.holder, EffectState.IN_DOUBT)
+        in_doubt = effect is not None and effect.state in (EffectState.BEGUN, EffectState.IN_DOUBT)
+        event = (StepInDoubt if in_doubt else StepFailed)(step=task.step, reason=task.reason)
+        suffix = "in_doubt" if in_doubt else "failed"
+        return [Note(key=f"step:{task.step}:{suffix}", at=task.at, actor=this_worker(), event=event)]

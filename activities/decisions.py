@@ -1,0 +1,83 @@
+"""The local activity that admits decisions: verdict and record first, and only then do they count."""
+
+import asyncio
+
+import structlog
+from temporalio import activity
+from temporalio.client import Client
+
+from activities.failures import told_to_temporal
+from activities.signal_times import times_of_signals
+from activities.tasks import AdmitTask
+from plangate.domain.audit import Decided
+from plangate.domain.decision import Arrival, Via
+from plangate.domain.plan import short
+from plangate.domain.review import judge_all
+from plangate.records.database import Database
+from plangate.records.trail import Note, append
+
+_log = structlog.get_logger(__name__)
+
+
+class Decisions:
+    """Admits what arrives under a decision's name."""
+
+    def __init__(self, database: Database, client: Client) -> None:
+        self._database = database
+        self._client = client
+
+    @activity.defn
+    async def admit_decisions(self, task: AdmitTask) -> tuple[Decided, ...]:
+        """Return the arrivals with their verdicts, in order, after all of them are on the record.
+
+        Raises:
+            ApplicationError: the id is another run's, or the records do not answer.
+        """
+        with told_to_temporal():
+            arrivals = await self._in_time(task)
+            decided = judge_all(task.state, arrivals)
+            return await asyncio.to_thread(self._record, task, decided)
+
+    async def _in_time(self, task: AdmitTask) -> tuple[Arrival, ...]:
+        """Correct the time of signals that the workflow saw only after the deadline.
+
+        A signal that lay waiting because no worker ran came when the server received it, not when the
+        workflow woke up. The server's history knows when that was; updates cannot wait without a worker.
+        """
+        drafted = task.state.drafted
+        late = drafted is not None and any(
+            arrival.via is Via.SIGNAL and arrival.decision and arrival.received_at >= drafted.deadline
+            for arrival in task.arrivals
+        )
+        if not late:
+            return task.arrivals
+        times = await times_of_signals(self._client, activity.info())
+        return tuple(
+            arrival.model_copy(update={"received_at": times.get(arrival.key, arrival.received_at)})
+            for arrival in task.arrivals
+        )
+
+    def _record(self, task: AdmitTask, decided: tuple[Decided, ...]) -> tuple[Decided, ...]:
+        notes = [
+            Note(
+                key=event.arrival.key,
+                at=event.arrival.received_at,
+                actor=event.arrival.decision.by if event.arrival.decision else "unknown",
+                event=event,
+            )
+            for event in decided
+        ]
+        with self._database.write() as connection:
+            entries = append(connection, task.run, notes)
+        events = tuple(entry.event for entry in entries if isinstance(entry.event, Decided))
+        for event in events:
+            _log.info(
+                "A decision is on the record.",
+                action="decided",
+                workflow_id=task.run.workflow_id,
+                fingerprint=short(task.state.fingerprint or ""),
+                decision=event.arrival.name,
+                accepted=event.verdict.accepted,
+                reason=event.verdict.reason,
+            )
+        return events

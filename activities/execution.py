@@ -1,0 +1,237 @@
+"""The activity that executes one step: exactly the approved one, and once.
+
+The order is what keeps the promises: recompute the fingerprint, ask the record for the approval, claim the
+effect, act, store the receipt. A crash between any two of them leaves a claim that says how to go on.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+from temporalio import activity
+
+from activities.failures import told_to_temporal
+from activities.pulse import ServerClock, beating, this_worker
+from activities.tasks import StepResult, StepTask
+from activities.tools.tool import Happened, Repeatable, Tool, Unknown, arguments_for
+from plangate.domain.audit import Claimed, Closed, Outcome, StepDone, StepFailed, StepInDoubt
+from plangate.domain.errors import (
+    EffectUnknown,
+    NotApproved,
+    PlangateError,
+    RecordsUnavailable,
+    ToolError,
+    ToolRefused,
+    ToolUnavailable,
+)
+from plangate.domain.errors import StepInDoubt as InDoubt
+from plangate.domain.plan import Step, fingerprint_of, short
+from plangate.domain.review import authorise
+from plangate.domain.tool import Receipt
+from plangate.records.database import Database
+from plangate.records.ledger import (
+    Effect,
+    EffectState,
+    claim_effect,
+    find_effect,
+    idempotency_key,
+    settle_effect,
+)
+from plangate.records.trail import Note, append, read_state
+
+TOOL_SECONDS: Final = 60
+_RECEIPT_WAITS: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
+_log = structlog.get_logger(__name__)
+
+
+class Execution:
+    """Executes steps with the tools, under the effects ledger."""
+
+    def __init__(self, database: Database, tools: Mapping[str, Tool]) -> None:
+        self._database = database
+        self._tools = tools
+
+    @activity.defn
+    async def execute_step(self, task: StepTask) -> StepResult:
+        """Return the step's receipt, from now or from before; nothing acts twice and nothing acts unapproved.
+
+        Raises:
+            ApplicationError: named after the domain error: not approved, refused by the tool, in doubt, or
+                (tried again) a tool or the records not answering.
+        """
+        with told_to_temporal(task.tries):
+            attempt = _Attempt(self._database, task)
+            acting = asyncio.ensure_future(self._execute(task, attempt))
+            async with beating():
+                try:
+                    return await asyncio.shield(acting)
+                except asyncio.CancelledError:
+                    # A withdrawal or a shutdown does not break off an act that has begun.
+                    return await acting
+
+    async def _execute(self, task: StepTask, attempt: "_Attempt") -> StepResult:
+        step = attempt.check_fingerprint()
+        tool = self._tools.get(step.tool)
+        if tool is None:
+            raise ToolRefused(f"This worker has no tool called {step.tool}; start one that has it.")
+        claimed, before = await asyncio.to_thread(attempt.claim)
+        if claimed.receipt is not None:
+            return attempt.result(claimed.receipt)
+        try:
+            receipt = await self._act_once(tool, step, claimed, crashed_before=before is EffectState.BEGUN)
+        except ToolUnavailable:
+            await asyncio.to_thread(attempt.settle, EffectState.RELEASED)
+            raise
+        except ToolRefused as error:
+            await asyncio.to_thread(attempt.settle, EffectState.RELEASED, failure=error)
+            raise
+        except EffectUnknown as error:
+            await asyncio.to_thread(attempt.settle, EffectState.IN_DOUBT, failure=error)
+            raise InDoubt(
+                f"Step {task.step} ({step.tool}) is in doubt: {error} Nothing was repeated."
+            ) from error
+        return await self._keep_receipt(attempt, receipt)
+
+    async def _keep_receipt(self, attempt: "_Attempt", receipt: Receipt) -> StepResult:
+        """Store the receipt, patiently: an effect whose receipt is lost here may end in doubt for nothing."""
+        for wait in _RECEIPT_WAITS:
+            try:
+                return await asyncio.to_thread(attempt.finish, receipt)
+            except RecordsUnavailable:
+                await asyncio.sleep(wait)
+        return await asyncio.to_thread(attempt.finish, receipt)
+
+    async def _act_once(self, tool: Tool, step: Step, claimed: Effect, *, crashed_before: bool) -> Receipt:
+        """Act, or find out what an act before did. Raises one of the three tool errors."""
+        arguments = arguments_for(tool.declaration, step.arguments)
+        key = claimed.idempotency_key
+        if crashed_before:
+            match await tool.find_out(arguments, key):
+                case Happened(receipt):
+                    return receipt
+                case Unknown(reason):
+                    raise EffectUnknown(reason)
+                case Repeatable():
+                    pass
+        objection = tool.objection(arguments)
+        if objection:
+            raise ToolRefused(objection)
+        try:
+            async with asyncio.timeout(TOOL_SECONDS):
+                return await tool.act(arguments, key)
+        except (ToolUnavailable, ToolRefused):
+            raise
+        except (EffectUnknown, TimeoutError) as error:
+            return await self._resolve(tool, arguments, key, error)
+        except Exception as error:  # noqa: BLE001  a tool's bug leaves its effect unknown, like a lost answer
+            return await self._resolve(tool, arguments, key, error)
+
+    async def _resolve(self, tool: Tool, arguments: object, key: str, error: Exception) -> Receipt:
+        """Ask the tool what became of an act whose end was not seen."""
+        said = str(error) if isinstance(error, PlangateError) else f"{type(error).__name__}: {error}."
+        match await tool.find_out(arguments, key):
+            case Happened(receipt):
+                return receipt
+            case Repeatable():
+                raise ToolUnavailable(said) from error
+            case Unknown(reason):
+                raise EffectUnknown(f"{said} {reason}") from error
+
+
+class _Attempt:
+    """One attempt at one step, as the records see it: every method is one transaction."""
+
+    def __init__(self, database: Database, task: StepTask) -> None:
+        info = activity.info()
+        self._database = database
+        self._task = task
+        self._clock = ServerClock()
+        # The run is the one that Temporal says is running, whatever the task claims.
+        self._run = task.run.model_copy(update={"workflow_id": info.workflow_id})
+        self._key = idempotency_key(self._run.workflow_id, task.fingerprint, task.step)
+        self._holder = f"{info.workflow_run_id}:{info.activity_id}:{info.attempt}"
+        self._log = _log.bind(
+            workflow_id=self._run.workflow_id, fingerprint=short(task.fingerprint), step=task.step
+        )
+
+    def check_fingerprint(self) -> Step:
+        """Return the step to execute, if the plan is what its fingerprint says."""
+        task = self._task
+        actual = fingerprint_of(task.plan, task.revision, self._run.workflow_id)
+        if actual != task.fingerprint:
+            raise NotApproved(
+                f"The plan handed over for execution is {short(actual)}, not {short(task.fingerprint)}, "
+                "so nothing of it may run."
+            )
+        if not 1 <= task.step <= len(task.plan.steps):
+            raise NotApproved(f"Plan {short(actual)} has no step {task.step}.")
+        return task.plan.steps[task.step - 1]
+
+    def claim(self) -> tuple[Effect, EffectState | None]:
+        """Take the claim, if the record allows it; return it with the state it was found in."""
+        task = self._task
+        with self._database.write() as connection:
+            append(connection, self._run, [])
+            found = find_effect(connection, self._key)
+            if found is not None and found.state is EffectState.DONE:
+                return found, found.state
+            if found is not None and found.state is EffectState.IN_DOUBT:
+                raise InDoubt(f"Step {task.step} is in doubt since an earlier attempt; nothing was repeated.")
+            authorise(read_state(connection, self._run.workflow_id), task.fingerprint, task.step)
+            effect = claim_effect(
+                connection,
+                self._run,
+                key=self._key,
+                fingerprint=task.fingerprint,
+                step=task.step,
+                holder=self._holder,
+            )
+            event = Claimed(
+                step=task.step,
+                idempotency_key=self._key,
+                fingerprint=task.fingerprint,
+                attempt=effect.attempts,
+            )
+            append(connection, self._run, [self._note(f"claimed:{effect.attempts}", event)])
+        self._log.info("The step is claimed.", action="claimed", attempt=effect.attempts)
+        return effect, found.state if found else None
+
+    def finish(self, receipt: Receipt) -> StepResult:
+        """Store the receipt; with the last step's the run is closed, in the same transaction."""
+        result = self.result(receipt)
+        with self._database.write() as connection:
+            if not settle_effect(connection, self._key, self._holder, EffectState.DONE, receipt):
+                raise InDoubt(f"Step {self._task.step} was taken over by another attempt while it acted.")
+            notes = [self._note("done", result.done)]
+            if result.closed:
+                notes.append(
+                    Note(key="closed", at=self._clock.now(), actor=this_worker(), event=result.closed)
+                )
+            append(connection, self._run, notes)
+        self._log.info("The step is done.", action="done")
+        return result
+
+    def settle(self, state: EffectState, failure: ToolError | None = None) -> None:
+        """Give the claim back, or put the step in doubt; on the trail where it is final."""
+        with self._database.write() as connection:
+            if not settle_effect(connection, self._key, self._holder, state):
+                return
+            if failure is not None:
+                in_doubt = state is EffectState.IN_DOUBT
+                event = (StepInDoubt if in_doubt else StepFailed)(step=self._task.step, reason=str(failure))
+                append(connection, self._run, [self._note("in_doubt" if in_doubt else "failed", event)])
+        self._log.warning("The step did not get done.", action=state.value, final=failure is not None)
+
+    def result(self, receipt: Receipt) -> StepResult:
+        """Return what the workflow is told."""
+        is_last = self._task.step == len(self._task.plan.steps)
+        return StepResult(
+            done=StepDone(step=self._task.step, receipt=receipt),
+            closed=Closed(outcome=Outcome.EXECUTED) if is_last else None,
+        )
+
+    def _note(self, what: str, event: Claimed | StepDone | StepFailed | StepInDoubt) -> Note:
+        return Note(
+            key=f"step:{self._task.step}:{what}", at=self._clock.now(), actor=this_worker(), event=event
+        )

@@ -1,0 +1,112 @@
+"""The activity that drafts: from a request, or a plan brought along, to a checked plan on the record."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+from temporalio import activity
+
+from activities.failures import told_to_temporal
+from activities.planners.planner import Brief, Planner
+from activities.pulse import ServerClock, beating, this_worker
+from activities.tasks import DraftTask
+from activities.tools.tool import Tool, arguments_for
+from plangate.domain.audit import Drafted, ModelUse
+from plangate.domain.drafting import check_plan
+from plangate.domain.errors import DraftUnusable, PlanInvalid
+from plangate.domain.plan import Plan, fingerprint_of, short
+from plangate.domain.policy import ONE_APPROVAL
+from plangate.records.database import Database
+from plangate.records.trail import Note, append, read_trail
+
+_log = structlog.get_logger(__name__)
+
+
+class Planning:
+    """Drafts plans with a planner, over tools that are only described to it, never handed over."""
+
+    def __init__(
+        self, database: Database, planner: Planner, tools: Mapping[str, Tool], max_steps: int
+    ) -> None:
+        self._database = database
+        self._planner = planner
+        self._tools = tools
+        self._declarations = {name: tool.declaration for name, tool in tools.items()}
+        self._max_steps = max_steps
+
+    @activity.defn
+    async def draft_plan(self, task: DraftTask) -> Drafted:
+        """Return the checked plan of one revision, after it and its requirement are on the record.
+
+        Raises:
+            ApplicationError: named after the domain error: no model, a model that failed, an invalid plan,
+                an id that is taken, records that do not answer.
+        """
+        with told_to_temporal(task.tries):
+            clock = ServerClock()
+            async with beating():
+                earlier = await asyncio.to_thread(self._open_and_look, task)
+                if earlier is not None:
+                    return earlier
+                plan, planner = await self._plan(task)
+                self._object(plan)
+                return await asyncio.to_thread(self._record, task, plan, planner, clock)
+
+    async def _plan(self, task: DraftTask) -> tuple[Plan, ModelUse | None]:
+        if task.supplied is not None:
+            return check_plan(task.supplied, self._declarations, self._max_steps), None
+        brief = Brief(request=task.run.requested.request, previous=task.previous, feedback=task.feedback)
+        draft = await self._planner.draft(brief, self._declarations, self._max_steps)
+        try:
+            return check_plan(
+                draft.plan.model_dump(mode="json"), self._declarations, self._max_steps
+            ), draft.planner
+        except PlanInvalid as error:
+            raise DraftUnusable(f"The model's draft cannot be used: {error}") from error
+
+    def _object(self, plan: Plan) -> None:
+        """Refuse a plan that could never run under these settings; an approver must not be asked in vain."""
+        faults = []
+        for index, step in enumerate(plan.steps):
+            tool = self._tools[step.tool]
+            objection = tool.objection(arguments_for(tool.declaration, step.arguments))
+            if objection:
+                faults.append(f"steps[{index}]: {objection}")
+        if faults:
+            raise PlanInvalid(faults)
+
+    def _open_and_look(self, task: DraftTask) -> Drafted | None:
+        """Put the request on the record, and return this revision's plan where an earlier attempt made it."""
+        with self._database.write() as connection:
+            append(connection, task.run, [])
+            entries = read_trail(connection, task.run.workflow_id)
+        for entry in entries:
+            if isinstance(entry.event, Drafted) and entry.event.revision == task.revision:
+                return entry.event
+        return None
+
+    def _record(self, task: DraftTask, plan: Plan, planner: ModelUse | None, clock: ServerClock) -> Drafted:
+        fingerprint = fingerprint_of(plan, task.revision, task.run.workflow_id)
+        now = clock.now()
+        drafted = Drafted(
+            revision=task.revision,
+            plan=plan,
+            fingerprint=fingerprint,
+            requirement=ONE_APPROVAL,
+            deadline=now + timedelta(seconds=task.run.requested.timeout_seconds),
+            planner=planner,
+        )
+        note = Note(key=f"drafted:{task.revision}", at=now, actor=this_worker(), event=drafted)
+        with self._database.write() as connection:
+            (entry,) = append(connection, task.run, [note])
+        _log.info(
+            "A plan is drafted and on the record.",
+            action="drafted",
+            workflow_id=task.run.workflow_id,
+            fingerprint=short(fingerprint),
+            revision=task.revision,
+            steps=len(plan.steps),
+        )
+        assert isinstance(entry.event, Drafted)
+        return entry.event

@@ -1,0 +1,319 @@
+"""The one door for clients: submit, decide, ask, list, withdraw. The command line uses it, and the inbox will.
+
+It answers from the workflow where a worker runs, and else from the records and Temporal's visibility; every
+answer says which.
+"""
+
+import asyncio
+import secrets
+import string
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from plangate.domain.audit import AuditEntry
+from plangate.domain.decision import Decision, DecisionAnswer
+from plangate.domain.errors import (
+    IdInUse,
+    NotAnswered,
+    RecordsMissing,
+    RecordsUnavailable,
+    RequestInvalid,
+    RunNotFound,
+    TemporalUnreachable,
+)
+from plangate.domain.request import PlanRequest
+from plangate.domain.run import Phase
+from plangate.domain.status import RunResult, Status, status_of
+from plangate.domain.visible import one_line
+from plangate.records.database import Database
+from plangate.records.trail import read_state, read_trail
+from plangate.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
+from workflows.details import request_page, summary_line
+from workflows.plan_approval import PlanApproval
+
+QUERY_TIMEOUT: Final = timedelta(seconds=3)
+DECIDE_TIMEOUT: Final = timedelta(seconds=5)
+_ID_ALPHABET: Final = string.ascii_lowercase + string.digits
+_MAX_ID: Final = 200
+_DEAD: Final[Mapping[WorkflowExecutionStatus, str]] = {
+    WorkflowExecutionStatus.TERMINATED: "it was terminated in Temporal, from outside Plangate",
+    WorkflowExecutionStatus.TIMED_OUT: "Temporal's own execution timeout ended it",
+    WorkflowExecutionStatus.FAILED: "its workflow failed in Temporal",
+    WorkflowExecutionStatus.CANCELED: "it was cancelled in Temporal",
+}
+
+
+class Gateway:
+    """The client's side of Plangate.
+
+    Args:
+        client: connected to the namespace in which the workers run.
+        database: the records, opened for reading; None where they cannot be reached from here.
+    """
+
+    def __init__(self, client: Client, task_queue: str, database: Database | None) -> None:
+        self._client = client
+        self._task_queue = task_queue
+        self._database = database
+
+    async def submit(self, request: PlanRequest, workflow_id: str | None = None) -> str:
+        """Start a run and return its workflow id; an id that was ever used is refused.
+
+        Raises:
+            IdInUse: the id names another request, now or on the record.
+            RequestInvalid: the id is malformed.
+            TemporalUnreachable: the server does not answer.
+        """
+        workflow_id = _checked_id(workflow_id) if workflow_id else _new_id()
+        if await asyncio.to_thread(self._is_on_record, workflow_id):
+            raise _in_use(workflow_id)
+        attributes = TypedSearchAttributes(
+            [
+                SearchAttributePair(PLANGATE_STATE, Phase.DRAFTING.value),
+                SearchAttributePair(PLANGATE_REQUESTER, request.requester),
+            ]
+        )
+        try:
+            await self._start(request, workflow_id, attributes)
+        except WorkflowAlreadyStartedError:
+            raise _in_use(workflow_id) from None
+        except RPCError as error:
+            if (
+                error.status is not RPCStatusCode.INVALID_ARGUMENT
+                or "search attribute" not in str(error).lower()
+            ):
+                raise _unreachable(error) from error
+            # The server has no such attributes: the run works without them, only lists are slower to read.
+            await self._start(request, workflow_id, TypedSearchAttributes.empty)
+        return workflow_id
+
+    async def decide(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
+        """Send a decision and return its verdict, or None where it waits, durably, for a worker to judge it.
+
+        The update answers at once but needs a worker; where none answers the same decision goes as a signal,
+        which the server keeps. Should both arrive after all, the second is refused and changes nothing.
+
+        Raises:
+            RunNotFound: there is no such run.
+            TemporalUnreachable: the server does not answer.
+        """
+        message = decision.model_dump(mode="json", exclude_none=True)
+        try:
+            answer: DecisionAnswer = await self._handle(workflow_id).execute_update(
+                PlanApproval.decide, args=[message], rpc_timeout=DECIDE_TIMEOUT
+            )
+            return answer
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            await self._decide_later(workflow_id, decision)
+            return None
+        except WorkflowUpdateFailedError as error:
+            raise NotAnswered(f"The worker could not take the decision: {error.cause}") from error
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return await self._late(workflow_id)
+            raise _unreachable(error) from error
+
+    async def status(self, workflow_id: str) -> Status:
+        """Return where a run stands: from its workflow if a worker answers, else from the records.
+
+        Raises:
+            RunNotFound: neither Temporal nor the records know the id.
+            NotAnswered: Temporal knows the run, but no worker runs and there are no records here.
+            TemporalUnreachable: the server does not answer.
+        """
+        handle = self._handle(workflow_id)
+        try:
+            return await handle.query(PlanApproval.status, rpc_timeout=QUERY_TIMEOUT)
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+            raise RunNotFound(f"{one_line(workflow_id)} is no run of Plangate.") from error
+        except RPCError as error:
+            return await self._status_without_workflow(workflow_id, error)
+
+    async def wait(self, workflow_id: str) -> RunResult:
+        """Wait until the run is over and return its result."""
+        return await self._client.get_workflow_handle_for(PlanApproval.run, workflow_id).result()
+
+    async def withdraw(self, workflow_id: str, reason: str) -> None:
+        """Ask the run to end as withdrawn.
+
+        Raises:
+            RunNotFound: there is no such run, or it has ended.
+            TemporalUnreachable: the server does not answer.
+        """
+        try:
+            await self._handle(workflow_id).cancel(reason=reason)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise RunNotFound(
+                    f"There is no open run called {one_line(workflow_id)} to withdraw."
+                ) from None
+            raise _unreachable(error) from error
+
+    async def pending(self) -> list[Status]:
+        """Return the runs that wait for a person, soonest deadline first.
+
+        Temporal's visibility says which runs are open, the records what they wait for; a run that has no records
+        here is asked itself.
+        """
+        waiting = f"{PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} IN ('drafting', 'in_review')"
+        open_runs = "WorkflowType = 'PlanApproval' AND ExecutionStatus = 'Running'"
+        try:
+            ids = await self._list(f"{open_runs} AND ({waiting})")
+        except RPCError as error:
+            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise _unreachable(error) from error
+            ids = await self._list(open_runs)
+        listed = [await self._listed(workflow_id) for workflow_id in ids]
+        found = [status for status in listed if status and status.state == Phase.IN_REVIEW]
+        return sorted(found, key=lambda status: (status.deadline is None, status.deadline))
+
+    def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
+        """Return the audit trail of a run.
+
+        Raises:
+            RecordsMissing: there are no records here.
+            RecordsUnavailable: the database does not answer.
+            RunNotFound: the id is not on the record.
+        """
+        if self._database is None:
+            raise RecordsMissing(
+                "There are no records here; set PLANGATE_DATABASE_URL to the worker's database."
+            )
+        with self._database.read() as connection:
+            entries = read_trail(connection, workflow_id)
+        if not entries:
+            raise RunNotFound(f"{one_line(workflow_id)} is not on the record.")
+        return entries
+
+    # ---- how ------------------------------------------------------------------------------------
+
+    def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(workflow_id)
+
+    async def _start(self, request: PlanRequest, workflow_id: str, attributes: TypedSearchAttributes) -> None:
+        await self._client.start_workflow(
+            PlanApproval.run,
+            request.model_dump(mode="json"),
+            id=workflow_id,
+            task_queue=self._task_queue,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            search_attributes=attributes,
+            static_summary=summary_line(request.request),
+            static_details=request_page(request.request, request.requester),
+        )
+
+    def _is_on_record(self, workflow_id: str) -> bool:
+        try:
+            return self._recorded(workflow_id) is not None
+        except RecordsUnavailable:
+            return False  # the worker asks again, before anything is drafted
+
+    def _recorded(self, workflow_id: str) -> Status | None:
+        if self._database is None:
+            return None
+        try:
+            with self._database.read() as connection:
+                state = read_state(connection, workflow_id)
+        except RecordsMissing:
+            return None
+        return status_of(state, source="records") if state.requested else None
+
+    async def _status_without_workflow(self, workflow_id: str, error: RPCError) -> Status:
+        recorded = await asyncio.to_thread(self._recorded, workflow_id)
+        if error.status is RPCStatusCode.NOT_FOUND:
+            if recorded is None:
+                raise RunNotFound(
+                    f"There is no run called {one_line(workflow_id)}; `pending` lists those that wait."
+                ) from None
+            return recorded.model_copy(
+                update={"source": "records (Temporal's retention has dropped the run)"}
+            )
+        try:
+            description = await self._handle(workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
+        except RPCError as second:
+            if second.status is RPCStatusCode.NOT_FOUND:
+                raise RunNotFound(f"There is no run called {one_line(workflow_id)}.") from None
+            raise _unreachable(second) from second
+        if recorded is None:
+            raise NotAnswered(
+                f"{one_line(workflow_id)} is {(description.status or WorkflowExecutionStatus.RUNNING).name.lower()} "
+                "in Temporal, but no worker answers and there are no records of it here; start a worker."
+            )
+        ended = _DEAD.get(description.status) if description.status else None
+        if ended and recorded.state not in ("executed", "rejected", "expired", "withdrawn", "failed"):
+            recorded = recorded.model_copy(update={"state": "failed", "reason": ended})
+        return recorded.model_copy(update={"source": "records (no worker answers)"})
+
+    async def _decide_later(self, workflow_id: str, decision: Decision) -> None:
+        message = decision.model_dump(mode="json", exclude_none=True, exclude={"decision"})
+        try:
+            await self._handle(workflow_id).signal(decision.decision.value, message)
+        except RPCError as error:
+            raise _unreachable(error) from error
+
+    async def _late(self, workflow_id: str) -> DecisionAnswer:
+        """Answer a decision on a run that Temporal does not have open."""
+        status = await self.status(workflow_id)
+        return DecisionAnswer(
+            accepted=False,
+            reason=f"the run has ended ({status.state}); nothing can be decided any more",
+            state=status.state,
+        )
+
+    async def _list(self, query: str) -> list[str]:
+        return [execution.id async for execution in self._client.list_workflows(query)]
+
+    async def _listed(self, workflow_id: str) -> Status | None:
+        recorded = await asyncio.to_thread(self._recorded, workflow_id)
+        if recorded is not None:
+            return recorded
+        try:
+            return await self.status(workflow_id)
+        except (NotAnswered, RunNotFound):
+            return None
+
+
+def _new_id() -> str:
+    return "plan-" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
+
+
+def _checked_id(workflow_id: str) -> str:
+    if (
+        len(workflow_id) > _MAX_ID
+        or one_line(workflow_id) != workflow_id
+        or workflow_id != workflow_id.strip()
+    ):
+        raise RequestInvalid(
+            f"The id may have up to {_MAX_ID} visible characters, and no blanks at its ends; choose another --id."
+        )
+    return workflow_id
+
+
+def _in_use(workflow_id: str) -> IdInUse:
+    return IdInUse(
+        f"The id {one_line(workflow_id)} is taken; look at it with `status`, or choose another --id."
+    )
+
+
+def _unreachable(error: RPCError) -> TemporalUnreachable:
+    return TemporalUnreachable(f"The Temporal server did not do it: {one_line(error.message)}.")

@@ -1,0 +1,71 @@
+"""Every timeout and retry of the workflow, each with its reason.
+
+No activity has a limit on its whole life: how long a worker is away must not decide what becomes of a request.
+The number of tries is counted by the activities themselves, which know a failure of the records (never final)
+from one of the model or of a tool.
+"""
+
+from datetime import timedelta
+from typing import Final, TypedDict
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType
+
+
+class RegularOptions(TypedDict):
+    """Options of an activity that is scheduled on the task queue."""
+
+    start_to_close_timeout: timedelta
+    heartbeat_timeout: timedelta
+    retry_policy: RetryPolicy
+    cancellation_type: ActivityCancellationType
+
+
+class LocalOptions(TypedDict):
+    """Options of an activity that runs inside the workflow task."""
+
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+
+
+# Five tries, two seconds to a minute apart, ride out a rate limit and a short outage of the model's service.
+DRAFT_TRIES: Final = 5
+# Twelve tries over about half an hour ride out the restart of a mail server, not its replacement.
+STEP_TRIES: Final = 12
+
+DRAFT: Final = RegularOptions(
+    # Above the draft's own limit (PLANGATE_DRAFT_SECONDS), which gives the better message.
+    start_to_close_timeout=timedelta(hours=1),
+    # Heartbeats come every three seconds; a worker that misses four is dead, and another one starts over.
+    heartbeat_timeout=timedelta(seconds=12),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=2), backoff_coefficient=2.5, maximum_interval=timedelta(minutes=1)
+    ),
+    # A withdrawal ends the draft at once: nothing in it acts.
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+)
+
+STEP: Final = RegularOptions(
+    # Above the tool's own limit of one minute, plus the patience with which the receipt is stored.
+    start_to_close_timeout=timedelta(minutes=3),
+    # As for a draft; the claim in the ledger says how the next attempt goes on.
+    heartbeat_timeout=timedelta(seconds=12),
+    # From one second to five minutes apart: see STEP_TRIES.
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=1), backoff_coefficient=2.5, maximum_interval=timedelta(minutes=5)
+    ),
+    # A withdrawal waits for the step's true end: what has begun to act is never broken off.
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+RECORD: Final = LocalOptions(
+    # Longer than a writer waits for SQLite's lock (30 s), so that waiting for it is no failure.
+    start_to_close_timeout=timedelta(seconds=40),
+    # Without end: nothing may follow from a decision that is not on the record.
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
+    ),
+)
+
+# How many arrivals one admission takes: enough for a flood, small enough for one payload.
+ADMIT_AT_ONCE: Final = 200

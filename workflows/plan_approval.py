@@ -1,0 +1,386 @@
+"""The workflow `PlanApproval`: draft a plan, wait for people, run exactly what they approved.
+
+`run` reads as the business. Signals and the update only put arrivals in a tray; one clerk takes them out,
+in order, has each admitted (judged and recorded), and applies the verdicts. State changes by
+`plangate.domain.run.apply` alone.
+
+Three habits of this file come from the platform:
+
+* Handlers and `run` take whatever is sent (``Any``, and more inputs than they want), for a typed parameter
+  would block the run or drop the message silently; what came is judged by the domain.
+* The deadline's timer is left running when the plan is approved, since to cancel it would cost an event of
+  history for nothing.
+* Cancellation (the Web UI's button, `starter.py withdraw`) must not break off what is being written down,
+  hence the life of the run is a task of its own, shielded, and a cancellation is only noted.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.workflow import ContinueAsNewError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.closing import Closing
+    from activities.decisions import Decisions
+    from activities.execution import Execution
+    from activities.planning import Planning
+    from activities.tasks import AdmitTask, CloseTask, DraftTask, StepResult, StepTask
+    from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, RunRef
+    from plangate.domain.decision import (
+        Arrival,
+        Choice,
+        DecisionAnswer,
+        Verdict,
+        Via,
+        read_arrival,
+        signal_key,
+        unknown_name,
+        update_key,
+    )
+    from plangate.domain.errors import RequestInvalid
+    from plangate.domain.model import Frozen
+    from plangate.domain.plan import short
+    from plangate.domain.request import PlanRequest, read_request
+    from plangate.domain.run import Phase, RunState, StepState, apply, next_wakeup
+    from plangate.domain.status import RunResult, Status, result_of, status_of
+    from plangate.search_attributes import PLANGATE_STATE
+    from workflows import options
+    from workflows.details import details_page
+
+
+class Carried(Frozen):
+    """What continue-as-new hands to the next run of the chain."""
+
+    carried: RunState
+    request: PlanRequest
+
+
+@workflow.defn(name="PlanApproval")
+class PlanApproval:
+    """One request, from its draft to its outcome."""
+
+    def __init__(self) -> None:
+        self._state = RunState(workflow_id=workflow.info().workflow_id)
+        self._request: PlanRequest | None = None
+        self._tray: list[Arrival] = []
+        self._verdicts: dict[str, Verdict] = {}
+        self._signals_seen = 0
+        self._withdrawn: str | None = None
+        self._stopped_at: int | None = None
+        self._closed_on_record = False
+
+    # ---- the business ---------------------------------------------------------------------------
+
+    @workflow.run
+    async def run(self, request: Any = None, *more: Any) -> RunResult:
+        """Draft, review, execute, close; whatever happens, the outcome is the result."""
+        life = asyncio.create_task(self._live((request, *more)))
+        try:
+            return await asyncio.shield(life)
+        except asyncio.CancelledError:
+            if life.done():
+                raise
+            self._withdrawn = workflow.cancellation_reason() or "cancellation requested"
+            return await life
+
+    async def _live(self, inputs: Sequence[Any]) -> RunResult:
+        self._open(inputs)
+        clerk = asyncio.create_task(self._admit_arrivals())
+        while self._state.phase is not Phase.CLOSED:
+            await self._draft()  # nothing to do unless a plan is wanted
+            await self._review()  # nothing to do unless a plan waits for a person
+            await self._execute()  # nothing to do unless a plan is approved
+        await self._close()
+        await workflow.wait_condition(lambda: not self._tray and workflow.all_handlers_finished())
+        clerk.cancel()
+        return result_of(self._state)
+
+    def _open(self, inputs: Sequence[Any]) -> None:
+        """Take over the state of the run before, or begin with the request."""
+        now = workflow.now()
+        match inputs:
+            case ({"carried": _, "request": _} as carried,) if workflow.info().continued_run_id:
+                before = Carried.model_validate(carried)
+                self._state, self._request = before.carried, before.request
+            case _:
+                try:
+                    self._request = read_request(inputs)
+                    self._apply(self._request.requested(now))
+                except RequestInvalid as error:
+                    unreadable = Requested(
+                        request="", requester="unknown", timeout_seconds=0, requested_at=now
+                    )
+                    self._apply(unreadable)
+                    self._end(Outcome.FAILED, str(error))
+        self._show()
+
+    async def _draft(self) -> None:
+        if self._state.phase is not Phase.DRAFTING:
+            return
+        assert self._request is not None
+        revision, before = self._state.next_revision, self._state.drafted
+        task = DraftTask(
+            run=self._ref(),
+            revision=revision,
+            supplied=self._request.plan if before is None else None,
+            feedback=self._state.feedback,
+            previous=before.plan if before else None,
+            tries=options.DRAFT_TRIES,
+        )
+        drafting = workflow.start_activity_method(
+            Planning.draft_plan, task, summary=f"revision {revision}", **options.DRAFT
+        )
+        await workflow.wait_condition(lambda: drafting.done() or self._withdrawn is not None)
+        if self._withdrawn is not None and not drafting.done():
+            drafting.cancel()
+        try:
+            drafted: Drafted = await drafting
+        except ActivityError as error:
+            if self._withdrawn is not None:
+                self._end(Outcome.WITHDRAWN, self._withdrawn)
+            else:
+                self._end(Outcome.FAILED, _reason(error))
+        else:
+            self._apply(drafted)
+
+    async def _review(self) -> None:
+        if self._state.phase is not Phase.IN_REVIEW:
+            return
+        drafted = self._state.drafted
+        assert drafted is not None
+        self._list_as(Phase.IN_REVIEW)
+        now = workflow.now()
+        deadline = asyncio.create_task(
+            workflow.sleep(
+                (next_wakeup(self._state, now) or now) - now,
+                summary=f"deadline of plan {short(drafted.fingerprint)}",
+            )
+        )
+        await workflow.wait_condition(
+            lambda: (
+                self._state.phase is not Phase.IN_REVIEW
+                or (not self._tray and (deadline.done() or self._withdrawn is not None or _history_is_long()))
+            )
+        )
+        if self._state.phase is not Phase.IN_REVIEW:
+            if self._state.phase is Phase.DRAFTING:
+                deadline.cancel()
+        elif self._withdrawn is not None:
+            self._end(Outcome.WITHDRAWN, self._withdrawn)
+        elif deadline.done():
+            self._end(
+                Outcome.EXPIRED, f"nobody decided before the deadline, {drafted.deadline:%Y-%m-%d %H:%M} UTC"
+            )
+        else:
+            await self._continue_as_new()
+
+    async def _execute(self) -> None:
+        drafted = self._state.drafted
+        while self._state.phase is Phase.EXECUTING and drafted is not None:
+            if self._withdrawn is not None:
+                self._end(Outcome.WITHDRAWN, self._withdrawn)
+                return
+            if _history_is_long():
+                await workflow.wait_condition(lambda: not self._tray)
+                await self._continue_as_new()
+            done = [progress.state for progress in self._state.steps].count(StepState.DONE)
+            await self._execute_step(drafted, done + 1)
+
+    async def _execute_step(self, drafted: Drafted, step: int) -> None:
+        task = StepTask(
+            run=self._ref(),
+            plan=drafted.plan,
+            revision=drafted.revision,
+            fingerprint=drafted.fingerprint,
+            step=step,
+            tries=options.STEP_TRIES,
+        )
+        summary = f"step {step} of {len(drafted.plan.steps)}: {drafted.plan.steps[step - 1].tool}"
+        acting = workflow.start_activity_method(Execution.execute_step, task, summary=summary, **options.STEP)
+        await workflow.wait_condition(lambda: acting.done() or self._withdrawn is not None)
+        if self._withdrawn is not None and not acting.done():
+            acting.cancel()  # ends the waiting between two tries; an act that has begun is finished first
+        try:
+            result: StepResult = await acting
+        except ActivityError as error:
+            self._stopped_at = step
+            if self._withdrawn is not None:
+                self._end(Outcome.WITHDRAWN, self._withdrawn)
+            else:
+                self._end(Outcome.FAILED, _reason(error))
+            return
+        self._apply(result.done)
+        if result.closed is not None:
+            self._closed_on_record = True
+            self._apply(result.closed)
+
+    async def _close(self) -> None:
+        """Put the outcome on the record, unless the last step did."""
+        closed = self._state.closed
+        assert closed is not None
+        if not self._closed_on_record:
+            task = CloseTask(
+                run=self._ref(),
+                outcome=closed.outcome,
+                reason=closed.reason,
+                at=workflow.now(),
+                fingerprint=self._state.fingerprint,
+                step=self._stopped_at,
+            )
+            result = await workflow.execute_local_activity_method(Closing.close_run, task, **options.RECORD)
+            for event in result.events:
+                self._apply(event)
+        self._list_as(self._state.state)
+
+    # ---- what arrives ---------------------------------------------------------------------------
+
+    @workflow.signal(description='Approve the plan. Send {"by": "your name", "plan": "its first 12 digits"}')
+    def approve(self, *inputs: Any) -> None:
+        """An approver consents to exactly one plan."""
+        self._receive(Choice.APPROVE, inputs)
+
+    @workflow.signal(
+        description='Reject the plan; this ends the run. Send {"by": "…", "plan": "…", "comment": "why"}'
+    )
+    def reject(self, *inputs: Any) -> None:
+        """An approver refuses; the run ends."""
+        self._receive(Choice.REJECT, inputs)
+
+    @workflow.signal(
+        description='Ask for another revision. Send {"by": "…", "plan": "…", "comment": "what to change"}'
+    )
+    def request_changes(self, *inputs: Any) -> None:
+        """An approver wants another revision."""
+        self._receive(Choice.REQUEST_CHANGES, inputs)
+
+    @workflow.signal(dynamic=True)
+    def unknown(self, name: str, inputs: Sequence[RawValue]) -> None:
+        """A signal with a name that nobody knows: shown and recorded, never followed."""
+        self._signals_seen += 1
+        self._tray.append(
+            unknown_name(
+                key=signal_key(workflow.info().run_id, self._signals_seen),
+                name=name,
+                inputs=[_readable(raw) for raw in inputs[:2]],
+                received_at=workflow.now(),
+            )
+        )
+
+    @workflow.update(
+        description='Decide, and hear the verdict. Send {"decision": "approve", "by": "…", "plan": "…"}'
+    )
+    async def decide(self, *inputs: Any) -> DecisionAnswer:
+        """The same as the signals, with the verdict as its answer."""
+        update = workflow.current_update_info()
+        assert update is not None
+        arrival = read_arrival(
+            key=update_key(workflow.info().run_id, update.id),
+            via=Via.UPDATE,
+            name="decide",
+            choice=None,
+            inputs=inputs,
+            received_at=workflow.now(),
+        )
+        self._tray.append(arrival)
+        await workflow.wait_condition(lambda: arrival.key in self._verdicts)
+        verdict = self._verdicts.pop(arrival.key)
+        return DecisionAnswer(accepted=verdict.accepted, reason=verdict.reason, state=self._state.state)
+
+    @workflow.query(description="Where the run stands: plan, decisions, deadline, steps")
+    def status(self) -> Status:
+        """Everything there is to know of the run."""
+        return status_of(self._state, source="workflow")
+
+    def _receive(self, choice: Choice, inputs: Sequence[Any]) -> None:
+        self._signals_seen += 1
+        self._tray.append(
+            read_arrival(
+                key=signal_key(workflow.info().run_id, self._signals_seen),
+                via=Via.SIGNAL,
+                name=choice.value,
+                choice=choice,
+                inputs=inputs,
+                received_at=workflow.now(),
+            )
+        )
+
+    async def _admit_arrivals(self) -> None:
+        """The clerk: take arrivals from the tray, in order, for as long as the run lives."""
+        while True:
+            await workflow.wait_condition(lambda: bool(self._tray))
+            batch = tuple(self._tray[: options.ADMIT_AT_ONCE])
+            task = AdmitTask(run=self._ref(), state=self._state, arrivals=batch)
+            try:
+                decided = await workflow.execute_local_activity_method(
+                    Decisions.admit_decisions, task, **options.RECORD
+                )
+            except ActivityError as error:
+                refused = Verdict(accepted=False, reason=_reason(error))
+                decided = tuple(Decided(arrival=arrival, verdict=refused) for arrival in batch)
+            for event, arrival in zip(decided, batch, strict=True):
+                self._apply(event, show=False)
+                if arrival.via is Via.UPDATE:
+                    self._verdicts[arrival.key] = event.verdict
+            self._show()
+            del self._tray[: len(batch)]
+
+    # ---- the shell ------------------------------------------------------------------------------
+
+    def _apply(self, event: Event, *, show: bool = True) -> None:
+        self._state = apply(self._state, event)
+        workflow.logger.info(
+            "The run has moved on.",
+            extra={
+                "action": event.kind,
+                "state": self._state.state,
+                "fingerprint": short(self._state.fingerprint or ""),
+            },
+        )
+        if show:
+            self._show()
+
+    def _end(self, outcome: Outcome, reason: str) -> None:
+        self._apply(Closed(outcome=outcome, reason=reason))
+
+    def _show(self) -> None:
+        workflow.set_current_details(details_page(self._state))
+
+    def _list_as(self, state: str) -> None:
+        """Keep the search attribute true, where the run was started with it."""
+        if workflow.info().typed_search_attributes.get(PLANGATE_STATE) is not None:
+            workflow.upsert_search_attributes([PLANGATE_STATE.value_set(state)])
+
+    def _ref(self) -> RunRef:
+        requested = self._state.requested
+        assert requested is not None
+        info = workflow.info()
+        return RunRef(workflow_id=info.workflow_id, chain_id=info.first_execution_run_id, requested=requested)
+
+    async def _continue_as_new(self) -> None:
+        assert self._request is not None
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        workflow.continue_as_new(Carried(carried=self._state, request=self._request))
+
+
+def _history_is_long() -> bool:
+    return workflow.info().is_continue_as_new_suggested()
+
+
+def _readable(raw: RawValue) -> object:
+    try:
+        return workflow.payload_converter().from_payloads([raw.payload])[0]
+    except Exception:  # noqa: BLE001  whatever a converter raises; a handler must never raise
+        return "(cannot be decoded)"
+
+
+def _reason(error: ActivityError) -> str:
+    """Return the sentence that says why an activity failed."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        return cause.message
+    return f"{type(cause).__name__}: {cause}" if cause else str(error)
