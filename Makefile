@@ -1,0 +1,65 @@
+# Everything runs in .venv, which is made from the locks alone.
+.DEFAULT_GOAL := help
+.PHONY: help install demo worker stop test check format chaos bench histories lock
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+RUNTIME := $(VENV)/.runtime
+DEVELOP := $(VENV)/.develop
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes
+
+help: ## show this help
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+install: $(RUNTIME) ## install into .venv what running needs
+
+demo: $(RUNTIME) ## tell the whole story in a minute (ARGS=--interactive asks you at the gate)
+	@$(RUN) starter.py demo $(ARGS)
+
+worker: $(RUNTIME) ## run a worker with an embedded Temporal server
+	@exec $(RUN) worker.py --dev
+
+stop: $(RUNTIME) ## stop the embedded Temporal server
+	@$(RUN) -m plangate.embedded_server stop
+
+test: $(DEVELOP) ## run all tests
+	@$(RUN) -m pytest $(ARGS)
+
+check: $(DEVELOP) ## check format, lint, types and floors
+	@$(VENV)/bin/ruff format --check --quiet . || { echo "Run 'make format' first."; exit 1; }
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy --no-error-summary
+	@$(VENV)/bin/lint-imports --no-logo 2>&1 | tail -n 5; exit $${PIPESTATUS:-0}
+	@echo "Format, lint, types and floors are in order."
+
+format: $(DEVELOP) ## format the code
+	@$(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format --quiet .
+
+chaos: $(DEVELOP) ## kill, flood and fuzz for some minutes; ends with a table
+	@$(RUN) -m tests.chaos $(ARGS)
+
+bench: $(DEVELOP) ## measure against a bare Temporal workflow, and rewrite the table of bench/README.md
+	@$(RUN) -m bench $(ARGS)
+
+histories: $(DEVELOP) ## record the golden histories of tests/replay anew, on purpose
+	@$(RUN) -m tests.replay.record
+
+lock: $(DEVELOP) ## resolve the dependencies anew
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -c requirements.lock --extra dev pyproject.toml -o requirements-dev.lock
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Plangate needs Python 3.11 or newer; $(PYTHON) is not. Say which to use: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Making .venv …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): requirements.lock | $(VENV)/bin/python
+	@echo "Installing what running needs (under a minute) …"
+	@$(PIP) -r requirements.lock
+	@touch $@
+
+$(DEVELOP): requirements-dev.lock | $(RUNTIME)
+	@echo "Installing what testing needs …"
+	@$(PIP) -r requirements-dev.lock
+	@touch $@
