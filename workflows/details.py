@@ -42,8 +42,10 @@ def _plan(state: RunState) -> list[str]:
     drafted = state.drafted
     assert drafted is not None
     parts = [
-        f"**Plan `{short(drafted.fingerprint)}`**, revision {drafted.revision}: "
-        f"{_line(drafted.plan.summary)}",
+        (
+            f"**Plan `{short(drafted.fingerprint)}`**, revision {drafted.revision}: "
+            f"{_line(drafted.plan.summary)}"
+        ),
         f"**Needs:** {drafted.requirement}. **Deadline:** {drafted.deadline:%Y-%m-%d %H:%M:%S} UTC",
     ]
     room = _ROOM_FOR_STEPS

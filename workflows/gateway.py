@@ -1,4 +1,6 @@
-"""The one door for clients: submit, decide, ask, list, withdraw. The command line uses it, and the inbox will.
+"""The one door for clients: submit, decide, ask, list, withdraw.
+
+The command line uses it, and the inbox will.
 
 It answers from the workflow where a worker runs, and else from the records and Temporal's visibility; every
 answer says which.
@@ -119,9 +121,8 @@ class Gateway:
         message = decision.model_dump(mode="json", exclude_none=True)
         try:
             answer: DecisionAnswer = await self._handle(workflow_id).execute_update(
-                PlanApproval.decide, args=[message], rpc_timeout=DECIDE_TIMEOUT
+                "decide", message, result_type=DecisionAnswer, rpc_timeout=DECIDE_TIMEOUT
             )
-            return answer
         except WorkflowUpdateRPCTimeoutOrCancelledError:
             await self._decide_later(workflow_id, decision)
             return None
@@ -131,6 +132,7 @@ class Gateway:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return await self._late(workflow_id)
             raise _unreachable(error) from error
+        return answer
 
     async def status(self, workflow_id: str) -> Status:
         """Return where a run stands: from its workflow if a worker answers, else from the records.
@@ -171,8 +173,8 @@ class Gateway:
     async def pending(self) -> list[Status]:
         """Return the runs that wait for a person, soonest deadline first.
 
-        Temporal's visibility says which runs are open, the records what they wait for; a run that has no records
-        here is asked itself.
+        Temporal's visibility says which runs are open, the records what they wait for; a run that has no
+        records here is asked itself.
         """
         waiting = f"{PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} IN ('drafting', 'in_review')"
         open_runs = "WorkflowType = 'PlanApproval' AND ExecutionStatus = 'Running'"
@@ -256,8 +258,8 @@ class Gateway:
             raise _unreachable(second) from second
         if recorded is None:
             raise NotAnswered(
-                f"{one_line(workflow_id)} is {(description.status or WorkflowExecutionStatus.RUNNING).name.lower()} "
-                "in Temporal, but no worker answers and there are no records of it here; start a worker."
+                f"No worker answers for {one_line(workflow_id)}, and there are no records of it here; "
+                "start a worker."
             )
         ended = _DEAD.get(description.status) if description.status else None
         if ended and recorded.state not in ("executed", "rejected", "expired", "withdrawn", "failed"):
@@ -304,7 +306,7 @@ def _checked_id(workflow_id: str) -> str:
         or workflow_id != workflow_id.strip()
     ):
         raise RequestInvalid(
-            f"The id may have up to {_MAX_ID} visible characters, and no blanks at its ends; choose another --id."
+            f"An id has up to {_MAX_ID} visible characters and no blanks at its ends; choose another --id."
         )
     return workflow_id
 

@@ -1,8 +1,8 @@
 """Every timeout and retry of the workflow, each with its reason.
 
-No activity has a limit on its whole life: how long a worker is away must not decide what becomes of a request.
-The number of tries is counted by the activities themselves, which know a failure of the records (never final)
-from one of the model or of a tool.
+No activity has a limit on its whole life: how long a worker is away must not decide what becomes of a
+request. The number of tries is counted by the activities themselves, which know a failure of the records
+(never final) from one of the model or of a tool.
 """
 
 from datetime import timedelta

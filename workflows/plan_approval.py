@@ -16,13 +16,11 @@ Three habits of this file come from the platform:
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
-from temporalio.workflow import ContinueAsNewError
 
 with workflow.unsafe.imports_passed_through():
     from activities.closing import Closing
