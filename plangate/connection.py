@@ -1,0 +1,172 @@
+"""The way to the Temporal server: where it is, who we are to it, and one plain sentence when it is not there.
+
+Address, namespace, TLS and API key come from the variables and the profile file of Temporal's own tools, read
+by Temporal's own library, so that what works for the ``temporal`` command line works here. Where they name no
+address, the embedded server of this ``var`` directory is used if it runs, else localhost.
+"""
+
+import asyncio
+import re
+from datetime import timedelta
+
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
+from temporalio.runtime import Runtime
+from temporalio.service import RPCError, RPCStatusCode
+
+from plangate import embedded_server
+from plangate.domain.errors import SettingsInvalid, TemporalUnreachable
+from plangate.settings import Settings
+
+# The one place that says how payloads are written; a codec that encrypts them belongs here.
+DATA_CONVERTER = pydantic_data_converter
+
+_DEFAULT_ADDRESS = "localhost:7233"
+_DEFAULT_NAMESPACE = "default"
+_CLI_DEFAULTS = (_DEFAULT_ADDRESS, "127.0.0.1:7233")
+_SECONDS = 5.0
+_ADDRESS = re.compile(r"[^\s/]+:\d{1,5}")
+
+_START_IT = "start one with make worker, or set TEMPORAL_ADDRESS"
+_CHECK_TLS = "check TEMPORAL_ADDRESS and the TEMPORAL_TLS settings"
+_CHECK_KEY = "check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE and the client certificate"
+
+# What Temporal's library says at a failed connection, what that means, and what to do. First match wins.
+_CAUSES = (
+    ("ConnectionRefused", "nothing listens there", _START_IT),
+    ("dns error", "no such host is known", _START_IT),
+    ("Unauthenticated", "it does not accept who we are", _CHECK_KEY),
+    ("PermissionDenied", "it does not allow us in", _CHECK_KEY),
+    ("InvalidContentType", "it does not speak TLS", _CHECK_TLS),
+    ("InvalidCertificate", "its TLS certificate is not trusted", _CHECK_TLS),
+    ("CertificateRequired", "it wants a client certificate", _CHECK_TLS),
+    ("ParseError", "the client certificate or its key cannot be read", _CHECK_TLS),
+    ("handshake", "the TLS handshake failed", _CHECK_TLS),
+    ("unreachable", "no network leads there", _START_IT),
+    ("", "what answers there is no Temporal server, or expects TLS", _CHECK_TLS),
+)
+
+
+async def connect(
+    settings: Settings, *, identity: str | None = None, runtime: Runtime | None = None, lazy: bool = False
+) -> Client:
+    """Connect to the Temporal server and make sure that it has our namespace, within five seconds.
+
+    Args:
+        settings: says where the embedded server's files are.
+        identity: who the server's records say we are; the library's process@host where none is given.
+        runtime: the library's runtime, if not the process's default one.
+        lazy: connect at the first call and check nothing. Such a client cannot carry a worker.
+
+    Raises:
+        SettingsInvalid: the profile file, or a certificate that it names, cannot be used.
+        TemporalUnreachable: there is no server, it does not let us in, or it has no such namespace.
+    """
+    config = _config(settings)
+    address = config["target_host"]
+    try:
+        async with asyncio.timeout(_SECONDS):
+            client = await Client.connect(
+                **config,
+                data_converter=DATA_CONVERTER,
+                identity=identity,
+                runtime=runtime,
+                lazy=lazy,
+            )
+            if not lazy:
+                await _check_namespace(client, address)
+            return client
+    except TimeoutError:
+        raise _unreachable(address, f"it did not answer in {_SECONDS:g} s", _START_IT) from None
+    except (RuntimeError, ValueError) as error:
+        meaning, remedy = _explain(str(error))
+        raise _unreachable(address, meaning, remedy) from error
+
+
+def address_of(settings: Settings) -> str:
+    """Return the address that `connect` would use.
+
+    Raises:
+        SettingsInvalid: the profile file cannot be used.
+    """
+    return _config(settings)["target_host"]
+
+
+def cli_flags(settings: Settings) -> tuple[str, ...]:
+    """Return the flags that a ``temporal`` command needs to reach the same server from a bare environment.
+
+    Raises:
+        SettingsInvalid: the profile file cannot be used.
+    """
+    config = _config(settings)
+    address, namespace = config["target_host"], config.get("namespace", _DEFAULT_NAMESPACE)
+    flags: tuple[str, ...] = ()
+    if address not in _CLI_DEFAULTS:
+        flags += ("--address", address)
+    if namespace != _DEFAULT_NAMESPACE:
+        flags += ("--namespace", namespace)
+    return flags
+
+
+def _config(settings: Settings) -> ClientConnectConfig:
+    """Return what to connect with; ``target_host`` is always there."""
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except OSError as error:
+        raise SettingsInvalid(
+            f"The TLS file {error.filename} of the Temporal settings cannot be read: {error.strerror}."
+        ) from error
+    except RuntimeError as error:  # the library's ConfigError has no public name
+        raise SettingsInvalid(
+            f"The Temporal profile cannot be used: {_first_and_last(str(error))}; "
+            "mend the profile file, or TEMPORAL_PROFILE."
+        ) from error
+    if "target_host" not in config:
+        server = embedded_server.running(settings.var_dir)
+        config["target_host"] = server.address if server else _DEFAULT_ADDRESS
+    if not _ADDRESS.fullmatch(config["target_host"]):
+        raise SettingsInvalid(
+            f"The Temporal address {config['target_host']} cannot be used; "
+            "write TEMPORAL_ADDRESS as HOST:PORT."
+        )
+    return config
+
+
+async def _check_namespace(client: Client, address: str) -> None:
+    name = client.namespace
+    request = DescribeNamespaceRequest(namespace=name)
+    try:
+        await client.workflow_service.describe_namespace(
+            request, retry=True, timeout=timedelta(seconds=_SECONDS)
+        )
+    except RPCError as error:
+        match error.status:
+            case RPCStatusCode.NOT_FOUND:
+                raise TemporalUnreachable(
+                    f"The Temporal server at {address} has no namespace {name}; set TEMPORAL_NAMESPACE, "
+                    f"or create it with temporal operator namespace create --namespace {name}."
+                ) from error
+            case RPCStatusCode.UNAUTHENTICATED:
+                raise _unreachable(address, "it does not accept who we are", _CHECK_KEY) from error
+            case RPCStatusCode.PERMISSION_DENIED:
+                raise _unreachable(address, f"we may not use its namespace {name}", _CHECK_KEY) from error
+            case RPCStatusCode.UNIMPLEMENTED:
+                return  # a proxy that lets only a worker's own calls through
+            case _:
+                raise _unreachable(address, f"it is not ready ({error.message})", _START_IT) from error
+
+
+def _explain(error: str) -> tuple[str, str]:
+    return next((meaning, remedy) for sign, meaning, remedy in _CAUSES if sign in error)
+
+
+def _unreachable(address: str, why: str, remedy: str) -> TemporalUnreachable:
+    return TemporalUnreachable(f"The Temporal server at {address} cannot be used: {why}; {remedy}.")
+
+
+def _first_and_last(text: str) -> str:
+    """Make one line of the library's drawing of the place in the file: where, and what is wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if len(lines) < 2 else f"{lines[0]}: {lines[-1]}"  # noqa: PLR2004

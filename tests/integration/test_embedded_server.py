@@ -1,0 +1,241 @@
+"""The embedded server, with the real program: found, adopted, brought back, stopped by the last one out."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from plangate import embedded_server
+from plangate.domain.errors import OperatorError, TemporalUnreachable
+from plangate.embedded_files import ServerFiles, ServerState, until
+from plangate.embedded_server import EmbeddedServer
+from plangate.search_attributes import KEYS, ensure_search_attributes
+
+FIRST_PORT = 27233  # not where a person's own server listens
+
+
+@pytest.fixture
+async def var_dir(tmp_path):
+    yield tmp_path / "var"
+    server = embedded_server.running(tmp_path / "var")
+    if server:
+        os.kill(server.pid, signal.SIGKILL)  # the graceful end takes a second
+
+
+async def start(var_dir: Path) -> EmbeddedServer:
+    return await embedded_server.ensure_running(var_dir, first_port=FIRST_PORT)
+
+
+async def kill_9(var_dir: Path, server: EmbeddedServer) -> None:
+    os.kill(server.pid, signal.SIGKILL)
+    assert await until(lambda: embedded_server.running(var_dir) is None, 5)
+
+
+async def test_a_server_that_runs_is_used_again_and_stopped_once(var_dir):
+    assert embedded_server.running(var_dir) is None
+    assert not await embedded_server.stop(var_dir)
+
+    first = await start(var_dir)
+    second = await start(var_dir)
+
+    assert first.started_by_us
+    assert not second.started_by_us
+    assert (first.pid, first.address, first.ui_url) == (second.pid, second.address, second.ui_url)
+    assert await embedded_server.stop(var_dir)
+    assert embedded_server.running(var_dir) is None
+    assert not await embedded_server.stop(var_dir)
+
+
+async def test_a_kill_9_loses_nothing_and_moves_nothing(var_dir):
+    before = await start(var_dir)
+    client = await Client.connect(before.address)
+    handle = await client.start_workflow("Nobody", id="waits", task_queue="nobody")
+
+    await kill_9(var_dir, before)
+    after = await start(var_dir)
+
+    assert after.started_by_us
+    assert after.pid != before.pid
+    assert (after.address, after.ui_url) == (before.address, before.ui_url)
+    description = await handle.describe(rpc_timeout=timedelta(seconds=5))
+    assert description.status is WorkflowExecutionStatus.RUNNING
+
+
+async def test_the_supervisor_brings_it_back_until_it_is_stopped_on_purpose(var_dir):
+    before = await start(var_dir)
+    supervisor = asyncio.create_task(embedded_server.keep_running(var_dir))
+    await kill_9(var_dir, before)
+
+    assert await until(lambda: embedded_server.running(var_dir) is not None, 10)
+    after = await start(var_dir)  # waits until it answers
+    assert not after.started_by_us
+    assert after.address == before.address
+
+    await embedded_server.stop(var_dir)
+    await asyncio.wait_for(supervisor, 5)
+    assert embedded_server.running(var_dir) is None
+
+
+async def test_the_last_one_out_stops_the_server(var_dir):
+    first = await embedded_server.take_lease(var_dir)
+    await start(var_dir)
+    second = await embedded_server.take_lease(var_dir)
+
+    assert not await embedded_server.release_lease(first)
+    assert embedded_server.running(var_dir)
+    assert await embedded_server.release_lease(second)
+    assert embedded_server.running(var_dir) is None
+
+
+async def test_a_killed_holder_leaves_the_server_to_the_next(var_dir):
+    script = (
+        "import asyncio, os, signal, sys; from pathlib import Path\n"
+        "from plangate import embedded_server as e\n"
+        "async def main():\n"
+        f"    async with e.leased(Path(sys.argv[1]), first_port={FIRST_PORT}):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    dead = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(var_dir))
+    assert await dead.wait() == -signal.SIGKILL
+
+    assert embedded_server.running(var_dir)
+    async with embedded_server.leased(var_dir) as server:
+        assert not server.started_by_us
+    assert embedded_server.running(var_dir) is None
+
+
+async def test_two_who_start_at_once_start_one(var_dir):
+    script = (
+        "import asyncio, sys; from pathlib import Path; from plangate import embedded_server as e\n"
+        f"server = asyncio.run(e.ensure_running(Path(sys.argv[1]), first_port={FIRST_PORT}))\n"
+        "print(server.pid, server.started_by_us)\n"
+    )
+    both = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", script, str(var_dir), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    # A server that held our pipe would hang this: communicate() ends when the last writer is gone.
+    answers = [await asyncio.wait_for(process.communicate(), 30) for process in both]
+
+    said = sorted(out.decode().split() for out, _ in answers)
+    assert [err for _, err in answers] == [b"", b""]
+    assert said[0][0] == said[1][0]
+    assert sorted(started for _, started in said) == ["False", "True"]
+
+
+async def test_a_taken_port_is_left_alone(var_dir):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        server = await embedded_server.ensure_running(var_dir, first_port=taken)
+
+    assert taken < int(server.address.partition(":")[2])
+
+
+async def test_the_supervisor_waits_for_ports_that_another_program_took(var_dir):
+    files = ServerFiles(var_dir)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        files.make_directory()
+        files.write_state(ServerState(port=port, ui_port=port + 1, http_port=port + 2))
+
+        with pytest.raises(TemporalUnreachable, match="address already in use"):
+            await embedded_server._start(files, first_port=None)
+
+
+async def test_a_server_that_hangs_is_replaced(var_dir, monkeypatch):
+    monkeypatch.setattr(embedded_server, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(embedded_server, "_ASK_SECONDS", 0.2)
+    before = await start(var_dir)
+    monkeypatch.setattr(embedded_server, "_END_SECONDS", 0.2)
+    os.kill(before.pid, signal.SIGSTOP)
+
+    after = await start(var_dir)
+
+    assert after.started_by_us
+    assert after.pid != before.pid
+
+
+async def test_the_search_attributes_are_there_and_of_the_right_type(var_dir):
+    client = await Client.connect((await start(var_dir)).address)
+
+    assert await ensure_search_attributes(client, "default") is None
+
+
+async def test_a_search_attribute_of_another_type_is_told(var_dir, monkeypatch):
+    monkeypatch.setattr(embedded_server, "KEYS", ())
+    client = await Client.connect((await start(var_dir)).address)
+    wrong = {KEYS[0].name: IndexedValueType.INDEXED_VALUE_TYPE_INT}
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(namespace="default", search_attributes=wrong)
+    )
+
+    problem = await ensure_search_attributes(client, "default")
+
+    assert problem == (
+        "The search attribute PlangateState is of type Int in the namespace default; "
+        "remove it and register it as Keyword."
+    )
+
+
+async def test_a_server_that_cannot_start_is_one_sentence_with_its_own_last_words(var_dir):
+    var_dir.mkdir()
+    (var_dir / "temporal.db").write_text("this is no database, nor was it ever meant to be one")
+
+    with pytest.raises(
+        TemporalUnreachable, match=r"did not start: .*file is not a database.*\(its log: .*\)\.$"
+    ):
+        await start(var_dir)
+
+
+async def test_without_the_program_the_sentence_says_what_to_do(var_dir, monkeypatch):
+    monkeypatch.setattr(sys, "executable", str(var_dir / "python"))
+    monkeypatch.setenv("PATH", str(var_dir))
+
+    with pytest.raises(OperatorError, match="run make install"):
+        await start(var_dir)
+
+
+async def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(OperatorError, match="cannot be made"):
+        await start(tmp_path / "file" / "var")
+
+
+async def test_the_command_line_tells_each_thing_in_one_sentence(var_dir, monkeypatch):
+    monkeypatch.setenv("PLANGATE_VAR_DIR", str(var_dir))
+
+    async def run(command: str) -> tuple[int | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "plangate.embedded_server", command),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        return process.returncode, out.decode()
+
+    assert await run("status") == (0, "No embedded Temporal server is running.\n")
+    code, said = await run("start")
+    assert code == 0
+    assert said.startswith("The embedded Temporal server runs at 127.0.0.1:")
+    code, said = await run("status")
+    server = embedded_server.running(var_dir)
+    assert server
+    assert f"(process {server.pid})" in said
+    assert await run("stop") == (0, "The embedded Temporal server is stopped.\n")
