@@ -1,0 +1,177 @@
+"""The tools as a planning agent sees them: it may call them all, and nothing happens.
+
+Each call is checked by the tool's own model and becomes one step of the plan; a call that breaks the
+model is answered with what is wrong, so that the agent mends it. May import the domain and autogen_core.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from autogen_core import CancellationToken
+from autogen_core.tools import ParametersSchema, TextResultContent, ToolResult, ToolSchema, Workbench
+from pydantic import JsonValue
+
+from plangate.domain.drafting import check_arguments, complete
+from plangate.domain.errors import PlanInvalid
+from plangate.domain.plan import Step, uncanonical
+from plangate.domain.tool import ToolDeclaration
+from plangate.domain.visible import cut, one_line
+
+WHY: Final = "why"
+_WHY_SCHEMA: Final = {
+    "type": "string",
+    "description": "why this step is needed, for the person who approves it",
+    "minLength": 1,
+}
+_MAX_REASON: Final = 2_000  # as Step.reason in plangate.domain.plan
+_MAX_FAULTS: Final = 20
+_MAX_FAULT_LENGTH: Final = 300
+
+
+class ProposingWorkbench(Workbench):
+    """Hands each tool to the agent as a twin that proposes a step instead of acting.
+
+    Attributes:
+        over_limit: the agent proposed more steps than a plan may have; the further ones are not recorded.
+        broken_by: what went wrong here, in a tool's model, that no agent could mend.
+    """
+
+    def __init__(self, tools: Mapping[str, ToolDeclaration], max_steps: int) -> None:
+        self._tools = tools
+        self._max_steps = max_steps
+        self._schemas = [_tool_schema(declaration) for declaration in tools.values()]
+        self._steps: list[Step] = []
+        self.over_limit = False
+        self.broken_by: Exception | None = None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps proposed so far, in the order of their calls."""
+        return tuple(self._steps)
+
+    async def list_tools(self) -> list[ToolSchema]:
+        """Return what function calling needs to know of each tool."""
+        return self._schemas
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,  # noqa: ARG002 — AutoGen's signature; nothing waits here
+        call_id: str | None = None,  # noqa: ARG002 — as above
+    ) -> ToolResult:
+        """Record one step, or say what is wrong with it.
+
+        Nothing is awaited before the step is recorded: AutoGen starts the calls of one message in their
+        order and runs them at once, and the steps must keep that order.
+        """
+        try:
+            return self._propose(name, arguments)
+        except Exception as error:  # noqa: BLE001 — AutoGen waits for ever for a tool call that raises
+            self.broken_by = error
+            return _answer(name, f"{name} cannot be proposed; the tool itself is broken.", is_error=True)
+
+    def _propose(self, name: str, arguments: Mapping[str, Any] | None) -> ToolResult:
+        if len(self._steps) >= self._max_steps:
+            self.over_limit = True
+            return _answer(
+                name, f"Not recorded: a plan may have at most {self._max_steps} steps.", is_error=True
+            )
+        own = dict(arguments) if isinstance(arguments, Mapping) else {}
+        faults = [] if own else ["the arguments were empty, or not one readable JSON object"]
+        why = own.pop(WHY, None)
+        faults += _faults_of_why(why)
+        try:
+            checked = complete(check_arguments(name, own, self._tools, name))
+        except PlanInvalid as error:
+            faults.extend(error.faults)
+        if faults:
+            return _answer(name, _mend(name, faults), is_error=True)
+        self._steps.append(Step(tool=name, arguments=checked, reason=why))
+        return _answer(
+            name,
+            f"step {len(self._steps)} recorded: {name}. Nothing has been done yet; it runs after the "
+            "approval, exactly as recorded. Propose the next step, or finish with the summary.",
+        )
+
+    async def start(self) -> None:
+        """Nothing is held open."""
+
+    async def stop(self) -> None:
+        """Nothing is held open."""
+
+    async def reset(self) -> None:
+        """Forget every step."""
+        self._steps.clear()
+        self.over_limit = False
+        self.broken_by = None
+
+    async def save_state(self) -> Mapping[str, Any]:
+        """Return the steps as JSON."""
+        return {"steps": [step.model_dump(mode="json") for step in self._steps]}
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take the steps back from `save_state`."""
+        self._steps = [Step.model_validate(step) for step in state["steps"]]
+
+
+def _answer(name: str, text: str, *, is_error: bool = False) -> ToolResult:
+    return ToolResult(name=name, result=[TextResultContent(content=text)], is_error=is_error)
+
+
+def _faults_of_why(why: object) -> list[str]:
+    if not isinstance(why, str) or not why.strip():
+        return [f"{WHY}: is missing; say why this step is needed, for the person who approves it"]
+    if len(why) > _MAX_REASON:
+        return [f"{WHY}: {len(why)} characters are more than the limit of {_MAX_REASON}"]
+    return list(uncanonical(why, WHY))
+
+
+def _mend(name: str, faults: list[str]) -> str:
+    lines = [cut(one_line(fault), _MAX_FAULT_LENGTH) for fault in faults[:_MAX_FAULTS]]
+    if len(faults) > _MAX_FAULTS:
+        lines.append(f"and {len(faults) - _MAX_FAULTS} faults more")
+    return "\n".join([f"Not recorded: {name}. Mend this and call it again:", *lines])
+
+
+def _tool_schema(declaration: ToolDeclaration) -> ToolSchema:
+    if WHY in declaration.arguments.model_fields:
+        raise ValueError(
+            f"The tool {declaration.name} has an argument called '{WHY}', as every proposal has; rename it."
+        )
+    raw = declaration.schema()
+    schema = _inlined(raw, raw.get("$defs", {}))
+    parameters = {
+        "type": "object",
+        "properties": {WHY: _WHY_SCHEMA, **schema.get("properties", {})},
+        "required": [WHY, *schema.get("required", [])],
+        "additionalProperties": False,
+    }
+    return ToolSchema(
+        name=declaration.name,
+        description=declaration.description,
+        parameters=cast("ParametersSchema", parameters),
+    )
+
+
+def _inlined(node: Any, definitions: Mapping[str, JsonValue], within: tuple[str, ...] = ()) -> Any:
+    """Return a schema with its references replaced, because not every compatible server follows them.
+
+    ``Any`` stands for JSON schema. A model that contains itself ends in an object of any shape; its own
+    validation still says what is wrong with a call.
+    """
+    if isinstance(node, list):
+        return [_inlined(item, definitions, within) for item in node]
+    if not isinstance(node, dict):
+        return node
+    inlined = {
+        key: _inlined(item, definitions, within)
+        for key, item in node.items()
+        if key not in ("$defs", "$ref") and not (key == "discriminator" and "mapping" in item)
+    }
+    if "$ref" not in node:
+        return inlined
+    name = str(node["$ref"]).removeprefix("#/$defs/")
+    if name in within:
+        return {"type": "object", **inlined}
+    return {**_inlined(definitions[name], definitions, (*within, name)), **inlined}

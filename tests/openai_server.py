@@ -1,0 +1,177 @@
+"""A small server that speaks OpenAI's chat completions over real HTTP and says what its script says.
+
+For tests that want the whole way to a model and back: client, connection, status codes, JSON.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+PROMPT_TOKENS = 100
+COMPLETION_TOKENS = 10
+
+
+@dataclass(frozen=True)
+class Says:
+    """The model answers in words."""
+
+    text: str | None
+    finish_reason: str = "stop"
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The model calls tools, each by name and arguments, all in one message; raw text is sent as it is."""
+
+    calls: tuple[tuple[str, Any], ...]
+    text: str | None = None
+    finish_reason: str = "tool_calls"
+
+
+@dataclass(frozen=True)
+class Status:
+    """The service answers with a status and a body: JSON, or raw text."""
+
+    code: int
+    body: Any = None
+
+
+@dataclass(frozen=True)
+class Drops:
+    """The connection closes without an answer."""
+
+
+@dataclass(frozen=True)
+class Hangs:
+    """No answer comes until the server ends."""
+
+
+Reply = Says | Calls | Status | Drops | Hangs
+Script = Sequence[Reply] | Callable[[dict[str, Any]], Reply]
+
+
+def call(name: str, arguments: Any) -> Calls:
+    """Return a message with one tool call."""
+    return Calls(((name, arguments),))
+
+
+class OpenAIServer:
+    """Answers each request with the next reply of the script, and with its last one ever after.
+
+    A script can also be a function from the request's JSON to the reply. ``requests`` holds the JSON of every
+    request that came, in order, ``keys`` their API keys; ``asked`` is set when the first one came.
+    """
+
+    def __init__(self, script: Script, model: str | None = None) -> None:
+        self._script = script
+        self._model = model
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self.asked = threading.Event()
+        self.requests: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def base_url(self) -> str:
+        """What belongs into OPENAI_BASE_URL."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _next(self, request: dict[str, Any], key: str) -> Reply:
+        with self._lock:
+            self.requests.append(request)
+            self.keys.append(key)
+            self.asked.set()
+            if callable(self._script):
+                return self._script(request)
+            return self._script[min(len(self.requests), len(self._script)) - 1]
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if self.path != "/v1/chat/completions":
+                    self._send(404, {"error": {"message": f"no such address: {self.path}"}})
+                    return
+                request = json.loads(body)
+                key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+                match outer._next(request, key):
+                    case Drops():
+                        self.close_connection = True
+                    case Hangs():
+                        outer._ended.wait(60)
+                        self.close_connection = True
+                    case Status(code=code, body=answer):
+                        self._send(code, answer)
+                    case (Says() | Calls()) as reply:
+                        self._send(200, completion(reply, outer._model or request["model"]))
+
+            def _send(self, code: int, answer: Any) -> None:
+                raw = answer if isinstance(answer, str) else json.dumps(answer)
+                self.send_response(code)
+                self.send_header(
+                    "Content-Type", "text/html" if isinstance(answer, str) else "application/json"
+                )
+                payload = raw.encode()
+                self.send_header("Content-Length", str(len(payload)))
+                self.end_headers()
+                self.wfile.write(payload)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class names it so
+                pass
+
+        return Handler
+
+
+def completion(reply: Says | Calls, model: str) -> dict[str, Any]:
+    """Return a reply as the service would write it."""
+    message: dict[str, Any] = {"role": "assistant", "content": reply.text}
+    if isinstance(reply, Calls):
+        message["tool_calls"] = [
+            {
+                "id": f"call_{number}",
+                "type": "function",
+                "function": {
+                    "name": name,
+                    "arguments": arguments if isinstance(arguments, str) else json.dumps(arguments),
+                },
+            }
+            for number, (name, arguments) in enumerate(reply.calls, start=1)
+        ]
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": reply.finish_reason, "logprobs": None}],
+        "usage": {
+            "prompt_tokens": PROMPT_TOKENS,
+            "completion_tokens": COMPLETION_TOKENS,
+            "total_tokens": PROMPT_TOKENS + COMPLETION_TOKENS,
+        },
+    }

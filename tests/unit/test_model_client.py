@@ -1,0 +1,172 @@
+"""From settings to a model client, or to the sentence that says what to set."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from autogen_ext.models.replay import ReplayChatCompletionClient
+
+from activities.planners.model_client import OpenModel, model_client_factory
+from plangate.domain.errors import NoModel, SettingsInvalid
+from plangate.settings import Settings
+
+SECRET = "sk-live-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANGATE_MODEL", "PLANGATE_MODEL_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def opened(**settings: Any) -> OpenModel:
+    return model_client_factory(Settings(**settings))()
+
+
+def component(path: Path, content: object) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(SettingsInvalid) as caught:
+        opened(model_config_file=path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "PLANGATE_MODEL_CONFIG" in message
+    assert "\n" not in message
+    assert SECRET not in message
+    return message
+
+
+def test_nothing_set_says_what_to_set_and_what_needs_none():
+    open_model = model_client_factory(Settings())
+    with pytest.raises(NoModel) as caught:
+        open_model()
+    for word in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANGATE_MODEL_CONFIG", "--plan FILE"):
+        assert word in str(caught.value)
+
+
+async def test_a_key_alone_means_openai_itself(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "")
+    model = opened(openai_api_key=SECRET)
+    assert isinstance(model.client, OpenAIChatCompletionClient)
+    assert model.name == "gpt-4o-mini"
+    assert str(model.client._client.base_url) == "https://api.openai.com/v1/"
+    assert model.client._client.api_key == SECRET
+    assert model.client._client.max_retries == 0
+    await model.client.close()
+
+
+async def test_a_server_of_ones_own_needs_no_key_and_any_model_name():
+    model = opened(openai_base_url="http://127.0.0.1:9/v1", model="qwen-of-the-house", draft_seconds=7)
+    assert isinstance(model.client, OpenAIChatCompletionClient)
+    assert model.name == "qwen-of-the-house"
+    assert model.client.model_info["function_calling"] is True
+    assert model.client.model_info["vision"] is False
+    assert model.client._client.timeout == 7
+    await model.client.close()
+
+
+async def test_each_call_opens_a_new_client():
+    open_model = model_client_factory(Settings(openai_base_url="http://127.0.0.1:9/v1"))
+    first, second = open_model(), open_model()
+    assert first.client is not second.client
+    await first.client.close()
+    await second.client.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8080/v1", "ftp://127.0.0.1", "http://[::1", "http://127.0.0.1:x/v1"]
+)
+def test_a_server_address_that_is_none_is_refused(url):
+    with pytest.raises(SettingsInvalid, match="OPENAI_BASE_URL"):
+        opened(openai_base_url=url)
+
+
+@pytest.mark.parametrize("key", [f"{SECRET}\n", f" {SECRET}", "schlüssel", "a b"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key):
+    with pytest.raises(SettingsInvalid, match="OPENAI_API_KEY") as caught:
+        opened(openai_api_key=key)
+    assert key.strip() not in str(caught.value)
+
+
+def test_a_component_file_goes_before_the_openai_variables(tmp_path):
+    path = component(
+        tmp_path / "model.json",
+        {
+            "provider": "autogen_ext.models.replay.ReplayChatCompletionClient",
+            "config": {"chat_completions": ["x"]},
+        },
+    )
+    model = opened(model_config_file=path, openai_api_key=SECRET)
+    assert isinstance(model.client, ReplayChatCompletionClient)
+    assert model.name == "ReplayChatCompletionClient"
+
+
+async def test_a_component_files_model_name_goes_on_the_record(tmp_path):
+    config = {"model": "gpt-4o", "api_key": SECRET}
+    path = component(tmp_path / "model.json", {"provider": "OpenAIChatCompletionClient", "config": config})
+    model = opened(model_config_file=path)
+    assert model.name == "gpt-4o"
+    await model.client.close()
+
+
+def test_a_missing_file_is_named(tmp_path):
+    assert "cannot be read (No such file" in refusal(tmp_path / "none.json")
+
+
+def test_a_folder_is_no_file(tmp_path):
+    assert "cannot be read" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "it is not JSON (line 1"),
+        ('{"provider": ', "it is not JSON (line 1"),
+        ("[" * 100_000, "it is not JSON that can be read"),
+        ("1" * 10_000, "it is not JSON that can be read"),
+        ([], 'not one JSON object with a "provider"'),
+        ({"config": {}}, 'not one JSON object with a "provider"'),
+        ({"provider": 7, "config": {}}, 'not one JSON object with a "provider"'),
+        ({"provider": "X", "config": {}}, "its provider refuses it"),
+        ({"provider": "autogen_ext.models.none.Client", "config": {}}, "its provider cannot be imported"),
+        ({"provider": "autogen_ext.models.replay.None", "config": {}}, "its provider cannot be imported"),
+        ({"provider": "json.JSONDecoder", "config": {}}, "its provider refuses it (TypeError"),
+        (
+            {"provider": "autogen_ext.models.replay.ReplayChatCompletionClient"},
+            "does not fit its provider, at config",
+        ),
+        (
+            {"provider": "OpenAIChatCompletionClient", "config": {"api_key": SECRET, "max_retries": SECRET}},
+            "does not fit its provider, at model, max_retries",
+        ),
+        (
+            {"provider": "OpenAIChatCompletionClient", "config": {"model": "gpt-4o"}},
+            "its provider refuses it",
+        ),
+        (
+            {"provider": "OpenAIChatCompletionClient", "config": {"model": "own", "api_key": SECRET}},
+            "model_info is required",
+        ),
+        (
+            {
+                "provider": "autogen_core.model_context.UnboundedChatCompletionContext",
+                "config": {},
+            },
+            "its provider refuses it (TypeError",
+        ),
+    ],
+    ids=range(16),
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path, content, expected):
+    assert expected in refusal(component(tmp_path / "model.json", content))
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    path = tmp_path / "model.json"
+    path.write_bytes(b"\xff\xfe{}")
+    assert "not UTF-8" in refusal(path)
