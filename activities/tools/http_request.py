@@ -1,0 +1,217 @@
+"""The tool ``http_request``: one call of one URL, on hosts that an operator has allowed.
+
+Its files: here the arguments and the rules; ``http_hosts.py`` says where it may go, ``http_call.py`` what an
+answer means, and ``http_exchange.py``, with the vendor's library, sends.
+
+A call whose end is unknown is made again where that is safe: for GET, HEAD, PUT and DELETE, which HTTP
+defines so, and on hosts of PLANGATE_HTTP_IDEMPOTENT_HOSTS, which honour the ``Idempotency-Key`` that every
+call carries. For GET and HEAD, which change nothing, it is no question at all. Else a person is asked.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
+
+from pydantic import AfterValidator, Field, JsonValue, model_validator
+
+from activities.tools.http_call import IDEMPOTENT, KEY_HEADER, SAFE, Call, failure_of, receipt_of, redirect_of
+from activities.tools.http_hosts import HostList, Place, is_public, place_of, resolve
+from activities.tools.tool import Finding, Repeatable, Unknown
+from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
+from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.visible import cut, one_line
+from plangate.settings import Settings
+
+if TYPE_CHECKING:
+    from activities.tools.http_exchange import Exchange
+
+# Shorter than the minute that a tool has; longer than connecting can take: what it cuts off was on its way.
+WHOLE_SECONDS: Final = 40
+MAX_REDIRECTS: Final = 5
+
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
+# What belongs to the connection, and what Plangate itself sets.
+_OWN_HEADERS: Final = frozenset({
+    "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade",
+    "expect", "proxy-connection", "proxy-authenticate", "proxy-authorization", "accept-encoding",
+    KEY_HEADER.lower(),
+})  # fmt: skip
+# What lets a harmless method stand for another one.
+_OVERRIDES: Final = frozenset({"x-http-method", "x-http-method-override", "x-method-override"})
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+def _unambiguous_url(url: str) -> str:
+    place_of(url)
+    return url
+
+
+def _harmless_headers(headers: dict[str, str]) -> dict[str, str]:
+    seen = set()
+    for name, value in headers.items():
+        shown = cut(one_line(name), 60)
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"'{shown}' is no name of a header")
+        if name.lower() in _OWN_HEADERS | _OVERRIDES:
+            raise ValueError(f"'{shown}' is not for a plan to set; take it out")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"the value of '{shown}' is not one line of ASCII without outer blanks")
+        if name.lower() in seen:
+            raise ValueError(f"'{shown}' is there twice")
+        seen.add(name.lower())
+    return headers
+
+
+HeaderValue = Annotated[str, Field(max_length=4_000)]
+
+
+class HttpRequestArguments(ToolArguments):
+    """One HTTP call, as the approver sees it and as it is made."""
+
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+    url: Annotated[str, AfterValidator(_unambiguous_url)] = Field(
+        max_length=4_000, description="http:// or https://, percent-encoded, no user, no #fragment"
+    )
+    headers: Annotated[dict[str, HeaderValue], AfterValidator(_harmless_headers)] = Field(
+        default={}, max_length=30, description="beyond Host, Content-Length and Idempotency-Key"
+    )
+    json_body: JsonValue = Field(default=None, description="sent as JSON; null for no body")
+    body: str | None = Field(default=None, max_length=200_000, description="sent as it is; or use json_body")
+
+    @model_validator(mode="after")
+    def _carry_one_body_at_most(self) -> Self:
+        if self.json_body is not None and self.body is not None:
+            raise ValueError("has both json_body and body; take one out")
+        if self.method in SAFE and (self.json_body is not None or self.body is not None):
+            raise ValueError(f"a {self.method} carries no body; put it in the URL or use another method")
+        return self
+
+    def call(self, idempotency_key: str) -> Call:
+        """Return the call that these arguments ask for."""
+        headers = {KEY_HEADER: header_key(idempotency_key), **self.headers}
+        content: bytes | None = None
+        if self.json_body is not None:
+            content = json.dumps(self.json_body, ensure_ascii=False, separators=(",", ":")).encode()
+            content_type = "application/json"
+        elif self.body is not None:
+            content = self.body.encode()
+            content_type = "text/plain; charset=utf-8"
+        if content is not None and "content-type" not in map(str.lower, headers):
+            headers["Content-Type"] = content_type
+        return Call(self.method, self.url, headers, content)
+
+
+def header_key(idempotency_key: str) -> str:
+    """Return the key as it may stand in a header: it holds a workflow id, which may be any text."""
+    return hashlib.sha256(idempotency_key.encode()).hexdigest()
+
+
+class HttpRequest:
+    """Calls one URL, or knows whether calling it again is safe."""
+
+    declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
+        name="http_request",
+        description="Call one URL over HTTP and keep the answer. Only allowed hosts can be reached.",
+        arguments=HttpRequestArguments,
+        retry_safety=RetrySafety.BY_CALL,
+    )
+
+    def __init__(
+        self,
+        exchange: "Exchange",
+        *,
+        allowed: HostList,
+        private: HostList,
+        idempotent: HostList,
+        resolve: Resolve = resolve,
+    ) -> None:
+        self._exchange = exchange
+        self._allowed = allowed
+        self._private = private
+        self._idempotent = idempotent
+        self._resolve = resolve
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Build the tool over the hosts that the settings name.
+
+        Raises:
+            SettingsInvalid: an entry is no host.
+        """
+        from activities.tools.http_exchange import Exchange  # noqa: PLC0415  slow to import; only to act
+
+        return cls(
+            Exchange(),
+            allowed=HostList("PLANGATE_HTTP_ALLOWED_HOSTS", settings.http_allowed_hosts),
+            private=HostList("PLANGATE_HTTP_PRIVATE_HOSTS", settings.http_private_hosts),
+            idempotent=HostList("PLANGATE_HTTP_IDEMPOTENT_HOSTS", settings.http_idempotent_hosts),
+        )
+
+    def objection(self, arguments: HttpRequestArguments) -> str | None:
+        """Object to hosts that are not allowed, and to addresses that are plainly private."""
+        place = place_of(arguments.url)
+        if place not in self._allowed:
+            return f"{place} may not be reached; an operator can add it to {self._allowed.setting}"
+        if place.literal and place not in self._private and not is_public(place.literal):
+            return self._too_private(place, place.host)
+        return None
+
+    async def act(self, arguments: HttpRequestArguments, idempotency_key: str) -> Receipt:
+        """Make the call."""
+        objection = self.objection(arguments)
+        if objection:
+            raise ToolRefused(f"{objection}.")
+        place = place_of(arguments.url)
+        try:
+            addresses = await self._addresses(place)
+            async with asyncio.timeout(WHOLE_SECONDS):
+                return await self._make(arguments.call(idempotency_key), place, addresses)
+        except (EffectUnknown, TimeoutError) as error:
+            said = str(error) or f"{place} did not answer within {WHOLE_SECONDS} seconds."
+            kind = ToolUnavailable if arguments.method in SAFE else EffectUnknown
+            raise kind(said) from error
+
+    async def find_out(self, arguments: HttpRequestArguments, idempotency_key: str) -> Finding:
+        """Say whether the call may be made again."""
+        place = place_of(arguments.url)
+        if arguments.method in IDEMPOTENT or place in self._idempotent:
+            return Repeatable()
+        return Unknown(
+            f"Ask whoever runs {place} whether the {arguments.method} with the {KEY_HEADER} "
+            f"{header_key(idempotency_key)} was carried out: Plangate cannot see it."
+        )
+
+    async def _addresses(self, place: Place) -> Sequence[str]:
+        """Resolve the host, once; every address must be fit to be connected to, or none is."""
+        addresses = await self._resolve(place.host, place.port)
+        if place not in self._private:
+            for address in addresses:
+                if not is_public(ip_address(address)):
+                    raise ToolRefused(f"{self._too_private(place, address)}.")
+        return addresses
+
+    def _too_private(self, place: Place, address: str) -> str:
+        return (
+            f"{place} has the address {address}, which is not public; an operator can add the host to "
+            f"{self._private.setting}"
+        )
+
+    async def _make(self, call: Call, place: Place, addresses: Sequence[str]) -> Receipt:
+        """Make the call, follow it on the same server where that changes nothing, and judge the end."""
+        answer = await self._exchange.send(call, place, addresses)
+        for _ in range(MAX_REDIRECTS):
+            target = redirect_of(call, answer, place)
+            if target is None:
+                break
+            call = Call(call.method, target, call.headers)
+            answer = await self._exchange.send(call, place, addresses)
+        failure = failure_of(call, answer, honours_keys=place in self._idempotent)
+        if failure is not None:
+            raise failure
+        return receipt_of(call, answer)

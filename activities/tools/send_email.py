@@ -1,0 +1,274 @@
+"""The tool ``send_email``: one plain-text mail, by SMTP, or as a file where no server is set.
+
+An approver must be able to read where a mail goes. So an address is nothing but ``name@host`` in ASCII: no
+display name that says something else, no letter that only looks like another, no quoting, no routing
+characters (``%``, ``!``). Nothing in the arguments can add a header: each is checked for line breaks here,
+and the message is put together by the standard library's own policy.
+
+The SMTP side, with the vendor's library, is ``smtp_delivery.py``; it is imported where a server is set.
+"""
+
+import asyncio
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesHeaderParser
+from email.utils import formatdate
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Protocol, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from activities.tools.tool import Finding, Happened, Repeatable
+from activities.tools.write_once import write_once
+from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolUnavailable
+from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.settings import Settings
+
+MAX_RECIPIENTS: Final = 50
+MAX_SUBJECT: Final = 200
+MAX_BODY: Final = 100_000
+
+_ATOM: Final = r"[A-Za-z0-9_+=&'~#$*/-]+"
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ADDRESS: Final = re.compile(
+    rf"(?P<name>{_ATOM}(?:\.{_ATOM})*)@(?P<host>(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL})"
+)
+_MAX_NAME: Final = 64
+_MAX_ADDRESS: Final = 254
+_ENCODED_WORD: Final = re.compile(r"=\?[^?]*\?[^?]*\?[^?]*\?=")
+_CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# 7bit, so that what is sent does not depend on which extensions a server offers.
+_WIRE: Final = policy.SMTP.clone(cte_type="7bit")
+
+
+def _control_character(text: str, allowed: str) -> str | None:
+    """Return the name of the first character that breaks or steers a line, if there is one."""
+    for char in text:
+        if unicodedata.category(char) in _CONTROL and char not in allowed:
+            return f"U+{ord(char):04X}"
+    return None
+
+
+def plain_address(text: str) -> str:
+    """Return ``text`` if it is an address that means just what it looks like.
+
+    Raises:
+        ValueError: it is not; the message says why.
+    """
+    foreign = next((char for char in text if not char.isascii()), None)
+    if foreign is not None:
+        raise ValueError(
+            f"holds U+{ord(foreign):04X}, which is not ASCII and may only look like another letter; "
+            "write an international domain in its punycode form (xn--…)"
+        )
+    match = _ADDRESS.fullmatch(text)
+    if match is None or len(match["name"]) > _MAX_NAME:
+        raise ValueError("is no plain address such as dana@example.org; leave out names, brackets and blanks")
+    return text
+
+
+def _plain_subject(text: str) -> str:
+    control = _control_character(text, allowed="")
+    if control:
+        raise ValueError(f"holds the control character {control}; a subject is one line of text")
+    if text != text.strip():
+        raise ValueError("begins or ends with a blank; take it out")
+    if _ENCODED_WORD.search(text):
+        raise ValueError(
+            "holds '=?…?…?…?=', which mail programs turn into other text; write that text itself"
+        )
+    return text
+
+
+def _plain_body(text: str) -> str:
+    control = _control_character(text, allowed="\n\t")
+    if control:
+        raise ValueError(f"holds the control character {control}; use line breaks (\\n) and tabs alone")
+    return text
+
+
+def _somebody(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    # Not pydantic's min_length, which counts the valid ones only and so adds a second, wrong fault.
+    if not addresses:
+        raise ValueError("names nobody; give one address at least")
+    return addresses
+
+
+Address = Annotated[str, Field(max_length=_MAX_ADDRESS), AfterValidator(plain_address)]
+
+
+class SendEmailArguments(ToolArguments):
+    """One mail, as the approver sees it and as it goes out."""
+
+    to: Annotated[tuple[Address, ...], AfterValidator(_somebody)] = Field(
+        max_length=MAX_RECIPIENTS,
+        description="plain addresses such as dana@example.org",
+        json_schema_extra={"minItems": 1},
+    )
+    cc: tuple[Address, ...] = Field(
+        default=(), max_length=MAX_RECIPIENTS, description="plain addresses that get a copy"
+    )
+    subject: Annotated[str, AfterValidator(_plain_subject)] = Field(
+        min_length=1, max_length=MAX_SUBJECT, description="one line"
+    )
+    body: Annotated[str, AfterValidator(_plain_body)] = Field(max_length=MAX_BODY, description="plain text")
+
+    @model_validator(mode="after")
+    def _name_each_once(self) -> Self:
+        seen = set()
+        for address in (*self.to, *self.cc):
+            if address.lower() in seen:
+                raise ValueError(f"{address} is there twice; name each recipient once in to and cc")
+            seen.add(address.lower())
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail as it goes out: the envelope, the bytes, and the names that its idempotency key gives it."""
+
+    name: str
+    message_id: str
+    sender: str
+    arguments: SendEmailArguments
+    content: bytes
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Everybody who gets it."""
+        return (*self.arguments.to, *self.arguments.cc)
+
+
+def compose(arguments: SendEmailArguments, sender: str, idempotency_key: str) -> Mail:
+    """Return the mail of one effect; under the same key it has the same names, whenever it is composed."""
+    name = hashlib.sha256(idempotency_key.encode()).hexdigest()
+    message_id = f"<{name}@{sender.rpartition('@')[2]}>"
+    message = EmailMessage(policy=_WIRE)
+    message["From"] = sender
+    message["To"] = ", ".join(arguments.to)
+    if arguments.cc:
+        message["Cc"] = ", ".join(arguments.cc)
+    message["Subject"] = arguments.subject
+    # This machine's own clock will do: the date is for the mail's reader, and Plangate's record has its own.
+    message["Date"] = formatdate()
+    message["Message-ID"] = message_id
+    message.set_content(arguments.body)
+    return Mail(
+        name=name, message_id=message_id, sender=sender, arguments=arguments, content=message.as_bytes()
+    )
+
+
+class Delivery(Protocol):
+    """A way for a mail to go out."""
+
+    async def deliver(self, mail: Mail) -> Receipt:
+        """Send it; raises as `Tool.act` does."""
+
+    async def find_out(self, mail: Mail) -> Finding:
+        """Say what became of an earlier delivery of the same mail."""
+
+
+class Outbox:
+    """A folder of .eml files, for as long as no mail server is set: one whole file for each mail, or none."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def deliver(self, mail: Mail) -> Receipt:
+        """Write the mail, unless it lies there already."""
+        path = self._path(mail)
+        try:
+            await asyncio.to_thread(write_once, path, mail.content)
+        except OSError as error:
+            kind = EffectUnknown if path.exists() else ToolUnavailable
+            raise kind(f"The outbox {self._folder} cannot be written to ({error.strerror}).") from error
+        return await asyncio.to_thread(_receipt_of_file, path)
+
+    async def find_out(self, mail: Mail) -> Finding:
+        """Look for the file."""
+        try:
+            return Happened(await asyncio.to_thread(_receipt_of_file, self._path(mail)))
+        except FileNotFoundError:
+            return Repeatable()
+        except OSError as error:
+            raise ToolUnavailable(f"The outbox {self._folder} cannot be read ({error.strerror}).") from error
+
+    def _path(self, mail: Mail) -> Path:
+        return self._folder / f"{mail.name}.eml"
+
+
+def _receipt_of_file(path: Path) -> Receipt:
+    """Read the receipt back from the mail that lies there; another attempt may have written it."""
+    headers = BytesHeaderParser(policy=policy.default).parsebytes(path.read_bytes())
+    return mail_receipt(
+        f"written to {path.name} in the outbox, as no mail server is set",
+        message_id=str(headers["Message-ID"]),
+        to=_addresses(headers["To"]),
+        cc=_addresses(headers["Cc"]),
+        subject=str(headers["Subject"]),
+        file=str(path),
+    )
+
+
+def _addresses(header: str | None) -> list[str]:
+    return [address.strip() for address in str(header).split(",")] if header else []
+
+
+def mail_receipt(
+    summary: str, *, message_id: str, to: Iterable[str], cc: Iterable[str], subject: str, **more: str
+) -> Receipt:
+    """Return the receipt of a mail, the same in form whichever way it went out."""
+    return Receipt(
+        summary=summary,
+        details={"message_id": message_id, "to": [*to], "cc": [*cc], "subject": subject, **more},
+    )
+
+
+class SendEmail:
+    """Sends one mail, or knows whether it was sent."""
+
+    declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
+        name="send_email",
+        description="Send one plain-text mail. Nothing can be attached, and nobody gets a blind copy.",
+        arguments=SendEmailArguments,
+        # What holds under any setting: the outbox can be looked up, but a mail server cannot be asked.
+        retry_safety=RetrySafety.UNKNOWABLE,
+    )
+
+    def __init__(self, delivery: Delivery, sender: str) -> None:
+        self._delivery = delivery
+        self._sender = sender
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Build the tool: over SMTP if a server is set, over the outbox else.
+
+        Raises:
+            SettingsInvalid: the sender or the server's address cannot be used.
+        """
+        try:
+            sender = plain_address(settings.mail_from)
+        except ValueError as error:
+            raise SettingsInvalid(f"The setting PLANGATE_MAIL_FROM cannot be used: it {error}.") from None
+        if settings.smtp_url is None:
+            return cls(Outbox(settings.outbox), sender)
+        from activities.tools.smtp_delivery import SmtpServer  # noqa: PLC0415  slow to import, seldom needed
+
+        return cls(SmtpServer.from_url(settings.smtp_url), sender)
+
+    def objection(self, arguments: SendEmailArguments) -> str | None:  # noqa: ARG002  part of every tool
+        """Object to nothing: whatever the arguments' model lets through may be sent."""
+        return None
+
+    async def act(self, arguments: SendEmailArguments, idempotency_key: str) -> Receipt:
+        """Send the mail."""
+        return await self._delivery.deliver(compose(arguments, self._sender, idempotency_key))
+
+    async def find_out(self, arguments: SendEmailArguments, idempotency_key: str) -> Finding:
+        """Say whether the mail was sent, as far as its delivery can know."""
+        return await self._delivery.find_out(compose(arguments, self._sender, idempotency_key))

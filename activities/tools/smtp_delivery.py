@@ -1,0 +1,232 @@
+"""Mail over SMTP, and what each of its failures means. The only importer of aiosmtplib.
+
+Everything turns on one moment, DATA. Before it nothing can have been sent, whatever went wrong; after it only
+the server's final reply can say that nothing was sent, and its absence leaves the mail in doubt. The mail
+goes to all recipients or to none: DATA is not begun while one of them is refused.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+from aiosmtplib import errors as smtp
+from pydantic import SecretStr
+
+from activities.tools.send_email import Mail, mail_receipt
+from activities.tools.tool import Finding, Unknown
+from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.tool import Receipt
+from plangate.domain.visible import cut, one_line
+
+# Shorter than the minute that a tool has, so that a failure is told with the server's own words.
+WHOLE_SECONDS: Final = 40
+COMMAND_SECONDS: Final = 15
+GOODBYE_SECONDS: Final = 1
+_PORTS: Final = {"smtp": 25, "smtps": 465}
+_SUBMISSION_PORT: Final = 587
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a failure means before DATA and after it; None where the server's reply code says so."""
+
+    before: type[ToolError] | None
+    after: type[ToolError] | None = EffectUnknown
+
+
+_BY_REPLY: Final = Meaning(before=None)
+_LATER: Final = Meaning(before=ToolUnavailable)
+_NEVER: Final = Meaning(before=ToolRefused)
+
+MEANINGS: Final[Mapping[type[Exception], Meaning]] = {
+    # The connection.
+    smtp.SMTPConnectError: _LATER,
+    smtp.SMTPConnectTimeoutError: _LATER,
+    smtp.SMTPServerDisconnected: _LATER,
+    smtp.SMTPTimeoutError: _LATER,
+    smtp.SMTPReadTimeoutError: _LATER,
+    # What the server replied.
+    smtp.SMTPConnectResponseError: _BY_REPLY,
+    smtp.SMTPHeloError: _BY_REPLY,
+    smtp.SMTPAuthenticationError: _BY_REPLY,
+    smtp.SMTPSenderRefused: _BY_REPLY,
+    smtp.SMTPRecipientRefused: _BY_REPLY,
+    smtp.SMTPDataError: Meaning(before=None, after=None),
+    smtp.SMTPResponseException: Meaning(before=None, after=None),
+    # What the server cannot do: no STARTTLS, no AUTH. The library has no name of its own for these.
+    smtp.SMTPNotSupported: _NEVER,
+    smtp.SMTPRecipientsRefused: _NEVER,
+    smtp.SMTPException: _NEVER,
+    # What comes from below the library: sockets, TLS, names that cannot be encoded.
+    ssl.SSLError: _LATER,
+    OSError: _LATER,
+    ValueError: _NEVER,
+}
+
+
+def error_for(error: Exception, server: str, *, data_begun: bool) -> ToolError:
+    """Return what a failure of the library means for the mail."""
+    meaning = next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
+    kind = meaning.after if data_begun else meaning.before
+    if kind is None:
+        kind = _kind_of_reply(error, unclear=EffectUnknown if data_begun else ToolUnavailable)
+    said = cut(one_line(_said(error)), 200)
+    if kind is EffectUnknown:
+        return EffectUnknown(f"The mail was handed to {server}, which never said what became of it ({said}).")
+    if kind is ToolRefused:
+        return ToolRefused(f"The mail server {server} refuses it ({said}); nothing was sent.")
+    return ToolUnavailable(f"The mail server {server} does not take it now ({said}); nothing was sent.")
+
+
+def _kind_of_reply(error: Exception, unclear: type[ToolError]) -> type[ToolError]:
+    match getattr(error, "code", 0) // 100:
+        case 4:
+            return ToolUnavailable
+        case 5:
+            return ToolRefused
+        case _:  # no reply that the standard knows at this place
+            return unclear
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, smtp.SMTPResponseException):
+        return f"{error.code} {error.message}"
+    return str(error) or type(error).__name__
+
+
+class SmtpServer:
+    """One mail server, and how to get in."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        implicit_tls: bool = False,
+        username: str | None = None,
+        password: str | None = None,
+        trust: ssl.SSLContext | None = None,
+        command_seconds: float = COMMAND_SECONDS,
+    ) -> None:
+        self._name = f"{host}:{port}"
+        self._host = host
+        self._port = port
+        self._implicit_tls = implicit_tls
+        self._username = username
+        self._password = password
+        self._trust = trust
+        self._command_seconds = command_seconds
+
+    @classmethod
+    def from_url(cls, url: SecretStr) -> Self:
+        """Read the server from ``smtp://USER:PASSWORD@HOST:PORT`` or ``smtps://``.
+
+        Without a port it is 465 for smtps, 587 for smtp with a user, and 25 without.
+
+        Raises:
+            SettingsInvalid: it is no such address. The message does not repeat it: it holds a password.
+        """
+        try:
+            parts = urlsplit(url.get_secret_value())
+            port = parts.port
+        except ValueError:
+            raise _unusable() from None
+        if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise _unusable()
+        username = unquote(parts.username) if parts.username else None
+        if port is None:
+            has_submission = username is not None and parts.scheme == "smtp"
+            port = _SUBMISSION_PORT if has_submission else _PORTS[parts.scheme]
+        return cls(
+            parts.hostname,
+            port,
+            implicit_tls=parts.scheme == "smtps",
+            username=username,
+            password=unquote(parts.password) if parts.password else None,
+        )
+
+    async def deliver(self, mail: Mail) -> Receipt:
+        """Hand the mail over, to all recipients or to none."""
+        client = self._client()
+        data_begun = False
+        try:
+            async with asyncio.timeout(WHOLE_SECONDS):
+                await client.connect()
+                await self._name_envelope(client, mail)
+                data_begun = True
+                reply = await client.data(mail.content)
+        except (smtp.SMTPException, OSError, ValueError) as error:
+            raise error_for(error, self._name, data_begun=data_begun) from error
+        finally:
+            await _leave(client)
+        return mail_receipt(
+            f"accepted by the mail server {self._name}",
+            message_id=mail.message_id,
+            to=mail.arguments.to,
+            cc=mail.arguments.cc,
+            subject=mail.arguments.subject,
+            reply=cut(one_line(f"{reply.code} {reply.message}"), 200),
+        )
+
+    async def find_out(self, mail: Mail) -> Finding:
+        """Say where a person has to look: SMTP has no way to ask."""
+        return Unknown(
+            f"Look for the Message-ID {mail.message_id} in the log of {self._name}, or ask "
+            f"{mail.recipients[0]}: Plangate cannot see whether the mail went out."
+        )
+
+    def _client(self) -> aiosmtplib.SMTP:
+        # A password must not be had by stripping the offer of STARTTLS from the server's greeting.
+        has_secret = self._username is not None and self._host not in _LOOPBACK
+        return aiosmtplib.SMTP(
+            hostname=self._host,
+            port=self._port,
+            use_tls=self._implicit_tls,
+            start_tls=True if has_secret and not self._implicit_tls else None,
+            username=self._username,
+            password=self._password,
+            timeout=self._command_seconds,
+            tls_context=self._trust,
+        )
+
+    async def _name_envelope(self, client: aiosmtplib.SMTP, mail: Mail) -> None:
+        """Name sender and recipients; raise, before anything is sent, if one of them is refused."""
+        await client.mail(mail.sender)
+        refused: list[smtp.SMTPRecipientRefused] = []
+        for recipient in mail.recipients:
+            try:
+                await client.rcpt(recipient)
+            except smtp.SMTPRecipientRefused as error:
+                refused.append(error)
+        if not refused:
+            return
+        for_good = [error for error in refused if _kind_of_reply(error, ToolUnavailable) is ToolRefused]
+        names = ", ".join(
+            f"{error.recipient} ({cut(one_line(_said(error)), 100)})" for error in (for_good or refused)
+        )
+        if for_good:
+            raise ToolRefused(f"The mail server {self._name} refuses {names}; nothing was sent to anybody.")
+        raise ToolUnavailable(
+            f"The mail server {self._name} does not take {names} now; nothing was sent to anybody."
+        )
+
+
+async def _leave(client: aiosmtplib.SMTP) -> None:
+    """Say goodbye; whether the server hears it changes nothing, so it is not waited for long."""
+    with suppress(smtp.SMTPException, OSError):
+        if client.is_connected:
+            await client.quit(timeout=GOODBYE_SECONDS)
+    client.close()
+
+
+def _unusable() -> SettingsInvalid:
+    return SettingsInvalid(
+        "The setting PLANGATE_SMTP_URL cannot be used: write smtp://USER:PASSWORD@HOST:PORT or smtps://…, "
+        "with special characters percent-encoded."
+    )

@@ -1,0 +1,486 @@
+"""Mails go out once and whole, or it is known that they did not: a real folder, and real mail servers."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from pathlib import Path
+from typing import Any
+
+import aiosmtplib
+import pytest
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from pydantic import SecretStr
+
+from activities.tools.send_email import Outbox, SendEmail, SendEmailArguments
+from activities.tools.smtp_delivery import MEANINGS, SmtpServer, error_for
+from activities.tools.tool import Happened, Repeatable, Unknown
+from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
+from plangate.settings import Settings
+from tests.integration.certificates import certificate_for
+
+KEY = "plan-1:3f9a12bc4d5e:1"
+SENDER = "gate@example.org"
+MAIL = SendEmailArguments(
+    to=("dana@example.org", "erin@example.org"), cc=("carol@example.org",), subject="Grüße", body=".\nHello\n"
+)
+
+
+class Postbox:
+    """The working side of a mail server: keeps what it accepts. Each test changes one reply of it."""
+
+    def __init__(self) -> None:
+        self.mails: list[Envelope] = []
+        self.authenticated: list[bool] = []
+        self.tls: list[bool] = []
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+        self.mails.append(envelope)
+        self.authenticated.append(bool(session.authenticated))
+        self.tls.append(session.ssl is not None)
+        return "250 queued as 4711"
+
+
+@asynccontextmanager
+async def mail_server(handler: object, host: str = "127.0.0.1", **options: Any) -> AsyncIterator[int]:
+    """Run a real aiosmtpd server; yields its port."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(handler, hostname="mail.test", **options), host, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@asynccontextmanager
+async def scripted_server(
+    script: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """Run a server that says things no well-kept one would; yields its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await script(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def tool(port: int, **options: Any) -> SendEmail:
+    return SendEmail(SmtpServer("127.0.0.1", port, **options), SENDER)
+
+
+def read(content: object) -> EmailMessage:
+    assert isinstance(content, bytes)
+    return BytesParser(policy=policy.default).parsebytes(content)
+
+
+# The outbox
+
+
+async def test_without_a_server_a_mail_becomes_a_file_that_mail_programs_read(tmp_path):
+    sending = SendEmail.from_settings(Settings(var_dir=tmp_path))
+
+    receipt = await sending.act(MAIL, KEY)
+
+    (path,) = (tmp_path / "outbox").glob("*.eml")
+    content = read(path.read_bytes())
+    assert content["Subject"] == "Grüße"
+    assert content.get_content().replace("\r\n", "\n") == ".\nHello\n"
+    assert receipt.details == {
+        "message_id": content["Message-ID"],
+        "to": ["dana@example.org", "erin@example.org"],
+        "cc": ["carol@example.org"],
+        "subject": "Grüße",
+        "file": str(path),
+    }
+
+
+async def test_ten_attempts_at_once_under_one_key_leave_one_file_and_one_receipt(tmp_path):
+    sending = SendEmail(Outbox(tmp_path), SENDER)
+
+    receipts = await asyncio.gather(*(sending.act(MAIL, KEY) for _ in range(10)))
+
+    assert len(list(tmp_path.iterdir())) == 1
+    assert all(receipt == receipts[0] for receipt in receipts)
+
+
+async def test_a_second_act_under_a_key_leaves_the_first_file_as_it_is(tmp_path):
+    sending = SendEmail(Outbox(tmp_path), SENDER)
+    await sending.act(MAIL, KEY)
+    (path,) = tmp_path.iterdir()
+    before = path.stat().st_ino, path.read_bytes()
+
+    await sending.act(MAIL.model_copy(update={"subject": "Another"}), KEY)
+
+    assert (path.stat().st_ino, path.read_bytes()) == before
+
+
+async def test_different_keys_make_different_mails(tmp_path):
+    sending = SendEmail(Outbox(tmp_path), SENDER)
+
+    await sending.act(MAIL, KEY)
+    await sending.act(MAIL, "plan-1:3f9a12bc4d5e:2")
+
+    assert len(list(tmp_path.glob("*.eml"))) == 2
+
+
+async def test_after_a_crash_the_file_says_whether_it_happened(tmp_path):
+    sending = SendEmail(Outbox(tmp_path / "outbox"), SENDER)
+    assert await sending.find_out(MAIL, KEY) == Repeatable()
+
+    receipt = await sending.act(MAIL, KEY)
+
+    assert await sending.find_out(MAIL, KEY) == Happened(receipt)
+
+
+async def test_a_half_written_file_of_a_killed_worker_counts_as_nothing(tmp_path):
+    (tmp_path / ".killed.part").write_bytes(b"From: gate@exam")
+    sending = SendEmail(Outbox(tmp_path), SENDER)
+
+    assert await sending.find_out(MAIL, KEY) == Repeatable()
+    await sending.act(MAIL, KEY)
+
+    assert len(list(tmp_path.glob("*.eml"))) == 1
+
+
+async def test_an_outbox_that_cannot_be_written_to_is_tried_again_later(tmp_path):
+    (tmp_path / "outbox").write_text("a file where the folder should be")
+    sending = SendEmail(Outbox(tmp_path / "outbox"), SENDER)
+
+    with pytest.raises(ToolUnavailable, match="outbox"):
+        await sending.act(MAIL, KEY)
+    with pytest.raises(ToolUnavailable, match="outbox"):
+        await sending.find_out(MAIL, KEY)
+
+
+# A mail server that works
+
+
+async def test_a_mail_reaches_every_recipient_with_the_message_id_of_its_key():
+    postbox = Postbox()
+    async with mail_server(postbox) as port:
+        receipt = await tool(port).act(MAIL, KEY)
+        await tool(port).act(MAIL, KEY)
+
+    first, second = postbox.mails
+    assert first.mail_from == SENDER
+    assert first.rcpt_tos == ["dana@example.org", "erin@example.org", "carol@example.org"]
+    content, again = read(first.content), read(second.content)
+    assert content["Message-ID"] == again["Message-ID"] == receipt.details["message_id"]
+    assert content.get_content().replace("\r\n", "\n") == ".\nHello\n"
+    assert receipt.details["reply"] == "250 queued as 4711"
+
+
+async def test_what_became_of_a_mail_at_a_server_is_a_question_for_a_person():
+    finding = await tool(25).find_out(MAIL, KEY)
+
+    assert isinstance(finding, Unknown)
+    assert "Message-ID <" in finding.reason
+    assert "log of 127.0.0.1:25" in finding.reason
+
+
+async def test_a_server_that_hangs_up_after_its_yes_has_still_said_yes():
+    class Curt(Postbox):
+        async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
+            return "221 bye"
+
+    postbox = Curt()
+    async with mail_server(postbox) as port:
+        await tool(port).act(MAIL, KEY)
+
+    assert len(postbox.mails) == 1
+
+
+async def test_starttls_is_used_when_it_is_offered(tmp_path):
+    certificate = certificate_for("localhost", tmp_path)
+    postbox = Postbox()
+    async with mail_server(postbox, tls_context=certificate.server) as port:
+        await SendEmail(SmtpServer("localhost", port, trust=certificate.client), SENDER).act(MAIL, KEY)
+
+    assert postbox.tls == [True]
+
+
+async def test_a_server_with_a_certificate_that_nobody_vouches_for_gets_nothing(tmp_path):
+    certificate = certificate_for("localhost", tmp_path)
+    postbox = Postbox()
+    async with mail_server(postbox, tls_context=certificate.server) as port:
+        with pytest.raises(ToolUnavailable, match="certificate"):
+            await SendEmail(SmtpServer("localhost", port), SENDER).act(MAIL, KEY)
+
+    assert postbox.mails == []
+
+
+def only_dana(server: object, session: object, envelope: object, mechanism: str, data: object) -> AuthResult:  # noqa: ARG001
+    good = isinstance(data, LoginPassword) and (data.login, data.password) == (b"dana", b"p@ss:word")
+    return AuthResult(success=good, handled=good)
+
+
+async def test_the_user_and_password_of_the_url_are_used_with_their_special_characters(tmp_path):
+    postbox = Postbox()
+    async with mail_server(postbox, authenticator=only_dana, auth_require_tls=False) as port:
+        url = SecretStr(f"smtp://dana:p%40ss%3Aword@127.0.0.1:{port}")
+        sending = SendEmail.from_settings(Settings(smtp_url=url, mail_from=SENDER, var_dir=tmp_path))
+        await sending.act(MAIL, KEY)
+
+    assert postbox.authenticated == [True]
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_wrong_password_is_refused_for_good_and_never_shown():
+    postbox = Postbox()
+    async with mail_server(postbox, authenticator=only_dana, auth_require_tls=False) as port:
+        with pytest.raises(ToolRefused, match="535") as caught:
+            await tool(port, username="dana", password="hunter2").act(MAIL, KEY)
+
+    assert "hunter2" not in str(caught.value)
+    assert postbox.mails == []
+
+
+async def test_a_password_is_not_sent_unencrypted_to_another_machine():
+    postbox = Postbox()
+    try:
+        async with mail_server(
+            postbox, host="127.0.0.2", authenticator=only_dana, auth_require_tls=False
+        ) as port:
+            with pytest.raises(ToolRefused, match="STARTTLS"):
+                await SendEmail(SmtpServer("127.0.0.2", port, username="dana", password="x"), SENDER).act(
+                    MAIL, KEY
+                )
+    except OSError:
+        pytest.skip("this machine has no second loopback address")
+
+    assert postbox.mails == []
+
+
+# A mail server that does not
+
+
+async def test_a_server_that_is_not_there_is_tried_again_later():
+    async with mail_server(Postbox()) as port:
+        pass
+
+    with pytest.raises(ToolUnavailable, match="nothing was sent"):
+        await tool(port).act(MAIL, KEY)
+
+
+async def test_one_refused_recipient_keeps_the_mail_from_everybody():
+    class Picky(Postbox):
+        async def handle_RCPT(  # noqa: N802
+            self,
+            server: SMTP,  # noqa: ARG002
+            session: Session,  # noqa: ARG002
+            envelope: Envelope,
+            address: str,
+            options: list[str],  # noqa: ARG002
+        ) -> str:
+            if address == "erin@example.org":
+                return "550 no such user"
+            envelope.rcpt_tos.append(address)
+            return "250 OK"
+
+    postbox = Picky()
+    async with mail_server(postbox) as port:
+        with pytest.raises(ToolRefused, match=r"erin@example\.org \(550 no such user\)") as caught:
+            await tool(port).act(MAIL, KEY)
+
+    assert "dana" not in str(caught.value)
+    assert postbox.mails == []
+
+
+async def test_a_recipient_who_is_only_put_off_is_tried_again_with_all_the_others():
+    class Greylisting(Postbox):
+        async def handle_RCPT(  # noqa: N802
+            self,
+            server: SMTP,  # noqa: ARG002
+            session: Session,  # noqa: ARG002
+            envelope: Envelope,
+            address: str,
+            options: list[str],  # noqa: ARG002
+        ) -> str:
+            if address == "erin@example.org":
+                return "451 come back in five minutes"
+            envelope.rcpt_tos.append(address)
+            return "250 OK"
+
+    postbox = Greylisting()
+    async with mail_server(postbox) as port:
+        with pytest.raises(ToolUnavailable, match="erin@example"):
+            await tool(port).act(MAIL, KEY)
+
+    assert postbox.mails == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [("552 too big", ToolRefused), ("451 not now", ToolUnavailable), ("299 what", EffectUnknown)],
+)
+async def test_the_final_reply_says_whether_the_mail_was_taken(reply, error):
+    class Replying(Postbox):
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+            return str(reply)
+
+    async with mail_server(Replying()) as port:
+        with pytest.raises(error, match=reply):
+            await tool(port).act(MAIL, KEY)
+
+
+async def test_a_connection_that_drops_after_the_data_leaves_the_mail_in_doubt():
+    class Dropping(Postbox):
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+            await super().handle_DATA(server, session, envelope)
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
+            return "250 never heard"
+
+    postbox = Dropping()
+    async with mail_server(postbox) as port:
+        with pytest.raises(EffectUnknown):
+            await tool(port).act(MAIL, KEY)
+
+    assert len(postbox.mails) == 1
+
+
+async def test_a_server_that_is_silent_after_the_data_leaves_the_mail_in_doubt():
+    class Silent(Postbox):
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+            await asyncio.sleep(1)
+            return "250 too late"
+
+    async with mail_server(Silent()) as port:
+        with pytest.raises(EffectUnknown):
+            await tool(port, command_seconds=0.2).act(MAIL, KEY)
+
+
+@pytest.mark.parametrize(
+    ("greeting", "error"),
+    [
+        (b"554 no mail service here\r\n", ToolRefused),
+        (b"421 too busy\r\n", ToolUnavailable),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", ToolUnavailable),
+        (b"", ToolUnavailable),
+    ],
+)
+async def test_a_greeting_that_is_no_welcome_means_that_nothing_was_sent(greeting, error):
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:  # noqa: ARG001
+        writer.write(greeting)
+        await writer.drain()
+
+    async with scripted_server(script) as port:
+        with pytest.raises(error, match="nothing was sent"):
+            await tool(port).act(MAIL, KEY)
+
+
+async def test_a_final_reply_that_makes_no_sense_leaves_the_mail_in_doubt():
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.test\r\n")
+        while line := await reader.readline():
+            if line == b"DATA\r\n":
+                writer.write(b"354 go on\r\n")
+                await reader.readuntil(b"\r\n.\r\n")
+                writer.write(b"what was that?\r\n")
+                return
+            writer.write(b"250 OK\r\n")
+
+    async with scripted_server(script) as port:
+        with pytest.raises(EffectUnknown):
+            await tool(port).act(MAIL, KEY)
+
+
+async def test_a_servers_words_are_shown_on_one_line_with_nothing_hidden():
+    class Painting(Postbox):
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+            return "550-\x1b[2Jyour mail\r\n550 was sent"
+
+    async with mail_server(Painting()) as port:
+        with pytest.raises(ToolRefused, match="⟨U\\+001B⟩") as caught:
+            await tool(port).act(MAIL, KEY)
+
+    assert "\n" not in str(caught.value)
+
+
+# The table of failures, and the address of the server
+
+
+def exceptions_of_the_library() -> list[type[Exception]]:
+    return [
+        value
+        for value in vars(aiosmtplib.errors).values()
+        if inspect.isclass(value) and issubclass(value, aiosmtplib.SMTPException)
+    ]
+
+
+def test_every_failure_of_the_library_has_a_meaning():
+    assert len(exceptions_of_the_library()) >= 15
+    assert set(exceptions_of_the_library()) <= set(MEANINGS)
+
+
+@pytest.mark.parametrize("kind", MEANINGS)
+@pytest.mark.parametrize("code", [-1, 250, 421, 550])
+def test_before_the_data_nothing_is_in_doubt_and_after_it_only_a_reply_clears_it(kind, code):
+    error = kind.__new__(kind)
+    error.code, error.message, error.recipient = code, "said", "dana@example.org"
+    has_reply = issubclass(kind, aiosmtplib.SMTPResponseException)
+
+    before = error_for(error, "mail.test", data_begun=False)
+    after = error_for(error, "mail.test", data_begun=True)
+
+    assert not isinstance(before, EffectUnknown)
+    if has_reply:
+        assert isinstance(before, ToolRefused) == (code == 550)
+    if kind in (aiosmtplib.SMTPDataError, aiosmtplib.SMTPResponseException) and code in (421, 550):
+        assert isinstance(after, ToolRefused if code == 550 else ToolUnavailable)
+    else:
+        assert isinstance(after, EffectUnknown)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "tls"),
+    [
+        ("smtp://mail.example.org", "mail.example.org", 25, False),
+        ("smtp://dana:pw@mail.example.org", "mail.example.org", 587, False),
+        ("smtps://dana:pw@mail.example.org", "mail.example.org", 465, True),
+        ("smtp://[::1]:1025/", "::1", 1025, False),
+    ],
+)
+def test_a_server_without_a_port_has_the_usual_one(url, host, port, tls):
+    server = SmtpServer.from_url(SecretStr(url))
+
+    assert (server._host, server._port, server._implicit_tls) == (host, port, tls)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mail.example.org:25",
+        "http://mail.example.org",
+        "smtp://",
+        "smtp://dana:hunter2@h:port",
+        "smtp://h/x?y=z",
+    ],
+)
+def test_an_unusable_address_of_the_server_is_refused_without_showing_the_password(url):
+    with pytest.raises(SettingsInvalid, match="PLANGATE_SMTP_URL") as caught:
+        SendEmail.from_settings(Settings(smtp_url=SecretStr(url)))
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_declaration_promises_only_what_holds_under_every_setting(tmp_path: Path):
+    outbox = SendEmail.from_settings(Settings(var_dir=tmp_path))
+    server = SendEmail.from_settings(Settings(var_dir=tmp_path, smtp_url=SecretStr("smtp://127.0.0.1:25")))
+
+    assert outbox.declaration is server.declaration is SendEmail.declaration
+    assert "in doubt" in SendEmail.declaration.retry_safety
