@@ -14,7 +14,7 @@ from temporalio import activity
 from activities.failures import told_to_temporal
 from activities.pulse import ServerClock, beating, this_worker
 from activities.tasks import StepResult, StepTask
-from activities.tools.tool import Happened, Repeatable, Tool, Unknown, arguments_for
+from activities.tools.tool import Finding, Happened, Repeatable, Tool, Unknown, arguments_for
 from plangate.domain.audit import Claimed, Closed, Outcome, StepDone, StepFailed, StepInDoubt
 from plangate.domain.errors import (
     EffectUnknown,
@@ -80,6 +80,9 @@ class Execution:
             return attempt.result(claimed.receipt)
         try:
             receipt = await self._act_once(tool, step, claimed, crashed_before=before is EffectState.BEGUN)
+        except _StillBegun as error:
+            # The claim stays begun, so that the next attempt asks the tool before it acts.
+            raise ToolUnavailable(str(error)) from None
         except ToolUnavailable:
             await asyncio.to_thread(attempt.settle, EffectState.RELEASED)
             raise
@@ -107,7 +110,7 @@ class Execution:
         arguments = arguments_for(tool.declaration, step.arguments)
         key = claimed.idempotency_key
         if crashed_before:
-            match await tool.find_out(arguments, key):
+            match await _find_out(tool, arguments, key):
                 case Happened(receipt):
                     return receipt
                 case Unknown(reason):
@@ -130,13 +133,24 @@ class Execution:
     async def _resolve(self, tool: Tool, arguments: object, key: str, error: Exception) -> Receipt:
         """Ask the tool what became of an act whose end was not seen."""
         said = str(error) if isinstance(error, PlangateError) else f"{type(error).__name__}: {error}."
-        match await tool.find_out(arguments, key):
+        match await _find_out(tool, arguments, key):
             case Happened(receipt):
                 return receipt
             case Repeatable():
-                raise ToolUnavailable(said) from error
+                raise _StillBegun(said) from error
             case Unknown(reason):
                 raise EffectUnknown(f"{said} {reason}") from error
+
+
+class _StillBegun(ToolUnavailable):
+    """The effect may have happened, the tool may be asked again: neither done nor safely undone."""
+
+
+async def _find_out(tool: Tool, arguments: object, key: str) -> Finding:
+    try:
+        return await tool.find_out(arguments, key)
+    except ToolUnavailable as error:
+        raise _StillBegun(str(error)) from error
 
 
 class _Attempt:

@@ -18,15 +18,17 @@ def told_to_temporal(tries: int | None = None) -> Iterator[None]:
     Args:
         tries: after so many attempts a transient failure, or one that nobody foresaw, is final.
             A failure of the records never is: the run waits until they are back.
+
+    The cause is left out on purpose: Temporal would keep its text and its stack in the history for ever.
     """
     try:
         yield
     except errors.RecordsUnavailable as error:
-        raise _failure(error, final=False) from error
+        raise _failure(error, final=False) from None
     except _TRANSIENT as error:
-        raise _failure(error, final=_is_last(tries), tried=True) from error
+        raise _failure(error, final=_is_last(tries), tried=True) from None
     except errors.PlangateError as error:
-        raise _failure(error, final=True) from error
+        raise _failure(error, final=True) from None
     except Exception as error:
         if _is_last(tries):
             raise ApplicationError(

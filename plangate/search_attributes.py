@@ -4,9 +4,9 @@ A server may refuse to have them registered (Temporal Cloud has its own ways) or
 already. Neither stops a worker: runs are then started without them, and lists come from the records.
 """
 
+import logging
 from typing import Final
 
-import structlog
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
@@ -19,7 +19,7 @@ KEYS: Final = (PLANGATE_STATE, PLANGATE_REQUESTER)
 
 _KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
 
-_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+_log = logging.getLogger(__name__)  # a workflow imports this module, and its sandbox cannot load structlog
 
 
 async def ensure_search_attributes(client: Client, namespace: str) -> str | None:
@@ -84,5 +84,5 @@ def _how(namespace: str) -> str:
 
 
 def _told(problem: str) -> str:
-    _log.warning(problem, action="search_attributes")
+    _log.warning(problem, extra={"action": "search_attributes"})
     return problem

@@ -45,7 +45,8 @@ class Settings(BaseSettings):
     max_steps: int = Field(default=20, ge=1, le=200, description="the most steps that a plan may have")
 
     smtp_url: SecretStr | None = Field(
-        default=None, description="smtp://USER:PASSWORD@HOST:PORT, or smtps://; unset: .eml files in var/outbox/"
+        default=None,
+        description="smtp://USER:PASSWORD@HOST:PORT, or smtps://; unset: .eml files in var/outbox/",
     )
     mail_from: str = Field(default="plangate@localhost", description="the sender of mails")
     http_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(

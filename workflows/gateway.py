@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import string
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -38,22 +39,24 @@ from plangate.domain.errors import (
     NotAnswered,
     RecordsMissing,
     RecordsUnavailable,
+    Refused,
     RequestInvalid,
     RunNotFound,
     TemporalUnreachable,
 )
 from plangate.domain.request import PlanRequest
 from plangate.domain.run import Phase
-from plangate.domain.status import RunResult, Status, status_of
+from plangate.domain.status import RunResult, Status
 from plangate.domain.visible import one_line
+from plangate.records.answers import status_on_record, trail_on_record, waiting_of
 from plangate.records.database import Database
-from plangate.records.trail import read_state, read_trail
 from plangate.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
 from workflows.details import request_page, summary_line
 from workflows.plan_approval import PlanApproval
 
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
 DECIDE_TIMEOUT: Final = timedelta(seconds=5)
+_WORKFLOW_TYPE: Final = "PlanApproval"
 _ID_ALPHABET: Final = string.ascii_lowercase + string.digits
 _MAX_ID: Final = 200
 _DEAD: Final[Mapping[WorkflowExecutionStatus, str]] = {
@@ -158,15 +161,18 @@ class Gateway:
         """Ask the run to end as withdrawn.
 
         Raises:
-            RunNotFound: there is no such run, or it has ended.
+            RunNotFound: there is no such run.
+            Refused: it has ended.
             TemporalUnreachable: the server does not answer.
         """
+        await self._check_type(workflow_id)
         try:
             await self._handle(workflow_id).cancel(reason=reason)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                raise RunNotFound(
-                    f"There is no open run called {one_line(workflow_id)} to withdraw."
+                ended = (await self.status(workflow_id)).state
+                raise Refused(
+                    f"{one_line(workflow_id)} has ended ({ended}); there is nothing to withdraw."
                 ) from None
             raise _unreachable(error) from error
 
@@ -177,16 +183,18 @@ class Gateway:
         records here is asked itself.
         """
         waiting = f"{PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} IN ('drafting', 'in_review')"
-        open_runs = "WorkflowType = 'PlanApproval' AND ExecutionStatus = 'Running'"
+        open_runs = f"WorkflowType = '{_WORKFLOW_TYPE}' AND ExecutionStatus = 'Running'"
         try:
-            ids = await self._list(f"{open_runs} AND ({waiting})")
+            try:
+                ids = await self._list(f"{open_runs} AND ({waiting})")
+            except RPCError as error:
+                if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                    raise
+                ids = await self._list(open_runs)
         except RPCError as error:
-            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
-                raise _unreachable(error) from error
-            ids = await self._list(open_runs)
+            raise _unreachable(error) from error
         listed = [await self._listed(workflow_id) for workflow_id in ids]
-        found = [status for status in listed if status and status.state == Phase.IN_REVIEW]
-        return sorted(found, key=lambda status: (status.deadline is None, status.deadline))
+        return waiting_of(status for status in listed if status)
 
     def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
         """Return the audit trail of a run.
@@ -200,11 +208,7 @@ class Gateway:
             raise RecordsMissing(
                 "There are no records here; set PLANGATE_DATABASE_URL to the worker's database."
             )
-        with self._database.read() as connection:
-            entries = read_trail(connection, workflow_id)
-        if not entries:
-            raise RunNotFound(f"{one_line(workflow_id)} is not on the record.")
-        return entries
+        return trail_on_record(self._database, workflow_id)
 
     # ---- how ------------------------------------------------------------------------------------
 
@@ -231,14 +235,7 @@ class Gateway:
             return False  # the worker asks again, before anything is drafted
 
     def _recorded(self, workflow_id: str) -> Status | None:
-        if self._database is None:
-            return None
-        try:
-            with self._database.read() as connection:
-                state = read_state(connection, workflow_id)
-        except RecordsMissing:
-            return None
-        return status_of(state, source="records") if state.requested else None
+        return None if self._database is None else status_on_record(self._database, workflow_id)
 
     async def _status_without_workflow(self, workflow_id: str, error: RPCError) -> Status:
         recorded = await asyncio.to_thread(self._recorded, workflow_id)
@@ -266,7 +263,19 @@ class Gateway:
             recorded = recorded.model_copy(update={"state": "failed", "reason": ended})
         return recorded.model_copy(update={"source": "records (no worker answers)"})
 
+    async def _check_type(self, workflow_id: str) -> None:
+        """Refuse to touch a workflow that is none of ours: it might obey."""
+        try:
+            description = await self._handle(workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise _unreachable(error) from error
+            return  # closed and dropped, or never there: the act itself tells which
+        if description.workflow_type != _WORKFLOW_TYPE:
+            raise RunNotFound(f"{one_line(workflow_id)} is no run of Plangate.")
+
     async def _decide_later(self, workflow_id: str, decision: Decision) -> None:
+        await self._check_type(workflow_id)
         message = decision.model_dump(mode="json", exclude_none=True, exclude={"decision"})
         try:
             await self._handle(workflow_id).signal(decision.decision.value, message)
@@ -286,12 +295,13 @@ class Gateway:
         return [execution.id async for execution in self._client.list_workflows(query)]
 
     async def _listed(self, workflow_id: str) -> Status | None:
-        recorded = await asyncio.to_thread(self._recorded, workflow_id)
-        if recorded is not None:
-            return recorded
+        with suppress(RecordsUnavailable):
+            recorded = await asyncio.to_thread(self._recorded, workflow_id)
+            if recorded is not None:
+                return recorded
         try:
             return await self.status(workflow_id)
-        except (NotAnswered, RunNotFound):
+        except (NotAnswered, RunNotFound, RecordsUnavailable):
             return None
 
 

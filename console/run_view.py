@@ -1,0 +1,203 @@
+"""A run on the screen: what was asked for, everything that will run, who said what, and how to decide.
+
+What is to be approved is never cut here, whatever its length; what has happened may be.
+"""
+
+import json
+import shlex
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote
+
+from console.durations import from_now
+from console.page import Page
+from plangate.domain.audit import ModelUse, Outcome
+from plangate.domain.run import Phase, StepState
+from plangate.domain.status import DecisionStatus, Status, StepStatus
+from plangate.domain.visible import cut
+
+STARTER: Final = "python starter.py"
+ANYBODY: Final = "YOUR-NAME"
+_LONGEST_AFTERWARDS: Final = 300  # of a receipt's detail, or of what could not be read
+OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
+_STYLES: Final = {
+    Phase.DRAFTING.value: "cyan",
+    Phase.IN_REVIEW.value: "bold yellow",
+    Phase.EXECUTING.value: "cyan",
+    Outcome.EXECUTED.value: "bold green",
+    Outcome.FAILED.value: "bold red",
+    Outcome.REJECTED.value: "bold red",
+    StepState.DONE.value: "green",
+    StepState.IN_DOUBT.value: "bold red",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where else a run can be seen and decided.
+
+    Attributes:
+        cli_flags: what the ``temporal`` command needs to reach the server.
+        namespace: in which Temporal namespace the runs are.
+        ui_url: the Web UI's address, where it is known.
+    """
+
+    cli_flags: tuple[str, ...] = ()
+    namespace: str = "default"
+    ui_url: str | None = None
+
+    def signal_command(self, workflow_id: str, choice: str, by: str, plan: str) -> str:
+        """Return the ``temporal`` command that sends a decision, ready for a shell."""
+        return shlex.join(self.signal_words(workflow_id, choice, by, plan))
+
+    def signal_words(self, workflow_id: str, choice: str, by: str, plan: str) -> list[str]:
+        """Return the same command as the words of a call."""
+        message = json.dumps({"by": by, "plan": plan})
+        return [
+            *("temporal", "workflow", "signal", "-w", workflow_id, "--name", choice, "--input", message),
+            *self.cli_flags,
+        ]
+
+    def page_of(self, workflow_id: str) -> str | None:
+        """Return the address of a run in the Web UI."""
+        if self.ui_url is None:
+            return None
+        return f"{self.ui_url}/namespaces/{quote(self.namespace, safe='')}/workflows/{quote(workflow_id, safe='')}"
+
+
+def is_over(status: Status) -> bool:
+    """Return whether the run has an outcome."""
+    return status.state in OUTCOMES
+
+
+def run_page(status: Status, now: datetime) -> Page:
+    """Return everything there is to know of a run."""
+    page = Page()
+    page.heading(f"{status.workflow_id}  {spelled(status.state)}", _STYLES.get(status.state, "bold"))
+    if status.reason:
+        page.field("because", status.reason)
+    page.field("requester", status.requester)
+    page.words("request", status.request or "(a ready plan was brought along)")
+    if status.plan is not None:
+        page.extend(plan_page(status, now))
+    _add_decisions(page, status)
+    page.gap()
+    page.note(f"Answered by the {status.source}.")
+    return page
+
+
+def plan_page(status: Status, now: datetime) -> Page:
+    """Return the newest plan: everything that will run, what it needs, and until when."""
+    page = Page()
+    page.field("plan", f"{status.short_fingerprint}, revision {status.revision}", "bold")
+    if status.plan:
+        page.words("summary", status.plan.summary)
+    page.field("needs", f"{status.requirement}" + _approved_by(status))
+    if status.deadline:
+        page.field("deadline", moment(status.deadline, now if status.state == Phase.IN_REVIEW else None))
+    if status.planner:
+        page.field("planner", _planner(status.planner))
+    page.field("fingerprint", status.fingerprint or "")
+    for step in status.steps:
+        _add_step(page, step, len(status.steps))
+    return page
+
+
+def deciding_page(status: Status, doors: Doors) -> Page:
+    """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI."""
+    page = Page()
+    plan = status.short_fingerprint or ""
+    run = shlex.quote(status.workflow_id)
+    page.gap()
+    page.heading("To decide")
+    page.note(f"Approve it here (or reject, or request-changes with --comment), {ANYBODY} replaced:")
+    page.command(f"{STARTER} approve {run} --by {ANYBODY} --plan {plan}")
+    page.note("or with Temporal's command line (or --name reject, request_changes):")
+    page.command(doors.signal_command(status.workflow_id, "approve", ANYBODY, plan))
+    address = doors.page_of(status.workflow_id)
+    if address:
+        page.note("or in the Web UI, by Send a Signal:")
+        page.command(address)
+    return page
+
+
+def outcome_page(status: Status) -> Page:
+    """Return how a run ended: outcome, receipts, who approved."""
+    page = Page()
+    page.heading(f"{status.workflow_id}  {spelled(status.state)}", _STYLES.get(status.state, "bold"))
+    if status.reason:
+        page.field("because", status.reason)
+    if status.short_fingerprint:
+        page.field("plan", f"{status.short_fingerprint}, revision {status.revision}")
+    if status.approved_by:
+        page.field("approved by", ", ".join(status.approved_by))
+    for step in status.steps:
+        page.field(f"step {step.number}", f"{step.tool}: {step_words(step)}", _STYLES.get(step.state, ""))
+    page.note(f"Answered by the {status.source}.")
+    return page
+
+
+def step_words(step: StepStatus) -> str:
+    """Return in one line what became of a step."""
+    detail = step.receipt.summary if step.receipt else step.failure
+    return spelled(step.state) + (f": {detail}" if detail else "")
+
+
+def decision_words(decision: DecisionStatus) -> str:
+    """Return one decision with its verdict in one line."""
+    verdict = "accepted" if decision.accepted else "refused"
+    who = decision.by or "somebody"
+    plan = f" {cut(decision.plan, 12)}" if decision.plan else ""
+    if decision.plan:
+        plan = f" {decision.plan[:12]}"
+    return f"{who}: {spelled(decision.decision)}{plan}, {verdict}: {decision.reason}"
+
+
+def moment(when: datetime, now: datetime | None) -> str:
+    """Return a time in UTC, and how far it is from now if that matters."""
+    said = f"{when:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{said}, {from_now(when, now)}" if now else said
+
+
+def spelled(word: str) -> str:
+    """Return a machine's word as people read it."""
+    return word.replace("_", " ")
+
+
+def _approved_by(status: Status) -> str:
+    return f"; approved by {', '.join(status.approved_by)}" if status.approved_by else ""
+
+
+def _planner(use: ModelUse) -> str:
+    return f"{use.model}, {use.prompt_tokens + use.completion_tokens} tokens"
+
+
+def _add_step(page: Page, step: StepStatus, count: int) -> None:
+    page.gap()
+    state = "" if step.state is StepState.PENDING else f"  {spelled(step.state)}"
+    page.note(f"Step {step.number} of {count}: {step.tool}{state}", _STYLES.get(step.state, "bold"))
+    if step.why:
+        page.words("why", step.why, indent=4)
+    page.arguments(step.arguments)
+    if step.failure:
+        page.field("failure", step.failure, "red", indent=4)
+    if step.receipt:
+        page.field("receipt", step.receipt.summary, "green", indent=4)
+        page.arguments(step.receipt.details, indent=6, limit=_LONGEST_AFTERWARDS)
+
+
+def _add_decisions(page: Page, status: Status) -> None:
+    if not status.decisions:
+        return
+    page.gap()
+    page.note("Decisions", "bold")
+    if status.refusals_not_listed:
+        page.note(f"{status.refusals_not_listed} earlier refused ones are on the audit trail only.", indent=4)
+    for decision in status.decisions:
+        sign, style = ("✓", "green") if decision.accepted else ("✗", "yellow")
+        page.note(f"{sign} {decision.received_at:%H:%M:%S} {decision_words(decision)}", style, indent=4)
+        if decision.comment:
+            page.words("comment", decision.comment, indent=6)
+        if decision.excerpt:
+            page.field("it said", cut(decision.excerpt, _LONGEST_AFTERWARDS), indent=6)

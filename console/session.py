@@ -1,0 +1,73 @@
+"""One command's way to the system: settings, records, the gateway, and where else a run can be seen."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from console.run_view import Doors
+from plangate import embedded_server
+from plangate.connection import address_of, cli_flags, connect
+from plangate.logs import configure_logs
+from plangate.records.database import Database
+from plangate.settings import Settings, load_settings
+from workflows.gateway import Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a command works with while it runs."""
+
+    settings: Settings
+    database: Database
+    gateway: Gateway
+    doors: Doors
+
+
+def run_async(main: Coroutine[Any, Any, int]) -> int:
+    """Run a command's coroutine to its exit code."""
+    return asyncio.run(main)
+
+
+def settings_for_people() -> Settings:
+    """Return the settings, with logs set up for a person: on stderr, and warnings only unless asked for."""
+    settings = load_settings()
+    if settings.log_level == "info":
+        settings = settings.model_copy(update={"log_level": "warning"})
+    configure_logs(settings)
+    return settings
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Session]:
+    """Connect to the server, open the records, and close both at the end.
+
+    Raises:
+        OperatorError: the server cannot be reached, or a setting cannot be used.
+    """
+    with opened_records(settings) as database:
+        client = await connect(settings)
+        gateway = Gateway(client, settings.task_queue, database)
+        yield Session(settings, database, gateway, doors_of(settings, client.namespace))
+
+
+def doors_of(settings: Settings, namespace: str) -> Doors:
+    """Return where else runs can be seen; the Web UI is known where the server is the embedded one."""
+    server = embedded_server.running(settings.var_dir)
+    is_ours = server is not None and server.address == address_of(settings)
+    return Doors(cli_flags(settings), namespace, server.ui_url if server and is_ours else None)
+
+
+@contextmanager
+def opened_records(settings: Settings) -> Iterator[Database]:
+    """Open the records for reading.
+
+    Raises:
+        SettingsInvalid: their address cannot be used.
+    """
+    database = Database(settings.records_url)
+    try:
+        yield database
+    finally:
+        database.close()

@@ -1,0 +1,84 @@
+"""The audit trail of one run on the screen, a line for an entry."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, assert_never
+
+from console.durations import spoken
+from console.page import Page
+from console.run_view import spelled
+from plangate.domain.audit import (
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Event,
+    Requested,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+)
+from plangate.domain.plan import short
+from plangate.domain.visible import cut
+
+_LONGEST: Final = 200
+_ACTOR_WIDTH: Final = 20
+
+
+def trail_page(entries: Sequence[AuditEntry]) -> Page:
+    """Return all entries of a run, and the hash that stands for them all."""
+    page = Page()
+    if not entries:
+        return page
+    count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+    page.heading(f"Audit trail of {entries[0].workflow_id}: {count}")
+    for entry in entries:
+        actor = cut(entry.actor, _LONGEST).ljust(_ACTOR_WIDTH)
+        label = f"{entry.number:>3}  {entry.at:%Y-%m-%d %H:%M:%S}"
+        page.field(label, f"{actor} {_words(entry.event)}")
+    page.note(f"Times are UTC. The last entry's hash is {entries[-1].hash}.")
+    return page
+
+
+def _words(event: Event) -> str:
+    match event:
+        case Requested():
+            within = spoken(timedelta(seconds=event.timeout_seconds))
+            what = cut(event.request, _LONGEST) or "a ready plan"
+            return f"asked for: {what} (each review may take {within})"
+        case Drafted():
+            steps = len(event.plan.steps)
+            return (
+                f"plan {short(event.fingerprint)}, revision {event.revision}, "
+                f"{steps} step{'' if steps == 1 else 's'}: {cut(event.plan.summary, _LONGEST)}; "
+                f"needs {event.requirement}"
+            )
+        case Decided():
+            return _decision(event)
+        case Claimed():
+            again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+            return f"step {event.step} begins{again}"
+        case StepDone():
+            return f"step {event.step} done: {cut(event.receipt.summary, _LONGEST)}"
+        case StepFailed():
+            return f"step {event.step} failed: {event.reason}"
+        case StepInDoubt():
+            return f"step {event.step} is in doubt: {event.reason}"
+        case Closed():
+            return f"closed: {event.outcome}" + (f", {event.reason}" if event.reason else "")
+        case _:
+            assert_never(event)
+
+
+def _decision(event: Decided) -> str:
+    arrival, verdict = event.arrival, event.verdict
+    said = spelled(arrival.decision.decision if arrival.decision else arrival.name)
+    plan = f" {short(arrival.decision.plan)}" if arrival.decision else ""
+    comment = (
+        f" ({cut(arrival.decision.comment, _LONGEST)})"
+        if arrival.decision and arrival.decision.comment
+        else ""
+    )
+    result = "accepted" if verdict.accepted else "refused"
+    return f"{said}{plan} by {arrival.via}{comment}, {result}: {verdict.reason}"

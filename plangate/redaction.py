@@ -1,0 +1,51 @@
+"""What must not be written down, taken out: by its name where it has one, by its shape where it stands in a text.
+
+This is the net. The first duty is with whoever logs: prompts, arguments and secrets are not given to a logger.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+REDACTED = "[redacted]"
+
+_SECRET_NAME = re.compile(
+    r"passw|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|authorization|cookie|signature"
+    r"|^(arguments|prompt|messages|body)$",
+    re.IGNORECASE,
+)
+_SECRET_SHAPES = (
+    (re.compile(r"(?<=://)[^/\s?#]+(?=@)"), REDACTED),  # user:password in a URL
+    (
+        re.compile(r"([?&][^=&\s]*(?:token|key|secret|passw|sig)[^=&\s]*=)[^&\s]+", re.IGNORECASE),
+        rf"\1{REDACTED}",
+    ),
+    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), REDACTED),  # a signed token
+    (
+        re.compile(r"\b(?:sk|rk|pk|whsec|ghp|gho|ghs|github_pat|xox[a-z])[-_][\w-]{12,}"),
+        REDACTED,
+    ),  # known keys
+)
+
+
+def redact(name: str, value: Any) -> Any:
+    """Return the value as it may be logged under this name."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value  # a count of tokens is no token
+    if _SECRET_NAME.search(name):
+        return REDACTED
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, Mapping):
+        return {key: redact(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [redact("", inner) for inner in value]
+    return redact_text(str(value))
+
+
+def redact_text(text: str) -> str:
+    """Return the text without what has the shape of a secret."""
+    for shape, replacement in _SECRET_SHAPES:
+        text = shape.sub(replacement, text)
+    return text

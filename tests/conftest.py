@@ -1,0 +1,36 @@
+"""One real Temporal server for all tests; a fresh Plangate for each."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from temporalio.testing import WorkflowEnvironment
+
+from tests.gate import Gate, build_gate
+from tests.server import start_server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def env() -> AsyncIterator[WorkflowEnvironment]:
+    """The server, with time that a test may skip."""
+    environment = await start_server()
+    yield environment
+    await environment.shutdown()
+    await asyncio.sleep(0.5)  # the SDK's core may crash the interpreter that exits right behind it
+
+
+@pytest.fixture
+def idle_gate(env: WorkflowEnvironment, tmp_path: Path) -> Gate:
+    """A Plangate with no worker running yet."""
+    return build_gate(env, tmp_path, f"test-{uuid4().hex[:12]}")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def gate(idle_gate: Gate) -> AsyncIterator[Gate]:
+    """A Plangate with one worker running."""
+    async with idle_gate.worker():
+        yield idle_gate
+    idle_gate.database.close()

@@ -1,0 +1,54 @@
+"""Record the golden histories anew, by `make histories`: on purpose, when no open run has to survive it."""
+
+import asyncio
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from temporalio.testing import WorkflowEnvironment
+
+from tests.gate import build_gate
+from tests.replay.paths import PATHS
+from tests.server import start_server
+
+HISTORIES = Path(__file__).parent / "histories"
+
+
+async def record_all() -> None:
+    """Walk every path on a fresh server and write its history down."""
+    env = await start_server()
+    try:
+        for path in PATHS:
+            await _record(env, path.__name__)
+    finally:
+        await env.shutdown()
+        await asyncio.sleep(0.5)
+
+
+async def _record(env: WorkflowEnvironment, name: str) -> None:
+    path = next(path for path in PATHS if path.__name__ == name)
+    with tempfile.TemporaryDirectory() as folder:
+        gate = build_gate(env, Path(folder), f"record-{name}")
+        async with gate.worker():
+            workflow_id = await path(gate)
+            history = await gate.handle(workflow_id).fetch_history()
+        gate.database.close()
+    document = _without_this_machine(json.loads(history.to_json()))
+    (HISTORIES / f"{name}.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+
+
+def _without_this_machine(value: Any) -> Any:
+    """Leave out who recorded it and where its files lie; replay does not look at either."""
+    match value:
+        case dict():
+            known = {"identity": "worker@golden", "stackTrace": ""}
+            return {name: known.get(name, _without_this_machine(item)) for name, item in value.items()}
+        case list():
+            return [_without_this_machine(item) for item in value]
+        case _:
+            return value
+
+
+if __name__ == "__main__":
+    asyncio.run(record_all())

@@ -1,0 +1,42 @@
+"""Open approvals of every kind move on to this code: each recorded history replays under it."""
+
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+
+from tests.gate import Gate
+from tests.replay.paths import PATHS
+from workflows.plan_approval import PlanApproval
+
+HISTORIES = Path(__file__).parent / "histories"
+
+
+@pytest.mark.parametrize("name", [path.__name__ for path in PATHS])
+async def test_the_recorded_run_replays_under_this_code(name: str) -> None:
+    text = (HISTORIES / f"{name}.json").read_text()
+    replayer = Replayer(workflows=[PlanApproval], data_converter=pydantic_data_converter)
+    await replayer.replay_workflow(WorkflowHistory.from_json(f"golden-{name}", text))
+
+
+def test_every_recorded_history_belongs_to_a_path() -> None:
+    assert {file.stem for file in HISTORIES.glob("*.json")} == {path.__name__ for path in PATHS}
+
+
+async def test_a_run_in_the_middle_of_its_review_replays_too(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    await gate.decide(status, by="rita")
+    history = await gate.handle(status.workflow_id).fetch_history()
+    replayer = Replayer(workflows=[PlanApproval], data_converter=pydantic_data_converter)
+    await replayer.replay_workflow(history)
+
+
+async def test_one_approval_and_one_step_cost_at_most_twenty_six_events(gate: Gate) -> None:
+    for by_update in (False, True):
+        status = await gate.in_review("one")
+        await (gate.decide(status) if by_update else gate.signal(status))
+        await gate.result(status.workflow_id)
+        history = await gate.handle(status.workflow_id).fetch_history()
+        assert len(history.events) <= 26

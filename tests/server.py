@@ -1,0 +1,30 @@
+"""The Temporal server of the tests: the real one, with time that a test may skip."""
+
+import sys
+from pathlib import Path
+
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
+
+from plangate.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
+
+TEMPORAL = Path(sys.executable).parent / "temporal"
+
+
+async def start_server() -> WorkflowEnvironment:
+    """Start a server of its own, in memory. Time is skipped only where a test asks for it."""
+    return await WorkflowEnvironment.start_time_skipping_v2(
+        ts_config=TimeSkippingConfig(enabled=False),
+        data_converter=pydantic_data_converter,
+        dev_server_existing_path=str(TEMPORAL),
+        dev_server_extra_args=[
+            "--dynamic-config-value",
+            "frontend.WorkflowTimeSkippingEnabled=true",
+            "--search-attribute",
+            f"{PLANGATE_STATE.name}=Keyword",
+            "--search-attribute",
+            f"{PLANGATE_REQUESTER.name}=Keyword",
+            "--log-level",
+            "error",
+        ],
+    )

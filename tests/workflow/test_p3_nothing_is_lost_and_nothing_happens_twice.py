@@ -1,0 +1,178 @@
+"""P3: no crash loses a request or a decision, or repeats an effect; what cannot be known is in doubt.
+
+The crashes by kill -9 are in tests/acceptance and `make chaos`; here each place between two writes is visited.
+"""
+
+import asyncio
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import Client
+
+from plangate.domain.errors import EffectUnknown, IdInUse, RecordsUnavailable, ToolRefused, ToolUnavailable
+from plangate.domain.request import PlanRequest
+from tests.fakes import notes
+from tests.gate import Gate
+
+
+async def test_a_transient_failure_of_a_tool_is_tried_again_and_the_effect_happens_once(gate: Gate) -> None:
+    gate.notebook.failures = [ToolUnavailable("busy"), ToolUnavailable("busy")]
+    status = await gate.in_review("one")
+    await gate.decide(status)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one"]
+
+
+async def test_steps_behind_a_failed_one_are_not_done(gate: Gate) -> None:
+    status = await gate.in_review("one", "two")
+    gate.notebook.failures = [ToolRefused("The notebook is full; buy another one.")]
+    await gate.decide(status)
+    assert (await gate.result(status.workflow_id)).outcome == "failed"
+    after = await gate.gateway.status(status.workflow_id)
+    assert [step.state for step in after.steps] == ["failed", "pending"]
+    assert "The notebook is full" in after.reason
+    assert gate.notebook.texts() == []
+
+
+async def test_an_effect_whose_end_nobody_saw_is_in_doubt_and_not_repeated(gate: Gate) -> None:
+    gate.notebook.failures = [EffectUnknown("The pencil broke.")]
+    gate.notebook.writes_before_failing = True
+    status = await gate.in_review("one", "two")
+    await gate.decide(status)
+    assert (await gate.result(status.workflow_id)).outcome == "failed"
+    after = await gate.gateway.status(status.workflow_id)
+    assert [step.state for step in after.steps] == ["in_doubt", "pending"]
+    assert "Step 1 (note) is in doubt" in after.reason
+    assert gate.notebook.texts() == ["one"]
+
+
+async def test_a_bug_in_a_tool_leaves_the_step_in_doubt_too(gate: Gate) -> None:
+    gate.notebook.failures = [ZeroDivisionError("oops")]
+    status = await gate.in_review("one")
+    await gate.decide(status)
+    await gate.result(status.workflow_id)
+    after = await gate.gateway.status(status.workflow_id)
+    assert after.steps[0].state == "in_doubt"
+
+
+@pytest.mark.parametrize("happened", [True, False])
+async def test_a_tool_that_can_find_out_is_asked_and_the_effect_happens_once(
+    gate: Gate, happened: bool
+) -> None:
+    gate.notebook.remembers = True
+    gate.notebook.failures = [EffectUnknown("The pencil broke.")]
+    gate.notebook.writes_before_failing = happened
+    status = await gate.in_review("one")
+    await gate.decide(status)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one"]
+
+
+async def test_a_receipt_that_cannot_be_stored_at_once_is_stored_later_and_nothing_is_repeated(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, refusals = gate.database.write, [2]
+
+    def refuse_after_the_act() -> object:
+        if gate.notebook.texts() and refusals[0]:
+            refusals[0] -= 1
+            raise RecordsUnavailable("The records are away.")
+        return write()
+
+    monkeypatch.setattr(gate.database, "write", refuse_after_the_act)
+    status = await gate.in_review("one")
+    await gate.decide(status)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one"]
+    assert refusals == [0]
+
+
+async def test_a_decision_waits_while_the_records_are_away_and_counts_when_they_are_back(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = await gate.in_review("one")
+    write = gate.database.write
+
+    def away() -> object:
+        raise RecordsUnavailable("The records are away.")
+
+    monkeypatch.setattr(gate.database, "write", away)
+    await gate.signal(status)
+    await asyncio.sleep(1)
+    assert gate.notebook.texts() == []
+    monkeypatch.setattr(gate.database, "write", write)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_a_run_waits_while_no_worker_runs_and_goes_on_with_the_next_one(idle_gate: Gate) -> None:
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review("one")
+    await gate.signal(status)
+    async with gate.worker():
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one"]
+
+
+async def test_a_reset_of_the_run_repeats_no_effect(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    await gate.signal(status)
+    await gate.result(status.workflow_id)
+    handle = gate.handle(status.workflow_id)
+    run_id = (await handle.describe()).run_id
+    reset = await gate.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=gate.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=status.workflow_id, run_id=run_id),
+            reason="a test",
+            workflow_task_finish_event_id=4,
+            request_id="reset-1",
+        )
+    )
+    assert reset.run_id != run_id
+    # The server hands the old signal over before there is a plan again, hence it is sent once more.
+    again = await gate.until("in_review", status.workflow_id)
+    assert again.fingerprint == status.fingerprint
+    await gate.signal(again)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one"]
+
+
+async def test_an_id_that_is_running_or_closed_is_refused(gate: Gate) -> None:
+    request = PlanRequest(requester="rita", plan=notes("one"))
+    await gate.gateway.submit(request, f"mine-{gate.settings.task_queue}")
+    with pytest.raises(IdInUse):
+        await gate.gateway.submit(request, f"mine-{gate.settings.task_queue}")
+
+
+async def test_an_id_that_only_the_record_remembers_starts_no_second_run(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    await gate.decide(status)
+    await gate.result(status.workflow_id)
+    # Whoever starts the workflow past our gateway, once Temporal allows the id again, gets no second effect.
+    handle = await gate.client.start_workflow(
+        "PlanApproval",
+        {"requester": "rita", "plan": notes("one")},
+        id=status.workflow_id,
+        task_queue=gate.settings.task_queue,
+    )
+    result = await handle.result()
+    assert result["outcome"] == "failed"
+    assert "names an earlier request" in result["reason"]
+    recorded = gate.gateway.trail(status.workflow_id)
+    assert [entry.event.kind for entry in recorded][-1] == "closed"
+    assert gate.notebook.texts() == ["one"]
+
+
+async def test_two_workers_on_one_file_of_records_share_the_work(idle_gate: Gate) -> None:
+    gate = idle_gate
+    other = await Client.connect(
+        gate.client.service_client.config.target_host, data_converter=gate.client.data_converter
+    )
+    async with gate.worker(), gate.worker(other):
+        waiting = [await gate.in_review(f"note {number}") for number in range(10)]
+        await asyncio.gather(*(gate.signal(status) for status in waiting))
+        results = await asyncio.gather(*(gate.result(status.workflow_id) for status in waiting))
+    assert {result.outcome for result in results} == {"executed"}
+    assert sorted(gate.notebook.texts()) == sorted(f"note {number}" for number in range(10))

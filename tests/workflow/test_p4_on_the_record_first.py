@@ -1,0 +1,120 @@
+"""P4: every proposal, decision and effect is on the audit trail before anything that follows from it."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from plangate.domain.audit import FIRST_HASH, Claimed, Decided, Drafted, Requested, StepDone, entry_after
+from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.run import fold
+from tests.gate import Gate
+
+
+async def test_the_trail_tells_the_whole_run_in_order_with_time_and_identity(gate: Gate) -> None:
+    status = await gate.in_review("one", "two")
+    await gate.signal(status)
+    await gate.result(status.workflow_id)
+    trail = gate.gateway.trail(status.workflow_id)
+    assert [entry.event.kind for entry in trail] == [
+        "requested", "drafted", "decided", "claimed", "done", "claimed", "done", "closed",
+    ]  # fmt: skip
+    assert [entry.number for entry in trail] == list(range(1, 9))
+    assert [trail[0].actor, trail[2].actor] == ["rita", "dana"]
+    assert all("@" in entry.actor for entry in trail if entry.actor not in ("rita", "dana"))
+    assert all(entry.at.utcoffset() is not None for entry in trail)
+    assert all(earlier.at <= later.at for earlier, later in pairwise(trail))
+
+
+async def test_each_entry_is_linked_to_the_one_before_by_its_hash(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    await gate.signal(status)
+    await gate.result(status.workflow_id)
+    previous = FIRST_HASH
+    for entry in gate.gateway.trail(status.workflow_id):
+        again = entry_after(
+            previous,
+            workflow_id=entry.workflow_id,
+            number=entry.number,
+            key=entry.key,
+            at=entry.at,
+            actor=entry.actor,
+            event=entry.event,
+        )
+        assert entry == again
+        previous = entry.hash
+
+
+async def test_refused_and_unreadable_decisions_are_on_the_trail_with_their_reasons(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    await gate.signal(status, by="rita")
+    await gate.handle(status.workflow_id).signal("approve", "yes please")
+    await gate.handle(status.workflow_id).signal("aprove", {"by": "dana", "plan": status.short_fingerprint})
+    await gate.signal(status)
+    await gate.result(status.workflow_id)
+    decided = [
+        entry.event for entry in gate.gateway.trail(status.workflow_id) if isinstance(entry.event, Decided)
+    ]
+    assert [event.verdict.accepted for event in decided] == [False, False, False, True]
+    assert "somebody else must approve" in decided[0].verdict.reason
+    assert "one JSON object" in decided[1].verdict.reason
+    assert decided[1].arrival.excerpt == '"yes please"'
+    assert "no signal is called 'aprove'" in decided[2].verdict.reason
+
+
+async def test_the_state_folded_from_the_trail_is_the_state_that_the_workflow_shows(gate: Gate) -> None:
+    status = await gate.in_review(request="one\ntwo")
+    await gate.decide(status, by="rita")
+    await gate.decide(status, "request_changes", comment="three")
+    second = await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
+    await gate.signal(second)
+    await gate.result(status.workflow_id)
+    shown = await gate.gateway.status(status.workflow_id)
+    recorded = gate.gateway._recorded(status.workflow_id)
+    assert recorded is not None
+    assert recorded.model_copy(update={"source": "workflow"}) == shown
+
+
+async def test_when_a_tool_acts_its_approval_and_its_claim_are_on_the_record(gate: Gate) -> None:
+    gate.notebook.gate.clear()
+    status = await gate.in_review("one")
+    await gate.signal(status)
+    await gate.notebook.entered.wait()
+    kinds = [type(entry.event) for entry in gate.gateway.trail(status.workflow_id)]
+    assert kinds == [Requested, Drafted, Decided, Claimed]
+    gate.notebook.gate.set()
+    await gate.result(status.workflow_id)
+    assert isinstance(gate.gateway.trail(status.workflow_id)[4].event, StepDone)
+
+
+async def test_when_the_planner_plans_the_request_is_on_the_record(gate: Gate) -> None:
+    gate.planner.gate.clear()
+    workflow_id = await gate.submit(request="one")
+    async with asyncio.timeout(10):
+        while not gate.planner.briefs:
+            await asyncio.sleep(0.02)
+    assert [entry.event.kind for entry in gate.gateway.trail(workflow_id)] == ["requested"]
+    gate.planner.gate.set()
+    await gate.until("in_review", workflow_id)
+
+
+async def test_nothing_is_shown_for_review_that_could_not_be_written_down(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> object:
+        raise RecordsUnavailable("The records are away.")
+
+    write = gate.database.write
+    monkeypatch.setattr(gate.database, "write", away)
+    workflow_id = await gate.submit("one")
+    await asyncio.sleep(0.5)
+    assert (await gate.gateway.status(workflow_id)).state == "drafting"
+    monkeypatch.setattr(gate.database, "write", write)
+    await gate.until("in_review", workflow_id)
+
+
+async def test_an_update_hears_its_verdict_only_after_it_is_on_the_record(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    await gate.decide(status, by="rita")
+    state = fold(status.workflow_id, (entry.event for entry in gate.gateway.trail(status.workflow_id)))
+    assert [event.verdict.accepted for event in state.decisions] == [False]

@@ -1,0 +1,75 @@
+"""P5: a deadline expires the plan. Weeks pass here by skipping time on the real server."""
+
+import asyncio
+from datetime import timedelta
+
+from tests.gate import Gate
+
+
+async def test_a_plan_that_nobody_decides_on_expires_at_its_deadline(gate: Gate) -> None:
+    status = await gate.in_review("one", timeout=timedelta(days=3))
+    await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(days=3, minutes=1))
+    assert (await gate.result(status.workflow_id)).outcome == "expired"
+    assert gate.notebook.texts() == []
+    assert gate.gateway.trail(status.workflow_id)[-1].event.kind == "closed"
+
+
+async def test_a_plan_waits_thirty_days_and_runs_when_it_is_approved_then(gate: Gate) -> None:
+    status = await gate.in_review("one", timeout=timedelta(days=31))
+    assert await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(days=30))
+    assert (await gate.gateway.status(status.workflow_id)).state == "in_review"
+    assert (await gate.decide(status)).accepted
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one"]
+
+
+async def test_just_before_the_deadline_nothing_has_expired(gate: Gate) -> None:
+    status = await gate.in_review("one", timeout=timedelta(days=3))
+    await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(days=2, hours=23, minutes=58))
+    assert (await gate.gateway.status(status.workflow_id)).state == "in_review"
+
+
+async def test_refused_decisions_do_not_put_the_deadline_off(gate: Gate) -> None:
+    status = await gate.in_review("one", timeout=timedelta(days=3))
+    await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(days=2))
+    await gate.decide(status, by="rita")
+    await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(days=1, minutes=1))
+    assert (await gate.result(status.workflow_id)).outcome == "expired"
+
+
+async def test_each_revision_expires_by_its_own_deadline(gate: Gate) -> None:
+    first = await gate.in_review(request="one", timeout=timedelta(days=3))
+    await gate.env.fast_forward(gate.handle(first.workflow_id), timedelta(days=2))
+    await gate.decide(first, "request_changes", comment="two")
+    await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
+    await gate.env.fast_forward(gate.handle(first.workflow_id), timedelta(days=2))
+    assert (await gate.gateway.status(first.workflow_id)).state == "in_review"
+    await gate.env.fast_forward(gate.handle(first.workflow_id), timedelta(days=1, minutes=1))
+    assert (await gate.result(first.workflow_id)).outcome == "expired"
+
+
+async def test_an_approval_sent_in_time_counts_though_the_worker_came_back_after_the_deadline(
+    idle_gate: Gate,
+) -> None:
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review("one", timeout=timedelta(seconds=3))
+    await gate.signal(status)
+    await asyncio.sleep(3.5)
+    async with gate.worker():
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_an_approval_sent_after_the_deadline_does_not_count_though_no_worker_saw_it_pass(
+    idle_gate: Gate,
+) -> None:
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review("one", timeout=timedelta(seconds=1))
+    await asyncio.sleep(1.5)
+    await gate.signal(status)
+    async with gate.worker():
+        assert (await gate.result(status.workflow_id)).outcome == "expired"
+        after = await gate.gateway.status(status.workflow_id)
+    assert "the deadline" in after.decisions[0].reason
+    assert gate.notebook.texts() == []

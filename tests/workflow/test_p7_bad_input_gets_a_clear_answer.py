@@ -1,0 +1,214 @@
+"""P7: bad input never blocks a workflow, never crashes a worker, never passes as approval."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import tuples
+from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
+from temporalio.service import RPCError
+
+from plangate.domain.decision import Choice, read_arrival, unknown_name
+from plangate.domain.request import PlanRequest
+from tests.gate import Gate
+from tests.junk import LIKELY_NAMES, bad_inputs
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "reason"),
+    [
+        ("approve", [], "it came with nothing"),
+        ("approve", [1, 2], "it came with 2 inputs"),
+        ("approve", ["yes"], "it came with text where one JSON object belongs"),
+        ("approve", [None], "it came with null"),
+        ("approve", [{}], "it names no plan"),
+        ("approve", [{"by": "dana", "plan": ""}], "too short"),
+        ("approve", [{"by": "dana", "plan": "*"}], "more than hexadecimal digits"),
+        ("approve", [{"plan": "3f9a12bc4d5e"}], '"by" is missing'),
+        ("approve", [{"by": "dana", "plan": "3f9a12bc4d5e"}], "no plan of this run begins with 3f9a12bc4d5e"),
+        ("approve", [{"by": "dana", "plan": "3f9a12bc4d5e", "role": "admin"}], '"role" is not known here'),
+        ("approve", [{"by": "da\u200bna", "plan": "3f9a12bc4d5e"}], "cannot be seen"),
+        ("approve", [{"decision": "reject", "by": "dana", "plan": "3f9a12bc4d5e"}], 'leave out "decision"'),
+        ("request_changes", [{"by": "dana", "plan": "3f9a12bc4d5e"}], 'needs a "comment"'),
+        ("aprove", [{"by": "dana", "plan": "3f9a12bc4d5e"}], "no signal is called 'aprove'"),
+        ("\x1b[31mapprove", [], "no signal is called '⟨U+001B⟩[31mapprove'"),
+    ],
+)  # fmt: skip
+async def test_a_bad_signal_is_a_refused_decision_with_its_reason_everywhere(
+    gate: Gate, name: str, inputs: list[Any], reason: str
+) -> None:
+    status = await gate.in_review("one")
+    await gate.handle(status.workflow_id).signal(name, args=inputs)
+    after = await gate.until("in_review", status.workflow_id, lambda now: len(now.decisions) == 1)
+    assert not after.decisions[0].accepted
+    assert reason in after.decisions[0].reason
+    recorded = gate.gateway.trail(status.workflow_id)[-1].event
+    assert recorded.kind == "decided"
+    assert reason in recorded.verdict.reason
+    details = await gate.handle(status.workflow_id).query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
+    )
+    assert "refused" in details.current_details
+    assert (await gate.decide(status)).accepted
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        Payload(metadata={"encoding": b"binary/encrypted"}, data=b"\x00"),
+        Payload(metadata={"encoding": b"json/plain"}, data=b"{not json"),
+        Payload(metadata={}, data=b""),
+        Payload(metadata={"encoding": b"binary/plain"}, data=b"\xff\x00"),
+        Payload(metadata={"encoding": b"json/plain"}, data=b"[" * 5000 + b"]" * 5000),
+        Payload(metadata={"encoding": b"json/plain"}, data=b'{"by": "\\ud800", "plan": "\\udfff"}'),
+    ],
+    ids=["unknown encoding", "broken JSON", "no encoding", "bytes", "deep nesting", "half surrogates"],
+)
+@pytest.mark.parametrize("name", ["approve", "nonsense"])
+async def test_a_signal_that_cannot_be_decoded_does_no_harm(gate: Gate, payload: Payload, name: str) -> None:
+    status = await gate.in_review("one")
+    await gate.client.workflow_service.signal_workflow_execution(
+        SignalWorkflowExecutionRequest(
+            namespace=gate.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=status.workflow_id),
+            signal_name=name,
+            input=Payloads(payloads=[payload]),
+        )
+    )
+    assert (await gate.decide(status)).accepted
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+@pytest.mark.parametrize("inputs", [[], [1, 2], ["yes"], [{"decision": "maybe", "by": "dana"}], [{}]])
+async def test_a_bad_update_is_answered_with_its_reason(gate: Gate, inputs: list[Any]) -> None:
+    status = await gate.in_review("one")
+    answer = await gate.handle(status.workflow_id).execute_update("decide", args=inputs)
+    assert answer["accepted"] is False
+    assert answer["reason"]
+    assert answer["state"] == "in_review"
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [], [1, 2], ["go"], [None], [{}], [{"requester": ""}], [{"requester": "rita"}],
+        [{"requester": "rita", "request": "x", "timeout_seconds": -1}],
+        [{"requester": "rita", "request": "x", "approved": True}],
+        [{"carried": {"phase": "executing"}, "request": {"requester": "rita"}}],
+    ],
+)  # fmt: skip
+async def test_a_workflow_started_with_nonsense_fails_at_once_and_says_why(
+    gate: Gate, inputs: list[Any]
+) -> None:
+    handle = await gate.client.start_workflow(
+        "PlanApproval",
+        args=inputs,
+        id=f"nonsense-{gate.settings.task_queue}",
+        task_queue=gate.settings.task_queue,
+    )
+    result = await handle.result()
+    assert result["outcome"] == "failed"
+    assert result["reason"]
+    assert gate.gateway.trail(handle.id)[-1].event.kind == "closed"
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        [], "plan", 7, {}, {"summary": "x"}, {"summary": "x", "steps": []},
+        {"summary": "x", "steps": [{"tool": "nuke", "arguments": {}}]},
+        {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": 7}}]},
+        {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": "x", "more": 1}}]},
+        {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": "x"}}] * 21},
+        {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": "x" * 300_000}}]},
+        {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": "x", "n": 2**60}}]},
+    ],
+)  # fmt: skip
+async def test_a_bad_plan_ends_the_run_with_its_faults(gate: Gate, plan: Any) -> None:
+    result = await gate.result(
+        await gate.gateway.submit(PlanRequest(requester="rita", request="x", plan=plan))
+    )
+    assert result.outcome == "failed"
+    assert "plan cannot be used" in result.reason
+
+
+async def test_a_decision_after_the_end_is_refused_with_the_outcome(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    await gate.decide(status, "reject")
+    await gate.result(status.workflow_id)
+    answer = await gate.decide(status)
+    assert not answer.accepted
+    assert "the run has ended (rejected)" in answer.reason
+    with pytest.raises(RPCError, match="already completed"):
+        await gate.signal(status)
+
+
+async def test_the_same_approval_twice_counts_once(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    gate.notebook.gate.clear()
+    await gate.decide(status)
+    again = await gate.decide(status)
+    assert not again.accepted
+    gate.notebook.gate.set()
+    result = await gate.result(status.workflow_id)
+    assert result.approved_by == ("dana",)
+    assert gate.notebook.texts() == ["one"]
+
+
+@pytest.mark.parametrize("name", ["rita", "RITA", " rita ", "ｒｉｔａ"])
+async def test_the_requester_does_not_approve_under_any_spelling(gate: Gate, name: str) -> None:
+    status = await gate.in_review("one")
+    assert not (await gate.decide(status, by=name)).accepted
+
+
+async def test_a_flood_of_junk_loses_no_later_approval(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    handle = gate.handle(status.workflow_id)
+    for _ in range(8):
+        await asyncio.gather(*(handle.signal("approve", {"junk": number}) for number in range(50)))
+    after = await gate.until(
+        "in_review", status.workflow_id, lambda now: len(now.decisions) + now.refusals_not_listed == 400
+    )
+    assert len(after.decisions) == 50
+    await gate.signal(status)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    entries = gate.gateway.trail(status.workflow_id)
+    assert sum(entry.event.kind == "decided" for entry in entries) == 401
+
+
+@given(name=LIKELY_NAMES, inputs=bad_inputs)
+@settings(max_examples=300, deadline=None)
+def test_whatever_comes_is_read_without_raising(name: str, inputs: list[Any]) -> None:
+    at = "2026-01-01T00:00:00Z"
+    for choice in (None, *Choice):
+        read_arrival(key="k", via="signal", name=name, choice=choice, inputs=inputs, received_at=at)  # type: ignore[arg-type]
+    assert unknown_name(key="k", name=name, inputs=inputs, received_at=at).fault  # type: ignore[arg-type]
+
+
+async def test_generated_junk_neither_blocks_nor_approves(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    handle = gate.handle(status.workflow_id)
+    sent: list[tuple[str, list[Any]]] = []
+
+    @given(tuples(LIKELY_NAMES, bad_inputs))
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    def collect(message: tuple[str, list[Any]]) -> None:
+        sent.append(message)
+
+    collect()
+    for start in range(0, len(sent), 25):
+        await asyncio.gather(
+            *(handle.signal(name or "x", args=inputs) for name, inputs in sent[start : start + 25])
+        )
+    for name, inputs in sent[:40]:
+        answer = await handle.execute_update("decide", args=inputs)
+        assert answer["accepted"] is False, (name, inputs)
+    after = await gate.gateway.status(status.workflow_id)
+    assert after.state == "in_review"
+    assert not any(decision.accepted for decision in after.decisions)
+    assert await gate.blocked() == 0
+    await gate.signal(status)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"

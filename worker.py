@@ -1,0 +1,144 @@
+"""The worker, and the map of the system: settings -> adapters -> activities -> Worker.
+
+This is the only place that constructs adapters. `python worker.py` runs against the Temporal server that the
+environment names, `python worker.py --dev` brings an embedded one along.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
+
+from activities.closing import Closing
+from activities.decisions import Decisions
+from activities.execution import Execution
+from activities.planners.autogen_planner import AutoGenPlanner
+from activities.planners.model_client import model_client_factory
+from activities.planners.planner import Planner
+from activities.planning import Planning
+from activities.tools.catalogue import build_tools
+from activities.tools.tool import Tool
+from plangate import embedded_server
+from plangate.connection import connect
+from plangate.domain.errors import PlangateError
+from plangate.logs import configure_logs, temporal_runtime
+from plangate.records.database import Database
+from plangate.search_attributes import ensure_search_attributes
+from plangate.settings import Settings, load_settings
+from workflows.plan_approval import PlanApproval
+
+# The cache of a worker that was killed is waited for no longer than this, before another worker is asked.
+STICKY_TIMEOUT: Final = timedelta(seconds=1)
+# A step may be acting when the worker is told to stop: it gets the tool's whole minute to end.
+GRACE: Final = timedelta(seconds=75)
+_log = structlog.get_logger("worker")
+
+
+def build_worker(
+    client: Client, settings: Settings, *, database: Database, tools: Mapping[str, Tool], planner: Planner
+) -> Worker:
+    """Wire one worker over the given adapters."""
+    activities: list[Callable[..., Any]] = [
+        Planning(database, planner, tools, settings.max_steps).draft_plan,
+        Decisions(database, client).admit_decisions,
+        Execution(database, tools).execute_step,
+        Closing(database).close_run,
+    ]
+    return Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=[PlanApproval],
+        activities=activities,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=GRACE,
+        deployment_config=_deployment(settings),
+    )
+
+
+def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
+    """Worker versioning is opt-in; open approvals always move on to the newest version."""
+    if settings.worker_build_id is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name="plangate", build_id=settings.worker_build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+    )
+
+
+async def run(settings: Settings, *, dev: bool) -> None:
+    """Run a worker until SIGTERM or SIGINT tells it to stop; a step that acts is finished first.
+
+    Raises:
+        PlangateError: it cannot start; the message says what to do.
+    """
+    if not dev:
+        await _run_connected(settings)
+        return
+    async with embedded_server.leased(settings.var_dir) as server:
+        _log.info("The embedded Temporal server runs.", action="server_found", web_ui=server.ui_url)
+        supervisor = asyncio.create_task(embedded_server.keep_running(settings.var_dir))
+        try:
+            await _run_connected(settings)
+        finally:
+            supervisor.cancel()
+
+
+async def _run_connected(settings: Settings) -> None:
+    tools = build_tools(settings)
+    planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
+    client = await connect(settings, runtime=temporal_runtime(settings))
+    database = Database(settings.records_url)
+    try:
+        await asyncio.to_thread(database.migrate)
+        await ensure_search_attributes(client, client.namespace)
+        worker = build_worker(client, settings, database=database, tools=tools, planner=planner)
+        await _run_until_told(worker)
+    finally:
+        database.close()
+
+
+async def _run_until_told(worker: Worker) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    running = asyncio.create_task(worker.run())
+    waiting = asyncio.create_task(told.wait())
+    _log.info("The worker is ready.", action="ready", task_queue=worker.task_queue)
+    await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+    if told.is_set():
+        _log.info("The worker finishes what it is doing and stops.", action="stopping")
+        await worker.shutdown()
+    waiting.cancel()
+    await running
+    _log.info("The worker has stopped.", action="stopped")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the worker from the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="worker.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--dev", action="store_true", help="bring an embedded Temporal server along, its data under var/"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+        configure_logs(settings)
+        asyncio.run(run(settings, dev=options.dev))
+    except PlangateError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
