@@ -45,8 +45,6 @@ _TEMPORAL_KEYS = {
     "update_name": "update",
 }
 _FOR_MACHINES_ONLY = ("run_id",)
-_COLUMNS = ("timestamp", "level", "message", "logger")
-_PLAIN = re.compile(r"[\w.,:;/@+*-]+")
 _CORE_RETRIES = re.compile(r"gRPC call \w+ retried \d+ times")
 _CORE_CAUSE = re.compile(r'message: "([^"]+)"')
 
@@ -249,14 +247,11 @@ def _drop_what_is_for_machines(_logger: WrappedLogger, _method: str, event: Even
 
 
 def _keep_in_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Make each character visible that a terminal would obey, and quote values that could pass for keys."""
+    """Make each character visible that a terminal would obey; only a traceback has lines of its own."""
     return {one_line(name): _in_line(name, value) for name, value in event.items()}
 
 
 def _in_line(name: str, value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    if name == "exception":
-        return many_lines(str(value))
-    shown = one_line(str(value))
-    return shown if name in _COLUMNS or _PLAIN.fullmatch(shown) else repr(shown)
+    return many_lines(str(value)) if name == "exception" else one_line(str(value))

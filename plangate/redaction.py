@@ -1,6 +1,6 @@
-"""What must not be written down, taken out: by its name where it has one, by its shape where it stands in a text.
+"""What must not be written down is taken out: by its name where it has one, by its shape in a text.
 
-This is the net. The first duty is with whoever logs: prompts, arguments and secrets are not given to a logger.
+This is the net. The first duty is with whoever logs: prompts, arguments and secrets are never logged.
 """
 
 import re

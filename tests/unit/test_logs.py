@@ -1,0 +1,320 @@
+"""Log lines: keys for machines, a sentence for people, and nothing secret or obeyed in either."""
+
+import io
+import json
+import logging
+import re
+import warnings
+from types import SimpleNamespace
+
+import pytest
+import structlog
+from temporalio import activity, workflow
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from plangate.domain.errors import ToolRefused
+from plangate.logs import _CORE, _OURS, _PlangateHandler, configure_logs
+from plangate.redaction import redact, redact_text
+from plangate.settings import Settings
+
+log = structlog.stdlib.get_logger("plangate.test")
+
+
+class Lines(io.StringIO):
+    """What was logged, in this test's format."""
+
+    is_terminal = False
+
+    def isatty(self) -> bool:
+        return self.is_terminal
+
+    @property
+    def last(self) -> dict[str, object]:
+        line: dict[str, object] = json.loads(self.getvalue().splitlines()[-1])
+        return line
+
+
+class Terminal(Lines):
+    is_terminal = True
+
+
+@pytest.fixture
+def configure():
+    """Configure the logs for one test, and leave nothing of it behind."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+
+    def configured(stream: Lines, log_format: str = "auto", log_level: str = "info") -> Lines:
+        configure_logs(Settings(log_format=log_format, log_level=log_level), stream)
+        return stream
+
+    yield configured
+    root.handlers = handlers
+    root.setLevel(level)
+    for name in (*_OURS, "temporalio"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    logging.getLogger(_CORE).filters = []
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def lines(configure):
+    return configure(Lines())
+
+
+@pytest.fixture
+def terminal(configure):
+    return configure(Lines(), log_format="console")
+
+
+def test_machines_get_one_json_object_with_the_keys_first(lines):
+    log.info(
+        "The step is done.", step=2, action="done", workflow_id="plan-1", fingerprint="3f9a12bc", tries=1
+    )
+
+    assert list(lines.last)[:7] == [
+        *("timestamp", "level", "message", "action", "workflow_id", "fingerprint", "step"),
+    ]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(lines.last["timestamp"]))
+    assert lines.last | {"timestamp": ""} == {
+        "timestamp": "",
+        "level": "info",
+        "message": "The step is done.",
+        "action": "done",
+        "workflow_id": "plan-1",
+        "fingerprint": "3f9a12bc",
+        "step": 2,
+        "tries": 1,
+        "logger": "plangate.test",
+    }
+
+
+@pytest.mark.parametrize(
+    ("log_format", "stream", "is_json"),
+    [
+        ("auto", Lines(), True),
+        ("auto", Terminal(), False),
+        ("json", Terminal(), True),
+        ("console", Lines(), False),
+    ],
+)
+def test_the_format_follows_the_setting_and_else_the_terminal(configure, log_format, stream, is_json):
+    configure(stream, log_format=log_format)
+    log.info("Hello.")
+
+    assert stream.getvalue().startswith("{") is is_json
+
+
+def test_only_a_terminal_gets_colours(configure):
+    log_lines, terminal = configure(Lines(), log_format="console"), Terminal()
+    log.info("Hello.")
+    configure(terminal, log_format="console")
+    log.info("Hello.")
+
+    assert "\x1b[" not in log_lines.getvalue()
+    assert "\x1b[" in terminal.getvalue()
+
+
+def test_configuring_again_does_not_double_the_lines(configure):
+    configure(Lines())
+    stream = configure(Lines())
+    log.info("Once.")
+
+    assert len(stream.getvalue().splitlines()) == 1
+    assert len([each for each in logging.getLogger().handlers if isinstance(each, _PlangateHandler)]) == 1
+
+
+@pytest.mark.parametrize(
+    "hostile", ["a\nforged line", "\x1b[2K\rgone", "\u202edesrever", "zero\u200bwidth", "\x9b31m"]
+)
+def test_no_text_breaks_out_of_its_console_line(terminal, hostile):
+    log.info(hostile, comment=hostile, inner={"deep": [hostile]}, **{f"key{hostile}": 1})
+    logging.getLogger("somewhere").warning("said %s", hostile, extra={"by": hostile})
+
+    written = terminal.getvalue()
+    assert len(written.splitlines()) == 2
+    assert all(char.isprintable() or char == "\n" for char in written)
+
+
+def test_a_value_cannot_pass_for_another_key(terminal):
+    log.info("A decision.", by="dana action=approved")
+
+    assert "by='dana action=approved'" in terminal.getvalue()
+
+
+def test_what_temporal_attaches_becomes_keys_and_leaves_the_message_alone(lines):
+    details = {
+        "workflow_id": "plan-1",
+        "run_id": "r",
+        "attempt": 3,
+        "namespace": "default",
+        "task_queue": "q",
+    }
+    logging.getLogger("temporalio.workflow").info(
+        "Waiting.", extra={"temporal_workflow": details | {"update_name": "decide"}, "action": "waiting"}
+    )
+
+    assert lines.last["message"] == "Waiting."
+    assert (
+        lines.last.items()
+        >= {"workflow_id": "plan-1", "run_id": "r", "attempt": 3, "update": "decide"}.items()
+    )
+    assert "temporal_workflow" not in lines.last
+    assert "namespace" not in lines.last
+    assert not workflow.logger.workflow_info_on_message
+
+
+async def test_a_line_from_an_activity_says_which(lines):
+    @activity.defn
+    async def speak() -> None:
+        log.info("From structlog.", step=1)
+        activity.logger.info("From Temporal's own logger.")
+
+    await ActivityEnvironment().run(speak)
+
+    ours, theirs = (json.loads(line) for line in lines.getvalue().splitlines())
+    assert ours["workflow_id"] == theirs["workflow_id"] == "test"
+    assert ours["activity_type"] == theirs["activity_type"] == "unknown"
+    assert theirs["message"] == "From Temporal's own logger."
+
+
+def test_a_foreseen_failure_is_one_sentence(lines):
+    failure = ApplicationError("The host refused.", type="ToolRefused")
+    failure.__cause__ = ToolRefused("The host refused.")
+    logging.getLogger("temporalio.activity").warning("Completing activity as failed", exc_info=failure)
+
+    assert lines.last["error"] == "ToolRefused: The host refused."
+    assert "exception" not in lines.last
+
+
+def test_any_other_failure_has_its_traceback(terminal):
+    try:
+        int("odd\x1b[2K")
+    except ValueError:
+        log.exception("It failed.")
+
+    assert "Traceback (most recent call last):\n  File " in terminal.getvalue()
+    assert terminal.getvalue().replace("\n", "").isprintable()
+
+
+def test_a_failure_that_nobody_foresaw_keeps_its_traceback_when_temporal_wraps_it(lines):
+    failure = ApplicationError("An unforeseen failure.")
+    failure.__cause__ = ZeroDivisionError("division by zero")
+    log.error("It failed.", exc_info=failure)
+
+    assert "ZeroDivisionError: division by zero" in str(lines.last["exception"])
+
+
+def test_libraries_speak_from_warning_on_whatever_the_level(configure):
+    stream = configure(Lines(), log_level="debug")
+    for name in ("httpx", "openai", "autogen_core.events", "alembic.runtime", "a.library.nobody.knows"):
+        logging.getLogger(name).info("the whole prompt")
+    logging.getLogger("temporalio.worker").debug("the whole payload")
+    assert stream.getvalue() == ""
+
+    log.debug("ours")
+    logging.getLogger("httpx").warning("theirs")
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["ours", "theirs"]
+
+
+def test_the_level_is_for_ours(configure):
+    stream = configure(Lines(), log_level="error")
+    log.warning("no")
+    logging.getLogger("httpx").warning("no")
+    log.error("yes")
+
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def core_record(message: str, **fields: str) -> logging.LogRecord:
+    logger = logging.getLogger("temporalio.core")
+    extra = {"temporal_log": SimpleNamespace(fields=fields)}
+    return logger.makeRecord(logger.name, logging.WARNING, "", 0, message, (), None, extra=extra)
+
+
+def test_a_server_that_is_away_is_one_line_and_not_one_for_each_poll(lines):
+    error = 'Status { message: "tcp connect error", source: Some(Os { message: "Connection refused" }) }'
+    for poll in ("workflow", "activity"):
+        for count in range(6, 9):
+            text = f"gRPC call poll_{poll}_task_queue retried {count} times"
+            logging.getLogger("temporalio.core").handle(core_record(text, error=error))
+
+    assert len(lines.getvalue().splitlines()) == 1
+    assert lines.last["message"] == "The Temporal server does not answer; this process keeps trying."
+    assert lines.last["error"] == "Connection refused"
+
+
+def test_other_lines_of_the_core_keep_their_fields(lines):
+    logging.getLogger("temporalio.core").handle(core_record("Task not found", run_id="r"))
+
+    assert lines.last.items() >= {"message": "Task not found", "run_id": "r"}.items()
+
+
+def test_a_python_warning_is_a_line_like_any_other(lines):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("careful", stacklevel=1)
+
+    assert lines.last["level"] == "warning"
+    assert "UserWarning: careful" in str(lines.last["message"])
+
+
+def test_secrets_are_not_written(lines):
+    log.info(
+        "Connecting to postgresql://gate:p@ss@db/x with Bearer abc.def-123456",
+        api_key="k",
+        headers={"Authorization": "Basic Zm9vOmJhcg=="},
+        signature="s",
+        arguments={"to": ["dana@example.org"]},
+        tokens=12,
+    )
+
+    assert (
+        lines.last.items()
+        >= {
+            "message": "Connecting to postgresql://[redacted]@db/x with Bearer [redacted]",
+            "api_key": "[redacted]",
+            "headers": {"Authorization": "[redacted]"},
+            "signature": "[redacted]",
+            "arguments": "[redacted]",
+            "tokens": 12,
+        }.items()
+    )
+
+
+def test_secrets_are_not_written_in_a_traceback(lines):
+    failure = ValueError("input_value={'signature': 'eyJhbGciOiJFZERTQSJ9.eyJwbGFuIjoiMyJ9.c2ln'}")
+    log.error("It failed.", exc_info=failure)
+
+    assert "eyJ" not in lines.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("smtp://user:pw@mail:25", "smtp://[redacted]@mail:25"),
+        ("https://h/x?access_token=abc&page=2", "https://h/x?access_token=[redacted]&page=2"),
+        ("key sk-proj-abcdefghijklmnop.", "key [redacted]."),
+        ("mail dana@example.org about https://h/x?page=2", "mail dana@example.org about https://h/x?page=2"),
+        ("the plan 3f9a12bc4d5e was approved", "the plan 3f9a12bc4d5e was approved"),
+    ],
+)
+def test_a_secret_in_a_text_is_known_by_its_shape(text, written):
+    assert redact_text(text) == written
+
+
+@pytest.mark.parametrize(
+    "name", ["password", "SMTP_PASSWORD", "x-api-key", "apiKey", "Set-Cookie", "id_token", "prompt"]
+)
+def test_a_secret_is_known_by_its_name(name):
+    assert redact(name, "value") == "[redacted]"
+    assert redact("outer", {name: "value"}) == {name: "[redacted]"}
+
+
+@pytest.mark.parametrize(
+    "name", ["action", "fingerprint", "idempotency_key", "step", "message", "task_queue"]
+)
+def test_what_the_lines_are_for_is_kept(name):
+    assert redact(name, "value") == "value"
