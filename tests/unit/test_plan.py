@@ -1,0 +1,120 @@
+"""Plans and their fingerprints."""
+
+import hashlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plangate.domain.drafting import check_plan
+from plangate.domain.errors import PlanInvalid
+from plangate.domain.plan import Plan, Step, fingerprint_of, short, uncanonical
+from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+
+
+class NoteArguments(ToolArguments):
+    text: str
+    copies: int = 1
+
+
+NOTE = ToolDeclaration("note", "Write a note.", NoteArguments, RetrySafety.UNKNOWABLE)
+TOOLS = {"note": NOTE}
+PLAN = Plan(summary="s", steps=(Step(tool="note", arguments={"text": "x", "copies": 1}, reason="r"),))
+
+
+def test_the_fingerprint_is_sha256_over_the_canonical_json_of_plan_revision_and_workflow_id() -> None:
+    by_hand = (
+        '{"plan":{"steps":[{"arguments":{"copies":1,"text":"x"},"reason":"r","tool":"note"}],"summary":"s"},'
+        '"revision":1,"workflow_id":"w"}'
+    )
+    assert fingerprint_of(PLAN, 1, "w") == hashlib.sha256(by_hand.encode()).hexdigest()
+
+
+def test_people_are_shown_its_first_twelve_digits() -> None:
+    assert short(fingerprint_of(PLAN, 1, "w")) == fingerprint_of(PLAN, 1, "w")[:12]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        PLAN.model_copy(update={"summary": "t"}),
+        PLAN.model_copy(update={"steps": PLAN.steps * 2}),
+        PLAN.model_copy(update={"steps": (PLAN.steps[0].model_copy(update={"tool": "notes"}),)}),
+        PLAN.model_copy(update={"steps": (PLAN.steps[0].model_copy(update={"reason": ""}),)}),
+        PLAN.model_copy(
+            update={"steps": (PLAN.steps[0].model_copy(update={"arguments": {"text": "x", "copies": "1"}}),)}
+        ),
+    ],
+)
+def test_any_difference_in_the_plan_is_another_fingerprint(other: Plan) -> None:
+    assert fingerprint_of(other, 1, "w") != fingerprint_of(PLAN, 1, "w")
+
+
+def test_another_revision_or_run_is_another_fingerprint() -> None:
+    assert (
+        len({fingerprint_of(PLAN, 1, "w"), fingerprint_of(PLAN, 2, "w"), fingerprint_of(PLAN, 1, "v")}) == 3
+    )
+
+
+def test_the_order_in_which_arguments_were_written_makes_no_difference() -> None:
+    turned = Plan(summary="s", steps=(Step(tool="note", arguments={"copies": 1, "text": "x"}, reason="r"),))
+    assert fingerprint_of(turned, 1, "w") == fingerprint_of(PLAN, 1, "w")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(arguments=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), json_values, max_size=4))
+def test_a_fingerprint_survives_the_way_through_json_and_back(arguments: dict[str, object]) -> None:
+    plan = Plan.model_validate({"summary": "s", "steps": ({"tool": "t", "arguments": arguments},)})
+    assert not list(uncanonical(arguments, "arguments"))
+    again = Plan.model_validate_json(plan.model_dump_json())
+    assert fingerprint_of(again, 1, "w") == fingerprint_of(plan, 1, "w")
+    loaded = Plan.model_validate_json(json.dumps(plan.model_dump(mode="json")))
+    assert fingerprint_of(loaded, 1, "w") == fingerprint_of(plan, 1, "w")
+
+
+def test_a_checked_plan_shows_every_argument_the_defaults_too() -> None:
+    plan = check_plan({"summary": "s", "steps": [{"tool": "note", "arguments": {"text": "x"}}]}, TOOLS, 20)
+    assert plan.steps[0].arguments == {"text": "x", "copies": 1}
+
+
+def test_every_fault_is_listed_with_its_place() -> None:
+    raw = {
+        "summary": "s",
+        "steps": [
+            {"tool": "nuke", "arguments": {}},
+            {"tool": "note", "arguments": {"copies": "007", "more": 1}},
+        ],
+    }
+    with pytest.raises(PlanInvalid) as caught:
+        check_plan(raw, TOOLS, 1)
+    faults = "\n".join(caught.value.faults)
+    assert "steps: 2 steps are more than the limit of 1" in faults
+    assert "steps[0].tool: no tool is called 'nuke'; there are: note" in faults
+    assert "steps[1].arguments.text: is missing" in faults
+    assert "steps[1].arguments.more: is not known here" in faults
+    assert "steps[1].arguments.copies:" in faults
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), 2**53, -(2**60), "\ud800", {"\ud800": 1}, {1: 2}, b"x"]
+)
+def test_what_json_cannot_carry_unchanged_is_no_plan(value: object) -> None:
+    with pytest.raises(PlanInvalid):
+        check_plan({"summary": "s", "steps": [{"tool": "note", "arguments": {"text": value}}]}, TOOLS, 20)
+
+
+def test_a_plan_nested_without_end_is_refused_not_followed() -> None:
+    value: object = "x"
+    for _ in range(5000):
+        value = [value]
+    with pytest.raises(PlanInvalid, match="nested deeper"):
+        check_plan({"summary": "s", "steps": [{"tool": "note", "arguments": {"text": value}}]}, TOOLS, 20)

@@ -1,0 +1,71 @@
+"""Text from outsiders is shown as it is: nothing hidden, nothing reordered, nothing obeyed."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from plangate.domain.visible import cut, many_lines, markdown_block, markdown_line, one_line
+
+ANYTHING = st.text(st.characters(), max_size=60)
+HOSTILE = st.text(
+    st.sampled_from("\x1b\r\n\t\x00\x7f\x9b\u202e\u2066\u200b\ufeff\u00ad\u3164\u2028\u0301\ufe0f⟨⟩⏎ab<>&`*_[]()#|!\\~:/@-+.1\ud800"),
+    max_size=60,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    ["\x1b", "\x00", "\x7f", "\x9b", "\t", "\r", "\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u00ad", "\u00a0",
+     "\u3000", "\u3164", "\u2800", "\u2028", "\ufe0f", "\U000e0041", "\ue000", "\ud800", "⟨"],
+)  # fmt: skip
+def test_a_character_that_cannot_be_seen_is_drawn(hidden: str) -> None:
+    assert one_line(f"a{hidden}b") == f"a⟨U+{ord(hidden):04X}⟩b"
+
+
+@pytest.mark.parametrize("plain", ["", "Dana", "Grüße, 東京, Здравствуйте", "e\u0301", "👍", "a b"])
+def test_what_can_be_seen_stays_as_it_is(plain: str) -> None:
+    assert one_line(plain) == plain
+
+
+def test_line_breaks_are_kept_where_there_is_room_and_drawn_where_there_is_none() -> None:
+    assert many_lines("a\nb") == "a\nb"
+    assert one_line("a\nb") == "a⏎b"
+    assert one_line("a⏎b") == "a⟨U+23CE⟩b"
+
+
+def test_a_stack_of_combining_marks_is_taken_apart() -> None:
+    assert one_line("e" + "\u0301" * 4) == "e\u0301\u0301⟨U+0301⟩⟨U+0301⟩"
+
+
+@given(ANYTHING | HOSTILE)
+def test_nothing_shown_is_a_control_format_or_separator_character(text: str) -> None:
+    for char in one_line(text):
+        assert unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+@given(ANYTHING | HOSTILE, ANYTHING | HOSTILE)
+def test_two_different_texts_never_look_the_same(one: str, other: str) -> None:
+    assert (one_line(one) == one_line(other)) == (one == other)
+
+
+@given(HOSTILE)
+def test_a_line_of_markdown_means_nothing_but_itself(text: str) -> None:
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(f"x {markdown_line(text)} x")
+    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
+    children = tokens[1].children or []
+    assert {child.type for child in children} <= {"text", "text_special"}
+    assert "".join(child.content for child in children) == f"x {one_line(text)} x".replace("  ", "  ")
+
+
+@given(HOSTILE)
+def test_nothing_in_a_block_of_markdown_closes_the_block(text: str) -> None:
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(markdown_block(text, "json"))
+    assert [token.type for token in tokens] == ["fence"]
+
+
+def test_a_cut_text_says_how_much_is_missing() -> None:
+    assert cut("abcdef", 4) == "abcd… (2 more characters are not shown here)"
+    assert cut("abcd", 4) == "abcd"
