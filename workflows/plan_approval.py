@@ -29,17 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.planning import Planning
     from activities.tasks import AdmitTask, CloseTask, DraftTask, StepResult, StepTask
     from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, RunRef
-    from plangate.domain.decision import (
-        Arrival,
-        Choice,
-        DecisionAnswer,
-        Verdict,
-        Via,
-        read_arrival,
-        signal_key,
-        unknown_name,
-        update_key,
-    )
+    from plangate.domain.decision import Choice, DecisionAnswer, Verdict
     from plangate.domain.errors import RequestInvalid
     from plangate.domain.model import Frozen
     from plangate.domain.plan import short
@@ -49,6 +39,7 @@ with workflow.unsafe.imports_passed_through():
     from plangate.search_attributes import PLANGATE_STATE
     from workflows import options
     from workflows.details import details_page
+    from workflows.tray import Tray
 
 
 class Carried(Frozen):
@@ -65,9 +56,7 @@ class PlanApproval:
     def __init__(self) -> None:
         self._state = RunState(workflow_id=workflow.info().workflow_id)
         self._request: PlanRequest | None = None
-        self._tray: list[Arrival] = []
-        self._verdicts: dict[str, Verdict] = {}
-        self._signals_seen = 0
+        self._tray = Tray()
         self._withdrawn: str | None = None
         self._stopped_at: int | None = None
         self._closed_on_record = False
@@ -240,53 +229,33 @@ class PlanApproval:
     @workflow.signal(description='Approve the plan. Send {"by": "your name", "plan": "its first 12 digits"}')
     def approve(self, *inputs: Any) -> None:
         """An approver consents to exactly one plan."""
-        self._receive(Choice.APPROVE, inputs)
+        self._tray.put_signal(Choice.APPROVE, inputs)
 
     @workflow.signal(
         description='Reject the plan; this ends the run. Send {"by": "…", "plan": "…", "comment": "why"}'
     )
     def reject(self, *inputs: Any) -> None:
         """An approver refuses; the run ends."""
-        self._receive(Choice.REJECT, inputs)
+        self._tray.put_signal(Choice.REJECT, inputs)
 
     @workflow.signal(
         description='Ask for another revision. Send {"by": "…", "plan": "…", "comment": "what to change"}'
     )
     def request_changes(self, *inputs: Any) -> None:
         """An approver wants another revision."""
-        self._receive(Choice.REQUEST_CHANGES, inputs)
+        self._tray.put_signal(Choice.REQUEST_CHANGES, inputs)
 
     @workflow.signal(dynamic=True)
     def unknown(self, name: str, inputs: Sequence[RawValue]) -> None:
         """A signal with a name that nobody knows: shown and recorded, never followed."""
-        self._signals_seen += 1
-        self._tray.append(
-            unknown_name(
-                key=signal_key(workflow.info().run_id, self._signals_seen),
-                name=name,
-                inputs=[_readable(raw) for raw in inputs[:2]],
-                received_at=workflow.now(),
-            )
-        )
+        self._tray.put_unknown(name, inputs)
 
     @workflow.update(
         description='Decide, and hear the verdict. Send {"decision": "approve", "by": "…", "plan": "…"}'
     )
     async def decide(self, *inputs: Any) -> DecisionAnswer:
         """The same as the signals, with the verdict as its answer."""
-        update = workflow.current_update_info()
-        assert update is not None
-        arrival = read_arrival(
-            key=update_key(workflow.info().run_id, update.id),
-            via=Via.UPDATE,
-            name="decide",
-            choice=None,
-            inputs=inputs,
-            received_at=workflow.now(),
-        )
-        self._tray.append(arrival)
-        await workflow.wait_condition(lambda: arrival.key in self._verdicts)
-        verdict = self._verdicts.pop(arrival.key)
+        verdict = await self._tray.put_update(inputs)
         return DecisionAnswer(accepted=verdict.accepted, reason=verdict.reason, state=self._state.state)
 
     @workflow.query(description="Where the run stands: plan, decisions, deadline, steps")
@@ -294,24 +263,11 @@ class PlanApproval:
         """Everything there is to know of the run."""
         return status_of(self._state, source="workflow")
 
-    def _receive(self, choice: Choice, inputs: Sequence[Any]) -> None:
-        self._signals_seen += 1
-        self._tray.append(
-            read_arrival(
-                key=signal_key(workflow.info().run_id, self._signals_seen),
-                via=Via.SIGNAL,
-                name=choice.value,
-                choice=choice,
-                inputs=inputs,
-                received_at=workflow.now(),
-            )
-        )
-
     async def _admit_arrivals(self) -> None:
         """The clerk: take arrivals from the tray, in order, for as long as the run lives."""
         while True:
             await workflow.wait_condition(lambda: bool(self._tray))
-            batch = tuple(self._tray[: options.ADMIT_AT_ONCE])
+            batch = self._tray.first(options.ADMIT_AT_ONCE)
             task = AdmitTask(run=self._ref(), state=self._state, arrivals=batch)
             try:
                 decided = await workflow.execute_local_activity_method(
@@ -320,12 +276,10 @@ class PlanApproval:
             except ActivityError as error:
                 refused = Verdict(accepted=False, reason=_reason(error))
                 decided = tuple(Decided(arrival=arrival, verdict=refused) for arrival in batch)
-            for event, arrival in zip(decided, batch, strict=True):
+            for event in decided:
                 self._apply(event, show=False)
-                if arrival.via is Via.UPDATE:
-                    self._verdicts[arrival.key] = event.verdict
             self._show()
-            del self._tray[: len(batch)]
+            self._tray.settle(decided)
 
     # ---- the shell ------------------------------------------------------------------------------
 
@@ -367,13 +321,6 @@ class PlanApproval:
 
 def _history_is_long() -> bool:
     return workflow.info().is_continue_as_new_suggested()
-
-
-def _readable(raw: RawValue) -> object:
-    try:
-        return workflow.payload_converter().from_payloads([raw.payload])[0]
-    except Exception:  # noqa: BLE001  whatever a converter raises; a handler must never raise
-        return "(cannot be decoded)"
 
 
 def _reason(error: ActivityError) -> str:
