@@ -23,7 +23,7 @@ def told_to_temporal(tries: int | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except errors.RecordsUnavailable as error:
+    except (errors.RecordsUnavailable, errors.WorkerStopping) as error:
         raise _failure(error, final=False) from None
     except _TRANSIENT as error:
         raise _failure(error, final=_is_last(tries), tried=True) from None

@@ -1,20 +1,21 @@
 """The activity that drafts: from a request, or a plan brought along, to a checked plan on the record."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from temporalio import activity
 
 from activities.failures import told_to_temporal
-from activities.planners.planner import Brief, Planner
+from activities.planners.planner import Brief, Draft, Planner
 from activities.pulse import ServerClock, beating, this_worker
 from activities.tasks import DraftTask
 from activities.tools.tool import Tool, arguments_for
 from plangate.domain.audit import Drafted, ModelUse
 from plangate.domain.drafting import check_plan
-from plangate.domain.errors import DraftUnusable, PlanInvalid
+from plangate.domain.errors import DraftUnusable, PlanInvalid, WorkerStopping
 from plangate.domain.plan import Plan, fingerprint_of, short
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.records.database import Database
@@ -57,7 +58,9 @@ class Planning:
         if task.supplied is not None:
             return check_plan(task.supplied, self._declarations, self._max_steps), None
         brief = Brief(request=task.run.requested.request, previous=task.previous, feedback=task.feedback)
-        draft = await self._planner.draft(brief, self._declarations, self._max_steps)
+        draft = await _unless_the_worker_stops(
+            self._planner.draft(brief, self._declarations, self._max_steps)
+        )
         try:
             return check_plan(
                 draft.plan.model_dump(mode="json"), self._declarations, self._max_steps
@@ -110,3 +113,21 @@ class Planning:
         )
         assert isinstance(entry.event, Drafted)
         return entry.event
+
+
+async def _unless_the_worker_stops(work: Coroutine[Any, Any, Draft]) -> Draft:
+    """Await ``work``, or break it off when the worker is told to stop: a draft has no effect to finish first.
+
+    Raises:
+        WorkerStopping: the worker stops, and another one starts over.
+    """
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(activity.wait_for_worker_shutdown())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise WorkerStopping("The worker stops; another one drafts the plan.")
+        return await working
+    finally:
+        working.cancel()
+        stopping.cancel()

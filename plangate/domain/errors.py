@@ -21,6 +21,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     │   └── EffectUnknown        it may have happened: the step is in doubt
     ├── StepInDoubt              a person must look at what the step did
     ├── NotAnswered              the sender starts a worker and looks again
+    ├── WorkerStopping           transient: another worker takes over
     ├── RecordsUnavailable       transient: the operator looks at the database
     └── OperatorError            the operator mends the set-up
         ├── SettingsInvalid
@@ -116,6 +117,10 @@ class EffectUnknown(ToolError):
 
 class StepInDoubt(PlangateError):
     """A step's effect was begun and its end is unknown; nothing is repeated until a person has looked."""
+
+
+class WorkerStopping(PlangateError):
+    """The worker was told to stop and leaves its work, which has no effect yet, to another one."""
 
 
 class RecordsUnavailable(PlangateError):

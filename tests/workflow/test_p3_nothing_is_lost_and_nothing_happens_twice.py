@@ -1,6 +1,7 @@
 """P3: no crash loses a request or a decision, or repeats an effect; what cannot be known is in doubt.
 
-The crashes by kill -9 are in tests/acceptance and `make chaos`; here each place between two writes is visited.
+The crashes by kill -9 are in tests/acceptance and `make chaos`; here each place between two writes is
+visited.
 """
 
 import asyncio
@@ -113,6 +114,21 @@ async def test_a_run_waits_while_no_worker_runs_and_goes_on_with_the_next_one(id
     async with gate.worker():
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one"]
+
+
+async def test_a_worker_that_is_told_to_stop_leaves_its_draft_to_the_next_one_at_once(
+    idle_gate: Gate,
+) -> None:
+    gate = idle_gate
+    gate.planner.gate.clear()
+    async with gate.worker():
+        workflow_id = await gate.submit(request="one")
+        while not gate.planner.briefs:
+            await asyncio.sleep(0.02)
+    gate.planner.gate.set()
+    async with gate.worker():
+        await gate.until("in_review", workflow_id)
+    assert len(gate.planner.briefs) == 2
 
 
 async def test_a_reset_of_the_run_repeats_no_effect(gate: Gate) -> None:
