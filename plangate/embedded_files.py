@@ -7,8 +7,9 @@ here is ever stale, and no process id is trusted that may since have been given 
 import asyncio
 import fcntl
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from plangate.domain.errors import OperatorError
 
 HOST = "127.0.0.1"
+DATABASE = "temporal.db"
 POLL_SECONDS = 0.05
 
 _LOCK_SECONDS = 120.0
@@ -49,7 +51,7 @@ class ServerFiles:
 
     def __init__(self, var_dir: Path) -> None:
         self.directory = var_dir.absolute()
-        self.database = self.directory / "temporal.db"
+        self.database = self.directory / DATABASE
         self.state = self.directory / "embedded-server.json"
         self.pid = self.directory / "embedded-server.pid"
         self.lock = self.directory / "embedded-server.lock"
@@ -109,6 +111,28 @@ class ServerFiles:
         with self.log.open("rb") as log:
             log.seek(offset)
             return log.read().decode(errors="replace").strip()
+
+    def set_aside_unfinished(self) -> bool:
+        """Move a database away whose making was cut short; one that holds any run is left alone.
+
+        A kill -9 in the first tenth of a second of a database's life leaves one that no server ever opens.
+        """
+        if not self.database.exists() or self._has_runs():
+            return False
+        for ending in ("", "-journal", "-shm", "-wal"):
+            part = self.directory / f"{DATABASE}{ending}"
+            with suppress(FileNotFoundError):
+                part.replace(self.directory / f"{DATABASE}.unfinished{ending}")
+        return True
+
+    def _has_runs(self) -> bool:
+        try:
+            with closing(sqlite3.connect(self.database)) as connection:
+                return connection.execute("SELECT 1 FROM executions").fetchone() is not None
+        except sqlite3.OperationalError as error:
+            return "no such table" not in str(error)
+        except sqlite3.DatabaseError:
+            return True  # no database at all: a person must look
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:

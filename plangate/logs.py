@@ -31,7 +31,10 @@ from plangate.domain.visible import many_lines, one_line
 from plangate.redaction import redact, redact_text
 from plangate.settings import Settings
 
-_OURS = ("plangate", "workflows", "activities", "console", "worker", "starter", "__main__")
+_OURS = (
+    *("plangate", "workflows", "activities", "console", "worker", "starter", "__main__"),
+    *("temporalio.workflow", "temporalio.activity"),  # what workflows and activities say goes by these names
+)
 _CORE = "temporalio.core"
 _REPEAT_SECONDS = 30.0
 
@@ -45,7 +48,9 @@ _TEMPORAL_KEYS = {
     "update_name": "update",
 }
 _FOR_MACHINES_ONLY = ("run_id",)
+_BAD_SIGNAL = "Failed deserializing signal input"  # anybody can send thousands of these
 _CORE_RETRIES = re.compile(r"gRPC call \w+ retried \d+ times")
+_CORE_ECHO = "Failing workflow task"
 _CORE_CAUSE = re.compile(r'message: "([^"]+)"')
 
 
@@ -105,8 +110,8 @@ class _PlangateHandler(logging.StreamHandler[TextIO]):
     """Ours, to be told from those of a test runner or an embedding program."""
 
 
-class _SometimesFilter(logging.Filter):
-    """Lets the same line of Temporal's core through now and then: with no server, each poller repeats it."""
+class _CoreFilter(logging.Filter):
+    """Stops what is said elsewhere or again: with no server, each poller says so for ever."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,6 +119,8 @@ class _SometimesFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         kind = _CORE_RETRIES.sub("retried", record.getMessage())
+        if kind == _CORE_ECHO:
+            return False
         now = monotonic()
         if now - self._last.get(kind, -_REPEAT_SECONDS) < _REPEAT_SECONDS:
             return False
@@ -126,9 +133,7 @@ def _set_levels(settings: Settings) -> None:
     logging.getLogger().setLevel(max(level, logging.WARNING))
     for name in _OURS:
         logging.getLogger(name).setLevel(level)
-    logging.getLogger("temporalio").setLevel(max(level, logging.INFO))  # at DEBUG it writes down payloads
-    core = logging.getLogger(_CORE)
-    core.filters = [_SometimesFilter()]
+    logging.getLogger(_CORE).filters = [_CoreFilter()]
 
 
 def _formatter(*, is_console: bool, colours: bool) -> ProcessorFormatter:
@@ -216,7 +221,7 @@ def _tell_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> E
     error = given[1] if isinstance(given, tuple) else given
     if not isinstance(error, BaseException):
         return event
-    if _is_foreseen(error):
+    if _is_foreseen(error) or event["event"].startswith(_BAD_SIGNAL):
         kind = error.type if isinstance(error, ApplicationError) and error.type else type(error).__name__
         message = error.message if isinstance(error, FailureError) else str(error)
         event.setdefault("error", f"{kind}: {message}")

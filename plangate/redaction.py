@@ -21,6 +21,7 @@ _SECRET_SHAPES = (
         rf"\1{REDACTED}",
     ),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
+    (re.compile(r"(?<=input_value=).*?(?=, input_type=)", re.DOTALL), REDACTED),  # what pydantic found wrong
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), REDACTED),  # a signed token
     (
         re.compile(r"\b(?:sk|rk|pk|whsec|ghp|gho|ghs|github_pat|xox[a-z])[-_][\w-]{12,}"),

@@ -4,8 +4,10 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -201,6 +203,35 @@ async def test_a_server_that_cannot_start_is_one_sentence_with_its_own_last_word
         TemporalUnreachable, match=r"did not start: .*file is not a database.*\(its log: .*\)\.$"
     ):
         await start(var_dir)
+
+
+async def test_a_database_whose_making_was_cut_short_is_made_anew(var_dir):
+    var_dir.mkdir()
+    with closing(sqlite3.connect(var_dir / "temporal.db")) as database:
+        database.execute("CREATE TABLE namespaces (id INT)")
+
+    await start(var_dir)
+
+    assert (var_dir / "temporal.db.unfinished").exists()
+
+
+async def test_a_database_that_holds_a_run_is_never_moved(var_dir):
+    files = ServerFiles(var_dir)
+    server = await start(var_dir)
+    client = await Client.connect(server.address)
+    await client.start_workflow("Nobody", id="waits", task_queue="nobody")
+    await kill_9(var_dir, server)
+
+    assert not files.set_aside_unfinished()
+    assert files.database.exists()
+
+
+async def test_a_path_may_hold_any_character(var_dir):
+    odd = var_dir / "a b#c?d%41"
+    server = await start(odd)
+    os.kill(server.pid, signal.SIGKILL)
+
+    assert (odd / "temporal.db").exists()
 
 
 async def test_without_the_program_the_sentence_says_what_to_do(var_dir, monkeypatch):

@@ -52,7 +52,7 @@ def configure():
     yield configured
     root.handlers = handlers
     root.setLevel(level)
-    for name in (*_OURS, "temporalio"):
+    for name in _OURS:
         logging.getLogger(name).setLevel(logging.NOTSET)
     logging.getLogger(_CORE).filters = []
     logging.captureWarnings(capture=False)
@@ -211,7 +211,7 @@ def test_libraries_speak_from_warning_on_whatever_the_level(configure):
     stream = configure(Lines(), log_level="debug")
     for name in ("httpx", "openai", "autogen_core.events", "alembic.runtime", "a.library.nobody.knows"):
         logging.getLogger(name).info("the whole prompt")
-    logging.getLogger("temporalio.worker").debug("the whole payload")
+    logging.getLogger("temporalio.worker").info("the whole payload")
     assert stream.getvalue() == ""
 
     log.debug("ours")
@@ -244,6 +244,22 @@ def test_a_server_that_is_away_is_one_line_and_not_one_for_each_poll(lines):
     assert len(lines.getvalue().splitlines()) == 1
     assert lines.last["message"] == "The Temporal server does not answer; this process keeps trying."
     assert lines.last["error"] == "Connection refused"
+
+
+def test_a_failed_workflow_task_is_told_once(lines):
+    logging.getLogger("temporalio.core").handle(core_record("Failing workflow task", failure="all of it"))
+
+    assert lines.getvalue() == ""
+
+
+def test_a_signal_that_cannot_be_read_is_one_line_without_a_traceback(lines):
+    failure = RuntimeError("Failed decoding arguments")
+    logging.getLogger("temporalio.worker._workflow_instance").error(
+        "Failed deserializing signal input for approve", exc_info=failure
+    )
+
+    assert lines.last["error"] == "RuntimeError: Failed decoding arguments"
+    assert "exception" not in lines.last
 
 
 def test_other_lines_of_the_core_keep_their_fields(lines):
@@ -296,6 +312,10 @@ def test_secrets_are_not_written_in_a_traceback(lines):
     [
         ("smtp://user:pw@mail:25", "smtp://[redacted]@mail:25"),
         ("https://h/x?access_token=abc&page=2", "https://h/x?access_token=[redacted]&page=2"),
+        (
+            "[type=int_parsing, input_value='dana', input_type=str]",
+            "[type=int_parsing, input_value=[redacted], input_type=str]",
+        ),
         ("key sk-proj-abcdefghijklmnop.", "key [redacted]."),
         ("mail dana@example.org about https://h/x?page=2", "mail dana@example.org about https://h/x?page=2"),
         ("the plan 3f9a12bc4d5e was approved", "the plan 3f9a12bc4d5e was approved"),

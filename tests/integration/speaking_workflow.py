@@ -1,0 +1,23 @@
+"""A workflow that only speaks: in a module of its own, since the sandbox loads it again."""
+
+from temporalio import workflow
+
+
+@workflow.defn
+class Speaking:
+    """Says one line, waits to be told to go on, and says another."""
+
+    def __init__(self) -> None:
+        self._may_go_on = False
+
+    @workflow.run
+    async def run(self) -> None:
+        """Speak."""
+        workflow.logger.info("First\x1b[2K.", extra={"action": "first"})
+        await workflow.wait_condition(lambda: self._may_go_on)
+        workflow.logger.info("Second.", extra={"action": "second"})
+
+    @workflow.signal
+    def go_on(self) -> None:
+        """Let it go on."""
+        self._may_go_on = True

@@ -1,0 +1,238 @@
+"""The way to Temporal: what names the address, and one sentence for each way in which it is not there."""
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+
+from plangate import connection, embedded_server
+from plangate.connection import address_of, cli_flags, connect
+from plangate.domain.errors import SettingsInvalid, TemporalUnreachable
+from plangate.settings import Settings
+
+FIRST_PORT = 28233
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch, tmp_path):
+    """A machine where nobody has set anything."""
+    for name in ("ADDRESS", "NAMESPACE", "PROFILE", "API_KEY", "TLS"):
+        monkeypatch.delenv(f"TEMPORAL_{name}", raising=False)
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "none.toml"))
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(var_dir=tmp_path / "var")
+
+
+@pytest.fixture
+def address(env: WorkflowEnvironment, monkeypatch):
+    """A real server, named by the environment."""
+    address = env.client.service_client.config.target_host
+    monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+    return address
+
+
+@pytest.fixture
+def profile(tmp_path, monkeypatch):
+    def write(text: str) -> None:
+        (tmp_path / "temporal.toml").write_text(text)
+        monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "temporal.toml"))
+
+    return write
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def answering(answer: bytes | None):
+    """Something that is no Temporal server: it says this and hangs up, or nothing for ever."""
+    ended = asyncio.Event()
+
+    async def handle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answer is None:
+            await ended.wait()
+        else:
+            writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        ended.set()
+
+
+@pytest.mark.usefixtures("address")
+async def test_a_server_that_is_there_is_used_as_whom_we_say(settings):
+    client = await connect(settings, identity="worker-1")
+
+    assert client.identity == "worker-1"
+    assert client.namespace == "default"
+    assert await client.service_client.check_health()
+    assert client.data_converter is connection.DATA_CONVERTER
+
+
+async def test_nobody_there_is_one_sentence_that_says_what_to_do(settings, monkeypatch):
+    address = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+
+    with pytest.raises(TemporalUnreachable) as caught:
+        await connect(settings)
+
+    assert str(caught.value) == (
+        f"The Temporal server at {address} cannot be used: nothing listens there; "
+        "start one with make worker, or set TEMPORAL_ADDRESS."
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (None, r"did not answer in 0\.5 s"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what answers there is no Temporal server"),
+    ],
+)
+async def test_something_else_there_is_told_in_time(settings, monkeypatch, answer, sentence):
+    monkeypatch.setattr(connection, "_SECONDS", 0.5)
+    async with answering(answer) as address:
+        monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+        began = monotonic()
+
+        with pytest.raises(TemporalUnreachable, match=sentence):
+            await connect(settings)
+
+    assert monotonic() - began < 2
+
+
+async def test_a_host_that_does_not_exist_is_told(settings, monkeypatch):
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "nobody.invalid:7233")
+
+    with pytest.raises(TemporalUnreachable, match=r"nobody\.invalid:7233 cannot be used: no such host"):
+        await connect(settings)
+
+
+async def test_a_namespace_that_does_not_exist_is_told(settings, address, monkeypatch):
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "elsewhere")
+
+    with pytest.raises(TemporalUnreachable) as caught:
+        await connect(settings)
+
+    assert str(caught.value) == (
+        f"The Temporal server at {address} has no namespace elsewhere; set TEMPORAL_NAMESPACE, "
+        "or create it with temporal operator namespace create --namespace elsewhere."
+    )
+
+
+@pytest.mark.usefixtures("address")
+@pytest.mark.parametrize(("name", "value"), [("TEMPORAL_API_KEY", "secret-key"), ("TEMPORAL_TLS", "true")])
+async def test_tls_to_a_server_without_it_is_told_without_the_secret(settings, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(TemporalUnreachable, match=r"does not speak TLS; check .* TEMPORAL_TLS") as caught:
+        await connect(settings)
+
+    assert "secret-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        ("Status { code: Unauthenticated, message: x }", "does not accept who we are"),
+        ("Status { code: PermissionDenied, message: x }", "does not allow us in"),
+        ("InvalidData, error: InvalidCertificate(UnknownIssuer)", "certificate is not trusted"),
+        ("PrivateKeyParseError", "client certificate or its key cannot be read"),
+        ("something new", "no Temporal server"),
+    ],
+)
+def test_each_refusal_has_its_meaning(error, sentence):
+    assert sentence in connection._explain(error)[0]
+
+
+async def test_a_lazy_client_asks_nobody(settings, monkeypatch):
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
+
+    await connect(settings, lazy=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[profile.default\n", r"TOML parse error at line 1.*TEMPORAL_PROFILE"),
+        ("[profile.other]\naddress = 7\n", r"invalid type"),
+    ],
+)
+async def test_a_broken_profile_file_is_one_line(settings, profile, text, sentence):
+    profile(text)
+
+    with pytest.raises(SettingsInvalid, match=sentence) as caught:
+        await connect(settings)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_profile_that_is_not_there_is_told(settings, monkeypatch):
+    monkeypatch.setenv("TEMPORAL_PROFILE", "production")
+
+    with pytest.raises(SettingsInvalid, match="'production' not found"):
+        address_of(settings)
+
+
+def test_a_certificate_that_is_not_there_is_told(settings, profile):
+    profile(
+        '[profile.default.tls]\nclient_cert_path = "/nowhere/c.pem"\nclient_key_path = "/nowhere/k.pem"\n'
+    )
+
+    with pytest.raises(SettingsInvalid, match=r"TLS file /nowhere/.\.pem"):
+        address_of(settings)
+
+
+@pytest.mark.parametrize("written", ["http://here:7233", "here", "here:port", "a b:7233"])
+def test_an_address_that_is_none_is_told(settings, monkeypatch, written):
+    monkeypatch.setenv("TEMPORAL_ADDRESS", written)
+
+    with pytest.raises(SettingsInvalid, match="TEMPORAL_ADDRESS as HOST:PORT"):
+        address_of(settings)
+
+
+async def test_the_environment_beats_the_profile_beats_the_embedded_server_beats_localhost(
+    settings, profile, monkeypatch
+):
+    assert address_of(settings) == "localhost:7233"
+    assert cli_flags(settings) == ()
+
+    server = await embedded_server.ensure_running(settings.var_dir, first_port=FIRST_PORT)
+    try:
+        assert address_of(settings) == server.address
+        assert cli_flags(settings) == ("--address", server.address)
+        assert (await connect(settings)).service_client.config.target_host == server.address
+
+        profile(
+            '[profile.default]\naddress = "profile:1"\nnamespace = "ours"\n[profile.b]\naddress = "b:1"\n'
+        )
+        assert address_of(settings) == "profile:1"
+        assert cli_flags(settings) == ("--address", "profile:1", "--namespace", "ours")
+
+        monkeypatch.setenv("TEMPORAL_PROFILE", "b")
+        assert address_of(settings) == "b:1"
+
+        monkeypatch.setenv("TEMPORAL_ADDRESS", "environment:1")
+        assert address_of(settings) == "environment:1"
+    finally:
+        os.kill(server.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("default", ["localhost:7233", "127.0.0.1:7233"])
+def test_a_command_needs_no_flag_for_what_it_takes_by_itself(settings, monkeypatch, default):
+    monkeypatch.setenv("TEMPORAL_ADDRESS", default)
+
+    assert cli_flags(settings) == ()

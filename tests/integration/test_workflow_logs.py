@@ -1,0 +1,43 @@
+"""A workflow's log lines pass through the sandbox and through our handler, once, whatever is replayed."""
+
+import io
+import json
+import logging
+
+import pytest
+import structlog
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from plangate.logs import configure_logs
+from plangate.settings import Settings
+from tests.integration.speaking_workflow import Speaking
+
+
+@pytest.fixture
+def written():
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    stream = io.StringIO()
+    configure_logs(Settings(log_format="json"), stream)
+    yield stream
+    root.handlers = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+async def test_a_workflow_speaks_once_and_says_who_it_is(env: WorkflowEnvironment, written: io.StringIO):
+    # A cache of none makes every task replay the whole history.
+    async with Worker(env.client, task_queue="speaking", workflows=[Speaking], max_cached_workflows=0):
+        handle = await env.client.start_workflow(Speaking.run, id="speaking", task_queue="speaking")
+        await handle.describe()
+        await handle.signal(Speaking.go_on)
+        await handle.result()
+
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [(line["action"], line["message"], line["workflow_id"]) for line in lines] == [
+        ("first", "First\x1b[2K.", "speaking"),
+        ("second", "Second.", "speaking"),
+    ]
+    assert lines[0]["run_id"] == handle.first_execution_run_id
