@@ -9,17 +9,19 @@ from collections.abc import Mapping
 from typing import Final
 
 import structlog
+from pydantic import ValidationError
 from temporalio import activity
 
+from activities.acting import StillBegun, act_once
 from activities.failures import told_to_temporal
 from activities.pulse import ServerClock, beating, this_worker
 from activities.tasks import StepResult, StepTask
-from activities.tools.tool import Finding, Happened, Repeatable, Tool, Unknown, arguments_for
+from activities.tools.tool import Tool, arguments_for
 from plangate.domain.audit import Claimed, Closed, Outcome, StepDone, StepFailed, StepInDoubt
+from plangate.domain.drafting import complete
 from plangate.domain.errors import (
     EffectUnknown,
     NotApproved,
-    PlangateError,
     RecordsUnavailable,
     ToolError,
     ToolRefused,
@@ -28,7 +30,7 @@ from plangate.domain.errors import (
 from plangate.domain.errors import StepInDoubt as InDoubt
 from plangate.domain.plan import Step, fingerprint_of, short
 from plangate.domain.review import authorise
-from plangate.domain.tool import Receipt
+from plangate.domain.tool import Receipt, ToolArguments
 from plangate.records.database import Database
 from plangate.records.ledger import (
     Effect,
@@ -40,7 +42,6 @@ from plangate.records.ledger import (
 )
 from plangate.records.trail import Note, append, read_state
 
-TOOL_SECONDS: Final = 60
 _RECEIPT_WAITS: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
 _log = structlog.get_logger(__name__)
 
@@ -75,12 +76,14 @@ class Execution:
         tool = self._tools.get(step.tool)
         if tool is None:
             raise ToolRefused(f"This worker has no tool called {step.tool}; start one that has it.")
+        arguments = _arguments(tool, step)
         claimed, before = await asyncio.to_thread(attempt.claim)
         if claimed.receipt is not None:
             return attempt.result(claimed.receipt)
+        begun_before = before is EffectState.BEGUN
         try:
-            receipt = await self._act_once(tool, step, claimed, crashed_before=before is EffectState.BEGUN)
-        except _StillBegun as error:
+            receipt = await act_once(tool, arguments, claimed.idempotency_key, begun_before=begun_before)
+        except StillBegun as error:
             # The claim stays begun, so that the next attempt asks the tool before it acts.
             raise ToolUnavailable(str(error)) from None
         except ToolUnavailable:
@@ -105,52 +108,23 @@ class Execution:
                 await asyncio.sleep(wait)
         return await asyncio.to_thread(attempt.finish, receipt)
 
-    async def _act_once(self, tool: Tool, step: Step, claimed: Effect, *, crashed_before: bool) -> Receipt:
-        """Act, or find out what an act before did. Raises one of the three tool errors."""
-        arguments = arguments_for(tool.declaration, step.arguments)
-        key = claimed.idempotency_key
-        if crashed_before:
-            match await _find_out(tool, arguments, key):
-                case Happened(receipt):
-                    return receipt
-                case Unknown(reason):
-                    raise EffectUnknown(reason)
-                case Repeatable():
-                    pass
-        objection = tool.objection(arguments)
-        if objection:
-            raise ToolRefused(objection)
-        try:
-            async with asyncio.timeout(TOOL_SECONDS):
-                return await tool.act(arguments, key)
-        except (ToolUnavailable, ToolRefused):
-            raise
-        except (EffectUnknown, TimeoutError) as error:
-            return await self._resolve(tool, arguments, key, error)
-        except Exception as error:  # noqa: BLE001  a tool's bug leaves its effect unknown, like a lost answer
-            return await self._resolve(tool, arguments, key, error)
 
-    async def _resolve(self, tool: Tool, arguments: object, key: str, error: Exception) -> Receipt:
-        """Ask the tool what became of an act whose end was not seen."""
-        said = str(error) if isinstance(error, PlangateError) else f"{type(error).__name__}: {error}."
-        match await _find_out(tool, arguments, key):
-            case Happened(receipt):
-                return receipt
-            case Repeatable():
-                raise _StillBegun(said) from error
-            case Unknown(reason):
-                raise EffectUnknown(f"{said} {reason}") from error
+def _arguments(tool: Tool, step: Step) -> ToolArguments:
+    """Return the approved arguments as the tool takes them, if it still takes exactly these.
 
-
-class _StillBegun(ToolUnavailable):
-    """The effect may have happened, the tool may be asked again: neither done nor safely undone."""
-
-
-async def _find_out(tool: Tool, arguments: object, key: str) -> Finding:
+    Raises:
+        ToolRefused: the tool has changed since the approval; a default of today was never approved.
+    """
     try:
-        return await tool.find_out(arguments, key)
-    except ToolUnavailable as error:
-        raise _StillBegun(str(error)) from error
+        arguments = arguments_for(tool.declaration, step.arguments)
+    except ValidationError:
+        arguments = None
+    if arguments is None or complete(arguments) != step.arguments:
+        raise ToolRefused(
+            f"The tool {step.tool} takes other arguments now than when the plan was made; "
+            "start the request again."
+        )
+    return arguments
 
 
 class _Attempt:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from activities.planners.planner import Brief, Draft
-from activities.tools.tool import Finding, Happened, Repeatable, Unknown
+from activities.tools.tool import DidNotHappen, Finding, Happened, Unknown
 from plangate.domain.audit import ModelUse
 from plangate.domain.errors import EffectUnknown, PlannerError, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.plan import Plan, Step
@@ -61,7 +61,7 @@ class Notebook:
         if not self.remembers:
             return Unknown("Look into the notebook.")
         known = any(key == idempotency_key for key, _ in self.lines())
-        return Happened(self._receipt(arguments)) if known else Repeatable()
+        return Happened(self._receipt(arguments)) if known else DidNotHappen()
 
     def lines(self) -> list[tuple[str, str]]:
         """Every effect that happened: its idempotency key and its text."""

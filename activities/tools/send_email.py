@@ -23,7 +23,7 @@ from typing import Annotated, ClassVar, Final, Protocol, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from activities.tools.tool import Finding, Happened, Repeatable
+from activities.tools.tool import DidNotHappen, Finding, Happened
 from activities.tools.write_once import write_once
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolUnavailable
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
@@ -194,7 +194,7 @@ class Outbox:
         try:
             return Happened(await asyncio.to_thread(_receipt_of_file, self._path(mail)))
         except FileNotFoundError:
-            return Repeatable()
+            return DidNotHappen()
         except OSError as error:
             raise ToolUnavailable(f"The outbox {self._folder} cannot be read ({error.strerror}).") from error
 

@@ -1,4 +1,4 @@
-"""What every tool is, and the three things it may know after a crash."""
+"""What every tool is, and what it may know after a crash."""
 
 import json
 from dataclasses import dataclass
@@ -15,8 +15,13 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
+class DidNotHappen:
+    """The effect certainly did not happen."""
+
+
+@dataclass(frozen=True, slots=True)
 class Repeatable:
-    """The effect did not happen, or doing it again under the same key changes nothing."""
+    """The effect may have happened, and doing it again under the same key changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class Unknown:
     reason: str
 
 
-Finding = Happened | Repeatable | Unknown
+Finding = Happened | DidNotHappen | Repeatable | Unknown
 
 
 class Tool(Protocol):

@@ -11,7 +11,7 @@ import yaml
 
 from activities.tools import catalogue
 from activities.tools.catalogue import build_tools, declarations
-from activities.tools.tool import Happened, Repeatable, arguments_for
+from activities.tools.tool import DidNotHappen, Happened, arguments_for
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import PlanInvalid
 from plangate.settings import PROJECT, Settings
@@ -61,7 +61,7 @@ async def test_acting_twice_under_one_key_writes_one_note_and_the_look_up_finds_
     tool = build_tools(Settings(var_dir=tmp_path), tools)["write_note"]
     arguments = arguments_for(tool.declaration, plan.steps[0].arguments)
     assert tool.objection(arguments) is None
-    assert await tool.find_out(arguments, KEY) == Repeatable()
+    assert await tool.find_out(arguments, KEY) == DidNotHappen()
 
     first = await tool.act(arguments, KEY)
     second = await tool.act(arguments, KEY)

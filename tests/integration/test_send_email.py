@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from activities.tools.send_email import Outbox, SendEmail, SendEmailArguments
 from activities.tools.smtp_delivery import MEANINGS, SmtpServer, error_for
-from activities.tools.tool import Happened, Repeatable, Unknown
+from activities.tools.tool import DidNotHappen, Happened, Unknown
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
 from plangate.settings import Settings
 from tests.integration.certificates import certificate_for
@@ -137,7 +137,7 @@ async def test_different_keys_make_different_mails(tmp_path):
 
 async def test_after_a_crash_the_file_says_whether_it_happened(tmp_path):
     sending = SendEmail(Outbox(tmp_path / "outbox"), SENDER)
-    assert await sending.find_out(MAIL, KEY) == Repeatable()
+    assert await sending.find_out(MAIL, KEY) == DidNotHappen()
 
     receipt = await sending.act(MAIL, KEY)
 
@@ -148,7 +148,7 @@ async def test_a_half_written_file_of_a_killed_worker_counts_as_nothing(tmp_path
     (tmp_path / ".killed.part").write_bytes(b"From: gate@exam")
     sending = SendEmail(Outbox(tmp_path), SENDER)
 
-    assert await sending.find_out(MAIL, KEY) == Repeatable()
+    assert await sending.find_out(MAIL, KEY) == DidNotHappen()
     await sending.act(MAIL, KEY)
 
     assert len(list(tmp_path.glob("*.eml"))) == 1

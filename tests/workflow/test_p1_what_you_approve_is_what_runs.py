@@ -1,5 +1,6 @@
 """P1: a decision names the fingerprint that was seen; execution recomputes it and runs nothing else."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from activities.execution import Execution
 from activities.tasks import StepTask
 from plangate.domain.audit import Requested, RunRef
 from plangate.domain.plan import Plan, fingerprint_of
-from tests.fakes import notes
+from tests.fakes import NoteArguments, notes
 from tests.gate import Gate
 
 
@@ -56,6 +57,23 @@ async def test_a_prefix_of_seven_digits_is_refused_with_that_reason(gate: Gate) 
     after = await gate.until("in_review", status.workflow_id, lambda now: len(now.decisions) == 1)
     assert not after.decisions[0].accepted
     assert "at least 8" in after.decisions[0].reason
+
+
+class TwoFieldNote(NoteArguments):
+    """The note of a newer release, in which something is done that no approver saw."""
+
+    copies: int = 100
+
+
+async def test_a_tool_that_takes_other_arguments_than_were_approved_does_nothing(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    newer = replace(gate.notebook.declaration, arguments=TwoFieldNote)
+    gate.notebook.declaration = newer
+    await gate.decide(status)
+    result = await gate.result(status.workflow_id)
+    assert result.outcome == "failed"
+    assert "takes other arguments now" in result.reason
+    assert gate.notebook.texts() == []
 
 
 @workflow.defn(name="Intruder", sandboxed=False)

@@ -1,0 +1,95 @@
+"""How a tool is made to act at most once, whatever became of an attempt before.
+
+A tool's own errors say that nothing happened, or that it may have. Where an attempt ended without a word (a
+crash, a time-out, a bug), the tool is asked to find out. What stays open after that is in doubt, never
+guessed.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from activities.tools.tool import DidNotHappen, Finding, Happened, Repeatable, Tool, Unknown
+from plangate.domain.errors import EffectUnknown, PlangateError, ToolRefused, ToolUnavailable
+from plangate.domain.tool import Receipt
+
+TOOL_SECONDS: Final = 60
+
+
+class StillBegun(ToolUnavailable):
+    """It may have happened, and the tool can be asked again later: the claim stays begun until then."""
+
+
+async def act_once(tool: Tool, arguments: Any, key: str, *, begun_before: bool) -> Receipt:
+    """Act, or return the receipt of an attempt before. ``Any`` is the tool's own arguments model.
+
+    Raises:
+        ToolUnavailable: nothing happened; later may be better.
+        StillBegun: it may have happened; the next attempt must ask the tool first.
+        ToolRefused: nothing happened, and it never will.
+        EffectUnknown: it may have happened, and nobody can find out from here.
+    """
+    if not begun_before:
+        return await _act(tool, arguments, key)
+    match await _find_out(tool, arguments, key):
+        case Happened(receipt):
+            return receipt
+        case Unknown(reason):
+            raise EffectUnknown(reason)
+        case DidNotHappen():
+            return await _act(tool, arguments, key)
+        case Repeatable():
+            return await _repeat(tool, arguments, key)
+
+
+async def _repeat(tool: Tool, arguments: Any, key: str) -> Receipt:
+    """Act again where the attempt before may have happened: a failure now does not say that it did not."""
+    try:
+        return await _act(tool, arguments, key)
+    except ToolUnavailable as error:
+        raise StillBegun(str(error)) from error
+    except ToolRefused as error:
+        raise EffectUnknown(
+            f"An earlier attempt may have done it, and its repeat was refused: {error}"
+        ) from error
+
+
+async def _act(tool: Tool, arguments: Any, key: str) -> Receipt:
+    objection = tool.objection(arguments)
+    if objection:
+        raise ToolRefused(objection)
+    try:
+        async with asyncio.timeout(TOOL_SECONDS):
+            return await tool.act(arguments, key)
+    except (ToolUnavailable, ToolRefused):
+        raise
+    except Exception as error:  # noqa: BLE001  a lost answer, a time-out, a tool's bug: its effect is open
+        return await _resolve(tool, arguments, key, error)
+
+
+async def _resolve(tool: Tool, arguments: Any, key: str, error: Exception) -> Receipt:
+    """Ask the tool what became of an act whose end was not seen."""
+    said = _sentence(error)
+    match await _find_out(tool, arguments, key):
+        case Happened(receipt):
+            return receipt
+        case DidNotHappen():
+            raise ToolUnavailable(said) from error
+        case Repeatable():
+            raise StillBegun(said) from error
+        case Unknown(reason):
+            raise EffectUnknown(f"{said} {reason}") from error
+
+
+async def _find_out(tool: Tool, arguments: Any, key: str) -> Finding:
+    try:
+        return await tool.find_out(arguments, key)
+    except Exception as error:
+        raise StillBegun(_sentence(error)) from error
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, PlangateError):
+        return str(error)
+    if isinstance(error, TimeoutError):
+        return f"The tool did not answer within {TOOL_SECONDS} seconds."
+    return f"The tool failed unexpectedly ({type(error).__name__}: {error})."

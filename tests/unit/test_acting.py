@@ -1,0 +1,119 @@
+"""A tool acts at most once, whatever became of an attempt before."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from activities.acting import StillBegun, act_once
+from activities.tools.tool import DidNotHappen, Finding, Happened, Repeatable, Unknown
+from plangate.domain.errors import EffectUnknown, PlangateError, ToolRefused, ToolUnavailable
+from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+
+FRESH, OLD = Receipt(summary="now"), Receipt(summary="before")
+
+
+@dataclass
+class ScriptedTool:
+    """Acts and finds out as it is told, and remembers in which order it was asked."""
+
+    acts: Exception | None = None
+    finds: Finding | Exception = field(default_factory=DidNotHappen)
+    objects: str | None = None
+    asked: list[str] = field(default_factory=list)
+    declaration: ToolDeclaration = field(
+        default_factory=lambda: ToolDeclaration("t", "t", ToolArguments, RetrySafety.BY_CALL)
+    )
+
+    def objection(self, arguments: object) -> str | None:
+        del arguments
+        return self.objects
+
+    async def act(self, arguments: object, idempotency_key: str) -> Receipt:
+        del arguments
+        assert idempotency_key == "key"
+        self.asked.append("act")
+        if self.acts:
+            raise self.acts
+        return FRESH
+
+    async def find_out(self, arguments: object, idempotency_key: str) -> Finding:
+        del arguments
+        assert idempotency_key == "key"
+        self.asked.append("find_out")
+        if isinstance(self.finds, Exception):
+            raise self.finds
+        return self.finds
+
+
+async def outcome(tool: ScriptedTool, *, begun_before: bool) -> Receipt | type[Exception]:
+    try:
+        return await act_once(tool, ToolArguments(), "key", begun_before=begun_before)
+    except PlangateError as error:
+        return type(error)
+
+
+BUG, LATER, NEVER, LOST = (
+    ZeroDivisionError("oops"),
+    ToolUnavailable("l"),
+    ToolRefused("n"),
+    EffectUnknown("e"),
+)
+
+
+@pytest.mark.parametrize(
+    ("acts", "finds", "expected"),
+    [
+        (None, DidNotHappen(), FRESH),
+        (LATER, Happened(OLD), ToolUnavailable),
+        (NEVER, Happened(OLD), ToolRefused),
+        (LOST, Happened(OLD), OLD),
+        (LOST, DidNotHappen(), ToolUnavailable),
+        (LOST, Repeatable(), StillBegun),
+        (LOST, Unknown("?"), EffectUnknown),
+        (LOST, LATER, StillBegun),
+        (LOST, BUG, StillBegun),
+        (BUG, Happened(OLD), OLD),
+        (BUG, Unknown("?"), EffectUnknown),
+        (TimeoutError(), Repeatable(), StillBegun),
+    ],
+)
+async def test_a_first_attempt_says_what_is_known_of_its_effect(
+    acts: Exception | None, finds: Finding | Exception, expected: object
+) -> None:
+    assert await outcome(ScriptedTool(acts, finds), begun_before=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("finds", "acts", "expected", "asked"),
+    [
+        (Happened(OLD), None, OLD, ["find_out"]),
+        (Unknown("?"), None, EffectUnknown, ["find_out"]),
+        (LATER, None, StillBegun, ["find_out"]),
+        (BUG, None, StillBegun, ["find_out"]),
+        (DidNotHappen(), None, FRESH, ["find_out", "act"]),
+        (DidNotHappen(), LATER, ToolUnavailable, ["find_out", "act"]),
+        (DidNotHappen(), NEVER, ToolRefused, ["find_out", "act"]),
+        (Repeatable(), None, FRESH, ["find_out", "act"]),
+        (Repeatable(), LATER, StillBegun, ["find_out", "act"]),
+        (Repeatable(), NEVER, EffectUnknown, ["find_out", "act"]),
+        (Repeatable(), LOST, StillBegun, ["find_out", "act", "find_out"]),
+    ],
+)
+async def test_an_attempt_behind_one_that_never_ended_asks_before_it_acts(
+    finds: Finding | Exception, acts: Exception | None, expected: object, asked: list[str]
+) -> None:
+    tool = ScriptedTool(acts, finds)
+    assert await outcome(tool, begun_before=True) == expected
+    assert tool.asked == asked
+
+
+async def test_what_the_settings_do_not_allow_any_more_is_not_done() -> None:
+    tool = ScriptedTool(objects="not here")
+    assert await outcome(tool, begun_before=False) is ToolRefused
+    assert tool.asked == []
+
+
+async def test_what_may_have_happened_and_is_not_allowed_any_more_is_in_doubt() -> None:
+    tool = ScriptedTool(finds=Repeatable(), objects="not here")
+    assert await outcome(tool, begun_before=True) is EffectUnknown
+    assert tool.asked == ["find_out"]
