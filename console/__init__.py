@@ -1,4 +1,5 @@
-"""The top floor: what ``starter.py`` shows and asks. It calls ``workflows.gateway`` and what is below, nothing else.
+"""The top floor: what ``starter.py`` shows and asks.
 
-Everything here that takes long to import is imported by the command that needs it, never by ``--help``.
+It calls ``workflows.gateway`` and what is below. Everything here that takes long to import is imported by the
+command that needs it, never by ``--help``.
 """

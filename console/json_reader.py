@@ -24,7 +24,7 @@ def read_json(text: str) -> Tree:
         Unreadable: it is not JSON.
     """
     try:
-        # Only asked whether it is JSON: numbers are left alone, for Python's integers have a limit of their own.
+        # Only asked whether it is JSON: numbers are left alone, for Python's integers have their own limit.
         json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
     except json.JSONDecodeError as error:
         message = f"this is not JSON: {error.msg[0].lower()}{error.msg[1:]}"

@@ -1,12 +1,13 @@
 """Reading lines from the person at the terminal without stopping everything else.
 
-Python's own `input` would keep the event loop, and with it Ctrl-C, waiting; here a question can be taken back when
-what it asks has been settled elsewhere.
+Python's own `input` would keep the event loop, and with it Ctrl-C, waiting; here a question can be taken back
+when what it asks has been settled elsewhere.
 """
 
 import asyncio
 import os
 import sys
+import termios
 
 from rich.console import Console
 from rich.text import Text
@@ -21,6 +22,11 @@ class Keyboard:
         self._console = console
         self._file = sys.stdin.fileno()
         self._typed = b""
+
+    def discard(self) -> None:
+        """Forget what was typed before the question: it cannot have been its answer."""
+        self._typed = b""
+        termios.tcflush(self._file, termios.TCIFLUSH)
 
     async def ask(self, question: str) -> str | None:
         """Return the answer without its outer blanks, or None where there will never be one (Ctrl-D)."""

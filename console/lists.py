@@ -36,9 +36,9 @@ def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
     return table
 
 
-def sources_of(statuses: Iterable[Status]) -> str:
-    """Return who answered for these runs."""
-    return " and ".join(sorted({status.source for status in statuses}))
+def sources_of(statuses: Iterable[Status]) -> list[str]:
+    """Return who answered for these runs, each once."""
+    return [f"the {source}" for source in sorted({status.source for status in statuses})]
 
 
 def tools_page(declarations: Mapping[str, ToolDeclaration]) -> Page:

@@ -1,4 +1,4 @@
-"""A page of text for people: labelled fields and quoted blocks, in which an outsider's text stays in its place.
+"""A page for people: labelled fields and quoted blocks, in which an outsider's text stays in its place.
 
 Every row has a margin of ours. Where a row is folded on a terminal its rest gets that margin too, so that no
 text can reach the left edge and pass for a heading of ours, however it is padded.
@@ -16,6 +16,7 @@ from rich.text import Text
 from plangate.domain.visible import cut, many_lines, one_line
 
 LABEL_WIDTH: Final = 12
+_WIDEST_LABEL: Final = 26
 _BAR: Final = "│ "
 _FOLDED_BAR: Final = "┊ "  # the line before goes on here; the text has no line break
 _NARROWEST: Final = 20
@@ -55,10 +56,12 @@ class Page:
         """Add a line of our own words below a heading."""
         self.rows.append(Row(" " * indent, " " * (indent + 2), one_line(text), style))
 
-    def field(self, label: str, text: str, style: str = "", indent: int = 2) -> None:
+    def field(
+        self, label: str, text: str, style: str = "", indent: int = 2, width: int = LABEL_WIDTH
+    ) -> None:
         """Add one labelled line."""
-        margin = " " * indent + one_line(label).ljust(LABEL_WIDTH) + " "
-        self.rows.append(Row(margin, " " * (indent + LABEL_WIDTH + 1), one_line(text), style))
+        margin = " " * indent + one_line(label).ljust(width) + " "
+        self.rows.append(Row(margin, " " * (indent + width + 1), one_line(text), style))
 
     def words(self, label: str, text: str, indent: int = 2) -> None:
         """Add an outsider's words: on the label's line if they are one line, else as a block below it."""
@@ -77,12 +80,20 @@ class Page:
         """Add a line to be copied and pasted; it is never folded by us."""
         self.rows.append(Row(" " * indent, "", one_line(text), "cyan", is_command=True))
 
+    def copied(self, label: str, text: str, indent: int = 2) -> None:
+        """Add a labelled address or path, to be copied; it is never folded by us."""
+        margin = " " * indent + label.ljust(LABEL_WIDTH) + " "
+        self.rows.append(Row(margin, "", one_line(text), "cyan", is_command=True))
+
     def arguments(self, arguments: Mapping[str, Any], indent: int = 4, limit: int | None = None) -> None:
-        """Add every argument, whole and in JSON's notation, so that "7" and 7 differ; ``Any`` stands for JSON.
+        """Add every argument, whole and in JSON's notation: "7" and 7 differ. ``Any`` stands for JSON.
 
         ``limit`` cuts long values, and says so: for what has happened, never for what is to be approved.
         """
-        for label, value in _leaves("", arguments):
+        leaves = list(_leaves("", arguments))
+        width = max((len(label) for label, _ in leaves), default=0)
+        width = max(LABEL_WIDTH, min(width, _WIDEST_LABEL))
+        for label, value in leaves:
             if isinstance(value, str) and "\n" in value and limit is None:
                 count = value.count("\n") + 1
                 margin = " " * indent
@@ -90,7 +101,8 @@ class Page:
                 self.block(value, indent + 2)
             else:
                 shown = json.dumps(value, ensure_ascii=False)
-                self.field(label, shown if limit is None else cut(shown, limit), indent=indent)
+                shown = shown if limit is None else cut(shown, limit)
+                self.field(label, shown, indent=indent, width=width)
 
     def extend(self, other: "Page") -> None:
         """Add all rows of another page."""
@@ -107,7 +119,7 @@ class Page:
 
 
 def _folded(row: Row, width: int) -> Iterator[Row]:
-    """Yield a row in lines that fit; a margin that leaves no room (a name can be long) is folded with the text."""
+    """Yield a row in lines that fit; a margin that leaves no room, for a name can be long, is folded too."""
     margin, text = row.margin, row.text
     if cell_len(margin) > width // 2:
         margin = margin[: len(margin) - len(margin.lstrip())]
@@ -118,7 +130,7 @@ def _folded(row: Row, width: int) -> Iterator[Row]:
 
 
 def fold(text: str, width: int) -> Iterator[str]:
-    """Yield ``text`` in pieces of at most ``width`` cells that together are all of it, broken at blanks if any."""
+    """Yield ``text`` in pieces of at most ``width`` cells: all of it, broken at blanks if there are any."""
     start, cells, after_blank = 0, 0, 0
     for position, char in enumerate(text):
         size = cell_len(char)

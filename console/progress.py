@@ -1,4 +1,4 @@
-"""What goes on while a person waits: a spinner on a terminal, plain lines in a pipe, nothing for a machine."""
+"""What is said while a person waits: a spinner on a terminal, lines in a pipe, nothing for a machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

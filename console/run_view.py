@@ -13,6 +13,7 @@ from urllib.parse import quote
 from console.durations import from_now
 from console.page import Page
 from plangate.domain.audit import ModelUse, Outcome
+from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import DecisionStatus, Status, StepStatus
 from plangate.domain.visible import cut
@@ -63,7 +64,8 @@ class Doors:
         """Return the address of a run in the Web UI."""
         if self.ui_url is None:
             return None
-        return f"{self.ui_url}/namespaces/{quote(self.namespace, safe='')}/workflows/{quote(workflow_id, safe='')}"
+        namespace, run = quote(self.namespace, safe=""), quote(workflow_id, safe="")
+        return f"{self.ui_url}/namespaces/{namespace}/workflows/{run}"
 
 
 def is_over(status: Status) -> bool:
@@ -148,9 +150,7 @@ def decision_words(decision: DecisionStatus) -> str:
     """Return one decision with its verdict in one line."""
     verdict = "accepted" if decision.accepted else "refused"
     who = decision.by or "somebody"
-    plan = f" {cut(decision.plan, 12)}" if decision.plan else ""
-    if decision.plan:
-        plan = f" {decision.plan[:12]}"
+    plan = f" {short(decision.plan)}" if decision.plan else ""
     return f"{who}: {spelled(decision.decision)}{plan}, {verdict}: {decision.reason}"
 
 

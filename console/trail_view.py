@@ -23,7 +23,8 @@ from plangate.domain.plan import short
 from plangate.domain.visible import cut
 
 _LONGEST: Final = 200
-_ACTOR_WIDTH: Final = 20
+_ACTOR_WIDTH: Final = 16
+_LABEL_WIDTH: Final = 24
 
 
 def trail_page(entries: Sequence[AuditEntry]) -> Page:
@@ -36,8 +37,9 @@ def trail_page(entries: Sequence[AuditEntry]) -> Page:
     for entry in entries:
         actor = cut(entry.actor, _LONGEST).ljust(_ACTOR_WIDTH)
         label = f"{entry.number:>3}  {entry.at:%Y-%m-%d %H:%M:%S}"
-        page.field(label, f"{actor} {_words(entry.event)}")
-    page.note(f"Times are UTC. The last entry's hash is {entries[-1].hash}.")
+        page.field(label, f"{actor} {_words(entry.event)}", width=_LABEL_WIDTH)
+    page.copied("last hash", entries[-1].hash)
+    page.note("Times are UTC.")
     return page
 
 
@@ -46,7 +48,7 @@ def _words(event: Event) -> str:
         case Requested():
             within = spoken(timedelta(seconds=event.timeout_seconds))
             what = cut(event.request, _LONGEST) or "a ready plan"
-            return f"asked for: {what} (each review may take {within})"
+            return f"asked for: {what}; each review may take {within}"
         case Drafted():
             steps = len(event.plan.steps)
             return (

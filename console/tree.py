@@ -52,7 +52,7 @@ class Tree:
 
 @dataclass(slots=True)
 class _Frame:
-    """A mapping or a list that is still open. A mapping's ``key`` is None where its value is to be dropped."""
+    """A mapping or a list that is still open; ``key`` is None where a mapping's value is to be dropped."""
 
     value: Any
     path: str

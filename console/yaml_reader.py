@@ -1,7 +1,7 @@
 """YAML, read as JSON with fewer brackets: what looks like text stays text, and nothing refers to anything.
 
-YAML 1.1 makes a truth value of ``yes``, eight of ``010`` and a date of ``2026-01-01``; anchors and merge keys make
-a plan that is not what its lines show. So only what JSON has too is understood (``null``, ``true``,
+YAML 1.1 makes a truth value of ``yes``, eight of ``010`` and a date of ``2026-01-01``; anchors and merge keys
+make a plan that is not what its lines show. So only what JSON has too is understood (``null``, ``true``,
 JSON's numbers; YAML 1.2's spellings ``~``, ``True`` and their like); every other plain word is text, and
 anchors, aliases, tags and merge keys are faults.
 """

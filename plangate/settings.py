@@ -5,6 +5,8 @@ Temporal's own library; everything else that can be set is here.
 """
 
 import getpass
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -108,6 +110,16 @@ def load_settings() -> Settings:
         name = str(fault["loc"][0]) if fault["loc"] else "?"
         variable = name if name.isupper() else f"PLANGATE_{name.upper()}"
         raise SettingsInvalid(f"The setting {variable} cannot be used: {fault['msg']}.") from None
+
+
+def environment_with(changes: Mapping[str, str | None], *, without: str) -> dict[str, str]:
+    """Return the environment for a program to be started: ours, with ``changes``; None takes a variable out.
+
+    Variables that begin with ``without`` are left out before.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}  # noqa: TID251
+    merged = {**kept, **changes}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def operating_system_user() -> str:

@@ -1,0 +1,134 @@
+"""`approve`, `reject`, `request-changes` and `withdraw`: a decision names what its maker saw."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from rich.text import Text
+
+from console.clock import now
+from console.exits import Exit, WrongUsage
+from console.following import Silence, looks
+from console.gate import Gatekeeper, made_decision, verdict_words
+from console.run_view import STARTER, is_over, run_page, spelled
+from console.screen import Screen, open_screen
+from console.session import Session, opened, run_async, settings_for_people
+from plangate.domain.audit import Outcome
+from plangate.domain.decision import Choice, Decision, DecisionAnswer
+from plangate.domain.errors import Refused
+from plangate.domain.run import Phase
+from plangate.domain.status import Status
+from plangate.domain.visible import one_line
+from plangate.settings import operating_system_user
+
+_PATIENCE: Final = 5.0  # seconds that a withdrawal is waited for
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionOrder:
+    """What was typed after ``approve`` and its like; ``plan`` is None where none was named."""
+
+    workflow_id: str
+    choice: Choice
+    by: str
+    plan: str | None
+    comment: str
+    as_json: bool
+
+
+def decide(order: DecisionOrder) -> int:
+    """Send a decision and print its verdict."""
+    decision = made_decision(order.choice, by=order.by, plan=order.plan or "", comment=order.comment)
+    screen = open_screen(as_json=order.as_json)
+    if not order.plan and not screen.can_ask:
+        raise WrongUsage(
+            f"Name the plan that you saw, with --plan and its fingerprint: {STARTER} status "
+            f"{order.workflow_id} shows it."
+        )
+    settings = settings_for_people()
+
+    async def main() -> int:
+        async with opened(settings) as session:
+            if not order.plan:
+                return await _decide_on_what_is_shown(session, screen, order, decision)
+            answer = await session.gateway.decide(order.workflow_id, decision)
+            return _print_verdict(screen, order.workflow_id, answer)
+
+    return run_async(main())
+
+
+async def _decide_on_what_is_shown(
+    session: Session, screen: Screen, order: DecisionOrder, decision: Decision
+) -> int:
+    """Show the plan in review, ask, and send exactly its fingerprint; ask again where it was replaced."""
+    gatekeeper = Gatekeeper(session.gateway, screen, order.by)
+    while True:
+        status = await session.gateway.status(order.workflow_id)
+        screen.show(run_page(status, now()))
+        if status.state != Phase.IN_REVIEW or status.fingerprint is None:
+            raise Refused(f"{order.workflow_id} is {spelled(status.state)}; there is nothing to decide now.")
+        if not await gatekeeper.confirm(status, order.choice):
+            screen.out.print(Text("Nothing was sent."))
+            return Exit.FAILED
+        shown = decision.model_copy(update={"plan": status.fingerprint})
+        answer = await session.gateway.decide(order.workflow_id, shown)
+        if answer is None or answer.accepted or answer.state not in (Phase.IN_REVIEW, Phase.DRAFTING):
+            return _print_verdict(screen, order.workflow_id, answer)
+        after = await session.gateway.status(order.workflow_id)
+        if after.state != Phase.IN_REVIEW or after.fingerprint == status.fingerprint:
+            return _print_verdict(screen, order.workflow_id, answer)
+        screen.err.print(Text(f"{verdict_words(answer)} This is the new one:", style="yellow"))
+
+
+def _print_verdict(screen: Screen, workflow_id: str, answer: DecisionAnswer | None) -> int:
+    if screen.is_json:
+        known = (
+            answer.model_dump()
+            if answer
+            else {"accepted": None, "reason": verdict_words(None), "state": None}
+        )
+        screen.print_json({"workflow_id": workflow_id, **known})
+    elif answer and not answer.accepted:
+        raise Refused(verdict_words(answer))
+    else:
+        screen.out.print(Text(verdict_words(answer)), soft_wrap=True)
+    return Exit.DONE if answer is None or answer.accepted else Exit.REFUSED
+
+
+def withdraw(workflow_id: str, *, by: str | None, comment: str, as_json: bool) -> int:
+    """Ask a run to end as withdrawn, and wait a moment for it."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    who = one_line(by or operating_system_user())
+    reason = f"withdrawn by {who}" + (f": {one_line(comment)}" if comment.strip() else "")
+
+    async def main() -> int:
+        async with opened(settings) as session:
+            await session.gateway.withdraw(workflow_id, reason)
+            status = await _closed(session, workflow_id)
+            return _print_withdrawal(screen, workflow_id, status)
+
+    return run_async(main())
+
+
+async def _closed(session: Session, workflow_id: str) -> Status | None:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            async for look in looks(session.gateway, workflow_id):
+                if not isinstance(look, Silence) and is_over(look):
+                    return look
+    except TimeoutError:
+        pass
+    return None
+
+
+def _print_withdrawal(screen: Screen, workflow_id: str, status: Status | None) -> int:
+    if screen.is_json:
+        screen.print_json({"workflow_id": workflow_id, "state": status.state if status else None})
+    elif status is None:
+        words = f"{workflow_id} is asked to end; a worker sees to it, after a step that is running now."
+        screen.out.print(Text(one_line(words)), soft_wrap=True)
+    elif status.state == Outcome.WITHDRAWN:
+        screen.out.print(Text(one_line(f"{workflow_id} is {status.reason or 'withdrawn'}.")), soft_wrap=True)
+    else:
+        raise Refused(f"{workflow_id} had ended before ({status.state}); there was nothing to withdraw.")
+    return Exit.DONE if status is None or status.state == Outcome.WITHDRAWN else Exit.REFUSED

@@ -1,0 +1,94 @@
+"""Looking at a run again and again, gently, until it has moved: no absence of a worker or server ends it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from console.run_view import decision_words, is_over, spelled, step_words
+from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalUnreachable
+from plangate.domain.run import Phase, StepState
+from plangate.domain.status import Status
+from workflows.gateway import Gateway
+
+PAUSE: Final = 0.6  # seconds between two looks
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nobody could say where the run stands; ``reason`` is the sentence that says why."""
+
+    reason: str
+
+
+async def looks(gateway: Gateway, workflow_id: str) -> AsyncIterator[Status | Silence]:
+    """Yield where the run stands, again and again, for as long as it is asked for.
+
+    Raises:
+        RunNotFound: there is no such run.
+    """
+    while True:
+        try:
+            yield await gateway.status(workflow_id)
+        except (NotAnswered, TemporalUnreachable, RecordsUnavailable) as error:
+            yield Silence(str(error))
+        await asyncio.sleep(PAUSE)
+
+
+async def moved_on(gateway: Gateway, seen: Status) -> Status:
+    """Wait until the plan of ``seen`` cannot be decided on any more, and return where the run stands then."""
+    async for look in looks(gateway, seen.workflow_id):
+        if isinstance(look, Status) and (look.state != seen.state or look.fingerprint != seen.fingerprint):
+            return look
+    raise AssertionError("looks() never ends by itself")
+
+
+def waiting_words(status: Status) -> str:
+    """Return what the run is waiting for, in one line."""
+    match status.state:
+        case Phase.DRAFTING:
+            return f"{status.workflow_id}: a plan is being drafted (revision {status.revision + 1})"
+        case Phase.IN_REVIEW:
+            until = f", until {status.deadline:%Y-%m-%d %H:%M} UTC" if status.deadline else ""
+            return (
+                f"{status.workflow_id}: plan {status.short_fingerprint} waits for {status.requirement}{until}"
+            )
+        case Phase.EXECUTING:
+            done = sum(step.state is StepState.DONE for step in status.steps)
+            next_step = status.steps[min(done, len(status.steps) - 1)]
+            return (
+                f"{status.workflow_id}: step {done + 1} of {len(status.steps)}, {next_step.tool}, is running"
+            )
+        case _:
+            return f"{status.workflow_id}: {spelled(status.state)}"
+
+
+def news(before: Status | None, after: Status) -> Iterator[str]:
+    """Yield a line for everything that is new in ``after``."""
+    known = before.decisions if before else ()
+    listed_before = len(known) + (before.refusals_not_listed if before else 0)
+    listed_after = len(after.decisions) + after.refusals_not_listed
+    fresh = min(listed_after - listed_before, len(after.decisions))
+    decisions = [decision_words(decision) for decision in after.decisions[len(after.decisions) - fresh :]]
+    if before is not None:
+        yield from decisions  # a new plan came of one of them
+    if before is None or before.fingerprint != after.fingerprint:
+        yield from _new_plan(after)
+    if before is None:
+        yield from decisions
+    if before is None or before.state != after.state:
+        yield from _new_state(after)
+    steps_before = {step.number: step.state for step in before.steps} if before else {}
+    for step in after.steps:
+        if step.state is not StepState.PENDING and steps_before.get(step.number) != step.state:
+            yield f"Step {step.number} of {len(after.steps)}, {step.tool}: {step_words(step)}"
+
+
+def _new_plan(status: Status) -> Iterator[str]:
+    if status.plan:
+        yield f"Plan {status.short_fingerprint}, revision {status.revision}: {status.plan.summary}"
+
+
+def _new_state(status: Status) -> Iterator[str]:
+    if not is_over(status):
+        yield f"{status.workflow_id} is {spelled(status.state)}."

@@ -1,0 +1,172 @@
+"""Asking the person at the terminal: what was shown is what is decided, by exactly its fingerprint.
+
+While a question stands, the run is watched: what was settled elsewhere meanwhile takes the question back.
+"""
+
+import asyncio
+from enum import StrEnum
+from typing import Final
+
+from pydantic import ValidationError
+from rich.text import Text
+
+from console.clock import now
+from console.exits import WrongUsage
+from console.following import moved_on
+from console.keyboard import Keyboard
+from console.page import Page
+from console.run_view import plan_page, spelled
+from console.screen import Screen
+from plangate.domain.decision import MAX_COMMENT, Choice, Decision, DecisionAnswer
+from plangate.domain.status import Status
+from plangate.domain.visible import one_line
+from workflows.gateway import Gateway
+
+SENT_LATER: Final = (
+    "No worker answered: the decision waits at the Temporal server, and is judged as soon as a worker runs. "
+    "Hear its verdict by the status command."
+)
+_ANSWERS: Final = {
+    "a": Choice.APPROVE,
+    "approve": Choice.APPROVE,
+    "r": Choice.REJECT,
+    "reject": Choice.REJECT,
+    "c": Choice.REQUEST_CHANGES,
+    "changes": Choice.REQUEST_CHANGES,
+}
+
+
+class Asked(StrEnum):
+    """What came of asking."""
+
+    DECIDED = "decided"
+    PUT_OFF = "put off"
+    MOVED_ON = "moved on"
+
+
+class Gatekeeper:
+    """Shows a plan that waits, asks for a decision, and sends it.
+
+    Args:
+        by: who decides; asked for where it is None. Never the requester by default.
+    """
+
+    def __init__(self, gateway: Gateway, screen: Screen, by: str | None) -> None:
+        self._gateway = gateway
+        self._screen = screen
+        self._by = by
+        self._keyboard = Keyboard(screen.err)
+
+    async def ask(self, status: Status) -> Asked:
+        """Show the plan of ``status`` and ask what to do with it, until it is decided, put off, or gone."""
+        page = Page()
+        page.gap()
+        page.heading(f"{status.workflow_id} waits for you")
+        page.words("request", status.request or "(a ready plan was brought along)")
+        page.field("requester", status.requester)
+        page.extend(plan_page(status, now()))
+        page.gap()
+        self._screen.err.print(page, crop=False)
+        self._keyboard.discard()
+        asking = asyncio.create_task(self._ask(status))
+        moving = asyncio.create_task(moved_on(self._gateway, status))
+        try:
+            await asyncio.wait((asking, moving), return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                return asking.result()
+            self._say(f"\nNo decision is needed any more: {_what_happened(status, moving.result())}.")
+            return Asked.MOVED_ON
+        finally:
+            for task in (asking, moving):
+                task.cancel()
+            await asyncio.gather(asking, moving, return_exceptions=True)
+
+    async def confirm(self, status: Status, choice: Choice) -> bool:
+        """Ask whether ``choice`` is really meant for the plan of ``status``, which has been shown."""
+        self._keyboard.discard()
+        answer = await self._keyboard.ask(f"{_verb(choice)} plan {status.short_fingerprint}? [y/N]")
+        return (answer or "").lower() in ("y", "yes")
+
+    async def _ask(self, status: Status) -> Asked:
+        while True:
+            answer = await self._keyboard.ask(
+                f"Plan {status.short_fingerprint}: [a]pprove, [r]eject, request [c]hanges, or [l]ater?"
+            )
+            if answer is None or answer.lower() in ("l", "later"):
+                return Asked.PUT_OFF
+            choice = _ANSWERS.get(answer.lower())
+            if choice is None:
+                continue
+            decision = await self._complete(status, choice)
+            if decision is None:
+                return Asked.PUT_OFF
+            sent = await self._gateway.decide(status.workflow_id, decision)
+            self._say(verdict_words(sent))
+            if sent is None or sent.accepted:
+                return Asked.DECIDED
+
+    async def _complete(self, status: Status, choice: Choice) -> Decision | None:
+        """Ask for what the decision still lacks; None where the person leaves."""
+        while True:
+            by = self._by or await self._keyboard.ask("Your name:")
+            if by is None:
+                return None
+            comment: str | None = ""
+            if choice is not Choice.APPROVE:
+                question = (
+                    "What should change?" if choice is Choice.REQUEST_CHANGES else "Why? (may be empty)"
+                )
+                comment = await self._keyboard.ask(question)
+            if comment is None:
+                return None
+            try:
+                return made_decision(choice, by=by, plan=status.fingerprint or "", comment=comment)
+            except WrongUsage as error:
+                self._say(str(error))
+
+    def _say(self, words: str) -> None:
+        self._screen.err.print(Text(words))
+
+
+def made_decision(choice: Choice, *, by: str, plan: str, comment: str) -> Decision:
+    """Return the decision that these words make.
+
+    Raises:
+        WrongUsage: they make none.
+    """
+    if choice is Choice.REQUEST_CHANGES and not comment.strip():
+        raise WrongUsage("Say what to change with --comment; the planner reads it.")
+    try:
+        return Decision(decision=choice, by=by, plan=plan, comment=comment)
+    except ValidationError as error:
+        field = error.errors(include_url=False, include_input=False)[0]["loc"][0]
+        raise WrongUsage(_MENDS[str(field)]) from None
+
+
+_MENDS: Final = {
+    "by": "The name after --by must have 1 to 100 visible characters.",
+    "plan": "The plan is named by digits 0-9 and a-f of its fingerprint; copy them from the status command.",
+    "comment": f"The comment is longer than {MAX_COMMENT} characters; shorten it.",
+}
+
+
+def verdict_words(answer: DecisionAnswer | None) -> str:
+    """Return what became of a decision that was sent."""
+    if answer is None:
+        return SENT_LATER
+    verdict = "Accepted" if answer.accepted else "Refused"
+    return one_line(f"{verdict}: {answer.reason}.")
+
+
+def _verb(choice: Choice) -> str:
+    return {
+        Choice.APPROVE: "Approve",
+        Choice.REJECT: "Reject",
+        Choice.REQUEST_CHANGES: "Request changes to",
+    }[choice]
+
+
+def _what_happened(before: Status, after: Status) -> str:
+    if after.fingerprint != before.fingerprint:
+        return f"plan {after.short_fingerprint}, revision {after.revision}, has replaced this one"
+    return f"the run is {spelled(after.state)}"

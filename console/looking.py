@@ -1,0 +1,101 @@
+"""`status`, `pending`, `tools` and `audit`: they answer whatever is away, as far as the records know."""
+
+import asyncio
+
+from rich.text import Text
+
+from activities.tools.catalogue import declarations
+from console.clock import now
+from console.exits import Exit
+from console.lists import pending_table, sources_of, tool_as_json, tools_page
+from console.run_view import Doors, deciding_page, run_page
+from console.screen import open_screen
+from console.session import opened, opened_records, settings_for_people
+from console.trail_view import trail_page
+from plangate.domain.errors import RecordsMissing, RecordsUnavailable, TemporalUnreachable
+from plangate.domain.run import Phase
+from plangate.domain.status import Status
+from plangate.records.answers import pending_on_record, status_on_record, trail_on_record
+from plangate.settings import Settings
+
+_NO_SERVER = "records (the Temporal server does not answer)"
+
+
+def show_status(workflow_id: str, *, as_json: bool) -> int:
+    """Print where a run stands, and how to decide if it waits for a decision."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    status, doors = asyncio.run(_status(settings, workflow_id))
+    if screen.is_json:
+        screen.print_json(status.model_dump(mode="json"))
+        return Exit.DONE
+    screen.show(run_page(status, now()))
+    if status.state == Phase.IN_REVIEW:
+        screen.show(deciding_page(status, doors))
+    return Exit.DONE
+
+
+def show_pending(*, as_json: bool) -> int:
+    """Print the runs that wait for a person."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    waiting, source = asyncio.run(_pending(settings))
+    if screen.is_json:
+        screen.print_json([status.model_dump(mode="json") for status in waiting])
+        return Exit.DONE
+    if waiting:
+        screen.out.print(pending_table(waiting, now()), crop=False)
+    else:
+        screen.out.print(Text("Nothing waits for a decision."))
+    screen.out.print(Text(f"Answered by {source}.", style="dim"))
+    return Exit.DONE
+
+
+def show_tools(*, as_json: bool) -> int:
+    """Print what a step can do."""
+    settings_for_people()
+    screen = open_screen(as_json=as_json)
+    if screen.is_json:
+        screen.print_json([tool_as_json(declaration) for declaration in declarations().values()])
+    else:
+        screen.show(tools_page(declarations()))
+    return Exit.DONE
+
+
+def show_trail(workflow_id: str, *, as_json: bool) -> int:
+    """Print the audit trail of a run; only the records are needed."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    with opened_records(settings) as database:
+        entries = trail_on_record(database, workflow_id)
+    if screen.is_json:
+        screen.print_json([entry.model_dump(mode="json") for entry in entries])
+    else:
+        screen.show(trail_page(entries))
+    return Exit.DONE
+
+
+async def _status(settings: Settings, workflow_id: str) -> tuple[Status, Doors]:
+    try:
+        async with opened(settings) as session:
+            return await session.gateway.status(workflow_id), session.doors
+    except TemporalUnreachable as unreachable:
+        with opened_records(settings) as database:
+            try:
+                recorded = await asyncio.to_thread(status_on_record, database, workflow_id)
+            except RecordsUnavailable:
+                recorded = None
+        if recorded is None:
+            raise unreachable from None
+        return recorded.model_copy(update={"source": _NO_SERVER}), Doors()
+
+
+async def _pending(settings: Settings) -> tuple[list[Status], str]:
+    try:
+        async with opened(settings) as session:
+            waiting = await session.gateway.pending()
+            return waiting, " and ".join(["Temporal's list of open runs", *sources_of(waiting)])
+    except TemporalUnreachable as unreachable:
+        with opened_records(settings) as database:
+            try:
+                recorded = await asyncio.to_thread(pending_on_record, database)
+            except (RecordsMissing, RecordsUnavailable):
+                raise unreachable from None
+        return [status.model_copy(update={"source": _NO_SERVER}) for status in recorded], f"the {_NO_SERVER}"

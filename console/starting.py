@@ -1,0 +1,177 @@
+"""`start`: hand a request in, wait for its plan, show it, and say how to decide."""
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+from rich.text import Text
+
+from activities.tools.catalogue import declarations
+from console.clock import now
+from console.durations import read_timeout
+from console.exits import Exit, Interrupted, WrongUsage
+from console.following import Silence, looks, waiting_words
+from console.plan_file import PlanFileFaults, read_plan_file
+from console.progress import Progress
+from console.run_view import STARTER, deciding_page, is_over, run_page
+from console.screen import Screen, open_screen
+from console.session import Session, opened, run_async, settings_for_people
+from console.watching import watch_to_the_end
+from plangate.domain.audit import Outcome
+from plangate.domain.request import MAX_REQUEST, PlanRequest
+from plangate.domain.run import Phase
+from plangate.domain.status import Status
+from plangate.domain.visible import one_line
+from plangate.settings import Settings, operating_system_user
+
+FROM_STDIN: Final = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class StartOrder:
+    """What was typed after ``start``."""
+
+    text: str
+    plan_file: Path | None
+    workflow_id: str | None
+    requester: str | None
+    timeout: str
+    by: str | None
+    watch: bool
+    wait: bool
+    as_json: bool
+
+
+def start(order: StartOrder) -> int:
+    """Start a run; by default wait for its plan."""
+    settings, screen = settings_for_people(), open_screen(as_json=order.as_json)
+    try:
+        request = _request(order, settings)
+    except PlanFileFaults as error:
+        return _show_faults(screen, error)
+
+    async def main() -> int:
+        async with opened(settings) as session:
+            workflow_id = await session.gateway.submit(request, order.workflow_id)
+            return await _after_submit(session, screen, order, workflow_id)
+
+    return run_async(main())
+
+
+async def _after_submit(session: Session, screen: Screen, order: StartOrder, workflow_id: str) -> int:
+    if not screen.is_json:
+        screen.out.print(Text(f"Started {one_line(workflow_id)}."), soft_wrap=True)
+    if not order.wait:
+        return _show_started(session, screen, workflow_id)
+    if order.watch:
+        return await watch_to_the_end(session, screen, workflow_id, order.by)
+    try:
+        status = await _drafted(session, screen, workflow_id)
+    except asyncio.CancelledError:
+        raise Interrupted(
+            f"Nobody waits for the plan any more; {one_line(workflow_id)} goes on by itself. "
+            f"Look at it with: {STARTER} status {one_line(workflow_id)}"
+        ) from None
+    if screen.is_json:
+        screen.print_json(status.model_dump(mode="json"))
+    else:
+        screen.show(run_page(status, now()))
+        if status.state == Phase.IN_REVIEW:
+            screen.show(deciding_page(status, session.doors))
+    return Exit.FAILED if is_over(status) and status.state != Outcome.EXECUTED else Exit.DONE
+
+
+async def _drafted(session: Session, screen: Screen, workflow_id: str) -> Status:
+    """Wait until the plan is there, or never will be."""
+    with Progress(screen.err) as progress:
+        async for look in looks(session.gateway, workflow_id):
+            if isinstance(look, Silence):
+                progress.note(look.reason)
+            elif look.state != Phase.DRAFTING:
+                return look
+            else:
+                progress.update(waiting_words(look))
+    raise AssertionError("looks() never ends by itself")
+
+
+def _show_started(session: Session, screen: Screen, workflow_id: str) -> int:
+    address = session.doors.page_of(workflow_id)
+    if screen.is_json:
+        screen.print_json({"workflow_id": workflow_id, "web_ui": address})
+        return Exit.DONE
+    screen.out.print(Text(f"Look at it with: {STARTER} status {one_line(workflow_id)}"), soft_wrap=True)
+    if address:
+        screen.out.print(Text(address), soft_wrap=True)
+    return Exit.DONE
+
+
+def _request(order: StartOrder, settings: Settings) -> PlanRequest:
+    """Return the request that the order makes.
+
+    Raises:
+        WrongUsage: it makes none.
+    """
+    if order.watch and not order.wait:
+        raise WrongUsage("--watch and --no-wait cannot both be meant; leave one out.")
+    timeout = read_timeout(order.timeout)
+    text = _typed_in() if order.text == FROM_STDIN else order.text
+    if not text.strip() and order.plan_file is None:
+        raise WrongUsage(f'Say what you want done ({STARTER} start "…"), or bring a plan with --plan FILE.')
+    plan = read_plan_file(order.plan_file, declarations(), settings.max_steps) if order.plan_file else None
+    requester = operating_system_user() if order.requester is None else order.requester
+    try:
+        return PlanRequest(
+            requester=requester, request=text, plan=plan, timeout_seconds=int(timeout.total_seconds())
+        )
+    except ValidationError as error:
+        field = error.errors(include_url=False, include_input=False)[0]["loc"][0]
+        raise WrongUsage(
+            f"The request is longer than {MAX_REQUEST} characters; shorten it."
+            if field == "request"
+            else "The name after --requester must have 1 to 100 visible characters."
+        ) from None
+
+
+def _typed_in() -> str:
+    """Return what stands on stdin.
+
+    Raises:
+        WrongUsage: it is no text, or too much of it.
+    """
+    if sys.stdin is None:
+        raise WrongUsage("There is no standard input to read the request from; give it as TEXT.")
+    content = sys.stdin.buffer.read(4 * MAX_REQUEST + 1)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        if len(content) <= 4 * MAX_REQUEST:
+            raise WrongUsage("What stands on the standard input is not UTF-8 text; convert it.") from None
+        text = content.decode(errors="replace")
+    if len(text) > MAX_REQUEST:
+        raise WrongUsage(f"The request is longer than {MAX_REQUEST} characters; shorten it.")
+    return text
+
+
+def _show_faults(screen: Screen, error: PlanFileFaults) -> int:
+    """Print every fault of a plan file: on stderr for people, as one JSON object for machines."""
+    if screen.is_json:
+        screen.print_json({"error": str(error), "faults": [_fault_as_json(fault) for fault in error.faults]})
+        return Exit.USAGE
+    screen.err.print(Text(one_line(str(error))), soft_wrap=True)
+    for place, path, message in error.faults:
+        where = f"{error.path}:{place.line}:{place.column}"
+        said = f"{path}: {message}" if path else message
+        screen.err.print(Text(f"  {one_line(f'{where}: {said}')}"), soft_wrap=True)
+    return Exit.USAGE
+
+
+def _fault_as_json(fault: Any) -> dict[str, Any]:
+    return {
+        "line": fault.place.line,
+        "column": fault.place.column,
+        "path": fault.path,
+        "message": fault.message,
+    }

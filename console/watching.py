@@ -1,0 +1,79 @@
+"""`watch`, and `start --watch`: a line for each thing that happens, the question at the gate, the outcome."""
+
+import asyncio
+
+from rich.text import Text
+
+from console.clock import now
+from console.exits import Exit, Interrupted
+from console.following import Silence, looks, news, waiting_words
+from console.gate import Asked, Gatekeeper
+from console.progress import Progress
+from console.run_view import STARTER, is_over, outcome_page
+from console.screen import Screen, open_screen
+from console.session import Session, opened, run_async, settings_for_people
+from plangate.domain.audit import Outcome
+from plangate.domain.run import Phase
+from plangate.domain.status import Status
+from plangate.domain.visible import one_line
+
+
+def watch(workflow_id: str, *, by: str | None, as_json: bool) -> int:
+    """Watch a run to its end and return how it ended."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+
+    async def main() -> int:
+        async with opened(settings) as session:
+            return await watch_to_the_end(session, screen, workflow_id, by)
+
+    return run_async(main())
+
+
+async def watch_to_the_end(session: Session, screen: Screen, workflow_id: str, by: str | None) -> int:
+    """Watch, ask where a person can be asked, print the outcome; 0 where the plan was executed, else 1."""
+    try:
+        status = await follow_to_the_end(session, screen, workflow_id, by)
+    except asyncio.CancelledError:
+        raise Interrupted(
+            f"Nobody watches any more; {one_line(workflow_id)} goes on by itself. "
+            f"Look again with: {STARTER} watch {one_line(workflow_id)}"
+        ) from None
+    if screen.is_json:
+        screen.print_json(status.model_dump(mode="json"))
+    else:
+        screen.show(outcome_page(status))
+    return Exit.DONE if status.state == Outcome.EXECUTED else Exit.FAILED
+
+
+async def follow_to_the_end(session: Session, screen: Screen, workflow_id: str, by: str | None) -> Status:
+    """Print what happens and ask where a person can be asked; return the status with the outcome."""
+    gatekeeper = Gatekeeper(session.gateway, screen, by) if screen.can_ask else None
+    before: Status | None = None
+    asked_about: set[str | None] = set()
+    with Progress(screen.err) as progress:
+        async for look in looks(session.gateway, workflow_id):
+            if isinstance(look, Silence):
+                progress.note(look.reason)
+                continue
+            with progress.paused():
+                _print_news(screen, before, look)
+            before = look
+            if is_over(look):
+                return look
+            if gatekeeper and look.state == Phase.IN_REVIEW and look.fingerprint not in asked_about:
+                with progress.paused():
+                    asked = await gatekeeper.ask(look)
+                if asked is not Asked.MOVED_ON:
+                    asked_about.add(look.fingerprint)
+                if asked is Asked.PUT_OFF:
+                    progress.note("Put off; the run is watched on. Leave with Ctrl-C, it goes on by itself.")
+            else:
+                progress.update(waiting_words(look))
+    raise AssertionError("looks() never ends by itself")
+
+
+def _print_news(screen: Screen, before: Status | None, after: Status) -> None:
+    if screen.is_json:
+        return
+    for line in news(before, after):
+        screen.out.print(Text(f"{now():%H:%M:%S} {one_line(line)}"), soft_wrap=True)

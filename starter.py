@@ -1,0 +1,269 @@
+"""The command line. Thin: it parses, hands over to `console`, and ends with the exit code that comes back.
+
+Each command returns what is to be done; `main` does it, under the one guard that turns every error into one
+sentence. Nothing slow is imported before a command is known, so that ``--help`` answers at once.
+"""
+
+import sys
+from functools import partial
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from console.exits import Act, Exit, WrongUsage, guarded, told
+from plangate import __version__
+
+PROGRAM: Final = "python starter.py"
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,  # rich's own help costs a tenth of a second
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 130 interrupted.",
+)
+
+RunId = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The run's workflow id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value, for machines.")]
+By = Annotated[
+    str, typer.Option("--by", metavar="NAME", show_default=False, help="Who decides; not the requester.")
+]
+MaybeBy = Annotated[
+    str | None,
+    typer.Option("--by", metavar="NAME", show_default=False, help="Who decides here; asked for otherwise."),
+]
+PlanPrefix = Annotated[
+    str | None,
+    typer.Option(
+        "--plan",
+        metavar="PREFIX",
+        show_default=False,
+        help="The fingerprint of the plan that you saw, or its first 8 digits or more. "
+        "Without it, on a terminal, the plan is shown and you are asked.",
+    ),
+]
+Comment = Annotated[str, typer.Option("--comment", metavar="TEXT", show_default=False, help="In your words.")]
+
+
+@app.callback(invoke_without_command=True)
+def plangate(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> Act | None:
+    """Plangate: a gate between AI agents and the world.
+
+    Nothing that an agent plans happens before the right people have approved exactly that.
+    """
+    if version:
+        typer.echo(f"plangate {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(Exit.USAGE)
+    return None
+
+
+@app.command()
+def demo(
+    *,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Stop at the gate, and ask in this terminal.")
+    ] = False,
+) -> Act:
+    """Tell the whole story by itself, in under a minute.
+
+    Exit 0 means that every effect happened exactly once; 1 that something did not hold.
+    """
+    from console.demo.story import tell  # noqa: PLC0415  imported when it is asked for
+
+    return partial(tell, interactive=interactive)
+
+
+@app.command()
+def start(
+    text: Annotated[
+        str,
+        typer.Argument(
+            show_default=False, help="What you want done, in plain words; - reads standard input."
+        ),
+    ] = "",
+    *,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", show_default=False, help="A ready plan, JSON or YAML."),
+    ] = None,
+    workflow_id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", show_default=False, help="The run's id; made up otherwise."),
+    ] = None,
+    requester: Annotated[
+        str | None,
+        typer.Option("--requester", metavar="NAME", show_default="you, by the operating system"),
+    ] = None,
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="TIME", help="How long people may take: 72h, 30m, 7d, 1h30m.")
+    ] = "72h",
+    by: MaybeBy = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Watch it to its end, and ask at the gate.")] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Return at once, without waiting for the plan.")
+    ] = False,
+    as_json: AsJson = False,
+) -> Act:
+    """Hand in a request, and wait for its plan.
+
+    Exit 0: the plan is there (with --watch: it was executed). Exit 1: it could not be drafted (with --watch:
+    or was not executed). Exit 2: the request or the plan file is wrong. Exit 3: the id is taken.
+    """
+    from console import starting  # noqa: PLC0415  imported when it is asked for
+
+    order = starting.StartOrder(
+        text=text,
+        plan_file=plan,
+        workflow_id=workflow_id,
+        requester=requester,
+        timeout=timeout,
+        by=by,
+        watch=watch,
+        wait=not no_wait,
+        as_json=as_json,
+    )
+    return partial(starting.start, order)
+
+
+@app.command()
+def status(run: RunId, *, as_json: AsJson = False) -> Act:
+    """Show where a run stands, and all that it will do.
+
+    It answers while no worker runs too, and after Temporal has dropped the run; its last line says who did.
+    """
+    from console.looking import show_status  # noqa: PLC0415  imported when it is asked for
+
+    return partial(show_status, run, as_json=as_json)
+
+
+@app.command()
+def pending(*, as_json: AsJson = False) -> Act:
+    """List the runs that wait for a decision."""
+    from console.looking import show_pending  # noqa: PLC0415  imported when it is asked for
+
+    return partial(show_pending, as_json=as_json)
+
+
+@app.command()
+def approve(
+    run: RunId, *, by: By, plan: PlanPrefix = None, comment: Comment = "", as_json: AsJson = False
+) -> Act:
+    """Approve exactly one plan of a run.
+
+    Exit 0: accepted, or sent durably where no worker runs to judge it now. Exit 3: refused, and why.
+    """
+    return _decide("approve", run, by=by, plan=plan, comment=comment, as_json=as_json)
+
+
+@app.command()
+def reject(
+    run: RunId, *, by: By, plan: PlanPrefix = None, comment: Comment = "", as_json: AsJson = False
+) -> Act:
+    """Reject a plan, which ends its run. Exit codes as for approve."""
+    return _decide("reject", run, by=by, plan=plan, comment=comment, as_json=as_json)
+
+
+@app.command()
+def request_changes(
+    run: RunId, *, by: By, plan: PlanPrefix = None, comment: Comment = "", as_json: AsJson = False
+) -> Act:
+    """Ask for another revision of a plan.
+
+    --comment says what to change. Exit codes as for approve.
+    """
+    return _decide("request_changes", run, by=by, plan=plan, comment=comment, as_json=as_json)
+
+
+@app.command()
+def withdraw(
+    run: RunId,
+    *,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="NAME", show_default="you, by the operating system"),
+    ] = None,
+    comment: Comment = "",
+    as_json: AsJson = False,
+) -> Act:
+    """Take a request back. A step that is running is finished first. Exit 3: the run has ended already."""
+    from console.deciding import withdraw as act  # noqa: PLC0415  imported when it is asked for
+
+    return partial(act, run, by=by, comment=comment, as_json=as_json)
+
+
+@app.command()
+def watch(run: RunId, *, by: MaybeBy = None, as_json: AsJson = False) -> Act:
+    """Watch a run to its end; on a terminal, ask at the gate.
+
+    Exit 0: the plan was executed. Exit 1: it failed, expired, was rejected or withdrawn.
+    """
+    from console.watching import watch as act  # noqa: PLC0415  imported when it is asked for
+
+    return partial(act, run, by=by, as_json=as_json)
+
+
+@app.command()
+def tools(*, as_json: AsJson = False) -> Act:
+    """List what the steps of a plan can do."""
+    from console.looking import show_tools  # noqa: PLC0415  imported when it is asked for
+
+    return partial(show_tools, as_json=as_json)
+
+
+@app.command()
+def audit(run: RunId, *, as_json: AsJson = False) -> Act:
+    """Print the audit trail of a run.
+
+    It is read from the records; neither a worker nor a Temporal server is needed.
+    """
+    from console.looking import show_trail  # noqa: PLC0415  imported when it is asked for
+
+    return partial(show_trail, run, as_json=as_json)
+
+
+def _decide(choice: str, run: str, *, by: str, plan: str | None, comment: str, as_json: bool) -> Act:
+    from console.deciding import DecisionOrder, decide  # noqa: PLC0415  imported when it is asked for
+    from plangate.domain.decision import Choice  # noqa: PLC0415  as above
+
+    order = DecisionOrder(
+        workflow_id=run, choice=Choice(choice), by=by, plan=plan, comment=comment, as_json=as_json
+    )
+    return partial(decide, order)
+
+
+def main() -> int:
+    """Run the command that was typed and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    return guarded(_parse_and_act)
+
+
+def _parse_and_act() -> int:
+    if any("\udc80" <= char <= "\udcff" for word in sys.argv[1:] for char in word):
+        raise WrongUsage("What was typed is not UTF-8 text; use a UTF-8 terminal, or put it into a file.")
+    try:
+        act = app(prog_name=PROGRAM, standalone_mode=False)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else PROGRAM
+        message = error.format_message().rstrip(".")
+        return told(f"{message}; see {command} --help.", Exit.USAGE)
+    if act == Exit.INTERRUPTED:  # how Typer says that Ctrl-C came while it parsed
+        raise KeyboardInterrupt
+    if callable(act):
+        return int(act())
+    return act if isinstance(act, int) else Exit.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
