@@ -98,7 +98,7 @@ async def ensure_running(var_dir: Path, *, first_port: int = FIRST_PORT) -> Embe
     """Return the server of this directory, started if need be, as soon as it answers.
 
     Its ports are those it had before; where there are none, or another program took them, the first free
-    pair from ``first_port`` on.
+    ones from ``first_port`` on.
 
     Raises:
         OperatorError: there is no ``temporal`` program, or the directory cannot be written.
@@ -197,11 +197,12 @@ async def _start(files: ServerFiles, first_port: int | None) -> EmbeddedServer:
         pid = await _came_up(files, state, offset)
         if pid is not None:
             return EmbeddedServer(state.address, state.ui_url, pid, started_by_us=True)
+        died = not files.is_alive()
+        await _end(files)
         last = (files.log_from(offset).splitlines() or ["it said nothing"])[-1].removeprefix("Error: ")
         somebody_was_faster = "address already in use" in last and first_port is not None
-        if not somebody_was_faster and not files.set_aside_unfinished():
+        if not somebody_was_faster and not (died and files.set_aside_unfinished()):
             break
-    await _end(files)
     raise TemporalUnreachable(f"The embedded Temporal server did not start: {last} (its log: {files.log}).")
 
 

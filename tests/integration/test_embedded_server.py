@@ -166,6 +166,9 @@ async def test_a_server_that_hangs_is_replaced(var_dir, monkeypatch):
     before = await start(var_dir)
     monkeypatch.setattr(embedded_server, "_END_SECONDS", 0.2)
     os.kill(before.pid, signal.SIGSTOP)
+    state = ServerFiles(var_dir).read_state()
+    assert state
+    assert await until(lambda: not embedded_server._namespace_answers(state.http_port), 5)
 
     after = await start(var_dir)
 

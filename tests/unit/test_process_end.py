@@ -1,0 +1,40 @@
+"""A process that has used a Temporal client ends with its own exit code and all that it wrote."""
+
+import subprocess
+import sys
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_the_exit_code_and_every_written_word_are_kept():
+    ended = run(
+        "import logging, sys; from plangate.process_end import end_process; logging.basicConfig()\n"
+        "print('written', end=''); logging.warning('logged'); end_process(3)"
+    )
+
+    assert ended.returncode == 3
+    assert ended.stdout == "written"
+    assert "logged" in ended.stderr
+
+
+def test_nothing_runs_after_it():
+    ended = run(
+        "import atexit; from plangate.process_end import end_process\n"
+        "atexit.register(print, 'too late')\n"
+        "try:\n    end_process(0)\n"
+        "finally:\n    print('too late')"
+    )
+
+    assert (ended.returncode, ended.stdout) == (0, "")
+
+
+def test_a_reader_who_has_gone_is_no_failure():
+    ended = run(
+        "import sys; from plangate.process_end import end_process; sys.stdout.close(); end_process(0)"
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
