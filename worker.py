@@ -4,10 +4,15 @@ This is the only place that constructs adapters. `python worker.py` runs against
 environment names, `python worker.py --dev` brings an embedded one along.
 """
 
+import sys
+
+from plangate.own_python import use_own_python
+
+use_own_python()
+
 import argparse
 import asyncio
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -30,6 +35,7 @@ from plangate import embedded_server
 from plangate.connection import connect
 from plangate.domain.errors import PlangateError
 from plangate.logs import configure_logs, temporal_runtime
+from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.search_attributes import ensure_search_attributes
 from plangate.settings import Settings, load_settings
@@ -80,19 +86,24 @@ async def run(settings: Settings, *, dev: bool) -> None:
     Raises:
         PlangateError: it cannot start; the message says what to do.
     """
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
     if not dev:
-        await _run_connected(settings)
+        await _run_connected(settings, told)
         return
     async with embedded_server.leased(settings.var_dir) as server:
         _log.info("The embedded Temporal server runs.", action="server_found", web_ui=server.ui_url)
         supervisor = asyncio.create_task(embedded_server.keep_running(settings.var_dir))
+        supervisor.add_done_callback(lambda _: told.set())  # somebody stopped the server on purpose
         try:
-            await _run_connected(settings)
+            await _run_connected(settings, told)
         finally:
             supervisor.cancel()
 
 
-async def _run_connected(settings: Settings) -> None:
+async def _run_connected(settings: Settings, told: asyncio.Event) -> None:
     tools = build_tools(settings)
     planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
     client = await connect(settings, runtime=temporal_runtime(settings))
@@ -101,16 +112,12 @@ async def _run_connected(settings: Settings) -> None:
         await asyncio.to_thread(database.migrate)
         await ensure_search_attributes(client, client.namespace)
         worker = build_worker(client, settings, database=database, tools=tools, planner=planner)
-        await _run_until_told(worker)
+        await _run_until(told, worker)
     finally:
         database.close()
 
 
-async def _run_until_told(worker: Worker) -> None:
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+async def _run_until(told: asyncio.Event, worker: Worker) -> None:
     running = asyncio.create_task(worker.run())
     waiting = asyncio.create_task(told.wait())
     _log.info("The worker is ready.", action="ready", task_queue=worker.task_queue)
@@ -141,4 +148,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

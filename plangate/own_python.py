@@ -1,0 +1,25 @@
+"""The project's own Python: `python starter.py` and `python worker.py` work from any shell.
+
+Imports nothing but the standard library: it runs before anything that `make install` brings is known to be
+there.
+"""
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+_PROJECT = Path(__file__).resolve().parent.parent
+_NEEDED = ("temporalio", "typer")
+
+
+def use_own_python() -> None:
+    """Go on in the project's `.venv` where this Python lacks what is needed; without one, say what to do."""
+    if all(find_spec(name) for name in _NEEDED):
+        return
+    own = _PROJECT / ".venv" / "bin" / "python"
+    is_own = Path(sys.prefix) == own.parent.parent
+    if own.exists() and not is_own:
+        os.execv(own, [str(own), *sys.argv])  # noqa: S606  our own interpreter, with our own arguments
+    sys.stderr.write("Plangate is not installed yet; run `make install` in its folder first.\n")
+    sys.exit(1)
