@@ -1,7 +1,7 @@
 """One real Temporal server for all tests; a fresh Plangate for each."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,6 +10,7 @@ import pytest_asyncio
 from temporalio.testing import WorkflowEnvironment
 
 from tests.gate import Gate, build_gate
+from tests.postgres import PostgresServer
 from tests.server import start_server
 
 
@@ -20,6 +21,17 @@ async def env() -> AsyncIterator[WorkflowEnvironment]:
     yield environment
     await environment.shutdown()
     await asyncio.sleep(0.5)  # the SDK's core may crash the interpreter that exits right behind it
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL, started for the first test that asks for it."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture

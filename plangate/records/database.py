@@ -1,26 +1,40 @@
 """The database under the records: one engine, one kind of transaction, one error when it is away.
 
 SQLite runs in WAL mode with every commit on disk before it counts, and a writer takes the lock when its
-transaction begins, hence several workers of one machine may share the file.
+transaction begins, hence several workers of one machine may share the file. PostgreSQL writes under READ
+COMMITTED and the lock on the run's row. On both a writer waits half a minute for a lock, no longer.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from plangate.domain.errors import RecordsMissing, RecordsUnavailable, SettingsInvalid
+from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable, SettingsInvalid
 
-_LOCK_WAIT_SECONDS = 30
-_MIGRATION_LOCK = 7_240_115  # any number, the same for every worker: PostgreSQL's advisory lock
+_LOCK_WAIT_SECONDS: Final = 30
+_MIGRATION_LOCK: Final = 7_240_115  # any number, the same for every worker: PostgreSQL's advisory lock
+# A machine that vanished without a word is noticed within half a minute; else threads would hang for ever.
+_POSTGRESQL: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+_READING: Final[dict[str, dict[str, Any]]] = {
+    "sqlite": {"reading": True},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
 
 
 class Database:
@@ -43,12 +57,15 @@ class Database:
 
     @property
     def where(self) -> str:
-        """The URL without its password, for messages."""
-        return self._engine.url.render_as_string(hide_password=True)
+        """The URL without its password, for messages; nor with its options, which may hold one too."""
+        return self._engine.url.set(query={}).render_as_string(hide_password=True)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction that writes: all of it is kept when the block ends well, nothing otherwise.
+
+        Where the connection is lost at the very end, it may have been kept all the same: whoever comes again
+        must find out.
 
         Raises:
             RecordsUnavailable: the database did not answer.
@@ -66,7 +83,8 @@ class Database:
         """
         with self._speaking_plainly():
             self._refuse_to_create_a_file()
-            with self._engine.connect().execution_options(reading=True) as connection:
+            reading = _READING[self._engine.dialect.name]
+            with self._engine.connect().execution_options(**reading) as connection:
                 if not inspect(connection).has_table("runs"):
                     raise RecordsMissing(f"There are no records at {self.where} yet; start a worker first.")
                 yield connection
@@ -75,60 +93,101 @@ class Database:
         """Bring the tables to the newest form, one worker at a time.
 
         Raises:
+            OperatorError: the tables are newer than this Plangate, or their folder cannot be made.
             RecordsUnavailable: the database did not answer.
         """
-        if self.is_sqlite and self._engine.url.database:
-            Path(self._engine.url.database).parent.mkdir(parents=True, exist_ok=True)
         config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        folder = str(Path(__file__).parent / "migrations")
+        config.set_main_option("script_location", folder.replace("%", "%%"))
+        self._make_folder()
         with self.write() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise OperatorError(
+                    f"The records at {self.where} were made by a newer Plangate; start that one, or set "
+                    f"PLANGATE_DATABASE_URL to another database ({error})."
+                ) from error
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
 
+    def _make_folder(self) -> None:
+        if not self.is_sqlite or not self._engine.url.database:
+            return
+        folder = Path(self._engine.url.database).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OperatorError(
+                f"The folder {folder} of the records cannot be made: {error.strerror}; "
+                "make it, or set PLANGATE_VAR_DIR."
+            ) from error
+
     def _refuse_to_create_a_file(self) -> None:
         path = self._engine.url.database
-        if self.is_sqlite and path and path != ":memory:" and not Path(path).exists():
+        if self.is_sqlite and path and not Path(path).exists():
             raise RecordsMissing(f"There are no records at {path} yet; start a worker first.")
 
     @contextmanager
     def _speaking_plainly(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError, InternalError, IntegrityError, PoolTimeout) as error:
-            # An IntegrityError is two writers at one place: the second comes again and finds the first's row.
+        except (DBAPIError, PoolTimeout) as error:
+            # Whatever a database says (away, locked, deadlock, no permission, a full disk), the caller comes
+            # again, for nothing may go on that is not on the record.
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()
-            detail = cause[0] if cause else type(error).__name__
+            detail = cause[0].rstrip(".") if cause else type(error).__name__
             raise RecordsUnavailable(f"The records at {self.where} do not answer: {detail}.") from error
 
 
 def _engine(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise SettingsInvalid(
-            "PLANGATE_DATABASE_URL is no database URL; write sqlite:///PATH or postgresql://USER@HOST/NAME."
-        ) from None
+    parsed = _parsed(url)
+    # hide_parameters: what is written down (plans, arguments) must not reach a log by way of an error.
     match parsed.get_backend_name():
         case "sqlite":
             engine = create_engine(
                 parsed.set(drivername="sqlite"),
                 connect_args={"timeout": _LOCK_WAIT_SECONDS, "check_same_thread": False},
+                hide_parameters=True,
             )
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         case "postgresql":
-            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+            engine = create_engine(
+                parsed.set(drivername="postgresql+psycopg"),
+                connect_args={name: value for name, value in _POSTGRESQL.items() if name not in parsed.query},
+                pool_pre_ping=True,
+                hide_parameters=True,
+            )
+            event.listen(engine, "connect", _prepare_postgresql)
+            return engine
         case other:
             raise SettingsInvalid(
                 f"PLANGATE_DATABASE_URL names {other}; SQLite and PostgreSQL are supported."
             )
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise SettingsInvalid(
+            "PLANGATE_DATABASE_URL is no database URL; write sqlite:///PATH or postgresql://USER@HOST/NAME."
+        ) from None
+    if "@" in (parsed.host or ""):  # the rest of a password, which would be shown as the host
+        raise SettingsInvalid("PLANGATE_DATABASE_URL has an @ in its password; write %40 for it.")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise SettingsInvalid(
+            "PLANGATE_DATABASE_URL names no file, and what is only in memory is no record; "
+            "write sqlite:///PATH."
+        )
+    return parsed
 
 
 def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
@@ -141,3 +200,10 @@ def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     reading = connection.get_execution_options().get("reading")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _prepare_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.execute(f"SET lock_timeout = '{_LOCK_WAIT_SECONDS}s'")
+    # A worker that is stopped in the middle of a transaction gives its locks back.
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{2 * _LOCK_WAIT_SECONDS}s'")
+    connection.commit()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from plangate.domain.audit import RunRef
 from plangate.domain.model import Frozen
 from plangate.domain.tool import Receipt
-from plangate.records.tables import effects
+from plangate.records.tables import effects, runs
 
 
 class EffectState(StrEnum):
@@ -43,10 +43,13 @@ def idempotency_key(workflow_id: str, fingerprint: str, step: int) -> str:
 
 
 def find_effect(connection: Connection, key: str) -> Effect | None:
-    """Return the effect under ``key`` and hold its row until the transaction ends."""
-    row = connection.execute(
-        select(effects).where(effects.c.idempotency_key == key).with_for_update()
-    ).one_or_none()
+    """Return the effect under ``key`` and hold the lock on its run until the transaction ends.
+
+    The run's row is the one lock of all writers, the trail's too: two locks would be taken in two orders.
+    """
+    named = effects.c.idempotency_key == key
+    connection.execute(select(runs.c.workflow_id).join(effects).where(named).with_for_update(of=runs))
+    row = connection.execute(select(effects).where(named)).one_or_none()
     return None if row is None else _effect(row)
 
 
@@ -77,10 +80,15 @@ def claim_effect(
 def settle_effect(
     connection: Connection, key: str, holder: str, state: EffectState, receipt: Receipt | None = None
 ) -> bool:
-    """Settle a begun effect; return False, changing nothing, where somebody else holds the claim by now."""
+    """Settle a begun effect; return False, changing nothing, where somebody else holds the claim by now.
+
+    To settle it once more in the same way is no fault: the holder did not hear that it was done.
+    """
     found = find_effect(connection, key)
-    if found is None or found.holder != holder or found.state is not EffectState.BEGUN:
+    if found is None or found.holder != holder:
         return False
+    if found.state is not EffectState.BEGUN:
+        return found.state is state and found.receipt == receipt
     _store(connection, found.model_copy(update={"state": state, "receipt": receipt}))
     return True
 

@@ -1,6 +1,40 @@
 """The tables of the records. Their history is in ``migrations/``; what stands here is the newest form."""
 
-from sqlalchemy import Column, DateTime, ForeignKey, Integer, MetaData, String, Table, Text, UniqueConstraint
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware time in UTC: SQLite keeps no zone, and PostgreSQL answers in the zone of its settings."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware time into UTC."""
+        del dialect
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Say of a time that it is UTC, or turn it into that."""
+        del dialect
+        if value is None or value.tzinfo is None:
+            return value and value.replace(tzinfo=UTC)
+        return value.astimezone(UTC)
+
 
 metadata = MetaData(
     naming_convention={
@@ -18,8 +52,8 @@ runs = Table(
     # The first run id of the chain of Temporal runs that owns this id; a second start of the id has another.
     Column("chain_id", String(64), nullable=False),
     Column("requester", String(255), nullable=False),
-    Column("opened_at", DateTime(timezone=True), nullable=False),
-    Column("closed_at", DateTime(timezone=True), index=True),
+    Column("opened_at", Moment, nullable=False),
+    Column("closed_at", Moment, index=True),
     Column("entry_count", Integer, nullable=False),
     Column("head_hash", String(64), nullable=False),
 )
@@ -30,7 +64,7 @@ audit_entries = Table(
     Column("workflow_id", String(1000), ForeignKey("runs.workflow_id"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("key", String(255), nullable=False),
-    Column("at", DateTime(timezone=True), nullable=False),
+    Column("at", Moment, nullable=False),
     Column("actor", String(255), nullable=False),
     Column("kind", String(32), nullable=False),
     Column("event", Text, nullable=False),

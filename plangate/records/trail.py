@@ -1,6 +1,7 @@
 """The audit trail: appended to inside a transaction, read as entries.
 
-Writers of one run come one after the other, because each holds the lock on the run's row.
+Writers of one run come one after the other, because each holds the lock on the run's row, and takes it before
+any other.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from plangate.domain.audit import FIRST_HASH, AnyEvent, AuditEntry, Closed, Event, RunRef, entry_after
-from plangate.domain.errors import IdInUse
+from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.domain.model import Frozen
 from plangate.domain.run import RunState, fold
 from plangate.records.tables import audit_entries, runs
@@ -33,27 +35,28 @@ def append(connection: Connection, run: RunRef, notes: Iterable[Note]) -> tuple[
 
     Raises:
         IdInUse: another run has this workflow id on the record.
+        RequestInvalid: no record can hold this workflow id.
     """
-    head = _locked_run(connection, run.workflow_id)
-    notes = list(notes)
-    if head is None:
-        requested = run.requested
-        notes.insert(
-            0, Note(key="requested", at=requested.requested_at, actor=requested.requester, event=requested)
+    if not _can_be_held(run.workflow_id):
+        raise RequestInvalid(
+            "The id holds the character U+0000, which no record can hold; start again with another --id."
         )
-        head = _open(connection, run)
-        entries = _append(connection, head, notes)[1:]
-    elif head.chain_id != run.chain_id:
+    head = _locked_run(connection, run.workflow_id) or _open(connection, run)
+    if head.chain_id != run.chain_id:
         raise IdInUse(
             f"The id {run.workflow_id} names an earlier request on the record; start again with another --id."
         )
-    else:
-        entries = _append(connection, head, notes)
-    return tuple(entries)
+    if head.entry_count:
+        return _append(connection, head, list(notes))
+    first = run.requested
+    opening = Note(key="requested", at=first.requested_at, actor=first.requester, event=first)
+    return _append(connection, head, [opening, *notes])[1:]
 
 
 def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ...]:
     """Return all entries of one run in order; none where the id is not on the record."""
+    if not _can_be_held(workflow_id):
+        return ()
     rows = connection.execute(
         select(audit_entries)
         .where(audit_entries.c.workflow_id == workflow_id)
@@ -75,9 +78,16 @@ def open_workflow_ids(connection: Connection) -> tuple[str, ...]:
     return tuple(row.workflow_id for row in rows)
 
 
-def _open(connection: Connection, run: RunRef) -> Any:
+def _can_be_held(workflow_id: str) -> bool:
+    return "\0" not in workflow_id  # PostgreSQL has no such text, and both databases are to answer alike
+
+
+def _open(connection: Connection, run: RunRef) -> Row[Any]:
+    """Put the run's row there, unless another writer is doing so: then wait for it, and take its row."""
+    insert_unless_there = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(
-        insert(runs).values(
+        insert_unless_there(runs)
+        .values(
             workflow_id=run.workflow_id,
             chain_id=run.chain_id,
             requester=run.requested.requester,
@@ -85,11 +95,14 @@ def _open(connection: Connection, run: RunRef) -> Any:
             entry_count=0,
             head_hash=FIRST_HASH,
         )
+        .on_conflict_do_nothing()
     )
-    return _locked_run(connection, run.workflow_id)
+    head = _locked_run(connection, run.workflow_id)
+    assert head is not None
+    return head
 
 
-def _append(connection: Connection, head: Any, notes: Sequence[Note]) -> list[AuditEntry]:
+def _append(connection: Connection, head: Row[Any], notes: Sequence[Note]) -> tuple[AuditEntry, ...]:
     known = _by_key(connection, head.workflow_id, [note.key for note in notes])
     number, previous = head.entry_count, head.head_hash
     entries = []
@@ -102,7 +115,7 @@ def _append(connection: Connection, head: Any, notes: Sequence[Note]) -> list[Au
                 workflow_id=head.workflow_id,
                 number=number,
                 key=note.key,
-                at=note.at,
+                at=note.at.astimezone(UTC),  # as it will be read, for the hash is over its text
                 actor=note.actor,
                 event=note.event,
             )
@@ -116,7 +129,7 @@ def _append(connection: Connection, head: Any, notes: Sequence[Note]) -> list[Au
         if closing is not None:
             changes["closed_at"] = closing.at
         connection.execute(update(runs).where(runs.c.workflow_id == head.workflow_id).values(**changes))
-    return entries
+    return tuple(entries)
 
 
 def _locked_run(connection: Connection, workflow_id: str) -> Row[Any] | None:
@@ -147,12 +160,11 @@ def _columns(entry: AuditEntry) -> dict[str, object]:
 
 
 def _entry(row: Row[Any]) -> AuditEntry:
-    at: datetime = row.at
     return AuditEntry(
         workflow_id=row.workflow_id,
         number=row.number,
         key=row.key,
-        at=at if at.tzinfo else at.replace(tzinfo=UTC),
+        at=row.at,
         actor=row.actor,
         event=AnyEvent.model_validate_json(row.event).root,
         previous_hash=row.previous_hash,

@@ -1,0 +1,235 @@
+"""The trail and the ledger, on SQLite and on PostgreSQL: what is written, refused, and read back."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from plangate.domain.audit import Closed, Decided, Outcome, StepDone
+from plangate.domain.decision import Choice, Verdict, Via, read_arrival
+from plangate.domain.errors import IdInUse, RecordsMissing, RequestInvalid
+from plangate.domain.tool import Receipt
+from plangate.records.answers import pending_on_record, status_on_record
+from plangate.records.database import Database
+from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
+from plangate.records.trail import append, open_workflow_ids, read_state
+from tests.record_writer import NOON, assert_unbroken, note, run_ref, trail, write_down
+
+LONGEST_IDS = ["x" * 1000, "😀" * 250, "日本語" * 111, "".join(chr(0x21 + n % 93) for n in range(1000))]
+HOSTILE = "a\x00b \u202e\u200b\x1b[31m 😀 𝔘𐍈 \ufeff \\u0000 % :name ' \" `` \r\n\t\x7f\ufffe"
+RECEIPT = Receipt(summary=HOSTILE, details={"text": HOSTILE, "number": 1.5, "big": 2**53 - 1, "none": None})
+KEY = "plan-1:f:1"
+
+
+def claim(database: Database, holder: str, key: str = KEY) -> Effect:
+    with database.write() as connection:
+        append(connection, run_ref(), [])
+        return claim_effect(connection, run_ref(), key=key, fingerprint="f" * 64, step=1, holder=holder)
+
+
+def settle(database: Database, holder: str, state: EffectState, receipt: Receipt | None = None) -> bool:
+    with database.write() as connection:
+        return settle_effect(connection, KEY, holder, state, receipt)
+
+
+def effect(database: Database) -> Effect | None:
+    with database.write() as connection:
+        return find_effect(connection, KEY)
+
+
+def test_the_first_append_opens_the_trail_with_the_request(database: Database) -> None:
+    (written,) = write_down(database, run_ref(), note("one"))
+    first, second = trail(database)
+    assert first.event == run_ref().requested
+    assert (first.key, first.actor, first.at) == ("requested", "rita", NOON)
+    assert second == written
+
+
+def test_the_same_happening_is_written_once_and_the_first_account_of_it_stays(database: Database) -> None:
+    earlier = write_down(database, run_ref(), note("one", actor="first"), note("two"))
+    later = write_down(database, run_ref(), note("one", actor="second"), note("three"), note("three"))
+    assert later[0] == earlier[0]
+    assert later[1] == later[2]
+    assert [entry.key for entry in trail(database)] == ["requested", "one", "two", "three"]
+    assert_unbroken(trail(database))
+
+
+def test_an_id_of_another_chain_is_refused_and_nothing_is_written(database: Database) -> None:
+    write_down(database, run_ref(), note("one"))
+    before = trail(database)
+    with pytest.raises(IdInUse, match="plan-1 names an earlier request"):
+        write_down(database, run_ref(chain_id="chain-2"), note("two"))
+    with pytest.raises(IdInUse):
+        write_down(database, run_ref(chain_id="chain-2"))
+    assert trail(database) == before
+
+
+def test_a_block_that_fails_leaves_nothing_behind(database: Database) -> None:
+    write_down(database, run_ref(), note("one"))
+
+    def write_and_fail() -> None:
+        with database.write() as connection:
+            append(connection, run_ref(), [note("two")])
+            append(connection, run_ref("plan-2"), [note("one")])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
+    assert [entry.key for entry in trail(database)] == ["requested", "one"]
+    assert trail(database, "plan-2") == ()
+
+
+def test_a_claim_is_settled_by_its_holder_only(database: Database) -> None:
+    claim(database, "first")
+    claim(database, "second")
+    assert not settle(database, "first", EffectState.DONE, RECEIPT)
+    assert not settle(database, "nobody", EffectState.IN_DOUBT)
+    assert effect(database) == Effect(
+        idempotency_key=KEY, workflow_id="plan-1", fingerprint="f" * 64, step=1, state=EffectState.BEGUN,
+        holder="second", attempts=2,
+    )  # fmt: skip
+    assert settle(database, "second", EffectState.DONE, RECEIPT)
+    settled = effect(database)
+    assert settled is not None
+    assert (settled.state, settled.receipt) == (EffectState.DONE, RECEIPT)
+
+
+def test_a_holder_that_did_not_hear_that_it_settled_may_say_so_again_but_nothing_else(
+    database: Database,
+) -> None:
+    claim(database, "me")
+    assert settle(database, "me", EffectState.DONE, RECEIPT)
+    assert settle(database, "me", EffectState.DONE, RECEIPT)
+    assert not settle(database, "me", EffectState.DONE, Receipt(summary="something else"))
+    assert not settle(database, "me", EffectState.RELEASED)
+    settled = effect(database)
+    assert settled is not None
+    assert settled.receipt == RECEIPT
+
+
+def test_what_was_never_claimed_is_not_settled(database: Database) -> None:
+    write_down(database, run_ref())
+    assert effect(database) is None
+    assert not settle(database, "me", EffectState.DONE, RECEIPT)
+    assert effect(database) is None
+
+
+@pytest.mark.parametrize("workflow_id", LONGEST_IDS, ids=["latin", "emoji", "kanji", "signs"])
+def test_ids_as_long_as_temporal_allows_are_kept_whole(database: Database, workflow_id: str) -> None:
+    assert len(workflow_id.encode()) <= 1000 < len(workflow_id.encode()) + 3
+    run, key = run_ref(workflow_id), f"{workflow_id}:{'f' * 64}:200"
+    write_down(database, run, note("one"))
+    with database.write() as connection:
+        claim_effect(connection, run, key=key, fingerprint="f" * 64, step=200, holder="me")
+        settle_effect(connection, key, "me", EffectState.DONE, RECEIPT)
+        found = find_effect(connection, key)
+    assert found is not None
+    assert found.workflow_id == workflow_id
+    assert [entry.workflow_id for entry in trail(database, workflow_id)] == [workflow_id] * 2
+    assert_unbroken(trail(database, workflow_id))
+
+
+def test_two_ids_that_only_look_the_same_are_two_runs(database: Database) -> None:
+    for workflow_id in ("a", "A", "a ", "\u0430", "a\u0301", "\u00e1"):
+        write_down(database, run_ref(workflow_id), note(f"of {workflow_id}"))
+        assert len(trail(database, workflow_id)) == 2
+
+
+def test_an_id_that_no_record_can_hold_is_refused_in_plain_words_and_found_nowhere(
+    database: Database,
+) -> None:
+    with pytest.raises(RequestInvalid, match=r"U\+0000.*choose|U\+0000.*another --id"):
+        write_down(database, run_ref("a\x00b"), note("one"))
+    assert trail(database, "a\x00b") == ()
+    assert status_on_record(database, "a\x00b") is None
+
+
+def test_hostile_text_comes_back_as_it_was_and_the_chain_holds(database: Database) -> None:
+    arrival = read_arrival(
+        key="s1", via=Via.SIGNAL, name=HOSTILE, choice=Choice.APPROVE,
+        inputs=[{"by": "dana 😀", "plan": "f" * 64, "comment": HOSTILE}], received_at=NOON,
+    )  # fmt: skip
+    decided = Decided(arrival=arrival, verdict=Verdict(accepted=False, reason=HOSTILE))
+    written = write_down(
+        database,
+        run_ref(request=HOSTILE),
+        note("s1", decided, actor="dana 😀"),
+        note("done", StepDone(step=1, receipt=RECEIPT)),
+    )
+    entries = trail(database)
+    assert entries[1:] == written
+    assert [entry.event for entry in entries] == [
+        run_ref(request=HOSTILE).requested, decided, StepDone(step=1, receipt=RECEIPT),
+    ]  # fmt: skip
+    assert_unbroken(entries)
+
+
+@pytest.mark.parametrize(
+    "zone", [UTC, timezone(timedelta(hours=-9, minutes=-30)), timezone(timedelta(hours=14))]
+)
+def test_times_come_back_aware_in_utc_wherever_they_came_from(database: Database, zone: timezone) -> None:
+    moment = datetime(2026, 3, 29, 1, 59, 59, 999999, tzinfo=UTC)
+    (written,) = write_down(database, run_ref(), note("one", at=moment.astimezone(zone)))
+    read = trail(database)[-1]
+    assert written.at == read.at == moment
+    assert [at.isoformat() for at in (written.at, read.at)] == [moment.isoformat()] * 2
+    assert_unbroken(trail(database))
+
+
+def test_the_rows_survive_the_end_of_whoever_wrote_them(database: Database, database_url: str) -> None:
+    write_down(database, run_ref(), note("one"))
+    claim(database, "me")
+    settle(database, "me", EffectState.DONE, RECEIPT)
+    before = trail(database), effect(database)
+    database.close()
+    again = Database(database_url)
+    again.migrate()
+    assert (trail(again), effect(again)) == before
+    again.close()
+
+
+def test_open_runs_are_listed_oldest_first_and_closed_ones_are_not(database: Database) -> None:
+    for age, workflow_id in enumerate(["new", "older", "closed"]):
+        requested = run_ref().requested.model_copy(update={"requested_at": NOON - timedelta(hours=age)})
+        write_down(database, run_ref(workflow_id).model_copy(update={"requested": requested}), note("one"))
+    write_down(database, run_ref("closed"), note("end", Closed(outcome=Outcome.EXPIRED)))
+    with database.read() as connection:
+        assert open_workflow_ids(connection) == ("older", "new")
+        assert read_state(connection, "closed").state == "expired"
+
+
+def test_a_reader_makes_no_records(database_url: str, tmp_path: Path) -> None:
+    reader = Database(database_url)
+    with pytest.raises(RecordsMissing, match="start a worker first"):
+        pending_on_record(reader)
+    assert status_on_record(reader, "plan-1") is None
+    reader.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_makes_no_tables_in_an_empty_database_either(tmp_path: Path) -> None:
+    (tmp_path / "records.db").touch()
+    reader = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    with pytest.raises(RecordsMissing):
+        pending_on_record(reader)
+    reader.close()
+
+
+def test_reading_works_while_a_writer_holds_the_lock_and_shows_what_was_before(database: Database) -> None:
+    write_down(database, run_ref(), note("one"))
+    with database.write() as connection:
+        append(connection, run_ref(), [note("two")])
+        assert [entry.key for entry in trail(database)] == ["requested", "one"]
+    assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]
+
+
+def test_a_reader_sees_one_state_though_others_write_meanwhile(database: Database) -> None:
+    write_down(database, run_ref(), note("one"))
+    with database.read() as connection:
+        before = read_state(connection, "plan-1")
+        write_down(database, run_ref(), note("end", Closed(outcome=Outcome.EXPIRED)))
+        write_down(database, run_ref("plan-2"))
+        assert read_state(connection, "plan-1") == before
+        assert open_workflow_ids(connection) == ("plan-1",)
+    with database.read() as connection:
+        assert open_workflow_ids(connection) == ("plan-2",)

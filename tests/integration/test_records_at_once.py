@@ -1,0 +1,155 @@
+"""Many writers at the same records: threads, processes, and one that dies in the middle."""
+
+import signal
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from plangate.domain.errors import IdInUse, RecordsUnavailable
+from plangate.domain.tool import Receipt
+from plangate.records.database import Database
+from plangate.records.ledger import EffectState, claim_effect, find_effect, settle_effect
+from plangate.records.trail import append
+from tests.record_writer import (
+    append_many,
+    assert_unbroken,
+    ends_of,
+    in_a_process_that_holds_a_transaction,
+    in_processes,
+    note,
+    run_ref,
+    trail,
+    write_down,
+)
+
+KEY = "plan-1:f:1"
+RECEIPT = Receipt(summary="done")
+
+
+def at_once(count: int, act: Callable[[int], object]) -> list[object]:
+    """Let so many threads act at the same moment; return what each returned, or raised."""
+    barrier = Barrier(count)
+
+    def one(number: int) -> object:
+        barrier.wait(10)
+        try:
+            return act(number)
+        except (IdInUse, RecordsUnavailable) as error:
+            return error
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(one, range(count)))
+
+
+def claim(database: Database, holder: str) -> None:
+    with database.write() as connection:
+        append(connection, run_ref(), [])
+        claim_effect(connection, run_ref(), key=KEY, fingerprint="f" * 64, step=1, holder=holder)
+
+
+def test_threads_that_open_one_run_at_once_open_it_once_and_lose_nothing(database: Database) -> None:
+    answers = at_once(8, lambda number: write_down(database, run_ref(), note(f"of {number}")))
+    assert not [answer for answer in answers if isinstance(answer, Exception)]
+    entries = trail(database)
+    assert Counter(entry.key for entry in entries) == Counter(["requested", *(f"of {n}" for n in range(8))])
+    assert_unbroken(entries)
+
+
+def test_threads_that_write_the_same_happening_at_once_write_it_once(database: Database) -> None:
+    answers = at_once(8, lambda number: write_down(database, run_ref(), note("it", actor=f"thread {number}")))
+    assert len({repr(answer) for answer in answers}) == 1
+    assert [entry.key for entry in trail(database)] == ["requested", "it"]
+
+
+def test_of_two_chains_that_take_one_id_at_once_the_first_has_it_and_the_other_is_refused(
+    database: Database,
+) -> None:
+    answers = at_once(6, lambda number: write_down(database, run_ref(chain_id=f"chain-{number}"), note("it")))
+    refused = [answer for answer in answers if isinstance(answer, IdInUse)]
+    assert len(refused) == 5
+    assert [entry.key for entry in trail(database)] == ["requested", "it"]
+
+
+def test_of_many_holders_at_once_the_last_one_alone_can_settle(database: Database) -> None:
+    at_once(6, lambda number: claim(database, f"holder-{number}"))
+
+    def settle(number: int) -> bool:
+        with database.write() as connection:
+            return settle_effect(connection, KEY, f"holder-{number}", EffectState.DONE, RECEIPT)
+
+    with database.write() as connection:
+        effect = find_effect(connection, KEY)
+    assert effect is not None
+    assert effect.attempts == 6
+    assert [f"holder-{n}" for n, settled in enumerate(at_once(6, settle)) if settled] == [effect.holder]
+
+
+def test_a_receipt_and_a_new_claim_at_once_wait_for_each_other_and_never_lock_up(
+    database: Database,
+) -> None:
+    claim(database, "first")
+
+    def finish() -> bool:
+        with database.write() as connection:
+            settled = settle_effect(connection, KEY, "first", EffectState.DONE, RECEIPT)
+            append(connection, run_ref(), [note("done")])
+            return settled
+
+    with ThreadPoolExecutor(1) as other:
+        with database.write() as connection:
+            append(connection, run_ref(), [])
+            finishing = other.submit(finish)
+            with pytest.raises(TimeoutError):
+                finishing.result(timeout=0.3)  # it waits for us, holding nothing that we need
+            claim_effect(connection, run_ref(), key=KEY, fingerprint="f" * 64, step=1, holder="second")
+        assert finishing.result(timeout=10) is False
+    with database.write() as connection:
+        effect = find_effect(connection, KEY)
+    assert effect is not None
+    assert (effect.holder, effect.state) == ("second", EffectState.BEGUN)
+
+
+def test_processes_that_write_to_one_run_break_no_chain_and_lose_no_entry(
+    database: Database, database_url: str
+) -> None:
+    writers = in_processes(3, append_many, database_url, 25)
+    at_once(
+        2, lambda number: [write_down(database, run_ref(), note(f"thread {number}:{n}")) for n in range(10)]
+    )
+    assert ends_of(writers) == [0, 0, 0]
+    entries = trail(database)
+    assert Counter(entry.actor for entry in entries) == {
+        "rita": 1, "worker@here": 20, "process 0": 25, "process 1": 25, "process 2": 25,
+    }  # fmt: skip
+    assert_unbroken(entries)
+
+
+def test_what_a_killed_writer_had_not_finished_is_not_there_and_its_lock_is_free(
+    database: Database, database_url: str
+) -> None:
+    write_down(database, run_ref(), note("one"))
+    writer = in_a_process_that_holds_a_transaction(database_url)
+    writer.kill()
+    assert ends_of([writer]) == [-signal.SIGKILL]
+    write_down(database, run_ref(), note("two"))
+    assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]
+    assert_unbroken(trail(database))
+
+
+def test_a_writer_that_waits_too_long_for_the_lock_says_so(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plangate.records.database._LOCK_WAIT_SECONDS", 1)
+    database = Database(database_url)
+    database.migrate()
+    write_down(database, run_ref(), note("one"))
+    with database.write() as connection:
+        append(connection, run_ref(), [note("two")])
+        (answer,) = at_once(1, lambda _: write_down(database, run_ref(), note("three")))
+    assert isinstance(answer, RecordsUnavailable)
+    assert "lock" in str(answer)
+    assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]
+    database.close()

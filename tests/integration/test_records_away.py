@@ -1,0 +1,225 @@
+"""A database that is away, says no, or comes back: one error in plain words, nothing by half, no password."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from plangate.domain.errors import RecordsUnavailable, SettingsInvalid
+from plangate.records.answers import pending_on_record
+from plangate.records.database import Database
+from plangate.records.trail import append
+from tests.postgres import PASSWORD, URL_PASSWORD, PostgresServer
+from tests.record_writer import assert_unbroken, note, run_ref, trail, write_down
+
+# PostgreSQL's names for them. Whether it is a failure of the moment or not, the caller comes again.
+SQLSTATES = {
+    "23505": "a unique violation",
+    "40P01": "a deadlock",
+    "40001": "a serialization failure",
+    "55P03": "a lock that is not to be had",
+    "42501": "a missing permission",
+    "42P01": "a missing table",
+    "25006": "a read-only standby",
+    "53100": "a full disk",
+    "53300": "too many connections",
+    "57P01": "a shutdown",
+    "22001": "a text that is too long",
+    "XX001": "a broken page",
+}
+
+
+@pytest.fixture
+def on_postgres(postgres: PostgresServer) -> Database:
+    database = Database(postgres.new_database())
+    database.migrate()
+    return database
+
+
+@pytest.mark.parametrize("code", SQLSTATES, ids=list(SQLSTATES.values()))
+def test_whatever_postgresql_refuses_with_means_come_again_and_nothing_is_written(
+    on_postgres: Database, code: str
+) -> None:
+    raising = f"DO $$ BEGIN RAISE EXCEPTION 'said so' USING ERRCODE = '{code}'; END $$"
+
+    def write_and_be_refused() -> None:
+        with on_postgres.write() as connection:
+            append(connection, run_ref(), [note("one")])
+            connection.execute(text(raising))
+
+    with pytest.raises(RecordsUnavailable, match=r"do not answer: said so\.$"):
+        write_and_be_refused()
+    assert trail(on_postgres) == ()
+    on_postgres.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("INSERT INTO alembic_version SELECT version_num FROM alembic_version", "UNIQUE constraint failed"),
+        ("SELECT * FROM no_such_table", "no such table"),
+        ("PRAGMA max_page_count = 1", "full"),
+        ("PRAGMA query_only = ON", "readonly"),
+    ],
+)
+def test_whatever_sqlite_refuses_with_means_come_again_and_nothing_is_written(
+    tmp_path: Path, statement: str, said: str
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    database.migrate()
+
+    def write_and_be_refused() -> None:
+        with database.write() as connection:
+            connection.execute(text(statement))
+            append(connection, run_ref(request="x" * 100_000), [note("one")])
+
+    with pytest.raises(RecordsUnavailable, match=said):
+        write_and_be_refused()
+    database.close()
+    assert trail(Database(f"sqlite:///{tmp_path / 'records.db'}")) == ()
+
+
+def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "records.db").write_text("this is no database, nor was it ever meant to be one\n" * 99)
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    plainly = pytest.raises(RecordsUnavailable, match=r"do not answer: file is not a database\.$")
+    with plainly:
+        database.migrate()
+    with plainly:
+        pending_on_record(database)
+
+
+def test_a_connection_that_is_cut_in_the_middle_leaves_nothing_and_the_next_one_works(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.new_database()
+    database = Database(url)
+    database.migrate()
+    write_down(database, run_ref(), note("one"))
+
+    def write_and_be_cut() -> None:
+        with database.write() as connection:
+            append(connection, run_ref(), [note("two")])
+            assert postgres.cut_connections(url) >= 1
+            append(connection, run_ref(), [note("three")])
+
+    with pytest.raises(RecordsUnavailable, match="terminat"):
+        write_and_be_cut()
+    write_down(database, run_ref(), note("four"))
+    assert [entry.key for entry in trail(database)] == ["requested", "one", "four"]
+    database.close()
+
+
+def test_a_connection_that_is_cut_while_nobody_uses_it_is_not_even_noticed(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    database = Database(url)
+    database.migrate()
+    assert postgres.cut_connections(url) == 1
+    write_down(database, run_ref(), note("one"))
+    assert postgres.cut_connections(url) == 1
+    assert len(trail(database)) == 2
+    database.close()
+
+
+def test_a_kill_9_of_postgresql_in_the_middle_leaves_nothing_and_loses_nothing(
+    postgres: PostgresServer,
+) -> None:
+    database = Database(postgres.new_database())
+    database.migrate()
+    write_down(database, run_ref(), note("one"))
+
+    def write_and_see_it_die() -> None:
+        with database.write() as connection:
+            append(connection, run_ref(), [note("two")])
+            postgres.kill_9()
+            for number in range(500):  # its children may serve for a moment more
+                append(connection, run_ref(), [note(f"three {number}")])
+                time.sleep(0.01)
+
+    try:
+        with pytest.raises(RecordsUnavailable):
+            write_and_see_it_die()
+        with pytest.raises(RecordsUnavailable, match=r"port \d+ failed: Connection refused\.$"):
+            write_down(database, run_ref(), note("four"))
+        with pytest.raises(RecordsUnavailable):
+            trail(database)
+    finally:
+        postgres.start()
+    write_down(database, run_ref(), note("four"))
+    assert [entry.key for entry in trail(database)] == ["requested", "one", "four"]
+    assert_unbroken(trail(database))
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://plangate:{secret}@127.0.0.1:{port}/no_such_database",
+        "postgresql://plangate:{secret}X@127.0.0.1:{port}/postgres",
+        "postgresql://nobody:{secret}@127.0.0.1:{port}/postgres",
+        "postgresql://plangate:{secret}@127.0.0.1:1/postgres",
+        "postgresql://plangate:{secret}@no-such-host.invalid/postgres",
+        "postgresql:///postgres?host=127.0.0.1&port={port}&user=nobody&password={secret}",
+        "postgresql://127.0.0.1:{port}/postgres?user=nobody&password={secret}",
+        "postgresql://plangate:{secret}@127.0.0.1:{port}/postgres?sslmode=require",
+        "postgresql://plangate:{secret}@127.0.0.1:{port}/postgres?sslmode=nonsense",
+        "postgresql://plangate:{secret}@127.0.0.1:{port}/postgres?no_such_option={secret}",
+        "postgresql+asyncpg://nobody:{secret}@127.0.0.1:{port}/postgres",
+    ],
+)
+def test_no_message_and_no_traceback_holds_the_password(postgres: PostgresServer, url: str) -> None:
+    database = Database(url.format(secret=URL_PASSWORD, port=postgres.port))
+    with pytest.raises(
+        RecordsUnavailable, match=r"^The records at postgresql\+psycopg://.* do not answer: "
+    ) as told:
+        database.migrate()
+    error: BaseException | None = told.value
+    while error is not None:
+        for secret in (PASSWORD, URL_PASSWORD, "pa:ss", "pa%3Ass"):
+            assert secret not in str(error)
+            assert secret not in repr(error)
+        error = error.__cause__ or error.__context__
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "records.db", "postgresql", "postgresql://u:s3cret@h:port/db", "postgresql://u:pass@s3cret@h/db",
+        "mysql://u:s3cret@h/db", "sqlite://", "sqlite:///:memory:", "postgresql://u@h:s3cret/db",
+    ],
+)  # fmt: skip
+def test_a_url_that_cannot_be_used_is_one_sentence_without_it(url: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"^PLANGATE_DATABASE_URL ") as told:
+        Database(url)
+    assert "s3cret" not in str(told.value)
+    assert told.value.__suppress_context__ or told.value.__context__ is None
+
+
+def test_an_error_does_not_repeat_what_was_to_be_written(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    database.migrate()
+
+    def write_and_be_refused() -> None:
+        with database.write() as connection:
+            connection.execute(text("DROP TABLE audit_entries"))
+            append(connection, run_ref(request="a private matter"), [note("one", actor="a private matter")])
+
+    with pytest.raises(RecordsUnavailable) as told:
+        write_and_be_refused()
+    assert "a private matter" not in f"{told.value} {told.value.__cause__}"
+    database.close()
+
+
+def test_sqlite_keeps_what_it_has_said_on_disk_before_it_goes_on(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    database.migrate()
+    with database.write() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    database.close()
+    with sqlite3.connect(tmp_path / "records.db") as plain:  # the mode is the file's, not the connection's
+        assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    plain.close()

