@@ -10,10 +10,15 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final
 
+from plangate.own_python import use_own_python
+
+use_own_python()
+
 import typer
 
-from console.exits import Act, Exit, WrongUsage, guarded, told
+from console.exits import Act, Exit, WrongUsage, fill_closed_streams, guarded, told
 from plangate import __version__
+from plangate.process_end import end_process
 
 PROGRAM: Final = "python starter.py"
 
@@ -242,6 +247,7 @@ def _decide(choice: str, run: str, *, by: str, plan: str | None, comment: str, a
 
 def main() -> int:
     """Run the command that was typed and return its exit code."""
+    fill_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -266,4 +272,4 @@ def _parse_and_act() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

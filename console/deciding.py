@@ -10,6 +10,7 @@ from console.clock import now
 from console.exits import Exit, WrongUsage
 from console.following import Silence, looks
 from console.gate import Gatekeeper, made_decision, verdict_words
+from console.progress import Progress
 from console.run_view import STARTER, is_over, run_page, spelled
 from console.screen import Screen, open_screen
 from console.session import Session, opened, run_async, settings_for_people
@@ -51,7 +52,9 @@ def decide(order: DecisionOrder) -> int:
         async with opened(settings) as session:
             if not order.plan:
                 return await _decide_on_what_is_shown(session, screen, order, decision)
-            answer = await session.gateway.decide(order.workflow_id, decision)
+            with Progress(screen.err) as progress:
+                progress.brief("waiting for the verdict")
+                answer = await session.gateway.decide(order.workflow_id, decision)
             return _print_verdict(screen, order.workflow_id, answer)
 
     return run_async(main())

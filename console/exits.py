@@ -43,6 +43,17 @@ class OutputClosed(PlangateError):
     """There is nowhere to print to."""
 
 
+def fill_closed_streams() -> None:
+    """Lead standard streams that are closed nowhere, lest the next file that is opened be taken for one."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  it lives as long as the program
+
+
 def guarded(act: Act) -> int:
     """Run ``act`` and return its exit code; whatever it raises becomes one sentence on stderr and a code."""
     try:

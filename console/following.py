@@ -35,6 +35,15 @@ async def looks(gateway: Gateway, workflow_id: str) -> AsyncIterator[Status | Si
         await asyncio.sleep(PAUSE)
 
 
+def absence(look: Status | Silence) -> str | None:
+    """Return what to tell who waits while nobody works on the run, or None where somebody does."""
+    if isinstance(look, Silence):
+        return look.reason
+    if look.source == "workflow" or is_over(look):
+        return None
+    return f"No worker answers for {look.workflow_id}; it goes on as soon as one runs (make worker)."
+
+
 async def moved_on(gateway: Gateway, seen: Status) -> Status:
     """Wait until the plan of ``seen`` cannot be decided on any more, and return where the run stands then."""
     async for look in looks(gateway, seen.workflow_id):

@@ -40,6 +40,11 @@ class Progress:
         elif changed:
             self._console.print(Text(one_line(words)))
 
+    def brief(self, words: str) -> None:
+        """Say what will not take long: on a terminal only."""
+        if self._spinner:
+            self.update(words)
+
     def note(self, words: str) -> None:
         """Say a thing that stays on the screen, once until something else is said."""
         if words == self._noted:

@@ -135,7 +135,7 @@ def outcome_page(status: Status) -> Page:
     if status.approved_by:
         page.field("approved by", ", ".join(status.approved_by))
     for step in status.steps:
-        page.field(f"step {step.number}", f"{step.tool}: {step_words(step)}", _STYLES.get(step.state, ""))
+        page.field(f"step {step.number}", f"{step.tool}: {_ended(step)}", _STYLES.get(step.state, ""))
     page.note(f"Answered by the {status.source}.")
     return page
 
@@ -163,6 +163,10 @@ def moment(when: datetime, now: datetime | None) -> str:
 def spelled(word: str) -> str:
     """Return a machine's word as people read it."""
     return word.replace("_", " ")
+
+
+def _ended(step: StepStatus) -> str:
+    return "not run" if step.state is StepState.PENDING else step_words(step)
 
 
 def _approved_by(status: Status) -> str:

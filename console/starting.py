@@ -13,7 +13,7 @@ from activities.tools.catalogue import declarations
 from console.clock import now
 from console.durations import read_timeout
 from console.exits import Exit, Interrupted, WrongUsage
-from console.following import Silence, looks, waiting_words
+from console.following import absence, looks, waiting_words
 from console.plan_file import PlanFileFaults, read_plan_file
 from console.progress import Progress
 from console.run_view import STARTER, deciding_page, is_over, run_page
@@ -88,11 +88,12 @@ async def _drafted(session: Session, screen: Screen, workflow_id: str) -> Status
     """Wait until the plan is there, or never will be."""
     with Progress(screen.err) as progress:
         async for look in looks(session.gateway, workflow_id):
-            if isinstance(look, Silence):
-                progress.note(look.reason)
-            elif look.state != Phase.DRAFTING:
+            if isinstance(look, Status) and look.state != Phase.DRAFTING:
                 return look
-            else:
+            away = absence(look)
+            if away:
+                progress.note(away)
+            elif isinstance(look, Status):
                 progress.update(waiting_words(look))
     raise AssertionError("looks() never ends by itself")
 

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from console.clock import now
 from console.exits import Exit, Interrupted
-from console.following import Silence, looks, news, waiting_words
+from console.following import Silence, absence, looks, news, waiting_words
 from console.gate import Asked, Gatekeeper
 from console.progress import Progress
 from console.run_view import STARTER, is_over, outcome_page
@@ -52,8 +52,10 @@ async def follow_to_the_end(session: Session, screen: Screen, workflow_id: str, 
     asked_about: set[str | None] = set()
     with Progress(screen.err) as progress:
         async for look in looks(session.gateway, workflow_id):
+            away = absence(look)
+            if away:
+                progress.note(away)
             if isinstance(look, Silence):
-                progress.note(look.reason)
                 continue
             with progress.paused():
                 _print_news(screen, before, look)
@@ -67,7 +69,7 @@ async def follow_to_the_end(session: Session, screen: Screen, workflow_id: str, 
                     asked_about.add(look.fingerprint)
                 if asked is Asked.PUT_OFF:
                     progress.note("Put off; the run is watched on. Leave with Ctrl-C, it goes on by itself.")
-            else:
+            elif not away:
                 progress.update(waiting_words(look))
     raise AssertionError("looks() never ends by itself")
 

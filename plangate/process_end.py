@@ -15,6 +15,8 @@ def end_process(code: int) -> NoReturn:
     """End at once with this exit code, all that was written or logged being out, and no shutdown after it."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # it was closed when the process began
+            continue
         try:
             stream.flush()
         except (OSError, ValueError):  # the reader has gone, or the stream is closed: nobody to tell

@@ -112,10 +112,10 @@ def load_settings() -> Settings:
         raise SettingsInvalid(f"The setting {variable} cannot be used: {fault['msg']}.") from None
 
 
-def environment_with(changes: Mapping[str, str | None], *, without: str) -> dict[str, str]:
+def environment_with(changes: Mapping[str, str | None], *, without: str | tuple[str, ...]) -> dict[str, str]:
     """Return the environment for a program to be started: ours, with ``changes``; None takes a variable out.
 
-    Variables that begin with ``without`` are left out before.
+    Variables that begin with ``without``, or with one of them, are left out before.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}  # noqa: TID251
     merged = {**kept, **changes}

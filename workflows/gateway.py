@@ -9,14 +9,12 @@ answer says which.
 import asyncio
 import secrets
 import string
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
 from temporalio.client import (
     Client,
-    WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
@@ -24,6 +22,7 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import (
+    QueryRejectCondition,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
@@ -42,7 +41,6 @@ from plangate.domain.errors import (
     Refused,
     RequestInvalid,
     RunNotFound,
-    TemporalUnreachable,
 )
 from plangate.domain.request import PlanRequest
 from plangate.domain.run import Phase
@@ -53,18 +51,13 @@ from plangate.records.database import Database
 from plangate.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
 from workflows.details import request_page, summary_line
 from workflows.plan_approval import PlanApproval
+from workflows.standing import OUTCOMES, status_without_workflow, unreachable
 
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
 DECIDE_TIMEOUT: Final = timedelta(seconds=5)
 _WORKFLOW_TYPE: Final = "PlanApproval"
 _ID_ALPHABET: Final = string.ascii_lowercase + string.digits
 _MAX_ID: Final = 200
-_DEAD: Final[Mapping[WorkflowExecutionStatus, str]] = {
-    WorkflowExecutionStatus.TERMINATED: "it was terminated in Temporal, from outside Plangate",
-    WorkflowExecutionStatus.TIMED_OUT: "Temporal's own execution timeout ended it",
-    WorkflowExecutionStatus.FAILED: "its workflow failed in Temporal",
-    WorkflowExecutionStatus.CANCELED: "it was cancelled in Temporal",
-}
 
 
 class Gateway:
@@ -106,7 +99,7 @@ class Gateway:
                 error.status is not RPCStatusCode.INVALID_ARGUMENT
                 or "search attribute" not in str(error).lower()
             ):
-                raise _unreachable(error) from error
+                raise unreachable(error) from error
             # The server has no such attributes: the run works without them, only lists are slower to read.
             await self._start(request, workflow_id, TypedSearchAttributes.empty)
         return workflow_id
@@ -134,7 +127,7 @@ class Gateway:
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return await self._late(workflow_id)
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         return answer
 
     async def status(self, workflow_id: str) -> Status:
@@ -145,13 +138,17 @@ class Gateway:
             NotAnswered: Temporal knows the run, but no worker runs and there are no records here.
             TemporalUnreachable: the server does not answer.
         """
-        handle = self._handle(workflow_id)
         try:
-            return await handle.query(PlanApproval.status, rpc_timeout=QUERY_TIMEOUT)
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+            return await self._handle(workflow_id).query(
+                PlanApproval.status,
+                # A run that somebody terminated would still answer, with where it stood then.
+                reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
+                rpc_timeout=QUERY_TIMEOUT,
+            )
+        except WorkflowQueryFailedError as error:
             raise RunNotFound(f"{one_line(workflow_id)} is no run of Plangate.") from error
-        except RPCError as error:
-            return await self._status_without_workflow(workflow_id, error)
+        except (WorkflowQueryRejectedError, RPCError):
+            return await status_without_workflow(self._client, self._database, workflow_id)
 
     async def wait(self, workflow_id: str) -> RunResult:
         """Wait until the run is over and return its result."""
@@ -174,7 +171,7 @@ class Gateway:
                 raise Refused(
                     f"{one_line(workflow_id)} has ended ({ended}); there is nothing to withdraw."
                 ) from None
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     async def pending(self) -> list[Status]:
         """Return the runs that wait for a person, soonest deadline first.
@@ -192,7 +189,7 @@ class Gateway:
                     raise
                 ids = await self._list(open_runs)
         except RPCError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         listed = [await self._listed(workflow_id) for workflow_id in ids]
         return waiting_of(status for status in listed if status)
 
@@ -237,39 +234,13 @@ class Gateway:
     def _recorded(self, workflow_id: str) -> Status | None:
         return None if self._database is None else status_on_record(self._database, workflow_id)
 
-    async def _status_without_workflow(self, workflow_id: str, error: RPCError) -> Status:
-        recorded = await asyncio.to_thread(self._recorded, workflow_id)
-        if error.status is RPCStatusCode.NOT_FOUND:
-            if recorded is None:
-                raise RunNotFound(
-                    f"There is no run called {one_line(workflow_id)}; `pending` lists those that wait."
-                ) from None
-            return recorded.model_copy(
-                update={"source": "records (Temporal's retention has dropped the run)"}
-            )
-        try:
-            description = await self._handle(workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
-        except RPCError as second:
-            if second.status is RPCStatusCode.NOT_FOUND:
-                raise RunNotFound(f"There is no run called {one_line(workflow_id)}.") from None
-            raise _unreachable(second) from second
-        if recorded is None:
-            raise NotAnswered(
-                f"No worker answers for {one_line(workflow_id)}, and there are no records of it here; "
-                "start a worker."
-            )
-        ended = _DEAD.get(description.status) if description.status else None
-        if ended and recorded.state not in ("executed", "rejected", "expired", "withdrawn", "failed"):
-            recorded = recorded.model_copy(update={"state": "failed", "reason": ended})
-        return recorded.model_copy(update={"source": "records (no worker answers)"})
-
     async def _check_type(self, workflow_id: str) -> None:
         """Refuse to touch a workflow that is none of ours: it might obey."""
         try:
             description = await self._handle(workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
-                raise _unreachable(error) from error
+                raise unreachable(error) from error
             return  # closed and dropped, or never there: the act itself tells which
         if description.workflow_type != _WORKFLOW_TYPE:
             raise RunNotFound(f"{one_line(workflow_id)} is no run of Plangate.")
@@ -280,11 +251,15 @@ class Gateway:
         try:
             await self._handle(workflow_id).signal(decision.decision.value, message)
         except RPCError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     async def _late(self, workflow_id: str) -> DecisionAnswer:
         """Answer a decision on a run that Temporal does not have open."""
         status = await self.status(workflow_id)
+        if status.state not in OUTCOMES:
+            raise RunNotFound(
+                f"The Temporal server does not have {one_line(workflow_id)} any more; nothing can be decided."
+            )
         return DecisionAnswer(
             accepted=False,
             reason=f"the run has ended ({status.state}); nothing can be decided any more",
@@ -325,7 +300,3 @@ def _in_use(workflow_id: str) -> IdInUse:
     return IdInUse(
         f"The id {one_line(workflow_id)} is taken; look at it with `status`, or choose another --id."
     )
-
-
-def _unreachable(error: RPCError) -> TemporalUnreachable:
-    return TemporalUnreachable(f"The Temporal server did not do it: {one_line(error.message)}.")

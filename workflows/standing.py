@@ -1,0 +1,88 @@
+"""Where a run stands when its workflow cannot say: no worker answers, Temporal has dropped it or ended it.
+
+The answer comes from the records, or, before a worker ever took the run up, from what it was started with.
+Its ``source`` says which.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, timedelta
+from typing import Final
+
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
+
+from plangate.domain.audit import Outcome
+from plangate.domain.errors import NotAnswered, RequestInvalid, RunNotFound, TemporalUnreachable
+from plangate.domain.request import read_request
+from plangate.domain.run import Phase, RunState
+from plangate.domain.status import Status, status_of
+from plangate.domain.visible import one_line
+from plangate.records.answers import status_on_record
+from plangate.records.database import Database
+from plangate.search_attributes import PLANGATE_STATE
+
+OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
+_DESCRIBE_TIMEOUT: Final = timedelta(seconds=3)
+_ENDED_FROM_OUTSIDE: Final[Mapping[WorkflowExecutionStatus | None, str]] = {
+    WorkflowExecutionStatus.TERMINATED: "it was terminated in Temporal, from outside Plangate",
+    WorkflowExecutionStatus.TIMED_OUT: "Temporal's own execution timeout ended it",
+    WorkflowExecutionStatus.FAILED: "its workflow failed in Temporal",
+    WorkflowExecutionStatus.CANCELED: "it was cancelled in Temporal",
+}
+
+
+async def status_without_workflow(client: Client, database: Database | None, workflow_id: str) -> Status:
+    """Return where a run stands without asking its workflow.
+
+    Raises:
+        RunNotFound: neither Temporal nor the records know the id.
+        NotAnswered: Temporal knows the run, but the records here do not.
+        RecordsUnavailable: the records do not answer.
+        TemporalUnreachable: the server does not answer.
+    """
+    recorded = await asyncio.to_thread(status_on_record, database, workflow_id) if database else None
+    handle = client.get_workflow_handle(workflow_id)
+    try:
+        description = await handle.describe(rpc_timeout=_DESCRIBE_TIMEOUT)
+        if recorded is None and description.typed_search_attributes.get(PLANGATE_STATE) == Phase.DRAFTING:
+            recorded = await _undrafted(client, handle)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return _dropped(workflow_id, recorded)
+        raise unreachable(error) from error
+    if recorded is None:
+        raise NotAnswered(
+            f"No worker answers for {one_line(workflow_id)}, and there are no records of it here; "
+            "start a worker."
+        )
+    ended = _ENDED_FROM_OUTSIDE.get(description.status)
+    if ended is None:
+        return recorded.model_copy(update={"source": f"{recorded.source} (no worker answers)"})
+    changes = {} if recorded.state in OUTCOMES else {"state": Outcome.FAILED.value, "reason": ended}
+    return recorded.model_copy(update={"source": f"{recorded.source} and the Temporal server", **changes})
+
+
+def unreachable(error: RPCError) -> TemporalUnreachable:
+    """Return what to say where the server did not do what it was asked."""
+    return TemporalUnreachable(f"The Temporal server did not do it: {one_line(error.message)}.")
+
+
+def _dropped(workflow_id: str, recorded: Status | None) -> Status:
+    if recorded is None:
+        raise RunNotFound(f"There is no run called {one_line(workflow_id)}; `pending` lists those that wait.")
+    has_ended = recorded.state in OUTCOMES
+    why = "Temporal's retention has dropped the run" if has_ended else "this Temporal server has no such run"
+    return recorded.model_copy(update={"source": f"records ({why})"})
+
+
+async def _undrafted(client: Client, handle: WorkflowHandle[object, object]) -> Status | None:
+    """Return the status of a run that no worker has taken up yet, from what it was started with."""
+    first = await anext(handle.fetch_history_events(page_size=1))
+    started = first.workflow_execution_started_event_attributes
+    try:
+        request = read_request(await client.data_converter.decode(started.input.payloads))
+    except (RequestInvalid, RuntimeError, ValueError, KeyError):
+        return None  # the worker will say what is wrong with it
+    requested = request.requested(first.event_time.ToDatetime(UTC))
+    return status_of(RunState(workflow_id=handle.id, requested=requested), source="Temporal server")
