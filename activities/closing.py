@@ -13,7 +13,7 @@ from activities.failures import told_to_temporal
 from activities.pulse import this_worker
 from activities.tasks import CloseResult, CloseTask
 from plangate.domain.audit import Closed, StepFailed, StepInDoubt
-from plangate.domain.errors import IdInUse
+from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState, find_effect, idempotency_key, settle_effect
 from plangate.records.trail import Note, append
@@ -46,8 +46,8 @@ class Closing:
                     Note(key="closed", at=task.at, actor=this_worker(), event=closed),
                 ]
                 entries = append(connection, task.run, notes)
-        except IdInUse:
-            # This run never was on the record; the one that is must not be closed by it.
+        except (IdInUse, RequestInvalid):
+            # This run never was on the record, nor can it be; the one that is must not be closed by it.
             return CloseResult(events=(closed,))
         _log.info(
             "The run is closed.",

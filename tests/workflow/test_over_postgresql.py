@@ -1,0 +1,130 @@
+"""A whole Plangate whose records are in PostgreSQL, which is killed and cut off along the way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest_asyncio
+from temporalio.client import WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+
+from plangate.domain.audit import AuditEntry
+from plangate.domain.errors import EffectUnknown, RecordsUnavailable
+from tests.fakes import notes
+from tests.gate import Gate, build_gate
+from tests.postgres import PostgresServer
+from tests.record_writer import assert_unbroken
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def gate(env: WorkflowEnvironment, tmp_path: Path, postgres: PostgresServer) -> AsyncIterator[Gate]:
+    """A Plangate over PostgreSQL with one worker running."""
+    built = build_gate(env, tmp_path, f"pg-{uuid4().hex[:12]}", database_url=postgres.new_database())
+    async with built.worker():
+        yield built
+    built.database.close()
+
+
+def kinds(trail: tuple[AuditEntry, ...]) -> list[str]:
+    assert_unbroken(trail)
+    return [entry.event.kind for entry in trail]
+
+
+async def test_an_approved_plan_runs_and_its_trail_tells_it(gate: Gate) -> None:
+    status = await gate.in_review("one", "two")
+    await gate.signal(status)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one", "two"]
+    assert kinds(gate.gateway.trail(status.workflow_id)) == [
+        "requested", "drafted", "decided", "claimed", "done", "claimed", "done", "closed",
+    ]  # fmt: skip
+
+
+async def test_requested_changes_make_a_new_revision_that_alone_can_be_approved(gate: Gate) -> None:
+    first = await gate.in_review(request="one")
+    assert (await gate.decide(first, "request_changes", comment="two, please")).accepted
+    second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
+    assert not (await gate.decide(first)).accepted
+    assert (await gate.decide(second)).accepted
+    assert (await gate.result(first.workflow_id)).revision == 2
+    assert gate.notebook.texts() == ["one", "two, please"]
+    assert kinds(gate.gateway.trail(first.workflow_id)) == [
+        "requested", "drafted", "decided", "drafted", "decided", "decided",
+        "claimed", "done", "claimed", "done", "closed",
+    ]  # fmt: skip
+
+
+async def test_an_effect_whose_end_nobody_saw_is_in_doubt_and_not_repeated(gate: Gate) -> None:
+    gate.notebook.failures = [EffectUnknown("The pencil broke.")]
+    gate.notebook.writes_before_failing = True
+    status = await gate.in_review("one", "two")
+    await gate.decide(status)
+    assert (await gate.result(status.workflow_id)).outcome == "failed"
+    after = await gate.gateway.status(status.workflow_id)
+    assert [step.state for step in after.steps] == ["in_doubt", "pending"]
+    assert gate.notebook.texts() == ["one"]
+    assert "in_doubt" in kinds(gate.gateway.trail(status.workflow_id))
+
+
+async def test_a_run_outlives_the_kill_9_of_postgresql_and_every_effect_happens_once(
+    gate: Gate, postgres: PostgresServer
+) -> None:
+    gate.notebook.gate.clear()
+    status = await gate.in_review("one", "two")
+    waiting = await gate.in_review("three")
+    await gate.signal(status)
+    await gate.notebook.entered.wait()
+    postgres.kill_9()
+    try:
+        gate.notebook.gate.set()  # the first step acts while its receipt cannot be stored
+        await gate.signal(waiting)
+        await asyncio.sleep(1)
+        assert gate.notebook.texts() == ["one"]
+    finally:
+        postgres.start()
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert (await gate.result(waiting.workflow_id)).outcome == "executed"
+    assert sorted(gate.notebook.texts()) == ["one", "three", "two"]
+    assert kinds(gate.gateway.trail(status.workflow_id)).count("done") == 2
+
+
+async def test_a_receipt_whose_storing_nobody_heard_of_is_not_taken_for_a_loss(gate: Gate) -> None:
+    """The connection is lost after COMMIT and before its answer: the next try finds its own receipt."""
+    write = gate.database.write
+    heard: list[str] = []
+
+    class Unheard:
+        def __init__(self) -> None:
+            self.transaction = write()
+
+        def __enter__(self) -> object:
+            return self.transaction.__enter__()
+
+        def __exit__(self, *error: object) -> None:
+            self.transaction.__exit__(*error)  # type: ignore[arg-type]
+            if gate.notebook.texts() and not heard:
+                heard.append("lost")
+                raise RecordsUnavailable("The connection was lost.")
+
+    gate.database.write = Unheard  # type: ignore[method-assign,assignment]
+    status = await gate.in_review("one", "two")
+    await gate.decide(status)
+    result = await gate.result(status.workflow_id)
+    assert (result.outcome, heard) == ("executed", ["lost"])
+    assert gate.notebook.texts() == ["one", "two"]
+    assert kinds(gate.gateway.trail(status.workflow_id)).count("done") == 2
+
+
+async def test_an_id_that_no_record_can_hold_fails_the_run_and_says_so(gate: Gate) -> None:
+    handle: WorkflowHandle[object, dict[str, str]] = await gate.client.start_workflow(
+        "PlanApproval",
+        {"requester": "rita", "plan": notes("one")},
+        id=f"a\x00b-{gate.settings.task_queue}",
+        task_queue=gate.settings.task_queue,
+        result_type=dict,
+    )
+    result = await handle.result()
+    assert result["outcome"] == "failed"
+    assert "U+0000" in result["reason"]
+    assert gate.notebook.texts() == []
