@@ -1,0 +1,29 @@
+# The worker, and starter.py beside it: docker compose exec worker python starter.py --help
+FROM python:3.11.15-slim
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
+
+WORKDIR /app
+
+COPY requirements.lock ./
+RUN pip install --require-hashes -r requirements.lock
+
+COPY starter.py worker.py ./
+COPY activities/ activities/
+COPY console/ console/
+COPY deploy/worker-is-polling.sh deploy/
+COPY examples/ examples/
+COPY plangate/ plangate/
+COPY workflows/ workflows/
+
+# The code belongs to root; the worker may write to its own folder alone.
+RUN useradd --uid 10001 --create-home plangate && install --directory --owner=plangate /var/lib/plangate
+USER plangate
+ENV PLANGATE_VAR_DIR=/var/lib/plangate
+
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["sh", "deploy/worker-is-polling.sh"]
+CMD ["python", "worker.py"]

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Creates the namespace and registers Plangate's two search attributes. Harmless when run again.
+set -eu
+
+# The temporal program (gRPC in Go) hangs at names that Docker's DNS resolves; at addresses it does not.
+found=$(getent hosts "${TEMPORAL_ADDRESS%:*}")
+ip=${found%% *}
+case $ip in *:*) ip="[$ip]" ;; esac
+TEMPORAL_ADDRESS="$ip:${TEMPORAL_ADDRESS##*:}"
+export TEMPORAL_ADDRESS
+
+tries=0
+until temporal operator cluster health; do
+  tries=$((tries + 1))
+  if [ "$tries" -ge 30 ]; then
+    echo "The Temporal server at $TEMPORAL_ADDRESS did not get ready." >&2
+    exit 1
+  fi
+  sleep 2
+done
+
+if ! temporal operator namespace describe --namespace "$TEMPORAL_NAMESPACE" >/dev/null 2>&1; then
+  temporal operator namespace create --namespace "$TEMPORAL_NAMESPACE" --retention "$RETENTION"
+fi
+
+# A namespace takes a few seconds to be known everywhere.
+tries=0
+until temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" \
+  --name PlangateState --type Keyword --name PlangateRequester --type Keyword; do
+  tries=$((tries + 1))
+  if [ "$tries" -ge 30 ]; then
+    echo "The search attributes could not be registered." >&2
+    exit 1
+  fi
+  sleep 2
+done
+echo "The namespace $TEMPORAL_NAMESPACE is ready."

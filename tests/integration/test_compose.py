@@ -1,0 +1,405 @@
+"""docker-compose.yml, the Dockerfile and deploy/ hold together, and a worker runs under that environment.
+
+No container engine is needed: what the files name is looked up, the scripts are run against real servers, and
+the worker is started from what the Dockerfile copies, with the variables that the file gives it.
+"""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from email import message_from_bytes
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.testing import WorkflowEnvironment
+
+import tests.postgres
+from plangate import __version__
+from plangate.connection import DATA_CONVERTER
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.request import PlanRequest
+from plangate.domain.status import Status
+from plangate.search_attributes import KEYS
+from plangate.settings import PROJECT, Settings
+from tests.postgres import PASSWORD, PostgresServer
+from tests.server import TEMPORAL
+from worker import GRACE
+from workflows.gateway import Gateway
+
+PATIENCE = 30.0
+VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
+ENV_EXAMPLE = dict(
+    line.split("=", 1) for line in (PROJECT / ".env.example").read_text().splitlines() if "=" in line[:40]
+)
+TEXT = (PROJECT / "docker-compose.yml").read_text()
+DOCKERFILE = (PROJECT / "Dockerfile").read_text()
+SCRIPTS = sorted((PROJECT / "deploy").rglob("*.sh"))
+
+
+def _value_of(match: re.Match[str]) -> str:
+    name, kind, rest = match.groups()
+    value = ENV_EXAMPLE.get(name, "")
+    if kind == "?":
+        assert value, f"{name} must be set, and .env.example does not"
+    return value or (rest if kind == "-" else "")
+
+
+def _resolved(value: Any) -> Any:
+    """Put the example's values into the parsed file, as Compose does."""
+    match value:
+        case dict():
+            return {name: _resolved(inner) for name, inner in value.items()}
+        case list():
+            return [_resolved(inner) for inner in value]
+        case str():
+            return VARIABLE.sub(_value_of, value)
+        case _:
+            return value
+
+
+WRITTEN: dict[str, Any] = yaml.safe_load(TEXT)
+COMPOSE: dict[str, Any] = _resolved(WRITTEN)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+IMAGES = [service["image"] for name, service in SERVICES.items() if name != "worker"]
+
+
+def copied() -> list[str]:
+    """What the Dockerfile takes from the project."""
+    return [
+        source.rstrip("/")
+        for line in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE)
+        for source in line.split()[:-1]
+    ]
+
+
+# ---- what the files name is there -----------------------------------------------------------------
+
+
+def test_whoever_is_waited_for_exists_and_can_be_waited_for_in_that_way() -> None:
+    for service in SERVICES.values():
+        for other, how in service.get("depends_on", {}).items():
+            awaited = SERVICES[other]
+            runs_once = awaited.get("restart", "").startswith("on-failure")
+            expected = "service_completed_successfully" if runs_once else "service_healthy"
+            assert how["condition"] == expected
+            assert runs_once or "healthcheck" in awaited
+
+
+def test_every_mount_has_its_file_or_its_volume() -> None:
+    named = set()
+    for service in SERVICES.values():
+        for source, _, target in (mount.partition(":") for mount in service.get("volumes", [])):
+            if source.startswith("."):
+                assert (PROJECT / source).is_file()
+                assert target.endswith(":ro")
+            else:
+                named.add(source)
+    assert named == set(COMPOSE["volumes"])
+
+
+def test_every_image_is_pinned() -> None:
+    base = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    for image in [*IMAGES, *base]:
+        assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+(\.\d+)?(-slim)?", image)
+    assert SERVICES["worker"]["image"] == f"plangate:{__version__}"
+
+
+def test_temporal_is_the_version_that_the_embedded_server_is() -> None:
+    said = subprocess.run([TEMPORAL, "--version"], capture_output=True, text=True, check=True).stdout
+    server, ui = re.findall(r"(?:Server|UI) (\d+\.\d+)", said)
+    minor = {image.rpartition(":")[0]: image.rpartition(":")[2].rsplit(".", 1)[0] for image in IMAGES}
+    assert minor["temporalio/server"] == minor["temporalio/admin-tools"] == server
+    assert minor["temporalio/ui"] == ui
+
+
+def test_every_port_is_open_to_this_machine_alone() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_every_variable_from_outside_is_in_the_example_and_every_one_of_the_example_is_used() -> None:
+    assert {match[1] for match in VARIABLE.finditer(TEXT)} == set(ENV_EXAMPLE)
+
+
+def test_no_password_is_written_into_the_file() -> None:
+    secrets = {
+        name: value
+        for service in WRITTEN["services"].values()
+        for name, value in service.get("environment", {}).items()
+        if re.search(r"PASSWORD|PWD|KEY", name)
+    }
+    assert len(secrets) >= 5
+    assert all(VARIABLE.fullmatch(value) for value in secrets.values())
+
+
+def test_the_worker_gets_only_variables_that_somebody_reads() -> None:
+    environment = SERVICES["worker"]["environment"]
+    known = {f"PLANGATE_{name.upper()}" for name in Settings.model_fields} | {
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "PLANGATE_MODEL_CONFIG",
+    }
+    temporal = {name: value for name, value in environment.items() if name.startswith("TEMPORAL_")}
+    assert set(environment) - set(temporal) <= known
+    read = ClientConfig.load_client_connect_config(disable_file=True, override_env_vars=temporal)
+    assert {"target_host": read["target_host"], "namespace": read["namespace"]} == read
+    assert len(read) == len(temporal)
+
+
+def test_a_worker_that_is_told_to_stop_has_the_time_that_it_takes() -> None:
+    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > GRACE.total_seconds()
+
+
+def test_the_image_holds_what_the_worker_needs_and_its_user_is_not_root() -> None:
+    allowed = set(re.findall(r"^!(\S+)$", (PROJECT / ".dockerignore").read_text(), re.MULTILINE))
+    assert set(copied()) == allowed
+    assert all((PROJECT / source).exists() for source in copied())
+    assert "--require-hashes -r requirements.lock" in DOCKERFILE
+    assert re.findall(r"^USER (\w+)$", DOCKERFILE, re.MULTILINE) == ["plangate"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_every_script_can_be_read_by_a_plain_shell(script: Path) -> None:
+    subprocess.run(["sh", "-n", str(script)], check=True)
+    assert os.access(script, os.X_OK)
+
+
+def test_the_schema_of_both_databases_is_set_up_and_then_updated(tmp_path: Path) -> None:
+    service = SERVICES["temporal-schema"]
+    tool = tmp_path / "temporal-sql-tool"
+    tool.write_text('#!/bin/sh\necho "$*" >>"$CALLS"\n')
+    tool.chmod(0o755)
+    calls = tmp_path / "calls"
+    environment = {
+        **service["environment"],
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "CALLS": str(calls),
+    }
+    _run(PROJECT / "deploy/temporal/set-up-schema.sh", environment)
+    connection = "--plugin postgres12 --ep postgres -p 5432 -u temporal --db"
+    schema = "/etc/temporal/schema/postgresql/v12"
+    assert calls.read_text().splitlines() == [
+        f"{connection} temporal setup-schema -v 0.0",
+        f"{connection} temporal update-schema -d {schema}/temporal/versioned",
+        f"{connection} temporal_visibility setup-schema -v 0.0",
+        f"{connection} temporal_visibility update-schema -d {schema}/visibility/versioned",
+    ]
+
+
+# ---- it runs --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fresh_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL as the image's entrypoint makes it: nothing but its superuser."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tests.postgres, "USER", "postgres")
+        server = PostgresServer()
+        try:
+            server.start()
+            _run(
+                PROJECT / "deploy/postgres/create-databases.sh",
+                {
+                    **SERVICES["postgres"]["environment"],
+                    "PATH": f"{server._programs / 'bin'}{os.pathsep}{os.environ['PATH']}",
+                    "PGHOST": "127.0.0.1",
+                    "PGPORT": str(server.port),
+                    "PGPASSWORD": PASSWORD,
+                },
+            )
+            yield server
+        finally:
+            server.remove()
+
+
+def test_neither_temporal_nor_plangate_can_open_the_others_database(fresh_postgres: PostgresServer) -> None:
+    def opens(user: str, database: str) -> bool:
+        password = ENV_EXAMPLE[f"{user.upper()}_DB_PASSWORD"]
+        try:
+            with psycopg.connect(
+                host="127.0.0.1", port=fresh_postgres.port, user=user, password=password, dbname=database
+            ) as connection:
+                connection.execute("CREATE TABLE here (id int)")
+                connection.rollback()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    can = {
+        (user, database): opens(user, database)
+        for user in ("temporal", "plangate")
+        for database in ("temporal", "temporal_visibility", "plangate")
+    }
+    assert [key for key, opened in can.items() if opened] == [
+        ("temporal", "temporal"),
+        ("temporal", "temporal_visibility"),
+        ("plangate", "plangate"),
+    ]
+
+
+async def test_the_namespace_is_made_with_its_search_attributes_and_a_second_time_does_no_harm(
+    env: WorkflowEnvironment,
+) -> None:
+    environment = {
+        **SERVICES["temporal-namespace"]["environment"],
+        **_on_path(TEMPORAL),
+        "TEMPORAL_ADDRESS": _address(env),
+        "TEMPORAL_NAMESPACE": "made-by-compose",
+    }
+    for _ in range(2):
+        said = await asyncio.to_thread(_run, PROJECT / "deploy/temporal/prepare-namespace.sh", environment)
+        assert said.endswith("The namespace made-by-compose is ready.\n")
+    answer = await env.client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace="made-by-compose")
+    )
+    assert {key.name for key in KEYS} == {name for name in answer.custom_attributes if "Plangate" in name}
+
+
+async def test_a_worker_with_the_files_environment_serves_one_approved_mail(
+    env: WorkflowEnvironment, fresh_postgres: PostgresServer, tmp_path: Path
+) -> None:
+    image = _image(tmp_path / "app")
+    async with _mailpit() as (mail_port, mails):
+        here = {
+            "temporal:7233": _address(env),
+            "@postgres:5432": f"@127.0.0.1:{fresh_postgres.port}",
+            "mailpit:1025": f"127.0.0.1:{mail_port}",
+        }
+        given = {name: _moved(value, here) for name, value in SERVICES["worker"]["environment"].items()}
+        environment = {**given, **_on_path(TEMPORAL), "PLANGATE_VAR_DIR": str(tmp_path / "var")}
+        async with _worker(image, environment) as process:
+            # As the image's HEALTHCHECK asks it, from the same folder.
+            await asyncio.to_thread(_run, Path("deploy/worker-is-polling.sh"), environment, image)
+            client = await Client.connect(_address(env), data_converter=DATA_CONVERTER)
+            gateway = Gateway(client, Settings().task_queue, None)
+            plan = {
+                "summary": "Say hello",
+                "steps": [
+                    {
+                        "tool": "send_email",
+                        "arguments": {
+                            "to": ["dana@example.org"],
+                            "subject": "Hello",
+                            "body": "From compose.",
+                        },
+                    }
+                ],
+            }
+            workflow_id = await gateway.submit(PlanRequest(requester="rita", plan=plan))
+            status = await _in_review(gateway, workflow_id)
+            decision = Decision(decision=Choice.APPROVE, by="dana", plan=status.fingerprint or "")
+            answer = await gateway.decide(workflow_id, decision)
+            assert answer is not None
+            assert answer.accepted
+            assert (await gateway.wait(workflow_id)).outcome == "executed"
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+    (mail,) = mails
+    assert isinstance(mail.content, bytes)
+    assert message_from_bytes(mail.content)["Subject"] == "Hello"
+    assert message_from_bytes(mail.content)["From"] == given["PLANGATE_MAIL_FROM"]
+
+
+def _run(script: Path, environment: dict[str, str], folder: Path = PROJECT) -> str:
+    done = subprocess.run(
+        ["sh", str(script)],
+        env={"PATH": os.environ["PATH"], **environment},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _image(folder: Path) -> Path:
+    """Lay out what the Dockerfile copies, and nothing else."""
+    for source in copied():
+        target = folder / source
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (PROJECT / source).is_dir():
+            shutil.copytree(PROJECT / source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(PROJECT / source, target)
+    return folder
+
+
+def _moved(value: str, here: dict[str, str]) -> str:
+    """Replace the names that only the containers' network knows."""
+    for name, address in here.items():
+        value = value.replace(name, address)
+    return value
+
+
+def _on_path(program: Path) -> dict[str, str]:
+    return {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def _address(env: WorkflowEnvironment) -> str:
+    return env.client.service_client.config.target_host
+
+
+@asynccontextmanager
+async def _worker(folder: Path, environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the image's command until the block ends, from the moment that it says it is ready."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "worker.py", cwd=folder, env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    lines: list[str] = []
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not lines or json.loads(lines[-1])["action"] != "ready":
+                line = await process.stderr.readline()
+                assert line, "\n".join(lines)
+                lines.append(line.decode())
+        draining = asyncio.create_task(process.stderr.read())
+        yield process
+        await draining
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
+async def _mailpit() -> AsyncIterator[tuple[int, list[Envelope]]]:
+    """A real mail server in the mail catcher's place."""
+    mails: list[Envelope] = []
+
+    class Handler:
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+            mails.append(envelope)
+            return "250 caught"
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(Handler(), hostname="mail.test"), "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], mails
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def _in_review(gateway: Gateway, workflow_id: str) -> Status:
+    async with asyncio.timeout(PATIENCE):
+        while (status := await gateway.status(workflow_id)).state != "in_review":
+            await asyncio.sleep(0.05)
+        return status
