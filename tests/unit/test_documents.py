@@ -1,0 +1,208 @@
+"""The documents name only what exists: files, targets, commands, settings, words."""
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from pydantic import AliasChoices
+
+import starter
+from activities.tools.catalogue import declarations
+from plangate.domain.decision import Choice, Via, read_arrival
+from plangate.domain.drafting import check_plan
+from plangate.settings import PROJECT, Settings
+
+DOCUMENTS = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])
+STARTED = datetime(2026, 5, 3, tzinfo=UTC)
+README = (PROJECT / "README.md").read_text()
+SOURCES = [
+    path
+    for folder in ("plangate", "workflows", "activities", "console")
+    for path in sorted((PROJECT / folder).rglob("*.py"))
+] + [PROJECT / "worker.py", PROJECT / "starter.py"]
+# What running makes, what stands for a name of the reader's own, and what we do without.
+NOT_HERE = re.compile(
+    r"var/.*|\.venv/.*|\.env|plan\.yaml|records\.db|outbox/|demo/|temporal\.db|000\d_what_it_does\.py|uv\.lock"
+)
+
+
+def blocks(text: str) -> list[str]:
+    """The fenced blocks, also those inside a list."""
+    return [match[2] for match in re.finditer(r"^( *)```\w*\n(.*?)^\1```", text, re.MULTILINE | re.DOTALL)]
+
+
+def code(text: str) -> str:
+    """Everything that is set as code: fenced blocks and what stands in backticks; one piece on a line."""
+    fenced = "\n".join(blocks(text))
+    rest = re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return f"{fenced}\n" + "\n".join(re.findall(r"`([^`\n]+)`", rest))
+
+
+def named(pattern: str) -> Iterator[tuple[str, re.Match[str]]]:
+    for document in DOCUMENTS:
+        for match in re.finditer(pattern, code(document.read_text()), re.MULTILINE):
+            yield document.name, match
+
+
+# ---- settings -------------------------------------------------------------------------------------
+
+
+def variable_of(name: str) -> str:
+    alias = Settings.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return next(choice for choice in alias.choices if isinstance(choice, str) and choice.isupper())
+    return f"PLANGATE_{name.upper()}"
+
+
+def shown_default(name: str) -> str:
+    match Settings.model_fields[name].default:
+        case None:
+            return "unset"
+        case ():
+            return "none"
+        case Path() as path:
+            return f"`{path.relative_to(PROJECT)}` beside the code"
+        case value:
+            return f"`{value}`"
+
+
+def test_the_readmes_table_of_settings_is_the_settings() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| .+ \|$", README, re.MULTILINE)
+    assert rows == [(variable_of(name), shown_default(name)) for name in by_table_order(rows)]
+    assert len(rows) == len(Settings.model_fields)
+
+
+def by_table_order(rows: list[tuple[str, str]]) -> list[str]:
+    order = [variable for variable, _ in rows]
+    known = {variable_of(name): name for name in Settings.model_fields}
+    assert set(order) == set(known)
+    return [known[variable] for variable in order]
+
+
+def test_every_variable_of_ours_that_a_document_names_is_a_setting() -> None:
+    known = {variable_of(name) for name in Settings.model_fields}
+    assert {match[0] for _, match in named(r"\bPLANGATE_[A-Z_]+\b")} <= known
+
+
+# ---- what can be typed ----------------------------------------------------------------------------
+
+
+def test_every_make_target_that_a_document_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    typed = {match[1] for _, match in named(r"(?:^|&& )make ([a-z]+)")}
+    assert {"demo", "test"} <= typed <= targets
+
+
+def test_every_command_and_option_of_the_starter_that_a_document_names_exists() -> None:
+    commands = typer.main.get_group(starter.app).commands
+    seen = set()
+    for document, match in named(r"starter\.py ([a-z][a-z-]*)(.*)$"):
+        name, rest = match.groups()
+        assert name in commands, f"{document}: {match[0]}"
+        known = {option for parameter in commands[name].params for option in parameter.opts} | {"--help"}
+        typed = {word for word in shlex.split(rest, comments=True) if word.startswith("--")}
+        assert typed <= known, f"{document}: {match[0]}"
+        seen.add(name)
+    assert {"start", "approve", "reject", "request-changes", "status", "pending", "audit"} <= seen
+
+
+def test_the_decisions_to_be_pasted_can_be_read() -> None:
+    found = list(
+        named(r"temporal workflow (signal|update execute) .*?--name (\w+)(?: \\\n)? *--input '(.+?)'")
+    )
+    assert len(found) >= 2
+    for document, match in found:
+        kind, name, message = match.groups()
+        arrival = read_arrival(
+            key="1",
+            via=Via.SIGNAL if kind == "signal" else Via.UPDATE,
+            name=name,
+            choice=Choice(name) if kind == "signal" else None,
+            inputs=[json.loads(message)],
+            received_at=STARTED,
+        )
+        assert not arrival.fault, f"{document}: {arrival.fault}"
+
+
+def test_the_readmes_plan_is_a_plan() -> None:
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert len(check_plan(yaml.safe_load(block), declarations(), max_steps=20).steps) == 2
+
+
+# ---- what is named is there -----------------------------------------------------------------------
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(PROJECT)))
+def test_every_relative_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", document.read_text()):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (document.parent / path).resolve() if path else document
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+            assert anchor in {slug(heading) for heading in headings}, target
+
+
+def test_every_file_that_a_document_names_exists() -> None:
+    pattern = r"^((?:[\w.-]+/)+[\w.-]*|[\w.-]+\.(?:py|md|yml|yaml|toml|lock|sh|db))(?:$|, )"
+    for document, match in named(pattern):
+        path = match[1]
+        assert NOT_HERE.fullmatch(path) or (PROJECT / path).exists(), f"{document}: {path}"
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = PROJECT / "docs" / "decisions"
+    pages = {path.name: path.read_text().splitlines()[0] for path in folder.glob("0*.md")}
+    index = dict(
+        re.findall(r"^\| \[\d+\]\(([^)]+)\) \| (.+) \|$", (folder / "README.md").read_text(), re.MULTILINE)
+    )
+    assert {name: f"# {name[:4]} {title}" for name, title in index.items()} == pages
+
+
+def test_every_word_of_the_glossary_is_used_by_the_code() -> None:
+    glossary = (PROJECT / "docs" / "glossary.md").read_text()
+    words = re.findall(r"^\| ([a-z -]+) \|", glossary, re.MULTILINE)[1:]
+    assert len(words) > 20
+    text = "\n".join(path.read_text() for path in SOURCES).lower().replace("_", " ")
+    assert [word for word in words if not re.search(rf"\b{word}", text)] == []
+
+
+def test_every_action_of_the_log_that_operations_names_is_written_by_the_code() -> None:
+    page = (PROJECT / "docs" / "operations.md").read_text()
+    table = page[page.index("| `action` | when |") : page.index("## Files under")]
+    actions = set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:] if row)))
+    assert len(actions) > 10
+    text = "\n".join(path.read_text() for path in SOURCES)
+    assert {action for action in actions if f'"{action}"' not in text} == set()
+
+
+# ---- what must not be there -----------------------------------------------------------------------
+
+
+def test_no_tracked_file_holds_the_address_of_a_registry_or_a_path_of_one_machine() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    registry = re.compile(r"p[y]pi\.org|pythonhos[t]ed|registry\.npm[j]s|deb\.deb[i]an|index-[u]rl [h]ttp")
+    machine = re.compile(r"(?<![\w.])/(?:work|farm|root|home|Users)/\w")
+    found = []
+    for name in filter(None, listed.stdout.split("\0")):
+        path = PROJECT / name
+        if not path.is_file():
+            continue
+        text = path.read_bytes().decode(errors="replace")
+        found += [f"{name}: {match[0]}" for match in (*registry.finditer(text), *machine.finditer(text))]
+    assert found == []
