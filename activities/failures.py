@@ -7,7 +7,10 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from plangate.domain import errors
+from plangate.domain.visible import cut
 
+# A plan may have more faults than the server takes; a failure that it refuses would be tried again for ever.
+_MAX_MESSAGE = 10_000
 _TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable)
 
 
@@ -31,8 +34,9 @@ def told_to_temporal(tries: int | None = None) -> Iterator[None]:
         raise _failure(error, final=True) from None
     except Exception as error:
         if _is_last(tries):
+            said = cut(f"{type(error).__name__}: {error}", _MAX_MESSAGE)
             raise ApplicationError(
-                f"An unforeseen failure, {activity.info().attempt} times: {type(error).__name__}: {error}",
+                f"An unforeseen failure, {activity.info().attempt} times: {said}",
                 type=type(error).__name__,
                 non_retryable=True,
             ) from error
@@ -44,7 +48,7 @@ def _is_last(tries: int | None) -> bool:
 
 
 def _failure(error: errors.PlangateError, *, final: bool, tried: bool = False) -> ApplicationError:
-    message = str(error)
+    message = cut(str(error), _MAX_MESSAGE)
     if final and tried:
         message += f" It was tried {activity.info().attempt} times."
     return ApplicationError(message, type=type(error).__name__, non_retryable=final)

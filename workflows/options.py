@@ -67,5 +67,11 @@ RECORD: Final = LocalOptions(
     ),
 )
 
-# How many arrivals one admission takes: enough for a flood, small enough for one payload.
-ADMIT_AT_ONCE: Final = 200
+# How many arrivals one admission takes: enough for a flood, small enough to be read in a tenth of a second,
+# for the platform gives a workflow two seconds for everything between two waits.
+ADMIT_AT_ONCE: Final = 100
+# And how many bytes of them: an eighth of what the server takes as one payload (2 MB).
+ADMIT_BYTES: Final = 250_000
+# How many bytes of admissions are reported to the server at once: a quarter of what it takes (4 MB).
+REPORT_BYTES: Final = 1_000_000
+REPORT_PAUSE: Final = timedelta(milliseconds=1)

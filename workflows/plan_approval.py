@@ -91,7 +91,7 @@ class PlanApproval:
         """Take over the state of the run before, or begin with the request."""
         now = workflow.now()
         match inputs:
-            case ({"carried": _, "request": _} as carried,) if workflow.info().continued_run_id:
+            case ({"carried": _, "request": _} as carried,) if _continues_itself():
                 before = Carried.model_validate(carried)
                 self._state, self._request = before.carried, before.request
             case _:
@@ -173,8 +173,8 @@ class PlanApproval:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
                 return
             if _history_is_long():
-                await workflow.wait_condition(lambda: not self._tray)
                 await self._continue_as_new()
+                continue
             done = [progress.state for progress in self._state.steps].count(StepState.DONE)
             await self._execute_step(drafted, done + 1)
 
@@ -265,9 +265,10 @@ class PlanApproval:
 
     async def _admit_arrivals(self) -> None:
         """The clerk: take arrivals from the tray, in order, for as long as the run lives."""
+        unreported = 0
         while True:
             await workflow.wait_condition(lambda: bool(self._tray))
-            batch = self._tray.first(options.ADMIT_AT_ONCE)
+            batch = self._tray.first(options.ADMIT_AT_ONCE, options.ADMIT_BYTES)
             task = AdmitTask(run=self._ref(), state=self._state, arrivals=batch)
             try:
                 decided = await workflow.execute_local_activity_method(
@@ -280,6 +281,11 @@ class PlanApproval:
                 self._apply(event, show=False)
             self._show()
             self._tray.settle(decided)
+            unreported += sum(len(event.model_dump_json()) for event in decided)
+            if unreported > options.REPORT_BYTES and self._tray:
+                # A timer ends the workflow task: all of a flood in one would be more than the server takes.
+                await workflow.sleep(options.REPORT_PAUSE, summary="many decisions arrived")
+                unreported = 0
 
     # ---- the shell ------------------------------------------------------------------------------
 
@@ -314,9 +320,19 @@ class PlanApproval:
         return RunRef(workflow_id=info.workflow_id, chain_id=info.first_execution_run_id, requested=requested)
 
     async def _continue_as_new(self) -> None:
+        """Go on with an empty history; return only where a withdrawal came, which would be lost."""
         assert self._request is not None
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        workflow.continue_as_new(Carried(carried=self._state, request=self._request))
+        await workflow.wait_condition(lambda: not self._tray and workflow.all_handlers_finished())
+        if self._withdrawn is not None:
+            return
+        request = self._request.model_copy(update={"plan": None})  # it is drafted, and may be large
+        workflow.continue_as_new(Carried(carried=self._state, request=request))
+
+
+def _continues_itself() -> bool:
+    """Whether `_continue_as_new` began this run, and no schedule or retry: their input may be anybody's."""
+    info = workflow.info()
+    return bool(info.continued_run_id) and not info.cron_schedule and info.attempt == 1
 
 
 def _history_is_long() -> bool:

@@ -1,9 +1,12 @@
 """The tray: where decisions lie between their arrival and their admission, in the order in which they came.
 
-What arrives is read here and now, whatever it is, and keeps its place; reading never raises.
+A handler only puts down what came, unread: a flood that lay waiting while no worker ran comes in one go, and
+the platform gives a workflow two seconds for all of it. Reading takes longer than that; the clerk does it,
+a batch at a time. It never raises, whatever was sent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
@@ -27,18 +30,19 @@ class Tray:
     """Holds what has arrived and is not admitted yet, and the verdicts that updates wait for."""
 
     def __init__(self) -> None:
-        self._arrivals: list[Arrival] = []
+        self._unread: list[Callable[[], Arrival]] = []
         self._verdicts: dict[str, Verdict] = {}
         self._signals_seen = 0
 
     def __len__(self) -> int:
         """Count what waits, including what is being admitted now: the run may not move on before it is."""
-        return len(self._arrivals)
+        return len(self._unread)
 
     def put_signal(self, choice: Choice, inputs: Sequence[Any]) -> None:
         """Take in what came under a decision's name."""
-        self._arrivals.append(
-            read_arrival(
+        self._unread.append(
+            partial(
+                read_arrival,
                 key=self._next_signal_key(),
                 via=Via.SIGNAL,
                 name=choice.value,
@@ -50,11 +54,12 @@ class Tray:
 
     def put_unknown(self, name: str, inputs: Sequence[RawValue]) -> None:
         """Take in what came under a name that nobody knows."""
-        self._arrivals.append(
-            unknown_name(
+        self._unread.append(
+            partial(
+                _read_unknown,
                 key=self._next_signal_key(),
                 name=name,
-                inputs=[_readable(raw) for raw in inputs[:2]],
+                inputs=inputs,
                 received_at=workflow.now(),
             )
         )
@@ -63,32 +68,49 @@ class Tray:
         """Take in an update, and wait for its verdict."""
         update = workflow.current_update_info()
         assert update is not None
-        arrival = read_arrival(
-            key=update_key(workflow.info().run_id, update.id),
-            via=Via.UPDATE,
-            name="decide",
-            choice=None,
-            inputs=inputs,
-            received_at=workflow.now(),
+        key = update_key(workflow.info().run_id, update.id)
+        self._unread.append(
+            partial(
+                read_arrival,
+                key=key,
+                via=Via.UPDATE,
+                name="decide",
+                choice=None,
+                inputs=inputs,
+                received_at=workflow.now(),
+            )
         )
-        self._arrivals.append(arrival)
-        await workflow.wait_condition(lambda: arrival.key in self._verdicts)
-        return self._verdicts.pop(arrival.key)
+        await workflow.wait_condition(lambda: key in self._verdicts)
+        return self._verdicts.pop(key)
 
-    def first(self, limit: int) -> tuple[Arrival, ...]:
-        """Return the oldest arrivals; they stay in the tray until `settle`."""
-        return tuple(self._arrivals[:limit])
+    def first(self, count: int, size: int) -> tuple[Arrival, ...]:
+        """Return the oldest arrivals: one, and up to ``count`` as long as they fit into ``size`` bytes.
+
+        They stay in the tray until `settle`.
+        """
+        batch: list[Arrival] = []
+        for read in self._unread[:count]:
+            arrival = read()
+            size -= len(arrival.model_dump_json())
+            if batch and size < 0:
+                break
+            batch.append(arrival)
+        return tuple(batch)
 
     def settle(self, decided: Sequence[Decided]) -> None:
         """Take out the oldest arrivals, which have these verdicts now, and tell whoever waits."""
-        for arrival, event in zip(self._arrivals, decided, strict=False):
-            if arrival.via is Via.UPDATE:
-                self._verdicts[arrival.key] = event.verdict
-        del self._arrivals[: len(decided)]
+        for event in decided:
+            if event.arrival.via is Via.UPDATE:
+                self._verdicts[event.arrival.key] = event.verdict
+        del self._unread[: len(decided)]
 
     def _next_signal_key(self) -> str:
         self._signals_seen += 1
         return signal_key(workflow.info().run_id, self._signals_seen)
+
+
+def _read_unknown(*, inputs: Sequence[RawValue], **arrived: Any) -> Arrival:
+    return unknown_name(inputs=[_readable(raw) for raw in inputs[:2]], **arrived)
 
 
 def _readable(raw: RawValue) -> object:

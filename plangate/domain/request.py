@@ -1,5 +1,6 @@
 """What starts a run: the request as it comes in at the door."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Final
@@ -10,9 +11,12 @@ from plangate.domain.audit import Requested
 from plangate.domain.decision import PersonName
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.model import Frozen
+from plangate.domain.plan import MAX_PLAN_BYTES
 from plangate.domain.visible import cut, one_line
 
 MAX_REQUEST: Final = 20_000
+# More than any plan that passes its checks, and well below what the server hands on to an activity (2 MB).
+MAX_RAW_PLAN_BYTES: Final = 2 * MAX_PLAN_BYTES
 DEFAULT_TIMEOUT: Final = timedelta(hours=72)
 LONGEST_TIMEOUT: Final = timedelta(days=365)
 
@@ -64,5 +68,10 @@ def read_request(inputs: Sequence[object]) -> PlanRequest:
     if not request.request.strip() and request.plan is None:
         raise RequestInvalid(
             "The request is empty; say what you want done, or bring a plan with --plan FILE."
+        )
+    size = len(json.dumps(request.plan, ensure_ascii=False).encode(errors="surrogatepass"))
+    if size > MAX_RAW_PLAN_BYTES:
+        raise RequestInvalid(
+            f"The plan has {size} bytes, more than the limit of {MAX_PLAN_BYTES}; make it smaller."
         )
     return request

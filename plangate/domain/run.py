@@ -23,11 +23,13 @@ from plangate.domain.audit import (
     StepFailed,
     StepInDoubt,
 )
-from plangate.domain.decision import Choice
+from plangate.domain.decision import MAX_COMMENT, Choice
 from plangate.domain.model import Frozen
 from plangate.domain.tool import Receipt
+from plangate.domain.visible import cut
 
 KEPT_REFUSALS: Final = 50
+_REFUSED_COMMENT: Final = 300
 
 
 class Phase(StrEnum):
@@ -136,8 +138,17 @@ def next_wakeup(state: RunState, now: datetime) -> datetime | None:
 
 
 def _apply_decision(state: RunState, decided: Decided) -> RunState:
+    """Follow an accepted decision, if it is about the plan that is in review now.
+
+    Whatever a verdict says: two workers that take each other for dead may write theirs down in any order, and
+    an approval of one plan must not become one of the next.
+    """
     decision = decided.arrival.decision
-    if decision is None or not decided.verdict.accepted or state.drafted is None:
+    if decision is None or not decided.verdict.accepted:
+        return state
+    if state.drafted is None or state.phase is not Phase.IN_REVIEW:
+        return state
+    if not state.drafted.fingerprint.startswith(decision.plan):
         return state
     match decision.decision:
         case Choice.APPROVE:
@@ -154,8 +165,8 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
 
 
 def _keep(state: RunState, decided: Decided) -> RunState:
-    """Keep every accepted decision and the newest refused ones; the trail has them all."""
-    decisions = (*state.decisions, decided)
+    """Keep every accepted decision and the newest refused ones; the trail has them all, and whole."""
+    decisions = (*state.decisions, _slim(decided))
     refused = [index for index, kept in enumerate(decisions) if not kept.verdict.accepted]
     if len(refused) <= KEPT_REFUSALS:
         return _with(state, decisions=decisions)
@@ -165,6 +176,16 @@ def _keep(state: RunState, decided: Decided) -> RunState:
         decisions=decisions[:oldest] + decisions[oldest + 1 :],
         refusals_not_kept=state.refusals_not_kept + 1,
     )
+
+
+def _slim(decided: Decided) -> Decided:
+    """Leave out what a run need not carry with it: its state has to fit into one message."""
+    decision = decided.arrival.decision
+    if decision is None:
+        return decided
+    room = MAX_COMMENT if decided.verdict.accepted else _REFUSED_COMMENT
+    slim = decision.model_copy(update={"signature": None, "comment": cut(decision.comment, room)})
+    return decided.model_copy(update={"arrival": decided.arrival.model_copy(update={"decision": slim})})
 
 
 def _with_step(state: RunState, step: int, progress: StepProgress) -> RunState:

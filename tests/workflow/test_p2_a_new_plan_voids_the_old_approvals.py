@@ -1,5 +1,8 @@
 """P2: any revision has a new fingerprint, and what was decided on the old one is void."""
 
+from plangate.domain.audit import Decided, Requested, RunRef
+from plangate.domain.decision import Choice, Decision, Verdict, Via, read_arrival
+from plangate.records.trail import Note, append
 from tests.gate import Gate
 
 
@@ -71,3 +74,33 @@ async def test_a_new_revision_has_the_whole_time_for_its_review_again(gate: Gate
     assert first.deadline is not None
     assert second.deadline is not None
     assert second.deadline > first.deadline
+
+
+async def test_a_verdict_that_a_slower_worker_writes_down_late_does_not_approve_the_new_revision(
+    gate: Gate,
+) -> None:
+    """Two workers may take each other for dead; then an old verdict lands behind the new plan."""
+    first = await gate.in_review(request="one")
+    assert first.fingerprint is not None
+    await gate.decide(first, "request_changes", comment="two")
+    second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
+    description = await gate.handle(first.workflow_id).describe()
+    opened = gate.gateway.trail(first.workflow_id)[0].event
+    assert isinstance(opened, Requested)
+    run = RunRef(workflow_id=first.workflow_id, chain_id=description.run_id, requested=opened)
+    said = Decision(decision=Choice.APPROVE, by="dana", plan=first.fingerprint).model_dump(mode="json")
+    at = opened.requested_at
+    late = Decided(
+        arrival=read_arrival(
+            key="late", via=Via.UPDATE, name="decide", choice=None, inputs=[said], received_at=at
+        ),
+        verdict=Verdict(accepted=True, reason="approved; the plan runs now"),
+    )
+    with gate.database.write() as connection:
+        append(connection, run, [Note(key="late", at=at, actor="dana", event=late)])
+    recorded = gate.gateway._recorded(first.workflow_id)
+    assert recorded is not None
+    assert (recorded.state, recorded.revision, recorded.approved_by) == ("in_review", 2, ())
+    assert (await gate.decide(second)).accepted
+    await gate.result(first.workflow_id)
+    assert gate.notebook.texts() == ["one", "two"]

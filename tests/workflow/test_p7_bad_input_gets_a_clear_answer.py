@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import tuples
+from pydantic import JsonValue
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.service import RPCError
 
+from plangate.domain.audit import Decided
 from plangate.domain.decision import Choice, read_arrival, unknown_name
 from plangate.domain.request import PlanRequest
 from tests.gate import Gate
@@ -177,6 +179,63 @@ async def test_a_flood_of_junk_loses_no_later_approval(gate: Gate) -> None:
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     entries = gate.gateway.trail(status.workflow_id)
     assert sum(entry.event.kind == "decided" for entry in entries) == 401
+
+
+async def test_large_decisions_that_lay_waiting_do_not_make_a_message_that_the_server_refuses(
+    idle_gate: Gate,
+) -> None:
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review("one")
+    handle = gate.handle(status.workflow_id)
+    large = {"by": "mallory", "plan": "deadbeef", "comment": "é" * 4_000, "signature": "s" * 8_000}
+    for _ in range(12):
+        await asyncio.gather(*(handle.signal("approve", large) for _ in range(25)))
+    await gate.signal(status)
+    async with gate.worker():
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        after = await gate.gateway.status(status.workflow_id)
+    assert await gate.blocked() == 0
+    assert len(after.model_dump_json()) < 100_000
+    trail = [entry.event for entry in gate.gateway.trail(status.workflow_id)]
+    whole = [event for event in trail if isinstance(event, Decided) and not event.verdict.accepted]
+    assert len(whole) == 300
+    assert {event.arrival.decision and event.arrival.decision.signature for event in whole} == {"s" * 8_000}
+
+
+async def test_more_faults_than_the_server_takes_are_cut_and_end_the_run(gate: Gate) -> None:
+    arguments: dict[str, JsonValue] = {f"unknown-{number}": 1 for number in range(15_000)}
+    plan: JsonValue = {"summary": "x", "steps": [{"tool": "note", "arguments": arguments}]}
+    result = await gate.result(await gate.gateway.submit(PlanRequest(requester="rita", plan=plan)))
+    assert result.outcome == "failed"
+    assert result.reason.startswith(
+        "The plan cannot be used (15001 faults): steps[0].arguments.text: is missing"
+    )
+    assert len(result.reason) < 11_000
+
+
+async def test_a_plan_too_large_to_be_handed_on_ends_the_run_and_says_so(gate: Gate) -> None:
+    text = "x" * 2_096_500  # with what the workflow adds to it, it is more than the server takes
+    plan: JsonValue = {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": text}}]}
+    result = await gate.result(await gate.gateway.submit(PlanRequest(requester="rita", plan=plan)))
+    assert result.outcome == "failed"
+    assert "more than the limit of 262144" in result.reason
+
+
+async def test_a_schedule_cannot_hand_over_a_state_of_its_own(gate: Gate) -> None:
+    handle = await gate.client.start_workflow(
+        "PlanApproval",
+        {"carried": {"phase": "executing"}, "request": {"requester": "rita"}},
+        id=f"forged-{gate.settings.task_queue}",
+        task_queue=gate.settings.task_queue,
+        cron_schedule="@every 1s",
+    )
+    await asyncio.sleep(2.5)
+    runs = [run async for run in gate.client.list_workflows(f"WorkflowId = '{handle.id}'")]
+    assert len(runs) > 1
+    history = await gate.client.get_workflow_handle(handle.id).fetch_history()
+    assert not any(event.HasField("workflow_task_failed_event_attributes") for event in history.events)
+    await handle.terminate()
 
 
 @given(name=LIKELY_NAMES, inputs=bad_inputs)
