@@ -11,7 +11,7 @@ Three habits of this file come from the platform:
 * The deadline's timer is left running when the plan is approved, since to cancel it would cost an event of
   history for nothing.
 * Cancellation (the Web UI's button, `starter.py withdraw`) must not break off what is being written down,
-  hence the life of the run is a task of its own, shielded, and a cancellation is only noted.
+  hence the life of the run is a task of its own, and a cancellation of `run` is only noted.
 """
 
 import asyncio
@@ -66,25 +66,26 @@ class PlanApproval:
     @workflow.run
     async def run(self, request: Any = None, *more: Any) -> RunResult:
         """Draft, review, execute, close; whatever happens, the outcome is the result."""
-        life = asyncio.create_task(self._live((request, *more)))
-        try:
-            return await asyncio.shield(life)
-        except asyncio.CancelledError:
-            if life.done():
-                raise
-            self._withdrawn = workflow.cancellation_reason() or "cancellation requested"
-            return await life
-
-    async def _live(self, inputs: Sequence[Any]) -> RunResult:
-        self._open(inputs)
+        self._open((request, *more))
+        life = asyncio.create_task(self._live())
         clerk = asyncio.create_task(self._admit_arrivals())
+        while not life.done():
+            try:
+                await workflow.wait((life, clerk), return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                self._withdrawn = workflow.cancellation_reason() or "cancellation requested"
+            if clerk.done():
+                await clerk  # it never ends by itself: what stopped it fails the task loudly, and is tried again
+        clerk.cancel()
+        return await life
+
+    async def _live(self) -> RunResult:
         while self._state.phase is not Phase.CLOSED:
             await self._draft()  # nothing to do unless a plan is wanted
             await self._review()  # nothing to do unless a plan waits for a person
             await self._execute()  # nothing to do unless a plan is approved
         await self._close()
         await workflow.wait_condition(lambda: not self._tray and workflow.all_handlers_finished())
-        clerk.cancel()
         return result_of(self._state)
 
     def _open(self, inputs: Sequence[Any]) -> None:
