@@ -1,103 +1,168 @@
 """The page that Temporal's Web UI shows of an open run: the plan, the deadline, a decision ready to paste.
 
-Markdown, and everything in it that came from outside is escaped or fenced. The page travels in a URL, hence
-it is cut to a few kilobytes, and says so where it is.
+Markdown for the Web UI's own renderer. It keeps the line breaks of a paragraph, makes quotes curly, and cuts
+off what is wide in a block; hence everything that came from outside stands in code spans, exact and
+wrapped. The page travels in a URL, hence it is cut to a few kilobytes, and says so where it is.
 """
 
 import json
 from typing import Final
+from urllib.parse import quote
 
+from pydantic import JsonValue
+
+from plangate.domain.audit import Drafted
+from plangate.domain.decision import Choice
 from plangate.domain.plan import Step, short
-from plangate.domain.run import RunState, StepState
-from plangate.domain.visible import cut, markdown_block, markdown_line
+from plangate.domain.run import Phase, RunState, StepProgress, StepState
+from plangate.domain.visible import cut, markdown_code
 
-_ROOM_FOR_STEPS: Final = 2_400
+# Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a blank 3, a kanji 9.
+_ROOM_FOR_STEPS: Final = 4_500
+_ROOM_FOR_DECISIONS: Final = 1_800
+# Lengths in characters.
 _ROOM_FOR_LINE: Final = 300
+_ROOM_FOR_VALUE: Final = 1_000
 _SHOWN_DECISIONS: Final = 5
+_KINDS: Final = {  # text is the usual kind, and has no name
+    dict: "object",
+    list: "list",
+    bool: "yes or no",
+    int: "number",
+    float: "number",
+    type(None): "nothing",
+}
 
 
 def summary_line(request: str) -> str:
     """Return the one line that stands for a run in the lists of the Web UI."""
     first = next((line for line in request.splitlines() if line.strip()), "A plan brought along")
-    return markdown_line(cut(first.strip(), 120))
+    return markdown_code(cut(first.strip(), 120))
 
 
 def request_page(request: str, requester: str) -> str:
     """Return the page that stays the same for the whole life of a run: who asked for what."""
-    asked = markdown_block(cut(request, 1_500)) if request.strip() else "A ready plan was brought along."
-    return f"Requested by **{markdown_line(requester)}**:\n\n{asked}"
+    if not request.strip():
+        return f"{markdown_code(requester)} brought a ready plan along."
+    return f"{markdown_code(requester)} asked for:\n{markdown_code(cut(request, _ROOM_FOR_VALUE))}"
 
 
 def details_page(state: RunState) -> str:
     """Return what the Web UI shows of the run as it stands."""
-    parts = [f"**State:** {state.state}"]
-    if state.closed and state.closed.reason:
-        parts.append(f"**Why:** {_line(state.closed.reason)}")
+    parts = [_heading(state)]
     if state.drafted:
-        parts += [*_plan(state), *_how_to_decide(state)]
+        parts += [_plan(state.drafted), *_steps(state, state.drafted)]
+        if state.state == Phase.IN_REVIEW:
+            parts.append(_how_to_decide(state.drafted))
     return "\n\n".join([*parts, *_decisions(state)])
 
 
-def _plan(state: RunState) -> list[str]:
-    drafted = state.drafted
-    assert drafted is not None
-    parts = [
-        (
-            f"**Plan `{short(drafted.fingerprint)}`**, revision {drafted.revision}: "
-            f"{_line(drafted.plan.summary)}"
-        ),
-        f"**Needs:** {drafted.requirement}. **Deadline:** {drafted.deadline:%Y-%m-%d %H:%M:%S} UTC",
-    ]
-    room = _ROOM_FOR_STEPS
-    for number, (step, progress) in enumerate(zip(drafted.plan.steps, state.steps, strict=True), start=1):
-        shown = _step(number, step, "" if progress.state is StepState.PENDING else f" ({progress.state})")
-        if len(shown) > room:
-            left = len(drafted.plan.steps) - number + 1
-            parts.append(
-                f"**{left} of {len(drafted.plan.steps)} steps not shown here for want of room.** "
-                f"Read the whole plan before you decide: `python starter.py status {state.workflow_id}`"
+def _heading(state: RunState) -> str:
+    if state.closed:
+        why = f"\n{markdown_code(cut(state.closed.reason, _ROOM_FOR_LINE))}" if state.closed.reason else ""
+        return f"### Ended: {state.state}{why}"
+    match state.phase, state.drafted:
+        case Phase.IN_REVIEW, Drafted() as drafted:
+            return (
+                f"### Waits for a decision until {drafted.deadline:%Y-%m-%d %H:%M} UTC\n"
+                f"Needs {drafted.requirement}."
             )
+        case Phase.EXECUTING, _:
+            return "### Approved, and being executed"
+        case _:
+            return f"### Revision {state.next_revision} is being drafted"
+
+
+def _plan(drafted: Drafted) -> str:
+    summary = markdown_code(cut(drafted.plan.summary, _ROOM_FOR_LINE))
+    return f"**Plan `{short(drafted.fingerprint)}`**, revision {drafted.revision}:\n{summary}"
+
+
+def _steps(state: RunState, drafted: Drafted) -> list[str]:
+    """Show the steps as far as there is room, and say in bold what is left out."""
+    parts: list[str] = []
+    steps, room, is_whole = drafted.plan.steps, _ROOM_FOR_STEPS, True
+    for number, (step, progress) in enumerate(zip(steps, state.steps, strict=True), start=1):
+        shown = _step(f"Step {number} of {len(steps)}", step, progress)
+        room -= len(quote(shown))
+        if room < 0:
+            left = len(steps) - number + 1
+            parts.append(f"**{left} of {len(steps)} steps are not shown here, for want of room.**")
+            is_whole = False
             break
-        room -= len(shown)
         parts.append(shown)
+        is_whole = is_whole and not _is_cut(drafted, step)
+    if not is_whole:
+        command = markdown_code(f"python starter.py status {state.workflow_id}")
+        parts.append(
+            f"**Not all of the plan is shown here. Before you decide, read the whole of it:**\n{command}"
+        )
     return parts
 
 
-def _step(number: int, step: Step, progress: str) -> str:
-    arguments = json.dumps(step.arguments, ensure_ascii=False, indent=2)
-    why = f" — {_line(step.reason)}" if step.reason else ""
-    return f"{number}. **{markdown_line(step.tool)}**{progress}{why}\n\n{markdown_block(arguments, 'json')}"
+def _step(name: str, step: Step, progress: StepProgress) -> str:
+    lines = [f"**{name}:** {markdown_code(step.tool)}{_progress(progress)}"]
+    lines += [_argument(argument, value) for argument, value in step.arguments.items()]
+    if step.reason:
+        lines.append(f"*why:* {markdown_code(cut(step.reason, _ROOM_FOR_LINE))}")
+    return "\n".join(lines)
 
 
-def _how_to_decide(state: RunState) -> list[str]:
-    drafted = state.drafted
-    if drafted is None or state.state != "in_review":
-        return []
+def _argument(name: str, value: JsonValue) -> str:
+    kind = _KINDS.get(type(value))
+    label = f"{markdown_code(name)} ({kind})" if kind else markdown_code(name)
+    return f"{label}: {markdown_code(cut(_text(value), _ROOM_FOR_VALUE))}"
+
+
+def _text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_cut(drafted: Drafted, step: Step) -> bool:
+    return (
+        len(drafted.plan.summary) > _ROOM_FOR_LINE
+        or len(step.reason) > _ROOM_FOR_LINE
+        or any(len(_text(value)) > _ROOM_FOR_VALUE for value in step.arguments.values())
+    )
+
+
+def _progress(progress: StepProgress) -> str:
+    if progress.state is StepState.PENDING:
+        return ""
+    said = progress.receipt.summary if progress.receipt else progress.reason
+    told = f": {markdown_code(cut(said, _ROOM_FOR_LINE))}" if said else ""
+    return f" **{progress.state.value.replace('_', ' ')}**{told}"
+
+
+def _how_to_decide(drafted: Drafted) -> str:
     message = json.dumps({"by": "YOUR-NAME", "plan": short(drafted.fingerprint)})
-    return [
-        (
-            "**To decide:** *Send a Signal*, choose `approve`, `reject` or `request_changes` "
-            "(which needs a `comment` too), and paste, with your name in it:"
-        ),
-        markdown_block(message, "json"),
-    ]
+    return (
+        "**To decide:** *More Actions*, *Send a Signal*, choose `approve`, `reject` or `request_changes` "
+        '(which needs a `"comment"` too), and paste, with your name in it:\n'
+        f"{markdown_code(message)}"
+    )
 
 
 def _decisions(state: RunState) -> list[str]:
-    if not state.decisions:
-        return []
-    lines = []
-    for decided in state.decisions[-_SHOWN_DECISIONS:]:
+    """Show the newest decisions, newest first."""
+    lines: list[str] = []
+    room = _ROOM_FOR_DECISIONS
+    for decided in reversed(state.decisions[-_SHOWN_DECISIONS:]):
         decision = decided.arrival.decision
-        who = markdown_line(decision.by) if decision else "somebody"
+        who = markdown_code(decision.by) if decision else "somebody"
         said = decision.decision if decision else decided.arrival.name
         verdict = "accepted" if decided.verdict.accepted else "**refused**"
-        lines.append(f"- {who}: {markdown_line(said)}, {verdict}: {_line(decided.verdict.reason)}")
+        reason = markdown_code(cut(decided.verdict.reason, _ROOM_FOR_LINE))
+        line = f"{who}: {_named(said)} {verdict}: {reason}"
+        room -= len(quote(line))
+        if room < 0 and lines:
+            break
+        lines.append(line)
     earlier = len(state.decisions) + state.refusals_not_kept - len(lines)
     if earlier:
-        lines.append(f"- and {earlier} earlier ones, all on the audit trail")
-    return ["**Decisions:**\n\n" + "\n".join(lines)]
+        lines.append(f"and {earlier} earlier, all on the audit trail")
+    return ["\n".join(["**Decisions, the newest first:**", *lines])] if lines else []
 
 
-def _line(text: str) -> str:
-    return markdown_line(cut(text, _ROOM_FOR_LINE))
+def _named(decision: str) -> str:
+    return decision.replace("_", " ") if decision in set(Choice) else markdown_code(decision)

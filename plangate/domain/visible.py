@@ -13,7 +13,8 @@ from itertools import groupby
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f")
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MAX_MARKS = 2
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>:@])")
+_LONGEST_SPAN_FENCE = 2
+_DROPPED_BLANK = re.compile(r"^ | $|(?<= ) ")  # by HTML, at the ends of a code span and in a row
 
 
 def _is_hidden(char: str) -> bool:
@@ -56,18 +57,27 @@ def _show(text: str, kept: dict[str, str]) -> str:
     return "".join(shown)
 
 
-def markdown_line(text: str) -> str:
-    """Return ``text`` as one line of Markdown that means nothing but itself: no link, tag or emphasis."""
-    escaped = _MARKDOWN.sub(r"\\\1", one_line(text))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;")
+def markdown_code(text: str) -> str:
+    """Return ``text`` as code within a paragraph, a span for each line: exact, inert, and it wraps.
+
+    Temporal's Web UI makes quotes curly and 1/2 a ½ in plain text, however it is escaped, and does not wrap a
+    fenced block: what is beyond its edge is not seen. A line break is drawn as ``⏎`` too, for not every
+    renderer keeps it.
+    """
+    *broken, last = (one_line(line) for line in text.split("\n"))
+    lines = [f"{line}⏎" for line in broken] + ([last] if last or not broken else [])
+    return "\n".join(_code_span(line) for line in lines)
 
 
-def markdown_block(text: str, language: str = "") -> str:
-    """Return ``text`` as a fenced block of Markdown that nothing in the text can close."""
-    body = many_lines(text)
-    longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{body}\n{fence}"
+def _code_span(line: str) -> str:
+    if not line:
+        return "*(empty)*"
+    kept = _DROPPED_BLANK.sub("\u00a0", line)
+    fence = "`" * (max((len(run) for run in re.findall(r"`+", kept)), default=0) + 1)
+    pad = " " if kept[0] == "`" or kept[-1] == "`" else ""
+    # At the start of a line three backticks would open a block: a blank that is none stands ahead of them.
+    ahead = "\u00a0" if len(fence) > _LONGEST_SPAN_FENCE else ""
+    return f"{ahead}{fence}{pad}{kept}{pad}{fence}"
 
 
 def cut(text: str, limit: int) -> str:

@@ -5,9 +5,8 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
-from plangate.domain.visible import cut, many_lines, markdown_block, markdown_line, one_line
+from plangate.domain.visible import cut, many_lines, one_line
 
 ANYTHING = st.text(st.characters(), max_size=60)
 HOSTILE = st.text(
@@ -18,8 +17,8 @@ HOSTILE = st.text(
 
 @pytest.mark.parametrize(
     "hidden",
-    ["\x1b", "\x00", "\x7f", "\x9b", "\t", "\r", "\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u00ad", "\u00a0",
-     "\u3000", "\u3164", "\u2800", "\u2028", "\ufe0f", "\U000e0041", "\ue000", "\ud800", "⟨"],
+    ["\x1b", "\x00", "\x7f", "\x9b", "\t", "\r", "\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u00ad",
+     "\u00a0", "\u3000", "\u3164", "\u2800", "\u2028", "\ufe0f", "\U000e0041", "\ue000", "\ud800", "⟨"],
 )  # fmt: skip
 def test_a_character_that_cannot_be_seen_is_drawn(hidden: str) -> None:
     assert one_line(f"a{hidden}b") == f"a⟨U+{ord(hidden):04X}⟩b"
@@ -49,21 +48,6 @@ def test_nothing_shown_is_a_control_format_or_separator_character(text: str) -> 
 @given(ANYTHING | HOSTILE, ANYTHING | HOSTILE)
 def test_two_different_texts_never_look_the_same(one: str, other: str) -> None:
     assert (one_line(one) == one_line(other)) == (one == other)
-
-
-@given(HOSTILE)
-def test_a_line_of_markdown_means_nothing_but_itself(text: str) -> None:
-    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(f"x {markdown_line(text)} x")
-    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
-    children = tokens[1].children or []
-    assert {child.type for child in children} <= {"text", "text_special"}
-    assert "".join(child.content for child in children) == f"x {one_line(text)} x".replace("  ", "  ")
-
-
-@given(HOSTILE)
-def test_nothing_in_a_block_of_markdown_closes_the_block(text: str) -> None:
-    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(markdown_block(text, "json"))
-    assert [token.type for token in tokens] == ["fence"]
 
 
 def test_a_cut_text_says_how_much_is_missing() -> None:

@@ -1,0 +1,204 @@
+"""Temporal's Web UI in a real browser: a person reads the plan there, decides, and is not fooled."""
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Frame, Page, async_playwright, expect
+from temporalio.client import Client
+
+from plangate import embedded_server
+from plangate.connection import DATA_CONVERTER
+from plangate.domain.audit import Decided
+from plangate.domain.plan import Plan
+from plangate.domain.status import Status
+from plangate.domain.visible import many_lines
+from plangate.embedded_server import EmbeddedServer
+from tests.gate import Gate, build_gate
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+if CHROMIUM is None:
+    pytest.skip(
+        "Deciding in Temporal's Web UI was not tried, for want of a browser; get one (apt-get install "
+        "chromium) and run the tests again.",
+        allow_module_level=True,
+    )
+FIRST_PORT = 28233  # not where a person's own server listens
+FLAGS = (
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+HOSTILE = """<img src=x onerror=alert(1)><script>alert(2)</script> [click](http://evil.example) ![i](http://evil.example/i)
+# Approved by the board
+
+| safe | yes |
+|---|---|
+| <a href='javascript:alert(3)'>x</a> | "quoted" -- 1/2 ... (c) & &lt;b&gt; &#60;i&#62; |
+```
+</code></pre></main><iframe srcdoc="<b>out</b>"></iframe>
+````
+~~~
+<http://evil.example> http://evil.example www.evil.example mail@evil.example **bold** $x$ [^1]
+---
+\u202elive\u202c zero\u200bwidth \x1b[31mred\x1b[0m   three blanks `tick` ``two`` \\` end"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    as_root = ("--no-sandbox",) if os.geteuid() == 0 else ()
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*as_root, *FLAGS])
+        yield launched
+        await launched.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedServer]:
+    """A server with its Web UI, which the server of the other tests does not have."""
+    del browser  # without one there is nothing to start
+    var_dir = tmp_path_factory.mktemp("web-ui")
+    yield await embedded_server.ensure_running(var_dir, first_port=FIRST_PORT)
+    await embedded_server.stop(var_dir)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def gate(server: EmbeddedServer, tmp_path: Path) -> AsyncIterator[Gate]:
+    client = await Client.connect(server.address, data_converter=DATA_CONVERTER)
+    built = build_gate(client, tmp_path, f"web-{uuid4().hex[:12]}")
+    async with built.worker():
+        yield built
+    built.database.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    opened = await browser.new_page(viewport={"width": 1280, "height": 1200})
+    opened.set_default_timeout(30_000)
+    yield opened
+    await opened.close()
+
+
+async def open_run(page: Page, server: EmbeddedServer, workflow_id: str) -> None:
+    await page.goto(f"{server.ui_url}/namespaces/default/workflows/{workflow_id}")
+    await page.get_by_text("User Metadata").click()
+
+
+async def panel(page: Page, name: str) -> Frame:
+    """One of the panels of the tab 'User Metadata', rendered."""
+    async with asyncio.timeout(30):
+        while (frame := page.frame(name=f"user-metadata-{name}")) is None:
+            await asyncio.sleep(0.05)
+    await frame.wait_for_selector("main p")
+    return frame
+
+
+async def shown_in(page: Page, name: str) -> str:
+    text = await (await panel(page, name)).inner_text("main")
+    return text.strip()
+
+
+async def send_signal(page: Page, name: str, message: str) -> None:
+    await page.get_by_role("button", name="More Actions").click()
+    await page.get_by_role("menuitem", name="Send a Signal").click()
+    dialog = page.locator("dialog[open], [role=dialog]").filter(visible=True)
+    await dialog.get_by_test_id("signal-select-button").click()
+    await page.get_by_role("option", name=re.compile(rf"^{name}\b")).filter(visible=True).click()
+    field = dialog.get_by_role("textbox", name="Data")
+    await field.fill(message)
+    await field.press("Tab")
+    await asyncio.sleep(0.5)  # leaving the field formats the JSON and moves the button
+    await dialog.get_by_role("button", name="Submit").click()
+    await expect(dialog).to_be_hidden()
+
+
+async def test_what_the_page_shows_is_pasted_into_the_signal_dialog_and_the_plan_runs(
+    gate: Gate, server: EmbeddedServer, page: Page
+) -> None:
+    status = await gate.in_review("Refund of 42.50 EUR to Kim", request="Kim's parcel is broken. Refund it!")
+    await open_run(page, server, status.workflow_id)
+    assert await shown_in(page, "summary") == "Kim's parcel is broken. Refund it!"
+    assert await shown_in(page, "details") == "rita asked for:\nKim's parcel is broken. Refund it!"
+    shown = await shown_in(page, "current-details")
+    assert status.deadline is not None
+    assert f"Waits for a decision until {status.deadline:%Y-%m-%d %H:%M} UTC" in shown
+    assert f"Plan {status.short_fingerprint}, revision 1:\nWrite 1 notes" in shown
+    assert "Step 1 of 1: note\ntext: Refund of 42.50 EUR to Kim\n" in shown
+    (ready,) = re.findall(r'\{"by": .*\}', shown)
+
+    await send_signal(page, "approve", ready.replace("YOUR-NAME", "dana"))
+
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["Refund of 42.50 EUR to Kim"]
+    (decided,) = [
+        entry.event for entry in gate.gateway.trail(status.workflow_id) if isinstance(entry.event, Decided)
+    ]
+    assert decided.arrival.via == "signal"
+    assert decided.arrival.decision is not None
+    assert decided.arrival.decision.by == "dana"
+
+
+async def test_a_decision_without_a_name_in_it_is_refused_and_the_page_says_why(
+    gate: Gate, server: EmbeddedServer, page: Page
+) -> None:
+    status = await gate.in_review("one")
+    await gate.signal(status, by="")
+    await gate.until("in_review", status.workflow_id, lambda now: len(now.decisions) == 1)
+    await open_run(page, server, status.workflow_id)
+    shown = await shown_in(page, "current-details")
+    assert 'somebody: approve refused: "by"' in shown
+
+
+async def hostile_run(gate: Gate) -> Status:
+    step = {"tool": "note", "arguments": {"text": HOSTILE}, "reason": HOSTILE}
+    plan = Plan.model_validate({"summary": HOSTILE, "steps": (step,)})
+    gate.planner.plans.append(plan)
+    status = await gate.in_review(request=HOSTILE)
+    await gate.signal(status, comment=HOSTILE, by="eve", plan="0" * 12)
+    return await gate.until("in_review", status.workflow_id, lambda now: len(now.decisions) == 1)
+
+
+async def test_hostile_text_is_shown_to_the_letter_and_makes_nothing_of_the_page(
+    gate: Gate, server: EmbeddedServer, page: Page
+) -> None:
+    alerts: list[str] = []
+    page.on("dialog", lambda dialog: alerts.append(dialog.message))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    status = await hostile_run(gate)
+    await open_run(page, server, status.workflow_id)
+
+    elements: set[str] = set()
+    for name in ("summary", "details", "current-details"):
+        frame = await panel(page, name)
+        elements |= set(await frame.eval_on_selector_all("body *", "all => all.map(one => one.localName)"))
+    assert elements <= {"main", "p", "h3", "strong", "em", "code"}
+    lines = await frame.eval_on_selector_all("code", "all => all.map(one => one.textContent)")
+    drawn = many_lines(HOSTILE).split("\n")
+    exact = [f"{line}⏎" for line in drawn[:-1]] + drawn[-1:]
+    shown = "\n".join(line.replace("\u00a0", " ") for line in lines)
+    assert shown.count("\n".join(exact)) == 1  # the argument; summary and reason have less room
+    assert shown.count(exact[0]) == 3
+    assert "⟨U+202E⟩live⟨U+202C⟩ zero⟨U+200B⟩width ⟨U+001B⟩[31mred" in shown
+    assert not re.search("[\u202e\u200b\x1b]", await frame.inner_text("main"))
+    width = await frame.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert width[0] <= width[1], "part of the plan is beyond the edge of its panel"
+    assert alerts == []
+    assert not [url for url in asked if not url.startswith((server.ui_url, "data:", "blob:"))]
+
+
+async def test_request_cancellation_withdraws_the_run(gate: Gate, server: EmbeddedServer, page: Page) -> None:
+    status = await gate.in_review("one")
+    await open_run(page, server, status.workflow_id)
+    await page.get_by_role("button", name="Request Cancellation").click()
+    dialog = page.locator("dialog[open], [role=dialog]").filter(visible=True)
+    await dialog.get_by_role("button", name="Confirm").click()
+    result = await gate.result(status.workflow_id)
+    assert result.outcome == "withdrawn"
+    assert gate.notebook.texts() == []
+    assert gate.gateway.trail(status.workflow_id)[-1].event.kind == "closed"

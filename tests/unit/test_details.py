@@ -1,0 +1,194 @@
+"""The page of the Web UI: everything an approver needs, and what came from outside is exact and inert."""
+
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, StepDone
+from plangate.domain.decision import Choice, Via, read_arrival
+from plangate.domain.plan import Plan, fingerprint_of
+from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.review import judge_all
+from plangate.domain.run import RunState, apply
+from plangate.domain.tool import Receipt
+from plangate.domain.visible import markdown_code, one_line
+from workflows.details import details_page, request_page, summary_line
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+HOSTILE = st.text(
+    st.sampled_from("\x1b\r\n\t\x00\u202e\u200b\ufeff\u2028\u0301\ufe0f⟨⏎ab<>&;`'\"*_[]()#|!\\~:/@-=+.1 $^é"),
+    max_size=60,
+)
+
+
+def after(state: RunState, *events: Event) -> RunState:
+    return reduce(apply, events, state)
+
+
+def in_review(
+    arguments: dict[str, Any], *, steps: int = 1, summary: str = "Write", reason: str = ""
+) -> RunState:
+    step = {"tool": "note", "arguments": arguments, "reason": reason}
+    plan = Plan.model_validate({"summary": summary, "steps": (step,) * steps})
+    drafted = Drafted(
+        revision=1, plan=plan, fingerprint=fingerprint_of(plan, 1, "plan-1"), requirement=ONE_APPROVAL,
+        deadline=NOON + timedelta(hours=72),
+    )  # fmt: skip
+    requested = Requested(request="Do it.", requester="rita", timeout_seconds=60, requested_at=NOON)
+    return after(RunState(workflow_id="plan-1"), requested, drafted)
+
+
+def decided(state: RunState, *comments: str, by: str = "dana", choice: Choice = Choice.APPROVE) -> RunState:
+    arrivals = [
+        read_arrival(
+            key=f"s{number}", via=Via.SIGNAL, name=choice.value, choice=choice, received_at=NOON,
+            inputs=[{"by": by, "plan": state.fingerprint, "comment": comment}],
+        )
+        for number, comment in enumerate(comments)
+    ]  # fmt: skip
+    return after(state, *judge_all(state, arrivals))
+
+
+def code_of(markdown: str) -> list[str]:
+    """The contents of all code spans, after making sure that there is only plain text in between."""
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(markdown)
+    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
+    children = tokens[1].children or []
+    assert {child.type for child in children} <= {"text", "softbreak", "code_inline", "em_open", "em_close"}
+    return [child.content for child in children if child.type == "code_inline"]
+
+
+@given(HOSTILE)
+def test_code_is_exact_and_nothing_in_it_is_obeyed(text: str) -> None:
+    shown = "".join(code_of(f"x {markdown_code(text)}\n{markdown_code(text)} x")).replace("\u00a0", " ")
+    assert shown == "⏎".join(one_line(line) for line in text.split("\n")) * 2
+
+
+@given(HOSTILE)
+def test_no_line_of_code_can_open_a_block(text: str) -> None:
+    assert not any(
+        line.startswith(("```", "~~~", " ", "\t", "#", ">", "|")) for line in markdown_code(text).split("\n")
+    )
+
+
+@pytest.mark.parametrize("text", ["a  b", " a", "a ", "   "])
+def test_blanks_that_a_page_would_drop_are_kept(text: str) -> None:
+    (shown,) = code_of(f"x {markdown_code(text)}")
+    assert shown.replace("\u00a0", " ") == text
+    assert "  " not in shown
+    assert shown.strip(" ") == shown
+
+
+def test_the_page_says_until_when_what_and_how() -> None:
+    state = in_review(
+        {"text": "one", "count": 7, "urgent": True, "to": ["a", "b"], "more": {}, "none": None, "e": ""}
+    )
+    page = details_page(state)
+    assert "### Waits for a decision until 2026-01-04 12:00 UTC\n" in page
+    assert "Needs 1 approval by anyone but the requester." in page
+    assert state.fingerprint
+    assert f'{{"by": "YOUR-NAME", "plan": "{state.fingerprint[:12]}"}}' in page
+    for line in (
+        "`text`: `one`", "`count` (number): `7`", "`urgent` (yes or no): `true`", '`to` (list): `["a", "b"]`',
+        "`more` (object): `{}`", "`none` (nothing): `null`", "`e`: *(empty)*",
+    ):  # fmt: skip
+        assert line in page.split("\n"), line
+
+
+def test_a_text_that_looks_like_a_number_does_not_look_like_one_here() -> None:
+    assert "`n`: `7`" in details_page(in_review({"n": "7"}))
+    assert "`n` (number): `7`" in details_page(in_review({"n": 7}))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        in_review({"text": "x" * 1_001}),
+        in_review({"text": "x" * 500}, steps=20),
+        in_review({"text": "x"}, summary="x" * 301),
+        in_review({"text": "x"}, reason="x" * 301),
+        in_review({str(number): "東" * 900 for number in range(9)}),
+    ],
+)
+def test_a_page_that_leaves_something_out_says_so_and_where_to_read_it(state: RunState) -> None:
+    page = details_page(state)
+    assert "not shown here" in page
+    assert "**Not all of the plan is shown here. Before you decide, read the whole of it:**" in page
+    assert "`python starter.py status plan-1`" in page
+
+
+def test_a_page_that_leaves_nothing_out_says_nothing_of_it() -> None:
+    assert "not shown" not in details_page(
+        in_review({"text": "x" * 1_000}, summary="x" * 300, reason="x" * 300)
+    )
+
+
+def test_the_longest_page_still_fits_into_a_url() -> None:
+    longest = in_review(
+        {str(number): "東" * 900 for number in range(9)}, summary="東" * 2000, reason="東" * 2000
+    )
+    longest = decided(longest, *["東" * 4000] * 60, by="東" * 100, choice=Choice.REQUEST_CHANGES)
+    assert len(quote(details_page(longest))) < 12_000
+    assert (
+        len(quote(details_page(in_review({"text": "long text " * 99}, steps=200, reason="because " * 30))))
+        < 8_000
+    )
+    assert len(quote(request_page("東" * 20_000, "東" * 100))) < 12_000
+
+
+def test_the_page_tells_what_became_of_each_step_and_how_it_ended() -> None:
+    state = in_review({"text": "one"}, steps=2)
+    running = after(decided(state, ""), StepDone(step=1, receipt=Receipt(summary="noted `one` <b>")))
+    page = details_page(running)
+    assert page.startswith("### Approved, and being executed")
+    assert "**Step 1 of 2:** `note` **done**: ``noted `one` <b>``" in page
+    assert "To decide" not in page
+    closed = after(state, Closed(outcome=Outcome.FAILED, reason="<b> it broke"))
+    assert details_page(closed).startswith("### Ended: failed\n`<b> it broke`")
+
+
+def test_refused_decisions_are_shown_newest_first_and_the_others_counted() -> None:
+    state = in_review({"text": "one"})
+    arrivals = [
+        read_arrival(
+            key=f"s{n}", via=Via.SIGNAL, name="approve", choice=Choice.APPROVE, received_at=NOON, inputs=[n]
+        )
+        for n in range(7)
+    ]
+    events = judge_all(state, arrivals)
+    page = details_page(after(state, *events))
+    assert page.count("somebody: approve **refused**") == 5
+    assert page.endswith("and 2 earlier, all on the audit trail")
+
+
+@given(HOSTILE)
+def test_summary_and_request_are_inert_too(text: str) -> None:
+    code_of(f"x {summary_line(text)}")
+    code_of(request_page(text, "rita"))
+
+
+@given(HOSTILE, HOSTILE)
+def test_nothing_from_outside_makes_an_element_of_the_page(text: str, name: str) -> None:
+    state = in_review({text: name, "x": {text: [name]}}, summary=text or "x", reason=name)
+    state = decided(state, text, by="d", choice=Choice.REQUEST_CHANGES)
+    markdown = details_page(state)
+    allowed = {
+        "text",
+        "text_special",
+        "softbreak",
+        "code_inline",
+        "em_open",
+        "em_close",
+        "strong_open",
+        "strong_close",
+    }
+    for token in MarkdownIt("gfm-like", {"linkify": False}).parse(markdown):
+        assert token.type in {"paragraph_open", "paragraph_close", "heading_open", "heading_close", "inline"}
+        assert {child.type for child in token.children or []} <= allowed
+    assert isinstance(state.decisions[0], Decided)
