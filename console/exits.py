@@ -9,15 +9,18 @@
 """
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
 from enum import IntEnum
+from typing import Final
 
 from plangate.domain.errors import IdInUse, PlangateError, PlanInvalid, Refused, RequestInvalid
 from plangate.domain.visible import one_line
 
 Act = Callable[[], int]
+_MARKS: Final = re.compile("(⟨U\\+[0-9A-F]{4,6}⟩)")
 
 
 class Exit(IntEnum):
@@ -93,12 +96,18 @@ def told(sentence: str, code: Exit) -> int:
     """Say one sentence on stderr, as far as there is one, and return the exit code."""
     try:
         if sys.stderr is not None:
-            sys.stderr.write(one_line(sentence) + "\n")
+            sys.stderr.write(fit(sentence) + "\n")
             sys.stderr.flush()
     except (OSError, ValueError):
         pass  # nobody can be told; the code says it
     _flush_or_discard()
     return code
+
+
+def fit(sentence: str) -> str:
+    """Return a sentence fit for a terminal; what is drawn as ``⟨U+202E⟩`` in it already stays so."""
+    parts = _MARKS.split(sentence)
+    return "".join(part if _MARKS.fullmatch(part) else one_line(part) for part in parts)
 
 
 def _os_sentence(error: OSError) -> str:

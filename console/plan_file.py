@@ -78,8 +78,8 @@ def _is_json(path: Path, text: str) -> bool:
 
 
 def _faults_of_plan(tree: Tree, tools: Mapping[str, ToolDeclaration], max_steps: int) -> list[Fault]:
-    sentences = dict.fromkeys(_sentences(tree.value, tools, max_steps))  # each once, in order
-    faults = [_located(sentence, tree) for sentence in sentences]
+    sentences = _sentences(tree.value, tools, max_steps)
+    faults = dict.fromkeys(_located(sentence, tree) for sentence in sentences)  # each once
     return [fault for fault in faults if fault.place not in tree.blanks]
 
 

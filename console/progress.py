@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.status import Status as Spinner
 from rich.text import Text
 
+from console.exits import fit
 from plangate.domain.visible import one_line
 
 
@@ -51,7 +52,7 @@ class Progress:
             return
         self._noted = words
         with self.paused():
-            self._console.print(Text(one_line(words), style="yellow"))
+            self._console.print(Text(fit(words), style="yellow"))
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -1,0 +1,86 @@
+"""A whole Plangate of processes for the tests at the doors: embedded server, worker, records, outbox."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import pytest
+
+import starter
+from plangate.settings import PROJECT
+from tests.program import Ended, Home, Typed, worker
+
+RECORDED = {
+    "PLANGATE_MODEL_CONFIG": str(PROJECT / "examples" / "demo" / "model.json"),
+    "PLANGATE_HTTP_ALLOWED_HOSTS": "127.0.0.1:8099",
+    "PLANGATE_HTTP_PRIVATE_HOSTS": "127.0.0.1:8099",
+}
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """The directory of a Plangate whose embedded server is stopped at the end."""
+    home = Home(tmp_path_factory.mktemp("home") / "var", dict(RECORDED))
+    try:
+        yield home
+    finally:
+        stop_server(home)
+
+
+@pytest.fixture(scope="session")
+def plangate(home: Home) -> Iterator[Home]:
+    """The same with a worker, for all tests that do not end it."""
+    with worker(home):
+        yield home
+
+
+def stop_server(home: Home) -> None:
+    """Stop the embedded server of this home, if there is one."""
+    subprocess.run(
+        [sys.executable, "-m", "plangate.embedded_server", "stop"],
+        env=home.environment(),
+        cwd=PROJECT,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def typing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[[Home], Typed]:
+    """Run commands in this process: the same `main`, without the second that a process takes to start."""
+
+    def at(home: Home) -> Typed:
+        def typed(*words: str, stdin: bytes = b"") -> Ended:
+            with monkeypatch.context() as patch:
+                for name, value in home.environment().items():
+                    patch.setenv(name, value)
+                patch.setattr(sys, "argv", ["starter.py", *words])
+                patch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin)))
+                code = starter.main()
+            said = capfd.readouterr()
+            return Ended(code, said.out, said.err)
+
+        return typed
+
+    return at
+
+
+@pytest.fixture(scope="session")
+def mail_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ready plan of one mail."""
+    path = tmp_path_factory.mktemp("plans") / "plan.yaml"
+    path.write_text(
+        "summary: Tell Ann\n"
+        "steps:\n"
+        "  - tool: send_email\n"
+        "    reason: she waits\n"
+        "    arguments:\n"
+        "      to: [ann@example.org]\n"
+        "      subject: Done\n"
+        "      body: |\n"
+        "        Hello Ann,\n"
+        "        it is done.\n"
+    )
+    return path

@@ -1,0 +1,365 @@
+"""What the command line says and how it ends while neither a worker nor a Temporal server runs."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from console.exits import Exit, guarded
+from plangate import __version__
+from plangate.domain.audit import Drafted, Requested, RunRef
+from plangate.domain.errors import IdInUse, NotAnswered, Refused
+from plangate.domain.plan import Plan, Step, fingerprint_of
+from plangate.domain.policy import ONE_APPROVAL
+from plangate.records.database import Database
+from plangate.records.trail import Note, append
+from plangate.settings import PROJECT
+from tests.program import Home, Typed
+
+NOBODY = {"TEMPORAL_ADDRESS": "127.0.0.1:1"}
+COMMANDS = (
+    "demo",
+    "start",
+    "status",
+    "pending",
+    "approve",
+    "reject",
+    "request-changes",
+    "withdraw",
+    "watch",
+    "tools",
+    "audit",
+)
+UNFORESEEN = "Something unforeseen happened"
+AGAIN = "run it again with PLANGATE_LOG_LEVEL=debug to see where, and report that."
+SLOW = {
+    "temporalio",
+    "sqlalchemy",
+    "alembic",
+    "rich",
+    "autogen_core",
+    "autogen_agentchat",
+    "yaml",
+    "structlog",
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "var", dict(NOBODY))
+
+
+@pytest.fixture
+def typed(home: Home, typing: Callable[[Home], Typed]) -> Typed:
+    return typing(home)
+
+
+@pytest.fixture
+def recorded(home: Home) -> Drafted:
+    """A run that waits for a decision, in the records of this home."""
+    home.var_dir.mkdir()
+    plan = Plan(summary="Write \x1b[31mred", steps=(Step(tool="note", arguments={"text": "hi"}),))
+    now = datetime.now(UTC)
+    requested = Requested(request="help", requester="rita", timeout_seconds=60, requested_at=now)
+    drafted = Drafted(
+        revision=1,
+        plan=plan,
+        fingerprint=fingerprint_of(plan, 1, "plan-1"),
+        requirement=ONE_APPROVAL,
+        deadline=now + timedelta(hours=3),
+    )
+    database = Database(f"sqlite:///{home.var_dir / 'records.db'}")
+    database.migrate()
+    with database.write() as connection:
+        run = RunRef(workflow_id="plan-1", chain_id="c", requested=requested)
+        append(connection, run, [Note(key="drafted:1", at=now, actor="w", event=drafted)])
+    database.close()
+    return drafted
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["start", "--help"], ["approve", "-h"], ["--version"], ["nosuch"]]
+)
+def test_help_imports_nothing_slow(home: Home, words: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", str(PROJECT / "starter.py"), *words],
+        capture_output=True,
+        text=True,
+        env=home.environment(),
+        check=False,
+    )
+    imported = {
+        line.rsplit("|", 1)[1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line
+    }
+    assert "typer" in imported
+    assert imported & SLOW == set()
+
+
+def test_every_command_has_its_help(typed: Typed) -> None:
+    listed = typed("--help")
+    assert listed.code == 0
+    for command in COMMANDS:
+        assert f"  {command} " in listed.out
+        assert "..." not in listed.out.partition("Commands:")[2]
+        ended = typed(command, "--help")
+        assert (ended.code, ended.err) == (0, "")
+        assert "Usage: python starter.py" in ended.out
+
+
+def test_the_version_is_the_projects(typed: Typed) -> None:
+    assert typed("--version").out == f"plangate {__version__}\n"
+    assert f'version = "{__version__}"' in (PROJECT / "pyproject.toml").read_text()
+
+
+def test_no_command_is_answered_with_the_help(typed: Typed) -> None:
+    ended = typed()
+    assert (ended.code, ended.err) == (2, "")
+    assert "Commands:" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nosuch"], "No such command 'nosuch'"),
+        (["start", "--nosuch"], "No such option: --nosuch"),
+        (["start"], "Say what you want done"),
+        (["start", "  \n "], "Say what you want done"),
+        (["start", "-"], "Say what you want done"),
+        (["start", "a", "b"], "unexpected extra argument"),
+        (["start", "hi", "--timeout", "soon"], "write it like 72h, 30m, 45s, 7d or 1h30m"),
+        (["start", "hi", "--timeout", "0s"], "not between one second and 365 days"),
+        (["start", "hi", "--watch", "--no-wait"], "cannot both be meant"),
+        (["start", "hi", "--requester", " "], "--requester must have 1 to 100 visible characters"),
+        (["start", "hi", "--requester", "d\u202eana"], "--requester must have 1 to 100 visible characters"),
+        (["start", "x" * 20_001], "longer than 20000 characters"),
+        (["start", "--plan", "/nosuch.yaml"], "/nosuch.yaml cannot be opened: No such file or directory"),
+        (["start", "--plan", "/"], "cannot be opened"),
+        (["status"], "Missing argument 'ID'"),
+        (["approve", "x"], "Missing option '--by'"),
+        (["approve", "x", "--by", "dana"], "Name the plan that you saw, with --plan"),
+        (["reject", "x", "--by", "", "--plan", "12345678"], "--by must have 1 to 100 visible characters"),
+        (["approve", "x", "--by", "dana", "--plan", "not hex!"], "digits 0-9 and a-f"),
+        (["approve", "x", "--by", "dana", "--plan", "1" * 65], "digits 0-9 and a-f"),
+        (["request-changes", "x", "--by", "dana", "--plan", "12345678"], "Say what to change with --comment"),
+        (["reject", "x", "--by", "d", "--plan", "12345678", "--comment", "y" * 4_001], "longer than 4000"),
+        (["demo", "--interactive"], "asks in a terminal, and there is none here"),
+        (["start", "caf\udce9"], "not UTF-8"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(typed: Typed, words: list[str], said: str) -> None:
+    ended = typed(*words)
+    assert said in ended.sentence
+    assert (ended.code, ended.out) == (2, "")
+
+
+def test_a_request_on_stdin_must_be_text(typed: Typed) -> None:
+    assert "not UTF-8" in typed("start", "-", stdin=b"caf\xe9").sentence
+    assert "longer than" in typed("start", "-", stdin=b"x" * 100_000).sentence
+    assert "longer than" in typed("start", "-", stdin="é".encode() * 100_000).sentence
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["start", "hi"],
+        ["status", "x"],
+        ["pending"],
+        ["approve", "x", "--by", "dana", "--plan", "12345678"],
+        ["withdraw", "x"],
+        ["watch", "x"],
+    ],
+)
+def test_without_a_server_a_sentence_says_what_to_start(typed: Typed, words: list[str]) -> None:
+    ended = typed(*words)
+    assert "127.0.0.1:1 cannot be used: nothing listens there; start one with make worker" in ended.sentence
+    assert (ended.code, ended.out) == (1, "")
+
+
+def test_without_records_the_trail_says_so(typed: Typed) -> None:
+    ended = typed("audit", "plan-1")
+    assert "start a worker first" in ended.sentence
+    assert ended.code == 1
+
+
+def test_a_wrong_setting_is_named(home: Home) -> None:
+    ended = home.starter("tools", changes={"PLANGATE_MAX_STEPS": "many"})
+    assert "PLANGATE_MAX_STEPS" in ended.sentence
+    assert ended.code == 1
+
+
+def test_the_tools_need_nothing_at_all(typed: Typed) -> None:
+    assert "send_email" in typed("tools").out
+    tools = {tool["name"]: tool for tool in typed("tools", "--json").json}
+    assert "to" in tools["send_email"]["arguments"]["properties"]
+
+
+def test_the_records_alone_answer_status_pending_and_audit(typed: Typed, recorded: Drafted) -> None:
+    shown = typed("status", "plan-1")
+    assert shown.code == 0
+    assert "Write ⟨U+001B⟩[31mred" in shown.out
+    assert "Answered by the records (the Temporal server does not answer)." in shown.out
+    status = typed("status", "plan-1", "--json").json
+    assert status["fingerprint"] == recorded.fingerprint
+    assert status["state"] == "in_review"
+    assert {
+        "workflow_id",
+        "request",
+        "plan",
+        "revision",
+        "requirement",
+        "decisions",
+        "deadline",
+        "steps",
+    } <= set(status)
+    waiting = typed("pending")
+    assert "plan-1" in waiting.out
+    assert "in 2 h 59 min" in waiting.out
+    assert "does not answer" in waiting.out
+    assert [run["workflow_id"] for run in typed("pending", "--json").json] == ["plan-1"]
+    trail = typed("audit", "plan-1")
+    assert "2 entries" in trail.out
+    assert "\x1b" not in trail.out + shown.out + waiting.out
+    assert [entry["event"]["kind"] for entry in typed("audit", "plan-1", "--json").json] == [
+        "requested",
+        "drafted",
+    ]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_an_id_that_is_not_on_the_record_has_no_trail(typed: Typed) -> None:
+    ended = typed("audit", "pl\u202ean")
+    assert "pl⟨U+202E⟩an is not on the record" in ended.sentence
+    assert ended.code == 1
+
+
+@pytest.mark.parametrize("shell", [">/dev/full", ">&-", ">&- 2>&-", ">/dev/full 2>/dev/full", "2>&- <&-"])
+@pytest.mark.usefixtures("recorded")
+def test_an_output_that_takes_nothing_is_no_traceback(home: Home, shell: str) -> None:
+    for words in (["status", "plan-1"], ["--help"]):
+        ended = home.starter(*words, shell_suffix=shell)
+        assert ended.code == (0 if shell.startswith("2") or (words == ["--help"] and ">&-" in shell) else 1)
+        assert "Traceback" not in ended.err
+        assert len(ended.err.splitlines()) <= 1
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_reader_that_leaves_early_is_no_error(home: Home) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as output:
+        done = subprocess.run(
+            [sys.executable, str(PROJECT / "starter.py"), "audit", "plan-1"],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            env=home.environment(),
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.usefixtures("recorded")
+def test_no_encoding_of_the_terminal_is_too_poor(home: Home, encoding: str) -> None:
+    ended = home.starter("status", "plan-1", changes={"PYTHONIOENCODING": encoding})
+    assert ended.code == 0
+    assert ended.err == ""
+
+
+def test_every_fault_of_a_plan_file_is_on_its_own_line(typed: Typed, tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(
+        "summary: s\nsteps:\n  - tool: nosuch\n    arguments: {}\n"
+        "  - tool: send_email\n    arguments: {to: 7}\n"
+    )
+    ended = typed("start", "--plan", str(path))
+    assert (ended.code, ended.out) == (2, "")
+    first, *rest = ended.err.splitlines()
+    assert first == f"The plan file {path} cannot be used (4 faults); mend it and start again."
+    assert rest[0].startswith(f"  {path}:3:11: steps[0].tool: no tool is called 'nosuch'")
+    assert len(rest) == 4
+    as_json = typed("start", "--plan", str(path), "--json")
+    assert as_json.code == 2
+    assert [(fault["line"], fault["column"], fault["path"]) for fault in as_json.json["faults"]] == [
+        (3, 11, "steps[0].tool"),
+        (6, 16, "steps[1].arguments.body"),
+        (6, 16, "steps[1].arguments.subject"),
+        (6, 21, "steps[1].arguments.to"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (NotAnswered("Nobody."), Exit.FAILED, "Nobody."),
+        (Refused("No\nway."), Exit.REFUSED, "No⏎way."),
+        (IdInUse("Taken."), Exit.REFUSED, "Taken."),
+        (KeyboardInterrupt(), Exit.INTERRUPTED, "Interrupted."),
+        (
+            ZeroDivisionError("by \x1b"),
+            Exit.FAILED,
+            f"{UNFORESEEN} (ZeroDivisionError: by ⟨U+001B⟩); {AGAIN}",
+        ),
+        (RecursionError(), Exit.FAILED, f"{UNFORESEEN} (RecursionError); {AGAIN}"),
+    ],
+)
+def test_whatever_is_raised_becomes_one_sentence_and_a_code(
+    error: BaseException, code: Exit, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def act() -> int:
+        raise error
+
+    assert guarded(act) == code
+    assert capsys.readouterr().err == sentence + "\n"
+
+
+def test_a_traceback_is_shown_to_who_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PLANGATE_LOG_LEVEL", "debug")
+    assert guarded(lambda: 1 // 0) == Exit.FAILED
+    assert "Traceback" in capsys.readouterr().err
+
+
+WORD = st.sampled_from(
+    [
+        *COMMANDS,
+        "--json",
+        "--plan",
+        "--by",
+        "--id",
+        "--comment",
+        "--timeout",
+        "--requester",
+        "--no-wait",
+        "-",
+        "--",
+        "-h",
+        "12345678",
+        "dana",
+        "72h",
+        "/dev/null",
+        "/nosuch",
+        "",
+    ]
+) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(WORD, max_size=7))
+def test_whatever_is_typed_ends_with_a_code_and_one_sentence_at_most(words: list[str], typed: Typed) -> None:
+    if "demo" in words:
+        return
+    ended = typed(*words)
+    assert ended.code in (0, 1, 2, 3)
+    assert "Traceback" not in ended.err
+    assert len(ended.err.splitlines()) <= 1 or "The plan file" in ended.err
+    assert ended.code == 0 or ended.err or "Usage:" in ended.out or "--json" in words
+    if ended.code == 0 and "--json" in words and "Usage" not in ended.out:
+        json.loads(ended.out)

@@ -1,0 +1,109 @@
+"""The demo, as a visitor runs it: the whole story holds, and nothing but the embedded server outlives it."""
+
+import re
+import signal
+from collections.abc import Iterator
+from email import message_from_bytes
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from plangate.settings import PROJECT
+from tests.acceptance.conftest import stop_server
+from tests.program import PATIENCE, Ended, Home, Terminal
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """A directory without anything, and an environment that would lead a careless demo astray."""
+    astray = {
+        "TEMPORAL_ADDRESS": "127.0.0.1:1",
+        "TEMPORAL_NAMESPACE": "nosuch",
+        "PLANGATE_SMTP_URL": "smtp://127.0.0.1:1",
+        "PLANGATE_TASK_QUEUE": "elsewhere",
+        "PLANGATE_WORKER_BUILD_ID": "7",
+    }
+    home = Home(tmp_path / "var", dict(astray))
+    yield home
+    stop_server(home)
+
+
+def demo(home: Home) -> Ended:
+    log = home.var_dir / "programs.log"
+    code = home.start("starter.py", "demo").wait(PATIENCE * 2)
+    return Ended(code, log.read_text(), "")
+
+
+@pytest.mark.timeout(150)
+def test_the_story_holds(home: Home) -> None:
+    ended = demo(home)
+    assert ended.code == 0, ended.out
+    for part in (
+        "a recorded model conversation, since neither OPENAI_API_KEY nor OPENAI_BASE_URL is set",
+        "Step 2 of 2: send_email",
+        "Answered by the workflow.",
+        "kill -9 ",
+        "answered by  the records (no worker answers)",
+        "temporal workflow signal -w plan-",
+        "Signal workflow succeeded",
+        "✓ tickets opened at the desk: 1 (the plan said 1)",
+        "✓ calls that the desk got: 1 (the plan said 1)",
+        "✓ mails in the outbox: 1 (the plan said 1)",
+        "closed: executed",
+        "make stop",
+    ):
+        assert part in ended.out
+    assert re.search(r"Web UI +http://127\.0\.0\.1:\d+/namespaces/default/workflows/plan-\w{8}\n", ended.out)
+    assert "\x1b" not in ended.out
+    (mail,) = (home.var_dir / "outbox").glob("*.eml")
+    assert message_from_bytes(mail.read_bytes())["To"] == "customer-4711@example.com"
+    assert workers_of(home) == []
+    assert (home.var_dir / "demo" / "worker-2.log").exists()
+
+
+@pytest.mark.timeout(150)
+def test_broken_off_it_leaves_no_worker_behind(home: Home) -> None:
+    process = home.start("starter.py", "demo")
+    log = home.var_dir / "programs.log"
+    ends = monotonic() + PATIENCE
+    while "A worker starts" not in log.read_text() and monotonic() < ends:
+        sleep(0.1)
+    second = home.starter("demo")
+    assert (second.code, second.sentence) == (1, "Another demo is running here; wait for its end.")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 130
+    assert "The demo is broken off and its workers are ended" in log.read_text()
+    assert workers_of(home) == []
+
+
+@pytest.mark.timeout(150)
+def test_a_person_may_decide_instead(home: Home) -> None:
+    screen = Terminal(home, "demo", "--interactive")
+    try:
+        assert "kill -9 " in screen.sees("or [l]ater? ")
+        screen.types("r\n")
+        screen.sees("Your name: ")
+        screen.types("dana\n")
+        screen.sees("Why? (may be empty) ")
+        screen.types("not today\n")
+        screen.sees("rejected by dana: not today")
+        screen.sees("✓ tickets opened at the desk: 0 (the plan said 0)")
+        screen.sees("✓ mails in the outbox: 0 (the plan said 0)")
+        assert screen.ends() == 0
+    finally:
+        screen.close()
+
+
+def workers_of(home: Home) -> list[str]:
+    """Return the processes that run worker.py with this home, by what the kernel says of them."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            environment = (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(PROJECT / "worker.py").encode() in command and str(home.var_dir).encode() in environment:
+            found.append(process.name)
+    return found

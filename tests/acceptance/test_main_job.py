@@ -1,0 +1,235 @@
+"""The main job by the command line alone, with real processes: start, look, decide, watch, look back."""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.program import PATIENCE, Home, Terminal, Typed, worker
+
+TEMPORAL = str(Path(sys.executable).with_name("temporal"))
+OpenTerminal = Callable[..., Terminal]
+
+
+@pytest.fixture
+def name() -> str:
+    return f"run-{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def typed(plangate: Home, typing: Callable[[Home], Typed]) -> Typed:
+    return typing(plangate)
+
+
+@pytest.fixture
+def terminal(plangate: Home) -> Iterator[OpenTerminal]:
+    opened: list[Terminal] = []
+
+    def open_terminal(*words: str) -> Terminal:
+        opened.append(Terminal(plangate, *words))
+        return opened[-1]
+
+    yield open_terminal
+    for one in opened:
+        one.close()
+
+
+def started(typed: Typed, plan: Path, name: str) -> str:
+    """Start a run of a ready plan and return the fingerprint of the plan that waits."""
+    ended = typed("start", "--plan", str(plan), "--id", name, "--requester", "rita", "--json")
+    assert ended.code == 0, ended
+    fingerprint: str = ended.json["fingerprint"]
+    return fingerprint
+
+
+def until(typed: Typed, state: str, name: str) -> Any:
+    """Return the status of a run as soon as it is in this state."""
+    ends = monotonic() + PATIENCE
+    while monotonic() < ends:
+        ended = typed("status", name, "--json")
+        if ended.code == 0 and ended.json["state"] == state:
+            return ended.json
+        sleep(0.1)
+    raise AssertionError(f"{name} never was {state}: {ended}")
+
+
+def test_a_request_is_drafted_shown_and_ready_to_be_decided(plangate: Home, typed: Typed, name: str) -> None:
+    ended = plangate.starter("start", "Customer 4711 was charged twice.", "--id", name, "--timeout", "2h")
+    assert ended.code == 0
+    for part in (
+        f"Started {name}.",
+        "Step 1 of 2: http_request",
+        "Step 2 of 2: send_email",
+        "│ thank you for telling us",
+        "in 1 h 59 min",
+        f"python starter.py approve {name} --by YOUR-NAME --plan ",
+        f"/namespaces/default/workflows/{name}",
+    ):
+        assert part in ended.out
+    assert "\x1b" not in ended.out + ended.err
+    commands = [line.strip() for line in ended.out.splitlines()]
+    (command,) = [line for line in commands if line.startswith("temporal workflow signal")]
+    rejecting = shlex.split(command.replace("--name approve", "--name reject").replace("YOUR-NAME", "dana"))
+    environment = plangate.environment()
+    subprocess.run([TEMPORAL, *rejecting[1:]], env=environment, check=True, capture_output=True)
+    assert until(typed, "rejected", name)["decisions"][0]["by"] == "dana"
+    assert typed("watch", name).code == 1
+
+
+def test_a_plan_is_approved_executed_and_on_the_trail(typed: Typed, mail_plan: Path, name: str) -> None:
+    plan = started(typed, mail_plan, name)
+    assert name in typed("pending").out
+    own = typed("approve", name, "--by", "Rita", "--plan", plan)
+    assert (own.code, own.sentence) == (3, "Refused: Rita asked for this; somebody else must approve it.")
+    other = typed("approve", name, "--by", "dana", "--plan", "0" * 64, "--json")
+    assert (other.code, other.json["accepted"]) == (3, False)
+    assert "too short" in typed("approve", name, "--by", "dana", "--plan", plan[:4]).sentence
+    accepted = typed("approve", name, "--by", "dana", "--plan", plan[:12].upper())
+    assert (accepted.code, accepted.out) == (0, "Accepted: approved; the plan runs now.\n")
+    watched = typed("watch", name)
+    assert (watched.code, "approved by  dana" in watched.out) == (0, True)
+    status = typed("watch", name, "--json").json
+    assert (status["state"], [step["state"] for step in status["steps"]]) == ("executed", ["done"])
+    assert [decision["accepted"] for decision in status["decisions"]] == [False, False, False, True]
+    assert Path(status["steps"][0]["receipt"]["details"]["file"]).exists()
+    late = typed("reject", name, "--by", "dana", "--plan", plan)
+    assert (late.code, "the run has ended (executed)" in late.sentence) == (3, True)
+    assert "ended" in typed("withdraw", name).sentence
+    kinds = [entry["event"]["kind"] for entry in typed("audit", name, "--json").json]
+    assert kinds == ["requested", "drafted", *["decided"] * 4, "claimed", "done", "closed"]
+    assert name not in typed("pending").out
+    taken = typed("start", "again", "--id", name)
+    assert (taken.code, taken.sentence.startswith(f"The id {name} is taken")) == (3, True)
+
+
+def test_a_watcher_in_a_pipe_tells_what_happens_and_never_asks(
+    plangate: Home, typed: Typed, mail_plan: Path, name: str
+) -> None:
+    plan = started(typed, mail_plan, name)
+    watcher = plangate.start("starter.py", "watch", name)
+    assert typed("approve", name, "--by", "dana", "--plan", plan).code == 0
+    assert watcher.wait(PATIENCE) == 0
+    log = (plangate.var_dir / "programs.log").read_text()
+    assert f"dana: approve {plan[:12]}, accepted" in log
+    assert "Step 1 of 1, send_email: done" in log
+
+
+def test_requested_changes_make_a_new_plan(typed: Typed, name: str) -> None:
+    typed("start", "Help.", "--id", name, "--requester", "rita")
+    before = until(typed, "in_review", name)["fingerprint"]
+    words = ("--by", "dana", "--plan", before, "--comment", "Be kinder.")
+    assert typed("request-changes", name, *words).code == 0
+    after = until(typed, "in_review", name)
+    assert (after["revision"], after["fingerprint"] != before) == (2, True)
+    stale = typed("approve", name, "--by", "dana", "--plan", before)
+    assert (stale.code, "was replaced by revision 2" in stale.sentence) == (3, True)
+    ended = typed("withdraw", name, "--by", "rita", "--comment", "no longer needed")
+    assert (ended.code, ended.out) == (0, f"{name} is withdrawn by rita: no longer needed.\n")
+
+
+def test_a_draft_that_fails_says_why(typed: Typed, name: str, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    step = {"tool": "http_request", "arguments": {"method": "GET", "url": "http://nosuch.example/"}}
+    plan.write_text(json.dumps({"summary": "s", "steps": [step]}))
+    ended = typed("start", "--plan", str(plan), "--id", name)
+    assert (ended.code, "nosuch.example" in ended.out.partition("because")[2]) == (1, True)
+
+
+def test_no_wait_returns_at_once(typed: Typed, name: str) -> None:
+    ended = typed("start", "-", "--no-wait", "--json", "--id", name, stdin=b"Help.")
+    assert (ended.code, ended.json["workflow_id"]) == (0, name)
+    assert until(typed, "in_review", name)["request"] == "Help."
+    assert typed("withdraw", name).code == 0
+
+
+def test_at_the_gate_a_person_is_asked(mail_plan: Path, name: str, terminal: OpenTerminal) -> None:
+    screen = terminal("start", "--plan", str(mail_plan), "--id", name, "--requester", "rita", "--watch")
+    screen.types("a\n")  # before anything was asked: not an answer
+    assert "│ Hello Ann," in screen.sees("or [l]ater? ")
+    screen.types("maybe\n")
+    screen.sees("or [l]ater? ")
+    screen.types("a\n")
+    screen.sees("Your name: ")
+    screen.types("rita\n")
+    screen.sees("Refused: rita asked for this; somebody else must approve it.")
+    screen.sees("or [l]ater? ")
+    screen.types("a\n")
+    screen.sees("Your name: ")
+    screen.types("dana\n")
+    screen.sees("Accepted: approved; the plan runs now.")
+    screen.sees("approved by  dana")
+    assert screen.ends() == 0
+
+
+def test_a_question_is_taken_back_when_it_is_settled_elsewhere(
+    typed: Typed, mail_plan: Path, name: str, terminal: OpenTerminal
+) -> None:
+    plan = started(typed, mail_plan, name)
+    screen = terminal("watch", name)
+    screen.sees("or [l]ater? ")
+    assert typed("reject", name, "--by", "dana", "--plan", plan).code == 0
+    screen.sees("No decision is needed any more: the run is rejected.")
+    assert screen.ends() == 1
+
+
+def test_without_plan_the_plan_is_shown_and_exactly_it_is_confirmed(
+    typed: Typed, mail_plan: Path, name: str, terminal: OpenTerminal
+) -> None:
+    plan = started(typed, mail_plan, name)
+    screen = terminal("approve", name, "--by", "dana")
+    assert "│ it is done." in screen.sees(f"Approve plan {plan[:12]}? [y/N] ")
+    screen.types("\n")
+    screen.sees("Nothing was sent.")
+    assert screen.ends() == 1
+    screen = terminal("approve", name, "--by", "dana")
+    screen.sees("[y/N] ")
+    screen.types("y\n")
+    screen.sees("Accepted: approved")
+    assert screen.ends() == 0
+    assert until(typed, "executed", name)["decisions"][0]["plan"] == plan
+
+
+def test_ctrl_c_leaves_the_run_alone(
+    typed: Typed, mail_plan: Path, name: str, terminal: OpenTerminal
+) -> None:
+    started(typed, mail_plan, name)
+    screen = terminal("watch", name)
+    screen.sees("or [l]ater? ")
+    screen.types("l\n")
+    screen.sees("Put off")
+    screen.types("\x03")
+    screen.sees(f"{name} goes on by itself")
+    assert screen.ends() == 130
+    assert until(typed, "in_review", name)
+    assert typed("withdraw", name).code == 0
+
+
+@pytest.mark.timeout(120)
+def test_status_pending_and_decisions_work_while_no_worker_runs(
+    plangate: Home, typing: Callable[[Home], Typed], mail_plan: Path, name: str
+) -> None:
+    alone = Home(plangate.var_dir, {**plangate.settings, "PLANGATE_TASK_QUEUE": f"alone-{name}"})
+    typed = typing(alone)
+    assert typed("start", "Help.", "--id", f"{name}-new", "--no-wait").code == 0
+    not_taken_up = typed("status", f"{name}-new")
+    assert "drafting" in not_taken_up.out
+    assert "Answered by the Temporal server (no worker answers)." in not_taken_up.out
+    with worker(alone) as process:
+        plan = started(typed, mail_plan, name)
+        process.kill()
+        process.wait()
+    status = typed("status", name)
+    assert "in review" in status.out
+    assert "Answered by the records (no worker answers)." in status.out
+    assert name in typed("pending").out
+    sent = typed("approve", name, "--by", "dana", "--plan", plan)
+    assert (sent.code, "waits at the Temporal server" in sent.out) == (0, True)
+    with worker(alone):
+        assert until(typed, "executed", name)["approved_by"] == ["dana"]

@@ -1,0 +1,169 @@
+"""The programs of this project as people start them: processes, each with an environment of its own."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from plangate.settings import PROJECT, environment_with
+
+PATIENCE = 45.0
+OTHERS = ("TEMPORAL_", "PLANGATE_", "OPENAI_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTEST")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\r")
+
+
+@dataclass
+class Ended:
+    """How a program ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def sentence(self) -> str:
+        """The one sentence of an error."""
+        assert "Traceback" not in self.err
+        (line,) = self.err.splitlines()
+        return line
+
+
+Typed = Callable[..., Ended]
+
+
+@dataclass
+class Home:
+    """A ``var`` directory with the settings under which programs run."""
+
+    var_dir: Path
+    settings: dict[str, str | None] = field(default_factory=dict)
+
+    def environment(self, changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
+        mine = {"PLANGATE_VAR_DIR": str(self.var_dir), **self.settings, **(changes or {})}
+        return environment_with(mine, without=OTHERS)
+
+    def starter(
+        self,
+        *words: str | bytes,
+        stdin: bytes | None = None,
+        changes: Mapping[str, str | None] | None = None,
+        shell_suffix: str = "",
+    ) -> Ended:
+        """Run ``python starter.py`` with these words."""
+        command: list[str | bytes] = [sys.executable, str(PROJECT / "starter.py"), *words]
+        if shell_suffix:
+            command = ["/bin/sh", "-c", f'"$@" {shell_suffix}', "sh", *command]
+        done = subprocess.run(
+            command,
+            input=stdin if stdin is not None else b"",
+            capture_output=True,
+            env=self.environment(changes),
+            timeout=PATIENCE,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def start(self, *words: str, changes: Mapping[str, str | None] | None = None) -> subprocess.Popen[bytes]:
+        """Start any program of the project, its output into a file of the var directory."""
+        self.var_dir.mkdir(parents=True, exist_ok=True)
+        with (self.var_dir / "programs.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=PROJECT,
+                env=self.environment(changes),
+            )
+
+
+@contextmanager
+def worker(home: Home) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a worker with the embedded server of this home."""
+    log = home.var_dir / "programs.log"
+    said = log.stat().st_size if log.exists() else 0
+    process = home.start("worker.py", "--dev")
+    try:
+        ends = monotonic() + PATIENCE
+        while b'"action": "ready"' not in log.read_bytes()[said:]:
+            assert process.poll() is None, log.read_text()
+            assert monotonic() < ends, log.read_text()
+            sleep(0.1)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Terminal:
+    """A program on a terminal of its own, and what stands on its screen."""
+
+    def __init__(self, home: Home, *words: str, width: int = 100) -> None:
+        self.screen = ""
+        self._read_to = 0
+        self._process, self._file = pty.fork()
+        if self._process == 0:
+            environment = home.environment({"TERM": "xterm-256color"})
+            os.execve(sys.executable, [sys.executable, str(PROJECT / "starter.py"), *words], environment)
+        fcntl.ioctl(self._file, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+
+    def sees(self, text: str) -> str:
+        """Wait until ``text`` appears after what was seen before; return everything in between."""
+        ends = monotonic() + PATIENCE
+        while text not in self.screen[self._read_to :]:
+            if not self._read(ends):
+                raise AssertionError(f"ended without {text!r}: {self.screen}")
+        end = self.screen.index(text, self._read_to) + len(text)
+        between, self._read_to = self.screen[self._read_to : end], end
+        return between
+
+    def types(self, text: str) -> None:
+        sleep(0.3)  # a question drops what was typed before it, hence a person's pause
+        os.write(self._file, text.encode())
+
+    def ends(self) -> int:
+        """Wait for the end and return the exit code."""
+        ends = monotonic() + PATIENCE
+        while self._read(ends):
+            pass
+        _, status = os.waitpid(self._process, 0)
+        self._process = 0
+        return os.waitstatus_to_exitcode(status)
+
+    def close(self) -> None:
+        if self._process:
+            os.kill(self._process, signal.SIGKILL)
+            os.waitpid(self._process, 0)
+        os.close(self._file)
+
+    def _read(self, ends: float) -> bool:
+        readable, _, _ = select.select([self._file], [], [], max(0, ends - monotonic()))
+        if not readable:
+            raise AssertionError(f"nothing happens any more: {self.screen}")
+        try:
+            chunk = os.read(self._file, 65_536)
+        except OSError:  # the other end has gone
+            return False
+        self.screen += ESCAPES.sub("", chunk.decode(errors="replace"))
+        return bool(chunk)

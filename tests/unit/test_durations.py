@@ -1,0 +1,86 @@
+"""How long something may take is read from what people type, and said as people say it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.durations import from_now, read_timeout, spoken
+from console.exits import WrongUsage
+from plangate.domain.request import LONGEST_TIMEOUT
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("72h", timedelta(hours=72)),
+        ("30m", timedelta(minutes=30)),
+        ("45s", timedelta(seconds=45)),
+        ("7d", timedelta(days=7)),
+        ("2w", timedelta(days=14)),
+        ("1h30m", timedelta(minutes=90)),
+        (" 1 H 30 M ", timedelta(minutes=90)),
+        ("365d", LONGEST_TIMEOUT),
+        ("0h1s", timedelta(seconds=1)),
+    ],
+)
+def test_a_timeout_is_read(typed: str, meant: timedelta) -> None:
+    assert read_timeout(typed) == meant
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        " ",
+        "72",
+        "h",
+        "-1h",
+        "1.5h",
+        "1h1h",
+        "30m1h",
+        "1y",
+        "0s",
+        "366d",
+        "999999999w",
+        "9" * 5000 + "s",
+        "٣h",
+        "1e3s",
+    ],
+)
+def test_what_means_no_time_is_wrong_usage_with_examples(typed: str) -> None:
+    with pytest.raises(WrongUsage, match="write it like 72h, 30m, 45s, 7d or 1h30m"):
+        read_timeout(typed)
+
+
+@given(st.text(max_size=20))
+def test_whatever_is_typed_is_a_time_or_wrong_usage(typed: str) -> None:
+    try:
+        meant = read_timeout(typed)
+    except WrongUsage:
+        return
+    assert timedelta(0) < meant <= LONGEST_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        (timedelta(seconds=0), "0 s"),
+        (timedelta(seconds=59), "59 s"),
+        (timedelta(seconds=61), "1 min 1 s"),
+        (timedelta(minutes=60), "1 h"),
+        (timedelta(hours=71, minutes=59), "71 h 59 min"),
+        (timedelta(hours=95), "95 h"),
+        (timedelta(days=4, hours=1), "4 days 1 h"),
+    ],
+)
+def test_a_length_is_said_in_its_two_largest_units(length: timedelta, said: str) -> None:
+    assert spoken(length) == said
+
+
+def test_a_moment_is_ahead_or_past() -> None:
+    assert from_now(NOON + timedelta(hours=2), NOON) == "in 2 h"
+    assert from_now(NOON - timedelta(minutes=5), NOON) == "5 min ago"

@@ -1,0 +1,350 @@
+"""A plan file is read strictly, and whatever is wrong with it is listed with its place."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pydantic import Field, JsonValue
+
+from console.exits import Exit, WrongUsage, exit_of
+from console.plan_file import MAX_BYTES, PlanFileFaults, read_plan_file
+from console.tree import Fault
+from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+
+Read = Callable[..., Any]
+
+
+class NoteArguments(ToolArguments):
+    text: str = "a note"
+    count: int = 1
+    anything: JsonValue = None
+    to: Annotated[tuple[str, ...], Field(max_length=3)] = ()
+
+
+TOOLS = {"note": ToolDeclaration("note", "Write a note.", NoteArguments, RetrySafety.LOOK_UP)}
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def read(content: str | bytes, name: str = "plan.yaml", max_steps: int = 5) -> Any:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return read_plan_file(path, TOOLS, max_steps)
+
+    return read
+
+
+def faults(read: Read, content: str | bytes, **more: Any) -> list[str]:
+    with pytest.raises(PlanFileFaults) as raised:
+        read(content, **more)
+    return [
+        f"{fault.place.line}:{fault.place.column} {fault.path}: {fault.message}"
+        for fault in raised.value.faults
+    ]
+
+
+def yaml_value(read: Read, text: str) -> Any:
+    plan = read(f"summary: s\nsteps:\n  - tool: note\n    arguments:\n      anything: {text}\n")
+    return plan["steps"][0]["arguments"]["anything"]
+
+
+def test_a_yaml_plan_is_read(read: Read) -> None:
+    assert read("summary: Say hello\nsteps:\n  - tool: note\n    arguments: {text: hi, count: 2}\n") == {
+        "summary": "Say hello",
+        "steps": [{"tool": "note", "arguments": {"text": "hi", "count": 2}}],
+    }
+
+
+def test_the_same_plan_as_json_is_the_same(read: Read) -> None:
+    plan = {"summary": "s", "steps": [{"tool": "note", "arguments": {"text": 'h\u00e9 \U0001f600\t\\"'}}]}
+    for text in (json.dumps(plan), json.dumps(plan, ensure_ascii=False, indent="\t")):
+        assert read(text, name="plan.json") == plan
+        assert read(text, name="plan") == plan
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "yes",
+        "on",
+        "No",
+        "2026-01-01",
+        "007",
+        "012",
+        "1_000",
+        "0x1F",
+        "0o17",
+        "1:30",
+        ".inf",
+        ".NaN",
+        "+1",
+        ".5",
+        "1.",
+        "1e",
+        "=",
+        "nULL",
+        "12:34:56",
+        "0b1",
+    ],
+)
+def test_what_is_no_json_word_stays_text(read: Read, text: str) -> None:
+    assert yaml_value(read, text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("true", True),
+        ("False", False),
+        ("7", 7),
+        ("-0.5", -0.5),
+        ("1e3", 1000.0),
+        ('"7"', "7"),
+        ("'true'", "true"),
+        ("[1, '1']", [1, "1"]),
+        ("{a: {b: c}}", {"a": {"b": "c"}}),
+    ],
+)
+def test_json_words_are_what_json_says(read: Read, text: str, value: Any) -> None:
+    found = yaml_value(read, text)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_a_quoted_number_never_becomes_one(read: Read) -> None:
+    (fault,) = faults(read, "summary: s\nsteps:\n- tool: note\n  arguments:\n    count: '7'\n")
+    assert fault.startswith("5:12 steps[0].arguments.count: ")
+
+
+def test_every_fault_is_listed_with_its_place(read: Read) -> None:
+    text = """\
+summary: s
+hint: x
+steps:
+  - tool: note
+    arguments:
+      text: [1]
+      to: [a, b, c, d]
+      zz: 1
+    resaon: y
+  - tool: nosuch
+    arguments: {}
+  - arguments: {}
+"""
+    assert faults(read, text) == [
+        "2:7 hint: is not known here; take it out",
+        "6:13 steps[0].arguments.text: Input should be a valid string",
+        "7:11 steps[0].arguments.to: Tuple should have at most 3 items after validation, not 4",
+        "8:11 steps[0].arguments.zz: is not known here; take it out",
+        "9:13 steps[0].resaon: is not known here; take it out",
+        "10:11 steps[1].tool: no tool is called 'nosuch'; there are: note",
+        "12:5 steps[2].tool: is missing",
+    ]
+
+
+def test_places_in_json_are_found_too(read: Read) -> None:
+    text = '{\n\t"summary": "s",\n\t"steps": [{"tool": "note",\n\t"arguments": {"text": 1, "text": "a"}}]\n}'
+    assert faults(read, text, name="plan.json") == [
+        "4:24 steps[0].arguments.text: Input should be a valid string",
+        "4:27 steps[0].arguments: the name 'text' is there twice",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("text: &a hi", "the anchor &a is not understood here; take it out"),
+        ("text: *a", "*a refers to another part; write it out instead"),
+        ("text: !!str 7", "the tag tag:yaml.org,2002:str is not understood here; take it out"),
+        ("text: !x y", "the tag !x is not understood here; take it out"),
+        ("<<: {text: hi}", "merge keys are not understood here; write the values out"),
+        ("7: hi", 'a name must be text; write "7" in quotes'),
+        ("true: hi", 'a name must be text; write "true" in quotes'),
+        ("? [a]\n      : hi", "a name must be text, not a mapping or a list"),
+        ("? {a: b}\n      : {text: hi}", "a name must be text, not a mapping or a list"),
+        ("? *a\n      : hi", "*a refers to another part; write it out instead"),
+    ],
+)
+def test_what_makes_a_plan_other_than_its_lines_show_is_a_fault(read: Read, line: str, message: str) -> None:
+    (fault,) = faults(read, f"summary: s\nsteps:\n  - tool: note\n    arguments:\n      {line}\n")
+    assert fault.endswith(message)
+    assert fault.startswith("5:")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "start"),
+    [
+        (b"", "plan.yaml", "1:1 : the file is empty"),
+        (b"", "plan.json", "1:1 : this is not JSON"),
+        (b"# only a remark\n", "plan.yaml", "1:1 : the file is empty"),
+        (b"7", "plan.yaml", "1:1 : Input should be"),
+        (b"[]", "plan.json", "1:1 : Input should be"),
+        (b"a: b\n---\na: b\n", "plan.yaml", "2:1 : a second document begins"),
+        (b"%TAG ! x:\n---\na: b", "plan.yaml", "1:1 : tags are not understood here"),
+        (b"a: b\nc: 'd\n", "plan.yaml", "3:1 : this is not YAML"),
+        (b"a: b\n\tc: d", "plan.yaml", "2:1 : this is not YAML"),
+        (b"a: b\nc: \x07", "plan.yaml", "2:4 : the character U+0007 may not stand here"),
+        (b"summary: s\nsteps: caf\xe9", "plan.yaml", "2:11 : the byte 0xE9 is not UTF-8"),
+        ("summary".encode("utf-16"), "plan.yaml", "1:1 : the byte 0xFF is not UTF-8"),
+        (b'{"a": 1,}', "plan.json", "1:"),
+        (b'{"summary": NaN, "steps": []}', "plan.json", "1:13 summary: NaN is not JSON"),
+        (b"x" * (MAX_BYTES + 1), "plan.yaml", "1:1 : the file is larger than"),
+    ],
+)
+def test_what_cannot_be_read_says_where_and_why(read: Read, content: bytes, name: str, start: str) -> None:
+    assert faults(read, content, name=name)[0].startswith(start)
+
+
+def test_a_byte_order_mark_is_no_fault(read: Read) -> None:
+    plan = b'\xef\xbb\xbf{"summary": "s", "steps": [{"tool": "note", "arguments": {}}]}'
+    assert read(plan, name="plan.json")["summary"] == "s"
+
+
+@pytest.mark.parametrize(
+    ("opening", "name"),
+    [
+        ("[", "plan.json"),
+        ('{"a":', "plan.json"),
+        ("[", "plan.yaml"),
+        ("{a: ", "plan.yaml"),
+        ("- ", "plan.yaml"),
+    ],
+)
+@pytest.mark.parametrize("depth", [150, 20_000])
+def test_no_depth_is_too_deep_for_the_reader(read: Read, opening: str, name: str, depth: int) -> None:
+    closing = {"[": "]", "{": "}", "-": ""}[opening[0]]
+    found = faults(read, opening * depth + "1" + closing * depth, name=name)
+    assert any("nested deeper than 100 levels" in fault for fault in found)
+
+
+def test_what_is_nested_deeper_than_a_plan_may_be_is_placed(read: Read) -> None:
+    deep = "[" * 60 + "]" * 60
+    found = faults(read, f"summary: s\nsteps:\n- tool: note\n  arguments:\n    anything: {deep}\n")
+    assert any(fault.startswith("5:") and "nested deeper than 32 levels" in fault for fault in found)
+
+
+@pytest.mark.parametrize("digits", ["9" * 30, "9" * 5_000, "1e999", "-" + "8" * 401])
+@pytest.mark.parametrize("name", ["plan.json", "plan.yaml"])
+def test_numbers_that_json_cannot_carry_are_faults(read: Read, digits: str, name: str) -> None:
+    text = f'{{"summary": "s", "steps": [{{"tool": "note", "arguments": {{"anything": {digits}}}}}]}}'
+    (fault,) = faults(read, text, name=name)
+    assert fault.startswith("1:71 steps[0].arguments.anything: ")
+
+
+def test_too_many_steps_are_a_fault(read: Read) -> None:
+    text = "summary: s\nsteps:\n" + "  - {tool: note, arguments: {}}\n" * 3
+    assert faults(read, text, max_steps=2) == ["3:3 steps: 3 steps are more than the limit of 2"]
+
+
+def test_a_name_with_dots_and_colons_is_still_found(read: Read) -> None:
+    text = 'summary: s\nsteps:\n- tool: note\n  arguments:\n    "a.b: c[0]": 1\n'
+    assert faults(read, text) == ["5:18 steps[0].arguments.a.b: c[0]: is not known here; take it out"]
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    for path in (tmp_path / "nosuch.yaml", tmp_path, tmp_path / "nul\0byte"):
+        with pytest.raises(WrongUsage, match="cannot be opened") as raised:
+            read_plan_file(path, TOOLS, 5)
+        assert exit_of(raised.value) is Exit.USAGE
+
+
+def read_or_faults(path: Path) -> tuple[Fault, ...]:
+    try:
+        read_plan_file(path, TOOLS, 5)
+    except PlanFileFaults as error:
+        return error.faults
+    return ()
+
+
+PIECES = st.sampled_from(
+    [
+        "summary",
+        "steps",
+        "tool",
+        "arguments",
+        ": ",
+        ":",
+        "- ",
+        "\n",
+        "  ",
+        "    ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        '"',
+        "'",
+        "&a ",
+        "*a",
+        "!!int ",
+        "!",
+        "|",
+        ">",
+        "|-\n",
+        "#",
+        "---",
+        "...",
+        "<<",
+        "? ",
+        "note",
+        "7",
+        "null",
+        "\\",
+        "\\U",
+        "\\x",
+        "%YAML 1.2\n",
+        "%TAG",
+        "\t",
+        "\ufeff",
+        "\x85",
+        "\u2028",
+        "\ud7ff",
+        "é",
+        "😀",
+        "@",
+        "`",
+        "=",
+        "~",
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=60) | st.binary(max_size=60))
+@example('"\\UFFFFFFFF"')
+@example('"\\uD800"')
+@example("%YAML 99999999999999999999.1\n---\na")
+@example("? - a\n  - b\n: c")
+@example("- ? [*a]\n  : x")
+@example("*a : b")
+@example("{? }")
+def test_whatever_a_file_holds_it_is_a_plan_or_has_faults(tmp_path: Path, content: str | bytes) -> None:
+    raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+    for name in ("plan.yaml", "plan.json", "plan.txt"):
+        (tmp_path / name).write_bytes(raw)
+        found = read_or_faults(tmp_path / name)
+        assert all(fault.message and fault.place >= (1, 1) for fault in found)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+NUMBER = st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBER | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(JSON)
+def test_json_is_read_as_what_it_says(tmp_path: Path, value: Any) -> None:
+    plan = {"summary": "s", "steps": [{"tool": "note", "arguments": {"anything": value}}]}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    assert read_plan_file(tmp_path / "plan.json", TOOLS, 5) == plan

@@ -1,0 +1,238 @@
+"""What an approver is shown is what will run: all of it, nothing hidden, nothing posing as words of ours."""
+
+import json
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from console.lists import pending_table, tools_page
+from console.page import Page, fold
+from console.run_view import Doors, deciding_page, outcome_page, run_page
+from console.trail_view import trail_page
+from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, entry_after
+from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.plan import Plan, Step, fingerprint_of
+from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.run import fold as fold_run
+from plangate.domain.status import Status, status_of
+from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ID = "plan-abc"
+OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+HOSTILE = st.text(
+    st.sampled_from("ab \n\t\r\x1b[]0m\x07\x00\x7f\x9b\u202e\u2066\u200b\u3164\u0301\u2028⟨⟩│┊⏎:/\\\"'{}東"),
+    max_size=80,
+)
+
+
+def events(
+    arguments: dict[str, Any] | None = None,
+    *,
+    request: str = "help me",
+    summary: str = "a plan",
+    why: str = "because",
+    requester: str = "rita",
+) -> list[Event]:
+    plan = Plan(summary=summary, steps=(Step(tool="note", arguments=arguments or {}, reason=why),))
+    requested = Requested(request=request, requester=requester, timeout_seconds=3600, requested_at=NOW)
+    drafted = Drafted(
+        revision=1,
+        plan=plan,
+        fingerprint=fingerprint_of(plan, 1, ID),
+        requirement=ONE_APPROVAL,
+        deadline=NOW + timedelta(hours=2),
+    )
+    return [requested, drafted]
+
+
+def status_with(arguments: dict[str, Any] | None = None, **more: str) -> Status:
+    return status_of(fold_run(ID, events(arguments, **more)), source="workflow")
+
+
+def printed(renderable: Any, *, width: int = 80, terminal: bool = True) -> str:
+    screen = StringIO()
+    console = Console(
+        file=screen,
+        width=width if terminal else 1_000_000,
+        force_terminal=terminal,
+        color_system=None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    console.print(renderable, crop=False)
+    return re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()) if terminal else screen.getvalue()
+
+
+def test_a_run_is_shown_with_all_that_a_decision_needs() -> None:
+    status = status_with({"text": "hi", "count": 7, "code": "007", "cc": []})
+    text = printed(run_page(status, NOW), terminal=False)
+    for part in (
+        "plan-abc  in review",
+        "rita",
+        "help me",
+        "a plan",
+        status.fingerprint or "",
+        status.short_fingerprint or "",
+        "1 approval by anyone but the requester",
+        "2026-11-23 14:00:00 UTC, in 2 h",
+        "Step 1 of 1: note",
+        "because",
+        "Answered by the workflow.",
+    ):
+        assert part in text
+    rows = dict(line.split(maxsplit=1) for line in text.splitlines() if line.startswith("    "))
+    assert (rows["text"], rows["count"], rows["code"], rows["cc"]) == ('"hi"', "7", '"007"', "[]")
+
+
+def test_every_line_of_a_long_text_has_its_bar() -> None:
+    body = "Dear customer,\n\nStep 2 of 2: send_email\nyours"
+    lines = printed(run_page(status_with({"body": body}), NOW)).splitlines()
+    start = next(number for number, line in enumerate(lines) if "body (text of 4 lines)" in line)
+    assert [line.strip() for line in lines[start + 1 : start + 5]] == [
+        "│ Dear customer,",
+        "│",
+        "│ Step 2 of 2: send_email",
+        "│ yours",
+    ]
+
+
+def test_padding_cannot_push_text_to_the_left_edge() -> None:
+    forged = "fine" + " " * 200 + "Step 2 of 2: nothing to see"
+    for where in ({"text": forged}, {"text": forged + "\n"}, {forged: 1}):
+        lines = printed(run_page(status_with(where, why=forged), NOW)).splitlines()
+        assert not any(
+            line.lstrip().startswith("Step 2") and len(line) - len(line.lstrip()) < 4 for line in lines
+        )
+
+
+def test_nothing_is_cut_however_long_it_is() -> None:
+    body = "".join(f"{number} " for number in range(5_000))
+    for terminal in (True, False):
+        shown = printed(run_page(status_with({"body": body}), NOW), terminal=terminal)
+        assert shown.split('"')[1].split() == body.split()
+
+
+def test_in_a_pipe_a_line_stays_a_line() -> None:
+    body = "x" * 5_000
+    text = printed(run_page(status_with({"body": body}), NOW), terminal=False)
+    assert f'"{body}"' in text
+    assert all(line == line.rstrip() or "│" in line for line in text.splitlines())
+
+
+@settings(max_examples=200, deadline=None)
+@given(HOSTILE, HOSTILE, HOSTILE, st.booleans(), st.integers(25, 120))
+def test_whatever_it_holds_nothing_is_hidden_or_obeyed(
+    name: str, value: str, text: str, terminal: bool, width: int
+) -> None:
+    status = status_with({name: value}, request=text, summary=text or "s", why=text)
+    shown = printed(run_page(status, NOW), width=width, terminal=terminal)
+    assert {char for char in shown if unicodedata.category(char) in OBEYED} <= {"\n"}
+    assert "\u3164" not in shown
+
+
+def test_markup_is_only_text() -> None:
+    text = "[bold red]x[/] [link=http://evil]y[/link] :skull: [/oops]"
+    shown = printed(run_page(status_with({"a": text}, request=text, why=text), NOW), width=200)
+    assert shown.count("[link=http://evil]y[/link] :skull: [/oops]") == 3
+
+
+def test_how_to_decide_is_ready_for_a_shell() -> None:
+    status = status_with().model_copy(update={"workflow_id": "it's; rm -rf"})
+    doors = Doors(("--address", "127.0.0.1:7400"), "default", "http://127.0.0.1:8400")
+    text = printed(deciding_page(status, doors), width=60)
+    assert "python starter.py approve 'it'\"'\"'s; rm -rf' --by YOUR-NAME --plan " in text
+    message = json.dumps({"by": "YOUR-NAME", "plan": status.short_fingerprint})
+    assert f"--name approve --input '{message}' --address 127.0.0.1:7400" in text
+    assert "http://127.0.0.1:8400/namespaces/default/workflows/it%27s%3B%20rm%20-rf" in text
+
+
+def test_a_refused_decision_is_shown_with_its_reason() -> None:
+    decision = Decision(decision=Choice.APPROVE, by="rita", plan="0" * 12)
+    refused = Decided(
+        arrival=Arrival(key="k", via=Via.SIGNAL, name="approve", received_at=NOW, decision=decision),
+        verdict=Verdict(accepted=False, reason="rita asked for this"),
+    )
+    unread = Decided(
+        arrival=Arrival(
+            key="j", via=Via.SIGNAL, name="aprove", received_at=NOW, fault="no such signal", excerpt="{}"
+        ),
+        verdict=Verdict(accepted=False, reason="no such signal"),
+    )
+    closed = Closed(outcome=Outcome.EXPIRED, reason="nobody decided")
+    everything = [*events(), refused, unread, closed]
+    status = status_of(fold_run(ID, everything), source="records")
+    text = printed(run_page(status, NOW), terminal=False)
+    assert "✗ 12:00:00 rita: approve 000000000000, refused: rita asked for this" in text
+    assert "✗ 12:00:00 somebody: aprove, refused: no such signal" in text
+    assert "note: not run" in printed(outcome_page(status), terminal=False)
+    trail, before = [], "0" * 64
+    for number, event in enumerate(everything, start=1):
+        entry = entry_after(
+            before, workflow_id=ID, number=number, key=str(number), at=NOW, actor="x\x1b[2J", event=event
+        )
+        trail.append(entry)
+        before = entry.hash
+    text = printed(trail_page(trail), terminal=False)
+    assert "Audit trail of plan-abc: 5 entries" in text
+    assert "closed: expired, nobody decided" in text
+    assert trail[-1].hash in text
+    assert "\x1b" not in text
+
+
+def test_the_list_of_what_waits_has_one_line_for_each_in_a_pipe() -> None:
+    status = status_with(request="first line \x1b[31m\nsecond line")
+    text = printed(pending_table([status], NOW), terminal=False)
+    (line,) = [line for line in text.splitlines() if line.startswith(ID)]
+    assert re.split(r"\s{2,}", line.strip()) == [
+        ID,
+        "first line ⟨U+001B⟩[31m",
+        "rita",
+        status.short_fingerprint,
+        "1 approval by anyone but the requester",
+        "in 2 h",
+    ]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_an_id_is_never_cut_on_a_terminal(width: int) -> None:
+    status = status_with().model_copy(update={"workflow_id": "plan-" + "0123456789" * 4})
+    shown = printed(pending_table([status], NOW), width=width)
+    assert sum(shown.count(digit) for digit in "9") >= 4
+
+
+def test_tools_are_described_with_what_they_take() -> None:
+    class Arguments(ToolArguments):
+        to: tuple[str, ...]
+        mood: str | None = None
+
+    page = tools_page({"note": ToolDeclaration("note", "Write [b]it[/b].", Arguments, RetrySafety.LOOK_UP)})
+    text = printed(page, terminal=False)
+    assert "Write [b]it[/b]." in text
+    assert re.search(r"to +list of text\n", text)
+    assert re.search(r"mood +text or null, optional\n", text)
+
+
+@given(st.text(max_size=200), st.integers(2, 40))
+def test_folding_loses_nothing(text: str, width: int) -> None:
+    assert "".join(fold(text, width)) == text
+
+
+def test_folding_breaks_at_blanks() -> None:
+    assert list(fold("one two three", 8)) == ["one two ", "three"]
+    assert list(fold("abcdefghij", 4)) == ["abcd", "efgh", "ij"]
+    assert list(fold("東京東京", 5)) == ["東京", "東京"]
+
+
+def test_a_command_is_never_folded() -> None:
+    page = Page()
+    page.command("word " * 40)
+    assert printed(page, width=30).count("\n") == 1
