@@ -3,6 +3,7 @@
 import asyncio
 
 import structlog
+from sqlalchemy import Connection
 from temporalio import activity
 from temporalio.client import Client
 
@@ -13,8 +14,9 @@ from plangate.domain.audit import Decided
 from plangate.domain.decision import Arrival, Via
 from plangate.domain.plan import short
 from plangate.domain.review import judge_all
+from plangate.domain.run import Phase, RunState
 from plangate.records.database import Database
-from plangate.records.trail import Note, append
+from plangate.records.trail import Note, append, read_state
 
 _log = structlog.get_logger(__name__)
 
@@ -29,6 +31,9 @@ class Decisions:
     @activity.defn
     async def admit_decisions(self, task: AdmitTask) -> tuple[Decided, ...]:
         """Return the arrivals with their verdicts, in order, after all of them are on the record.
+
+        Return none, and write nothing, where the record has a plan that the run has yet to hear of: whoever
+        looks at the record may decide on it already, and the run is to judge that when it knows the plan too.
 
         Raises:
             ApplicationError: the id is another run's, or the records do not answer.
@@ -68,6 +73,8 @@ class Decisions:
             for event in decided
         ]
         with self._database.write() as connection:
+            if _is_ahead(connection, task.state):
+                return ()
             entries = append(connection, task.run, notes)
         events = tuple(entry.event for entry in entries if isinstance(entry.event, Decided))
         for event in events:
@@ -81,3 +88,11 @@ class Decisions:
                 reason=event.verdict.reason,
             )
         return events
+
+
+def _is_ahead(connection: Connection, state: RunState) -> bool:
+    """Whether the plan that the run is waiting for is on the record by now."""
+    if state.phase is not Phase.DRAFTING:
+        return False
+    recorded = read_state(connection, state.workflow_id).drafted
+    return recorded is not None and recorded.revision >= state.next_revision

@@ -73,9 +73,9 @@ class PlanApproval:
             try:
                 await workflow.wait((life, clerk), return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
-                self._withdrawn = workflow.cancellation_reason() or "cancellation requested"
+                self._withdrawn = workflow.cancellation_reason() or "withdrawn by a request to cancel it"
             if clerk.done():
-                await clerk  # it never ends by itself: what stopped it fails the task loudly, and is tried again
+                await clerk  # it never ends by itself: what stopped it fails the task, which is tried again
         clerk.cancel()
         return await life
 
@@ -278,6 +278,9 @@ class PlanApproval:
             except ActivityError as error:
                 refused = Verdict(accepted=False, reason=_reason(error))
                 decided = tuple(Decided(arrival=arrival, verdict=refused) for arrival in batch)
+            if not decided:  # they may be about the plan that is just being handed to this run
+                await workflow.wait_condition(lambda: self._state.phase is not Phase.DRAFTING)
+                continue
             for event in decided:
                 self._apply(event, show=False)
             self._show()
