@@ -2,7 +2,7 @@
 
 Address, namespace, TLS and API key come from the variables and the profile file of Temporal's own tools, read
 by Temporal's own library, so that what works for the ``temporal`` command line works here. Where they name no
-address, the embedded server of this ``var`` directory is used if it runs, else localhost.
+address, the embedded server of this ``var`` directory is used if there ever was one, else localhost.
 """
 
 import asyncio
@@ -124,8 +124,8 @@ def _config(settings: Settings) -> ClientConnectConfig:
             "mend the profile file, or TEMPORAL_PROFILE."
         ) from error
     if "target_host" not in config:
-        server = embedded_server.running(settings.var_dir)
-        config["target_host"] = server.address if server else _DEFAULT_ADDRESS
+        # Also while it is down: whoever else listens at the default address is not the server of these runs.
+        config["target_host"] = embedded_server.known_address(settings.var_dir) or _DEFAULT_ADDRESS
     if not _ADDRESS.fullmatch(config["target_host"]):
         raise SettingsInvalid(
             f"The Temporal address {config['target_host']} cannot be used; "

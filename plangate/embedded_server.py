@@ -94,6 +94,12 @@ def running(var_dir: Path) -> EmbeddedServer | None:
     return EmbeddedServer(state.address, state.ui_url, pid, started_by_us=False)
 
 
+def known_address(var_dir: Path) -> str | None:
+    """Return where the server of this directory listens, or listened last; None where there never was one."""
+    state = ServerFiles(var_dir).read_state()
+    return state.address if state else None
+
+
 async def ensure_running(var_dir: Path, *, first_port: int = FIRST_PORT) -> EmbeddedServer:
     """Return the server of this directory, started if need be, as soon as it answers.
 

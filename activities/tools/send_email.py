@@ -207,7 +207,7 @@ def _receipt_of_file(path: Path) -> Receipt:
     headers = BytesHeaderParser(policy=policy.default).parsebytes(path.read_bytes())
     return mail_receipt(
         f"written to {path.name} in the outbox, as no mail server is set",
-        message_id=str(headers["Message-ID"]),
+        message_id=str(headers["Message-ID"]).strip(),  # a folded header begins with its fold
         to=_addresses(headers["To"]),
         cc=_addresses(headers["Cc"]),
         subject=str(headers["Subject"]),

@@ -231,6 +231,15 @@ async def test_the_environment_beats_the_profile_beats_the_embedded_server_beats
         os.kill(server.pid, signal.SIGKILL)
 
 
+async def test_while_the_embedded_server_is_down_nobody_else_is_taken_for_it(settings):
+    server = await embedded_server.ensure_running(settings.var_dir, first_port=FIRST_PORT)
+    await embedded_server.stop(settings.var_dir)
+
+    assert address_of(settings) == server.address
+    with pytest.raises(TemporalUnreachable, match="make worker"):
+        await connect(settings)
+
+
 @pytest.mark.parametrize("default", ["localhost:7233", "127.0.0.1:7233"])
 def test_a_command_needs_no_flag_for_what_it_takes_by_itself(settings, monkeypatch, default):
     monkeypatch.setenv("TEMPORAL_ADDRESS", default)

@@ -98,7 +98,7 @@ async def test_without_a_server_a_mail_becomes_a_file_that_mail_programs_read(tm
     assert content["Subject"] == "Grüße"
     assert content.get_content().replace("\r\n", "\n") == ".\nHello\n"
     assert receipt.details == {
-        "message_id": content["Message-ID"],
+        "message_id": content["Message-ID"].strip(),
         "to": ["dana@example.org", "erin@example.org"],
         "cc": ["carol@example.org"],
         "subject": "Grüße",
