@@ -45,9 +45,8 @@ async def ensure_search_attributes(client: Client, namespace: str) -> str | None
         )
     for key in KEYS:
         if registered[key.name] != _KEYWORD:
-            kind = (
-                IndexedValueType.Name(registered[key.name]).removeprefix("INDEXED_VALUE_TYPE_").capitalize()
-            )
+            name = IndexedValueType.Name(registered[key.name]).removeprefix("INDEXED_VALUE_TYPE_")
+            kind = name.title().replace("_", "")  # as the temporal command line writes it
             return _told(
                 f"The search attribute {key.name} is of type {kind} in the namespace {namespace}; "
                 "remove it and register it as Keyword."

@@ -28,3 +28,13 @@ async def start_server() -> WorkflowEnvironment:
             "error",
         ],
     )
+
+
+async def start_plain_server(*search_attributes: str) -> WorkflowEnvironment:
+    """Start a server that nobody has prepared for Plangate, with other search attributes or none."""
+    flags = [flag for attribute in search_attributes for flag in ("--search-attribute", attribute)]
+    return await WorkflowEnvironment.start_local(
+        data_converter=pydantic_data_converter,
+        dev_server_existing_path=str(TEMPORAL),
+        dev_server_extra_args=[*flags, "--log-level", "error"],
+    )

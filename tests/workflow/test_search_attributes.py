@@ -1,0 +1,150 @@
+"""The two search attributes: kept true where the server has them, and done without where it has not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from temporalio.api.operatorservice.v1 import RemoveSearchAttributesRequest
+from temporalio.client import WorkflowExecutionStatus
+
+from plangate.search_attributes import (
+    KEYS,
+    PLANGATE_REQUESTER,
+    PLANGATE_STATE,
+    ensure_search_attributes,
+)
+from tests.fakes import notes
+from tests.gate import Gate, build_gate
+from tests.server import start_plain_server
+
+
+async def listed(gate: Gate, query: str) -> set[str]:
+    return {execution.id async for execution in gate.client.list_workflows(query)}
+
+
+async def attributes(gate: Gate, workflow_id: str) -> tuple[str | None, str | None]:
+    found = (await gate.handle(workflow_id).describe()).typed_search_attributes
+    return found.get(PLANGATE_STATE), found.get(PLANGATE_REQUESTER)
+
+
+async def tries_of_its_task(gate: Gate, workflow_id: str) -> int:
+    return (await gate.handle(workflow_id).describe()).raw_description.pending_workflow_task.attempt
+
+
+async def until_listed(gate: Gate, query: str, ids: set[str]) -> None:
+    """Lists lag behind by up to a second."""
+    async with asyncio.timeout(20):
+        while not ids <= await listed(gate, query):
+            await asyncio.sleep(0.05)
+
+
+async def until_pending(gate: Gate, *ids: str) -> None:
+    async with asyncio.timeout(20):
+        while {status.workflow_id for status in await gate.gateway.pending()} != set(ids):
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def gate_on_a_plain_server(folder: Path, *search_attributes: str) -> AsyncIterator[Gate]:
+    server = await start_plain_server(*search_attributes)
+    gate = build_gate(server.client, folder, f"plain-{uuid4().hex[:12]}")
+    async with gate.worker():
+        yield gate
+    gate.database.close()
+    await server.shutdown()
+
+
+async def test_state_and_requester_can_be_listed_from_the_start_to_the_end(gate: Gate) -> None:
+    gate.planner.gate.clear()
+    workflow_id = await gate.submit(request="one", requester="rita")
+    assert await attributes(gate, workflow_id) == ("drafting", "rita")
+    gate.planner.gate.set()
+    status = await gate.until("in_review", workflow_id)
+    await until_listed(gate, "PlangateState = 'in_review' AND PlangateRequester = 'rita'", {workflow_id})
+    await gate.decide(status)
+    await gate.result(workflow_id)
+    assert await attributes(gate, workflow_id) == ("executed", "rita")
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "withdrawn"])
+async def test_the_state_of_an_ended_run_is_its_outcome(gate: Gate, outcome: str) -> None:
+    status = await gate.in_review("one")
+    if outcome == "rejected":
+        await gate.decide(status, "reject")
+    else:
+        await gate.gateway.withdraw(status.workflow_id, "changed my mind")
+    await gate.result(status.workflow_id)
+    assert await attributes(gate, status.workflow_id) == (outcome, "rita")
+
+
+async def test_pending_asks_for_runs_that_may_wait_and_for_no_others(tmp_path: Path) -> None:
+    async with gate_on_a_plain_server(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate:
+        waiting, decided = await gate.in_review("one"), await gate.in_review("two")
+        gate.notebook.gate.clear()
+        await gate.decide(decided)
+        await gate.until("executing", decided.workflow_id)
+        started_by_hand = await gate.client.start_workflow(
+            "PlanApproval",
+            {"requester": "rita", "plan": notes("three")},
+            id="by-hand",
+            task_queue=gate.settings.task_queue,
+        )
+        await gate.until("in_review", started_by_hand.id)
+        await until_pending(gate, waiting.workflow_id, "by-hand")
+        gate.notebook.gate.set()
+
+
+async def test_on_a_server_without_them_a_run_starts_is_listed_and_is_executed(tmp_path: Path) -> None:
+    async with gate_on_a_plain_server(tmp_path) as gate:
+        status = await gate.in_review("one")
+        assert await attributes(gate, status.workflow_id) == (None, None)
+        await until_pending(gate, status.workflow_id)
+        await gate.signal(status)
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        await until_pending(gate)
+
+
+@pytest.mark.parametrize("kind", ["Int", "Text", "KeywordList", "Bool", "Datetime"])
+async def test_on_a_server_that_has_them_with_another_type_a_run_works_too(tmp_path: Path, kind: str) -> None:
+    async with gate_on_a_plain_server(tmp_path, *(f"{key.name}={kind}" for key in KEYS)) as gate:
+        told = await ensure_search_attributes(gate.client, "default")
+        assert told is not None
+        assert f"PlangateState is of type {kind} " in told
+        status = await gate.in_review("one")
+        await until_pending(gate, status.workflow_id)
+        await gate.signal(status)
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        await until_pending(gate)
+        assert await gate.blocked() == 0
+
+
+async def test_registering_them_makes_them_usable_at_once_and_is_no_fault_twice(tmp_path: Path) -> None:
+    async with gate_on_a_plain_server(tmp_path) as gate:
+        before = await gate.in_review("one")
+        assert await ensure_search_attributes(gate.client, "default") is None
+        assert await ensure_search_attributes(gate.client, "default") is None
+        after = await gate.in_review("two")
+        assert await attributes(gate, after.workflow_id) == ("in_review", "rita")
+        await until_pending(gate, before.workflow_id, after.workflow_id)
+
+
+async def test_a_run_that_was_started_with_them_waits_while_they_are_taken_away_and_goes_on_after(
+    tmp_path: Path,
+) -> None:
+    """The platform fails each workflow task then, and no workflow can prevent it; nothing is lost by it."""
+    async with gate_on_a_plain_server(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate:
+        status = await gate.in_review("one")
+        await gate.client.operator_service.remove_search_attributes(
+            RemoveSearchAttributesRequest(namespace="default", search_attributes=[key.name for key in KEYS])
+        )
+        await gate.signal(status)
+        async with asyncio.timeout(20):
+            while await tries_of_its_task(gate, status.workflow_id) < 2:
+                await asyncio.sleep(0.02)
+        assert (await gate.handle(status.workflow_id).describe()).status is WorkflowExecutionStatus.RUNNING
+        assert await ensure_search_attributes(gate.client, "default") is None
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert gate.notebook.texts() == ["one"]
