@@ -20,6 +20,11 @@ async def start_server() -> WorkflowEnvironment:
         dev_server_extra_args=[
             "--dynamic-config-value",
             "frontend.WorkflowTimeSkippingEnabled=true",
+            # What a test drops is gone at once, not when the server's queues have been acknowledged (1 min).
+            "--dynamic-config-value",
+            "history.transferProcessorEnsureCloseBeforeDelete=false",
+            "--dynamic-config-value",
+            "history.visibilityProcessorEnsureCloseBeforeDelete=false",
             "--search-attribute",
             f"{PLANGATE_STATE.name}=Keyword",
             "--search-attribute",

@@ -1,0 +1,164 @@
+"""What Temporal has dropped or ended behind our back: the records still answer, and every answer says so."""
+
+import asyncio
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.service import RPCError, RPCStatusCode
+
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.errors import IdInUse, PlangateError, RunNotFound
+from plangate.domain.request import PlanRequest
+from plangate.domain.status import Status
+from tests.fakes import notes
+from tests.gate import Gate
+
+
+async def drop(gate: Gate, workflow_id: str) -> None:
+    """Let Temporal forget a run, as it does by itself when its retention has passed."""
+    await gate.client.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(
+            namespace=gate.client.namespace, workflow_execution=WorkflowExecution(workflow_id=workflow_id)
+        )
+    )
+    async with asyncio.timeout(30):
+        while await is_known(gate, workflow_id):
+            await asyncio.sleep(0.05)
+
+
+async def is_known(gate: Gate, workflow_id: str) -> bool:
+    try:
+        await gate.handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+async def executed(gate: Gate, *texts: str) -> Status:
+    status = await gate.in_review(*texts)
+    await gate.decide(status)
+    await gate.result(status.workflow_id)
+    return await gate.gateway.status(status.workflow_id)
+
+
+async def pending(gate: Gate) -> set[str]:
+    return {status.workflow_id for status in await gate.gateway.pending()}
+
+
+async def test_status_and_trail_of_a_dropped_run_come_from_the_records_and_say_so(gate: Gate) -> None:
+    before = await executed(gate, "one", "two")
+    trail = gate.gateway.trail(before.workflow_id)
+    await drop(gate, before.workflow_id)
+    after = await gate.gateway.status(before.workflow_id)
+    assert after.source == "records (Temporal's retention has dropped the run)"
+    assert after == before.model_copy(update={"source": after.source})
+    assert gate.gateway.trail(before.workflow_id) == trail
+
+
+async def test_nothing_can_be_decided_or_withdrawn_on_a_dropped_run_and_the_answer_is_its_outcome(
+    gate: Gate,
+) -> None:
+    before = await executed(gate, "one")
+    await drop(gate, before.workflow_id)
+    answer = await gate.gateway.decide(
+        before.workflow_id, Decision(decision=Choice.APPROVE, by="dana", plan=before.fingerprint or "")
+    )
+    assert answer is not None
+    assert not answer.accepted
+    assert "the run has ended (executed)" in answer.reason
+    with pytest.raises(PlangateError, match=r"has ended \(executed\)"):
+        await gate.gateway.withdraw(before.workflow_id, "too late")
+    assert gate.notebook.texts() == ["one"]
+
+
+async def test_the_id_of_a_dropped_run_is_refused_at_our_door(gate: Gate) -> None:
+    before = await executed(gate, "one")
+    await drop(gate, before.workflow_id)
+    with pytest.raises(IdInUse, match="is taken"):
+        await gate.gateway.submit(PlanRequest(requester="rita", plan=notes("one")), before.workflow_id)
+
+
+async def test_the_id_of_a_dropped_run_started_past_our_door_fails_and_repeats_nothing(gate: Gate) -> None:
+    before = await executed(gate, "one")
+    trail = gate.gateway.trail(before.workflow_id)
+    await drop(gate, before.workflow_id)
+    handle = await gate.client.start_workflow(
+        "PlanApproval",
+        {"requester": "rita", "plan": notes("one")},
+        id=before.workflow_id,
+        task_queue=gate.settings.task_queue,
+        result_type=dict,
+    )
+    result = await handle.result()
+    assert result["outcome"] == "failed"
+    assert "names an earlier request" in result["reason"]
+    assert gate.notebook.texts() == ["one"]
+    assert gate.gateway.trail(before.workflow_id) == trail
+
+
+async def test_an_approval_for_a_dropped_run_does_not_reach_a_run_that_took_its_id(gate: Gate) -> None:
+    """The same plan in the same revision under the same id has the same fingerprint; the record says no."""
+    status = await gate.in_review("one")
+    await gate.gateway.withdraw(status.workflow_id, "not now")
+    await gate.result(status.workflow_id)
+    await drop(gate, status.workflow_id)
+    handle = await gate.client.start_workflow(
+        "PlanApproval",
+        {"requester": "mallory", "plan": notes("one")},
+        id=status.workflow_id,
+        task_queue=gate.settings.task_queue,
+        start_signal="approve",
+        start_signal_args=[{"by": "dana", "plan": status.fingerprint}],
+        result_type=dict,
+    )
+    assert (await handle.result())["outcome"] == "failed"
+    (decision,) = (await gate.gateway.status(status.workflow_id)).decisions
+    assert not decision.accepted
+    assert gate.notebook.texts() == []
+    assert gate.gateway.trail(status.workflow_id)[-1].event.kind == "closed"
+
+
+async def test_an_open_run_that_was_dropped_is_never_shown_as_waiting(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    await drop(gate, status.workflow_id)
+    after = await gate.gateway.status(status.workflow_id)
+    assert "Temporal" in after.source
+    assert status.workflow_id not in await pending(gate)
+    with pytest.raises(PlangateError):
+        await gate.decide(status)
+
+
+async def test_a_terminated_run_is_shown_as_ended_with_a_worker_and_without_one(idle_gate: Gate) -> None:
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review("one")
+        await gate.handle(status.workflow_id).terminate("by hand")
+        with_worker = await gate.gateway.status(status.workflow_id)
+        answer = await gate.decide(status)
+    without_worker = await gate.gateway.status(status.workflow_id)
+    for shown in (with_worker, without_worker):
+        assert shown.state == "failed"
+        assert shown.reason == "it was terminated in Temporal, from outside Plangate"
+        assert shown.fingerprint == status.fingerprint
+    assert not answer.accepted
+    assert "the run has ended (failed)" in answer.reason
+    assert status.workflow_id not in await pending(gate)
+    assert gate.notebook.texts() == []
+
+
+async def test_a_run_terminated_before_its_draft_is_shown_as_ended_too(idle_gate: Gate) -> None:
+    workflow_id = await idle_gate.submit("one")
+    await idle_gate.handle(workflow_id).terminate("by hand")
+    shown = await idle_gate.gateway.status(workflow_id)
+    assert (shown.state, shown.requester) == ("failed", "rita")
+    assert "terminated" in shown.reason
+
+
+async def test_an_id_that_nobody_knows_is_not_found(gate: Gate) -> None:
+    with pytest.raises(RunNotFound):
+        await gate.gateway.status("plan-that-never-was")
+    with pytest.raises(RunNotFound):
+        gate.gateway.trail("plan-that-never-was")
