@@ -275,7 +275,7 @@ class PlanApproval:
                 decided = await workflow.execute_local_activity_method(
                     Decisions.admit_decisions, task, **options.RECORD
                 )
-            except ActivityError as error:
+            except (ActivityError, ApplicationError) as error:  # a local activity's failure comes bare
                 refused = Verdict(accepted=False, reason=_reason(error))
                 decided = tuple(Decided(arrival=arrival, verdict=refused) for arrival in batch)
             if not decided:  # they may be about the plan that is just being handed to this run
@@ -343,9 +343,9 @@ def _history_is_long() -> bool:
     return workflow.info().is_continue_as_new_suggested()
 
 
-def _reason(error: ActivityError) -> str:
+def _reason(error: ActivityError | ApplicationError) -> str:
     """Return the sentence that says why an activity failed."""
-    cause = error.cause
+    cause = error.cause if isinstance(error, ActivityError) else error
     if isinstance(cause, ApplicationError):
         return cause.message
     return f"{type(cause).__name__}: {cause}" if cause else str(error)
