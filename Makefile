@@ -30,7 +30,7 @@ check: $(DEVELOP) ## check format, lint, types and floors
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "Run 'make format' first."; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary
-	@$(VENV)/bin/lint-imports --no-logo 2>&1 | tail -n 5; exit $${PIPESTATUS:-0}
+	@out=$$($(VENV)/bin/lint-imports 2>&1) || { echo "$$out"; exit 1; }
 	@echo "Format, lint, types and floors are in order."
 
 format: $(DEVELOP) ## format the code

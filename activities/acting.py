@@ -82,7 +82,8 @@ async def _resolve(tool: Tool, arguments: Any, key: str, error: Exception) -> Re
 
 async def _find_out(tool: Tool, arguments: Any, key: str) -> Finding:
     try:
-        return await tool.find_out(arguments, key)
+        async with asyncio.timeout(TOOL_SECONDS):
+            return await tool.find_out(arguments, key)
     except Exception as error:
         raise StillBegun(_sentence(error)) from error
 

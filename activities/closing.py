@@ -12,7 +12,7 @@ from temporalio import activity
 from activities.failures import told_to_temporal
 from activities.pulse import this_worker
 from activities.tasks import CloseResult, CloseTask
-from plangate.domain.audit import Closed, StepFailed, StepInDoubt
+from plangate.domain.audit import Closed, StepDone, StepFailed, StepInDoubt
 from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState, find_effect, idempotency_key, settle_effect
@@ -59,11 +59,14 @@ class Closing:
         return CloseResult(events=tuple(entry.event for entry in entries))
 
     def _step_notes(self, connection: Connection, task: CloseTask) -> list[Note]:
-        """Say whether the step that did not get done is in doubt; the ledger knows better than an error."""
+        """Say what became of the step at which the run stopped; the ledger knows better than an error."""
         if task.step is None or task.fingerprint is None:
             return []
         key = idempotency_key(task.run.workflow_id, task.fingerprint, task.step)
         effect = find_effect(connection, key)
+        if effect is not None and effect.receipt is not None:  # its worker died before it could say so
+            done = StepDone(step=task.step, receipt=effect.receipt)
+            return [Note(key=f"step:{task.step}:done", at=task.at, actor=this_worker(), event=done)]
         if effect is not None and effect.state is EffectState.BEGUN:
             settle_effect(connection, key, effect.holder, EffectState.IN_DOUBT)
         in_doubt = effect is not None and effect.state in (EffectState.BEGUN, EffectState.IN_DOUBT)

@@ -5,8 +5,8 @@ effect, act, store the receipt. A crash between any two of them leaves a claim t
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 import structlog
 from pydantic import ValidationError
@@ -30,7 +30,7 @@ from plangate.domain.errors import (
 from plangate.domain.errors import StepInDoubt as InDoubt
 from plangate.domain.plan import Step, fingerprint_of, short
 from plangate.domain.review import authorise
-from plangate.domain.tool import Receipt, ToolArguments
+from plangate.domain.tool import Receipt, ToolArguments, storable
 from plangate.records.database import Database
 from plangate.records.ledger import (
     Effect,
@@ -42,8 +42,9 @@ from plangate.records.ledger import (
 )
 from plangate.records.trail import Note, append, read_state
 
-_RECEIPT_WAITS: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
+_PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
 _log = structlog.get_logger(__name__)
+Written = TypeVar("Written")
 
 
 class Execution:
@@ -61,52 +62,69 @@ class Execution:
             ApplicationError: named after the domain error: not approved, refused by the tool, in doubt, or
                 (tried again) a tool or the records not answering.
         """
-        with told_to_temporal(task.tries):
-            attempt = _Attempt(self._database, task)
-            acting = asyncio.ensure_future(self._execute(task, attempt))
+        attempt = _Attempt(self._database, task)
+        with told_to_temporal(task.tries, tried=attempt.tried):
+            acting = asyncio.ensure_future(self._execute(attempt))
             async with beating():
-                try:
-                    return await asyncio.shield(acting)
-                except asyncio.CancelledError:
-                    # A withdrawal or a shutdown does not break off an act that has begun.
-                    return await acting
+                return await _to_its_end(acting)
 
-    async def _execute(self, task: StepTask, attempt: "_Attempt") -> StepResult:
+    async def _execute(self, attempt: "_Attempt") -> StepResult:
         step = attempt.check_fingerprint()
-        tool = self._tools.get(step.tool)
-        if tool is None:
-            raise ToolRefused(f"This worker has no tool called {step.tool}; start one that has it.")
-        arguments = _arguments(tool, step)
         claimed, before = await asyncio.to_thread(attempt.claim)
         if claimed.receipt is not None:
             return attempt.result(claimed.receipt)
-        begun_before = before is EffectState.BEGUN
         try:
-            receipt = await act_once(tool, arguments, claimed.idempotency_key, begun_before=begun_before)
-        except StillBegun as error:
-            # The claim stays begun, so that the next attempt asks the tool before it acts.
-            raise ToolUnavailable(str(error)) from None
+            receipt = await self._act(step, claimed, begun_before=before is EffectState.BEGUN)
+        except StillBegun:
+            raise  # the claim stays begun, so that the next attempt asks the tool before it acts
         except ToolUnavailable:
-            await asyncio.to_thread(attempt.settle, EffectState.RELEASED)
+            await _patiently(attempt.settle, EffectState.RELEASED)
             raise
         except ToolRefused as error:
-            await asyncio.to_thread(attempt.settle, EffectState.RELEASED, failure=error)
+            await _patiently(attempt.settle, EffectState.RELEASED, error)
             raise
         except EffectUnknown as error:
-            await asyncio.to_thread(attempt.settle, EffectState.IN_DOUBT, failure=error)
+            await _patiently(attempt.settle, EffectState.IN_DOUBT, error)
             raise InDoubt(
-                f"Step {task.step} ({step.tool}) is in doubt: {error} Nothing was repeated."
+                f"Step {claimed.step} ({step.tool}) is in doubt: {error} Nothing was repeated."
             ) from error
-        return await self._keep_receipt(attempt, receipt)
+        return await _patiently(attempt.finish, receipt)
 
-    async def _keep_receipt(self, attempt: "_Attempt", receipt: Receipt) -> StepResult:
-        """Store the receipt, patiently: an effect whose receipt is lost here may end in doubt for nothing."""
-        for wait in _RECEIPT_WAITS:
-            try:
-                return await asyncio.to_thread(attempt.finish, receipt)
-            except RecordsUnavailable:
-                await asyncio.sleep(wait)
-        return await asyncio.to_thread(attempt.finish, receipt)
+    async def _act(self, step: Step, claimed: Effect, *, begun_before: bool) -> Receipt:
+        try:
+            tool = self._tool(step)
+            arguments = _arguments(tool, step)
+        except ToolRefused as error:
+            if begun_before:
+                raise EffectUnknown(f"An earlier attempt may have done it, and now: {error}") from error
+            raise
+        return await act_once(tool, arguments, claimed.idempotency_key, begun_before=begun_before)
+
+    def _tool(self, step: Step) -> Tool:
+        tool = self._tools.get(step.tool)
+        if tool is None:
+            raise ToolRefused(f"This worker has no tool called {step.tool}; start one that has it.")
+        return tool
+
+
+async def _to_its_end(acting: "asyncio.Future[StepResult]") -> StepResult:
+    """Await an attempt; neither a withdrawal nor a shutdown breaks off an act that has begun."""
+    while True:
+        try:
+            return await asyncio.shield(acting)
+        except asyncio.CancelledError:
+            if acting.done():
+                raise
+
+
+async def _patiently(write: Callable[..., Written], *arguments: object) -> Written:
+    """Write down what is known of an effect, again and again: what is lost here ends in doubt for nothing."""
+    for wait in _PATIENCE:
+        try:
+            return await asyncio.to_thread(write, *arguments)
+        except RecordsUnavailable:
+            await asyncio.sleep(wait)
+    return await asyncio.to_thread(write, *arguments)
 
 
 def _arguments(tool: Tool, step: Step) -> ToolArguments:
@@ -139,9 +157,14 @@ class _Attempt:
         self._run = task.run.model_copy(update={"workflow_id": info.workflow_id})
         self._key = idempotency_key(self._run.workflow_id, task.fingerprint, task.step)
         self._holder = f"{info.workflow_run_id}:{info.activity_id}:{info.attempt}"
+        self._claims = 0
         self._log = _log.bind(
             workflow_id=self._run.workflow_id, fingerprint=short(task.fingerprint), step=task.step
         )
+
+    def tried(self) -> int:
+        """Return how often the step got to a claim; what the records' absence cost was no try."""
+        return self._claims
 
     def check_fingerprint(self) -> Step:
         """Return the step to execute, if the plan is what its fingerprint says."""
@@ -182,11 +205,13 @@ class _Attempt:
                 attempt=effect.attempts,
             )
             append(connection, self._run, [self._note(f"claimed:{effect.attempts}", event)])
+        self._claims = effect.attempts
         self._log.info("The step is claimed.", action="claimed", attempt=effect.attempts)
         return effect, found.state if found else None
 
     def finish(self, receipt: Receipt) -> StepResult:
         """Store the receipt; with the last step's the run is closed, in the same transaction."""
+        receipt = storable(receipt)
         result = self.result(receipt)
         with self._database.write() as connection:
             if not settle_effect(connection, self._key, self._holder, EffectState.DONE, receipt):

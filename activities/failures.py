@@ -1,6 +1,6 @@
 """Which failures are tried again. The one place that turns Plangate's errors into Temporal's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from temporalio import activity
@@ -15,40 +15,44 @@ _TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable)
 
 
 @contextmanager
-def told_to_temporal(tries: int | None = None) -> Iterator[None]:
+def told_to_temporal(tries: int | None = None, tried: Callable[[], int] | None = None) -> Iterator[None]:
     """Turn what the block raises into an `ApplicationError` whose type is the error's name.
 
     Args:
         tries: after so many attempts a transient failure, or one that nobody foresaw, is final.
             A failure of the records never is: the run waits until they are back.
+        tried: says how often it was tried; Temporal's count of attempts where left out.
 
     The cause is left out on purpose: Temporal would keep its text and its stack in the history for ever.
     """
+    counted = tried or (lambda: activity.info().attempt)
     try:
         yield
     except (errors.RecordsUnavailable, errors.WorkerStopping) as error:
         raise _failure(error, final=False) from None
     except _TRANSIENT as error:
-        raise _failure(error, final=_is_last(tries), tried=True) from None
+        count = counted()
+        raise _failure(error, final=_is_last(tries, count), tried=count) from None
     except errors.PlangateError as error:
         raise _failure(error, final=True) from None
     except Exception as error:
-        if _is_last(tries):
+        count = counted()
+        if _is_last(tries, count):
             said = cut(f"{type(error).__name__}: {error}", _MAX_MESSAGE)
             raise ApplicationError(
-                f"An unforeseen failure, {activity.info().attempt} times: {said}",
+                f"An unforeseen failure, {count} times: {said}",
                 type=type(error).__name__,
                 non_retryable=True,
             ) from error
         raise
 
 
-def _is_last(tries: int | None) -> bool:
-    return tries is not None and activity.info().attempt >= tries
+def _is_last(tries: int | None, tried: int) -> bool:
+    return tries is not None and tried >= tries
 
 
-def _failure(error: errors.PlangateError, *, final: bool, tried: bool = False) -> ApplicationError:
+def _failure(error: errors.PlangateError, *, final: bool, tried: int | None = None) -> ApplicationError:
     message = cut(str(error), _MAX_MESSAGE)
     if final and tried:
-        message += f" It was tried {activity.info().attempt} times."
+        message += " It was tried once." if tried == 1 else f" It was tried {tried} times."
     return ApplicationError(message, type=type(error).__name__, non_retryable=final)

@@ -84,24 +84,22 @@ class Gateway:
         workflow_id = _checked_id(workflow_id) if workflow_id else _new_id()
         if await asyncio.to_thread(self._is_on_record, workflow_id):
             raise _in_use(workflow_id)
-        attributes = TypedSearchAttributes(
+        ours = TypedSearchAttributes(
             [
                 SearchAttributePair(PLANGATE_STATE, Phase.DRAFTING.value),
                 SearchAttributePair(PLANGATE_REQUESTER, request.requester),
             ]
         )
-        try:
-            await self._start(request, workflow_id, attributes)
-        except WorkflowAlreadyStartedError:
-            raise _in_use(workflow_id) from None
-        except RPCError as error:
-            if (
-                error.status is not RPCStatusCode.INVALID_ARGUMENT
-                or "search attribute" not in str(error).lower()
-            ):
-                raise unreachable(error) from error
-            # The server has no such attributes: the run works without them, only lists are slower to read.
-            await self._start(request, workflow_id, TypedSearchAttributes.empty)
+        # A server without these attributes refuses them: the run works without, lists are slower to read.
+        for attributes in (ours, TypedSearchAttributes.empty):
+            try:
+                await self._start(request, workflow_id, attributes)
+                break
+            except WorkflowAlreadyStartedError:
+                raise _in_use(workflow_id) from None
+            except RPCError as error:
+                if attributes is not ours or not _is_about_search_attributes(error):
+                    raise unreachable(error) from error
         return workflow_id
 
     async def decide(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
@@ -119,7 +117,9 @@ class Gateway:
             answer: DecisionAnswer = await self._handle(workflow_id).execute_update(
                 "decide", message, result_type=DecisionAnswer, rpc_timeout=DECIDE_TIMEOUT
             )
-        except WorkflowUpdateRPCTimeoutOrCancelledError:
+        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+            if isinstance(error.__cause__, asyncio.CancelledError):
+                raise error.__cause__ from None  # whoever asked has left: nothing more is sent
             await self._decide_later(workflow_id, decision)
             return None
         except WorkflowUpdateFailedError as error:
@@ -278,6 +278,10 @@ class Gateway:
             return await self.status(workflow_id)
         except (NotAnswered, RunNotFound, RecordsUnavailable):
             return None
+
+
+def _is_about_search_attributes(error: RPCError) -> bool:
+    return error.status is RPCStatusCode.INVALID_ARGUMENT and "search attribute" in str(error).lower()
 
 
 def _new_id() -> str:

@@ -30,7 +30,7 @@ class Tray:
     """Holds what has arrived and is not admitted yet, and the verdicts that updates wait for."""
 
     def __init__(self) -> None:
-        self._unread: list[Callable[[], Arrival]] = []
+        self._unread: list[tuple[Callable[[], Arrival], str | None]] = []  # and the update that waits
         self._verdicts: dict[str, Verdict] = {}
         self._signals_seen = 0
 
@@ -40,7 +40,7 @@ class Tray:
 
     def put_signal(self, choice: Choice, inputs: Sequence[Any]) -> None:
         """Take in what came under a decision's name."""
-        self._unread.append(
+        self._put(
             partial(
                 read_arrival,
                 key=self._next_signal_key(),
@@ -54,7 +54,7 @@ class Tray:
 
     def put_unknown(self, name: str, inputs: Sequence[RawValue]) -> None:
         """Take in what came under a name that nobody knows."""
-        self._unread.append(
+        self._put(
             partial(
                 _read_unknown,
                 key=self._next_signal_key(),
@@ -69,7 +69,7 @@ class Tray:
         update = workflow.current_update_info()
         assert update is not None
         key = update_key(workflow.info().run_id, update.id)
-        self._unread.append(
+        self._put(
             partial(
                 read_arrival,
                 key=key,
@@ -78,7 +78,8 @@ class Tray:
                 choice=None,
                 inputs=inputs,
                 received_at=workflow.now(),
-            )
+            ),
+            waiting=key,
         )
         await workflow.wait_condition(lambda: key in self._verdicts)
         return self._verdicts.pop(key)
@@ -89,7 +90,7 @@ class Tray:
         They stay in the tray until `settle`.
         """
         batch: list[Arrival] = []
-        for read in self._unread[:count]:
+        for read, _ in self._unread[:count]:
             arrival = read()
             size -= len(arrival.model_dump_json())
             if batch and size < 0:
@@ -99,10 +100,14 @@ class Tray:
 
     def settle(self, decided: Sequence[Decided]) -> None:
         """Take out the oldest arrivals, which have these verdicts now, and tell whoever waits."""
-        for event in decided:
-            if event.arrival.via is Via.UPDATE:
-                self._verdicts[event.arrival.key] = event.verdict
+        # By their place and not by their key: after a reset the recorded keys name the run before.
+        for (_, waiting), event in zip(self._unread, decided, strict=False):
+            if waiting is not None:
+                self._verdicts[waiting] = event.verdict
         del self._unread[: len(decided)]
+
+    def _put(self, read: Callable[[], Arrival], waiting: str | None = None) -> None:
+        self._unread.append((read, waiting))
 
     def _next_signal_key(self) -> str:
         self._signals_seen += 1

@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from plangate.domain.model import Frozen
+from plangate.domain.plan import uncanonical
+from plangate.domain.visible import one_line
 
 
 class ToolArguments(BaseModel):
@@ -29,6 +31,14 @@ class Receipt(Frozen):
 
     summary: str
     details: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+def storable(receipt: Receipt) -> Receipt:
+    """Return the receipt with its details as text where JSON could not carry them: it must be kept."""
+    if not any(uncanonical(receipt.model_dump(), "receipt")):
+        return receipt
+    shown = {one_line(name): one_line(str(value)) for name, value in receipt.details.items()}
+    return Receipt(summary=one_line(receipt.summary), details=dict(shown))
 
 
 @dataclass(frozen=True, slots=True)

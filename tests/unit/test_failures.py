@@ -1,0 +1,43 @@
+"""Which failures are tried again."""
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.failures import told_to_temporal
+from plangate.domain import errors
+
+
+def failure(error: Exception, tries: int, tried: int) -> ApplicationError:
+    with pytest.raises(ApplicationError) as caught, told_to_temporal(tries, lambda: tried):
+        raise error
+    return caught.value
+
+
+@pytest.mark.parametrize("error", [errors.ToolUnavailable("x"), errors.ModelUnavailable("x")])
+def test_a_transient_failure_is_final_at_the_last_try(error: Exception) -> None:
+    assert not failure(error, 3, 2).non_retryable
+    last = failure(error, 3, 3)
+    assert last.non_retryable
+    assert "It was tried 3 times" in last.message
+
+
+@pytest.mark.parametrize("error", [errors.RecordsUnavailable("x"), errors.WorkerStopping("x")])
+def test_a_failure_of_the_records_or_a_stopping_worker_is_never_final(error: Exception) -> None:
+    assert not failure(error, 3, 99).non_retryable
+
+
+@pytest.mark.parametrize(
+    "error", [errors.NotApproved("x"), errors.ToolRefused("x"), errors.StepInDoubt("x"), errors.NoModel("x")]
+)
+def test_what_no_repetition_mends_is_final_at_once(error: Exception) -> None:
+    assert failure(error, 3, 1).non_retryable
+
+
+def test_what_nobody_foresaw_is_tried_again_and_then_final() -> None:
+    with pytest.raises(ZeroDivisionError), told_to_temporal(3, lambda: 2):
+        raise ZeroDivisionError
+    assert "unforeseen" in failure(ZeroDivisionError("oops"), 3, 3).message
+
+
+def test_the_cause_stays_out_of_the_history() -> None:
+    assert failure(errors.ToolRefused("x"), 3, 1).__suppress_context__

@@ -1,0 +1,110 @@
+"""What becomes of a run when somebody dies, leaves or turns back just between two writes (P3 and P4)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+
+from activities.execution import Execution
+from activities.tasks import StepResult
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.errors import RecordsUnavailable, ToolUnavailable
+from plangate.domain.tool import Receipt
+from tests.gate import Gate
+
+
+@pytest.mark.parametrize("texts", [("one",), ("one", "two")])
+async def test_a_step_whose_worker_dies_behind_its_receipt_stays_done_when_the_run_is_withdrawn(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, texts: tuple[str, ...]
+) -> None:
+    execute, kept = Execution._execute, asyncio.Event()
+
+    async def die_behind_the_receipt(self: Execution, attempt: Any) -> StepResult:
+        await execute(self, attempt)
+        kept.set()
+        raise RuntimeError("killed between the commit and the report")
+
+    monkeypatch.setattr(Execution, "_execute", die_behind_the_receipt)
+    status = await gate.in_review(*texts)
+    await gate.decide(status)
+    await kept.wait()
+    await gate.gateway.withdraw(status.workflow_id, "withdrawn by rita")
+    result = await gate.result(status.workflow_id)
+    after = await gate.gateway.status(status.workflow_id)
+    assert after.steps[0].state == "done"
+    assert result.receipts[0] is not None
+    kinds = [entry.event.kind for entry in gate.gateway.trail(status.workflow_id)]
+    assert "step_failed" not in kinds
+    assert kinds[-1] == "closed"
+
+
+async def test_a_reset_to_a_point_behind_an_update_goes_on(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    await gate.decide(status, by="rita")
+    await gate.signal(status, by="rita")
+    await gate.until("in_review", status.workflow_id, lambda now: len(now.decisions) == 2)
+    handle = gate.handle(status.workflow_id)
+    run_id = (await handle.describe()).run_id
+    events = (await handle.fetch_history()).events
+    ends = [event.event_id for event in events if event.HasField("workflow_task_completed_event_attributes")]
+    await gate.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=gate.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=status.workflow_id, run_id=run_id),
+            reason="a test",
+            workflow_task_finish_event_id=ends[-1],
+            request_id=f"reset-{run_id}",
+        )
+    )
+    assert (await gate.decide(status)).accepted
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_whoever_leaves_while_waiting_for_a_verdict_sends_nothing_more(idle_gate: Gate) -> None:
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review("one")
+    assert status.fingerprint is not None
+    decision = Decision(decision=Choice.APPROVE, by="dana", plan=status.fingerprint)
+    deciding = asyncio.create_task(gate.gateway.decide(status.workflow_id, decision))
+    await asyncio.sleep(0.7)
+    deciding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await deciding
+    events = (await gate.handle(status.workflow_id).fetch_history()).events
+    assert not any(event.HasField("workflow_execution_signaled_event_attributes") for event in events)
+
+
+async def test_a_blip_of_the_records_behind_a_certain_nothing_happened_leaves_no_doubt(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.notebook.failures = [ToolUnavailable("busy")]
+    write, blips = gate.database.write, [1]
+
+    def fail_once_behind_the_act() -> Any:
+        if gate.notebook.entered.is_set() and blips[0]:
+            blips[0] -= 1
+            raise RecordsUnavailable("The records are away.")
+        return write()
+
+    monkeypatch.setattr(gate.database, "write", fail_once_behind_the_act)
+    status = await gate.in_review("one")
+    await gate.decide(status)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert blips == [0]
+    assert gate.notebook.texts() == ["one"]
+
+
+async def test_a_receipt_that_json_cannot_carry_is_kept_as_text(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = Receipt(summary="noted", details={"id": 2**60})
+    monkeypatch.setattr(gate.notebook, "_receipt", lambda _: odd)
+    status = await gate.in_review("one")
+    await gate.decide(status)
+    result = await gate.result(status.workflow_id)
+    assert result.outcome == "executed"
+    assert result.receipts[0] is not None
+    assert result.receipts[0].details == {"id": str(2**60)}
