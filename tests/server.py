@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
+from plangate.connection import DATA_CONVERTER
 from plangate.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
 
 TEMPORAL = Path(sys.executable).parent / "temporal"
@@ -15,7 +15,7 @@ async def start_server() -> WorkflowEnvironment:
     """Start a server of its own, in memory. Time is skipped only where a test asks for it."""
     return await WorkflowEnvironment.start_time_skipping_v2(
         ts_config=TimeSkippingConfig(enabled=False),
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         dev_server_existing_path=str(TEMPORAL),
         dev_server_extra_args=[
             "--dynamic-config-value",
@@ -39,7 +39,7 @@ async def start_plain_server(*search_attributes: str) -> WorkflowEnvironment:
     """Start a server that nobody has prepared for Plangate, with other search attributes or none."""
     flags = [flag for attribute in search_attributes for flag in ("--search-attribute", attribute)]
     return await WorkflowEnvironment.start_local(
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         dev_server_existing_path=str(TEMPORAL),
         dev_server_extra_args=[*flags, "--log-level", "error"],
     )

@@ -119,7 +119,4 @@ def _read_unknown(*, inputs: Sequence[RawValue], **arrived: Any) -> Arrival:
 
 
 def _readable(raw: RawValue) -> object:
-    try:
-        return workflow.payload_converter().from_payloads([raw.payload])[0]
-    except Exception:  # noqa: BLE001  whatever a converter raises; a handler must never raise
-        return "(cannot be decoded)"
+    return workflow.payload_converter().from_payloads([raw.payload])[0]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from plangate.connection import DATA_CONVERTER
 from tests.gate import Gate
 from tests.replay.paths import PATHS
 from workflows.plan_approval import PlanApproval
@@ -17,7 +17,7 @@ HISTORIES = Path(__file__).parent / "histories"
 @pytest.mark.parametrize("name", [path.__name__ for path in PATHS])
 async def test_the_recorded_run_replays_under_this_code(name: str) -> None:
     text = (HISTORIES / f"{name}.json").read_text()
-    replayer = Replayer(workflows=[PlanApproval], data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=[PlanApproval], data_converter=DATA_CONVERTER)
     await replayer.replay_workflow(WorkflowHistory.from_json(f"golden-{name}", text))
 
 
@@ -29,7 +29,7 @@ async def test_a_run_in_the_middle_of_its_review_replays_too(gate: Gate) -> None
     status = await gate.in_review("one")
     await gate.decide(status, by="rita")
     history = await gate.handle(status.workflow_id).fetch_history()
-    replayer = Replayer(workflows=[PlanApproval], data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=[PlanApproval], data_converter=DATA_CONVERTER)
     await replayer.replay_workflow(history)
 
 

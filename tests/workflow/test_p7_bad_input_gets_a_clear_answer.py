@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
+from temporalio.common import RawValue
 from temporalio.service import RPCError
 
 from plangate.domain.audit import Decided
@@ -70,7 +71,9 @@ async def test_a_bad_signal_is_a_refused_decision_with_its_reason_everywhere(
     ids=["unknown encoding", "broken JSON", "no encoding", "bytes", "deep nesting", "half surrogates"],
 )
 @pytest.mark.parametrize("name", ["approve", "nonsense"])
-async def test_a_signal_that_cannot_be_decoded_does_no_harm(gate: Gate, payload: Payload, name: str) -> None:
+async def test_a_signal_that_cannot_be_decoded_is_a_refused_decision_too(
+    gate: Gate, payload: Payload, name: str
+) -> None:
     status = await gate.in_review("one")
     await gate.client.workflow_service.signal_workflow_execution(
         SignalWorkflowExecutionRequest(
@@ -82,6 +85,48 @@ async def test_a_signal_that_cannot_be_decoded_does_no_harm(gate: Gate, payload:
     )
     assert (await gate.decide(status)).accepted
     assert (await gate.result(status.workflow_id)).outcome == "executed"
+    trail = [entry.event for entry in gate.gateway.trail(status.workflow_id)]
+    verdicts = [event.verdict.accepted for event in trail if isinstance(event, Decided)]
+    assert verdicts == [False, True]
+
+
+async def test_a_thousand_signals_that_cannot_be_decoded_and_lay_waiting_block_nothing(
+    idle_gate: Gate,
+) -> None:
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review("one")
+    request = SignalWorkflowExecutionRequest(
+        namespace=gate.client.namespace,
+        workflow_execution=WorkflowExecution(workflow_id=status.workflow_id),
+        signal_name="approve",
+        input=Payloads(payloads=[Payload(metadata={"encoding": b"binary/encrypted"}, data=b"\x00")]),
+    )
+    for _ in range(20):
+        service = gate.client.workflow_service
+        await asyncio.gather(*(service.signal_workflow_execution(request) for _ in range(50)))
+    await gate.signal(status)
+    async with gate.worker():
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        after = await gate.gateway.status(status.workflow_id)
+    assert len(after.decisions) + after.refusals_not_listed == 1_001
+    assert "(cannot be decoded: binary/encrypted)" in after.decisions[0].excerpt
+    assert await gate.blocked() == 0
+
+
+async def test_a_start_or_an_update_that_cannot_be_decoded_is_answered(gate: Gate) -> None:
+    broken = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{not json"))
+    handle = await gate.client.start_workflow(
+        "PlanApproval",
+        broken,
+        id=f"broken-{gate.settings.task_queue}",
+        task_queue=gate.settings.task_queue,
+    )
+    assert (await handle.result())["outcome"] == "failed"
+    status = await gate.in_review("one")
+    answer = await gate.handle(status.workflow_id).execute_update("decide", broken)
+    assert answer["accepted"] is False
+    assert "where one JSON object belongs" in answer["reason"]
 
 
 @pytest.mark.parametrize("inputs", [[], [1, 2], ["yes"], [{"decision": "maybe", "by": "dana"}], [{}]])

@@ -1,0 +1,40 @@
+"""How payloads are read: as JSON, by pydantic; and what cannot be read is a value too.
+
+Whoever reaches the server may send anything under a decision's name. What the library cannot decode it drops
+(a signal: nobody learns of it, and a thousand of them take longer to log than a workflow task may last), or
+it fails the workflow task (what a run is started with). Here it is handed over as `Undecodable` wherever nobody
+has said which type is expected, which is just where anything may come: it is judged, recorded and refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """Stands for what came in an encoding that is not known here, or broken."""
+
+    encoding: str
+
+    def __repr__(self) -> str:
+        return f"(cannot be decoded: {self.encoding})"
+
+
+class TolerantPayloadConverter(PydanticPayloadConverter):
+    """Raises only where a type was expected."""
+
+    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
+        """Return the values; `Undecodable` for what is none, if no types are given."""
+        if type_hints is not None:
+            return super().from_payloads(payloads, type_hints)
+        return [self._value(payload) for payload in payloads]
+
+    def _value(self, payload: Payload) -> Any:
+        try:
+            return super().from_payloads([payload])[0]
+        except Exception:  # noqa: BLE001  whatever a converter raises
+            return Undecodable(payload.metadata.get("encoding", b"no encoding").decode(errors="replace"))
