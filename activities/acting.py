@@ -9,14 +9,16 @@ import asyncio
 from typing import Any, Final
 
 from activities.tools.tool import DidNotHappen, Finding, Happened, Repeatable, Tool, Unknown
-from plangate.domain.errors import EffectUnknown, PlangateError, ToolRefused, ToolUnavailable
+from plangate.domain.errors import (
+    EffectUnknown,
+    PlangateError,
+    StillBegun,
+    ToolRefused,
+    ToolUnavailable,
+)
 from plangate.domain.tool import Receipt
 
 TOOL_SECONDS: Final = 60
-
-
-class StillBegun(ToolUnavailable):
-    """It may have happened, and the tool can be asked again later: the claim stays begun until then."""
 
 
 async def act_once(tool: Tool, arguments: Any, key: str, *, begun_before: bool) -> Receipt:

@@ -12,7 +12,7 @@ import structlog
 from pydantic import ValidationError
 from temporalio import activity
 
-from activities.acting import StillBegun, act_once
+from activities.acting import act_once
 from activities.failures import told_to_temporal
 from activities.pulse import ServerClock, beating, this_worker
 from activities.tasks import StepResult, StepTask
@@ -21,13 +21,14 @@ from plangate.domain.audit import Claimed, Closed, Outcome, StepDone, StepFailed
 from plangate.domain.drafting import complete
 from plangate.domain.errors import (
     EffectUnknown,
+    InDoubt,
     NotApproved,
     RecordsUnavailable,
+    StillBegun,
     ToolError,
     ToolRefused,
     ToolUnavailable,
 )
-from plangate.domain.errors import StepInDoubt as InDoubt
 from plangate.domain.plan import Step, fingerprint_of, short
 from plangate.domain.review import authorise
 from plangate.domain.tool import Receipt, ToolArguments, storable

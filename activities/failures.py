@@ -11,7 +11,7 @@ from plangate.domain.visible import cut
 
 # A plan may have more faults than the server takes; a failure that it refuses would be tried again for ever.
 _MAX_MESSAGE = 10_000
-_TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable)
+_TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable, errors.StillBegun)
 
 
 @contextmanager

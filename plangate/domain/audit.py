@@ -5,6 +5,7 @@ the trail is no copy of the truth, it is the truth.
 """
 
 import hashlib
+import json
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
@@ -139,8 +140,10 @@ class AuditEntry(Frozen):
         key: names the happening within its run; the same happening is never written twice.
         at: when, by the Temporal server's clock.
         actor: who acted: a person for a request or a decision, the worker's identity else.
+        written: the event as JSON, exactly as it was written down; what the hash is about.
+        event: the event as this release reads it.
         previous_hash: the hash of the entry before, 64 zeros for the first.
-        hash: SHA-256 over the canonical JSON of all the other fields and the workflow id.
+        hash: SHA-256 over the canonical JSON of all the other fields but ``event``.
     """
 
     workflow_id: str
@@ -148,9 +151,23 @@ class AuditEntry(Frozen):
     key: str
     at: AwareDatetime
     actor: str
+    written: str
     event: Event
     previous_hash: str
-    hash: str
+    hash: str = ""
+
+    def expected_hash(self) -> str:
+        """Return the hash that belongs to what is written here."""
+        content: JsonValue = {
+            "workflow_id": self.workflow_id,
+            "number": self.number,
+            "key": self.key,
+            "at": self.at.isoformat(),
+            "actor": self.actor,
+            "event": json.loads(self.written),
+            "previous_hash": self.previous_hash,
+        }
+        return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
 def entry_after(
@@ -164,22 +181,14 @@ def entry_after(
     event: Event,
 ) -> AuditEntry:
     """Return the entry that follows the one with ``previous_hash``, linked to it."""
-    content: JsonValue = {
-        "workflow_id": workflow_id,
-        "number": number,
-        "key": key,
-        "at": at.isoformat(),
-        "actor": actor,
-        "event": event.model_dump(mode="json"),
-        "previous_hash": previous_hash,
-    }
-    return AuditEntry(
+    entry = AuditEntry(
         workflow_id=workflow_id,
         number=number,
         key=key,
         at=at,
         actor=actor,
+        written=event.model_dump_json(),
         event=event,
         previous_hash=previous_hash,
-        hash=hashlib.sha256(canonical_json(content)).hexdigest(),
     )
+    return entry.model_copy(update={"hash": entry.expected_hash()})

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
-from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.model import AwareDatetime, Frozen, Typed
 from plangate.domain.plan import MIN_PREFIX
 from plangate.domain.visible import cut, one_line
 
@@ -47,7 +47,7 @@ class Via(StrEnum):
     UPDATE = "update"
 
 
-class Decision(Frozen):
+class Decision(Typed):
     """Approve, reject or request changes, by one approver, on one fingerprint (or a prefix of it)."""
 
     decision: Choice

@@ -18,8 +18,9 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── ToolError                raised by tools, one for each thing that can be known
     │   ├── ToolUnavailable      transient; nothing happened
     │   ├── ToolRefused          permanent; nothing happened
+    │   ├── StillBegun           transient; it may have happened, and the tool can be asked later
     │   └── EffectUnknown        it may have happened: the step is in doubt
-    ├── StepInDoubt              a person must look at what the step did
+    ├── InDoubt                  a person must look at what the step did
     ├── NotAnswered              the sender starts a worker and looks again
     ├── WorkerStopping           transient: another worker takes over
     ├── RecordsUnavailable       transient: the operator looks at the database
@@ -111,11 +112,15 @@ class ToolRefused(ToolError):
     """Nothing happened in the world, and trying again will not help."""
 
 
+class StillBegun(ToolError):
+    """It may have happened, and the tool can be asked again later: the claim stays begun until then."""
+
+
 class EffectUnknown(ToolError):
     """The effect was begun, and whether it happened cannot be known from here."""
 
 
-class StepInDoubt(PlangateError):
+class InDoubt(PlangateError):
     """A step's effect was begun and its end is unknown; nothing is repeated until a person has looked."""
 
 

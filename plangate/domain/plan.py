@@ -9,7 +9,7 @@ from typing import Final
 import rfc8785
 from pydantic import Field, JsonValue
 
-from plangate.domain.model import Frozen
+from plangate.domain.model import Typed
 
 MIN_PREFIX: Final = 8
 SHORT_LENGTH: Final = 12
@@ -18,7 +18,7 @@ _MAX_SAFE_INTEGER: Final = 2**53 - 1
 _MAX_DEPTH: Final = 32
 
 
-class Step(Frozen):
+class Step(Typed):
     """One tool with its arguments, and why."""
 
     tool: str = Field(min_length=1, max_length=100)
@@ -26,7 +26,7 @@ class Step(Frozen):
     reason: str = Field(default="", max_length=2_000)
 
 
-class Plan(Frozen):
+class Plan(Typed):
     """A summary and ordered steps. Two plans are the same when their fingerprints are."""
 
     summary: str = Field(min_length=1, max_length=2_000)

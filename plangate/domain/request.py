@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError
 from plangate.domain.audit import Requested
 from plangate.domain.decision import PersonName
 from plangate.domain.errors import RequestInvalid
-from plangate.domain.model import Frozen
+from plangate.domain.model import Typed
 from plangate.domain.plan import MAX_PLAN_BYTES
 from plangate.domain.visible import cut, one_line
 
@@ -21,7 +21,7 @@ DEFAULT_TIMEOUT: Final = timedelta(hours=72)
 LONGEST_TIMEOUT: Final = timedelta(days=365)
 
 
-class PlanRequest(Frozen):
+class PlanRequest(Typed):
     """The input of the workflow ``PlanApproval``.
 
     Attributes:

@@ -5,7 +5,6 @@ question of the record, later and independently, before a step acts.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from plangate.domain import policy
 from plangate.domain.audit import Decided, Outcome
@@ -58,10 +57,15 @@ def _objection(state: RunState, arrival: Arrival) -> str | None:
     decision = arrival.decision
     if decision is None:
         return arrival.fault
-    return _too_late(state) or _wrong_plan(state, decision) or _out_of_order(state, arrival, decision)
+    return (
+        _not_open(state)
+        or _wrong_plan(state, decision)
+        or _past_deadline(state, arrival)
+        or _may_not_approve(state, decision)
+    )
 
 
-def _too_late(state: RunState) -> str | None:
+def _not_open(state: RunState) -> str | None:
     match state.phase:
         case Phase.CLOSED:
             return f"the run has ended ({state.state}); nothing can be decided any more"
@@ -86,9 +90,13 @@ def _wrong_plan(state: RunState, decision: Decision) -> str | None:
     return None
 
 
-def _out_of_order(state: RunState, arrival: Arrival, decision: Decision) -> str | None:
-    if state.drafted and _is_past(arrival.received_at, state.drafted.deadline):
+def _past_deadline(state: RunState, arrival: Arrival) -> str | None:
+    if state.drafted and arrival.received_at >= state.drafted.deadline:
         return f"the deadline, {state.drafted.deadline:%Y-%m-%d %H:%M} UTC, has passed"
+    return None
+
+
+def _may_not_approve(state: RunState, decision: Decision) -> str | None:
     if decision.decision is not Choice.APPROVE:
         return None
     if policy.same_person(decision.by, state.requester):
@@ -96,10 +104,6 @@ def _out_of_order(state: RunState, arrival: Arrival, decision: Decision) -> str 
     if any(policy.same_person(decision.by, approver) for approver in state.approvals):
         return f"{decision.by} has approved this plan already; it counts once"
     return None
-
-
-def _is_past(moment: datetime, deadline: datetime) -> bool:
-    return moment >= deadline
 
 
 def _welcome(state: RunState, arrival: Arrival) -> str:

@@ -153,7 +153,7 @@ def _columns(entry: AuditEntry) -> dict[str, object]:
         "at": entry.at,
         "actor": entry.actor,
         "kind": entry.event.kind,
-        "event": entry.event.model_dump_json(),
+        "event": entry.written,
         "previous_hash": entry.previous_hash,
         "hash": entry.hash,
     }
@@ -166,6 +166,7 @@ def _entry(row: Row[Any]) -> AuditEntry:
         key=row.key,
         at=row.at,
         actor=row.actor,
+        written=row.event,
         event=AnyEvent.model_validate_json(row.event).root,
         previous_hash=row.previous_hash,
         hash=row.hash,

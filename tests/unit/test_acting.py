@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from activities.acting import StillBegun, act_once
+from activities.acting import act_once
 from activities.tools.tool import DidNotHappen, Finding, Happened, Repeatable, Unknown
-from plangate.domain.errors import EffectUnknown, PlangateError, ToolRefused, ToolUnavailable
+from plangate.domain.errors import EffectUnknown, PlangateError, StillBegun, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 
 FRESH, OLD = Receipt(summary="now"), Receipt(summary="before")

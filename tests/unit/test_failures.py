@@ -13,10 +13,12 @@ def failure(error: Exception, tries: int, tried: int) -> ApplicationError:
     return caught.value
 
 
-@pytest.mark.parametrize("error", [errors.ToolUnavailable("x"), errors.ModelUnavailable("x")])
-def test_a_transient_failure_is_final_at_the_last_try(error: Exception) -> None:
-    assert not failure(error, 3, 2).non_retryable
-    last = failure(error, 3, 3)
+@pytest.mark.parametrize(
+    "error", [errors.ToolUnavailable("x"), errors.StillBegun("x"), errors.ModelUnavailable("x")]
+)
+def test_a_transient_failure_is_final_at_the_last_try(kind: type[Exception]) -> None:
+    assert not failure(kind("x"), 3, 2).non_retryable
+    last = failure(kind("x"), 3, 3)
     assert last.non_retryable
     assert "It was tried 3 times" in last.message
 
@@ -27,7 +29,7 @@ def test_a_failure_of_the_records_or_a_stopping_worker_is_never_final(error: Exc
 
 
 @pytest.mark.parametrize(
-    "error", [errors.NotApproved("x"), errors.ToolRefused("x"), errors.StepInDoubt("x"), errors.NoModel("x")]
+    "error", [errors.NotApproved("x"), errors.ToolRefused("x"), errors.InDoubt("x"), errors.NoModel("x")]
 )
 def test_what_no_repetition_mends_is_final_at_once(error: Exception) -> None:
     assert failure(error, 3, 1).non_retryable

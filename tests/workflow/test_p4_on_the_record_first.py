@@ -1,13 +1,17 @@
 """P4: every proposal, decision and effect is on the audit trail before anything that follows from it."""
 
 import asyncio
+import json
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from sqlalchemy import select, update
 
-from plangate.domain.audit import FIRST_HASH, Claimed, Decided, Drafted, Requested, StepDone, entry_after
+from plangate.domain.audit import FIRST_HASH, Claimed, Decided, Drafted, Requested, StepDone
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.run import fold
+from plangate.records.tables import audit_entries
 from tests.gate import Gate
 
 
@@ -32,17 +36,38 @@ async def test_each_entry_is_linked_to_the_one_before_by_its_hash(gate: Gate) ->
     await gate.result(status.workflow_id)
     previous = FIRST_HASH
     for entry in gate.gateway.trail(status.workflow_id):
-        again = entry_after(
-            previous,
-            workflow_id=entry.workflow_id,
-            number=entry.number,
-            key=entry.key,
-            at=entry.at,
-            actor=entry.actor,
-            event=entry.event,
-        )
-        assert entry == again
+        assert entry.previous_hash == previous
+        assert entry.hash == entry.expected_hash()
         previous = entry.hash
+
+
+async def test_a_changed_entry_has_another_hash(gate: Gate) -> None:
+    entry = gate.gateway.trail((await gate.in_review("one")).workflow_id)[1]
+    for change in (
+        {"number": 3},
+        {"key": "drafted:2"},
+        {"at": entry.at + timedelta(microseconds=1)},
+        {"actor": "somebody"},
+        {"written": entry.written.replace("one", "two")},
+        {"previous_hash": FIRST_HASH},
+        {"workflow_id": "another"},
+    ):
+        assert entry.model_copy(update=change).expected_hash() != entry.hash
+
+
+async def test_a_field_of_a_newer_release_is_passed_over_but_not_by_the_hash(
+    gate: Gate,
+) -> None:
+    status = await gate.in_review("one")
+    with gate.database.write() as connection:
+        row = connection.execute(select(audit_entries).where(audit_entries.c.number == 1)).one()
+        event = {**json.loads(row.event), "a_field_of_tomorrow": 7}
+        connection.execute(
+            update(audit_entries).where(audit_entries.c.number == 1).values(event=json.dumps(event))
+        )
+    entry = gate.gateway.trail(status.workflow_id)[0]
+    assert entry.event.kind == "requested"
+    assert entry.expected_hash() != entry.hash  # it was edited; nothing of the text is passed over
 
 
 async def test_refused_and_unreadable_decisions_are_on_the_trail_with_their_reasons(gate: Gate) -> None:

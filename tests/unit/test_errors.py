@@ -1,0 +1,33 @@
+"""The tree of errors that the module draws is the tree that the code has."""
+
+import re
+
+from plangate.domain import errors
+
+CLASSES = [
+    thing
+    for thing in vars(errors).values()
+    if isinstance(thing, type) and issubclass(thing, errors.PlangateError)
+]
+
+
+def drawn() -> set[tuple[str, str]]:
+    """Return (error, its parent) for each line of the drawing."""
+    pairs: set[tuple[str, str]] = set()
+    above: dict[int, str] = {}
+    for line in (errors.__doc__ or "").splitlines():
+        found = re.match(r"^    ([│├└─ ]*)([A-Z]\w+)", line)
+        if found:
+            depth, name = len(found[1]) // 4, found[2]
+            above[depth] = name
+            if depth:
+                pairs.add((name, above[depth - 1]))
+    return pairs
+
+
+def test_every_error_of_the_domain_stands_in_the_drawing_under_its_parent() -> None:
+    assert drawn() == {(cls.__name__, cls.__mro__[1].__name__) for cls in CLASSES[1:]}
+
+
+def test_every_error_says_what_it_is() -> None:
+    assert all(cls.__doc__ for cls in CLASSES)
