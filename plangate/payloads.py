@@ -2,8 +2,8 @@
 
 Whoever reaches the server may send anything under a decision's name. What the library cannot decode it drops
 (a signal: nobody learns of it, and a thousand of them take longer to log than a workflow task may last), or
-it fails the workflow task (what a run is started with). Here it is handed over as `Undecodable` wherever nobody
-has said which type is expected, which is just where anything may come: it is judged, recorded and refused.
+it fails the workflow task (what a run is started with). Here it is handed over as `Undecodable` wherever no
+type is expected, which is just where anything may come: there it is judged, recorded and refused.
 """
 
 from collections.abc import Sequence
