@@ -13,9 +13,7 @@ def failure(error: Exception, tries: int, tried: int) -> ApplicationError:
     return caught.value
 
 
-@pytest.mark.parametrize(
-    "error", [errors.ToolUnavailable("x"), errors.StillBegun("x"), errors.ModelUnavailable("x")]
-)
+@pytest.mark.parametrize("kind", [errors.ToolUnavailable, errors.StillBegun, errors.ModelUnavailable])
 def test_a_transient_failure_is_final_at_the_last_try(kind: type[Exception]) -> None:
     assert not failure(kind("x"), 3, 2).non_retryable
     last = failure(kind("x"), 3, 3)
