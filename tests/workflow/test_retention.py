@@ -1,8 +1,11 @@
 """What Temporal has dropped or ended behind our back: the records still answer, and every answer says so."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
@@ -12,7 +15,8 @@ from plangate.domain.errors import IdInUse, PlangateError, RunNotFound
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
 from tests.fakes import notes
-from tests.gate import Gate
+from tests.gate import Gate, build_gate
+from tests.server import start_plain_server
 
 
 async def drop(gate: Gate, workflow_id: str) -> None:
@@ -44,8 +48,14 @@ async def executed(gate: Gate, *texts: str) -> Status:
     return await gate.gateway.status(status.workflow_id)
 
 
-async def pending(gate: Gate) -> set[str]:
-    return {status.workflow_id for status in await gate.gateway.pending()}
+@pytest_asyncio.fixture(loop_scope="session")
+async def alone(tmp_path: Path) -> AsyncIterator[Gate]:
+    """A gate on a server of its own, whose lists hold no other test's runs; no worker is running yet."""
+    server = await start_plain_server()
+    gate = build_gate(server.client, tmp_path, "alone")
+    yield gate
+    gate.database.close()
+    await server.shutdown()
 
 
 async def test_status_and_trail_of_a_dropped_run_come_from_the_records_and_say_so(gate: Gate) -> None:
@@ -121,18 +131,20 @@ async def test_an_approval_for_a_dropped_run_does_not_reach_a_run_that_took_its_
     assert gate.gateway.trail(status.workflow_id)[-1].event.kind == "closed"
 
 
-async def test_an_open_run_that_was_dropped_is_never_shown_as_waiting(gate: Gate) -> None:
-    status = await gate.in_review("one")
-    await drop(gate, status.workflow_id)
-    after = await gate.gateway.status(status.workflow_id)
-    assert "Temporal" in after.source
-    assert status.workflow_id not in await pending(gate)
-    with pytest.raises(PlangateError):
-        await gate.decide(status)
+async def test_an_open_run_that_was_dropped_is_not_listed_and_cannot_be_decided_on(alone: Gate) -> None:
+    gate = alone
+    async with gate.worker():
+        status = await gate.in_review("one")
+        await drop(gate, status.workflow_id)
+        after = await gate.gateway.status(status.workflow_id)
+        assert after.source == "records (this Temporal server has no such run)"
+        assert await gate.gateway.pending() == []
+        with pytest.raises(RunNotFound, match=r"does not have .* any more; nothing can be decided"):
+            await gate.decide(status)
 
 
-async def test_a_terminated_run_is_shown_as_ended_with_a_worker_and_without_one(idle_gate: Gate) -> None:
-    gate = idle_gate
+async def test_a_terminated_run_is_shown_as_ended_with_a_worker_and_without_one(alone: Gate) -> None:
+    gate = alone
     async with gate.worker():
         status = await gate.in_review("one")
         await gate.handle(status.workflow_id).terminate("by hand")
@@ -145,7 +157,7 @@ async def test_a_terminated_run_is_shown_as_ended_with_a_worker_and_without_one(
         assert shown.fingerprint == status.fingerprint
     assert not answer.accepted
     assert "the run has ended (failed)" in answer.reason
-    assert status.workflow_id not in await pending(gate)
+    assert await gate.gateway.pending() == []
     assert gate.notebook.texts() == []
 
 

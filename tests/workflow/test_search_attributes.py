@@ -1,14 +1,14 @@
 """The two search attributes: kept true where the server has them, and done without where it has not."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from temporalio.api.operatorservice.v1 import RemoveSearchAttributesRequest
-from temporalio.client import WorkflowExecutionStatus
 
 from plangate.search_attributes import (
     KEYS,
@@ -30,10 +30,6 @@ async def attributes(gate: Gate, workflow_id: str) -> tuple[str | None, str | No
     return found.get(PLANGATE_STATE), found.get(PLANGATE_REQUESTER)
 
 
-async def tries_of_its_task(gate: Gate, workflow_id: str) -> int:
-    return (await gate.handle(workflow_id).describe()).raw_description.pending_workflow_task.attempt
-
-
 async def until_listed(gate: Gate, query: str, ids: set[str]) -> None:
     """Lists lag behind by up to a second."""
     async with asyncio.timeout(20):
@@ -48,11 +44,11 @@ async def until_pending(gate: Gate, *ids: str) -> None:
 
 
 @asynccontextmanager
-async def gate_on_a_plain_server(folder: Path, *search_attributes: str) -> AsyncIterator[Gate]:
+async def plain_gate(folder: Path, *search_attributes: str) -> AsyncIterator[Gate]:
+    """A gate on a server of its own, which nobody has prepared, and no worker running yet."""
     server = await start_plain_server(*search_attributes)
     gate = build_gate(server.client, folder, f"plain-{uuid4().hex[:12]}")
-    async with gate.worker():
-        yield gate
+    yield gate
     gate.database.close()
     await server.shutdown()
 
@@ -81,7 +77,7 @@ async def test_the_state_of_an_ended_run_is_its_outcome(gate: Gate, outcome: str
 
 
 async def test_pending_asks_for_runs_that_may_wait_and_for_no_others(tmp_path: Path) -> None:
-    async with gate_on_a_plain_server(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate:
+    async with plain_gate(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate, gate.worker():
         waiting, decided = await gate.in_review("one"), await gate.in_review("two")
         gate.notebook.gate.clear()
         await gate.decide(decided)
@@ -98,7 +94,7 @@ async def test_pending_asks_for_runs_that_may_wait_and_for_no_others(tmp_path: P
 
 
 async def test_on_a_server_without_them_a_run_starts_is_listed_and_is_executed(tmp_path: Path) -> None:
-    async with gate_on_a_plain_server(tmp_path) as gate:
+    async with plain_gate(tmp_path) as gate, gate.worker():
         status = await gate.in_review("one")
         assert await attributes(gate, status.workflow_id) == (None, None)
         await until_pending(gate, status.workflow_id)
@@ -109,7 +105,7 @@ async def test_on_a_server_without_them_a_run_starts_is_listed_and_is_executed(t
 
 @pytest.mark.parametrize("kind", ["Int", "Text", "KeywordList", "Bool", "Datetime"])
 async def test_on_a_server_that_has_them_with_another_type_a_run_works_too(tmp_path: Path, kind: str) -> None:
-    async with gate_on_a_plain_server(tmp_path, *(f"{key.name}={kind}" for key in KEYS)) as gate:
+    async with plain_gate(tmp_path, *(f"{key.name}={kind}" for key in KEYS)) as gate, gate.worker():
         told = await ensure_search_attributes(gate.client, "default")
         assert told is not None
         assert f"PlangateState is of type {kind} " in told
@@ -121,30 +117,33 @@ async def test_on_a_server_that_has_them_with_another_type_a_run_works_too(tmp_p
         assert await gate.blocked() == 0
 
 
-async def test_registering_them_makes_them_usable_at_once_and_is_no_fault_twice(tmp_path: Path) -> None:
-    async with gate_on_a_plain_server(tmp_path) as gate:
-        before = await gate.in_review("one")
-        assert await ensure_search_attributes(gate.client, "default") is None
-        assert await ensure_search_attributes(gate.client, "default") is None
-        after = await gate.in_review("two")
-        assert await attributes(gate, after.workflow_id) == ("in_review", "rita")
-        await until_pending(gate, before.workflow_id, after.workflow_id)
-
-
-async def test_a_run_that_was_started_with_them_waits_while_they_are_taken_away_and_goes_on_after(
+async def test_registering_them_later_is_no_fault_twice_and_disturbs_no_run_that_waits(
     tmp_path: Path,
 ) -> None:
-    """The platform fails each workflow task then, and no workflow can prevent it; nothing is lost by it."""
-    async with gate_on_a_plain_server(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate:
-        status = await gate.in_review("one")
-        await gate.client.operator_service.remove_search_attributes(
-            RemoveSearchAttributesRequest(namespace="default", search_attributes=[key.name for key in KEYS])
-        )
-        await gate.signal(status)
-        async with asyncio.timeout(20):
-            while await tries_of_its_task(gate, status.workflow_id) < 2:
-                await asyncio.sleep(0.02)
-        assert (await gate.handle(status.workflow_id).describe()).status is WorkflowExecutionStatus.RUNNING
-        assert await ensure_search_attributes(gate.client, "default") is None
-        assert (await gate.result(status.workflow_id)).outcome == "executed"
-        assert gate.notebook.texts() == ["one"]
+    async with plain_gate(tmp_path) as gate:
+        async with gate.worker():
+            before = await gate.in_review("one")
+            assert await ensure_search_attributes(gate.client, "default") is None
+            assert await ensure_search_attributes(gate.client, "default") is None
+            after = await gate.in_review("two")
+            assert await attributes(gate, after.workflow_id) == ("in_review", "rita")
+            await until_pending(gate, before.workflow_id, after.workflow_id)
+        async with gate.worker():  # which knows both from their histories alone
+            for status in (before, after):
+                assert (await gate.decide(status)).accepted
+                assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_runs_for_which_nobody_answers_do_not_hold_up_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.gateway.QUERY_TIMEOUT", timedelta(seconds=0.5))
+    async with plain_gate(tmp_path) as gate:
+        async with gate.worker():
+            waiting = await gate.in_review("one")
+        request = {"requester": "rita", "plan": notes("two")}
+        for number in range(40):
+            await gate.client.start_workflow("PlanApproval", request, id=f"{number}", task_queue="nobody")
+        begun = time.monotonic()
+        await until_pending(gate, waiting.workflow_id)
+        assert time.monotonic() - begun < 10  # one after the other they would take 20 s
