@@ -110,6 +110,7 @@ class Gateway:
         which the server keeps. Should both arrive after all, the second is refused and changes nothing.
 
         Raises:
+            NotAnswered: the worker that took it could not answer.
             RunNotFound: there is no such run.
             TemporalUnreachable: the server does not answer.
         """
@@ -159,6 +160,7 @@ class Gateway:
         """Ask the run to end as withdrawn.
 
         Raises:
+            NotAnswered: the worker that took it could not answer.
             RunNotFound: there is no such run.
             Refused: it has ended.
             TemporalUnreachable: the server does not answer.

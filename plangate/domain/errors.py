@@ -69,7 +69,7 @@ class RunNotFound(BadInput):
 
 
 class NotAnswered(PlangateError):
-    """No worker answered in time."""
+    """No worker answered, or none that could."""
 
 
 class Refused(PlangateError):
