@@ -46,7 +46,7 @@ class Tool(Protocol):
         """Name, description, arguments and retry safety; readable without constructing the tool."""
 
     def objection(self, arguments: Any) -> str | None:
-        """Say why these settings would never allow such a call, or None; asked at the draft and before each act."""
+        """Say why these settings would never allow such a call; asked at the draft and before each act."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
         """Do it, and return what came back.
