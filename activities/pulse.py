@@ -14,12 +14,15 @@ HEARTBEAT_EVERY: Final = timedelta(seconds=3)
 
 @asynccontextmanager
 async def beating() -> AsyncIterator[None]:
-    """Send a heartbeat every three seconds while the block runs, so that a dead worker is noticed soon."""
+    """Send a heartbeat every three seconds while the block runs, so that a dead worker is noticed soon.
+
+    The first one comes after three seconds: the start of the attempt counts as one, and most end before.
+    """
 
     async def beat() -> None:
         while True:
-            activity.heartbeat()
             await asyncio.sleep(HEARTBEAT_EVERY.total_seconds())
+            activity.heartbeat()
 
     heart = asyncio.create_task(beat())
     try:
