@@ -5,14 +5,20 @@ A row is ``begun`` while somebody acts under it, ``released`` when an attempt is
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from plangate.domain.audit import RunRef
 from plangate.domain.model import Frozen
 from plangate.domain.tool import Receipt
 from plangate.records.tables import effects, runs
+
+_NAMED: Final = effects.c.idempotency_key == bindparam("effect")
+_LOCK: Final = select(runs.c.workflow_id).join(effects).where(_NAMED).with_for_update(of=runs)
+_FIND: Final = select(effects).where(_NAMED)
+_CLAIM: Final = insert(effects)
+_SETTLE: Final = update(effects).where(_NAMED)
 
 
 class EffectState(StrEnum):
@@ -47,9 +53,8 @@ def find_effect(connection: Connection, key: str) -> Effect | None:
 
     The run's row is the one lock of all writers, the trail's too: two locks would be taken in two orders.
     """
-    named = effects.c.idempotency_key == key
-    connection.execute(select(runs.c.workflow_id).join(effects).where(named).with_for_update(of=runs))
-    row = connection.execute(select(effects).where(named)).one_or_none()
+    connection.execute(_LOCK, {"effect": key})
+    row = connection.execute(_FIND, {"effect": key}).one_or_none()
     return None if row is None else _effect(row)
 
 
@@ -68,7 +73,7 @@ def claim_effect(
             holder=holder,
             attempts=1,
         )
-        connection.execute(insert(effects).values(**effect.model_dump(mode="json")))
+        connection.execute(_CLAIM, effect.model_dump(mode="json"))
         return effect
     effect = found.model_copy(
         update={"state": EffectState.BEGUN, "holder": holder, "attempts": found.attempts + 1}
@@ -95,14 +100,14 @@ def settle_effect(
 
 def _store(connection: Connection, effect: Effect) -> None:
     connection.execute(
-        update(effects)
-        .where(effects.c.idempotency_key == effect.idempotency_key)
-        .values(
-            state=effect.state.value,
-            holder=effect.holder,
-            attempts=effect.attempts,
-            receipt=effect.receipt.model_dump_json() if effect.receipt else None,
-        )
+        _SETTLE,
+        {
+            "effect": effect.idempotency_key,
+            "state": effect.state.value,
+            "holder": effect.holder,
+            "attempts": effect.attempts,
+            "receipt": effect.receipt.model_dump_json() if effect.receipt else None,
+        },
     )
 
 
