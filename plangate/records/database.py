@@ -8,6 +8,7 @@ COMMITTED and the lock on the run's row. On both a writer waits half a minute fo
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
@@ -46,6 +47,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
+        self._turn = Lock()
 
     @property
     def is_sqlite(self) -> bool:
@@ -67,7 +69,7 @@ class Database:
         Raises:
             RecordsUnavailable: the database did not answer.
         """
-        with self._speaking_plainly(), self._engine.begin() as connection:
+        with self._speaking_plainly(), self._in_turn(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -134,6 +136,22 @@ class Database:
         path = self._engine.url.database
         if self.is_sqlite and path and not Path(path).exists():
             raise RecordsMissing(f"There are no records at {path} yet; start a worker first.")
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Let the threads of this process write to SQLite one after the other.
+
+        Those who meet at SQLite's own lock sleep and try again, in no order: one of six may wait for seconds.
+        """
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=_LOCK_WAIT_SECONDS):
+            raise RecordsUnavailable(f"The records at {self.where} do not answer: database is locked.")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @contextmanager
     def _speaking_plainly(self) -> Iterator[None]:
