@@ -47,9 +47,11 @@ class Planning:
         with told_to_temporal(task.tries):
             clock = ServerClock()
             async with beating():
-                earlier = await asyncio.to_thread(self._open_and_look, task)
-                if earlier is not None:
-                    return earlier
+                # A plan brought along costs nothing to check anew, and `_record` finds what is there already.
+                if task.supplied is None:
+                    earlier = await asyncio.to_thread(self._open_and_look, task)
+                    if earlier is not None:
+                        return earlier
                 plan, planner = await self._plan(task)
                 self._object(plan)
                 return await asyncio.to_thread(self._record, task, plan, planner, clock)
