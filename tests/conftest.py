@@ -7,11 +7,16 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from temporalio.testing import WorkflowEnvironment
 
 from tests.gate import Gate, build_gate
 from tests.postgres import PostgresServer
 from tests.server import start_server
+
+# How long an example takes says only what else the machine is doing.
+settings.register_profile("plangate", deadline=None)
+settings.load_profile("plangate")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

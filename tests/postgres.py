@@ -26,6 +26,15 @@ PASSWORD = "pa:ss/wörd%"
 URL_PASSWORD = "pa%3Ass%2Fw%C3%B6rd%25"
 ZONE = "Asia/Kathmandu"
 
+# The server ends when our end of the pipe is closed, hence also when the tests are killed.
+_LAUNCH = """
+exec 3<&0
+"$@" 3<&- & server=$!
+{ cat <&3 >/dev/null; kill -QUIT $server 2>/dev/null; } &
+exec 3<&-
+wait $server
+"""
+
 
 class PostgresServer:
     """A PostgreSQL server in a folder of its own, which tests may kill and start again."""
@@ -43,7 +52,9 @@ class PostgresServer:
         """Start it, and wait until it answers. After a kill -9 its own children have to die first."""
         ends = time.monotonic() + PATIENCE
         while True:
-            if self._process is None or self._process.poll() is not None:
+            if self._process is not None and self._process.poll() is not None:
+                self._end()
+            if self._process is None:
                 self._process = self._launch()
             try:
                 with self.connect():
@@ -55,12 +66,13 @@ class PostgresServer:
 
     def kill_9(self) -> None:
         """End the postmaster as a power cut would."""
-        self._end(signal.SIGKILL)
+        os.kill(int((self._data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        self._end()
 
     def remove(self) -> None:
         """Stop it and remove its folder."""
         if self._process is not None:
-            self._end(signal.SIGQUIT)
+            self._end()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def connect(self, database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
@@ -110,8 +122,17 @@ class PostgresServer:
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [str(self._programs / "bin" / "postgres"), "-D", str(self._data), *flags],
-                stdin=subprocess.DEVNULL,
+                [
+                    "sh",
+                    "-c",
+                    _LAUNCH,
+                    "sh",
+                    str(self._programs / "bin" / "postgres"),
+                    "-D",
+                    self._data,
+                    *flags,
+                ],
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
@@ -129,9 +150,10 @@ class PostgresServer:
         )
         assert done.returncode == 0, done.stderr
 
-    def _end(self, number: signal.Signals) -> None:
+    def _end(self) -> None:
         assert self._process is not None
-        self._process.send_signal(number)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         self._process.wait(PATIENCE)
         self._process = None
 
