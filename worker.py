@@ -43,6 +43,8 @@ from workflows.plan_approval import PlanApproval
 
 # The cache of a worker that was killed is waited for no longer than this, before another worker is asked.
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
+# As long as the server waits for a workflow task.
+WORKFLOW_SECONDS: Final = 10
 # A step may be acting when the worker is told to stop: it gets the tool's whole minute to end.
 GRACE: Final = timedelta(seconds=75)
 _log = structlog.get_logger("worker")
@@ -58,7 +60,7 @@ def build_worker(
         Execution(database, tools).execute_step,
         Closing(database).close_run,
     ]
-    return Worker(
+    worker = Worker(
         client,
         task_queue=settings.task_queue,
         workflows=[PlanApproval],
@@ -67,6 +69,20 @@ def build_worker(
         graceful_shutdown_timeout=GRACE,
         deployment_config=_deployment(settings),
     )
+    _be_patient(worker)
+    return worker
+
+
+def _be_patient(worker: Worker) -> None:
+    """Give a workflow as long as the server does before it is taken for deadlocked.
+
+    The library gives it two seconds. A busy machine needs more to hand over ten thousand signals that lay
+    waiting, and a run once taken for deadlocked can neither go on nor be forgotten until its worker is
+    restarted. There is no public setting.
+    """
+    workflows = worker._workflow_worker  # noqa: SLF001  as the docstring says
+    if workflows is not None and workflows._deadlock_timeout_seconds is not None:  # noqa: SLF001  as above
+        workflows._deadlock_timeout_seconds = WORKFLOW_SECONDS  # noqa: SLF001  as above
 
 
 def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:

@@ -74,4 +74,5 @@ ADMIT_AT_ONCE: Final = 100
 ADMIT_BYTES: Final = 250_000
 # How many bytes of admissions are reported to the server at once: a quarter of what it takes (4 MB).
 REPORT_BYTES: Final = 1_000_000
-REPORT_PAUSE: Final = timedelta(milliseconds=1)
+# The shortest timer there is: it ends a workflow task and begins another.
+SHORTEST: Final = timedelta(milliseconds=1)

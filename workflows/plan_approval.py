@@ -1,7 +1,7 @@
 """The workflow `PlanApproval`: draft a plan, wait for people, run exactly what they approved.
 
 `run` reads as the business. Signals and the update only put arrivals in a tray; one clerk takes them out,
-in order, has each admitted (judged and recorded), and applies the verdicts. State changes by
+in order, has each admitted (judged and recorded), and applies the verdicts. What the run is changes by
 `plangate.domain.run.apply` alone.
 
 Three habits of this file come from the platform:
@@ -149,23 +149,27 @@ class PlanApproval:
                 summary=f"deadline of plan {short(drafted.fingerprint)}",
             )
         )
-        await workflow.wait_condition(
-            lambda: (
-                self._state.phase is not Phase.IN_REVIEW
-                or (not self._tray and (deadline.done() or self._withdrawn is not None or _history_is_long()))
+        while self._state.phase is Phase.IN_REVIEW:
+            await workflow.wait_condition(
+                lambda: (
+                    self._state.phase is not Phase.IN_REVIEW
+                    or (
+                        not self._tray
+                        and (deadline.done() or self._withdrawn is not None or _history_is_long())
+                    )
+                )
             )
-        )
-        if self._state.phase is not Phase.IN_REVIEW:
-            if self._state.phase is Phase.DRAFTING:
-                deadline.cancel()
-        elif self._withdrawn is not None:
-            self._end(Outcome.WITHDRAWN, self._withdrawn)
-        elif deadline.done():
-            self._end(
-                Outcome.EXPIRED, f"nobody decided before the deadline, {drafted.deadline:%Y-%m-%d %H:%M} UTC"
-            )
-        else:
-            await self._continue_as_new()
+            if self._state.phase is not Phase.IN_REVIEW:
+                break
+            if self._withdrawn is not None:
+                self._end(Outcome.WITHDRAWN, self._withdrawn)
+            elif deadline.done():
+                until = f"{drafted.deadline:%Y-%m-%d %H:%M} UTC"
+                self._end(Outcome.EXPIRED, f"nobody decided before the deadline, {until}")
+            else:
+                await self._continue_as_new()
+        if self._state.phase is Phase.DRAFTING:
+            deadline.cancel()
 
     async def _execute(self) -> None:
         drafted = self._state.drafted
@@ -288,7 +292,7 @@ class PlanApproval:
             unreported += sum(len(event.model_dump_json()) for event in decided)
             if unreported > options.REPORT_BYTES and self._tray:
                 # A timer ends the workflow task: all of a flood in one would be more than the server takes.
-                await workflow.sleep(options.REPORT_PAUSE, summary="many decisions arrived")
+                await workflow.sleep(options.SHORTEST, summary="many decisions arrived")
                 unreported = 0
 
     # ---- the shell ------------------------------------------------------------------------------
@@ -313,7 +317,10 @@ class PlanApproval:
         workflow.set_current_details(details_page(self._state))
 
     def _list_as(self, state: str) -> None:
-        """Keep the search attribute true, where the run was started with it."""
+        """Say in the lists what the run waits for, or how it ended, where it was started with the attribute.
+
+        While it executes it is still listed as in review: one event of history less (docs/decisions/0003).
+        """
         if workflow.info().typed_search_attributes.get(PLANGATE_STATE) is not None:
             workflow.upsert_search_attributes([PLANGATE_STATE.value_set(state)])
 
@@ -324,10 +331,15 @@ class PlanApproval:
         return RunRef(workflow_id=info.workflow_id, chain_id=info.first_execution_run_id, requested=requested)
 
     async def _continue_as_new(self) -> None:
-        """Go on with an empty history; return only where a withdrawal came, which would be lost."""
+        """Go on with an empty history; return where something came in between, which would be lost.
+
+        The server refuses it where a signal comes while it is told, and then the worker has to read the whole
+        history again. Under a flood it can succeed only in a task as short as the one behind this timer.
+        """
         assert self._request is not None
         await workflow.wait_condition(lambda: not self._tray and workflow.all_handlers_finished())
-        if self._withdrawn is not None:
+        await workflow.sleep(options.SHORTEST, summary="the history is long")
+        if self._tray or self._withdrawn is not None or not workflow.all_handlers_finished():
             return
         request = self._request.model_copy(update={"plan": None})  # it is drafted, and may be large
         workflow.continue_as_new(Carried(carried=self._state, request=request))
