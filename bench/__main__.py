@@ -1,0 +1,110 @@
+"""Measure Plangate beside a bare Temporal workflow, on one embedded server, round by round.
+
+Both workers run all the time, each in its own process; only one of them is given work. Each round measures
+one variant and then the other, and every second round the other one first, so that neither a busy machine
+nor a growing database favours one of them.
+"""
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from temporalio.client import Client
+
+from bench.measure import at_rest, under_load, with_many_waiting
+from bench.report import Figures, Pair, show, write_down
+from bench.variants import Variant, both
+from plangate import embedded_server
+from plangate.connection import DATA_CONVERTER
+from plangate.process_end import end_process
+from plangate.settings import PROJECT
+
+Measured = TypeVar("Measured")
+Measurement = Callable[[Variant], Awaitable[Measured]]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured."""
+
+    rounds: int
+    runs: int
+    lanes: int
+    single_runs: int
+    waiting_runs: int
+
+    def __str__(self) -> str:
+        return (
+            f"Medians of {self.rounds} interleaved rounds, with the least and the most of them. Each round: "
+            f"{self.runs} runs, {self.lanes} at a time, then {self.single_runs} single ones, for each;"
+            f" at the end {self.waiting_runs} runs that wait in a fresh worker."
+        )
+
+
+async def measure(size: Size, var_dir: Path) -> Figures:
+    """Start the server and the workers, and measure."""
+    async with embedded_server.leased(var_dir) as server:
+        client = await Client.connect(server.address, data_converter=DATA_CONVERTER)
+        load, rest, waiting = [], [], []
+        async with both(client, server.address, var_dir, "load") as variants:
+            await _in_turn(variants, 0, lambda one: under_load(one, size.lanes * 2, size.lanes, server.pid))
+            for number in range(size.rounds):
+                print(f"round {number + 1} of {size.rounds} …", file=sys.stderr)
+                load.append(
+                    await _in_turn(
+                        variants, number, lambda one: under_load(one, size.runs, size.lanes, server.pid)
+                    )
+                )
+                rest.append(await _in_turn(variants, number, lambda one: at_rest(one, size.single_runs)))
+        print(f"{size.waiting_runs} waiting runs …", file=sys.stderr)
+        async with both(client, server.address, var_dir, "waiting") as variants:
+            waiting.append(
+                await _in_turn(variants, 0, lambda one: with_many_waiting(one, size.waiting_runs, size.lanes))
+            )
+        return Figures(load, rest, waiting, str(size), _server_version())
+
+
+async def _in_turn(
+    variants: tuple[Variant, Variant], number: int, measurement: Measurement[Measured]
+) -> Pair[Measured]:
+    ours, bare = variants
+    if number % 2 == 0:
+        return Pair(plangate=await measurement(ours), bare=await measurement(bare))
+    measured = await measurement(bare)
+    return Pair(plangate=await measurement(ours), bare=measured)
+
+
+def _server_version() -> str:
+    """Return what the server's program says of itself."""
+    program = Path(sys.executable).with_name("temporal")
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    return said.stdout.strip().splitlines()[0]
+
+
+def main() -> int:
+    """Measure, print the table, write it down."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7, help="how many rounds (default: 7)")
+    parser.add_argument("--quick", action="store_true", help="a small sample that is not written down")
+    options = parser.parse_args()
+    size = Size(options.rounds, runs=120, lanes=16, single_runs=20, waiting_runs=1_000)
+    if options.quick:
+        size = Size(min(options.rounds, 3), runs=48, lanes=16, single_runs=8, waiting_runs=100)
+    var = PROJECT / "var"  # on the disk where Plangate's data lies, since what is measured is written there
+    var.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=var) as folder:
+        figures = asyncio.run(measure(size, Path(folder)))
+    show(figures)
+    if not options.quick:
+        write_down(figures)
+    return 0
+
+
+if __name__ == "__main__":
+    end_process(main())

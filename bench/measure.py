@@ -1,0 +1,123 @@
+"""The measurements, each made of one variant at a time and the same for both."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+from time import perf_counter
+from typing import Final
+
+from bench.variants import Handle, Variant
+
+_LOOK_AGAIN: Final = 0.1  # seconds between two looks at whether a run waits
+_POLL_IN_PLACE: Final = 0.05  # seconds that a client's long poll for the result takes to reach the server
+_PATIENCE: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What many runs at once came to."""
+
+    runs_per_second: float
+    worker_cpu_ms: float
+    server_cpu_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What single runs came to while nothing else happened."""
+
+    median_ms: float
+    p95_ms: float
+    events: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What many waiting runs take of the worker's memory."""
+
+    before_mb: float
+    after_mb: float
+    kb_per_run: float
+
+
+async def under_load(variant: Variant, runs: int, lanes: int, server_pid: int) -> Load:
+    """Let ``runs`` whole runs through, ``lanes`` at a time."""
+    worker, server, begun = await variant.cpu_seconds(), _cpu_of(server_pid), perf_counter()
+    await _in_lanes(lanes, (lambda: _whole_run(variant) for _ in range(runs)))
+    seconds = perf_counter() - begun
+    worker_ms = (await variant.cpu_seconds() - worker) * 1000 / runs
+    ended = _cpu_of(server_pid)
+    server_ms = (ended - server) * 1000 / runs if ended is not None and server is not None else None
+    return Load(runs / seconds, worker_ms, server_ms)
+
+
+async def at_rest(variant: Variant, runs: int) -> Rest:
+    """Take single runs, one after the other, from the sending of the signal to the result."""
+    latencies, events = [], []
+    for _ in range(runs):
+        handle = await _start_and_wait(variant)
+        result = asyncio.create_task(handle.result())
+        await asyncio.sleep(_POLL_IN_PLACE)
+        begun = perf_counter()
+        await handle.signal("approve", variant.approval(handle.id))
+        async with asyncio.timeout(_PATIENCE):
+            await result
+        latencies.append((perf_counter() - begun) * 1000)
+        events.append((await handle.describe()).history_length)
+    return Rest(median(latencies), quantiles(latencies, n=20, method="inclusive")[-1], median(events))
+
+
+async def with_many_waiting(variant: Variant, runs: int, lanes: int) -> Waiting:
+    """Let ``runs`` runs come to their wait in a warm worker."""
+    for _ in range(lanes):
+        await _whole_run(variant)
+    before = await variant.memory_bytes()
+    await _in_lanes(lanes, (lambda: _start_and_wait(variant) for _ in range(runs)))
+    after = await variant.memory_bytes()
+    return Waiting(before / 1e6, after / 1e6, (after - before) / runs / 1e3)
+
+
+async def _whole_run(variant: Variant) -> None:
+    handle = await _start_and_wait(variant)
+    await handle.signal("approve", variant.approval(handle.id))
+    async with asyncio.timeout(_PATIENCE):
+        await handle.result()
+
+
+async def _start_and_wait(variant: Variant) -> Handle:
+    """Start a run, and look at it now and then until it waits for a person.
+
+    The look costs the worker nothing, and the server the same for both variants: a run for which neither an
+    activity nor a workflow task is pending waits for what comes from outside.
+    """
+    handle = await variant.start()
+    async with asyncio.timeout(_PATIENCE):
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN)
+            seen = (await handle.describe()).raw_description
+            if not seen.pending_activities and not seen.HasField("pending_workflow_task"):
+                return handle
+
+
+async def _in_lanes(lanes: int, work: Iterable[Callable[[], Awaitable[object]]]) -> None:
+    queue = iter(work)
+
+    async def lane() -> None:
+        for one in queue:
+            await one()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(lanes):
+            group.create_task(lane())
+
+
+def _cpu_of(pid: int) -> float | None:
+    """Return the processor seconds of another process, where the kernel tells."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return None
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,43 @@
+"""The tool that does nothing, and the ready plan of one step that uses it."""
+
+from typing import Any, Final
+
+from activities.tools.tool import Finding, Repeatable
+from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+
+PLAN: Final[dict[str, Any]] = {
+    "summary": "Do nothing once",
+    "steps": [{"tool": "no_op", "arguments": {"note": "nothing"}, "reason": "to be measured"}],
+}
+
+
+class NoOpArguments(ToolArguments):
+    """What is not done."""
+
+    note: str
+
+
+class NoOp:
+    """Does nothing, and is always as good as done."""
+
+    declaration = ToolDeclaration(
+        name="no_op",
+        description="Do nothing.",
+        arguments=NoOpArguments,
+        retry_safety=RetrySafety.VENDOR_KEY,
+    )
+
+    def objection(self, arguments: NoOpArguments) -> str | None:
+        """Allow everything."""
+        del arguments
+        return None
+
+    async def act(self, arguments: NoOpArguments, idempotency_key: str) -> Receipt:
+        """Do nothing."""
+        del arguments, idempotency_key
+        return Receipt(summary="nothing was done")
+
+    async def find_out(self, arguments: NoOpArguments, idempotency_key: str) -> Finding:
+        """Allow doing nothing once more."""
+        del arguments, idempotency_key
+        return Repeatable()

@@ -1,0 +1,108 @@
+"""From the rounds' figures to one table, on the terminal and in ``bench/README.md``."""
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Final, Generic, TypeVar
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench.measure import Load, Rest, Waiting
+
+README: Final = Path(__file__).parent / "README.md"
+_BEGIN: Final = "<!-- rewritten by make bench, from here -->"
+_END: Final = "<!-- to here -->"
+_COLUMNS: Final = ("", "Plangate", "bare", "ratio", "wanted")
+
+Measured = TypeVar("Measured")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair(Generic[Measured]):
+    """One measurement of both variants, one right after the other."""
+
+    plangate: Measured
+    bare: Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that was measured, and in which way."""
+
+    load: Sequence[Pair[Load]]
+    rest: Sequence[Pair[Rest]]
+    waiting: Sequence[Pair[Waiting]]
+    how: str
+    server: str
+
+
+def show(figures: Figures) -> None:
+    """Print the table."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in _COLUMNS:
+        table.add_column(column, justify="left" if column == "" else "right")
+    for row in _rows(figures):
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    console.print(figures.how, style="dim")
+
+
+def write_down(figures: Figures) -> None:
+    """Replace the table in the README, and nothing else."""
+    lines = [
+        "| " + " | ".join(_COLUMNS) + " |",
+        "|---|" + "---:|" * (len(_COLUMNS) - 1),
+        *("| " + " | ".join(row) + " |" for row in _rows(figures)),
+        "",
+        figures.how,
+        "",
+        (
+            f"{os.cpu_count()} cores, Python {platform.python_version()}, "
+            f"temporalio {version('temporalio')}, {figures.server}, SQLAlchemy {version('sqlalchemy')}."
+        ),
+    ]
+    text = README.read_text()
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    README.write_text(f"{before}{_BEGIN}\n" + "\n".join(lines) + f"\n{_END}{after}")
+
+
+def _rows(figures: Figures) -> Iterator[tuple[str, ...]]:
+    load, rest, waiting = figures.load, figures.rest, figures.waiting
+    yield _row("complete runs per second", load, lambda one: one.runs_per_second, wanted="≥ 0.8")
+    yield _row("approve → executed at rest, median, ms", rest, lambda one: one.median_ms, wanted="≤ 1.3")
+    yield _row("approve → executed at rest, 95th percentile, ms", rest, lambda one: one.p95_ms)
+    yield _row("worker: processor time per run, ms", load, lambda one: one.worker_cpu_ms)
+    if load and load[0].bare.server_cpu_ms is not None:
+        yield _row("server: processor time per run, ms", load, lambda one: one.server_cpu_ms or 0.0)
+    yield _row("worker: memory before, MB", waiting, lambda one: one.before_mb)
+    yield _row("worker: memory with the waiting runs, MB", waiting, lambda one: one.after_mb)
+    yield _row("worker: memory per waiting run, kB", waiting, lambda one: one.kb_per_run)
+    yield _row("events in the history", rest, lambda one: one.events, digits=0)
+
+
+def _row(
+    name: str,
+    pairs: Sequence[Pair[Measured]],
+    figure: Callable[[Measured], float],
+    *,
+    digits: int = 1,
+    wanted: str = "",
+) -> tuple[str, ...]:
+    ours = [figure(pair.plangate) for pair in pairs]
+    bare = [figure(pair.bare) for pair in pairs]
+    ratios = [one / other for one, other in zip(ours, bare, strict=True)]
+    return (name, _with_range(ours, digits), _with_range(bare, digits), _with_range(ratios, 2), wanted)
+
+
+def _with_range(values: Sequence[float], digits: int) -> str:
+    """Write the median, and in brackets the least and the most where they differ from it."""
+    middle, least, most = (f"{value:.{digits}f}" for value in (median(values), min(values), max(values)))
+    return middle if least == most else f"{middle} ({least} to {most})"

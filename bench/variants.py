@@ -1,0 +1,138 @@
+"""The two things compared, as the driver sees them: a worker process of its own, and how a run is started.
+
+Both are approved by the same signal, watched by the same means, and wait for the same time. Whoever approves
+Plangate's plan must name its fingerprint, which the driver computes as an approver's own tools could.
+"""
+
+import asyncio
+import sys
+from abc import ABC, abstractmethod
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+from temporalio.client import Client, WorkflowHandle
+
+from bench.bare import Bare
+from bench.noop import PLAN, NoOp
+from plangate.domain.drafting import check_plan
+from plangate.domain.plan import fingerprint_of, short
+from plangate.domain.request import DEFAULT_TIMEOUT, PlanRequest
+from plangate.records.database import Database
+from plangate.settings import PROJECT, Settings
+from workflows.gateway import Gateway
+
+Handle = WorkflowHandle[Any, Any]
+_TIMEOUT: Final = int(DEFAULT_TIMEOUT.total_seconds())
+
+
+class Variant(ABC):
+    """One side of the comparison."""
+
+    name: str
+
+    def __init__(self, client: Client, task_queue: str, process: Process) -> None:
+        self.client = client
+        self.task_queue = task_queue
+        self._process = process
+        self._numbers = count(1)
+
+    @abstractmethod
+    async def start(self) -> Handle:
+        """Start one run."""
+
+    @abstractmethod
+    def approval(self, workflow_id: str) -> dict[str, str]:
+        """Return the message that approves it."""
+
+    def next_id(self) -> str:
+        """Return an id that this variant has not used."""
+        return f"{self.task_queue}-{next(self._numbers)}"
+
+    async def cpu_seconds(self) -> float:
+        """Return the processor time that the worker has taken since it began."""
+        return float(await self._ask("cpu"))
+
+    async def memory_bytes(self) -> int:
+        """Return the worker's resident memory, its garbage collected first."""
+        return int(await self._ask("memory"))
+
+    async def _ask(self, question: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{question}\n".encode())
+        return (await self._process.stdout.readline()).decode()
+
+
+class PlangateVariant(Variant):
+    """Plangate, by its own door."""
+
+    name = "plangate"
+
+    def __init__(self, client: Client, task_queue: str, process: Process, var_dir: Path) -> None:
+        super().__init__(client, task_queue, process)
+        database = Database(Settings(var_dir=var_dir, database_url=None).records_url)
+        self._gateway = Gateway(client, task_queue, database)
+        self._plan = check_plan(PLAN, {NoOp.declaration.name: NoOp.declaration}, max_steps=1)
+
+    async def start(self) -> Handle:
+        """Submit a ready plan."""
+        request = PlanRequest(requester="rita", request="Do nothing", plan=PLAN, timeout_seconds=_TIMEOUT)
+        workflow_id = await self._gateway.submit(request, self.next_id())
+        return self.client.get_workflow_handle(workflow_id)
+
+    def approval(self, workflow_id: str) -> dict[str, str]:
+        """Approve the plan by its short fingerprint."""
+        return {"by": "dana", "plan": short(fingerprint_of(self._plan, 1, workflow_id))}
+
+
+class BareVariant(Variant):
+    """A Temporal workflow of the same shape, and nothing more."""
+
+    name = "bare"
+
+    async def start(self) -> Handle:
+        """Start the workflow with the plan."""
+        return await self.client.start_workflow(
+            Bare.run, args=[PLAN, _TIMEOUT], id=self.next_id(), task_queue=self.task_queue
+        )
+
+    def approval(self, workflow_id: str) -> dict[str, str]:
+        """Approve whatever is there."""
+        return {"by": "dana", "plan": short(workflow_id)}
+
+
+@asynccontextmanager
+async def both(
+    client: Client, address: str, var_dir: Path, label: str
+) -> AsyncIterator[tuple[Variant, Variant]]:
+    """Have a fresh worker of each variant running, on task queues of their own, while the block runs."""
+    async with (
+        _worker("plangate", address, f"{label}-plangate", var_dir) as ours,
+        _worker("bare", address, f"{label}-bare", var_dir) as bare,
+    ):
+        yield (
+            PlangateVariant(client, f"{label}-plangate", ours, var_dir),
+            BareVariant(client, f"{label}-bare", bare),
+        )
+
+
+@asynccontextmanager
+async def _worker(variant: str, address: str, task_queue: str, var_dir: Path) -> AsyncIterator[Process]:
+    command = ("-m", "bench.worker_process", variant, address, task_queue, str(var_dir))
+    with (var_dir / f"{task_queue}.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, stdin=PIPE, stdout=PIPE, stderr=log, cwd=PROJECT
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        if (await process.stdout.readline()).strip() != b"ready":
+            raise RuntimeError(f"The worker of {task_queue} did not start; its log: {log.name}")
+        yield process
+    finally:
+        process.stdin.close()
+        await process.wait()

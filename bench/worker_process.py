@@ -1,0 +1,98 @@
+"""The process that is measured: one worker, of Plangate or bare, and nothing else.
+
+Plangate's is wired by `worker.build_worker` over its own records. The bare one has the same client,
+converter, logs and worker settings. On a line ``cpu`` or ``memory`` from stdin it answers with one number; its
+end ends it.
+"""
+
+import argparse
+import asyncio
+import gc
+import resource
+import sys
+from pathlib import Path
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.planners.autogen_planner import AutoGenPlanner
+from activities.planners.model_client import model_client_factory
+from bench.bare import Bare, do_nothing, hand_over_plan
+from bench.noop import NoOp
+from plangate.connection import DATA_CONVERTER
+from plangate.logs import configure_logs, temporal_runtime
+from plangate.process_end import end_process
+from plangate.records.database import Database
+from plangate.settings import Settings
+from worker import GRACE, STICKY_TIMEOUT, build_worker  # noqa: TID251  the wiring itself is measured
+
+_PAGE: Final = resource.getpagesize()
+_MEMORY: Final = Path("/proc/self/statm")
+
+
+async def _serve(variant: str, address: str, settings: Settings) -> None:
+    client = await Client.connect(address, data_converter=DATA_CONVERTER, runtime=temporal_runtime(settings))
+    if variant == "bare":
+        async with _bare_worker(client, settings):
+            await _answer()
+        return
+    database = Database(settings.records_url)
+    database.migrate()
+    planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
+    tools = {NoOp.declaration.name: NoOp()}
+    async with build_worker(client, settings, database=database, tools=tools, planner=planner):
+        await _answer()
+
+
+def _bare_worker(client: Client, settings: Settings) -> Worker:
+    return Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=[Bare],
+        activities=[hand_over_plan, do_nothing],
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=GRACE,
+    )
+
+
+async def _answer() -> None:
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    print("ready", flush=True)
+    while question := (await lines.readline()).decode().strip():
+        print(_cpu_seconds() if question == "cpu" else _memory_bytes(), flush=True)
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _memory_bytes() -> int:
+    """Return the resident memory; where the kernel does not tell, the most that it ever was."""
+    gc.collect()
+    if _MEMORY.exists():
+        return int(_MEMORY.read_text().split()[1]) * _PAGE
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def main() -> int:
+    """Run one worker until stdin ends."""
+    parser = argparse.ArgumentParser(prog="python -m bench.worker_process")
+    parser.add_argument("variant", choices=("plangate", "bare"))
+    parser.add_argument("address")
+    parser.add_argument("task_queue")
+    parser.add_argument("var_dir", type=Path)
+    options = parser.parse_args()
+    settings = Settings(
+        task_queue=options.task_queue, var_dir=options.var_dir, database_url=None, log_format="json"
+    )
+    configure_logs(settings)
+    asyncio.run(_serve(options.variant, options.address, settings))
+    return 0
+
+
+if __name__ == "__main__":
+    end_process(main())

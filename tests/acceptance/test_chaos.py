@@ -1,0 +1,14 @@
+"""A small size of each scenario of `make chaos`: real processes and kills, effects counted in the world."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.__main__ import SCENARIOS, perform
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("name", list(SCENARIOS))
+async def test_the_scenario_holds_in_small(name: str, tmp_path: Path) -> None:
+    report = await perform(name, tmp_path, quick=True, seed=7, say=print)
+    assert report.faults == []

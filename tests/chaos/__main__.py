@@ -1,0 +1,92 @@
+"""Run the scenarios one after the other, show a table, and end with 1 where something fell short."""
+
+import argparse
+import asyncio
+import random
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from plangate.process_end import end_process
+from tests.chaos import flood, fuzz, kill_the_server, kill_the_worker, restart_latency
+from tests.chaos.flood import recorded_model
+from tests.chaos.report import Report
+from tests.chaos.server import EmbeddedServer, TightServer
+from tests.chaos.stage import Stage, stage
+
+_console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One scenario with its sizes; ``thinks`` where a recorded model drafts."""
+
+    act: Callable[[Stage, Report, Any], Awaitable[None]]
+    full: object
+    quick: object
+    thinks: bool = False
+
+
+SCENARIOS = {
+    "worker": Scenario(kill_the_worker.act, kill_the_worker.FULL, kill_the_worker.QUICK),
+    "server": Scenario(kill_the_server.act, kill_the_server.FULL, kill_the_server.QUICK),
+    "flood": Scenario(flood.act, flood.FULL, flood.QUICK, thinks=True),
+    "fuzz": Scenario(fuzz.act, fuzz.FULL, fuzz.QUICK),
+    "restart": Scenario(restart_latency.act, restart_latency.FULL, restart_latency.QUICK),
+}
+
+
+async def perform(name: str, folder: Path, *, quick: bool, seed: int, say: Callable[[str], None]) -> Report:
+    """Perform one scenario; whatever it raises is a fault of its report."""
+    scenario, report = SCENARIOS[name], Report(say)
+    try:
+        model = recorded_model(folder / "model.json") if scenario.thinks else None
+        # A small flood is no reason to continue as new, but on a server that calls few events many.
+        is_tight = scenario.thinks and quick
+        server = TightServer(folder / "server", events=300) if is_tight else EmbeddedServer(folder / "server")
+        async with stage(folder, server, seed=seed, model=model) as set_up:
+            await scenario.act(set_up, report, scenario.quick if quick else scenario.full)
+    except Exception as error:  # noqa: BLE001  the other scenarios are to be seen too
+        report.blame(f"{type(error).__name__}: {error}")
+    return report
+
+
+async def run(names: list[str], *, quick: bool, seed: int) -> bool:
+    """Perform the scenarios, show what was found, and return whether all held."""
+    table = Table("scenario", "held", "took", "figures", "faults")
+    held = True
+    for name in names:
+        _console.print(f"{name} (seed {seed})")
+        with tempfile.TemporaryDirectory(prefix=f"chaos-{name}-") as folder:
+            report = await perform(
+                name, Path(folder), quick=quick, seed=seed, say=lambda line: _console.print(f"  {line}")
+            )
+        held = held and not report.faults
+        figures = "\n".join(f"{figure}: {value}" for figure, value in report.figures.items())
+        faults = "\n".join(report.faults[:10])
+        table.add_row(name, "no" if report.faults else "yes", f"{report.seconds:.0f} s", figures, faults)
+    _console.print(table)
+    return held
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENARIOS)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="small sizes")
+    parser.add_argument("--seed", type=int, default=None, help="repeat what chance did")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in SCENARIOS]
+    if unknown:
+        parser.error(f"no scenario is called {unknown[0]}; there are: {', '.join(SCENARIOS)}")
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
+    return 0 if asyncio.run(run(options.names or list(SCENARIOS), quick=options.quick, seed=seed)) else 1
+
+
+if __name__ == "__main__":
+    end_process(main())

@@ -1,0 +1,66 @@
+"""The workers of the scenarios: ``worker.py`` as a process of its own, killed with a real SIGKILL."""
+
+import asyncio
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from plangate.settings import PROJECT
+
+_PATIENCE = 60.0
+
+
+class WorkerProcess:
+    """One ``worker.py`` with a log of its own."""
+
+    def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
+        self.log = log
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, str(PROJECT / "worker.py")],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env=dict(environment),
+                start_new_session=True,  # Ctrl-C is for the harness; it ends the workers itself
+            )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    async def ready(self) -> None:
+        """Wait until it takes work."""
+        async with asyncio.timeout(_PATIENCE):
+            while b'"action": "ready"' not in self.log.read_bytes():
+                if not self.is_alive:
+                    raise RuntimeError(f"The worker ended: {self.log.read_text(errors='replace')[-2000:]}")
+                await asyncio.sleep(0.03)
+
+    def kill_9(self) -> None:
+        """End it as a power cut would."""
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """Stop it where it stands; the server will take it for dead."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on as if nothing had happened."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def fill_disk(self, *, full: bool) -> None:
+        """Let every write to a file fail from now on, or no longer, as on a full disk."""
+        limits = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (0 if full else limits[1], limits[1]))
+
+    def memory(self, name: str = "VmRSS") -> int:
+        """Return a figure of its memory in megabytes; VmHWM is the most that it ever had."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
+        return int(line.split()[1]) // 1024

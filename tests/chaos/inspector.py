@@ -1,0 +1,78 @@
+"""The inspector: after the chaos, compares what was asked for with what happened, on its own evidence."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from plangate.domain.status import RunResult
+from tests.chaos.orders import Order, OrderedStep, Place
+from tests.chaos.report import Report
+from tests.chaos.stage import PATIENCE, Stage
+from tests.chaos.trail_checks import check_history, check_trail
+
+Mails = Mapping[str, Sequence[Path]]
+
+
+async def inspect(
+    stage: Stage, orders: Sequence[Order], report: Report, *, patience: float = PATIENCE
+) -> None:
+    """Wait for every run's end, then check outcomes, effects, trails and histories."""
+    results = await asyncio.gather(
+        *(stage.result(order.workflow_id, patience) for order in orders), return_exceptions=True
+    )
+    mails, doubts, outcomes = stage.mails(), 0, Counter[str]()
+    for order, result in zip(orders, results, strict=True):
+        if isinstance(result, BaseException):
+            report.blame(f"{order.workflow_id} is lost or blocked: {type(result).__name__} {result}")
+            continue
+        outcomes[result.outcome] += 1
+        doubts += _check_outcome(stage, order, result, mails, report)
+        check_trail(stage.trail(order.workflow_id), report)
+        check_history(await stage.handle(order.workflow_id).fetch_history(), report)
+    for token in stage.vendor.unapproved() + stage.till.unapproved():
+        report.blame(f"{token} was asked for before its approval was on the trail")
+    report.expect(await stage.blocked() == 0, "the server reports a blocked run")
+    report.figure("outcomes", ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
+    report.figure("steps in doubt", doubts)
+    report.figure("asked for again, done once", stage.vendor.repeated())
+
+
+def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, report: Report) -> int:
+    """Check one run's outcome and count its effects; return how many steps are in doubt."""
+    counts = [_effects(stage, step, mails) for step in order.steps]
+    early = [step.token for step in order.steps if _is_early(step, order, mails)]
+    report.expect(not early, f"{early} happened before anybody had consented")
+    if result.outcome == order.outcome:
+        wanted = 1 if order.outcome == "executed" else 0
+        right = all(count == wanted for count in counts)
+        report.expect(right, f"{order.workflow_id} is {result.outcome}, its effects happened {counts} times")
+        return 0
+    status = stage.recorded(order.workflow_id)
+    states = [step.state.value for step in status.steps] if status else []
+    if (result.outcome, order.outcome, states.count("in_doubt")) != ("failed", "executed", 1):
+        report.blame(f"{order.workflow_id} is {result.outcome} ({result.reason}), not {order.outcome}")
+        return 0
+    doubtful = states.index("in_doubt")
+    known = order.steps[doubtful].place is not Place.TILL
+    report.expect(not known, f"{order.steps[doubtful].token} is in doubt, though it can be known")
+    before, after = counts[:doubtful], counts[doubtful + 1 :]
+    right = all(count == 1 for count in before) and counts[doubtful] <= 1 and not any(after)
+    report.expect(right, f"{order.workflow_id} is {states}, its effects happened {counts} times")
+    return 1
+
+
+def _effects(stage: Stage, step: OrderedStep, mails: Mails) -> int:
+    match step.place:
+        case Place.OUTBOX:
+            return len(mails.get(step.token, ()))
+        case Place.VENDOR:
+            return stage.vendor.effects(step.token)
+        case Place.TILL:
+            return stage.till.effects(step.token)
+
+
+def _is_early(step: OrderedStep, order: Order, mails: Mails) -> bool:
+    """Whether a mail is older than the first decision that was sent; the desks see to theirs."""
+    born = [path.stat().st_mtime for path in mails.get(step.token, ())]
+    return any(order.decided_at is None or at < order.decided_at for at in born)

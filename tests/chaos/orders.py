@@ -1,0 +1,79 @@
+"""What the scenarios ask for: runs of one to four steps, each with a token by which it is counted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from random import Random
+
+from pydantic import JsonValue
+
+from plangate.domain.request import PlanRequest
+
+REQUESTER = "rita"
+APPROVER = "dana"
+
+
+class Place(StrEnum):
+    """Where a step has its effect, and what can be known there after a crash."""
+
+    OUTBOX = "outbox"  # a file: can be looked up
+    VENDOR = "vendor"  # a desk that honours idempotency keys: may be asked again
+    TILL = "till"  # a desk that knows no keys: a crash in the middle is in doubt
+
+
+@dataclass(frozen=True)
+class OrderedStep:
+    """One step, and the token under which its effect is counted."""
+
+    place: Place
+    token: str
+
+
+@dataclass
+class Order:
+    """One run as it was asked for, and when somebody first consented to it."""
+
+    workflow_id: str
+    steps: tuple[OrderedStep, ...]
+    outcome: str = "executed"
+    decided_at: float | None = None  # when the first decision was sent; no effect may be older
+    acknowledged: bool = False  # the server took a decision: it must not be lost any more
+    notes: list[str] = field(default_factory=list)
+
+    def request(self, urls: dict[Place, str], timeout_seconds: int = 3_600) -> PlanRequest:
+        """Return the request with its ready plan."""
+        steps: list[JsonValue] = [self._step(step, urls) for step in self.steps]
+        plan: JsonValue = {"summary": f"Do {len(steps)} things for {self.workflow_id}", "steps": steps}
+        return PlanRequest(requester=REQUESTER, plan=plan, timeout_seconds=timeout_seconds)
+
+    def _step(self, step: OrderedStep, urls: dict[Place, str]) -> JsonValue:
+        if step.place is Place.OUTBOX:
+            return {
+                "tool": "send_email",
+                "arguments": {"to": ["kim@example.org"], "subject": step.token, "body": "Hello Kim"},
+                "reason": "so that Kim knows",
+            }
+        body: JsonValue = {"run": self.workflow_id, "token": step.token}
+        return {
+            "tool": "http_request",
+            "arguments": {"method": "POST", "url": urls[step.place], "json_body": body},
+            "reason": "so that it is done",
+        }
+
+
+def order(workflow_id: str, places: Sequence[Place], outcome: str = "executed") -> Order:
+    """Return an order of one step at each of these places."""
+    steps = tuple(OrderedStep(place, f"{workflow_id}/{number}") for number, place in enumerate(places, 1))
+    return Order(workflow_id, steps, outcome)
+
+
+def mixed_orders(prefix: str, count: int, chance: Random) -> list[Order]:
+    """Return orders of one to four steps at places by chance; every tenth will be rejected."""
+    return [
+        order(
+            f"{prefix}-{number:03}",
+            chance.choices(list(Place), weights=(3, 3, 2), k=chance.randint(1, 4)),
+            outcome="rejected" if number % 10 == 9 else "executed",
+        )
+        for number in range(count)
+    ]

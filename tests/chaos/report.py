@@ -1,0 +1,35 @@
+"""What a scenario finds: progress while it runs, figures for the table, faults that make it fail."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Report:
+    """One scenario's findings; every fault is one sentence."""
+
+    say: Callable[[str], None] = lambda _line: None
+    figures: dict[str, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    def expect(self, holds: object, fault: str) -> None:
+        """Note a fault where something does not hold."""
+        if not holds:
+            self.blame(fault)
+
+    def blame(self, fault: str) -> None:
+        """Note a fault."""
+        self.faults.append(fault)
+        self.say(f"FAULT: {fault}")
+
+    def figure(self, name: str, value: object) -> None:
+        """Note a figure for the table."""
+        self.figures[name] = str(value)
+        self.say(f"{name}: {value}")
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self.began
