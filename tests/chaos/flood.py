@@ -28,10 +28,12 @@ class Size:
     padding: int  # letters in each piece that waits for a worker
     executing: int
     updates: int
+    at_once: int  # how many senders
+    pause: float = 0.0  # seconds that each sender waits at most between two signals to a run in review
 
 
-FULL = Size(in_review=12_000, no_worker=10_300, padding=2_000, executing=2_000, updates=500)
-QUICK = Size(in_review=900, no_worker=500, padding=2_000, executing=200, updates=40)
+FULL = Size(in_review=12_000, no_worker=10_300, padding=2_000, executing=2_000, updates=500, at_once=64)
+QUICK = Size(in_review=900, no_worker=500, padding=2_000, executing=200, updates=40, at_once=4)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
@@ -60,7 +62,7 @@ async def _in_review(stage: Stage, report: Report, size: Size) -> Order:
     memory_before = stage.worker.memory()
     pieces = junk_of_all_shapes(size.in_review, before.fingerprint, stage.chance.randrange(10**6))
     report.say(f"{size.in_review} signals to a run that waits")
-    flood = await pour(stage, flooded.workflow_id, pieces, report)
+    flood = await pour(stage, flooded.workflow_id, pieces, report, size.at_once, pause=size.pause)
     await by_signal(stage, flooded, before)
     flooded.decided_at = 0.0
     await stage.result(flooded.workflow_id)
@@ -87,7 +89,7 @@ async def _no_worker(stage: Stage, report: Report, size: Size) -> Order:
         size.no_worker, before.fingerprint, stage.chance.randrange(10**6), padding=size.padding
     )
     report.say(f"{size.no_worker} large signals while no worker runs")
-    flood = await pour(stage, flooded.workflow_id, pieces, report)
+    flood = await pour(stage, flooded.workflow_id, pieces, report, size.at_once)
     _report_flood(report, "no worker", flood, size.no_worker)
     await stage.hire()
     flooded.decided_at = 0.0
@@ -109,7 +111,7 @@ async def _executing(stage: Stage, report: Report, size: Size) -> Order:
     await by_signal(stage, flooded, before)
     await stage.until("executing", flooded.workflow_id)
     report.say(f"{size.executing} signals to a run that executes")
-    flood = await pour(stage, flooded.workflow_id, pieces, report)
+    flood = await pour(stage, flooded.workflow_id, pieces, report, size.at_once)
     await stage.result(flooded.workflow_id)
     stage.vendor.delay = delay
     _report_flood(report, "executing", flood, size.executing)
@@ -153,7 +155,7 @@ def _compare(before: Status, after: Status, report: Report) -> None:
 
 
 def _report_flood(report: Report, when: str, flood: Flood, sent: int) -> None:
-    report.figure(f"flood, {when}", f"{sent} sent, {len(flood.taken)} taken, all on the trail")
+    report.figure(f"flood, {when}", f"{sent} sent, {len(flood.taken)} taken by the server")
     for said, count in flood.refusals.items():
         report.figure(f"refused by the server, {when}", f"{count} of them: {said}")
 

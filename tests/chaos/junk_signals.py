@@ -19,7 +19,6 @@ from tests.chaos.report import Report
 from tests.chaos.stage import Stage
 from tests.junk import LIKELY_NAMES, bad_inputs
 
-AT_ONCE = 64
 _UNREADABLE = (
     Payload(metadata={"encoding": b"binary/encrypted"}, data=b"\x00"),
     Payload(metadata={"encoding": b"json/plain"}, data=b"{not json"),
@@ -100,7 +99,13 @@ def generate(count: int, chance_seed: int) -> list[tuple[str, list[Any]]]:
 
 
 async def pour(
-    stage: Stage, workflow_id: str, pieces: Sequence[Junk], report: Report, at_once: int = AT_ONCE
+    stage: Stage,
+    workflow_id: str,
+    pieces: Sequence[Junk],
+    report: Report,
+    at_once: int,
+    *,
+    pause: float = 0.0,
 ) -> Flood:
     """Send all of it, many at once, and keep what the server says to each."""
     flood, queue = Flood(), list(reversed(pieces))
@@ -108,6 +113,7 @@ async def pour(
     async def sender() -> None:
         while queue:
             junk = queue.pop()
+            await asyncio.sleep(stage.chance.uniform(0, pause))
             try:
                 await send(stage, workflow_id, junk)
             except RPCError as error:

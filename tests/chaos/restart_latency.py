@@ -33,6 +33,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         orders.append(waiting)
         await stage.submit(waiting)
         status = await stage.until("in_review", waiting.workflow_id)
+        await stage.gateway.status(waiting.workflow_id)  # the run is at rest, in the worker's cache
         stage.worker.kill_9()
         await stage.hire()
         began = time.monotonic()
