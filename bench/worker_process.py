@@ -1,8 +1,8 @@
 """The process that is measured: one worker, of Plangate or bare, and nothing else.
 
 Plangate's is wired by `worker.build_worker` over its own records. The bare one has the same client,
-converter, logs and worker settings. On a line ``cpu`` or ``memory`` it answers with one number; its
-end ends it.
+converter, logs and worker settings. On a line ``cpu`` or ``memory`` it answers with one number;
+when stdin ends, it ends.
 """
 
 import argparse
