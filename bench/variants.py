@@ -125,7 +125,7 @@ async def _worker(variant: str, address: str, task_queue: str, var_dir: Path) ->
     command = ("-m", "bench.worker_process", variant, address, task_queue, str(var_dir))
     with (var_dir / f"{task_queue}.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *command, stdin=PIPE, stdout=PIPE, stderr=log, cwd=PROJECT
+            sys.executable, "-E", *command, stdin=PIPE, stdout=PIPE, stderr=log, cwd=PROJECT
         )
     assert process.stdin is not None
     assert process.stdout is not None

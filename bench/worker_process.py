@@ -25,7 +25,7 @@ from plangate.logs import configure_logs, temporal_runtime
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.settings import Settings
-from worker import GRACE, STICKY_TIMEOUT, build_worker  # noqa: TID251  the wiring itself is measured
+from worker import GRACE, RUNNER, STICKY_TIMEOUT, build_worker  # noqa: TID251  the wiring itself is measured
 
 _PAGE: Final = resource.getpagesize()
 _MEMORY: Final = Path("/proc/self/statm")
@@ -51,6 +51,7 @@ def _bare_worker(client: Client, settings: Settings) -> Worker:
         task_queue=settings.task_queue,
         workflows=[Bare],
         activities=[hand_over_plan, do_nothing],
+        workflow_runner=RUNNER,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
     )
