@@ -48,9 +48,9 @@ STICKY_TIMEOUT: Final = timedelta(seconds=1)
 WORKFLOW_SECONDS: Final = 10
 # A step may be acting when the worker is told to stop: it gets the tool's whole minute to end.
 GRACE: Final = timedelta(seconds=75)
-# Else the sandbox loads the workflow's module anew for every run, and compiles it where no bytecode is kept:
-# measured, a sixth of the worker's CPU and half the memory of a run that waits. The replay tests run it in the
-# whole sandbox.
+# Else the sandbox loads the workflow's module anew for every run, and compiles it where no bytecode is kept.
+# Measured: a sixth of the worker's CPU, and half the memory of a run that waits. The replay tests run the
+# workflow in the whole sandbox.
 RUNNER: Final = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows")
 )
