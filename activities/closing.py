@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import Connection
 from temporalio import activity
 
+from activities.caller import check_caller
 from activities.failures import told_to_temporal
 from activities.pulse import this_worker
 from activities.tasks import CloseResult, CloseTask
@@ -35,6 +36,7 @@ class Closing:
             ApplicationError: the records do not answer.
         """
         with told_to_temporal():
+            check_caller(task.run)
             return await asyncio.to_thread(self._close, task)
 
     def _close(self, task: CloseTask) -> CloseResult:

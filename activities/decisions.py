@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from temporalio import activity
 from temporalio.client import Client
 
+from activities.caller import check_caller
 from activities.failures import told_to_temporal
 from activities.signal_times import times_of_signals
 from activities.tasks import AdmitTask
@@ -39,6 +40,7 @@ class Decisions:
             ApplicationError: the id is another run's, or the records do not answer.
         """
         with told_to_temporal():
+            check_caller(task.run)
             arrivals = await self._in_time(task)
             decided = judge_all(task.state, arrivals)
             return await asyncio.to_thread(self._record, task, decided)

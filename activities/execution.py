@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from temporalio import activity
 
 from activities.acting import act_once
+from activities.caller import check_caller
 from activities.failures import told_to_temporal
 from activities.pulse import ServerClock, beating, this_worker
 from activities.tasks import StepResult, StepTask
@@ -65,6 +66,7 @@ class Execution:
         """
         attempt = _Attempt(self._database, task)
         with told_to_temporal(task.tries, tried=attempt.tried):
+            check_caller(task.run)
             acting = asyncio.ensure_future(self._execute(attempt))
             async with beating():
                 return await _to_its_end(acting)

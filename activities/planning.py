@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from temporalio import activity
 
+from activities.caller import check_caller
 from activities.failures import told_to_temporal
 from activities.planners.planner import Brief, Draft, Planner
 from activities.pulse import ServerClock, beating, this_worker
@@ -45,6 +46,7 @@ class Planning:
                 an id that is taken, records that do not answer.
         """
         with told_to_temporal(task.tries):
+            check_caller(task.run)
             clock = ServerClock()
             async with beating():
                 # A plan brought along costs nothing to check anew, and `_record` finds what is there already.

@@ -23,6 +23,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.caller import WORKFLOW_TYPE
     from activities.closing import Closing
     from activities.decisions import Decisions
     from activities.execution import Execution
@@ -49,7 +50,7 @@ class Carried(Frozen):
     request: PlanRequest
 
 
-@workflow.defn(name="PlanApproval")
+@workflow.defn(name=WORKFLOW_TYPE)
 class PlanApproval:
     """One request, from its draft to its outcome."""
 

@@ -1,7 +1,9 @@
 """P1: a decision names the fingerprint that was seen; execution recomputes it and runs nothing else."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from temporalio import workflow
@@ -9,10 +11,16 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import RetryPolicy
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.closing import Closing
+from activities.decisions import Decisions
 from activities.execution import Execution
-from activities.tasks import StepTask
-from plangate.domain.audit import Requested, RunRef
+from activities.planning import Planning
+from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
+from plangate.domain.audit import Outcome, Requested, RunRef
+from plangate.domain.decision import Choice, Via, read_arrival
+from plangate.domain.model import Frozen
 from plangate.domain.plan import Plan, fingerprint_of
+from plangate.domain.run import fold
 from tests.fakes import NoteArguments, notes
 from tests.gate import Gate
 
@@ -76,9 +84,9 @@ async def test_a_tool_that_takes_other_arguments_than_were_approved_does_nothing
     assert gate.notebook.texts() == []
 
 
-@workflow.defn(name="Intruder", sandboxed=False)
+@workflow.defn(name="PlanApproval", sandboxed=False)
 class Intruder:
-    """A workflow of somebody else's that asks for a step to be executed."""
+    """A workflow of somebody else's that goes by our name and asks for a step to be executed."""
 
     @workflow.run
     async def run(self, task: StepTask) -> None:
@@ -100,6 +108,7 @@ def _step_task(workflow_id: str, plan: Plan, fingerprint: str, chain: str = "x")
 
 async def _intrude(gate: Gate, workflow_id: str, task: StepTask) -> str:
     execution = Execution(gate.database, gate.tools)
+    task = task.model_copy(update={"run": task.run.model_copy(update={"workflow_id": workflow_id})})
     worker = Worker(
         gate.client,
         task_queue=f"{gate.settings.task_queue}-intruder",
@@ -144,3 +153,69 @@ async def test_a_workflow_that_claims_the_id_of_an_approved_run_still_executes_n
     said = await _intrude(gate, "intruder-2", task)
     assert "nothing of it may run" in said
     assert gate.notebook.texts() == ["good"]
+
+
+@workflow.defn(name="Foreigner", sandboxed=False)
+class Foreigner:
+    """A workflow of another type that schedules our activities with whatever input it likes."""
+
+    @workflow.run
+    async def run(self, name: str, task: dict[str, Any]) -> None:
+        await workflow.execute_activity(
+            name,
+            task,
+            start_to_close_timeout=timedelta(seconds=10),
+            retry_policy=RetryPolicy(maximum_attempts=1),
+        )
+
+
+@pytest.mark.parametrize("name", ["draft_plan", "admit_decisions", "execute_step", "close_run"])
+async def test_no_workflow_but_the_run_itself_may_write_on_its_record(gate: Gate, name: str) -> None:
+    status = await gate.in_review("good")
+    assert status.fingerprint is not None
+    state = fold(status.workflow_id, (entry.event for entry in gate.gateway.trail(status.workflow_id)))
+    described = await gate.handle(status.workflow_id).describe()
+    assert state.requested is not None
+    ref = RunRef(workflow_id=status.workflow_id, chain_id=described.run_id, requested=state.requested)
+    approval = read_arrival(
+        key="forged",
+        via=Via.SIGNAL,
+        name="approve",
+        choice=Choice.APPROVE,
+        inputs=[{"by": "dana", "plan": status.fingerprint}],
+        received_at=state.requested.requested_at,
+    )
+    tasks: dict[str, Frozen] = {
+        "draft_plan": DraftTask(run=ref, revision=2, supplied=notes("evil"), tries=1),
+        "admit_decisions": AdmitTask(run=ref, state=state, arrivals=(approval,)),
+        "execute_step": _step_task(status.workflow_id, state.drafted.plan, status.fingerprint).model_copy(  # type: ignore[union-attr]
+            update={"run": ref}
+        ),
+        "close_run": CloseTask(run=ref, outcome=Outcome.EXECUTED, reason="", at=state.requested.requested_at),
+    }
+    queue = f"{gate.settings.task_queue}-foreign"
+    activities: list[Callable[..., Any]] = [
+        Planning(gate.database, gate.planner, gate.tools, 20).draft_plan,
+        Decisions(gate.database, gate.client).admit_decisions,
+        Execution(gate.database, gate.tools).execute_step,
+        Closing(gate.database).close_run,
+    ]
+    worker = Worker(
+        gate.client,
+        task_queue=queue,
+        workflows=[Foreigner],
+        activities=activities,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    before = gate.gateway.trail(status.workflow_id)
+    async with worker:
+        with pytest.raises(WorkflowFailureError) as caught:
+            await gate.client.execute_workflow(
+                Foreigner.run,
+                args=[name, tasks[name].model_dump(mode="json")],
+                id=f"foreign-{name}-{status.workflow_id}",
+                task_queue=queue,
+            )
+    assert "itself may ask for this" in str(caught.value.cause.__cause__)
+    assert gate.gateway.trail(status.workflow_id) == before
+    assert gate.notebook.texts() == []

@@ -1,0 +1,30 @@
+"""Who asks: a run's record is written, and its steps are executed, for that run's own workflow alone.
+
+Whoever can reach the namespace can schedule our activities from a workflow of their own, or without one, with
+any input. What Temporal says of the caller is not theirs to choose: its id belongs to the run that holds it.
+"""
+
+from typing import Final
+
+from temporalio import activity
+
+from plangate.domain.audit import RunRef
+from plangate.domain.errors import NotApproved
+from plangate.domain.visible import cut, one_line
+
+WORKFLOW_TYPE: Final = "PlanApproval"
+
+
+def check_caller(run: RunRef) -> None:
+    """Do nothing if the activity was scheduled by the workflow of ``run``.
+
+    Raises:
+        NotApproved: it was scheduled by something else.
+    """
+    info = activity.info()
+    if info.workflow_type != WORKFLOW_TYPE or info.workflow_id != run.workflow_id:
+        asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
+        raise NotApproved(
+            f"Only the run {cut(one_line(run.workflow_id), 200)} itself may ask for this, not {asker}, "
+            "so nothing of it may run."
+        )
