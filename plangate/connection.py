@@ -7,23 +7,21 @@ address, the embedded server of this ``var`` directory is used if there ever was
 
 import asyncio
 import re
-from dataclasses import replace
 from datetime import timedelta
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate import embedded_server
 from plangate.domain.errors import SettingsInvalid, TemporalUnreachable
-from plangate.payloads import TolerantPayloadConverter
+from plangate.payloads import InlineDataConverter, TolerantPayloadConverter
 from plangate.settings import Settings
 
 # The one place that says how payloads are written; a codec that encrypts them belongs here.
-DATA_CONVERTER = replace(pydantic_data_converter, payload_converter_class=TolerantPayloadConverter)
+DATA_CONVERTER = InlineDataConverter(payload_converter_class=TolerantPayloadConverter)
 
 _DEFAULT_ADDRESS = "localhost:7233"
 _DEFAULT_NAMESPACE = "default"

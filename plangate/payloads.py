@@ -12,6 +12,7 @@ from typing import Any
 
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import DataConverter
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +39,18 @@ class TolerantPayloadConverter(PydanticPayloadConverter):
             return super().from_payloads([payload])[0]
         except Exception:  # noqa: BLE001  whatever a converter raises
             return Undecodable(payload.metadata.get("encoding", b"no encoding").decode(errors="replace"))
+
+
+@dataclass(frozen=True)
+class InlineDataConverter(DataConverter):
+    """Takes every payload for what it is, and none for a reference to one that lies elsewhere.
+
+    Plangate stores none elsewhere. The library raises at a reference that it has no store for, before any
+    converter is asked, and a single signal so marked would block its run for ever.
+    """
+
+    async def _decode_reference_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return list(payloads)
+
+    async def _external_retrieve_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return list(payloads)

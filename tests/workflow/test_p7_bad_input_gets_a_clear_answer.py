@@ -66,10 +66,23 @@ async def test_a_bad_signal_is_a_refused_decision_with_its_reason_everywhere(
         Payload(metadata={"encoding": b"json/plain"}, data=b"{not json"),
         Payload(metadata={}, data=b""),
         Payload(metadata={"encoding": b"binary/plain"}, data=b"\xff\x00"),
+        Payload(
+            metadata={"encoding": b"json/plain", "__temporal_external_storage_reference": b"true"}, data=b"{}"
+        ),
+        Payload(metadata={"encoding": b"json/external-storage-reference"}, data=b"{}"),
         Payload(metadata={"encoding": b"json/plain"}, data=b"[" * 5000 + b"]" * 5000),
         Payload(metadata={"encoding": b"json/plain"}, data=b'{"by": "\\ud800", "plan": "\\udfff"}'),
     ],
-    ids=["unknown encoding", "broken JSON", "no encoding", "bytes", "deep nesting", "half surrogates"],
+    ids=[
+        "unknown encoding",
+        "broken JSON",
+        "no encoding",
+        "bytes",
+        "stored elsewhere",
+        "stored elsewhere, in the old way",
+        "deep nesting",
+        "half surrogates",
+    ],
 )
 @pytest.mark.parametrize("name", ["approve", "nonsense"])
 async def test_a_signal_that_cannot_be_decoded_is_a_refused_decision_too(
