@@ -90,12 +90,12 @@ def _server_version() -> str:
 def main() -> int:
     """Measure, print the table, write it down."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7, help="how many rounds (default: 7)")
+    parser.add_argument("--rounds", type=int, default=11, help="how many rounds (default: 11)")
     parser.add_argument("--quick", action="store_true", help="a small sample that is not written down")
     options = parser.parse_args()
-    size = Size(options.rounds, runs=120, lanes=16, single_runs=20, waiting_runs=1_000)
+    size = Size(options.rounds, runs=48, lanes=24, single_runs=20, waiting_runs=1_000)
     if options.quick:
-        size = Size(min(options.rounds, 3), runs=48, lanes=16, single_runs=8, waiting_runs=100)
+        size = Size(min(options.rounds, 3), runs=48, lanes=24, single_runs=8, waiting_runs=100)
     var = PROJECT / "var"  # on the disk where Plangate's data lies, since what is measured is written there
     var.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=var) as folder:
