@@ -192,6 +192,9 @@ class _Attempt:
                 return found, found.state
             if found is not None and found.state is EffectState.IN_DOUBT:
                 raise InDoubt(f"Step {task.step} is in doubt since an earlier attempt; nothing was repeated.")
+            if found is not None and _is_newer(found.holder, self._holder):
+                # We stood still and were taken for dead; what we say is not heard any more.
+                raise StillBegun(f"Step {task.step} is in the hands of a newer attempt.")
             authorise(read_state(connection, self._run.workflow_id), task.fingerprint, task.step)
             effect = claim_effect(
                 connection,
@@ -218,7 +221,7 @@ class _Attempt:
         result = self.result(receipt)
         with self._database.write() as connection:
             if not settle_effect(connection, self._key, self._holder, EffectState.DONE, receipt):
-                raise InDoubt(f"Step {self._task.step} was taken over by another attempt while it acted.")
+                return self._result_of_another(find_effect(connection, self._key))
             notes = [self._note("done", result.done)]
             if result.closed:
                 notes.append(
@@ -227,6 +230,20 @@ class _Attempt:
             append(connection, self._run, notes)
         self._log.info("The step is done.", action="done")
         return result
+
+    def _result_of_another(self, effect: Effect | None) -> StepResult:
+        """Return what another attempt stored that took the step over while this one acted.
+
+        Raises:
+            StillBegun: it has not stored anything yet; the next attempt will see.
+            StepInDoubt: it could not know what we were doing.
+        """
+        step = self._task.step
+        if effect is not None and effect.receipt is not None:
+            return self.result(effect.receipt)
+        if effect is not None and effect.state is EffectState.IN_DOUBT:
+            raise InDoubt(f"Step {step} is in doubt: another attempt took it over while it was being done.")
+        raise StillBegun(f"Step {step} was taken over by another attempt while it was being done.")
 
     def settle(self, state: EffectState, failure: ToolError | None = None) -> None:
         """Give the claim back, or put the step in doubt; on the trail where it is final."""
@@ -251,3 +268,10 @@ class _Attempt:
         return Note(
             key=f"step:{self._task.step}:{what}", at=self._clock.now(), actor=this_worker(), event=event
         )
+
+
+def _is_newer(holder: str, than: str) -> bool:
+    """Whether one holder of a claim is a later attempt at the same activity than another one."""
+    activity_of, _, attempt = holder.rpartition(":")
+    ours, _, our_attempt = than.rpartition(":")
+    return activity_of == ours and int(attempt) > int(our_attempt)

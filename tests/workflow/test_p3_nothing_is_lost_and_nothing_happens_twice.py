@@ -6,19 +6,26 @@ visited.
 
 import asyncio
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
+from activities.execution import Execution
 from activities.planning import Planning
-from plangate.domain.audit import Drafted
+from activities.tasks import StepResult, StepTask
+from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.errors import EffectUnknown, IdInUse, RecordsUnavailable, ToolRefused, ToolUnavailable
 from plangate.domain.request import PlanRequest
-from tests.fakes import notes
+from plangate.domain.status import Status
+from tests.fakes import NoteArguments, Notebook, notes
 from tests.gate import Gate
+from workflows.options import STEP_TRIES
 
 
 async def test_a_transient_failure_of_a_tool_is_tried_again_and_the_effect_happens_once(gate: Gate) -> None:
@@ -219,3 +226,66 @@ async def test_two_workers_on_one_file_of_records_share_the_work(idle_gate: Gate
         results = await asyncio.gather(*(gate.result(status.workflow_id) for status in waiting))
     assert {result.outcome for result in results} == {"executed"}
     assert sorted(gate.notebook.texts()) == sorted(f"note {number}" for number in range(10))
+
+
+class OnceNotebook(Notebook):
+    """Writes no effect down twice, as the outbox does."""
+
+    def _write(self, arguments: NoteArguments, idempotency_key: str) -> None:
+        if all(key != idempotency_key for key, _ in self.lines()):
+            super()._write(arguments, idempotency_key)
+
+
+async def _attempt_elsewhere(gate: Gate, status: Status, attempt: int) -> StepResult:
+    """Execute step 1 as another attempt at the activity that the gate's own worker is at."""
+    assert status.plan is not None
+    assert status.fingerprint is not None
+    description = await gate.handle(status.workflow_id).describe()
+    (pending,) = description.raw_description.pending_activities
+    opened = gate.gateway.trail(status.workflow_id)[0].event
+    assert isinstance(opened, Requested)
+    elsewhere = ActivityEnvironment(gate.client)
+    elsewhere.info = replace(
+        elsewhere.info,
+        workflow_id=status.workflow_id,
+        workflow_run_id=description.run_id,
+        workflow_type="PlanApproval",
+        activity_id=pending.activity_id,
+        attempt=attempt,
+    )
+    run = RunRef(workflow_id=status.workflow_id, chain_id=description.run_id, requested=opened)
+    task = StepTask(
+        run=run, plan=status.plan, revision=1, fingerprint=status.fingerprint, step=1, tries=STEP_TRIES
+    )
+    notebook = OnceNotebook("note", gate.notebook.path, remembers=True)
+    execution = Execution(gate.database, {"note": notebook})
+    result: StepResult = await elsewhere.run(execution.execute_step, task)
+    return result
+
+
+async def test_an_attempt_that_was_taken_for_dead_does_not_take_the_step_from_a_newer_one(
+    gate: Gate,
+) -> None:
+    gate.notebook.gate.clear()
+    status = await gate.in_review("one")
+    await gate.signal(status)
+    await gate.notebook.entered.wait()
+    with pytest.raises(ApplicationError, match="in the hands of a newer attempt"):
+        await _attempt_elsewhere(gate, status, attempt=0)
+    gate.notebook.gate.set()
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one"]
+
+
+async def test_an_attempt_whose_step_was_done_by_another_one_meanwhile_returns_its_receipt(
+    gate: Gate,
+) -> None:
+    gate.tools["note"] = gate.notebook = OnceNotebook("note", gate.notebook.path, remembers=True)
+    gate.notebook.gate.clear()
+    status = await gate.in_review("one", "two")
+    await gate.signal(status)
+    await gate.notebook.entered.wait()
+    await _attempt_elsewhere(gate, status, attempt=2)
+    gate.notebook.gate.set()
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one", "two"]
