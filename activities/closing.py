@@ -6,7 +6,6 @@ A run that executes is closed by its last step, in the same transaction as that 
 import asyncio
 
 import structlog
-from sqlalchemy import Connection
 from temporalio import activity
 
 from activities.caller import check_caller
@@ -17,7 +16,7 @@ from plangate.domain.audit import Closed, StepDone, StepFailed, StepInDoubt
 from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState, find_effect, idempotency_key, settle_effect
-from plangate.records.trail import Note, append
+from plangate.records.trail import Note, OpenTrail, open_trail
 
 _log = structlog.get_logger(__name__)
 
@@ -43,11 +42,11 @@ class Closing:
         closed = Closed(outcome=task.outcome, reason=task.reason)
         try:
             with self._database.write() as connection:
-                notes = [
-                    *self._step_notes(connection, task),
+                trail = open_trail(connection, task.run)
+                entries = trail.append(
+                    *self._step_notes(trail, task),
                     Note(key="closed", at=task.at, actor=this_worker(), event=closed),
-                ]
-                entries = append(connection, task.run, notes)
+                )
         except (IdInUse, RequestInvalid):
             # This run never was on the record, nor can it be; the one that is must not be closed by it.
             return CloseResult(events=(closed,))
@@ -60,17 +59,17 @@ class Closing:
         )
         return CloseResult(events=tuple(entry.event for entry in entries))
 
-    def _step_notes(self, connection: Connection, task: CloseTask) -> list[Note]:
+    def _step_notes(self, trail: OpenTrail, task: CloseTask) -> list[Note]:
         """Say what became of the step at which the run stopped; the ledger knows better than an error."""
         if task.step is None or task.fingerprint is None:
             return []
         key = idempotency_key(task.run.workflow_id, task.fingerprint, task.step)
-        effect = find_effect(connection, key)
+        effect = find_effect(trail, key)
         if effect is not None and effect.receipt is not None:  # its worker died before it could say so
             done = StepDone(step=task.step, receipt=effect.receipt)
             return [Note(key=f"step:{task.step}:done", at=task.at, actor=this_worker(), event=done)]
         if effect is not None and effect.state is EffectState.BEGUN:
-            settle_effect(connection, key, effect.holder, EffectState.IN_DOUBT)
+            settle_effect(trail, effect, effect.holder, EffectState.IN_DOUBT)
         in_doubt = effect is not None and effect.state in (EffectState.BEGUN, EffectState.IN_DOUBT)
         event = (StepInDoubt if in_doubt else StepFailed)(step=task.step, reason=task.reason)
         suffix = "in_doubt" if in_doubt else "failed"

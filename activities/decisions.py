@@ -3,7 +3,6 @@
 import asyncio
 
 import structlog
-from sqlalchemy import Connection
 from temporalio import activity
 from temporalio.client import Client
 
@@ -17,7 +16,7 @@ from plangate.domain.plan import short
 from plangate.domain.review import judge_all
 from plangate.domain.run import Phase, RunState
 from plangate.records.database import Database
-from plangate.records.trail import Note, append, read_state
+from plangate.records.trail import Note, OpenTrail, open_trail
 
 _log = structlog.get_logger(__name__)
 
@@ -75,9 +74,10 @@ class Decisions:
             for event in decided
         ]
         with self._database.write() as connection:
-            if _is_ahead(connection, task.state):
+            trail = open_trail(connection, task.run)
+            if _is_ahead(trail, task.state):
                 return ()
-            entries = append(connection, task.run, notes)
+            entries = trail.append(*notes)
         events = tuple(entry.event for entry in entries if isinstance(entry.event, Decided))
         for event in events:
             _log.info(
@@ -92,9 +92,9 @@ class Decisions:
         return events
 
 
-def _is_ahead(connection: Connection, state: RunState) -> bool:
+def _is_ahead(trail: OpenTrail, state: RunState) -> bool:
     """Whether the plan that the run is waiting for is on the record by now."""
     if state.phase is not Phase.DRAFTING:
         return False
-    recorded = read_state(connection, state.workflow_id).drafted
+    recorded = trail.state().drafted
     return recorded is not None and recorded.revision >= state.next_revision

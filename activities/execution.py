@@ -42,7 +42,7 @@ from plangate.records.ledger import (
     idempotency_key,
     settle_effect,
 )
-from plangate.records.trail import Note, append, read_state
+from plangate.records.trail import Note, open_trail
 
 _PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
 _log = structlog.get_logger(__name__)
@@ -186,8 +186,8 @@ class _Attempt:
         """Take the claim, if the record allows it; return it with the state it was found in."""
         task = self._task
         with self._database.write() as connection:
-            append(connection, self._run, [])
-            found = find_effect(connection, self._key)
+            trail = open_trail(connection, self._run)
+            found = find_effect(trail, self._key)
             if found is not None and found.state is EffectState.DONE:
                 return found, found.state
             if found is not None and found.state is EffectState.IN_DOUBT:
@@ -195,22 +195,15 @@ class _Attempt:
             if found is not None and _is_newer(found.holder, self._holder):
                 # We stood still and were taken for dead; what we say is not heard any more.
                 raise StillBegun(f"Step {task.step} is in the hands of a newer attempt.")
-            authorise(read_state(connection, self._run.workflow_id), task.fingerprint, task.step)
-            effect = claim_effect(
-                connection,
-                self._run,
-                key=self._key,
-                fingerprint=task.fingerprint,
-                step=task.step,
-                holder=self._holder,
-            )
+            authorise(trail.state(), task.fingerprint, task.step)
+            effect = claim_effect(trail, found, self._new_claim())
             event = Claimed(
                 step=task.step,
                 idempotency_key=self._key,
                 fingerprint=task.fingerprint,
                 attempt=effect.attempts,
             )
-            append(connection, self._run, [self._note(f"claimed:{effect.attempts}", event)])
+            trail.append(self._note(f"claimed:{effect.attempts}", event))
         self._claims = effect.attempts
         self._log.info("The step is claimed.", action="claimed", attempt=effect.attempts)
         return effect, found.state if found else None
@@ -220,14 +213,16 @@ class _Attempt:
         receipt = storable(receipt)
         result = self.result(receipt)
         with self._database.write() as connection:
-            if not settle_effect(connection, self._key, self._holder, EffectState.DONE, receipt):
-                return self._result_of_another(find_effect(connection, self._key))
+            trail = open_trail(connection, self._run)
+            found = find_effect(trail, self._key)
+            if not settle_effect(trail, found, self._holder, EffectState.DONE, receipt):
+                return self._result_of_another(found)
             notes = [self._note("done", result.done)]
             if result.closed:
                 notes.append(
                     Note(key="closed", at=self._clock.now(), actor=this_worker(), event=result.closed)
                 )
-            append(connection, self._run, notes)
+            trail.append(*notes)
         self._log.info("The step is done.", action="done")
         return result
 
@@ -248,12 +243,13 @@ class _Attempt:
     def settle(self, state: EffectState, failure: ToolError | None = None) -> None:
         """Give the claim back, or put the step in doubt; on the trail where it is final."""
         with self._database.write() as connection:
-            if not settle_effect(connection, self._key, self._holder, state):
+            trail = open_trail(connection, self._run)
+            if not settle_effect(trail, find_effect(trail, self._key), self._holder, state):
                 return
             if failure is not None:
                 in_doubt = state is EffectState.IN_DOUBT
                 event = (StepInDoubt if in_doubt else StepFailed)(step=self._task.step, reason=str(failure))
-                append(connection, self._run, [self._note("in_doubt" if in_doubt else "failed", event)])
+                trail.append(self._note("in_doubt" if in_doubt else "failed", event))
         self._log.warning("The step did not get done.", action=state.value, final=failure is not None)
 
     def result(self, receipt: Receipt) -> StepResult:
@@ -262,6 +258,17 @@ class _Attempt:
         return StepResult(
             done=StepDone(step=self._task.step, receipt=receipt),
             closed=Closed(outcome=Outcome.EXECUTED) if is_last else None,
+        )
+
+    def _new_claim(self) -> Effect:
+        return Effect(
+            idempotency_key=self._key,
+            workflow_id=self._run.workflow_id,
+            fingerprint=self._task.fingerprint,
+            step=self._task.step,
+            state=EffectState.BEGUN,
+            holder=self._holder,
+            attempts=1,
         )
 
     def _note(self, what: str, event: Claimed | StepDone | StepFailed | StepInDoubt) -> Note:

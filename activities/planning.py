@@ -20,7 +20,7 @@ from plangate.domain.errors import DraftUnusable, PlanInvalid, WorkerStopping
 from plangate.domain.plan import Plan, fingerprint_of, short
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.records.database import Database
-from plangate.records.trail import Note, append, read_trail
+from plangate.records.trail import Note, open_trail
 
 _log = structlog.get_logger(__name__)
 
@@ -86,8 +86,7 @@ class Planning:
     def _open_and_look(self, task: DraftTask) -> Drafted | None:
         """Put the request on the record, and return this revision's plan where an earlier attempt made it."""
         with self._database.write() as connection:
-            append(connection, task.run, [])
-            entries = read_trail(connection, task.run.workflow_id)
+            entries = open_trail(connection, task.run).entries()
         for entry in entries:
             if isinstance(entry.event, Drafted) and entry.event.revision == task.revision:
                 return entry.event
@@ -106,7 +105,7 @@ class Planning:
         )
         note = Note(key=f"drafted:{task.revision}", at=now, actor=this_worker(), event=drafted)
         with self._database.write() as connection:
-            (entry,) = append(connection, task.run, [note])
+            (entry,) = open_trail(connection, task.run).append(note)
         _log.info(
             "A plan is drafted and on the record.",
             action="drafted",

@@ -12,9 +12,12 @@ from typing import Any
 
 from plangate.domain.audit import FIRST_HASH, AuditEntry, Claimed, Event, Requested, RunRef, entry_after
 from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.tool import Receipt
 from plangate.records.database import Database
-from plangate.records.trail import Note, append, read_trail
+from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
+from plangate.records.trail import Note, open_trail, read_trail
 
+KEY = "plan-1:f:1"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 # The imports are made once, in a server without threads, and each process is a copy of that.
@@ -34,7 +37,36 @@ def note(key: str, event: Event | None = None, **more: Any) -> Note:
 
 def write_down(database: Database, run: RunRef, *notes: Note) -> tuple[AuditEntry, ...]:
     with database.write() as connection:
-        return append(connection, run, notes)
+        return open_trail(connection, run).append(*notes)
+
+
+def new_claim(holder: str, key: str = KEY, workflow_id: str = "plan-1") -> Effect:
+    return Effect(
+        idempotency_key=key,
+        workflow_id=workflow_id,
+        fingerprint="f" * 64,
+        step=1,
+        state=EffectState.BEGUN,
+        holder=holder,
+        attempts=1,
+    )
+
+
+def claim(database: Database, holder: str) -> Effect:
+    with database.write() as connection:
+        opened = open_trail(connection, run_ref())
+        return claim_effect(opened, find_effect(opened, KEY), new_claim(holder))
+
+
+def settle(database: Database, holder: str, state: EffectState, receipt: Receipt | None = None) -> bool:
+    with database.write() as connection:
+        opened = open_trail(connection, run_ref())
+        return settle_effect(opened, find_effect(opened, KEY), holder, state, receipt)
+
+
+def effect(database: Database) -> Effect | None:
+    with database.write() as connection:
+        return find_effect(open_trail(connection, run_ref()), KEY)
 
 
 def trail(database: Database, workflow_id: str = "plan-1") -> tuple[AuditEntry, ...]:
@@ -111,6 +143,6 @@ def _when_all_are_there(barrier: Barrier, act: Callable[..., None], *arguments: 
 
 def _hold(held: Flag, url: str) -> None:
     with Database(url).write() as connection:
-        append(connection, run_ref(), [note("half-written")])
+        open_trail(connection, run_ref()).append(note("half-written"))
         held.set()
         time.sleep(60)

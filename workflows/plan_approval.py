@@ -207,7 +207,7 @@ class PlanApproval:
             else:
                 self._end(Outcome.FAILED, _reason(error))
             return
-        self._apply(result.done)
+        self._apply(result.done, show=result.closed is None)
         if result.closed is not None:
             self._closed_on_record = True
             self._apply(result.closed)

@@ -5,7 +5,6 @@ the trail is no copy of the truth, it is the truth.
 """
 
 import hashlib
-import json
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
@@ -143,7 +142,8 @@ class AuditEntry(Frozen):
         written: the event as JSON, exactly as it was written down; what the hash is about.
         event: the event as this release reads it.
         previous_hash: the hash of the entry before, 64 zeros for the first.
-        hash: SHA-256 over the canonical JSON of all the other fields but ``event``.
+        hash: SHA-256 over the canonical JSON (RFC 8785) of all the other fields but ``event``; ``written``
+            goes in as the text it is, so that whoever checks it need not know our events.
     """
 
     workflow_id: str
@@ -164,7 +164,7 @@ class AuditEntry(Frozen):
             "key": self.key,
             "at": self.at.isoformat(),
             "actor": self.actor,
-            "event": json.loads(self.written),
+            "written": self.written,
             "previous_hash": self.previous_hash,
         }
         return hashlib.sha256(canonical_json(content)).hexdigest()

@@ -2,20 +2,22 @@
 
 A row is ``begun`` while somebody acts under it, ``released`` when an attempt is known to have done nothing,
 ``done`` with its receipt, or ``in_doubt``. Only the holder of a claim may settle it.
+
+The ledger is used with the run's trail open: its lock is the one lock of all writers, for two locks would be
+taken in two orders.
 """
 
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
-from plangate.domain.audit import RunRef
 from plangate.domain.model import Frozen
 from plangate.domain.tool import Receipt
-from plangate.records.tables import effects, runs
+from plangate.records.tables import effects
+from plangate.records.trail import OpenTrail
 
 _NAMED: Final = effects.c.idempotency_key == bindparam("effect")
-_LOCK: Final = select(runs.c.workflow_id).join(effects).where(_NAMED).with_for_update(of=runs)
 _FIND: Final = select(effects).where(_NAMED)
 _CLAIM: Final = insert(effects)
 _SETTLE: Final = update(effects).where(_NAMED)
@@ -48,58 +50,41 @@ def idempotency_key(workflow_id: str, fingerprint: str, step: int) -> str:
     return f"{workflow_id}:{fingerprint}:{step}"
 
 
-def find_effect(connection: Connection, key: str) -> Effect | None:
-    """Return the effect under ``key`` and hold the lock on its run until the transaction ends.
-
-    The run's row is the one lock of all writers, the trail's too: two locks would be taken in two orders.
-    """
-    connection.execute(_LOCK, {"effect": key})
-    row = connection.execute(_FIND, {"effect": key}).one_or_none()
+def find_effect(trail: OpenTrail, key: str) -> Effect | None:
+    """Return the effect under ``key``, if any."""
+    row = trail.connection.execute(_FIND, {"effect": key}).one_or_none()
     return None if row is None else _effect(row)
 
 
-def claim_effect(
-    connection: Connection, run: RunRef, *, key: str, fingerprint: str, step: int, holder: str
-) -> Effect:
-    """Take the claim on an effect, new or held before; return it as it stands afterwards."""
-    found = find_effect(connection, key)
+def claim_effect(trail: OpenTrail, found: Effect | None, claim: Effect) -> Effect:
+    """Take the claim on an effect, new or ``found`` as another attempt left it; return it so."""
     if found is None:
-        effect = Effect(
-            idempotency_key=key,
-            workflow_id=run.workflow_id,
-            fingerprint=fingerprint,
-            step=step,
-            state=EffectState.BEGUN,
-            holder=holder,
-            attempts=1,
-        )
-        connection.execute(_CLAIM, effect.model_dump(mode="json"))
-        return effect
+        trail.connection.execute(_CLAIM, claim.model_dump(mode="json"))
+        return claim
     effect = found.model_copy(
-        update={"state": EffectState.BEGUN, "holder": holder, "attempts": found.attempts + 1}
+        update={"state": claim.state, "holder": claim.holder, "attempts": found.attempts + 1}
     )
-    _store(connection, effect)
+    _store(trail, effect)
     return effect
 
 
 def settle_effect(
-    connection: Connection, key: str, holder: str, state: EffectState, receipt: Receipt | None = None
+    trail: OpenTrail, found: Effect | None, holder: str, state: EffectState, receipt: Receipt | None = None
 ) -> bool:
     """Settle a begun effect; return False, changing nothing, where somebody else holds the claim by now.
 
     To settle it once more in the same way is no fault: the holder did not hear that it was done.
     """
-    found = find_effect(connection, key)
     if found is None or found.holder != holder:
         return False
     if found.state is not EffectState.BEGUN:
         return found.state is state and found.receipt == receipt
-    _store(connection, found.model_copy(update={"state": state, "receipt": receipt}))
+    _store(trail, found.model_copy(update={"state": state, "receipt": receipt}))
     return True
 
 
-def _store(connection: Connection, effect: Effect) -> None:
-    connection.execute(
+def _store(trail: OpenTrail, effect: Effect) -> None:
+    trail.connection.execute(
         _SETTLE,
         {
             "effect": effect.idempotency_key,

@@ -5,7 +5,7 @@ any other. The statements of every run are built once, since SQLAlchemy takes lo
 to answer it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -45,11 +45,77 @@ class Note(Frozen):
     event: Event
 
 
-def append(connection: Connection, run: RunRef, notes: Iterable[Note]) -> tuple[AuditEntry, ...]:
-    """Append to the trail of ``run`` what is not on it yet; return the entries of all notes, old or new.
+class OpenTrail:
+    """The trail of one run, while the transaction holds the lock on it. Made by `open_trail`."""
 
-    The first append of a run opens its trail with the request, whoever comes first: the draft, a decision
-    that arrived before it, or the close of a run that was withdrawn at once.
+    def __init__(self, connection: Connection, head: Row[Any]) -> None:
+        self.connection = connection
+        self._workflow_id: str = head.workflow_id
+        self._number: int = head.entry_count
+        self._hash: str = head.head_hash
+        self._entries: list[AuditEntry] | None = None if self._number else []
+
+    def entries(self) -> tuple[AuditEntry, ...]:
+        """Return all entries so far, in order."""
+        if self._entries is None:
+            self._entries = list(read_trail(self.connection, self._workflow_id))
+        return tuple(self._entries)
+
+    def state(self) -> RunState:
+        """Return the state that the entries lead to."""
+        return fold(self._workflow_id, (entry.event for entry in self.entries()))
+
+    def append(self, *notes: Note) -> tuple[AuditEntry, ...]:
+        """Append what is not there yet; return the entries of all notes, old or new."""
+        known = self._known(notes)
+        entries, new = [], []
+        for note in notes:
+            entry = known.get(note.key)
+            if entry is None:
+                entry = known[note.key] = self._next(note)
+                new.append(entry)
+            entries.append(entry)
+        if new:
+            self._write(new)
+        return tuple(entries)
+
+    def _known(self, notes: Sequence[Note]) -> dict[str, AuditEntry]:
+        if self._entries is not None:
+            return {entry.key: entry for entry in self._entries}
+        rows = self.connection.execute(
+            _KNOWN, {"run": self._workflow_id, "keys": [note.key for note in notes]}
+        )
+        return {row.key: _entry(row) for row in rows}
+
+    def _next(self, note: Note) -> AuditEntry:
+        entry = entry_after(
+            self._hash,
+            workflow_id=self._workflow_id,
+            number=self._number + 1,
+            key=note.key,
+            at=note.at.astimezone(UTC),  # as it will be read, for the hash is over its text
+            actor=note.actor,
+            event=note.event,
+        )
+        self._number, self._hash = entry.number, entry.hash
+        return entry
+
+    def _write(self, new: Sequence[AuditEntry]) -> None:
+        self.connection.execute(_ENTER, [_columns(entry) for entry in new])
+        changes: dict[str, object] = {"entry_count": self._number, "head_hash": self._hash}
+        closing = next((entry for entry in new if isinstance(entry.event, Closed)), None)
+        if closing is not None:
+            changes["closed_at"] = closing.at
+        self.connection.execute(_MOVE_ON, {"run": self._workflow_id, **changes})
+        if self._entries is not None:
+            self._entries += new
+
+
+def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
+    """Take the lock on the trail of ``run``, until the transaction ends.
+
+    Who comes first opens the trail with the request: the draft, a decision that arrived before it, or the
+    close of a run that was withdrawn at once.
 
     Raises:
         IdInUse: another run has this workflow id on the record.
@@ -64,11 +130,11 @@ def append(connection: Connection, run: RunRef, notes: Iterable[Note]) -> tuple[
         raise IdInUse(
             f"The id {run.workflow_id} names an earlier request on the record; start again with another --id."
         )
-    if head.entry_count:
-        return _append(connection, head, list(notes))
-    first = run.requested
-    opening = Note(key="requested", at=first.requested_at, actor=first.requester, event=first)
-    return _append(connection, head, [opening, *notes])[1:]
+    trail = OpenTrail(connection, head)
+    if not head.entry_count:
+        first = run.requested
+        trail.append(Note(key="requested", at=first.requested_at, actor=first.requester, event=first))
+    return trail
 
 
 def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ...]:
@@ -113,46 +179,8 @@ def _open(connection: Connection, run: RunRef) -> Row[Any]:
     return head
 
 
-def _append(connection: Connection, head: Row[Any], notes: Sequence[Note]) -> tuple[AuditEntry, ...]:
-    known = _by_key(connection, head, [note.key for note in notes])
-    number, previous = head.entry_count, head.head_hash
-    entries, new = [], []
-    for note in notes:
-        entry = known.get(note.key)
-        if entry is None:
-            number += 1
-            entry = entry_after(
-                previous,
-                workflow_id=head.workflow_id,
-                number=number,
-                key=note.key,
-                at=note.at.astimezone(UTC),  # as it will be read, for the hash is over its text
-                actor=note.actor,
-                event=note.event,
-            )
-            previous = entry.hash
-            known[note.key] = entry
-            new.append(entry)
-        entries.append(entry)
-    if new:
-        connection.execute(_ENTER, [_columns(entry) for entry in new])
-        changes: dict[str, object] = {"entry_count": number, "head_hash": previous}
-        closing = next((entry for entry in entries if isinstance(entry.event, Closed)), None)
-        if closing is not None:
-            changes["closed_at"] = closing.at
-        connection.execute(_MOVE_ON, {"run": head.workflow_id, **changes})
-    return tuple(entries)
-
-
 def _locked_run(connection: Connection, workflow_id: str) -> Row[Any] | None:
     return connection.execute(_RUN, {"run": workflow_id}).one_or_none()
-
-
-def _by_key(connection: Connection, head: Row[Any], keys: Sequence[str]) -> dict[str, AuditEntry]:
-    if not keys or not head.entry_count:
-        return {}
-    rows = connection.execute(_KNOWN, {"run": head.workflow_id, "keys": keys})
-    return {row.key: _entry(row) for row in rows}
 
 
 def _columns(entry: AuditEntry) -> dict[str, object]:

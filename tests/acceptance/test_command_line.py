@@ -19,7 +19,7 @@ from plangate.domain.errors import IdInUse, NotAnswered, Refused
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.records.database import Database
-from plangate.records.trail import Note, append
+from plangate.records.trail import Note, open_trail
 from plangate.settings import PROJECT
 from tests.program import Home, Typed
 
@@ -79,7 +79,7 @@ def recorded(home: Home) -> Drafted:
     database.migrate()
     with database.write() as connection:
         run = RunRef(workflow_id="plan-1", chain_id="c", requested=requested)
-        append(connection, run, [Note(key="drafted:1", at=now, actor="w", event=drafted)])
+        open_trail(connection, run).append(Note(key="drafted:1", at=now, actor="w", event=drafted))
     database.close()
     return drafted
 

@@ -12,29 +12,24 @@ from plangate.domain.tool import Receipt
 from plangate.records.answers import pending_on_record, status_on_record
 from plangate.records.database import Database
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
-from plangate.records.trail import append, open_workflow_ids, read_state
-from tests.record_writer import NOON, assert_unbroken, note, run_ref, trail, write_down
+from plangate.records.trail import open_trail, open_workflow_ids, read_state
+from tests.record_writer import (
+    KEY,
+    NOON,
+    assert_unbroken,
+    claim,
+    effect,
+    new_claim,
+    note,
+    run_ref,
+    settle,
+    trail,
+    write_down,
+)
 
 LONGEST_IDS = ["x" * 1000, "😀" * 250, "日本語" * 111, "".join(chr(0x21 + n % 93) for n in range(1000))]
 HOSTILE = "a\x00b \u202e\u200b\x1b[31m 😀 𝔘𐍈 \ufeff \\u0000 % :name ' \" `` \r\n\t\x7f\ufffe"
 RECEIPT = Receipt(summary=HOSTILE, details={"text": HOSTILE, "number": 1.5, "big": 2**53 - 1, "none": None})
-KEY = "plan-1:f:1"
-
-
-def claim(database: Database, holder: str, key: str = KEY) -> Effect:
-    with database.write() as connection:
-        append(connection, run_ref(), [])
-        return claim_effect(connection, run_ref(), key=key, fingerprint="f" * 64, step=1, holder=holder)
-
-
-def settle(database: Database, holder: str, state: EffectState, receipt: Receipt | None = None) -> bool:
-    with database.write() as connection:
-        return settle_effect(connection, KEY, holder, state, receipt)
-
-
-def effect(database: Database) -> Effect | None:
-    with database.write() as connection:
-        return find_effect(connection, KEY)
 
 
 def test_the_first_append_opens_the_trail_with_the_request(database: Database) -> None:
@@ -69,8 +64,8 @@ def test_a_block_that_fails_leaves_nothing_behind(database: Database) -> None:
 
     def write_and_fail() -> None:
         with database.write() as connection:
-            append(connection, run_ref(), [note("two")])
-            append(connection, run_ref("plan-2"), [note("one")])
+            open_trail(connection, run_ref()).append(note("two"))
+            open_trail(connection, run_ref("plan-2")).append(note("one"))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -120,9 +115,10 @@ def test_ids_as_long_as_temporal_allows_are_kept_whole(database: Database, workf
     run, key = run_ref(workflow_id), f"{workflow_id}:{'f' * 64}:200"
     write_down(database, run, note("one"))
     with database.write() as connection:
-        claim_effect(connection, run, key=key, fingerprint="f" * 64, step=200, holder="me")
-        settle_effect(connection, key, "me", EffectState.DONE, RECEIPT)
-        found = find_effect(connection, key)
+        opened = open_trail(connection, run)
+        begun = claim_effect(opened, None, new_claim("me", key, workflow_id))
+        settle_effect(opened, begun, "me", EffectState.DONE, RECEIPT)
+        found = find_effect(opened, key)
     assert found is not None
     assert found.workflow_id == workflow_id
     assert [entry.workflow_id for entry in trail(database, workflow_id)] == [workflow_id] * 2
@@ -218,7 +214,7 @@ def test_a_reader_makes_no_tables_in_an_empty_database_either(tmp_path: Path) ->
 def test_reading_works_while_a_writer_holds_the_lock_and_shows_what_was_before(database: Database) -> None:
     write_down(database, run_ref(), note("one"))
     with database.write() as connection:
-        append(connection, run_ref(), [note("two")])
+        open_trail(connection, run_ref()).append(note("two"))
         assert [entry.key for entry in trail(database)] == ["requested", "one"]
     assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]
 

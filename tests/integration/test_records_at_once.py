@@ -12,20 +12,24 @@ from plangate.domain.errors import IdInUse, RecordsUnavailable
 from plangate.domain.tool import Receipt
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState, claim_effect, find_effect, settle_effect
-from plangate.records.trail import append
+from plangate.records.trail import open_trail
 from tests.record_writer import (
+    KEY,
     append_many,
     assert_unbroken,
+    claim,
+    effect,
     ends_of,
     in_a_process_that_holds_a_transaction,
     in_processes,
+    new_claim,
     note,
     run_ref,
+    settle,
     trail,
     write_down,
 )
 
-KEY = "plan-1:f:1"
 RECEIPT = Receipt(summary="done")
 
 
@@ -42,12 +46,6 @@ def at_once(count: int, act: Callable[[int], object]) -> list[object]:
 
     with ThreadPoolExecutor(count) as threads:
         return list(threads.map(one, range(count)))
-
-
-def claim(database: Database, holder: str) -> None:
-    with database.write() as connection:
-        append(connection, run_ref(), [])
-        claim_effect(connection, run_ref(), key=KEY, fingerprint="f" * 64, step=1, holder=holder)
 
 
 def test_threads_that_open_one_run_at_once_open_it_once_and_lose_nothing(database: Database) -> None:
@@ -75,16 +73,11 @@ def test_of_two_chains_that_take_one_id_at_once_the_first_has_it_and_the_other_i
 
 def test_of_many_holders_at_once_the_last_one_alone_can_settle(database: Database) -> None:
     at_once(6, lambda number: claim(database, f"holder-{number}"))
-
-    def settle(number: int) -> bool:
-        with database.write() as connection:
-            return settle_effect(connection, KEY, f"holder-{number}", EffectState.DONE, RECEIPT)
-
-    with database.write() as connection:
-        effect = find_effect(connection, KEY)
-    assert effect is not None
-    assert effect.attempts == 6
-    assert [f"holder-{n}" for n, settled in enumerate(at_once(6, settle)) if settled] == [effect.holder]
+    last = effect(database)
+    assert last is not None
+    assert last.attempts == 6
+    settled = at_once(6, lambda number: settle(database, f"holder-{number}", EffectState.DONE, RECEIPT))
+    assert [f"holder-{number}" for number, was in enumerate(settled) if was] == [last.holder]
 
 
 def test_a_receipt_and_a_new_claim_at_once_wait_for_each_other_and_never_lock_up(
@@ -94,22 +87,22 @@ def test_a_receipt_and_a_new_claim_at_once_wait_for_each_other_and_never_lock_up
 
     def finish() -> bool:
         with database.write() as connection:
-            settled = settle_effect(connection, KEY, "first", EffectState.DONE, RECEIPT)
-            append(connection, run_ref(), [note("done")])
+            opened = open_trail(connection, run_ref())
+            settled = settle_effect(opened, find_effect(opened, KEY), "first", EffectState.DONE, RECEIPT)
+            opened.append(note("done"))
             return settled
 
     with ThreadPoolExecutor(1) as other:
         with database.write() as connection:
-            append(connection, run_ref(), [])
+            opened = open_trail(connection, run_ref())
             finishing = other.submit(finish)
             with pytest.raises(TimeoutError):
                 finishing.result(timeout=0.3)  # it waits for us, holding nothing that we need
-            claim_effect(connection, run_ref(), key=KEY, fingerprint="f" * 64, step=1, holder="second")
+            claim_effect(opened, find_effect(opened, KEY), new_claim("second"))
         assert finishing.result(timeout=10) is False
-    with database.write() as connection:
-        effect = find_effect(connection, KEY)
-    assert effect is not None
-    assert (effect.holder, effect.state) == ("second", EffectState.BEGUN)
+    claimed = effect(database)
+    assert claimed is not None
+    assert (claimed.holder, claimed.state) == ("second", EffectState.BEGUN)
 
 
 def test_processes_that_write_to_one_run_break_no_chain_and_lose_no_entry(
@@ -147,7 +140,7 @@ def test_a_writer_that_waits_too_long_for_the_lock_says_so(
     database.migrate()
     write_down(database, run_ref(), note("one"))
     with database.write() as connection:
-        append(connection, run_ref(), [note("two")])
+        open_trail(connection, run_ref()).append(note("two"))
         (answer,) = at_once(1, lambda _: write_down(database, run_ref(), note("three")))
     assert isinstance(answer, RecordsUnavailable)
     assert "lock" in str(answer)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from plangate.domain.errors import RecordsUnavailable, SettingsInvalid
 from plangate.records.answers import pending_on_record
 from plangate.records.database import Database
-from plangate.records.trail import append
+from plangate.records.trail import open_trail
 from tests.postgres import PASSWORD, URL_PASSWORD, PostgresServer
 from tests.record_writer import assert_unbroken, note, run_ref, trail, write_down
 
@@ -46,7 +46,7 @@ def test_whatever_postgresql_refuses_with_means_come_again_and_nothing_is_writte
 
     def write_and_be_refused() -> None:
         with on_postgres.write() as connection:
-            append(connection, run_ref(), [note("one")])
+            open_trail(connection, run_ref()).append(note("one"))
             connection.execute(text(raising))
 
     with pytest.raises(RecordsUnavailable, match=r"do not answer: said so\.$"):
@@ -73,7 +73,7 @@ def test_whatever_sqlite_refuses_with_means_come_again_and_nothing_is_written(
     def write_and_be_refused() -> None:
         with database.write() as connection:
             connection.execute(text(statement))
-            append(connection, run_ref(request="x" * 100_000), [note("one")])
+            open_trail(connection, run_ref(request="x" * 100_000)).append(note("one"))
 
     with pytest.raises(RecordsUnavailable, match=said):
         write_and_be_refused()
@@ -101,9 +101,9 @@ def test_a_connection_that_is_cut_in_the_middle_leaves_nothing_and_the_next_one_
 
     def write_and_be_cut() -> None:
         with database.write() as connection:
-            append(connection, run_ref(), [note("two")])
+            open_trail(connection, run_ref()).append(note("two"))
             assert postgres.cut_connections(url) >= 1
-            append(connection, run_ref(), [note("three")])
+            open_trail(connection, run_ref()).append(note("three"))
 
     with pytest.raises(RecordsUnavailable, match="terminat"):
         write_and_be_cut()
@@ -132,10 +132,10 @@ def test_a_kill_9_of_postgresql_in_the_middle_leaves_nothing_and_loses_nothing(
 
     def write_and_see_it_die() -> None:
         with database.write() as connection:
-            append(connection, run_ref(), [note("two")])
+            open_trail(connection, run_ref()).append(note("two"))
             postgres.kill_9()
             for number in range(500):  # its children may serve for a moment more
-                append(connection, run_ref(), [note(f"three {number}")])
+                open_trail(connection, run_ref()).append(note(f"three {number}"))
                 time.sleep(0.01)
 
     try:
@@ -205,7 +205,9 @@ def test_an_error_does_not_repeat_what_was_to_be_written(tmp_path: Path) -> None
     def write_and_be_refused() -> None:
         with database.write() as connection:
             connection.execute(text("DROP TABLE audit_entries"))
-            append(connection, run_ref(request="a private matter"), [note("one", actor="a private matter")])
+            open_trail(connection, run_ref(request="a private matter")).append(
+                note("one", actor="a private matter")
+            )
 
     with pytest.raises(RecordsUnavailable) as told:
         write_and_be_refused()

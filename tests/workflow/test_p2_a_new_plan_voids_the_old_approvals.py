@@ -2,7 +2,7 @@
 
 from plangate.domain.audit import Decided, Requested, RunRef
 from plangate.domain.decision import Choice, Decision, Verdict, Via, read_arrival
-from plangate.records.trail import Note, append
+from plangate.records.trail import Note, open_trail
 from tests.gate import Gate
 
 
@@ -97,7 +97,7 @@ async def test_a_verdict_that_a_slower_worker_writes_down_late_does_not_approve_
         verdict=Verdict(accepted=True, reason="approved; the plan runs now"),
     )
     with gate.database.write() as connection:
-        append(connection, run, [Note(key="late", at=at, actor="dana", event=late)])
+        open_trail(connection, run).append(Note(key="late", at=at, actor="dana", event=late))
     recorded = gate.gateway._recorded(first.workflow_id)
     assert recorded is not None
     assert (recorded.state, recorded.revision, recorded.approved_by) == ("in_review", 2, ())
