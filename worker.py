@@ -21,7 +21,6 @@ import structlog
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.closing import Closing
 from activities.decisions import Decisions
@@ -41,6 +40,7 @@ from plangate.records.database import Database
 from plangate.search_attributes import ensure_search_attributes
 from plangate.settings import Settings, load_settings
 from workflows.plan_approval import PlanApproval
+from workflows.runner import RUNNER
 
 # The cache of a worker that was killed is waited for no longer than this, before another worker is asked.
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
@@ -48,12 +48,6 @@ STICKY_TIMEOUT: Final = timedelta(seconds=1)
 WORKFLOW_SECONDS: Final = 10
 # A step may be acting when the worker is told to stop: it gets the tool's whole minute to end.
 GRACE: Final = timedelta(seconds=75)
-# Else the sandbox loads the workflow's module anew for every run, and compiles it where no bytecode is kept.
-# Measured: a sixth of the worker's CPU, and half the memory of a run that waits. The replay tests run the
-# workflow in the whole sandbox.
-RUNNER: Final = SandboxedWorkflowRunner(
-    restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows")
-)
 _log = structlog.get_logger("worker")
 
 
