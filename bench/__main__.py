@@ -47,12 +47,12 @@ class Size:
         )
 
 
-async def measure(size: Size, var_dir: Path) -> Figures:
+async def measure(size: Size, var_dir: Path, bare_worker: str) -> Figures:
     """Start the server and the workers, and measure."""
     async with embedded_server.leased(var_dir) as server:
         client = await Client.connect(server.address, data_converter=DATA_CONVERTER)
         load, rest, waiting = [], [], []
-        async with both(client, server.address, var_dir, "load") as variants:
+        async with both(client, server.address, var_dir, "load", bare_worker) as variants:
             await _in_turn(variants, 0, lambda one: under_load(one, size.lanes * 2, size.lanes, server.pid))
             for number in range(size.rounds):
                 print(f"round {number + 1} of {size.rounds} …", file=sys.stderr)
@@ -63,7 +63,7 @@ async def measure(size: Size, var_dir: Path) -> Figures:
                 )
                 rest.append(await _in_turn(variants, number, lambda one: at_rest(one, size.single_runs)))
         print(f"{size.waiting_runs} waiting runs …", file=sys.stderr)
-        async with both(client, server.address, var_dir, "waiting") as variants:
+        async with both(client, server.address, var_dir, "waiting", bare_worker) as variants:
             waiting.append(
                 await _in_turn(variants, 0, lambda one: with_many_waiting(one, size.waiting_runs, size.lanes))
             )
@@ -92,6 +92,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=11, help="how many rounds (default: 11)")
     parser.add_argument("--quick", action="store_true", help="a small sample that is not written down")
+    parser.add_argument(
+        "--tuned",
+        action="store_true",
+        help="give the bare workflow Plangate's own sandbox and converter; printed, not written down",
+    )
     options = parser.parse_args()
     size = Size(options.rounds, runs=48, lanes=24, single_runs=20, waiting_runs=1_000)
     if options.quick:
@@ -99,9 +104,9 @@ def main() -> int:
     var = PROJECT / "var"  # on the disk where Plangate's data lies, since what is measured is written there
     var.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=var) as folder:
-        figures = asyncio.run(measure(size, Path(folder)))
+        figures = asyncio.run(measure(size, Path(folder), "tuned" if options.tuned else "bare"))
     show(figures)
-    if not options.quick:
+    if not options.quick and not options.tuned:
         write_down(figures)
     return 0
 

@@ -90,7 +90,7 @@ class PlangateVariant(Variant):
 
 
 class BareVariant(Variant):
-    """A Temporal workflow of the same shape, and nothing more."""
+    """A Temporal workflow of the same shape, and nothing more, on a bare or a tuned worker."""
 
     name = "bare"
 
@@ -107,12 +107,12 @@ class BareVariant(Variant):
 
 @asynccontextmanager
 async def both(
-    client: Client, address: str, var_dir: Path, label: str
+    client: Client, address: str, var_dir: Path, label: str, bare_worker: str
 ) -> AsyncIterator[tuple[Variant, Variant]]:
     """Have a fresh worker of each variant running, on task queues of their own, while the block runs."""
     async with (
         _worker("plangate", address, f"{label}-plangate", var_dir) as ours,
-        _worker("bare", address, f"{label}-bare", var_dir) as bare,
+        _worker(bare_worker, address, f"{label}-bare", var_dir) as bare,
     ):
         yield (
             PlangateVariant(client, f"{label}-plangate", ours, var_dir),

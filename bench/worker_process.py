@@ -1,8 +1,8 @@
 """The process that is measured: one worker, of Plangate or bare, and nothing else.
 
-Plangate's is wired by `worker.build_worker` over its own records. The bare one has the same client,
-converter, logs and worker settings. On a line ``cpu`` or ``memory`` it answers with one number;
-when stdin ends, it ends.
+Plangate's is wired by `worker.build_worker` over its own records. The bare one is what Temporal's own samples
+make: the library's pydantic converter, sandbox and defaults. The tuned one has Plangate's converter, sandbox
+and worker settings. On a line ``cpu`` or ``memory`` it answers with one number; when stdin ends, it ends.
 """
 
 import argparse
@@ -10,10 +10,12 @@ import asyncio
 import gc
 import resource
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
 from activities.planners.autogen_planner import AutoGenPlanner
@@ -25,32 +27,38 @@ from plangate.logs import configure_logs, temporal_runtime
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.settings import Settings
-from worker import GRACE, RUNNER, STICKY_TIMEOUT, build_worker  # noqa: TID251  the wiring itself is measured
+from worker import GRACE, STICKY_TIMEOUT, build_worker  # noqa: TID251  the wiring itself is measured
+from workflows.runner import RUNNER
 
+VARIANTS: Final = ("plangate", "bare", "tuned")
 _PAGE: Final = resource.getpagesize()
 _MEMORY: Final = Path("/proc/self/statm")
 
 
 async def _serve(variant: str, address: str, settings: Settings) -> None:
-    client = await Client.connect(address, data_converter=DATA_CONVERTER, runtime=temporal_runtime(settings))
-    if variant == "bare":
-        async with _bare_worker(client, settings):
-            await _answer()
-        return
-    database = Database(settings.records_url)
-    database.migrate()
-    planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
-    tools = {NoOp.declaration.name: NoOp()}
-    async with build_worker(client, settings, database=database, tools=tools, planner=planner):
+    converter = pydantic_data_converter if variant == "bare" else DATA_CONVERTER
+    client = await Client.connect(address, data_converter=converter, runtime=temporal_runtime(settings))
+    async with _worker(variant, client, settings):
         await _answer()
 
 
-def _bare_worker(client: Client, settings: Settings) -> Worker:
-    return Worker(
+def _worker(variant: str, client: Client, settings: Settings) -> Worker:
+    if variant == "plangate":
+        database = Database(settings.records_url)
+        database.migrate()
+        planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
+        tools = {NoOp.declaration.name: NoOp()}
+        return build_worker(client, settings, database=database, tools=tools, planner=planner)
+    worker = partial(
+        Worker,
         client,
         task_queue=settings.task_queue,
         workflows=[Bare],
         activities=[hand_over_plan, do_nothing],
+    )
+    if variant == "bare":
+        return worker()
+    return worker(
         workflow_runner=RUNNER,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
@@ -82,7 +90,7 @@ def _memory_bytes() -> int:
 def main() -> int:
     """Run one worker until stdin ends."""
     parser = argparse.ArgumentParser(prog="python -m bench.worker_process")
-    parser.add_argument("variant", choices=("plangate", "bare"))
+    parser.add_argument("variant", choices=VARIANTS)
     parser.add_argument("address")
     parser.add_argument("task_queue")
     parser.add_argument("var_dir", type=Path)
