@@ -4,32 +4,50 @@ import argparse
 import asyncio
 import random
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from plangate.process_end import end_process
-from tests.chaos import flood, fuzz, kill_the_server, kill_the_worker, restart_latency
+from tests.chaos import (
+    flood,
+    freeze_a_worker,
+    fuzz,
+    kill_the_server,
+    kill_the_worker,
+    lose_the_database,
+    restart_latency,
+)
 from tests.chaos.flood import recorded_model
 from tests.chaos.report import Report
 from tests.chaos.server import EmbeddedServer, TightServer
-from tests.chaos.stage import Stage, stage
+from tests.chaos.stage import stage
+from tests.postgres import PostgresServer
 
 _console = Console(highlight=False)
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One scenario with its sizes; ``thinks`` where a recorded model drafts."""
+    """One scenario with its sizes.
 
-    act: Callable[[Stage, Report, Any], Awaitable[None]]
+    Attributes:
+        in_suite: whether its quick size is quick enough for the suite.
+        thinks: whether a recorded model drafts.
+        on_postgres: whether the records are in a PostgreSQL of its own, which ``act`` is given too.
+    """
+
+    act: Callable[..., Awaitable[None]]
     full: object
     quick: object
+    in_suite: bool = True
     thinks: bool = False
+    on_postgres: bool = False
 
 
 SCENARIOS = {
@@ -38,6 +56,11 @@ SCENARIOS = {
     "flood": Scenario(flood.act, flood.FULL, flood.QUICK, thinks=True),
     "fuzz": Scenario(fuzz.act, fuzz.FULL, fuzz.QUICK),
     "restart": Scenario(restart_latency.act, restart_latency.FULL, restart_latency.QUICK),
+    "freeze": Scenario(freeze_a_worker.act, freeze_a_worker.FULL, freeze_a_worker.QUICK, in_suite=False),
+    "sqlite": Scenario(lose_the_database.sqlite, lose_the_database.FULL, lose_the_database.QUICK),
+    "postgres": Scenario(
+        lose_the_database.postgres, lose_the_database.FULL, lose_the_database.QUICK, on_postgres=True
+    ),
 }
 
 
@@ -49,11 +72,29 @@ async def perform(name: str, folder: Path, *, quick: bool, seed: int, say: Calla
         # A small flood is no reason to continue as new, but on a server that calls few events many.
         is_tight = scenario.thinks and quick
         server = TightServer(folder / "server", events=300) if is_tight else EmbeddedServer(folder / "server")
-        async with stage(folder, server, seed=seed, model=model) as set_up:
-            await scenario.act(set_up, report, scenario.quick if quick else scenario.full)
+        size = scenario.quick if quick else scenario.full
+        with _records(scenario) as database:
+            url = database.new_database() if database else None
+            act = partial(scenario.act, database=database) if database else scenario.act
+            async with stage(folder, server, seed=seed, records_url=url, model=model) as set_up:
+                await act(set_up, report, size)
     except Exception as error:  # noqa: BLE001  the other scenarios are to be seen too
         report.blame(f"{type(error).__name__}: {error}")
     return report
+
+
+@contextmanager
+def _records(scenario: Scenario) -> Iterator[PostgresServer | None]:
+    """Have the PostgreSQL that the scenario wants; None where its records lie in SQLite."""
+    if not scenario.on_postgres:
+        yield None
+        return
+    database = PostgresServer()
+    try:
+        database.start()
+        yield database
+    finally:
+        database.remove()
 
 
 async def run(names: list[str], *, quick: bool, seed: int) -> bool:

@@ -1,121 +1,184 @@
-"""Bad input at every door: signals, updates, starts, plan files, the command line."""
+"""Generated bad input at every door: signals, the update, starts, plan files, the command line."""
 
 import asyncio
 import json
 import subprocess
 import sys
-import time
+from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from activities.tools.catalogue import declarations
-from console.plan_file import PlanFileFaults, read_plan_file
+from console.exits import WrongUsage
+from console.plan_file import read_plan_file
 from plangate.settings import PROJECT
+from tests.chaos import bad_things
 from tests.chaos.inspector import inspect
-from tests.chaos.junk_signals import generate
+from tests.chaos.junk_signals import compare_with_trail, generate, generated, junk_of_all_shapes, pour
 from tests.chaos.orders import Order, Place, order
-from tests.chaos.people import by_signal
+from tests.chaos.people import by_signal, insist
 from tests.chaos.report import Report
-from tests.chaos.stage import TASK_QUEUE, Stage
+from tests.chaos.stage import Stage
+from tests.chaos.trail_checks import check_history
 
-_AT_ONCE = 25
-_COMMANDS = ("start", "status", "approve", "reject", "request-changes", "withdraw", "watch", "audit", "tools")
+MAX_STEPS = 20
+CODES = {0, 1, 2, 3}
+SAID_WRONG = ("Traceback", "unforeseen")
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many bad inputs at each door."""
+    """How much of it, two thousand in all."""
 
     signals: int
     updates: int
     starts: int
     plan_files: int
-    command_lines: int
+    typed: int  # in one process, for speed
+    processes: int  # each a `python starter.py` of its own
 
 
-FULL = Size(signals=900, updates=400, starts=150, plan_files=500, command_lines=60)
-QUICK = Size(signals=60, updates=40, starts=10, plan_files=60, command_lines=8)
+FULL = Size(signals=700, updates=350, starts=300, plan_files=450, typed=180, processes=20)
+QUICK = Size(signals=80, updates=40, starts=30, plan_files=100, typed=30, processes=2)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Send all of it; afterwards the run that had to bear it is approved and executed, once."""
+    """One run is the target of it all; in the end it is approved, executes once, and nothing else does."""
     await stage.hire()
-    borne = order("fuzzed", [Place.OUTBOX])
-    await stage.submit(borne)
-    status = await stage.until("in_review", borne.workflow_id)
-    count = size.signals + size.updates + size.starts + size.plan_files + size.command_lines
-    junk = iter(generate(count, stage.chance.randrange(2**32)))
-    await _signals(stage, borne, list(islice(junk, size.signals)))
-    await _updates(stage, borne, list(islice(junk, size.updates)), report)
-    await _starts(stage, list(islice(junk, size.starts)), report)
-    await asyncio.to_thread(_plan_files, stage, list(islice(junk, size.plan_files)), report)
-    await asyncio.to_thread(_command_lines, stage, list(islice(junk, size.command_lines)), report)
-    bearing = await stage.gateway.status(borne.workflow_id)
-    report.expect(bearing.state == "in_review", "junk moved the run on")
-    report.expect(not any(one.accepted for one in bearing.decisions), "junk passed for a decision")
-    report.expect(await stage.blocked() == 0, "a run is blocked")
-    borne.decided_at = time.time()
-    await by_signal(stage, borne, status)
-    await inspect(stage, [borne], report)
-    report.figure("bad inputs", count)
-    report.expect(not stage.said("Traceback"), "the worker's log holds a traceback")
+    target = order("fuzz-target", [Place.OUTBOX])
+    await stage.submit(target)
+    status = await stage.until("in_review", target.workflow_id)
+    assert status.fingerprint is not None
+    seed = stage.chance.randrange(10**6)
+    pieces = junk_of_all_shapes(size.signals, status.fingerprint, seed)
+    flood = await pour(stage, target.workflow_id, pieces, report, at_once=16)
+    await _update(stage, target, report, size.updates, seed)
+    await _start(stage, report, size.starts, seed)
+    _read_plan_files(stage, report, size.plan_files)
+    ours = await asyncio.to_thread(_type, stage, target, report, size)
+    after = await stage.until("in_review", target.workflow_id)
+    report.expect(not any(decision.accepted for decision in after.decisions), "junk was accepted")
+    report.expect(not stage.mails() and not stage.till.calls and not stage.vendor.calls, "junk had an effect")
+    target.decided_at = 0.0
+    await insist(lambda: by_signal(stage, target, status))
+    await inspect(stage, [target], report)
+    report.expect(sum(map(len, stage.mails().values())) == 1, "something else was executed too")
+    compare_with_trail(stage, target.workflow_id, flood, ours=1 + size.updates + ours, report=report)
+    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+    report.figure("signals, updates, starts", f"{size.signals}, {size.updates}, {size.starts}")
 
 
-async def _signals(stage: Stage, borne: Order, junk: list[tuple[str, list[Any]]]) -> None:
-    handle = stage.handle(borne.workflow_id)
-    for first in range(0, len(junk), _AT_ONCE):
-        some = junk[first : first + _AT_ONCE]
-        await asyncio.gather(*(handle.signal(name or "nameless", args=inputs) for name, inputs in some))
+async def _update(stage: Stage, target: Order, report: Report, count: int, seed: int) -> None:
+    handle, slots = stage.handle(target.workflow_id), asyncio.Semaphore(8)
+
+    async def send(inputs: list[Any]) -> None:
+        async with slots:
+            answer = await handle.execute_update("decide", args=inputs)
+            refused = isinstance(answer, dict) and answer["accepted"] is False and answer["reason"]
+            report.expect(refused, f"an update was answered with {answer}: {str(inputs)[:200]}")
+
+    report.say(f"{count} bad updates")
+    await asyncio.gather(*(send(inputs) for _, inputs in generate(count, seed + 1)))
 
 
-async def _updates(stage: Stage, borne: Order, junk: list[tuple[str, list[Any]]], report: Report) -> None:
-    handle = stage.handle(borne.workflow_id)
-    for _, inputs in junk:
-        answer: dict[str, Any] = await handle.execute_update("decide", args=inputs)
-        report.expect(
-            answer["accepted"] is False and answer["reason"], f"an update was not refused: {inputs!r}"
-        )
+async def _start(stage: Stage, report: Report, count: int, seed: int) -> None:
+    """Whatever a run is started with: it ends at once and says why."""
+    slots, outcomes = asyncio.Semaphore(8), Counter[str]()
+
+    async def start(number: int, inputs: list[Any]) -> None:
+        async with slots:
+            handle = await stage.client.start_workflow(
+                "PlanApproval", args=inputs, id=f"fuzz-start-{number}", task_queue="chaos"
+            )
+            async with asyncio.timeout(60):
+                result = await handle.result()
+            outcomes[result["outcome"]] += 1
+            report.expect(result["reason"], f"a start ended without a reason: {str(inputs)[:200]}")
+            check_history(await handle.fetch_history(), report)
+
+    report.say(f"{count} runs started with nonsense")
+    await asyncio.gather(
+        *(start(number, inputs) for number, inputs in enumerate(generated(bad_things.starts, count, seed)))
+    )
+    report.expect(outcomes == {"failed": count}, f"nonsense led to {dict(outcomes)}")
 
 
-async def _starts(stage: Stage, junk: list[tuple[str, list[Any]]], report: Report) -> None:
-    for number, (_, inputs) in enumerate(junk):
-        handle = await stage.client.start_workflow(
-            "PlanApproval", args=inputs, id=f"nonsense-{number}", task_queue=TASK_QUEUE
-        )
-        async with asyncio.timeout(30):
-            result: dict[str, Any] = await handle.result()
-        report.expect(
-            result["outcome"] == "failed" and result["reason"], f"nonsense started a run: {inputs!r}"
-        )
-
-
-def _plan_files(stage: Stage, junk: list[tuple[str, list[Any]]], report: Report) -> None:
-    for number, (name, inputs) in enumerate(junk):
-        path = stage.folder / f"plan-{number}.{'json' if number % 2 else 'yaml'}"
-        steps = [{"tool": name or "send_email", "arguments": value} for value in inputs]
-        raw = json.dumps({"summary": "x", "steps": steps} if number % 3 else inputs)
-        path.write_text(raw[: len(raw) - number % 5])
+def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
+    """Whatever a file holds: a list of faults, or a plan; never another error."""
+    outcomes = Counter[str]()
+    report.say(f"{count} bad plan files")
+    for number in range(count):
+        name, content = bad_things.plan_file(stage.chance)
+        path = stage.folder / f"{number}-{name}"
+        path.write_bytes(content)
         try:
-            read_plan_file(path, declarations(), 20)
-        except PlanFileFaults as error:
-            report.expect(error.faults, f"no fault is told of {raw[:200]}")
-        except Exception as error:  # noqa: BLE001  what is looked for
-            report.blame(f"{type(error).__name__} at {raw[:200]}")
+            read_plan_file(path, declarations(), MAX_STEPS)
+        except WrongUsage:
+            outcomes["refused"] += 1
+        except Exception as error:  # noqa: BLE001  just this is what is looked for
+            report.blame(f"{type(error).__name__} at the plan file {content[:300]!r}: {error}")
         else:
-            report.blame(f"taken for a plan: {raw[:200]}")
+            outcomes["good after all"] += 1
+        path.unlink()
+    report.figure("plan files", ", ".join(f"{number} {what}" for what, number in outcomes.items()))
 
 
-def _command_lines(stage: Stage, junk: list[tuple[str, list[Any]]], report: Report) -> None:
-    for number, (name, inputs) in enumerate(junk):
-        words = [json.dumps(value)[:80] for value in inputs]
-        options = ["--by", name or "x", "--plan", "zz", "--timeout", "soon", "--bogus"][: number % 8]
-        command = [_COMMANDS[number % len(_COMMANDS)], *words, *options]
-        ended = subprocess.run(
-            [sys.executable, str(PROJECT / "starter.py"), *command],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+def _type(stage: Stage, target: Order, report: Report, size: Size) -> int:
+    """Type bad command lines; return how many of them the run heard of as a decision."""
+    before = _decisions(stage, target)
+    lines = []
+    for number in range(size.typed + size.processes):
+        name, content = bad_things.plan_file(stage.chance)
+        path = stage.folder / f"typed-{number}-{name}"
+        path.write_bytes(content)
+        lines.append(bad_things.command_line(stage.chance, target.workflow_id, str(path)))
+    report.say(f"{len(lines)} bad command lines")
+    answers = [*_in_one_process(stage, lines[: size.typed]), *_each_alone(stage, lines[size.typed :])]
+    report.expect(len(answers) == len(lines), "the process in which lines were typed died")
+    for words, answer in zip(lines, answers, strict=False):
+        shown = [word[:60] for word in words]
+        report.expect(answer["code"] in CODES, f"{shown} ended with {answer['code']}: {answer['err'][-300:]}")
+        wrong = any(word in answer["err"] + answer["out"] for word in SAID_WRONG)
+        report.expect(not wrong, f"{shown} said {answer['err'][-500:]}")
+        silent = answer["code"] in (1, 2, 3) and not answer["err"].strip() and "--json" not in words
+        report.expect(not silent, f"{shown} ended with {answer['code']} and no word")
+    codes = Counter(str(answer["code"]) for answer in answers)
+    report.figure(
+        "command lines", ", ".join(f"{count} ended with {code}" for code, count in sorted(codes.items()))
+    )
+    return _decisions(stage, target) - before
+
+
+def _in_one_process(stage: Stage, lines: list[list[str]]) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.chaos.typed"],
+        input="".join(json.dumps(words) + "\n" for words in lines),
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        env=stage.environment(),
+        timeout=300,
+        check=False,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _each_alone(stage: Stage, lines: list[list[str]]) -> list[dict[str, Any]]:
+    answers = []
+    for words in lines:
+        done = subprocess.run(
+            [sys.executable, str(Path(PROJECT) / "starter.py"), *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
             env=stage.environment(),
-        )  # fmt: skip
-        said = ended.stdout + ended.stderr
-        report.expect("Traceback" not in said, f"a traceback at {command!r}")
-        report.expect(ended.returncode in (0, 1, 2, 3), f"exit {ended.returncode} at {command!r}")
+            timeout=60,
+            check=False,
+        )
+        said = {"out": done.stdout.decode(errors="replace"), "err": done.stderr.decode(errors="replace")}
+        answers.append({"code": done.returncode, **said})
+    return answers
+
+
+def _decisions(stage: Stage, target: Order) -> int:
+    return sum(entry.event.kind == "decided" for entry in stage.trail(target.workflow_id))

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -19,6 +19,7 @@ from tests.chaos.report import Report
 from tests.chaos.stage import Stage
 from tests.junk import LIKELY_NAMES, bad_inputs
 
+T = TypeVar("T")
 _UNREADABLE = (
     Payload(metadata={"encoding": b"binary/encrypted"}, data=b"\x00"),
     Payload(metadata={"encoding": b"json/plain"}, data=b"{not json"),
@@ -79,8 +80,13 @@ def _piece(number: int, fingerprint: str, generated: Sequence[tuple[str, list[An
 
 
 def generate(count: int, chance_seed: int) -> list[tuple[str, list[Any]]]:
-    """Let Hypothesis think of so many bad messages; the same seed gives the same ones."""
-    found: list[tuple[str, list[Any]]] = []
+    """Let Hypothesis think of so many bad messages."""
+    return generated(st.tuples(LIKELY_NAMES, bad_inputs), count, chance_seed)
+
+
+def generated(strategy: st.SearchStrategy[T], count: int, chance_seed: int) -> list[T]:
+    """Return so many examples; the same seed gives the same ones."""
+    found: list[T] = []
 
     @seed(chance_seed)
     @settings(
@@ -90,12 +96,12 @@ def generate(count: int, chance_seed: int) -> list[tuple[str, list[Any]]]:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.tuples(LIKELY_NAMES, bad_inputs))
-    def collect(message: tuple[str, list[Any]]) -> None:
-        found.append(message)
+    @given(strategy)
+    def collect(example: T) -> None:
+        found.append(example)
 
     collect()
-    return found
+    return (found * count)[:count]  # it may run out of new ideas, or try one more
 
 
 async def pour(

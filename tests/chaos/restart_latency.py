@@ -1,52 +1,70 @@
-"""The first approval behind a worker's death: the dead one's cache is waited for before another is asked."""
+"""How soon the first approval is served after the worker's kill -9 and restart: its cache died with it.
 
+The server offers the run's next task to the dead worker's own queue first, and waits there for a second. An
+approval sent in the very moment of the death may be handed to the dead worker itself, and is missed ten
+seconds later: that is measured too, and is no fault.
+"""
+
+import asyncio
+import statistics
 import time
 from dataclasses import dataclass
-from statistics import median
 
 from tests.chaos.inspector import inspect
-from tests.chaos.orders import Place, order
+from tests.chaos.orders import Order, Place, order
 from tests.chaos.people import by_signal
 from tests.chaos.report import Report
 from tests.chaos.stage import Stage
 
-LIMIT_SECONDS = 3.0
+LIMIT = 3.0  # seconds
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it."""
+    """How often, and whether it is a fault to take longer than the limit."""
 
-    restarts: int
+    tries: int
+    has_limit: bool
 
 
-FULL = Size(restarts=8)
-QUICK = Size(restarts=1)
+FULL = Size(tries=7, has_limit=True)
+QUICK = Size(tries=1, has_limit=False)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
-    """Kill the worker that has a run in its cache, start another, approve at once, and take the time."""
-    orders, seconds = [], []
-    for number in range(size.restarts):
-        await stage.hire()
-        waiting = order(f"restarted-{number}", [Place.OUTBOX])
-        orders.append(waiting)
-        await stage.submit(waiting)
-        status = await stage.until("in_review", waiting.workflow_id)
-        await stage.gateway.status(waiting.workflow_id)  # the run is at rest, in the worker's cache
-        stage.worker.kill_9()
-        await stage.hire()
-        began = time.monotonic()
-        waiting.decided_at = time.time()
-        await by_signal(stage, waiting, status)
-        await stage.result(waiting.workflow_id)
-        seconds.append(time.monotonic() - began)
-        report.say(f"restart {number + 1} of {size.restarts}: executed after {seconds[-1]:.2f} s")
-        stage.worker.kill_9()
+    """Approve right after the new worker is ready, and while there is none."""
     await stage.hire()
+    orders, after, meanwhile = [], [], []
+    for number in range(size.tries):
+        first, second = (order(f"restart-{number}-{name}", [Place.OUTBOX]) for name in ("after", "meanwhile"))
+        orders += [first, second]
+        after.append(await _served(stage, first, approve_first=False))
+        meanwhile.append(await _served(stage, second, approve_first=True))
+        report.say(f"try {number + 1}: {after[-1]:.2f} s, {meanwhile[-1]:.2f} s")
+    _report(report, "approved after the restart", after)
+    _report(report, "approved as it died, from ready on", meanwhile)
+    late = size.has_limit and max(after) > LIMIT
+    report.expect(not late, f"the first approval took {max(after):.2f} s, more than {LIMIT:g} s")
     await inspect(stage, orders, report)
-    report.figure(
-        "approved → executed behind a restart", f"{median(seconds):.2f} s (most {max(seconds):.2f} s)"
-    )
-    if size == FULL:  # a figure of `make chaos`; the suite does not judge by the clock
-        report.expect(max(seconds) <= LIMIT_SECONDS, f"one took longer than {LIMIT_SECONDS} s")
+
+
+async def _served(stage: Stage, waiting: Order, *, approve_first: bool) -> float:
+    """Return the seconds from when both the approval and a ready worker were there to the mail."""
+    await stage.submit(waiting)
+    status = await stage.until("in_review", waiting.workflow_id)
+    await asyncio.sleep(0.3)  # it is cached by the worker now
+    stage.worker.kill_9()
+    waiting.decided_at = time.time()
+    if approve_first:
+        await by_signal(stage, waiting, status)
+    await stage.hire()
+    began = time.monotonic()
+    if not approve_first:
+        await by_signal(stage, waiting, status)
+    await stage.until("executed", waiting.workflow_id)
+    return time.monotonic() - began
+
+
+def _report(report: Report, name: str, seconds: list[float]) -> None:
+    median, longest = statistics.median(seconds), max(seconds)
+    report.figure(name, f"median {median:.2f} s, longest {longest:.2f} s of {len(seconds)}")

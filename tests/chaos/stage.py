@@ -17,6 +17,7 @@ from temporalio.service import RPCError
 
 from plangate.connection import DATA_CONVERTER
 from plangate.domain.audit import AuditEntry
+from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.status import RunResult, Status
 from plangate.records.answers import status_on_record
 from plangate.records.database import Database
@@ -93,9 +94,10 @@ class Stage:
         """Wait until the records show the run in this state (and the condition holds)."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                status = await asyncio.to_thread(self.recorded, workflow_id)
-                if status is not None and status.state == state and condition(status):
-                    return status
+                with suppress(RecordsUnavailable):
+                    status = await asyncio.to_thread(self.recorded, workflow_id)
+                    if status is not None and status.state == state and condition(status):
+                        return status
                 await asyncio.sleep(0.05)
 
     async def result(self, workflow_id: str, patience: float = PATIENCE) -> RunResult:
