@@ -34,6 +34,8 @@ from activities.tools.tool import Tool
 from plangate import embedded_server
 from plangate.connection import connect
 from plangate.domain.errors import PlangateError
+from plangate.domain.people import Directory, NoDirectory
+from plangate.domain.policy import OneApproval, Policy
 from plangate.logs import configure_logs, temporal_runtime
 from plangate.process_end import end_process
 from plangate.records.database import Database
@@ -52,12 +54,19 @@ _log = structlog.get_logger("worker")
 
 
 def build_worker(
-    client: Client, settings: Settings, *, database: Database, tools: Mapping[str, Tool], planner: Planner
+    client: Client,
+    settings: Settings,
+    *,
+    database: Database,
+    tools: Mapping[str, Tool],
+    planner: Planner,
+    policy: Policy | None = None,
+    directory: Directory | None = None,
 ) -> Worker:
-    """Wire one worker over the given adapters."""
+    """Wire one worker over the given adapters; without a policy and a directory, anybody's approval does."""
     activities: list[Callable[..., Any]] = [
-        Planning(database, planner, tools, settings.max_steps).draft_plan,
-        Decisions(database, client).admit_decisions,
+        Planning(database, planner, tools, policy or OneApproval(), settings.max_steps).draft_plan,
+        Decisions(database, client, directory or NoDirectory()).admit_decisions,
         Execution(database, tools).execute_step,
         Closing(database).close_run,
     ]

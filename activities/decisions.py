@@ -12,11 +12,14 @@ from activities.signal_times import times_of_signals
 from activities.tasks import AdmitTask
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Arrival, Via
+from plangate.domain.people import Directory, Identified, People, identify
 from plangate.domain.plan import short
 from plangate.domain.review import judge_all
 from plangate.domain.run import Phase, RunState
 from plangate.records.database import Database
+from plangate.records.tokens import use_token
 from plangate.records.trail import Note, OpenTrail, open_trail
+from plangate.signatures import verify
 
 _log = structlog.get_logger(__name__)
 
@@ -24,9 +27,10 @@ _log = structlog.get_logger(__name__)
 class Decisions:
     """Admits what arrives under a decision's name."""
 
-    def __init__(self, database: Database, client: Client) -> None:
+    def __init__(self, database: Database, client: Client, directory: Directory) -> None:
         self._database = database
         self._client = client
+        self._directory = directory
 
     @activity.defn
     async def admit_decisions(self, task: AdmitTask) -> tuple[Decided, ...]:
@@ -36,13 +40,12 @@ class Decisions:
         looks at the record may decide on it already, and the run is to judge that when it knows the plan too.
 
         Raises:
-            ApplicationError: the id is another run's, or the records do not answer.
+            ApplicationError: the id is another run's, or the records or the list of people do not answer.
         """
         with told_to_temporal():
             check_caller(task.run)
             arrivals = await self._in_time(task)
-            decided = judge_all(task.state, arrivals)
-            return await asyncio.to_thread(self._record, task, decided)
+            return await asyncio.to_thread(self._record, task, arrivals)
 
     async def _in_time(self, task: AdmitTask) -> tuple[Arrival, ...]:
         """Correct the time of signals that the workflow saw only after the deadline.
@@ -50,9 +53,9 @@ class Decisions:
         A signal that lay waiting because no worker ran came when the server received it, not when the
         workflow woke up. The server's history knows when that was; updates cannot wait without a worker.
         """
-        drafted = task.state.drafted
-        late = drafted is not None and any(
-            arrival.via is Via.SIGNAL and arrival.decision and arrival.received_at >= drafted.deadline
+        deadline = task.state.deadline
+        late = deadline is not None and any(
+            arrival.via is Via.SIGNAL and arrival.decision and arrival.received_at >= deadline
             for arrival in task.arrivals
         )
         if not late:
@@ -63,21 +66,18 @@ class Decisions:
             for arrival in task.arrivals
         )
 
-    def _record(self, task: AdmitTask, decided: tuple[Decided, ...]) -> tuple[Decided, ...]:
-        notes = [
-            Note(
-                key=event.arrival.key,
-                at=event.arrival.received_at,
-                actor=event.arrival.decision.by if event.arrival.decision else "unknown",
-                event=event,
-            )
-            for event in decided
-        ]
+    def _record(self, task: AdmitTask, arrivals: tuple[Arrival, ...]) -> tuple[Decided, ...]:
+        people = self._directory.people()
+        senders = [_sender(task.state, arrival, people) for arrival in arrivals]
         with self._database.write() as connection:
             trail = open_trail(connection, task.run)
             if _is_ahead(trail, task.state):
                 return ()
-            entries = trail.append(*notes)
+            senders = [
+                use_token(trail, arrival, sender) for arrival, sender in zip(arrivals, senders, strict=True)
+            ]
+            decided = judge_all(task.state, tuple(zip(arrivals, senders, strict=True)))
+            entries = trail.append(*map(_note, decided))
         events = tuple(entry.event for entry in entries if isinstance(entry.event, Decided))
         for event in events:
             _log.info(
@@ -90,6 +90,31 @@ class Decisions:
                 reason=event.verdict.reason,
             )
         return events
+
+
+def _sender(state: RunState, arrival: Arrival, people: People | None) -> Identified:
+    """Return who sent this, by the list of people and by the signature, as of the time it came."""
+    decision = arrival.decision
+    if decision is None:
+        return Identified()
+    if decision.signature is None or people is None:
+        return identify(people, decision.by, arrival.received_at)
+    return verify(
+        decision,
+        workflow_id=state.workflow_id,
+        fingerprint=state.fingerprint or "",
+        people=people,
+        at=arrival.received_at,
+    )
+
+
+def _note(event: Decided) -> Note:
+    arrival = event.arrival
+    if event.approver is not None:
+        actor = event.approver.name
+    else:
+        actor = arrival.decision.by if arrival.decision else "unknown"
+    return Note(key=arrival.key, at=arrival.received_at, actor=actor, event=event)
 
 
 def _is_ahead(trail: OpenTrail, state: RunState) -> bool:

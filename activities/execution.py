@@ -18,7 +18,7 @@ from activities.failures import told_to_temporal
 from activities.pulse import ServerClock, beating, this_worker
 from activities.tasks import StepResult, StepTask
 from activities.tools.tool import Tool, arguments_for
-from plangate.domain.audit import Claimed, Closed, Outcome, StepDone, StepFailed, StepInDoubt
+from plangate.domain.audit import Claimed, Closed, Outcome, Reopened, StepDone, StepFailed, StepInDoubt
 from plangate.domain.drafting import complete
 from plangate.domain.errors import (
     EffectUnknown,
@@ -31,7 +31,8 @@ from plangate.domain.errors import (
     ToolUnavailable,
 )
 from plangate.domain.plan import Step, fingerprint_of, short
-from plangate.domain.review import authorise
+from plangate.domain.review import authorise, stale_approvers
+from plangate.domain.run import Phase
 from plangate.domain.tool import Receipt, ToolArguments, storable
 from plangate.records.database import Database
 from plangate.records.ledger import (
@@ -42,7 +43,7 @@ from plangate.records.ledger import (
     idempotency_key,
     settle_effect,
 )
-from plangate.records.trail import Note, open_trail
+from plangate.records.trail import Note, OpenTrail, open_trail
 
 _PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
 _log = structlog.get_logger(__name__)
@@ -73,7 +74,10 @@ class Execution:
 
     async def _execute(self, attempt: "_Attempt") -> StepResult:
         step = attempt.check_fingerprint()
-        claimed, before = await asyncio.to_thread(attempt.claim)
+        claim = await asyncio.to_thread(attempt.claim)
+        if isinstance(claim, Reopened):
+            return StepResult(reopened=claim)
+        claimed, before = claim
         if claimed.receipt is not None:
             return attempt.result(claimed.receipt)
         try:
@@ -182,8 +186,12 @@ class _Attempt:
             raise NotApproved(f"Plan {short(actual)} has no step {task.step}.")
         return task.plan.steps[task.step - 1]
 
-    def claim(self) -> tuple[Effect, EffectState | None]:
-        """Take the claim, if the record allows it; return it with the state it was found in."""
+    def claim(self) -> tuple[Effect, EffectState | None] | Reopened:
+        """Take the claim, if the record allows it; return it with the state it was found in.
+
+        Where an approval has become too old meanwhile, the review is opened again instead, and that returned.
+        A step that was begun before is not asked again: it began while the approvals were fresh.
+        """
         task = self._task
         with self._database.write() as connection:
             trail = open_trail(connection, self._run)
@@ -195,6 +203,10 @@ class _Attempt:
             if found is not None and _is_newer(found.holder, self._holder):
                 # We stood still and were taken for dead; what we say is not heard any more.
                 raise StillBegun(f"Step {task.step} is in the hands of a newer attempt.")
+            if found is None or found.state is EffectState.RELEASED:
+                reopened = self._reopened(trail)
+                if reopened is not None:
+                    return reopened
             authorise(trail.state(), task.fingerprint, task.step)
             effect = claim_effect(trail, found, self._new_claim())
             event = Claimed(
@@ -208,6 +220,28 @@ class _Attempt:
         self._log.info("The step is claimed.", action="claimed", attempt=effect.attempts)
         return effect, found.state if found else None
 
+    def _reopened(self, trail: OpenTrail) -> Reopened | None:
+        """Open the review again if it has to be, or say again that it is open: nobody may have heard it."""
+        state, now = trail.state(), self._clock.now()
+        said = state.reopened
+        if said is not None and said.step == self._task.step and state.phase is Phase.IN_REVIEW:
+            return said
+        stale = stale_approvers(state, now)
+        if not stale or state.phase is not Phase.EXECUTING or state.fingerprint != self._task.fingerprint:
+            return None
+        assert state.drafted is not None
+        wait = state.drafted.deadline - state.drafted.drafted_at
+        event = Reopened(
+            fingerprint=self._task.fingerprint,
+            step=self._task.step,
+            stale=stale,
+            reopened_at=now,
+            deadline=now + wait,
+        )
+        trail.append(Note(key=f"reopened:{now.isoformat()}", at=now, actor=this_worker(), event=event))
+        self._log.info("An approval is too old; the plan is in review again.", action="reopened")
+        return event
+
     def finish(self, receipt: Receipt) -> StepResult:
         """Store the receipt; with the last step's the run is closed, in the same transaction."""
         receipt = storable(receipt)
@@ -217,7 +251,7 @@ class _Attempt:
             found = find_effect(trail, self._key)
             if not settle_effect(trail, found, self._holder, EffectState.DONE, receipt):
                 return self._result_of_another(found)
-            notes = [self._note("done", result.done)]
+            notes = [self._note("done", self._done(receipt))]
             if result.closed:
                 notes.append(
                     Note(key="closed", at=self._clock.now(), actor=this_worker(), event=result.closed)
@@ -256,9 +290,12 @@ class _Attempt:
         """Return what the workflow is told."""
         is_last = self._task.step == len(self._task.plan.steps)
         return StepResult(
-            done=StepDone(step=self._task.step, receipt=receipt),
+            done=self._done(receipt),
             closed=Closed(outcome=Outcome.EXECUTED) if is_last else None,
         )
+
+    def _done(self, receipt: Receipt) -> StepDone:
+        return StepDone(step=self._task.step, receipt=receipt)
 
     def _new_claim(self) -> Effect:
         return Effect(

@@ -20,7 +20,7 @@ def told_to_temporal(tries: int | None = None, tried: Callable[[], int] | None =
 
     Args:
         tries: after so many attempts a transient failure, or one that nobody foresaw, is final.
-            A failure of the records never is: the run waits until they are back.
+            A failure of the records or of the list of people never is: the run waits until they are back.
         tried: says how often it was tried; Temporal's count of attempts where left out.
 
     The cause is left out on purpose: Temporal would keep its text and its stack in the history for ever.
@@ -28,7 +28,7 @@ def told_to_temporal(tries: int | None = None, tried: Callable[[], int] | None =
     counted = tried or (lambda: activity.info().attempt)
     try:
         yield
-    except (errors.RecordsUnavailable, errors.WorkerStopping) as error:
+    except (errors.RecordsUnavailable, errors.DirectoryUnavailable, errors.WorkerStopping) as error:
         raise _failure(error, final=False) from None
     except _TRANSIENT as error:
         count = counted()

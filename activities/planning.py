@@ -18,7 +18,7 @@ from plangate.domain.audit import Drafted, ModelUse
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import DraftUnusable, PlanInvalid, WorkerStopping
 from plangate.domain.plan import Plan, fingerprint_of, short
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.policy import Policy
 from plangate.records.database import Database
 from plangate.records.trail import Note, open_trail
 
@@ -29,9 +29,15 @@ class Planning:
     """Drafts plans with a planner, over tools that are only described to it, never handed over."""
 
     def __init__(
-        self, database: Database, planner: Planner, tools: Mapping[str, Tool], max_steps: int
+        self,
+        database: Database,
+        planner: Planner,
+        tools: Mapping[str, Tool],
+        policy: Policy,
+        max_steps: int,
     ) -> None:
         self._database = database
+        self._policy = policy
         self._planner = planner
         self._tools = tools
         self._declarations = {name: tool.declaration for name, tool in tools.items()}
@@ -94,13 +100,18 @@ class Planning:
 
     def _record(self, task: DraftTask, plan: Plan, planner: ModelUse | None, clock: ServerClock) -> Drafted:
         fingerprint = fingerprint_of(plan, task.revision, task.run.workflow_id)
-        now = clock.now()
+        now, requested = clock.now(), task.run.requested
+        requirement = self._policy.requirement_for(
+            plan, request=requested.request, requester=requested.requester
+        )
+        seconds = min(requested.timeout_seconds, requirement.timeout_seconds or requested.timeout_seconds)
         drafted = Drafted(
             revision=task.revision,
             plan=plan,
             fingerprint=fingerprint,
-            requirement=ONE_APPROVAL,
-            deadline=now + timedelta(seconds=task.run.requested.timeout_seconds),
+            requirement=requirement,
+            drafted_at=now,
+            deadline=now + timedelta(seconds=seconds),
             planner=planner,
         )
         note = Note(key=f"drafted:{task.revision}", at=now, actor=this_worker(), event=drafted)

@@ -2,7 +2,7 @@
 
 from pydantic import JsonValue
 
-from plangate.domain.audit import Closed, Event, Outcome, RunRef, StepDone
+from plangate.domain.audit import Closed, Event, Outcome, Reopened, RunRef, StepDone
 from plangate.domain.decision import Arrival
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.plan import Plan
@@ -40,10 +40,11 @@ class StepTask(Frozen):
 
 
 class StepResult(Frozen):
-    """A step that is done, and the end of the run where it was the last."""
+    """What came of a step: it is done (and the run closed with the last), or the review is open again."""
 
-    done: StepDone
+    done: StepDone | None = None
     closed: Closed | None = None
+    reopened: Reopened | None = None
 
 
 class CloseTask(Frozen):

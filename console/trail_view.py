@@ -14,6 +14,7 @@ from plangate.domain.audit import (
     Decided,
     Drafted,
     Event,
+    Reopened,
     Requested,
     StepDone,
     StepFailed,
@@ -58,6 +59,9 @@ def _words(event: Event) -> str:
             )
         case Decided():
             return _decision(event)
+        case Reopened():
+            names = ", ".join(event.stale)
+            return f"the approval by {names} is too old for step {event.step}; the plan is in review again"
         case Claimed():
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""
             return f"step {event.step} begins{again}"

@@ -18,6 +18,12 @@ from plangate.domain.errors import SettingsInvalid
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+def _config_folder() -> Path:
+    """Return the user's own folder for Plangate, after the XDG base directory specification."""
+    base = os.environ.get("XDG_CONFIG_HOME", "")  # noqa: TID251  the one reader of the environment
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".config") / "plangate"
+
+
 class Settings(BaseSettings):
     """Everything that can be set from outside, each by ``PLANGATE_`` and its name in capitals."""
 
@@ -45,6 +51,20 @@ class Settings(BaseSettings):
     )
     draft_seconds: int = Field(default=300, ge=1, description="the time limit of one draft, in seconds")
     max_steps: int = Field(default=20, ge=1, le=200, description="the most steps that a plan may have")
+
+    policy_file: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("policy_file", "PLANGATE_POLICY"),
+        description="the policy (TOML): which approvals a plan needs; unset: one by anyone but the requester",
+    )
+    people_file: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("people_file", "PLANGATE_PEOPLE"),
+        description="the list of people (TOML): roles, keys, delegations; unset: a typed name is all there is",
+    )
+    keys_dir: Path = Field(
+        default=_config_folder() / "keys", description="where private keys to sign with lie"
+    )
 
     smtp_url: SecretStr | None = Field(
         default=None,

@@ -64,7 +64,7 @@ def _heading(state: RunState) -> str:
     match state.phase, state.drafted:
         case Phase.IN_REVIEW, Drafted() as drafted:
             return (
-                f"### Waits for a decision until {drafted.deadline:%Y-%m-%d %H:%M} UTC\n"
+                f"### Waits for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
                 f"Needs {drafted.requirement}."
             )
         case Phase.EXECUTING, _:

@@ -165,7 +165,7 @@ class PlanApproval:
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
             elif deadline.done():
-                until = f"{drafted.deadline:%Y-%m-%d %H:%M} UTC"
+                until = f"{self._state.deadline:%Y-%m-%d %H:%M} UTC"
                 self._end(Outcome.EXPIRED, f"nobody decided before the deadline, {until}")
             else:
                 await self._continue_as_new()
@@ -207,7 +207,10 @@ class PlanApproval:
             else:
                 self._end(Outcome.FAILED, _reason(error))
             return
-        self._apply(result.done, show=result.closed is None)
+        if result.reopened is not None:
+            self._apply(result.reopened)
+        if result.done is not None:
+            self._apply(result.done, show=result.closed is None)
         if result.closed is not None:
             self._closed_on_record = True
             self._apply(result.closed)

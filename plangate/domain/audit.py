@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue, RootModel
 
 from plangate.domain.decision import Arrival, Verdict
 from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.people import Approver
 from plangate.domain.plan import Plan, canonical_json
 from plangate.domain.policy import Requirement
 from plangate.domain.tool import Receipt
@@ -67,16 +68,35 @@ class Drafted(Frozen):
     plan: Plan
     fingerprint: str
     requirement: Requirement
+    drafted_at: AwareDatetime
     deadline: AwareDatetime
     planner: ModelUse | None = None
 
 
 class Decided(Frozen):
-    """A decision arrived and got its verdict; the refused and the unreadable ones too."""
+    """A decision arrived and got its verdict; the refused and the unreadable ones too.
+
+    ``approver`` is what was known of its sender at that moment, where anything was.
+    """
 
     kind: Literal["decided"] = "decided"
     arrival: Arrival
     verdict: Verdict
+    approver: Approver | None = None
+
+
+class Reopened(Frozen):
+    """An approval had become too old when a step was to start: the plan is in review again.
+
+    ``stale`` names whose approvals count no more; the steps done so far stay done.
+    """
+
+    kind: Literal["reopened"] = "reopened"
+    fingerprint: str
+    step: int
+    stale: tuple[str, ...]
+    reopened_at: AwareDatetime
+    deadline: AwareDatetime
 
 
 class Claimed(Frozen):
@@ -122,7 +142,7 @@ class Closed(Frozen):
 
 
 Event = Annotated[
-    Requested | Drafted | Decided | Claimed | StepDone | StepFailed | StepInDoubt | Closed,
+    Requested | Drafted | Decided | Reopened | Claimed | StepDone | StepFailed | StepInDoubt | Closed,
     Field(discriminator="kind"),
 ]
 

@@ -17,6 +17,7 @@ from plangate.domain.plan import MIN_PREFIX
 from plangate.domain.visible import cut, one_line
 
 MAX_COMMENT: Final = 4_000
+MAX_SIGNATURE: Final = 100_000  # a token holds the comment, each of its characters in up to 16
 _EXCERPT_LENGTH: Final = 300
 _HOW: Final = 'send one JSON object such as {"by": "dana", "plan": "3f9a12bc4d5e"}'
 
@@ -54,7 +55,7 @@ class Decision(Typed):
     by: PersonName
     plan: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]*$", max_length=64, to_lower=True)]
     comment: str = Field(default="", max_length=MAX_COMMENT)
-    signature: str | None = Field(default=None, max_length=8_000)
+    signature: str | None = Field(default=None, max_length=MAX_SIGNATURE)
 
 
 class Arrival(Frozen):

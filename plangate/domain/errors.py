@@ -24,8 +24,10 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── NotAnswered              the sender starts a worker and looks again
     ├── WorkerStopping           transient: another worker takes over
     ├── RecordsUnavailable       transient: the operator looks at the database
+    ├── DirectoryUnavailable     transient: the operator mends the list of people
     └── OperatorError            the operator mends the set-up
         ├── SettingsInvalid
+        ├── FileInvalid          a policy or a list of people; carries every fault with its place
         ├── RecordsMissing
         └── TemporalUnreachable
 
@@ -132,12 +134,27 @@ class RecordsUnavailable(PlangateError):
     """The database of the records did not answer."""
 
 
+class DirectoryUnavailable(PlangateError):
+    """There is a list of people, and it cannot be read now: nobody is known until it can."""
+
+
 class OperatorError(PlangateError):
     """The set-up is incomplete or wrong."""
 
 
 class SettingsInvalid(OperatorError):
     """A setting has a value that cannot be used."""
+
+
+class FileInvalid(OperatorError):
+    """A policy or a list of people breaks a rule or more; ``faults`` says each with its place."""
+
+    def __init__(self, path: str, faults: Sequence[str]) -> None:
+        self.path = path
+        self.faults = tuple(faults)
+        count = len(self.faults)
+        heading = "1 fault" if count == 1 else f"{count} faults"
+        super().__init__(f"{path} cannot be used ({heading}): " + "; ".join(self.faults))
 
 
 class RecordsMissing(OperatorError):

@@ -1,49 +1,186 @@
-"""Which approvals a plan needs. For now one rule for all plans: anybody but the requester, once."""
+"""Which approvals a plan needs, and whether it has them.
 
-import unicodedata
-from collections.abc import Iterable
-from typing import Final
+A policy turns a plan into a `Requirement`, once for each revision; the requirement is frozen with the plan on
+the record. `covered` then counts approvals against it, as often as one comes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Final, Protocol
 
 from pydantic import Field
 
 from plangate.domain.model import Frozen
+from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
+from plangate.domain.plan import Plan
 
-ANYONE: Final = "anyone but the requester"
+MAX_COUNT: Final = 20
+DEFAULT_RULE: Final = "default"
 
 
 class Need(Frozen):
-    """So many approvals from people of one role."""
+    """So many approvals from people of one role; ``anyone`` is everybody but the requester."""
 
     role: str
-    count: int = Field(ge=1)
+    count: int = Field(ge=1, le=MAX_COUNT)
+
+    def __str__(self) -> str:
+        """Spell it out for people."""
+        who = "anyone but the requester" if self.role == ANYONE else self.role
+        return f"{self.count} approval{'' if self.count == 1 else 's'} by {who}"
 
 
 class Requirement(Frozen):
-    """What the policy demands of one plan; no needs means that it may run by itself."""
+    """What the policy demands of one plan; no needs means that it may run by itself.
+
+    Attributes:
+        needs: per role the largest count that any matching rule asked for, in the order of the rules.
+        signed: whether decisions must be signed.
+        approval_valid_for: after how many seconds an approval is too old for a step to start under it.
+        timeout_seconds: how long a review may take, where a rule says so; the request may ask for less.
+        rules: the rules that asked for all this, or that freed the plan.
+        policy_hash: SHA-256 of the policy file; empty where there is none.
+    """
 
     needs: tuple[Need, ...] = ()
+    signed: bool = False
+    approval_valid_for: int | None = None
+    timeout_seconds: int | None = None
+    rules: tuple[str, ...] = ()
+    policy_hash: str = ""
 
     def __str__(self) -> str:
+        """Spell it out for people."""
         if not self.needs:
-            return "no approval"
-        return " and ".join(
-            f"{need.count} approval{'' if need.count == 1 else 's'} by {need.role}" for need in self.needs
-        )
+            return "no approval" + (f" (rule: {', '.join(self.rules)})" if self.rules else "")
+        return " and ".join(map(str, self.needs)) + (", signed" if self.signed else "")
+
+
+class Rule(Frozen):
+    """What one rule asks for where it matches; no needs means that it frees what it matches."""
+
+    name: str
+    needs: tuple[Need, ...] = ()
+    signed: bool = False
+    timeout_seconds: int | None = None
+    approval_valid_for: int | None = None
+
+
+class Policy(Protocol):
+    """Says what a plan needs."""
+
+    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
+        """Return what this plan needs; a pure function of what it is given."""
+        ...
 
 
 ONE_APPROVAL: Final = Requirement(needs=(Need(role=ANYONE, count=1),))
 
 
-def same_person(one: str, other: str) -> bool:
-    """Return whether two typed names mean the same person: case, width and outer blanks do not count."""
-    return _identity(one) == _identity(other)
+class OneApproval:
+    """The policy where none is set: anybody but the requester, once, for every plan."""
+
+    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
+        """Return one approval."""
+        del plan, request, requester
+        return ONE_APPROVAL
 
 
-def satisfied(requirement: Requirement, approvers: Iterable[str]) -> bool:
-    """Return whether these approvers, each counted once, meet the requirement."""
-    people = {_identity(name) for name in approvers}
-    return all(len(people) >= need.count for need in requirement.needs)
+def combined(matched: Iterable[Sequence[Rule]], default: Rule, policy_hash: str) -> Requirement:
+    """Add up what the rules ask for that matched each step (one sequence for each step).
+
+    Per role the largest count, the shortest times, signed if any says so. A step that nothing matched gets
+    ``default``; a plan is free only if no rule that matched any step demands anything.
+    """
+    asked = [rule for rules in matched for rule in (rules or (default,))]
+    demanding = [rule for rule in asked if rule.needs]
+    counts: dict[str, int] = {}
+    for need in (need for rule in demanding for need in rule.needs):
+        counts[need.role] = max(need.count, counts.get(need.role, 0))
+    return Requirement(
+        needs=tuple(Need(role=role, count=count) for role, count in counts.items()),
+        signed=any(rule.signed for rule in demanding),
+        approval_valid_for=_least(rule.approval_valid_for for rule in demanding),
+        timeout_seconds=_least(rule.timeout_seconds for rule in demanding),
+        rules=tuple(dict.fromkeys(rule.name for rule in (demanding or asked))),
+        policy_hash=policy_hash,
+    )
 
 
-def _identity(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).strip().casefold()
+def satisfied(requirement: Requirement, approvers: Sequence[Approver], requester: str) -> bool:
+    """Return whether these approvers meet the requirement."""
+    return covered(requirement, approvers, requester) == sum(need.count for need in requirement.needs)
+
+
+def covered(requirement: Requirement, approvers: Sequence[Approver], requester: str) -> int:
+    """Return how many of the demanded approvals these people give, if they are assigned at their best.
+
+    Whoever acts counts once, and so does everybody in whose name somebody acts; the requester never does.
+    """
+    demanded = {need.role: need.count for need in requirement.needs}
+    ways = [_ways(approver, demanded, requester) for approver in _once_each(approvers)]
+    return _most(ways, demanded)
+
+
+def missing(requirement: Requirement, approvers: Sequence[Approver], requester: str) -> tuple[Need, ...]:
+    """Return whose approvals would bring the plan further now: per role, how many of them."""
+    have = covered(requirement, approvers, requester)
+    still = []
+    for need in requirement.needs:
+        helpers = [_stranger(number, need.role) for number in range(need.count)]
+        more = covered(requirement, [*approvers, *helpers], requester) - have
+        if more:
+            still.append(Need(role=need.role, count=more))
+    return tuple(still)
+
+
+def _once_each(approvers: Iterable[Approver]) -> Iterable[Approver]:
+    return {identity(approver.name): approver for approver in approvers}.values()
+
+
+def _ways(approver: Approver, demanded: Mapping[str, int], requester: str) -> tuple[tuple[str, str], ...]:
+    """Return every pair of a person and a demanded role for which this approval can count."""
+    if same_person(approver.name, requester):
+        return ()
+    return tuple(
+        (identity(standing.person), role)
+        for standing in approver.standings
+        if not same_person(standing.person, requester)
+        for role in standing.roles
+        if role in demanded
+    )
+
+
+def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]) -> int:
+    """Return how many of these approvals can count at once: no person twice, no role more than demanded.
+
+    A search with a memory. Whom no later approval could stand for is forgotten, which keeps it small.
+    """
+    later: list[frozenset[str]] = [frozenset()]
+    for some in reversed(ways):
+        later.append(later[-1] | {person for person, _ in some})
+    later.reverse()
+
+    @cache
+    def most(index: int, still: tuple[tuple[str, int], ...], used: frozenset[str]) -> int:
+        if index == len(ways):
+            return 0
+        best = most(index + 1, still, used & later[index + 1])
+        for person, role in ways[index]:
+            left = dict(still)
+            if person not in used and left[role]:
+                left[role] -= 1
+                found = most(index + 1, tuple(left.items()), (used | {person}) & later[index + 1])
+                best = max(best, 1 + found)
+        return best
+
+    return most(0, tuple(demanded.items()), frozenset())
+
+
+def _stranger(number: int, role: str) -> Approver:
+    name = f"\0{number}"  # nobody can be called so
+    return Approver(name=name, standings=(Standing(person=name, roles=(role,)),))
+
+
+def _least(values: Iterable[int | None]) -> int | None:
+    return min((value for value in values if value is not None), default=None)

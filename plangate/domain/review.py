@@ -4,29 +4,38 @@
 question of the record, later and independently, before a step acts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 from plangate.domain import policy
 from plangate.domain.audit import Decided, Outcome
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict
 from plangate.domain.errors import NotApproved
+from plangate.domain.people import Approver, Identified, same_person
 from plangate.domain.plan import short
+from plangate.domain.policy import Need
 from plangate.domain.run import Phase, RunState, StepState, apply
 
+CLOCK_LEEWAY: Final = timedelta(minutes=5)
+"""How far a signer's clock may be off."""
 
-def judge(state: RunState, arrival: Arrival) -> Verdict:
-    """Return the verdict on ``arrival`` as the run stands."""
-    objection = _objection(state, arrival)
+
+def judge(state: RunState, arrival: Arrival, sender: Identified) -> Decided:
+    """Return ``arrival`` with its verdict as the run stands, and with what is known of its sender."""
+    objection = _objection(state, arrival, sender)
     if objection:
-        return Verdict(accepted=False, reason=objection)
-    return Verdict(accepted=True, reason=_welcome(state, arrival))
+        verdict = Verdict(accepted=False, reason=objection)
+    else:
+        verdict = Verdict(accepted=True, reason=_welcome(state, arrival, sender))
+    return Decided(arrival=arrival, verdict=verdict, approver=sender.approver)
 
 
-def judge_all(state: RunState, arrivals: Sequence[Arrival]) -> tuple[Decided, ...]:
+def judge_all(state: RunState, arrivals: Sequence[tuple[Arrival, Identified]]) -> tuple[Decided, ...]:
     """Return each arrival with its verdict, each judged after the ones before it took effect."""
     decided = []
-    for arrival in arrivals:
-        event = Decided(arrival=arrival, verdict=judge(state, arrival))
+    for arrival, sender in arrivals:
+        event = judge(state, arrival, sender)
         state = apply(state, event)
         decided.append(event)
     return tuple(decided)
@@ -45,7 +54,7 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
         raise NotApproved(f"{plan.capitalize()} was replaced by a newer revision, so nothing of it may run.")
     if state.closed is not None:
         raise NotApproved(f"This run is closed ({state.state}), so nothing more of it may run.")
-    if state.phase is not Phase.EXECUTING or not policy.satisfied(state.drafted.requirement, state.approvals):
+    if state.phase is not Phase.EXECUTING or not state.is_approved:
         raise NotApproved(f"{plan.capitalize()} is not approved on the record, so nothing of it may run.")
     if not 1 <= step <= len(state.steps):
         raise NotApproved(f"{plan.capitalize()} has no step {step}.")
@@ -53,16 +62,25 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
         raise NotApproved(f"Step {step} may not run before every step ahead of it is done.")
 
 
-def _objection(state: RunState, arrival: Arrival) -> str | None:
+def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
+    """Return whose approvals are too old at that time for a step to start under them."""
+    valid_for = state.drafted.requirement.approval_valid_for if state.drafted else None
+    if valid_for is None:
+        return ()
+    oldest = at - timedelta(seconds=valid_for)
+    return tuple(approval.approver.name for approval in state.approvals if approval.at < oldest)
+
+
+def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | None:
     decision = arrival.decision
     if decision is None:
         return arrival.fault
-    return (
-        _not_open(state)
-        or _wrong_plan(state, decision)
-        or _past_deadline(state, arrival)
-        or _may_not_approve(state, decision)
-    )
+    plan = _not_open(state) or _wrong_plan(state, decision) or _past_deadline(state, arrival)
+    if plan:
+        return plan
+    if sender.approver is None or sender.objection:
+        return sender.objection or f"it is not known who {decision.by} is"
+    return _not_proven(state, sender.approver) or _may_not_decide(state, decision, sender.approver)
 
 
 def _not_open(state: RunState) -> str | None:
@@ -91,23 +109,60 @@ def _wrong_plan(state: RunState, decision: Decision) -> str | None:
 
 
 def _past_deadline(state: RunState, arrival: Arrival) -> str | None:
-    if state.drafted and arrival.received_at >= state.drafted.deadline:
-        return f"the deadline, {state.drafted.deadline:%Y-%m-%d %H:%M} UTC, has passed"
+    if state.deadline and arrival.received_at >= state.deadline:
+        return f"the deadline, {state.deadline:%Y-%m-%d %H:%M} UTC, has passed"
     return None
 
 
-def _may_not_approve(state: RunState, decision: Decision) -> str | None:
+def _not_proven(state: RunState, approver: Approver) -> str | None:
+    requirement = state.drafted.requirement if state.drafted else None
+    if requirement and requirement.signed and not approver.verified:
+        return (
+            "this plan takes signed decisions only; make a key with `starter.py keys new`, and decide with "
+            "`starter.py approve`, or paste what `starter.py sign` prints"
+        )
+    began = state.review_began
+    if approver.signed_at and began and approver.signed_at < began - CLOCK_LEEWAY:
+        return "it was signed before this review began; look at the plan and sign again"
+    return None
+
+
+def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> str | None:
+    is_requester = same_person(approver.name, state.requester)
     if decision.decision is not Choice.APPROVE:
+        return None if is_requester else _has_no_say(state, approver)
+    if is_requester:
+        return f"{approver.name} asked for this; somebody else must approve it"
+    if any(same_person(approver.name, one.name) for one in state.approvers):
+        return f"{approver.name} has approved this plan already; it counts once"
+    assert state.drafted is not None
+    requirement, before = state.drafted.requirement, state.approvers
+    if policy.covered(requirement, (*before, approver), state.requester) > policy.covered(
+        requirement, before, state.requester
+    ):
         return None
-    if policy.same_person(decision.by, state.requester):
-        return f"{decision.by} asked for this; somebody else must approve it"
-    if any(policy.same_person(decision.by, approver) for approver in state.approvals):
-        return f"{decision.by} has approved this plan already; it counts once"
-    return None
+    return _has_no_say(state, approver) or (
+        f"{approver.name}'s approval adds nothing to those that are there; "
+        f"still needed: {_spelled(policy.missing(requirement, before, state.requester))}"
+    )
 
 
-def _welcome(state: RunState, arrival: Arrival) -> str:
-    after = apply(state, Decided(arrival=arrival, verdict=Verdict(accepted=True, reason="")))
+def _has_no_say(state: RunState, approver: Approver) -> str | None:
+    """Say so where this person has, in nobody's name but the requester's, a role that the plan asks for."""
+    assert state.drafted is not None
+    requirement = state.drafted.requirement
+    if policy.covered(requirement, (approver,), state.requester):
+        return None
+    return f"{approver.name} has no role that can decide on this plan; it needs {_spelled(requirement.needs)}"
+
+
+def _spelled(needs: Iterable[Need]) -> str:
+    return " and ".join(map(str, needs))
+
+
+def _welcome(state: RunState, arrival: Arrival, sender: Identified) -> str:
+    accepted = Verdict(accepted=True, reason="")
+    after = apply(state, Decided(arrival=arrival, verdict=accepted, approver=sender.approver))
     match after.phase:
         case Phase.EXECUTING:
             return "approved; the plan runs now"
@@ -116,4 +171,6 @@ def _welcome(state: RunState, arrival: Arrival) -> str:
         case Phase.CLOSED:
             return f"the run ends: {Outcome.REJECTED}"
         case _:
-            return "approved; more approvals are needed"
+            assert state.drafted is not None
+            still = policy.missing(state.drafted.requirement, after.approvers, state.requester)
+            return f"approved; still needed: {_spelled(still)}"

@@ -18,13 +18,15 @@ from plangate.domain.audit import (
     Drafted,
     Event,
     Outcome,
+    Reopened,
     Requested,
     StepDone,
     StepFailed,
     StepInDoubt,
 )
 from plangate.domain.decision import MAX_COMMENT, Choice
-from plangate.domain.model import Frozen
+from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.people import Approver
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import cut
 
@@ -58,6 +60,13 @@ class StepProgress(Frozen):
     reason: str = ""
 
 
+class Approval(Frozen):
+    """An accepted approval of the plan in review. ``at`` is when it was received."""
+
+    approver: Approver
+    at: AwareDatetime
+
+
 class RunState(Frozen):
     """Everything a run knows of itself; what continue-as-new carries over."""
 
@@ -66,7 +75,8 @@ class RunState(Frozen):
     requested: Requested | None = None
     drafted: Drafted | None = None
     replaced: tuple[str, ...] = ()
-    approvals: tuple[str, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    reopened: Reopened | None = None
     feedback: str = ""
     decisions: tuple[Decided, ...] = ()
     refusals_not_kept: int = 0
@@ -89,6 +99,32 @@ class RunState(Frozen):
         return self.drafted.fingerprint if self.drafted else None
 
     @property
+    def approvers(self) -> tuple[Approver, ...]:
+        """Who has approved the plan in review."""
+        return tuple(approval.approver for approval in self.approvals)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the review ends; None before there was one."""
+        if self.reopened is not None:
+            return self.reopened.deadline
+        return self.drafted.deadline if self.drafted else None
+
+    @property
+    def review_began(self) -> datetime | None:
+        """When the review of the newest plan began, the last time."""
+        if self.reopened is not None:
+            return self.reopened.reopened_at
+        return self.drafted.drafted_at if self.drafted else None
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether the approvals so far meet what the newest plan requires."""
+        return self.drafted is not None and policy.satisfied(
+            self.drafted.requirement, self.approvers, self.requester
+        )
+
+    @property
     def next_revision(self) -> int:
         """The revision that the next draft will have."""
         return self.drafted.revision + 1 if self.drafted else 1
@@ -105,15 +141,18 @@ def apply(state: RunState, event: Event) -> RunState:
         case Requested():
             return _with(state, requested=event)
         case Drafted():
-            free = policy.satisfied(event.requirement, ())
             return _with(
                 state,
-                phase=Phase.EXECUTING if free else Phase.IN_REVIEW,
+                phase=Phase.IN_REVIEW if event.requirement.needs else Phase.EXECUTING,
                 drafted=event,
                 replaced=(*state.replaced, state.drafted.fingerprint) if state.drafted else (),
                 approvals=(),
+                reopened=None,
                 steps=(StepProgress(),) * len(event.plan.steps),
             )
+        case Reopened():
+            fresh = tuple(one for one in state.approvals if one.approver.name not in event.stale)
+            return _with(state, phase=Phase.IN_REVIEW, reopened=event, approvals=fresh)
         case Decided():
             return _apply_decision(_keep(state, event), event)
         case Claimed():
@@ -132,8 +171,8 @@ def apply(state: RunState, event: Event) -> RunState:
 
 def next_wakeup(state: RunState, now: datetime) -> datetime | None:
     """Return when the run must look at itself again if nothing comes, or None if no clock moves it."""
-    if state.phase is Phase.IN_REVIEW and state.drafted:
-        return max(now, state.drafted.deadline)
+    if state.phase is Phase.IN_REVIEW and state.deadline:
+        return max(now, state.deadline)
     return None
 
 
@@ -152,14 +191,16 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
         return state
     match decision.decision:
         case Choice.APPROVE:
-            approvals = (*state.approvals, decision.by)
-            enough = policy.satisfied(state.drafted.requirement, approvals)
-            return _with(state, approvals=approvals, phase=Phase.EXECUTING if enough else state.phase)
+            if decided.approver is None:
+                return state
+            approval = Approval(approver=decided.approver, at=decided.arrival.received_at)
+            after = _with(state, approvals=(*state.approvals, approval))
+            return _with(after, phase=Phase.EXECUTING) if after.is_approved else after
         case Choice.REJECT:
             reason = f"rejected by {decision.by}" + (f": {decision.comment}" if decision.comment else "")
             return _with(state, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.REJECTED, reason=reason))
         case Choice.REQUEST_CHANGES:
-            return _with(state, phase=Phase.DRAFTING, feedback=decision.comment, approvals=())
+            return _with(state, phase=Phase.DRAFTING, feedback=decision.comment, approvals=(), reopened=None)
         case _:
             assert_never(decision.decision)
 

@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from plangate.domain.audit import Decided, ModelUse, Outcome
 from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.people import Approver
 from plangate.domain.plan import Plan, short
 from plangate.domain.policy import Requirement
 from plangate.domain.run import RunState, StepState
@@ -13,7 +14,11 @@ from plangate.domain.tool import Receipt
 
 
 class DecisionStatus(Frozen):
-    """One decision with its verdict. ``by`` and ``plan`` are missing where it could not be read."""
+    """One decision with its verdict. ``by`` and ``plan`` are missing where it could not be read.
+
+    ``verified`` says whether a signature proved who it was; ``on_behalf_of`` names those who lent their roles
+    where the sender's own would not have done.
+    """
 
     by: str | None
     decision: str
@@ -21,6 +26,8 @@ class DecisionStatus(Frozen):
     comment: str
     accepted: bool
     reason: str
+    verified: bool = False
+    on_behalf_of: tuple[str, ...] = ()
     via: str
     received_at: AwareDatetime
     excerpt: str = ""
@@ -87,10 +94,12 @@ def status_of(state: RunState, source: str) -> Status:
         fingerprint=state.fingerprint,
         short_fingerprint=short(state.fingerprint) if state.fingerprint else None,
         requirement=drafted.requirement if drafted else None,
-        approved_by=state.approvals,
-        decisions=tuple(_decision(decided) for decided in state.decisions),
+        approved_by=_names(state),
+        decisions=tuple(
+            _decision(decided, drafted.requirement if drafted else None) for decided in state.decisions
+        ),
         refusals_not_listed=state.refusals_not_kept,
-        deadline=drafted.deadline if drafted else None,
+        deadline=state.deadline,
         planner=drafted.planner if drafted else None,
         steps=_steps(state),
         source=source,
@@ -113,11 +122,24 @@ def result_of(state: RunState) -> RunResult:
         fingerprint=state.fingerprint,
         plan=state.drafted.plan if state.drafted else None,
         receipts=tuple(progress.receipt for progress in state.steps),
-        approved_by=state.approvals,
+        approved_by=_names(state),
     )
 
 
-def _decision(decided: Decided) -> DecisionStatus:
+def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> tuple[str, ...]:
+    """Return in whose names somebody approved who could not have done so in her own."""
+    if approver is None or requirement is None:
+        return ()
+    demanded = {need.role for need in requirement.needs}
+    named = [standing.person for standing in approver.standings if demanded.intersection(standing.roles)]
+    return () if approver.name in named else tuple(named)
+
+
+def _names(state: RunState) -> tuple[str, ...]:
+    return tuple(approver.name for approver in state.approvers)
+
+
+def _decision(decided: Decided, requirement: Requirement | None) -> DecisionStatus:
     arrival, decision = decided.arrival, decided.arrival.decision
     known: dict[str, Any] = (
         {"by": decision.by, "decision": decision.decision, "plan": decision.plan, "comment": decision.comment}
@@ -128,6 +150,8 @@ def _decision(decided: Decided) -> DecisionStatus:
         **known,
         accepted=decided.verdict.accepted,
         reason=decided.verdict.reason,
+        verified=decided.approver is not None and decided.approver.verified,
+        on_behalf_of=on_behalf_of(decided.approver, requirement),
         via=arrival.via,
         received_at=arrival.received_at,
         excerpt=arrival.excerpt,

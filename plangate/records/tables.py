@@ -86,3 +86,12 @@ effects = Table(
     Column("attempts", Integer, nullable=False),
     Column("receipt", Text),
 )
+
+# Signed decisions that were used, by the signer's key and the unique id that she gave each.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_id", String(200), primary_key=True),
+    Column("workflow_id", String(1000), ForeignKey("runs.workflow_id"), nullable=False),
+    Column("arrival_key", String(255), nullable=False),
+)

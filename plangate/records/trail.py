@@ -50,7 +50,7 @@ class OpenTrail:
 
     def __init__(self, connection: Connection, head: Row[Any]) -> None:
         self.connection = connection
-        self._workflow_id: str = head.workflow_id
+        self.workflow_id: str = head.workflow_id
         self._number: int = head.entry_count
         self._hash: str = head.head_hash
         self._entries: list[AuditEntry] | None = None if self._number else []
@@ -58,12 +58,12 @@ class OpenTrail:
     def entries(self) -> tuple[AuditEntry, ...]:
         """Return all entries so far, in order."""
         if self._entries is None:
-            self._entries = list(read_trail(self.connection, self._workflow_id))
+            self._entries = list(read_trail(self.connection, self.workflow_id))
         return tuple(self._entries)
 
     def state(self) -> RunState:
         """Return the state that the entries lead to."""
-        return fold(self._workflow_id, (entry.event for entry in self.entries()))
+        return fold(self.workflow_id, (entry.event for entry in self.entries()))
 
     def append(self, *notes: Note) -> tuple[AuditEntry, ...]:
         """Append what is not there yet; return the entries of all notes, old or new."""
@@ -83,14 +83,14 @@ class OpenTrail:
         if self._entries is not None:
             return {entry.key: entry for entry in self._entries}
         rows = self.connection.execute(
-            _KNOWN, {"run": self._workflow_id, "keys": [note.key for note in notes]}
+            _KNOWN, {"run": self.workflow_id, "keys": [note.key for note in notes]}
         )
         return {row.key: _entry(row) for row in rows}
 
     def _next(self, note: Note) -> AuditEntry:
         entry = entry_after(
             self._hash,
-            workflow_id=self._workflow_id,
+            workflow_id=self.workflow_id,
             number=self._number + 1,
             key=note.key,
             at=note.at.astimezone(UTC),  # as it will be read, for the hash is over its text
@@ -106,7 +106,7 @@ class OpenTrail:
         closing = next((entry for entry in new if isinstance(entry.event, Closed)), None)
         if closing is not None:
             changes["closed_at"] = closing.at
-        self.connection.execute(_MOVE_ON, {"run": self._workflow_id, **changes})
+        self.connection.execute(_MOVE_ON, {"run": self.workflow_id, **changes})
         if self._entries is not None:
             self._entries += new
 

@@ -73,6 +73,7 @@ def recorded(home: Home) -> Drafted:
         plan=plan,
         fingerprint=fingerprint_of(plan, 1, "plan-1"),
         requirement=ONE_APPROVAL,
+        drafted_at=now,
         deadline=now + timedelta(hours=3),
     )
     database = Database(f"sqlite:///{home.var_dir / 'records.db'}")

@@ -18,6 +18,7 @@ from plangate.domain.review import judge_all
 from plangate.domain.run import RunState, apply
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import markdown_code, one_line
+from tests.senders import sent
 from workflows.details import details_page, request_page, summary_line
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -38,7 +39,7 @@ def in_review(
     plan = Plan.model_validate({"summary": summary, "steps": (step,) * steps})
     drafted = Drafted(
         revision=1, plan=plan, fingerprint=fingerprint_of(plan, 1, "plan-1"), requirement=ONE_APPROVAL,
-        deadline=NOON + timedelta(hours=72),
+        drafted_at=NOON, deadline=NOON + timedelta(hours=72),
     )  # fmt: skip
     requested = Requested(request="Do it.", requester="rita", timeout_seconds=60, requested_at=NOON)
     return after(RunState(workflow_id="plan-1"), requested, drafted)
@@ -52,7 +53,7 @@ def decided(state: RunState, *comments: str, by: str = "dana", choice: Choice = 
         )
         for number, comment in enumerate(comments)
     ]  # fmt: skip
-    return after(state, *judge_all(state, arrivals))
+    return after(state, *judge_all(state, sent(arrivals)))
 
 
 def code_of(markdown: str) -> list[str]:
@@ -161,7 +162,7 @@ def test_refused_decisions_are_shown_newest_first_and_the_others_counted() -> No
         )
         for n in range(7)
     ]
-    events = judge_all(state, arrivals)
+    events = judge_all(state, sent(arrivals))
     page = details_page(after(state, *events))
     assert page.count("somebody: approve **refused**") == 5
     assert page.endswith("and 2 earlier, all on the audit trail")

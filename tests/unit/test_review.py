@@ -14,6 +14,7 @@ from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.review import authorise, judge, judge_all
 from plangate.domain.run import KEPT_REFUSALS, Phase, RunState, apply, fold, next_wakeup
 from plangate.domain.tool import Receipt
+from tests.senders import sender_of, sent
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DEADLINE = NOON + timedelta(hours=1)
@@ -27,6 +28,7 @@ def drafted(revision: int = 1, requirement: Requirement = ONE_APPROVAL) -> Draft
         plan=PLAN,
         fingerprint=fingerprint_of(PLAN, revision, "w"),
         requirement=requirement,
+        drafted_at=NOON,
         deadline=DEADLINE,
     )
 
@@ -47,9 +49,13 @@ def state_after(*events: Event) -> RunState:
 
 
 def decide(state: RunState, *arrivals: Arrival) -> RunState:
-    for event in judge_all(state, arrivals):
+    for event in judge_all(state, sent(arrivals)):
         state = apply(state, event)
     return state
+
+
+def accepts(state: RunState, one: Arrival) -> bool:
+    return judge(state, one, sender_of(one)).verdict.accepted
 
 
 def test_a_plan_without_needs_runs_by_itself() -> None:
@@ -65,14 +71,14 @@ def test_two_needed_approvals_are_two_people() -> None:
 
 def test_a_decision_at_the_deadline_is_too_late_and_one_just_before_it_is_not() -> None:
     state = state_after(drafted())
-    assert not judge(state, arrival(at=DEADLINE)).accepted
-    assert judge(state, arrival(at=DEADLINE - timedelta(microseconds=1))).accepted
+    assert not accepts(state, arrival(at=DEADLINE))
+    assert accepts(state, arrival(at=DEADLINE - timedelta(microseconds=1)))
 
 
 @pytest.mark.parametrize("decision", ["reject", "request_changes"])
 def test_the_requester_may_reject_or_change_but_not_approve(decision: str) -> None:
-    assert judge(state_after(drafted()), arrival(decision, by="rita")).accepted
-    assert not judge(state_after(drafted()), arrival("approve", by="rita")).accepted
+    assert accepts(state_after(drafted()), arrival(decision, by="rita"))
+    assert not accepts(state_after(drafted()), arrival("approve", by="rita"))
 
 
 def test_one_reject_ends_the_review_whoever_approved_before() -> None:
@@ -154,7 +160,7 @@ def test_whatever_comes_an_approval_counts_only_in_review_in_time_on_this_plan_b
     state, revision = state_after(drafted()), 1
     for one in coming:
         before = state
-        (event,) = judge_all(state, [one])
+        (event,) = judge_all(state, sent([one]))
         state = apply(state, event)
         if event.verdict.accepted:
             assert before.phase is Phase.IN_REVIEW

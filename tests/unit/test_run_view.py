@@ -48,6 +48,7 @@ def events(
         plan=plan,
         fingerprint=fingerprint_of(plan, 1, ID),
         requirement=ONE_APPROVAL,
+        drafted_at=NOW,
         deadline=NOW + timedelta(hours=2),
     )
     return [requested, drafted]

@@ -19,7 +19,9 @@ from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
 from plangate.domain.audit import Outcome, Requested, RunRef
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.model import Frozen
+from plangate.domain.people import NoDirectory
 from plangate.domain.plan import Plan, fingerprint_of
+from plangate.domain.policy import OneApproval
 from plangate.domain.run import fold
 from tests.fakes import NoteArguments, notes
 from tests.gate import Gate
@@ -195,8 +197,8 @@ async def test_no_workflow_but_the_run_itself_may_write_on_its_record(gate: Gate
     }
     queue = f"{gate.settings.task_queue}-foreign"
     activities: list[Callable[..., Any]] = [
-        Planning(gate.database, gate.planner, gate.tools, 20).draft_plan,
-        Decisions(gate.database, gate.client).admit_decisions,
+        Planning(gate.database, gate.planner, gate.tools, OneApproval(), 20).draft_plan,
+        Decisions(gate.database, gate.client, NoDirectory()).admit_decisions,
         Execution(gate.database, gate.tools).execute_step,
         Closing(gate.database).close_run,
     ]

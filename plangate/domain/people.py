@@ -1,0 +1,158 @@
+"""People: who there is, what they may do today, and in whose name.
+
+A directory is read afresh for every decision, for who left yesterday cannot approve today. What it said of
+an approver at that moment goes on the record with the decision (`Approver`), so that nothing read from the
+record later depends on what the directory says by then.
+"""
+
+import unicodedata
+from typing import Final, Protocol
+
+from plangate.domain.model import AwareDatetime, Frozen
+
+ANYONE: Final = "anyone"
+"""The role that everybody has who is known at all."""
+
+
+class Key(Frozen):
+    """A public key (Ed25519): ``id`` is its RFC 7638 thumbprint, ``x`` its 32 bytes as base64url."""
+
+    id: str
+    x: str
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+
+
+class Delegation(Frozen):
+    """Somebody lets another person act for her, with some of her roles, for a time."""
+
+    to: str
+    roles: tuple[str, ...]
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+
+
+class Person(Frozen):
+    """One person as the directory has her."""
+
+    name: str
+    roles: tuple[str, ...] = ()
+    mail: str = ""
+    keys: tuple[Key, ...] = ()
+    active: bool = True
+    delegates: tuple[Delegation, ...] = ()
+
+
+class Standing(Frozen):
+    """In whose name somebody acts, and with which roles."""
+
+    person: str
+    roles: tuple[str, ...]
+
+
+class Approver(Frozen):
+    """Who decided, as far as it was known at that moment.
+
+    Attributes:
+        name: as the directory writes it, or as it was typed where there is no directory.
+        standings: in whose names this person may act: her own first, then each who delegated to her.
+        verified: whether a signature proved that it was she.
+        key_id: the key that proved it.
+        signed_at: when it was signed, by the signer's clock.
+        token_id: the unique id of the signed decision.
+    """
+
+    name: str
+    standings: tuple[Standing, ...]
+    verified: bool = False
+    key_id: str | None = None
+    signed_at: AwareDatetime | None = None
+    token_id: str | None = None
+
+    def roles(self) -> frozenset[str]:
+        """Return all roles that this person can act with, her own and delegated ones."""
+        return frozenset(role for standing in self.standings for role in standing.roles)
+
+
+class Identified(Frozen):
+    """What is known of the sender of one arrival: an approver, or why there is none."""
+
+    approver: Approver | None = None
+    objection: str = ""
+
+
+class Directory(Protocol):
+    """Says who somebody is; asked anew for every decision."""
+
+    def people(self) -> "People | None":
+        """Return everybody; None where nobody keeps a list, and a typed name is all there is.
+
+        Raises:
+            DirectoryUnavailable: there is a list, and it cannot be read now.
+        """
+        ...
+
+
+class NoDirectory:
+    """Nobody keeps a list of people."""
+
+    def people(self) -> None:
+        """Return none."""
+
+
+class People(Frozen):
+    """Everybody there is."""
+
+    persons: tuple[Person, ...] = ()
+
+    def find(self, name: str) -> Person | None:
+        """Return the person of that name, however it is typed."""
+        return next((person for person in self.persons if same_person(person.name, name)), None)
+
+    def identify(self, name: str, at: AwareDatetime) -> Identified:
+        """Return who ``name`` is at that time, and in whose names she may act then."""
+        person = self.find(name)
+        if person is None:
+            return Identified(objection=f"nobody called {name} is known here")
+        if not person.active:
+            return Identified(objection=f"{person.name} is not active any more")
+        own = Standing(person=person.name, roles=(*person.roles, ANYONE))
+        return Identified(approver=Approver(name=person.name, standings=(own, *self._lent_to(person, at))))
+
+    def _lent_to(self, person: Person, at: AwareDatetime) -> tuple[Standing, ...]:
+        """Return the standings that others lend to ``person``: only roles that they have themselves."""
+        lent = []
+        for other in self.persons:
+            roles = {
+                role
+                for delegation in other.delegates
+                if same_person(delegation.to, person.name) and in_force(delegation, at)
+                for role in delegation.roles
+                if role in other.roles
+            }
+            if other.active and roles and not same_person(other.name, person.name):
+                lent.append(Standing(person=other.name, roles=tuple(sorted(roles))))
+        return tuple(lent)
+
+
+def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
+    """Return who somebody is who calls herself ``name``; without a list of people a name is all there is."""
+    if people is not None:
+        return people.identify(name, at)
+    return Identified(approver=Approver(name=name, standings=(Standing(person=name, roles=(ANYONE,)),)))
+
+
+def same_person(one: str, other: str) -> bool:
+    """Return whether two typed names mean the same person: case, width and outer blanks do not count."""
+    return identity(one) == identity(other)
+
+
+def identity(name: str) -> str:
+    """Return what two spellings of one name have in common."""
+    return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def in_force(limited: Key | Delegation, at: AwareDatetime) -> bool:
+    """Return whether a key or a delegation is valid at that time."""
+    begun = limited.valid_from is None or limited.valid_from <= at
+    return begun and (limited.valid_until is None or at < limited.valid_until)
