@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     people_file: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("people_file", "PLANGATE_PEOPLE"),
-        description="the list of people (TOML): roles, keys, delegations; unset: a typed name is all there is",
+        description="the list of people (TOML): roles, keys, delegations; unset: a typed name will do",
     )
     keys_dir: Path = Field(
         default=_config_folder() / "keys", description="where private keys to sign with lie"
