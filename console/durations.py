@@ -1,17 +1,12 @@
 """How long: read from what people type, said as people say it."""
 
-import re
 from datetime import datetime, timedelta
 from typing import Final
 
 from console.exits import WrongUsage
+from plangate.domain.durations import HOW_TO_WRITE, read_seconds
 from plangate.domain.request import LONGEST_TIMEOUT
 
-_UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
-_DURATION: Final = re.compile(
-    r"\s*" + r"\s*".join(rf"(?:([0-9]{{1,9}})\s*{unit[0]})?" for unit in _UNITS) + r"\s*", re.IGNORECASE
-)
-_EXAMPLES: Final = "write it like 72h, 30m, 45s, 7d or 1h30m"
 _DAYS_AS_HOURS: Final = 3  # up to so many days, people count hours
 
 
@@ -21,16 +16,12 @@ def read_timeout(text: str) -> timedelta:
     Raises:
         WrongUsage: it means none, or one that no review may take.
     """
-    match = _DURATION.fullmatch(text)
-    if match is None or not any(match.groups()):
-        raise WrongUsage(f"The timeout {text!r} cannot be read; {_EXAMPLES}.")
-    counts = {unit: int(count or 0) for unit, count in zip(_UNITS, match.groups(), strict=True)}
-    seconds = sum(
-        count * int(timedelta(**{unit: 1}).total_seconds()) for unit, count in counts.items()
-    )  # summed before it is made a timedelta, which has an end
+    seconds = read_seconds(text)
+    if seconds is None:
+        raise WrongUsage(f"The timeout {text!r} cannot be read; {HOW_TO_WRITE}.")
     if not 1 <= seconds <= LONGEST_TIMEOUT.total_seconds():
         raise WrongUsage(
-            f"The timeout {text!r} is not between one second and {LONGEST_TIMEOUT.days} days; {_EXAMPLES}."
+            f"The timeout {text!r} is not between one second and {LONGEST_TIMEOUT.days} days; {HOW_TO_WRITE}."
         )
     return timedelta(seconds=seconds)
 

@@ -10,6 +10,7 @@ from typing import cast
 from pydantic import JsonValue, ValidationError
 
 from plangate.domain.errors import PlanInvalid
+from plangate.domain.faults import sentences
 from plangate.domain.plan import MAX_PLAN_BYTES, Plan, Step, canonical_json, uncanonical
 from plangate.domain.tool import ToolArguments, ToolDeclaration
 
@@ -26,7 +27,7 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
     try:
         plan = Plan.model_validate_json(json.dumps(raw), strict=True)
     except ValidationError as error:
-        raise PlanInvalid(_sentences(error, "")) from None
+        raise PlanInvalid(sentences(error, whole="plan")) from None
     if len(plan.steps) > max_steps:
         faults.append(f"steps: {len(plan.steps)} steps are more than the limit of {max_steps}")
     steps: list[Step] = []
@@ -64,26 +65,9 @@ def check_arguments(
     try:
         return declaration.arguments.model_validate_json(json.dumps(arguments))
     except ValidationError as error:
-        raise PlanInvalid(_sentences(error, f"{place}.arguments")) from None
+        raise PlanInvalid(sentences(error, f"{place}.arguments")) from None
 
 
 def complete(arguments: ToolArguments) -> dict[str, JsonValue]:
     """Return all arguments, defaults too, as JSON: an approver must see everything that will run."""
     return cast("dict[str, JsonValue]", arguments.model_dump(mode="json"))
-
-
-def _sentences(error: ValidationError, place: str) -> list[str]:
-    """One sentence for each fault that pydantic found, with its place in the plan."""
-    sentences = []
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        path = place
-        for part in fault["loc"]:
-            path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-        message = fault["msg"].removeprefix("Value error, ")
-        match fault["type"]:
-            case "missing":
-                message = "is missing"
-            case "extra_forbidden":
-                message = "is not known here; take it out"
-        sentences.append(f"{path or 'plan'}: {message}")
-    return sentences

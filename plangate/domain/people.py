@@ -105,6 +105,10 @@ class People(Frozen):
 
     persons: tuple[Person, ...] = ()
 
+    def roles(self) -> frozenset[str]:
+        """Return every role that somebody active has."""
+        return frozenset(role for person in self.persons if person.active for role in person.roles)
+
     def find(self, name: str) -> Person | None:
         """Return the person of that name, however it is typed."""
         return next((person for person in self.persons if same_person(person.name, name)), None)

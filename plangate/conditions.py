@@ -1,0 +1,216 @@
+"""The conditions of a policy: CEL, the Common Expression Language, by ``common-expression-language``.
+
+A condition sees the request, the plan and one step as data, and says true or false. Where it can say neither
+(a field that the step has not, a wrong type) it raises `Unclear`, and the policy decides what follows.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import cel
+from pydantic import JsonValue
+
+from plangate.domain.plan import Plan, Step
+from plangate.domain.tool import ToolDeclaration
+from plangate.domain.visible import cut, one_line
+
+_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "request": frozenset({"text", "requester"}),
+    "plan": frozenset({"summary", "steps"}),
+    "step": frozenset({"tool", "number", "reason", "arguments"}),
+}
+_VARIABLES: Final = frozenset({*_FIELDS, "totals", "counts"})
+_STRING: Final = re.compile(
+    r"""[rR]?('''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")""", re.DOTALL
+)
+_BOUND: Final = re.compile(r"\.(?:all|exists|exists_one|map|filter)\(\s*(\w+)\s*,")
+_PATH: Final = re.compile(r"(?<![\w.])(\w+)((?:\s*\.\s*\w+)+)(?!\s*\w*\()")
+_OPERATOR: Final = re.compile(r"[^A-Za-z]")
+_UNDEFINED: Final = "Undefined variable or function"
+_LONGEST_REASON: Final = 300
+
+
+class Unclear(Exception):
+    """A condition is neither true nor false of a step; ``str()`` says why."""
+
+
+class Condition:
+    """One compiled condition.
+
+    Raises:
+        ValueError: it is not CEL; the message points at the place, on several lines.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        try:
+            self._program = cel.compile(source)
+        except ValueError as error:
+            raise ValueError(str(error).partition("ERROR: <input>:")[2] or str(error)) from None
+
+    def holds(self, variables: Mapping[str, Any]) -> bool:
+        """Return whether it is true of these variables; ``Any`` stands for JSON.
+
+        Raises:
+            Unclear: it is neither true nor false.
+        """
+        try:
+            answer = self._program.execute(dict(variables))
+        except KeyError as error:
+            raise Unclear(f"there is no {error.args[0] if error.args else error}") from None
+        except Exception as error:
+            raise Unclear(_first_sentence(error)) from error
+        if not isinstance(answer, bool):
+            raise Unclear(f"it gives {type(answer).__name__}, not true or false")
+        return answer
+
+    def unknown_words(self, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
+        """Yield a sentence for every variable, field, argument or function in it that there is not."""
+        plain = _STRING.sub("''", self.source)
+        bound = set(_BOUND.findall(plain))
+        for name in self._program.variables():
+            if name not in _VARIABLES | bound:
+                yield f"there is no variable {name}; there are {_listed(_VARIABLES)}"
+        for name in self._program.functions():
+            if not _OPERATOR.match(name) and not _is_function(name):
+                yield f"there is no function {name}"
+        for root, dotted in _PATH.findall(plain):
+            if root not in bound:
+                yield from _unknown_fields(root, re.findall(r"\w+", dotted), tools)
+
+
+def variables_of(
+    plan: Plan, step: int, tools: Mapping[str, ToolDeclaration], *, request: str, requester: str
+) -> dict[str, Any]:
+    """Return what a condition sees of step ``step`` (from 1) of a plan; ``Any`` stands for JSON."""
+    steps = [_step(number, one) for number, one in enumerate(plan.steps, start=1)]
+    used = Counter(one.tool for one in plan.steps)
+    return {
+        "request": {"text": request, "requester": requester},
+        "plan": {"summary": plan.summary, "steps": steps},
+        "step": steps[step - 1],
+        "totals": {name: _totals(name, plan.steps, tools) for name in {*tools, *used}},
+        "counts": {name: used[name] for name in {*tools, *used}},
+    }
+
+
+def sample_steps(tools: Mapping[str, ToolDeclaration]) -> Iterator[Step]:
+    """Yield a step of each tool with arguments of the right types: what a condition is tried on."""
+    for name, declaration in tools.items():
+        schema = declaration.schema()
+        arguments = {
+            argument: _sample(described, schema) for argument, described in _properties(schema).items()
+        }
+        yield Step(tool=name, arguments=arguments)
+
+
+def _step(number: int, step: Step) -> dict[str, Any]:
+    return {"number": number, "tool": step.tool, "reason": step.reason, "arguments": step.arguments}
+
+
+def _totals(tool: str, steps: Sequence[Step], tools: Mapping[str, ToolDeclaration]) -> dict[str, int | float]:
+    """Sum up every numeric argument over all steps of one tool; 0 where none of them has it."""
+    found: dict[str, list[int | float]] = {name: [] for name in _numeric_arguments(tools.get(tool))}
+    for step in steps:
+        if step.tool == tool:
+            for name, value in step.arguments.items():
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    found.setdefault(name, []).append(value)
+    return {
+        name: sum(values) if all(isinstance(value, int) for value in values) else math.fsum(values)
+        for name, values in found.items()
+    }
+
+
+def _numeric_arguments(declaration: ToolDeclaration | None) -> Iterator[str]:
+    if declaration is None:
+        return
+    schema = declaration.schema()
+    for name, described in _properties(schema).items():
+        if _types(described, schema) & {"integer", "number"}:
+            yield name
+
+
+def _unknown_fields(root: str, path: Sequence[str], tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
+    match root, list(path):
+        case (("totals" | "counts"), [tool, *_]) if tool not in tools:
+            yield f"there is no tool {tool}; there are {_listed(tools)}"
+        case "totals", [tool, field, *_] if field not in set(_numeric_arguments(tools[tool])):
+            yield f"{tool} has no numeric argument {field}, hence no total of it"
+        case "step", ["arguments", argument, *_]:
+            known = {name for one in tools.values() for name in _properties(one.schema())}
+            if argument not in known:
+                yield f"no tool has an argument {argument}"
+        case _, [field, *_] if root in _FIELDS and field not in _FIELDS[root]:
+            yield f"{root} has no {field}; it has {_listed(_FIELDS[root])}"
+
+
+def _is_function(name: str) -> bool:
+    for call in (f"{name}()", f"''.{name}()"):
+        try:
+            cel.evaluate(call)
+        except RuntimeError as error:
+            if not str(error).startswith(_UNDEFINED):
+                return True
+        except Exception:  # noqa: BLE001  it minds how it is called, hence it is there
+            return True
+        else:
+            return True
+    return False
+
+
+def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    return properties
+
+
+def _resolved(described: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the alternatives that a JSON schema allows, references followed."""
+    if "$ref" in described:
+        yield from _resolved(schema.get("$defs", {}).get(described["$ref"].rpartition("/")[2], {}), schema)
+    elif "anyOf" in described:
+        for one in described["anyOf"]:
+            yield from _resolved(one, schema)
+    else:
+        yield described
+
+
+def _types(described: Mapping[str, Any], schema: Mapping[str, Any]) -> set[str]:
+    return {one.get("type", "") for one in _resolved(described, schema)}
+
+
+def _sample(described: Mapping[str, Any], schema: Mapping[str, Any]) -> JsonValue:
+    one = next(_resolved(described, schema))
+    if "const" in one:
+        const: JsonValue = one["const"]
+        return const
+    if "enum" in one:
+        first: JsonValue = one["enum"][0]
+        return first
+    match one.get("type"):
+        case "integer":
+            return 1
+        case "number":
+            return 1.5
+        case "boolean":
+            return True
+        case "array":
+            return [_sample(one.get("items", {}), schema)]
+        case "object":
+            return {name: _sample(field, schema) for name, field in _properties(one).items()}
+        case "null":
+            return None
+        case _:
+            return "x"
+
+
+def _first_sentence(error: Exception) -> str:
+    said = str(error).strip().splitlines()
+    return cut(one_line(said[0].partition(". ")[0]), _LONGEST_REASON) if said else type(error).__name__
+
+
+def _listed(names: "Mapping[str, Any] | frozenset[str]") -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,59 @@
+"""TOML files that people write: read whole, or refused with every fault and its place."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from plangate.domain.errors import FileInvalid
+
+MAX_BYTES: Final = 1_000_000
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what is in a file.
+
+    Raises:
+        FileInvalid: it cannot be opened, or is too large.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise FileInvalid(str(path), [f"it cannot be opened: {error.strerror}"]) from None
+    if len(raw) > MAX_BYTES:
+        raise FileInvalid(str(path), [f"it has more than {MAX_BYTES} bytes"])
+    return raw
+
+
+def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
+    """Return the document; ``Any`` stands for TOML.
+
+    Raises:
+        FileInvalid: it is no TOML.
+    """
+    try:
+        return tomllib.loads(raw.decode())
+    except UnicodeDecodeError:
+        raise FileInvalid(str(path), ["it is no UTF-8 text"]) from None
+    except RecursionError:
+        raise FileInvalid(str(path), ["it is nested too deeply"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise FileInvalid(str(path), [f"it is no TOML: {error}"]) from None
+
+
+def places(raw: bytes, table: str) -> Mapping[int, str]:
+    """Return where each ``[[table]]`` begins: ``line 12``, by its index."""
+    header = re.compile(rf"\s*\[\[\s*{re.escape(table)}\s*\]\]")
+    lines = (number for number, line in enumerate(raw.decode().splitlines(), 1) if header.match(line))
+    return {index: f"line {number}" for index, number in enumerate(lines)}
+
+
+def tables(document: Mapping[str, Any], name: str, faults: list[str]) -> list[dict[str, Any]]:
+    """Return the tables of one name, and put a fault where they are none; ``Any`` stands for TOML."""
+    found = document.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        faults.append(f"{name}: write each as a table of its own, under [[{name}]]")
+        return []
+    return found
