@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from plangate.own_python import use_own_python
 
@@ -20,6 +20,9 @@ from console.exits import Act, Exit, WrongUsage, fill_closed_streams, guarded, t
 from plangate import __version__
 from plangate.process_end import end_process
 
+if TYPE_CHECKING:
+    from console.deciding import DecisionOrder
+
 PROGRAM: Final = "python starter.py"
 
 app = typer.Typer(
@@ -30,7 +33,21 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 130 interrupted.",
 )
 
+policy_app, people_app, keys_app = (
+    typer.Typer(help=words)
+    for words in (
+        "Check a policy, and see what it makes of a plan.",
+        "Check the list of people.",
+        "Keys to sign decisions with.",
+    )
+)
+for _name, _group in {"policy": policy_app, "people": people_app, "keys": keys_app}.items():
+    app.add_typer(_group, name=_name)
+
 RunId = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The run's workflow id.")]
+MaybeFile = Annotated[
+    Path | None, typer.Argument(metavar="[FILE]", show_default=False, help="The file; else as set.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value, for machines.")]
 By = Annotated[
     str, typer.Option("--by", metavar="NAME", show_default=False, help="Who decides; not the requester.")
@@ -225,6 +242,94 @@ def tools(*, as_json: AsJson = False) -> Act:
 
 
 @app.command()
+def sign(
+    run: RunId,
+    choice: Annotated[
+        str,
+        typer.Argument(metavar="DECISION", show_default=False, help="approve, reject or request-changes."),
+    ],
+    *,
+    by: By,
+    plan: PlanPrefix = None,
+    comment: Comment = "",
+) -> Act:
+    """Print a signed decision, for the Temporal command line or the Web UI.
+
+    It is signed with the key that `keys new` made for that name; only the JSON goes to standard output.
+    """
+    from console.deciding import print_signed  # noqa: PLC0415  imported when it is asked for
+
+    word = choice.replace("-", "_")
+    if word not in ("approve", "reject", "request_changes"):
+        raise WrongUsage(f"No decision is called {choice!r}; there are approve, reject and request-changes.")
+    return partial(print_signed, _order(word, run, by=by, plan=plan, comment=comment, as_json=False))
+
+
+@keys_app.command("new")
+def keys_new(
+    name: Annotated[
+        str, typer.Argument(show_default=False, help="Whose key it is, as in the list of people.")
+    ],
+    *,
+    passphrase: Annotated[bool, typer.Option("--passphrase", help="Protect it with a passphrase.")] = False,
+    as_json: AsJson = False,
+) -> Act:
+    """Make a key pair to sign decisions with; print the public line for the list of people."""
+    from console.keys import new_key  # noqa: PLC0415  imported when it is asked for
+
+    return partial(new_key, name, with_passphrase=passphrase, as_json=as_json)
+
+
+@keys_app.command("list")
+def keys_list(*, as_json: AsJson = False) -> Act:
+    """List the private keys that are here."""
+    from console.keys import list_keys  # noqa: PLC0415  imported when it is asked for
+
+    return partial(list_keys, as_json=as_json)
+
+
+@policy_app.command("check")
+def policy_check(file: MaybeFile = None, *, as_json: AsJson = False) -> Act:
+    """Say whether a policy can be used: its rules, or every fault in it (exit 2)."""
+    from console.rules import check_policy  # noqa: PLC0415  imported when it is asked for
+
+    return partial(check_policy, file, as_json=as_json)
+
+
+@policy_app.command("explain")
+def policy_explain(
+    *,
+    plan: Annotated[Path, typer.Option("--plan", metavar="FILE", show_default=False, help="JSON or YAML.")],
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", metavar="FILE", show_default=False, help="Instead of PLANGATE_POLICY."),
+    ] = None,
+    request: Annotated[
+        str, typer.Option("--request", metavar="TEXT", show_default=False, help="The request's words.")
+    ] = "",
+    requester: Annotated[
+        str | None,
+        typer.Option("--requester", metavar="NAME", show_default="you, by the operating system"),
+    ] = None,
+    as_json: AsJson = False,
+) -> Act:
+    """Show which rule asks for what at each step of a plan."""
+    from console.rules import explain_policy  # noqa: PLC0415  imported when it is asked for
+
+    return partial(
+        explain_policy, plan, policy_path=policy, request=request, requester=requester, as_json=as_json
+    )
+
+
+@people_app.command("check")
+def people_check(file: MaybeFile = None, *, as_json: AsJson = False) -> Act:
+    """Say whether a list of people can be used: who is in it, or every fault in it (exit 2)."""
+    from console.rules import check_people  # noqa: PLC0415  imported when it is asked for
+
+    return partial(check_people, file, as_json=as_json)
+
+
+@app.command()
 def audit(run: RunId, *, as_json: AsJson = False) -> Act:
     """Print the audit trail of a run.
 
@@ -236,13 +341,20 @@ def audit(run: RunId, *, as_json: AsJson = False) -> Act:
 
 
 def _decide(choice: str, run: str, *, by: str, plan: str | None, comment: str, as_json: bool) -> Act:
-    from console.deciding import DecisionOrder, decide  # noqa: PLC0415  imported when it is asked for
+    from console.deciding import decide  # noqa: PLC0415  imported when it is asked for
+
+    return partial(decide, _order(choice, run, by=by, plan=plan, comment=comment, as_json=as_json))
+
+
+def _order(
+    choice: str, run: str, *, by: str, plan: str | None, comment: str, as_json: bool
+) -> "DecisionOrder":
+    from console.deciding import DecisionOrder  # noqa: PLC0415  imported when it is asked for
     from plangate.domain.decision import Choice  # noqa: PLC0415  as above
 
-    order = DecisionOrder(
+    return DecisionOrder(
         workflow_id=run, choice=Choice(choice), by=by, plan=plan, comment=comment, as_json=as_json
     )
-    return partial(decide, order)
 
 
 def main() -> int:

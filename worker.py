@@ -37,6 +37,8 @@ from plangate.domain.errors import PlangateError
 from plangate.domain.people import Directory, NoDirectory
 from plangate.domain.policy import OneApproval, Policy
 from plangate.logs import configure_logs, temporal_runtime
+from plangate.people_file import PeopleFile, read_people
+from plangate.policy_file import read_policy
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.search_attributes import ensure_search_attributes
@@ -132,16 +134,39 @@ async def run(settings: Settings, *, dev: bool) -> None:
 
 async def _run_connected(settings: Settings, told: asyncio.Event) -> None:
     tools = build_tools(settings)
+    policy, directory = _rules(settings, tools)
     planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
     client = await connect(settings, runtime=temporal_runtime(settings))
     database = Database(settings.records_url)
     try:
         await asyncio.to_thread(database.migrate)
         await ensure_search_attributes(client, client.namespace)
-        worker = build_worker(client, settings, database=database, tools=tools, planner=planner)
+        worker = build_worker(
+            client,
+            settings,
+            database=database,
+            tools=tools,
+            planner=planner,
+            policy=policy,
+            directory=directory,
+        )
         await _run_until(told, worker)
     finally:
         database.close()
+
+
+def _rules(settings: Settings, tools: Mapping[str, Tool]) -> tuple[Policy, Directory]:
+    """Read the policy and the list of people.
+
+    Raises:
+        FileInvalid: one of them is broken; nothing starts with it.
+    """
+    directory = PeopleFile(settings.people_file) if settings.people_file else NoDirectory()
+    roles = read_people(settings.people_file).roles() if settings.people_file else None
+    if settings.policy_file is None:
+        return OneApproval(), directory
+    declared = {name: tool.declaration for name, tool in tools.items()}
+    return read_policy(settings.policy_file, declared, roles), directory
 
 
 async def _run_until(told: asyncio.Event, worker: Worker) -> None:

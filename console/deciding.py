@@ -1,6 +1,8 @@
 """`approve`, `reject`, `request-changes` and `withdraw`: a decision names what its maker saw."""
 
 import asyncio
+import json
+import shlex
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +12,8 @@ from console.clock import now
 from console.exits import Exit, WrongUsage
 from console.following import Silence, looks
 from console.gate import Gatekeeper, made_decision, verdict_words
+from console.keys import KeyChain
+from console.page import Page
 from console.progress import Progress
 from console.run_view import STARTER, is_over, run_page, spelled
 from console.screen import Screen, open_screen
@@ -17,6 +21,7 @@ from console.session import Session, opened, run_async, settings_for_people
 from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice, Decision, DecisionAnswer
 from plangate.domain.errors import Refused
+from plangate.domain.plan import short
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.domain.visible import one_line
@@ -52,9 +57,10 @@ def decide(order: DecisionOrder) -> int:
         async with opened(settings) as session:
             if not order.plan:
                 return await _decide_on_what_is_shown(session, screen, order, decision)
+            signed = await _signed(session, screen, order, decision)
             with Progress(screen.err) as progress:
                 progress.brief("waiting for the verdict")
-                answer = await session.gateway.decide(order.workflow_id, decision)
+                answer = await session.gateway.decide(order.workflow_id, signed)
             return _print_verdict(screen, order.workflow_id, answer)
 
     return run_async(main())
@@ -64,16 +70,16 @@ async def _decide_on_what_is_shown(
     session: Session, screen: Screen, order: DecisionOrder, decision: Decision
 ) -> int:
     """Show the plan in review, ask, and send exactly its fingerprint; ask again where it was replaced."""
-    gatekeeper = Gatekeeper(session.gateway, screen, order.by)
+    keys = KeyChain(session.settings, screen)
+    gatekeeper = Gatekeeper(session.gateway, screen, keys, order.by)
     while True:
         status = await session.gateway.status(order.workflow_id)
         screen.show(run_page(status, now()))
-        if status.state != Phase.IN_REVIEW or status.fingerprint is None:
-            raise Refused(f"{order.workflow_id} is {spelled(status.state)}; there is nothing to decide now.")
+        fingerprint = _in_review(status)
         if not await gatekeeper.confirm(status, order.choice):
             screen.out.print(Text("Nothing was sent."))
             return Exit.FAILED
-        shown = decision.model_copy(update={"plan": status.fingerprint})
+        shown = keys.signed(decision, workflow_id=order.workflow_id, fingerprint=fingerprint)
         answer = await session.gateway.decide(order.workflow_id, shown)
         if answer is None or answer.accepted or answer.state not in (Phase.IN_REVIEW, Phase.DRAFTING):
             return _print_verdict(screen, order.workflow_id, answer)
@@ -81,6 +87,60 @@ async def _decide_on_what_is_shown(
         if after.state != Phase.IN_REVIEW or after.fingerprint == status.fingerprint:
             return _print_verdict(screen, order.workflow_id, answer)
         screen.err.print(Text(f"{verdict_words(answer)} This is the new one:", style="yellow"))
+
+
+async def _signed(session: Session, screen: Screen, order: DecisionOrder, decision: Decision) -> Decision:
+    """Sign where a key is here and the plan named is the one in review; else it is judged as it was typed."""
+    keys = KeyChain(session.settings, screen)
+    if not keys.has(order.by):
+        return decision
+    status = await session.gateway.status(order.workflow_id)
+    if status.fingerprint is None or not status.fingerprint.startswith(decision.plan):
+        return decision
+    return keys.signed(decision, workflow_id=order.workflow_id, fingerprint=status.fingerprint)
+
+
+def print_signed(order: DecisionOrder) -> int:
+    """Print the finished, signed decision for another door: the Temporal CLI, the Web UI's dialog."""
+    decision = made_decision(order.choice, by=order.by, plan=order.plan or "", comment=order.comment)
+    settings, screen = settings_for_people(), open_screen()
+    keys = KeyChain(settings, screen)
+    if not keys.has(order.by):
+        raise WrongUsage(f"There is no key of {order.by}'s here; make one: {STARTER} keys new {order.by}")
+    if not order.plan and not screen.can_ask:
+        raise WrongUsage(f"Name the plan that you saw, with --plan; {STARTER} status shows its fingerprint.")
+
+    async def main() -> int:
+        async with opened(settings) as session:
+            status = await session.gateway.status(order.workflow_id)
+            fingerprint = _in_review(status)
+            if not fingerprint.startswith(decision.plan):
+                raise Refused(
+                    f"The plan in review is {short(fingerprint)}, not {short(decision.plan)}."
+                )
+            if not order.plan:
+                screen.err.print(run_page(status, now()), crop=False)
+                if not await Gatekeeper(session.gateway, screen, keys, order.by).confirm(
+                    status, order.choice
+                ):
+                    return Exit.FAILED
+            signed = keys.signed(decision, workflow_id=order.workflow_id, fingerprint=fingerprint)
+            message = signed.model_dump(mode="json", exclude_none=True, exclude={"decision"})
+            screen.out.print(Text(json.dumps(message)), soft_wrap=True)
+            page = Page()
+            page.note(f"Paste it into the Web UI's Send a Signal, under {order.choice}, or give it to:")
+            run = shlex.quote(order.workflow_id)
+            page.command(f"temporal workflow signal -w {run} --name {order.choice} --input …")
+            screen.err.print(page, crop=False)
+            return Exit.DONE
+
+    return run_async(main())
+
+
+def _in_review(status: Status) -> str:
+    if status.state != Phase.IN_REVIEW or status.fingerprint is None:
+        raise Refused(f"{status.workflow_id} is {spelled(status.state)}; there is nothing to decide now.")
+    return status.fingerprint
 
 
 def _print_verdict(screen: Screen, workflow_id: str, answer: DecisionAnswer | None) -> int:

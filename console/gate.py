@@ -14,6 +14,7 @@ from console.clock import now
 from console.exits import WrongUsage
 from console.following import moved_on
 from console.keyboard import Keyboard
+from console.keys import KeyChain
 from console.page import Page
 from console.run_view import plan_page, spelled
 from console.screen import Screen
@@ -48,11 +49,15 @@ class Gatekeeper:
     """Shows a plan that waits, asks for a decision, and sends it.
 
     Args:
+        gateway: where the decision is sent.
+        screen: where the person sits.
+        keys: what a decision is signed with, where there is a key of its maker's name.
         by: who decides; asked for where it is None. Never the requester by default.
     """
 
-    def __init__(self, gateway: Gateway, screen: Screen, by: str | None) -> None:
+    def __init__(self, gateway: Gateway, screen: Screen, keys: KeyChain, by: str | None) -> None:
         self._gateway = gateway
+        self._keys = keys
         self._screen = screen
         self._by = by
         self._keyboard = Keyboard(screen.err)
@@ -100,7 +105,10 @@ class Gatekeeper:
             decision = await self._complete(status, choice)
             if decision is None:
                 return Asked.PUT_OFF
-            sent = await self._gateway.decide(status.workflow_id, decision)
+            signed = self._keys.signed(
+                decision, workflow_id=status.workflow_id, fingerprint=status.fingerprint or ""
+            )
+            sent = await self._gateway.decide(status.workflow_id, signed)
             self._say(verdict_words(sent))
             if sent is None or sent.accepted:
                 return Asked.DECIDED

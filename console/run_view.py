@@ -133,7 +133,7 @@ def outcome_page(status: Status) -> Page:
     if status.short_fingerprint:
         page.field("plan", f"{status.short_fingerprint}, revision {status.revision}")
     if status.approved_by:
-        page.field("approved by", ", ".join(status.approved_by))
+        page.field("approved by", _approvers(status))
     for step in status.steps:
         page.field(f"step {step.number}", f"{step.tool}: {_ended(step)}", _STYLES.get(step.state, ""))
     page.note(f"Answered by the {status.source}.")
@@ -151,7 +151,9 @@ def decision_words(decision: DecisionStatus) -> str:
     verdict = "accepted" if decision.accepted else "refused"
     who = decision.by or "somebody"
     plan = f" {short(decision.plan)}" if decision.plan else ""
-    return f"{who}: {spelled(decision.decision)}{plan}, {verdict}: {decision.reason}"
+    lent = f" for {' or '.join(decision.on_behalf_of)}" if decision.on_behalf_of else ""
+    proof = " (signed)" if decision.verified else ""
+    return f"{who}{lent}{proof}: {spelled(decision.decision)}{plan}, {verdict}: {decision.reason}"
 
 
 def moment(when: datetime, now: datetime | None) -> str:
@@ -170,7 +172,13 @@ def _ended(step: StepStatus) -> str:
 
 
 def _approved_by(status: Status) -> str:
-    return f"; approved by {', '.join(status.approved_by)}" if status.approved_by else ""
+    return f"; approved by {_approvers(status)}" if status.approved_by else ""
+
+
+def _approvers(status: Status) -> str:
+    return ", ".join(
+        f"{name} (not verified)" if name in status.unverified else name for name in status.approved_by
+    )
 
 
 def _planner(use: ModelUse) -> str:

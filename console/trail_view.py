@@ -87,4 +87,7 @@ def _decision(event: Decided) -> str:
         else ""
     )
     result = "accepted" if verdict.accepted else "refused"
-    return f"{said}{plan} by {arrival.via}{comment}, {result}: {verdict.reason}"
+    proof = ""
+    if event.approver is not None:
+        proof = f", signed with {event.approver.key_id}" if event.approver.verified else ", not verified"
+    return f"{said}{plan} by {arrival.via}{proof}{comment}, {result}: {verdict.reason}"

@@ -8,6 +8,7 @@ from console.clock import now
 from console.exits import Exit, Interrupted
 from console.following import Silence, absence, looks, news, waiting_words
 from console.gate import Asked, Gatekeeper
+from console.keys import KeyChain
 from console.progress import Progress
 from console.run_view import STARTER, is_over, outcome_page
 from console.screen import Screen, open_screen
@@ -47,7 +48,11 @@ async def watch_to_the_end(session: Session, screen: Screen, workflow_id: str, b
 
 async def follow_to_the_end(session: Session, screen: Screen, workflow_id: str, by: str | None) -> Status:
     """Print what happens and ask where a person can be asked; return the status with the outcome."""
-    gatekeeper = Gatekeeper(session.gateway, screen, by) if screen.can_ask else None
+    gatekeeper = (
+        Gatekeeper(session.gateway, screen, KeyChain(session.settings, screen), by)
+        if screen.can_ask
+        else None
+    )
     before: Status | None = None
     asked_about: set[str | None] = set()
     with Progress(screen.err) as progress:

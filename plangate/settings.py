@@ -66,6 +66,8 @@ class Settings(BaseSettings):
         default=_config_folder() / "keys", description="where private keys to sign with lie"
     )
 
+    key_passphrase: SecretStr | None = Field(default=None, description="the passphrase of a private key")
+
     smtp_url: SecretStr | None = Field(
         default=None,
         description="smtp://USER:PASSWORD@HOST:PORT, or smtps://; unset: .eml files in var/outbox/",

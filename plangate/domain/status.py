@@ -46,7 +46,10 @@ class StepStatus(Frozen):
 
 
 class Status(Frozen):
-    """Everything that one may ask of a run; ``source`` says who answered."""
+    """Everything that one may ask of a run; ``source`` says who answered.
+
+    ``unverified`` are those who approved by typing a name, which nothing proved.
+    """
 
     workflow_id: str
     state: str
@@ -59,6 +62,7 @@ class Status(Frozen):
     short_fingerprint: str | None
     requirement: Requirement | None
     approved_by: tuple[str, ...]
+    unverified: tuple[str, ...] = ()
     decisions: tuple[DecisionStatus, ...]
     refusals_not_listed: int
     deadline: AwareDatetime | None
@@ -78,6 +82,7 @@ class RunResult(Frozen):
     plan: Plan | None
     receipts: tuple[Receipt | None, ...]
     approved_by: tuple[str, ...]
+    unverified: tuple[str, ...] = ()
 
 
 def status_of(state: RunState, source: str) -> Status:
@@ -95,6 +100,7 @@ def status_of(state: RunState, source: str) -> Status:
         short_fingerprint=short(state.fingerprint) if state.fingerprint else None,
         requirement=drafted.requirement if drafted else None,
         approved_by=_names(state),
+        unverified=_unverified(state),
         decisions=tuple(
             _decision(decided, drafted.requirement if drafted else None) for decided in state.decisions
         ),
@@ -123,6 +129,7 @@ def result_of(state: RunState) -> RunResult:
         plan=state.drafted.plan if state.drafted else None,
         receipts=tuple(progress.receipt for progress in state.steps),
         approved_by=_names(state),
+        unverified=_unverified(state),
     )
 
 
@@ -137,6 +144,10 @@ def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> 
 
 def _names(state: RunState) -> tuple[str, ...]:
     return tuple(approver.name for approver in state.approvers)
+
+
+def _unverified(state: RunState) -> tuple[str, ...]:
+    return tuple(approver.name for approver in state.approvers if not approver.verified)
 
 
 def _decision(decided: Decided, requirement: Requirement | None) -> DecisionStatus:

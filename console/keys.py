@@ -1,0 +1,172 @@
+"""Private keys to sign decisions with: made, kept under the user's configuration folder, and read again."""
+
+import getpass
+import os
+import secrets
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from rich.text import Text
+
+from console.clock import now
+from console.exits import Exit, WrongUsage
+from console.page import Page
+from console.screen import Screen, open_screen
+from console.session import settings_for_people
+from plangate.domain.decision import Decision
+from plangate.domain.errors import SettingsInvalid
+from plangate.domain.people import identity
+from plangate.people_file import PUBLIC_PREFIX
+from plangate.settings import Settings
+from plangate.signatures import Claims, key_id, public_of, sign
+
+_SUFFIX: Final = ".pem"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChain:
+    """The private keys of this user, a file for each name."""
+
+    settings: Settings
+    screen: Screen
+    _found: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a key of that name."""
+        return self.path_of(name).exists()
+
+    def signed(self, decision: Decision, *, workflow_id: str, fingerprint: str) -> Decision:
+        """Return ``decision`` on exactly this plan, signed where there is a key of its approver's name.
+
+        Raises:
+            SettingsInvalid: there is one, and it cannot be used.
+        """
+        exact = decision.model_copy(update={"plan": fingerprint})
+        key = self._key(decision.by)
+        if key is None:
+            return exact
+        claims = Claims(
+            workflow_id=workflow_id,
+            fingerprint=fingerprint,
+            decision=decision.decision,
+            comment=decision.comment,
+            by=decision.by,
+            iat=int(now().timestamp()),
+            jti=secrets.token_urlsafe(16),
+        )
+        return exact.model_copy(update={"signature": sign(claims, key)})
+
+    def path_of(self, name: str) -> Path:
+        """Return where the key of that name lies, or would."""
+        return self.settings.keys_dir / (quote(identity(name), safe="") + _SUFFIX)
+
+    def _key(self, name: str) -> Ed25519PrivateKey | None:
+        found = self._found.get(identity(name)) or self._read(name)
+        if found is not None:
+            self._found[identity(name)] = found  # a passphrase is asked for once
+        return found
+
+    def _read(self, name: str) -> Ed25519PrivateKey | None:
+        path = self.path_of(name)
+        try:
+            pem = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SettingsInvalid(f"The key {path} cannot be read: {error.strerror}.") from None
+        try:
+            key = load_pem_private_key(pem, self._passphrase(path) if b"ENCRYPTED" in pem else None)
+        except ValueError:
+            raise SettingsInvalid(
+                f"The key {path} cannot be opened; is the passphrase right? Without the key, a decision can "
+                "be sent from another account, unsigned."
+            ) from None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise SettingsInvalid(f"The key {path} is no Ed25519 key; make one with `starter.py keys new`.")
+        return key
+
+    def _passphrase(self, path: Path) -> bytes:
+        given = self.settings.key_passphrase
+        if given is not None:
+            return given.get_secret_value().encode()
+        if not self.screen.can_ask:
+            raise SettingsInvalid(
+                f"The key {path} has a passphrase, and nobody can be asked for it here; "
+                "set PLANGATE_KEY_PASSPHRASE."
+            )
+        return getpass.getpass(f"Passphrase of {path.name}: ").encode()
+
+
+def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:
+    """Make a key pair for ``name``, and print the public line to paste into the list of people."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    if not identity(name) or not name.isprintable():
+        raise WrongUsage("The name must have visible characters; use the one in the list of people.")
+    path = KeyChain(settings, screen).path_of(name)
+    passphrase = _new_passphrase(settings, screen) if with_passphrase else None
+    key = Ed25519PrivateKey.generate()
+    encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    _write_new(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), name)
+    public = public_of(key)
+    if screen.is_json:
+        screen.print_json(
+            {"name": name, "public": PUBLIC_PREFIX + public, "id": key_id(public), "path": str(path)}
+        )
+        return Exit.DONE
+    page = Page()
+    page.heading(f"A key for {name}")
+    page.copied("private", str(path))
+    page.note("It never leaves this machine; the decisions of that name are signed with it from now on.")
+    page.note("This line goes into the list of people (PLANGATE_PEOPLE), below that person's name:")
+    page.command(f'keys = [{{ public = "{PUBLIC_PREFIX}{public}" }}]')
+    screen.show(page)
+    return Exit.DONE
+
+
+def list_keys(*, as_json: bool) -> int:
+    """Print the public halves of all keys here; no passphrase is asked for."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    paths = sorted(settings.keys_dir.glob(f"*{_SUFFIX}"))
+    if screen.is_json:
+        screen.print_json([str(path) for path in paths])
+    elif not paths:
+        screen.out.print(Text(f"There is no key in {settings.keys_dir}; make one: starter.py keys new NAME"))
+    else:
+        for path in paths:
+            screen.out.print(Text(str(path)), soft_wrap=True)
+    return Exit.DONE
+
+
+def _write_new(path: Path, pem: bytes, name: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise WrongUsage(
+            f"There is a key for {name} already: {path}. Move it away first, if you mean to replace it; "
+            "its public line must leave the list of people too."
+        ) from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+
+
+def _new_passphrase(settings: Settings, screen: Screen) -> bytes:
+    if settings.key_passphrase is not None:
+        return settings.key_passphrase.get_secret_value().encode()
+    if not screen.can_ask:
+        raise WrongUsage("A passphrase is asked for on a terminal only; or set PLANGATE_KEY_PASSPHRASE.")
+    first, second = (getpass.getpass(f"{word}: ", sys.stderr) for word in ("Passphrase", "Once more"))
+    if not first or first != second:
+        raise WrongUsage("The two passphrases differ, or are empty; try again.")
+    return first.encode()

@@ -1,0 +1,140 @@
+"""`policy` and `people`: whether what people wrote can be used, and what a policy makes of a plan."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from rich.text import Text
+
+from activities.tools.catalogue import declarations
+from console.clock import now
+from console.durations import spoken
+from console.exits import Exit, WrongUsage
+from console.page import Page
+from console.plan_file import read_plan_file
+from console.screen import Screen, open_screen
+from console.session import settings_for_people
+from plangate.domain.drafting import check_plan
+from plangate.domain.errors import FileInvalid
+from plangate.domain.people import People, in_force
+from plangate.domain.policy import Rule
+from plangate.people_file import read_people
+from plangate.policy_file import Explanation, FilePolicy, read_policy
+from plangate.settings import Settings, operating_system_user
+
+
+def check_policy(path: Path | None, *, as_json: bool) -> int:
+    """Print the rules of a policy, or every fault in it."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    try:
+        policy = _policy(settings, path)
+    except FileInvalid as error:
+        return _faults(screen, error)
+    if screen.is_json:
+        rules = [{**rule.model_dump(mode="json"), "when": when} for rule, when in policy.rules]
+        default = policy.default.model_dump(mode="json")
+        screen.print_json({"hash": policy.policy_hash, "rules": rules, "default": default})
+        return Exit.DONE
+    page = Page()
+    count = len(policy.rules)
+    page.heading(f"This policy can be used: {count} rule{'' if count == 1 else 's'} and the default.")
+    for rule, when in policy.rules:
+        page.field(rule.name, _asks(rule))
+        page.words("when", when, indent=4)
+    page.field("otherwise", _asks(policy.default))
+    page.field("hash", policy.policy_hash)
+    screen.show(page)
+    return Exit.DONE
+
+
+def explain_policy(
+    plan_path: Path, *, policy_path: Path | None, request: str, requester: str | None, as_json: bool
+) -> int:
+    """Print which rule asks for what at each step of a plan, and what the plan needs."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    try:
+        policy = _policy(settings, policy_path)
+    except FileInvalid as error:
+        return _faults(screen, error)
+    tools = declarations()
+    plan = check_plan(read_plan_file(plan_path, tools, settings.max_steps), tools, settings.max_steps)
+    explanation = policy.explain(plan, request=request, requester=requester or operating_system_user())
+    if screen.is_json:
+        screen.print_json(explanation.model_dump(mode="json"))
+    else:
+        screen.show(_explained(explanation))
+    return Exit.DONE
+
+
+def check_people(path: Path | None, *, as_json: bool) -> int:
+    """Print who is in a list of people, or every fault in it."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    path = path or settings.people_file
+    if path is None:
+        raise WrongUsage("Name the file, or set PLANGATE_PEOPLE.")
+    try:
+        people = read_people(path)
+    except FileInvalid as error:
+        return _faults(screen, error)
+    if screen.is_json:
+        screen.print_json(people.model_dump(mode="json"))
+    else:
+        screen.show(_people_page(people))
+    return Exit.DONE
+
+
+def _policy(settings: Settings, path: Path | None) -> FilePolicy:
+    path = path or settings.policy_file
+    if path is None:
+        raise WrongUsage("Name the policy's file, or set PLANGATE_POLICY.")
+    roles = read_people(settings.people_file).roles() if settings.people_file else None
+    return read_policy(path, declarations(), roles)
+
+
+def _faults(screen: Screen, error: FileInvalid) -> int:
+    if screen.is_json:
+        screen.print_json({"file": error.path, "faults": list(error.faults)})
+        return Exit.USAGE
+    for fault in error.faults:
+        screen.err.print(Text(fault), soft_wrap=True)
+    count = "1 fault" if len(error.faults) == 1 else f"{len(error.faults)} faults"
+    raise WrongUsage(f"{error.path} cannot be used ({count}); mend it and try again.")
+
+
+def _asks(rule: Rule) -> str:
+    if not rule.needs:
+        return "frees it"
+    parts = [" and ".join(map(str, rule.needs))]
+    if rule.signed:
+        parts.append("signed")
+    if rule.timeout_seconds:
+        parts.append(f"within {spoken(timedelta(seconds=rule.timeout_seconds))}")
+    if rule.approval_valid_for:
+        parts.append(f"an approval counts for {spoken(timedelta(seconds=rule.approval_valid_for))}")
+    return ", ".join(parts)
+
+
+def _explained(explanation: Explanation) -> Page:
+    page = Page()
+    page.heading(f"The plan needs {explanation.requirement}.")
+    for step in explanation.steps:
+        page.field(f"step {step.number}", f"{step.tool}: {', '.join(step.rules)}")
+        for one in step.unclear:
+            effect = "counts as matched" if one.counts else "does not free it"
+            page.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
+    return page
+
+
+def _people_page(people: People) -> Page:
+    page = Page()
+    count = len(people.persons)
+    page.heading(f"This list can be used: {count} {'person' if count == 1 else 'people'}.")
+    at = now()
+    for person in people.persons:
+        valid = sum(in_force(key, at) for key in person.keys)
+        keys = f"{valid} valid key{'' if valid == 1 else 's'}" if person.keys else "no key"
+        roles = ", ".join(person.roles) or "no role"
+        page.field(person.name, f"{roles}; {keys}" + ("" if person.active else "; not active"))
+        for lent in person.delegates:
+            when = "now" if in_force(lent, at) else "not now"
+            page.note(f"lets {lent.to} act as {', '.join(lent.roles)}, {when}", indent=4)
+    return page
