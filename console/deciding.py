@@ -115,9 +115,7 @@ def print_signed(order: DecisionOrder) -> int:
             status = await session.gateway.status(order.workflow_id)
             fingerprint = _in_review(status)
             if not fingerprint.startswith(decision.plan):
-                raise Refused(
-                    f"The plan in review is {short(fingerprint)}, not {short(decision.plan)}."
-                )
+                raise Refused(f"The plan in review is {short(fingerprint)}, not {short(decision.plan)}.")
             if not order.plan:
                 screen.err.print(run_page(status, now()), crop=False)
                 if not await Gatekeeper(session.gateway, screen, keys, order.by).confirm(

@@ -4,6 +4,7 @@ A token binds one decision to one run, one plan and one moment; whoever has the 
 check it, without us. `verify` says who sent a decision, or why its signature does not prove it.
 """
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -23,6 +24,7 @@ from plangate.domain.visible import cut, one_line
 
 TYPE: Final = "plangate-decision+jwt"
 _ALGORITHM: Final = "EdDSA"
+_FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 
 
 class Claims(Typed):
@@ -81,6 +83,7 @@ def claims_of(token: str, key: Key) -> Claims:
     Raises:
         ValueError: it did not, or it is no token of a decision; the message says why.
     """
+    _check_form(token)
     try:
         header = jwt.get_unverified_header(token)
         if header.get("typ") != TYPE:
@@ -130,7 +133,15 @@ def checked_public(public: str) -> str:
     return _text(raw)
 
 
+def _check_form(token: str) -> None:
+    """Refuse every spelling of a token but the one that `sign` gives: base64 can be written in many ways."""
+    tail = token.rpartition(".")[2]
+    if not _FORM.fullmatch(token) or _text(_bytes(tail)) != tail:
+        raise ValueError("its signature cannot be read; sign with `starter.py sign`")
+
+
 def _read(token: str, person: Person, at: datetime) -> tuple[Key, Claims]:
+    _check_form(token)
     try:
         kid = jwt.get_unverified_header(token).get("kid")
     except PyJWTError:

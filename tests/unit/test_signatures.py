@@ -1,0 +1,229 @@
+"""Signed decisions: what a signature proves, and two thousand forgeries of which none proves anything."""
+
+import base64
+import hmac
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.people import Identified, Key, People, Person
+from plangate.signatures import TYPE, Claims, key_id, public_of, sign, verify
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+RUN, PLAN, OTHER_PLAN = "plan-1", "ab" * 32, "cd" * 32
+DANA, EVE = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
+DANAS = Key(id=key_id(public_of(DANA)), x=public_of(DANA))
+PEOPLE = People(
+    persons=(
+        Person(name="Dana", roles=("ops",), keys=(DANAS,)),
+        Person(name="Eve", keys=(Key(id=key_id(public_of(EVE)), x=public_of(EVE)),)),
+    )
+)
+LEAST = 2_000
+
+
+def claims(**changes: Any) -> Claims:
+    said: dict[str, Any] = {
+        "workflow_id": RUN, "fingerprint": PLAN, "decision": Choice.APPROVE, "comment": "fine", "by": "dana",
+        "iat": int(NOON.timestamp()), "jti": "0123456789abcdef",
+    }  # fmt: skip
+    return Claims(**{**said, **changes})
+
+
+def check(token: str, at: datetime = NOON, people: People = PEOPLE, **changes: Any) -> Identified:
+    said: dict[str, Any] = {"decision": "approve", "by": "dana", "plan": PLAN, "comment": "fine"}
+    decision = Decision(**{**said, **changes}, signature=token)
+    return verify(decision, workflow_id=RUN, fingerprint=PLAN, people=people, at=at)
+
+
+def assert_refused(known: Identified) -> str:
+    assert known.objection
+    assert known.approver is None or not known.approver.verified
+    return known.objection
+
+
+def test_a_signed_decision_proves_who_made_it() -> None:
+    known = check(sign(claims(), DANA))
+    assert known.objection == ""
+    assert known.approver is not None
+    assert (known.approver.name, known.approver.verified) == ("Dana", True)
+    assert known.approver.key_id == DANAS.id
+    assert known.approver.token_id == "0123456789abcdef"
+
+
+def test_the_name_and_the_prefix_may_be_spelled_in_any_way_that_means_the_same() -> None:
+    token = sign(claims(by="DANA"), DANA)
+    assert not check(token, by=" Dana ".strip(), plan=PLAN[:8]).objection
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"workflow_id": "plan-2"}, "signed for the run plan-2"),
+        ({"fingerprint": OTHER_PLAN}, "signed for plan cdcdcdcdcdcd"),
+        ({"decision": Choice.REJECT}, "signed for 'reject', not for 'approve'"),
+        ({"comment": "fine "}, "another comment"),
+        ({"by": "eve"}, "in the name of eve"),
+        ({"iat": int(NOON.timestamp()) + 301}, "in the future"),
+    ],
+)
+def test_what_was_signed_is_what_counts_and_nothing_else(said: dict[str, Any], words: str) -> None:
+    assert words in assert_refused(check(sign(claims(**said), DANA)))
+
+
+def test_a_clock_that_is_five_minutes_ahead_is_forgiven() -> None:
+    assert not check(sign(claims(iat=int(NOON.timestamp()) + 300), DANA)).objection
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"valid_until": NOON}, "not valid now"),
+        ({"valid_from": NOON + timedelta(seconds=1)}, "not valid now"),
+        ({"valid_from": NOON - timedelta(minutes=1)}, "when the key was not valid"),
+    ],
+)
+def test_a_key_counts_from_its_first_moment_to_its_last(limits: dict[str, Any], words: str) -> None:
+    people = People(persons=(Person(name="Dana", keys=(DANAS.model_copy(update=limits),)),))
+    token = sign(claims(iat=int((NOON - timedelta(hours=1)).timestamp())), DANA)
+    assert words in assert_refused(check(token, people=people))
+
+
+def test_nobody_signs_for_somebody_else() -> None:
+    assert "not one of Dana's" in assert_refused(check(sign(claims(), EVE)))
+    assert "nobody called" in assert_refused(check(sign(claims(by="frank"), DANA), by="frank"))
+
+
+def test_no_forgery_of_two_thousand_is_accepted_and_each_is_told_why() -> None:
+    kinds: Counter[str] = Counter()
+    good = sign(claims(), DANA)
+    for kind, token in _forgeries(good, Random(20)):
+        reason = assert_refused(check(token))
+        assert "\n" not in reason
+        kinds[kind] += 1
+    assert sum(kinds.values()) >= LEAST
+    assert min(kinds.values()) >= 1
+    assert not check(good).objection  # the only one that is no forgery
+
+
+def _forgeries(good: str, chance: Random) -> Iterator[tuple[str, str]]:
+    yield from _scratched(good, chance)
+    yield from _with_other_signatures(good)
+    yield from _with_other_headers(good)
+    yield from _with_other_claims(good)
+
+
+def _scratched(good: str, chance: Random) -> Iterator[tuple[str, str]]:
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=.+/ \u0430\u200b"
+    for _ in range(900):
+        at = chance.randrange(len(good))
+        other = chance.choice([char for char in alphabet if char != good[at]])
+        yield "one character", good[:at] + other + good[at + 1 :]
+    for at in range(0, len(good), 2):
+        yield "cut", good[:at]
+    for at in range(0, len(good), 2):
+        yield "doubled", good[:at] + good[at] + good[at:]
+    for other in alphabet:
+        if other != good[-1]:
+            yield "same signature, spelled otherwise", good[:-1] + other
+    head, body, tail = good.split(".")
+    for filler in (" ", "\n", "=", "==", "!", "\u200b"):
+        yield "same signature, spelled otherwise", good + filler
+        yield "same signature, spelled otherwise", f"{head}.{body}.{tail[:5]}{filler}{tail[5:]}"
+    for whole in ("", ".", "..", "...", "a.b.c", good + ".", "." + good, good.replace(".", ""), f"{good} x"):
+        yield "no token", whole
+    yield "json form", json.dumps({"payload": body, "protected": head, "signature": tail})
+
+
+def _with_other_signatures(good: str) -> Iterator[tuple[str, str]]:
+    head, body, tail = good.split(".")
+    signature = _bytes(tail)
+    for bit in range(512):
+        flipped = bytearray(signature)
+        flipped[bit // 8] ^= 1 << bit % 8
+        yield "signature bit", f"{head}.{body}.{_encoded(bytes(flipped))}"
+    # The order of the curve, added to the second half: a sloppy check takes it for the same signature.
+    order = 2**252 + 27742317777372353535851937790883648493
+    grown = (int.from_bytes(signature[32:], "little") + order).to_bytes(33, "little")[:32]
+    yield "malleable", f"{head}.{body}.{_encoded(signature[:32] + grown)}"
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    kid = {"typ": TYPE, "kid": DANAS.id}
+    yield "another curve", jwt.encode(_decoded(body), stranger, "ES256", headers=kid)
+
+
+def _with_other_headers(good: str) -> Iterator[tuple[str, str]]:
+    head, body, tail = good.split(".")
+    header = _decoded(head)
+    for name in (*["none", "None", "NONE", "HS256", "HS512", "RS256", "ES256", "PS256", "eddsa", "EDDSA"], "EdDSA ", "", None):
+        forged = _encoded_json({**header, "alg": name})
+        secrets = (public_of(DANA).encode(), _bytes(public_of(DANA)), b"")
+        yield "alg", f"{forged}.{body}."
+        yield "alg", f"{forged}.{body}.{tail}"
+        for secret in secrets:
+            digest = hmac.digest(secret, f"{forged}.{body}".encode(), "sha256")
+            yield "alg", f"{forged}.{body}.{_encoded(digest)}"
+    eves = {"kty": "OKP", "crv": "Ed25519", "x": public_of(EVE)}
+    for more in (
+        {"jwk": eves}, {"jku": "http://127.0.0.1/keys"}, {"x5c": ["AAAA"]}, {"x5u": "http://127.0.0.1/"},
+        {"kid": key_id(public_of(EVE))}, {"kid": None}, {"kid": ["x"]}, {"kid": {"x": 1}}, {"typ": "JWT"},
+        {"typ": None}, {"crit": ["b64"], "b64": False}, {"crit": ["x"]}, {"zip": "DEF"},
+    ):  # fmt: skip
+        signing = f"{_encoded_json({**header, **more})}.{body}"
+        yield "header", f"{signing}.{_encoded(EVE.sign(signing.encode()))}"
+        yield "header", f"{signing}.{tail}"
+
+
+def _with_other_claims(good: str) -> Iterator[tuple[str, str]]:
+    head, body, _ = good.split(".")
+    said = _decoded(body)
+    wrong: dict[str, list[object]] = {
+        "workflow_id": ["plan-2", "plan-1 ", "Plan-1", 1, None, ["plan-1"]],
+        "fingerprint": [OTHER_PLAN, PLAN[:12], PLAN.upper(), "", None, 7],
+        "decision": ["reject", "request_changes", "APPROVE", "", None, ["approve"]],
+        "comment": ["", "fine.", "Fine", None, 3],
+        "by": ["eve", "d\u0430na", "dana\u200b", "", None, ["dana"]],
+        "iat": [said["iat"] + 301, said["iat"] + 10**9, 2**63, -1, "now", None, 1.5, True],
+        "jti": ["", "short", "x" * 101, "with blank inside", None, 12345678],
+        "exp": [said["iat"] - 10**6],
+        "role": ["ceo"],
+    }
+    for name, values in wrong.items():
+        for value in values:
+            yield "claim, signed by her", _signed({**said, name: value}, DANA)
+            yield "claim, signed by another", _signed({**said, name: value}, EVE)
+    for name in said:
+        yield "claim missing", _signed({key: value for key, value in said.items() if key != name}, DANA)
+    for raw in (b"[]", b"null", b'"x"', b"{", b"\xff", b"", b'{"by":"dana"}' * 2):
+        signing = f"{head}.{_encoded(raw)}"
+        yield "no object", f"{signing}.{_encoded(DANA.sign(signing.encode()))}"
+
+
+def _signed(said: dict[str, object], key: Ed25519PrivateKey) -> str:
+    signing = f"{_encoded_json({'alg': 'EdDSA', 'typ': TYPE, 'kid': DANAS.id})}.{_encoded_json(said)}"
+    return f"{signing}.{_encoded(key.sign(signing.encode()))}"
+
+
+def _encoded_json(value: object) -> str:
+    return _encoded(json.dumps(value).encode())
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(_bytes(text))
+    return value
