@@ -48,17 +48,19 @@ class Decisions:
             return await asyncio.to_thread(self._record, task, arrivals)
 
     async def _in_time(self, task: AdmitTask) -> tuple[Arrival, ...]:
-        """Correct the time of signals that the workflow saw only after the deadline.
+        """Correct the time of signals that the workflow saw only after the deadline, or too late to be fresh.
 
         A signal that lay waiting because no worker ran came when the server received it, not when the
         workflow woke up. The server's history knows when that was; updates cannot wait without a worker.
         """
         deadline = task.state.deadline
-        late = deadline is not None and any(
-            arrival.via is Via.SIGNAL and arrival.decision and arrival.received_at >= deadline
+        drafted = task.state.drafted
+        is_timed = drafted is not None and drafted.requirement.approval_valid_for is not None
+        matters = deadline is not None and any(
+            arrival.via is Via.SIGNAL and arrival.decision and (is_timed or arrival.received_at >= deadline)
             for arrival in task.arrivals
         )
-        if not late:
+        if not matters:
             return task.arrivals
         times = await times_of_signals(self._client, activity.info())
         return tuple(

@@ -13,6 +13,8 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.tools.tool import Tool
 from plangate.domain.decision import Choice, Decision, DecisionAnswer
+from plangate.domain.people import Directory
+from plangate.domain.policy import Policy
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import RunResult, Status
 from plangate.records.database import Database
@@ -35,6 +37,8 @@ class Gate:
     planner: ScriptedPlanner
     gateway: Gateway
     tools: dict[str, Tool] = field(default_factory=dict)
+    policy: Policy | None = None
+    directory: Directory | None = None
 
     @property
     def env(self) -> WorkflowEnvironment:
@@ -58,6 +62,8 @@ class Gate:
             database=self.database,
             tools=self.tools,
             planner=self.planner,
+            policy=self.policy,
+            directory=self.directory,
         )
         async with worker:
             yield

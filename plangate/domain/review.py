@@ -129,6 +129,12 @@ def _not_proven(state: RunState, approver: Approver) -> str | None:
 
 def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> str | None:
     is_requester = same_person(approver.name, state.requester)
+    done = [number for number, step in enumerate(state.steps, 1) if step.state is StepState.DONE]
+    if done and decision.decision is Choice.REQUEST_CHANGES:
+        return (
+            f"step {done[-1]} of this plan is done, and a new plan would do it again; "
+            "approve the rest, or reject it"
+        )
     if decision.decision is not Choice.APPROVE:
         return None if is_requester else _has_no_say(state, approver)
     if is_requester:

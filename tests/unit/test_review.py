@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, StepDone, StepInDoubt
-from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.errors import NotApproved
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
@@ -60,6 +60,21 @@ def accepts(state: RunState, one: Arrival) -> bool:
 
 def test_a_plan_without_needs_runs_by_itself() -> None:
     assert state_after(drafted(requirement=Requirement())).phase is Phase.EXECUTING
+
+
+@pytest.mark.parametrize("decision", list(Choice))
+def test_a_decision_that_is_written_down_late_changes_nothing_once_the_review_is_over(decision: str) -> None:
+    late = arrival(decision, by="erik")
+    accepted = Decided(
+        arrival=late, verdict=Verdict(accepted=True, reason=""), approver=sender_of(late).approver
+    )
+    for over in (
+        decide(state_after(drafted()), arrival()),
+        state_after(drafted(), Closed(outcome=Outcome.WITHDRAWN)),
+        decide(state_after(drafted()), arrival("request_changes")),
+    ):
+        after = apply(over, accepted)
+        assert (after.phase, after.approvals, after.closed) == (over.phase, over.approvals, over.closed)
 
 
 def test_two_needed_approvals_are_two_people() -> None:

@@ -29,6 +29,20 @@ PEOPLE = People(
     )
 )
 LEAST = 2_000
+ALGORITHMS = (
+    "none",
+    "None",
+    "NONE",
+    "HS256",
+    "HS512",
+    "RS256",
+    "ES256",
+    "PS256",
+    "eddsa",
+    "EdDSA ",
+    "",
+    None,
+)
 
 
 def claims(**changes: Any) -> Claims:
@@ -163,7 +177,7 @@ def _with_other_signatures(good: str) -> Iterator[tuple[str, str]]:
 def _with_other_headers(good: str) -> Iterator[tuple[str, str]]:
     head, body, tail = good.split(".")
     header = _decoded(head)
-    for name in (*["none", "None", "NONE", "HS256", "HS512", "RS256", "ES256", "PS256", "eddsa", "EDDSA"], "EdDSA ", "", None):
+    for name in ALGORITHMS:
         forged = _encoded_json({**header, "alg": name})
         secrets = (public_of(DANA).encode(), _bytes(public_of(DANA)), b"")
         yield "alg", f"{forged}.{body}."

@@ -10,7 +10,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from activities.execution import Execution
 from activities.tasks import StepResult
 from plangate.domain.decision import Choice, Decision
-from plangate.domain.errors import RecordsUnavailable, ToolUnavailable
+from plangate.domain.errors import EffectUnknown, InDoubt, RecordsUnavailable, ToolUnavailable
 from plangate.domain.tool import Receipt
 from tests.gate import Gate
 
@@ -38,6 +38,29 @@ async def test_a_step_whose_worker_dies_behind_its_receipt_stays_done_when_the_r
     kinds = [entry.event.kind for entry in gate.gateway.trail(status.workflow_id)]
     assert "step_failed" not in kinds
     assert kinds[-1] == "closed"
+
+
+async def test_a_step_whose_worker_dies_behind_its_doubt_is_not_done_again(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = Execution._execute
+
+    async def die_behind_the_doubt(self: Execution, attempt: Any) -> StepResult:
+        try:
+            return await execute(self, attempt)
+        except InDoubt:
+            monkeypatch.setattr(Execution, "_execute", execute)
+            raise RuntimeError("killed between the commit and the report") from None
+
+    monkeypatch.setattr(Execution, "_execute", die_behind_the_doubt)
+    gate.notebook.failures = [EffectUnknown("nobody knows")]
+    gate.notebook.writes_before_failing = True
+    status = await gate.in_review("one")
+    await gate.decide(status)
+    result = await gate.result(status.workflow_id)
+    assert result.outcome == "failed"
+    assert "in doubt" in result.reason
+    assert gate.notebook.texts() == ["one"]
 
 
 async def test_a_reset_to_a_point_behind_an_update_goes_on(gate: Gate) -> None:

@@ -1,0 +1,146 @@
+"""An approval that has become too old when a step is to start: the plan is in review again."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from activities.execution import Execution
+from activities.tasks import StepResult
+from plangate.domain.plan import Plan
+from plangate.domain.policy import ONE_APPROVAL, Requirement
+from plangate.domain.status import Status
+from tests.gate import Gate
+
+SECONDS = 2  # long enough for a busy machine to start a step, short enough to wait for
+
+
+class ValidFor:
+    """A policy: one approval, which counts for so many seconds."""
+
+    def __init__(self, seconds: int) -> None:
+        self._requirement = ONE_APPROVAL.model_copy(update={"approval_valid_for": seconds})
+
+    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
+        del plan, request, requester
+        return self._requirement
+
+
+async def reopened(gate: Gate, workflow_id: str) -> Status:
+    """Wait until the run is in review for the second time."""
+    return await gate.until("in_review", workflow_id, lambda _: "reopened" in kinds(gate, workflow_id))
+
+
+def kinds(gate: Gate, workflow_id: str) -> list[str]:
+    return [entry.event.kind for entry in gate.gateway.trail(workflow_id)]
+
+
+async def approved_long_ago(gate: Gate) -> Status:
+    """Have a plan approved by a signal that waits for a worker for longer than it counts."""
+    gate.policy = ValidFor(SECONDS)
+    async with gate.worker():
+        status = await gate.in_review("one")
+    await gate.signal(status)
+    await asyncio.sleep(SECONDS + 0.3)
+    return status
+
+
+async def stale_behind_step_one(gate: Gate) -> Status:
+    """Have the first of two steps take longer than the approval counts."""
+    status = await gate.in_review("one", "two")
+    gate.notebook.gate.clear()
+    await gate.decide(status)
+    await gate.notebook.entered.wait()
+    await asyncio.sleep(SECONDS + 0.3)
+    gate.notebook.gate.set()
+    return await reopened(gate, status.workflow_id)
+
+
+async def test_an_approval_that_waited_too_long_for_a_worker_does_not_count(idle_gate: Gate) -> None:
+    gate = idle_gate
+    status = await approved_long_ago(gate)
+    async with gate.worker():
+        again = await reopened(gate, status.workflow_id)
+        assert gate.notebook.texts() == []
+        assert again.approved_by == ()
+        assert again.fingerprint == status.fingerprint
+        assert again.deadline is not None
+        assert status.deadline is not None
+        assert again.deadline > status.deadline
+        assert (await gate.decide(again)).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert gate.notebook.texts() == ["one"]
+
+
+async def test_the_review_that_was_opened_again_expires_by_its_own_deadline(idle_gate: Gate) -> None:
+    gate = idle_gate
+    status = await approved_long_ago(gate)
+    async with gate.worker():
+        await reopened(gate, status.workflow_id)
+        await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(hours=71))
+        assert (await gate.gateway.status(status.workflow_id)).state == "in_review"
+        await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(hours=2))
+        assert (await gate.result(status.workflow_id)).outcome == "expired"
+        assert gate.notebook.texts() == []
+
+
+async def test_steps_that_are_done_stay_done_and_only_the_rest_is_executed(idle_gate: Gate) -> None:
+    idle_gate.policy = ValidFor(SECONDS)
+    async with idle_gate.worker():
+        again = await stale_behind_step_one(idle_gate)
+        assert [step.state for step in again.steps] == ["done", "pending"]
+        refused = await idle_gate.decide(again, "request_changes", comment="otherwise")
+        assert "would do it again" in refused.reason
+        assert (await idle_gate.decide(again)).accepted
+        result = await idle_gate.result(again.workflow_id)
+        assert result.outcome == "executed"
+        assert idle_gate.notebook.texts() == ["one", "two"]
+
+
+@pytest.mark.parametrize("choice", ["reject", "withdraw"])
+async def test_the_rest_can_be_refused(idle_gate: Gate, choice: str) -> None:
+    idle_gate.policy = ValidFor(SECONDS)
+    async with idle_gate.worker():
+        again = await stale_behind_step_one(idle_gate)
+        if choice == "reject":
+            await idle_gate.decide(again, "reject")
+        else:
+            await idle_gate.gateway.withdraw(again.workflow_id, "withdrawn by rita")
+        await idle_gate.result(again.workflow_id)
+        after = await idle_gate.gateway.status(again.workflow_id)
+        assert after.state == ("rejected" if choice == "reject" else "withdrawn")
+        assert [step.state for step in after.steps] == ["done", "pending"]
+        assert idle_gate.notebook.texts() == ["one"]
+
+
+async def test_a_worker_that_dies_before_the_run_hears_of_it_opens_the_review_once(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, execute = idle_gate, Execution._execute
+
+    async def die_behind_it(self: Execution, attempt: Any) -> StepResult:
+        result = await execute(self, attempt)
+        if result.reopened is not None:
+            monkeypatch.setattr(Execution, "_execute", execute)
+            raise RuntimeError("killed between the commit and the report")
+        return result
+
+    monkeypatch.setattr(Execution, "_execute", die_behind_it)
+    status = await approved_long_ago(gate)
+    async with gate.worker():
+        again = await reopened(gate, status.workflow_id)
+        assert again.source == "workflow"
+        assert (await gate.decide(again)).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert kinds(gate, status.workflow_id).count("reopened") == 1
+        assert gate.notebook.texts() == ["one"]
+
+
+async def test_a_fresh_approval_is_no_reason_to_ask_again(idle_gate: Gate) -> None:
+    idle_gate.policy = ValidFor(3600)
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one", "two")
+        await idle_gate.decide(status)
+        assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
+        assert "reopened" not in kinds(idle_gate, status.workflow_id)
