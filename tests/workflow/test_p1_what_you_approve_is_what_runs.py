@@ -171,8 +171,11 @@ class Foreigner:
         )
 
 
+@pytest.mark.parametrize("id_of", ["its own", "the run's, which somebody terminated"])
 @pytest.mark.parametrize("name", ["draft_plan", "admit_decisions", "execute_step", "close_run"])
-async def test_no_workflow_but_the_run_itself_may_write_on_its_record(gate: Gate, name: str) -> None:
+async def test_no_workflow_but_the_run_itself_may_write_on_its_record(
+    gate: Gate, name: str, id_of: str
+) -> None:
     status = await gate.in_review("good")
     assert status.fingerprint is not None
     state = fold(status.workflow_id, (entry.event for entry in gate.gateway.trail(status.workflow_id)))
@@ -210,12 +213,16 @@ async def test_no_workflow_but_the_run_itself_may_write_on_its_record(gate: Gate
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
     before = gate.gateway.trail(status.workflow_id)
+    foreign_id = f"foreign-{name}-{status.workflow_id}"
+    if id_of != "its own":
+        await gate.handle(status.workflow_id).terminate()
+        foreign_id = status.workflow_id
     async with worker:
         with pytest.raises(WorkflowFailureError) as caught:
             await gate.client.execute_workflow(
                 Foreigner.run,
                 args=[name, tasks[name].model_dump(mode="json")],
-                id=f"foreign-{name}-{status.workflow_id}",
+                id=foreign_id,
                 task_queue=queue,
             )
     assert "itself may ask for this" in str(caught.value.cause.__cause__)

@@ -1,0 +1,110 @@
+"""The list of people as they write it, and who somebody is by it at a given time."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from plangate.domain.errors import DirectoryUnavailable, FileInvalid
+from plangate.people_file import PeopleFile, read_people
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+PUBLIC = "ed25519:A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"
+
+
+def write(path: Path, *persons: str) -> Path:
+    path.write_text("\n".join(f"[[person]]\n{person}" for person in persons))
+    return path
+
+
+def faults(tmp_path: Path, *persons: str) -> str:
+    with pytest.raises(FileInvalid) as told:
+        read_people(write(tmp_path / "people.toml", *persons))
+    return "\n".join(told.value.faults)
+
+
+def test_a_whole_person_is_read(tmp_path: Path) -> None:
+    people = read_people(
+        write(
+            tmp_path / "people.toml",
+            f'name = "Dana"\nroles = ["ops"]\nmail = "d@bank.example"\n'
+            f'keys = [{{ public = "{PUBLIC}", from = 2026-01-01, until = 2027-01-01T12:00:00+02:00 }}]\n'
+            'delegates = [{ to = "erik", roles = ["ops"], until = 2026-01-02 }]',
+            'name = "Erik"',
+        )
+    )
+    dana = people.persons[0]
+    assert dana.keys[0].valid_from == datetime(2026, 1, 1, tzinfo=UTC)
+    assert dana.keys[0].valid_until == datetime(2027, 1, 1, 10, tzinfo=UTC)
+    known = people.identify("ERIK", NOON).approver
+    assert known is not None
+    assert [(one.person, one.roles) for one in known.standings] == [("Erik", ("anyone",)), ("Dana", ("ops",))]
+    later = people.identify("erik", datetime(2026, 1, 2, tzinfo=UTC)).approver
+    assert later is not None
+    assert len(later.standings) == 1
+
+
+def test_what_who_left_has_lent_is_gone_with_her(tmp_path: Path) -> None:
+    lent = 'delegates = [{ to = "erik", roles = ["ops"] }]'
+    people = read_people(
+        write(
+            tmp_path / "people.toml",
+            f'name = "dana"\nroles = ["ops"]\nactive = false\n{lent}',
+            'name = "erik"',
+        )
+    )
+    known = people.identify("erik", NOON).approver
+    assert known is not None
+    assert len(known.standings) == 1
+    assert people.roles() == frozenset()
+
+
+def test_every_fault_is_told_with_its_person_and_its_place(tmp_path: Path) -> None:
+    told = faults(
+        tmp_path,
+        'name = "dana"\nrole = ["ops"]',
+        'name = "DANA "',
+        'name = "da\u200bna"',
+        'name = "erik"\nroles = ["anyone"]',
+        'name = "fred"\nkeys = [{ public = "ed25519:AAAA" }]',
+        f'name = "gina"\nkeys = [{{ public = "{PUBLIC}", from = 2027-01-01, until = 2026-01-01 }}]',
+        f'name = "hugo"\nkeys = [{{ public = "{PUBLIC}" }}]',
+        'name = "ida"\ndelegates = [{ to = "nobody", roles = ["ops"] }, { to = "ida", roles = [] }]',
+        'roles = ["ops"]',
+        'name = "kai"\nactive = "yes"',
+    )
+    for words in (
+        "person 'dana' (line 1).role: is not known here",
+        "characters that cannot be seen",
+        "'anyone' is everybody's already",
+        "keys[0].public: is no Ed25519 public key",
+        "person 'gina' (line 14).keys: ends before it begins",
+        "person 'hugo' (line 17).keys: one of them is person 'gina'",
+        "delegates[0].to: nobody called 'nobody' is in this list",
+        "delegates[0].roles: lends ops, which ida has not",
+        "delegates[1].to: is the person herself",
+        "delegates[1].roles: lends no role",
+        "person '9' (line 23).name: is missing",
+        ".active: Input should be a valid boolean",
+    ):
+        assert words in told
+
+
+def test_two_spellings_of_one_name_are_one_person(tmp_path: Path) -> None:
+    assert "is the same as that of person 'dana'" in faults(tmp_path, 'name = "dana"', 'name = "DANA"')
+
+
+def test_the_file_is_looked_at_for_every_question(tmp_path: Path) -> None:
+    path = write(tmp_path / "people.toml", 'name = "dana"')
+    directory = PeopleFile(path)
+    assert directory.people() is directory.people()
+    write(path, 'name = "erik"')
+    assert directory.people().find("dana") is None
+    path.write_text("[[person]")
+    with pytest.raises(DirectoryUnavailable, match=r"wait until the list of people can be read.*no TOML"):
+        directory.people()
+    path.unlink()
+    with pytest.raises(DirectoryUnavailable, match="cannot be opened"):
+        directory.people()
+    write(path, 'name = "dana"')
+    assert directory.people().find("dana") is not None

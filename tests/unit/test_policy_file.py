@@ -1,0 +1,244 @@
+"""The policy as people write it: what it asks of a plan, how it fails closed, every fault with its place."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from plangate.domain.errors import FileInvalid
+from plangate.domain.people import ANYONE
+from plangate.domain.plan import Plan, Step
+from plangate.domain.policy import DEFAULT_RULE, Need, Rule, combined
+from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.policy_file import Explanation, FilePolicy, read_policy
+from plangate.settings import PROJECT
+
+
+class RefundArguments(ToolArguments):
+    """Money back."""
+
+    amount: float
+    to: list[str] = Field(default=[])
+    note: str | None = None
+
+
+class NoteArguments(ToolArguments):
+    """A note."""
+
+    text: str
+
+
+TOOLS = {
+    one.name: one
+    for one in (
+        ToolDeclaration("refund", "", RefundArguments, RetrySafety.UNKNOWABLE),
+        ToolDeclaration("note", "", NoteArguments, RetrySafety.UNKNOWABLE),
+    )
+}
+ROLES = frozenset({"finance", "ops"})
+
+
+def policy(tmp_path: Path, text: str, roles: frozenset[str] | None = ROLES) -> FilePolicy:
+    path = tmp_path / "policy.toml"
+    path.write_text(text)
+    return read_policy(path, TOOLS, roles)
+
+
+def rule(when: str, needs: str = '[{ role = "finance" }]', name: str = "a rule", more: str = "") -> str:
+    return f"[[rule]]\nname = '{name}'\nwhen = '''{when}'''\nneeds = {needs}\n{more}\n"
+
+
+def refund(amount: Any, **more: Any) -> Step:
+    return Step(tool="refund", arguments={"amount": amount, "to": ["a@b.example"], "note": None, **more})
+
+
+def explain(rules: FilePolicy, *steps: Step, request: str = "please") -> Explanation:
+    plan = Plan(summary="s", steps=steps or (refund(400),))
+    return rules.explain(plan, request=request, requester="rita")
+
+
+def asked(rules: FilePolicy, *steps: Step, request: str = "please") -> dict[str, int]:
+    requirement = explain(rules, *steps, request=request).requirement
+    return {need.role: need.count for need in requirement.needs}
+
+
+def faults(tmp_path: Path, text: str, roles: frozenset[str] | None = ROLES) -> str:
+    with pytest.raises(FileInvalid) as told:
+        policy(tmp_path, text, roles)
+    return "\n".join(told.value.faults)
+
+
+def test_a_step_that_no_rule_matches_gets_the_default_and_without_one_anybodys_approval(
+    tmp_path: Path,
+) -> None:
+    assert asked(policy(tmp_path, rule("false"))) == {ANYONE: 1}
+    assert asked(policy(tmp_path, rule("false") + '[default]\nneeds = [{role = "ops", count = 2}]')) == {
+        "ops": 2
+    }
+    assert asked(policy(tmp_path, "")) == {ANYONE: 1}
+
+
+def test_a_limit_is_by_amount_and_by_the_sum_over_the_whole_plan(tmp_path: Path) -> None:
+    rules = policy(
+        tmp_path,
+        rule("step.tool == 'refund' && totals.refund.amount <= 500.0", "[]", "small")
+        + rule("totals.refund.amount > 500.0", name="large"),
+    )
+    assert asked(rules, refund(400)) == {}
+    assert explain(rules, refund(400)).requirement.rules == ("small",)
+    assert asked(rules, refund(400), refund(400)) == {"finance": 1}
+
+
+def test_sums_do_not_lie_by_rounding(tmp_path: Path) -> None:
+    rules = policy(tmp_path, rule("totals.refund.amount == 1.0", "[]"))
+    assert not math.isclose(sum([0.1] * 10), 1.0, rel_tol=0, abs_tol=0)
+    assert asked(rules, *[refund(0.1)] * 10) == {}
+
+
+def test_a_plan_is_free_only_if_no_rule_of_any_step_demands_anything(tmp_path: Path) -> None:
+    rules = policy(
+        tmp_path, rule("step.tool == 'note'", "[]", "notes") + rule("step.tool == 'refund'", name="money")
+    )
+    note = Step(tool="note", arguments={"text": "x"})
+    assert asked(rules, note) == {}
+    assert asked(rules, note, refund(1)) == {"finance": 1}
+    both = policy(tmp_path, rule("true", "[]", "all") + rule("step.tool == 'note'", name="notes"))
+    assert asked(both, note) == {"finance": 1}
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "step.arguments.text == 'x'",
+        "step.arguments.amount > 'x'",
+        "1 / 0 == 1",
+        "step.arguments.to[7] == 'x'",
+    ],
+)
+def test_where_a_condition_cannot_be_judged_a_rule_that_demands_matches_and_one_that_frees_does_not(
+    tmp_path: Path, when: str
+) -> None:
+    guarded = f"step.tool == 'note' || {when}"
+    demands, frees = policy(tmp_path, rule(guarded)), policy(tmp_path, rule(guarded, "[]"))
+    assert asked(demands, refund(1)) == {"finance": 1}
+    assert asked(frees, refund(1)) == {ANYONE: 1}
+    (unclear,) = explain(demands, refund(1)).steps[0].unclear
+    assert unclear.counts
+    assert unclear.reason
+    assert not explain(frees, refund(1)).steps[0].unclear[0].counts
+
+
+def test_times_are_the_shortest_and_signed_if_any_rule_says_so(tmp_path: Path) -> None:
+    rules = policy(
+        tmp_path,
+        rule("true", name="one", more="timeout = '4h'\napproval_valid_for = '30m'")
+        + rule("true", name="two", more="timeout = '1h30m'\nsigned = true"),
+    )
+    requirement = explain(rules).requirement
+    assert (requirement.timeout_seconds, requirement.approval_valid_for) == (5_400, 1_800)
+    assert requirement.signed
+    assert requirement.rules == ("one", "two")
+
+
+def test_every_fault_is_told_with_its_rule_and_its_place(tmp_path: Path) -> None:
+    told = faults(
+        tmp_path,
+        rule("step.tool ==", name="syntax")
+        + rule("step.argments.amount > 1", name="field")
+        + rule("step.arguments.amonut > 1", name="argument")
+        + rule("totals.refnd.amount > 1", name="tool")
+        + rule("totals.note.text > 1", name="total")
+        + rule("total > 1", name="variable")
+        + rule("lower(request.text) == 'x'", name="function")
+        + rule("step.tool", name="no answer")
+        + rule("true", "[{ role = 'cfo' }]", name="role")
+        + rule("true", "[{ role = 'ops', count = 0 }]", name="count")
+        + rule("true", "[{ role = 'ops', cuont = 1 }]", name="key")
+        + rule("true", "[]", name="free", more="signed = true")
+        + rule("true", name="time", more="timeout = 'soon'")
+        + rule("true", name="type", more="signed = 'yes'")
+        + rule("true", name="default")
+        + rule("true", name="syntax")
+        + "[defualt]\nneeds = []\n",
+    )
+    for words in (
+        "rule 'syntax' (line 1).when: 1:13: Syntax error",
+        "rule 'field' (line 6).when: step has no argments; it has arguments, number, reason, tool",
+        ".when: no tool has an argument amonut",
+        ".when: there is no tool refnd",
+        ".when: note has no numeric argument text",
+        ".when: there is no variable total",
+        ".when: there is no function lower",
+        ".when: is neither true nor false of a step of any tool",
+        "nobody active has the role cfo; the roles that somebody has: finance, ops",
+        ".needs[0].count: Input should be greater than or equal to 1",
+        ".needs[0].cuont: is not known here",
+        "frees what it matches, hence signed",
+        ".timeout: 'soon' cannot be read",
+        ".signed: Input should be a valid boolean",
+        ".name: is kept for [default]",
+        "rule 'syntax' (line 76).name: is another rule's too",
+        "defualt: is not known here",
+    ):
+        assert words in told
+
+
+def test_roles_want_a_list_of_people_and_anyone_does_not(tmp_path: Path) -> None:
+    assert "set PLANGATE_PEOPLE" in faults(tmp_path, rule("true"), None)
+    assert asked(policy(tmp_path, rule("true", '[{ role = "anyone", count = 2 }]'), None)) == {ANYONE: 2}
+
+
+@pytest.mark.parametrize("text", ["rule = 3", "[[rule]\n", "rule = [1]", "\x00", "[default]\nneeds = 1"])
+def test_what_is_no_policy_is_told_and_no_traceback(tmp_path: Path, text: str) -> None:
+    assert faults(tmp_path, text)
+
+
+def test_the_hash_is_of_the_file_and_changes_with_it(tmp_path: Path) -> None:
+    one, two = policy(tmp_path, rule("true")), policy(tmp_path, rule("true") + "# \n")
+    assert one.policy_hash != two.policy_hash
+    assert explain(one).requirement.policy_hash == one.policy_hash
+
+
+@pytest.mark.parametrize(
+    ("request_text", "tool", "free"),
+    [
+        ("Summarise the week", "http_request", True),
+        ("Please REFUND him", "http_request", False),
+        ("submitting it", "http_request", False),
+        ("write to Kim", "send_email", False),
+    ],
+)
+def test_the_keyword_example_works(request_text: str, tool: str, free: bool) -> None:
+    from activities.tools.catalogue import declarations  # noqa: PLC0415
+
+    rules = read_policy(PROJECT / "examples" / "policies" / "keywords.toml", declarations(), None)
+    plan = Plan(summary="x", steps=(Step(tool=tool, arguments={}),))
+    requirement = rules.requirement_for(plan, request=request_text, requester="rita")
+    assert (not requirement.needs) is free
+
+
+needs = st.lists(
+    st.builds(Need, role=st.sampled_from(["a", "b", "c"]), count=st.integers(1, 3)),
+    max_size=3, unique_by=lambda need: need.role,
+)  # fmt: skip
+rules_ = st.lists(
+    st.builds(Rule, name=st.sampled_from(["x", "y", "z"]), needs=needs.map(tuple), signed=st.booleans()),
+    max_size=3,
+)
+
+
+@given(st.lists(rules_, min_size=1, max_size=4), needs)
+def test_rules_add_up_as_said(matched: list[list[Rule]], default: list[Need]) -> None:
+    fallback = Rule(name=DEFAULT_RULE, needs=tuple(default))
+    got = combined(matched, fallback, "")
+    everything = [one for some in matched for one in (some or [fallback])]
+    expected: dict[str, int] = {}
+    for one in everything:
+        for need in one.needs:
+            expected[need.role] = max(expected.get(need.role, 0), need.count)
+    assert {need.role: need.count for need in got.needs} == expected
+    assert got.signed == any(one.signed for one in everything if one.needs)

@@ -1,0 +1,233 @@
+"""Who may decide, in real runs: people, roles, delegations and signatures, looked up at each decision."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from console.clock import now
+from plangate.domain.decision import Choice
+from plangate.domain.errors import DirectoryUnavailable
+from plangate.domain.people import Identified
+from plangate.domain.plan import Plan
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.status import Status
+from plangate.people_file import PeopleFile, read_people
+from plangate.policy_file import read_policy
+from plangate.signatures import Claims, public_of, sign
+from tests.gate import Gate
+
+DANAS = Ed25519PrivateKey.from_private_bytes(bytes(32))
+
+
+@dataclass
+class Wants:
+    """A policy that wants the same of every plan."""
+
+    requirement: Requirement
+
+    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
+        del plan, request, requester
+        return self.requirement
+
+
+def wants(*needs: tuple[str, int], **more: Any) -> Wants:
+    return Wants(Requirement(needs=tuple(Need(role=role, count=count) for role, count in needs), **more))
+
+
+@pytest.fixture
+def people(idle_gate: Gate, tmp_path: Path) -> Path:
+    """The list of people of the gate: rita, dana of finance, erik of ops, fred of both."""
+    path = tmp_path / "people.toml"
+    write(path)
+    idle_gate.directory = PeopleFile(path)
+    return path
+
+
+def write(path: Path, more: str = "", *, dana: str = "") -> None:
+    path.write_text(
+        f"""
+        [[person]]
+        name = "Rita"
+        roles = ["finance"]
+        [[person]]
+        name = "Dana"
+        roles = ["finance"]
+        keys = [{{ public = "ed25519:{public_of(DANAS)}" }}]
+        {dana}
+        [[person]]
+        name = "Erik"
+        roles = ["ops"]
+        [[person]]
+        name = "Fred"
+        roles = ["finance", "ops"]
+        {more}
+        """
+    )
+
+
+def token(status: Status, **changes: Any) -> str:
+    said: dict[str, Any] = {
+        "workflow_id": status.workflow_id, "fingerprint": status.fingerprint, "decision": Choice.APPROVE,
+        "comment": "", "by": "dana", "iat": int(now().timestamp()), "jti": "0123456789",
+    }  # fmt: skip
+    return sign(Claims(**{**said, **changes}), DANAS)
+
+
+@pytest.mark.usefixtures("people")
+async def test_only_people_with_the_roles_that_are_asked_for_can_approve(idle_gate: Gate) -> None:
+    idle_gate.policy = wants(("finance", 1), ("ops", 1))
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        for by, why in {"nobody": "nobody called", "rita": "asked for this"}.items():
+            assert why in (await idle_gate.decide(status, by=by)).reason
+        assert (await idle_gate.decide(status, by="fred")).accepted
+        assert "counts once" in (await idle_gate.decide(status, by="FRED")).reason
+        assert (await idle_gate.decide(status, by="erik")).accepted
+        assert (await idle_gate.result(status.workflow_id)).approved_by == ("Fred", "Erik")
+
+
+async def test_who_has_left_while_the_run_waited_cannot_approve_any_more(
+    idle_gate: Gate, people: Path
+) -> None:
+    idle_gate.policy = wants(("finance", 1))
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        write(people, dana="active = false")
+        assert "not active any more" in (await idle_gate.decide(status)).reason
+        write(people)
+        assert (await idle_gate.decide(status)).accepted
+
+
+async def test_a_decision_waits_while_the_list_of_people_is_broken(idle_gate: Gate, people: Path) -> None:
+    idle_gate.policy = wants(("finance", 1))
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        people.write_text("[[person]")
+        with pytest.raises(DirectoryUnavailable):
+            PeopleFile(people).people()
+        await idle_gate.signal(status)
+        assert (await idle_gate.gateway.status(status.workflow_id)).state == "in_review"
+        write(people)
+        assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_a_delegate_approves_in_the_name_of_who_lent_the_role_and_the_record_says_so(
+    idle_gate: Gate, people: Path
+) -> None:
+    write(people, 'delegates = [{ to = "Erik", roles = ["finance"], until = 2999-01-01 }]')
+    idle_gate.policy = wants(("finance", 2))
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        assert (await idle_gate.decide(status, by="erik")).accepted
+        assert "adds nothing" in (await idle_gate.decide(status, by="fred")).reason
+        assert (await idle_gate.decide(status, by="dana")).accepted
+        await idle_gate.result(status.workflow_id)
+        decisions = (await idle_gate.gateway.status(status.workflow_id)).decisions
+        assert [one.on_behalf_of for one in decisions if one.accepted] == [("Fred",), ()]
+
+
+@pytest.mark.parametrize("limits", ["until = 2020-01-01", "from = 2999-01-01"])
+async def test_a_delegation_that_is_not_in_force_lends_nothing(
+    idle_gate: Gate, people: Path, limits: str
+) -> None:
+    write(people, f'delegates = [{{ to = "Erik", roles = ["finance"], {limits} }}]')
+    idle_gate.policy = wants(("finance", 1))
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        assert "no role that can decide" in (await idle_gate.decide(status, by="erik")).reason
+
+
+@pytest.mark.usefixtures("people")
+async def test_where_signatures_are_asked_for_an_unsigned_decision_is_refused_and_says_how_to_sign(
+    idle_gate: Gate,
+) -> None:
+    idle_gate.policy = wants(("finance", 1), signed=True)
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        for decision in ("approve", "reject", "request_changes"):
+            answer = await idle_gate.decide(status, decision, comment="no")
+            assert not answer.accepted
+            assert "starter.py sign" in answer.reason
+        await idle_gate.signal(status, plan=status.fingerprint, signature=token(status))
+        result = await idle_gate.result(status.workflow_id)
+        assert (result.outcome, result.unverified) == ("executed", ())
+
+
+@pytest.mark.usefixtures("people")
+async def test_a_signed_decision_counts_once_in_all_runs(idle_gate: Gate) -> None:
+    idle_gate.policy = wants(("finance", 2), signed=True)
+    async with idle_gate.worker():
+        status, other = await idle_gate.in_review("one"), await idle_gate.in_review("two")
+        signed = token(status)
+        assert (await idle_gate.decide(status, signature=signed)).accepted
+        assert "used before" in (await idle_gate.decide(status, signature=signed)).reason
+        assert "signed for the run" in (await idle_gate.decide(other, signature=signed)).reason
+        assert "used before" in (await idle_gate.decide(other, signature=token(other))).reason
+        assert (await idle_gate.decide(other, signature=token(other, jti="another-one"))).accepted
+
+
+@pytest.mark.usefixtures("people")
+async def test_what_was_signed_before_the_review_began_is_not_for_this_review(idle_gate: Gate) -> None:
+    idle_gate.policy = wants(("finance", 1), signed=True)
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        early = int((now() - timedelta(minutes=6)).timestamp())
+        answer = await idle_gate.decide(status, signature=token(status, iat=early))
+        assert "before this review began" in answer.reason
+
+
+@pytest.mark.usefixtures("people")
+async def test_an_unsigned_approval_is_marked_unverified_wherever_it_is_shown(idle_gate: Gate) -> None:
+    idle_gate.policy = wants(("finance", 2))
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        await idle_gate.decide(status, by="fred")
+        await idle_gate.decide(status, signature=token(status))
+        result = await idle_gate.result(status.workflow_id)
+        after = await idle_gate.gateway.status(status.workflow_id)
+        assert result.unverified == after.unverified == ("Fred",)
+        assert [one.verified for one in after.decisions] == [False, True]
+        recorded = [entry.event for entry in idle_gate.gateway.trail(status.workflow_id)]
+        assert [
+            event.approver.verified for event in recorded if event.kind == "decided" and event.approver
+        ] == [
+            False,
+            True,
+        ]
+
+
+async def test_a_plan_that_a_rule_frees_runs_by_itself_and_the_record_names_the_rule(
+    idle_gate: Gate, tmp_path: Path
+) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(
+        """
+        [[rule]]
+        name = "a note or two"
+        when = "step.tool == 'note' && counts.note < 3"
+        needs = []
+        """
+    )
+    idle_gate.policy = read_policy(path, {"note": idle_gate.notebook.declaration}, None)
+    async with idle_gate.worker():
+        free = await idle_gate.result(await idle_gate.submit("one", "two"))
+        assert (free.outcome, free.approved_by) == ("executed", ())
+        drafted = next(
+            entry.event
+            for entry in idle_gate.gateway.trail(free.workflow_id)
+            if entry.event.kind == "drafted"
+        )
+        assert drafted.requirement.rules == ("a note or two",)
+        assert len(drafted.requirement.policy_hash) == 64
+        status = await idle_gate.in_review("one", "two", "three")
+        assert str(status.requirement) == "1 approval by anyone but the requester"
+
+
+def test_nobody_is_known_by_a_name_that_only_looks_like_one(people: Path) -> None:
+    listed = read_people(people)
+    for name in ("D\u0430na", "Dana.", "Dan a", ""):
+        assert listed.identify(name, now()) == Identified(objection=f"nobody called {name} is known here")
