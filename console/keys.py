@@ -69,7 +69,7 @@ class KeyChain:
 
     def path_of(self, name: str) -> Path:
         """Return where the key of that name lies, or would."""
-        return self.settings.keys_dir / (quote(identity(name), safe="") + _SUFFIX)
+        return self.settings.private_keys / (quote(identity(name), safe="") + _SUFFIX)
 
     def _key(self, name: str) -> Ed25519PrivateKey | None:
         found = self._found.get(identity(name)) or self._read(name)
@@ -137,11 +137,13 @@ def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:
 def list_keys(*, as_json: bool) -> int:
     """Print the public halves of all keys here; no passphrase is asked for."""
     settings, screen = settings_for_people(), open_screen(as_json=as_json)
-    paths = sorted(settings.keys_dir.glob(f"*{_SUFFIX}"))
+    paths = sorted(settings.private_keys.glob(f"*{_SUFFIX}"))
     if screen.is_json:
         screen.print_json([str(path) for path in paths])
     elif not paths:
-        screen.out.print(Text(f"There is no key in {settings.keys_dir}; make one: starter.py keys new NAME"))
+        screen.out.print(
+            Text(f"There is no key in {settings.private_keys}; make one: starter.py keys new NAME")
+        )
     else:
         for path in paths:
             screen.out.print(Text(str(path)), soft_wrap=True)

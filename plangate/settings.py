@@ -18,12 +18,6 @@ from plangate.domain.errors import SettingsInvalid
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-def _config_folder() -> Path:
-    """Return the user's own folder for Plangate, after the XDG base directory specification."""
-    base = os.environ.get("XDG_CONFIG_HOME", "")  # noqa: TID251  the one reader of the environment
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".config") / "plangate"
-
-
 class Settings(BaseSettings):
     """Everything that can be set from outside, each by ``PLANGATE_`` and its name in capitals."""
 
@@ -62,9 +56,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("people_file", "PLANGATE_PEOPLE"),
         description="the list of people (TOML): roles, keys, delegations; unset: a typed name will do",
     )
-    keys_dir: Path = Field(
-        default=_config_folder() / "keys", description="where private keys to sign with lie"
-    )
+    keys_dir: Path | None = Field(default=None, description="where private keys to sign with lie")
 
     key_passphrase: SecretStr | None = Field(default=None, description="the passphrase of a private key")
 
@@ -102,6 +94,14 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.var_dir / 'records.db'}"
+
+    @property
+    def private_keys(self) -> Path:
+        """Where private keys lie: in the user's own folder, after the XDG base directory specification."""
+        base = Path(os.environ.get("XDG_CONFIG_HOME", ""))  # noqa: TID251  the one reader of the environment
+        return (
+            self.keys_dir or (base if base.is_absolute() else Path.home() / ".config") / "plangate" / "keys"
+        )
 
     @property
     def outbox(self) -> Path:

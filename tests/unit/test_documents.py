@@ -12,6 +12,7 @@ import pytest
 import typer
 import yaml
 from pydantic import AliasChoices
+from typer.core import TyperGroup
 
 import starter
 from activities.tools.catalogue import declarations
@@ -19,7 +20,9 @@ from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.drafting import check_plan
 from plangate.settings import PROJECT, Settings
 
-DOCUMENTS = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])
+DOCUMENTS = sorted(
+    [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "examples").rglob("*.md")]
+)
 STARTED = datetime(2026, 5, 3, tzinfo=UTC)
 README = (PROJECT / "README.md").read_text()
 SOURCES = [
@@ -106,7 +109,12 @@ def test_every_command_and_option_of_the_starter_that_a_document_names_exists() 
     for document, match in named(r"starter\.py ([a-z][a-z-]*)(.*)$"):
         name, rest = match.groups()
         assert name in commands, f"{document}: {match[0]}"
-        known = {option for parameter in commands[name].params for option in parameter.opts} | {"--help"}
+        command = commands[name]
+        if isinstance(command, TyperGroup):
+            name, rest = [*rest.split(maxsplit=1), ""][:2]
+            assert name in command.commands, f"{document}: {match[0]}"
+            command = command.commands[name]
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         typed = {word for word in shlex.split(rest, comments=True) if word.startswith("--")}
         assert typed <= known, f"{document}: {match[0]}"
         seen.add(name)

@@ -1,19 +1,24 @@
 """The policy as people write it: what it asks of a plan, how it fails closed, every fault with its place."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
+from activities.tools.catalogue import declarations
+from plangate.domain.drafting import check_plan
 from plangate.domain.errors import FileInvalid
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import DEFAULT_RULE, Need, Rule, combined
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.people_file import read_people
 from plangate.policy_file import Explanation, FilePolicy, read_policy
 from plangate.settings import PROJECT
 
@@ -39,6 +44,7 @@ TOOLS = {
         ToolDeclaration("note", "", NoteArguments, RetrySafety.UNKNOWABLE),
     )
 }
+BANK = PROJECT / "examples" / "bank"
 ROLES = frozenset({"finance", "ops"})
 
 
@@ -213,8 +219,6 @@ def test_the_hash_is_of_the_file_and_changes_with_it(tmp_path: Path) -> None:
     ],
 )
 def test_the_keyword_example_works(request_text: str, tool: str, free: bool) -> None:
-    from activities.tools.catalogue import declarations  # noqa: PLC0415
-
     rules = read_policy(PROJECT / "examples" / "policies" / "keywords.toml", declarations(), None)
     plan = Plan(summary="x", steps=(Step(tool=tool, arguments={}),))
     requirement = rules.requirement_for(plan, request=request_text, requester="rita")
@@ -242,3 +246,36 @@ def test_rules_add_up_as_said(matched: list[list[Rule]], default: list[Need]) ->
             expected[need.role] = max(expected.get(need.role, 0), need.count)
     assert {need.role: need.count for need in got.needs} == expected
     assert got.signed == any(one.signed for one in everything if one.needs)
+
+
+@pytest.mark.parametrize(
+    ("plan", "needs_", "rules"),
+    [
+        ("free", "no approval (rule: mail inside the bank)", ("mail inside the bank",)),
+        ("one-approver", "1 approval by service", ("mail to a customer",)),
+        (
+            "two-from-finance",
+            "1 approval by service and 2 approvals by finance, signed",
+            ("mail to a customer", "refund"),
+        ),
+    ],
+)
+def test_the_bank_asks_for_what_its_walk_says(plan: str, needs_: str, rules: tuple[str, ...]) -> None:
+    roles = read_people(BANK / "people.toml").roles()
+    rules_of_bank = read_policy(BANK / "policy.toml", declarations(), roles)
+    raw = yaml.safe_load((BANK / f"{plan}.yaml").read_text())
+    checked = check_plan(raw, declarations(), 20)
+    requirement = rules_of_bank.requirement_for(checked, request="", requester="rita")
+    assert (str(requirement), requirement.rules) == (needs_, rules)
+
+
+def test_the_policies_and_lists_that_the_reference_shows_can_be_used(tmp_path: Path) -> None:
+    text = (PROJECT / "docs" / "policy.md").read_text()
+    shown_policy, shown_people = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    mailed = TOOLS | {"send_email": declarations()["send_email"]}
+    path = tmp_path / "policy.toml"
+    path.write_text(shown_policy)
+    assert read_policy(path, mailed, frozenset({"finance", "operations"})).rules
+    public = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"
+    path.write_text(shown_people.replace("ed25519:…", f"ed25519:{public}"))
+    assert read_people(path).find("dana")
