@@ -37,11 +37,12 @@ def check_policy(path: Path | None, *, as_json: bool) -> int:
     page = Page()
     count = len(policy.rules)
     page.heading(f"This policy can be used: {count} rule{'' if count == 1 else 's'} and the default.")
+    width = max(len(rule.name) for rule in (policy.default, *(rule for rule, _ in policy.rules)))
     for rule, when in policy.rules:
-        page.field(rule.name, _asks(rule))
+        page.field(rule.name, _asks(rule), width=width)
         page.words("when", when, indent=4)
-    page.field("otherwise", _asks(policy.default))
-    page.field("hash", policy.policy_hash)
+    page.field("otherwise", _asks(policy.default), width=width)
+    page.field("hash", policy.policy_hash, width=width)
     screen.show(page)
     return Exit.DONE
 

@@ -115,6 +115,12 @@ def deciding_page(status: Status, doors: Doors) -> Page:
     page.heading("To decide")
     page.note(f"Approve it here (or reject, or request-changes with --comment), {ANYBODY} replaced:")
     page.command(f"{STARTER} approve {run} --by {ANYBODY} --plan {plan}")
+    if status.requirement and status.requirement.signed:
+        page.note(
+            "Decisions on it must be signed. For Temporal's command line or the Web UI, this prints one:"
+        )
+        page.command(f"{STARTER} sign {run} approve --by {ANYBODY} --plan {plan}")
+        return page
     page.note("or with Temporal's command line (or --name reject, request_changes):")
     page.command(doors.signal_command(status.workflow_id, "approve", ANYBODY, plan))
     address = doors.page_of(status.workflow_id)

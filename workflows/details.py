@@ -53,7 +53,7 @@ def details_page(state: RunState) -> str:
     if state.drafted:
         parts += [_plan(state.drafted), *_steps(state, state.drafted)]
         if state.state == Phase.IN_REVIEW:
-            parts.append(_how_to_decide(state.drafted))
+            parts.append(_how_to_decide(state, state.drafted))
     return "\n\n".join([*parts, *_decisions(state)])
 
 
@@ -65,12 +65,19 @@ def _heading(state: RunState) -> str:
         case Phase.IN_REVIEW, Drafted() as drafted:
             return (
                 f"### Waits for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
-                f"Needs {drafted.requirement}."
+                f"Needs {drafted.requirement}.{_again(state)}"
             )
         case Phase.EXECUTING, _:
             return "### Approved, and being executed"
         case _:
             return f"### Revision {state.next_revision} is being drafted"
+
+
+def _again(state: RunState) -> str:
+    if state.reopened is None:
+        return ""
+    names = ", ".join(markdown_code(name) for name in state.reopened.stale)
+    return f" It is in review again: the approval by {names} was too old for step {state.reopened.step}."
 
 
 def _plan(drafted: Drafted) -> str:
@@ -134,7 +141,14 @@ def _progress(progress: StepProgress) -> str:
     return f" **{progress.state.value.replace('_', ' ')}**{told}"
 
 
-def _how_to_decide(drafted: Drafted) -> str:
+def _how_to_decide(state: RunState, drafted: Drafted) -> str:
+    if drafted.requirement.signed:
+        command = f"starter.py sign {state.workflow_id} approve --by YOUR-NAME"
+        return (
+            "**To decide:** this plan takes signed decisions only. Let this command print yours, on the machine "
+            "where your key is, and send that as a signal, by *More Actions*, *Send a Signal*:\n"
+            f"{markdown_code(command)}"
+        )
     message = json.dumps({"by": "YOUR-NAME", "plan": short(drafted.fingerprint)})
     return (
         "**To decide:** *More Actions*, *Send a Signal*, choose `approve`, `reject` or `request_changes` "
