@@ -253,9 +253,10 @@ def sign(
     plan: PlanPrefix = None,
     comment: Comment = "",
 ) -> Act:
-    """Print a signed decision, for the Temporal command line or the Web UI.
+    """Print a signed decision, to be sent by another door.
 
-    It is signed with the key that `keys new` made for that name; only the JSON goes to standard output.
+    It is signed with the key that `keys new` made for that name, and fits into the Web UI's Send a Signal and
+    Temporal's command line. Only the JSON goes to standard output.
     """
     from console.deciding import print_signed  # noqa: PLC0415  imported when it is asked for
 
@@ -290,7 +291,7 @@ def keys_list(*, as_json: AsJson = False) -> Act:
 
 @policy_app.command("check")
 def policy_check(file: MaybeFile = None, *, as_json: AsJson = False) -> Act:
-    """Say whether a policy can be used: its rules, or every fault in it (exit 2)."""
+    """Check a policy: print its rules, or every fault (exit 2)."""
     from console.rules import check_policy  # noqa: PLC0415  imported when it is asked for
 
     return partial(check_policy, file, as_json=as_json)
@@ -313,7 +314,7 @@ def policy_explain(
     ] = None,
     as_json: AsJson = False,
 ) -> Act:
-    """Show which rule asks for what at each step of a plan."""
+    """Show which rule asks for what in a plan."""
     from console.rules import explain_policy  # noqa: PLC0415  imported when it is asked for
 
     return partial(
@@ -323,7 +324,7 @@ def policy_explain(
 
 @people_app.command("check")
 def people_check(file: MaybeFile = None, *, as_json: AsJson = False) -> Act:
-    """Say whether a list of people can be used: who is in it, or every fault in it (exit 2)."""
+    """Check a list of people: print it, or every fault (exit 2)."""
     from console.rules import check_people  # noqa: PLC0415  imported when it is asked for
 
     return partial(check_people, file, as_json=as_json)

@@ -145,8 +145,8 @@ def _how_to_decide(state: RunState, drafted: Drafted) -> str:
     if drafted.requirement.signed:
         command = f"starter.py sign {state.workflow_id} approve --by YOUR-NAME"
         return (
-            "**To decide:** this plan takes signed decisions only. Let this command print yours, on the machine "
-            "where your key is, and send that as a signal, by *More Actions*, *Send a Signal*:\n"
+            "**To decide:** this plan takes signed decisions only. Let this command print yours, on the "
+            "machine where your key is, and send that by *More Actions*, *Send a Signal*:\n"
             f"{markdown_code(command)}"
         )
     message = json.dumps({"by": "YOUR-NAME", "plan": short(drafted.fingerprint)})

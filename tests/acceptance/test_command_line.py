@@ -35,7 +35,11 @@ COMMANDS = (
     "withdraw",
     "watch",
     "tools",
+    "sign",
     "audit",
+    "policy",
+    "people",
+    "keys",
 )
 UNFORESEEN = "Something unforeseen happened"
 AGAIN = "run it again with PLANGATE_LOG_LEVEL=debug to see where, and report that."
@@ -112,6 +116,7 @@ def test_every_command_has_its_help(typed: Typed) -> None:
         ended = typed(command, "--help")
         assert (ended.code, ended.err) == (0, "")
         assert "Usage: python starter.py" in ended.out
+        assert "..." not in ended.out.partition("Commands:")[2]
 
 
 def test_the_version_is_the_projects(typed: Typed) -> None:
