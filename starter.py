@@ -275,7 +275,7 @@ def keys_new(
     passphrase: Annotated[bool, typer.Option("--passphrase", help="Protect it with a passphrase.")] = False,
     as_json: AsJson = False,
 ) -> Act:
-    """Make a key pair to sign decisions with; print the public line for the list of people."""
+    """Make a key pair, and print its public line for the list of people."""
     from console.keys import new_key  # noqa: PLC0415  imported when it is asked for
 
     return partial(new_key, name, with_passphrase=passphrase, as_json=as_json)
