@@ -33,15 +33,21 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 130 interrupted.",
 )
 
-policy_app, people_app, keys_app = (
+policy_app, people_app, keys_app, audit_app = (
     typer.Typer(help=words)
     for words in (
         "Check a policy, and see what it makes of a plan.",
         "Check the list of people.",
         "Keys to sign decisions with.",
+        "What is on the record, and proof of it.",
     )
 )
-for _name, _group in {"policy": policy_app, "people": people_app, "keys": keys_app}.items():
+for _name, _group in {
+    "policy": policy_app,
+    "people": people_app,
+    "keys": keys_app,
+    "audit": audit_app,
+}.items():
     app.add_typer(_group, name=_name)
 
 RunId = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The run's workflow id.")]
@@ -289,6 +295,17 @@ def keys_list(*, as_json: AsJson = False) -> Act:
     return partial(list_keys, as_json=as_json)
 
 
+@keys_app.command("seal")
+def keys_seal(*, as_json: AsJson = False) -> Act:
+    """Print the public key with which the workers of this host seal the trail.
+
+    Auditors name it to know whose seals to believe: PLANGATE_SEALERS, or --sealer.
+    """
+    from console.keys import show_seal_key  # noqa: PLC0415  imported when it is asked for
+
+    return partial(show_seal_key, as_json=as_json)
+
+
 @policy_app.command("check")
 def policy_check(file: MaybeFile = None, *, as_json: AsJson = False) -> Act:
     """Check a policy: print its rules, or every fault (exit 2)."""
@@ -330,15 +347,135 @@ def people_check(file: MaybeFile = None, *, as_json: AsJson = False) -> Act:
     return partial(check_people, file, as_json=as_json)
 
 
-@app.command()
-def audit(run: RunId, *, as_json: AsJson = False) -> Act:
+@audit_app.command("show")
+def audit_show(run: RunId, *, as_json: AsJson = False) -> Act:
     """Print the audit trail of a run.
 
-    It is read from the records; neither a worker nor a Temporal server is needed.
+    Like all of audit, it is read from the records; neither a worker nor a Temporal server is needed.
     """
-    from console.looking import show_trail  # noqa: PLC0415  imported when it is asked for
+    from console.auditing import show_trail  # noqa: PLC0415  imported when it is asked for
 
     return partial(show_trail, run, as_json=as_json)
+
+
+@audit_app.command("list")
+def audit_list(
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="WHEN", show_default=False, help="A day (2026-05-03), or 7d: so long."
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="NAME", show_default=False, help="Requested or decided on by."),
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", metavar="STATE", show_default=False, help="Such as executed, or in_review."),
+    ] = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> Act:
+    """List all runs that were ever on the record."""
+    from console.auditing import list_runs  # noqa: PLC0415  imported when it is asked for
+
+    return partial(list_runs, since=since, by=by, state=state, as_json=as_json, as_csv=as_csv)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[ID]", show_default=False, help="One run; else everything.")
+    ] = None,
+    *,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint", metavar="FILE", show_default=False, help="A checkpoint that was kept elsewhere."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> Act:
+    """Examine whether the records are what was written.
+
+    It finds and names every edit, gap, swap, foreign entry and missing run. Exit 0: they are what was
+    written. Exit 1: they are not.
+    """
+    from console.auditing import verify  # noqa: PLC0415  imported when it is asked for
+
+    return partial(verify, run, checkpoint=checkpoint, as_json=as_json)
+
+
+@audit_app.command("checkpoint")
+def audit_checkpoint() -> Act:
+    """Print the newest checkpoint, to be kept elsewhere.
+
+    Where the records are put back to an older state later, `audit verify --checkpoint FILE` finds out.
+    """
+    from console.auditing import print_checkpoint  # noqa: PLC0415  imported when it is asked for
+
+    return print_checkpoint
+
+
+@audit_app.command("export")
+def audit_export(
+    run: RunId,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Else standard output."),
+    ] = None,
+) -> Act:
+    """Write the evidence of one run into one file.
+
+    It is for somebody without access to these records, who examines it by `audit verify-bundle`.
+    """
+    from console.auditing import export  # noqa: PLC0415  imported when it is asked for
+
+    return partial(export, run, output=output)
+
+
+@audit_app.command("verify-bundle")
+def audit_verify_bundle(
+    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="What export wrote.")],
+    *,
+    sealer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sealer",
+            metavar="KEY",
+            show_default=False,
+            help="A public key whose seals to believe; repeatable.",
+        ),
+    ] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            "--people", metavar="FILE", show_default=False, help="The list of people whose keys to believe."
+        ),
+    ] = None,
+    allow_unsealed: Annotated[
+        bool, typer.Option("--allow-unsealed", help="Accept entries that no checkpoint covers yet.")
+    ] = False,
+    as_json: AsJson = False,
+) -> Act:
+    """Examine a bundle by itself, offline.
+
+    The chain of entries, what follows from what, signatures and seals, and that the plan that ran is the
+    approved one. Exit 0: it proves what it says. Exit 1: it does not.
+    """
+    from console.auditing import verify_bundle  # noqa: PLC0415  imported when it is asked for
+
+    return partial(
+        verify_bundle,
+        file,
+        sealers=tuple(sealer or ()),
+        people=people,
+        allow_unsealed=allow_unsealed,
+        as_json=as_json,
+    )
 
 
 def _decide(choice: str, run: str, *, by: str, plan: str | None, comment: str, as_json: bool) -> Act:

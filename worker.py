@@ -13,7 +13,8 @@ use_own_python()
 import argparse
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
 
@@ -29,9 +30,11 @@ from activities.planners.autogen_planner import AutoGenPlanner
 from activities.planners.model_client import model_client_factory
 from activities.planners.planner import Planner
 from activities.planning import Planning
+from activities.sealing import Sealing
 from activities.tools.catalogue import build_tools
 from activities.tools.tool import Tool
 from plangate import embedded_server
+from plangate.checkpoints import seal_key
 from plangate.connection import connect
 from plangate.domain.errors import PlangateError
 from plangate.domain.people import Directory, NoDirectory
@@ -150,9 +153,24 @@ async def _run_connected(settings: Settings, told: asyncio.Event) -> None:
             policy=policy,
             directory=directory,
         )
-        await _run_until(told, worker)
+        sealing = Sealing(
+            database, seal_key(settings.seal_key), settings.last_checkpoint, settings.seal_seconds
+        )
+        async with _beside(sealing.keep_sealing()):
+            await _run_until(told, worker)
     finally:
         database.close()
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let ``work`` go on beside the block, and come to its own end behind it."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 def _rules(settings: Settings, tools: Mapping[str, Tool]) -> tuple[Policy, Directory]:

@@ -14,8 +14,9 @@ from activities.pulse import this_worker
 from activities.tasks import CloseResult, CloseTask
 from plangate.domain.audit import Closed, StepDone, StepFailed, StepInDoubt
 from plangate.domain.errors import IdInUse, RequestInvalid
+from plangate.domain.plan import idempotency_key
 from plangate.records.database import Database
-from plangate.records.ledger import EffectState, find_effect, idempotency_key, settle_effect
+from plangate.records.ledger import EffectState, find_effect, settle_effect
 from plangate.records.trail import Note, OpenTrail, open_trail
 
 _log = structlog.get_logger(__name__)

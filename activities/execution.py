@@ -30,7 +30,7 @@ from plangate.domain.errors import (
     ToolRefused,
     ToolUnavailable,
 )
-from plangate.domain.plan import Step, fingerprint_of, short
+from plangate.domain.plan import Step, fingerprint_of, idempotency_key, short
 from plangate.domain.review import authorise, stale_approvers
 from plangate.domain.run import Phase
 from plangate.domain.tool import Receipt, ToolArguments, storable
@@ -40,7 +40,6 @@ from plangate.records.ledger import (
     EffectState,
     claim_effect,
     find_effect,
-    idempotency_key,
     settle_effect,
 )
 from plangate.records.trail import Note, OpenTrail, open_trail
@@ -195,6 +194,7 @@ class _Attempt:
         task = self._task
         with self._database.write() as connection:
             trail = open_trail(connection, self._run)
+            trail.check()
             found = find_effect(trail, self._key)
             if found is not None and found.state is EffectState.DONE:
                 return found, found.state

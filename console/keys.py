@@ -1,7 +1,6 @@
 """Private keys to sign decisions with: made, kept under the user's configuration folder, and read again."""
 
 import getpass
-import os
 import secrets
 import sys
 from dataclasses import dataclass, field
@@ -10,13 +9,6 @@ from typing import Final
 from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 from rich.text import Text
 
 from console.clock import now
@@ -24,12 +16,14 @@ from console.exits import Exit, WrongUsage
 from console.page import Page
 from console.screen import Screen, open_screen
 from console.session import settings_for_people
+from plangate.checkpoints import public_seal_key
 from plangate.domain.decision import Decision
 from plangate.domain.errors import SettingsInvalid
 from plangate.domain.people import identity
-from plangate.people_file import PUBLIC_PREFIX
+from plangate.jws import PUBLIC_PREFIX, key_id, public_of
+from plangate.key_files import is_encrypted, key_in, write_new_key
 from plangate.settings import Settings
-from plangate.signatures import Claims, key_id, public_of, sign
+from plangate.signatures import Claims, sign
 
 _SUFFIX: Final = ".pem"
 
@@ -86,15 +80,16 @@ class KeyChain:
         except OSError as error:
             raise SettingsInvalid(f"The key {path} cannot be read: {error.strerror}.") from None
         try:
-            key = load_pem_private_key(pem, self._passphrase(path) if b"ENCRYPTED" in pem else None)
+            return key_in(pem, self._passphrase(path) if is_encrypted(pem) else None)
         except ValueError:
             raise SettingsInvalid(
                 f"The key {path} cannot be opened; is the passphrase right? Without the key, a decision can "
                 "be sent from another account, unsigned."
             ) from None
-        if not isinstance(key, Ed25519PrivateKey):
-            raise SettingsInvalid(f"The key {path} is no Ed25519 key; make one with `starter.py keys new`.")
-        return key
+        except TypeError:
+            raise SettingsInvalid(
+                f"The key {path} is no Ed25519 key; make one with `starter.py keys new`."
+            ) from None
 
     def _passphrase(self, path: Path) -> bytes:
         given = self.settings.key_passphrase
@@ -115,10 +110,13 @@ def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:
         raise WrongUsage("The name must have visible characters; use the one in the list of people.")
     path = KeyChain(settings, screen).path_of(name)
     passphrase = _new_passphrase(settings, screen) if with_passphrase else None
-    key = Ed25519PrivateKey.generate()
-    encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
-    _write_new(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), name)
-    public = public_of(key)
+    try:
+        public = public_of(write_new_key(path, passphrase))
+    except FileExistsError:
+        raise WrongUsage(
+            f"There is a key for {name} already: {path}. Move it away first, if you mean to replace it; "
+            "its public line must leave the list of people too."
+        ) from None
     if screen.is_json:
         screen.print_json(
             {"name": name, "public": PUBLIC_PREFIX + public, "id": key_id(public), "path": str(path)}
@@ -130,6 +128,25 @@ def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:
     page.note("It never leaves this machine; the decisions of that name are signed with it from now on.")
     page.note("This line goes into the list of people (PLANGATE_PEOPLE), below that person's name:")
     page.command(f'keys = [{{ public = "{PUBLIC_PREFIX}{public}" }}]')
+    screen.show(page)
+    return Exit.DONE
+
+
+def show_seal_key(*, as_json: bool) -> int:
+    """Print the public half of the key that seals on this host."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    public = public_seal_key(settings.seal_key)
+    if public is None:
+        raise SettingsInvalid(
+            f"There is no seal key in {settings.seal_key}; a worker makes it when it starts, on its own host."
+        )
+    if screen.is_json:
+        screen.print_json({"public": PUBLIC_PREFIX + public, "id": key_id(public)})
+        return Exit.DONE
+    page = Page()
+    page.heading("The key that seals the trail on this host")
+    page.copied("id", key_id(public))
+    page.copied("public", PUBLIC_PREFIX + public)
     screen.show(page)
     return Exit.DONE
 
@@ -148,19 +165,6 @@ def list_keys(*, as_json: bool) -> int:
         for path in paths:
             screen.out.print(Text(str(path)), soft_wrap=True)
     return Exit.DONE
-
-
-def _write_new(path: Path, pem: bytes, name: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise WrongUsage(
-            f"There is a key for {name} already: {path}. Move it away first, if you mean to replace it; "
-            "its public line must leave the list of people too."
-        ) from None
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
 
 
 def _new_passphrase(settings: Settings, screen: Screen) -> bytes:

@@ -1,4 +1,4 @@
-"""`status`, `pending`, `tools` and `audit`: they answer whatever is away, as far as the records know."""
+"""`status`, `pending` and `tools`: they answer whatever is away, as far as the records know."""
 
 import asyncio
 
@@ -11,11 +11,10 @@ from console.lists import pending_table, sources_of, tool_as_json, tools_page
 from console.run_view import Doors, deciding_page, run_page
 from console.screen import open_screen
 from console.session import opened, opened_records, settings_for_people
-from console.trail_view import trail_page
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable, TemporalUnreachable
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
-from plangate.records.answers import pending_on_record, status_on_record, trail_on_record
+from plangate.records.answers import pending_on_record, status_on_record
 from plangate.settings import Settings
 
 _NO_SERVER = "records (the Temporal server does not answer)"
@@ -57,18 +56,6 @@ def show_tools(*, as_json: bool) -> int:
         screen.print_json([tool_as_json(declaration) for declaration in declarations().values()])
     else:
         screen.show(tools_page(declarations()))
-    return Exit.DONE
-
-
-def show_trail(workflow_id: str, *, as_json: bool) -> int:
-    """Print the audit trail of a run; only the records are needed."""
-    settings, screen = settings_for_people(), open_screen(as_json=as_json)
-    with opened_records(settings) as database:
-        entries = trail_on_record(database, workflow_id)
-    if screen.is_json:
-        screen.print_json([entry.model_dump(mode="json") for entry in entries])
-    else:
-        screen.show(trail_page(entries))
     return Exit.DONE
 
 

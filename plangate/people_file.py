@@ -12,10 +12,9 @@ from plangate.domain.errors import DirectoryUnavailable, FileInvalid
 from plangate.domain.faults import sentences
 from plangate.domain.model import AwareDatetime, Typed
 from plangate.domain.people import ANYONE, Delegation, Key, People, Person, identity
-from plangate.signatures import checked_public, key_id
+from plangate.jws import checked_public, key_id
 from plangate.toml_file import parse_toml, places, read_bytes, tables
 
-PUBLIC_PREFIX: Final = "ed25519:"
 _TEXT_OF_NAME: Final = 60
 
 
@@ -129,7 +128,7 @@ def _person(entry: dict[str, Any], place: str, faults: list[str]) -> Person | No
     keys = []
     for index, key in enumerate(typed.keys):
         try:
-            public = checked_public(key.public.removeprefix(PUBLIC_PREFIX))
+            public = checked_public(key.public)
         except ValueError as error:
             faults.append(f"{place}.keys[{index}].public: {error}")
             continue

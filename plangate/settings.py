@@ -60,6 +60,16 @@ class Settings(BaseSettings):
 
     key_passphrase: SecretStr | None = Field(default=None, description="the passphrase of a private key")
 
+    seal_key_file: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("seal_key_file", "PLANGATE_SEAL_KEY"),
+        description="the private key that a worker seals the trail with; unset: var/seal.pem",
+    )
+    seal_seconds: int = Field(default=10, ge=1, description="how often the trail is sealed, in seconds")
+    sealers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="public keys whose seals are believed, comma-separated; ed25519:…"
+    )
+
     smtp_url: SecretStr | None = Field(
         default=None,
         description="smtp://USER:PASSWORD@HOST:PORT, or smtps://; unset: .eml files in var/outbox/",
@@ -83,10 +93,13 @@ class Settings(BaseSettings):
 
     @field_validator("http_allowed_hosts", "http_private_hosts", "http_idempotent_hosts", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(host.strip().lower() for host in value.split(",") if host.strip())
-        return value
+    def _hosts(cls, value: object) -> object:
+        return _split(value.lower()) if isinstance(value, str) else value
+
+    @field_validator("sealers", mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> object:
+        return _split(value) if isinstance(value, str) else value
 
     @property
     def records_url(self) -> str:
@@ -104,6 +117,16 @@ class Settings(BaseSettings):
         )
 
     @property
+    def seal_key(self) -> Path:
+        """Where the private key lies that this host's workers seal the trail with."""
+        return self.seal_key_file or self.var_dir / "seal.pem"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where this host's workers keep the newest checkpoint that they made, outside the database."""
+        return self.var_dir / "last-checkpoint.json"
+
+    @property
     def outbox(self) -> Path:
         """Where mails lie while no SMTP server is set."""
         return self.var_dir / "outbox"
@@ -117,6 +140,10 @@ class Settings(BaseSettings):
     def has_model(self) -> bool:
         """Whether there is anything to plan with."""
         return self.model_config_file is not None or self.has_openai
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def load_settings() -> Settings:

@@ -125,6 +125,7 @@ class Terminal:
         self._process, self._file = pty.fork()
         if self._process == 0:
             environment = home.environment({"TERM": "xterm-256color"})
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore Ctrl-C
             os.execve(sys.executable, [sys.executable, str(PROJECT / "starter.py"), *words], environment)
         fcntl.ioctl(self._file, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
 

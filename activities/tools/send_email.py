@@ -24,9 +24,9 @@ from typing import Annotated, ClassVar, Final, Protocol, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from activities.tools.tool import DidNotHappen, Finding, Happened
-from activities.tools.write_once import write_once
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolUnavailable
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.durable_file import write_once
 from plangate.settings import Settings
 
 MAX_RECIPIENTS: Final = 50

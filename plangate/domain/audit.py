@@ -8,7 +8,7 @@ import hashlib
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, JsonValue, RootModel
+from pydantic import Field, JsonValue, RootModel, field_serializer
 
 from plangate.domain.decision import Arrival, Verdict
 from plangate.domain.model import AwareDatetime, Frozen
@@ -151,8 +151,8 @@ class AnyEvent(RootModel[Event]):
     """Any one event, read back by its ``kind``."""
 
 
-class AuditEntry(Frozen):
-    """One line of the trail.
+class WrittenEntry(Frozen):
+    """One line of the trail as it is stored, whether or not its event can still be read.
 
     Attributes:
         number: 1 for the first entry of its run, then without a gap.
@@ -160,10 +160,9 @@ class AuditEntry(Frozen):
         at: when, by the Temporal server's clock.
         actor: who acted: a person for a request or a decision, the worker's identity else.
         written: the event as JSON, exactly as it was written down; what the hash is about.
-        event: the event as this release reads it.
         previous_hash: the hash of the entry before, 64 zeros for the first.
-        hash: SHA-256 over the canonical JSON (RFC 8785) of all the other fields but ``event``; ``written``
-            goes in as the text it is, so that whoever checks it need not know our events.
+        hash: SHA-256 over the canonical JSON (RFC 8785) of all the other fields; ``written`` goes in as the
+            text it is, so that whoever checks it need not know our events.
     """
 
     workflow_id: str
@@ -172,12 +171,19 @@ class AuditEntry(Frozen):
     at: AwareDatetime
     actor: str
     written: str
-    event: Event
     previous_hash: str
     hash: str = ""
 
+    @field_serializer("at", when_used="json")
+    def _as_hashed(self, at: AwareDatetime) -> str:
+        return at.isoformat()
+
     def expected_hash(self) -> str:
-        """Return the hash that belongs to what is written here."""
+        """Return the hash that belongs to what is written here.
+
+        Raises:
+            ValueError: what is written here has no canonical JSON, so that it never was written by us.
+        """
         content: JsonValue = {
             "workflow_id": self.workflow_id,
             "number": self.number,
@@ -188,6 +194,21 @@ class AuditEntry(Frozen):
             "previous_hash": self.previous_hash,
         }
         return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+class AuditEntry(WrittenEntry):
+    """One line of the trail, with its event as this release reads it."""
+
+    event: Event
+
+
+def read_event(written: str) -> Event:
+    """Return the event that stands in an entry.
+
+    Raises:
+        ValueError: none that this release knows.
+    """
+    return AnyEvent.model_validate_json(written).root
 
 
 def entry_after(

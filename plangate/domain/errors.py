@@ -29,6 +29,7 @@ The message of each error is one sentence for a person: what is wrong and what t
         ├── SettingsInvalid
         ├── FileInvalid          a policy or a list of people; carries every fault with its place
         ├── RecordsMissing
+        ├── TrailDamaged         what is on the record is not what was written
         └── TemporalUnreachable
 
 Which of them is tried again is said in one place, ``activities/failures.py``.
@@ -159,6 +160,10 @@ class FileInvalid(OperatorError):
 
 class RecordsMissing(OperatorError):
     """There are no records to read yet."""
+
+
+class TrailDamaged(OperatorError):
+    """A run's trail is not what was written, so that nothing can follow from it."""
 
 
 class TemporalUnreachable(OperatorError):

@@ -57,7 +57,8 @@ class Approver(Frozen):
         name: as the directory writes it, or as it was typed where there is no directory.
         standings: in whose names this person may act: her own first, then each who delegated to her.
         verified: whether a signature proved that it was she.
-        key_id: the key that proved it.
+        key_id: the key that proved it, by its RFC 7638 thumbprint.
+        public_key: the public half of that key, 32 bytes as base64url, as the directory had it.
         signed_at: when it was signed, by the signer's clock.
         token_id: the unique id of the signed decision.
     """
@@ -66,6 +67,7 @@ class Approver(Frozen):
     standings: tuple[Standing, ...]
     verified: bool = False
     key_id: str | None = None
+    public_key: str | None = None
     signed_at: AwareDatetime | None = None
     token_id: str | None = None
 

@@ -52,6 +52,11 @@ def fingerprint_of(plan: Plan, revision: int, workflow_id: str) -> str:
     return hashlib.sha256(canonical_json(document)).hexdigest()
 
 
+def idempotency_key(workflow_id: str, fingerprint: str, step: int) -> str:
+    """Return the name of the effect of one step for ever; it never depends on the attempt."""
+    return f"{workflow_id}:{fingerprint}:{step}"
+
+
 def short(fingerprint: str) -> str:
     """Return the first 12 digits: what people read and type."""
     return fingerprint[:SHORT_LENGTH]

@@ -45,11 +45,6 @@ class Effect(Frozen):
     receipt: Receipt | None = None
 
 
-def idempotency_key(workflow_id: str, fingerprint: str, step: int) -> str:
-    """Return the name of one effect for ever; it never depends on the attempt."""
-    return f"{workflow_id}:{fingerprint}:{step}"
-
-
 def find_effect(trail: OpenTrail, key: str) -> Effect | None:
     """Return the effect under ``key``, if any."""
     row = trail.connection.execute(_FIND, {"effect": key}).one_or_none()

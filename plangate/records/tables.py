@@ -7,6 +7,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -56,7 +57,12 @@ runs = Table(
     Column("closed_at", Moment, index=True),
     Column("entry_count", Integer, nullable=False),
     Column("head_hash", String(64), nullable=False),
+    # How many of its entries a checkpoint covers.
+    Column("sealed_count", Integer, nullable=False, server_default="0"),
 )
+# Few at any time, however many runs there are: what the next checkpoint has to seal.
+UNSEALED = runs.c.entry_count > runs.c.sealed_count
+Index("ix_runs_unsealed", runs.c.workflow_id, sqlite_where=UNSEALED, postgresql_where=UNSEALED)
 
 audit_entries = Table(
     "audit_entries",
@@ -94,4 +100,22 @@ tokens = Table(
     Column("token_id", String(200), primary_key=True),
     Column("workflow_id", String(1000), ForeignKey("runs.workflow_id"), nullable=False),
     Column("arrival_key", String(255), nullable=False),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("token", Text, nullable=False),
+    Column("public_key", String(64), nullable=False),
+)
+
+# What each checkpoint sealed: that the entry of this number had this hash.
+seals = Table(
+    "seals",
+    metadata,
+    Column("workflow_id", String(1000), ForeignKey("runs.workflow_id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("hash", String(64), nullable=False),
+    Column("checkpoint", Integer, ForeignKey("checkpoints.number"), nullable=False, index=True),
 )

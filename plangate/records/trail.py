@@ -12,10 +12,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from plangate.domain.audit import FIRST_HASH, AnyEvent, AuditEntry, Closed, Event, RunRef, entry_after
-from plangate.domain.errors import IdInUse, RequestInvalid
+from plangate.domain.audit import FIRST_HASH, AuditEntry, Closed, Event, RunRef, entry_after, read_event
+from plangate.domain.errors import IdInUse, RequestInvalid, TrailDamaged
+from plangate.domain.findings import Finding, broken_links
 from plangate.domain.model import Frozen
 from plangate.domain.run import RunState, fold
+from plangate.domain.visible import one_line
 from plangate.records.tables import audit_entries, runs
 
 _RUN: Final = select(runs).where(runs.c.workflow_id == bindparam("run")).with_for_update()
@@ -60,6 +62,19 @@ class OpenTrail:
         if self._entries is None:
             self._entries = list(read_trail(self.connection, self.workflow_id))
         return tuple(self._entries)
+
+    def check(self) -> None:
+        """Do nothing if the trail hangs together, up to the last entry that was written.
+
+        Raises:
+            TrailDamaged: it does not.
+        """
+        entries = self.entries()
+        broken = next(broken_links(self.workflow_id, entries), None)
+        if broken is None and (len(entries), entries[-1].hash) != (self._number, self._hash):
+            broken = Finding(workflow_id=self.workflow_id, what="its last entries are not those written last")
+        if broken is not None:
+            raise _damaged(self.workflow_id, str(broken))
 
     def state(self) -> RunState:
         """Return the state that the entries lead to."""
@@ -149,6 +164,12 @@ def read_state(connection: Connection, workflow_id: str) -> RunState:
     return fold(workflow_id, (entry.event for entry in read_trail(connection, workflow_id)))
 
 
+def all_runs(connection: Connection, since: datetime | None) -> Sequence[Row[Any]]:
+    """Return the rows of all runs that were opened at that time or later, oldest first."""
+    everything = select(runs).order_by(runs.c.opened_at, runs.c.workflow_id)
+    return connection.execute(everything.where(runs.c.opened_at >= since) if since else everything).all()
+
+
 def open_workflow_ids(connection: Connection) -> tuple[str, ...]:
     """Return the ids of all runs that are not closed on the record, oldest first."""
     rows = connection.execute(
@@ -205,7 +226,22 @@ def _entry(row: Row[Any]) -> AuditEntry:
         at=row.at,
         actor=row.actor,
         written=row.event,
-        event=AnyEvent.model_validate_json(row.event).root,
+        event=_event(row),
         previous_hash=row.previous_hash,
         hash=row.hash,
+    )
+
+
+def _event(row: Row[Any]) -> Event:
+    try:
+        return read_event(row.event)
+    except ValueError:
+        raise _damaged(row.workflow_id, f"entry {row.number} cannot be read") from None
+
+
+def _damaged(workflow_id: str, what: str) -> TrailDamaged:
+    run = one_line(workflow_id)
+    return TrailDamaged(
+        f"The audit trail of {run} is not what was written ({what}), so nothing may follow from it; "
+        f"look at it with: starter.py audit verify {run}"
     )

@@ -189,7 +189,7 @@ def test_without_a_server_a_sentence_says_what_to_start(typed: Typed, words: lis
 
 
 def test_without_records_the_trail_says_so(typed: Typed) -> None:
-    ended = typed("audit", "plan-1")
+    ended = typed("audit", "show", "plan-1")
     assert "start a worker first" in ended.sentence
     assert ended.code == 1
 
@@ -229,10 +229,10 @@ def test_the_records_alone_answer_status_pending_and_audit(typed: Typed, recorde
     assert "in 2 h 59 min" in waiting.out
     assert "does not answer" in waiting.out
     assert [run["workflow_id"] for run in typed("pending", "--json").json] == ["plan-1"]
-    trail = typed("audit", "plan-1")
+    trail = typed("audit", "show", "plan-1")
     assert "2 entries" in trail.out
     assert "\x1b" not in trail.out + shown.out + waiting.out
-    assert [entry["event"]["kind"] for entry in typed("audit", "plan-1", "--json").json] == [
+    assert [entry["event"]["kind"] for entry in typed("audit", "show", "plan-1", "--json").json] == [
         "requested",
         "drafted",
     ]
@@ -240,7 +240,7 @@ def test_the_records_alone_answer_status_pending_and_audit(typed: Typed, recorde
 
 @pytest.mark.usefixtures("recorded")
 def test_an_id_that_is_not_on_the_record_has_no_trail(typed: Typed) -> None:
-    ended = typed("audit", "pl\u202ean")
+    ended = typed("audit", "show", "pl\u202ean")
     assert "pl⟨U+202E⟩an is not on the record" in ended.sentence
     assert ended.code == 1
 
@@ -261,7 +261,7 @@ def test_a_reader_that_leaves_early_is_no_error(home: Home) -> None:
     os.close(reading)
     with os.fdopen(writing, "wb") as output:
         done = subprocess.run(
-            [sys.executable, str(PROJECT / "starter.py"), "audit", "plan-1"],
+            [sys.executable, str(PROJECT / "starter.py"), "audit", "show", "plan-1"],
             stdout=output,
             stderr=subprocess.PIPE,
             env=home.environment(),

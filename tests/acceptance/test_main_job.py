@@ -102,7 +102,7 @@ def test_a_plan_is_approved_executed_and_on_the_trail(typed: Typed, mail_plan: P
     late = typed("reject", name, "--by", "dana", "--plan", plan)
     assert (late.code, "the run has ended (executed)" in late.sentence) == (3, True)
     assert "ended" in typed("withdraw", name).sentence
-    kinds = [entry["event"]["kind"] for entry in typed("audit", name, "--json").json]
+    kinds = [entry["event"]["kind"] for entry in typed("audit", "show", name, "--json").json]
     assert kinds == ["requested", "drafted", *["decided"] * 4, "claimed", "done", "closed"]
     assert name not in typed("pending").out
     taken = typed("start", "again", "--id", name)

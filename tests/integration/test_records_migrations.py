@@ -8,7 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import ClauseElement, Connection, inspect, text
 
 from plangate.domain.errors import OperatorError, RecordsUnavailable
 from plangate.records import database as database_module
@@ -28,8 +28,14 @@ def shape(connection: Connection) -> dict[str, Any]:
     """All that a database says of its tables, the names of keys, constraints and indexes included."""
     inspector = inspect(connection)
 
+    def plain(value: Any) -> Any:
+        """The condition of an index is an object of SQLAlchemy's, which says its text."""
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return str(value) if isinstance(value, ClauseElement) else value
+
     def ordered(found: list[Any]) -> list[str]:
-        return sorted(str(item) for item in found)
+        return sorted(str(plain(item)) for item in found)
 
     return {
         name: [

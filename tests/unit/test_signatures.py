@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.people import Identified, Key, People, Person
-from plangate.signatures import TYPE, Claims, key_id, public_of, sign, verify
+from plangate.jws import key_id, public_of
+from plangate.signatures import TYPE, Claims, sign, verify
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RUN, PLAN, OTHER_PLAN = "plan-1", "ab" * 32, "cd" * 32

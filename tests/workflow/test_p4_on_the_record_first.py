@@ -11,7 +11,9 @@ from sqlalchemy import select, update
 from plangate.domain.audit import FIRST_HASH, Claimed, Decided, Drafted, Requested, StepDone
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.run import fold
+from plangate.records.answers import pending_on_record, runs_on_record
 from plangate.records.tables import audit_entries
+from tests.audit_edits import take_the_guards_off
 from tests.gate import Gate
 
 
@@ -60,6 +62,7 @@ async def test_a_field_of_a_newer_release_is_passed_over_but_not_by_the_hash(
 ) -> None:
     status = await gate.in_review("one")
     with gate.database.write() as connection:
+        take_the_guards_off(connection)
         row = connection.execute(select(audit_entries).where(audit_entries.c.number == 1)).one()
         event = {**json.loads(row.event), "a_field_of_tomorrow": 7}
         connection.execute(
@@ -68,6 +71,32 @@ async def test_a_field_of_a_newer_release_is_passed_over_but_not_by_the_hash(
     entry = gate.gateway.trail(status.workflow_id)[0]
     assert entry.event.kind == "requested"
     assert entry.expected_hash() != entry.hash  # it was edited; nothing of the text is passed over
+
+
+async def test_nothing_is_executed_under_a_trail_that_was_changed(gate: Gate) -> None:
+    status = await gate.in_review("one", "two")
+    with gate.database.write() as connection:
+        take_the_guards_off(connection)
+        changed = update(audit_entries).where(audit_entries.c.number == 2)
+        connection.execute(changed.values(actor="somebody else"))
+    await gate.signal(status)
+    result = await gate.result(status.workflow_id)
+    assert result.outcome == "failed"
+    assert "entry 2: was changed" in result.reason
+    assert f"audit verify {status.workflow_id}" in result.reason
+    assert gate.notebook.texts() == []
+
+
+async def test_a_run_whose_trail_cannot_be_read_hides_no_other(gate: Gate) -> None:
+    broken, sound = await gate.in_review("one"), await gate.in_review("two")
+    with gate.database.write() as connection:
+        take_the_guards_off(connection)
+        of_broken = update(audit_entries).where(audit_entries.c.workflow_id == broken.workflow_id)
+        connection.execute(of_broken.values(event="gone"))
+    waiting = await asyncio.to_thread(pending_on_record, gate.database)
+    assert [status.workflow_id for status in waiting] == [sound.workflow_id]
+    listed = {run.workflow_id: run.state for run in runs_on_record(gate.database)}
+    assert listed == {broken.workflow_id: "damaged", sound.workflow_id: "in_review"}
 
 
 async def test_refused_and_unreadable_decisions_are_on_the_trail_with_their_reasons(gate: Gate) -> None:

@@ -15,9 +15,10 @@ from plangate.domain.people import Identified
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.status import Status
+from plangate.jws import public_of
 from plangate.people_file import PeopleFile, read_people
 from plangate.policy_file import read_policy
-from plangate.signatures import Claims, public_of, sign
+from plangate.signatures import Claims, sign
 from tests.gate import Gate
 
 DANAS = Ed25519PrivateKey.from_private_bytes(bytes(32))

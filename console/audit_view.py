@@ -1,0 +1,141 @@
+"""Pages of the audit: lists of runs, findings, and what a proof comes to."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from console.page import Page
+from console.run_view import spelled
+from plangate.domain.findings import Finding
+from plangate.domain.plan import short
+from plangate.domain.visible import one_line
+from plangate.evidence import Bundle, Story, seal_keys_of, sealed_up_to
+from plangate.records.answers import RunSummary
+from plangate.records.inspection import Inspection
+
+COLUMNS: Final = (
+    "workflow_id", "state", "requester", "requested_at", "closed_at", "revision", "fingerprint",
+    "approved_by", "unverified", "accepted", "refused", "entries", "last_hash",
+)  # fmt: skip
+_WIDTH: Final = 14
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def values_of(summary: RunSummary) -> list[str]:
+    """Return one run as cells for a machine; none of them is taken for a formula by a spreadsheet."""
+    plain = summary.model_dump(mode="json")
+    cells = []
+    for name in COLUMNS:
+        value = plain[name]
+        text = "" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
+        cells.append(f"'{text}" if text.startswith(_FORMULA) else text)
+    return cells
+
+
+def runs_table(summaries: Iterable[RunSummary]) -> Table:
+    """Return one line for each run."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for name in (
+        "id",
+        "state",
+        "requester",
+        "requested (UTC)",
+        "plan",
+        "approved by",
+        "decisions",
+        "entries",
+    ):
+        table.add_column(name, overflow="fold")
+    for one in summaries:
+        approved = ", ".join(
+            f"{name} (not verified)" if name in one.unverified else name for name in one.approved_by
+        )
+        cells = (
+            one.workflow_id,
+            spelled(one.state),
+            one.requester,
+            f"{one.requested_at:%Y-%m-%d %H:%M}",
+            short(one.fingerprint or ""),
+            approved,
+            f"{one.accepted} accepted, {one.refused} refused",
+            str(one.entries),
+        )
+        table.add_row(*(Text(one_line(cell)) for cell in cells))
+    return table
+
+
+def findings_page(findings: Sequence[Finding], what: str) -> Page:
+    """Return all that was found, a line each."""
+    page = Page()
+    count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+    page.heading(f"{what}: {count}.", "bold red")
+    for finding in findings:
+        page.note(f"✗ {finding}", "red")
+    return page
+
+
+def inspection_page(inspection: Inspection, *, is_trusted: bool) -> Page:
+    """Return what was examined, and by whose keys it is sealed."""
+    page = Page()
+    runs = "1 run" if inspection.runs == 1 else f"{inspection.runs} runs"
+    if not inspection.findings:
+        page.heading("The records are what was written.", "bold green")
+    examined = f"{runs}, {inspection.entries} entries, {inspection.checkpoints} checkpoints"
+    page.field("examined", examined, width=_WIDTH)
+    if inspection.unsealed:
+        words = unsealed_words(inspection.unsealed, "look again then")
+        page.field("not sealed", words, "yellow", width=_WIDTH)
+    _add_sealers(page, inspection.sealers, is_trusted=is_trusted)
+    return page
+
+
+def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
+    """Return what a sound bundle proves."""
+    story = Story.model_validate(bundle.story)
+    page = Page()
+    page.heading("This bundle proves what it says.", "bold green")
+    page.field("run", bundle.workflow_id, width=_WIDTH)
+    page.field("outcome", spelled(story.state) + (f": {story.reason}" if story.reason else ""), width=_WIDTH)
+    page.field("requester", story.requester, width=_WIDTH)
+    if story.fingerprint:
+        page.field("plan", f"{story.fingerprint}, revision {story.revision}", width=_WIDTH)
+    if story.requirement:
+        page.field("needed", str(story.requirement), width=_WIDTH)
+    for one in story.decisions:
+        if one.accepted:
+            proof = f"signed with {one.key_id}" if one.verified else "not verified: only a typed name"
+            said = f"{one.by}, {one.received_at:%Y-%m-%d %H:%M:%S} UTC, {proof}"
+            page.field(spelled(one.decision), said, width=_WIDTH)
+    for step in story.steps:
+        receipt = f": {step.receipt.summary}" if step.receipt else ""
+        page.field(f"step {step.number}", f"{step.tool}, {spelled(step.state)}{receipt}", width=_WIDTH)
+    sealed = sealed_up_to(bundle)
+    page.field("sealed", f"{sealed} of {len(bundle.entries)} entries", width=_WIDTH)
+    _add_sealers(page, seal_keys_of(bundle), is_trusted=is_trusted)
+    if story.public_keys and not has_people:
+        page.note(
+            "The keys of the approvers are those that the bundle names; compare them with --people FILE.",
+            "yellow",
+        )
+    return page
+
+
+def unsealed_words(count: int, then: str) -> str:
+    """Return what to say of entries that no checkpoint covers."""
+    entries = "1 entry is" if count == 1 else f"{count} entries are"
+    return f"{entries} not sealed yet; a worker does it within seconds, {then}."
+
+
+def _add_sealers(page: Page, names: Sequence[str], *, is_trusted: bool) -> None:
+    if not names:
+        return
+    page.field("sealed by", ", ".join(names), width=_WIDTH)
+    if not is_trusted:
+        page.note(
+            "Nobody said whose seals to believe; compare with `starter.py keys seal` on the worker's host, "
+            "then name the key: PLANGATE_SEALERS, or --sealer.",
+            "yellow",
+        )

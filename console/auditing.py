@@ -1,0 +1,238 @@
+"""`audit …`: what is on the record, whether it is what was written, and how it leaves the house as evidence.
+
+All of it is read from the records; neither a worker nor a Temporal server is needed.
+"""
+
+import csv
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+from rich.text import Text
+
+from console.audit_view import (
+    COLUMNS,
+    bundle_page,
+    findings_page,
+    inspection_page,
+    runs_table,
+    unsealed_words,
+    values_of,
+)
+from console.clock import now
+from console.exits import Exit, WrongUsage
+from console.progress import Progress
+from console.screen import Screen, open_screen
+from console.session import opened_records, settings_for_people
+from console.trail_view import trail_page
+from plangate.checkpoints import kept_checkpoint, public_seal_key
+from plangate.domain.audit import Outcome
+from plangate.domain.checkpoint import Checkpoint
+from plangate.domain.durations import HOW_TO_WRITE, read_seconds
+from plangate.domain.errors import RecordsMissing, RunNotFound
+from plangate.domain.people import People
+from plangate.domain.run import Phase
+from plangate.domain.visible import one_line
+from plangate.durable_file import write_over
+from plangate.evidence import Bundle, bundle_findings, bundle_of, sealed_up_to
+from plangate.jws import PUBLIC_PREFIX, checked_public
+from plangate.people_file import read_people
+from plangate.records.answers import DAMAGED, runs_on_record, trail_on_record
+from plangate.records.checkpoints import last_checkpoint
+from plangate.records.database import Database
+from plangate.records.inspection import Inspection, Trust, inspect_all, inspect_run, sealed_by
+from plangate.settings import Settings
+
+_STATES: Final = (*Phase, *Outcome, DAMAGED)
+_MAX_BUNDLE: Final = 200_000_000
+_SEALED_SOON: Final = 2.5  # times the pause between two seals: so long an export waits for the next one
+
+
+def show_trail(workflow_id: str, *, as_json: bool) -> int:
+    """Print the audit trail of a run."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    with opened_records(settings) as database:
+        entries = trail_on_record(database, workflow_id)
+    if screen.is_json:
+        screen.print_json([entry.model_dump(mode="json") for entry in entries])
+    else:
+        screen.show(trail_page(entries))
+    return Exit.DONE
+
+
+def list_runs(*, since: str | None, by: str | None, state: str | None, as_json: bool, as_csv: bool) -> int:
+    """Print a line for every run that was ever on the record."""
+    if state is not None and state not in _STATES:
+        raise WrongUsage(f"No run can be {state!r}; there are {', '.join(_STATES)}.")
+    if as_json and as_csv:
+        raise WrongUsage("Say --json or --csv, not both.")
+    settings, screen = settings_for_people(), open_screen(as_json=as_json or as_csv)
+    from_then = _moment(since) if since else None
+    with opened_records(settings) as database:
+        found = runs_on_record(database, since=from_then, by=by, state=state)
+    if as_json:
+        screen.print_json([summary.model_dump(mode="json") for summary in found])
+    elif as_csv:
+        writer = csv.writer(screen.out.file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(values_of(summary) for summary in found)
+    elif found:
+        screen.out.print(runs_table(found), crop=False)
+    else:
+        screen.out.print(Text("No run on the record is like that."))
+    return Exit.DONE
+
+
+def verify(workflow_id: str | None, *, checkpoint: Path | None, as_json: bool) -> int:
+    """Examine one run, or all of the records; name all that is not as it was written."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    trust = _trust(settings, checkpoint)
+    with (
+        opened_records(settings) as database,
+        Progress(screen.err) as progress,
+        database.read() as connection,
+    ):
+        if workflow_id is None:
+            inspection = inspect_all(
+                connection, trust, lambda done, of: progress.brief(f"run {done + 1} of {of}")
+            )
+        else:
+            inspection = inspect_run(connection, workflow_id, trust)
+    if workflow_id is not None and not inspection.entries and len(inspection.findings) == 1:
+        raise RunNotFound(f"{one_line(workflow_id)} is not on the record; `audit list` shows what is.")
+    return _print_inspection(screen, inspection, is_trusted=bool(trust.sealers))
+
+
+def print_checkpoint() -> int:
+    """Print the newest checkpoint, to be kept elsewhere."""
+    settings, screen = settings_for_people(), open_screen()
+    with opened_records(settings) as database, database.read() as connection:
+        newest = last_checkpoint(connection)
+    if newest is None:
+        raise RecordsMissing("Nothing is sealed yet; a worker seals what moves every few seconds.")
+    screen.out.file.write(newest.model_dump_json() + "\n")
+    return Exit.DONE
+
+
+def export(workflow_id: str, *, output: Path | None) -> int:
+    """Write the evidence of one run into one file, as soon as all of it is sealed."""
+    settings, screen = settings_for_people(), open_screen()
+    with opened_records(settings) as database, Progress(screen.err) as progress:
+        bundle = _bundle(database, workflow_id)
+        ends = time.monotonic() + _SEALED_SOON * settings.seal_seconds
+        while sealed_up_to(bundle) < len(bundle.entries) and time.monotonic() < ends:
+            progress.brief("waiting for the newest entries to be sealed")
+            time.sleep(0.3)
+            bundle = _bundle(database, workflow_id)
+    content = json.dumps(bundle.model_dump(mode="json"), indent=2, ensure_ascii=True) + "\n"
+    if output is None:
+        screen.out.file.write(content)
+    else:
+        write_over(output, content.encode())
+        count = len(bundle.entries)
+        entries = "1 entry" if count == 1 else f"{count} entries"
+        screen.out.print(Text(one_line(f"{output} holds {workflow_id}: {entries}.")), soft_wrap=True)
+    unsealed = len(bundle.entries) - sealed_up_to(bundle)
+    if unsealed:
+        screen.err.print(Text(unsealed_words(unsealed, "export it again then"), style="yellow"))
+    return Exit.DONE
+
+
+def verify_bundle(
+    path: Path, *, sealers: tuple[str, ...], people: Path | None, allow_unsealed: bool, as_json: bool
+) -> int:
+    """Examine a bundle by itself: no server, no records, no settings."""
+    screen = open_screen(as_json=as_json)
+    trusted = _public_keys(sealers)
+    bundle = _read_bundle(path)
+    known = read_people(people) if people else None
+    findings = [
+        finding
+        for finding in bundle_findings(bundle, trusted=trusted, people=known)
+        if not (allow_unsealed and finding.is_unsealed)
+    ]
+    if screen.is_json:
+        screen.print_json(
+            {"workflow_id": bundle.workflow_id, "findings": [finding.model_dump() for finding in findings]}
+        )
+    elif findings:
+        screen.show(findings_page(findings, "This bundle does not prove what it says"))
+    else:
+        screen.show(bundle_page(bundle, is_trusted=bool(trusted), has_people=known is not None))
+    return Exit.FAILED if findings else Exit.DONE
+
+
+def _print_inspection(screen: Screen, inspection: Inspection, *, is_trusted: bool) -> int:
+    if screen.is_json:
+        screen.print_json(inspection.model_dump(mode="json"))
+    else:
+        if inspection.findings:
+            screen.show(findings_page(inspection.findings, "The records are not what was written"))
+        screen.show(inspection_page(inspection, is_trusted=is_trusted))
+    return Exit.FAILED if inspection.findings else Exit.DONE
+
+
+def _trust(settings: Settings, checkpoint: Path | None) -> Trust:
+    own = public_seal_key(settings.seal_key)
+    return Trust(
+        sealers=_public_keys(settings.sealers) | ({own} if own else frozenset()),
+        people=_people(settings),
+        remembered=_read_checkpoint(checkpoint) if checkpoint else kept_checkpoint(settings.last_checkpoint),
+    )
+
+
+def _people(settings: Settings) -> People | None:
+    return read_people(settings.people_file) if settings.people_file else None
+
+
+def _public_keys(texts: tuple[str, ...]) -> frozenset[str]:
+    try:
+        return frozenset(checked_public(text) for text in texts)
+    except ValueError as error:
+        raise WrongUsage(f"A key to believe {error}; it looks like {PUBLIC_PREFIX}… .") from None
+
+
+def _read_checkpoint(path: Path) -> Checkpoint:
+    found = kept_checkpoint(path)
+    if found is None:
+        raise WrongUsage(f"The file {path} holds no checkpoint; `audit checkpoint` prints one.")
+    return found
+
+
+def _bundle(database: Database, workflow_id: str) -> Bundle:
+    entries = trail_on_record(database, workflow_id)
+    with database.read() as connection:
+        return bundle_of(workflow_id, entries, sealed_by(connection, workflow_id))
+
+
+def _read_bundle(path: Path) -> Bundle:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BUNDLE + 1)
+    except OSError as error:
+        raise WrongUsage(f"The bundle {path} cannot be opened: {error.strerror}.") from None
+    if len(content) > _MAX_BUNDLE:
+        raise WrongUsage(f"The bundle {path} has more than {_MAX_BUNDLE} bytes.")
+    try:
+        raw: Any = json.loads(content)
+        return Bundle.model_validate(raw)
+    except (ValidationError, ValueError, RecursionError):
+        raise WrongUsage(f"The file {path} holds no bundle; `audit export` writes one.") from None
+
+
+def _moment(text: str) -> datetime:
+    """Return the moment that ``--since`` means: a day, a time, or so long ago."""
+    seconds = read_seconds(text)
+    try:
+        if seconds is not None:
+            return now() - timedelta(seconds=seconds)
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise WrongUsage(
+            f"The time {text!r} cannot be read; write a day like 2026-05-03 (UTC), or so long ago: "
+            f"{HOW_TO_WRITE}."
+        ) from None

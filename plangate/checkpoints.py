@@ -1,0 +1,118 @@
+"""Checkpoints, signed: made by a worker with its seal key, and checked by whoever has the public half.
+
+Only the worker's host has the private key, hence whoever can write to the database cannot make one.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError
+
+from plangate.domain.audit import FIRST_HASH
+from plangate.domain.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
+from plangate.domain.errors import SettingsInvalid
+from plangate.jws import key_id, public_of, read_token, write_token
+from plangate.key_files import key_in, write_new_key
+
+TYPE: Final = "plangate-checkpoint+jwt"
+
+
+def seal_key(path: Path) -> Ed25519PrivateKey:
+    """Return the key that seals on this host; it is made where there is none.
+
+    Raises:
+        SettingsInvalid: the file cannot be read or made, or holds no Ed25519 key without a passphrase.
+    """
+    try:
+        if not path.exists():
+            with suppress(FileExistsError):  # another worker of this host was quicker
+                return write_new_key(path)
+        return key_in(path.read_bytes())
+    except OSError as error:
+        raise SettingsInvalid(
+            f"The seal key {path} cannot be read or made: {error.strerror}; set PLANGATE_SEAL_KEY."
+        ) from None
+    except (ValueError, TypeError):
+        raise SettingsInvalid(
+            f"{path} holds no Ed25519 key without a passphrase; move it away, and the worker makes a new "
+            "one, or set PLANGATE_SEAL_KEY."
+        ) from None
+
+
+def public_seal_key(path: Path) -> str | None:
+    """Return the public half of the key that seals on this host, or None where none is to be read here."""
+    try:
+        return public_of(key_in(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def kept_checkpoint(path: Path) -> Checkpoint | None:
+    """Return the checkpoint that a worker kept in that file, or None where none can be read there."""
+    try:
+        return Checkpoint.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def checkpoint_after(
+    last: Checkpoint | None, seals: Sequence[Seal], at: datetime, key: Ed25519PrivateKey
+) -> Checkpoint:
+    """Return the signed checkpoint that follows ``last`` and seals these runs."""
+    number = last.number + 1 if last else 1
+    claims = CheckpointClaims(
+        number=number,
+        previous=last.hash if last else FIRST_HASH,
+        runs=len(seals),
+        root=root_of(seal.leaf() for seal in seals),
+        iat=int(at.timestamp()),
+    )
+    token = write_token(claims.model_dump(), key, TYPE)
+    return Checkpoint(number=number, token=token, public_key=public_of(key))
+
+
+def claims_of(checkpoint: Checkpoint) -> CheckpointClaims:
+    """Return what a checkpoint says, if the key that it names signed it.
+
+    Raises:
+        ValueError: it did not; the message says why.
+    """
+    try:
+        return CheckpointClaims.model_validate(read_token(checkpoint.token, checkpoint.public_key, TYPE))
+    except ValidationError:
+        raise ValueError("its token says other things than a checkpoint") from None
+
+
+def broken_checkpoint(checkpoint: Checkpoint, leaves: Sequence[str], trusted: frozenset[str]) -> str | None:
+    """Say what is wrong with one checkpoint and its leaves, if anything is.
+
+    Args:
+        checkpoint: as it is stored.
+        leaves: of all runs that are stored as sealed by it.
+        trusted: public keys that may seal, as base64url; empty where nobody said which.
+    """
+    if trusted and checkpoint.public_key not in trusted:
+        return (
+            f"is signed with the key {name_of(checkpoint.public_key)}, which is none of those that may seal"
+        )
+    try:
+        claims = claims_of(checkpoint)
+    except ValueError as error:
+        return f"was changed: {error}"
+    if claims.number != checkpoint.number:
+        return f"was written as checkpoint {claims.number}"
+    if (claims.runs, claims.root) != (len(leaves), root_of(leaves)):
+        return f"seals other runs than those that are stored with it ({claims.runs} then, {len(leaves)} now)"
+    return None
+
+
+def name_of(public_key: str) -> str:
+    """Return the thumbprint by which people tell a key from another."""
+    try:
+        return key_id(public_key)
+    except ValueError:
+        return "(unreadable)"

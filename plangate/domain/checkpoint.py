@@ -1,0 +1,70 @@
+"""Checkpoints: what seals the trails of many runs at one moment, so that a whole run cannot vanish unseen.
+
+A checkpoint says of each run that moved since the one before how many entries its trail had and the hash of
+the last. It is a chain of its own: each names the one before. Signed it is in `plangate.checkpoints`.
+
+One run's place in a checkpoint is a leaf, a hash that gives nothing away, hence a bundle about one run may
+hold the whole checkpoint.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Annotated, Final
+
+from pydantic import Field, StringConstraints
+
+from plangate.domain.model import Frozen, Typed
+from plangate.domain.plan import canonical_json
+
+MOST_RUNS: Final = 1_000
+"""How many runs one checkpoint seals at most; the next one follows at once."""
+
+Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+
+
+class Seal(Frozen):
+    """How far the trail of one run had come: ``number`` entries, and the hash of the last of them."""
+
+    workflow_id: str
+    number: int
+    hash: str
+
+    def leaf(self) -> str:
+        """Return what stands for this in a checkpoint: SHA-256 over its canonical JSON (RFC 8785)."""
+        return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
+
+
+class CheckpointClaims(Typed):
+    """What a checkpoint's token says.
+
+    Attributes:
+        number: 1 for the first checkpoint, then without a gap.
+        previous: SHA-256 of the token of the checkpoint before, 64 zeros for the first.
+        runs: how many leaves it has.
+        root: SHA-256 over all leaves, in ascending order, one behind the other, as hex digits.
+        iat: when, in whole seconds since 1970, by the clock of the records' database.
+    """
+
+    number: int = Field(ge=1)
+    previous: Hash
+    runs: int = Field(ge=1, le=MOST_RUNS)
+    root: Hash
+    iat: int = Field(ge=0)
+
+
+class Checkpoint(Frozen):
+    """A signed checkpoint as it is stored; ``public_key`` is that of its signer, as base64url."""
+
+    number: int
+    token: str
+    public_key: str
+
+    @property
+    def hash(self) -> str:
+        """The SHA-256 of its token, by which the next one names it."""
+        return hashlib.sha256(self.token.encode()).hexdigest()
+
+
+def root_of(leaves: Iterable[str]) -> str:
+    """Return the one hash that stands for all leaves, whatever their order."""
+    return hashlib.sha256("".join(sorted(leaves)).encode()).hexdigest()

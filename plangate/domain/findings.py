@@ -1,0 +1,241 @@
+"""What an examination of the records finds: each finding is a sentence with its place.
+
+`broken_links` looks at the chain of hashes alone, `broken_story` at what the entries say: whether one thing
+may follow from the other. Both need nothing but the entries, so that a bundle far from our servers is
+examined by the same rules as the records.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, assert_never
+
+from plangate.domain.audit import (
+    FIRST_HASH,
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Outcome,
+    Reopened,
+    Requested,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+    WrittenEntry,
+    read_event,
+)
+from plangate.domain.errors import NotApproved
+from plangate.domain.model import Frozen
+from plangate.domain.people import Identified
+from plangate.domain.plan import fingerprint_of, idempotency_key, short
+from plangate.domain.review import authorise, judge
+from plangate.domain.run import Phase, RunState, StepState, apply
+from plangate.domain.visible import one_line
+
+_SEARCHED: Final = 500  # entries among which the true place of one is looked for
+
+
+def _nobody(entry: WrittenEntry) -> Iterable[str]:
+    del entry
+    return ()
+
+
+class Finding(Frozen):
+    """Something that is not as Plangate wrote it, or cannot be told from that (``is_unsealed``).
+
+    ``entry`` is its number in its run, if it has one.
+    """
+
+    workflow_id: str
+    entry: int | None = None
+    what: str
+    is_unsealed: bool = False
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        place = one_line(self.workflow_id) if self.workflow_id else "the records"
+        return f"{place}, entry {self.entry}: {self.what}" if self.entry else f"{place}: {self.what}"
+
+
+def broken_links(
+    workflow_id: str,
+    entries: Sequence[WrittenEntry],
+    owners: Callable[[WrittenEntry], Iterable[str]] = _nobody,
+) -> Iterator[Finding]:
+    """Yield every place at which these are not the whole trail of one run, from its first entry on, in order.
+
+    ``owners`` says to which other runs an entry that does not belong here might belong, where that is known.
+    """
+    number = 1
+    link: str | None = FIRST_HASH  # none where it is unknown: nobody is blamed for the fault ahead of them
+    for entry in entries:
+        if entry.number > number:
+            yield _missing(workflow_id, number, entry.number - 1)
+            link = None
+        wrong = _wrong_by_itself(workflow_id, entry, number, entries, owners)
+        if wrong is None and link is not None and entry.previous_hash != link:
+            wrong = "does not follow from the entry before it, by its hash"
+        if wrong:
+            yield _finding(workflow_id, entry, wrong)
+        link = None if wrong else entry.hash
+        number = max(number, entry.number + 1)
+    for key, count in Counter(entry.key for entry in entries).items():
+        if count > 1:
+            yield Finding(workflow_id=workflow_id, what=f"{count} entries have the key {one_line(key)}")
+
+
+def readable(entries: Iterable[WrittenEntry]) -> Iterator[AuditEntry | Finding]:
+    """Yield each entry with its event, or the finding that it cannot be read."""
+    for entry in entries:
+        try:
+            yield AuditEntry(**dict(entry), event=read_event(entry.written))
+        except ValueError:
+            yield _finding(entry.workflow_id, entry, "holds no event that this release of Plangate can read")
+
+
+def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:
+    """Yield every entry that says what could not follow from the entries before it."""
+    state = RunState(workflow_id=workflow_id)
+    claimed: set[str] = set()
+    for position, entry in enumerate(entries):
+        objection = (
+            "is not the request, which opens every trail"
+            if position == 0 and not isinstance(entry.event, Requested)
+            else _objection(state, entry, claimed)
+        )
+        if objection:
+            yield _finding(workflow_id, entry, objection)
+        if isinstance(entry.event, Claimed):
+            claimed.add(entry.event.idempotency_key)
+        state = apply(state, entry.event)
+
+
+def _missing(workflow_id: str, first: int, last: int) -> Finding:
+    what = "is missing" if first == last else f"is missing, and every one up to entry {last}"
+    return Finding(workflow_id=workflow_id, entry=first, what=what)
+
+
+def _wrong_by_itself(
+    workflow_id: str,
+    entry: WrittenEntry,
+    number: int,
+    entries: Sequence[WrittenEntry],
+    owners: Callable[[WrittenEntry], Iterable[str]],
+) -> str | None:
+    if entry.number < number:
+        return f"stands where entry {number} belongs"
+    if entry.workflow_id != workflow_id:
+        return f"belongs to the run {one_line(entry.workflow_id)}"
+    if not _is_as_written(entry):
+        return _how_it_was_changed(entry, entries, owners(entry))
+    return None
+
+
+def _is_as_written(entry: WrittenEntry) -> bool:
+    try:
+        return entry.hash == entry.expected_hash()
+    except ValueError:
+        return False
+
+
+def _how_it_was_changed(entry: WrittenEntry, entries: Sequence[WrittenEntry], owners: Iterable[str]) -> str:
+    """Say where the entry's content belongs, if it was only moved; else that it was changed."""
+    for owner in owners:
+        if _is_as_written(entry.model_copy(update={"workflow_id": owner})):
+            return f"belongs to the run {one_line(owner)}"
+    for other in entries if len(entries) <= _SEARCHED else ():
+        moved = entry.model_copy(update={"number": other.number, "previous_hash": other.previous_hash})
+        if other is not entry and _is_as_written(moved):
+            return f"is in the place of another: it was written as entry {other.number}"
+    return "was changed: its hash does not fit what it says"
+
+
+def _objection(state: RunState, entry: AuditEntry, claimed: set[str]) -> str | None:
+    event = entry.event
+    match event:
+        case Requested():
+            return "asks a second time" if state.requested else None
+        case Drafted():
+            return _wrong_draft(state, event)
+        case Decided():
+            return _wrong_verdict(state, event)
+        case Reopened():
+            wrong = state.phase is not Phase.EXECUTING or event.fingerprint != state.fingerprint
+            return "opens the review of a plan again that was not being executed" if wrong else None
+        case Claimed():
+            return _wrong_claim(state, event)
+        case StepDone():
+            return _wrong_end(state, event, claimed)
+        case StepFailed() | StepInDoubt():
+            known = 1 <= event.step <= len(state.steps)
+            return None if known else f"speaks of step {event.step}, which the plan has not"
+        case Closed():
+            return _wrong_close(state, entry, event)
+        case _:
+            assert_never(event)
+
+
+def _wrong_draft(state: RunState, event: Drafted) -> str | None:
+    if event.fingerprint != _fingerprint(state.workflow_id, event):
+        return f"the fingerprint {short(event.fingerprint)} is not that of its plan"
+    if event.revision != state.next_revision:
+        return f"is revision {event.revision} where revision {state.next_revision} belongs"
+    if state.phase is not Phase.DRAFTING:
+        return f"a plan was made while the run was {state.state}"
+    return None
+
+
+def _fingerprint(workflow_id: str, event: Drafted) -> str | None:
+    try:
+        return fingerprint_of(event.plan, event.revision, workflow_id)
+    except ValueError:
+        return None
+
+
+def _wrong_verdict(state: RunState, event: Decided) -> str | None:
+    """Judge an accepted decision that changed something once more, as the run stood and by what was known."""
+    after = apply(state, event)
+    changed = (after.phase, after.approvals, after.closed) != (state.phase, state.approvals, state.closed)
+    if not event.verdict.accepted or not changed:
+        return None
+    again = judge(state, event.arrival, Identified(approver=event.approver))
+    return None if again.verdict.accepted else f"was accepted, though {again.verdict.reason}"
+
+
+def _wrong_claim(state: RunState, event: Claimed) -> str | None:
+    if event.idempotency_key != idempotency_key(state.workflow_id, event.fingerprint, event.step):
+        return "its idempotency key is not that of its plan and step"
+    try:
+        authorise(state, event.fingerprint, event.step)
+    except NotApproved as error:
+        return f"a step began that was not allowed to: {error}"
+    return None
+
+
+def _wrong_end(state: RunState, event: StepDone, claimed: set[str]) -> str | None:
+    if not 1 <= event.step <= len(state.steps):
+        return f"speaks of step {event.step}, which the plan has not"
+    if idempotency_key(state.workflow_id, state.fingerprint or "", event.step) not in claimed:
+        return f"step {event.step} was done without having begun under this plan"
+    if state.steps[event.step - 1].state is StepState.DONE:
+        return f"step {event.step} was done a second time"
+    return None
+
+
+def _wrong_close(state: RunState, entry: AuditEntry, event: Closed) -> str | None:
+    undone = [number for number, step in enumerate(state.steps, 1) if step.state is not StepState.DONE]
+    was_rejected = state.closed is not None and state.closed.outcome is Outcome.REJECTED
+    match event.outcome:
+        case Outcome.EXECUTED if undone or not state.steps:
+            return "is called executed, and not every step was done"
+        case Outcome.REJECTED if not was_rejected:
+            return "is called rejected, and nobody who may rejected it"
+        case Outcome.EXPIRED if state.deadline is None or entry.at < state.deadline:
+            return "is called expired ahead of its deadline"
+        case _:
+            return None
+
+
+def _finding(workflow_id: str, entry: WrittenEntry, what: str) -> Finding:
+    return Finding(workflow_id=workflow_id, entry=entry.number, what=what)

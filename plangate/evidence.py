@@ -1,0 +1,269 @@
+"""What proves a run's story to somebody who trusts neither us nor our servers.
+
+`examined` examines one trail: the chain of hashes, what follows from what, and the signatures. A `Bundle` is
+all of one run in one file: what happened in plain sections, the trail that they are drawn from, and the
+checkpoints that seal it. docs/audit-format.md describes it for those who want to check it by other means.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, Literal
+
+from pydantic import JsonValue
+
+from plangate.checkpoints import broken_checkpoint, name_of
+from plangate.domain.audit import AuditEntry, Closed, Decided, WrittenEntry
+from plangate.domain.checkpoint import Checkpoint, Hash, Seal
+from plangate.domain.decision import Decision
+from plangate.domain.findings import Finding, broken_links, broken_story, readable
+from plangate.domain.model import AwareDatetime, Frozen, Typed
+from plangate.domain.people import Approver, People
+from plangate.domain.plan import Plan
+from plangate.domain.policy import Requirement
+from plangate.domain.run import RunState, apply, fold
+from plangate.domain.status import StepStatus, status_of
+from plangate.jws import key_id
+from plangate.signatures import claims_of, other_than_signed
+
+FORMAT: Final = "plangate-evidence-1"
+
+
+class SignedDecision(Frozen):
+    """One decision, with what proves it; ``entry`` is where it stands on the trail."""
+
+    entry: int
+    by: str | None
+    decision: str
+    plan: str | None
+    comment: str
+    received_at: AwareDatetime
+    via: str
+    accepted: bool
+    reason: str
+    verified: bool
+    on_behalf_of: tuple[str, ...] = ()
+    key_id: str | None = None
+    signature: str | None = None
+
+
+class PublicKey(Frozen):
+    """A key that signed a decision of this run, as the list of people had it then."""
+
+    person: str
+    id: str
+    public_key: str
+
+
+class Story(Frozen):
+    """What happened, in plain words and values; all of it is drawn from the trail."""
+
+    request: str
+    requester: str
+    state: str
+    reason: str
+    closed_at: AwareDatetime | None
+    revision: int
+    fingerprint: str | None
+    plan: Plan | None
+    requirement: Requirement | None
+    approved_by: tuple[str, ...]
+    unverified: tuple[str, ...]
+    decisions: tuple[SignedDecision, ...]
+    steps: tuple[StepStatus, ...]
+    public_keys: tuple[PublicKey, ...]
+
+
+class SealedBy(Typed):
+    """A checkpoint that seals this run: its trail had ``number`` entries then. ``leaves`` are all of it."""
+
+    number: int
+    checkpoint: Checkpoint
+    leaves: tuple[Hash, ...]
+
+
+class Bundle(Typed):
+    """One run, whole, in one file."""
+
+    format: Literal["plangate-evidence-1"] = FORMAT
+    workflow_id: str
+    story: JsonValue
+    entries: tuple[WrittenEntry, ...]
+    checkpoints: tuple[SealedBy, ...] = ()
+
+
+def examined(
+    workflow_id: str,
+    entries: Sequence[WrittenEntry],
+    people: People | None,
+    owners: Callable[[WrittenEntry], Iterable[str]] | None = None,
+) -> Iterator[Finding]:
+    """Yield all that is wrong with one trail by itself.
+
+    Args:
+        workflow_id: the run.
+        entries: all of its trail, in order.
+        people: whose keys are believed; None to believe those that the trail names.
+        owners: see `broken_links`.
+    """
+    broken = list(
+        broken_links(workflow_id, entries, owners) if owners else broken_links(workflow_id, entries)
+    )
+    read = list(readable(entries))
+    broken += [one for one in read if isinstance(one, Finding)]
+    if broken:
+        yield from broken  # what is said by entries that nobody wrote needs no refutation
+        return
+    trail = [one for one in read if isinstance(one, AuditEntry)]
+    yield from broken_story(workflow_id, trail)
+    yield from _unproven(workflow_id, trail, people)
+
+
+def bundle_of(workflow_id: str, entries: Sequence[AuditEntry], checkpoints: Iterable[SealedBy]) -> Bundle:
+    """Return the evidence of one run."""
+    return Bundle(
+        workflow_id=workflow_id,
+        story=story_of(workflow_id, entries).model_dump(mode="json"),
+        entries=tuple(WrittenEntry(**entry.model_dump(exclude={"event"})) for entry in entries),
+        checkpoints=tuple(checkpoints),
+    )
+
+
+def bundle_findings(bundle: Bundle, *, trusted: frozenset[str], people: People | None) -> Iterator[Finding]:
+    """Yield all that is wrong with a bundle, by itself and without anybody's servers.
+
+    Args:
+        bundle: as it was read.
+        trusted: public keys that may seal, as base64url; empty to believe those that the bundle names.
+        people: whose keys are believed; None to believe those that the bundle names.
+    """
+    run = bundle.workflow_id
+    if not bundle.entries:
+        yield Finding(workflow_id=run, what="there is no trail in it")
+    findings = list(examined(run, bundle.entries, people))
+    yield from findings
+    if not findings:
+        trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
+        yield from _untrue_sections(bundle, trail)
+    for sealed in bundle.checkpoints:
+        yield from _broken_seal(bundle, sealed, trusted)
+    unsealed = len(bundle.entries) - sealed_up_to(bundle)
+    if unsealed > 0:
+        which = f"entry {len(bundle.entries)} is" if unsealed == 1 else f"the last {unsealed} entries are"
+        yield Finding(
+            workflow_id=run,
+            what=f"{which} sealed by no checkpoint: anybody could have written this",
+            is_unsealed=True,
+        )
+
+
+def sealed_up_to(bundle: Bundle) -> int:
+    """Return the number of the last entry that a checkpoint of the bundle covers; 0 where none does."""
+    return max((sealed.number for sealed in bundle.checkpoints), default=0)
+
+
+def story_of(workflow_id: str, entries: Sequence[AuditEntry]) -> Story:
+    """Return what happened in a run, as its trail tells it."""
+    state = fold(workflow_id, (entry.event for entry in entries))
+    status = status_of(state, source="trail")
+    closed = next((entry.at for entry in entries if isinstance(entry.event, Closed)), None)
+    decided = [(entry, entry.event) for entry in entries if isinstance(entry.event, Decided)]
+    proven = [event.approver for _, event in decided if event.approver and event.approver.verified]
+    keys = {(one.name, one.key_id or "", one.public_key or "") for one in proven}
+    return Story(
+        **status.model_dump(
+            include={
+                "request",
+                "requester",
+                "state",
+                "reason",
+                "revision",
+                "fingerprint",
+                "approved_by",
+                "unverified",
+            }
+        ),
+        closed_at=closed,
+        plan=status.plan,
+        requirement=status.requirement,
+        decisions=tuple(_signed_decision(state, entry.number, event) for entry, event in decided),
+        steps=status.steps,
+        public_keys=tuple(PublicKey(person=name, id=key, public_key=x) for name, key, x in sorted(keys)),
+    )
+
+
+def _signed_decision(state: RunState, number: int, event: Decided) -> SignedDecision:
+    shown = status_of(state.model_copy(update={"decisions": (event,)}), source="").decisions[0]
+    decision = event.arrival.decision
+    return SignedDecision(
+        entry=number,
+        **shown.model_dump(exclude={"excerpt"}),
+        key_id=event.approver.key_id if event.approver else None,
+        signature=decision.signature if decision else None,
+    )
+
+
+def _unproven(workflow_id: str, trail: Sequence[AuditEntry], people: People | None) -> Iterator[Finding]:
+    """Yield every decision that is called verified and is not."""
+    state = RunState(workflow_id=workflow_id)
+    for entry in trail:
+        if isinstance(entry.event, Decided) and entry.event.approver and entry.event.approver.verified:
+            decision = entry.event.arrival.decision
+            objection = _objection(decision, entry.event.approver, state, people)
+            if objection:
+                yield Finding(
+                    workflow_id=workflow_id,
+                    entry=entry.number,
+                    what=f"the decision by {entry.event.approver.name} is called verified, but {objection}",
+                )
+        state = apply(state, entry.event)
+
+
+def _objection(
+    decision: Decision | None, approver: Approver, state: RunState, people: People | None
+) -> str | None:
+    if decision is None or decision.signature is None or approver.public_key is None:
+        return "has no signature"
+    person = people.find(approver.name) if people else None
+    if people and (person is None or approver.public_key not in [key.x for key in person.keys]):
+        return f"its key {approver.key_id} is not one of theirs in the list of people"
+    try:
+        if key_id(approver.public_key) != approver.key_id:
+            return "names another key than the one that it was checked with"
+        claims = claims_of(decision.signature, approver.public_key)
+    except ValueError as error:
+        return str(error)
+    if (claims.jti, claims.signed_at) != (approver.token_id, approver.signed_at):
+        return "was recorded with another time or id than were signed"
+    return other_than_signed(claims, decision, state.workflow_id, state.fingerprint or "")
+
+
+def _untrue_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+    told: Any = bundle.story if isinstance(bundle.story, dict) else {}
+    true = story_of(bundle.workflow_id, trail).model_dump(mode="json")
+    for name in sorted({*told, *true}):
+        if name not in told or name not in true or told[name] != true[name]:
+            yield Finding(
+                workflow_id=bundle.workflow_id, what=f"the section {name!r} says other things than the trail"
+            )
+
+
+def _broken_seal(bundle: Bundle, sealed: SealedBy, trusted: frozenset[str]) -> Iterator[Finding]:
+    name = f"checkpoint {sealed.checkpoint.number}"
+    wrong = broken_checkpoint(sealed.checkpoint, sealed.leaves, trusted)
+    if wrong:
+        yield Finding(workflow_id=bundle.workflow_id, what=f"{name} {wrong}")
+    entry = next((entry for entry in bundle.entries if entry.number == sealed.number), None)
+    if entry is None:
+        yield Finding(
+            workflow_id=bundle.workflow_id, entry=sealed.number, what=f"is missing; {name} sealed it"
+        )
+        return
+    seal = Seal(workflow_id=bundle.workflow_id, number=entry.number, hash=entry.hash)
+    if seal.leaf() not in sealed.leaves:
+        yield Finding(
+            workflow_id=bundle.workflow_id, entry=entry.number, what=f"is not the one that {name} sealed"
+        )
+
+
+def seal_keys_of(bundle: Bundle) -> tuple[str, ...]:
+    """Return the names of the keys that seal a bundle, each once."""
+    return tuple(dict.fromkeys(name_of(sealed.checkpoint.public_key) for sealed in bundle.checkpoints))

@@ -1,0 +1,109 @@
+"""Compact JWS (RFC 7515) with EdDSA over Ed25519 (RFC 8037), by PyJWT; read in one spelling only.
+
+What a token means is its user's business: `plangate.signatures` for decisions, `plangate.checkpoints` for the
+seals of the audit trail. May import the domain and the libraries of cryptography.
+"""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any, Final
+
+import jwt
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, PyJWTError
+
+from plangate.domain.visible import cut, one_line
+
+PUBLIC_PREFIX: Final = "ed25519:"
+_ALGORITHM: Final = "EdDSA"
+_FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
+_UNREADABLE: Final = "its signature cannot be read"
+
+
+def write_token(claims: Mapping[str, Any], key: Ed25519PrivateKey, kind: str) -> str:
+    """Return the token of that ``typ`` that says ``claims`` under ``key``."""
+    headers = {"kid": key_id(public_of(key)), "typ": kind}
+    return jwt.encode(dict(claims), key, algorithm=_ALGORITHM, headers=headers)
+
+
+def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
+    """Return what ``token`` says, if the key whose public half is ``public`` signed it; ``Any`` is JSON.
+
+    Raises:
+        ValueError: it did not, or the token is of another kind; the message says why.
+    """
+    kid_of(token)
+    try:
+        header = jwt.get_unverified_header(token)
+        if header.get("typ") != kind:
+            raise ValueError("its signature is of another kind")
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            Ed25519PublicKey.from_public_bytes(_bytes(public)),
+            algorithms=[_ALGORITHM],
+            options={"verify_iat": False},  # the clock is looked at by whoever knows the server's
+        )
+    except InvalidAlgorithmError:
+        named = cut(one_line(str(header.get("alg"))), 20)
+        raise ValueError(f"its signature uses the algorithm {named}; only EdDSA is taken") from None
+    except InvalidSignatureError:
+        raise ValueError("its signature does not fit what was signed") from None
+    except PyJWTError:
+        raise ValueError(_UNREADABLE) from None
+    return claims
+
+
+def kid_of(token: str) -> str | None:
+    """Return which key ``token`` claims to be signed with.
+
+    Every spelling of a token but the one that `write_token` gives is refused: base64 can be written in many
+    ways, and a token is to count once.
+
+    Raises:
+        ValueError: it is no token.
+    """
+    tail = token.rpartition(".")[2]
+    if not _FORM.fullmatch(token) or _text(_bytes(tail)) != tail:
+        raise ValueError(_UNREADABLE)
+    try:
+        kid = jwt.get_unverified_header(token).get("kid")
+    except PyJWTError:
+        raise ValueError(_UNREADABLE) from None
+    return kid if isinstance(kid, str) else None
+
+
+def public_of(key: Ed25519PrivateKey) -> str:
+    """Return the public half, 32 bytes as base64url."""
+    return _text(key.public_key().public_bytes_raw())
+
+
+def key_id(public: str) -> str:
+    """Return the RFC 7638 thumbprint of a public key."""
+    canonical = f'{{"crv":"Ed25519","kty":"OKP","x":"{public}"}}'
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(canonical.encode())
+    return _text(digest.finalize())
+
+
+def checked_public(public: str) -> str:
+    """Return ``public`` without its prefix, if it is an Ed25519 public key.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        raw = _bytes(public.removeprefix(PUBLIC_PREFIX))
+        Ed25519PublicKey.from_public_bytes(raw)
+    except ValueError:
+        raise ValueError("is no Ed25519 public key; paste the line that `starter.py keys` printed") from None
+    return _text(raw)
+
+
+def _text(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,120 @@
+"""What stands beside a trail and must agree with it: the run's row, its seals, effects and used tokens.
+
+Each function yields sentences about one run, without its name. The rows are as they are stored, by anybody.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from plangate.domain.audit import AuditEntry, Claimed, Closed, Decided, StepDone, StepInDoubt, WrittenEntry
+from plangate.domain.checkpoint import Seal
+from plangate.domain.findings import readable
+from plangate.domain.plan import idempotency_key
+from plangate.domain.visible import one_line
+from plangate.records.ledger import EffectState
+
+
+def moment(stored: str | datetime | None) -> datetime | None:
+    """Return a time as it is stored, which on SQLite is text without a zone.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    if stored is None:
+        return None
+    at = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+def wrong_row(
+    row: Row[Any], entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, int]]
+) -> Iterator[str]:
+    """Compare the run's row with its trail and its seals."""
+    if row.entry_count != len(entries):
+        yield f"has {len(entries)} entries; it had {row.entry_count} when the last one was written"
+    elif entries and row.head_hash != entries[-1].hash:
+        yield f"ends with another entry than the one that was written last, entry {row.entry_count}"
+    if row.sealed_count != max((seal.number for seal, _ in sealed), default=0):
+        yield f"is called sealed up to entry {row.sealed_count}, and no checkpoint says so"
+    trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
+    closed = next((one.at for one in trail if isinstance(one.event, Closed)), None)
+    if moment(row.closed_at) != closed:
+        yield "is listed as closed at another time than its trail says"
+    if trail and moment(row.opened_at) != trail[0].at:
+        yield "is listed as requested at another time than its trail says"
+    if trail and row.requester != trail[0].actor:
+        yield f"is listed under another requester, {one_line(row.requester)}"
+
+
+def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, int]]) -> Iterator[str]:
+    """Compare the trail with what checkpoints sealed of it."""
+    hashes = {entry.number: entry.hash for entry in entries}
+    for seal, checkpoint in sealed:
+        if seal.number not in hashes:
+            yield f"has no entry {seal.number}, which checkpoint {checkpoint} sealed"
+        elif hashes[seal.number] != seal.hash:
+            yield f"has another entry {seal.number} than the one that checkpoint {checkpoint} sealed"
+
+
+def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Iterator[str]:
+    """Compare the effects ledger with the trail: they are written together."""
+    told: dict[str, _Told] = {}
+    told_last = _Told()
+    for event in (entry.event for entry in trail):
+        match event:
+            case Claimed():
+                told_last = told.setdefault(event.idempotency_key, _Told())
+                told_last.claims += 1
+            case StepDone():
+                told_last.end, told_last.receipt = EffectState.DONE, event.receipt.model_dump_json()
+            case StepInDoubt():
+                told_last.end = EffectState.IN_DOUBT
+    known = {row.idempotency_key: row for row in rows}
+    for key in sorted({*told, *known}):
+        what = _wrong_effect(workflow_id, known.get(key), told.get(key) or _Told())
+        if what:
+            yield f"the effect {one_line(key)} {what}"
+
+
+@dataclass
+class _Told:
+    """What the trail tells of one effect."""
+
+    claims: int = 0
+    end: EffectState | None = None
+    receipt: str | None = None
+
+
+def _wrong_effect(workflow_id: str, row: Row[Any] | None, told: _Told) -> str | None:
+    if row is None:
+        return "is on the trail and not in the ledger"
+    if row.idempotency_key != idempotency_key(workflow_id, row.fingerprint, row.step):
+        return "is in the ledger under another plan or step"
+    if row.attempts != told.claims:
+        return f"was begun {row.attempts} times by the ledger, {told.claims} times by the trail"
+    open_states = (EffectState.BEGUN, EffectState.RELEASED)
+    if row.state not in ((told.end,) if told.end else open_states):
+        return f"is {one_line(str(row.state))} in the ledger, and {told.end or 'not ended'} on the trail"
+    if row.receipt != told.receipt:
+        return "has another receipt in the ledger than on the trail"
+    return None
+
+
+def wrong_tokens(rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Iterator[str]:
+    """Compare the signed decisions that count as used with those on the trail."""
+    used = {row.arrival_key: row.token_id for row in rows}
+    keys = {entry.key for entry in trail}
+    for key in used:
+        if key not in keys:
+            yield f"a signed decision was used up by an arrival that is not on the trail ({one_line(key)})"
+    for entry in trail:
+        event = entry.event
+        if not isinstance(event, Decided) or not event.verdict.accepted or event.approver is None:
+            continue
+        approver = event.approver
+        if approver.verified and used.get(entry.key) != f"{approver.key_id}:{approver.token_id}":
+            yield f"the signed decision of entry {entry.number} is not among those that were used"

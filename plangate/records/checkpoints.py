@@ -1,0 +1,86 @@
+"""Checkpoints in the records: what is to be sealed, and what is."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, update
+
+from plangate.domain.checkpoint import MOST_RUNS, Checkpoint, Seal
+from plangate.records.tables import UNSEALED, Moment, checkpoints, runs, seals
+
+_ONE_SEALER: Final = 7_240_116  # any number, the same for every worker: PostgreSQL's advisory lock
+_NOW: Final = select(func.now(type_=Moment))
+_LAST: Final = select(checkpoints).order_by(checkpoints.c.number.desc()).limit(1)
+_UNSEALED: Final = (
+    select(runs.c.workflow_id, runs.c.entry_count, runs.c.head_hash)
+    .where(UNSEALED)
+    .order_by(runs.c.workflow_id)
+    .limit(MOST_RUNS)
+)
+_SEALED: Final = (
+    update(runs)
+    .where(runs.c.workflow_id == bindparam("run"), runs.c.sealed_count < bindparam("count"))
+    .values(sealed_count=bindparam("count"))
+)
+_OF_CHECKPOINT: Final = select(seals).where(seals.c.checkpoint == bindparam("number"))
+_OF_RUN: Final = select(seals).where(seals.c.workflow_id == bindparam("run")).order_by(seals.c.number)
+
+Sign = Callable[[Checkpoint | None, Sequence[Seal], datetime], Checkpoint]
+
+
+def seal_what_moved(connection: Connection, sign: Sign) -> Checkpoint | None:
+    """Store a checkpoint over the runs that moved since the last one; None where none did.
+
+    One worker seals at a time; where another one is at it, this returns None too. A run may move on
+    meanwhile: what is sealed is a place that its trail has passed, and the next checkpoint covers the rest.
+    """
+    if connection.dialect.name == "postgresql" and not connection.scalar(
+        text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _ONE_SEALER}
+    ):
+        return None
+    moved = tuple(
+        Seal(workflow_id=row.workflow_id, number=row.entry_count, hash=row.head_hash)
+        for row in connection.execute(_UNSEALED)
+    )
+    if not moved:
+        return None
+    checkpoint = sign(last_checkpoint(connection), moved, connection.execute(_NOW).scalar_one())
+    connection.execute(insert(checkpoints), checkpoint.model_dump())
+    connection.execute(
+        insert(seals), [{**seal.model_dump(), "checkpoint": checkpoint.number} for seal in moved]
+    )
+    connection.execute(_SEALED, [{"run": seal.workflow_id, "count": seal.number} for seal in moved])
+    return checkpoint
+
+
+def last_checkpoint(connection: Connection) -> Checkpoint | None:
+    """Return the newest checkpoint, or None before there was one."""
+    row = connection.execute(_LAST).one_or_none()
+    return None if row is None else Checkpoint(**row._asdict())
+
+
+def all_checkpoints(connection: Connection) -> Iterator[Checkpoint]:
+    """Yield all checkpoints in order."""
+    for row in connection.execute(select(checkpoints).order_by(checkpoints.c.number)):
+        yield Checkpoint(**row._asdict())
+
+
+def checkpoint_of(connection: Connection, number: int) -> Checkpoint | None:
+    """Return one checkpoint."""
+    row = connection.execute(select(checkpoints).where(checkpoints.c.number == number)).one_or_none()
+    return None if row is None else Checkpoint(**row._asdict())
+
+
+def seals_of_checkpoint(connection: Connection, number: int) -> tuple[Seal, ...]:
+    """Return what one checkpoint sealed."""
+    return tuple(_seal(row) for row in connection.execute(_OF_CHECKPOINT, {"number": number}))
+
+
+def seals_of_run(connection: Connection, workflow_id: str) -> tuple[tuple[Seal, int], ...]:
+    """Return where the trail of one run is sealed, in order, each with the number of its checkpoint."""
+    return tuple((_seal(row), row.checkpoint) for row in connection.execute(_OF_RUN, {"run": workflow_id}))
+
+
+def _seal(row: Row[Any]) -> Seal:
+    return Seal(workflow_id=row.workflow_id, number=row.number, hash=row.hash)

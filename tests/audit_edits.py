@@ -1,0 +1,414 @@
+"""Everything that somebody with the database, or a bundle, might do to a trail; each is to be found.
+
+That somebody knows all of our code and has every right on the database: takes the triggers off, computes
+hashes anew and keeps the rows beside the trail in step. What they have not is a private key, hence they can
+append what is sealed later (docs/security-model.md), and change nothing that is sealed.
+"""
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, text, update
+
+from plangate.domain.audit import FIRST_HASH, WrittenEntry
+from plangate.records.tables import audit_entries, checkpoints, effects, metadata, runs, seals, tokens
+
+Edit = Callable[[Connection, Random], str]
+Row = dict[str, Any]
+
+
+def take_the_guards_off(connection: Connection) -> None:
+    """Drop every trigger and every foreign key's check, as an administrator can."""
+    if connection.dialect.name == "sqlite":
+        names = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
+        for name in names:
+            connection.execute(text(f"DROP TRIGGER {name}"))
+        connection.execute(text("PRAGMA defer_foreign_keys = ON"))
+        return
+    for table in metadata.tables.values():
+        connection.execute(text(f"ALTER TABLE {table.name} DISABLE TRIGGER USER"))
+        for key in table.foreign_key_constraints:
+            connection.execute(text(f"ALTER TABLE {table.name} DROP CONSTRAINT {key.name}"))
+
+
+def trail_of(connection: Connection, run: str) -> list[Row]:
+    statement = (
+        select(audit_entries).where(audit_entries.c.workflow_id == run).order_by(audit_entries.c.number)
+    )
+    return [dict(row._asdict()) for row in connection.execute(statement)]
+
+
+def all_ids(connection: Connection) -> list[str]:
+    return list(connection.scalars(select(runs.c.workflow_id).order_by(runs.c.workflow_id)))
+
+
+def some_run(connection: Connection, chance: Random) -> tuple[str, list[Row]]:
+    run = chance.choice(all_ids(connection))
+    return run, trail_of(connection, run)
+
+
+def put(connection: Connection, row: Row, **changes: Any) -> None:
+    """Change one stored entry."""
+    connection.execute(
+        update(audit_entries)
+        .where(audit_entries.c.workflow_id == row["workflow_id"], audit_entries.c.number == row["number"])
+        .values(changes)
+    )
+
+
+def write_anew(connection: Connection, run: str, rows: list[Row]) -> None:
+    """Store this as the whole trail of a run: numbered, linked and hashed as if it had always been so."""
+    connection.execute(delete(audit_entries).where(audit_entries.c.workflow_id == run))
+    previous = FIRST_HASH
+    for number, row in enumerate(rows, start=1):
+        entry = WrittenEntry(
+            workflow_id=run, number=number, key=row["key"], at=row["at"], actor=row["actor"],
+            written=row["event"], previous_hash=previous,
+        )  # fmt: skip
+        previous = entry.expected_hash()
+        changed = {
+            "workflow_id": run,
+            "number": number,
+            "previous_hash": entry.previous_hash,
+            "hash": previous,
+        }
+        connection.execute(insert(audit_entries), {**row, **changed})
+    connection.execute(
+        update(runs).where(runs.c.workflow_id == run).values(entry_count=len(rows), head_hash=previous)
+    )
+
+
+def other_text(value: str, chance: Random) -> str:
+    """Change one character."""
+    place = chance.randrange(len(value))
+    letters = "0123456789abcdefXYZ _-" if value[place] != "0" else "123456789"
+    return value[:place] + chance.choice([one for one in letters if one != value[place]]) + value[place + 1 :]
+
+
+def other_event(event: str, chance: Random) -> str:
+    """Change one value deep inside an event, so that it still reads like one."""
+    raw = json.loads(event)
+    leaves = list(_leaves(raw))
+    holder, name = chance.choice([leaf for leaf in leaves if leaf[1] != "kind"])
+    value = holder[name]
+    match value:
+        case bool():
+            holder[name] = not value
+        case int() | float():
+            holder[name] = value + 1
+        case str() if value:
+            holder[name] = other_text(value, chance)
+        case _:
+            holder[name] = "forged"
+    return json.dumps(raw)
+
+
+def _leaves(value: Any) -> Iterator[tuple[Any, Any]]:
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in pairs:
+        if isinstance(item, dict | list):
+            yield from _leaves(item)
+        else:
+            yield value, name
+
+
+# ---- clumsy -------------------------------------------------------------------------------------
+
+
+def flip(connection: Connection, chance: Random) -> str:
+    """Change one character of one column of one entry."""
+    _, rows = some_run(connection, chance)
+    row = chance.choice(rows)
+    column = chance.choice(("key", "actor", "kind", "event", "previous_hash", "hash"))
+    put(connection, row, **{column: other_text(row[column], chance)})
+    return f"{column} of entry {row['number']}"
+
+
+def flip_inside(connection: Connection, chance: Random) -> str:
+    """Change a value inside an event."""
+    _, rows = some_run(connection, chance)
+    row = chance.choice(rows)
+    put(connection, row, event=other_event(row["event"], chance))
+    return f"an event, entry {row['number']}"
+
+
+def move_in_time(connection: Connection, chance: Random) -> str:
+    _, rows = some_run(connection, chance)
+    row = chance.choice(rows)
+    put(connection, row, at=row["at"] + timedelta(seconds=chance.choice((-60, 1, 3600))))
+    return "a time"
+
+
+def drop(connection: Connection, chance: Random) -> str:
+    """Delete an entry, the row of the run left alone or not."""
+    run, rows = some_run(connection, chance)
+    row = chance.choice(rows)
+    connection.execute(
+        delete(audit_entries).where(
+            audit_entries.c.workflow_id == run, audit_entries.c.number == row["number"]
+        )
+    )
+    if chance.random() < 0.5:
+        left = trail_of(connection, run)
+        head = left[-1]["hash"] if left else FIRST_HASH
+        connection.execute(
+            update(runs).where(runs.c.workflow_id == run).values(entry_count=len(left), head_hash=head)
+        )
+    return f"entry {row['number']} of {len(rows)} deleted"
+
+
+def swap(connection: Connection, chance: Random) -> str:
+    """Let two entries change places."""
+    run, rows = some_run(connection, chance)
+    one, other = chance.sample(rows, 2)
+    for row, number in ((one, -1), (other, one["number"]), ({**one, "number": -1}, other["number"])):
+        put(connection, {**row, "workflow_id": run}, number=number)
+    return f"entries {one['number']} and {other['number']} swapped"
+
+
+def put_in(connection: Connection, chance: Random) -> str:
+    """Copy an entry to the end of its own run, or of another one."""
+    _, rows = some_run(connection, chance)
+    to, others = some_run(connection, chance)
+    row = {**chance.choice(rows), "workflow_id": to, "number": len(others) + 1}
+    row["key"] = f"{row['key']}:copy"
+    connection.execute(insert(audit_entries), row)
+    return "an entry copied to an end"
+
+
+def move_over(connection: Connection, chance: Random) -> str:
+    """Move an entry to another run."""
+    ids = all_ids(connection)
+    one, to = chance.sample(ids, 2)
+    row = trail_of(connection, one)[-1]
+    put(connection, row, workflow_id=to, number=len(trail_of(connection, to)) + 1, key=f"{row['key']}:moved")
+    return "an entry moved to another run"
+
+
+# ---- cunning: everything fits, but for the seals --------------------------------------------------
+
+
+def rehash(connection: Connection, chance: Random) -> str:
+    """Change an event and compute all that follows anew."""
+    run, rows = some_run(connection, chance)
+    row = chance.choice(rows)
+    row["event"] = other_event(row["event"], chance)
+    write_anew(connection, run, rows)
+    return f"entry {row['number']} of {len(rows)} and its tail rehashed"
+
+
+def rehash_actor(connection: Connection, chance: Random) -> str:
+    run, rows = some_run(connection, chance)
+    chance.choice(rows)["actor"] = "somebody else"
+    write_anew(connection, run, rows)
+    return "an actor, and the tail rehashed"
+
+
+def take_out(connection: Connection, chance: Random) -> str:
+    """Take an entry out and close the gap."""
+    run, rows = some_run(connection, chance)
+    del rows[chance.randrange(len(rows))]
+    write_anew(connection, run, rows)
+    return "an entry taken out, the gap closed"
+
+
+def turn_round(connection: Connection, chance: Random) -> str:
+    run, rows = some_run(connection, chance)
+    place = chance.randrange(len(rows) - 1)
+    rows[place], rows[place + 1] = rows[place + 1], rows[place]
+    write_anew(connection, run, rows)
+    return "two neighbours in another order, rehashed"
+
+
+def forge_approval(connection: Connection, chance: Random) -> str:
+    """Put in an approval by somebody else, modelled on one that is there or on any entry."""
+    run, rows = some_run(connection, chance)
+    models = [row for row in rows if row["kind"] == "decided"] or rows
+    forged = copy.deepcopy(chance.choice(models))
+    forged["event"] = forged["event"].replace("dana", "mallory").replace("Dana", "Mallory")
+    forged["key"], forged["actor"] = "forged", "mallory"
+    rows.insert(chance.randrange(1, len(rows)), forged)
+    write_anew(connection, run, rows)
+    return "a forged approval, rehashed"
+
+
+def cut_tail(connection: Connection, chance: Random) -> str:
+    """Let a run end earlier, with its seals and the ledger in step."""
+    run, rows = some_run(connection, chance)
+    keep = chance.randrange(1, len(rows))
+    write_anew(connection, run, rows[:keep])
+    if chance.random() < 0.5:
+        connection.execute(delete(seals).where(seals.c.workflow_id == run, seals.c.number > keep))
+    return "a tail cut off"
+
+
+def forget_run(connection: Connection, chance: Random) -> str:
+    """Delete a whole run, with everything that speaks of it or not."""
+    run, _ = some_run(connection, chance)
+    tables = [effects, tokens, audit_entries]
+    if chance.random() < 0.5:
+        tables.append(seals)
+    for table in (*tables, runs):
+        connection.execute(delete(table).where(table.c.workflow_id == run))
+    return "a whole run deleted"
+
+
+# ---- beside the trail ---------------------------------------------------------------------------
+
+
+def change_ledger(connection: Connection, chance: Random) -> str:
+    keys = list(connection.scalars(select(effects.c.idempotency_key).order_by(effects.c.idempotency_key)))
+    key = chance.choice(keys)
+    change: Mapping[str, Any] = chance.choice(
+        (
+            {"state": "released"},
+            {"attempts": 7},
+            {"receipt": '{"summary":"paid"}'},
+            {"step": 9},
+            {"state": "??"},
+        )
+    )
+    connection.execute(update(effects).where(effects.c.idempotency_key == key).values(**change))
+    return f"the ledger: {change}"
+
+
+def drop_effect(connection: Connection, chance: Random) -> str:
+    keys = list(connection.scalars(select(effects.c.idempotency_key).order_by(effects.c.idempotency_key)))
+    connection.execute(delete(effects).where(effects.c.idempotency_key == chance.choice(keys)))
+    return "an effect deleted"
+
+
+def change_row(connection: Connection, chance: Random) -> str:
+    run, rows = some_run(connection, chance)
+    change: Mapping[str, Any] = chance.choice(
+        (
+            {"entry_count": len(rows) + 1},
+            {"head_hash": "0" * 64},
+            {"requester": "mallory"},
+            {"sealed_count": len(rows) + 1},
+            {"closed_at": datetime(2020, 1, 1, tzinfo=UTC)},
+            {"opened_at": datetime(2020, 1, 1, tzinfo=UTC)},
+        )
+    )
+    connection.execute(update(runs).where(runs.c.workflow_id == run).values(**change))
+    return f"the run's row: {list(change)}"
+
+
+def drop_token(connection: Connection, chance: Random) -> str:
+    """Let a signed decision count again."""
+    found = list(connection.scalars(select(tokens.c.token_id).order_by(tokens.c.token_id)))
+    connection.execute(delete(tokens).where(tokens.c.token_id == chance.choice(found)))
+    return "a used token deleted"
+
+
+def change_seal(connection: Connection, chance: Random) -> str:
+    rows = connection.execute(select(seals).order_by(seals.c.workflow_id, seals.c.number)).all()
+    row = chance.choice(rows)
+    here = (seals.c.workflow_id == row.workflow_id, seals.c.number == row.number)
+    if chance.random() < 0.3:
+        connection.execute(delete(seals).where(*here))
+    else:
+        connection.execute(update(seals).where(*here).values(hash=other_text(row.hash, chance)))
+    return "a seal"
+
+
+def change_checkpoint(connection: Connection, chance: Random) -> str:
+    rows = connection.execute(select(checkpoints).order_by(checkpoints.c.number)).all()
+    row = chance.choice(rows)
+    here = checkpoints.c.number == row.number
+    match chance.randrange(4):
+        case 0:
+            connection.execute(delete(checkpoints).where(here))
+        case 1:
+            connection.execute(update(checkpoints).where(here).values(token=other_text(row.token, chance)))
+        case 2:
+            connection.execute(update(checkpoints).where(here).values(public_key="A" * 43))
+        case _:
+            connection.execute(update(checkpoints).where(here).values(number=len(rows) + 5))
+    return "a checkpoint"
+
+
+def put_back(connection: Connection, chance: Random) -> str:
+    """Put everything back to before the last checkpoint, as from a backup."""
+    del chance
+    last = max(connection.scalars(select(checkpoints.c.number)))
+    sealed = connection.execute(select(seals).where(seals.c.checkpoint == last)).all()
+    connection.execute(delete(seals).where(seals.c.checkpoint == last))
+    connection.execute(delete(checkpoints).where(checkpoints.c.number == last))
+    for run in {row.workflow_id for row in sealed}:
+        left = max([*connection.scalars(select(seals.c.number).where(seals.c.workflow_id == run)), 0])
+        connection.execute(delete(effects).where(effects.c.workflow_id == run))
+        connection.execute(delete(tokens).where(tokens.c.workflow_id == run))
+        if not left:
+            connection.execute(delete(audit_entries).where(audit_entries.c.workflow_id == run))
+            connection.execute(delete(runs).where(runs.c.workflow_id == run))
+            continue
+        write_anew(connection, run, trail_of(connection, run)[:left])
+        connection.execute(update(runs).where(runs.c.workflow_id == run).values(sealed_count=left))
+    return "everything put back to the last checkpoint but one"
+
+
+EDITS: tuple[Edit, ...] = (
+    flip, flip, flip_inside, flip_inside, move_in_time, drop, drop, swap, put_in, move_over,
+    rehash, rehash, rehash, rehash_actor, take_out, turn_round, forge_approval, cut_tail, forget_run,
+    change_ledger, drop_effect, change_row, drop_token, change_seal, change_checkpoint, put_back,
+)  # fmt: skip
+
+
+# ---- bundles ------------------------------------------------------------------------------------
+
+
+def edit_bundle(bundle: dict[str, Any], chance: Random) -> str:
+    """Change a bundle in place, one way of many."""
+    entries = bundle["entries"]
+    match chance.randrange(10):
+        case 0:  # any value, anywhere
+            leaves = list(_leaves(bundle))
+            holder, name = chance.choice([leaf for leaf in leaves if leaf[1] not in ("format", "kind")])
+            value = holder[name]
+            holder[name] = other_text(value, chance) if isinstance(value, str) and value else "forged"
+            return f"the value {name}"
+        case 1:
+            del entries[chance.randrange(len(entries))]
+            return "an entry deleted"
+        case 2:
+            one, other = chance.sample(range(len(entries)), 2)
+            entries[one], entries[other] = entries[other], entries[one]
+            return "two entries swapped"
+        case 3:
+            entries.insert(chance.randrange(len(entries) + 1), copy.deepcopy(chance.choice(entries)))
+            return "an entry put in twice"
+        case 4 | 5:  # an event, with all hashes computed anew
+            entry = chance.choice(entries)
+            entry["written"] = other_event(entry["written"], chance)
+            _rehash(bundle)
+            return f"entry {entry['number']} and its tail rehashed"
+        case 6:  # a tail cut off, with the checkpoints that speak of it
+            keep = chance.randrange(1, len(entries))
+            del entries[keep:]
+            bundle["checkpoints"] = [one for one in bundle["checkpoints"] if one["number"] <= keep]
+            return "a tail cut off, with its checkpoints"
+        case 7:
+            bundle["checkpoints"] = bundle["checkpoints"][:-1]
+            return "the newest checkpoint left out"
+        case 8:
+            story = bundle["story"]
+            name = chance.choice([name for name in story if story[name]])
+            story[name] = [] if isinstance(story[name], list) else "forged"
+            return f"the section {name}"
+        case _:
+            sealed = chance.choice(bundle["checkpoints"])
+            sealed["leaves"] = sealed["leaves"][1:] or ["0" * 64]
+            return "a leaf of a checkpoint"
+
+
+def _rehash(bundle: dict[str, Any]) -> None:
+    previous = FIRST_HASH
+    for raw in bundle["entries"]:
+        raw["previous_hash"] = previous
+        entry = WrittenEntry.model_validate(raw)
+        raw["hash"] = previous = entry.expected_hash()

@@ -1,0 +1,82 @@
+"""The database itself refuses to change what is written, whoever asks by mistake."""
+
+import pytest
+from sqlalchemy import text
+
+from plangate.domain.checkpoint import Checkpoint
+from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.tool import Receipt
+from plangate.records.checkpoints import seal_what_moved
+from plangate.records.database import Database
+from plangate.records.ledger import EffectState
+from tests.record_writer import claim, effect, note, run_ref, settle, trail, write_down
+
+KEPT = "what is written stays as it is"
+
+
+@pytest.fixture(autouse=True)
+def everything_there(database: Database) -> None:
+    """A run with two entries, an effect that is done, a used token, a checkpoint that seals it."""
+    write_down(database, run_ref(), note("one"))
+    claim(database, "holder")
+    settle(database, "holder", EffectState.DONE, Receipt(summary="done"))
+    with database.write() as connection:
+        connection.execute(text("INSERT INTO tokens VALUES ('token', 'plan-1', 'one')"))
+        seal_what_moved(connection, lambda *_: Checkpoint(number=1, token="t", public_key="k"))
+
+
+def refused(database: Database, statement: str) -> None:
+    with pytest.raises(RecordsUnavailable, match=KEPT), database.write() as connection:
+        connection.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "audit_entries SET actor = 'somebody'",
+        "audit_entries SET number = 7 WHERE number = 2",
+        "tokens SET arrival_key = 'other'",
+        "checkpoints SET token = 'other'",
+        "seals SET number = 1",
+        "runs SET requester = 'somebody'",
+        "runs SET chain_id = 'other'",
+        "runs SET entry_count = 1",
+        "runs SET sealed_count = 0",
+        "effects SET state = 'released'",
+        "effects SET receipt = NULL",
+    ],
+)
+def test_what_is_written_cannot_be_changed(database: Database, change: str) -> None:
+    refused(database, f"UPDATE {change}")
+
+
+@pytest.mark.parametrize("table", ["audit_entries", "tokens", "seals", "checkpoints", "effects", "runs"])
+def test_what_is_written_cannot_be_deleted(database: Database, table: str) -> None:
+    refused(database, f"DELETE FROM {table}")
+    if not database.is_sqlite:
+        refused(database, f"TRUNCATE {table} CASCADE")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "audit_entries SELECT workflow_id, number, key, at, 'x', kind, event, hash, hash FROM audit_entries",
+        "audit_entries SELECT workflow_id, 99, key, at, 'x', kind, event, hash, hash FROM audit_entries",
+        "tokens SELECT token_id, workflow_id, 'other' FROM tokens",
+        "checkpoints SELECT number, 'other', public_key FROM checkpoints",
+        "seals SELECT workflow_id, number, 'other', checkpoint FROM seals",
+        "runs SELECT workflow_id, 'other', requester, opened_at, closed_at, 0, head_hash, 0 FROM runs",
+        "effects SELECT idempotency_key, workflow_id, 'other', step, state, holder, 1, NULL FROM effects",
+    ],
+)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL has no such statement
+def test_sqlite_replaces_nothing_by_an_insert(database: Database, row: str) -> None:
+    refused(database, f"INSERT OR REPLACE INTO {row}")
+
+
+def test_what_goes_on_goes_on(database: Database) -> None:
+    write_down(database, run_ref(), note("two"))
+    assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]
+    found = effect(database)
+    assert found is not None
+    assert found.state is EffectState.DONE

@@ -1,0 +1,172 @@
+"""Checkpoints: what a worker seals, by whom, and what becomes of them when records are put back."""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import sleep
+
+import pytest
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from activities.sealing import Sealing
+from plangate.checkpoints import claims_of, kept_checkpoint, public_seal_key, seal_key
+from plangate.domain.audit import FIRST_HASH
+from plangate.domain.checkpoint import Checkpoint, Seal, root_of
+from plangate.domain.errors import SettingsInvalid
+from plangate.jws import public_of
+from plangate.records.checkpoints import all_checkpoints, seals_of_checkpoint
+from plangate.records.database import Database
+from plangate.records.inspection import Inspection, Trust, inspect_all
+from tests.record_writer import append_many, ends_of, in_processes, note, run_ref, trail, write_down
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+
+
+@pytest.fixture
+def sealing(database: Database, tmp_path: Path) -> Sealing:
+    return Sealing(database, KEY, tmp_path / "kept.json", 0.1)
+
+
+def stored(database: Database) -> list[Checkpoint]:
+    with database.read() as connection:
+        return list(all_checkpoints(connection))
+
+
+def examined(database: Database, kept: Checkpoint | None = None) -> Inspection:
+    with database.read() as connection:
+        return inspect_all(connection, Trust(remembered=kept), lambda *_: None)
+
+
+def about_checkpoints(inspection: Inspection) -> list[str]:
+    return [finding.what for finding in inspection.findings if "checkpoint" in finding.what]
+
+
+def test_a_checkpoint_seals_every_run_that_moved_and_names_the_one_before(
+    database: Database, sealing: Sealing
+) -> None:
+    write_down(database, run_ref(), note("one"))
+    write_down(database, run_ref("plan-2"))
+    first = sealing.seal()
+    assert sealing.seal() is None
+    write_down(database, run_ref("plan-2"), note("more"))
+    second = sealing.seal()
+    assert first is not None
+    assert second is not None
+    assert stored(database) == [first, second]
+    assert (claims_of(first).number, claims_of(first).previous) == (1, FIRST_HASH)
+    assert (claims_of(second).number, claims_of(second).previous) == (2, first.hash)
+    ends = [
+        Seal(workflow_id=run, number=2, hash=trail(database, run)[1].hash) for run in ("plan-1", "plan-2")
+    ]
+    with database.read() as connection:
+        assert seals_of_checkpoint(connection, 2) == (ends[1],)
+        assert ends[0] in seals_of_checkpoint(connection, 1)
+    assert claims_of(second).root == root_of([ends[1].leaf()])
+    assert examined(database).unsealed == 0
+
+
+def test_entries_behind_the_last_checkpoint_are_counted_as_not_sealed(
+    database: Database, sealing: Sealing
+) -> None:
+    write_down(database, run_ref(), note("one"))
+    sealing.seal()
+    write_down(database, run_ref(), note("two"), note("three"))
+    assert examined(database).unsealed == 2
+
+
+def test_many_workers_that_seal_and_write_at_once_leave_one_chain(
+    database: Database, database_url: str
+) -> None:
+    write_down(database, run_ref())
+    assert ends_of(in_processes(4, write_or_seal, database_url, 30)) == [0] * 4
+    write_or_seal(1, database_url, 1)
+    numbers = [one.number for one in stored(database)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) > 1
+    assert about_checkpoints(examined(database)) == []
+    assert examined(database).unsealed == 0
+
+
+def write_or_seal(number: int, url: str, times: int) -> None:
+    if number % 2 == 0:
+        append_many(number, url, 8 * times)
+        return
+    database = Database(url)
+    with TemporaryDirectory() as folder:
+        sealing = Sealing(database, KEY, Path(folder) / "kept.json", 1)
+        for _ in range(times):
+            sealing.seal()
+            sleep(0.01)
+    database.close()
+
+
+def test_the_newest_checkpoint_is_kept_beside_the_database_and_tells_of_records_put_back(
+    database: Database, sealing: Sealing, tmp_path: Path
+) -> None:
+    write_down(database, run_ref())
+    kept = sealing.seal()
+    assert kept_checkpoint(tmp_path / "kept.json") == kept
+    assert about_checkpoints(examined(database, kept)) == []
+    later = Checkpoint(number=2, token="of records that were put back", public_key="k")
+    assert about_checkpoints(examined(database, later)) == [
+        "the checkpoints end with 1; one with the number 2 was kept elsewhere"
+    ]
+    other = Checkpoint(number=1, token="another one", public_key="k")
+    assert about_checkpoints(examined(database, other)) == [
+        "checkpoint 1 is another one than was kept elsewhere"
+    ]
+
+
+def test_a_worker_says_so_once_where_the_records_lack_what_it_sealed_and_keeps_its_proof(
+    database: Database, sealing: Sealing, tmp_path: Path
+) -> None:
+    lost = Checkpoint(number=8, token="lost", public_key="k")
+    (tmp_path / "kept.json").write_text(lost.model_dump_json())
+    with structlog.testing.capture_logs() as said:
+        for number in range(3):
+            write_down(database, run_ref(), note(str(number)))
+            assert sealing.seal()
+    assert [line["log_level"] for line in said] == ["error"]
+    assert "put back or changed" in said[0]["event"]
+    assert kept_checkpoint(tmp_path / "kept.json") == lost
+
+
+def test_a_checkpoint_by_a_key_that_may_not_seal_is_found(database: Database, sealing: Sealing) -> None:
+    write_down(database, run_ref())
+    sealing.seal()
+    with database.read() as connection:
+        others = Trust(sealers=frozenset({"A" * 43}))
+        (finding,) = (
+            one
+            for one in inspect_all(connection, others, lambda *_: None).findings
+            if "checkpoint" in one.what
+        )
+    assert "none of those that may seal" in finding.what
+
+
+def test_the_seal_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "seal.pem"
+    assert public_seal_key(path) is None
+    first = seal_key(path)
+    assert public_of(seal_key(path)) == public_of(first) == public_seal_key(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "content", ["", "nonsense", "-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----"]
+)
+def test_a_seal_key_that_cannot_be_used_is_one_sentence(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "seal.pem"
+    path.write_text(content)
+    with pytest.raises(SettingsInvalid, match="PLANGATE_SEAL_KEY") as told:
+        seal_key(path)
+    assert "\n" not in str(told.value)
+    assert path.read_text() == content
+
+
+def test_a_leaf_is_what_the_documentation_says() -> None:
+    seal = Seal(workflow_id="plan-1", number=2, hash="ab" * 32)
+    canonical = json.dumps(seal.model_dump(), sort_keys=True, separators=(",", ":"))
+    assert canonical == '{"hash":"' + "ab" * 32 + '","number":2,"workflow_id":"plan-1"}'
+    assert seal.leaf() == "fa2e95076817e483c5e1ed087254e7ff6a31473fe23317be97ff792e20928339"

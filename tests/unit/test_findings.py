@@ -1,0 +1,223 @@
+"""What is wrong with a trail is found by itself and named with its place: no database, no keys."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from plangate.domain.audit import (
+    FIRST_HASH,
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Event,
+    Outcome,
+    Reopened,
+    Requested,
+    StepDone,
+    StepFailed,
+    WrittenEntry,
+    entry_after,
+)
+from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.findings import broken_links, broken_story, readable
+from plangate.domain.people import ANYONE, Approver, Standing
+from plangate.domain.plan import Plan, Step, fingerprint_of, idempotency_key
+from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.tool import Receipt
+
+NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
+RUN = "plan-1"
+PLAN = Plan(summary="Two notes", steps=(Step(tool="note", arguments={"text": "a"}),) * 2)
+PRINT = fingerprint_of(PLAN, 1, RUN)
+HOUR = timedelta(hours=1)
+
+
+def requested(**more: Any) -> Requested:
+    said = {"request": "", "requester": "rita", "timeout_seconds": 3600, "requested_at": NOON}
+    return Requested(**{**said, **more})
+
+
+def drafted(**more: Any) -> Drafted:
+    said = {
+        "revision": 1, "plan": PLAN, "fingerprint": PRINT, "requirement": ONE_APPROVAL, "drafted_at": NOON,
+        "deadline": NOON + HOUR,
+    }  # fmt: skip
+    return Drafted(**{**said, **more})
+
+
+def decided(by: str = "dana", choice: str = "approve", *, accepted: bool = True, **more: Any) -> Decided:
+    decision = Decision(decision=Choice(choice), by=by, plan=PRINT, comment="why not", **more)
+    arrival = Arrival(key=by, via=Via.SIGNAL, name=choice, received_at=NOON, decision=decision)
+    approver = Approver(name=by, standings=(Standing(person=by, roles=(ANYONE,)),))
+    return Decided(arrival=arrival, verdict=Verdict(accepted=accepted, reason="so"), approver=approver)
+
+
+def claimed(step: int = 1, **more: Any) -> Claimed:
+    said = {
+        "step": step,
+        "idempotency_key": idempotency_key(RUN, PRINT, step),
+        "fingerprint": PRINT,
+        "attempt": 1,
+    }
+    return Claimed(**{**said, **more})
+
+
+def done(step: int = 1) -> StepDone:
+    return StepDone(step=step, receipt=Receipt(summary="noted"))
+
+
+EXECUTED = Closed(outcome=Outcome.EXECUTED)
+GOOD: tuple[Event, ...] = (
+    requested(), drafted(), decided("rita", accepted=False), decided(), claimed(), done(), claimed(2),
+    done(2), EXECUTED,
+)  # fmt: skip
+
+
+def trail(*events: Event, run: str = RUN, at: datetime = NOON) -> list[AuditEntry]:
+    entries: list[AuditEntry] = []
+    for number, event in enumerate(events, start=1):
+        before = entries[-1].hash if entries else FIRST_HASH
+        entry = entry_after(
+            before, workflow_id=run, number=number, key=f"key {number}", at=at, actor="somebody", event=event
+        )
+        entries.append(entry)
+    return entries
+
+
+def links(entries: list[AuditEntry]) -> list[str]:
+    return [str(finding) for finding in broken_links(RUN, entries)]
+
+
+def story(*events: Event, at: datetime = NOON) -> list[str]:
+    return [str(finding) for finding in broken_story(RUN, trail(*events, at=at))]
+
+
+def test_a_trail_as_it_was_written_has_no_finding() -> None:
+    assert links(trail(*GOOD)) == []
+    assert story(*GOOD) == []
+
+
+def test_an_edit_is_named() -> None:
+    entries = trail(*GOOD)
+    entries[3] = entries[3].model_copy(update={"actor": "mallory"})
+    assert links(entries) == ["plan-1, entry 4: was changed: its hash does not fit what it says"]
+
+
+def test_a_gap_is_named() -> None:
+    entries = trail(*GOOD)
+    assert links(entries[:3] + entries[4:]) == ["plan-1, entry 4: is missing"]
+    assert links(entries[:3] + entries[6:]) == ["plan-1, entry 4: is missing, and every one up to entry 6"]
+    assert links(entries[1:]) == ["plan-1, entry 1: is missing"]
+
+
+def test_entries_in_each_others_place_are_named() -> None:
+    entries = trail(*GOOD)
+    third, fifth = entries[2], entries[4]
+    entries[2] = fifth.model_copy(update={"number": 3, "previous_hash": third.previous_hash})
+    entries[4] = third.model_copy(update={"number": 5, "previous_hash": fifth.previous_hash})
+    assert links(entries) == [
+        "plan-1, entry 3: is in the place of another: it was written as entry 5",
+        "plan-1, entry 5: is in the place of another: it was written as entry 3",
+    ]
+
+
+def test_an_entry_that_stands_out_of_order_is_named() -> None:
+    entries = trail(*GOOD)
+    entries[2], entries[3] = entries[3], entries[2]
+    assert "plan-1, entry 3: stands where entry 5 belongs" in links(entries)
+
+
+def test_an_entry_of_another_run_is_named() -> None:
+    entries = trail(*GOOD)
+    foreign = trail(*GOOD, run="plan-2")[8]
+    assert links([*entries[:8], foreign]) == ["plan-1, entry 9: belongs to the run plan-2"]
+    posing = foreign.model_copy(update={"workflow_id": RUN})
+    found = broken_links(RUN, [*entries[:8], posing], lambda _: ["plan-2"])
+    assert [finding.what for finding in found] == ["belongs to the run plan-2"]
+
+
+def test_a_tail_of_another_trail_does_not_follow() -> None:
+    entries, others = trail(*GOOD), trail(requested(request="else"), *GOOD[1:])
+    assert links([*entries[:4], *others[4:]]) == [
+        "plan-1, entry 5: does not follow from the entry before it, by its hash"
+    ]
+
+
+def test_the_same_happening_twice_is_named() -> None:
+    entries = trail(*GOOD)
+    again = entry_after(
+        entries[-1].hash, workflow_id=RUN, number=10, key="key 3", at=NOON, actor="x", event=decided()
+    )
+    assert links([*entries, again]) == ["plan-1: 2 entries have the key key 3"]
+
+
+def test_an_entry_that_cannot_be_read_is_named() -> None:
+    entry = WrittenEntry(**{**dict(trail(requested())[0]), "written": '{"kind":"bribed"}'})
+    assert [str(one) for one in readable([entry])] == [
+        "plan-1, entry 1: holds no event that this release of Plangate can read"
+    ]
+
+
+SECOND = drafted(revision=2, fingerprint=fingerprint_of(PLAN, 2, RUN))
+OTHER_PLAN = PLAN.model_copy(update={"summary": "Three notes"})
+REJECTED = Closed(outcome=Outcome.REJECTED)
+EXPIRED = Closed(outcome=Outcome.EXPIRED)
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ((drafted(),), "is not the request, which opens every trail"),
+        ((*GOOD[:2], requested()), "asks a second time"),
+        ((requested(), drafted(plan=OTHER_PLAN)), "is not that of its plan"),
+        ((requested(), SECOND), "where revision 1 belongs"),
+        ((*GOOD[:2], drafted()), "is revision 1 where revision 2 belongs"),
+        ((*GOOD[:2], SECOND), "a plan was made while the run was in_review"),
+        ((*GOOD[:2], decided("rita")), "was accepted, though rita asked for this"),
+        ((*GOOD[:2], claimed()), "a step began that was not allowed to: Plan"),
+        ((*GOOD[:2], decided(accepted=False), claimed()), "is not approved on the record"),
+        ((*GOOD[:4], claimed(2)), "before every step ahead of it is done"),
+        ((*GOOD[:4], claimed(idempotency_key="other")), "its idempotency key is not that of its plan"),
+        ((*GOOD[:4], done()), "step 1 was done without having begun under this plan"),
+        ((*GOOD[:6], done()), "step 1 was done a second time"),
+        ((*GOOD[:6], done(3)), "speaks of step 3, which the plan has not"),
+        ((*GOOD[:6], StepFailed(step=0, reason="")), "speaks of step 0, which the plan has not"),
+        ((*GOOD[:6], EXECUTED), "is called executed, and not every step was done"),
+        ((requested(), EXECUTED), "is called executed"),
+        ((*GOOD[:2], REJECTED), "is called rejected, and nobody who may rejected it"),
+        ((*GOOD[:2], EXPIRED), "is called expired ahead of its deadline"),
+        (
+            (*GOOD[:2], Reopened(fingerprint=PRINT, step=1, stale=(), reopened_at=NOON, deadline=NOON)),
+            "opens the review of a plan again that was not being executed",
+        ),
+        ((*GOOD, claimed()), "This run is closed"),
+    ],
+)  # fmt: skip
+def test_what_cannot_follow_is_named(events: tuple[Event, ...], said: str) -> None:
+    findings = story(*events)
+    assert len(findings) == 1, findings
+    assert said in findings[0]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (*GOOD[:2], decided(choice="reject"), REJECTED),
+        (*GOOD[:2], Closed(outcome=Outcome.WITHDRAWN)),
+        (requested(), Closed(outcome=Outcome.FAILED, reason="no model")),
+        (*GOOD[:4], claimed(), claimed(attempt=2), done()),
+        (*GOOD[:5], StepFailed(step=1, reason="no"), Closed(outcome=Outcome.FAILED)),
+        (*GOOD, decided("late", accepted=False)),
+        # Behind a reset the workflow takes a decision a second time, and the trail does not follow it.
+        (*GOOD[:4], decided("erik"), claimed()),
+    ],
+)
+def test_what_can_happen_is_no_finding(events: tuple[Event, ...]) -> None:
+    assert story(*events) == []
+
+
+def test_a_plan_expires_at_its_deadline() -> None:
+    assert story(*GOOD[:2], EXPIRED, at=NOON + HOUR) == []

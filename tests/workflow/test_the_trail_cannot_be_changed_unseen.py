@@ -1,0 +1,114 @@
+"""Whatever somebody does to the records or to a bundle without the private keys: it is found, and named."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from pydantic import ValidationError
+from sqlalchemy import Connection
+from temporalio.testing import WorkflowEnvironment
+
+from plangate.evidence import Bundle, bundle_findings, bundle_of
+from plangate.records.answers import trail_on_record
+from plangate.records.database import Database
+from plangate.records.inspection import Inspection, Trust, inspect_all, inspect_run, sealed_by
+from tests.audit_edits import EDITS, all_ids, edit_bundle, take_the_guards_off
+from tests.gate import build_gate
+from tests.postgres import PostgresServer
+from tests.sealed_records import a_week, people
+
+ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = 520, 104, 500
+
+
+class Records:
+    """Sealed records, and who examines them."""
+
+    def __init__(self, database: Database, trust: Trust) -> None:
+        self.database = database
+        self.trust = trust
+
+    def examined(self, connection: Connection) -> Inspection:
+        return inspect_all(connection, self.trust, lambda *_: None)
+
+    @contextmanager
+    def changed(self) -> Iterator[Connection]:
+        """A transaction with every right, of which nothing is kept."""
+        with self.database.write() as connection:
+            take_the_guards_off(connection)
+            yield connection
+            connection.rollback()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["sqlite", "postgresql"])
+async def records(
+    request: pytest.FixtureRequest, env: WorkflowEnvironment, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Records]:
+    url: str | None = None
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.new_database()
+    folder: Path = tmp_path_factory.mktemp("week")
+    gate = build_gate(env, folder, f"week-{uuid4().hex[:12]}", database_url=url)
+    yield Records(gate.database, await a_week(gate))
+    gate.database.close()
+
+
+def test_records_that_nobody_touched_are_what_was_written(records: Records) -> None:
+    with records.database.read() as connection:
+        inspection = records.examined(connection)
+        assert inspection.findings == ()
+        assert (inspection.runs, inspection.unsealed, inspection.checkpoints) == (6, 0, 3)
+        for run in all_ids(connection):
+            assert inspect_run(connection, run, records.trust).findings == ()
+
+
+def test_every_edit_of_the_records_is_found(records: Records) -> None:
+    chance, missed = Random(7), []
+    count = ON_SQLITE if records.database.is_sqlite else ON_POSTGRESQL
+    for number in range(count):
+        with records.changed() as connection:
+            said = EDITS[number % len(EDITS)](connection, chance)
+            if not records.examined(connection).findings:
+                missed.append(said)
+    assert missed == []
+
+
+def bundles(records: Records) -> list[dict[str, Any]]:
+    with records.database.read() as connection:
+        ids = all_ids(connection)
+        sealed = {run: sealed_by(connection, run) for run in ids}
+    return [
+        bundle_of(run, trail_on_record(records.database, run), sealed[run]).model_dump(mode="json")
+        for run in ids
+    ]
+
+
+def findings(raw: dict[str, Any], records: Records) -> list[str]:
+    try:
+        bundle = Bundle.model_validate(json.loads(json.dumps(raw)))
+    except ValidationError:
+        return ["it is no bundle"]
+    trusted = records.trust.sealers
+    return [str(one) for one in bundle_findings(bundle, trusted=trusted, people=people())]
+
+
+def test_a_bundle_proves_its_run_by_itself(records: Records) -> None:
+    for raw in bundles(records):
+        assert findings(raw, records) == []
+
+
+def test_every_edit_of_a_bundle_is_found(records: Records) -> None:
+    chance, missed = Random(11), []
+    sound = bundles(records)
+    for _ in range(OF_BUNDLES if records.database.is_sqlite else 20):
+        raw = json.loads(json.dumps(chance.choice(sound)))
+        said = edit_bundle(raw, chance)
+        if not findings(raw, records):
+            missed.append(said)
+    assert missed == []
