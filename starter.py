@@ -297,7 +297,7 @@ def keys_list(*, as_json: AsJson = False) -> Act:
 
 @keys_app.command("seal")
 def keys_seal(*, as_json: AsJson = False) -> Act:
-    """Print the public key with which the workers of this host seal the trail.
+    """Print the public key that seals the trail on this host.
 
     Auditors name it to know whose seals to believe: PLANGATE_SEALERS, or --sealer.
     """

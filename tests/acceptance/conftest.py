@@ -16,6 +16,7 @@ RECORDED = {
     "PLANGATE_MODEL_CONFIG": str(PROJECT / "examples" / "demo" / "model.json"),
     "PLANGATE_HTTP_ALLOWED_HOSTS": "127.0.0.1:8099",
     "PLANGATE_HTTP_PRIVATE_HOSTS": "127.0.0.1:8099",
+    "PLANGATE_SEAL_SECONDS": "1",
 }
 
 

@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from plangate.checkpoints import kept_checkpoint
 from plangate.domain.status import RunResult
+from plangate.records.inspection import Inspection, Trust, inspect_all
 from tests.chaos.orders import Order, OrderedStep, Place
 from tests.chaos.report import Report
 from tests.chaos.stage import PATIENCE, Stage
@@ -33,9 +35,31 @@ async def inspect(
     for token in stage.vendor.unapproved() + stage.till.unapproved():
         report.blame(f"{token} was asked for before its approval was on the trail")
     report.expect(await stage.blocked() == 0, "the server reports a blocked run")
+    await _examine_records(stage, report)
     report.figure("outcomes", ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
     report.figure("steps in doubt", doubts)
     report.figure("asked for again, done once", stage.vendor.repeated())
+
+
+async def _examine_records(stage: Stage, report: Report) -> None:
+    """Examine all of the records as an auditor would, when the last of them are sealed."""
+    trust = Trust(remembered=kept_checkpoint(stage.var_dir / "last-checkpoint.json"))
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            inspection = await asyncio.to_thread(_inspection, stage, trust)
+            if inspection.findings or not inspection.unsealed:
+                break
+            await asyncio.sleep(0.5)
+    for finding in inspection.findings:
+        report.blame(f"audit verify: {finding}")
+    report.figure(
+        "entries on the record", f"{inspection.entries}, sealed by {inspection.checkpoints} checkpoints"
+    )
+
+
+def _inspection(stage: Stage, trust: Trust) -> Inspection:
+    with stage.database.read() as connection:
+        return inspect_all(connection, trust, lambda *_: None)
 
 
 def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, report: Report) -> int:

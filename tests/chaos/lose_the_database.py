@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
+from itertools import cycle
 
 from tests.chaos.inspector import inspect
 from tests.chaos.orders import Order, mixed_orders
@@ -27,6 +28,8 @@ class Size:
 
 FULL = Size(runs=20, times=5, seconds=4)
 QUICK = Size(runs=4, times=1, seconds=1.5)
+OFTEN = Size(runs=50, times=25, seconds=1)
+TWICE = Size(runs=4, times=2, seconds=0.8)
 
 
 async def sqlite(stage: Stage, report: Report, size: Size) -> None:
@@ -42,13 +45,16 @@ async def sqlite(stage: Stage, report: Report, size: Size) -> None:
 
 
 async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
-    """PostgreSQL: killed with SIGKILL, and started again on the same files."""
+    """PostgreSQL: killed with SIGKILL, every second time with the worker, and started again on its files."""
     await stage.hire()
     orders = mixed_orders("postgres", size.runs, stage.chance)
-    await _through(stage, report, size, orders, lambda: _killed(database))
-    await inspect(stage, orders, report)
+    both = cycle((False, True))
+    await _through(stage, report, size, orders, lambda: _killed(stage, database, and_worker=next(both)))
+    await inspect(stage, orders, report, patience=400)
     report.expect(stage.worker.is_alive, "the worker died of it")
-    report.figure("PostgreSQL killed", f"{size.times} times, away for {size.seconds:g} s each")
+    with_worker = len(stage.workers) - 1
+    report.figure("PostgreSQL killed", f"{size.times} times for {size.seconds:g} s")
+    report.figure("the worker killed with it", f"{with_worker} times")
 
 
 async def _through(stage: Stage, report: Report, size: Size, orders: Sequence[Order], lose: Loss) -> None:
@@ -81,10 +87,14 @@ async def _full(stage: Stage) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _killed(database: PostgresServer) -> AsyncIterator[None]:
+async def _killed(stage: Stage, database: PostgresServer, *, and_worker: bool) -> AsyncIterator[None]:
+    if and_worker:
+        stage.worker.kill_9()
     await asyncio.to_thread(database.kill_9)
     yield
     await asyncio.to_thread(database.start)
+    if and_worker:
+        await stage.hire()
 
 
 async def _decide_some_time(stage: Stage, order: Order, size: Size) -> None:

@@ -147,6 +147,7 @@ async def stage(
     settings = {
         "PLANGATE_VAR_DIR": str(folder / "var"),
         "PLANGATE_TASK_QUEUE": TASK_QUEUE,
+        "PLANGATE_SEAL_SECONDS": "1",
         "PLANGATE_HTTP_ALLOWED_HOSTS": f"{vendor.host},{till.host}",
         "PLANGATE_HTTP_PRIVATE_HOSTS": f"{vendor.host},{till.host}",
         "PLANGATE_HTTP_IDEMPOTENT_HOSTS": vendor.host,

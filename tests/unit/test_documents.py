@@ -118,7 +118,7 @@ def test_every_command_and_option_of_the_starter_that_a_document_names_exists() 
         typed = {word for word in shlex.split(rest, comments=True) if word.startswith("--")}
         assert typed <= known, f"{document}: {match[0]}"
         seen.add(name)
-    assert {"start", "approve", "reject", "request-changes", "status", "pending", "audit"} <= seen
+    assert {"start", "approve", "reject", "request-changes", "status", "pending", "verify"} <= seen
 
 
 def test_the_decisions_to_be_pasted_can_be_read() -> None:

@@ -1,0 +1,153 @@
+"""The bank of examples/bank, as its walk tells it: three plans, signatures, evidence for an auditor."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from plangate.settings import PROJECT
+from tests.acceptance.conftest import stop_server
+from tests.program import Home, Typed, worker
+
+BANK = PROJECT / "examples" / "bank"
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A Plangate under the bank's rules, with a list of people that can be written to."""
+    folder = tmp_path_factory.mktemp("bank")
+    shutil.copy(BANK / "people.toml", folder / "people.toml")
+    home = Home(
+        folder / "var",
+        {
+            "PLANGATE_POLICY": str(BANK / "policy.toml"),
+            "PLANGATE_PEOPLE": str(folder / "people.toml"),
+            "PLANGATE_KEYS_DIR": str(folder / "keys"),
+            "PLANGATE_SEAL_SECONDS": "1",
+        },
+    )
+    try:
+        with worker(home):
+            yield home
+    finally:
+        stop_server(home)
+
+
+@pytest.fixture
+def typed(bank: Home, typing: Callable[[Home], Typed]) -> Typed:
+    return typing(bank)
+
+
+def started(typed: Typed, plan: str) -> str:
+    path = str(BANK / f"{plan}.yaml")
+    ended = typed("start", "--plan", path, "--id", plan, "--requester", "rita", "--json")
+    assert ended.code == 0, ended
+    fingerprint: str = ended.json["fingerprint"]
+    return fingerprint
+
+
+def give_a_key(typed: Typed, people: Path, name: str) -> None:
+    """Make a key and paste its line below the person's name, as the walk says."""
+    line = next(line for line in typed("keys", "new", name).out.splitlines() if "public =" in line)
+    text = people.read_text()
+    assert f'name = "{name}"\n' in text
+    people.write_text(text.replace(f'name = "{name}"\n', f'name = "{name}"\n{line.strip()}\n'))
+
+
+@pytest.mark.timeout(120)
+def test_the_bank_in_ten_minutes(bank: Home, typed: Typed, tmp_path: Path) -> None:
+    people = bank.var_dir.parent / "people.toml"
+    assert "This policy can be used" in typed("policy", "check").out
+    assert "This list can be used" in typed("people", "check").out
+
+    started(typed, "free")
+    assert typed("watch", "free").code == 0
+    assert "no approval (rule: mail inside the bank)" in typed("audit", "show", "free").out
+
+    plan = started(typed, "one-approver")
+    by_fred = typed("approve", "one-approver", "--by", "fred", "--plan", plan)
+    assert (by_fred.code, "fred has no role that can decide" in by_fred.sentence) == (3, True)
+    assert typed("approve", "one-approver", "--by", "dana", "--plan", plan).code == 0
+    assert "not verified" in typed("audit", "show", "one-approver").out
+
+    for name in ("fred", "gina", "dana"):
+        give_a_key(typed, people, name)
+    plan = started(typed, "two-from-finance")
+    unsigned = typed("approve", "two-from-finance", "--by", "hugo", "--plan", plan)
+    assert (unsigned.code, "takes signed decisions only" in unsigned.sentence) == (3, True)
+    for name in ("fred", "gina", "dana"):
+        assert typed("approve", "two-from-finance", "--by", name, "--plan", plan).code == 0
+    assert typed("watch", "two-from-finance").code == 0
+
+    bundle = tmp_path / "two.json"
+    exported = typed("audit", "export", "two-from-finance", "-o", str(bundle))
+    assert (exported.code, exported.err) == (0, "")
+    sealer = next(word for word in typed("keys", "seal").out.split() if word.startswith("ed25519:"))
+    trusting = ("--people", str(people), "--sealer", sealer)
+    proved = typed("audit", "verify-bundle", str(bundle), *trusting)
+    assert proved.code == 0
+    assert "This bundle proves what it says." in proved.out
+    for part in (plan, "fred", "gina", "dana", "signed with", "11 of 11 entries"):
+        assert part in proved.out
+    assert "Nobody said" not in proved.out
+
+    verified = typed("audit", "verify", "--json").json
+    assert (verified["findings"], verified["runs"]) == ([], 3)
+    listed = {run["workflow_id"]: run for run in typed("audit", "list", "--json").json}
+    assert listed["two-from-finance"]["approved_by"] == ["fred", "gina", "dana"]
+    assert listed["one-approver"]["unverified"] == ["dana"]
+    assert [run["workflow_id"] for run in typed("audit", "list", "--by", "HUGO", "--json").json] == [
+        "two-from-finance"
+    ]
+    assert typed("audit", "list", "--state", "rejected").out == "No run on the record is like that.\n"
+    assert typed("audit", "list", "--since", "2999-01-01", "--csv").out.count("\n") == 1
+    assert len(typed("audit", "list", "--since", "1h", "--csv").out.splitlines()) == 4
+
+    story = json.loads(bundle.read_text())
+    story["story"]["steps"][0]["arguments"]["body"] = "Refund a million."
+    bundle.write_text(json.dumps(story))
+    changed = typed("audit", "verify-bundle", str(bundle), *trusting)
+    assert changed.code == 1
+    assert "the section 'steps' says other things than the trail" in changed.out
+
+
+@pytest.mark.timeout(120)
+def test_records_that_were_put_back_are_found_by_a_checkpoint_that_was_kept(
+    bank: Home, typed: Typed, tmp_path: Path
+) -> None:
+    records, kept = bank.var_dir / "records.db", tmp_path / "kept.json"
+    with closing(sqlite3.connect(records)) as now, closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
+        now.backup(backup)
+    path = str(BANK / "one-approver.yaml")
+    assert typed("start", "--plan", path, "--id", "later", "--requester", "rita").code == 0
+    assert typed("audit", "export", "later", "-o", str(tmp_path / "later.json")).code == 0
+    kept.write_text(typed("audit", "checkpoint").out)
+    before = {**bank.settings, "PLANGATE_DATABASE_URL": f"sqlite:///{tmp_path / 'backup.db'}"}
+    old = Home(tmp_path / "old", before)
+    ended = old.starter("audit", "verify", "--checkpoint", str(kept))
+    assert ended.code == 1
+    assert "was kept elsewhere" in ended.out
+    assert bank.starter("audit", "verify", "--checkpoint", str(kept)).code == 0
+
+
+def test_what_cannot_be_examined_is_one_sentence(typed: Typed, tmp_path: Path) -> None:
+    nonsense = tmp_path / "nonsense.json"
+    nonsense.write_text("{}")
+    for words, code, said in (
+        (("audit", "verify", "nobody"), 1, "nobody is not on the record"),
+        (("audit", "export", "nobody"), 1, "nobody is not on the record"),
+        (("audit", "verify-bundle", str(nonsense)), 2, "holds no bundle"),
+        (("audit", "verify-bundle", str(tmp_path / "none")), 2, "cannot be opened"),
+        (("audit", "verify-bundle", str(nonsense), "--sealer", "me"), 2, "is no Ed25519 public key"),
+        (("audit", "verify", "--checkpoint", str(nonsense)), 2, "holds no checkpoint"),
+        (("audit", "list", "--state", "merry"), 2, "No run can be 'merry'"),
+        (("audit", "list", "--since", "yesterday"), 2, "cannot be read"),
+        (("audit", "list", "--csv", "--json"), 2, "not both"),
+    ):
+        ended = typed(*words)
+        assert (ended.code, ended.out) == (code, "")
+        assert said in ended.sentence
