@@ -71,7 +71,7 @@ def build_worker(
     """Wire one worker over the given adapters; without a policy and a directory, anybody's approval does."""
     activities: list[Callable[..., Any]] = [
         Planning(database, planner, tools, policy or OneApproval(), settings.max_steps).draft_plan,
-        Decisions(database, client, directory or NoDirectory()).admit_decisions,
+        Decisions(database, client, directory or NoDirectory(), can_draft=planner.has_model).admit_decisions,
         Execution(database, tools).execute_step,
         Closing(database).close_run,
     ]

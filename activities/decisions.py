@@ -1,6 +1,7 @@
 """The local activity that admits decisions: verdict and record first, and only then do they count."""
 
 import asyncio
+from typing import Final
 
 import structlog
 from temporalio import activity
@@ -11,7 +12,7 @@ from activities.failures import told_to_temporal
 from activities.signal_times import times_of_signals
 from activities.tasks import AdmitTask
 from plangate.domain.audit import Decided
-from plangate.domain.decision import Arrival, Via
+from plangate.domain.decision import Arrival, Choice, Via
 from plangate.domain.people import Directory, Identified, People, identify
 from plangate.domain.plan import short
 from plangate.domain.review import judge_all
@@ -21,16 +22,18 @@ from plangate.records.tokens import use_token
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.signatures import verify
 
+_NO_DRAFT: Final = "no model is set here that could make another plan; reject this one, and start again with the plan you want"
 _log = structlog.get_logger(__name__)
 
 
 class Decisions:
     """Admits what arrives under a decision's name."""
 
-    def __init__(self, database: Database, client: Client, directory: Directory) -> None:
+    def __init__(self, database: Database, client: Client, directory: Directory, *, can_draft: bool) -> None:
         self._database = database
         self._client = client
         self._directory = directory
+        self._can_draft = can_draft
 
     @activity.defn
     async def admit_decisions(self, task: AdmitTask) -> tuple[Decided, ...]:
@@ -70,7 +73,7 @@ class Decisions:
 
     def _record(self, task: AdmitTask, arrivals: tuple[Arrival, ...]) -> tuple[Decided, ...]:
         people = self._directory.people()
-        senders = [_sender(task.state, arrival, people) for arrival in arrivals]
+        senders = [self._sender(task.state, arrival, people) for arrival in arrivals]
         with self._database.write() as connection:
             trail = open_trail(connection, task.run)
             if _is_ahead(trail, task.state):
@@ -92,6 +95,13 @@ class Decisions:
                 reason=event.verdict.reason,
             )
         return events
+
+    def _sender(self, state: RunState, arrival: Arrival, people: People | None) -> Identified:
+        known = _sender(state, arrival, people)
+        asks = arrival.decision is not None and arrival.decision.decision is Choice.REQUEST_CHANGES
+        if asks and not self._can_draft and not known.objection:
+            return known.model_copy(update={"objection": _NO_DRAFT})
+        return known
 
 
 def _sender(state: RunState, arrival: Arrival, people: People | None) -> Identified:

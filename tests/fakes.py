@@ -91,6 +91,7 @@ class ScriptedPlanner:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     model: ClassVar[str] = "scripted"
+    has_model: bool = True
 
     def __post_init__(self) -> None:
         self.gate.set()

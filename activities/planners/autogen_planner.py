@@ -20,7 +20,7 @@ from autogen_core import TRACE_LOGGER_NAME as CORE_TRACE
 from autogen_core import CancellationToken
 
 from activities.planners.guarded_client import GuardedClient
-from activities.planners.model_client import ModelOpener
+from activities.planners.model_client import ModelOpener, no_model
 from activities.planners.planner import Brief, Draft
 from activities.planners.workbench import ProposingWorkbench
 from plangate.domain.audit import ModelUse
@@ -68,6 +68,11 @@ class AutoGenPlanner:
     def __init__(self, open_model: ModelOpener, seconds: float) -> None:
         self._open_model = open_model
         self._seconds = seconds
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is anything to plan with."""
+        return self._open_model is not no_model
 
     async def draft(self, brief: Brief, tools: Mapping[str, ToolDeclaration], max_steps: int) -> Draft:
         """Draft a plan; raises as `activities.planners.planner.Planner` says."""

@@ -51,10 +51,11 @@ def model_client_factory(settings: Settings) -> ModelOpener:
         return partial(_from_file, settings.model_config_file)
     if settings.has_openai:
         return partial(_openai, settings)
-    return _none
+    return no_model
 
 
-def _none() -> OpenModel:
+def no_model() -> OpenModel:
+    """Raise NoModel: what stands for a client where none is set."""
     raise NoModel(
         "The worker has no model to plan with: set OPENAI_API_KEY, OPENAI_BASE_URL or PLANGATE_MODEL_CONFIG "
         "and restart it, or bring a ready plan with --plan FILE, which needs none."

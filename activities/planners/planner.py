@@ -27,6 +27,11 @@ class Draft(Frozen):
 class Planner(Protocol):
     """Turns a brief into a plan over the given tools, without acting."""
 
+    @property
+    def has_model(self) -> bool:
+        """Whether there is anything to plan with; if not, `draft` raises NoModel."""
+        ...
+
     async def draft(self, brief: Brief, tools: Mapping[str, ToolDeclaration], max_steps: int) -> Draft:
         """Draft a plan.
 

@@ -201,7 +201,7 @@ async def test_no_workflow_but_the_run_itself_may_write_on_its_record(
     queue = f"{gate.settings.task_queue}-foreign"
     activities: list[Callable[..., Any]] = [
         Planning(gate.database, gate.planner, gate.tools, OneApproval(), 20).draft_plan,
-        Decisions(gate.database, gate.client, NoDirectory()).admit_decisions,
+        Decisions(gate.database, gate.client, NoDirectory(), can_draft=True).admit_decisions,
         Execution(gate.database, gate.tools).execute_step,
         Closing(gate.database).close_run,
     ]

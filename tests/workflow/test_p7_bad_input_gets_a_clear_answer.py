@@ -342,3 +342,14 @@ async def test_generated_junk_neither_blocks_nor_approves(gate: Gate) -> None:
     assert await gate.blocked() == 0
     await gate.signal(status)
     assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_changes_that_no_model_could_make_are_refused_and_the_plan_still_waits(idle_gate: Gate) -> None:
+    idle_gate.planner.has_model = False
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        answer = await idle_gate.decide(status, "request_changes", comment="two, please")
+        assert (answer.accepted, answer.state) == (False, "in_review")
+        assert "no model is set here that could make another plan" in answer.reason
+        assert (await idle_gate.decide(status)).accepted
+        assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
