@@ -22,7 +22,9 @@ from plangate.records.tokens import use_token
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.signatures import verify
 
-_NO_DRAFT: Final = "no model is set here that could make another plan; reject this one, and start again with the plan you want"
+_NO_DRAFT: Final = (
+    "no model is set here that could make another plan; reject this one, and bring the one you want"
+)
 _log = structlog.get_logger(__name__)
 
 
