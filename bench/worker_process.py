@@ -1,8 +1,9 @@
 """The process that is measured: one worker, of Plangate or bare, and nothing else.
 
 Plangate's is wired by `worker.build_worker` over its own records. The bare one is what Temporal's own samples
-make: the library's pydantic converter, sandbox and defaults. The tuned one has Plangate's converter, sandbox
-and worker settings. On a line ``cpu`` or ``memory`` it answers with one number; when stdin ends, it ends.
+make: the library's pydantic converter, sandbox and defaults. The tuned one has Plangate's converter, sandbox,
+worker settings and event loop. On a line ``cpu`` or ``memory`` it answers with one number; when stdin ends,
+it ends.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import uvloop
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
@@ -99,7 +101,8 @@ def main() -> int:
         task_queue=options.task_queue, var_dir=options.var_dir, database_url=None, log_format="json"
     )
     configure_logs(settings)
-    asyncio.run(_serve(options.variant, options.address, settings))
+    run = asyncio.run if options.variant == "bare" else uvloop.run
+    run(_serve(options.variant, options.address, settings))
     return 0
 
 
