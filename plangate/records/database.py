@@ -30,7 +30,7 @@ _POSTGRESQL: Final = {
     "tcp_user_timeout": 30_000,
 }
 _READING: Final[dict[str, dict[str, Any]]] = {
-    "sqlite": {"reading": True},
+    "sqlite": {},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
 
@@ -70,6 +70,7 @@ class Database:
             RecordsUnavailable: the database did not answer.
         """
         with self._speaking_plainly(), self._in_turn(), self._engine.begin() as connection:
+            self._begin(connection, "BEGIN IMMEDIATE")
             yield connection
 
     @contextmanager
@@ -84,6 +85,7 @@ class Database:
             self._refuse_to_create_a_file()
             reading = _READING[self._engine.dialect.name]
             with self._engine.connect().execution_options(**reading) as connection:
+                self._begin(connection, "BEGIN")
                 if not inspect(connection).has_table("runs"):
                     raise RecordsMissing(f"There are no records at {self.where} yet; start a worker first.")
                 yield connection
@@ -137,6 +139,11 @@ class Database:
         if self.is_sqlite and path and not Path(path).exists():
             raise RecordsMissing(f"There are no records at {path} yet; start a worker first.")
 
+    def _begin(self, connection: Connection, sqlite: str) -> None:
+        """Begin SQLite's own transaction; with a listener for it every statement would take longer."""
+        if self.is_sqlite:
+            connection.exec_driver_sql(sqlite)
+
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
         """Let the threads of this process write to SQLite one after the other.
@@ -176,7 +183,6 @@ def _engine(url: str) -> Engine:
                 hide_parameters=True,
             )
             event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
             return engine
         case "postgresql":
             engine = create_engine(
@@ -211,15 +217,10 @@ def _parsed(url: str) -> URL:
 
 
 def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+    connection.isolation_level = None  # we say BEGIN ourselves: see Database._begin
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    reading = connection.get_execution_options().get("reading")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _prepare_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
