@@ -8,12 +8,12 @@ import hashlib
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, JsonValue, RootModel, field_serializer
+from pydantic import Field, RootModel, field_serializer
 
 from plangate.domain.decision import Arrival, Verdict
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Approver
-from plangate.domain.plan import Plan, canonical_json
+from plangate.domain.plan import Plan, canonical_record
 from plangate.domain.policy import Requirement
 from plangate.domain.tool import Receipt
 
@@ -184,7 +184,7 @@ class WrittenEntry(Frozen):
         Raises:
             ValueError: what is written here has no canonical JSON, so that it never was written by us.
         """
-        content: JsonValue = {
+        content: dict[str, str | int] = {
             "workflow_id": self.workflow_id,
             "number": self.number,
             "key": self.key,
@@ -193,7 +193,7 @@ class WrittenEntry(Frozen):
             "written": self.written,
             "previous_hash": self.previous_hash,
         }
-        return hashlib.sha256(canonical_json(content)).hexdigest()
+        return hashlib.sha256(canonical_record(content)).hexdigest()
 
 
 class AuditEntry(WrittenEntry):

@@ -1,6 +1,7 @@
 """Plans and their fingerprints: what an approver sees, and what alone may run."""
 
 import hashlib
+import json
 import math
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ SHORT_LENGTH: Final = 12
 MAX_PLAN_BYTES: Final = 256 * 1024
 _MAX_SAFE_INTEGER: Final = 2**53 - 1
 _MAX_DEPTH: Final = 32
+_RECORD: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 class Step(Typed):
@@ -40,6 +42,19 @@ def canonical_json(value: JsonValue) -> bytes:
         rfc8785.CanonicalizationError: ``value`` holds what JSON cannot carry unchanged (see `uncanonical`).
     """
     return rfc8785.dumps(value)
+
+
+def canonical_record(fields: Mapping[str, str | int]) -> bytes:
+    """Return what `canonical_json` does, for texts and whole numbers under ASCII names, much sooner.
+
+    What makes RFC 8785 slow are numbers with a fraction and the order of other names.
+
+    Raises:
+        ValueError: a number or a text is none that JSON carries unchanged.
+    """
+    if any(isinstance(value, int) and abs(value) > _MAX_SAFE_INTEGER for value in fields.values()):
+        raise ValueError("a number is too large to survive JSON exactly")
+    return _RECORD.encode(fields).encode()
 
 
 def fingerprint_of(plan: Plan, revision: int, workflow_id: str) -> str:

@@ -2,14 +2,24 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import PlanInvalid
-from plangate.domain.plan import Plan, Step, fingerprint_of, short, uncanonical
+from plangate.domain.plan import (
+    Plan,
+    Step,
+    canonical_json,
+    canonical_record,
+    fingerprint_of,
+    short,
+    uncanonical,
+)
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 
 
@@ -29,6 +39,28 @@ def test_the_fingerprint_is_sha256_over_the_canonical_json_of_plan_revision_and_
         '"revision":1,"workflow_id":"w"}'
     )
     assert fingerprint_of(PLAN, 1, "w") == hashlib.sha256(by_hand.encode()).hexdigest()
+
+
+def _written_by(write: Callable[[Any], bytes], fields: Mapping[str, str | int]) -> bytes | None:
+    try:
+        return write(fields)
+    except ValueError:
+        return None
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(("a", "B", "previous_hash", "workflow_id")),
+        st.text(st.characters(exclude_categories=())) | st.integers(),
+    )
+)
+@example({"a": '\x00\x1f\x7f"\\/\b\f\n\r\t\u2028\ud800'})
+@example({"a": 2**53, "B": -(2**53)})
+@example({"a": 2**53 - 1, "B": -(2**53) + 1})
+def test_a_record_is_written_as_canonical_json_and_refused_where_that_is(
+    fields: Mapping[str, str | int],
+) -> None:
+    assert _written_by(canonical_record, fields) == _written_by(canonical_json, fields)
 
 
 def test_people_are_shown_its_first_twelve_digits() -> None:
