@@ -48,6 +48,7 @@ _TEMPORAL_KEYS = {
     "update_name": "update",
 }
 _FOR_MACHINES_ONLY = ("run_id",)
+_SET_HERE = ("timestamp", "level", "logger")  # by _add_origin, whatever a caller gave
 _BAD_SIGNAL = "Failed deserializing signal input"  # anybody can send thousands of these
 _CORE_RETRIES = re.compile(r"gRPC call \w+ retried \d+ times")
 _CORE_ECHO = "Failing workflow task"
@@ -237,7 +238,11 @@ def _is_foreseen(error: BaseException) -> bool:
 
 
 def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    safe = {name: redact(name, value) for name, value in event.items() if name != "event"}
+    safe = {
+        name: value if name in _SET_HERE else redact(name, value)
+        for name, value in event.items()
+        if name != "event"
+    }
     return {"event": redact_text(str(event.get("event", ""))), **safe}
 
 

@@ -5,6 +5,7 @@ This is the net. The first duty is with whoever logs: prompts, arguments and sec
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 REDACTED = "[redacted]"
@@ -34,7 +35,7 @@ def redact(name: str, value: Any) -> Any:
     """Return the value as it may be logged under this name."""
     if value is None or isinstance(value, (bool, int, float)):
         return value  # a count of tokens is no token
-    if _SECRET_NAME.search(name):
+    if _names_a_secret(name):
         return REDACTED
     if isinstance(value, str):
         return redact_text(value)
@@ -46,7 +47,14 @@ def redact(name: str, value: Any) -> Any:
 
 
 def redact_text(text: str) -> str:
-    """Return the text without what has the shape of a secret."""
+    """Return the text without what has the shape of a secret; none has one of letters and digits alone."""
+    if text.isalnum():
+        return text
     for shape, replacement in _SECRET_SHAPES:
         text = shape.sub(replacement, text)
     return text
+
+
+@lru_cache(maxsize=1_000)
+def _names_a_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
