@@ -302,15 +302,16 @@ class PlanApproval:
     # ---- the shell ------------------------------------------------------------------------------
 
     def _apply(self, event: Event, *, show: bool = True) -> None:
-        self._state = apply(self._state, event)
-        workflow.logger.info(
-            "The run has moved on.",
-            extra={
-                "action": event.kind,
-                "state": self._state.state,
-                "fingerprint": short(self._state.fingerprint or ""),
-            },
-        )
+        before, self._state = self._state, apply(self._state, event)
+        if self._state.state != before.state or before.requested is None:  # the activities tell all the rest
+            workflow.logger.info(
+                "The run has moved on.",
+                extra={
+                    "action": event.kind,
+                    "state": self._state.state,
+                    "fingerprint": short(self._state.fingerprint or ""),
+                },
+            )
         if show:
             self._show()
 
