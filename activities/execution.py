@@ -32,7 +32,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.plan import Step, fingerprint_of, idempotency_key, short
 from plangate.domain.review import authorise, stale_approvers
-from plangate.domain.run import Phase
+from plangate.domain.run import Phase, RunState
 from plangate.domain.tool import Receipt, ToolArguments, storable
 from plangate.records.database import Database
 from plangate.records.ledger import (
@@ -68,7 +68,7 @@ class Execution:
         with told_to_temporal(task.tries, tried=attempt.tried):
             check_caller(task.run)
             acting = asyncio.ensure_future(self._execute(attempt))
-            async with beating():
+            with beating():
                 return await _to_its_end(acting)
 
     async def _execute(self, attempt: "_Attempt") -> StepResult:
@@ -203,11 +203,12 @@ class _Attempt:
             if found is not None and _is_newer(found.holder, self._holder):
                 # We stood still and were taken for dead; what we say is not heard any more.
                 raise StillBegun(f"Step {task.step} is in the hands of a newer attempt.")
+            state = trail.state()
             if found is None or found.state is EffectState.RELEASED:
-                reopened = self._reopened(trail)
+                reopened = self._reopened(trail, state)
                 if reopened is not None:
                     return reopened
-            authorise(trail.state(), task.fingerprint, task.step)
+            authorise(state, task.fingerprint, task.step)
             effect = claim_effect(trail, found, self._new_claim())
             event = Claimed(
                 step=task.step,
@@ -220,9 +221,9 @@ class _Attempt:
         self._log.info("The step is claimed.", action="claimed", attempt=effect.attempts)
         return effect, found.state if found else None
 
-    def _reopened(self, trail: OpenTrail) -> Reopened | None:
+    def _reopened(self, trail: OpenTrail, state: RunState) -> Reopened | None:
         """Open the review again if it has to be, or say again that it is open: nobody may have heard it."""
-        state, now = trail.state(), self._clock.now()
+        now = self._clock.now()
         said = state.reopened
         if said is not None and said.step == self._task.step and state.phase is Phase.IN_REVIEW:
             return said

@@ -54,7 +54,7 @@ class Planning:
         with told_to_temporal(task.tries):
             check_caller(task.run)
             clock = ServerClock()
-            async with beating():
+            with beating():
                 # A plan brought along costs nothing to check anew, and `_record` finds what is there already.
                 if task.supplied is None:
                     earlier = await asyncio.to_thread(self._open_and_look, task)

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,25 +12,25 @@ from temporalio import activity
 HEARTBEAT_EVERY: Final = timedelta(seconds=3)
 
 
-@asynccontextmanager
-async def beating() -> AsyncIterator[None]:
+@contextmanager
+def beating() -> Iterator[None]:
     """Send a heartbeat every three seconds while the block runs, so that a dead worker is noticed soon.
 
     The first one comes after three seconds: the start of the attempt counts as one, and most end before.
     """
+    loop, seconds = asyncio.get_running_loop(), HEARTBEAT_EVERY.total_seconds()
+    timer: asyncio.TimerHandle
 
-    async def beat() -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT_EVERY.total_seconds())
-            activity.heartbeat()
+    def beat() -> None:
+        nonlocal timer
+        activity.heartbeat()
+        timer = loop.call_later(seconds, beat)
 
-    heart = asyncio.create_task(beat())
+    timer = loop.call_later(seconds, beat)
     try:
         yield
     finally:
-        heart.cancel()
-        with suppress(asyncio.CancelledError):
-            await heart
+        timer.cancel()
 
 
 class ServerClock:
