@@ -12,7 +12,7 @@ from activities.caller import check_caller
 from activities.failures import told_to_temporal
 from activities.pulse import this_worker
 from activities.tasks import CloseResult, CloseTask
-from plangate.domain.audit import Closed, StepDone, StepFailed, StepInDoubt
+from plangate.domain.audit import Closed, StepDone, StepFailed, StepInDoubt, step_key
 from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.domain.plan import idempotency_key
 from plangate.records.database import Database
@@ -68,10 +68,15 @@ class Closing:
         effect = find_effect(trail, key)
         if effect is not None and effect.receipt is not None:  # its worker died before it could say so
             done = StepDone(step=task.step, receipt=effect.receipt)
-            return [Note(key=f"step:{task.step}:done", at=task.at, actor=this_worker(), event=done)]
+            return [_note(task, task.fingerprint, "done", done)]
         if effect is not None and effect.state is EffectState.BEGUN:
             settle_effect(trail, effect, effect.holder, EffectState.IN_DOUBT)
         in_doubt = effect is not None and effect.state in (EffectState.BEGUN, EffectState.IN_DOUBT)
         event = (StepInDoubt if in_doubt else StepFailed)(step=task.step, reason=task.reason)
-        suffix = "in_doubt" if in_doubt else "failed"
-        return [Note(key=f"step:{task.step}:{suffix}", at=task.at, actor=this_worker(), event=event)]
+        return [_note(task, task.fingerprint, "in_doubt" if in_doubt else "failed", event)]
+
+
+def _note(task: CloseTask, fingerprint: str, what: str, event: StepDone | StepFailed | StepInDoubt) -> Note:
+    assert task.step is not None
+    key = step_key(fingerprint, task.step, what)
+    return Note(key=key, at=task.at, actor=this_worker(), event=event)

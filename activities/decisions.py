@@ -1,6 +1,8 @@
 """The local activity that admits decisions: verdict and record first, and only then do they count."""
 
 import asyncio
+from collections.abc import Sequence
+from functools import reduce
 from typing import Final
 
 import structlog
@@ -15,8 +17,8 @@ from plangate.domain.audit import Decided
 from plangate.domain.decision import Arrival, Choice, Via
 from plangate.domain.people import Directory, Identified, People, identify
 from plangate.domain.plan import short
-from plangate.domain.review import judge_all
-from plangate.domain.run import Phase, RunState
+from plangate.domain.review import judge
+from plangate.domain.run import Phase, RunState, apply
 from plangate.records.database import Database
 from plangate.records.tokens import use_token
 from plangate.records.trail import Note, OpenTrail, open_trail
@@ -75,15 +77,11 @@ class Decisions:
 
     def _record(self, task: AdmitTask, arrivals: tuple[Arrival, ...]) -> tuple[Decided, ...]:
         people = self._directory.people()
-        senders = [self._sender(task.state, arrival, people) for arrival in arrivals]
         with self._database.write() as connection:
             trail = open_trail(connection, task.run)
             if _is_ahead(trail, task.state):
                 return ()
-            senders = [
-                use_token(trail, arrival, sender) for arrival, sender in zip(arrivals, senders, strict=True)
-            ]
-            decided = judge_all(task.state, tuple(zip(arrivals, senders, strict=True)))
+            decided = self._judged(task.state, trail, arrivals, people)
             entries = trail.append(*map(_note, decided))
         events = tuple(entry.event for entry in entries if isinstance(entry.event, Decided))
         for event in events:
@@ -97,6 +95,29 @@ class Decisions:
                 reason=event.verdict.reason,
             )
         return events
+
+    def _judged(
+        self, state: RunState, trail: OpenTrail, arrivals: Sequence[Arrival], people: People | None
+    ) -> list[Decided]:
+        """Return each arrival with its verdict, each judged after the ones before it took effect.
+
+        What was judged before keeps its verdict: the worker that wrote it may have died before the run heard.
+        """
+        recorded = trail.find([arrival.key for arrival in arrivals])
+        decided: list[Decided] = []
+        for arrival in arrivals:
+            entry = recorded.get(arrival.key)
+            if entry is not None and isinstance(entry.event, Decided):
+                event = entry.event
+            else:
+                sender = use_token(trail, arrival, self._sender(state, arrival, people))
+                event = judge(state, arrival, sender)
+                if event.verdict.accepted and not _is_approval(arrival):
+                    # Behind a reset the record is ahead of the run, which would do again what is done.
+                    event = judge(reduce(apply, decided, trail.state()), arrival, sender)
+            state = apply(state, event)
+            decided.append(event)
+        return decided
 
     def _sender(self, state: RunState, arrival: Arrival, people: People | None) -> Identified:
         known = _sender(state, arrival, people)
@@ -120,6 +141,10 @@ def _sender(state: RunState, arrival: Arrival, people: People | None) -> Identif
         people=people,
         at=arrival.received_at,
     )
+
+
+def _is_approval(arrival: Arrival) -> bool:
+    return arrival.decision is not None and arrival.decision.decision is Choice.APPROVE
 
 
 def _note(event: Decided) -> Note:

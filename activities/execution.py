@@ -18,7 +18,17 @@ from activities.failures import told_to_temporal
 from activities.pulse import ServerClock, beating, this_worker
 from activities.tasks import StepResult, StepTask
 from activities.tools.tool import Tool, arguments_for
-from plangate.domain.audit import Claimed, Closed, Outcome, Reopened, StepDone, StepFailed, StepInDoubt
+from plangate.domain.audit import (
+    Claimed,
+    Closed,
+    Outcome,
+    Released,
+    Reopened,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+    step_key,
+)
 from plangate.domain.drafting import complete
 from plangate.domain.errors import (
     EffectUnknown,
@@ -29,6 +39,7 @@ from plangate.domain.errors import (
     ToolError,
     ToolRefused,
     ToolUnavailable,
+    TrailDamaged,
 )
 from plangate.domain.plan import Step, fingerprint_of, idempotency_key, short
 from plangate.domain.review import authorise, stale_approvers
@@ -83,8 +94,8 @@ class Execution:
             receipt = await self._act(step, claimed, begun_before=before is EffectState.BEGUN)
         except StillBegun:
             raise  # the claim stays begun, so that the next attempt asks the tool before it acts
-        except ToolUnavailable:
-            await _patiently(attempt.settle, EffectState.RELEASED)
+        except ToolUnavailable as error:
+            await _patiently(attempt.settle, EffectState.RELEASED, error)
             raise
         except ToolRefused as error:
             await _patiently(attempt.settle, EffectState.RELEASED, error)
@@ -216,7 +227,9 @@ class _Attempt:
                 fingerprint=task.fingerprint,
                 attempt=effect.attempts,
             )
-            trail.append(self._note(f"claimed:{effect.attempts}", event))
+            (entry,) = trail.append(self._note(f"claimed:{effect.attempts}", event))
+            if entry.event != event:
+                raise TrailDamaged(f"The trail has another claim than the ledger for step {task.step}.")
         self._claims = effect.attempts
         self._log.info("The step is claimed.", action="claimed", attempt=effect.attempts)
         return effect, found.state if found else None
@@ -275,17 +288,23 @@ class _Attempt:
             raise InDoubt(f"Step {step} is in doubt: another attempt took it over while it was being done.")
         raise StillBegun(f"Step {step} was taken over by another attempt while it was being done.")
 
-    def settle(self, state: EffectState, failure: ToolError | None = None) -> None:
-        """Give the claim back, or put the step in doubt; on the trail where it is final."""
+    def settle(self, state: EffectState, failure: ToolError) -> None:
+        """Give the claim back, for another attempt or for good, or put the step in doubt."""
+        step, reason = self._task.step, str(failure)
         with self._database.write() as connection:
             trail = open_trail(connection, self._run)
             if not settle_effect(trail, find_effect(trail, self._key), self._holder, state):
                 return
-            if failure is not None:
-                in_doubt = state is EffectState.IN_DOUBT
-                event = (StepInDoubt if in_doubt else StepFailed)(step=self._task.step, reason=str(failure))
-                trail.append(self._note("in_doubt" if in_doubt else "failed", event))
-        self._log.warning("The step did not get done.", action=state.value, final=failure is not None)
+            if state is EffectState.IN_DOUBT:
+                note = self._note("in_doubt", StepInDoubt(step=step, reason=reason))
+            elif isinstance(failure, ToolRefused):
+                note = self._note("failed", StepFailed(step=step, reason=reason))
+            else:
+                released = Released(step=step, attempt=self._claims, reason=reason)
+                note = self._note(f"released:{self._claims}", released)
+            trail.append(note)
+        is_final = not isinstance(failure, ToolUnavailable)
+        self._log.warning("The step did not get done.", action=state.value, final=is_final)
 
     def result(self, receipt: Receipt) -> StepResult:
         """Return what the workflow is told."""
@@ -309,10 +328,9 @@ class _Attempt:
             attempts=1,
         )
 
-    def _note(self, what: str, event: Claimed | StepDone | StepFailed | StepInDoubt) -> Note:
-        return Note(
-            key=f"step:{self._task.step}:{what}", at=self._clock.now(), actor=this_worker(), event=event
-        )
+    def _note(self, what: str, event: Claimed | Released | StepDone | StepFailed | StepInDoubt) -> Note:
+        key = step_key(self._task.fingerprint, self._task.step, what)
+        return Note(key=key, at=self._clock.now(), actor=this_worker(), event=event)
 
 
 def _is_newer(holder: str, than: str) -> bool:

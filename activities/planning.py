@@ -16,7 +16,7 @@ from activities.tasks import DraftTask
 from activities.tools.tool import Tool, arguments_for
 from plangate.domain.audit import Drafted, ModelUse
 from plangate.domain.drafting import check_plan
-from plangate.domain.errors import DraftUnusable, PlanInvalid, WorkerStopping
+from plangate.domain.errors import DraftUnusable, NotApproved, PlanInvalid, WorkerStopping
 from plangate.domain.plan import Plan, fingerprint_of, short
 from plangate.domain.policy import Policy
 from plangate.records.database import Database
@@ -116,7 +116,10 @@ class Planning:
         )
         note = Note(key=f"drafted:{task.revision}", at=now, actor=this_worker(), event=drafted)
         with self._database.write() as connection:
-            (entry,) = open_trail(connection, task.run).append(note)
+            trail = open_trail(connection, task.run)
+            if trail.is_closed and not trail.find([note.key]):
+                raise NotApproved("The run has ended, so no plan is made for it any more.")
+            (entry,) = trail.append(note)
         _log.info(
             "A plan is drafted and on the record.",
             action="drafted",

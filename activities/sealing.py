@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.checkpoints import checkpoint_after, kept_checkpoint
 from plangate.domain.checkpoint import Checkpoint, Seal
-from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.errors import RecordsUnavailable, SettingsInvalid
 from plangate.durable_file import write_over
 from plangate.records.checkpoints import checkpoint_of, seal_what_moved
 from plangate.records.database import Database
@@ -58,11 +58,8 @@ class Sealing:
             RecordsUnavailable: the database did not answer; nothing was sealed.
         """
         with self._database.write() as connection:
-            kept = kept_checkpoint(self._kept)
-            if kept is not None:
-                self._compare(kept, checkpoint_of(connection, kept.number))
             checkpoint = seal_what_moved(connection, self._sign)
-        if checkpoint is not None and not self._complained:
+        if checkpoint is not None and self._may_replace_kept():
             write_over(self._kept, checkpoint.model_dump_json().encode())
         return checkpoint
 
@@ -78,17 +75,28 @@ class Sealing:
         except Exception:  # noqa: BLE001  whatever it is, it must not end the sealing
             _log.exception(_NOT_SEALED, action=_ACTION)
 
-    def _compare(self, kept: Checkpoint, stored: Checkpoint | None) -> None:
-        """Complain, once, where the records do not have what was sealed; its file stays as it is then."""
-        if stored == kept or self._complained:
-            return
-        self._complained = True
-        _log.error(
-            "The records were put back or changed: they lack a checkpoint that was made here. "
-            f"Look at them with `starter.py audit verify`; if it was meant, delete {self._kept.name}.",
-            action=_ACTION,
-            checkpoint=kept.number,
+    def _may_replace_kept(self) -> bool:
+        """Return whether the records still have what was kept; if not it stays, and that is said once."""
+        try:
+            kept = kept_checkpoint(self._kept)
+        except SettingsInvalid as error:
+            return self._complain(str(error))
+        if kept is None:
+            self._complained = False
+            return True
+        with self._database.read() as connection:
+            if checkpoint_of(connection, kept.number) == kept:
+                return True
+        return self._complain(
+            f"The records were put back or changed: they lack checkpoint {kept.number}, which was made here. "
+            f"Look at them with `starter.py audit verify`; if it was meant, delete {self._kept}."
         )
+
+    def _complain(self, what: str) -> bool:
+        if not self._complained:
+            self._complained = True
+            _log.error(what, action=_ACTION)
+        return False
 
     def _sign(self, last: Checkpoint | None, seals: Sequence[Seal], at: datetime) -> Checkpoint:
         return checkpoint_after(last, seals, at, self._key)

@@ -13,6 +13,7 @@ from plangate.domain.findings import Finding
 from plangate.domain.plan import short
 from plangate.domain.visible import one_line
 from plangate.evidence import Bundle, Story, seal_keys_of, sealed_up_to
+from plangate.jws import PUBLIC_PREFIX
 from plangate.records.answers import RunSummary
 from plangate.records.inspection import Inspection
 
@@ -80,11 +81,12 @@ def findings_page(findings: Sequence[Finding], what: str) -> Page:
 def inspection_page(inspection: Inspection, *, is_trusted: bool) -> Page:
     """Return what was examined, and by whose keys it is sealed."""
     page = Page()
-    runs = "1 run" if inspection.runs == 1 else f"{inspection.runs} runs"
     if not inspection.findings:
         page.heading("The records are what was written.", "bold green")
-    examined = f"{runs}, {inspection.entries} entries, {inspection.checkpoints} checkpoints"
-    page.field("examined", examined, width=_WIDTH)
+    counts = {"run": inspection.runs, "checkpoint": inspection.checkpoints}
+    examined = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
+    entries = "1 entry" if inspection.entries == 1 else f"{inspection.entries} entries"
+    page.field("examined", f"{examined}, {entries}", width=_WIDTH)
     if inspection.unsealed:
         words = unsealed_words(inspection.unsealed, "look again then")
         page.field("not sealed", words, "yellow", width=_WIDTH)
@@ -96,7 +98,10 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
     """Return what a sound bundle proves."""
     story = Story.model_validate(bundle.story)
     page = Page()
-    page.heading("This bundle proves what it says.", "bold green")
+    if is_trusted:
+        page.heading("This bundle proves what it says.", "bold green")
+    else:
+        page.heading("This bundle fits together. Whose seals it bears, nobody has said yet.", "bold yellow")
     page.field("run", bundle.workflow_id, width=_WIDTH)
     page.field("outcome", spelled(story.state) + (f": {story.reason}" if story.reason else ""), width=_WIDTH)
     page.field("requester", story.requester, width=_WIDTH)
@@ -129,13 +134,12 @@ def unsealed_words(count: int, then: str) -> str:
     return f"{entries} not sealed yet; a worker does it within seconds, {then}."
 
 
-def _add_sealers(page: Page, names: Sequence[str], *, is_trusted: bool) -> None:
-    if not names:
-        return
-    page.field("sealed by", ", ".join(names), width=_WIDTH)
-    if not is_trusted:
+def _add_sealers(page: Page, keys: Sequence[str], *, is_trusted: bool) -> None:
+    for key in keys:
+        page.copied("sealed by", PUBLIC_PREFIX + key, width=_WIDTH)
+    if keys and not is_trusted:
         page.note(
-            "Nobody said whose seals to believe; compare with `starter.py keys seal` on the worker's host, "
-            "then name the key: PLANGATE_SEALERS, or --sealer.",
+            "Compare that with what `starter.py keys seal` prints on the worker's host, then name it: "
+            "PLANGATE_SEALERS, or --sealer.",
             "yellow",
         )

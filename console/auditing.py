@@ -32,7 +32,7 @@ from plangate.checkpoints import kept_checkpoint, public_seal_key
 from plangate.domain.audit import Outcome
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.durations import HOW_TO_WRITE, read_seconds
-from plangate.domain.errors import RecordsMissing, RunNotFound
+from plangate.domain.errors import RecordsMissing, RunNotFound, SettingsInvalid
 from plangate.domain.people import People
 from plangate.domain.run import Phase
 from plangate.domain.visible import one_line
@@ -41,9 +41,10 @@ from plangate.evidence import Bundle, bundle_findings, bundle_of, sealed_up_to
 from plangate.jws import PUBLIC_PREFIX, checked_public
 from plangate.people_file import read_people
 from plangate.records.answers import DAMAGED, runs_on_record, trail_on_record
-from plangate.records.checkpoints import last_checkpoint
+from plangate.records.checkpoints import is_sealed, last_checkpoint, newest_seal
 from plangate.records.database import Database
-from plangate.records.inspection import Inspection, Trust, inspect_all, inspect_run, sealed_by
+from plangate.records.inspection import Inspection, Trust, inspect_all, inspect_run
+from plangate.records.trail import read_trail
 from plangate.settings import Settings
 
 _STATES: Final = (*Phase, *Outcome, DAMAGED)
@@ -89,7 +90,7 @@ def list_runs(*, since: str | None, by: str | None, state: str | None, as_json: 
 def verify(workflow_id: str | None, *, checkpoint: Path | None, as_json: bool) -> int:
     """Examine one run, or all of the records; name all that is not as it was written."""
     settings, screen = settings_for_people(), open_screen(as_json=as_json)
-    trust = _trust(settings, checkpoint)
+    trust = _trust(settings, screen, checkpoint)
     with (
         opened_records(settings) as database,
         Progress(screen.err) as progress,
@@ -101,7 +102,7 @@ def verify(workflow_id: str | None, *, checkpoint: Path | None, as_json: bool) -
             )
         else:
             inspection = inspect_run(connection, workflow_id, trust)
-    if workflow_id is not None and not inspection.entries and len(inspection.findings) == 1:
+    if workflow_id is not None and not inspection.is_known:
         raise RunNotFound(f"{one_line(workflow_id)} is not on the record; `audit list` shows what is.")
     return _print_inspection(screen, inspection, is_trusted=bool(trust.sealers))
 
@@ -121,12 +122,12 @@ def export(workflow_id: str, *, output: Path | None) -> int:
     """Write the evidence of one run into one file, as soon as all of it is sealed."""
     settings, screen = settings_for_people(), open_screen()
     with opened_records(settings) as database, Progress(screen.err) as progress:
-        bundle = _bundle(database, workflow_id)
+        trail_on_record(database, workflow_id)  # or say at once that there is none
         ends = time.monotonic() + _SEALED_SOON * settings.seal_seconds
-        while sealed_up_to(bundle) < len(bundle.entries) and time.monotonic() < ends:
+        while not _is_sealed(database, workflow_id) and time.monotonic() < ends:
             progress.brief("waiting for the newest entries to be sealed")
             time.sleep(0.3)
-            bundle = _bundle(database, workflow_id)
+        bundle = _bundle(database, workflow_id)
     content = json.dumps(bundle.model_dump(mode="json"), indent=2, ensure_ascii=True) + "\n"
     if output is None:
         screen.out.file.write(content)
@@ -175,12 +176,12 @@ def _print_inspection(screen: Screen, inspection: Inspection, *, is_trusted: boo
     return Exit.FAILED if inspection.findings else Exit.DONE
 
 
-def _trust(settings: Settings, checkpoint: Path | None) -> Trust:
+def _trust(settings: Settings, screen: Screen, checkpoint: Path | None) -> Trust:
     own = public_seal_key(settings.seal_key)
     return Trust(
         sealers=_public_keys(settings.sealers) | ({own} if own else frozenset()),
         people=_people(settings),
-        remembered=_read_checkpoint(checkpoint) if checkpoint else kept_checkpoint(settings.last_checkpoint),
+        remembered=_read_checkpoint(checkpoint) if checkpoint else _own_checkpoint(settings, screen),
     )
 
 
@@ -196,16 +197,33 @@ def _public_keys(texts: tuple[str, ...]) -> frozenset[str]:
 
 
 def _read_checkpoint(path: Path) -> Checkpoint:
-    found = kept_checkpoint(path)
+    try:
+        found = kept_checkpoint(path)
+    except SettingsInvalid as error:
+        raise WrongUsage(str(error)) from None
     if found is None:
-        raise WrongUsage(f"The file {path} holds no checkpoint; `audit checkpoint` prints one.")
+        raise WrongUsage(f"There is no file {path}; `audit checkpoint` prints what belongs into it.")
     return found
 
 
-def _bundle(database: Database, workflow_id: str) -> Bundle:
-    entries = trail_on_record(database, workflow_id)
+def _own_checkpoint(settings: Settings, screen: Screen) -> Checkpoint | None:
+    """Return what a worker of this host kept, as far as it can be read by whoever asks."""
+    try:
+        return kept_checkpoint(settings.last_checkpoint)
+    except SettingsInvalid as error:
+        screen.err.print(Text(one_line(str(error)), style="yellow"))
+        return None
+
+
+def _is_sealed(database: Database, workflow_id: str) -> bool:
     with database.read() as connection:
-        return bundle_of(workflow_id, entries, sealed_by(connection, workflow_id))
+        return is_sealed(connection, workflow_id)
+
+
+def _bundle(database: Database, workflow_id: str) -> Bundle:
+    with database.read() as connection:
+        seal = newest_seal(connection, workflow_id)
+        return bundle_of(workflow_id, read_trail(connection, workflow_id), (seal,) if seal else ())
 
 
 def _read_bundle(path: Path) -> Bundle:
@@ -217,10 +235,25 @@ def _read_bundle(path: Path) -> Bundle:
     if len(content) > _MAX_BUNDLE:
         raise WrongUsage(f"The bundle {path} has more than {_MAX_BUNDLE} bytes.")
     try:
-        raw: Any = json.loads(content)
-        return Bundle.model_validate(raw)
+        raw: Any = json.loads(content, object_pairs_hook=_each_name_once)
+        bundle = Bundle.model_validate(raw)
     except (ValidationError, ValueError, RecursionError):
         raise WrongUsage(f"The file {path} holds no bundle; `audit export` writes one.") from None
+    if bundle.model_dump(mode="json") != raw:
+        raise WrongUsage(f"The bundle {path} holds more than `audit export` writes, or writes it otherwise.")
+    return bundle
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object as JSON has it; ``Any`` is JSON.
+
+    Raises:
+        ValueError: a name stands in it twice, so that two readers may read it in two ways.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
 
 
 def _moment(text: str) -> datetime:

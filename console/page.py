@@ -80,9 +80,9 @@ class Page:
         """Add a line to be copied and pasted; it is never folded by us."""
         self.rows.append(Row(" " * indent, "", one_line(text), "cyan", is_command=True))
 
-    def copied(self, label: str, text: str, indent: int = 2) -> None:
-        """Add a labelled address or path, to be copied; it is never folded by us."""
-        margin = " " * indent + label.ljust(LABEL_WIDTH) + " "
+    def copied(self, label: str, text: str, indent: int = 2, width: int = LABEL_WIDTH) -> None:
+        """Add a labelled address, path or key, to be copied; it is never folded by us."""
+        margin = " " * indent + label.ljust(width) + " "
         self.rows.append(Row(margin, "", one_line(text), "cyan", is_command=True))
 
     def arguments(self, arguments: Mapping[str, Any], indent: int = 4, limit: int | None = None) -> None:

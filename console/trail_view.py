@@ -14,6 +14,7 @@ from plangate.domain.audit import (
     Decided,
     Drafted,
     Event,
+    Released,
     Reopened,
     Requested,
     StepDone,
@@ -65,6 +66,8 @@ def _words(event: Event) -> str:
         case Claimed():
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""
             return f"step {event.step} begins{again}"
+        case Released():
+            return f"step {event.step} did nothing yet, attempt {event.attempt}: {event.reason}"
         case StepDone():
             return f"step {event.step} done: {cut(event.receipt.summary, _LONGEST)}"
         case StepFailed():

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from plangate.domain.audit import FIRST_HASH
 from plangate.domain.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
 from plangate.domain.errors import SettingsInvalid
-from plangate.jws import key_id, public_of, read_token, write_token
+from plangate.jws import checked_public, key_id, public_of, read_token, write_token
 from plangate.key_files import key_in, write_new_key
 
 TYPE: Final = "plangate-checkpoint+jwt"
@@ -52,11 +52,21 @@ def public_seal_key(path: Path) -> str | None:
 
 
 def kept_checkpoint(path: Path) -> Checkpoint | None:
-    """Return the checkpoint that a worker kept in that file, or None where none can be read there."""
+    """Return the checkpoint that was kept in that file, or None where there is no such file.
+
+    Raises:
+        SettingsInvalid: there is one, and no checkpoint can be read from it.
+    """
     try:
         return Checkpoint.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise SettingsInvalid(f"The kept checkpoint {path} cannot be read: {error.strerror}.") from None
+    except ValidationError:
+        raise SettingsInvalid(
+            f"The file {path} holds no checkpoint; `audit checkpoint` prints one; find out what became of it."
+        ) from None
 
 
 def checkpoint_after(
@@ -100,6 +110,8 @@ def broken_checkpoint(checkpoint: Checkpoint, leaves: Sequence[str], trusted: fr
             f"is signed with the key {name_of(checkpoint.public_key)}, which is none of those that may seal"
         )
     try:
+        if checked_public(checkpoint.public_key) != checkpoint.public_key:
+            return "names its key in another spelling than it was written in"
         claims = claims_of(checkpoint)
     except ValueError as error:
         return f"was changed: {error}"

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal
 
 from pydantic import JsonValue
 
-from plangate.checkpoints import broken_checkpoint, name_of
+from plangate.checkpoints import broken_checkpoint
 from plangate.domain.audit import AuditEntry, Closed, Decided, WrittenEntry
-from plangate.domain.checkpoint import Checkpoint, Hash, Seal
+from plangate.domain.checkpoint import Seal, SealedBy
 from plangate.domain.decision import Decision
 from plangate.domain.findings import Finding, broken_links, broken_story, readable
 from plangate.domain.model import AwareDatetime, Frozen, Typed
@@ -20,7 +20,8 @@ from plangate.domain.people import Approver, People
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Requirement
 from plangate.domain.run import RunState, apply, fold
-from plangate.domain.status import StepStatus, status_of
+from plangate.domain.status import StepStatus, decision_status, status_of
+from plangate.domain.visible import one_line
 from plangate.jws import key_id
 from plangate.signatures import claims_of, other_than_signed
 
@@ -72,20 +73,12 @@ class Story(Frozen):
     public_keys: tuple[PublicKey, ...]
 
 
-class SealedBy(Typed):
-    """A checkpoint that seals this run: its trail had ``number`` entries then. ``leaves`` are all of it."""
-
-    number: int
-    checkpoint: Checkpoint
-    leaves: tuple[Hash, ...]
-
-
 class Bundle(Typed):
     """One run, whole, in one file."""
 
     format: Literal["plangate-evidence-1"] = FORMAT
     workflow_id: str
-    story: JsonValue
+    story: dict[str, JsonValue]
     entries: tuple[WrittenEntry, ...]
     checkpoints: tuple[SealedBy, ...] = ()
 
@@ -157,7 +150,7 @@ def bundle_findings(bundle: Bundle, *, trusted: frozenset[str], people: People |
 
 def sealed_up_to(bundle: Bundle) -> int:
     """Return the number of the last entry that a checkpoint of the bundle covers; 0 where none does."""
-    return max((sealed.number for sealed in bundle.checkpoints), default=0)
+    return max((sealed.entry for sealed in bundle.checkpoints), default=0)
 
 
 def story_of(workflow_id: str, entries: Sequence[AuditEntry]) -> Story:
@@ -191,7 +184,7 @@ def story_of(workflow_id: str, entries: Sequence[AuditEntry]) -> Story:
 
 
 def _signed_decision(state: RunState, number: int, event: Decided) -> SignedDecision:
-    shown = status_of(state.model_copy(update={"decisions": (event,)}), source="").decisions[0]
+    shown = decision_status(event, state.drafted.requirement if state.drafted else None)
     decision = event.arrival.decision
     return SignedDecision(
         entry=number,
@@ -237,13 +230,22 @@ def _objection(
 
 
 def _untrue_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-    told: Any = bundle.story if isinstance(bundle.story, dict) else {}
-    true = story_of(bundle.workflow_id, trail).model_dump(mode="json")
-    for name in sorted({*told, *true}):
-        if name not in told or name not in true or told[name] != true[name]:
-            yield Finding(
-                workflow_id=bundle.workflow_id, what=f"the section {name!r} says other things than the trail"
-            )
+    """Compare what the story says with the trail; what a later release has to say beyond that is no lie."""
+    true: Any = story_of(bundle.workflow_id, trail).model_dump(mode="json")
+    for name, told in bundle.story.items():
+        if name not in true or not _agrees(told, true[name]):
+            what = f"the section {one_line(name)!r} says other things than the trail"
+            yield Finding(workflow_id=bundle.workflow_id, what=what)
+
+
+def _agrees(told: JsonValue, true: JsonValue) -> bool:
+    match told, true:
+        case dict(), dict():
+            return all(name in true and _agrees(value, true[name]) for name, value in told.items())
+        case list(), list():
+            return len(told) == len(true) and all(map(_agrees, told, true))
+        case _:
+            return type(told) is type(true) and told == true
 
 
 def _broken_seal(bundle: Bundle, sealed: SealedBy, trusted: frozenset[str]) -> Iterator[Finding]:
@@ -251,19 +253,18 @@ def _broken_seal(bundle: Bundle, sealed: SealedBy, trusted: frozenset[str]) -> I
     wrong = broken_checkpoint(sealed.checkpoint, sealed.leaves, trusted)
     if wrong:
         yield Finding(workflow_id=bundle.workflow_id, what=f"{name} {wrong}")
-    entry = next((entry for entry in bundle.entries if entry.number == sealed.number), None)
+    entry = next((entry for entry in bundle.entries if entry.number == sealed.entry), None)
     if entry is None:
         yield Finding(
-            workflow_id=bundle.workflow_id, entry=sealed.number, what=f"is missing; {name} sealed it"
+            workflow_id=bundle.workflow_id, entry=sealed.entry, what=f"is missing; {name} sealed it"
         )
         return
     seal = Seal(workflow_id=bundle.workflow_id, number=entry.number, hash=entry.hash)
     if seal.leaf() not in sealed.leaves:
-        yield Finding(
-            workflow_id=bundle.workflow_id, entry=entry.number, what=f"is not the one that {name} sealed"
-        )
+        what = f"is not the one that {name} sealed"
+        yield Finding(workflow_id=bundle.workflow_id, entry=entry.number, what=what)
 
 
 def seal_keys_of(bundle: Bundle) -> tuple[str, ...]:
-    """Return the names of the keys that seal a bundle, each once."""
-    return tuple(dict.fromkeys(name_of(sealed.checkpoint.public_key) for sealed in bundle.checkpoints))
+    """Return the public keys that seal a bundle, as base64url, each once."""
+    return tuple(dict.fromkeys(sealed.checkpoint.public_key for sealed in bundle.checkpoints))

@@ -19,6 +19,7 @@ from plangate.domain.visible import cut, one_line
 from plangate.jws import kid_of, read_token, write_token
 
 TYPE: Final = "plangate-decision+jwt"
+LAST_SECOND: Final = 253_402_300_799  # of the year 9999, behind which there are no dates
 _HOW: Final = "sign with `starter.py sign`"
 
 
@@ -30,7 +31,7 @@ class Claims(Typed):
     decision: Choice
     comment: str
     by: str
-    iat: int = Field(ge=0, le=2**40, strict=True)
+    iat: int = Field(ge=0, le=LAST_SECOND, strict=True)
     jti: str = Field(pattern="^[A-Za-z0-9_-]{8,100}$")
 
     @property

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, Integer, delete, insert, select, text, update
 
 from plangate.domain.audit import FIRST_HASH, WrittenEntry
-from plangate.records.tables import audit_entries, checkpoints, effects, metadata, runs, seals, tokens
+from plangate.records.tables import Moment, audit_entries, checkpoints, effects, metadata, runs, seals, tokens
 
 Edit = Callable[[Connection, Random], str]
 Row = dict[str, Any]
@@ -352,10 +352,62 @@ def put_back(connection: Connection, chance: Random) -> str:
     return "everything put back to the last checkpoint but one"
 
 
+def put_garbage(connection: Connection, chance: Random) -> str:
+    """Put into any column what never belongs there; SQLite takes everything, PostgreSQL other texts alone."""
+    table = chance.choice((audit_entries, runs, effects, tokens, checkpoints, seals))
+    column = chance.choice([one for one in table.c if one.name not in ("holder", "receipt")])
+    row = chance.choice(connection.execute(select(*table.primary_key.columns)).all())
+    if connection.dialect.name == "sqlite":
+        garbage: object = chance.choice(("x", -1, 2**53 + 1, 0.5, b"\xff\xfe", ""))
+        if column is checkpoints.c.number:  # the one column whose type SQLite insists on
+            garbage = 10**12
+        here = " AND ".join(f"{key.name} = ?" for key in table.primary_key.columns)
+        connection.exec_driver_sql(f"UPDATE {table.name} SET {column.name} = ? WHERE {here}", (garbage, *row))
+    else:
+        garbage = 10**9 if isinstance(column.type, Integer) else "\u202e"
+        if isinstance(column.type, Moment):
+            garbage = datetime(1970, 1, 1, tzinfo=UTC)
+        keys = [key == value for key, value in zip(table.primary_key.columns, row, strict=True)]
+        connection.execute(update(table).where(*keys).values({column.name: garbage}))
+    return f"{garbage!r} in {table.name}.{column.name}"
+
+
+def unbegin(connection: Connection, chance: Random) -> str:
+    """Call an effect whose end is unknown a mere try, so that it happens once more."""
+    keys = list(connection.scalars(select(effects.c.idempotency_key).order_by(effects.c.idempotency_key)))
+    key = chance.choice(keys)
+    connection.execute(update(effects).where(effects.c.idempotency_key == key).values(state="released"))
+    return "an effect called released"
+
+
+def burn_token(connection: Connection, chance: Random) -> str:
+    """Let somebody's signature count as used."""
+    run, rows = some_run(connection, chance)
+    key = chance.choice(rows)["key"]
+    connection.execute(insert(tokens), {"token_id": "K:forged-id", "workflow_id": run, "arrival_key": key})
+    return "a token put in"
+
+
+def new_owner(connection: Connection, chance: Random) -> str:
+    run, _ = some_run(connection, chance)
+    connection.execute(update(runs).where(runs.c.workflow_id == run).values(chain_id="somebody else's"))
+    return "another owner of a run"
+
+
+def burn_id(connection: Connection, chance: Random) -> str:
+    """Take an id that nobody has used yet."""
+    run, _ = some_run(connection, chance)
+    row = dict(connection.execute(select(runs).where(runs.c.workflow_id == run)).one()._asdict())
+    empty = {"workflow_id": "burnt", "entry_count": 0, "sealed_count": 0, "head_hash": FIRST_HASH}
+    connection.execute(insert(runs), {**row, **empty})
+    return "a run without a trail"
+
+
 EDITS: tuple[Edit, ...] = (
     flip, flip, flip_inside, flip_inside, move_in_time, drop, drop, swap, put_in, move_over,
     rehash, rehash, rehash, rehash_actor, take_out, turn_round, forge_approval, cut_tail, forget_run,
     change_ledger, drop_effect, change_row, drop_token, change_seal, change_checkpoint, put_back,
+    put_garbage, put_garbage, put_garbage, unbegin, burn_token, new_owner, burn_id,
 )  # fmt: skip
 
 
@@ -390,7 +442,7 @@ def edit_bundle(bundle: dict[str, Any], chance: Random) -> str:
         case 6:  # a tail cut off, with the checkpoints that speak of it
             keep = chance.randrange(1, len(entries))
             del entries[keep:]
-            bundle["checkpoints"] = [one for one in bundle["checkpoints"] if one["number"] <= keep]
+            bundle["checkpoints"] = [one for one in bundle["checkpoints"] if one["entry"] <= keep]
             return "a tail cut off, with its checkpoints"
         case 7:
             bundle["checkpoints"] = bundle["checkpoints"][:-1]

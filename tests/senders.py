@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 
+from plangate.domain.audit import Decided
 from plangate.domain.decision import Arrival
 from plangate.domain.people import Identified, People, identify
+from plangate.domain.review import judge
+from plangate.domain.run import RunState, apply
 
 Sent = tuple[Arrival, Identified]
 
@@ -16,3 +19,12 @@ def sender_of(arrival: Arrival, people: People | None = None) -> Identified:
     if arrival.decision is None:
         return Identified()
     return identify(people, arrival.decision.by, arrival.received_at)
+
+
+def judge_all(state: RunState, arrivals: Iterable[Sent]) -> list[Decided]:
+    """Each with its verdict, judged after the ones before it took effect."""
+    decided: list[Decided] = []
+    for arrival, sender in arrivals:
+        decided.append(judge(state, arrival, sender))
+        state = apply(state, decided[-1])
+    return decided

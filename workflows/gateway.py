@@ -41,6 +41,7 @@ from plangate.domain.errors import (
     Refused,
     RequestInvalid,
     RunNotFound,
+    TrailDamaged,
 )
 from plangate.domain.request import PlanRequest
 from plangate.domain.run import Phase
@@ -276,13 +277,13 @@ class Gateway:
         return [execution.id async for execution in self._client.list_workflows(query)]
 
     async def _listed(self, workflow_id: str) -> Status | None:
-        with suppress(RecordsUnavailable):
+        with suppress(RecordsUnavailable, TrailDamaged):
             recorded = await asyncio.to_thread(self._recorded, workflow_id)
             if recorded is not None:
                 return recorded
         try:
             return await self.status(workflow_id)
-        except (NotAnswered, RunNotFound, RecordsUnavailable):
+        except (NotAnswered, RunNotFound, RecordsUnavailable, TrailDamaged):
             return None
 
 

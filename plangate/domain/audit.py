@@ -13,7 +13,7 @@ from pydantic import Field, RootModel, field_serializer
 from plangate.domain.decision import Arrival, Verdict
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Approver
-from plangate.domain.plan import Plan, canonical_record
+from plangate.domain.plan import SHORT_LENGTH, Plan, canonical_record
 from plangate.domain.policy import Requirement
 from plangate.domain.tool import Receipt
 
@@ -39,13 +39,14 @@ class ModelUse(Frozen):
 
 
 class Requested(Frozen):
-    """Somebody wants something done."""
+    """Somebody wants something done. ``chain_id`` is put in as it is written down, see `RunRef`."""
 
     kind: Literal["requested"] = "requested"
     request: str
     requester: str
     timeout_seconds: int
     requested_at: AwareDatetime
+    chain_id: str = ""
 
 
 class RunRef(Frozen):
@@ -117,6 +118,15 @@ class StepDone(Frozen):
     receipt: Receipt
 
 
+class Released(Frozen):
+    """An attempt at a step is known to have done nothing; another one may begin."""
+
+    kind: Literal["released"] = "released"
+    step: int
+    attempt: int
+    reason: str
+
+
 class StepFailed(Frozen):
     """A step did not act, and will not."""
 
@@ -142,7 +152,16 @@ class Closed(Frozen):
 
 
 Event = Annotated[
-    Requested | Drafted | Decided | Reopened | Claimed | StepDone | StepFailed | StepInDoubt | Closed,
+    Requested
+    | Drafted
+    | Decided
+    | Reopened
+    | Claimed
+    | Released
+    | StepDone
+    | StepFailed
+    | StepInDoubt
+    | Closed,
     Field(discriminator="kind"),
 ]
 
@@ -209,6 +228,11 @@ def read_event(written: str) -> Event:
         ValueError: none that this release knows.
     """
     return AnyEvent.model_validate_json(written).root
+
+
+def step_key(fingerprint: str, step: int, what: str) -> str:
+    """Return the key of what happened to one step of one plan."""
+    return f"step:{step}:{fingerprint[:SHORT_LENGTH]}:{what}"
 
 
 def entry_after(

@@ -65,6 +65,14 @@ class Checkpoint(Frozen):
         return hashlib.sha256(self.token.encode()).hexdigest()
 
 
+class SealedBy(Typed):
+    """A checkpoint that seals a run up to ``entry``; ``leaves`` are all of it."""
+
+    entry: int
+    checkpoint: Checkpoint
+    leaves: tuple[Hash, ...]
+
+
 def root_of(leaves: Iterable[str]) -> str:
     """Return the one hash that stands for all leaves, whatever their order."""
     return hashlib.sha256("".join(sorted(leaves)).encode()).hexdigest()

@@ -17,6 +17,7 @@ from plangate.domain.audit import (
     Decided,
     Drafted,
     Outcome,
+    Released,
     Reopened,
     Requested,
     StepDone,
@@ -167,7 +168,7 @@ def _objection(state: RunState, entry: AuditEntry, claimed: set[str]) -> str | N
             return _wrong_claim(state, event)
         case StepDone():
             return _wrong_end(state, event, claimed)
-        case StepFailed() | StepInDoubt():
+        case Released() | StepFailed() | StepInDoubt():
             known = 1 <= event.step <= len(state.steps)
             return None if known else f"speaks of step {event.step}, which the plan has not"
         case Closed():
@@ -231,7 +232,8 @@ def _wrong_close(state: RunState, entry: AuditEntry, event: Closed) -> str | Non
             return "is called executed, and not every step was done"
         case Outcome.REJECTED if not was_rejected:
             return "is called rejected, and nobody who may rejected it"
-        case Outcome.EXPIRED if state.deadline is None or entry.at < state.deadline:
+        # Behind a reset a run may not know that its review was opened again, later.
+        case Outcome.EXPIRED if state.drafted is None or entry.at < state.drafted.deadline:
             return "is called expired ahead of its deadline"
         case _:
             return None

@@ -4,7 +4,7 @@
 question of the record, later and independently, before a step acts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -29,16 +29,6 @@ def judge(state: RunState, arrival: Arrival, sender: Identified) -> Decided:
     else:
         verdict = Verdict(accepted=True, reason=_welcome(state, arrival, sender))
     return Decided(arrival=arrival, verdict=verdict, approver=sender.approver)
-
-
-def judge_all(state: RunState, arrivals: Sequence[tuple[Arrival, Identified]]) -> tuple[Decided, ...]:
-    """Return each arrival with its verdict, each judged after the ones before it took effect."""
-    decided = []
-    for arrival, sender in arrivals:
-        event = judge(state, arrival, sender)
-        state = apply(state, event)
-        decided.append(event)
-    return tuple(decided)
 
 
 def authorise(state: RunState, fingerprint: str, step: int) -> None:

@@ -18,6 +18,7 @@ from plangate.domain.audit import (
     Drafted,
     Event,
     Outcome,
+    Released,
     Reopened,
     Requested,
     StepDone,
@@ -155,7 +156,7 @@ def apply(state: RunState, event: Event) -> RunState:
             return _with(state, phase=Phase.IN_REVIEW, reopened=event, approvals=fresh)
         case Decided():
             return _apply_decision(_keep(state, event), event)
-        case Claimed():
+        case Claimed() | Released():
             return state
         case StepDone():
             return _with_step(state, event.step, StepProgress(state=StepState.DONE, receipt=event.receipt))
@@ -231,6 +232,8 @@ def _slim(decided: Decided) -> Decided:
 
 def _with_step(state: RunState, step: int, progress: StepProgress) -> RunState:
     index = step - 1
+    if not 0 <= index < len(state.steps):  # a trail that somebody edited; whoever examines it will say so
+        return state
     return _with(state, steps=(*state.steps[:index], progress, *state.steps[index + 1 :]))
 
 

@@ -102,7 +102,7 @@ def status_of(state: RunState, source: str) -> Status:
         approved_by=_names(state),
         unverified=_unverified(state),
         decisions=tuple(
-            _decision(decided, drafted.requirement if drafted else None) for decided in state.decisions
+            decision_status(decided, drafted.requirement if drafted else None) for decided in state.decisions
         ),
         refusals_not_listed=state.refusals_not_kept,
         deadline=state.deadline,
@@ -150,7 +150,8 @@ def _unverified(state: RunState) -> tuple[str, ...]:
     return tuple(approver.name for approver in state.approvers if not approver.verified)
 
 
-def _decision(decided: Decided, requirement: Requirement | None) -> DecisionStatus:
+def decision_status(decided: Decided, requirement: Requirement | None) -> DecisionStatus:
+    """Return one decision as people and machines are shown it."""
     arrival, decision = decided.arrival, decided.arrival.decision
     known: dict[str, Any] = (
         {"by": decision.by, "decision": decision.decision, "plan": decision.plan, "comment": decision.comment}

@@ -6,16 +6,30 @@ Each function yields sentences about one run, without its name. The rows are as 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row
 
-from plangate.domain.audit import AuditEntry, Claimed, Closed, Decided, StepDone, StepInDoubt, WrittenEntry
+from plangate.domain.audit import (
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Released,
+    Requested,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+    WrittenEntry,
+)
 from plangate.domain.checkpoint import Seal
 from plangate.domain.findings import readable
 from plangate.domain.plan import idempotency_key
+from plangate.domain.tool import Receipt
 from plangate.domain.visible import one_line
 from plangate.records.ledger import EffectState
+from plangate.records.tokens import name_of_token
 
 
 def moment(stored: str | datetime | None) -> datetime | None:
@@ -23,9 +37,12 @@ def moment(stored: str | datetime | None) -> datetime | None:
 
     Raises:
         ValueError: it is no time.
+        TypeError: nor is it a text.
     """
     if stored is None:
         return None
+    if not isinstance(stored, str | datetime):
+        raise TypeError("a time is stored as something else")
     at = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
@@ -34,6 +51,8 @@ def wrong_row(
     row: Row[Any], entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, int]]
 ) -> Iterator[str]:
     """Compare the run's row with its trail and its seals."""
+    if not entries:
+        yield "has no entry at all, not even its request"
     if row.entry_count != len(entries):
         yield f"has {len(entries)} entries; it had {row.entry_count} when the last one was written"
     elif entries and row.head_hash != entries[-1].hash:
@@ -46,6 +65,8 @@ def wrong_row(
         yield "is listed as closed at another time than its trail says"
     if trail and moment(row.opened_at) != trail[0].at:
         yield "is listed as requested at another time than its trail says"
+    if trail and isinstance(trail[0].event, Requested) and row.chain_id != trail[0].event.chain_id:
+        yield "belongs to other Temporal runs than its trail says"
     if trail and row.requester != trail[0].actor:
         yield f"is listed under another requester, {one_line(row.requester)}"
 
@@ -63,16 +84,18 @@ def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, in
 def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Iterator[str]:
     """Compare the effects ledger with the trail: they are written together."""
     told: dict[str, _Told] = {}
-    told_last = _Told()
+    steps: dict[int, _Told] = {}  # of the plan that is executed
     for event in (entry.event for entry in trail):
         match event:
+            case Drafted():
+                steps = {}
             case Claimed():
-                told_last = told.setdefault(event.idempotency_key, _Told())
-                told_last.claims += 1
-            case StepDone():
-                told_last.end, told_last.receipt = EffectState.DONE, event.receipt.model_dump_json()
-            case StepInDoubt():
-                told_last.end = EffectState.IN_DOUBT
+                effect = steps[event.step] = told.setdefault(event.idempotency_key, _Told())
+                effect.claims += 1
+                effect.end = EffectState.BEGUN
+            case StepDone() | Released() | StepFailed() | StepInDoubt() if event.step in steps:
+                steps[event.step].end = _ENDS[type(event)]
+                steps[event.step].receipt = event.receipt if isinstance(event, StepDone) else None
     known = {row.idempotency_key: row for row in rows}
     for key in sorted({*told, *known}):
         what = _wrong_effect(workflow_id, known.get(key), told.get(key) or _Told())
@@ -80,13 +103,21 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
             yield f"the effect {one_line(key)} {what}"
 
 
+_ENDS: Final = {
+    StepDone: EffectState.DONE,
+    Released: EffectState.RELEASED,
+    StepFailed: EffectState.RELEASED,
+    StepInDoubt: EffectState.IN_DOUBT,
+}
+
+
 @dataclass
 class _Told:
     """What the trail tells of one effect."""
 
     claims: int = 0
-    end: EffectState | None = None
-    receipt: str | None = None
+    end: EffectState = EffectState.BEGUN
+    receipt: Receipt | None = None
 
 
 def _wrong_effect(workflow_id: str, row: Row[Any] | None, told: _Told) -> str | None:
@@ -96,25 +127,34 @@ def _wrong_effect(workflow_id: str, row: Row[Any] | None, told: _Told) -> str | 
         return "is in the ledger under another plan or step"
     if row.attempts != told.claims:
         return f"was begun {row.attempts} times by the ledger, {told.claims} times by the trail"
-    open_states = (EffectState.BEGUN, EffectState.RELEASED)
-    if row.state not in ((told.end,) if told.end else open_states):
-        return f"is {one_line(str(row.state))} in the ledger, and {told.end or 'not ended'} on the trail"
-    if row.receipt != told.receipt:
+    if row.state != told.end:
+        return f"is {one_line(str(row.state))} in the ledger, and {told.end} on the trail"
+    if row.receipt != told.receipt and _receipt(row.receipt) != told.receipt:
         return "has another receipt in the ledger than on the trail"
     return None
 
 
+def _receipt(stored: str | None) -> Receipt | None:
+    try:
+        return Receipt.model_validate_json(stored or "")
+    except ValueError:
+        return None
+
+
 def wrong_tokens(rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Iterator[str]:
-    """Compare the signed decisions that count as used with those on the trail."""
-    used = {row.arrival_key: row.token_id for row in rows}
-    keys = {entry.key for entry in trail}
-    for key in used:
-        if key not in keys:
-            yield f"a signed decision was used up by an arrival that is not on the trail ({one_line(key)})"
+    """Compare the signed decisions that count as used with those on the trail, in both directions."""
+    told: dict[str, str] = {}
     for entry in trail:
         event = entry.event
-        if not isinstance(event, Decided) or not event.verdict.accepted or event.approver is None:
-            continue
-        approver = event.approver
-        if approver.verified and used.get(entry.key) != f"{approver.key_id}:{approver.token_id}":
-            yield f"the signed decision of entry {entry.number} is not among those that were used"
+        if isinstance(event, Decided) and event.approver:
+            token = name_of_token(event.approver)
+            if token is not None:
+                told[entry.key] = token
+    used = {str(row.arrival_key): str(row.token_id) for row in rows}
+    for key in sorted({*told, *used}):
+        if key not in used:
+            yield f"the signed decision {one_line(told[key])} is not among those that count as used"
+        elif key not in told:
+            yield f"a signed decision counts as used that is not on the trail ({one_line(used[key])})"
+        elif used[key] != told[key]:
+            yield f"another signed decision counts as used than {one_line(told[key])}"

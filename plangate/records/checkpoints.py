@@ -1,12 +1,12 @@
 """Checkpoints in the records: what is to be sealed, and what is."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, update
 
-from plangate.domain.checkpoint import MOST_RUNS, Checkpoint, Seal
+from plangate.domain.checkpoint import MOST_RUNS, Checkpoint, Seal, SealedBy
 from plangate.records.tables import UNSEALED, Moment, checkpoints, runs, seals
 
 _ONE_SEALER: Final = 7_240_116  # any number, the same for every worker: PostgreSQL's advisory lock
@@ -60,10 +60,15 @@ def last_checkpoint(connection: Connection) -> Checkpoint | None:
     return None if row is None else Checkpoint(**row._asdict())
 
 
-def all_checkpoints(connection: Connection) -> Iterator[Checkpoint]:
-    """Yield all checkpoints in order."""
-    for row in connection.execute(select(checkpoints).order_by(checkpoints.c.number)):
-        yield Checkpoint(**row._asdict())
+def all_numbers(connection: Connection) -> tuple[int, ...]:
+    """Return the numbers of all checkpoints, in order."""
+    return tuple(connection.scalars(select(checkpoints.c.number).order_by(checkpoints.c.number)))
+
+
+def numbers_of_run(connection: Connection, workflow_id: str) -> tuple[int, ...]:
+    """Return the numbers of the checkpoints that seal one run, in order."""
+    of_run = select(seals.c.checkpoint).where(seals.c.workflow_id == workflow_id).distinct()
+    return tuple(connection.scalars(of_run.order_by(seals.c.checkpoint)))
 
 
 def checkpoint_of(connection: Connection, number: int) -> Checkpoint | None:
@@ -75,6 +80,25 @@ def checkpoint_of(connection: Connection, number: int) -> Checkpoint | None:
 def seals_of_checkpoint(connection: Connection, number: int) -> tuple[Seal, ...]:
     """Return what one checkpoint sealed."""
     return tuple(_seal(row) for row in connection.execute(_OF_CHECKPOINT, {"number": number}))
+
+
+def is_sealed(connection: Connection, workflow_id: str) -> bool:
+    """Return whether all of a run's trail is sealed, so far."""
+    found = select(runs.c.workflow_id).where(runs.c.workflow_id == workflow_id, UNSEALED)
+    return connection.execute(found).one_or_none() is None
+
+
+def newest_seal(connection: Connection, workflow_id: str) -> SealedBy | None:
+    """Return the newest checkpoint that seals a run, whole; the chain carries it to every entry before."""
+    sealed = seals_of_run(connection, workflow_id)
+    if not sealed:
+        return None
+    seal, number = sealed[-1]
+    checkpoint = checkpoint_of(connection, number)
+    if checkpoint is None:
+        return None
+    leaves = tuple(sorted(one.leaf() for one in seals_of_checkpoint(connection, number)))
+    return SealedBy(entry=seal.number, checkpoint=checkpoint, leaves=leaves)
 
 
 def seals_of_run(connection: Connection, workflow_id: str) -> tuple[tuple[Seal, int], ...]:

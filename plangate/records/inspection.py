@@ -5,28 +5,23 @@ decisions beside it, and at the checkpoints that seal the trails. What it reads 
 anybody, hence nothing of it is taken for well-formed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, Select, String, Table, bindparam, exists, func, select, type_coerce
 
-from plangate.checkpoints import broken_checkpoint, claims_of, name_of
 from plangate.domain.audit import FIRST_HASH, AuditEntry, WrittenEntry
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.findings import Finding, readable
 from plangate.domain.model import Frozen
 from plangate.domain.people import People
 from plangate.domain.visible import one_line
-from plangate.evidence import SealedBy, examined
+from plangate.evidence import examined
 from plangate.records.agreement import moment, wrong_effects, wrong_row, wrong_seals, wrong_tokens
-from plangate.records.checkpoints import (
-    all_checkpoints,
-    checkpoint_of,
-    seals_of_checkpoint,
-    seals_of_run,
-)
+from plangate.records.chain import compared_with_kept, examine_chain, examine_checkpoints_of
+from plangate.records.checkpoints import seals_of_run
 from plangate.records.tables import Moment, audit_entries, effects, runs, seals, tokens
 
 _IDS: Final = select(runs.c.workflow_id).order_by(runs.c.opened_at)
@@ -35,6 +30,7 @@ _TOKENS: Final = select(tokens).where(tokens.c.workflow_id == bindparam("run"))
 _OWNERS: Final = select(audit_entries.c.workflow_id).where(
     audit_entries.c.hash == bindparam("hash"), audit_entries.c.workflow_id != bindparam("run")
 )
+_OWNERS_SOUGHT: Final = 20
 _TABLES_OF_RUNS: Final = {"entries": audit_entries, "effects": effects, "signed decisions": tokens}
 
 
@@ -53,8 +49,15 @@ class Trust(Frozen):
 
 
 class Inspection(Frozen):
-    """What was examined, and what was found; ``unsealed`` entries are covered by no checkpoint yet."""
+    """What was examined, and what was found.
 
+    Attributes:
+        is_known: whether anything at all is stored of what was asked for.
+        unsealed: how many entries no checkpoint covers yet.
+        sealers: the public keys, as base64url, by which the checkpoints are signed.
+    """
+
+    is_known: bool = True
     runs: int
     entries: int
     unsealed: int
@@ -63,24 +66,33 @@ class Inspection(Frozen):
     findings: tuple[Finding, ...] = ()
 
 
+class _Run(Frozen):
+    """What one run came to."""
+
+    is_known: bool = True
+    entries: int = 0
+    sealed: int = 0
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def unsealed(self) -> int:
+        return max(0, self.entries - self.sealed)
+
+
 def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspection:
-    """Examine one run, and the checkpoints that seal it."""
+    """Examine one run, the checkpoints that seal it, and that the one which was kept elsewhere is there."""
     with _whatever_is_stored(connection):
-        entries, sealed, findings = _examine_run(connection, workflow_id, trust.people)
-        numbers = sorted({number for _, number in seals_of_run(connection, workflow_id)})
-        sealers = []
-        for number in numbers:
-            checkpoint = checkpoint_of(connection, number)
-            if checkpoint is not None:
-                sealers.append(checkpoint.public_key)
-                findings += _examine_checkpoint(connection, checkpoint, trust)
+        run = _examine_run(connection, workflow_id, trust.people, _Owners(connection))
+        chain = examine_checkpoints_of(connection, workflow_id, trust.sealers)
+        kept = compared_with_kept(connection, trust.remembered)
     return Inspection(
+        is_known=run.is_known,
         runs=1,
-        entries=entries,
-        unsealed=max(0, entries - sealed),
-        checkpoints=len(sealers),
-        sealers=_names(sealers),
-        findings=tuple(findings),
+        entries=run.entries,
+        unsealed=run.unsealed,
+        checkpoints=chain.count,
+        sealers=chain.sealers,
+        findings=(*run.findings, *chain.findings, *kept),
     )
 
 
@@ -89,73 +101,66 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
     findings: list[Finding] = []
     entries = unsealed = 0
     with _whatever_is_stored(connection):
+        owners = _Owners(connection)
         ids = connection.scalars(_IDS).all()
         for done, workflow_id in enumerate(ids):
             progress(done, len(ids))
-            count, sealed, found = _examine_run(connection, workflow_id, trust.people)
-            entries, unsealed = entries + count, unsealed + max(0, count - sealed)
-            findings += found
+            if not isinstance(workflow_id, str):
+                findings.append(
+                    Finding(workflow_id="", what=f"a run is called {workflow_id!r}, which is no text")
+                )
+                continue
+            run = _examine_run(connection, workflow_id, trust.people, owners)
+            entries, unsealed = entries + run.entries, unsealed + run.unsealed
+            findings += run.findings
         findings += _ownerless(connection)
-        checkpoints = list(all_checkpoints(connection))
-        findings += _examine_checkpoints(connection, checkpoints, trust)
+        chain = examine_chain(connection, trust.sealers)
+        findings += [*chain.findings, *compared_with_kept(connection, trust.remembered)]
     return Inspection(
         runs=len(ids),
         entries=entries,
         unsealed=unsealed,
-        checkpoints=len(checkpoints),
-        sealers=_names([one.public_key for one in checkpoints]),
+        checkpoints=chain.count,
+        sealers=chain.sealers,
         findings=tuple(findings),
     )
-
-
-def sealed_by(connection: Connection, workflow_id: str) -> tuple[SealedBy, ...]:
-    """Return every checkpoint that seals a run, whole."""
-    found = []
-    for seal, number in seals_of_run(connection, workflow_id):
-        checkpoint = checkpoint_of(connection, number)
-        if checkpoint is not None:
-            leaves = tuple(sorted(one.leaf() for one in seals_of_checkpoint(connection, number)))
-            found.append(SealedBy(number=seal.number, checkpoint=checkpoint, leaves=leaves))
-    return tuple(found)
 
 
 # ---- one run ------------------------------------------------------------------------------------
 
 
-def _examine_run(
-    connection: Connection, workflow_id: str, people: People | None
-) -> tuple[int, int, list[Finding]]:
-    """Return how many entries a run has, up to which it is sealed, and what is wrong with it."""
+def _examine_run(connection: Connection, workflow_id: str, people: People | None, owners: "_Owners") -> _Run:
     try:
-        return _examined(connection, workflow_id, people)
+        return _examined(connection, workflow_id, people, owners)
     except (ValueError, TypeError) as error:  # a text where a number belongs, a time that is none
         what = f"holds what Plangate never writes ({one_line(str(error).splitlines()[0])})"
-        return 0, 0, [Finding(workflow_id=workflow_id, what=what)]
+        return _Run(findings=(Finding(workflow_id=workflow_id, what=what),))
 
 
-def _examined(
-    connection: Connection, workflow_id: str, people: People | None
-) -> tuple[int, int, list[Finding]]:
+def _examined(connection: Connection, workflow_id: str, people: People | None, owners: "_Owners") -> _Run:
+    of_run = {"run": workflow_id}
     row = connection.execute(
         _as_stored(connection, runs).where(runs.c.workflow_id == workflow_id)
     ).one_or_none()
     read = list(_written(connection, workflow_id))
     entries = [one for one in read if isinstance(one, WrittenEntry)]
-    findings = [one for one in read if isinstance(one, Finding)]
-    trail: list[AuditEntry] = []
-    if not findings:
-        findings += examined(workflow_id, entries, people, lambda entry: _owners(connection, entry))
-        trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
+    if row is None and not entries:
+        return _Run(is_known=False)
+    findings = [one for one in read if isinstance(one, Finding)] or list(
+        examined(workflow_id, entries, people, owners.of)
+    )
     sealed = seals_of_run(connection, workflow_id)
     wrong = [
         *(wrong_row(row, entries, sealed) if row is not None else ["is not on the record at all"]),
         *wrong_seals(entries, sealed),
     ]
     if not findings:
-        wrong += wrong_effects(workflow_id, connection.execute(_EFFECTS, {"run": workflow_id}).all(), trail)
-        wrong += wrong_tokens(connection.execute(_TOKENS, {"run": workflow_id}).all(), trail)
+        trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
+        wrong += wrong_effects(workflow_id, connection.execute(_EFFECTS, of_run).all(), trail)
+        wrong += wrong_tokens(connection.execute(_TOKENS, of_run).all(), trail)
     findings += [Finding(workflow_id=workflow_id, what=what) for what in wrong]
-    return len(entries), max((seal.number for seal, _ in sealed), default=0), findings
+    sealed_up_to = max((seal.number for seal, _ in sealed), default=0)
+    return _Run(entries=len(entries), sealed=sealed_up_to, findings=tuple(findings))
 
 
 def _written(connection: Connection, workflow_id: str) -> Iterator[WrittenEntry | Finding]:
@@ -194,11 +199,23 @@ def _as_stored(connection: Connection, table: Table) -> Select[Any]:
     )
 
 
-def _owners(connection: Connection, entry: WrittenEntry) -> list[str]:
-    """Return which runs an entry may have been taken from: its place there is behind the one it names."""
-    if entry.previous_hash == FIRST_HASH:
-        return []
-    return list(connection.scalars(_OWNERS, {"hash": entry.previous_hash, "run": entry.workflow_id}))
+class _Owners:
+    """Says which runs an entry may have been taken from: its place there is behind the one that it names.
+
+    Each answer takes a look at every entry there is, hence there are only so many.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._left = _OWNERS_SOUGHT
+
+    def of(self, entry: WrittenEntry) -> list[str]:
+        """Return the runs, as far as there still are answers."""
+        if entry.previous_hash == FIRST_HASH or not self._left:
+            return []
+        self._left -= 1
+        behind = {"hash": entry.previous_hash, "run": entry.workflow_id}
+        return list(self._connection.scalars(_OWNERS, behind))
 
 
 # ---- all of them --------------------------------------------------------------------------------
@@ -215,61 +232,15 @@ def _ownerless(connection: Connection) -> Iterator[Finding]:
         )
         for row in connection.execute(counted):
             yield Finding(
-                workflow_id=row.workflow_id,
+                workflow_id=str(row.workflow_id),
                 what=f"is not on the record any more, though it has {row.count} {name} there",
             )
     of_nobody = ~exists().where(runs.c.workflow_id == seals.c.workflow_id)
     for row in connection.execute(select(seals).where(of_nobody).order_by(seals.c.number)):
         yield Finding(
-            workflow_id=row.workflow_id,
+            workflow_id=str(row.workflow_id),
             what=f"is not on the record any more; checkpoint {row.checkpoint} sealed its entry {row.number}",
         )
-
-
-def _examine_checkpoints(
-    connection: Connection, checkpoints: Sequence[Checkpoint], trust: Trust
-) -> Iterator[Finding]:
-    previous, number = FIRST_HASH, 0
-    for checkpoint in checkpoints:
-        for missing in range(number + 1, checkpoint.number):
-            yield _of_records(f"checkpoint {missing} is missing")
-        yield from _examine_checkpoint(connection, checkpoint, trust)
-        if checkpoint.number == number + 1 and _previous_of(checkpoint) not in (previous, None):
-            yield _of_records(
-                f"checkpoint {checkpoint.number} does not follow the one before it, by its hash"
-            )
-        previous, number = checkpoint.hash, checkpoint.number
-    kept = trust.remembered
-    if kept is None:
-        return
-    if kept.number > number:
-        yield _of_records(
-            f"the checkpoints end with {number}; one with the number {kept.number} was kept elsewhere"
-        )
-    elif kept.hash not in [one.hash for one in checkpoints if one.number == kept.number]:
-        yield _of_records(f"checkpoint {kept.number} is another one than was kept elsewhere")
-
-
-def _examine_checkpoint(connection: Connection, checkpoint: Checkpoint, trust: Trust) -> Iterator[Finding]:
-    leaves = [seal.leaf() for seal in seals_of_checkpoint(connection, checkpoint.number)]
-    wrong = broken_checkpoint(checkpoint, leaves, trust.sealers)
-    if wrong:
-        yield _of_records(f"checkpoint {checkpoint.number} {wrong}")
-
-
-def _previous_of(checkpoint: Checkpoint) -> str | None:
-    try:
-        return claims_of(checkpoint).previous
-    except ValueError:
-        return None  # said already
-
-
-def _of_records(what: str) -> Finding:
-    return Finding(workflow_id="", what=what)
-
-
-def _names(keys: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(name_of, keys)))
 
 
 @contextmanager

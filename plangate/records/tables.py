@@ -98,7 +98,7 @@ tokens = Table(
     "tokens",
     metadata,
     Column("token_id", String(200), primary_key=True),
-    Column("workflow_id", String(1000), ForeignKey("runs.workflow_id"), nullable=False),
+    Column("workflow_id", String(1000), ForeignKey("runs.workflow_id"), nullable=False, index=True),
     Column("arrival_key", String(255), nullable=False),
 )
 

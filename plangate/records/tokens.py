@@ -5,10 +5,18 @@ from typing import Final
 from sqlalchemy import bindparam, insert, select
 
 from plangate.domain.decision import Arrival
-from plangate.domain.people import Identified
+from plangate.domain.people import Approver, Identified
 from plangate.records.tables import tokens
 from plangate.records.trail import OpenTrail
 
+_USED_BEFORE: Final = "this signed decision was used before; sign a new one"
+_NO_PROOF: Final = {
+    "verified": False,
+    "key_id": None,
+    "public_key": None,
+    "signed_at": None,
+    "token_id": None,
+}
 _FIND: Final = select(tokens).where(tokens.c.token_id == bindparam("token"))
 _USE: Final = insert(tokens)
 
@@ -19,9 +27,9 @@ def use_token(trail: OpenTrail, arrival: Arrival, sender: Identified) -> Identif
     The id is the signer's own choice, hence it is hers alone: nobody can use up what somebody else signs.
     """
     approver = sender.approver
-    if approver is None or approver.token_id is None or approver.key_id is None:
+    token = name_of_token(approver) if approver else None
+    if approver is None or token is None:
         return sender
-    token = f"{approver.key_id}:{approver.token_id}"
     found = trail.connection.execute(_FIND, {"token": token}).one_or_none()
     if found is None:
         trail.connection.execute(
@@ -30,4 +38,12 @@ def use_token(trail: OpenTrail, arrival: Arrival, sender: Identified) -> Identif
         return sender
     if (found.workflow_id, found.arrival_key) == (trail.workflow_id, arrival.key):
         return sender
-    return sender.model_copy(update={"objection": "this signed decision was used before; sign a new one"})
+    unproven = approver.model_copy(update=_NO_PROOF)  # whoever sends it again need not be who signed it
+    return Identified(approver=unproven, objection=_USED_BEFORE)
+
+
+def name_of_token(approver: Approver) -> str | None:
+    """Return what a signed decision is known by, or None where nothing was signed."""
+    if approver.token_id is None or approver.key_id is None:
+        return None
+    return f"{approver.key_id}:{approver.token_id}"

@@ -5,7 +5,7 @@ any other. The statements of every run are built once, since SQLAlchemy takes lo
 to answer it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -55,7 +55,14 @@ class OpenTrail:
         self.workflow_id: str = head.workflow_id
         self._number: int = head.entry_count
         self._hash: str = head.head_hash
+        self._closed = head.closed_at is not None
         self._entries: list[AuditEntry] | None = None if self._number else []
+        self._found: dict[str, AuditEntry | None] = {}
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the run has ended, by its record."""
+        return self._closed
 
     def entries(self) -> tuple[AuditEntry, ...]:
         """Return all entries so far, in order."""
@@ -71,7 +78,8 @@ class OpenTrail:
         """
         entries = self.entries()
         broken = next(broken_links(self.workflow_id, entries), None)
-        if broken is None and (len(entries), entries[-1].hash) != (self._number, self._hash):
+        last = entries[-1].hash if entries else FIRST_HASH
+        if broken is None and (len(entries), last) != (self._number, self._hash):
             broken = Finding(workflow_id=self.workflow_id, what="its last entries are not those written last")
         if broken is not None:
             raise _damaged(self.workflow_id, str(broken))
@@ -80,9 +88,19 @@ class OpenTrail:
         """Return the state that the entries lead to."""
         return fold(self.workflow_id, (entry.event for entry in self.entries()))
 
+    def find(self, keys: Sequence[str]) -> Mapping[str, AuditEntry]:
+        """Return the entries that have these keys, as far as there are any."""
+        if self._entries is not None:
+            return {entry.key: entry for entry in self._entries if entry.key in keys}
+        unknown = [key for key in keys if key not in self._found]
+        if unknown:
+            rows = self.connection.execute(_KNOWN, {"run": self.workflow_id, "keys": unknown})
+            self._found |= dict.fromkeys(unknown) | {row.key: _entry(row) for row in rows}
+        return {key: entry for key in keys if (entry := self._found[key]) is not None}
+
     def append(self, *notes: Note) -> tuple[AuditEntry, ...]:
         """Append what is not there yet; return the entries of all notes, old or new."""
-        known = self._known(notes)
+        known = dict(self.find([note.key for note in notes]))
         entries, new = [], []
         for note in notes:
             entry = known.get(note.key)
@@ -93,14 +111,6 @@ class OpenTrail:
         if new:
             self._write(new)
         return tuple(entries)
-
-    def _known(self, notes: Sequence[Note]) -> dict[str, AuditEntry]:
-        if self._entries is not None:
-            return {entry.key: entry for entry in self._entries}
-        rows = self.connection.execute(
-            _KNOWN, {"run": self.workflow_id, "keys": [note.key for note in notes]}
-        )
-        return {row.key: _entry(row) for row in rows}
 
     def _next(self, note: Note) -> AuditEntry:
         entry = entry_after(
@@ -122,6 +132,8 @@ class OpenTrail:
         if closing is not None:
             changes["closed_at"] = closing.at
         self.connection.execute(_MOVE_ON, {"run": self.workflow_id, **changes})
+        self._found |= {entry.key: entry for entry in new}
+        self._closed = self._closed or closing is not None
         if self._entries is not None:
             self._entries += new
 
@@ -147,7 +159,7 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
         )
     trail = OpenTrail(connection, head)
     if not head.entry_count:
-        first = run.requested
+        first = run.requested.model_copy(update={"chain_id": run.chain_id})
         trail.append(Note(key="requested", at=first.requested_at, actor=first.requester, event=first))
     return trail
 

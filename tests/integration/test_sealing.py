@@ -15,7 +15,7 @@ from plangate.domain.audit import FIRST_HASH
 from plangate.domain.checkpoint import Checkpoint, Seal, root_of
 from plangate.domain.errors import SettingsInvalid
 from plangate.jws import public_of
-from plangate.records.checkpoints import all_checkpoints, seals_of_checkpoint
+from plangate.records.checkpoints import all_numbers, checkpoint_of, seals_of_checkpoint
 from plangate.records.database import Database
 from plangate.records.inspection import Inspection, Trust, inspect_all
 from tests.record_writer import append_many, ends_of, in_processes, note, run_ref, trail, write_down
@@ -30,7 +30,8 @@ def sealing(database: Database, tmp_path: Path) -> Sealing:
 
 def stored(database: Database) -> list[Checkpoint]:
     with database.read() as connection:
-        return list(all_checkpoints(connection))
+        found = (checkpoint_of(connection, number) for number in all_numbers(connection))
+        return [checkpoint for checkpoint in found if checkpoint]
 
 
 def examined(database: Database, kept: Checkpoint | None = None) -> Inspection:

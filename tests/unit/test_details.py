@@ -14,11 +14,10 @@ from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requ
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.plan import Plan, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
-from plangate.domain.review import judge_all
 from plangate.domain.run import RunState, apply
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import markdown_code, one_line
-from tests.senders import sent
+from tests.senders import judge_all, sent
 from workflows.details import details_page, request_page, summary_line
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

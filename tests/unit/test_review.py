@@ -11,10 +11,10 @@ from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.errors import NotApproved
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
-from plangate.domain.review import authorise, judge, judge_all
+from plangate.domain.review import authorise, judge
 from plangate.domain.run import KEPT_REFUSALS, Phase, RunState, apply, fold, next_wakeup
 from plangate.domain.tool import Receipt
-from tests.senders import sender_of, sent
+from tests.senders import judge_all, sender_of, sent
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DEADLINE = NOON + timedelta(hours=1)

@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("checkpoint", sa.Integer, sa.ForeignKey("checkpoints.number"), nullable=False),
     )
     op.create_index("ix_seals_checkpoint", "seals", ["checkpoint"])
+    op.create_index("ix_tokens_workflow_id", "tokens", ["workflow_id"])
     if op.get_bind().dialect.name == "sqlite":
         _guard_sqlite()
     else:

@@ -1,0 +1,135 @@
+"""Whatever lawfully happens to a run, the auditor finds nothing: a false alarm would hide the true one."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+
+from plangate.domain.audit import Claimed
+from plangate.domain.decision import Choice
+from plangate.domain.request import PlanRequest
+from plangate.records.inspection import inspect_all
+from tests.fakes import LOST, PERMANENT, TRANSIENT
+from tests.gate import Gate
+from tests.sealed_records import ByFirstWord, Everybody, sealing, signature, trust
+from tests.workflow.test_stale_approvals import SECONDS, ValidFor, reopened
+
+
+def findings(gate: Gate) -> list[str]:
+    """Seal what moved, and examine everything."""
+    sealing(gate).seal()
+    with gate.database.read() as connection:
+        return [str(one) for one in inspect_all(connection, trust(), lambda *_: None).findings]
+
+
+async def reset(gate: Gate, workflow_id: str, event_type: str) -> None:
+    """Reset a run to behind the first workflow task that was completed before the n-th such event."""
+    handle = gate.handle(workflow_id)
+    history = await handle.fetch_history()
+    completed = [
+        event for event in history.events if event.HasField("workflow_task_completed_event_attributes")
+    ]
+    marks = [event.event_id for event in history.events if event.HasField(event_type)]  # type: ignore[arg-type]
+    point = max(event.event_id for event in completed if event.event_id < marks[0])
+    await gate.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=gate.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+            reason="to see what an auditor says of it",
+            workflow_task_finish_event_id=point,
+            request_id=f"reset-{workflow_id}-{point}",
+        )
+    )
+
+
+async def test_a_step_that_was_begun_under_a_plan_that_was_then_replaced(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.policy = ValidFor(SECONDS)
+    async with gate.worker():
+        status = await gate.in_review(request="one")
+        gate.notebook.failures = [TRANSIENT] * 20
+        await gate.decide(status)
+        again = await reopened(gate, status.workflow_id)
+        gate.notebook.failures = []
+        assert (await gate.decide(again, "request_changes", comment="two")).accepted
+        second = await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
+        assert (await gate.decide(second)).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    claims = [
+        entry.event for entry in gate.gateway.trail(status.workflow_id) if isinstance(entry.event, Claimed)
+    ]
+    assert {claim.fingerprint for claim in claims} == {status.fingerprint, second.fingerprint}
+    assert [claim.step for claim in claims if claim.fingerprint == second.fingerprint] == [1, 2]
+    assert findings(gate) == []
+
+
+async def test_a_run_that_is_withdrawn_while_its_plan_is_being_made(gate: Gate) -> None:
+    gate.planner.gate.clear()
+    workflow_id = await gate.submit(request="one")
+    await gate.until("drafting", workflow_id)
+    while not gate.planner.briefs:
+        await asyncio.sleep(0.02)
+    await gate.gateway.withdraw(workflow_id, "not any more")
+    gate.planner.gate.set()
+    assert (await gate.result(workflow_id)).outcome == "withdrawn"
+    await asyncio.sleep(0.5)  # a draft that ends behind the end of its run
+    kinds = [entry.event.kind for entry in gate.gateway.trail(workflow_id)]
+    assert kinds[-1] == "closed"
+    assert findings(gate) == []
+
+
+async def test_tools_that_are_away_refuse_or_leave_a_doubt(gate: Gate) -> None:
+    outcomes = []
+    for failures in ([TRANSIENT, TRANSIENT], [PERMANENT], [LOST], [TRANSIENT, LOST]):
+        gate.notebook.failures = list(failures)
+        status = await gate.in_review("one", "two")
+        await gate.decide(status)
+        outcomes.append((await gate.result(status.workflow_id)).outcome)
+    assert outcomes == ["executed", "failed", "failed", "failed"]
+    assert findings(gate) == []
+
+
+@pytest.mark.parametrize("decision", ["reject", "request_changes"])
+async def test_a_reset_to_the_review_of_a_plan_of_which_a_step_is_done(gate: Gate, decision: str) -> None:
+    status = await gate.in_review("one", "two")
+    await gate.signal(status)
+    await gate.result(status.workflow_id)
+    await reset(gate, status.workflow_id, "workflow_execution_signaled_event_attributes")
+    answer = await gate.decide(status, decision, by="erik", comment="otherwise")
+    assert not answer.accepted
+    assert (await gate.result(status.workflow_id)).outcome in ("executed", "failed")
+    assert gate.notebook.texts() == ["one", "two"]
+    assert findings(gate) == []
+
+
+async def test_a_signed_decision_that_is_sent_again_to_another_run_or_too_late(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    async with gate.worker():
+        status, other = await gate.in_review("signed one"), await gate.in_review("signed two")
+        signed = signature(status, "dana")
+        assert (await gate.decide(status, signature=signed)).accepted
+        assert "used before" in (await gate.decide(status, signature=signed)).reason
+        assert "signed for the run" in (await gate.decide(other, signature=signed)).reason
+        assert (await gate.decide(status, "reject", by="erik")).accepted is False  # unsigned
+        no = signature(status, "erik", Choice.REJECT, "no")
+        assert (await gate.decide(status, "reject", by="erik", comment="no", signature=no)).accepted
+        assert not (await gate.decide(status, signature=signed)).accepted
+    assert findings(gate) == []
+
+
+async def test_a_plan_that_nobody_decided_on(gate: Gate) -> None:
+    status = await gate.in_review("one", timeout=timedelta(days=2))
+    await gate.env.fast_forward(gate.handle(status.workflow_id))
+    assert (await gate.result(status.workflow_id)).outcome == "expired"
+    assert findings(gate) == []
+
+
+async def test_a_request_that_never_became_a_plan(gate: Gate) -> None:
+    plan: Any = {"summary": "x", "steps": [{"tool": "none", "arguments": {}}]}
+    workflow_id = await gate.gateway.submit(PlanRequest(requester="rita", plan=plan))
+    assert (await gate.result(workflow_id)).outcome == "failed"
+    assert findings(gate) == []
