@@ -8,9 +8,8 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from pydantic import ValidationError
 from rich.text import Text
 
 from console.audit_view import (
@@ -37,7 +36,7 @@ from plangate.domain.people import People
 from plangate.domain.run import Phase
 from plangate.domain.visible import one_line
 from plangate.durable_file import write_over
-from plangate.evidence import Bundle, bundle_findings, bundle_of, sealed_up_to
+from plangate.evidence import Bundle, bundle_findings, bundle_of, read_bundle, sealed_up_to
 from plangate.jws import PUBLIC_PREFIX, checked_public
 from plangate.people_file import read_people
 from plangate.records.answers import DAMAGED, runs_on_record, trail_on_record
@@ -235,25 +234,9 @@ def _read_bundle(path: Path) -> Bundle:
     if len(content) > _MAX_BUNDLE:
         raise WrongUsage(f"The bundle {path} has more than {_MAX_BUNDLE} bytes.")
     try:
-        raw: Any = json.loads(content, object_pairs_hook=_each_name_once)
-        bundle = Bundle.model_validate(raw)
-    except (ValidationError, ValueError, RecursionError):
-        raise WrongUsage(f"The file {path} holds no bundle; `audit export` writes one.") from None
-    if bundle.model_dump(mode="json") != raw:
-        raise WrongUsage(f"The bundle {path} holds more than `audit export` writes, or writes it otherwise.")
-    return bundle
-
-
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object as JSON has it; ``Any`` is JSON.
-
-    Raises:
-        ValueError: a name stands in it twice, so that two readers may read it in two ways.
-    """
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice in one object")
-    return found
+        return read_bundle(content)
+    except (ValueError, RecursionError):
+        raise WrongUsage(f"The file {path} holds no bundle as `audit export` writes it.") from None
 
 
 def _moment(text: str) -> datetime:

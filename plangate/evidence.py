@@ -5,6 +5,7 @@ all of one run in one file: what happened in plain sections, the trail that they
 checkpoints that seal it. docs/audit-format.md describes it for those who want to check it by other means.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal
 
@@ -118,6 +119,26 @@ def bundle_of(workflow_id: str, entries: Sequence[AuditEntry], checkpoints: Iter
         entries=tuple(WrittenEntry(**entry.model_dump(exclude={"event"})) for entry in entries),
         checkpoints=tuple(checkpoints),
     )
+
+
+def read_bundle(content: bytes | str) -> Bundle:
+    """Read a bundle, as it is written and in no other way: nothing may stand in it that is not examined.
+
+    Raises:
+        ValueError: it is none, or says a thing twice, or more than a bundle says.
+    """
+    raw: Any = json.loads(content, object_pairs_hook=_each_name_once)
+    bundle = Bundle.model_validate(raw)
+    if bundle.model_dump(mode="json") != raw:
+        raise ValueError("it is written otherwise than a bundle is")
+    return bundle
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
 
 
 def bundle_findings(bundle: Bundle, *, trusted: frozenset[str], people: People | None) -> Iterator[Finding]:
