@@ -157,14 +157,14 @@ async def _run_connected(settings: Settings, told: asyncio.Event) -> None:
         sealing = Sealing(
             database, seal_key(settings.seal_key), settings.last_checkpoint, settings.seal_seconds
         )
-        async with _beside(sealing.keep_sealing()):
+        async with beside(sealing.keep_sealing()):
             await _run_until(told, worker)
     finally:
         database.close()
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Let ``work`` go on beside the block, and come to its own end behind it."""
     task = asyncio.create_task(work)
     try:

@@ -22,14 +22,16 @@ from temporalio.worker import Worker
 
 from activities.planners.autogen_planner import AutoGenPlanner
 from activities.planners.model_client import model_client_factory
+from activities.sealing import Sealing
 from bench.bare import Bare, do_nothing, hand_over_plan
 from bench.noop import NoOp
+from plangate.checkpoints import seal_key
 from plangate.connection import DATA_CONVERTER
 from plangate.logs import configure_logs, temporal_runtime
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.settings import Settings
-from worker import GRACE, STICKY_TIMEOUT, build_worker  # noqa: TID251  the wiring itself is measured
+from worker import GRACE, STICKY_TIMEOUT, beside, build_worker  # noqa: TID251  the wiring itself is measured
 from workflows.runner import RUNNER
 
 VARIANTS: Final = ("plangate", "bare", "tuned")
@@ -41,7 +43,16 @@ async def _serve(variant: str, address: str, settings: Settings) -> None:
     converter = pydantic_data_converter if variant == "bare" else DATA_CONVERTER
     client = await Client.connect(address, data_converter=converter, runtime=temporal_runtime(settings))
     async with _worker(variant, client, settings):
-        await _answer()
+        if variant != "plangate":
+            await _answer()
+            return
+        database = Database(settings.records_url)
+        sealing = Sealing(
+            database, seal_key(settings.seal_key), settings.last_checkpoint, settings.seal_seconds
+        )
+        async with beside(sealing.keep_sealing()):
+            await _answer()
+        database.close()
 
 
 def _worker(variant: str, client: Client, settings: Settings) -> Worker:

@@ -104,7 +104,7 @@ def test_every_mount_has_its_file_or_its_volume() -> None:
     for service in SERVICES.values():
         for source, _, target in (mount.partition(":") for mount in service.get("volumes", [])):
             if source.startswith("."):
-                assert (PROJECT / source).is_file()
+                assert (PROJECT / source).exists()
                 assert target.endswith(":ro")
             else:
                 named.add(source)
@@ -153,6 +153,8 @@ def test_the_worker_gets_only_variables_that_somebody_reads() -> None:
         "OPENAI_API_KEY",
         "OPENAI_BASE_URL",
         "PLANGATE_MODEL_CONFIG",
+        "PLANGATE_POLICY",
+        "PLANGATE_PEOPLE",
     }
     temporal = {name: value for name, value in environment.items() if name.startswith("TEMPORAL_")}
     assert set(environment) - set(temporal) <= known
