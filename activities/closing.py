@@ -3,8 +3,6 @@
 A run that executes is closed by its last step, in the same transaction as that step's receipt.
 """
 
-import asyncio
-
 import structlog
 from temporalio import activity
 
@@ -37,7 +35,7 @@ class Closing:
         """
         with told_to_temporal():
             check_caller(task.run)
-            return await asyncio.to_thread(self._close, task)
+            return await self._database.transact(self._close, task)
 
     def _close(self, task: CloseTask) -> CloseResult:
         closed = Closed(outcome=task.outcome, reason=task.reason)

@@ -1,6 +1,5 @@
 """The local activity that admits decisions: verdict and record first, and only then do they count."""
 
-import asyncio
 from collections.abc import Sequence
 from functools import reduce
 from typing import Final
@@ -52,7 +51,7 @@ class Decisions:
         with told_to_temporal():
             check_caller(task.run)
             arrivals = await self._in_time(task)
-            return await asyncio.to_thread(self._record, task, arrivals)
+            return await self._database.transact(self._record, task, arrivals)
 
     async def _in_time(self, task: AdmitTask) -> tuple[Arrival, ...]:
         """Correct the time of signals that the workflow saw only after the deadline, or too late to be fresh.

@@ -84,7 +84,7 @@ class Execution:
 
     async def _execute(self, attempt: "_Attempt") -> StepResult:
         step = attempt.check_fingerprint()
-        claim = await asyncio.to_thread(attempt.claim)
+        claim = await self._database.transact(attempt.claim)
         if isinstance(claim, Reopened):
             return StepResult(reopened=claim)
         claimed, before = claim
@@ -95,17 +95,17 @@ class Execution:
         except StillBegun:
             raise  # the claim stays begun, so that the next attempt asks the tool before it acts
         except ToolUnavailable as error:
-            await _patiently(attempt.settle, EffectState.RELEASED, error)
+            await _patiently(self._database, attempt.settle, EffectState.RELEASED, error)
             raise
         except ToolRefused as error:
-            await _patiently(attempt.settle, EffectState.RELEASED, error)
+            await _patiently(self._database, attempt.settle, EffectState.RELEASED, error)
             raise
         except EffectUnknown as error:
-            await _patiently(attempt.settle, EffectState.IN_DOUBT, error)
+            await _patiently(self._database, attempt.settle, EffectState.IN_DOUBT, error)
             raise InDoubt(
                 f"Step {claimed.step} ({step.tool}) is in doubt: {error} Nothing was repeated."
             ) from error
-        return await _patiently(attempt.finish, receipt)
+        return await _patiently(self._database, attempt.finish, receipt)
 
     async def _act(self, step: Step, claimed: Effect, *, begun_before: bool) -> Receipt:
         try:
@@ -134,14 +134,14 @@ async def _to_its_end(acting: "asyncio.Future[StepResult]") -> StepResult:
                 raise
 
 
-async def _patiently(write: Callable[..., Written], *arguments: object) -> Written:
+async def _patiently(database: Database, write: Callable[..., Written], *arguments: object) -> Written:
     """Write down what is known of an effect, again and again: what is lost here ends in doubt for nothing."""
     for wait in _PATIENCE:
         try:
-            return await asyncio.to_thread(write, *arguments)
+            return await database.transact(write, *arguments)
         except RecordsUnavailable:
             await asyncio.sleep(wait)
-    return await asyncio.to_thread(write, *arguments)
+    return await database.transact(write, *arguments)
 
 
 def _arguments(tool: Tool, step: Step) -> ToolArguments:

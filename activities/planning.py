@@ -57,12 +57,12 @@ class Planning:
             with beating():
                 # A plan brought along costs nothing to check anew, and `_record` finds what is there already.
                 if task.supplied is None:
-                    earlier = await asyncio.to_thread(self._open_and_look, task)
+                    earlier = await self._database.transact(self._open_and_look, task)
                     if earlier is not None:
                         return earlier
                 plan, planner = await self._plan(task)
                 self._object(plan)
-                return await asyncio.to_thread(self._record, task, plan, planner, clock)
+                return await self._database.transact(self._record, task, plan, planner, clock)
 
     async def _plan(self, task: DraftTask) -> tuple[Plan, ModelUse | None]:
         if task.supplied is not None:

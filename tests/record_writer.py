@@ -26,7 +26,9 @@ _PROCESSES.set_forkserver_preload([__name__])
 
 
 def run_ref(workflow_id: str = "plan-1", chain_id: str = "chain-1", request: str = "Do it.") -> RunRef:
-    requested = Requested(request=request, requester="rita", timeout_seconds=60, requested_at=NOON)
+    requested = Requested(
+        request=request, requester="rita", timeout_seconds=60, requested_at=NOON, chain_id=chain_id
+    )
     return RunRef(workflow_id=workflow_id, chain_id=chain_id, requested=requested)
 
 

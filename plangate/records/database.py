@@ -5,20 +5,23 @@ transaction begins, hence several workers of one machine may share the file. Pos
 COMMITTED and the lock on the run's row. On both a writer waits half a minute for a lock, no longer.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable, SettingsInvalid
 
+Result = TypeVar("Result")
 _LOCK_WAIT_SECONDS: Final = 30
 _MIGRATION_LOCK: Final = 7_240_115  # any number, the same for every worker: PostgreSQL's advisory lock
 # A machine that vanished without a word is noticed within half a minute; else threads would hang for ever.
@@ -29,6 +32,7 @@ _POSTGRESQL: Final = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
+_WAITS_FOR_NOBODY: Final = ContextVar("_WAITS_FOR_NOBODY", default=False)
 _READING: Final[dict[str, dict[str, Any]]] = {
     "sqlite": {},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
@@ -70,8 +74,28 @@ class Database:
             RecordsUnavailable: the database did not answer.
         """
         with self._speaking_plainly(), self._in_turn(), self._engine.begin() as connection:
-            self._begin(connection, "BEGIN IMMEDIATE")
+            if self.is_sqlite:
+                _begin_immediate(connection)
             yield connection
+
+    async def transact(self, act: Callable[..., Result], *arguments: object) -> Result:
+        """Call ``act``, which writes one transaction, without keeping the event loop waiting for anybody.
+
+        Where SQLite's lock is free it is called at once: to hand it to a thread takes as long as the
+        transaction itself. Where somebody holds the lock, and with PostgreSQL, it goes to a thread.
+
+        Raises:
+            Exception: whatever ``act`` raises.
+        """
+        if self.is_sqlite:
+            at_once = _WAITS_FOR_NOBODY.set(True)
+            try:
+                return act(*arguments)
+            except _LockHeld:
+                pass  # nothing was done yet: a transaction takes the lock before all else
+            finally:
+                _WAITS_FOR_NOBODY.reset(at_once)
+        return await asyncio.to_thread(act, *arguments)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -85,7 +109,8 @@ class Database:
             self._refuse_to_create_a_file()
             reading = _READING[self._engine.dialect.name]
             with self._engine.connect().execution_options(**reading) as connection:
-                self._begin(connection, "BEGIN")
+                if self.is_sqlite:
+                    connection.exec_driver_sql("BEGIN")
                 if not inspect(connection).has_table("runs"):
                     raise RecordsMissing(f"There are no records at {self.where} yet; start a worker first.")
                 yield connection
@@ -139,11 +164,6 @@ class Database:
         if self.is_sqlite and path and not Path(path).exists():
             raise RecordsMissing(f"There are no records at {path} yet; start a worker first.")
 
-    def _begin(self, connection: Connection, sqlite: str) -> None:
-        """Begin SQLite's own transaction; with a listener for it every statement would take longer."""
-        if self.is_sqlite:
-            connection.exec_driver_sql(sqlite)
-
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
         """Let the threads of this process write to SQLite one after the other.
@@ -153,7 +173,10 @@ class Database:
         if not self.is_sqlite:
             yield
             return
-        if not self._turn.acquire(timeout=_LOCK_WAIT_SECONDS):
+        waits = not _WAITS_FOR_NOBODY.get()
+        if not self._turn.acquire(blocking=waits, timeout=_LOCK_WAIT_SECONDS if waits else -1):
+            if not waits:
+                raise _LockHeld
             raise RecordsUnavailable(f"The records at {self.where} do not answer: database is locked.")
         try:
             yield
@@ -170,6 +193,31 @@ class Database:
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()
             detail = cause[0].rstrip(".") if cause else type(error).__name__
             raise RecordsUnavailable(f"The records at {self.where} do not answer: {detail}.") from error
+
+
+class _LockHeld(Exception):
+    """Somebody else writes to SQLite just now, and nobody is to be waited for."""
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Begin SQLite's own transaction with its lock; a listener would make every statement take longer.
+
+    Raises:
+        _LockHeld: somebody else has it, and nobody is to be waited for.
+    """
+    if not _WAITS_FOR_NOBODY.get():
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    raw: Any = connection.connection.driver_connection
+    raw.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except OperationalError as error:
+        if "locked" in str(error.orig):
+            raise _LockHeld from None
+        raise
+    finally:
+        raw.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_SECONDS * 1000}")
 
 
 def _engine(url: str) -> Engine:

@@ -1,10 +1,13 @@
 """Many writers at the same records: threads, processes, and one that dies in the middle."""
 
+import asyncio
 import signal
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from pathlib import Path
+from threading import Barrier, get_ident
+from time import monotonic
 
 import pytest
 
@@ -12,7 +15,7 @@ from plangate.domain.errors import IdInUse, RecordsUnavailable
 from plangate.domain.tool import Receipt
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState, claim_effect, find_effect, settle_effect
-from plangate.records.trail import open_trail
+from plangate.records.trail import Note, open_trail
 from tests.record_writer import (
     KEY,
     append_many,
@@ -146,3 +149,28 @@ def test_a_writer_that_waits_too_long_for_the_lock_says_so(
     assert "lock" in str(answer)
     assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]
     database.close()
+
+
+async def test_who_waits_for_sqlites_lock_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'records.db'}"
+    database = Database(url)
+    database.migrate()
+    threads = [await database.transact(write_and_say_where, database, note("one"))]
+    holder = in_a_process_that_holds_a_transaction(url)
+    writing = asyncio.create_task(database.transact(write_and_say_where, database, note("two")))
+    begun = monotonic()
+    await asyncio.sleep(0.3)
+    assert monotonic() - begun < 2
+    assert not writing.done()
+    holder.kill()
+    holder.join()
+    threads.append(await writing)
+    assert threads[0] == get_ident() != threads[1]
+    assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]
+    assert_unbroken(trail(database))
+    database.close()
+
+
+def write_and_say_where(database: Database, happening: Note) -> int:
+    write_down(database, run_ref(), happening)
+    return get_ident()

@@ -5,7 +5,6 @@ visited.
 """
 
 import asyncio
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,6 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.execution import Execution
-from activities.planning import Planning
 from activities.tasks import StepResult, StepTask
 from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.errors import EffectUnknown, IdInUse, RecordsUnavailable, ToolRefused, ToolUnavailable
@@ -122,14 +120,15 @@ async def test_an_approval_of_a_plan_that_only_the_record_shows_yet_counts_as_so
     gate: Gate, monkeypatch: pytest.MonkeyPatch, by_update: bool
 ) -> None:
     """The worker may die between writing the plan down and telling the run; people see the record."""
-    record, told = Planning._record, threading.Event()
+    transact, told = gate.database.transact, asyncio.Event()
 
-    def write_down_and_dawdle(*arguments: Any) -> Drafted:
-        drafted = record(*arguments)
-        told.wait(10)
-        return drafted
+    async def write_down_and_dawdle(*arguments: Any) -> Any:
+        written = await transact(*arguments)
+        if isinstance(written, Drafted):
+            await told.wait()
+        return written
 
-    monkeypatch.setattr(Planning, "_record", write_down_and_dawdle)
+    monkeypatch.setattr(gate.database, "transact", write_down_and_dawdle)
     workflow_id = await gate.submit("one")
     async with asyncio.timeout(10):
         while (seen := gate.gateway._recorded(workflow_id)) is None or seen.state != "in_review":
