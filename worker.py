@@ -32,12 +32,13 @@ from activities.planners.model_client import model_client_factory
 from activities.planners.planner import Planner
 from activities.planning import Planning
 from activities.sealing import Sealing
+from activities.signal_times import SignalTimes
 from activities.tools.catalogue import build_tools
 from activities.tools.tool import Tool
 from plangate import embedded_server
 from plangate.checkpoints import seal_key
 from plangate.connection import connect
-from plangate.domain.errors import PlangateError
+from plangate.domain.errors import FileInvalid, PlangateError
 from plangate.domain.people import Directory, NoDirectory
 from plangate.domain.policy import OneApproval, Policy
 from plangate.logs import configure_logs, temporal_runtime
@@ -70,9 +71,18 @@ def build_worker(
     directory: Directory | None = None,
 ) -> Worker:
     """Wire one worker over the given adapters; without a policy and a directory, anybody's approval does."""
+    times, directory = SignalTimes(client), directory or NoDirectory()
     activities: list[Callable[..., Any]] = [
-        Planning(database, planner, tools, policy or OneApproval(), settings.max_steps).draft_plan,
-        Decisions(database, client, directory or NoDirectory(), can_draft=planner.has_model).admit_decisions,
+        Planning(
+            database,
+            planner,
+            tools,
+            policy or OneApproval(),
+            directory=directory,
+            max_steps=settings.max_steps,
+            times=times,
+        ).draft_plan,
+        Decisions(database, times, directory, can_draft=planner.has_model).admit_decisions,
         Execution(database, tools).execute_step,
         Closing(database).close_run,
     ]
@@ -123,22 +133,25 @@ async def run(settings: Settings, *, dev: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
+    tools = build_tools(settings)
+    rules = _rules(settings, tools)  # before anything is started
     if not dev:
-        await _run_connected(settings, told)
+        await _run_connected(settings, told, tools, rules)
         return
     async with embedded_server.leased(settings.var_dir) as server:
         _log.info("The embedded Temporal server runs.", action="server_found", web_ui=server.ui_url)
         supervisor = asyncio.create_task(embedded_server.keep_running(settings.var_dir))
         supervisor.add_done_callback(lambda _: told.set())  # somebody stopped the server on purpose
         try:
-            await _run_connected(settings, told)
+            await _run_connected(settings, told, tools, rules)
         finally:
             supervisor.cancel()
 
 
-async def _run_connected(settings: Settings, told: asyncio.Event) -> None:
-    tools = build_tools(settings)
-    policy, directory = _rules(settings, tools)
+async def _run_connected(
+    settings: Settings, told: asyncio.Event, tools: Mapping[str, Tool], rules: tuple[Policy, Directory]
+) -> None:
+    policy, directory = rules
     planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
     client = await connect(settings, runtime=temporal_runtime(settings))
     database = Database(settings.records_url)
@@ -212,6 +225,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings()
         configure_logs(settings)
         uvloop.run(run(settings, dev=options.dev))  # a tenth less of the worker's CPU than on asyncio's own
+    except FileInvalid as error:
+        sys.stderr.write("".join(f"{fault}\n" for fault in error.faults))
+        sys.stderr.write(
+            f"{error.path} cannot be used, so the worker does not start; mend it and try again.\n"
+        )
+        return 1
     except PlangateError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -15,14 +15,20 @@ from plangate.domain.visible import cut, one_line
 WORKFLOW_TYPE: Final = "PlanApproval"
 
 
-def check_caller(run: RunRef) -> None:
+def check_caller(run: RunRef, *, is_local: bool = False) -> None:
     """Do nothing if the activity was scheduled by the workflow of ``run``.
+
+    Args:
+        run: whose record is to be written.
+        is_local: whether only our own workflow may ask, in the process that runs it. What is scheduled at the
+            server can be asked for by any workflow of that name, on any task queue; a local activity cannot.
 
     Raises:
         NotApproved: it was scheduled by something else.
     """
     info = activity.info()
-    if info.workflow_type != WORKFLOW_TYPE or info.workflow_id != run.workflow_id:
+    is_another = info.workflow_type != WORKFLOW_TYPE or info.workflow_id != run.workflow_id
+    if is_another or (is_local and not info.is_local):
         asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
         raise NotApproved(
             f"Only the run {cut(one_line(run.workflow_id), 200)} itself may ask for this, not {asker}, "

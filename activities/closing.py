@@ -34,7 +34,7 @@ class Closing:
             ApplicationError: the records do not answer.
         """
         with told_to_temporal():
-            check_caller(task.run)
+            check_caller(task.run, is_local=True)
             return await self._database.transact(self._close, task)
 
     def _close(self, task: CloseTask) -> CloseResult:
@@ -42,8 +42,9 @@ class Closing:
         try:
             with self._database.write() as connection:
                 trail = open_trail(connection, task.run)
+                ended = trail.is_closed  # behind a reset: then nothing more is to be said
                 entries = trail.append(
-                    *self._step_notes(trail, task),
+                    *(() if ended else self._step_notes(trail, task)),
                     Note(key="closed", at=task.at, actor=this_worker(), event=closed),
                 )
         except (IdInUse, RequestInvalid):

@@ -6,11 +6,10 @@ from typing import Final
 
 import structlog
 from temporalio import activity
-from temporalio.client import Client
 
 from activities.caller import check_caller
 from activities.failures import told_to_temporal
-from activities.signal_times import times_of_signals
+from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Arrival, Choice, Via
@@ -26,15 +25,21 @@ from plangate.signatures import verify
 _NO_DRAFT: Final = (
     "no model is set here that could make another plan; reject this one, and bring the one you want"
 )
+_PUT_BACK: Final = (
+    "it is word for word an approval from before the run was reset, which may have put it back; "
+    "approve again with a comment of today"
+)
 _log = structlog.get_logger(__name__)
 
 
 class Decisions:
     """Admits what arrives under a decision's name."""
 
-    def __init__(self, database: Database, client: Client, directory: Directory, *, can_draft: bool) -> None:
+    def __init__(
+        self, database: Database, times: SignalTimes, directory: Directory, *, can_draft: bool
+    ) -> None:
         self._database = database
-        self._client = client
+        self._times = times
         self._directory = directory
         self._can_draft = can_draft
 
@@ -49,30 +54,23 @@ class Decisions:
             ApplicationError: the id is another run's, or the records or the list of people do not answer.
         """
         with told_to_temporal():
-            check_caller(task.run)
+            check_caller(task.run, is_local=True)
             arrivals = await self._in_time(task)
             return await self._database.transact(self._record, task, arrivals)
 
     async def _in_time(self, task: AdmitTask) -> tuple[Arrival, ...]:
-        """Correct the time of signals that the workflow saw only after the deadline, or too late to be fresh.
+        """Correct the time of signals that may have lain waiting because no worker ran.
 
-        A signal that lay waiting because no worker ran came when the server received it, not when the
-        workflow woke up. The server's history knows when that was; updates cannot wait without a worker.
+        They came when the server received them, not when the workflow woke up. It matters where the deadline
+        has passed by now, or where approvals get too old; updates cannot wait without a worker.
         """
-        deadline = task.state.deadline
-        drafted = task.state.drafted
+        deadline, drafted = task.state.deadline, task.state.drafted
         is_timed = drafted is not None and drafted.requirement.approval_valid_for is not None
-        matters = deadline is not None and any(
+        must_be = deadline is not None and any(
             arrival.via is Via.SIGNAL and arrival.decision and (is_timed or arrival.received_at >= deadline)
             for arrival in task.arrivals
         )
-        if not matters:
-            return task.arrivals
-        times = await times_of_signals(self._client, activity.info())
-        return tuple(
-            arrival.model_copy(update={"received_at": times.get(arrival.key, arrival.received_at)})
-            for arrival in task.arrivals
-        )
+        return await self._times.corrected(task.arrivals, must_be=must_be)
 
     def _record(self, task: AdmitTask, arrivals: tuple[Arrival, ...]) -> tuple[Decided, ...]:
         people = self._directory.people()
@@ -110,6 +108,8 @@ class Decisions:
                 event = entry.event
             else:
                 sender = use_token(trail, arrival, self._sender(state, arrival, people))
+                if _may_be_put_back(state, trail, arrival, sender):
+                    sender = sender.model_copy(update={"objection": _PUT_BACK})
                 event = judge(state, arrival, sender)
                 if event.verdict.accepted and not _is_approval(arrival):
                     # Behind a reset the record is ahead of the run, which would do again what is done.
@@ -139,6 +139,27 @@ def _sender(state: RunState, arrival: Arrival, people: People | None) -> Identif
         fingerprint=state.fingerprint or "",
         people=people,
         at=arrival.received_at,
+    )
+
+
+def _may_be_put_back(state: RunState, trail: OpenTrail, arrival: Arrival, sender: Identified) -> bool:
+    """Whether a reset may have put this approval back, so that an old one would seem to be of today.
+
+    Temporal hands signals over again behind a reset, with the time of the reset. A signed one is told by its
+    id; of the others only that matters which can get too old.
+    """
+    drafted, decision = state.drafted, arrival.decision
+    if drafted is None or drafted.requirement.approval_valid_for is None or decision is None:
+        return False
+    if not _is_approval(arrival) or (sender.approver is not None and sender.approver.verified):
+        return False
+    run_id = arrival.key.partition(":")[0]
+    return any(
+        isinstance(entry.event, Decided)
+        and entry.event.verdict.accepted
+        and entry.key.partition(":")[0] != run_id
+        and entry.event.arrival.decision == decision
+        for entry in trail.entries()
     )
 
 

@@ -12,13 +12,16 @@ from activities.caller import check_caller
 from activities.failures import told_to_temporal
 from activities.planners.planner import Brief, Draft, Planner
 from activities.pulse import ServerClock, beating, this_worker
+from activities.signal_times import SignalTimes
 from activities.tasks import DraftTask
 from activities.tools.tool import Tool, arguments_for
 from plangate.domain.audit import Drafted, ModelUse
 from plangate.domain.drafting import check_plan
-from plangate.domain.errors import DraftUnusable, NotApproved, PlanInvalid, WorkerStopping
+from plangate.domain.errors import DraftUnusable, NotApproved, PlanInvalid, RequestInvalid, WorkerStopping
+from plangate.domain.people import Directory
 from plangate.domain.plan import Plan, fingerprint_of, short
 from plangate.domain.policy import Policy
+from plangate.domain.run import Phase
 from plangate.records.database import Database
 from plangate.records.trail import Note, open_trail
 
@@ -34,9 +37,14 @@ class Planning:
         planner: Planner,
         tools: Mapping[str, Tool],
         policy: Policy,
+        *,
+        directory: Directory,
         max_steps: int,
+        times: SignalTimes,
     ) -> None:
+        self._directory = directory
         self._database = database
+        self._times = times
         self._policy = policy
         self._planner = planner
         self._tools = tools
@@ -53,6 +61,8 @@ class Planning:
         """
         with told_to_temporal(task.tries):
             check_caller(task.run)
+            self._times.follow()
+            self._check_requester(task.run.requested.requester)
             clock = ServerClock()
             with beating():
                 # A plan brought along costs nothing to check anew, and `_record` finds what is there already.
@@ -63,6 +73,15 @@ class Planning:
                 plan, planner = await self._plan(task)
                 self._object(plan)
                 return await self._database.transact(self._record, task, plan, planner, clock)
+
+    def _check_requester(self, name: str) -> None:
+        """Refuse a requester whom the list of people does not have: who approves could be the same person."""
+        people = self._directory.people()
+        if people is not None and people.find(name) is None:
+            raise RequestInvalid(
+                f"The requester {name} is not in the list of people, so nobody could tell whether the same "
+                "person approves; start again with --requester and the name as the list has it."
+            )
 
     async def _plan(self, task: DraftTask) -> tuple[Plan, ModelUse | None]:
         if task.supplied is not None:
@@ -99,27 +118,35 @@ class Planning:
         return None
 
     def _record(self, task: DraftTask, plan: Plan, planner: ModelUse | None, clock: ServerClock) -> Drafted:
+        """Put the plan on the record, where the record wants one; what it says of the request counts."""
         fingerprint = fingerprint_of(plan, task.revision, task.run.workflow_id)
-        now, requested = clock.now(), task.run.requested
-        requirement = self._policy.requirement_for(
-            plan, request=requested.request, requester=requested.requester
-        )
-        seconds = min(requested.timeout_seconds, requirement.timeout_seconds or requested.timeout_seconds)
-        drafted = Drafted(
-            revision=task.revision,
-            plan=plan,
-            fingerprint=fingerprint,
-            requirement=requirement,
-            drafted_at=now,
-            deadline=now + timedelta(seconds=seconds),
-            planner=planner,
-        )
-        note = Note(key=f"drafted:{task.revision}", at=now, actor=this_worker(), event=drafted)
+        key, now = f"drafted:{task.revision}", clock.now()
         with self._database.write() as connection:
             trail = open_trail(connection, task.run)
-            if trail.is_closed and not trail.find([note.key]):
-                raise NotApproved("The run has ended, so no plan is made for it any more.")
-            (entry,) = trail.append(note)
+            earlier = trail.find([key]).get(key)
+            if earlier is not None and isinstance(earlier.event, Drafted):
+                return earlier.event
+            state = trail.state()
+            if state.phase is not Phase.DRAFTING or state.next_revision != task.revision or trail.is_closed:
+                raise NotApproved(
+                    f"The run is {state.state} by its record, so no revision {task.revision} is made for it."
+                )
+            assert state.requested is not None
+            requested = state.requested
+            requirement = self._policy.requirement_for(
+                plan, request=requested.request, requester=requested.requester
+            )
+            seconds = min(requested.timeout_seconds, requirement.timeout_seconds or requested.timeout_seconds)
+            drafted = Drafted(
+                revision=task.revision,
+                plan=plan,
+                fingerprint=fingerprint,
+                requirement=requirement,
+                drafted_at=now,
+                deadline=now + timedelta(seconds=seconds),
+                planner=planner,
+            )
+            trail.append(Note(key=key, at=now, actor=this_worker(), event=drafted))
         _log.info(
             "A plan is drafted and on the record.",
             action="drafted",
@@ -128,8 +155,7 @@ class Planning:
             revision=task.revision,
             steps=len(plan.steps),
         )
-        assert isinstance(entry.event, Drafted)
-        return entry.event
+        return drafted
 
 
 async def _unless_the_worker_stops(work: Coroutine[Any, Any, Draft]) -> Draft:

@@ -1,23 +1,65 @@
 """When the server received each signal of a run; the workflow itself is not told.
 
-The n-th signal that a workflow's handlers saw is the n-th signal event of its history: each one reaches
-them, decodable or not (`plangate.payloads`).
+It sees a signal when a worker wakes it up, which may be days later. The n-th signal that a workflow's
+handlers saw is the n-th signal event of its history: each one reaches them, decodable or not
+(`plangate.payloads`).
 """
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from temporalio import activity
 from temporalio.client import Client
 
-from plangate.domain.decision import signal_key
+from plangate.domain.decision import Arrival, Via, signal_key
+
+_FOLLOWED: Final = 10_000
 
 
-async def times_of_signals(client: Client, info: activity.Info) -> dict[str, datetime]:
-    """Return the server's time of receipt for each arrival key of this run's signals."""
-    handle = client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
-    times: dict[str, datetime] = {}
-    async for event in handle.fetch_history_events():
-        if event.HasField("workflow_execution_signaled_event_attributes"):
-            key = signal_key(info.workflow_run_id or "", len(times) + 1)
-            times[key] = event.event_time.ToDatetime(tzinfo=UTC)
-    return times
+class SignalTimes:
+    """Corrects the times of signals that may have lain waiting.
+
+    To read a history takes as long as to judge a decision. So the history is asked only about runs that this
+    process has not followed so far: those may have waited for it. A run that it drafted, or judged before, is
+    woken up by this worker as soon as a signal comes, or by another one, which asks for itself.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._followed: OrderedDict[str, None] = OrderedDict()
+
+    def follow(self) -> None:
+        """Remember that this process takes work of the present activity's run."""
+        run_id = activity.info().workflow_run_id or ""
+        self._followed[run_id] = None
+        self._followed.move_to_end(run_id)
+        if len(self._followed) > _FOLLOWED:
+            self._followed.popitem(last=False)
+
+    async def corrected(self, arrivals: Sequence[Arrival], *, must_be: bool) -> tuple[Arrival, ...]:
+        """Return the arrivals with the server's time of receipt.
+
+        Args:
+            arrivals: of the present activity's run.
+            must_be: whether something depends on the time, so that the history is asked in any case.
+        """
+        followed = (activity.info().workflow_run_id or "") in self._followed
+        self.follow()
+        if (followed and not must_be) or all(arrival.via is not Via.SIGNAL for arrival in arrivals):
+            return tuple(arrivals)
+        times = await self._times(activity.info())
+        return tuple(
+            arrival.model_copy(update={"received_at": times.get(arrival.key, arrival.received_at)})
+            for arrival in arrivals
+        )
+
+    async def _times(self, info: activity.Info) -> dict[str, datetime]:
+        handle = self._client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
+        times: dict[str, datetime] = {}
+        async for event in handle.fetch_history_events():
+            if event.HasField("workflow_execution_signaled_event_attributes"):
+                key = signal_key(info.workflow_run_id or "", len(times) + 1)
+                times[key] = event.event_time.ToDatetime(tzinfo=UTC)
+        return times

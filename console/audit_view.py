@@ -1,12 +1,12 @@
 """Pages of the audit: lists of runs, findings, and what a proof comes to."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from console.lists import table_of
 from console.page import Page
 from console.run_view import spelled
 from plangate.domain.findings import Finding
@@ -36,20 +36,10 @@ def values_of(summary: RunSummary) -> list[str]:
     return cells
 
 
-def runs_table(summaries: Iterable[RunSummary]) -> Table:
+def runs_table(summaries: Sequence[RunSummary]) -> Table:
     """Return one line for each run."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for name in (
-        "id",
-        "state",
-        "requester",
-        "requested (UTC)",
-        "plan",
-        "approved by",
-        "decisions",
-        "entries",
-    ):
-        table.add_column(name, overflow="fold")
+    columns = ("id", "state", "requester", "requested (UTC)", "plan", "approved by", "refused")
+    table = table_of(*columns, ids=[one.workflow_id for one in summaries])
     for one in summaries:
         approved = ", ".join(
             f"{name} (not verified)" if name in one.unverified else name for name in one.approved_by
@@ -61,8 +51,7 @@ def runs_table(summaries: Iterable[RunSummary]) -> Table:
             f"{one.requested_at:%Y-%m-%d %H:%M}",
             short(one.fingerprint or ""),
             approved,
-            f"{one.accepted} accepted, {one.refused} refused",
-            str(one.entries),
+            str(one.refused or ""),
         )
         table.add_row(*(Text(one_line(cell)) for cell in cells))
     return table
@@ -117,6 +106,7 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
     for step in story.steps:
         receipt = f": {step.receipt.summary}" if step.receipt else ""
         page.field(f"step {step.number}", f"{step.tool}, {spelled(step.state)}{receipt}", width=_WIDTH)
+        page.arguments(step.arguments)
     sealed = sealed_up_to(bundle)
     page.field("sealed", f"{sealed} of {len(bundle.entries)} entries", width=_WIDTH)
     _add_sealers(page, seal_keys_of(bundle), is_trusted=is_trusted)

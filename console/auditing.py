@@ -27,7 +27,7 @@ from console.progress import Progress
 from console.screen import Screen, open_screen
 from console.session import opened_records, settings_for_people
 from console.trail_view import trail_page
-from plangate.checkpoints import kept_checkpoint, public_seal_key
+from plangate.checkpoints import kept_checkpoint
 from plangate.domain.audit import Outcome
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.durations import HOW_TO_WRITE, read_seconds
@@ -38,6 +38,7 @@ from plangate.domain.visible import one_line
 from plangate.durable_file import write_over
 from plangate.evidence import Bundle, bundle_findings, bundle_of, read_bundle, sealed_up_to
 from plangate.jws import PUBLIC_PREFIX, checked_public
+from plangate.key_files import public_half
 from plangate.people_file import read_people
 from plangate.records.answers import DAMAGED, runs_on_record, trail_on_record
 from plangate.records.checkpoints import is_sealed, last_checkpoint, newest_seal
@@ -131,6 +132,8 @@ def export(workflow_id: str, *, output: Path | None) -> int:
     if output is None:
         screen.out.file.write(content)
     else:
+        if not output.parent.is_dir():
+            raise WrongUsage(f"There is no folder {output.parent}; make it, or name another --output.")
         write_over(output, content.encode())
         count = len(bundle.entries)
         entries = "1 entry" if count == 1 else f"{count} entries"
@@ -176,7 +179,7 @@ def _print_inspection(screen: Screen, inspection: Inspection, *, is_trusted: boo
 
 
 def _trust(settings: Settings, screen: Screen, checkpoint: Path | None) -> Trust:
-    own = public_seal_key(settings.seal_key)
+    own = public_half(settings.seal_key)
     return Trust(
         sealers=_public_keys(settings.sealers) | ({own} if own else frozenset()),
         people=_people(settings),
@@ -189,6 +192,12 @@ def _people(settings: Settings) -> People | None:
 
 
 def _public_keys(texts: tuple[str, ...]) -> frozenset[str]:
+    for text in texts:
+        if not text.startswith(PUBLIC_PREFIX):
+            raise WrongUsage(
+                f"A key to believe is named by its public line, {PUBLIC_PREFIX}…, as `keys seal` prints it; "
+                f"{one_line(text)} is none."
+            )
     try:
         return frozenset(checked_public(text) for text in texts)
     except ValueError as error:
@@ -246,7 +255,7 @@ def _moment(text: str) -> datetime:
         if seconds is not None:
             return now() - timedelta(seconds=seconds)
         moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise WrongUsage(
             f"The time {text!r} cannot be read; write a day like 2026-05-03 (UTC), or so long ago: "

@@ -74,10 +74,10 @@ async def _decide_on_what_is_shown(
     gatekeeper = Gatekeeper(session.gateway, screen, keys, order.by)
     while True:
         status = await session.gateway.status(order.workflow_id)
-        screen.show(run_page(status, now()))
         fingerprint = _in_review(status)
+        screen.show(run_page(status, now()))
         if not await gatekeeper.confirm(status, order.choice):
-            screen.out.print(Text("Nothing was sent."))
+            screen.out.print(Text("Nothing was sent; the plan still waits."))
             return Exit.FAILED
         shown = keys.signed(decision, workflow_id=order.workflow_id, fingerprint=fingerprint)
         answer = await session.gateway.decide(order.workflow_id, shown)
@@ -118,17 +118,18 @@ def print_signed(order: DecisionOrder) -> int:
                 raise Refused(f"The plan in review is {short(fingerprint)}, not {short(decision.plan)}.")
             if not order.plan:
                 screen.err.print(run_page(status, now()), crop=False)
-                if not await Gatekeeper(session.gateway, screen, keys, order.by).confirm(
-                    status, order.choice
-                ):
+                gatekeeper = Gatekeeper(session.gateway, screen, keys, order.by)
+                if not await gatekeeper.confirm_signing(status, order.choice):
                     return Exit.FAILED
+                if _in_review(await session.gateway.status(order.workflow_id)) != fingerprint:
+                    raise Refused("The plan was replaced meanwhile; look at the new one and sign that.")
             signed = keys.signed(decision, workflow_id=order.workflow_id, fingerprint=fingerprint)
             message = signed.model_dump(mode="json", exclude_none=True, exclude={"decision"})
             screen.out.print(Text(json.dumps(message)), soft_wrap=True)
             page = Page()
             page.note(f"Paste it into the Web UI's Send a Signal, under {order.choice}, or give it to:")
-            run = shlex.quote(order.workflow_id)
-            page.command(f"temporal workflow signal -w {run} --name {order.choice} --input …")
+            signal = shlex.join(session.doors.words(order.workflow_id, order.choice, json.dumps(message)))
+            page.command(signal)
             screen.err.print(page, crop=False)
             return Exit.DONE
 
@@ -164,6 +165,10 @@ def withdraw(workflow_id: str, *, by: str | None, comment: str, as_json: bool) -
 
     async def main() -> int:
         async with opened(settings) as session:
+            before = await session.gateway.status(workflow_id)
+            if is_over(before):
+                why = f": {before.reason}" if before.reason else ""
+                raise Refused(f"{workflow_id} has ended before ({spelled(before.state)}{why}).")
             await session.gateway.withdraw(workflow_id, reason)
             status = await _closed(session, workflow_id)
             return _print_withdrawal(screen, workflow_id, status)

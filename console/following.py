@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+from console.clock import now
 from console.run_view import decision_words, is_over, spelled, step_words
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalUnreachable
 from plangate.domain.run import Phase, StepState
@@ -41,7 +43,10 @@ def absence(look: Status | Silence) -> str | None:
         return look.reason
     if look.source == "workflow" or is_over(look):
         return None
-    return f"No worker answers for {look.workflow_id}; it goes on as soon as one runs (make worker)."
+    return (
+        f"No worker answers. Still waiting for one: start it with make worker. Ctrl-C leaves; "
+        f"{look.workflow_id} stays, and goes on as soon as one runs."
+    )
 
 
 async def moved_on(gateway: Gateway, seen: Status) -> Status:
@@ -72,25 +77,30 @@ def waiting_words(status: Status) -> str:
             return f"{status.workflow_id}: {spelled(status.state)}"
 
 
-def news(before: Status | None, after: Status) -> Iterator[str]:
-    """Yield a line for everything that is new in ``after``."""
+def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None, str]]:
+    """Yield a line for everything that is new in ``after``, and when it happened, where that is known.
+
+    What was there at the first look happened some time ago, nobody saw when; decisions carry their own time.
+    """
+    seen = None if before is None else now()
     known = before.decisions if before else ()
     listed_before = len(known) + (before.refusals_not_listed if before else 0)
     listed_after = len(after.decisions) + after.refusals_not_listed
     fresh = min(listed_after - listed_before, len(after.decisions))
-    decisions = [decision_words(decision) for decision in after.decisions[len(after.decisions) - fresh :]]
+    newest = after.decisions[len(after.decisions) - fresh :]
+    decisions = [(decision.received_at, decision_words(decision)) for decision in newest]
     if before is not None:
         yield from decisions  # a new plan came of one of them
     if before is None or before.fingerprint != after.fingerprint:
-        yield from _new_plan(after)
+        yield from ((seen, line) for line in _new_plan(after))
     if before is None:
         yield from decisions
     if before is None or before.state != after.state:
-        yield from _new_state(after)
+        yield from ((seen, line) for line in _new_state(after))
     steps_before = {step.number: step.state for step in before.steps} if before else {}
     for step in after.steps:
         if step.state is not StepState.PENDING and steps_before.get(step.number) != step.state:
-            yield f"Step {step.number} of {len(after.steps)}, {step.tool}: {step_words(step)}"
+            yield seen, f"Step {step.number} of {len(after.steps)}, {step.tool}: {step_words(step)}"
 
 
 def _new_plan(status: Status) -> Iterator[str]:

@@ -19,6 +19,7 @@ from console.page import Page
 from console.run_view import plan_page, spelled
 from console.screen import Screen
 from plangate.domain.decision import MAX_COMMENT, Choice, Decision, DecisionAnswer
+from plangate.domain.plan import MIN_PREFIX
 from plangate.domain.status import Status
 from plangate.domain.visible import one_line
 from workflows.gateway import Gateway
@@ -89,8 +90,19 @@ class Gatekeeper:
     async def confirm(self, status: Status, choice: Choice) -> bool:
         """Ask whether ``choice`` is really meant for the plan of ``status``, which has been shown."""
         self._keyboard.discard()
-        answer = await self._keyboard.ask(f"{_verb(choice)} plan {status.short_fingerprint}? [y/N]")
-        return (answer or "").lower() in ("y", "yes")
+        return await self._is_meant(f"{_verb(choice)} plan {status.short_fingerprint}?")
+
+    async def confirm_signing(self, status: Status, choice: Choice) -> bool:
+        """Ask whether ``choice`` on the plan of ``status``, which has been shown, is to be signed."""
+        self._keyboard.discard()
+        return await self._is_meant(f"Sign '{spelled(choice)}' for plan {status.short_fingerprint}?")
+
+    async def _is_meant(self, question: str) -> bool:
+        while True:
+            answer = ((await self._keyboard.ask(f"{question} [y/N]")) or "n").lower()
+            if answer in ("y", "yes", "n", "no"):
+                return answer in ("y", "yes")
+            self._say("Not understood; type y or n.")
 
     async def _ask(self, status: Status) -> Asked:
         while True:
@@ -101,6 +113,7 @@ class Gatekeeper:
                 return Asked.PUT_OFF
             choice = _ANSWERS.get(answer.lower())
             if choice is None:
+                self._say("Not understood; type a, r, c or l.")
                 continue
             decision = await self._complete(status, choice)
             if decision is None:
@@ -144,6 +157,8 @@ def made_decision(choice: Choice, *, by: str, plan: str, comment: str) -> Decisi
     """
     if choice is Choice.REQUEST_CHANGES and not comment.strip():
         raise WrongUsage("Say what to change with --comment; the planner reads it.")
+    if plan and len(plan) < MIN_PREFIX:
+        raise WrongUsage(_MENDS["plan"])
     try:
         return Decision(decision=choice, by=by, plan=plan, comment=comment)
     except ValidationError as error:
@@ -152,8 +167,9 @@ def made_decision(choice: Choice, *, by: str, plan: str, comment: str) -> Decisi
 
 
 _MENDS: Final = {
-    "by": "The name after --by must have 1 to 100 visible characters.",
-    "plan": "The plan is named by digits 0-9 and a-f of its fingerprint; copy them from the status command.",
+    "by": "The name after --by must be your own, with 1 to 100 visible characters.",
+    "plan": f"The plan is named by {MIN_PREFIX} or more of the digits 0-9 and a-f of its fingerprint; "
+    "copy them from the status command.",
     "comment": f"The comment is longer than {MAX_COMMENT} characters; shorten it.",
 }
 

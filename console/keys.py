@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.text import Text
@@ -14,18 +14,20 @@ from rich.text import Text
 from console.clock import now
 from console.exits import Exit, WrongUsage
 from console.page import Page
+from console.run_view import STARTER
 from console.screen import Screen, open_screen
 from console.session import settings_for_people
-from plangate.checkpoints import public_seal_key
 from plangate.domain.decision import Decision
 from plangate.domain.errors import SettingsInvalid
 from plangate.domain.people import identity
+from plangate.durable_file import write_over
 from plangate.jws import PUBLIC_PREFIX, key_id, public_of
-from plangate.key_files import is_encrypted, key_in, write_new_key
+from plangate.key_files import is_encrypted, key_in, public_half, write_new_key
 from plangate.settings import Settings
 from plangate.signatures import Claims, sign
 
 _SUFFIX: Final = ".pem"
+_PUBLIC_SUFFIX: Final = ".pub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:
     passphrase = _new_passphrase(settings, screen) if with_passphrase else None
     try:
         public = public_of(write_new_key(path, passphrase))
+        write_over(path.with_suffix(_PUBLIC_SUFFIX), f"{PUBLIC_PREFIX}{public}\n".encode())
     except FileExistsError:
         raise WrongUsage(
             f"There is a key for {name} already: {path}. Move it away first, if you mean to replace it; "
@@ -135,7 +138,7 @@ def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:
 def show_seal_key(*, as_json: bool) -> int:
     """Print the public half of the key that seals on this host."""
     settings, screen = settings_for_people(), open_screen(as_json=as_json)
-    public = public_seal_key(settings.seal_key)
+    public = public_half(settings.seal_key)
     if public is None:
         raise SettingsInvalid(
             f"There is no seal key in {settings.seal_key}; a worker makes it when it starts, on its own host."
@@ -152,19 +155,32 @@ def show_seal_key(*, as_json: bool) -> int:
 
 
 def list_keys(*, as_json: bool) -> int:
-    """Print the public halves of all keys here; no passphrase is asked for."""
+    """Print whose keys are here, with their public lines; no passphrase is asked for."""
     settings, screen = settings_for_people(), open_screen(as_json=as_json)
     paths = sorted(settings.private_keys.glob(f"*{_SUFFIX}"))
+    keys = [{"name": unquote(path.stem), "public": _public_line(path), "path": str(path)} for path in paths]
     if screen.is_json:
-        screen.print_json([str(path) for path in paths])
-    elif not paths:
-        screen.out.print(
-            Text(f"There is no key in {settings.private_keys}; make one: starter.py keys new NAME")
-        )
+        screen.print_json(keys)
+    elif not keys:
+        words = f"There is no key in {settings.private_keys}; make one: {STARTER} keys new NAME"
+        screen.out.print(Text(words), soft_wrap=True)
     else:
-        for path in paths:
-            screen.out.print(Text(str(path)), soft_wrap=True)
+        page = Page()
+        for key in keys:
+            page.heading(key["name"])
+            page.command(f'keys = [{{ public = "{key["public"]}" }}]')
+            page.copied("private", key["path"])
+        screen.show(page)
     return Exit.DONE
+
+
+def _public_line(path: Path) -> str:
+    """Return the public half of a key: from the file beside it, or from the key if it has no passphrase."""
+    try:
+        return path.with_suffix(_PUBLIC_SUFFIX).read_text().strip()
+    except OSError:
+        public = public_half(path)
+        return PUBLIC_PREFIX + public if public else "(it has a passphrase; its public line is not here)"
 
 
 def _new_passphrase(settings: Settings, screen: Screen) -> bytes:

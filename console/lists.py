@@ -14,14 +14,15 @@ from plangate.domain.status import Status
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.visible import cut, one_line
 
+_COPIED: Final = {"id": 20, "plan": 12, "deadline": 11, "requested (UTC)": 16}
 _LONGEST_WHAT: Final = 80
 
 
 def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
     """Return one line for each run that waits, in the given order."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for name in ("id", "what", "requester", "plan", "needs", "deadline"):
-        table.add_column(name, overflow="fold")
+    table = table_of(
+        "id", "what", "requester", "plan", "needs", "deadline", ids=[one.workflow_id for one in waiting]
+    )
     for status in waiting:
         deadline = from_now(status.deadline, now) if status.deadline else ""
         cells = (
@@ -33,6 +34,16 @@ def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
             deadline,
         )
         table.add_row(*(Text(one_line(cell)) for cell in cells))
+    return table
+
+
+def table_of(*columns: str, ids: Sequence[str]) -> Table:
+    """Return an empty table of runs, in which what is copied is not broken while there is room."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    longest = max((len(workflow_id) for workflow_id in ids), default=0)
+    for name in columns:
+        wanted = min(_COPIED.get(name, 0), longest) if name == "id" else _COPIED.get(name)
+        table.add_column(name, overflow="fold", min_width=wanted)
     return table
 
 

@@ -71,7 +71,7 @@ async def _status(settings: Settings, workflow_id: str) -> tuple[Status, Doors]:
                 recorded = None
         if recorded is None:
             raise unreachable from None
-        return recorded.model_copy(update={"source": _NO_SERVER}), Doors()
+        return recorded.model_copy(update={"source": _NO_SERVER}), Doors(is_open=False)
 
 
 async def _pending(settings: Settings) -> tuple[list[Status], str]:

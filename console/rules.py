@@ -16,7 +16,7 @@ from console.session import settings_for_people
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import FileInvalid
 from plangate.domain.people import People, in_force
-from plangate.domain.policy import Rule
+from plangate.domain.policy import ONE_APPROVAL, Rule
 from plangate.people_file import read_people
 from plangate.policy_file import Explanation, FilePolicy, read_policy
 from plangate.settings import Settings, operating_system_user
@@ -52,12 +52,14 @@ def explain_policy(
 ) -> int:
     """Print which rule asks for what at each step of a plan, and what the plan needs."""
     settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    tools = declarations()
+    plan = check_plan(read_plan_file(plan_path, tools, settings.max_steps), tools, settings.max_steps)
+    if policy_path is None and settings.policy_file is None:
+        return _without_policy(screen)
     try:
         policy = _policy(settings, policy_path)
     except FileInvalid as error:
         return _faults(screen, error)
-    tools = declarations()
-    plan = check_plan(read_plan_file(plan_path, tools, settings.max_steps), tools, settings.max_steps)
     explanation = policy.explain(plan, request=request, requester=requester or operating_system_user())
     if screen.is_json:
         screen.print_json(explanation.model_dump(mode="json"))
@@ -80,6 +82,15 @@ def check_people(path: Path | None, *, as_json: bool) -> int:
         screen.print_json(people.model_dump(mode="json"))
     else:
         screen.show(_people_page(people))
+    return Exit.DONE
+
+
+def _without_policy(screen: Screen) -> int:
+    if screen.is_json:
+        screen.print_json({"steps": [], "requirement": ONE_APPROVAL.model_dump(mode="json")})
+    else:
+        words = f"No policy is set (PLANGATE_POLICY), so every plan needs {ONE_APPROVAL}."
+        screen.out.print(Text(words), soft_wrap=True)
     return Exit.DONE
 
 

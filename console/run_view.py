@@ -13,13 +13,14 @@ from urllib.parse import quote
 from console.durations import from_now
 from console.page import Page
 from plangate.domain.audit import ModelUse, Outcome
+from plangate.domain.decision import PLACEHOLDER
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import DecisionStatus, Status, StepStatus
 from plangate.domain.visible import cut
 
 STARTER: Final = "python starter.py"
-ANYBODY: Final = "YOUR-NAME"
+ANYBODY: Final = PLACEHOLDER
 _LONGEST_AFTERWARDS: Final = 300  # of a receipt's detail, or of what could not be read
 OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _STYLES: Final = {
@@ -42,11 +43,15 @@ class Doors:
         cli_flags: what the ``temporal`` command needs to reach the server.
         namespace: in which Temporal namespace the runs are.
         ui_url: the Web UI's address, where it is known.
+        is_open: whether the Temporal server answers.
+        program: the ``temporal`` command, as it can be typed here.
     """
 
     cli_flags: tuple[str, ...] = ()
     namespace: str = "default"
     ui_url: str | None = None
+    is_open: bool = True
+    program: str = "temporal"
 
     def signal_command(self, workflow_id: str, choice: str, by: str, plan: str) -> str:
         """Return the ``temporal`` command that sends a decision, ready for a shell."""
@@ -54,9 +59,12 @@ class Doors:
 
     def signal_words(self, workflow_id: str, choice: str, by: str, plan: str) -> list[str]:
         """Return the same command as the words of a call."""
-        message = json.dumps({"by": by, "plan": plan})
+        return self.words(workflow_id, choice, json.dumps({"by": by, "plan": plan}))
+
+    def words(self, workflow_id: str, choice: str, message: str) -> list[str]:
+        """Return the ``temporal`` command that sends this message, as the words of a call."""
         return [
-            *("temporal", "workflow", "signal", "-w", workflow_id, "--name", choice, "--input", message),
+            *(self.program, "workflow", "signal", "-w", workflow_id, "--name", choice, "--input", message),
             *self.cli_flags,
         ]
 
@@ -96,6 +104,10 @@ def plan_page(status: Status, now: datetime) -> Page:
     if status.plan:
         page.words("summary", status.plan.summary)
     page.field("needs", f"{status.requirement}" + _approved_by(status))
+    if status.still_needed and status.approved_by:
+        page.field("still needed", " and ".join(map(str, status.still_needed)), "bold yellow")
+    if status.changes_asked and status.revision > 1:
+        page.words("changes asked", status.changes_asked)
     if status.deadline:
         page.field("deadline", moment(status.deadline, now if status.state == Phase.IN_REVIEW else None))
     if status.planner:
@@ -109,6 +121,10 @@ def plan_page(status: Status, now: datetime) -> Page:
 def deciding_page(status: Status, doors: Doors) -> Page:
     """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI."""
     page = Page()
+    if not doors.is_open:
+        page.gap()
+        page.heading("To decide, start what is stopped: make worker")
+        return page
     plan = status.short_fingerprint or ""
     run = shlex.quote(status.workflow_id)
     page.gap()

@@ -1,9 +1,12 @@
 """One command's way to the system: settings, records, the gateway, and where else a run can be seen."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
 from typing import Any
 
 from console.run_view import Doors
@@ -56,7 +59,16 @@ def doors_of(settings: Settings, namespace: str) -> Doors:
     """Return where else runs can be seen; the Web UI is known where the server is the embedded one."""
     server = embedded_server.running(settings.var_dir)
     is_ours = server is not None and server.address == address_of(settings)
-    return Doors(cli_flags(settings), namespace, server.ui_url if server and is_ours else None)
+    ui_url = server.ui_url if server and is_ours else None
+    return Doors(cli_flags(settings), namespace, ui_url, program=_temporal_program())
+
+
+def _temporal_program() -> str:
+    """Return how to call Temporal's command line: by its name, or as it lies beside our own Python."""
+    ours = Path(sys.executable).with_name("temporal")
+    if which("temporal") or not ours.exists():
+        return "temporal"
+    return str(ours.relative_to(Path.cwd())) if ours.is_relative_to(Path.cwd()) else str(ours)
 
 
 @contextmanager

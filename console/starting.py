@@ -119,6 +119,8 @@ def _request(order: StartOrder, settings: Settings) -> PlanRequest:
         raise WrongUsage("--watch and --no-wait cannot both be meant; leave one out.")
     timeout = read_timeout(order.timeout)
     text = _typed_in() if order.text == FROM_STDIN else order.text
+    if order.plan_file is None and Path(text).suffix in (".json", ".yaml", ".yml") and Path(text).is_file():
+        raise WrongUsage(f"{text} is a file; to bring a plan, write --plan {text}.")
     if not text.strip() and order.plan_file is None:
         raise WrongUsage(f'Say what you want done ({STARTER} start "…"), or bring a plan with --plan FILE.')
     plan = read_plan_file(order.plan_file, declarations(), settings.max_steps) if order.plan_file else None

@@ -4,7 +4,6 @@ import asyncio
 
 from rich.text import Text
 
-from console.clock import now
 from console.exits import Exit, Interrupted
 from console.following import Silence, absence, looks, news, waiting_words
 from console.gate import Asked, Gatekeeper
@@ -68,12 +67,16 @@ async def follow_to_the_end(session: Session, screen: Screen, workflow_id: str, 
             if is_over(look):
                 return look
             if gatekeeper and look.state == Phase.IN_REVIEW and look.fingerprint not in asked_about:
+                progress.update(waiting_words(look))
                 with progress.paused():
                     asked = await gatekeeper.ask(look)
                 if asked is not Asked.MOVED_ON:
                     asked_about.add(look.fingerprint)
                 if asked is Asked.PUT_OFF:
-                    progress.note("Put off; the run is watched on. Leave with Ctrl-C, it goes on by itself.")
+                    progress.note(
+                        "Put off; the run is watched on. Leave with Ctrl-C, it goes on by itself. "
+                        f"To be asked again: {STARTER} watch {one_line(workflow_id)}"
+                    )
             elif not away:
                 progress.update(waiting_words(look))
     raise AssertionError("looks() never ends by itself")
@@ -82,5 +85,6 @@ async def follow_to_the_end(session: Session, screen: Screen, workflow_id: str, 
 def _print_news(screen: Screen, before: Status | None, after: Status) -> None:
     if screen.is_json:
         return
-    for line in news(before, after):
-        screen.out.print(Text(f"{now():%H:%M:%S} {one_line(line)}"), soft_wrap=True)
+    for when, line in news(before, after):
+        stamp = f"{when:%H:%M:%S} UTC" if when else " " * 12
+        screen.out.print(Text(f"{stamp}  {one_line(line)}"), soft_wrap=True)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from plangate.domain.audit import FIRST_HASH
 from plangate.domain.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
 from plangate.domain.errors import SettingsInvalid
-from plangate.jws import checked_public, key_id, public_of, read_token, write_token
+from plangate.jws import PUBLIC_PREFIX, checked_public, public_of, read_token, write_token
 from plangate.key_files import key_in, write_new_key
 
 TYPE: Final = "plangate-checkpoint+jwt"
@@ -41,14 +41,6 @@ def seal_key(path: Path) -> Ed25519PrivateKey:
             f"{path} holds no Ed25519 key without a passphrase; move it away, and the worker makes a new "
             "one, or set PLANGATE_SEAL_KEY."
         ) from None
-
-
-def public_seal_key(path: Path) -> str | None:
-    """Return the public half of the key that seals on this host, or None where none is to be read here."""
-    try:
-        return public_of(key_in(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 def kept_checkpoint(path: Path) -> Checkpoint | None:
@@ -97,18 +89,16 @@ def claims_of(checkpoint: Checkpoint) -> CheckpointClaims:
         raise ValueError("its token says other things than a checkpoint") from None
 
 
-def broken_checkpoint(checkpoint: Checkpoint, leaves: Sequence[str], trusted: frozenset[str]) -> str | None:
-    """Say what is wrong with one checkpoint and its leaves, if anything is.
+def unknown_sealer(public_key: str) -> str:
+    """Say that seals bear a key which is none of those that may seal, and what to do if it may."""
+    return (
+        f"there are seals by the key {PUBLIC_PREFIX}{public_key}, which is none of those that may seal; "
+        "if it was one of yours, name it in PLANGATE_SEALERS (--sealer for a bundle)"
+    )
 
-    Args:
-        checkpoint: as it is stored.
-        leaves: of all runs that are stored as sealed by it.
-        trusted: public keys that may seal, as base64url; empty where nobody said which.
-    """
-    if trusted and checkpoint.public_key not in trusted:
-        return (
-            f"is signed with the key {name_of(checkpoint.public_key)}, which is none of those that may seal"
-        )
+
+def broken_checkpoint(checkpoint: Checkpoint, leaves: Sequence[str]) -> str | None:
+    """Say what is wrong with one checkpoint and its leaves, as they are stored, if anything is."""
     try:
         if checked_public(checkpoint.public_key) != checkpoint.public_key:
             return "names its key in another spelling than it was written in"
@@ -120,11 +110,3 @@ def broken_checkpoint(checkpoint: Checkpoint, leaves: Sequence[str], trusted: fr
     if (claims.runs, claims.root) != (len(leaves), root_of(leaves)):
         return f"seals other runs than those that are stored with it ({claims.runs} then, {len(leaves)} now)"
     return None
-
-
-def name_of(public_key: str) -> str:
-    """Return the thumbprint by which people tell a key from another."""
-    try:
-        return key_id(public_key)
-    except ValueError:
-        return "(unreadable)"

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from pydantic import JsonValue
 
-from plangate.checkpoints import broken_checkpoint
+from plangate.checkpoints import broken_checkpoint, unknown_sealer
 from plangate.domain.audit import AuditEntry, Closed, Decided, WrittenEntry
 from plangate.domain.checkpoint import Seal, SealedBy
 from plangate.domain.decision import Decision
@@ -218,10 +218,15 @@ def _signed_decision(state: RunState, number: int, event: Decided) -> SignedDeci
 def _unproven(workflow_id: str, trail: Sequence[AuditEntry], people: People | None) -> Iterator[Finding]:
     """Yield every decision that is called verified and is not."""
     state = RunState(workflow_id=workflow_id)
+    used: set[tuple[str | None, str | None]] = set()
     for entry in trail:
         if isinstance(entry.event, Decided) and entry.event.approver and entry.event.approver.verified:
             decision = entry.event.arrival.decision
             objection = _objection(decision, entry.event.approver, state, people)
+            token = (entry.event.approver.key_id, entry.event.approver.token_id)
+            if objection is None and token in used:
+                objection = "its signature was used before"
+            used.add(token)
             if objection:
                 yield Finding(
                     workflow_id=workflow_id,
@@ -271,9 +276,11 @@ def _agrees(told: JsonValue, true: JsonValue) -> bool:
 
 def _broken_seal(bundle: Bundle, sealed: SealedBy, trusted: frozenset[str]) -> Iterator[Finding]:
     name = f"checkpoint {sealed.checkpoint.number}"
-    wrong = broken_checkpoint(sealed.checkpoint, sealed.leaves, trusted)
+    wrong = broken_checkpoint(sealed.checkpoint, sealed.leaves)
     if wrong:
         yield Finding(workflow_id=bundle.workflow_id, what=f"{name} {wrong}")
+    if trusted and sealed.checkpoint.public_key not in trusted:
+        yield Finding(workflow_id=bundle.workflow_id, what=unknown_sealer(sealed.checkpoint.public_key))
     entry = next((entry for entry in bundle.entries if entry.number == sealed.entry), None)
     if entry is None:
         yield Finding(

@@ -20,6 +20,22 @@ PUBLIC_PREFIX: Final = "ed25519:"
 _ALGORITHM: Final = "EdDSA"
 _FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 _UNREADABLE: Final = "its signature cannot be read"
+_HEADERS: Final = frozenset({"alg", "kid", "typ"})
+_PRIME: Final = 2**255 - 19
+# The y of the eight points of small order (RFC 7748, 6.1): a signature under such a key needs no private one.
+_SMALL_ORDER: Final = frozenset(
+    {
+        0,
+        1,
+        _PRIME - 1,
+        int.from_bytes(
+            bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"
+        ),
+        int.from_bytes(
+            bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little"
+        ),
+    }
+)
 
 
 def write_token(claims: Mapping[str, Any], key: Ed25519PrivateKey, kind: str) -> str:
@@ -37,7 +53,9 @@ def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
     kid_of(token)
     try:
         header = jwt.get_unverified_header(token)
-        if header.get("typ") != kind:
+        if set(header) != _HEADERS:
+            raise ValueError(_UNREADABLE)
+        if header["typ"] != kind:
             raise ValueError("its signature is of another kind")
         claims: dict[str, Any] = jwt.decode(
             token,
@@ -96,9 +114,18 @@ def checked_public(public: str) -> str:
     try:
         raw = _bytes(public.removeprefix(PUBLIC_PREFIX))
         Ed25519PublicKey.from_public_bytes(raw)
+        is_weak = _is_weak(raw)
     except ValueError:
+        is_weak = True
+    if is_weak:
         raise ValueError("is no Ed25519 public key; paste the line that `starter.py keys` printed") from None
     return _text(raw)
+
+
+def _is_weak(raw: bytes) -> bool:
+    """Whether anybody could sign under this public key, or it is written otherwise than it should be."""
+    y = int.from_bytes(raw, "little") & (2**255 - 1)
+    return y >= _PRIME or y in _SMALL_ORDER
 
 
 def _text(raw: bytes) -> str:

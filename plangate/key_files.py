@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from plangate.durable_file import write_once
+from plangate.jws import public_of
 
 
 def write_new_key(path: Path, passphrase: bytes | None = None) -> Ed25519PrivateKey:
@@ -45,3 +46,11 @@ def key_in(pem: bytes, passphrase: bytes | None = None) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise TypeError("it is no Ed25519 key")
     return key
+
+
+def public_half(path: Path) -> str | None:
+    """Return the public half of the key in that file, as base64url; None where it cannot be read as it is."""
+    try:
+        return public_of(key_in(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -103,7 +103,16 @@ def read_people(path: Path) -> People:
 
 def _parsed(path: Path, raw: bytes) -> People:
     document = parse_toml(path, raw)
-    faults = [f"{key}: is not known here; take it out" for key in document if key != "person"]
+    faults = [
+        f"{key}: is not known here; "
+        + (
+            "this is a policy, and belongs in PLANGATE_POLICY"
+            if key in ("rule", "default")
+            else "take it out"
+        )
+        for key in document
+        if key != "person"
+    ]
     where = places(raw, "person")
     persons: dict[int, Person] = {}
     labels: dict[int, str] = {}

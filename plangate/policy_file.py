@@ -139,7 +139,12 @@ def read_policy(
     """
     raw = read_bytes(path)
     document = parse_toml(path, raw)
-    faults = [f"{key}: is not known here; take it out" for key in document if key not in ("rule", "default")]
+    faults = [
+        f"{key}: is not known here; "
+        + ("this is a list of people, and belongs in PLANGATE_PEOPLE" if key == "person" else "take it out")
+        for key in document
+        if key not in ("rule", "default")
+    ]
     where = places(raw, "rule")
     rules: dict[str, tuple[Rule, Condition]] = {}
     names: set[str] = set()

@@ -114,7 +114,10 @@ def _read(token: str, person: Person, at: datetime) -> tuple[Key, Claims]:
     except ValueError as error:
         raise ValueError(f"{error}; {_HOW}") from None
     if key is None:
-        raise ValueError(f"it is signed with a key that is not one of {person.name}'s")
+        raise ValueError(
+            f"it is signed with a key that is not one of {person.name}'s; the list of people has to have the "
+            "public line that `starter.py keys list` prints"
+        )
     raise ValueError(f"it is signed with a key of {person.name}'s that is not valid now")
 
 

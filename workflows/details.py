@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pydantic import JsonValue
 
 from plangate.domain.audit import Drafted
-from plangate.domain.decision import Choice
+from plangate.domain.decision import PLACEHOLDER, Choice
 from plangate.domain.plan import Step, short
 from plangate.domain.run import Phase, RunState, StepProgress, StepState
 from plangate.domain.visible import cut, markdown_code
@@ -24,6 +24,10 @@ _ROOM_FOR_DECISIONS: Final = 1_800
 _ROOM_FOR_LINE: Final = 300
 _ROOM_FOR_VALUE: Final = 1_000
 _SHOWN_DECISIONS: Final = 5
+_WHERE_THE_PLAN_IS: Final = (
+    "The plan is under *Current Details*. If nothing stands there, no worker runs just now; "
+    "`starter.py status` shows it all the same, and a decision that you send is kept until one does."
+)
 _KINDS: Final = {  # text is the usual kind, and has no name
     dict: "object",
     list: "list",
@@ -42,9 +46,10 @@ def summary_line(request: str) -> str:
 
 def request_page(request: str, requester: str) -> str:
     """Return the page that stays the same for the whole life of a run: who asked for what."""
-    if not request.strip():
-        return f"{markdown_code(requester)} brought a ready plan along."
-    return f"{markdown_code(requester)} asked for:\n{markdown_code(cut(request, _ROOM_FOR_VALUE))}"
+    asked = f"{markdown_code(requester)} brought a ready plan along."
+    if request.strip():
+        asked = f"{markdown_code(requester)} asked for:\n{markdown_code(cut(request, _ROOM_FOR_VALUE))}"
+    return f"{asked}\n\n{_WHERE_THE_PLAN_IS}"
 
 
 def details_page(state: RunState) -> str:
@@ -143,13 +148,13 @@ def _progress(progress: StepProgress) -> str:
 
 def _how_to_decide(state: RunState, drafted: Drafted) -> str:
     if drafted.requirement.signed:
-        command = f"starter.py sign {state.workflow_id} approve --by YOUR-NAME"
+        command = f"starter.py sign {state.workflow_id} approve --by {PLACEHOLDER}"
         return (
             "**To decide:** this plan takes signed decisions only. Let this command print yours, on the "
             "machine where your key is, and send that by *More Actions*, *Send a Signal*:\n"
             f"{markdown_code(command)}"
         )
-    message = json.dumps({"by": "YOUR-NAME", "plan": short(drafted.fingerprint)})
+    message = json.dumps({"by": PLACEHOLDER, "plan": short(drafted.fingerprint)})
     return (
         "**To decide:** *More Actions*, *Send a Signal*, choose `approve`, `reject` or `request_changes` "
         '(which needs a `"comment"` too), and paste, with your name in it:\n'

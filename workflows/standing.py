@@ -23,6 +23,7 @@ from plangate.records.database import Database
 from plangate.search_attributes import PLANGATE_STATE
 
 OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
+_PAGE: Final = 1_000
 _DESCRIBE_TIMEOUT: Final = timedelta(seconds=3)
 _ENDED_FROM_OUTSIDE: Final[Mapping[WorkflowExecutionStatus | None, str]] = {
     WorkflowExecutionStatus.TERMINATED: "it was terminated in Temporal, from outside Plangate",
@@ -58,7 +59,8 @@ async def status_without_workflow(client: Client, database: Database | None, wor
         )
     ended = _ENDED_FROM_OUTSIDE.get(description.status)
     if ended is None:
-        return recorded.model_copy(update={"source": f"{recorded.source} (no worker answers)"})
+        waiting = await _unread(handle)
+        return recorded.model_copy(update={"source": f"{recorded.source} (no worker answers{waiting})"})
     changes = {} if recorded.state in OUTCOMES else {"state": Outcome.FAILED.value, "reason": ended}
     return recorded.model_copy(update={"source": f"{recorded.source} and the Temporal server", **changes})
 
@@ -74,6 +76,22 @@ def _dropped(workflow_id: str, recorded: Status | None) -> Status:
     has_ended = recorded.state in OUTCOMES
     why = "Temporal's retention has dropped the run" if has_ended else "this Temporal server has no such run"
     return recorded.model_copy(update={"source": f"records ({why})"})
+
+
+async def _unread(handle: WorkflowHandle[object, object]) -> str:
+    """Say how many signals lie at the server that no worker has taken up yet."""
+    count = 0
+    try:
+        async for event in handle.fetch_history_events(page_size=_PAGE):
+            if event.HasField("workflow_task_completed_event_attributes"):
+                count = 0
+            elif event.HasField("workflow_execution_signaled_event_attributes"):
+                count += 1
+    except RPCError:
+        return ""  # it is only said besides
+    if not count:
+        return ""
+    return f"; {count} signal{' waits' if count == 1 else 's wait'} at the server, unread"
 
 
 async def _undrafted(client: Client, handle: WorkflowHandle[object, object]) -> Status | None:

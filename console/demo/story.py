@@ -215,7 +215,10 @@ class _Story:
         page.copied("Web UI", self._stage.session.doors.page_of(status.workflow_id) or "")
         page.note("The embedded server runs on for a look; make stop ends it. Then, in two terminals:")
         page.command("make worker")
-        page.command(f'{STARTER} start "What you want done" --watch')
+        if self._stage.settings.has_openai or self._stage.settings.model_config_file:
+            page.command(f'{STARTER} start "What you want done" --watch')
+        else:  # no model, which a request in plain words needs
+            page.command(f"{STARTER} start --plan examples/bank/one-approver.yaml --watch")
         return page
 
     def _chapter(self, title: str) -> Page:

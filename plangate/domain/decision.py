@@ -13,11 +13,15 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from plangate.domain.model import AwareDatetime, Frozen, Typed
+from plangate.domain.people import identity
 from plangate.domain.plan import MIN_PREFIX
 from plangate.domain.visible import cut, one_line
 
 MAX_COMMENT: Final = 4_000
 MAX_SIGNATURE: Final = 100_000  # a token holds the comment, each of its characters in up to 16
+PLACEHOLDER: Final = "YOUR-NAME"
+"""What stands for the approver's name where a decision is shown to be copied; it is nobody's name."""
+_PLACEHOLDERS: Final = frozenset({identity(PLACEHOLDER), "your name", "your_name", "…", "..."})
 _EXCERPT_LENGTH: Final = 300
 _HOW: Final = 'send one JSON object such as {"by": "dana", "plan": "3f9a12bc4d5e"}'
 
@@ -27,6 +31,8 @@ def _plainly_visible(name: str) -> str:
         raise ValueError("holds characters that cannot be seen")
     if not name.strip():
         raise ValueError("is blank")
+    if identity(name) in _PLACEHOLDERS:
+        raise ValueError("is only a placeholder; put your own name in its place")
     return name.strip()
 
 

@@ -20,6 +20,8 @@ def sentences(error: ValidationError, place: str = "", *, whole: str = "it") -> 
         match fault["type"]:
             case "missing":
                 message = "is missing"
+            case "too_short" if fault["loc"] and fault["loc"][-1] == "steps":
+                message = "there must be at least one step"
             case "extra_forbidden":
                 message = "is not known here; take it out"
         told.append(f"{path or whole}: {message}")

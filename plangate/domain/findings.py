@@ -7,6 +7,7 @@ examined by the same rules as the records.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from typing import Final, assert_never
 
 from plangate.domain.audit import (
@@ -28,12 +29,13 @@ from plangate.domain.audit import (
 )
 from plangate.domain.errors import NotApproved
 from plangate.domain.model import Frozen
-from plangate.domain.people import Identified
+from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import fingerprint_of, idempotency_key, short
-from plangate.domain.review import authorise, judge
+from plangate.domain.review import authorise, judge, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, apply
 from plangate.domain.visible import one_line
 
+_SLOW_CLAIM: Final = timedelta(minutes=1)  # between the look at the approvals and the claim on record
 _SEARCHED: Final = 500  # entries among which the true place of one is looked for
 
 
@@ -99,17 +101,21 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
     """Yield every entry that says what could not follow from the entries before it."""
     state = RunState(workflow_id=workflow_id)
     claimed: set[str] = set()
+    has_ended = False
     for position, entry in enumerate(entries):
-        objection = (
-            "is not the request, which opens every trail"
-            if position == 0 and not isinstance(entry.event, Requested)
-            else _objection(state, entry, claimed)
-        )
+        event = entry.event
+        if position == 0 and not isinstance(event, Requested):
+            objection: str | None = "is not the request, which opens every trail"
+        elif has_ended and not isinstance(event, Decided):
+            objection = f"tells of a run ({event.kind}) that had ended"
+        else:
+            objection = _objection(state, entry, claimed)
         if objection:
             yield _finding(workflow_id, entry, objection)
-        if isinstance(entry.event, Claimed):
-            claimed.add(entry.event.idempotency_key)
-        state = apply(state, entry.event)
+        if isinstance(event, Claimed):
+            claimed.add(event.idempotency_key)
+        has_ended = has_ended or isinstance(event, Closed)
+        state = apply(state, event)
 
 
 def _missing(workflow_id: str, first: int, last: int) -> Finding:
@@ -160,17 +166,19 @@ def _objection(state: RunState, entry: AuditEntry, claimed: set[str]) -> str | N
         case Drafted():
             return _wrong_draft(state, event)
         case Decided():
-            return _wrong_verdict(state, event)
+            return _wrong_maker(entry, event) or _wrong_verdict(state, event)
         case Reopened():
             wrong = state.phase is not Phase.EXECUTING or event.fingerprint != state.fingerprint
             return "opens the review of a plan again that was not being executed" if wrong else None
         case Claimed():
-            return _wrong_claim(state, event)
+            return _wrong_claim(state, entry, event)
         case StepDone():
             return _wrong_end(state, event, claimed)
         case Released() | StepFailed() | StepInDoubt():
-            known = 1 <= event.step <= len(state.steps)
-            return None if known else f"speaks of step {event.step}, which the plan has not"
+            if not 1 <= event.step <= len(state.steps):
+                return f"speaks of step {event.step}, which the plan has not"
+            is_done = state.steps[event.step - 1].state is StepState.DONE
+            return f"step {event.step} was done already" if is_done else None
         case Closed():
             return _wrong_close(state, entry, event)
         case _:
@@ -184,6 +192,21 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
         return f"is revision {event.revision} where revision {state.next_revision} belongs"
     if state.phase is not Phase.DRAFTING:
         return f"a plan was made while the run was {state.state}"
+    longest = state.requested.timeout_seconds if state.requested else 0
+    if event.deadline - event.drafted_at > timedelta(seconds=longest):
+        return "its review takes longer than was asked for"
+    return None
+
+
+def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
+    """Compare who decided, and when, with what the entry is listed under."""
+    decision, approver = event.arrival.decision, event.approver
+    if approver is not None and (decision is None or not same_person(approver.name, decision.by)):
+        return f"is taken for a decision by {one_line(approver.name)}, who is not named in it"
+    if approver is not None and entry.actor != approver.name:
+        return f"is listed under {one_line(entry.actor)}, and was decided by {one_line(approver.name)}"
+    if entry.at != event.arrival.received_at:
+        return "is listed at another time than it was received"
     return None
 
 
@@ -204,13 +227,16 @@ def _wrong_verdict(state: RunState, event: Decided) -> str | None:
     return None if again.verdict.accepted else f"was accepted, though {again.verdict.reason}"
 
 
-def _wrong_claim(state: RunState, event: Claimed) -> str | None:
+def _wrong_claim(state: RunState, entry: AuditEntry, event: Claimed) -> str | None:
     if event.idempotency_key != idempotency_key(state.workflow_id, event.fingerprint, event.step):
         return "its idempotency key is not that of its plan and step"
     try:
         authorise(state, event.fingerprint, event.step)
     except NotApproved as error:
         return f"a step began that was not allowed to: {error}"
+    stale = stale_approvers(state, entry.at - _SLOW_CLAIM)
+    if event.attempt == 1 and stale:
+        return f"a step began under an approval by {', '.join(map(one_line, stale))} that was too old"
     return None
 
 

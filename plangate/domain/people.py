@@ -149,13 +149,14 @@ def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
 
 
 def same_person(one: str, other: str) -> bool:
-    """Return whether two typed names mean the same person: case, width and outer blanks do not count."""
+    """Return whether two typed names mean the same person: case, width and blanks do not count."""
     return identity(one) == identity(other)
 
 
 def identity(name: str) -> str:
     """Return what two spellings of one name have in common."""
-    return unicodedata.normalize("NFKC", name).strip().casefold()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return " ".join(folded.casefold().split())
 
 
 def in_force(limited: Key | Delegation, at: AwareDatetime) -> bool:

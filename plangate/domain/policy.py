@@ -115,10 +115,12 @@ def satisfied(requirement: Requirement, approvers: Sequence[Approver], requester
 def covered(requirement: Requirement, approvers: Sequence[Approver], requester: str) -> int:
     """Return how many of the demanded approvals these people give, if they are assigned at their best.
 
-    Whoever acts counts once, and so does everybody in whose name somebody acts; the requester never does.
+    Whoever acts counts once, and so does everybody in whose name somebody acts; the requester never does, and
+    where decisions have to be signed, nobody does whose signature did not prove it.
     """
     demanded = {need.role: need.count for need in requirement.needs}
-    ways = [_ways(approver, demanded, requester) for approver in _once_each(approvers)]
+    counted = [one for one in _once_each(approvers) if one.verified or not requirement.signed]
+    ways = [_ways(approver, demanded, requester) for approver in counted]
     return _most(ways, demanded)
 
 
@@ -179,7 +181,7 @@ def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]
 
 def _stranger(number: int, role: str) -> Approver:
     name = f"\0{number}"  # nobody can be called so
-    return Approver(name=name, standings=(Standing(person=name, roles=(role,)),))
+    return Approver(name=name, standings=(Standing(person=name, roles=(role,)),), verified=True)
 
 
 def _least(values: Iterable[int | None]) -> int | None:

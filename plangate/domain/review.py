@@ -65,12 +65,27 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
     decision = arrival.decision
     if decision is None:
         return arrival.fault
-    plan = _not_open(state) or _wrong_plan(state, decision) or _past_deadline(state, arrival)
+    plan = (
+        _heard_twice(state, decision)
+        or _not_open(state)
+        or _wrong_plan(state, decision)
+        or _past_deadline(state, arrival)
+    )
     if plan:
         return plan
     if sender.approver is None or sender.objection:
         return sender.objection or f"it is not known who {decision.by} is"
     return _not_proven(state, sender.approver) or _may_not_decide(state, decision, sender.approver)
+
+
+def _heard_twice(state: RunState, decision: Decision) -> str | None:
+    """Say so where this approval counts already: who sends it by two doors did nothing wrong."""
+    if decision.decision is not Choice.APPROVE or state.fingerprint is None:
+        return None
+    for approver in state.approvers:
+        if same_person(approver.name, decision.by) and state.fingerprint.startswith(decision.plan):
+            return f"{approver.name} has approved this plan already; it counts once"
+    return None
 
 
 def _not_open(state: RunState) -> str | None:
@@ -129,8 +144,6 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
         return None if is_requester else _has_no_say(state, approver)
     if is_requester:
         return f"{approver.name} asked for this; somebody else must approve it"
-    if any(same_person(approver.name, one.name) for one in state.approvers):
-        return f"{approver.name} has approved this plan already; it counts once"
     assert state.drafted is not None
     requirement, before = state.drafted.requirement, state.approvers
     if policy.covered(requirement, (*before, approver), state.requester) > policy.covered(

@@ -27,7 +27,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.decision import MAX_COMMENT, Choice
 from plangate.domain.model import AwareDatetime, Frozen
-from plangate.domain.people import Approver
+from plangate.domain.people import Approver, same_person
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import cut
 
@@ -192,7 +192,8 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
         return state
     match decision.decision:
         case Choice.APPROVE:
-            if decided.approver is None:
+            maker = decided.approver
+            if maker is None or any(same_person(maker.name, one.name) for one in state.approvers):
                 return state
             approval = Approval(approver=decided.approver, at=decided.arrival.received_at)
             after = _with(state, approvals=(*state.approvals, approval))

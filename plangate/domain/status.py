@@ -8,8 +8,8 @@ from plangate.domain.audit import Decided, ModelUse, Outcome
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Approver
 from plangate.domain.plan import Plan, short
-from plangate.domain.policy import Requirement
-from plangate.domain.run import RunState, StepState
+from plangate.domain.policy import Need, Requirement, missing
+from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.tool import Receipt
 
 
@@ -48,7 +48,8 @@ class StepStatus(Frozen):
 class Status(Frozen):
     """Everything that one may ask of a run; ``source`` says who answered.
 
-    ``unverified`` are those who approved by typing a name, which nothing proved.
+    ``unverified`` are those who approved by typing a name, which nothing proved; ``still_needed`` is what the
+    plan lacks before it may run.
     """
 
     workflow_id: str
@@ -63,6 +64,8 @@ class Status(Frozen):
     requirement: Requirement | None
     approved_by: tuple[str, ...]
     unverified: tuple[str, ...] = ()
+    still_needed: tuple[Need, ...] = ()
+    changes_asked: str = ""
     decisions: tuple[DecisionStatus, ...]
     refusals_not_listed: int
     deadline: AwareDatetime | None
@@ -101,6 +104,8 @@ def status_of(state: RunState, source: str) -> Status:
         requirement=drafted.requirement if drafted else None,
         approved_by=_names(state),
         unverified=_unverified(state),
+        still_needed=_still_needed(state),
+        changes_asked=state.feedback,
         decisions=tuple(
             decision_status(decided, drafted.requirement if drafted else None) for decided in state.decisions
         ),
@@ -140,6 +145,12 @@ def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> 
     demanded = {need.role for need in requirement.needs}
     named = [standing.person for standing in approver.standings if demanded.intersection(standing.roles)]
     return () if approver.name in named else tuple(named)
+
+
+def _still_needed(state: RunState) -> tuple[Need, ...]:
+    if state.drafted is None or state.phase is not Phase.IN_REVIEW:
+        return ()
+    return missing(state.drafted.requirement, state.approvers, state.requester)
 
 
 def _names(state: RunState) -> tuple[str, ...]:

@@ -135,9 +135,7 @@ def trail_on_record(database: Database, workflow_id: str) -> tuple[AuditEntry, .
     with database.read() as connection:
         entries = read_trail(connection, workflow_id)
     if not entries:
-        raise RunNotFound(
-            f"{one_line(workflow_id)} is not on the record; `pending` lists the runs that wait."
-        )
+        raise RunNotFound(f"{one_line(workflow_id)} is not on the record; `audit list` shows what is.")
     return entries
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection
 
-from plangate.checkpoints import broken_checkpoint, claims_of
+from plangate.checkpoints import broken_checkpoint, claims_of, unknown_sealer
 from plangate.domain.audit import FIRST_HASH
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.findings import Finding
@@ -40,12 +40,13 @@ def examine_chain(connection: Connection, trusted: frozenset[str]) -> Chain:
             number = stored
             continue
         sealers[checkpoint.public_key] = None
-        findings += _examined(connection, checkpoint, trusted)
+        findings += _examined(connection, checkpoint)
         if stored == number + 1 and previous and _previous_of(checkpoint) not in (previous, None):
             findings.append(
                 _of_records(f"checkpoint {stored} does not follow the one before it, by its hash")
             )
         previous, number = checkpoint.hash, stored
+    findings += _strangers(sealers, trusted)
     return Chain(count=len(numbers), sealers=tuple(sealers), findings=tuple(findings))
 
 
@@ -55,8 +56,9 @@ def examine_checkpoints_of(connection: Connection, workflow_id: str, trusted: fr
     numbers = numbers_of_run(connection, workflow_id)
     found = [one for one in (_read(connection, number, findings) for number in numbers) if one]
     for checkpoint in found:
-        findings += _examined(connection, checkpoint, trusted)
+        findings += _examined(connection, checkpoint)
     sealers = dict.fromkeys(checkpoint.public_key for checkpoint in found)
+    findings += _strangers(sealers, trusted)
     return Chain(count=len(found), sealers=tuple(sealers), findings=tuple(findings))
 
 
@@ -86,13 +88,20 @@ def _read(connection: Connection, number: int, findings: list[Finding]) -> Check
         return None
 
 
-def _examined(connection: Connection, checkpoint: Checkpoint, trusted: frozenset[str]) -> Iterable[Finding]:
+def _examined(connection: Connection, checkpoint: Checkpoint) -> Iterable[Finding]:
     try:
         leaves = [seal.leaf() for seal in seals_of_checkpoint(connection, checkpoint.number)]
-        wrong = broken_checkpoint(checkpoint, leaves, trusted)
+        wrong = broken_checkpoint(checkpoint, leaves)
     except (ValueError, TypeError) as error:
         wrong = f"seals what Plangate never writes ({one_line(str(error).splitlines()[0])})"
     return [_of_records(f"checkpoint {checkpoint.number} {wrong}")] if wrong else []
+
+
+def _strangers(sealers: Iterable[str], trusted: frozenset[str]) -> Iterator[Finding]:
+    """Yield each key that seals and may not; none where nobody said which may."""
+    for key in sealers:
+        if trusted and key not in trusted:
+            yield _of_records(unknown_sealer(key))
 
 
 def _missing(first: int, last: int) -> Finding:

@@ -10,11 +10,12 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from activities.sealing import Sealing
-from plangate.checkpoints import claims_of, kept_checkpoint, public_seal_key, seal_key
+from plangate.checkpoints import claims_of, kept_checkpoint, seal_key
 from plangate.domain.audit import FIRST_HASH
 from plangate.domain.checkpoint import Checkpoint, Seal, root_of
 from plangate.domain.errors import SettingsInvalid
 from plangate.jws import public_of
+from plangate.key_files import public_half
 from plangate.records.checkpoints import all_numbers, checkpoint_of, seals_of_checkpoint
 from plangate.records.database import Database
 from plangate.records.inspection import Inspection, Trust, inspect_all
@@ -148,9 +149,9 @@ def test_a_checkpoint_by_a_key_that_may_not_seal_is_found(database: Database, se
 
 def test_the_seal_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "seal.pem"
-    assert public_seal_key(path) is None
+    assert public_half(path) is None
     first = seal_key(path)
-    assert public_of(seal_key(path)) == public_of(first) == public_seal_key(path)
+    assert public_of(seal_key(path)) == public_of(first) == public_half(path)
     assert path.stat().st_mode & 0o777 == 0o600
 
 

@@ -170,7 +170,9 @@ def test_refused_decisions_are_shown_newest_first_and_the_others_counted() -> No
 @given(HOSTILE)
 def test_summary_and_request_are_inert_too(text: str) -> None:
     code_of(f"x {summary_line(text)}")
-    code_of(request_page(text, "rita"))
+    asked, _, ours = request_page(text, "rita").rpartition("\n\n")
+    code_of(asked)
+    assert ours.startswith("The plan is under *Current Details*.")
 
 
 @given(HOSTILE, HOSTILE)

@@ -18,6 +18,7 @@ from plangate.domain.audit import (
     Requested,
     StepDone,
     StepFailed,
+    StepInDoubt,
     WrittenEntry,
     entry_after,
 )
@@ -80,8 +81,9 @@ def trail(*events: Event, run: str = RUN, at: datetime = NOON) -> list[AuditEntr
     entries: list[AuditEntry] = []
     for number, event in enumerate(events, start=1):
         before = entries[-1].hash if entries else FIRST_HASH
+        actor = event.approver.name if isinstance(event, Decided) and event.approver else "somebody"
         entry = entry_after(
-            before, workflow_id=run, number=number, key=f"key {number}", at=at, actor="somebody", event=event
+            before, workflow_id=run, number=number, key=f"key {number}", at=at, actor=actor, event=event
         )
         entries.append(entry)
     return entries
@@ -91,8 +93,12 @@ def links(entries: list[AuditEntry]) -> list[str]:
     return [str(finding) for finding in broken_links(RUN, entries)]
 
 
-def story(*events: Event, at: datetime = NOON) -> list[str]:
-    return [str(finding) for finding in broken_story(RUN, trail(*events, at=at))]
+def story(*events: Event, late: bool = False) -> list[str]:
+    """Examine these; where it is ``late``, the last of them happened an hour after the others."""
+    entries = trail(*events)
+    if late or events[-1] is LATE_CLAIM:
+        entries[-1] = entries[-1].model_copy(update={"at": NOON + HOUR})
+    return [str(finding) for finding in broken_story(RUN, entries)]
 
 
 def test_a_trail_as_it_was_written_has_no_finding() -> None:
@@ -161,6 +167,8 @@ def test_an_entry_that_cannot_be_read_is_named() -> None:
     ]
 
 
+TIMED = drafted(requirement=ONE_APPROVAL.model_copy(update={"approval_valid_for": 1}))
+LATE_CLAIM = claimed()
 SECOND = drafted(revision=2, fingerprint=fingerprint_of(PLAN, 2, RUN))
 OTHER_PLAN = PLAN.model_copy(update={"summary": "Three notes"})
 REJECTED = Closed(outcome=Outcome.REJECTED)
@@ -193,7 +201,20 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
             (*GOOD[:2], Reopened(fingerprint=PRINT, step=1, stale=(), reopened_at=NOON, deadline=NOON)),
             "opens the review of a plan again that was not being executed",
         ),
-        ((*GOOD, claimed()), "This run is closed"),
+        ((*GOOD, claimed()), "tells of a run (claimed) that had ended"),
+        ((*GOOD, Closed(outcome=Outcome.WITHDRAWN)), "tells of a run (closed) that had ended"),
+        ((*GOOD, StepFailed(step=1, reason="")), "tells of a run (step_failed) that had ended"),
+        ((*GOOD[:6], StepInDoubt(step=1, reason="")), "step 1 was done already"),
+        ((requested(), drafted(deadline=NOON + 2 * HOUR)), "its review takes longer than was asked for"),
+        (
+            (*GOOD[:2], decided().model_copy(update={"approver": decided("erik").approver})),
+            "is taken for a decision by erik, who is not named in it",
+        ),
+        ((requested(), TIMED, decided(), LATE_CLAIM), "under an approval by dana that was too old"),
+        (
+            (*GOOD[:4], Reopened(fingerprint="f" * 64, step=1, stale=(), reopened_at=NOON, deadline=NOON)),
+            "opens the review of a plan again that was not being executed",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_follow_is_named(events: tuple[Event, ...], said: str) -> None:
@@ -220,4 +241,16 @@ def test_what_can_happen_is_no_finding(events: tuple[Event, ...]) -> None:
 
 
 def test_a_plan_expires_at_its_deadline() -> None:
-    assert story(*GOOD[:2], EXPIRED, at=NOON + HOUR) == []
+    assert story(*GOOD[:2], EXPIRED, late=True) == []
+
+
+def test_a_decision_that_is_listed_under_another_name_or_time_is_named() -> None:
+    entries = trail(*GOOD)
+    entries[3] = entries[3].model_copy(update={"actor": "erik"})
+    assert [one.what for one in broken_story(RUN, entries)] == [
+        "is listed under erik, and was decided by dana"
+    ]
+    entries[3] = entries[3].model_copy(update={"actor": "dana", "at": NOON + HOUR})
+    assert [one.what for one in broken_story(RUN, entries)] == [
+        "is listed at another time than it was received"
+    ]

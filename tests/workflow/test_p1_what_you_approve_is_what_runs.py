@@ -15,6 +15,7 @@ from activities.closing import Closing
 from activities.decisions import Decisions
 from activities.execution import Execution
 from activities.planning import Planning
+from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
 from plangate.domain.audit import Outcome, Requested, RunRef
 from plangate.domain.decision import Choice, Via, read_arrival
@@ -199,9 +200,18 @@ async def test_no_workflow_but_the_run_itself_may_write_on_its_record(
         "close_run": CloseTask(run=ref, outcome=Outcome.EXECUTED, reason="", at=state.requested.requested_at),
     }
     queue = f"{gate.settings.task_queue}-foreign"
+    times = SignalTimes(gate.client)
     activities: list[Callable[..., Any]] = [
-        Planning(gate.database, gate.planner, gate.tools, OneApproval(), 20).draft_plan,
-        Decisions(gate.database, gate.client, NoDirectory(), can_draft=True).admit_decisions,
+        Planning(
+            gate.database,
+            gate.planner,
+            gate.tools,
+            OneApproval(),
+            directory=NoDirectory(),
+            max_steps=20,
+            times=times,
+        ).draft_plan,
+        Decisions(gate.database, times, NoDirectory(), can_draft=True).admit_decisions,
         Execution(gate.database, gate.tools).execute_step,
         Closing(gate.database).close_run,
     ]
