@@ -129,7 +129,8 @@ def read_bundle(content: bytes | str) -> Bundle:
     """
     raw: Any = json.loads(content, object_pairs_hook=_each_name_once)
     bundle = Bundle.model_validate(raw)
-    if bundle.model_dump(mode="json") != raw:
+    # As text: in Python 1, 1.0 and True are the same.
+    if json.dumps(bundle.model_dump(mode="json"), sort_keys=True) != json.dumps(raw, sort_keys=True):
         raise ValueError("it is written otherwise than a bundle is")
     return bundle
 

@@ -92,7 +92,7 @@ def readable(entries: Iterable[WrittenEntry]) -> Iterator[AuditEntry | Finding]:
     """Yield each entry with its event, or the finding that it cannot be read."""
     for entry in entries:
         try:
-            yield AuditEntry(**dict(entry), event=read_event(entry.written))
+            yield AuditEntry(**{**dict(entry), "event": read_event(entry.written)})
         except ValueError:
             yield _finding(entry.workflow_id, entry, "holds no event that this release of Plangate can read")
 

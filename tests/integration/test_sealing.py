@@ -1,5 +1,6 @@
 """Checkpoints: what a worker seals, by whom, and what becomes of them when records are put back."""
 
+import asyncio
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +11,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from activities.sealing import Sealing
-from plangate.checkpoints import claims_of, kept_checkpoint, seal_key
+from plangate.checkpoints import broken_checkpoint, claims_of, kept_checkpoint, seal_key
 from plangate.domain.audit import FIRST_HASH
 from plangate.domain.checkpoint import Checkpoint, Seal, root_of
 from plangate.domain.errors import SettingsInvalid
@@ -172,3 +173,24 @@ def test_a_leaf_is_what_the_documentation_says() -> None:
     canonical = json.dumps(seal.model_dump(), sort_keys=True, separators=(",", ":"))
     assert canonical == '{"hash":"' + "ab" * 32 + '","number":2,"workflow_id":"plan-1"}'
     assert seal.leaf() == "fa2e95076817e483c5e1ed087254e7ff6a31473fe23317be97ff792e20928339"
+
+
+async def test_a_worker_that_ends_seals_what_is_left(database: Database, tmp_path: Path) -> None:
+    sealing = Sealing(database, KEY, tmp_path / "kept.json", 1_000)
+    working = asyncio.create_task(sealing.keep_sealing())
+    await asyncio.sleep(0)
+    write_down(database, run_ref(), note("one"))
+    working.cancel()
+    await asyncio.wait((working,))
+    assert examined(database).unsealed == 0
+
+
+def test_a_checkpoint_in_the_place_of_another_is_named(database: Database, sealing: Sealing) -> None:
+    write_down(database, run_ref())
+    sealed = sealing.seal()
+    assert sealed is not None
+    with database.read() as connection:
+        leaves = [seal.leaf() for seal in seals_of_checkpoint(connection, 1)]
+    assert broken_checkpoint(sealed, leaves) is None
+    moved = sealed.model_copy(update={"number": 2})
+    assert broken_checkpoint(moved, leaves) == "was written as checkpoint 1"

@@ -1,0 +1,164 @@
+"""What a signature on the trail has to agree with, lest one key prove what another one signed."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from plangate.domain.audit import FIRST_HASH, AuditEntry, Decided, Drafted, Event, Requested, entry_after
+from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.people import ANYONE, Approver, Key, People, Person, Standing
+from plangate.domain.plan import Plan, Step, fingerprint_of
+from plangate.domain.policy import Need, Requirement
+from plangate.evidence import bundle_findings, bundle_of, examined, read_bundle
+from plangate.jws import checked_public, key_id, public_of
+from plangate.signatures import Claims, sign
+
+NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
+DANA, EVE = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
+PLAN = Plan(summary="One note", steps=(Step(tool="note", arguments={"text": "a"}),))
+PRINT = fingerprint_of(PLAN, 1, "plan-1")
+SIGNED = Requirement(needs=(Need(role=ANYONE, count=2),), signed=True)
+
+
+def claims(**more: Any) -> Claims:
+    said: dict[str, Any] = {
+        "workflow_id": "plan-1", "fingerprint": PRINT, "decision": Choice.APPROVE, "comment": "",
+        "by": "dana", "iat": int(NOON.timestamp()), "jti": "0123456789",
+    }  # fmt: skip
+    return Claims(**{**said, **more})
+
+
+def approver(**more: Any) -> Approver:
+    said: dict[str, Any] = {
+        "name": "dana", "standings": (Standing(person="dana", roles=(ANYONE,)),), "verified": True,
+        "key_id": key_id(public_of(DANA)), "public_key": public_of(DANA), "signed_at": NOON,
+        "token_id": "0123456789",
+    }  # fmt: skip
+    return Approver(**{**said, **more})
+
+
+def approved(token: str | None, maker: Approver, key: str = "s1") -> Decided:
+    decision = Decision(decision=Choice.APPROVE, by=maker.name, plan=PRINT, signature=token)
+    arrival = Arrival(key=key, via=Via.SIGNAL, name="approve", received_at=NOON, decision=decision)
+    return Decided(arrival=arrival, verdict=Verdict(accepted=True, reason="so"), approver=maker)
+
+
+def trail(*decided: Decided) -> list[AuditEntry]:
+    events: list[tuple[str, Event]] = [
+        ("rita", Requested(request="", requester="rita", timeout_seconds=3600, requested_at=NOON)),
+        (
+            "worker",
+            Drafted(
+                revision=1, plan=PLAN, fingerprint=PRINT, requirement=SIGNED, drafted_at=NOON,
+                deadline=NOON + timedelta(hours=1),
+            ),
+        ),
+        *((one.approver.name if one.approver else "", one) for one in decided),
+    ]  # fmt: skip
+    entries: list[AuditEntry] = []
+    for number, (actor, event) in enumerate(events, start=1):
+        before = entries[-1].hash if entries else FIRST_HASH
+        entries.append(
+            entry_after(
+                before,
+                workflow_id="plan-1",
+                number=number,
+                key=f"k{number}",
+                at=NOON,
+                actor=actor,
+                event=event,
+            )
+        )
+    return entries
+
+
+def said(*decided: Decided, people: People | None = None) -> list[str]:
+    return [one.what for one in examined("plan-1", trail(*decided), people)]
+
+
+def test_a_decision_that_was_signed_as_it_says_is_no_finding() -> None:
+    assert said(approved(sign(claims(), DANA), approver())) == []
+
+
+@pytest.mark.parametrize(
+    ("token", "maker", "words"),
+    [
+        (None, approver(), "has no signature"),
+        (sign(claims(), DANA), approver(public_key=None), "has no signature"),
+        (sign(claims(), EVE), approver(), "does not fit what was signed"),
+        (sign(claims(), DANA), approver(key_id=key_id(public_of(EVE))), "names another key"),
+        (sign(claims(jti="another-id-of-mine"), DANA), approver(), "recorded with another time or id"),
+        (sign(claims(iat=int(NOON.timestamp()) - 9), DANA), approver(), "recorded with another time or id"),
+        (sign(claims(comment="but"), DANA), approver(), "signed with another comment"),
+        (sign(claims(workflow_id="plan-2"), DANA), approver(), "signed for the run plan-2"),
+        (sign(claims(fingerprint="ab" * 32), DANA), approver(), "signed for plan abababababab"),
+        (sign(claims(decision=Choice.REJECT), DANA), approver(), "signed for 'reject'"),
+        (sign(claims(iat=253_402_300_799), DANA), approver(), "recorded with another time or id"),
+    ],
+)
+def test_a_decision_that_is_called_verified_and_is_not_is_named(
+    token: str | None, maker: Approver, words: str
+) -> None:
+    (finding,) = said(approved(token, maker))
+    assert finding.startswith("the decision by dana is called verified, but")
+    assert words in finding
+
+
+def test_one_signature_stands_for_one_person_and_one_decision() -> None:
+    token = sign(claims(), DANA)
+    as_erik = approver(name="erik", standings=(Standing(person="erik", roles=(ANYONE,)),))
+    findings = said(approved(token, approver()), approved(token, as_erik, "s2"))
+    assert any("in the name of dana" in one for one in findings)
+    again = said(approved(token, approver()), approved(token, approver(), "s2"))
+    assert any("its signature was used before" in one for one in again)
+
+
+def test_a_key_that_is_not_in_the_auditors_list_is_named() -> None:
+    token = sign(claims(), DANA)
+    hers = Key(id=key_id(public_of(EVE)), x=public_of(EVE))
+    for persons in ((), (Person(name="Dana"),), (Person(name="Dana", keys=(hers,)),)):
+        (finding,) = said(approved(token, approver()), people=People(persons=persons))
+        assert "is not one of theirs in the list of people" in finding
+
+
+def test_what_is_not_signed_proves_nothing_where_it_had_to_be() -> None:
+    unsigned = approver(verified=False, key_id=None, public_key=None, signed_at=None, token_id=None)
+    (finding,) = said(approved(None, unsigned))
+    assert "was accepted, though this plan takes signed decisions only" in finding
+
+
+def test_a_bundle_is_read_in_one_spelling_only() -> None:
+    bundle = bundle_of("plan-1", trail(approved(sign(claims(), DANA), approver())), ())
+    text = json.dumps(bundle.model_dump(mode="json"))
+    assert read_bundle(text) == bundle
+    raw = json.loads(text)
+    raw["entries"][0]["event"] = {"kind": "nothing that anybody examines"}
+    for other in (
+        json.dumps(raw),
+        text.replace('"format"', '"workflow_id": "plan-2", "format"'),
+        text.replace("+00:00", "Z"),
+        text.replace('"number": 1', '"number": true'),
+        text.replace('"number": 1', '"number": 1.0'),
+        "[]", "{}", "", "nonsense", "[" * 100_000,
+    ):  # fmt: skip
+        with pytest.raises((ValueError, RecursionError)):
+            read_bundle(other)
+
+
+def test_a_bundle_that_nobody_sealed_says_so() -> None:
+    bundle = bundle_of("plan-1", trail(approved(sign(claims(), DANA), approver())), ())
+    (finding,) = bundle_findings(bundle, trusted=frozenset(), people=None)
+    assert finding.is_unsealed
+    assert "the last 3 entries are sealed by no checkpoint" in finding.what
+
+
+@pytest.mark.parametrize("first", [0, 1, 2**255 - 20, 2**255 - 19, 2**255 - 18])
+@pytest.mark.parametrize("sign_bit", [0, 1])
+def test_a_key_under_which_anybody_could_sign_is_no_key(first: int, sign_bit: int) -> None:
+    raw = (first | sign_bit << 255).to_bytes(32, "little")
+    with pytest.raises(ValueError, match="no Ed25519 public key"):
+        checked_public(base64.urlsafe_b64encode(raw).rstrip(b"=").decode())

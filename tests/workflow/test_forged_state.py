@@ -1,0 +1,146 @@
+"""P1 against whoever may write in the namespace: what a workflow says of itself is not believed.
+
+The foreign workflows here have our workflow's name and their own task queue, hence their own code. They
+schedule our activities, or hand a state of their own to our workers by continue-as-new.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio import workflow
+from temporalio.client import WorkflowFailureError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
+from plangate.domain.audit import Drafted, Outcome, Requested, RunRef
+from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.policy import Requirement
+from plangate.domain.request import PlanRequest
+from plangate.domain.run import RunState, apply
+from plangate.records.inspection import inspect_all
+from tests.fakes import notes
+from tests.gate import Gate
+from tests.sealed_records import ByFirstWord, Everybody, trust
+from workflows.plan_approval import Carried
+
+
+def _ref(chain_id: str) -> RunRef:
+    requested = Requested(
+        request="", requester="rita", timeout_seconds=3600, requested_at=workflow.now(), chain_id=chain_id
+    )
+    return RunRef(workflow_id=workflow.info().workflow_id, chain_id=chain_id, requested=requested)
+
+
+async def _act(name: str, task: Any, ours: str, result: type | None = None) -> Any:
+    return await workflow.execute_activity(
+        name, task, task_queue=ours, start_to_close_timeout=timedelta(seconds=20), result_type=result
+    )
+
+
+def _softened(drafted: Drafted, ref: RunRef) -> RunState:
+    """The state of the run, in which nothing has to be signed."""
+    needs = drafted.requirement.needs
+    soft = drafted.model_copy(update={"requirement": Requirement(needs=needs)})
+    return apply(apply(RunState(workflow_id=ref.workflow_id), ref.requested), soft)
+
+
+@workflow.defn(name="PlanApproval", sandboxed=False)
+class Foreign:
+    """Does with a plan that has to be signed whatever it is told to."""
+
+    @workflow.run
+    async def run(self, ours: str, what: str) -> str:
+        ref = _ref(workflow.info().first_execution_run_id)
+        task = DraftTask(run=ref, revision=1, supplied=notes("signed one"), tries=1)
+        drafted: Drafted = await _act("draft_plan", task, ours, Drafted)
+        if what == "carry":
+            carried = Carried(carried=_softened(drafted, ref), request=PlanRequest(requester="rita"))
+            workflow.continue_as_new(args=[carried.model_dump(mode="json")], task_queue=ours)
+        if what == "admit":
+            arrivals = tuple(
+                Arrival(
+                    key=f"{workflow.info().run_id}:signal:{number}",
+                    via=Via.SIGNAL,
+                    name="approve",
+                    received_at=workflow.now(),
+                    decision=Decision(decision=Choice.APPROVE, by=by, plan=drafted.fingerprint),
+                )
+                for number, by in enumerate(("dana", "erik"), start=1)
+            )
+            await _act(
+                "admit_decisions", AdmitTask(run=ref, state=_softened(drafted, ref), arrivals=arrivals), ours
+            )
+        if what == "close":
+            close = CloseTask(run=ref, outcome=Outcome.EXECUTED, reason="", at=workflow.now())
+            await _act("close_run", close, ours)
+        if what == "draft":
+            again = DraftTask(run=ref, revision=2, supplied=notes("free one"), tries=1)
+            await _act("draft_plan", again, ours, Drafted)
+        step = StepTask(
+            run=ref, plan=drafted.plan, revision=1, fingerprint=drafted.fingerprint, step=1, tries=1
+        )
+        await _act("execute_step", step, ours)
+        return "done"
+
+
+@asynccontextmanager
+async def foreign(gate: Gate) -> AsyncIterator[str]:
+    queue = f"foreign-{uuid4().hex[:8]}"
+    async with Worker(
+        gate.client, task_queue=queue, workflows=[Foreign], workflow_runner=UnsandboxedWorkflowRunner()
+    ):
+        yield queue
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("execute", "is not approved on the record"),
+        ("admit", "Only the run"),
+        ("close", "Only the run"),
+        ("draft", "is in_review by its record"),
+    ],
+)
+async def test_a_foreign_workflow_of_our_name_gets_nothing_executed(
+    idle_gate: Gate, what: str, said: str
+) -> None:
+    gate = idle_gate
+    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    workflow_id = f"foreign-{uuid4().hex[:8]}"
+    async with gate.worker(), foreign(gate) as queue:
+        with pytest.raises(WorkflowFailureError) as told:
+            await gate.client.execute_workflow(
+                "PlanApproval", args=[gate.settings.task_queue, what], id=workflow_id, task_queue=queue
+            )
+    assert said in str(told.value.cause.__cause__)
+    assert gate.notebook.texts() == []
+    assert [entry.event.kind for entry in gate.gateway.trail(workflow_id)] == ["requested", "drafted"]
+
+
+async def test_a_state_that_was_handed_over_gets_no_unsigned_approval_executed(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    workflow_id = f"foreign-{uuid4().hex[:8]}"
+    async with gate.worker(), foreign(gate) as queue:
+        await gate.client.start_workflow(
+            "PlanApproval", args=[gate.settings.task_queue, "carry"], id=workflow_id, task_queue=queue
+        )
+        while (await gate.handle(workflow_id).describe()).task_queue != gate.settings.task_queue:
+            await asyncio.sleep(0.05)
+        status = await gate.until("in_review", workflow_id)
+        assert status.requirement is not None
+        assert not status.requirement.signed  # so it says
+        for by in ("dana", "erik"):
+            await gate.signal(status, by=by)
+        result = await gate.result(workflow_id)
+    assert result.outcome == "failed"
+    assert "is not approved on the record" in result.reason
+    assert gate.notebook.texts() == []
+    with gate.database.read() as connection:
+        findings = inspect_all(connection, trust(), lambda *_: None).findings
+    assert any("was accepted, though this plan takes signed decisions only" in str(one) for one in findings)
