@@ -42,9 +42,12 @@ class Closing:
         try:
             with self._database.write() as connection:
                 trail = open_trail(connection, task.run)
-                ended = trail.is_closed  # behind a reset: then nothing more is to be said
+                notes = self._step_notes(trail, task)
+                if trail.is_closed:  # behind a reset, or by the last step: what is there is told, and no more
+                    known = trail.find([note.key for note in notes])
+                    notes = [note for note in notes if note.key in known]
                 entries = trail.append(
-                    *(() if ended else self._step_notes(trail, task)),
+                    *notes,
                     Note(key="closed", at=task.at, actor=this_worker(), event=closed),
                 )
         except (IdInUse, RequestInvalid):

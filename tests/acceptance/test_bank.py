@@ -142,7 +142,7 @@ def test_what_cannot_be_examined_is_one_sentence(typed: Typed, tmp_path: Path) -
         (("audit", "export", "nobody"), 1, "nobody is not on the record"),
         (("audit", "verify-bundle", str(nonsense)), 2, "holds no bundle"),
         (("audit", "verify-bundle", str(tmp_path / "none")), 2, "cannot be opened"),
-        (("audit", "verify-bundle", str(nonsense), "--sealer", "me"), 2, "is no Ed25519 public key"),
+        (("audit", "verify-bundle", str(nonsense), "--sealer", "me"), 2, "named by its public line"),
         (("audit", "verify", "--checkpoint", str(nonsense)), 2, "holds no checkpoint"),
         (("audit", "list", "--state", "merry"), 2, "No run can be 'merry'"),
         (("audit", "list", "--since", "yesterday"), 2, "cannot be read"),

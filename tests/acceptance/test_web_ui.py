@@ -123,7 +123,9 @@ async def test_what_the_page_shows_is_pasted_into_the_signal_dialog_and_the_plan
     status = await gate.in_review("Refund of 42.50 EUR to Kim", request="Kim's parcel is broken. Refund it!")
     await open_run(page, server, status.workflow_id)
     assert await shown_in(page, "summary") == "Kim's parcel is broken. Refund it!"
-    assert await shown_in(page, "details") == "rita asked for:\nKim's parcel is broken. Refund it!"
+    details = await shown_in(page, "details")
+    assert details.startswith("rita asked for:\nKim's parcel is broken. Refund it!")
+    assert "If nothing stands there, no worker runs just now" in details
     shown = await shown_in(page, "current-details")
     assert status.deadline is not None
     assert f"Waits for a decision until {status.deadline:%Y-%m-%d %H:%M} UTC" in shown

@@ -112,7 +112,7 @@ async def test_a_signed_decision_that_is_sent_again_to_another_run_or_too_late(i
         status, other = await gate.in_review("signed one"), await gate.in_review("signed two")
         signed = signature(status, "dana")
         assert (await gate.decide(status, signature=signed)).accepted
-        assert "used before" in (await gate.decide(status, signature=signed)).reason
+        assert "counts once" in (await gate.decide(status, signature=signed)).reason
         assert "signed for the run" in (await gate.decide(other, signature=signed)).reason
         assert (await gate.decide(status, "reject", by="erik")).accepted is False  # unsigned
         no = signature(status, "erik", Choice.REJECT, "no")

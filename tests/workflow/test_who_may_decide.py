@@ -165,7 +165,7 @@ async def test_a_signed_decision_counts_once_in_all_runs(idle_gate: Gate) -> Non
         status, other = await idle_gate.in_review("one"), await idle_gate.in_review("two")
         signed = token(status)
         assert (await idle_gate.decide(status, signature=signed)).accepted
-        assert "used before" in (await idle_gate.decide(status, signature=signed)).reason
+        assert "counts once" in (await idle_gate.decide(status, signature=signed)).reason
         assert "signed for the run" in (await idle_gate.decide(other, signature=signed)).reason
         assert "used before" in (await idle_gate.decide(other, signature=token(other))).reason
         assert (await idle_gate.decide(other, signature=token(other, jti="another-one"))).accepted
