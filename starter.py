@@ -16,7 +16,10 @@ use_own_python()
 
 import typer
 
+from console.audit_commands import audit_app
 from console.exits import Act, Exit, WrongUsage, fill_closed_streams, guarded, told
+from console.options import AsJson, RunId
+from console.rule_commands import keys_app, people_app, policy_app
 from plangate import __version__
 from plangate.process_end import end_process
 
@@ -33,15 +36,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 130 interrupted.",
 )
 
-policy_app, people_app, keys_app, audit_app = (
-    typer.Typer(help=words)
-    for words in (
-        "Check a policy, and see what it makes of a plan.",
-        "Check the list of people.",
-        "Keys to sign decisions with.",
-        "What is on the record, and proof of it.",
-    )
-)
 for _name, _group in {
     "policy": policy_app,
     "people": people_app,
@@ -50,11 +44,6 @@ for _name, _group in {
 }.items():
     app.add_typer(_group, name=_name)
 
-RunId = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The run's workflow id.")]
-MaybeFile = Annotated[
-    Path | None, typer.Argument(metavar="[FILE]", show_default=False, help="The file; else as set.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value, for machines.")]
 By = Annotated[
     str, typer.Option("--by", metavar="NAME", show_default=False, help="Who decides; not the requester.")
 ]
@@ -270,212 +259,6 @@ def sign(
     if word not in ("approve", "reject", "request_changes"):
         raise WrongUsage(f"No decision is called {choice!r}; there are approve, reject and request-changes.")
     return partial(print_signed, _order(word, run, by=by, plan=plan, comment=comment, as_json=False))
-
-
-@keys_app.command("new")
-def keys_new(
-    name: Annotated[
-        str, typer.Argument(show_default=False, help="Whose key it is, as in the list of people.")
-    ],
-    *,
-    passphrase: Annotated[bool, typer.Option("--passphrase", help="Protect it with a passphrase.")] = False,
-    as_json: AsJson = False,
-) -> Act:
-    """Make a key pair, and print its public line for the list of people."""
-    from console.keys import new_key  # noqa: PLC0415  imported when it is asked for
-
-    return partial(new_key, name, with_passphrase=passphrase, as_json=as_json)
-
-
-@keys_app.command("list")
-def keys_list(*, as_json: AsJson = False) -> Act:
-    """List the private keys that are here."""
-    from console.keys import list_keys  # noqa: PLC0415  imported when it is asked for
-
-    return partial(list_keys, as_json=as_json)
-
-
-@keys_app.command("seal")
-def keys_seal(*, as_json: AsJson = False) -> Act:
-    """Print the public key that seals the trail on this host.
-
-    Auditors name it to know whose seals to believe: PLANGATE_SEALERS, or --sealer.
-    """
-    from console.keys import show_seal_key  # noqa: PLC0415  imported when it is asked for
-
-    return partial(show_seal_key, as_json=as_json)
-
-
-@policy_app.command("check")
-def policy_check(file: MaybeFile = None, *, as_json: AsJson = False) -> Act:
-    """Check a policy: print its rules, or every fault (exit 2)."""
-    from console.rules import check_policy  # noqa: PLC0415  imported when it is asked for
-
-    return partial(check_policy, file, as_json=as_json)
-
-
-@policy_app.command("explain")
-def policy_explain(
-    *,
-    plan: Annotated[Path, typer.Option("--plan", metavar="FILE", show_default=False, help="JSON or YAML.")],
-    policy: Annotated[
-        Path | None,
-        typer.Option("--policy", metavar="FILE", show_default=False, help="Instead of PLANGATE_POLICY."),
-    ] = None,
-    request: Annotated[
-        str, typer.Option("--request", metavar="TEXT", show_default=False, help="The request's words.")
-    ] = "",
-    requester: Annotated[
-        str | None,
-        typer.Option("--requester", metavar="NAME", show_default="you, by the operating system"),
-    ] = None,
-    as_json: AsJson = False,
-) -> Act:
-    """Show which rule asks for what in a plan."""
-    from console.rules import explain_policy  # noqa: PLC0415  imported when it is asked for
-
-    return partial(
-        explain_policy, plan, policy_path=policy, request=request, requester=requester, as_json=as_json
-    )
-
-
-@people_app.command("check")
-def people_check(file: MaybeFile = None, *, as_json: AsJson = False) -> Act:
-    """Check a list of people: print it, or every fault (exit 2)."""
-    from console.rules import check_people  # noqa: PLC0415  imported when it is asked for
-
-    return partial(check_people, file, as_json=as_json)
-
-
-@audit_app.command("show")
-def audit_show(run: RunId, *, as_json: AsJson = False) -> Act:
-    """Print the audit trail of a run.
-
-    Like all of audit, it is read from the records; neither a worker nor a Temporal server is needed.
-    """
-    from console.auditing import show_trail  # noqa: PLC0415  imported when it is asked for
-
-    return partial(show_trail, run, as_json=as_json)
-
-
-@audit_app.command("list")
-def audit_list(
-    *,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since", metavar="WHEN", show_default=False, help="A day (2026-05-03), or 7d: so long."
-        ),
-    ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option("--by", metavar="NAME", show_default=False, help="Requested or decided on by."),
-    ] = None,
-    state: Annotated[
-        str | None,
-        typer.Option("--state", metavar="STATE", show_default=False, help="Such as executed, or in_review."),
-    ] = None,
-    as_json: AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
-) -> Act:
-    """List all runs that were ever on the record."""
-    from console.auditing import list_runs  # noqa: PLC0415  imported when it is asked for
-
-    return partial(list_runs, since=since, by=by, state=state, as_json=as_json, as_csv=as_csv)
-
-
-@audit_app.command("verify")
-def audit_verify(
-    run: Annotated[
-        str | None, typer.Argument(metavar="[ID]", show_default=False, help="One run; else everything.")
-    ] = None,
-    *,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            "--checkpoint", metavar="FILE", show_default=False, help="A checkpoint that was kept elsewhere."
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> Act:
-    """Examine whether the records are what was written.
-
-    It finds and names every edit, gap, swap, foreign entry and missing run. Exit 0: they are what was
-    written. Exit 1: they are not.
-    """
-    from console.auditing import verify  # noqa: PLC0415  imported when it is asked for
-
-    return partial(verify, run, checkpoint=checkpoint, as_json=as_json)
-
-
-@audit_app.command("checkpoint")
-def audit_checkpoint() -> Act:
-    """Print the newest checkpoint, to be kept elsewhere.
-
-    Where the records are put back to an older state later, `audit verify --checkpoint FILE` finds out.
-    """
-    from console.auditing import print_checkpoint  # noqa: PLC0415  imported when it is asked for
-
-    return print_checkpoint
-
-
-@audit_app.command("export")
-def audit_export(
-    run: RunId,
-    *,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Else standard output."),
-    ] = None,
-) -> Act:
-    """Write the evidence of one run into one file.
-
-    It is for somebody without access to these records, who examines it by `audit verify-bundle`.
-    """
-    from console.auditing import export  # noqa: PLC0415  imported when it is asked for
-
-    return partial(export, run, output=output)
-
-
-@audit_app.command("verify-bundle")
-def audit_verify_bundle(
-    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="What export wrote.")],
-    *,
-    sealer: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--sealer",
-            metavar="KEY",
-            show_default=False,
-            help="A public key whose seals to believe; repeatable.",
-        ),
-    ] = None,
-    people: Annotated[
-        Path | None,
-        typer.Option(
-            "--people", metavar="FILE", show_default=False, help="The list of people whose keys to believe."
-        ),
-    ] = None,
-    allow_unsealed: Annotated[
-        bool, typer.Option("--allow-unsealed", help="Accept entries that no checkpoint covers yet.")
-    ] = False,
-    as_json: AsJson = False,
-) -> Act:
-    """Examine a bundle by itself, offline.
-
-    The chain of entries, what follows from what, signatures and seals, and that the plan that ran is the
-    approved one. Exit 0: it proves what it says. Exit 1: it does not.
-    """
-    from console.auditing import verify_bundle  # noqa: PLC0415  imported when it is asked for
-
-    return partial(
-        verify_bundle,
-        file,
-        sealers=tuple(sealer or ()),
-        people=people,
-        allow_unsealed=allow_unsealed,
-        as_json=as_json,
-    )
 
 
 def _decide(choice: str, run: str, *, by: str, plan: str | None, comment: str, as_json: bool) -> Act:
