@@ -10,9 +10,10 @@ from activities.caller import check_caller
 from activities.failures import told_to_temporal
 from activities.pulse import this_worker
 from activities.tasks import CloseResult, CloseTask
-from plangate.domain.audit import Closed, StepDone, StepFailed, StepInDoubt, step_key
+from plangate.domain.audit import Closed, Outcome, StepDone, StepFailed, StepInDoubt, step_key
 from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.domain.plan import idempotency_key
+from plangate.domain.run import RunState, StepState
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState, find_effect, settle_effect
 from plangate.records.trail import Note, OpenTrail, open_trail
@@ -42,6 +43,9 @@ class Closing:
         try:
             with self._database.write() as connection:
                 trail = open_trail(connection, task.run)
+                if not trail.is_closed and not _can_end_so(trail.state(), task.outcome):
+                    reason = f"the run calls itself {task.outcome}, and its record does not"
+                    closed = Closed(outcome=Outcome.FAILED, reason=reason)
                 notes = self._step_notes(trail, task)
                 if trail.is_closed:  # behind a reset, or by the last step: what is there is told, and no more
                     known = trail.find([note.key for note in notes])
@@ -76,6 +80,17 @@ class Closing:
         in_doubt = effect is not None and effect.state in (EffectState.BEGUN, EffectState.IN_DOUBT)
         event = (StepInDoubt if in_doubt else StepFailed)(step=task.step, reason=task.reason)
         return [_note(task, task.fingerprint, "in_doubt" if in_doubt else "failed", event)]
+
+
+def _can_end_so(record: RunState, outcome: Outcome) -> bool:
+    """Whether the record bears out what the run says of its end; a state may have been handed to it."""
+    match outcome:
+        case Outcome.EXECUTED:
+            return bool(record.steps) and all(step.state is StepState.DONE for step in record.steps)
+        case Outcome.REJECTED:
+            return record.closed is not None and record.closed.outcome is Outcome.REJECTED
+        case _:
+            return True
 
 
 def _note(task: CloseTask, fingerprint: str, what: str, event: StepDone | StepFailed | StepInDoubt) -> Note:

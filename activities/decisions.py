@@ -13,7 +13,7 @@ from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Arrival, Choice, Via
-from plangate.domain.people import Directory, Identified, People, identify
+from plangate.domain.people import Directory, Identified, People, identify, same_person
 from plangate.domain.plan import short
 from plangate.domain.review import judge
 from plangate.domain.run import Phase, RunState, apply
@@ -26,7 +26,7 @@ _NO_DRAFT: Final = (
     "no model is set here that could make another plan; reject this one, and bring the one you want"
 )
 _PUT_BACK: Final = (
-    "it is word for word an approval from before the run was reset, which may have put it back; "
+    "it says what an approval from before the run was reset or continued said, and may be that one put back; "
     "approve again with a comment of today"
 )
 _log = structlog.get_logger(__name__)
@@ -113,7 +113,9 @@ class Decisions:
                 event = judge(state, arrival, sender)
                 if event.verdict.accepted and not _is_approval(arrival):
                     # Behind a reset the record is ahead of the run, which would do again what is done.
-                    event = judge(reduce(apply, decided, trail.state()), arrival, sender)
+                    record = reduce(apply, decided, trail.state())
+                    if not _is_on_its_way(state, record, arrival):
+                        event = judge(record, arrival, sender)
             state = apply(state, event)
             decided.append(event)
         return decided
@@ -156,11 +158,21 @@ def _may_be_put_back(state: RunState, trail: OpenTrail, arrival: Arrival, sender
     run_id = arrival.key.partition(":")[0]
     return any(
         isinstance(entry.event, Decided)
-        and entry.event.verdict.accepted
         and entry.key.partition(":")[0] != run_id
-        and entry.event.arrival.decision == decision
+        and (earlier := entry.event.arrival.decision) is not None
+        and (earlier.decision, earlier.comment) == (decision.decision, decision.comment)
+        and same_person(earlier.by, decision.by)
         for entry in trail.entries()
     )
+
+
+def _is_on_its_way(state: RunState, record: RunState, arrival: Arrival) -> bool:
+    """Whether these are the changes that the record has already, and the run has yet to ask for again."""
+    decision = arrival.decision
+    if decision is None or decision.decision is not Choice.REQUEST_CHANGES or record.closed is not None:
+        return False
+    is_drafting = record.phase is Phase.DRAFTING and record.next_revision == state.next_revision
+    return is_drafting or record.next_revision > state.next_revision
 
 
 def _is_approval(arrival: Arrival) -> bool:

@@ -62,7 +62,6 @@ class Planning:
         with told_to_temporal(task.tries):
             check_caller(task.run)
             self._times.follow()
-            self._check_requester(task.run.requested.requester)
             clock = ServerClock()
             with beating():
                 # A plan brought along costs nothing to check anew, and `_record` finds what is there already.
@@ -70,6 +69,8 @@ class Planning:
                     earlier = await self._database.transact(self._open_and_look, task)
                     if earlier is not None:
                         return earlier
+                if task.revision == 1:
+                    self._check_requester(task.run.requested.requester)
                 plan, planner = await self._plan(task)
                 self._object(plan)
                 return await self._database.transact(self._record, task, plan, planner, clock)

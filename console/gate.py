@@ -18,7 +18,7 @@ from console.keys import KeyChain
 from console.page import Page
 from console.run_view import plan_page, spelled
 from console.screen import Screen
-from plangate.domain.decision import MAX_COMMENT, Choice, Decision, DecisionAnswer
+from plangate.domain.decision import MAX_COMMENT, Choice, Decision, DecisionAnswer, is_placeholder
 from plangate.domain.plan import MIN_PREFIX
 from plangate.domain.status import Status
 from plangate.domain.visible import one_line
@@ -159,6 +159,8 @@ def made_decision(choice: Choice, *, by: str, plan: str, comment: str) -> Decisi
         raise WrongUsage("Say what to change with --comment; the planner reads it.")
     if plan and len(plan) < MIN_PREFIX:
         raise WrongUsage(_MENDS["plan"])
+    if is_placeholder(by):
+        raise WrongUsage(_MENDS["by"])
     try:
         return Decision(decision=choice, by=by, plan=plan, comment=comment)
     except ValidationError as error:

@@ -31,8 +31,6 @@ def _plainly_visible(name: str) -> str:
         raise ValueError("holds characters that cannot be seen")
     if not name.strip():
         raise ValueError("is blank")
-    if identity(name) in _PLACEHOLDERS:
-        raise ValueError("is only a placeholder; put your own name in its place")
     return name.strip()
 
 
@@ -158,11 +156,18 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
         decision = Decision.model_validate(raw)
     except ValidationError as error:
         raise ValueError("; ".join(_sentences(error))) from None
+    if is_placeholder(decision.by):
+        raise ValueError(f'"by" is only a placeholder, {decision.by}; put your own name in its place')
     if len(decision.plan) < MIN_PREFIX:
         raise ValueError(f"the plan's fingerprint is too short; give at least {MIN_PREFIX} of its digits")
     if decision.decision is Choice.REQUEST_CHANGES and not decision.comment.strip():
         raise ValueError('a request for changes needs a "comment" that says what to change')
     return decision
+
+
+def is_placeholder(name: str) -> bool:
+    """Whether somebody has copied a decision without putting a name in."""
+    return identity(name) in _PLACEHOLDERS
 
 
 def _sentences(error: ValidationError) -> list[str]:

@@ -17,6 +17,7 @@ from plangate.domain.audit import (
     Closed,
     Decided,
     Drafted,
+    Event,
     Outcome,
     Released,
     Reopened,
@@ -106,7 +107,7 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
         event = entry.event
         if position == 0 and not isinstance(event, Requested):
             objection: str | None = "is not the request, which opens every trail"
-        elif has_ended and not isinstance(event, Decided):
+        elif has_ended and not _may_come_late(state, event, claimed):
             objection = f"tells of a run ({event.kind}) that had ended"
         else:
             objection = _objection(state, entry, claimed)
@@ -116,6 +117,17 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
             claimed.add(event.idempotency_key)
         has_ended = has_ended or isinstance(event, Closed)
         state = apply(state, event)
+
+
+def _may_come_late(state: RunState, event: Event, claimed: set[str]) -> bool:
+    """Whether this may stand behind the end of its run: a decision, or the end of a step that was acting."""
+    match event:
+        case Decided():
+            return True
+        case StepDone() | Released() | StepFailed() | StepInDoubt():
+            return idempotency_key(state.workflow_id, state.fingerprint or "", event.step) in claimed
+        case _:
+            return False
 
 
 def _missing(workflow_id: str, first: int, last: int) -> Finding:

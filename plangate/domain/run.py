@@ -181,7 +181,7 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
     """Follow an accepted decision, if it is about the plan that is in review now.
 
     Whatever a verdict says: two workers that take each other for dead may write theirs down in any order, and
-    an approval of one plan must not become one of the next.
+    an approval of one plan must not become one of the next; nor may one count that came behind the deadline.
     """
     decision = decided.arrival.decision
     if decision is None or not decided.verdict.accepted:
@@ -189,6 +189,8 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
     if state.drafted is None or state.phase is not Phase.IN_REVIEW:
         return state
     if not state.drafted.fingerprint.startswith(decision.plan):
+        return state
+    if state.deadline is not None and decided.arrival.received_at >= state.deadline:
         return state
     match decision.decision:
         case Choice.APPROVE:

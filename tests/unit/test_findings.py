@@ -169,6 +169,7 @@ def test_an_entry_that_cannot_be_read_is_named() -> None:
 
 TIMED = drafted(requirement=ONE_APPROVAL.model_copy(update={"approval_valid_for": 1}))
 LATE_CLAIM = claimed()
+WITHDRAWN = Closed(outcome=Outcome.WITHDRAWN)
 SECOND = drafted(revision=2, fingerprint=fingerprint_of(PLAN, 2, RUN))
 OTHER_PLAN = PLAN.model_copy(update={"summary": "Three notes"})
 REJECTED = Closed(outcome=Outcome.REJECTED)
@@ -203,7 +204,8 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ),
         ((*GOOD, claimed()), "tells of a run (claimed) that had ended"),
         ((*GOOD, Closed(outcome=Outcome.WITHDRAWN)), "tells of a run (closed) that had ended"),
-        ((*GOOD, StepFailed(step=1, reason="")), "tells of a run (step_failed) that had ended"),
+        ((*GOOD, StepFailed(step=1, reason="")), "step 1 was done already"),
+        ((*GOOD[:2], WITHDRAWN, StepFailed(step=1, reason="")), "tells of a run (step_failed) that had"),
         ((*GOOD[:6], StepInDoubt(step=1, reason="")), "step 1 was done already"),
         ((requested(), drafted(deadline=NOON + 2 * HOUR)), "its review takes longer than was asked for"),
         (
