@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from plangate.domain.audit import FIRST_HASH, AuditEntry, Decided, Drafted, Event, Requested, entry_after
+from plangate.domain.audit import (
+    FIRST_HASH,
+    AuditEntry,
+    Decided,
+    Drafted,
+    Event,
+    Requested,
+    entry_after,
+    read_event,
+)
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.people import ANYONE, Approver, Key, People, Person, Standing
 from plangate.domain.plan import Plan, Step, fingerprint_of
@@ -162,3 +171,11 @@ def test_a_key_under_which_anybody_could_sign_is_no_key(first: int, sign_bit: in
     raw = (first | sign_bit << 255).to_bytes(32, "little")
     with pytest.raises(ValueError, match="no Ed25519 public key"):
         checked_public(base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
+
+
+def test_a_name_that_would_not_be_taken_today_is_read_from_a_trail_of_yesterday() -> None:
+    maker = approver(
+        name="YOUR-NAME", verified=False, key_id=None, public_key=None, token_id=None, signed_at=None
+    )
+    entry = trail(approved(None, maker))[-1]
+    assert read_event(entry.written) == entry.event

@@ -133,3 +133,17 @@ async def test_a_request_that_never_became_a_plan(gate: Gate) -> None:
     workflow_id = await gate.gateway.submit(PlanRequest(requester="rita", plan=plan))
     assert (await gate.result(workflow_id)).outcome == "failed"
     assert findings(gate) == []
+
+
+async def test_a_reset_to_before_changes_were_asked_for(gate: Gate) -> None:
+    status = await gate.in_review(request="one")
+    await gate.handle(status.workflow_id).signal(
+        "request_changes", {"by": "dana", "plan": status.short_fingerprint, "comment": "two"}
+    )
+    await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
+    await reset(gate, status.workflow_id, "workflow_execution_signaled_event_attributes")
+    second = await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
+    assert (await gate.decide(second)).accepted
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one", "two"]
+    assert findings(gate) == []

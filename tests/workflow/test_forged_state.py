@@ -17,7 +17,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
-from plangate.domain.audit import Drafted, Outcome, Requested, RunRef
+from plangate.domain.audit import Closed, Drafted, Outcome, Requested, RunRef
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.policy import Requirement
 from plangate.domain.request import PlanRequest
@@ -29,9 +29,9 @@ from tests.sealed_records import ByFirstWord, Everybody, trust
 from workflows.plan_approval import Carried
 
 
-def _ref(chain_id: str) -> RunRef:
+def _ref(chain_id: str, seconds: int = 3600) -> RunRef:
     requested = Requested(
-        request="", requester="rita", timeout_seconds=3600, requested_at=workflow.now(), chain_id=chain_id
+        request="", requester="rita", timeout_seconds=seconds, requested_at=workflow.now(), chain_id=chain_id
     )
     return RunRef(workflow_id=workflow.info().workflow_id, chain_id=chain_id, requested=requested)
 
@@ -55,11 +55,19 @@ class Foreign:
 
     @workflow.run
     async def run(self, ours: str, what: str) -> str:
-        ref = _ref(workflow.info().first_execution_run_id)
-        task = DraftTask(run=ref, revision=1, supplied=notes("signed one"), tries=1)
+        ref = _ref(workflow.info().first_execution_run_id, 2 if what == "late" else 3600)
+        text = "one" if what == "late" else "signed one"
+        task = DraftTask(run=ref, revision=1, supplied=notes(text), tries=1)
         drafted: Drafted = await _act("draft_plan", task, ours, Drafted)
-        if what == "carry":
-            carried = Carried(carried=_softened(drafted, ref), request=PlanRequest(requester="rita"))
+        if what in ("carry", "late", "lie"):
+            state = _softened(drafted, ref)
+            if what == "late":
+                assert state.drafted is not None
+                later = state.drafted.model_copy(update={"deadline": workflow.now() + timedelta(days=900)})
+                state = state.model_copy(update={"drafted": later})
+            if what == "lie":
+                state = apply(state, Closed(outcome=Outcome.EXECUTED))
+            carried = Carried(carried=state, request=PlanRequest(requester="rita"))
             workflow.continue_as_new(args=[carried.model_dump(mode="json")], task_queue=ours)
         if what == "admit":
             arrivals = tuple(
@@ -144,3 +152,38 @@ async def test_a_state_that_was_handed_over_gets_no_unsigned_approval_executed(i
     with gate.database.read() as connection:
         findings = inspect_all(connection, trust(), lambda *_: None).findings
     assert any("was accepted, though this plan takes signed decisions only" in str(one) for one in findings)
+
+
+async def handed_over(gate: Gate, what: str, queue: str) -> str:
+    workflow_id = f"foreign-{uuid4().hex[:8]}"
+    await gate.client.start_workflow(
+        "PlanApproval", args=[gate.settings.task_queue, what], id=workflow_id, task_queue=queue
+    )
+    while (await gate.handle(workflow_id).describe()).task_queue != gate.settings.task_queue:
+        await asyncio.sleep(0.05)
+    return workflow_id
+
+
+async def test_a_later_deadline_that_was_handed_over_lets_no_late_approval_count(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.policy = ByFirstWord()
+    async with gate.worker(), foreign(gate) as queue:
+        workflow_id = await handed_over(gate, "late", queue)
+        status = await gate.until("in_review", workflow_id)
+        await asyncio.sleep(2.5)
+        await gate.signal(status)
+        result = await gate.result(workflow_id)
+    assert result.outcome == "failed"
+    assert gate.notebook.texts() == []
+
+
+async def test_an_end_that_was_handed_over_is_not_what_the_record_says(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    async with gate.worker(), foreign(gate) as queue:
+        workflow_id = await handed_over(gate, "lie", queue)
+        await gate.result(workflow_id)
+    recorded = gate.gateway._recorded(workflow_id)
+    assert recorded is not None
+    assert (recorded.state, gate.notebook.texts()) == ("failed", [])
+    assert "its record does not" in recorded.reason
