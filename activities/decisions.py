@@ -11,7 +11,7 @@ from activities.caller import check_caller
 from activities.failures import told_to_temporal
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
-from plangate.domain.audit import Decided
+from plangate.domain.audit import Decided, Outcome
 from plangate.domain.decision import Arrival, Choice, Via
 from plangate.domain.people import Directory, Identified, People, identify, same_person
 from plangate.domain.plan import short
@@ -167,12 +167,19 @@ def _may_be_put_back(state: RunState, trail: OpenTrail, arrival: Arrival, sender
 
 
 def _is_on_its_way(state: RunState, record: RunState, arrival: Arrival) -> bool:
-    """Whether these are the changes that the record has already, and the run has yet to ask for again."""
-    decision = arrival.decision
-    if decision is None or decision.decision is not Choice.REQUEST_CHANGES or record.closed is not None:
-        return False
-    is_drafting = record.phase is Phase.DRAFTING and record.next_revision == state.next_revision
-    return is_drafting or record.next_revision > state.next_revision
+    """Whether the record has followed this decision already, and the run has yet to.
+
+    So it is behind a reset, and where a workflow task was lost that brought an update: what was written then
+    is there, and the same decision comes once more.
+    """
+    match arrival.decision.decision if arrival.decision else None:
+        case Choice.REJECT:
+            return record.closed is not None and record.closed.outcome is Outcome.REJECTED
+        case Choice.REQUEST_CHANGES if record.closed is None:
+            is_drafting = record.phase is Phase.DRAFTING and record.next_revision == state.next_revision
+            return is_drafting or record.next_revision > state.next_revision
+        case _:
+            return False
 
 
 def _is_approval(arrival: Arrival) -> bool:

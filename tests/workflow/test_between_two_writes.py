@@ -1,18 +1,27 @@
 """What becomes of a run when somebody dies, leaves or turns back just between two writes (P3 and P4)."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from activities.execution import Execution
 from activities.tasks import StepResult
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.audit import Requested, RunRef
+from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.errors import EffectUnknown, InDoubt, RecordsUnavailable, ToolUnavailable
+from plangate.domain.people import identify
+from plangate.domain.review import judge
 from plangate.domain.tool import Receipt
+from plangate.records.inspection import inspect_all
+from plangate.records.tables import runs
+from plangate.records.trail import Note, open_trail, read_trail
 from tests.gate import Gate
+from tests.sealed_records import sealing, trust
 
 
 @pytest.mark.parametrize("texts", [("one",), ("one", "two")])
@@ -131,3 +140,36 @@ async def test_a_receipt_that_json_cannot_carry_is_kept_as_text(
     assert result.outcome == "executed"
     assert result.receipts[0] is not None
     assert result.receipts[0].details == {"id": str(2**60)}
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject", "request_changes"])
+async def test_a_decision_that_was_written_down_and_that_the_run_never_heard_of_counts_when_it_comes_again(
+    idle_gate: Gate, decision: str
+) -> None:
+    """A workflow task that is lost takes an update with it, for that is not in the history before its end."""
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review(request="one")
+    assert status.fingerprint is not None
+    said = Decision(decision=Choice(decision), by="dana", plan=status.fingerprint, comment="so be it")
+    arrival = Arrival(
+        key="lost:update:1", via=Via.UPDATE, name="decide", received_at=datetime.now(UTC), decision=said
+    )
+    with gate.database.write() as connection:
+        row = connection.execute(select(runs).where(runs.c.workflow_id == status.workflow_id)).one()
+        requested = read_trail(connection, status.workflow_id)[0].event
+        assert isinstance(requested, Requested)
+        run = RunRef(workflow_id=status.workflow_id, chain_id=row.chain_id, requested=requested)
+        trail = open_trail(connection, run)
+        event = judge(trail.state(), arrival, identify(None, "dana", arrival.received_at))
+        trail.append(Note(key=arrival.key, at=arrival.received_at, actor="dana", event=event))
+    await gate.signal(status, decision, comment="so be it")
+    async with gate.worker():
+        if decision == "request_changes":
+            await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
+        else:
+            ended = "executed" if decision == "approve" else "rejected"
+            assert (await gate.result(status.workflow_id)).outcome == ended
+    sealing(gate).seal()
+    with gate.database.read() as connection:
+        assert inspect_all(connection, trust(), lambda *_: None).findings == ()
