@@ -59,7 +59,7 @@ SCENARIOS = {
     "freeze": Scenario(freeze_a_worker.act, freeze_a_worker.FULL, freeze_a_worker.QUICK, in_suite=False),
     "sqlite": Scenario(lose_the_database.sqlite, lose_the_database.FULL, lose_the_database.QUICK),
     "postgres": Scenario(
-        lose_the_database.postgres, lose_the_database.OFTEN, lose_the_database.TWICE, on_postgres=True
+        lose_the_database.postgres, lose_the_database.OFTEN, lose_the_database.ONCE, on_postgres=True
     ),
 }
 

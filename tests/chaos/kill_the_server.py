@@ -30,7 +30,10 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     await stage.hire()
     await asyncio.gather(*(stage.submit(order) for order in orders))
     for order in orders:
-        await stage.until("in_review", order.workflow_id)
+        await stage.until("in_review", order.workflow_id)  # by the record, which the run hears of in a moment
+        async with asyncio.timeout(60):
+            while await _answered(stage, order.workflow_id) != "in_review":
+                await asyncio.sleep(0.05)
     report.say(f"{len(orders)} runs wait; the server is killed")
     await _kill_and_restart(stage, report)
     states = Counter([(await _answered(stage, order.workflow_id)) for order in orders])

@@ -29,7 +29,7 @@ class Size:
 FULL = Size(runs=20, times=5, seconds=4)
 QUICK = Size(runs=4, times=1, seconds=1.5)
 OFTEN = Size(runs=50, times=25, seconds=1)
-TWICE = Size(runs=4, times=2, seconds=0.8)
+ONCE = Size(runs=4, times=1, seconds=0.8)
 
 
 async def sqlite(stage: Stage, report: Report, size: Size) -> None:
