@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,7 @@ from console.screen import Screen, open_screen
 from console.session import Session, opened, run_async, settings_for_people
 from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice, Decision, DecisionAnswer
-from plangate.domain.errors import Refused
+from plangate.domain.errors import NotAnswered, RecordsUnavailable, Refused
 from plangate.domain.plan import short
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
@@ -165,10 +166,13 @@ def withdraw(workflow_id: str, *, by: str | None, comment: str, as_json: bool) -
 
     async def main() -> int:
         async with opened(settings) as session:
-            before = await session.gateway.status(workflow_id)
-            if is_over(before):
-                why = f": {before.reason}" if before.reason else ""
-                raise Refused(f"{workflow_id} has ended before ({spelled(before.state)}{why}).")
+            with suppress(
+                NotAnswered, RecordsUnavailable
+            ):  # whoever cannot be asked can be told all the same
+                before = await session.gateway.status(workflow_id)
+                if is_over(before):
+                    why = f": {before.reason}" if before.reason else ""
+                    raise Refused(f"{workflow_id} has ended before ({spelled(before.state)}{why}).")
             await session.gateway.withdraw(workflow_id, reason)
             status = await _closed(session, workflow_id)
             return _print_withdrawal(screen, workflow_id, status)

@@ -24,7 +24,6 @@ from plangate.domain.audit import (
     WrittenEntry,
 )
 from plangate.domain.checkpoint import Seal
-from plangate.domain.findings import readable
 from plangate.domain.plan import idempotency_key
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import one_line
@@ -48,9 +47,12 @@ def moment(stored: str | datetime | None) -> datetime | None:
 
 
 def wrong_row(
-    row: Row[Any], entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, int]]
+    row: Row[Any],
+    entries: Sequence[WrittenEntry],
+    trail: Sequence[AuditEntry],
+    sealed: Sequence[tuple[Seal, int]],
 ) -> Iterator[str]:
-    """Compare the run's row with its trail and its seals."""
+    """Compare the run's row with its entries, with as many of them as could be read, and with its seals."""
     if not entries:
         yield "has no entry at all, not even its request"
     if row.entry_count != len(entries):
@@ -59,7 +61,6 @@ def wrong_row(
         yield f"ends with another entry than the one that was written last, entry {row.entry_count}"
     if row.sealed_count != max((seal.number for seal, _ in sealed), default=0):
         yield f"is called sealed up to entry {row.sealed_count}, and no checkpoint says so"
-    trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
     closed = next((one.at for one in trail if isinstance(one.event, Closed)), None)
     if moment(row.closed_at) != closed:
         yield "is listed as closed at another time than its trail says"

@@ -149,13 +149,13 @@ def _examined(connection: Connection, workflow_id: str, people: People | None, o
     findings = [one for one in read if isinstance(one, Finding)] or list(
         examined(workflow_id, entries, people, owners.of)
     )
+    trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
     sealed = seals_of_run(connection, workflow_id)
     wrong = [
-        *(wrong_row(row, entries, sealed) if row is not None else ["is not on the record at all"]),
+        *(wrong_row(row, entries, trail, sealed) if row is not None else ["is not on the record at all"]),
         *wrong_seals(entries, sealed),
     ]
     if not findings:
-        trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
         wrong += wrong_effects(workflow_id, connection.execute(_EFFECTS, of_run).all(), trail)
         wrong += wrong_tokens(connection.execute(_TOKENS, of_run).all(), trail)
     findings += [Finding(workflow_id=workflow_id, what=what) for what in wrong]
