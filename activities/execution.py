@@ -231,7 +231,7 @@ class _Attempt:
             if entry.event != event:
                 raise TrailDamaged(f"The trail has another claim than the ledger for step {task.step}.")
         self._claims = effect.attempts
-        self._log.info("The step is claimed.", action="claimed", attempt=effect.attempts)
+        self._log.debug("The step is claimed.", action="claimed", attempt=effect.attempts)
         return effect, found.state if found else None
 
     def _reopened(self, trail: OpenTrail, state: RunState) -> Reopened | None:
@@ -272,6 +272,8 @@ class _Attempt:
                 )
             trail.append(*notes)
         self._log.info("The step is done.", action="done")
+        if result.closed:
+            self._log.info("The run is closed.", action="closed", outcome=result.closed.outcome.value)
         return result
 
     def _result_of_another(self, effect: Effect | None) -> StepResult:

@@ -100,6 +100,7 @@ class PlanApproval:
                 try:
                     self._request = read_request(inputs)
                     self._apply(self._request.requested(now))
+                    workflow.logger.info("A request has come in.", extra={"action": "requested"})
                 except RequestInvalid as error:
                     unreadable = Requested(
                         request="", requester="unknown", timeout_seconds=0, requested_at=now
@@ -302,16 +303,7 @@ class PlanApproval:
     # ---- the shell ------------------------------------------------------------------------------
 
     def _apply(self, event: Event, *, show: bool = True) -> None:
-        before, self._state = self._state, apply(self._state, event)
-        if self._state.state != before.state or before.requested is None:  # the activities tell all the rest
-            workflow.logger.info(
-                "The run has moved on.",
-                extra={
-                    "action": event.kind,
-                    "state": self._state.state,
-                    "fingerprint": short(self._state.fingerprint or ""),
-                },
-            )
+        self._state = apply(self._state, event)
         if show:
             self._show()
 
