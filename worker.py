@@ -12,6 +12,7 @@ use_own_python()
 
 import argparse
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -48,8 +49,9 @@ from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.search_attributes import ensure_search_attributes
 from plangate.settings import Settings, load_settings
+from workflows.page_when_asked import PageWhenAsked
 from workflows.plan_approval import PlanApproval
-from workflows.runner import RUNNER
+from workflows.runner import RUNNER, InTheLoop
 
 # The cache of a worker that was killed is waited for no longer than this, before another worker is asked.
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
@@ -92,6 +94,8 @@ def build_worker(
         workflows=[PlanApproval],
         activities=activities,
         workflow_runner=RUNNER,
+        workflow_task_executor=InTheLoop(),
+        interceptors=[PageWhenAsked()],
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
         deployment_config=_deployment(settings),
@@ -110,6 +114,17 @@ def _be_patient(worker: Worker) -> None:
     workflows = worker._workflow_worker  # noqa: SLF001  as the docstring says
     if workflows is not None and workflows._deadlock_timeout_seconds is not None:  # noqa: SLF001  as above
         workflows._deadlock_timeout_seconds = WORKFLOW_SECONDS  # noqa: SLF001  as above
+
+
+def collect_seldom() -> None:
+    """Let Python look for garbage every 20,000 new objects, and not every 700.
+
+    What a worker makes is freed without it, by counting references; and what was made before this is not
+    looked at again. Measured: a twenty-fifth of the time that an approved step takes in the worker.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
@@ -224,6 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         configure_logs(settings)
+        collect_seldom()
         uvloop.run(run(settings, dev=options.dev))  # a tenth less of the worker's CPU than on asyncio's own
     except FileInvalid as error:
         sys.stderr.write("".join(f"{fault}\n" for fault in error.faults))

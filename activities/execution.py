@@ -271,9 +271,11 @@ class _Attempt:
                     Note(key="closed", at=self._clock.now(), actor=this_worker(), event=result.closed)
                 )
             trail.append(*notes)
-        self._log.info("The step is done.", action="done")
         if result.closed:
-            self._log.info("The run is closed.", action="closed", outcome=result.closed.outcome.value)
+            outcome = result.closed.outcome.value
+            self._log.info("The last step is done, and the run is closed.", action="closed", outcome=outcome)
+        else:
+            self._log.info("The step is done.", action="done")
         return result
 
     def _result_of_another(self, effect: Effect | None) -> StepResult:

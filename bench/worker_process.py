@@ -2,8 +2,8 @@
 
 Plangate's is wired by `worker.build_worker` over its own records. The bare one is what Temporal's own samples
 make: the library's pydantic converter, sandbox and defaults. The tuned one has Plangate's converter, sandbox,
-worker settings and event loop. On a line ``cpu`` or ``memory`` it answers with one number; when stdin ends,
-it ends.
+worker settings, executor, event loop and garbage collection. On a line ``cpu`` or ``memory`` it answers with
+one number; when stdin ends, it ends.
 """
 
 import argparse
@@ -31,8 +31,8 @@ from plangate.logs import configure_logs, temporal_runtime
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.settings import Settings
-from worker import GRACE, STICKY_TIMEOUT, beside, build_worker  # noqa: TID251  the wiring itself is measured
-from workflows.runner import RUNNER
+from worker import GRACE, STICKY_TIMEOUT, beside, build_worker, collect_seldom  # noqa: TID251  the wiring itself is measured
+from workflows.runner import RUNNER, InTheLoop
 
 VARIANTS: Final = ("plangate", "bare", "tuned")
 _PAGE: Final = resource.getpagesize()
@@ -73,6 +73,7 @@ def _worker(variant: str, client: Client, settings: Settings) -> Worker:
         return worker()
     return worker(
         workflow_runner=RUNNER,
+        workflow_task_executor=InTheLoop(),
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
     )
@@ -112,8 +113,11 @@ def main() -> int:
         task_queue=options.task_queue, var_dir=options.var_dir, database_url=None, log_format="json"
     )
     configure_logs(settings)
-    run = asyncio.run if options.variant == "bare" else uvloop.run
-    run(_serve(options.variant, options.address, settings))
+    if options.variant == "bare":
+        asyncio.run(_serve(options.variant, options.address, settings))
+    else:
+        collect_seldom()
+        uvloop.run(_serve(options.variant, options.address, settings))
     return 0
 
 

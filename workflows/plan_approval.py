@@ -107,7 +107,6 @@ class PlanApproval:
                     )
                     self._apply(unreadable)
                     self._end(Outcome.FAILED, str(error))
-        self._show()
 
     async def _draft(self) -> None:
         if self._state.phase is not Phase.DRAFTING:
@@ -211,7 +210,7 @@ class PlanApproval:
         if result.reopened is not None:
             self._apply(result.reopened)
         if result.done is not None:
-            self._apply(result.done, show=result.closed is None)
+            self._apply(result.done)
         if result.closed is not None:
             self._closed_on_record = True
             self._apply(result.closed)
@@ -273,6 +272,10 @@ class PlanApproval:
         """Everything there is to know of the run."""
         return status_of(self._state, source="workflow")
 
+    def page(self) -> str:
+        """Return what the Web UI shows of the run as it stands; see `workflows.page_when_asked`."""
+        return details_page(self._state)
+
     async def _admit_arrivals(self) -> None:
         """The clerk: take arrivals from the tray, in order, for as long as the run lives."""
         unreported = 0
@@ -291,8 +294,7 @@ class PlanApproval:
                 await workflow.wait_condition(lambda: self._state.phase is not Phase.DRAFTING)
                 continue
             for event in decided:
-                self._apply(event, show=False)
-            self._show()
+                self._apply(event)
             self._tray.settle(decided)
             unreported += sum(len(event.model_dump_json()) for event in decided)
             if unreported > options.REPORT_BYTES and self._tray:
@@ -302,16 +304,11 @@ class PlanApproval:
 
     # ---- the shell ------------------------------------------------------------------------------
 
-    def _apply(self, event: Event, *, show: bool = True) -> None:
+    def _apply(self, event: Event) -> None:
         self._state = apply(self._state, event)
-        if show:
-            self._show()
 
     def _end(self, outcome: Outcome, reason: str) -> None:
         self._apply(Closed(outcome=outcome, reason=reason))
-
-    def _show(self) -> None:
-        workflow.set_current_details(details_page(self._state))
 
     def _list_as(self, state: str) -> None:
         """Say in the lists what the run waits for, or how it ended, where it was started with the attribute.

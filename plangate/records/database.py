@@ -6,16 +6,17 @@ COMMITTED and the lock on the run's row. On both a writer waits half a minute fo
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -110,6 +111,7 @@ class Database:
             reading = _READING[self._engine.dialect.name]
             with self._engine.connect().execution_options(**reading) as connection:
                 if self.is_sqlite:
+                    _set_patience(connection, waits=True)
                     connection.exec_driver_sql("BEGIN")
                 if not inspect(connection).has_table("runs"):
                     raise RecordsMissing(f"There are no records at {self.where} yet; start a worker first.")
@@ -187,7 +189,7 @@ class Database:
     def _speaking_plainly(self) -> Iterator[None]:
         try:
             yield
-        except (DBAPIError, PoolTimeout) as error:
+        except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
             # Whatever a database says (away, locked, deadlock, no permission, a full disk), the caller comes
             # again, for nothing may go on that is not on the record.
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()
@@ -200,24 +202,32 @@ class _LockHeld(Exception):
 
 
 def _begin_immediate(connection: Connection) -> None:
-    """Begin SQLite's own transaction with its lock; a listener would make every statement take longer.
+    """Begin SQLite's own transaction with its lock, past SQLAlchemy, which takes longer for it than SQLite.
 
     Raises:
         _LockHeld: somebody else has it, and nobody is to be waited for.
+        sqlite3.Error: the database did not answer.
     """
-    if not _WAITS_FOR_NOBODY.get():
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        return
-    raw: Any = connection.connection.driver_connection
-    raw.execute("PRAGMA busy_timeout = 0")
+    waits = not _WAITS_FOR_NOBODY.get()
+    _set_patience(connection, waits=waits)
     try:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    except OperationalError as error:
-        if "locked" in str(error.orig):
+        _raw(connection).execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if not waits and "locked" in str(error):
             raise _LockHeld from None
         raise
-    finally:
-        raw.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_SECONDS * 1000}")
+
+
+def _set_patience(connection: Connection, *, waits: bool) -> None:
+    """Let this connection wait for SQLite's locks, or not; as it was left by whoever had it before."""
+    seconds = _LOCK_WAIT_SECONDS if waits else 0
+    if connection.info.get("patience") != seconds:
+        _raw(connection).execute(f"PRAGMA busy_timeout = {seconds * 1000}")
+        connection.info["patience"] = seconds
+
+
+def _raw(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
 def _engine(url: str) -> Engine:

@@ -5,7 +5,7 @@ any other. The statements of every run are built once, since SQLAlchemy takes lo
 to answer it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -32,10 +32,10 @@ _TRAIL: Final = (
     .where(audit_entries.c.workflow_id == bindparam("run"))
     .order_by(audit_entries.c.number)
 )
-_KNOWN: Final = select(audit_entries).where(
-    audit_entries.c.workflow_id == bindparam("run"),
-    audit_entries.c.key.in_(bindparam("keys", expanding=True)),
-)
+_OF_RUN: Final = select(audit_entries).where(audit_entries.c.workflow_id == bindparam("run"))
+_KNOWN: Final = _OF_RUN.where(audit_entries.c.key.in_(bindparam("keys", expanding=True)))
+# Of one or two, without the list that SQLAlchemy has to write out anew for each statement.
+_KNOWN_PAIR: Final = _OF_RUN.where(audit_entries.c.key.in_((bindparam("first"), bindparam("last"))))
 
 
 class Note(Frozen):
@@ -94,9 +94,15 @@ class OpenTrail:
             return {entry.key: entry for entry in self._entries if entry.key in keys}
         unknown = [key for key in keys if key not in self._found]
         if unknown:
-            rows = self.connection.execute(_KNOWN, {"run": self.workflow_id, "keys": unknown})
+            rows = self._rows_with(unknown)
             self._found |= dict.fromkeys(unknown) | {row.key: _entry(row) for row in rows}
         return {key: entry for key in keys if (entry := self._found[key]) is not None}
+
+    def _rows_with(self, keys: Sequence[str]) -> Iterable[Row[Any]]:
+        run = {"run": self.workflow_id}
+        if len(keys) <= 2:  # noqa: PLR2004  a pair
+            return self.connection.execute(_KNOWN_PAIR, {**run, "first": keys[0], "last": keys[-1]})
+        return self.connection.execute(_KNOWN, {**run, "keys": keys})
 
     def append(self, *notes: Note) -> tuple[AuditEntry, ...]:
         """Append what is not there yet; return the entries of all notes, old or new."""
