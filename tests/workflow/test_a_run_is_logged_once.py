@@ -1,0 +1,22 @@
+"""Each happening of a run is one line of log, by whoever put it on the record."""
+
+import logging
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.gate import Gate
+
+
+async def test_a_run_is_told_from_its_request_to_its_end_and_nothing_twice(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    with capture_logs() as lines, caplog.at_level(logging.INFO, "temporalio.workflow"):
+        status = await gate.in_review("one", "two")
+        await gate.signal(status)
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    told = [line for line in lines if line["log_level"] == "info"]
+    assert [line["action"] for line in told] == ["drafted", "decided", "done", "closed"]
+    assert (told[-1]["outcome"], told[-1]["step"]) == ("executed", 2)
+    by_the_workflow = [record for record in caplog.records if record.name == "temporalio.workflow"]
+    assert [getattr(record, "action", None) for record in by_the_workflow] == ["requested"]
