@@ -89,7 +89,7 @@ class Execution:
             return StepResult(reopened=claim)
         claimed, before = claim
         if claimed.receipt is not None:
-            return attempt.result(claimed.receipt)
+            return attempt.told(attempt.result(claimed.receipt))
         try:
             receipt = await self._act(step, claimed, begun_before=before is EffectState.BEGUN)
         except StillBegun:
@@ -271,12 +271,7 @@ class _Attempt:
                     Note(key="closed", at=self._clock.now(), actor=this_worker(), event=result.closed)
                 )
             trail.append(*notes)
-        if result.closed:
-            outcome = result.closed.outcome.value
-            self._log.info("The last step is done, and the run is closed.", action="closed", outcome=outcome)
-        else:
-            self._log.info("The step is done.", action="done")
-        return result
+        return self.told(result)
 
     def _result_of_another(self, effect: Effect | None) -> StepResult:
         """Return what another attempt stored that took the step over while this one acted.
@@ -317,6 +312,15 @@ class _Attempt:
             done=self._done(receipt),
             closed=Closed(outcome=Outcome.EXECUTED) if is_last else None,
         )
+
+    def told(self, result: StepResult) -> StepResult:
+        """Return the result after it was logged, by whichever attempt lives to tell the workflow."""
+        if result.closed:
+            outcome = result.closed.outcome.value
+            self._log.info("The last step is done, and the run is closed.", action="closed", outcome=outcome)
+        else:
+            self._log.info("The step is done.", action="done")
+        return result
 
     def _done(self, receipt: Receipt) -> StepDone:
         return StepDone(step=self._task.step, receipt=receipt)

@@ -4,6 +4,7 @@ Temporal's library wants it set after each move of a run, and hands it out when 
 looked at; to draw it anew each time is work between an approval and its effect, and a good part of a flood.
 """
 
+import logging
 from typing import Any, Final, Protocol, cast
 
 from temporalio import workflow
@@ -14,6 +15,8 @@ from temporalio.worker import (
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
 )
+
+_log = logging.getLogger(__name__)
 
 METADATA: Final = "__temporal_workflow_metadata"
 """The query by which the Web UI asks for a run's handlers and its page: Temporal's API, `sdk/v1`."""
@@ -40,5 +43,13 @@ class _Asked(WorkflowInboundInterceptor):
     async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002  the library's own name for it
         answer = await super().handle_query(input)
         if input.query == METADATA and isinstance(answer, WorkflowMetadata):
-            answer.current_details = cast("HasPage", workflow.instance()).page()
+            answer.current_details = _page(cast("HasPage", workflow.instance()))
         return answer
+
+
+def _page(run: HasPage) -> str:
+    try:
+        return run.page()
+    except Exception:  # noqa: BLE001  the names of the signals are in the same answer, and are to be had
+        _log.exception("The page of the run cannot be drawn.", extra={"action": "page"})
+        return "This page cannot be drawn; `starter.py status` shows the run."

@@ -80,6 +80,8 @@ class InTheLoop(ThreadPoolExecutor):
 
 
 def _go_on(future: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
     loop = asyncio.get_running_loop()
     try:
         future.set_result(fn(*args, **kwargs))

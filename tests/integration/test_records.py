@@ -49,6 +49,15 @@ def test_the_same_happening_is_written_once_and_the_first_account_of_it_stays(da
     assert_unbroken(trail(database))
 
 
+@pytest.mark.parametrize("keys", [[], ["b"], ["a", "c"], ["c", "c"], ["a", "x"], ["x", "c", "b"]])
+def test_the_entries_with_some_keys_are_found_and_no_others(database: Database, keys: list[str]) -> None:
+    a, b, c = write_down(database, run_ref(), note("a"), note("b"), note("c"))
+    there = {"a": a, "b": b, "c": c}
+    with database.write() as connection:
+        found = open_trail(connection, run_ref()).find(keys)
+    assert found == {key: there[key] for key in keys if key in there}
+
+
 def test_an_id_of_another_chain_is_refused_and_nothing_is_written(database: Database) -> None:
     write_down(database, run_ref(), note("one"))
     before = trail(database)

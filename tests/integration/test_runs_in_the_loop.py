@@ -10,6 +10,7 @@ from temporalio.worker import Worker
 from tests.integration.slow_workflow import Slow
 from workflows.runner import RUNNER, InTheLoop
 
+_PATIENCE = 30.0
 _LONG = 2.5  # seconds, where the library takes two for a deadlock
 
 
@@ -27,7 +28,8 @@ async def client(env: WorkflowEnvironment):
 
 async def test_a_turn_that_takes_its_time_is_not_taken_for_a_deadlock(client):
     handle = await client.start_workflow(Slow.run, _LONG, id="long", task_queue="slow")
-    assert await handle.result() == "done"
+    async with asyncio.timeout(_PATIENCE):
+        assert await handle.result() == "done"
     kinds = [event.WhichOneof("attributes") async for event in handle.fetch_history_events()]
     assert not [kind for kind in kinds if "failed" in kind or "timed_out" in kind]
 
@@ -38,8 +40,8 @@ async def test_the_loop_is_its_own_again_behind_each_turn_whatever_became_of_it(
         run = client.execute_workflow(Slow.run, args=[0.0, fails], id=f"turn-{number}", task_queue="slow")
         if fails:
             with pytest.raises(WorkflowFailureError):
-                await run
+                await asyncio.wait_for(run, _PATIENCE)
         else:
-            assert await run == "done"
+            assert await asyncio.wait_for(run, _PATIENCE) == "done"
         assert asyncio.get_running_loop() is loop
         await asyncio.sleep(0)

@@ -18,7 +18,8 @@ from plangate.domain.decision import Choice, read_arrival, unknown_name
 from plangate.domain.request import PlanRequest
 from tests.gate import Gate
 from tests.junk import LIKELY_NAMES, bad_inputs
-from worker import WORKFLOW_SECONDS, build_worker
+from worker import build_worker
+from workflows.runner import InTheLoop
 
 
 @pytest.mark.parametrize(
@@ -268,8 +269,9 @@ async def test_a_flood_may_take_a_busy_machine_longer_than_the_library_s_two_sec
     worker = build_worker(
         gate.client, gate.settings, database=gate.database, tools=gate.tools, planner=gate.planner
     )
+    assert isinstance(worker.config()["workflow_task_executor"], InTheLoop)
     assert worker._workflow_worker is not None
-    assert worker._workflow_worker._deadlock_timeout_seconds == WORKFLOW_SECONDS
+    assert worker._workflow_worker._deadlock_timeout_seconds is None
     async with worker:
         pass
 

@@ -1,0 +1,32 @@
+"""How a worker looks for garbage: seldom, and yet before the runs that have ended fill its memory."""
+
+import subprocess
+import sys
+
+from plangate.settings import PROJECT
+
+# Rings that wait long, as runs do, and then are let go; each is a few objects that only a full look frees.
+_PROGRAM = """
+import gc, weakref
+from worker import collect_seldom
+collect_seldom()
+class Ring:
+    def __init__(self):
+        self.itself, self.more = self, [[] for _ in range(150)]
+most, alive = 0, weakref.WeakSet()
+waiting = []
+for _ in range(20_000):
+    ring = Ring()
+    alive.add(ring)
+    waiting.append(ring)
+    if len(waiting) > 300:
+        waiting.pop(0)
+    most = max(most, len(alive))
+print(most)
+"""
+
+
+def test_what_has_ended_after_long_waiting_is_freed_before_it_is_much() -> None:
+    program = [sys.executable, "-c", _PROGRAM]
+    most = int(subprocess.run(program, cwd=PROJECT, capture_output=True, text=True, check=True).stdout)
+    assert 300 < most < 4_000

@@ -1,0 +1,12 @@
+"""A page that cannot be drawn takes nothing else with it."""
+
+from workflows.page_when_asked import _page
+
+
+class Broken:
+    def page(self) -> str:
+        raise ValueError("no page")
+
+
+def test_a_page_that_cannot_be_drawn_says_so_in_its_place() -> None:
+    assert _page(Broken()) == "This page cannot be drawn; `starter.py status` shows the run."
