@@ -113,11 +113,11 @@ def main() -> int:
         task_queue=options.task_queue, var_dir=options.var_dir, database_url=None, log_format="json"
     )
     configure_logs(settings)
-    if options.variant == "bare":
-        asyncio.run(_serve(options.variant, options.address, settings))
-    else:
+    is_bare = options.variant == "bare"
+    if not is_bare:
         collect_seldom()
-        uvloop.run(_serve(options.variant, options.address, settings))
+    run = asyncio.run if is_bare else uvloop.run
+    run(_serve(options.variant, options.address, settings))
     return 0
 
 

@@ -13,7 +13,7 @@ from plangate.domain.faults import sentences
 from plangate.domain.model import AwareDatetime, Typed
 from plangate.domain.people import ANYONE, Delegation, Key, People, Person, identity
 from plangate.jws import checked_public, key_id
-from plangate.toml_file import parse_toml, places, read_bytes, tables
+from plangate.toml_file import parse_toml, places, read_bytes, tables, unknown_names
 
 _TEXT_OF_NAME: Final = 60
 
@@ -103,16 +103,8 @@ def read_people(path: Path) -> People:
 
 def _parsed(path: Path, raw: bytes) -> People:
     document = parse_toml(path, raw)
-    faults = [
-        f"{key}: is not known here; "
-        + (
-            "this is a policy, and belongs in PLANGATE_POLICY"
-            if key in ("rule", "default")
-            else "take it out"
-        )
-        for key in document
-        if key != "person"
-    ]
+    policy = "this is a policy, and belongs in PLANGATE_POLICY"
+    faults = unknown_names(document, ("person",), {"rule": policy, "default": policy})
     where = places(raw, "person")
     persons: dict[int, Person] = {}
     labels: dict[int, str] = {}

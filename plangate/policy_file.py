@@ -21,7 +21,7 @@ from plangate.domain.plan import Plan
 from plangate.domain.policy import DEFAULT_RULE, MAX_COUNT, ONE_APPROVAL, Need, Requirement, Rule, combined
 from plangate.domain.request import LONGEST_TIMEOUT
 from plangate.domain.tool import ToolDeclaration
-from plangate.toml_file import parse_toml, places, read_bytes, tables
+from plangate.toml_file import parse_toml, places, read_bytes, tables, unknown_names
 
 _TEXT_OF_RULE: Final = 60
 
@@ -139,12 +139,8 @@ def read_policy(
     """
     raw = read_bytes(path)
     document = parse_toml(path, raw)
-    faults = [
-        f"{key}: is not known here; "
-        + ("this is a list of people, and belongs in PLANGATE_PEOPLE" if key == "person" else "take it out")
-        for key in document
-        if key not in ("rule", "default")
-    ]
+    people = "this is a list of people, and belongs in PLANGATE_PEOPLE"
+    faults = unknown_names(document, ("rule", "default"), {"person": people})
     where = places(raw, "rule")
     rules: dict[str, tuple[Rule, Condition]] = {}
     names: set[str] = set()

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +48,20 @@ def places(raw: bytes, table: str) -> Mapping[int, str]:
     header = re.compile(rf"\s*\[\[\s*{re.escape(table)}\s*\]\]")
     lines = (number for number, line in enumerate(raw.decode().splitlines(), 1) if header.match(line))
     return {index: f"line {number}" for index, number in enumerate(lines)}
+
+
+def unknown_names(
+    document: Mapping[str, Any], known: Collection[str], belongs_elsewhere: Mapping[str, str]
+) -> list[str]:
+    """Return a fault for each name at the top that this kind of file has not; ``Any`` stands for TOML.
+
+    ``belongs_elsewhere`` says of the names of another kind of file where they belong.
+    """
+    return [
+        f"{name}: is not known here; {belongs_elsewhere.get(name, 'take it out')}"
+        for name in document
+        if name not in known
+    ]
 
 
 def tables(document: Mapping[str, Any], name: str, faults: list[str]) -> list[dict[str, Any]]:

@@ -68,7 +68,7 @@ RECORD: Final = LocalOptions(
 )
 
 # How many arrivals one admission takes: enough for a flood, small enough to be read in a tenth of a second,
-# for the platform gives a workflow two seconds for everything between two waits.
+# for all else in the worker waits while a run is between two of its waits.
 ADMIT_AT_ONCE: Final = 100
 # And how many bytes of them: an eighth of what the server takes as one payload (2 MB).
 ADMIT_BYTES: Final = 250_000

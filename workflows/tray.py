@@ -1,8 +1,8 @@
 """The tray: where decisions lie between their arrival and their admission, in the order in which they came.
 
 A handler only puts down what came, unread: a flood that lay waiting while no worker ran comes in one go, and
-the platform gives a workflow two seconds for all of it. Reading takes longer than that; the clerk does it,
-a batch at a time. It never raises, whatever was sent.
+all else in the worker waits until it is taken in, and the server ten seconds. Reading takes its time; the
+clerk does it, a batch at a time. It never raises, whatever was sent.
 """
 
 from collections.abc import Callable, Sequence

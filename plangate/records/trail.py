@@ -27,12 +27,8 @@ _OPEN: Final = {
 }
 _MOVE_ON: Final = update(runs).where(runs.c.workflow_id == bindparam("run"))
 _ENTER: Final = insert(audit_entries)
-_TRAIL: Final = (
-    select(audit_entries)
-    .where(audit_entries.c.workflow_id == bindparam("run"))
-    .order_by(audit_entries.c.number)
-)
 _OF_RUN: Final = select(audit_entries).where(audit_entries.c.workflow_id == bindparam("run"))
+_TRAIL: Final = _OF_RUN.order_by(audit_entries.c.number)
 _KNOWN: Final = _OF_RUN.where(audit_entries.c.key.in_(bindparam("keys", expanding=True)))
 # Of one or two, without the list that SQLAlchemy has to write out anew for each statement.
 _KNOWN_PAIR: Final = _OF_RUN.where(audit_entries.c.key.in_((bindparam("first"), bindparam("last"))))
