@@ -23,7 +23,7 @@ import structlog
 import uvloop
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
-from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
 from activities.closing import Closing
 from activities.decisions import Decisions
@@ -51,7 +51,6 @@ from plangate.search_attributes import ensure_search_attributes
 from plangate.settings import Settings, load_settings
 from workflows.page_when_asked import PageWhenAsked
 from workflows.plan_approval import PlanApproval
-from workflows.runner import RUNNER, InTheLoop
 
 # The cache of a worker that was killed is waited for no longer than this, before another worker is asked.
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
@@ -86,31 +85,21 @@ def build_worker(
         Execution(database, tools).execute_step,
         Closing(database).close_run,
     ]
-    worker = Worker(
+    return Worker(
         client,
         task_queue=settings.task_queue,
         workflows=[PlanApproval],
         activities=activities,
-        workflow_runner=RUNNER,
-        workflow_task_executor=InTheLoop(),
+        # The sandbox finds what would not replay, and the replay tests run every path in it. What has passed
+        # there needs it no more (docs/decisions/0022).
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        # Runs take their turns in the event loop, and no clock takes one for deadlocked (the same decision).
+        debug_mode=True,
         interceptors=[PageWhenAsked()],
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
         deployment_config=_deployment(settings),
     )
-    _watch_no_clock(worker)
-    return worker
-
-
-def _watch_no_clock(worker: Worker) -> None:
-    """Take no run for deadlocked by the clock.
-
-    Runs take their turns in the loop that would look at the clock: it could only tell of a turn that has
-    ended by then, or that waited for another one. There is no public setting.
-    """
-    workflows = worker._workflow_worker  # noqa: SLF001  as the docstring says
-    if workflows is not None:
-        workflows._deadlock_timeout_seconds = None  # noqa: SLF001  as above
 
 
 def collect_seldom() -> None:

@@ -76,7 +76,7 @@ class Closing:
             done = StepDone(step=task.step, receipt=effect.receipt)
             return [_note(task, task.fingerprint, "done", done)]
         if effect is not None and effect.state is EffectState.BEGUN:
-            settle_effect(trail, effect, effect.holder, EffectState.IN_DOUBT)
+            settle_effect(trail, key, effect.holder, EffectState.IN_DOUBT)
         in_doubt = effect is not None and effect.state in (EffectState.BEGUN, EffectState.IN_DOUBT)
         event = (StepInDoubt if in_doubt else StepFailed)(step=task.step, reason=task.reason)
         return [_note(task, task.fingerprint, "in_doubt" if in_doubt else "failed", event)]

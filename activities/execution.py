@@ -262,9 +262,8 @@ class _Attempt:
         result = self.result(receipt)
         with self._database.write() as connection:
             trail = open_trail(connection, self._run)
-            found = find_effect(trail, self._key)
-            if not settle_effect(trail, found, self._holder, EffectState.DONE, receipt):
-                return self._result_of_another(found)
+            if not settle_effect(trail, self._key, self._holder, EffectState.DONE, receipt):
+                return self._result_of_another(find_effect(trail, self._key))
             notes = [self._note("done", self._done(receipt))]
             if result.closed:
                 notes.append(
@@ -292,7 +291,7 @@ class _Attempt:
         step, reason = self._task.step, str(failure)
         with self._database.write() as connection:
             trail = open_trail(connection, self._run)
-            if not settle_effect(trail, find_effect(trail, self._key), self._holder, state):
+            if not settle_effect(trail, self._key, self._holder, state):
                 return
             if state is EffectState.IN_DOUBT:
                 note = self._note("in_doubt", StepInDoubt(step=step, reason=reason))

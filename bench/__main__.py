@@ -95,7 +95,7 @@ def main() -> int:
     parser.add_argument(
         "--tuned",
         action="store_true",
-        help="give the bare workflow Plangate's own sandbox and converter; printed, not written down",
+        help="give the bare workflow Plangate's own converter and worker; printed, not written down",
     )
     options = parser.parse_args()
     size = Size(options.rounds, runs=48, lanes=24, single_runs=20, waiting_runs=1_000)

@@ -61,8 +61,9 @@ async def at_rest(variant: Variant, runs: int) -> Rest:
         handle = await _start_and_wait(variant)
         result = asyncio.create_task(handle.result())
         await asyncio.sleep(_POLL_IN_PLACE)
+        approval = variant.approval(handle.id)
         begun = perf_counter()
-        await handle.signal("approve", variant.approval(handle.id))
+        await handle.signal("approve", approval)
         async with asyncio.timeout(_PATIENCE):
             await result
         latencies.append((perf_counter() - begun) * 1000)

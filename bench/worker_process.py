@@ -1,8 +1,8 @@
 """The process that is measured: one worker, of Plangate or bare, and nothing else.
 
 Plangate's is wired by `worker.build_worker` over its own records. The bare one is what Temporal's own samples
-make: the library's pydantic converter, sandbox and defaults. The tuned one has Plangate's converter, sandbox,
-worker settings, executor, event loop and garbage collection. On a line ``cpu`` or ``memory`` it answers with
+make: the library's pydantic converter, sandbox and defaults. The tuned one has Plangate's converter,
+worker settings, event loop and garbage collection. On a line ``cpu`` or ``memory`` it answers with
 one number; when stdin ends, it ends.
 """
 
@@ -18,7 +18,7 @@ from typing import Final
 import uvloop
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.planners.autogen_planner import AutoGenPlanner
 from activities.planners.model_client import model_client_factory
@@ -32,7 +32,6 @@ from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.settings import Settings
 from worker import GRACE, STICKY_TIMEOUT, beside, build_worker, collect_seldom  # noqa: TID251  the wiring itself is measured
-from workflows.runner import RUNNER, InTheLoop
 
 VARIANTS: Final = ("plangate", "bare", "tuned")
 _PAGE: Final = resource.getpagesize()
@@ -72,8 +71,8 @@ def _worker(variant: str, client: Client, settings: Settings) -> Worker:
     if variant == "bare":
         return worker()
     return worker(
-        workflow_runner=RUNNER,
-        workflow_task_executor=InTheLoop(),
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        debug_mode=True,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
     )

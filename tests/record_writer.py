@@ -63,7 +63,7 @@ def claim(database: Database, holder: str) -> Effect:
 def settle(database: Database, holder: str, state: EffectState, receipt: Receipt | None = None) -> bool:
     with database.write() as connection:
         opened = open_trail(connection, run_ref())
-        return settle_effect(opened, find_effect(opened, KEY), holder, state, receipt)
+        return settle_effect(opened, KEY, holder, state, receipt)
 
 
 def effect(database: Database) -> Effect | None:

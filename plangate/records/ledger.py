@@ -17,11 +17,6 @@ from plangate.domain.tool import Receipt
 from plangate.records.tables import effects
 from plangate.records.trail import OpenTrail
 
-_NAMED: Final = effects.c.idempotency_key == bindparam("effect")
-_FIND: Final = select(effects).where(_NAMED)
-_CLAIM: Final = insert(effects)
-_SETTLE: Final = update(effects).where(_NAMED)
-
 
 class EffectState(StrEnum):
     """How far an effect has come."""
@@ -30,6 +25,15 @@ class EffectState(StrEnum):
     RELEASED = "released"
     DONE = "done"
     IN_DOUBT = "in_doubt"
+
+
+_NAMED: Final = effects.c.idempotency_key == bindparam("effect")
+_FIND: Final = select(effects).where(_NAMED)
+_CLAIM: Final = insert(effects)
+_TAKE_OVER: Final = update(effects).where(_NAMED)
+_SETTLE: Final = update(effects).where(
+    _NAMED, effects.c.holder == bindparam("by"), effects.c.state == EffectState.BEGUN.value
+)
 
 
 class Effect(Frozen):
@@ -56,39 +60,37 @@ def claim_effect(trail: OpenTrail, found: Effect | None, claim: Effect) -> Effec
     if found is None:
         trail.connection.execute(_CLAIM, claim.model_dump(mode="json"))
         return claim
-    effect = found.model_copy(
-        update={"state": claim.state, "holder": claim.holder, "attempts": found.attempts + 1}
+    attempts = found.attempts + 1
+    trail.connection.execute(
+        _TAKE_OVER,
+        {
+            "effect": claim.idempotency_key,
+            "state": claim.state.value,
+            "holder": claim.holder,
+            "attempts": attempts,
+        },
     )
-    _store(trail, effect)
-    return effect
+    return found.model_copy(update={"state": claim.state, "holder": claim.holder, "attempts": attempts})
 
 
 def settle_effect(
-    trail: OpenTrail, found: Effect | None, holder: str, state: EffectState, receipt: Receipt | None = None
+    trail: OpenTrail, key: str, holder: str, state: EffectState, receipt: Receipt | None = None
 ) -> bool:
     """Settle a begun effect; return False, changing nothing, where somebody else holds the claim by now.
 
     To settle it once more in the same way is no fault: the holder did not hear that it was done.
     """
-    if found is None or found.holder != holder:
-        return False
-    if found.state is not EffectState.BEGUN:
-        return found.state is state and found.receipt == receipt
-    _store(trail, found.model_copy(update={"state": state, "receipt": receipt}))
-    return True
-
-
-def _store(trail: OpenTrail, effect: Effect) -> None:
-    trail.connection.execute(
-        _SETTLE,
-        {
-            "effect": effect.idempotency_key,
-            "state": effect.state.value,
-            "holder": effect.holder,
-            "attempts": effect.attempts,
-            "receipt": effect.receipt.model_dump_json() if effect.receipt else None,
-        },
+    settled = trail.connection.execute(
+        _SETTLE, {"effect": key, "by": holder, "state": state.value, "receipt": _written(receipt)}
     )
+    if settled.rowcount:
+        return True
+    found = find_effect(trail, key)
+    return found is not None and (found.holder, found.state, found.receipt) == (holder, state, receipt)
+
+
+def _written(receipt: Receipt | None) -> str | None:
+    return receipt.model_dump_json() if receipt else None
 
 
 def _effect(row: Row[Any]) -> Effect:

@@ -125,8 +125,8 @@ def test_ids_as_long_as_temporal_allows_are_kept_whole(database: Database, workf
     write_down(database, run, note("one"))
     with database.write() as connection:
         opened = open_trail(connection, run)
-        begun = claim_effect(opened, None, new_claim("me", key, workflow_id))
-        settle_effect(opened, begun, "me", EffectState.DONE, RECEIPT)
+        claim_effect(opened, None, new_claim("me", key, workflow_id))
+        settle_effect(opened, key, "me", EffectState.DONE, RECEIPT)
         found = find_effect(opened, key)
     assert found is not None
     assert found.workflow_id == workflow_id

@@ -91,7 +91,7 @@ def test_a_receipt_and_a_new_claim_at_once_wait_for_each_other_and_never_lock_up
     def finish() -> bool:
         with database.write() as connection:
             opened = open_trail(connection, run_ref())
-            settled = settle_effect(opened, find_effect(opened, KEY), "first", EffectState.DONE, RECEIPT)
+            settled = settle_effect(opened, KEY, "first", EffectState.DONE, RECEIPT)
             opened.append(note("done"))
             return settled
 

@@ -5,10 +5,9 @@ import asyncio
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.integration.slow_workflow import Slow
-from workflows.runner import RUNNER, InTheLoop
 
 _PATIENCE = 30.0
 _LONG = 2.5  # seconds, where the library takes two for a deadlock
@@ -20,8 +19,8 @@ async def client(env: WorkflowEnvironment):
         env.client,
         task_queue="slow",
         workflows=[Slow],
-        workflow_runner=RUNNER,
-        workflow_task_executor=InTheLoop(),
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        debug_mode=True,
     ):
         yield env.client
 
