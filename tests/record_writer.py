@@ -125,17 +125,23 @@ def migrate(number: int, url: str) -> None:
 
 
 def append_many(number: int, url: str, times: int) -> None:
-    """Write so many entries, each with as many tries as it takes, as Temporal lets an activity do."""
+    """Write so many entries, each at last, as Temporal lets an activity do."""
     database = Database(url)
     for index in range(times):
-        happening = note(f"{number}:{index}", at=NOON + timedelta(seconds=index), actor=f"process {number}")
-        while True:
-            try:
-                write_down(database, run_ref(), happening)
-            except RecordsUnavailable:
-                continue
-            break
+        append_at_last(
+            database, note(f"{number}:{index}", at=NOON + timedelta(seconds=index), actor=f"process {number}")
+        )
     database.close()
+
+
+def append_at_last(database: Database, happening: Note) -> None:
+    """Write one entry, with as many tries as it takes."""
+    while True:
+        try:
+            write_down(database, run_ref(), happening)
+        except RecordsUnavailable:
+            continue
+        return
 
 
 def _when_all_are_there(barrier: Barrier, act: Callable[..., None], *arguments: object) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import sleep
 
 import pytest
 import structlog
@@ -20,7 +19,16 @@ from plangate.key_files import public_half
 from plangate.records.checkpoints import all_numbers, checkpoint_of, seals_of_checkpoint
 from plangate.records.database import Database
 from plangate.records.inspection import Inspection, Trust, inspect_all
-from tests.record_writer import append_many, ends_of, in_processes, note, run_ref, trail, write_down
+from tests.record_writer import (
+    append_at_last,
+    append_many,
+    ends_of,
+    in_processes,
+    note,
+    run_ref,
+    trail,
+    write_down,
+)
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
@@ -98,9 +106,9 @@ def write_or_seal(number: int, url: str, times: int) -> None:
     database = Database(url)
     with TemporaryDirectory() as folder:
         sealing = Sealing(database, KEY, Path(folder) / "kept.json", 1)
-        for _ in range(times):
+        for index in range(times):
+            append_at_last(database, note(f"sealer {number}:{index}"))
             sealing.seal()
-            sleep(0.01)
     database.close()
 
 
