@@ -90,8 +90,8 @@ def build_worker(
         task_queue=settings.task_queue,
         workflows=[PlanApproval],
         activities=activities,
-        # The sandbox finds what would not replay, and the replay tests run every path in it. What has passed
-        # there needs it no more (docs/decisions/0022).
+        # The sandbox finds what would not replay; so do the replay tests, which run in it, and for paths that
+        # no history has a test that reads the code (docs/decisions/0022).
         workflow_runner=UnsandboxedWorkflowRunner(),
         # Runs take their turns in the event loop, and no clock takes one for deadlocked (the same decision).
         debug_mode=True,
@@ -154,6 +154,7 @@ async def _run_connected(
 ) -> None:
     policy, directory = rules
     planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
+    await planner.try_model()
     client = await connect(settings, runtime=temporal_runtime(settings))
     database = Database(settings.records_url)
     try:

@@ -59,6 +59,11 @@ DECIDE_TIMEOUT: Final = timedelta(seconds=5)
 _WORKFLOW_TYPE: Final = "PlanApproval"
 _ID_ALPHABET: Final = string.ascii_lowercase + string.digits
 _MAX_ID: Final = 200
+_NOBODY_ANSWERS: Final = (
+    RPCStatusCode.CANCELLED,  # how a time limit of ours ends it
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.FAILED_PRECONDITION,  # the server has seen no worker for a while
+)
 _ASKED_AT_ONCE: Final = 50  # a run for which no worker answers takes the whole of QUERY_TIMEOUT
 
 
@@ -107,14 +112,17 @@ class Gateway:
     async def decide(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
         """Send a decision and return its verdict, or None where it waits, durably, for a worker to judge it.
 
-        The update answers at once but needs a worker; where none answers the same decision goes as a signal,
-        which the server keeps. Should both arrive after all, the second is refused and changes nothing.
+        The update answers at once but needs a worker; where none answers the decision goes as a signal, which
+        the server keeps. Only where a worker died in between may both arrive: then the second is refused and
+        changes nothing.
 
         Raises:
             NotAnswered: the worker that took it could not answer.
             RunNotFound: there is no such run.
             TemporalUnreachable: the server does not answer.
         """
+        if not await self._has_worker(workflow_id):
+            return await self._decide_later(workflow_id, decision)
         message = decision.model_dump(mode="json", exclude_none=True)
         try:
             answer: DecisionAnswer = await self._handle(workflow_id).execute_update(
@@ -123,8 +131,7 @@ class Gateway:
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
             if isinstance(error.__cause__, asyncio.CancelledError):
                 raise error.__cause__ from None  # whoever asked has left: nothing more is sent
-            await self._decide_later(workflow_id, decision)
-            return None
+            return await self._decide_later(workflow_id, decision)
         except WorkflowUpdateFailedError as error:
             raise NotAnswered(f"The worker could not take the decision: {error.cause}") from error
         except RPCError as error:
@@ -252,13 +259,26 @@ class Gateway:
         if description.workflow_type != _WORKFLOW_TYPE:
             raise RunNotFound(f"{one_line(workflow_id)} is no run of Plangate.")
 
-    async def _decide_later(self, workflow_id: str, decision: Decision) -> None:
+    async def _has_worker(self, workflow_id: str) -> bool:
+        """Whether a worker answers for the run; what else may be in the way, the next act says."""
+        try:
+            await self._handle(workflow_id).query(PlanApproval.status, rpc_timeout=QUERY_TIMEOUT)
+        except RPCError as error:
+            return error.status not in _NOBODY_ANSWERS
+        except WorkflowQueryFailedError:
+            pass
+        return True
+
+    async def _decide_later(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
         await self._check_type(workflow_id)
         message = decision.model_dump(mode="json", exclude_none=True, exclude={"decision"})
         try:
             await self._handle(workflow_id).signal(decision.decision.value, message)
         except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return await self._late(workflow_id)
             raise unreachable(error) from error
+        return None
 
     async def _late(self, workflow_id: str) -> DecisionAnswer:
         """Answer a decision on a run that Temporal does not have open."""

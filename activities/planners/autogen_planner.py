@@ -74,6 +74,16 @@ class AutoGenPlanner:
         """Whether there is anything to plan with."""
         return self._open_model is not no_model
 
+    async def try_model(self) -> None:
+        """Open the client once, if there is one, so that a setting that cannot be used is told at the start.
+
+        Raises:
+            SettingsInvalid: the model that is set cannot be opened.
+        """
+        if self.has_model:
+            _quieten()
+            await self._open_model().client.close()
+
     async def draft(self, brief: Brief, tools: Mapping[str, ToolDeclaration], max_steps: int) -> Draft:
         """Draft a plan; raises as `activities.planners.planner.Planner` says."""
         _quieten()

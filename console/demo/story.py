@@ -37,6 +37,8 @@ _REQUEST: Final = (
 )
 _STORY_SECONDS: Final = 80.0
 _CLI_SECONDS: Final = 15.0
+_WITHDRAW_SECONDS: Final = 5.0
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def tell(*, interactive: bool) -> int:
@@ -50,10 +52,7 @@ def tell(*, interactive: bool) -> int:
 
 
 async def _tell(settings: Settings, screen: Screen, *, interactive: bool) -> int:
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    _break_off_at_a_signal()
     limit = None if interactive else _STORY_SECONDS + (settings.draft_seconds if settings.has_model else 0)
     try:
         async with asyncio.timeout(limit), set_up(settings) as stage:
@@ -66,6 +65,20 @@ async def _tell(settings: Settings, screen: Screen, *, interactive: bool) -> int
         raise Interrupted(
             "The demo is broken off and its workers are ended; the embedded server runs on until make stop."
         ) from None
+
+
+def _break_off_at_a_signal() -> None:
+    """Cancel this task at the first signal; what make and a terminal send besides is not to cut it short."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def break_off() -> None:
+        for number in _ENDING:
+            loop.add_signal_handler(number, lambda: None)
+        task.cancel()
+
+    for number in _ENDING:
+        loop.add_signal_handler(number, break_off)
 
 
 class _Story:
@@ -90,10 +103,15 @@ class _Story:
             await self._hire("A new worker starts" + ("" if interactive else ", and finds the approval"))
             status = await self._follow(workflow_id, interactive=interactive)
         except BaseException:
-            with suppress(Exception):  # what broke off is not to wait for an approval until its deadline
-                await asyncio.wait_for(self._gateway.withdraw(workflow_id, "the demo was broken off"), 2)
+            # What broke off is not to wait for an approval until its deadline.
+            with suppress(Exception):
+                await asyncio.wait_for(self._withdraw(workflow_id), _WITHDRAW_SECONDS)
             raise
         return self._end(status, interactive=interactive)
+
+    async def _withdraw(self, workflow_id: str) -> None:
+        await self._gateway.withdraw(workflow_id, "the demo was broken off")
+        await self._gateway.wait(workflow_id)  # while there is a worker that sees to it
 
     def _show_server(self) -> None:
         server = self._stage.server

@@ -95,6 +95,19 @@ def test_a_person_may_decide_instead(home: Home) -> None:
         screen.close()
 
 
+@pytest.mark.timeout(150)
+def test_ctrl_c_at_the_gate_leaves_nothing_that_waits(home: Home) -> None:
+    screen = Terminal(home, "demo", "--interactive")
+    try:
+        (workflow_id,) = set(re.findall(r"plan-\w{8}", screen.sees("or [l]ater? ")))
+        screen.types("\x03")
+        assert screen.ends() == 130
+    finally:
+        screen.close()
+    assert "withdrawn" in home.starter("status", workflow_id).out
+    assert workers_of(home) == []
+
+
 def workers_of(home: Home) -> list[str]:
     """Return the processes that run worker.py with this home, by what the kernel says of them."""
     found = []

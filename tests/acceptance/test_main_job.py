@@ -235,4 +235,14 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
     sent = typed("approve", name, "--by", "dana", "--plan", plan)
     assert (sent.code, "waits at the Temporal server" in sent.out) == (0, True)
     with worker(alone):
-        assert until(typed, "executed", name)["approved_by"] == ["dana"]
+        executed = until(typed, "executed", name)
+        assert executed["approved_by"] == ["dana"]
+        assert len(executed["decisions"]) == 1
+
+
+def test_a_model_that_cannot_be_used_is_told_before_anything_waits_for_it(plangate: Home) -> None:
+    process = plangate.start("worker.py", "--dev", changes={"PLANGATE_MODEL_CONFIG": "none.json"})
+    assert process.wait(PATIENCE) == 1
+    assert "The model component file none.json (PLANGATE_MODEL_CONFIG) cannot be used" in (
+        plangate.var_dir / "programs.log"
+    ).read_text(errors="replace")

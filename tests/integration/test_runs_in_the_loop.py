@@ -1,6 +1,7 @@
 """Runs take their turns in the worker's event loop, which stays its own; a long turn is no deadlock."""
 
 import asyncio
+import threading
 
 import pytest
 from temporalio.client import WorkflowFailureError
@@ -28,7 +29,7 @@ async def client(env: WorkflowEnvironment):
 async def test_a_turn_that_takes_its_time_is_not_taken_for_a_deadlock(client):
     handle = await client.start_workflow(Slow.run, _LONG, id="long", task_queue="slow")
     async with asyncio.timeout(_PATIENCE):
-        assert await handle.result() == "done"
+        assert await handle.result() == threading.get_ident()
     kinds = [event.WhichOneof("attributes") async for event in handle.fetch_history_events()]
     assert not [kind for kind in kinds if "failed" in kind or "timed_out" in kind]
 
@@ -41,6 +42,6 @@ async def test_the_loop_is_its_own_again_behind_each_turn_whatever_became_of_it(
             with pytest.raises(WorkflowFailureError):
                 await asyncio.wait_for(run, _PATIENCE)
         else:
-            assert await asyncio.wait_for(run, _PATIENCE) == "done"
+            assert await asyncio.wait_for(run, _PATIENCE) == threading.get_ident()
         assert asyncio.get_running_loop() is loop
         await asyncio.sleep(0)

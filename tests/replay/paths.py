@@ -1,4 +1,4 @@
-"""Every path that a run can take, walked once each on a real server: the source of the golden histories."""
+"""The paths of which golden histories are kept, walked once each on a real server."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

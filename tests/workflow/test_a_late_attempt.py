@@ -1,0 +1,57 @@
+"""A step is still acting when its run is closed over it: what the late attempt says changes nothing."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+from temporalio.testing import ActivityEnvironment
+
+from activities.closing import Closing
+from activities.tasks import CloseTask
+from plangate.domain.audit import Outcome, Requested, RunRef
+from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.status import Status
+from plangate.records.inspection import Trust, inspect_all
+from plangate.records.tables import effects
+from tests.gate import Gate
+
+
+async def close_over(gate: Gate, status: Status) -> None:
+    """Close the run on the record as a worker does that takes the step's one for dead."""
+    opened = gate.gateway.trail(status.workflow_id)[0].event
+    assert isinstance(opened, Requested)
+    task = CloseTask(
+        run=RunRef(workflow_id=status.workflow_id, chain_id=opened.chain_id, requested=opened),
+        outcome=Outcome.WITHDRAWN,
+        reason="by rita",
+        at=datetime.now(UTC),
+        fingerprint=status.fingerprint,
+        step=1,
+    )
+    elsewhere = ActivityEnvironment(gate.client)
+    elsewhere.info = replace(
+        elsewhere.info, workflow_id=status.workflow_id, workflow_type="PlanApproval", is_local=True
+    )
+    await elsewhere.run(Closing(gate.database).close_run, task)
+
+
+@pytest.mark.parametrize(
+    "failure", [None, ToolRefused("full"), ToolUnavailable("away"), EffectUnknown("lost")]
+)
+async def test_whatever_it_brings_back_the_step_stays_in_doubt(gate: Gate, failure: ToolError | None) -> None:
+    gate.notebook.gate.clear()
+    status = await gate.in_review("one")
+    await gate.signal(status)
+    await gate.notebook.entered.wait()
+    await close_over(gate, status)
+    if failure is not None:
+        gate.notebook.failures = [failure]
+    gate.notebook.gate.set()
+    assert (await gate.result(status.workflow_id)).outcome != "executed"
+    kinds = [entry.event.kind for entry in gate.gateway.trail(status.workflow_id)]
+    assert kinds[-3:] == ["claimed", "in_doubt", "closed"]
+    with gate.database.read() as connection:
+        (row,) = connection.execute(select(effects)).all()
+        assert (row.state, row.receipt) == ("in_doubt", None)
+        assert inspect_all(connection, Trust(), lambda *_: None).findings == ()
