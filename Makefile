@@ -14,7 +14,7 @@ help: ## show this help
 
 install: $(RUNTIME) ## install into .venv what running needs
 
-demo: $(RUNTIME) ## tell the whole story in a minute (ARGS=--interactive asks you at the gate)
+demo: $(RUNTIME) ## tell the whole story in ten seconds (ARGS=--interactive asks you at the gate)
 	@$(RUN) starter.py demo $(ARGS)
 
 worker: $(RUNTIME) ## run a worker with an embedded Temporal server

@@ -90,7 +90,7 @@ def demo(
         bool, typer.Option("--interactive", help="Stop at the gate, and ask in this terminal.")
     ] = False,
 ) -> Act:
-    """Tell the whole story by itself, in under a minute.
+    """Tell the whole story by itself, in ten seconds.
 
     Exit 0 means that every effect happened exactly once; 1 that something did not hold.
     """

@@ -218,7 +218,9 @@ async def _run_until(told: asyncio.Event, worker: Worker) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker from the command line; return the exit code."""
-    parser = argparse.ArgumentParser(prog="worker.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="worker.py", description="Run a worker, until Ctrl-C or SIGTERM ends it."
+    )
     parser.add_argument(
         "--dev", action="store_true", help="bring an embedded Temporal server along, its data under var/"
     )
@@ -229,10 +231,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         collect_seldom()
         uvloop.run(run(settings, dev=options.dev))  # a tenth less of the worker's CPU than on asyncio's own
     except FileInvalid as error:
-        sys.stderr.write("".join(f"{fault}\n" for fault in error.faults))
         sys.stderr.write(
-            f"{error.path} cannot be used, so the worker does not start; mend it and try again.\n"
+            f"{error.path} cannot be used, so the worker does not start; mend it and try again:\n"
         )
+        sys.stderr.write("".join(f"  {fault}\n" for fault in error.faults))
         return 1
     except PlangateError as error:
         sys.stderr.write(f"{error}\n")
