@@ -1,13 +1,16 @@
 """The paths of which golden histories are kept, walked once each on a real server."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from plangate.domain.errors import EffectUnknown, NoModel, ToolRefused
+from plangate.domain.policy import Policy
+from tests.fakes import ValidFor
 from tests.gate import Gate
 
 Path = Callable[[Gate], Awaitable[str]]
+_VALID_SECONDS = 2
 
 
 async def approved_by_signal(gate: Gate) -> str:
@@ -38,6 +41,18 @@ async def changed_then_approved(gate: Gate) -> str:
 
 async def expired(gate: Gate) -> str:
     status = await gate.in_review("one", timeout=timedelta(seconds=1))
+    return await _ended(gate, status.workflow_id)
+
+
+async def reopened_then_approved(gate: Gate) -> str:
+    status = await gate.in_review("one", "two")
+    gate.notebook.gate.clear()
+    await gate.signal(status)
+    await gate.notebook.entered.wait()
+    await asyncio.sleep(_VALID_SECONDS + 0.3)
+    gate.notebook.gate.set()
+    again = await gate.until("in_review", status.workflow_id, lambda now: now.deadline != status.deadline)
+    await gate.signal(again)
     return await _ended(gate, status.workflow_id)
 
 
@@ -119,6 +134,7 @@ PATHS: tuple[Path, ...] = (
     rejected,
     changed_then_approved,
     expired,
+    reopened_then_approved,
     withdrawn_in_review,
     withdrawn_while_drafting,
     withdrawn_while_executing,
@@ -128,3 +144,6 @@ PATHS: tuple[Path, ...] = (
     junk_then_approved,
     started_with_nonsense,
 )
+
+POLICIES: Mapping[Path, Policy] = {reopened_then_approved: ValidFor(_VALID_SECONDS)}
+"""The policy of the worker that walks a path, where it has one."""

@@ -9,7 +9,7 @@ from typing import Any
 from temporalio.testing import WorkflowEnvironment
 
 from tests.gate import build_gate
-from tests.replay.paths import PATHS
+from tests.replay.paths import PATHS, POLICIES
 from tests.server import start_server
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -30,6 +30,7 @@ async def _record(env: WorkflowEnvironment, name: str) -> None:
     path = next(path for path in PATHS if path.__name__ == name)
     with tempfile.TemporaryDirectory() as folder:
         gate = build_gate(env, Path(folder), f"record-{name}")
+        gate.policy = POLICIES.get(path)
         async with gate.worker():
             workflow_id = await path(gate)
             history = await gate.handle(workflow_id).fetch_history()

@@ -8,23 +8,11 @@ import pytest
 
 from activities.execution import Execution
 from activities.tasks import StepResult
-from plangate.domain.plan import Plan
-from plangate.domain.policy import ONE_APPROVAL, Requirement
 from plangate.domain.status import Status
+from tests.fakes import ValidFor
 from tests.gate import Gate
 
 SECONDS = 2  # long enough for a busy machine to start a step, short enough to wait for
-
-
-class ValidFor:
-    """A policy: one approval, which counts for so many seconds."""
-
-    def __init__(self, seconds: int) -> None:
-        self._requirement = ONE_APPROVAL.model_copy(update={"approval_valid_for": seconds})
-
-    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
-        del plan, request, requester
-        return self._requirement
 
 
 async def reopened(gate: Gate, workflow_id: str) -> Status:
