@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tests.gate import build_gate
 from tests.replay.paths import PATHS, POLICIES
 from tests.server import start_server
 
+_WORKERS_OWN_QUEUE = re.compile(r"\d+@")
 HISTORIES = Path(__file__).parent / "histories"
 
 
@@ -47,6 +49,8 @@ def _without_this_machine(value: Any) -> Any:
             return {name: known.get(name, _without_this_machine(item)) for name, item in value.items()}
         case list():
             return [_without_this_machine(item) for item in value]
+        case str() if _WORKERS_OWN_QUEUE.match(value):
+            return "worker@golden"
         case _:
             return value
 

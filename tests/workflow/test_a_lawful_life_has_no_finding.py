@@ -12,10 +12,10 @@ from plangate.domain.audit import Claimed
 from plangate.domain.decision import Choice
 from plangate.domain.request import PlanRequest
 from plangate.records.inspection import inspect_all
-from tests.fakes import LOST, PERMANENT, TRANSIENT
+from tests.fakes import LOST, PERMANENT, TRANSIENT, ValidFor
 from tests.gate import Gate
 from tests.sealed_records import ByFirstWord, Everybody, sealing, signature, trust
-from tests.workflow.test_stale_approvals import SECONDS, ValidFor, reopened
+from tests.workflow.test_stale_approvals import SECONDS, reopened
 
 
 def findings(gate: Gate) -> list[str]:
