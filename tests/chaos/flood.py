@@ -33,7 +33,7 @@ class Size:
 
 
 FULL = Size(in_review=12_000, no_worker=10_300, padding=2_000, executing=2_000, updates=500, at_once=64)
-QUICK = Size(in_review=900, no_worker=500, padding=2_000, executing=200, updates=40, at_once=4)
+QUICK = Size(in_review=500, no_worker=300, padding=2_000, executing=120, updates=30, at_once=4)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:

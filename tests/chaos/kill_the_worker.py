@@ -20,7 +20,7 @@ class Size:
 
 
 FULL = Size(runs=50, kills=25)
-QUICK = Size(runs=8, kills=2)
+QUICK = Size(runs=6, kills=1)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:

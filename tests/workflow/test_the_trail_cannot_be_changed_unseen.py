@@ -23,7 +23,7 @@ from tests.gate import build_gate
 from tests.postgres import PostgresServer
 from tests.sealed_records import a_week, people
 
-ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = 660, 132, 500
+ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = 528, 132, 500
 
 
 class Records:
