@@ -19,9 +19,8 @@ KEYS: Final = (PLANGATE_STATE, PLANGATE_REQUESTER)
 
 _KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
 
-_log = logging.getLogger(
-    __name__
-)  # a workflow imports this module, and the sandbox of the replay tests cannot load structlog
+# A workflow imports this module, and the sandbox of the replay tests cannot load structlog.
+_log = logging.getLogger(__name__)
 
 
 async def ensure_search_attributes(client: Client, namespace: str) -> str | None:

@@ -1,9 +1,11 @@
 """The demo, as a visitor runs it: the whole story holds, and nothing but the embedded server outlives it."""
 
 import re
+import signal
 from collections.abc import Iterator
 from email import message_from_bytes
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -61,12 +63,25 @@ def test_the_story_holds(home: Home) -> None:
 
 
 @pytest.mark.timeout(150)
-def test_broken_off_at_the_gate_it_leaves_no_worker_behind_and_nothing_that_waits(home: Home) -> None:
+def test_broken_off_it_leaves_no_worker_behind(home: Home) -> None:
+    process = home.start("starter.py", "demo")
+    log = home.var_dir / "programs.log"
+    ends = monotonic() + PATIENCE
+    while "A worker starts" not in log.read_text() and monotonic() < ends:
+        sleep(0.1)
+    second = home.starter("demo")
+    assert (second.code, second.sentence) == (1, "Another demo is running here; wait for its end.")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 130
+    assert "The demo is broken off and its workers are ended" in log.read_text()
+    assert workers_of(home) == []
+
+
+@pytest.mark.timeout(150)
+def test_broken_off_at_the_gate_it_leaves_nothing_that_waits(home: Home) -> None:
     screen = Terminal(home, "demo", "--interactive")
     try:
         (workflow_id,) = set(re.findall(r"plan-\w{8}", screen.sees("or [l]ater? ")))
-        second = home.starter("demo")
-        assert (second.code, second.sentence) == (1, "Another demo is running here; wait for its end.")
         screen.types("\x03")
         screen.sees("The demo is broken off and its workers are ended")
         assert screen.ends() == 130

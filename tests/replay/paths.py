@@ -8,9 +8,9 @@ from plangate.domain.errors import EffectUnknown, NoModel, ToolRefused
 from plangate.domain.policy import Policy
 from tests.fakes import ValidFor
 from tests.gate import Gate
+from tests.workflow.test_stale_approvals import SECONDS, stale_behind_step_one
 
 Path = Callable[[Gate], Awaitable[str]]
-_VALID_SECONDS = 2
 
 
 async def approved_by_signal(gate: Gate) -> str:
@@ -45,15 +45,9 @@ async def expired(gate: Gate) -> str:
 
 
 async def reopened_then_approved(gate: Gate) -> str:
-    status = await gate.in_review("one", "two")
-    gate.notebook.gate.clear()
-    await gate.signal(status)
-    await gate.notebook.entered.wait()
-    await asyncio.sleep(_VALID_SECONDS + 0.3)
-    gate.notebook.gate.set()
-    again = await gate.until("in_review", status.workflow_id, lambda now: now.deadline != status.deadline)
+    again = await stale_behind_step_one(gate)
     await gate.signal(again)
-    return await _ended(gate, status.workflow_id)
+    return await _ended(gate, again.workflow_id)
 
 
 async def withdrawn_in_review(gate: Gate) -> str:
@@ -145,5 +139,5 @@ PATHS: tuple[Path, ...] = (
     started_with_nonsense,
 )
 
-POLICIES: Mapping[Path, Policy] = {reopened_then_approved: ValidFor(_VALID_SECONDS)}
+POLICIES: Mapping[Path, Policy] = {reopened_then_approved: ValidFor(SECONDS)}
 """The policy of the worker that walks a path, where it has one."""
