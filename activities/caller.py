@@ -10,9 +10,20 @@ from temporalio import activity
 
 from plangate.domain.audit import RunRef
 from plangate.domain.errors import NotApproved
+from plangate.domain.plan import Audience
 from plangate.domain.visible import cut, one_line
+from plangate.records.database import Database
 
 WORKFLOW_TYPE: Final = "PlanApproval"
+
+
+def own_audience(database: Database) -> Audience:
+    """Return where plans that this worker drafts and executes count, whatever a workflow says.
+
+    Raises:
+        RecordsUnavailable: the database did not answer.
+    """
+    return Audience(installation=database.installation, namespace=activity.info().namespace)
 
 
 def check_caller(run: RunRef, *, is_local: bool = False) -> None:

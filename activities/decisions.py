@@ -7,20 +7,20 @@ from typing import Final
 import structlog
 from temporalio import activity
 
-from activities.caller import check_caller
+from activities.caller import check_caller, own_audience
 from activities.failures import told_to_temporal
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
 from plangate.domain.audit import Decided, Outcome
 from plangate.domain.decision import Arrival, Choice, Via
 from plangate.domain.people import Directory, Identified, People, identify, same_person
-from plangate.domain.plan import short
+from plangate.domain.plan import Audience, short
 from plangate.domain.review import judge
 from plangate.domain.run import Phase, RunState, apply
 from plangate.records.database import Database
 from plangate.records.tokens import use_token
 from plangate.records.trail import Note, OpenTrail, open_trail
-from plangate.signatures import verify
+from plangate.signatures import Subject, verify
 
 _NO_DRAFT: Final = (
     "no model is set here that could make another plan; reject this one, and bring the one you want"
@@ -121,27 +121,22 @@ class Decisions:
         return decided
 
     def _sender(self, state: RunState, arrival: Arrival, people: People | None) -> Identified:
-        known = _sender(state, arrival, people)
+        known = _sender(state, own_audience(self._database), arrival, people)
         asks = arrival.decision is not None and arrival.decision.decision is Choice.REQUEST_CHANGES
         if asks and not self._can_draft and not known.objection:
             return known.model_copy(update={"objection": _NO_DRAFT})
         return known
 
 
-def _sender(state: RunState, arrival: Arrival, people: People | None) -> Identified:
+def _sender(state: RunState, audience: Audience, arrival: Arrival, people: People | None) -> Identified:
     """Return who sent this, by the list of people and by the signature, as of the time it came."""
     decision = arrival.decision
     if decision is None:
         return Identified()
-    if decision.signature is None or people is None:
+    if decision.signature is None or people is None or state.fingerprint is None:
         return identify(people, decision.by, arrival.received_at)
-    return verify(
-        decision,
-        workflow_id=state.workflow_id,
-        fingerprint=state.fingerprint or "",
-        people=people,
-        at=arrival.received_at,
-    )
+    subject = Subject(workflow_id=state.workflow_id, fingerprint=state.fingerprint, audience=audience)
+    return verify(decision, subject=subject, people=people, at=arrival.received_at)
 
 
 def _may_be_put_back(state: RunState, trail: OpenTrail, arrival: Arrival, sender: Identified) -> bool:

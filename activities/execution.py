@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from temporalio import activity
 
 from activities.acting import act_once
-from activities.caller import check_caller
+from activities.caller import check_caller, own_audience
 from activities.failures import told_to_temporal
 from activities.pulse import ServerClock, beating, this_worker
 from activities.tasks import StepResult, StepTask
@@ -186,7 +186,8 @@ class _Attempt:
     def check_fingerprint(self) -> Step:
         """Return the step to execute, if the plan is what its fingerprint says."""
         task = self._task
-        actual = fingerprint_of(task.plan, task.revision, self._run.workflow_id)
+        audience = own_audience(self._database)
+        actual = fingerprint_of(task.plan, task.revision, self._run.workflow_id, audience)
         if actual != task.fingerprint:
             raise NotApproved(
                 f"The plan handed over for execution is {short(actual)}, not {short(task.fingerprint)}, "

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from temporalio import activity
 
-from activities.caller import check_caller
+from activities.caller import check_caller, own_audience
 from activities.failures import told_to_temporal
 from activities.planners.planner import Brief, Draft, Planner
 from activities.pulse import ServerClock, beating, this_worker
@@ -120,7 +120,8 @@ class Planning:
 
     def _record(self, task: DraftTask, plan: Plan, planner: ModelUse | None, clock: ServerClock) -> Drafted:
         """Put the plan on the record, where the record wants one; what it says of the request counts."""
-        fingerprint = fingerprint_of(plan, task.revision, task.run.workflow_id)
+        audience = own_audience(self._database)
+        fingerprint = fingerprint_of(plan, task.revision, task.run.workflow_id, audience)
         key, now = f"drafted:{task.revision}", clock.now()
         with self._database.write() as connection:
             trail = open_trail(connection, task.run)
@@ -142,6 +143,7 @@ class Planning:
                 revision=task.revision,
                 plan=plan,
                 fingerprint=fingerprint,
+                audience=audience,
                 requirement=requirement,
                 drafted_at=now,
                 deadline=now + timedelta(seconds=seconds),

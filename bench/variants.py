@@ -19,7 +19,7 @@ from temporalio.client import Client, WorkflowHandle
 from bench.bare import Bare
 from bench.noop import PLAN, NoOp
 from plangate.domain.drafting import check_plan
-from plangate.domain.plan import fingerprint_of, short
+from plangate.domain.plan import Audience, fingerprint_of, short
 from plangate.domain.request import DEFAULT_TIMEOUT, PlanRequest
 from plangate.records.database import Database
 from plangate.settings import PROJECT, Settings
@@ -76,6 +76,7 @@ class PlangateVariant(Variant):
         super().__init__(client, task_queue, process)
         database = Database(Settings(var_dir=var_dir, database_url=None).records_url)
         self._gateway = Gateway(client, task_queue, database)
+        self._database = database
         self._plan = check_plan(PLAN, {NoOp.declaration.name: NoOp.declaration}, max_steps=1)
 
     async def start(self) -> Handle:
@@ -86,7 +87,8 @@ class PlangateVariant(Variant):
 
     def approval(self, workflow_id: str) -> dict[str, str]:
         """Approve the plan by its short fingerprint."""
-        return {"by": "dana", "plan": short(fingerprint_of(self._plan, 1, workflow_id))}
+        audience = Audience(installation=self._database.installation, namespace=self.client.namespace)
+        return {"by": "dana", "plan": short(fingerprint_of(self._plan, 1, workflow_id, audience))}
 
 
 class BareVariant(Variant):

@@ -76,6 +76,7 @@ def inspection_page(inspection: Inspection, *, is_trusted: bool) -> Page:
     examined = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
     entries = "1 entry" if inspection.entries == 1 else f"{inspection.entries} entries"
     page.field("examined", f"{examined}, {entries}", width=_WIDTH)
+    page.copied("installation", inspection.installation, width=_WIDTH)
     if inspection.unsealed:
         words = unsealed_words(inspection.unsealed, "look again then")
         page.field("not sealed", words, "yellow", width=_WIDTH)

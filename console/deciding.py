@@ -75,12 +75,12 @@ async def _decide_on_what_is_shown(
     gatekeeper = Gatekeeper(session.gateway, screen, keys, order.by)
     while True:
         status = await session.gateway.status(order.workflow_id)
-        fingerprint = _in_review(status)
+        _in_review(status)
         screen.show(run_page(status, now()))
         if not await gatekeeper.confirm(status, order.choice):
             screen.out.print(Text("Nothing was sent; the plan still waits."))
             return Exit.FAILED
-        shown = keys.signed(decision, workflow_id=order.workflow_id, fingerprint=fingerprint)
+        shown = keys.signed(decision, status)
         answer = await session.gateway.decide(order.workflow_id, shown)
         if answer is None or answer.accepted or answer.state not in (Phase.IN_REVIEW, Phase.DRAFTING):
             return _print_verdict(screen, order.workflow_id, answer)
@@ -98,7 +98,7 @@ async def _signed(session: Session, screen: Screen, order: DecisionOrder, decisi
     status = await session.gateway.status(order.workflow_id)
     if status.fingerprint is None or not status.fingerprint.startswith(decision.plan):
         return decision
-    return keys.signed(decision, workflow_id=order.workflow_id, fingerprint=status.fingerprint)
+    return keys.signed(decision, status)
 
 
 def print_signed(order: DecisionOrder) -> int:
@@ -124,7 +124,7 @@ def print_signed(order: DecisionOrder) -> int:
                     return Exit.FAILED
                 if _in_review(await session.gateway.status(order.workflow_id)) != fingerprint:
                     raise Refused("The plan was replaced meanwhile; look at the new one and sign that.")
-            signed = keys.signed(decision, workflow_id=order.workflow_id, fingerprint=fingerprint)
+            signed = keys.signed(decision, status)
             message = signed.model_dump(mode="json", exclude_none=True, exclude={"decision"})
             screen.out.print(Text(json.dumps(message)), soft_wrap=True)
             page = Page()

@@ -118,9 +118,7 @@ class Gatekeeper:
             decision = await self._complete(status, choice)
             if decision is None:
                 return Asked.PUT_OFF
-            signed = self._keys.signed(
-                decision, workflow_id=status.workflow_id, fingerprint=status.fingerprint or ""
-            )
+            signed = self._keys.signed(decision, status)
             sent = await self._gateway.decide(status.workflow_id, signed)
             self._say(verdict_words(sent))
             if sent is None or sent.accepted:

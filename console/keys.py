@@ -18,13 +18,17 @@ from console.run_view import STARTER
 from console.screen import Screen, open_screen
 from console.session import settings_for_people
 from plangate.domain.decision import Decision
-from plangate.domain.errors import SettingsInvalid
+from plangate.domain.errors import SettingsInvalid, StatusContradicts
 from plangate.domain.people import identity
+from plangate.domain.plan import Audience
+from plangate.domain.shown import contradiction
+from plangate.domain.status import Status
+from plangate.domain.visible import one_line
 from plangate.durable_file import write_over
 from plangate.jws import PUBLIC_PREFIX, key_id, public_of
 from plangate.key_files import is_encrypted, key_in, public_half, write_new_key
 from plangate.settings import Settings
-from plangate.signatures import Claims, sign
+from plangate.signatures import Claims, Subject, sign
 
 _SUFFIX: Final = ".pem"
 _PUBLIC_SUFFIX: Final = ".pub"
@@ -42,19 +46,22 @@ class KeyChain:
         """Return whether there is a key of that name."""
         return self.path_of(name).exists()
 
-    def signed(self, decision: Decision, *, workflow_id: str, fingerprint: str) -> Decision:
-        """Return ``decision`` on exactly this plan, signed where there is a key of its approver's name.
+    def signed(self, decision: Decision, status: Status) -> Decision:
+        """Return ``decision`` on exactly the plan of ``status``, signed where its approver has a key here.
 
         Raises:
             SettingsInvalid: there is one, and it cannot be used.
+            StatusContradicts: the parts of the status do not agree, so that nothing is signed.
         """
-        exact = decision.model_copy(update={"plan": fingerprint})
+        subject = _subject(status)
+        exact = decision.model_copy(update={"plan": subject.fingerprint})
         key = self._key(decision.by)
         if key is None:
             return exact
         claims = Claims(
-            workflow_id=workflow_id,
-            fingerprint=fingerprint,
+            aud=str(subject.audience),
+            workflow_id=subject.workflow_id,
+            fingerprint=subject.fingerprint,
             decision=decision.decision,
             comment=decision.comment,
             by=decision.by,
@@ -103,6 +110,18 @@ class KeyChain:
                 "set PLANGATE_KEY_PASSPHRASE."
             )
         return getpass.getpass(f"Passphrase of {path.name}: ").encode()
+
+
+def _subject(status: Status) -> Subject:
+    """Return what a decision on the plan of ``status`` is about, as this machine computes it."""
+    wrong = contradiction(status, workflow_id=status.workflow_id)
+    if wrong or status.fingerprint is None or status.installation is None or status.namespace is None:
+        raise StatusContradicts(
+            f"Nothing is signed: {one_line(wrong or 'there is no plan to decide on')}. "
+            "Look at the status again."
+        )
+    audience = Audience(installation=status.installation, namespace=status.namespace)
+    return Subject(workflow_id=status.workflow_id, fingerprint=status.fingerprint, audience=audience)
 
 
 def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:

@@ -113,6 +113,7 @@ def plan_page(status: Status, now: datetime) -> Page:
     if status.planner:
         page.field("planner", _planner(status.planner))
     page.field("fingerprint", status.fingerprint or "")
+    page.field("installation", f"{status.installation}, namespace {status.namespace}")
     for step in status.steps:
         _add_step(page, step, len(status.steps))
     return page

@@ -24,7 +24,7 @@ from plangate.domain.run import RunState, apply, fold
 from plangate.domain.status import StepStatus, decision_status, status_of
 from plangate.domain.visible import one_line
 from plangate.jws import key_id
-from plangate.signatures import claims_of, other_than_signed
+from plangate.signatures import Subject, claims_of, other_than_signed
 
 FORMAT: Final = "plangate-evidence-1"
 
@@ -253,7 +253,14 @@ def _objection(
         return str(error)
     if (claims.jti, claims.signed_at) != (approver.token_id, approver.signed_at):
         return "was recorded with another time or id than were signed"
-    return other_than_signed(claims, decision, state.workflow_id, state.fingerprint or "")
+    if state.drafted is None:
+        return "was signed before there was a plan"
+    subject = Subject(
+        workflow_id=state.workflow_id,
+        fingerprint=state.drafted.fingerprint,
+        audience=state.drafted.audience,
+    )
+    return other_than_signed(claims, decision, subject)
 
 
 def _untrue_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Finding]:

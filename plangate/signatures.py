@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError
 
 from plangate.domain.decision import Choice, Decision
-from plangate.domain.model import Typed
+from plangate.domain.model import Frozen, Typed
 from plangate.domain.people import Identified, Key, People, Person, in_force, same_person
-from plangate.domain.plan import short
+from plangate.domain.plan import Audience, short
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.visible import cut, one_line
 from plangate.jws import kid_of, read_token, write_token
@@ -23,9 +23,21 @@ LAST_SECOND: Final = 253_402_300_799  # of the year 9999, behind which there are
 _HOW: Final = "sign with `starter.py sign`"
 
 
-class Claims(Typed):
-    """What a token says. ``iat`` is in whole seconds since 1970, UTC; ``jti`` is the signer's own choice."""
+class Subject(Frozen):
+    """What a decision is about: one plan of one run, and where that counts."""
 
+    workflow_id: str
+    fingerprint: str
+    audience: Audience
+
+
+class Claims(Typed):
+    """What a token says.
+
+    ``aud`` is an `Audience` as text, ``iat`` whole seconds since 1970, UTC, ``jti`` the signer's own choice.
+    """
+
+    aud: str
     workflow_id: str
     fingerprint: str = Field(pattern="^[0-9a-f]{64}$")
     decision: Choice
@@ -45,15 +57,12 @@ def sign(claims: Claims, key: Ed25519PrivateKey) -> str:
     return write_token(claims.model_dump(mode="json"), key, TYPE)
 
 
-def verify(
-    decision: Decision, *, workflow_id: str, fingerprint: str, people: People, at: datetime
-) -> Identified:
+def verify(decision: Decision, *, subject: Subject, people: People, at: datetime) -> Identified:
     """Return who sent ``decision``, which carries a signature, at that time.
 
     Args:
         decision: as it came.
-        workflow_id: the run that it came to.
-        fingerprint: of the plan in review, 64 hex digits.
+        subject: the plan in review of the run that it came to.
         people: with everybody's public keys.
         at: when it was received, by the server's clock.
     """
@@ -65,7 +74,7 @@ def verify(
         key, claims = _read(decision.signature or "", person, at)
     except ValueError as error:
         return known.model_copy(update={"objection": str(error)})
-    objection = other_than_signed(claims, decision, workflow_id, fingerprint) or _wrong_time(claims, key, at)
+    objection = other_than_signed(claims, decision, subject) or _wrong_time(claims, key, at)
     if objection:
         return known.model_copy(update={"objection": objection})
     proven = {
@@ -90,11 +99,13 @@ def claims_of(token: str, public: str) -> Claims:
         raise ValueError("its signature says other things than a decision") from None
 
 
-def other_than_signed(claims: Claims, decision: Decision, workflow_id: str, fingerprint: str) -> str | None:
-    """Say in what ``decision``, as it came to that run and plan, differs from what was signed."""
-    if claims.workflow_id != workflow_id:
+def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> str | None:
+    """Say in what ``decision``, as it came, and its subject differ from what was signed."""
+    if claims.aud != str(subject.audience):
+        return _another_audience(claims.aud, subject.audience)
+    if claims.workflow_id != subject.workflow_id:
         return f"it is signed for the run {cut(one_line(claims.workflow_id), 60)}, not for this one"
-    if claims.fingerprint != fingerprint or not claims.fingerprint.startswith(decision.plan):
+    if claims.fingerprint != subject.fingerprint or not claims.fingerprint.startswith(decision.plan):
         return f"it is signed for plan {short(claims.fingerprint)}, not for this one"
     if claims.decision is not decision.decision:
         return f"it is signed for '{claims.decision}', not for '{decision.decision}'"
@@ -103,6 +114,14 @@ def other_than_signed(claims: Claims, decision: Decision, workflow_id: str, fing
     if not same_person(claims.by, decision.by):
         return f"it is signed in the name of {cut(one_line(claims.by), 60)}"
     return None
+
+
+def _another_audience(signed: str, audience: Audience) -> str:
+    installation, _, namespace = signed.partition("/")
+    if installation != audience.installation:
+        named = cut(one_line(installation), 40)
+        return f"it is signed for another installation of Plangate ({named}), not for this one"
+    return f"it is signed for the namespace {cut(one_line(namespace), 60)}, not for {audience.namespace}"
 
 
 def _read(token: str, person: Person, at: datetime) -> tuple[Key, Claims]:

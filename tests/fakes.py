@@ -10,9 +10,12 @@ from activities.planners.planner import Brief, Draft
 from activities.tools.tool import DidNotHappen, Finding, Happened, Unknown
 from plangate.domain.audit import ModelUse
 from plangate.domain.errors import EffectUnknown, PlannerError, ToolError, ToolRefused, ToolUnavailable
-from plangate.domain.plan import Plan, Step
+from plangate.domain.plan import Audience, Plan, Step
 from plangate.domain.policy import ONE_APPROVAL, Requirement
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+
+AUDIENCE = Audience(installation="5e" * 16, namespace="default")
+"""Where the plans of tests without records count."""
 
 
 class NoteArguments(ToolArguments):

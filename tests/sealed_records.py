@@ -59,6 +59,7 @@ class ByFirstWord:
 
 def signature(status: Status, by: str, decision: Choice = Choice.APPROVE, comment: str = "") -> str:
     claims = Claims(
+        aud=f"{status.installation}/{status.namespace}",
         workflow_id=status.workflow_id,
         fingerprint=status.fingerprint or "",
         decision=decision,

@@ -13,6 +13,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
+import structlog
 from temporalio.client import (
     Client,
     WorkflowHandle,
@@ -41,10 +42,12 @@ from plangate.domain.errors import (
     Refused,
     RequestInvalid,
     RunNotFound,
+    StatusContradicts,
     TrailDamaged,
 )
 from plangate.domain.request import PlanRequest
 from plangate.domain.run import Phase
+from plangate.domain.shown import contradiction
 from plangate.domain.status import RunResult, Status
 from plangate.domain.visible import one_line
 from plangate.records.answers import status_on_record, trail_on_record, waiting_of
@@ -54,6 +57,7 @@ from workflows.details import request_page, summary_line
 from workflows.plan_approval import PlanApproval
 from workflows.standing import OUTCOMES, status_without_workflow, unreachable
 
+_log = structlog.get_logger(__name__)
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
 DECIDE_TIMEOUT: Final = timedelta(seconds=5)
 _WORKFLOW_TYPE: Final = "PlanApproval"
@@ -143,11 +147,17 @@ class Gateway:
     async def status(self, workflow_id: str) -> Status:
         """Return where a run stands: from its workflow if a worker answers, else from the records.
 
+        The plan, its steps and its fingerprint in it agree: they are compared here, on the caller's machine.
+
         Raises:
+            StatusContradicts: they do not agree in what was answered.
             RunNotFound: neither Temporal nor the records know the id.
             NotAnswered: Temporal knows the run, but no worker runs and there are no records here.
             TemporalUnreachable: the server does not answer.
         """
+        return self._checked(await self._status(workflow_id), workflow_id)
+
+    async def _status(self, workflow_id: str) -> Status:
         try:
             return await self._handle(workflow_id).query(
                 PlanApproval.status,
@@ -239,6 +249,16 @@ class Gateway:
             static_details=request_page(request.request, request.requester),
         )
 
+    def _checked(self, status: Status, workflow_id: str) -> Status:
+        wrong = contradiction(status, workflow_id=workflow_id, namespace=self._client.namespace)
+        if wrong:
+            raise StatusContradicts(
+                f"The status of {one_line(workflow_id)} is not shown, since its parts do not agree: "
+                f"{one_line(wrong)}. Do not decide on it; have an operator run "
+                "`starter.py audit verify`, and look at which workers take work from this task queue."
+            )
+        return status
+
     def _is_on_record(self, workflow_id: str) -> bool:
         try:
             return self._recorded(workflow_id) is not None
@@ -300,10 +320,18 @@ class Gateway:
         with suppress(RecordsUnavailable, TrailDamaged):
             recorded = await asyncio.to_thread(self._recorded, workflow_id)
             if recorded is not None:
-                return recorded
+                return self._unless_it_contradicts(recorded, workflow_id)
         try:
-            return await self.status(workflow_id)
+            return self._unless_it_contradicts(await self._status(workflow_id), workflow_id)
         except (NotAnswered, RunNotFound, RecordsUnavailable, TrailDamaged):
+            return None
+
+    def _unless_it_contradicts(self, status: Status, workflow_id: str) -> Status | None:
+        """Leave a run out of a list of others, with a word in the log, where its status is not shown."""
+        try:
+            return self._checked(status, workflow_id)
+        except StatusContradicts as error:
+            _log.warning("A run is left out of the list.", action="pending", error=str(error))
             return None
 
 

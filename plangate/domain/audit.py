@@ -13,7 +13,7 @@ from pydantic import Field, RootModel, field_serializer
 from plangate.domain.decision import Arrival, Verdict
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Approver
-from plangate.domain.plan import SHORT_LENGTH, Plan, canonical_record
+from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record
 from plangate.domain.policy import Requirement
 from plangate.domain.tool import Receipt
 
@@ -68,6 +68,7 @@ class Drafted(Frozen):
     revision: int
     plan: Plan
     fingerprint: str
+    audience: Audience
     requirement: Requirement
     drafted_at: AwareDatetime
     deadline: AwareDatetime

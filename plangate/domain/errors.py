@@ -9,7 +9,8 @@ The message of each error is one sentence for a person: what is wrong and what t
     │   ├── IdInUse
     │   └── RunNotFound
     ├── Refused                  nobody may do this; nothing was done
-    │   └── NotApproved
+    │   ├── NotApproved
+    │   └── StatusContradicts    what was answered is not shown, since its parts do not agree
     ├── PlannerError             the operator or the requester looks at the model
     │   ├── NoModel              permanent: nothing is configured
     │   ├── ModelRefused         permanent: the model's service said no
@@ -81,6 +82,10 @@ class Refused(PlangateError):
 
 class NotApproved(Refused):
     """A step was to be executed without an approval of exactly this plan on the record."""
+
+
+class StatusContradicts(Refused):
+    """A status came whose parts do not agree, so that showing or signing it would mislead."""
 
 
 class PlannerError(PlangateError):

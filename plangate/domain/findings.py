@@ -202,6 +202,8 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
         return f"the fingerprint {short(event.fingerprint)} is not that of its plan"
     if event.revision != state.next_revision:
         return f"is revision {event.revision} where revision {state.next_revision} belongs"
+    if state.drafted is not None and state.drafted.audience != event.audience:
+        return "was made for another installation or namespace than the revision before"
     if state.phase is not Phase.DRAFTING:
         return f"a plan was made while the run was {state.state}"
     longest = state.requested.timeout_seconds if state.requested else 0
@@ -224,7 +226,7 @@ def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
 
 def _fingerprint(workflow_id: str, event: Drafted) -> str | None:
     try:
-        return fingerprint_of(event.plan, event.revision, workflow_id)
+        return fingerprint_of(event.plan, event.revision, workflow_id, event.audience)
     except ValueError:
         return None
 

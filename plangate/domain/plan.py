@@ -10,7 +10,7 @@ from typing import Final
 import rfc8785
 from pydantic import Field, JsonValue
 
-from plangate.domain.model import Typed
+from plangate.domain.model import Frozen, Typed
 
 MIN_PREFIX: Final = 8
 SHORT_LENGTH: Final = 12
@@ -35,6 +35,22 @@ class Plan(Typed):
     steps: tuple[Step, ...] = Field(min_length=1)
 
 
+class Audience(Frozen):
+    """Where a plan, and a signature on it, counts: one installation, in one Temporal namespace.
+
+    Attributes:
+        installation: the id of the records, 32 hex digits, made once with them.
+        namespace: the Temporal namespace of the run.
+    """
+
+    installation: str
+    namespace: str
+
+    def __str__(self) -> str:
+        """Return it as one text, as a token's ``aud`` claim has it."""
+        return f"{self.installation}/{self.namespace}"
+
+
 def canonical_json(value: JsonValue) -> bytes:
     """Return the one RFC 8785 form of ``value``, UTF-8 encoded.
 
@@ -57,9 +73,15 @@ def canonical_record(fields: Mapping[str, str | int]) -> bytes:
     return _RECORD.encode(fields).encode()
 
 
-def fingerprint_of(plan: Plan, revision: int, workflow_id: str) -> str:
-    """Return the SHA-256 (64 hex digits) that stands for exactly this plan, revision and run."""
+def fingerprint_of(plan: Plan, revision: int, workflow_id: str, audience: Audience) -> str:
+    """Return the SHA-256 (64 hex digits) that stands for exactly this plan, revision, run and audience.
+
+    Raises:
+        ValueError: the plan holds what JSON cannot carry unchanged (see `uncanonical`).
+    """
     document: JsonValue = {
+        "installation": audience.installation,
+        "namespace": audience.namespace,
         "plan": plan.model_dump(mode="json"),
         "revision": revision,
         "workflow_id": workflow_id,

@@ -49,7 +49,8 @@ class Status(Frozen):
     """Everything that one may ask of a run; ``source`` says who answered.
 
     ``unverified`` are those who approved by typing a name, which nothing proved; ``still_needed`` is what the
-    plan lacks before it may run.
+    plan lacks before it may run. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in
+    ``installation`` and ``namespace``: `plangate.domain.shown` computes it again.
     """
 
     workflow_id: str
@@ -59,6 +60,8 @@ class Status(Frozen):
     requester: str
     plan: Plan | None
     revision: int
+    installation: str | None
+    namespace: str | None
     fingerprint: str | None
     short_fingerprint: str | None
     requirement: Requirement | None
@@ -99,6 +102,8 @@ def status_of(state: RunState, source: str) -> Status:
         requester=state.requester,
         plan=drafted.plan if drafted else None,
         revision=drafted.revision if drafted else 0,
+        installation=drafted.audience.installation if drafted else None,
+        namespace=drafted.audience.namespace if drafted else None,
         fingerprint=state.fingerprint,
         short_fingerprint=short(state.fingerprint) if state.fingerprint else None,
         requirement=drafted.requirement if drafted else None,

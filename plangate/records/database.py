@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable, SettingsInvalid
+from plangate.records.installation import read_installation
 
 Result = TypeVar("Result")
 _LOCK_WAIT_SECONDS: Final = 30
@@ -53,6 +54,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         self._turn = Lock()
+        self._installation: str | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -63,6 +65,19 @@ class Database:
     def where(self) -> str:
         """The URL without its password, for messages; nor with its options, which may hold one too."""
         return self._engine.url.set(query={}).render_as_string(hide_password=True)
+
+    @property
+    def installation(self) -> str:
+        """The id of the installation whose records these are: read once, since it never changes.
+
+        Raises:
+            RecordsUnavailable: the database did not answer.
+            RecordsMissing: no worker has ever made the tables.
+        """
+        if self._installation is None:
+            with self.read() as connection:
+                self._installation = read_installation(connection)
+        return self._installation
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

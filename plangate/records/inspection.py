@@ -12,8 +12,9 @@ from typing import Any, Final
 from pydantic import ValidationError
 from sqlalchemy import Connection, Select, String, Table, bindparam, exists, func, select, type_coerce
 
-from plangate.domain.audit import FIRST_HASH, AuditEntry, WrittenEntry
+from plangate.domain.audit import FIRST_HASH, AuditEntry, Drafted, WrittenEntry
 from plangate.domain.checkpoint import Checkpoint
+from plangate.domain.errors import RecordsMissing
 from plangate.domain.findings import Finding, readable
 from plangate.domain.model import Frozen
 from plangate.domain.people import People
@@ -22,6 +23,7 @@ from plangate.evidence import examined
 from plangate.records.agreement import moment, wrong_effects, wrong_row, wrong_seals, wrong_tokens
 from plangate.records.chain import compared_with_kept, examine_chain, examine_checkpoints_of
 from plangate.records.checkpoints import seals_of_run
+from plangate.records.installation import read_installation
 from plangate.records.tables import Moment, audit_entries, effects, runs, seals, tokens
 
 _IDS: Final = select(runs.c.workflow_id).order_by(runs.c.opened_at)
@@ -52,11 +54,13 @@ class Inspection(Frozen):
     """What was examined, and what was found.
 
     Attributes:
+        installation: the id of these records.
         is_known: whether anything at all is stored of what was asked for.
         unsealed: how many entries no checkpoint covers yet.
         sealers: the public keys, as base64url, by which the checkpoints are signed.
     """
 
+    installation: str
     is_known: bool = True
     runs: int
     entries: int
@@ -87,6 +91,7 @@ def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspe
         kept = compared_with_kept(connection, trust.remembered)
     return Inspection(
         is_known=run.is_known,
+        installation=_installation(connection),
         runs=1,
         entries=run.entries,
         unsealed=run.unsealed,
@@ -117,6 +122,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
         chain = examine_chain(connection, trust.sealers)
         findings += [*chain.findings, *compared_with_kept(connection, trust.remembered)]
     return Inspection(
+        installation=_installation(connection),
         runs=len(ids),
         entries=entries,
         unsealed=unsealed,
@@ -150,6 +156,7 @@ def _examined(connection: Connection, workflow_id: str, people: People | None, o
         examined(workflow_id, entries, people, owners.of)
     )
     trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
+    findings += list(_made_elsewhere(workflow_id, trail, _installation(connection)))
     sealed = seals_of_run(connection, workflow_id)
     wrong = [
         *(wrong_row(row, entries, trail, sealed) if row is not None else ["is not on the record at all"]),
@@ -185,6 +192,22 @@ def _written(connection: Connection, workflow_id: str) -> Iterator[WrittenEntry 
             yield Finding(
                 workflow_id=workflow_id, entry=entry.number, what=f"is listed as {one_line(str(row.kind))!r}"
             )
+
+
+def _installation(connection: Connection) -> str:
+    """Return the id of these records, or a word that is none where somebody has changed it."""
+    try:
+        return read_installation(connection)
+    except RecordsMissing:
+        return "unknown"
+
+
+def _made_elsewhere(workflow_id: str, trail: list[AuditEntry], installation: str) -> Iterator[Finding]:
+    """Yield every plan that was made for other records than these."""
+    for entry in trail:
+        if isinstance(entry.event, Drafted) and entry.event.audience.installation != installation:
+            what = f"its plan was made for the installation {one_line(entry.event.audience.installation)}"
+            yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
 
 def _as_stored(connection: Connection, table: Table) -> Select[Any]:

@@ -46,6 +46,13 @@ metadata = MetaData(
     }
 )
 
+# One row: which installation these records are. It is made with them and never changes.
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", String(32), primary_key=True),
+)
+
 runs = Table(
     "runs",
     metadata,

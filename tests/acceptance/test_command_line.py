@@ -21,6 +21,7 @@ from plangate.domain.policy import ONE_APPROVAL
 from plangate.records.database import Database
 from plangate.records.trail import Note, open_trail
 from plangate.settings import PROJECT
+from tests.fakes import AUDIENCE
 from tests.program import Home, Typed
 
 NOBODY = {"TEMPORAL_ADDRESS": "127.0.0.1:1"}
@@ -75,7 +76,8 @@ def recorded(home: Home) -> Drafted:
     drafted = Drafted(
         revision=1,
         plan=plan,
-        fingerprint=fingerprint_of(plan, 1, "plan-1"),
+        fingerprint=fingerprint_of(plan, 1, "plan-1", AUDIENCE),
+        audience=AUDIENCE,
         requirement=ONE_APPROVAL,
         drafted_at=now,
         deadline=now + timedelta(hours=3),

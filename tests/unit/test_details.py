@@ -17,6 +17,7 @@ from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.run import RunState, apply
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import markdown_code, one_line
+from tests.fakes import AUDIENCE
 from tests.senders import judge_all, sent
 from workflows.details import details_page, request_page, summary_line
 
@@ -37,8 +38,8 @@ def in_review(
     step = {"tool": "note", "arguments": arguments, "reason": reason}
     plan = Plan.model_validate({"summary": summary, "steps": (step,) * steps})
     drafted = Drafted(
-        revision=1, plan=plan, fingerprint=fingerprint_of(plan, 1, "plan-1"), requirement=ONE_APPROVAL,
-        drafted_at=NOON, deadline=NOON + timedelta(hours=72),
+        revision=1, plan=plan, fingerprint=fingerprint_of(plan, 1, "plan-1", AUDIENCE), audience=AUDIENCE,
+        requirement=ONE_APPROVAL, drafted_at=NOON, deadline=NOON + timedelta(hours=72),
     )  # fmt: skip
     requested = Requested(request="Do it.", requester="rita", timeout_seconds=60, requested_at=NOON)
     return after(RunState(workflow_id="plan-1"), requested, drafted)

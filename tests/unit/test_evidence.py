@@ -25,18 +25,19 @@ from plangate.domain.policy import Need, Requirement
 from plangate.evidence import bundle_findings, bundle_of, examined, read_bundle
 from plangate.jws import checked_public, key_id, public_of
 from plangate.signatures import Claims, sign
+from tests.fakes import AUDIENCE
 
 NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
 DANA, EVE = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
 PLAN = Plan(summary="One note", steps=(Step(tool="note", arguments={"text": "a"}),))
-PRINT = fingerprint_of(PLAN, 1, "plan-1")
+PRINT = fingerprint_of(PLAN, 1, "plan-1", AUDIENCE)
 SIGNED = Requirement(needs=(Need(role=ANYONE, count=2),), signed=True)
 
 
 def claims(**more: Any) -> Claims:
     said: dict[str, Any] = {
-        "workflow_id": "plan-1", "fingerprint": PRINT, "decision": Choice.APPROVE, "comment": "",
-        "by": "dana", "iat": int(NOON.timestamp()), "jti": "0123456789",
+        "aud": str(AUDIENCE), "workflow_id": "plan-1", "fingerprint": PRINT, "decision": Choice.APPROVE,
+        "comment": "", "by": "dana", "iat": int(NOON.timestamp()), "jti": "0123456789",
     }  # fmt: skip
     return Claims(**{**said, **more})
 
@@ -62,8 +63,8 @@ def trail(*decided: Decided) -> list[AuditEntry]:
         (
             "worker",
             Drafted(
-                revision=1, plan=PLAN, fingerprint=PRINT, requirement=SIGNED, drafted_at=NOON,
-                deadline=NOON + timedelta(hours=1),
+                revision=1, plan=PLAN, fingerprint=PRINT, audience=AUDIENCE, requirement=SIGNED,
+                drafted_at=NOON, deadline=NOON + timedelta(hours=1),
             ),
         ),
         *((one.approver.name if one.approver else "", one) for one in decided),

@@ -28,11 +28,12 @@ from plangate.domain.people import ANYONE, Approver, Standing
 from plangate.domain.plan import Plan, Step, fingerprint_of, idempotency_key
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.tool import Receipt
+from tests.fakes import AUDIENCE
 
 NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
 RUN = "plan-1"
 PLAN = Plan(summary="Two notes", steps=(Step(tool="note", arguments={"text": "a"}),) * 2)
-PRINT = fingerprint_of(PLAN, 1, RUN)
+PRINT = fingerprint_of(PLAN, 1, RUN, AUDIENCE)
 HOUR = timedelta(hours=1)
 
 
@@ -43,8 +44,8 @@ def requested(**more: Any) -> Requested:
 
 def drafted(**more: Any) -> Drafted:
     said = {
-        "revision": 1, "plan": PLAN, "fingerprint": PRINT, "requirement": ONE_APPROVAL, "drafted_at": NOON,
-        "deadline": NOON + HOUR,
+        "revision": 1, "plan": PLAN, "fingerprint": PRINT, "audience": AUDIENCE,
+        "requirement": ONE_APPROVAL, "drafted_at": NOON, "deadline": NOON + HOUR,
     }  # fmt: skip
     return Drafted(**{**said, **more})
 
@@ -170,7 +171,7 @@ def test_an_entry_that_cannot_be_read_is_named() -> None:
 TIMED = drafted(requirement=ONE_APPROVAL.model_copy(update={"approval_valid_for": 1}))
 LATE_CLAIM = claimed()
 WITHDRAWN = Closed(outcome=Outcome.WITHDRAWN)
-SECOND = drafted(revision=2, fingerprint=fingerprint_of(PLAN, 2, RUN))
+SECOND = drafted(revision=2, fingerprint=fingerprint_of(PLAN, 2, RUN, AUDIENCE))
 OTHER_PLAN = PLAN.model_copy(update={"summary": "Three notes"})
 REJECTED = Closed(outcome=Outcome.REJECTED)
 EXPIRED = Closed(outcome=Outcome.EXPIRED)

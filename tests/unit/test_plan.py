@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.plan import (
+    Audience,
     Plan,
     Step,
     canonical_json,
@@ -21,6 +22,7 @@ from plangate.domain.plan import (
     uncanonical,
 )
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from tests.fakes import AUDIENCE
 
 
 class NoteArguments(ToolArguments):
@@ -33,12 +35,13 @@ TOOLS = {"note": NOTE}
 PLAN = Plan(summary="s", steps=(Step(tool="note", arguments={"text": "x", "copies": 1}, reason="r"),))
 
 
-def test_the_fingerprint_is_sha256_over_the_canonical_json_of_plan_revision_and_workflow_id() -> None:
+def test_the_fingerprint_is_sha256_over_the_canonical_json_of_all_that_it_stands_for() -> None:
     by_hand = (
-        '{"plan":{"steps":[{"arguments":{"copies":1,"text":"x"},"reason":"r","tool":"note"}],"summary":"s"},'
+        f'{{"installation":"{AUDIENCE.installation}","namespace":"default",'
+        '"plan":{"steps":[{"arguments":{"copies":1,"text":"x"},"reason":"r","tool":"note"}],"summary":"s"},'
         '"revision":1,"workflow_id":"w"}'
     )
-    assert fingerprint_of(PLAN, 1, "w") == hashlib.sha256(by_hand.encode()).hexdigest()
+    assert fingerprint_of(PLAN, 1, "w", AUDIENCE) == hashlib.sha256(by_hand.encode()).hexdigest()
 
 
 def _written_by(write: Callable[[Any], bytes], fields: Mapping[str, str | int]) -> bytes | None:
@@ -64,7 +67,7 @@ def test_a_record_is_written_as_canonical_json_and_refused_where_that_is(
 
 
 def test_people_are_shown_its_first_twelve_digits() -> None:
-    assert short(fingerprint_of(PLAN, 1, "w")) == fingerprint_of(PLAN, 1, "w")[:12]
+    assert short(fingerprint_of(PLAN, 1, "w", AUDIENCE)) == fingerprint_of(PLAN, 1, "w", AUDIENCE)[:12]
 
 
 @pytest.mark.parametrize(
@@ -80,18 +83,25 @@ def test_people_are_shown_its_first_twelve_digits() -> None:
     ],
 )
 def test_any_difference_in_the_plan_is_another_fingerprint(other: Plan) -> None:
-    assert fingerprint_of(other, 1, "w") != fingerprint_of(PLAN, 1, "w")
+    assert fingerprint_of(other, 1, "w", AUDIENCE) != fingerprint_of(PLAN, 1, "w", AUDIENCE)
 
 
-def test_another_revision_or_run_is_another_fingerprint() -> None:
-    assert (
-        len({fingerprint_of(PLAN, 1, "w"), fingerprint_of(PLAN, 2, "w"), fingerprint_of(PLAN, 1, "v")}) == 3
-    )
+def test_another_revision_run_installation_or_namespace_is_another_fingerprint() -> None:
+    other_place = Audience(installation="0" * 32, namespace="default")
+    other_namespace = AUDIENCE.model_copy(update={"namespace": "staging"})
+    prints = {
+        fingerprint_of(PLAN, 1, "w", AUDIENCE),
+        fingerprint_of(PLAN, 2, "w", AUDIENCE),
+        fingerprint_of(PLAN, 1, "v", AUDIENCE),
+        fingerprint_of(PLAN, 1, "w", other_place),
+        fingerprint_of(PLAN, 1, "w", other_namespace),
+    }
+    assert len(prints) == 5
 
 
 def test_the_order_in_which_arguments_were_written_makes_no_difference() -> None:
     turned = Plan(summary="s", steps=(Step(tool="note", arguments={"copies": 1, "text": "x"}, reason="r"),))
-    assert fingerprint_of(turned, 1, "w") == fingerprint_of(PLAN, 1, "w")
+    assert fingerprint_of(turned, 1, "w", AUDIENCE) == fingerprint_of(PLAN, 1, "w", AUDIENCE)
 
 
 json_values = st.recursive(
@@ -111,9 +121,9 @@ def test_a_fingerprint_survives_the_way_through_json_and_back(arguments: dict[st
     plan = Plan.model_validate({"summary": "s", "steps": ({"tool": "t", "arguments": arguments},)})
     assert not list(uncanonical(arguments, "arguments"))
     again = Plan.model_validate_json(plan.model_dump_json())
-    assert fingerprint_of(again, 1, "w") == fingerprint_of(plan, 1, "w")
+    assert fingerprint_of(again, 1, "w", AUDIENCE) == fingerprint_of(plan, 1, "w", AUDIENCE)
     loaded = Plan.model_validate_json(json.dumps(plan.model_dump(mode="json")))
-    assert fingerprint_of(loaded, 1, "w") == fingerprint_of(plan, 1, "w")
+    assert fingerprint_of(loaded, 1, "w", AUDIENCE) == fingerprint_of(plan, 1, "w", AUDIENCE)
 
 
 def test_a_checked_plan_shows_every_argument_the_defaults_too() -> None:

@@ -14,6 +14,7 @@ from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.review import authorise, judge
 from plangate.domain.run import KEPT_REFUSALS, Phase, RunState, apply, fold, next_wakeup
 from plangate.domain.tool import Receipt
+from tests.fakes import AUDIENCE
 from tests.senders import judge_all, sender_of, sent
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -26,7 +27,8 @@ def drafted(revision: int = 1, requirement: Requirement = ONE_APPROVAL) -> Draft
     return Drafted(
         revision=revision,
         plan=PLAN,
-        fingerprint=fingerprint_of(PLAN, revision, "w"),
+        fingerprint=fingerprint_of(PLAN, revision, "w", AUDIENCE),
+        audience=AUDIENCE,
         requirement=requirement,
         drafted_at=NOON,
         deadline=DEADLINE,

@@ -23,6 +23,7 @@ from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.run import fold as fold_run
 from plangate.domain.status import Status, status_of
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from tests.fakes import AUDIENCE
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ID = "plan-abc"
@@ -46,7 +47,8 @@ def events(
     drafted = Drafted(
         revision=1,
         plan=plan,
-        fingerprint=fingerprint_of(plan, 1, ID),
+        fingerprint=fingerprint_of(plan, 1, ID, AUDIENCE),
+        audience=AUDIENCE,
         requirement=ONE_APPROVAL,
         drafted_at=NOW,
         deadline=NOW + timedelta(hours=2),

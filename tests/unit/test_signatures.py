@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.people import Identified, Key, People, Person
 from plangate.jws import key_id, public_of
-from plangate.signatures import TYPE, Claims, sign, verify
+from plangate.signatures import TYPE, Claims, Subject, sign, verify
+from tests.fakes import AUDIENCE
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RUN, PLAN, OTHER_PLAN = "plan-1", "ab" * 32, "cd" * 32
@@ -48,8 +49,8 @@ ALGORITHMS = (
 
 def claims(**changes: Any) -> Claims:
     said: dict[str, Any] = {
-        "workflow_id": RUN, "fingerprint": PLAN, "decision": Choice.APPROVE, "comment": "fine", "by": "dana",
-        "iat": int(NOON.timestamp()), "jti": "0123456789abcdef",
+        "aud": str(AUDIENCE), "workflow_id": RUN, "fingerprint": PLAN, "decision": Choice.APPROVE,
+        "comment": "fine", "by": "dana", "iat": int(NOON.timestamp()), "jti": "0123456789abcdef",
     }  # fmt: skip
     return Claims(**{**said, **changes})
 
@@ -57,7 +58,8 @@ def claims(**changes: Any) -> Claims:
 def check(token: str, at: datetime = NOON, people: People = PEOPLE, **changes: Any) -> Identified:
     said: dict[str, Any] = {"decision": "approve", "by": "dana", "plan": PLAN, "comment": "fine"}
     decision = Decision(**{**said, **changes}, signature=token)
-    return verify(decision, workflow_id=RUN, fingerprint=PLAN, people=people, at=at)
+    subject = Subject(workflow_id=RUN, fingerprint=PLAN, audience=AUDIENCE)
+    return verify(decision, subject=subject, people=people, at=at)
 
 
 def assert_refused(known: Identified) -> str:
@@ -83,6 +85,8 @@ def test_the_name_and_the_prefix_may_be_spelled_in_any_way_that_means_the_same()
 @pytest.mark.parametrize(
     ("said", "words"),
     [
+        ({"aud": f"{'ab' * 16}/default"}, "signed for another installation of Plangate (abababab"),
+        ({"aud": f"{AUDIENCE.installation}/staging"}, "signed for the namespace staging, not for default"),
         ({"workflow_id": "plan-2"}, "signed for the run plan-2"),
         ({"fingerprint": OTHER_PLAN}, "signed for plan cdcdcdcdcdcd"),
         ({"decision": Choice.REJECT}, "signed for 'reject', not for 'approve'"),
@@ -201,6 +205,16 @@ def _with_other_claims(good: str) -> Iterator[tuple[str, str]]:
     head, body, _ = good.split(".")
     said = _decoded(body)
     wrong: dict[str, list[object]] = {
+        "aud": [
+            "",
+            "default",
+            f"{AUDIENCE} ",
+            f"{AUDIENCE}/",
+            str(AUDIENCE).upper(),
+            [str(AUDIENCE)],
+            None,
+            1,
+        ],
         "workflow_id": ["plan-2", "plan-1 ", "Plan-1", 1, None, ["plan-1"]],
         "fingerprint": [OTHER_PLAN, PLAN[:12], PLAN.upper(), "", None, 7],
         "decision": ["reject", "request_changes", "APPROVE", "", None, ["approve"]],

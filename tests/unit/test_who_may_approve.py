@@ -22,12 +22,13 @@ from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import authorise, judge, stale_approvers
 from plangate.domain.run import Phase, RunState, apply, fold
+from tests.fakes import AUDIENCE
 from tests.senders import sender_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DEADLINE = NOON + timedelta(hours=10)
 PLAN = Plan(summary="s", steps=(Step(tool="t", arguments={}),))
-OLD, NEW = (fingerprint_of(PLAN, revision, "w") for revision in (1, 2))
+OLD, NEW = (fingerprint_of(PLAN, revision, "w", AUDIENCE) for revision in (1, 2))
 NAMES = ("rita", "dana", "erik", "fred", "gina")
 ROLES = ("finance", "ops", "legal")
 LEAST_CASES = 5_000
@@ -197,7 +198,7 @@ def in_review(case: Case) -> RunState:
     requested = Requested(request="r", requester="RITA ", timeout_seconds=60, requested_at=NOON)
     drafts: list[Any] = [
         Drafted(
-            revision=revision, plan=PLAN, fingerprint=fingerprint, requirement=requirement,
+            revision=revision, plan=PLAN, fingerprint=fingerprint, audience=AUDIENCE, requirement=requirement,
             drafted_at=NOON, deadline=DEADLINE,
         )
         for revision, fingerprint in enumerate((OLD, NEW), start=1)

@@ -21,7 +21,7 @@ from plangate.domain.audit import Outcome, Requested, RunRef
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.model import Frozen
 from plangate.domain.people import NoDirectory
-from plangate.domain.plan import Plan, fingerprint_of
+from plangate.domain.plan import Audience, Plan, fingerprint_of
 from plangate.domain.policy import OneApproval
 from plangate.domain.run import fold
 from tests.fakes import NoteArguments, notes
@@ -42,7 +42,9 @@ async def test_the_approved_plan_runs_step_by_step_and_its_receipts_are_returned
 async def test_the_fingerprint_can_be_recomputed_from_what_the_status_shows(gate: Gate) -> None:
     status = await gate.in_review("one")
     assert status.plan is not None
-    assert status.fingerprint == fingerprint_of(status.plan, status.revision, status.workflow_id)
+    audience = Audience(installation=gate.database.installation, namespace=gate.client.namespace)
+    assert (status.installation, status.namespace) == (audience.installation, audience.namespace)
+    assert status.fingerprint == fingerprint_of(status.plan, status.revision, status.workflow_id, audience)
 
 
 async def test_an_approval_of_another_run_with_the_same_plan_does_not_count_here(gate: Gate) -> None:
@@ -131,7 +133,8 @@ async def test_a_step_that_any_workflow_asks_for_is_refused_without_an_approval_
     plan = Plan.model_validate_json(
         '{"summary": "x", "steps": [{"tool": "note", "arguments": {"text": "evil"}}]}'
     )
-    task = _step_task("intruder-1", plan, fingerprint_of(plan, 1, "intruder-1"))
+    audience = Audience(installation=gate.database.installation, namespace=gate.client.namespace)
+    task = _step_task("intruder-1", plan, fingerprint_of(plan, 1, "intruder-1", audience))
     assert "nothing of it may run" in await _intrude(gate, "intruder-1", task)
     assert gate.notebook.texts() == []
 

@@ -72,7 +72,8 @@ def write(path: Path, more: str = "", *, dana: str = "") -> None:
 
 def token(status: Status, **changes: Any) -> str:
     said: dict[str, Any] = {
-        "workflow_id": status.workflow_id, "fingerprint": status.fingerprint, "decision": Choice.APPROVE,
+        "aud": f"{status.installation}/{status.namespace}", "workflow_id": status.workflow_id,
+        "fingerprint": status.fingerprint, "decision": Choice.APPROVE,
         "comment": "", "by": "dana", "iat": int(now().timestamp()), "jti": "0123456789",
     }  # fmt: skip
     return sign(Claims(**{**said, **changes}), DANAS)

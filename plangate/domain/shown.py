@@ -1,0 +1,68 @@
+"""What is shown is what is signed: compare the parts of a status that a person is about to be shown.
+
+A status may come from a worker or a database of somebody else's. The machine that shows it therefore computes
+the fingerprint itself, from exactly the values that it shows, before it shows them and before it signs.
+Terminal, page and API use this one function.
+"""
+
+from pydantic import JsonValue
+
+from plangate.domain.plan import SHORT_LENGTH, Audience, canonical_json, fingerprint_of, short
+from plangate.domain.status import Status
+
+
+def contradiction(status: Status, *, workflow_id: str, namespace: str | None = None) -> str | None:
+    """Return why ``status`` cannot be shown as that of ``workflow_id``, or None if its parts agree.
+
+    Args:
+        status: as it came.
+        workflow_id: the run that was asked for.
+        namespace: the Temporal namespace in which it was asked for; None where no server was asked.
+    """
+    if status.workflow_id != workflow_id:
+        return f"it is the status of another run, {status.workflow_id}"
+    if status.plan is None:
+        has_parts = status.fingerprint or status.short_fingerprint or status.steps
+        return "it names a fingerprint or steps, and no plan" if has_parts else None
+    return _other_fingerprint(status) or _other_namespace(status, namespace) or _other_steps(status)
+
+
+def _other_fingerprint(status: Status) -> str | None:
+    assert status.plan is not None
+    if status.installation is None or status.namespace is None:
+        return "it does not say for which installation the plan was made"
+    audience = Audience(installation=status.installation, namespace=status.namespace)
+    try:
+        actual = fingerprint_of(status.plan, status.revision, status.workflow_id, audience)
+    except ValueError:
+        return "its plan cannot have a fingerprint"
+    if status.fingerprint != actual:
+        claimed = short(status.fingerprint or "none")
+        return f"the plan shown has the fingerprint {short(actual)}, and the status claims {claimed}"
+    if status.short_fingerprint != actual[:SHORT_LENGTH]:
+        return "its short fingerprint is not the beginning of its fingerprint"
+    return None
+
+
+def _other_namespace(status: Status, namespace: str | None) -> str | None:
+    if namespace is None or status.namespace == namespace:
+        return None
+    return f"its plan was made for the namespace {status.namespace}, not for {namespace}"
+
+
+def _other_steps(status: Status) -> str | None:
+    assert status.plan is not None
+    if len(status.steps) != len(status.plan.steps):
+        return f"it lists {len(status.steps)} steps, and its plan has {len(status.plan.steps)}"
+    for number, (shown, step) in enumerate(zip(status.steps, status.plan.steps, strict=True), start=1):
+        listed: JsonValue = [shown.number, shown.tool, shown.arguments, shown.why]
+        if _canonical(listed) != _canonical([number, step.tool, step.arguments, step.reason]):
+            return f"it lists another step {number} than its plan has"
+    return None
+
+
+def _canonical(value: JsonValue) -> bytes | None:
+    try:
+        return canonical_json(value)
+    except ValueError:
+        return None

@@ -1,0 +1,20 @@
+"""Which installation these records are: an id that is made with them and kept in every backup."""
+
+from sqlalchemy import Connection, select
+
+from plangate.domain.errors import RecordsMissing
+from plangate.records.tables import installation
+
+
+def read_installation(connection: Connection) -> str:
+    """Return the id, 32 hex digits.
+
+    Raises:
+        RecordsMissing: there is none, or more than one: these are not records that a worker has made.
+    """
+    ids = connection.scalars(select(installation.c.id)).all()
+    if len(ids) != 1:
+        raise RecordsMissing(
+            f"The records name {len(ids)} installations instead of one; restore them from a backup."
+        )
+    return str(ids[0])

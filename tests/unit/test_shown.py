@@ -1,0 +1,194 @@
+"""What is shown is what is signed: no change to a status that a person would see passes unnoticed."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, Final
+
+import pytest
+
+from plangate.domain.audit import Drafted, Requested
+from plangate.domain.plan import Plan, fingerprint_of
+from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.run import fold
+from plangate.domain.shown import contradiction
+from plangate.domain.status import Status, status_of
+from tests.fakes import AUDIENCE
+
+NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
+RUN = "refund-4711"
+ATTACKS: Final = int(os.environ.get("PLANGATE_TEST_ATTACKS", "900"))
+PLAN = Plan.model_validate(
+    {
+        "summary": "Refund one charge, and tell the customer",
+        "steps": [
+            {"tool": "send_email", "arguments": {"to": ["ana@example.org"], "copies": 1}, "reason": "told"},
+            {"tool": "http_request", "arguments": {"url": "https://pay.example/r", "json": {"c": 4250}}},
+            {"tool": "note", "arguments": {"text": "done", "when": None, "urgent": False, "share": 0.5}},
+        ],
+    }
+)  # fmt: skip
+
+
+def a_status(plan: Plan = PLAN, revision: int = 1, run: str = RUN) -> Status:
+    drafted = Drafted(
+        revision=revision,
+        plan=plan,
+        fingerprint=fingerprint_of(plan, revision, run, AUDIENCE),
+        audience=AUDIENCE,
+        requirement=ONE_APPROVAL,
+        drafted_at=NOON,
+        deadline=NOON + timedelta(hours=1),
+    )
+    requested = Requested(request="Refund it", requester="rita", timeout_seconds=3600, requested_at=NOON)
+    return status_of(fold(run, (requested, drafted)), source="workflow")
+
+
+def seen(status: Status) -> str | None:
+    return contradiction(status, workflow_id=RUN, namespace=AUDIENCE.namespace)
+
+
+def test_a_status_whose_parts_agree_is_shown() -> None:
+    assert seen(a_status()) is None
+    assert seen(Status.model_validate_json(a_status().model_dump_json())) is None
+
+
+def test_a_run_without_a_plan_yet_is_shown() -> None:
+    requested = Requested(request="x", requester="rita", timeout_seconds=60, requested_at=NOON)
+    assert seen(status_of(fold(RUN, (requested,)), source="workflow")) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"workflow_id": "refund-4712"}, "the status of another run"),
+        ({"installation": "00" * 16}, "has the fingerprint"),
+        ({"namespace": "staging"}, "has the fingerprint"),
+        ({"installation": None}, "does not say for which installation"),
+        ({"revision": 2}, "has the fingerprint"),
+        ({"fingerprint": "ab" * 32}, "and the status claims abababababab"),
+        ({"short_fingerprint": "ab" * 6}, "short fingerprint"),
+        ({"plan": None}, "names a fingerprint or steps, and no plan"),
+        ({"steps": ()}, "lists 0 steps, and its plan has 3"),
+    ],
+)
+def test_what_does_not_agree_is_named(change: dict[str, Any], words: str) -> None:
+    assert words in (seen(a_status().model_copy(update=change)) or "")
+
+
+def test_a_plan_that_was_made_for_another_namespace_is_not_shown_here() -> None:
+    there = contradiction(a_status(), workflow_id=RUN, namespace="production")
+    assert there == "its plan was made for the namespace default, not for production"
+
+
+def _changed(value: Any, chance: Random) -> Any:  # noqa: PLR0912  one branch for each kind of change
+    """Change one thing somewhere in a JSON value, as somebody would who wants it to be overlooked."""
+    match value:
+        case dict() if value:
+            name = chance.choice(list(value))
+            rest = {key: item for key, item in value.items() if key != name}
+            match chance.randrange(4):
+                case 0:
+                    return rest
+                case 1:
+                    return rest | {name + chance.choice((" ", "\u200b", "s")): value[name]}
+                case 2:
+                    return value | {"bcc": "eve@example.org"}
+                case _:
+                    return value | {name: _changed(value[name], chance)}
+        case list() if value:
+            at = chance.randrange(len(value))
+            match chance.randrange(4):
+                case 0:
+                    return value[:at] + value[at + 1 :]
+                case 1:
+                    return [*value, value[at]]
+                case 2 if any(item != value[0] for item in value):
+                    turned = value[::-1]
+                    return turned if turned != value else [*value, None]
+                case _:
+                    return [*value[:at], _changed(value[at], chance), *value[at + 1 :]]
+        case str() if value:
+            at = chance.randrange(len(value))
+            other = chance.choice([char for char in "a0 ./@\u0430\u200b\u202e" if char != value[at]])
+            return chance.choice((value[:at] + other + value[at + 1 :], value + other, value[:-1]))
+        case bool() | None:
+            return chance.choice((1, "x", [], {"a": value}))
+        case int() | float():
+            return chance.choice((value + 1, -value - 1, value * 10 + 1, str(value)))
+        case _:
+            return "something else"
+
+
+def _in_the_plan(status: dict[str, Any], chance: Random) -> None:
+    status["plan"] = _changed(status["plan"], chance)
+
+
+def _in_a_step(status: dict[str, Any], chance: Random) -> None:
+    step = chance.choice(status["steps"])
+    part = chance.choice(("tool", "arguments", "why", "number"))
+    step[part] = _changed(step[part], chance) if step[part] != "" else "because"
+
+
+def _in_both(status: dict[str, Any], chance: Random) -> None:
+    """Change the plan and the steps alike, so that only the fingerprint tells."""
+    number = chance.randrange(len(status["steps"]))
+    arguments = _changed(status["steps"][number]["arguments"], chance)
+    status["steps"][number]["arguments"] = status["plan"]["steps"][number]["arguments"] = arguments
+
+
+def _in_the_order(status: dict[str, Any], chance: Random) -> None:
+    first, second = chance.sample(range(len(status["steps"])), 2)
+    for steps in (status["steps"], status["plan"]["steps"]):
+        steps[first], steps[second] = steps[second], steps[first]
+    for number, step in enumerate(status["steps"], start=1):
+        step["number"] = number
+
+
+def _in_the_names(status: dict[str, Any], chance: Random) -> None:
+    part = chance.choice(("workflow_id", "fingerprint", "short_fingerprint", "installation", "namespace"))
+    status[part] = _changed(status[part], chance)
+
+
+def _of_another_plan(status: dict[str, Any], chance: Random) -> None:
+    """Show a harmless plan, true in itself, under the fingerprint of the one that runs."""
+    harmless = _changed(PLAN.model_dump(mode="json"), chance)
+    try:
+        other = a_status(Plan.model_validate(harmless), revision=chance.choice((1, 2)))
+    except ValueError:
+        return _in_the_plan(status, chance)
+    shown = other.model_dump(mode="json")
+    for kept in ("fingerprint", "short_fingerprint"):
+        shown[kept] = status[kept]
+    status.clear()
+    status.update(shown)
+    return None
+
+
+KINDS: Final[tuple[Callable[[dict[str, Any], Random], None], ...]] = (
+    _in_the_plan, _in_a_step, _in_both, _in_the_order, _in_the_names, _of_another_plan,
+)  # fmt: skip
+
+
+def test_no_generated_change_to_what_is_shown_passes() -> None:
+    """Set PLANGATE_TEST_ATTACKS for more than the suite's sample."""
+    chance, kinds = Random(8), Counter[str]()
+    for number in range(ATTACKS):
+        attack = KINDS[number % len(KINDS)]
+        told = a_status().model_dump(mode="json")
+        attack(told, chance)
+        try:
+            status = Status.model_validate(told)
+        except ValueError:
+            kinds["not a status"] += 1
+            continue
+        if status.model_dump_json() == a_status().model_dump_json():  # what was added is not read
+            kinds["not shown"] += 1
+            continue
+        reason = seen(status)
+        assert reason, (attack.__name__, told)
+        kinds[attack.__name__] += 1
+    assert min(kinds[attack.__name__] for attack in KINDS) >= ATTACKS // 40
+    assert sum(kinds.values()) == ATTACKS

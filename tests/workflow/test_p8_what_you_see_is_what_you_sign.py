@@ -1,0 +1,147 @@
+"""P8: no terminal shows an approver something other than what runs, whoever answers for the run."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+from temporalio import workflow
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from plangate.domain.errors import StatusContradicts
+from plangate.domain.plan import Plan
+from plangate.domain.status import Status, StepStatus
+from plangate.records.tables import audit_entries
+from tests.audit_edits import take_the_guards_off
+from tests.gate import Gate
+from tests.program import Home
+from workflows.plan_approval import PlanApproval
+
+HARMLESS = Plan.model_validate(
+    {"summary": "Say hello", "steps": [{"tool": "note", "arguments": {"text": "hello"}}]}
+)
+
+
+def harmless(status: Status) -> Status:
+    """The status of a run as an attacker tells it: a harmless plan, the same fingerprint."""
+    step = HARMLESS.steps[0]
+    shown = status.steps[0].model_copy(update={"arguments": step.arguments, "why": step.reason})
+    return status.model_copy(update={"plan": HARMLESS, "steps": (shown,)})
+
+
+def harmless_steps(status: Status) -> Status:
+    """The true plan, and below it other steps."""
+    shown = status.steps[0].model_copy(update={"arguments": {"text": "hello"}})
+    return status.model_copy(update={"steps": (shown,)})
+
+
+def another_run(status: Status) -> Status:
+    return status.model_copy(update={"workflow_id": "another-run"})
+
+
+def more_steps(status: Status) -> Status:
+    more = status.steps[0].model_copy(update={"number": 2})
+    steps: tuple[StepStatus, ...] = (*status.steps, more)
+    return status.model_copy(update={"steps": steps})
+
+
+LIES: tuple[Callable[[Status], Status], ...] = (harmless, harmless_steps, another_run, more_steps)
+
+
+@workflow.defn(name="PlanApproval", sandboxed=False)
+class Impostor(PlanApproval):
+    """Somebody else's worker: it does what ours does, and lies when it is asked."""
+
+    lie: Callable[[Status], Status] = staticmethod(harmless)
+
+    @workflow.run
+    async def run(self, request: Any = None, *more: Any) -> Any:
+        return await super().run(request, *more)
+
+    @workflow.query
+    def status(self) -> Status:
+        return type(self).lie(super().status())
+
+
+@asynccontextmanager
+async def impostor(gate: Gate, lie: Callable[[Status], Status]) -> AsyncIterator[None]:
+    Impostor.lie = staticmethod(lie)
+    async with Worker(
+        gate.client,
+        task_queue=gate.settings.task_queue,
+        workflows=[Impostor],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        yield
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_worker_that_lies_about_the_plan_is_not_believed(
+    idle_gate: Gate, lie: Callable[[Status], Status]
+) -> None:
+    async with idle_gate.worker():
+        honest = await idle_gate.in_review("transfer everything")
+    async with impostor(idle_gate, lie):
+        with pytest.raises(StatusContradicts, match="not shown, since its parts do not agree"):
+            await idle_gate.gateway.status(honest.workflow_id)
+    async with idle_gate.worker():
+        assert await idle_gate.gateway.status(honest.workflow_id) == honest
+
+
+async def test_a_plan_that_was_changed_in_the_database_is_not_shown(idle_gate: Gate) -> None:
+    async with idle_gate.worker():
+        honest = await idle_gate.in_review("transfer everything")
+    with idle_gate.database.write() as connection:
+        take_the_guards_off(connection)
+        drafted = audit_entries.c.workflow_id == honest.workflow_id, audit_entries.c.kind == "drafted"
+        written = connection.scalars(select(audit_entries.c.event).where(*drafted)).one()
+        changed = written.replace("transfer everything", "say hello to all")
+        connection.execute(update(audit_entries).where(*drafted).values(event=changed))
+    with pytest.raises(StatusContradicts, match="has the fingerprint"):
+        await idle_gate.gateway.status(honest.workflow_id)
+    assert await idle_gate.gateway.pending() == []
+
+
+def a_terminal_of(gate: Gate) -> Home:
+    """Somebody's own machine: it reaches the server, and has neither the records nor a worker."""
+    at = gate.client.service_client.config.target_host
+    theirs = gate.settings.var_dir / "theirs"
+    return Home(
+        theirs,
+        {
+            "TEMPORAL_ADDRESS": at,
+            "PLANGATE_TASK_QUEUE": gate.settings.task_queue,
+            "PLANGATE_KEYS_DIR": str(theirs / "keys"),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status", "ID"),
+        ("status", "ID", "--json"),
+        ("watch", "ID"),
+        ("approve", "ID", "--by", "dana", "--plan", "PRINT"),
+        ("sign", "ID", "approve", "--by", "dana", "--plan", "PRINT"),
+    ],
+)
+async def test_no_command_shows_or_signs_what_a_lying_worker_says(
+    idle_gate: Gate, words: tuple[str, ...]
+) -> None:
+    async with idle_gate.worker():
+        honest = await idle_gate.in_review("transfer everything")
+    home = a_terminal_of(idle_gate)
+    made = await asyncio.to_thread(home.starter, "keys", "new", "dana")
+    assert made.code == 0, made.err
+    names = {"ID": honest.workflow_id, "PRINT": honest.short_fingerprint or ""}
+    async with impostor(idle_gate, harmless):
+        ended = await asyncio.to_thread(home.starter, *(names.get(word, word) for word in words))
+    assert ended.code == 3, ended
+    assert "its parts do not agree" in ended.sentence
+    assert "hello" not in ended.out
+    assert "signature" not in ended.out
+    async with idle_gate.worker():
+        assert (await idle_gate.gateway.status(honest.workflow_id)).decisions == ()
