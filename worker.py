@@ -40,13 +40,14 @@ from plangate import embedded_server
 from plangate.checkpoints import seal_key
 from plangate.connection import connect
 from plangate.domain.errors import FileInvalid, PlangateError
-from plangate.domain.people import Directory, NoDirectory
+from plangate.domain.people import Directory, NoDirectory, People
 from plangate.domain.policy import OneApproval, Policy
 from plangate.logs import configure_logs, temporal_runtime
 from plangate.people_file import PeopleFile, read_people
-from plangate.policy_file import read_policy
+from plangate.policy_file import FilePolicy, read_policy
 from plangate.process_end import end_process
 from plangate.records.database import Database
+from plangate.records.rule_texts import RecordedPeople, record_rules
 from plangate.search_attributes import ensure_search_attributes
 from plangate.settings import Settings, load_settings
 from workflows.page_when_asked import PageWhenAsked
@@ -70,7 +71,8 @@ def build_worker(
     directory: Directory | None = None,
 ) -> Worker:
     """Wire one worker over the given adapters; without a policy and a directory, anybody's approval does."""
-    times, directory = SignalTimes(client), directory or NoDirectory()
+    times = SignalTimes(client)
+    directory = RecordedPeople(directory or NoDirectory(), database, client.identity)
     activities: list[Callable[..., Any]] = [
         Planning(
             database,
@@ -159,6 +161,7 @@ async def _run_connected(
     database = Database(settings.records_url)
     try:
         await asyncio.to_thread(database.migrate)
+        await asyncio.to_thread(_record_rules, database, policy, directory, client.identity)
         await ensure_search_attributes(client, client.namespace)
         worker = build_worker(
             client,
@@ -201,6 +204,14 @@ def _rules(settings: Settings, tools: Mapping[str, Tool]) -> tuple[Policy, Direc
         return OneApproval(), directory
     declared = {name: tool.declaration for name, tool in tools.items()}
     return read_policy(settings.policy_file, declared, roles), directory
+
+
+def _record_rules(database: Database, policy: Policy, directory: Directory, identity: str) -> None:
+    """Keep what this worker judges by, before it takes any work."""
+    text, text_hash = (policy.text, policy.policy_hash) if isinstance(policy, FilePolicy) else ("", "")
+    record_rules(database, "policy", text, text_hash, identity)
+    people = directory.people() or People()
+    record_rules(database, "people", people.text, people.hash, identity)
 
 
 async def _run_until(told: asyncio.Event, worker: Worker) -> None:

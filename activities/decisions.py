@@ -116,6 +116,7 @@ class Decisions:
                     record = reduce(apply, decided, trail.state())
                     if not _is_on_its_way(state, record, arrival):
                         event = judge(record, arrival, sender)
+                event = event.model_copy(update={"people": people.hash if people else ""})
             state = apply(state, event)
             decided.append(event)
         return decided

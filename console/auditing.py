@@ -6,7 +6,6 @@ All of it is read from the records; neither a worker nor a Temporal server is ne
 import csv
 import json
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +20,8 @@ from console.audit_view import (
     unsealed_words,
     values_of,
 )
-from console.clock import now
 from console.exits import Exit, WrongUsage
+from console.moments import moment_of
 from console.progress import Progress
 from console.screen import Screen, open_screen
 from console.session import opened_records, settings_for_people
@@ -30,8 +29,8 @@ from console.trail_view import trail_page
 from plangate.checkpoints import kept_checkpoint
 from plangate.domain.audit import Outcome
 from plangate.domain.checkpoint import Checkpoint
-from plangate.domain.durations import HOW_TO_WRITE, read_seconds
 from plangate.domain.errors import RecordsMissing, RunNotFound, SettingsInvalid
+from plangate.domain.findings import rules_named
 from plangate.domain.people import People
 from plangate.domain.run import Phase
 from plangate.domain.visible import one_line
@@ -44,6 +43,7 @@ from plangate.records.answers import DAMAGED, runs_on_record, trail_on_record
 from plangate.records.checkpoints import is_sealed, last_checkpoint, newest_seal
 from plangate.records.database import Database
 from plangate.records.inspection import Inspection, Trust, inspect_all, inspect_run
+from plangate.records.rule_texts import texts_of
 from plangate.records.trail import read_trail
 from plangate.settings import Settings
 
@@ -71,7 +71,7 @@ def list_runs(*, since: str | None, by: str | None, state: str | None, as_json: 
     if as_json and as_csv:
         raise WrongUsage("Say --json or --csv, not both.")
     settings, screen = settings_for_people(), open_screen(as_json=as_json or as_csv)
-    from_then = _moment(since) if since else None
+    from_then = moment_of(since) if since else None
     with opened_records(settings) as database:
         found = runs_on_record(database, since=from_then, by=by, state=state)
     if as_json:
@@ -231,7 +231,9 @@ def _is_sealed(database: Database, workflow_id: str) -> bool:
 def _bundle(database: Database, workflow_id: str) -> Bundle:
     with database.read() as connection:
         seal = newest_seal(connection, workflow_id)
-        return bundle_of(workflow_id, read_trail(connection, workflow_id), (seal,) if seal else ())
+        entries = read_trail(connection, workflow_id)
+        texts = texts_of(connection, rules_named(entries))
+        return bundle_of(workflow_id, entries, (seal,) if seal else (), texts)
 
 
 def _read_bundle(path: Path) -> Bundle:
@@ -246,18 +248,3 @@ def _read_bundle(path: Path) -> Bundle:
         return read_bundle(content)
     except (ValueError, RecursionError):
         raise WrongUsage(f"The file {path} holds no bundle as `audit export` writes it.") from None
-
-
-def _moment(text: str) -> datetime:
-    """Return the moment that ``--since`` means: a day, a time, or so long ago."""
-    seconds = read_seconds(text)
-    try:
-        if seconds is not None:
-            return now() - timedelta(seconds=seconds)
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise WrongUsage(
-            f"The time {text!r} cannot be read; write a day like 2026-05-03 (UTC), or so long ago: "
-            f"{HOW_TO_WRITE}."
-        ) from None

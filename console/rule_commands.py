@@ -9,6 +9,13 @@ import typer
 from console.exits import Act
 from console.options import AsJson, MaybeFile
 
+When = Annotated[
+    str,
+    typer.Argument(
+        metavar="TIME", show_default=False, help="A day or time (2026-05-03T12:00, UTC), or 7d: so long ago."
+    ),
+]
+
 policy_app = typer.Typer(help="Check a policy, and see what it makes of a plan.")
 people_app = typer.Typer(help="Check the list of people.")
 keys_app = typer.Typer(help="Keys to sign decisions with.")
@@ -54,6 +61,22 @@ def policy_check(file: MaybeFile = None, *, as_json: AsJson = False) -> Act:
     from console.rules import check_policy  # noqa: PLC0415  imported when it is asked for
 
     return partial(check_policy, file, as_json=as_json)
+
+
+@policy_app.command("as-of")
+def policy_as_of(when: When, *, as_json: AsJson = False) -> Act:
+    """Print the policy that workers judged by at a time, from the records."""
+    from console.rules import show_as_of  # noqa: PLC0415  imported when it is asked for
+
+    return partial(show_as_of, "policy", when, as_json=as_json)
+
+
+@people_app.command("as-of")
+def people_as_of(when: When, *, as_json: AsJson = False) -> Act:
+    """Print the list of people that workers judged by at a time, from the records."""
+    from console.rules import show_as_of  # noqa: PLC0415  imported when it is asked for
+
+    return partial(show_as_of, "people", when, as_json=as_json)
 
 
 @policy_app.command("explain")

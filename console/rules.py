@@ -9,16 +9,19 @@ from activities.tools.catalogue import declarations
 from console.clock import now
 from console.durations import spoken
 from console.exits import Exit, WrongUsage
+from console.moments import moment_of
 from console.page import Page
 from console.plan_file import read_plan_file
 from console.screen import Screen, open_screen
-from console.session import settings_for_people
+from console.session import opened_records, settings_for_people
 from plangate.domain.drafting import check_plan
-from plangate.domain.errors import FileInvalid
+from plangate.domain.errors import FileInvalid, RecordsMissing
 from plangate.domain.people import People, in_force
 from plangate.domain.policy import ONE_APPROVAL, Rule
+from plangate.domain.visible import many_lines, one_line
 from plangate.people_file import read_people
 from plangate.policy_file import Explanation, FilePolicy, read_policy
+from plangate.records.rule_texts import What, in_force_at
 from plangate.settings import Settings, operating_system_user
 
 
@@ -82,6 +85,27 @@ def check_people(path: Path | None, *, as_json: bool) -> int:
         screen.print_json(people.model_dump(mode="json"))
     else:
         screen.show(_people_page(people))
+    return Exit.DONE
+
+
+def show_as_of(what: What, when: str, *, as_json: bool) -> int:
+    """Print the policy or the list of people that workers judged by at a time, from the records."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    at = moment_of(when)
+    with opened_records(settings) as database, database.read() as connection:
+        found = in_force_at(connection, what, at)
+    name = "policy" if what == "policy" else "list of people"
+    if found is None:
+        raise RecordsMissing(f"No worker had said by which {name} it judges by {at:%Y-%m-%d %H:%M:%S} UTC.")
+    if screen.is_json:
+        screen.print_json(found.model_dump(mode="json"))
+        return Exit.DONE
+    since = f"since {found.since:%Y-%m-%d %H:%M:%S} UTC, by {one_line(found.worker)}"
+    if found.text is None:
+        screen.err.print(Text(f"No {name} was set {since}."), soft_wrap=True)
+        return Exit.DONE
+    screen.err.print(Text(f"This {name} was in force {since}; SHA-256 {found.text.hash}."), soft_wrap=True)
+    screen.out.print(Text(many_lines(found.text.text)), soft_wrap=True, end="")
     return Exit.DONE
 
 

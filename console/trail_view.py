@@ -17,6 +17,7 @@ from plangate.domain.audit import (
     Released,
     Reopened,
     Requested,
+    RulesInForce,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -76,6 +77,9 @@ def _words(event: Event) -> str:
             return f"step {event.step} is in doubt: {event.reason}"
         case Closed():
             return f"closed: {event.outcome}" + (f", {event.reason}" if event.reason else "")
+        case RulesInForce():
+            which = "policy" if event.what == "policy" else "list of people"
+            return f"judges by the {which} {short(event.hash)}" if event.hash else f"has no {which}"
         case _:
             assert_never(event)
 

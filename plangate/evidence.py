@@ -12,10 +12,17 @@ from typing import Any, Final, Literal
 from pydantic import JsonValue
 
 from plangate.checkpoints import broken_checkpoint, unknown_sealer
-from plangate.domain.audit import AuditEntry, Closed, Decided, WrittenEntry
+from plangate.domain.audit import AuditEntry, Closed, Decided, RuleText, WrittenEntry
 from plangate.domain.checkpoint import Seal, SealedBy
 from plangate.domain.decision import Decision
-from plangate.domain.findings import Finding, broken_links, broken_story, readable
+from plangate.domain.findings import (
+    Finding,
+    broken_links,
+    broken_story,
+    missing_rules,
+    readable,
+    rules_named,
+)
 from plangate.domain.model import AwareDatetime, Frozen, Typed
 from plangate.domain.people import Approver, People
 from plangate.domain.plan import Plan
@@ -26,7 +33,7 @@ from plangate.domain.visible import one_line
 from plangate.jws import key_id
 from plangate.signatures import Subject, claims_of, other_than_signed
 
-FORMAT: Final = "plangate-evidence-1"
+FORMAT: Final = "plangate-evidence-2"
 
 
 class SignedDecision(Frozen):
@@ -64,6 +71,8 @@ class Story(Frozen):
     reason: str
     closed_at: AwareDatetime | None
     revision: int
+    installation: str | None
+    namespace: str | None
     fingerprint: str | None
     plan: Plan | None
     requirement: Requirement | None
@@ -75,13 +84,14 @@ class Story(Frozen):
 
 
 class Bundle(Typed):
-    """One run, whole, in one file."""
+    """One run, whole, in one file. ``texts`` are the policies and lists of people that it was judged by."""
 
-    format: Literal["plangate-evidence-1"] = FORMAT
+    format: Literal["plangate-evidence-2"] = FORMAT
     workflow_id: str
     story: dict[str, JsonValue]
     entries: tuple[WrittenEntry, ...]
-    checkpoints: tuple[SealedBy, ...] = ()
+    texts: tuple[RuleText, ...]
+    checkpoints: tuple[SealedBy, ...]
 
 
 def examined(
@@ -111,12 +121,18 @@ def examined(
     yield from _unproven(workflow_id, trail, people)
 
 
-def bundle_of(workflow_id: str, entries: Sequence[AuditEntry], checkpoints: Iterable[SealedBy]) -> Bundle:
+def bundle_of(
+    workflow_id: str,
+    entries: Sequence[AuditEntry],
+    checkpoints: Iterable[SealedBy],
+    texts: Iterable[RuleText],
+) -> Bundle:
     """Return the evidence of one run."""
     return Bundle(
         workflow_id=workflow_id,
         story=story_of(workflow_id, entries).model_dump(mode="json"),
         entries=tuple(WrittenEntry(**entry.model_dump(exclude={"event"})) for entry in entries),
+        texts=tuple(texts),
         checkpoints=tuple(checkpoints),
     )
 
@@ -129,8 +145,7 @@ def read_bundle(content: bytes | str) -> Bundle:
     """
     raw: Any = json.loads(content, object_pairs_hook=_each_name_once)
     bundle = Bundle.model_validate(raw)
-    # As text: in Python 1, 1.0 and True are the same.
-    if json.dumps(bundle.model_dump(mode="json"), sort_keys=True) != json.dumps(raw, sort_keys=True):
+    if _as_text(bundle.model_dump(mode="json")) != _as_text(raw):
         raise ValueError("it is written otherwise than a bundle is")
     return bundle
 
@@ -158,6 +173,10 @@ def bundle_findings(bundle: Bundle, *, trusted: frozenset[str], people: People |
     if not findings:
         trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
         yield from _untrue_sections(bundle, trail)
+        yield from missing_rules(run, trail, bundle.texts)
+        for text in bundle.texts:
+            if text.hash not in rules_named(trail):
+                yield Finding(workflow_id=run, what=f"nothing was judged by the text {one_line(text.hash)}")
     for sealed in bundle.checkpoints:
         yield from _broken_seal(bundle, sealed, trusted)
     unsealed = len(bundle.entries) - sealed_up_to(bundle)
@@ -191,6 +210,8 @@ def story_of(workflow_id: str, entries: Sequence[AuditEntry]) -> Story:
                 "state",
                 "reason",
                 "revision",
+                "installation",
+                "namespace",
                 "fingerprint",
                 "approved_by",
                 "unverified",
@@ -264,22 +285,23 @@ def _objection(
 
 
 def _untrue_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Compare what the story says with the trail; what a later release has to say beyond that is no lie."""
+    """Yield each section of the story that is not exactly what the trail says."""
     true: Any = story_of(bundle.workflow_id, trail).model_dump(mode="json")
-    for name, told in bundle.story.items():
-        if name not in true or not _agrees(told, true[name]):
-            what = f"the section {one_line(name)!r} says other things than the trail"
-            yield Finding(workflow_id=bundle.workflow_id, what=what)
+    for name in sorted({*bundle.story, *true}):
+        if name not in bundle.story:
+            what = f"the section {name!r} is missing"
+        elif name not in true:
+            what = f"the section {one_line(name)!r} is unknown"
+        elif _as_text(bundle.story[name]) != _as_text(true[name]):
+            what = f"the section {name!r} says other things than the trail"
+        else:
+            continue
+        yield Finding(workflow_id=bundle.workflow_id, what=what)
 
 
-def _agrees(told: JsonValue, true: JsonValue) -> bool:
-    match told, true:
-        case dict(), dict():
-            return all(name in true and _agrees(value, true[name]) for name, value in told.items())
-        case list(), list():
-            return len(told) == len(true) and all(map(_agrees, told, true))
-        case _:
-            return type(told) is type(true) and told == true
+def _as_text(value: JsonValue) -> str:
+    """Return JSON in which equal means equal: in Python 1, 1.0 and True are the same."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _broken_seal(bundle: Bundle, sealed: SealedBy, trusted: frozenset[str]) -> Iterator[Finding]:

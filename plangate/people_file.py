@@ -1,5 +1,6 @@
 """The list of people that people write, as TOML: names, roles, public keys, delegations."""
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -101,6 +102,15 @@ def read_people(path: Path) -> People:
     return _parsed(path, read_bytes(path))
 
 
+def people_in(text: str, name: str = "the list of people") -> People:
+    """Read a list of people that was kept as a text, such as the one in a bundle.
+
+    Raises:
+        FileInvalid: as `read_people`.
+    """
+    return _parsed(Path(name), text.encode())
+
+
 def _parsed(path: Path, raw: bytes) -> People:
     document = parse_toml(path, raw)
     policy = "this is a policy, and belongs in PLANGATE_POLICY"
@@ -117,7 +127,7 @@ def _parsed(path: Path, raw: bytes) -> People:
     faults += _faults_among(persons, labels)
     if faults:
         raise FileInvalid(str(path), faults)
-    return People(persons=tuple(persons.values()))
+    return People(persons=tuple(persons.values()), text=raw.decode(), hash=hashlib.sha256(raw).hexdigest())
 
 
 def _person(entry: dict[str, Any], place: str, faults: list[str]) -> Person | None:

@@ -81,12 +81,13 @@ class FilePolicy:
         rules: Mapping[str, tuple[Rule, Condition]],
         default: Rule,
         tools: Mapping[str, ToolDeclaration],
-        policy_hash: str,
+        text: str,
     ) -> None:
         self._rules = rules
         self._tools = tools
         self.default = default
-        self.policy_hash = policy_hash
+        self.text = text
+        self.policy_hash = hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def rules(self) -> tuple[tuple[Rule, str], ...]:
@@ -162,7 +163,7 @@ def read_policy(
     faults += _faults_of_rule(default, "[default]", roles)
     if faults:
         raise FileInvalid(str(path), faults)
-    return FilePolicy(rules, default, tools, hashlib.sha256(raw).hexdigest())
+    return FilePolicy(rules, default, tools, raw.decode())
 
 
 def _condition(

@@ -6,6 +6,7 @@ append what is sealed later (docs/security-model.md), and change nothing that is
 """
 
 import copy
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, delete, insert, select, text, update
 
-from plangate.domain.audit import FIRST_HASH, WrittenEntry
-from plangate.records.tables import Moment, audit_entries, checkpoints, effects, metadata, runs, seals, tokens
+from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, WrittenEntry
+from plangate.records.tables import (
+    Moment,
+    audit_entries,
+    checkpoints,
+    effects,
+    installation,
+    metadata,
+    rule_texts,
+    runs,
+    seals,
+    tokens,
+)
 
 Edit = Callable[[Connection, Random], str]
 Row = dict[str, Any]
@@ -43,7 +55,8 @@ def trail_of(connection: Connection, run: str) -> list[Row]:
 
 
 def all_ids(connection: Connection) -> list[str]:
-    return list(connection.scalars(select(runs.c.workflow_id).order_by(runs.c.workflow_id)))
+    ids = select(runs.c.workflow_id).where(runs.c.workflow_id != RULES_TRAIL)
+    return list(connection.scalars(ids.order_by(runs.c.workflow_id)))
 
 
 def some_run(connection: Connection, chance: Random) -> tuple[str, list[Row]]:
@@ -403,21 +416,61 @@ def burn_id(connection: Connection, chance: Random) -> str:
     return "a run without a trail"
 
 
+def change_text(connection: Connection, chance: Random) -> str:
+    """Change, or take away, a list of people by which decisions were judged."""
+    rows = connection.execute(select(rule_texts)).all()
+    row = chance.choice(rows)
+    here = rule_texts.c.hash == row.hash
+    match chance.randrange(3):
+        case 0:
+            connection.execute(delete(rule_texts).where(here))
+        case 1:
+            text = row.text.replace("dana", "eve") if chance.random() < 0.5 else row.text + "\n"
+            connection.execute(update(rule_texts).where(here).values(text=text))
+        case _:
+            connection.execute(update(rule_texts).where(here).values(hash="ab" * 32))
+    return "a list of people changed"
+
+
+def change_rules_trail(connection: Connection, chance: Random) -> str:
+    """Let another list of people have been in force, or none."""
+    rows = trail_of(connection, RULES_TRAIL)
+    row = chance.choice(rows)
+    match chance.randrange(3):
+        case 0:
+            rows.remove(row)
+        case 1:
+            row["event"] = row["event"].replace(json.loads(row["event"])["hash"], "ab" * 32)
+        case _:
+            row["actor"] = "another worker"
+    write_anew(connection, RULES_TRAIL, rows)
+    return "the trail of rules, rehashed"
+
+
+def move_house(connection: Connection, chance: Random) -> str:
+    """Pass the records off as those of another installation."""
+    connection.execute(update(installation).values(id=f"{chance.getrandbits(128):032x}"))
+    return "another installation"
+
+
 EDITS: tuple[Edit, ...] = (
     flip, flip, flip_inside, flip_inside, move_in_time, drop, drop, swap, put_in, move_over,
     rehash, rehash, rehash, rehash_actor, take_out, turn_round, forge_approval, cut_tail, forget_run,
     change_ledger, drop_effect, change_row, drop_token, change_seal, change_checkpoint, put_back,
-    put_garbage, put_garbage, put_garbage, unbegin, burn_token, new_owner, burn_id,
+    put_garbage, put_garbage, put_garbage, change_text, change_rules_trail,
+    move_house, unbegin, burn_token, new_owner, burn_id,
 )  # fmt: skip
 
 
 # ---- bundles ------------------------------------------------------------------------------------
 
 
-def edit_bundle(bundle: dict[str, Any], chance: Random) -> str:
+def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
+    bundle: dict[str, Any], chance: Random
+) -> str:
     """Change a bundle in place, one way of many."""
     entries = bundle["entries"]
-    match chance.randrange(10):
+    match chance.randrange(13):
         case 0:  # any value, anywhere
             leaves = list(_leaves(bundle))
             holder, name = chance.choice([leaf for leaf in leaves if leaf[1] not in ("format", "kind")])
@@ -447,7 +500,33 @@ def edit_bundle(bundle: dict[str, Any], chance: Random) -> str:
         case 7:
             bundle["checkpoints"] = bundle["checkpoints"][:-1]
             return "the newest checkpoint left out"
-        case 8:
+        case 8:  # a value or a whole section that the trail has, left out
+            holder, name = chance.choice([leaf for leaf in _leaves(bundle) if isinstance(leaf[0], dict)])
+            if chance.random() < 0.3:
+                holder, name = bundle["story"], chance.choice(list(bundle["story"]))
+            del holder[name]
+            return f"{name} left out"
+        case 9:  # more than the trail has
+            holders = [bundle, bundle["story"], *(leaf[0] for leaf in _leaves(bundle))]
+            holder = chance.choice([one for one in holders if isinstance(one, dict)])
+            holder["cc"] = chance.choice([[], "", None, "eve@example.org"])
+            return "a field put in"
+        case 10:
+            texts = bundle["texts"]
+            if texts and chance.random() < 0.7:
+                text = chance.choice(texts)
+                match chance.randrange(3):
+                    case 0:
+                        texts.remove(text)
+                    case 1:
+                        text["text"] = text["text"].replace("dana", "eve")
+                    case _:
+                        text["hash"] = "ab" * 32
+            else:
+                digest = hashlib.sha256(b"name = 'eve'").hexdigest()
+                texts.append({"hash": digest, "what": "people", "text": "name = 'eve'"})
+            return "the texts that it was judged by"
+        case 11:
             story = bundle["story"]
             name = chance.choice([name for name in story if story[name]])
             story[name] = [] if isinstance(story[name], list) else "forged"

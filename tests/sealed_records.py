@@ -11,11 +11,12 @@ from plangate.checkpoints import kept_checkpoint
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.decision import Choice
 from plangate.domain.errors import EffectUnknown
-from plangate.domain.people import Key, People, Person
+from plangate.domain.people import People
 from plangate.domain.plan import Plan
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.status import Status
-from plangate.jws import key_id, public_of
+from plangate.jws import PUBLIC_PREFIX, public_of
+from plangate.people_file import people_in
 from plangate.records.inspection import Trust
 from plangate.signatures import Claims, sign
 from tests.gate import Gate
@@ -27,12 +28,12 @@ ROLES = {"dana": "finance", "erik": "ops", "rita": "finance", "fred": "finance"}
 
 def people() -> People:
     """Dana and Erik with a key each, Rita and Fred without."""
-    persons = []
+    lines = []
     for name, role in ROLES.items():
-        public = public_of(KEYS[name]) if name in KEYS else ""
-        keys = (Key(id=key_id(public), x=public),) if public else ()
-        persons.append(Person(name=name, roles=(role,), keys=keys))
-    return People(persons=tuple(persons))
+        lines += ["[[person]]", f'name = "{name}"', f'roles = ["{role}"]']
+        if name in KEYS:
+            lines.append(f'keys = [{{ public = "{PUBLIC_PREFIX}{public_of(KEYS[name])}" }}]')
+    return people_in("\n".join(lines) + "\n")
 
 
 class Everybody:
@@ -52,7 +53,7 @@ class ByFirstWord:
                 return Requirement(rules=("free notes",))
             case "signed":
                 needs = (Need(role="finance", count=1), Need(role="ops", count=1))
-                return Requirement(needs=needs, signed=True, rules=("signed notes",), policy_hash="ab" * 32)
+                return Requirement(needs=needs, signed=True, rules=("signed notes",))
             case _:
                 return ONE_APPROVAL
 

@@ -18,6 +18,8 @@ from plangate.domain.policy import Requirement
 from plangate.domain.tool import Receipt
 
 FIRST_HASH: Final = "0" * 64
+RULES_TRAIL: Final = "plangate:rules"
+"""The trail that says which policy and which list of people were in force; no run can have this id."""
 
 
 class Outcome(StrEnum):
@@ -78,13 +80,15 @@ class Drafted(Frozen):
 class Decided(Frozen):
     """A decision arrived and got its verdict; the refused and the unreadable ones too.
 
-    ``approver`` is what was known of its sender at that moment, where anything was.
+    ``approver`` is what was known of its sender at that moment, where anything was; ``people`` is the hash of
+    the list of people that it was known from, empty where there is no list.
     """
 
     kind: Literal["decided"] = "decided"
     arrival: Arrival
     verdict: Verdict
     approver: Approver | None = None
+    people: str = ""
 
 
 class Reopened(Frozen):
@@ -152,6 +156,31 @@ class Closed(Frozen):
     reason: str = ""
 
 
+class RuleText(Frozen):
+    """One policy or list of people, as it was when it was judged by. ``hash`` is SHA-256 of ``text``."""
+
+    hash: str
+    what: Literal["policy", "people"]
+    text: str
+
+    def is_as_named(self) -> bool:
+        """Return whether the text has the hash under which it is kept."""
+        return hashlib.sha256(self.text.encode()).hexdigest() == self.hash
+
+
+class RulesInForce(Frozen):
+    """A worker judges by this text from now on; on the trail of rules alone.
+
+    Attributes:
+        what: which of the two files it is.
+        hash: SHA-256 of the text, by which the records keep it; empty where no file is set.
+    """
+
+    kind: Literal["rules_in_force"] = "rules_in_force"
+    what: Literal["policy", "people"]
+    hash: str
+
+
 Event = Annotated[
     Requested
     | Drafted
@@ -162,7 +191,8 @@ Event = Annotated[
     | StepDone
     | StepFailed
     | StepInDoubt
-    | Closed,
+    | Closed
+    | RulesInForce,
     Field(discriminator="kind"),
 ]
 

@@ -5,6 +5,7 @@ may follow from the other. Both need nothing but the entries, so that a bundle f
 examined by the same rules as the records.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
@@ -12,6 +13,7 @@ from typing import Final, assert_never
 
 from plangate.domain.audit import (
     FIRST_HASH,
+    RULES_TRAIL,
     AuditEntry,
     Claimed,
     Closed,
@@ -22,6 +24,8 @@ from plangate.domain.audit import (
     Released,
     Reopened,
     Requested,
+    RulesInForce,
+    RuleText,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -93,13 +97,62 @@ def readable(entries: Iterable[WrittenEntry]) -> Iterator[AuditEntry | Finding]:
     """Yield each entry with its event, or the finding that it cannot be read."""
     for entry in entries:
         try:
-            yield AuditEntry(**{**dict(entry), "event": read_event(entry.written)})
+            event = read_event(entry.written)
         except ValueError:
             yield _finding(entry.workflow_id, entry, "holds no event that this release of Plangate can read")
+            continue
+        yield AuditEntry(**{**dict(entry), "event": event})
+        if not _is_within(json.loads(entry.written), json.loads(event.model_dump_json())):
+            yield _finding(entry.workflow_id, entry, "says more than this release of Plangate knows")
+
+
+def _is_within(written: object, known: object) -> bool:
+    """Whether all fields that were written are known; a field that was added later may be missing."""
+    match written, known:
+        case dict(), dict():
+            return all(name in known and _is_within(value, known[name]) for name, value in written.items())
+        case list(), list():
+            return len(written) == len(known) and all(map(_is_within, written, known))
+        case _:
+            return True
+
+
+def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
+    """Return the hashes of the texts that a trail was judged by, each with the number of the first entry."""
+    named: dict[str, int] = {}
+    for entry in entries:
+        match entry.event:
+            case Drafted(requirement=requirement):
+                named.setdefault(requirement.policy_hash, entry.number)
+            case Decided(people=hash_of_people):
+                named.setdefault(hash_of_people, entry.number)
+            case RulesInForce(hash=hash_of_text):
+                named.setdefault(hash_of_text, entry.number)
+            case _:
+                pass
+    named.pop("", None)
+    return named
+
+
+def missing_rules(
+    workflow_id: str, entries: Sequence[AuditEntry], texts: Iterable[RuleText]
+) -> Iterator[Finding]:
+    """Yield each entry that was judged by a text which is not there, or is another one than it was."""
+    kept = {text.hash: text for text in texts}
+    for name, number in rules_named(entries).items():
+        if name not in kept:
+            what = f"was judged by a policy or list of people that is missing ({short(name)})"
+            yield Finding(workflow_id=workflow_id, entry=number, what=what)
+        elif not kept[name].is_as_named():
+            what = f"was judged by a policy or list of people that was changed since ({short(name)})"
+            yield Finding(workflow_id=workflow_id, entry=number, what=what)
 
 
 def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:
     """Yield every entry that says what could not follow from the entries before it."""
+    if workflow_id == RULES_TRAIL:
+        yield from _broken_rules(entries)
+        return
     state = RunState(workflow_id=workflow_id)
     claimed: set[str] = set()
     has_ended = False
@@ -117,6 +170,12 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
             claimed.add(event.idempotency_key)
         has_ended = has_ended or isinstance(event, Closed)
         state = apply(state, event)
+
+
+def _broken_rules(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
+    for entry in entries:
+        if not isinstance(entry.event, RulesInForce):
+            yield _finding(RULES_TRAIL, entry, "belongs on the trail of a run, not on that of rules")
 
 
 def _may_come_late(state: RunState, event: Event, claimed: set[str]) -> bool:
@@ -193,6 +252,8 @@ def _objection(state: RunState, entry: AuditEntry, claimed: set[str]) -> str | N
             return f"step {event.step} was done already" if is_done else None
         case Closed():
             return _wrong_close(state, entry, event)
+        case RulesInForce():
+            return "belongs on the trail of rules, not on that of a run"
         case _:
             assert_never(event)
 

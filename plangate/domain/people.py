@@ -8,6 +8,8 @@ record later depends on what the directory says by then.
 import unicodedata
 from typing import Final, Protocol
 
+from pydantic import Field
+
 from plangate.domain.model import AwareDatetime, Frozen
 
 ANYONE: Final = "anyone"
@@ -103,9 +105,17 @@ class NoDirectory:
 
 
 class People(Frozen):
-    """Everybody there is."""
+    """Everybody there is.
+
+    Attributes:
+        persons: each of them, in the order of the list.
+        text: the list as it was read; empty where it was not read from a text.
+        hash: SHA-256 of ``text``; empty where there is none.
+    """
 
     persons: tuple[Person, ...] = ()
+    text: str = Field(default="", exclude=True, repr=False)
+    hash: str = Field(default="", exclude=True)
 
     def roles(self) -> frozenset[str]:
         """Return every role that somebody active has."""

@@ -21,6 +21,7 @@ from plangate.domain.audit import (
     Released,
     Reopened,
     Requested,
+    RulesInForce,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -156,7 +157,7 @@ def apply(state: RunState, event: Event) -> RunState:
             return _with(state, phase=Phase.IN_REVIEW, reopened=event, approvals=fresh)
         case Decided():
             return _apply_decision(_keep(state, event), event)
-        case Claimed() | Released():
+        case Claimed() | Released() | RulesInForce():
             return state
         case StepDone():
             return _with_step(state, event.step, StepProgress(state=StepState.DONE, receipt=event.receipt))

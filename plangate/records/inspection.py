@@ -12,10 +12,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 from sqlalchemy import Connection, Select, String, Table, bindparam, exists, func, select, type_coerce
 
-from plangate.domain.audit import FIRST_HASH, AuditEntry, Drafted, WrittenEntry
+from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Drafted, WrittenEntry
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing
-from plangate.domain.findings import Finding, readable
+from plangate.domain.findings import Finding, missing_rules, readable, rules_named
 from plangate.domain.model import Frozen
 from plangate.domain.people import People
 from plangate.domain.visible import one_line
@@ -24,6 +24,7 @@ from plangate.records.agreement import moment, wrong_effects, wrong_row, wrong_s
 from plangate.records.chain import compared_with_kept, examine_chain, examine_checkpoints_of
 from plangate.records.checkpoints import seals_of_run
 from plangate.records.installation import read_installation
+from plangate.records.rule_texts import texts_of
 from plangate.records.tables import Moment, audit_entries, effects, runs, seals, tokens
 
 _IDS: Final = select(runs.c.workflow_id).order_by(runs.c.opened_at)
@@ -123,7 +124,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
         findings += [*chain.findings, *compared_with_kept(connection, trust.remembered)]
     return Inspection(
         installation=_installation(connection),
-        runs=len(ids),
+        runs=len([one for one in ids if one != RULES_TRAIL]),
         entries=entries,
         unsealed=unsealed,
         checkpoints=chain.count,
@@ -156,6 +157,7 @@ def _examined(connection: Connection, workflow_id: str, people: People | None, o
         examined(workflow_id, entries, people, owners.of)
     )
     trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
+    findings += list(missing_rules(workflow_id, trail, texts_of(connection, rules_named(trail))))
     findings += list(_made_elsewhere(workflow_id, trail, _installation(connection)))
     sealed = seals_of_run(connection, workflow_id)
     wrong = [

@@ -46,6 +46,15 @@ metadata = MetaData(
     }
 )
 
+# Each policy and each list of people that a worker ever judged by, under the SHA-256 of its text.
+rule_texts = Table(
+    "rule_texts",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("what", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+)
+
 # One row: which installation these records are. It is made with them and never changes.
 installation = Table(
     "installation",

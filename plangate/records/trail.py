@@ -12,7 +12,16 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from plangate.domain.audit import FIRST_HASH, AuditEntry, Closed, Event, RunRef, entry_after, read_event
+from plangate.domain.audit import (
+    FIRST_HASH,
+    RULES_TRAIL,
+    AuditEntry,
+    Closed,
+    Event,
+    RunRef,
+    entry_after,
+    read_event,
+)
 from plangate.domain.errors import IdInUse, RequestInvalid, TrailDamaged
 from plangate.domain.findings import Finding, broken_links
 from plangate.domain.model import Frozen
@@ -20,6 +29,7 @@ from plangate.domain.run import RunState, fold
 from plangate.domain.visible import one_line
 from plangate.records.tables import audit_entries, runs
 
+_IS_A_RUN: Final = runs.c.workflow_id != RULES_TRAIL
 _RUN: Final = select(runs).where(runs.c.workflow_id == bindparam("run")).with_for_update()
 _OPEN: Final = {
     "sqlite": sqlite.insert(runs).on_conflict_do_nothing(),
@@ -150,11 +160,15 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
         IdInUse: another run has this workflow id on the record.
         RequestInvalid: no record can hold this workflow id.
     """
+    if run.workflow_id == RULES_TRAIL:
+        raise RequestInvalid(f"The id {RULES_TRAIL} is reserved; start again with another --id.")
     if not _can_be_held(run.workflow_id):
         raise RequestInvalid(
             "The id holds the character U+0000, which no record can hold; start again with another --id."
         )
-    head = _locked_run(connection, run.workflow_id) or _open(connection, run)
+    head = _locked_run(connection, run.workflow_id) or _open(
+        connection, run.workflow_id, run.chain_id, run.requested.requester, run.requested.requested_at
+    )
     if head.chain_id != run.chain_id:
         raise IdInUse(
             f"The id {run.workflow_id} names an earlier request on the record; start again with another --id."
@@ -164,6 +178,12 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
         first = run.requested.model_copy(update={"chain_id": run.chain_id})
         trail.append(Note(key="requested", at=first.requested_at, actor=first.requester, event=first))
     return trail
+
+
+def open_rules_trail(connection: Connection, worker: str, at: datetime) -> OpenTrail:
+    """Take the lock on the trail of rules, until the transaction ends; take it after that of a run."""
+    head = _locked_run(connection, RULES_TRAIL) or _open(connection, RULES_TRAIL, "", worker, at)
+    return OpenTrail(connection, head)
 
 
 def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ...]:
@@ -180,14 +200,14 @@ def read_state(connection: Connection, workflow_id: str) -> RunState:
 
 def all_runs(connection: Connection, since: datetime | None) -> Sequence[Row[Any]]:
     """Return the rows of all runs that were opened at that time or later, oldest first."""
-    everything = select(runs).order_by(runs.c.opened_at, runs.c.workflow_id)
+    everything = select(runs).where(_IS_A_RUN).order_by(runs.c.opened_at, runs.c.workflow_id)
     return connection.execute(everything.where(runs.c.opened_at >= since) if since else everything).all()
 
 
 def open_workflow_ids(connection: Connection) -> tuple[str, ...]:
     """Return the ids of all runs that are not closed on the record, oldest first."""
     rows = connection.execute(
-        select(runs.c.workflow_id).where(runs.c.closed_at.is_(None)).order_by(runs.c.opened_at)
+        select(runs.c.workflow_id).where(runs.c.closed_at.is_(None), _IS_A_RUN).order_by(runs.c.opened_at)
     )
     return tuple(row.workflow_id for row in rows)
 
@@ -196,20 +216,20 @@ def _can_be_held(workflow_id: str) -> bool:
     return "\0" not in workflow_id  # PostgreSQL has no such text, and both databases are to answer alike
 
 
-def _open(connection: Connection, run: RunRef) -> Row[Any]:
+def _open(connection: Connection, workflow_id: str, chain_id: str, requester: str, at: datetime) -> Row[Any]:
     """Put the run's row there, unless another writer is doing so: then wait for it, and take its row."""
     connection.execute(
         _OPEN[connection.dialect.name],
         {
-            "workflow_id": run.workflow_id,
-            "chain_id": run.chain_id,
-            "requester": run.requested.requester,
-            "opened_at": run.requested.requested_at,
+            "workflow_id": workflow_id,
+            "chain_id": chain_id,
+            "requester": requester,
+            "opened_at": at,
             "entry_count": 0,
             "head_hash": FIRST_HASH,
         },
     )
-    head = _locked_run(connection, run.workflow_id)
+    head = _locked_run(connection, workflow_id)
     assert head is not None
     return head
 

@@ -95,6 +95,7 @@ def test_the_bank_in_ten_minutes(bank: Home, typed: Typed, tmp_path: Path) -> No
         assert part in proved.out
     assert "Nobody said" not in proved.out
 
+    assert_by_which_right(typed, people)
     verified = typed("audit", "verify", "--json").json
     assert (verified["findings"], verified["runs"]) == ([], 3)
     listed = {run["workflow_id"]: run for run in typed("audit", "list", "--json").json}
@@ -113,6 +114,21 @@ def test_the_bank_in_ten_minutes(bank: Home, typed: Typed, tmp_path: Path) -> No
     changed = typed("audit", "verify-bundle", str(bundle), *trusting)
     assert changed.code == 1
     assert "the section 'steps' says other things than the trail" in changed.out
+    story["texts"] = []
+    bundle.write_text(json.dumps(story))
+    without = typed("audit", "verify-bundle", str(bundle), *trusting)
+    assert without.code == 1
+    assert "judged by a policy or list of people that is missing" in without.out
+
+
+def assert_by_which_right(typed: Typed, people: Path) -> None:
+    """The records answer which list of people and which policy were in force at a time."""
+    judged_by = typed("people", "as-of", "0s")
+    assert judged_by.out == people.read_text()
+    assert "was in force since" in judged_by.err
+    at_first = typed("policy", "as-of", "0s", "--json").json
+    assert at_first["text"]["hash"] == typed("policy", "check", "--json").json["hash"]
+    assert "No worker had said" in typed("people", "as-of", "2001-01-01").sentence
 
 
 @pytest.mark.timeout(120)

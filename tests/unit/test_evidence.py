@@ -142,7 +142,7 @@ def test_what_is_not_signed_proves_nothing_where_it_had_to_be() -> None:
 
 
 def test_a_bundle_is_read_in_one_spelling_only() -> None:
-    bundle = bundle_of("plan-1", trail(approved(sign(claims(), DANA), approver())), ())
+    bundle = bundle_of("plan-1", trail(approved(sign(claims(), DANA), approver())), (), ())
     text = json.dumps(bundle.model_dump(mode="json"))
     assert read_bundle(text) == bundle
     raw = json.loads(text)
@@ -160,7 +160,7 @@ def test_a_bundle_is_read_in_one_spelling_only() -> None:
 
 
 def test_a_bundle_that_nobody_sealed_says_so() -> None:
-    bundle = bundle_of("plan-1", trail(approved(sign(claims(), DANA), approver())), ())
+    bundle = bundle_of("plan-1", trail(approved(sign(claims(), DANA), approver())), (), ())
     (finding,) = bundle_findings(bundle, trusted=frozenset(), people=None)
     assert finding.is_unsealed
     assert "the last 3 entries are sealed by no checkpoint" in finding.what

@@ -1,6 +1,5 @@
 """What is shown is what is signed: no change to a status that a person would see passes unnoticed."""
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,10 +15,11 @@ from plangate.domain.run import fold
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Status, status_of
 from tests.fakes import AUDIENCE
+from tests.times import times
 
 NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
 RUN = "refund-4711"
-ATTACKS: Final = int(os.environ.get("PLANGATE_TEST_ATTACKS", "900"))
+ATTACKS: Final = times(900)
 PLAN = Plan.model_validate(
     {
         "summary": "Refund one charge, and tell the customer",
@@ -173,7 +173,7 @@ KINDS: Final[tuple[Callable[[dict[str, Any], Random], None], ...]] = (
 
 
 def test_no_generated_change_to_what_is_shown_passes() -> None:
-    """Set PLANGATE_TEST_ATTACKS for more than the suite's sample."""
+    """Set PLANGATE_TEST_TIMES for more than the suite's sample."""
     chance, kinds = Random(8), Counter[str]()
     for number in range(ATTACKS):
         attack = KINDS[number % len(KINDS)]

@@ -13,17 +13,20 @@ import pytest_asyncio
 from sqlalchemy import Connection
 from temporalio.testing import WorkflowEnvironment
 
+from plangate.domain.findings import rules_named
 from plangate.evidence import bundle_findings, bundle_of, read_bundle
-from plangate.records.answers import trail_on_record
 from plangate.records.checkpoints import newest_seal
 from plangate.records.database import Database
 from plangate.records.inspection import Inspection, Trust, inspect_all, inspect_run
+from plangate.records.rule_texts import texts_of
+from plangate.records.trail import read_trail
 from tests.audit_edits import EDITS, all_ids, edit_bundle, take_the_guards_off
 from tests.gate import build_gate
 from tests.postgres import PostgresServer
 from tests.sealed_records import a_week, people
+from tests.times import times
 
-ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = 528, 132, 500
+ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = times(528), times(132), times(500)
 
 
 class Records:
@@ -84,10 +87,9 @@ def bundles(records: Records) -> list[dict[str, Any]]:
         ids = all_ids(connection)
         newest = {run: newest_seal(connection, run) for run in ids}
         sealed = {run: (seal,) for run, seal in newest.items() if seal}
-    return [
-        bundle_of(run, trail_on_record(records.database, run), sealed[run]).model_dump(mode="json")
-        for run in ids
-    ]
+        entries = {run: read_trail(connection, run) for run in ids}
+        texts = {run: texts_of(connection, rules_named(entries[run])) for run in ids}
+    return [bundle_of(run, entries[run], sealed[run], texts[run]).model_dump(mode="json") for run in ids]
 
 
 def findings(raw: dict[str, Any], records: Records) -> list[str]:

@@ -9,8 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from console.clock import now
+from plangate.domain.audit import Decided
 from plangate.domain.decision import Choice
 from plangate.domain.errors import DirectoryUnavailable
+from plangate.domain.findings import rules_named
 from plangate.domain.people import Identified
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Need, Requirement
@@ -18,6 +20,8 @@ from plangate.domain.status import Status
 from plangate.jws import public_of
 from plangate.people_file import PeopleFile, read_people
 from plangate.policy_file import read_policy
+from plangate.records.rule_texts import texts_of
+from plangate.records.trail import read_trail
 from plangate.signatures import Claims, sign
 from tests.gate import Gate
 
@@ -77,6 +81,24 @@ def token(status: Status, **changes: Any) -> str:
         "comment": "", "by": "dana", "iat": int(now().timestamp()), "jti": "0123456789",
     }  # fmt: skip
     return sign(Claims(**{**said, **changes}), DANAS)
+
+
+async def test_each_decision_names_the_list_that_it_was_judged_by_and_the_records_keep_it(
+    idle_gate: Gate, people: Path
+) -> None:
+    idle_gate.policy = wants(("finance", 1), ("ops", 1))
+    first = people.read_text()
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        assert (await idle_gate.decide(status)).accepted
+        write(people, '[[person]]\nname = "Gina"\n')
+        assert (await idle_gate.decide(status, by="erik")).accepted
+        await idle_gate.result(status.workflow_id)
+    with idle_gate.database.read() as connection:
+        entries = read_trail(connection, status.workflow_id)
+        kept = {text.hash: text.text for text in texts_of(connection, rules_named(entries))}
+    judged_by = [entry.event.people for entry in entries if isinstance(entry.event, Decided)]
+    assert [kept[name] for name in judged_by] == [first, people.read_text()]
 
 
 @pytest.mark.usefixtures("people")

@@ -1,0 +1,110 @@
+"""By which right: every policy and list of people that a worker judged by, and since when.
+
+A text is kept under its SHA-256, which plans (`Requirement.policy_hash`) and decisions (`Decided.people`)
+name. When a worker begins to judge by another text, that is an entry on the trail of rules (`RULES_TRAIL`),
+which is linked and sealed as the trail of a run is.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, Literal
+
+from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.dialects import postgresql
+
+from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText
+from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.people import Directory, People
+from plangate.records.database import Database
+from plangate.records.tables import Moment, rule_texts
+from plangate.records.trail import Note, open_rules_trail, read_trail
+
+What = Literal["policy", "people"]
+_NOW: Final = select(func.now(type_=Moment))
+# Writers to SQLite come one after the other; those to PostgreSQL may bring the same text at once.
+_INSERT: Final = {
+    "sqlite": insert(rule_texts),
+    "postgresql": postgresql.insert(rule_texts).on_conflict_do_nothing(),
+}
+
+
+class InForce(Frozen):
+    """Which text was in force since when, and which worker said so; no text where no file was set."""
+
+    since: AwareDatetime
+    worker: str
+    text: RuleText | None
+
+
+class RecordedPeople:
+    """A directory whose list of people is on the record before anybody is judged by it."""
+
+    def __init__(self, directory: Directory, database: Database, worker: str) -> None:
+        self._directory = directory
+        self._database = database
+        self._worker = worker
+        self._recorded: str | None = None
+
+    def people(self) -> People | None:
+        """Return everybody; call it outside of a transaction.
+
+        Raises:
+            DirectoryUnavailable: the list cannot be read now.
+            RecordsUnavailable: the database did not answer.
+        """
+        people = self._directory.people()
+        if people is not None and people.hash not in ("", self._recorded):
+            record_rules(self._database, "people", people.text, people.hash, self._worker)
+            self._recorded = people.hash
+        return people
+
+
+def record_rules(database: Database, what: What, text: str, text_hash: str, worker: str) -> None:
+    """Keep a text that ``worker`` judges by from now on, and enter it where it is a change.
+
+    Args:
+        database: the records.
+        what: which of the two it is.
+        text: the file's text; empty where no file is set.
+        text_hash: SHA-256 of it; empty where no file is set.
+        worker: the worker's identity.
+
+    Raises:
+        RecordsUnavailable: the database did not answer.
+    """
+    with database.write() as connection:
+        if text_hash and not texts_of(connection, (text_hash,)):
+            connection.execute(
+                _INSERT[connection.dialect.name], {"hash": text_hash, "what": what, "text": text}
+            )
+        at = connection.execute(_NOW).scalar_one()
+        trail = open_rules_trail(connection, worker, at)
+        before = [one.event for one in trail.entries() if isinstance(one.event, RulesInForce)]
+        last = next((event for event in reversed(before) if event.what == what), None)
+        if last is None or last.hash != text_hash:
+            event = RulesInForce(what=what, hash=text_hash)
+            key = f"{what}:{sum(one.what == what for one in before) + 1}"
+            trail.append(Note(key=key, at=at, actor=worker, event=event))
+
+
+def texts_of(connection: Connection, hashes: Iterable[str]) -> tuple[RuleText, ...]:
+    """Return the texts with these hashes, as far as they are kept, in the order of their hashes."""
+    rows = connection.execute(
+        select(rule_texts).where(rule_texts.c.hash.in_(set(hashes))).order_by(rule_texts.c.hash)
+    )
+    return tuple(RuleText(**row._asdict()) for row in rows)
+
+
+def in_force_at(connection: Connection, what: What, at: datetime) -> InForce | None:
+    """Return which text was in force at that time; None before any worker said so."""
+    said = [
+        entry
+        for entry in read_trail(connection, RULES_TRAIL)
+        if isinstance(entry.event, RulesInForce) and entry.event.what == what and entry.at <= at
+    ]
+    if not said:
+        return None
+    entry = said[-1]
+    assert isinstance(entry.event, RulesInForce)
+    text = next(iter(texts_of(connection, (entry.event.hash,))), None)
+    return InForce(since=entry.at, worker=entry.actor, text=text)

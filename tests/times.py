@@ -1,0 +1,11 @@
+"""How many generated cases a test makes: the suite's sample, or as many times that as one asks for."""
+
+import os
+from typing import Final
+
+_TIMES: Final = int(os.environ.get("PLANGATE_TEST_TIMES", "1"))
+
+
+def times(sample: int) -> int:
+    """Return ``sample``, multiplied by PLANGATE_TEST_TIMES (1 by default)."""
+    return sample * _TIMES
