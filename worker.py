@@ -39,7 +39,7 @@ from activities.tools.tool import Tool
 from plangate import embedded_server
 from plangate.checkpoints import seal_key
 from plangate.connection import connect
-from plangate.domain.errors import FileInvalid, PlangateError
+from plangate.domain.errors import DirectoryUnavailable, FileInvalid, PlangateError
 from plangate.domain.people import Directory, NoDirectory, People
 from plangate.domain.policy import OneApproval, Policy
 from plangate.logs import configure_logs, temporal_runtime
@@ -48,8 +48,10 @@ from plangate.policy_file import FilePolicy, read_policy
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.records.rule_texts import RecordedPeople, record_rules
+from plangate.records.workers import WorkerFacts
 from plangate.search_attributes import ensure_search_attributes
 from plangate.settings import Settings, load_settings
+from plangate.worker_agreement import WorkerAgreement, hash_of_tools, polling_identity
 from workflows.page_when_asked import PageWhenAsked
 from workflows.plan_approval import PlanApproval
 
@@ -89,6 +91,7 @@ def build_worker(
     ]
     return Worker(
         client,
+        identity=polling_identity(client.identity, database.installation),
         task_queue=settings.task_queue,
         workflows=[PlanApproval],
         activities=activities,
@@ -175,8 +178,16 @@ async def _run_connected(
         sealing = Sealing(
             database, seal_key(settings.seal_key), settings.last_checkpoint, settings.seal_seconds
         )
-        async with beside(sealing.keep_sealing()):
-            await _run_until(told, worker)
+        declared = hash_of_tools(tool.declaration for tool in tools.values())
+        agreement = WorkerAgreement(
+            client, database, lambda: _facts(client, settings, policy, directory, declared)
+        )
+        if await _unless(told, agreement.wait_for_own_queue(settings.task_queue)):
+            async with (
+                beside(sealing.keep_sealing()),
+                beside(agreement.keep_comparing(settings.task_queue, told.set)),
+            ):
+                await _run_until(told, worker)
     finally:
         database.close()
 
@@ -212,6 +223,36 @@ def _record_rules(database: Database, policy: Policy, directory: Directory, iden
     record_rules(database, "policy", text, text_hash, identity)
     people = directory.people() or People()
     record_rules(database, "people", people.text, people.hash, identity)
+
+
+def _facts(
+    client: Client, settings: Settings, policy: Policy, directory: Directory, tools: str
+) -> WorkerFacts:
+    """Return what this worker works with now; the list of people may have changed since its start."""
+    try:
+        people = directory.people() or People()
+    except DirectoryUnavailable:
+        people = People()
+    return WorkerFacts(
+        worker=client.identity,
+        namespace=client.namespace,
+        task_queue=settings.task_queue,
+        policy=policy.policy_hash if isinstance(policy, FilePolicy) else "",
+        people=people.hash,
+        tools=tools,
+    )
+
+
+async def _unless(told: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do ``work`` unless the worker is told to stop before it is done; return whether it is done."""
+    working, waiting = asyncio.create_task(work), asyncio.create_task(told.wait())
+    await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if working.done():
+        await working
+        return True
+    working.cancel()
+    return False
 
 
 async def _run_until(told: asyncio.Event, worker: Worker) -> None:

@@ -92,6 +92,8 @@ def run_page(status: Status, now: datetime) -> Page:
     if status.plan is not None:
         page.extend(plan_page(status, now))
     _add_decisions(page, status)
+    for sentence in status.workers_differ:
+        page.note(sentence, "yellow")
     page.gap()
     page.note(f"Answered by the {status.source}.")
     return page

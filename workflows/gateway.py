@@ -52,6 +52,7 @@ from plangate.domain.status import RunResult, Status
 from plangate.domain.visible import one_line
 from plangate.records.answers import status_on_record, trail_on_record, waiting_of
 from plangate.records.database import Database
+from plangate.records.workers import differences, running_workers
 from plangate.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
 from workflows.details import request_page, summary_line
 from workflows.plan_approval import PlanApproval
@@ -155,7 +156,16 @@ class Gateway:
             NotAnswered: Temporal knows the run, but no worker runs and there are no records here.
             TemporalUnreachable: the server does not answer.
         """
-        return self._checked(await self._status(workflow_id), workflow_id)
+        status = self._checked(await self._status(workflow_id), workflow_id)
+        differ = await asyncio.to_thread(self._workers_differ)
+        return status.model_copy(update={"workers_differ": differ}) if differ else status
+
+    def _workers_differ(self) -> tuple[str, ...]:
+        if self._database is None:
+            return ()
+        with suppress(RecordsMissing, RecordsUnavailable), self._database.read() as connection:
+            return differences(running_workers(connection, self._client.namespace, self._task_queue))
+        return ()
 
     async def _status(self, workflow_id: str) -> Status:
         try:

@@ -50,7 +50,8 @@ class Status(Frozen):
 
     ``unverified`` are those who approved by typing a name, which nothing proved; ``still_needed`` is what the
     plan lacks before it may run. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in
-    ``installation`` and ``namespace``: `plangate.domain.shown` computes it again.
+    ``installation`` and ``namespace``: `plangate.domain.shown` computes it again. ``workers_differ`` says in
+    which rules or tools the workers of the task queue differ, as far as the records can be asked.
     """
 
     workflow_id: str
@@ -74,6 +75,7 @@ class Status(Frozen):
     deadline: AwareDatetime | None
     planner: ModelUse | None
     steps: tuple[StepStatus, ...]
+    workers_differ: tuple[str, ...] = ()
     source: str
 
 

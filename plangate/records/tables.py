@@ -46,6 +46,19 @@ metadata = MetaData(
     }
 )
 
+# Which workers run now, and by what each of them judges and acts; no part of the trail.
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker", String(255), primary_key=True),
+    Column("namespace", String(255), nullable=False),
+    Column("task_queue", String(255), nullable=False),
+    Column("policy", String(64), nullable=False),
+    Column("people", String(64), nullable=False),
+    Column("tools", String(64), nullable=False),
+    Column("seen_at", Moment, nullable=False),
+)
+
 # Each policy and each list of people that a worker ever judged by, under the SHA-256 of its text.
 rule_texts = Table(
     "rule_texts",

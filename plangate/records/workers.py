@@ -1,0 +1,83 @@
+"""Which workers share these records, and whether they judge and act by the same rules and tools."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from plangate.domain.model import Frozen
+from plangate.domain.plan import short
+from plangate.domain.visible import one_line
+from plangate.records.tables import Moment, workers
+
+SEEN_FOR: Final = timedelta(seconds=90)
+"""A worker that has not reported for so long counts as gone; they report every 20 seconds."""
+_NOW: Final = select(func.now(type_=Moment))
+_COMPARED: Final = {"policy": "policy", "people": "list of people", "tools": "tools"}
+
+
+class WorkerFacts(Frozen):
+    """What one worker works with.
+
+    Attributes:
+        worker: its identity.
+        namespace: the Temporal namespace that it polls.
+        task_queue: the task queue that it polls.
+        policy: SHA-256 of its policy; empty where none is set.
+        people: SHA-256 of its list of people; empty where none is set.
+        tools: SHA-256 over the names, argument schemas and retry safety of its tools.
+    """
+
+    worker: str
+    namespace: str
+    task_queue: str
+    policy: str
+    people: str
+    tools: str
+
+
+def report_worker(connection: Connection, facts: WorkerFacts) -> None:
+    """Note that this worker runs now, and what it works with."""
+    forget_worker(connection, facts.worker)
+    now = connection.execute(_NOW).scalar_one()
+    connection.execute(insert(workers), {**facts.model_dump(), "seen_at": now})
+
+
+def forget_worker(connection: Connection, worker: str) -> None:
+    """Note that this worker has stopped."""
+    connection.execute(delete(workers).where(workers.c.worker == worker))
+
+
+def running_workers(connection: Connection, namespace: str, task_queue: str) -> tuple[WorkerFacts, ...]:
+    """Return the workers of a task queue that have reported lately, by their identity."""
+    now = connection.execute(_NOW).scalar_one()
+    rows = connection.execute(
+        select(workers)
+        .where(
+            workers.c.namespace == namespace,
+            workers.c.task_queue == task_queue,
+            workers.c.seen_at > now - SEEN_FOR,
+        )
+        .order_by(workers.c.worker)
+    )
+    return tuple(WorkerFacts(**row._asdict()) for row in rows)
+
+
+def differences(running: Sequence[WorkerFacts]) -> tuple[str, ...]:
+    """Return a sentence for each thing in which the workers of one task queue differ."""
+    return tuple(
+        f"The workers differ in their {name}: {_spelled(running, field)}. Restart those that are out of date."
+        for field, name in _COMPARED.items()
+        if len({getattr(one, field) for one in running}) > 1
+    )
+
+
+def _spelled(running: Sequence[WorkerFacts], field: str) -> str:
+    by_value: dict[str, list[str]] = {}
+    for one in running:
+        by_value.setdefault(getattr(one, field), []).append(one_line(one.worker))
+    return "; ".join(
+        f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} {short(value) or 'none'}"
+        for value, names in sorted(by_value.items())
+    )

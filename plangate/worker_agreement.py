@@ -1,0 +1,144 @@
+"""Workers of one task queue agree: on the records by force, on policy, people and tools by report.
+
+Two workers with different records on one queue would draft a plan on one trail and judge it on the other. A
+worker therefore names its installation in the identity under which it polls, and takes no work while another
+installation polls the same queue. Workers that share their records but not their policy, list of people or
+tools may be in the middle of an update: they go on, and everybody who looks at a run is told.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.tool import ToolDeclaration
+from plangate.records.database import Database
+from plangate.records.workers import (
+    WorkerFacts,
+    differences,
+    forget_worker,
+    report_worker,
+    running_workers,
+)
+
+LOOK_EVERY: Final = timedelta(seconds=20)
+_MARK: Final = " installation="
+_SHOWN: Final = 12
+_POLLS_WITHIN: Final = timedelta(seconds=75)  # a poll lasts a minute
+_FOREIGN: Final = "other_installation"
+_TAKES_NO_WORK: Final = (
+    "This worker takes no work: workers with other records poll its task queue. Set PLANGATE_DATABASE_URL to "
+    "the same records as theirs, or PLANGATE_TASK_QUEUE to another queue."
+)
+_log = structlog.get_logger(__name__)
+
+
+def polling_identity(identity: str, installation: str) -> str:
+    """Return the identity under which a worker of this installation polls."""
+    return f"{identity}{_MARK}{installation[:_SHOWN]}"
+
+
+def hash_of_tools(declarations: Iterable[ToolDeclaration]) -> str:
+    """Return the SHA-256 of what a worker can do: names, arguments and retry safety."""
+    described = {one.name: [one.schema(), one.retry_safety.value] for one in declarations}
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def _installation_in(polling: str) -> str:
+    return polling.rpartition(_MARK)[2]
+
+
+class WorkerAgreement:
+    """Compares this worker with the others of its task queue.
+
+    Args:
+        client: connected to the worker's namespace.
+        database: the records.
+        facts: says what this worker works with at the moment.
+    """
+
+    def __init__(self, client: Client, database: Database, facts: Callable[[], WorkerFacts]) -> None:
+        self._client = client
+        self._database = database
+        self._facts = facts
+        self._said: tuple[str, ...] = ()
+
+    async def wait_for_own_queue(self, task_queue: str, *, every: float = 5.0) -> None:
+        """Return once no worker of another installation polls the task queue; log each who does."""
+        while foreign := await self.foreign_pollers(task_queue):
+            _log.error(_TAKES_NO_WORK, action=_FOREIGN, task_queue=task_queue, others=sorted(foreign))
+            await asyncio.sleep(every)
+
+    async def foreign_pollers(self, task_queue: str) -> set[str]:
+        """Return the identities of workers of other installations that poll the task queue."""
+        ours = polling_identity("", self._database.installation)
+        found = set()
+        for kind in (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY):
+            request = DescribeTaskQueueRequest(
+                namespace=self._client.namespace, task_queue=TaskQueue(name=task_queue), task_queue_type=kind
+            )
+            try:
+                described = await self._client.workflow_service.describe_task_queue(request)
+            except RPCError as error:  # a proxy that lets only a worker's own calls through
+                _log.warning("The task queue cannot be looked at.", action="agreement", error=str(error))
+                return set()
+            # The server drops a poller that has gone only after five minutes.
+            since = datetime.now(UTC) - _POLLS_WITHIN  # noqa: TID251  compared with the server's, roughly
+            found |= {
+                poller.identity
+                for poller in described.pollers
+                if _MARK in poller.identity
+                and not poller.identity.endswith(ours)
+                and poller.last_access_time.ToDatetime(UTC) > since
+            }
+        return found
+
+    async def keep_comparing(
+        self, task_queue: str, stop: Callable[[], None], every: float = LOOK_EVERY.total_seconds()
+    ) -> None:
+        """Report this worker and compare it with the others, until cancelled; take it off then.
+
+        Two installations that began at the same moment have not seen each other: the one with the higher id
+        calls ``stop``.
+        """
+        try:
+            while True:
+                await asyncio.to_thread(self._compare)
+                foreign = await self.foreign_pollers(task_queue)
+                if any(_installation_in(one) < self._database.installation for one in foreign):
+                    _log.error(_TAKES_NO_WORK, action=_FOREIGN, task_queue=task_queue, others=sorted(foreign))
+                    stop()
+                await asyncio.sleep(every)
+        finally:
+            await asyncio.to_thread(self._leave)
+
+    def _compare(self) -> None:
+        try:
+            facts = self._facts()
+            with self._database.write() as connection:
+                report_worker(connection, facts)
+                said = differences(running_workers(connection, facts.namespace, facts.task_queue))
+        except RecordsUnavailable as error:
+            _log.warning("The workers cannot be compared.", action="agreement", error=str(error))
+            return
+        for sentence in said:
+            if sentence not in self._said:
+                _log.warning(sentence, action="workers_differ")
+        self._said = said
+
+    def _leave(self) -> None:
+        try:
+            with self._database.write() as connection:
+                forget_worker(connection, self._client.identity)
+        except RecordsUnavailable:
+            pass  # it counts as gone soon

@@ -1,0 +1,152 @@
+"""Workers of one queue agree: on the records by force, on policy, people and tools by report."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from structlog.testing import capture_logs
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from plangate.records.database import Database
+from plangate.records.tables import workers
+from plangate.records.workers import WorkerFacts, differences, forget_worker, report_worker, running_workers
+from plangate.worker_agreement import WorkerAgreement, hash_of_tools, polling_identity
+from tests.fakes import Notebook
+from tests.gate import Gate
+from tests.integration.slow_workflow import Slow
+
+
+def facts(worker: str, **more: str) -> WorkerFacts:
+    same = {"namespace": "default", "task_queue": "q", "policy": "aa" * 32, "people": "", "tools": "bb" * 32}
+    return WorkerFacts(worker=worker, **{**same, **more})
+
+
+def reported(database: Database, *them: WorkerFacts) -> tuple[str, ...]:
+    with database.write() as connection:
+        for one in them:
+            report_worker(connection, one)
+        return differences(running_workers(connection, "default", "q"))
+
+
+def test_workers_that_agree_are_not_spoken_of(database: Database) -> None:
+    assert reported(database, facts("1@one"), facts("2@two"), facts("1@one")) == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"policy": "cc" * 32}, "differ in their policy: 1@one has aaaaaaaaaaaa; 2@two has cccccccccccc."),
+        ({"people": "cc" * 32}, "differ in their list of people: 1@one has none; 2@two has cccccccccccc."),
+        ({"tools": "cc" * 32}, "differ in their tools: 1@one has bbbbbbbbbbbb; 2@two has cccccccccccc."),
+    ],
+)
+def test_each_difference_is_said_until_it_is_gone(
+    database: Database, more: dict[str, str], words: str
+) -> None:
+    (said,) = reported(database, facts("1@one"), facts("2@two", **more))
+    assert words in said
+    assert reported(database, facts("2@two")) == ()
+
+
+@pytest.mark.parametrize("more", [{"task_queue": "other"}, {"namespace": "other"}])
+def test_workers_of_another_queue_need_not_agree(database: Database, more: dict[str, str]) -> None:
+    assert reported(database, facts("1@one"), facts("2@two", policy="cc" * 32, **more)) == ()
+
+
+def test_a_worker_that_has_stopped_or_was_not_seen_lately_is_not_compared(database: Database) -> None:
+    assert reported(database, facts("1@one"), facts("2@two", policy="cc" * 32)) != ()
+    with database.write() as connection:
+        forget_worker(connection, "2@two")
+    assert reported(database) == ()
+    reported(database, facts("3@three", policy="dd" * 32))
+    with database.write() as connection:
+        three = workers.c.worker == "3@three"
+        connection.execute(update(workers).where(three).values(seen_at=workers.c.seen_at))
+        (row,) = connection.execute(workers.select().where(three)).all()
+        long_ago = row.seen_at - timedelta(seconds=91)
+        connection.execute(update(workers).where(three).values(seen_at=long_ago))
+    assert reported(database) == ()
+
+
+def test_tools_differ_by_what_a_plan_sees_of_them(tmp_path: Path) -> None:
+    one, other = (
+        Notebook("note", tmp_path / "n", remembers=remembers).declaration for remembers in (True, False)
+    )
+    assert hash_of_tools([one]) == hash_of_tools([one])
+    assert hash_of_tools([one]) != hash_of_tools([other])
+
+
+@asynccontextmanager
+async def polling(gate: Gate, installation: str) -> AsyncIterator[None]:
+    elsewhere = await Client.connect(gate.client.service_client.config.target_host)
+    async with Worker(
+        elsewhere,
+        task_queue=gate.settings.task_queue,
+        identity=polling_identity("7@elsewhere", installation),
+        workflows=[Slow],
+    ):
+        yield
+
+
+def agreement_of(gate: Gate) -> WorkerAgreement:
+    mine = facts(gate.client.identity, task_queue=gate.settings.task_queue)
+    return WorkerAgreement(gate.client, gate.database, lambda: mine)
+
+
+async def until_seen(gate: Gate) -> set[str]:
+    async with asyncio.timeout(20):
+        while not (found := await agreement_of(gate).foreign_pollers(gate.settings.task_queue)):
+            await asyncio.sleep(0.05)
+    return found
+
+
+async def test_a_worker_with_other_records_takes_no_work_and_says_why(idle_gate: Gate) -> None:
+    queue, agreement = idle_gate.settings.task_queue, agreement_of(idle_gate)
+    async with polling(idle_gate, "0" * 32):
+        assert await until_seen(idle_gate) == {"7@elsewhere installation=000000000000"}
+        with capture_logs() as logs, pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await agreement.wait_for_own_queue(queue, every=0.1)
+        assert "workers with other records poll its task queue" in logs[0]["event"]
+        assert "PLANGATE_DATABASE_URL" in logs[0]["event"]
+
+
+async def test_workers_of_the_same_records_and_those_of_nobody_are_no_hindrance(idle_gate: Gate) -> None:
+    async with polling(idle_gate, idle_gate.database.installation), idle_gate.worker():
+        await idle_gate.in_review("one")
+        await agreement_of(idle_gate).wait_for_own_queue(idle_gate.settings.task_queue)
+
+
+@pytest.mark.parametrize(("other", "stops"), [("0" * 32, True), ("f" * 32, False)])
+async def test_of_two_installations_that_began_at_once_one_stops(
+    idle_gate: Gate, other: str, stops: bool
+) -> None:
+    told = asyncio.Event()
+    async with polling(idle_gate, other):
+        await until_seen(idle_gate)
+        comparing = asyncio.create_task(
+            agreement_of(idle_gate).keep_comparing(idle_gate.settings.task_queue, told.set, every=0.1)
+        )
+        await asyncio.sleep(0.5)
+        comparing.cancel()
+        await asyncio.wait((comparing,))
+    assert told.is_set() is stops
+
+
+async def test_a_difference_between_workers_is_in_every_status_until_it_is_gone(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    assert status.workers_differ == ()
+    queue = gate.settings.task_queue
+    with gate.database.write() as connection:
+        report_worker(connection, facts("1@one", task_queue=queue))
+        report_worker(connection, facts("2@two", task_queue=queue, policy="cc" * 32))
+    (said,) = (await gate.gateway.status(status.workflow_id)).workers_differ
+    assert "differ in their policy" in said
+    with gate.database.write() as connection:
+        forget_worker(connection, "2@two")
+    assert (await gate.gateway.status(status.workflow_id)).workers_differ == ()
