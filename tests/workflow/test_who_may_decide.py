@@ -195,6 +195,22 @@ async def test_a_signed_decision_counts_once_in_all_runs(idle_gate: Gate) -> Non
 
 
 @pytest.mark.usefixtures("people")
+async def test_what_was_signed_for_another_installation_or_namespace_does_not_count_here(
+    idle_gate: Gate,
+) -> None:
+    idle_gate.policy = wants(("finance", 1), signed=True)
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        for elsewhere, words in (
+            (f"{'0' * 32}/{status.namespace}", "signed for another installation of Plangate (00000000"),
+            (f"{status.installation}/staging", "signed for the namespace staging, not for default"),
+        ):
+            answer = await idle_gate.decide(status, signature=token(status, aud=elsewhere))
+            assert (answer.accepted, words in answer.reason) == (False, True)
+        assert (await idle_gate.decide(status, signature=token(status))).accepted
+
+
+@pytest.mark.usefixtures("people")
 async def test_what_was_signed_before_the_review_began_is_not_for_this_review(idle_gate: Gate) -> None:
     idle_gate.policy = wants(("finance", 1), signed=True)
     async with idle_gate.worker():
