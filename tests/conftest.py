@@ -19,6 +19,13 @@ settings.register_profile("plangate", deadline=None)
 settings.load_profile("plangate")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs no server: rules, texts, tables and recorded histories, a minute together."""
+    for item in items:
+        if item.path.parent.name in ("unit", "replay"):
+            item.add_marker(pytest.mark.quick)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
     """The server, with time that a test may skip."""
