@@ -84,6 +84,7 @@ def build_worker(
             directory=directory,
             max_steps=settings.max_steps,
             times=times,
+            patience=timedelta(seconds=settings.model_outage_seconds),
         ).draft_plan,
         Decisions(database, times, directory, can_draft=planner.has_model).admit_decisions,
         Execution(database, tools).execute_step,

@@ -2,26 +2,32 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.outage import Outage
 from plangate.domain import errors
 from plangate.domain.visible import cut
 
 # A plan may have more faults than the server takes; a failure that it refuses would be tried again for ever.
 _MAX_MESSAGE = 10_000
+_IN_SECONDS = 120
 _TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable, errors.StillBegun)
 
 
 @contextmanager
-def told_to_temporal(tries: int | None = None, tried: Callable[[], int] | None = None) -> Iterator[None]:
+def told_to_temporal(
+    tries: int | None = None, tried: Callable[[], int] | None = None, outage: Outage | None = None
+) -> Iterator[None]:
     """Turn what the block raises into an `ApplicationError` whose type is the error's name.
 
     Args:
         tries: after so many attempts a transient failure, or one that nobody foresaw, is final.
             A failure of the records or of the list of people never is: the run waits until they are back.
         tried: says how often it was tried; Temporal's count of attempts where left out.
+        outage: says for how long a transient failure is tried again, whatever the number of tries.
 
     The cause is left out on purpose: Temporal would keep its text and its stack in the history for ever.
     """
@@ -32,6 +38,9 @@ def told_to_temporal(tries: int | None = None, tried: Callable[[], int] | None =
         raise _failure(error, final=False) from None
     except _TRANSIENT as error:
         count = counted()
+        if outage is not None:
+            lasted = outage.goes_on()
+            raise _failure(error, final=lasted is not None, tried=count, lasted=lasted) from None
         raise _failure(error, final=_is_last(tries, count), tried=count) from None
     except errors.PlangateError as error:
         raise _failure(error, final=True) from None
@@ -47,12 +56,20 @@ def told_to_temporal(tries: int | None = None, tried: Callable[[], int] | None =
         raise
 
 
+def _in_words(lasted: timedelta) -> str:
+    seconds = round(lasted.total_seconds())
+    return f"{seconds} seconds" if seconds < _IN_SECONDS else f"{round(seconds / 60)} minutes"
+
+
 def _is_last(tries: int | None, tried: int) -> bool:
     return tries is not None and tried >= tries
 
 
-def _failure(error: errors.PlangateError, *, final: bool, tried: int | None = None) -> ApplicationError:
+def _failure(
+    error: errors.PlangateError, *, final: bool, tried: int | None = None, lasted: timedelta | None = None
+) -> ApplicationError:
     message = cut(str(error), _MAX_MESSAGE)
     if final and tried:
-        message += " It was tried once." if tried == 1 else f" It was tried {tried} times."
+        often = "once" if tried == 1 else f"{tried} times"
+        message += f" It was tried {often}{'' if not lasted else f' in {_in_words(lasted)}'}."
     return ApplicationError(message, type=type(error).__name__, non_retryable=final)

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Coroutine, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from temporalio import activity
 
 from activities.caller import check_caller, own_audience
 from activities.failures import told_to_temporal
+from activities.outage import Outage
 from activities.planners.planner import Brief, Draft, Planner
 from activities.pulse import ServerClock, beating, this_worker
 from activities.signal_times import SignalTimes
@@ -25,6 +26,8 @@ from plangate.domain.run import Phase
 from plangate.records.database import Database
 from plangate.records.trail import Note, open_trail
 
+# How often a failure that nobody foresaw is tried again; how long one of the model's service, is a setting.
+_UNFORESEEN_TRIES: Final = 5
 _log = structlog.get_logger(__name__)
 
 
@@ -41,6 +44,7 @@ class Planning:
         directory: Directory,
         max_steps: int,
         times: SignalTimes,
+        patience: timedelta,
     ) -> None:
         self._directory = directory
         self._database = database
@@ -50,6 +54,7 @@ class Planning:
         self._tools = tools
         self._declarations = {name: tool.declaration for name, tool in tools.items()}
         self._max_steps = max_steps
+        self._patience = patience
 
     @activity.defn
     async def draft_plan(self, task: DraftTask) -> Drafted:
@@ -59,10 +64,10 @@ class Planning:
             ApplicationError: named after the domain error: no model, a model that failed, an invalid plan,
                 an id that is taken, records that do not answer.
         """
-        with told_to_temporal(task.tries):
+        clock = ServerClock()
+        with told_to_temporal(_UNFORESEEN_TRIES, outage=Outage(self._patience, clock)):
             check_caller(task.run)
             self._times.follow()
-            clock = ServerClock()
             with beating():
                 # A plan brought along costs nothing to check anew, and `_record` finds what is there already.
                 if task.supplied is None:

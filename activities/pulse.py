@@ -17,13 +17,15 @@ def beating() -> Iterator[None]:
     """Send a heartbeat every three seconds while the block runs, so that a dead worker is noticed soon.
 
     The first one comes after three seconds: the start of the attempt counts as one, and most end before.
+    What an earlier attempt put into its heartbeats is handed on.
     """
+    details = activity.info().heartbeat_details
     loop, seconds = asyncio.get_running_loop(), HEARTBEAT_EVERY.total_seconds()
     timer: asyncio.TimerHandle
 
     def beat() -> None:
         nonlocal timer
-        activity.heartbeat()
+        activity.heartbeat(*details)
         timer = loop.call_later(seconds, beat)
 
     timer = loop.call_later(seconds, beat)

@@ -17,7 +17,6 @@ class DraftTask(Frozen):
     supplied: JsonValue = None
     feedback: str = ""
     previous: Plan | None = None
-    tries: int
 
 
 class AdmitTask(Frozen):

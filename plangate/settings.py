@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
+from urllib.request import getproxies
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -44,6 +45,9 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("openai_base_url", "OPENAI_BASE_URL")
     )
     draft_seconds: int = Field(default=300, ge=1, description="the time limit of one draft, in seconds")
+    model_outage_seconds: int = Field(
+        default=3600, ge=0, description="how long a draft waits for a model's service that does not answer"
+    )
     max_steps: int = Field(default=20, ge=1, le=200, description="the most steps that a plan may have")
 
     policy_file: Path | None = Field(
@@ -169,6 +173,11 @@ def environment_with(changes: Mapping[str, str | None], *, without: str | tuple[
     kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}  # noqa: TID251
     merged = {**kept, **changes}
     return {name: value for name, value in merged.items() if value is not None}
+
+
+def proxies_of_environment() -> dict[str, str]:
+    """Return HTTP_PROXY and its like by their first word in small letters (``http``, ``all``, ``no``)."""
+    return getproxies()
 
 
 def operating_system_user() -> str:

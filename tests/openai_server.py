@@ -1,15 +1,16 @@
 """A small server that speaks OpenAI's chat completions over real HTTP and says what its script says.
 
-For tests that want the whole way to a model and back: client, connection, status codes, JSON.
+For tests that want the whole way to a model and back: client, connection, status codes, JSON. It is as strict
+as the strictest of the real ones: a conversation that one of them refuses, it refuses.
 """
 
 import json
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 PROMPT_TOKENS = 100
 COMPLETION_TOKENS = 10
@@ -33,6 +34,26 @@ class Calls:
 
 
 @dataclass(frozen=True)
+class Odd:
+    """A sound answer with parts that OpenAI would write otherwise; what is LEFT_OUT is not there at all.
+
+    ``ids`` are those of the calls, in their order; ``choice``, ``message`` and ``top`` are further fields.
+    """
+
+    reply: Says | Calls
+    finish_reason: Any = None
+    ids: tuple[Any, ...] | None = None
+    content: Any = None
+    usage: Any = None
+    choice: Mapping[str, Any] = field(default_factory=dict)
+    message: Mapping[str, Any] = field(default_factory=dict)
+    top: Mapping[str, Any] = field(default_factory=dict)
+
+
+LEFT_OUT: Final = object()
+
+
+@dataclass(frozen=True)
 class Status:
     """The service answers with a status and a body: JSON, or raw text."""
 
@@ -50,7 +71,7 @@ class Hangs:
     """No answer comes until the server ends."""
 
 
-Reply = Says | Calls | Status | Drops | Hangs
+Reply = Says | Calls | Odd | Status | Drops | Hangs
 Script = Sequence[Reply] | Callable[[dict[str, Any]], Reply]
 
 
@@ -120,7 +141,12 @@ class OpenAIServer:
                     return
                 request = json.loads(body)
                 key = self.headers.get("Authorization", "").removeprefix("Bearer ")
-                match outer._next(request, key):
+                reply = outer._next(request, key)
+                refusal = refused(request)
+                if refusal is not None:
+                    self._send(*refusal)
+                    return
+                match reply:
                     case Drops():
                         self.close_connection = True
                     case Hangs():
@@ -130,6 +156,8 @@ class OpenAIServer:
                         self._send(code, answer)
                     case (Says() | Calls()) as reply:
                         self._send(200, completion(reply, outer._model or request["model"]))
+                    case Odd() as reply:
+                        self._send(200, oddly(reply, outer._model or request["model"]))
 
             def _send(self, code: int, answer: Any) -> None:
                 raw = answer if isinstance(answer, str) else json.dumps(answer)
@@ -175,3 +203,49 @@ def completion(reply: Says | Calls, model: str) -> dict[str, Any]:
             "total_tokens": PROMPT_TOKENS + COMPLETION_TOKENS,
         },
     }
+
+
+def oddly(odd: Odd, model: str) -> dict[str, Any]:
+    """Return an odd reply as its service would write it."""
+    answer = completion(odd.reply, model)
+    (choice,) = answer["choices"]
+    message = choice["message"]
+    for call, own in zip(message.get("tool_calls", ()), odd.ids or (), strict=False):
+        call["id"] = own
+    if odd.finish_reason is not None:
+        choice["finish_reason"] = odd.finish_reason
+    if odd.content is not None:
+        message["content"] = odd.content
+    if odd.usage is not None:
+        answer["usage"] = odd.usage
+    message.update(odd.message)
+    choice.update(odd.choice)
+    answer.update(odd.top)
+    for part in (answer, choice, message, *message.get("tool_calls", ())):
+        if isinstance(part, dict):
+            for name in [name for name, value in part.items() if value is LEFT_OUT]:
+                del part[name]
+    return answer
+
+
+def refused(request: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
+    """Return status and body where a strict server refuses a conversation, and why."""
+    open_calls: set[str] = set()
+    known: set[str] = set()
+    for message in request["messages"]:
+        if "name" in message:  # Mistral; Groq and xAI with a 400
+            return 422, {"detail": [{"type": "extra_forbidden", "loc": ["messages", "name"]}]}
+        for call in message.get("tool_calls", ()):
+            own = call.get("id")
+            if not isinstance(own, str) or not own or own in known:
+                return 400, {"error": {"message": "each call needs an id of its own", "code": None}}
+            known.add(own)
+            open_calls.add(own)
+            json.loads(call["function"]["arguments"])
+        if message["role"] == "tool":
+            if message["tool_call_id"] not in open_calls:
+                return 400, {"error": {"message": "an answer to no call", "code": None}}
+            open_calls.discard(message["tool_call_id"])
+    if open_calls:
+        return 400, {"error": {"message": "a call without an answer", "code": None}}
+    return None

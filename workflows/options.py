@@ -1,8 +1,8 @@
 """Every timeout and retry of the workflow, each with its reason.
 
 No activity has a limit on its whole life: how long a worker is away must not decide what becomes of a
-request. The number of tries is counted by the activities themselves, which know a failure of the records
-(never final) from one of the model or of a tool.
+request. How often and how long they are tried is counted by the activities themselves, which know a failure
+of the records (never final) from one of the model or of a tool.
 """
 
 from datetime import timedelta
@@ -28,8 +28,6 @@ class LocalOptions(TypedDict):
     retry_policy: RetryPolicy
 
 
-# Five tries, two seconds to a minute apart, ride out a rate limit and a short outage of the model's service.
-DRAFT_TRIES: Final = 5
 # Twelve tries over about half an hour ride out the restart of a mail server, not its replacement.
 STEP_TRIES: Final = 12
 
@@ -38,6 +36,8 @@ DRAFT: Final = RegularOptions(
     start_to_close_timeout=timedelta(hours=1),
     # Heartbeats come every three seconds; a worker that misses four is dead, and another one starts over.
     heartbeat_timeout=timedelta(seconds=12),
+    # From two seconds to a minute apart, so that a draft goes on within a minute of the end of an outage; how
+    # long it is tried again is a setting of the worker (PLANGATE_MODEL_OUTAGE_SECONDS).
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=2), backoff_coefficient=2.5, maximum_interval=timedelta(minutes=1)
     ),

@@ -119,7 +119,6 @@ class PlanApproval:
             supplied=self._request.plan if before is None else None,
             feedback=self._state.feedback,
             previous=before.plan if before else None,
-            tries=options.DRAFT_TRIES,
         )
         drafting = workflow.start_activity_method(
             Planning.draft_plan, task, summary=f"revision {revision}", **options.DRAFT

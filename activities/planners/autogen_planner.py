@@ -11,23 +11,33 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Final
 
+import structlog
 from autogen_agentchat import EVENT_LOGGER_NAME as AGENT_EVENTS
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.base import TaskResult
-from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, TextMessage, ToolCallExecutionEvent
+from autogen_agentchat.messages import (
+    BaseAgentEvent,
+    BaseChatMessage,
+    TextMessage,
+    ToolCallExecutionEvent,
+    ToolCallRequestEvent,
+)
 from autogen_core import EVENT_LOGGER_NAME as CORE_EVENTS
 from autogen_core import TRACE_LOGGER_NAME as CORE_TRACE
 from autogen_core import CancellationToken
 
 from activities.planners.guarded_client import GuardedClient
 from activities.planners.model_client import ModelOpener, no_model
+from activities.planners.model_errors import place_of, planner_error
 from activities.planners.planner import Brief, Draft
 from activities.planners.workbench import ProposingWorkbench
 from plangate.domain.audit import ModelUse
-from plangate.domain.errors import DraftUnusable, ModelRefused, ModelUnavailable
+from plangate.domain.errors import DraftUnusable, ModelRefused, ModelUnavailable, PlangateError
 from plangate.domain.plan import Plan, Step
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.visible import cut, one_line
+
+_log = structlog.get_logger(__name__)
 
 MAX_BAD_CALLS: Final = 10
 _MAX_SUMMARY: Final = 2_000  # as Plan.summary in plangate.domain.plan
@@ -39,6 +49,8 @@ _TELLTALES: Final = (
     "Finish reason mismatch",
     "Tool call function arguments",
     "Pydantic serializer warnings",
+    "Could not find <think>",
+    "Found </think> before",
 )
 
 _INSTRUCTIONS: Final = """\
@@ -77,12 +89,18 @@ class AutoGenPlanner:
     async def try_model(self) -> None:
         """Open the client once, if there is one, so that a setting that cannot be used is told at the start.
 
+        A proxy that cannot be used is only logged: it was set for every program, and plans that are approved
+        need no model.
+
         Raises:
             SettingsInvalid: the model that is set cannot be opened.
         """
         if self.has_model:
             _quieten()
-            await self._open_model().client.close()
+            try:
+                await self._open_model().client.close()
+            except ModelRefused as error:
+                _log.warning(str(error), action="model_unreachable")
 
     async def draft(self, brief: Brief, tools: Mapping[str, ToolDeclaration], max_steps: int) -> Draft:
         """Draft a plan; raises as `activities.planners.planner.Planner` says."""
@@ -91,23 +109,31 @@ class AutoGenPlanner:
         client = GuardedClient(opened.client)
         cancellation = CancellationToken()
         try:
-            if not client.model_info["function_calling"]:
-                raise ModelRefused(
-                    f"The model '{one_line(opened.name)}' cannot call tools; choose another by "
-                    "PLANGATE_MODEL or PLANGATE_MODEL_CONFIG."
-                )
+            _check_it_calls_tools(client, opened.name)
             talk = _Talk(ProposingWorkbench(tools, max_steps), max_steps)
             async with asyncio.timeout(self._seconds):
                 await talk.hold(client, brief, cancellation)
+        except PlangateError:
+            raise
         except TimeoutError:
             raise ModelUnavailable(
                 f"The model did not finish the draft within {self._seconds:g} seconds; "
                 "PLANGATE_DRAFT_SECONDS allows more."
             ) from None
+        except Exception as error:  # noqa: BLE001 — of AutoGen itself; its text may hold the prompt
+            raise planner_error(error) from None
         finally:
             cancellation.cancel()
             await client.close()
         return Draft(plan=talk.plan(), planner=talk.usage(opened.name))
+
+
+def _check_it_calls_tools(client: GuardedClient, model: str) -> None:
+    if not client.model_info["function_calling"]:
+        raise ModelRefused(
+            f"The model '{one_line(model)}' cannot call tools; choose another by PLANGATE_MODEL or "
+            "PLANGATE_MODEL_CONFIG."
+        )
 
 
 class _Talk:
@@ -145,10 +171,16 @@ class _Talk:
         if message.models_usage is not None:
             self._prompt_tokens += message.models_usage.prompt_tokens
             self._completion_tokens += message.models_usage.completion_tokens
+        if isinstance(message, ToolCallRequestEvent):
+            self._workbench.begin_answer()  # AutoGen hands it out before it calls
         if not isinstance(message, ToolCallExecutionEvent):
             return
-        if self._workbench.broken_by is not None:
-            raise self._workbench.broken_by
+        broken_by = self._workbench.broken_by
+        if broken_by is not None:
+            raise DraftUnusable(
+                "A tool's own check of its arguments fails, so its steps cannot be proposed; show this to "
+                f"its author ({type(broken_by).__name__}{place_of(broken_by)})."
+            )
         if self._workbench.over_limit:
             raise DraftUnusable(
                 f"The model proposed more steps than the limit of {self._max_steps}; ask for less at once, "

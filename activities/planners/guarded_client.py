@@ -1,11 +1,12 @@
 """What stands between AutoGen and any model client: a client's failures and a model's whims come in here.
 
-May import the domain, the table of model errors, and autogen_core.
+What only OpenAI's form of answer shows is looked at in `answers`. May import the domain, the table of model
+errors, and autogen_core.
 """
 
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from autogen_core import CancellationToken, FunctionCall
 from autogen_core.models import (
@@ -19,21 +20,27 @@ from autogen_core.models import (
 from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
+from activities.planners.answers import check_finish_reason
 from activities.planners.model_errors import planner_error
+from activities.planners.words import last_words, without_thoughts
+
+# A client that does not translate its server's reason, or has none.
+_SAYS_NOTHING: Final = "unknown"
 
 
 class GuardedClient(ChatCompletionClient):
-    """Hands on to another client; lets through neither its errors nor tool calls that AutoGen cannot carry.
+    """Hands on to another client; lets through no error of it, and no answer that AutoGen cannot carry.
 
     AutoGen waits for ever where the handling of a call raises: at a call without an id, which some servers
     send, or at arguments that break `json.loads` other than by a `JSONDecodeError` (a number of 5,000
-    digits, 10,000 open brackets). And many servers refuse a conversation in which a call's arguments are
-    not JSON. So each call gets an id, and such arguments become ``{}``, which the workbench refuses.
+    digits, 10,000 open brackets). Many servers refuse a conversation in which a call's arguments are not
+    JSON, or in which two calls have one id. So each call has an id of its own, and such arguments become
+    ``{}``, which the workbench refuses. What the model thinks is taken out of its words.
     """
 
     def __init__(self, client: ChatCompletionClient) -> None:
         self._client = client
-        self._calls = 0
+        self._ids: set[str] = set()
 
     async def create(
         self,
@@ -48,7 +55,8 @@ class GuardedClient(ChatCompletionClient):
         """Return the model's answer.
 
         Raises:
-            PlannerError: as `planner_error` says; the original is not chained, since it may hold the prompt.
+            PlannerError: as `planner_error` says (the original is not chained, since it may hold the prompt),
+                or since the answer is not whole.
         """
         try:
             result = await self._client.create(
@@ -61,17 +69,33 @@ class GuardedClient(ChatCompletionClient):
             )
         except Exception as error:  # noqa: BLE001 — every vendor raises its own; the table knows them
             raise planner_error(error) from None
+        reason = "" if result.finish_reason == _SAYS_NOTHING else result.finish_reason
+        check_finish_reason(reason, has_calls=not isinstance(result.content, str))
         if isinstance(result.content, str):
-            return result
-        return result.model_copy(update={"content": [self._carried(call) for call in result.content]})
+            return result.model_copy(update={"content": last_words(result.content), "thought": None})
+        thought = without_thoughts(result.thought or "")[0]
+        calls = [self._carried(call) for call in result.content]
+        return result.model_copy(update={"content": calls, "thought": thought or None})
 
     def _carried(self, call: FunctionCall) -> FunctionCall:
-        self._calls += 1
         return FunctionCall(
-            id=call.id if isinstance(call.id, str) and call.id else f"call_{self._calls}",
+            id=self._own_id(call.id),
             name=call.name,
             arguments=call.arguments if _is_object(call.arguments) else "{}",
         )
+
+    def _own_id(self, sent: object) -> str:
+        """Return the id that was sent, or a new one where that is none or is another call's already.
+
+        A new one has nine letters and digits, since Mistral's models take no other.
+        """
+        number = len(self._ids)
+        own = sent if isinstance(sent, str) else ""
+        while not own.strip() or own in self._ids:
+            number += 1
+            own = f"call{number:05}"
+        self._ids.add(own)
+        return own
 
     def create_stream(
         self,

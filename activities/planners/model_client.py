@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from autogen_core._component_config import WELL_KNOWN_PROVIDERS
 from autogen_core.models import ChatCompletionClient, ModelFamily, ModelInfo
 from pydantic import ValidationError
 
-from plangate.domain.errors import NoModel, SettingsInvalid
+from plangate.domain.errors import ModelRefused, NoModel, SettingsInvalid
 from plangate.domain.visible import cut, one_line
 from plangate.settings import Settings
 
@@ -45,6 +46,7 @@ def model_client_factory(settings: Settings) -> ModelOpener:
 
     Calling the result raises:
         NoModel: nothing is set.
+        ModelRefused: the proxy that the environment names for the model cannot be used.
         SettingsInvalid: what is set cannot be used.
     """
     if settings.model_config_file is not None:
@@ -64,7 +66,8 @@ def no_model() -> OpenModel:
 
 def _openai(settings: Settings) -> OpenModel:
     # Half a second of imports that a worker with another client, or with none, does not need.
-    from autogen_ext.models.openai import OpenAIChatCompletionClient  # noqa: PLC0415
+    from activities.planners.model_transport import check_way_to  # noqa: PLC0415
+    from activities.planners.openai_clients import CheckedOpenAI  # noqa: PLC0415
 
     base_url = settings.openai_base_url or _OPENAI
     if not base_url.startswith(("http://", "https://")):
@@ -76,13 +79,11 @@ def _openai(settings: Settings) -> OpenModel:
         raise SettingsInvalid(
             "The setting OPENAI_API_KEY cannot be used: it holds characters that no key has."
         )
-    # Temporal tries again; a client that does so too would multiply the tries.
     opened = partial(
-        OpenAIChatCompletionClient,
+        CheckedOpenAI,
         model=settings.model,
         api_key=key,
         base_url=base_url,
-        max_retries=0,
         timeout=float(settings.draft_seconds),
     )
     try:
@@ -95,16 +96,34 @@ def _openai(settings: Settings) -> OpenModel:
             f"The OpenAI client cannot be opened ({type(error).__name__}); check OPENAI_BASE_URL, "
             "OPENAI_API_KEY and PLANGATE_MODEL."
         ) from None
+    check_way_to(base_url)
     return OpenModel(name=settings.model, client=client)
 
 
 def _from_file(path: Path) -> OpenModel:
     component = _read(path)
     try:
-        client = ChatCompletionClient.load_component(component)
+        client = ChatCompletionClient.load_component(_checked(component))
     except Exception as error:  # noqa: BLE001 — a component runs its vendor's code, which may raise anything
+        if isinstance(error, ImportError) and "socks" in str(error).lower():
+            raise ModelRefused(
+                "The model's client cannot be opened, since ALL_PROXY or HTTPS_PROXY names a SOCKS proxy: "
+                "install the Python package socksio, or set HTTPS_PROXY to an HTTP proxy, and restart the "
+                "worker."
+            ) from None
         raise _unusable(path, _why_not_loaded(error)) from None
     return OpenModel(name=_name_in(component) or type(client).__name__, client=client)
+
+
+def _checked(component: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the component with AutoGen's OpenAI clients replaced by those whose answers are normalized."""
+    provider = component["provider"]
+    if not (provider in WELL_KNOWN_PROVIDERS or provider.startswith("autogen_ext.models.openai.")):
+        return dict(component)
+    from activities.planners.openai_clients import CHECKED  # noqa: PLC0415 — as above
+
+    name = str(WELL_KNOWN_PROVIDERS.get(provider, provider)).rpartition(".")[2]
+    return {**component, "provider": CHECKED.get(name, provider)}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 Errors are known by their HTTP status, else by the names of their classes: the clients of many vendors are
 made by the same generator and share these names, over two generations of httpx; none has to be imported.
+Some servers say no in an answer whose status is 200: `error_in_answer` reads the same table.
 No message repeats what the service wrote: that may hold parts of the prompt or of the key.
 """
 
@@ -15,7 +16,10 @@ from plangate.domain.errors import ModelRefused, ModelUnavailable, PlannerError
 _Meaning = tuple[type[PlannerError], str]
 
 _BY_STATUS: Final[Mapping[int, _Meaning]] = {
-    400: (ModelRefused, "found the request malformed; check that PLANGATE_MODEL can call tools"),
+    400: (
+        ModelRefused,
+        "found the request malformed; check that PLANGATE_MODEL can call tools (vLLM: --tool-call-parser)",
+    ),
     401: (ModelRefused, "does not accept the key; check OPENAI_API_KEY, or the key in PLANGATE_MODEL_CONFIG"),
     402: (ModelRefused, "wants to be paid; check the account behind the key"),
     403: (ModelRefused, "does not allow this; check what the key may do, and PLANGATE_MODEL"),
@@ -23,7 +27,10 @@ _BY_STATUS: Final[Mapping[int, _Meaning]] = {
     408: (ModelUnavailable, "ran out of time"),
     409: (ModelUnavailable, "was in conflict with another request"),
     413: (ModelRefused, "found the request too large; say it in fewer words"),
-    422: (ModelRefused, "could not use the request; check that PLANGATE_MODEL can call tools"),
+    422: (
+        ModelRefused,
+        "could not use the request; check that the server at OPENAI_BASE_URL takes tools in chat completions",
+    ),
     425: (ModelUnavailable, "wants to be asked later"),
     429: (ModelUnavailable, "is asked too often, or its quota is used up; check the account's limits"),
 }
@@ -46,20 +53,46 @@ _BY_NAME: Final[Mapping[str, _Meaning]] = {
     "OpenAIError": (ModelRefused, "cannot be used as it is set up; check the key and its settings"),
 }
 
+# What the words of an error in an answer with status 200 stand for, where they are among the known ones.
+_STATUS_OF_WORD: Final[Mapping[str, int]] = {
+    "invalid_request_error": 400,
+    "context_length_exceeded": 413,
+    "string_above_max_length": 413,
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "billing_error": 402,
+    "insufficient_credits": 402,
+    "permission_error": 403,
+    "permission_denied": 403,
+    "not_found_error": 404,
+    "model_not_found": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "resource_exhausted": 429,
+    "overloaded_error": 503,
+}
 _REDIRECT: Final = (ModelRefused, "is at another address; check OPENAI_BASE_URL")
 _OTHER_REFUSAL: Final = (ModelRefused, "refused the request; check PLANGATE_MODEL and OPENAI_BASE_URL")
 _OTHER_FAILURE: Final = (ModelUnavailable, "failed")
+_ERROR_AS_ANSWER: Final = (ModelUnavailable, "answered with an error")
 _UNFORESEEN: Final = (ModelUnavailable, "gave an answer that cannot be read; check OPENAI_BASE_URL")
 
 _NOT_DONE: Final = (3, 4, 5)
 _CODE_WORD: Final = re.compile(r"[a-z]+(_[a-z]+){0,5}")
 _MAX_CODE: Final = 48
+_DIGITS_OF_STATUS: Final = 3
 
 
 def planner_error(error: Exception) -> PlannerError:
-    """Return what ``error``, raised by a model client, means: the first known one of its causes counts."""
-    if isinstance(error, PlannerError):
-        return error
+    """Return what ``error``, raised by a model client, means.
+
+    A `PlannerError` among its causes counts, as the transport raises it; else the first known one of them.
+    """
+    for cause in _chain(error):
+        if isinstance(cause, PlannerError):
+            return cause
     for cause in _chain(error):
         status = _status_of(cause)
         if status is not None:
@@ -70,7 +103,27 @@ def planner_error(error: Exception) -> PlannerError:
                 kind, sentence = _BY_NAME[base.__name__]
                 return kind(f"The model's service {sentence} ({type(cause).__name__}).")
     kind, sentence = _UNFORESEEN
-    return kind(f"The model's service {sentence} ({type(error).__name__}{_place_of(error)}).")
+    return kind(f"The model's service {sentence} ({type(error).__name__}{place_of(error)}).")
+
+
+def error_in_answer(error: object) -> PlannerError:
+    """Return what an error object means that came where a completion belongs."""
+    parts = error if isinstance(error, Mapping) else {}
+    words = [part for name in ("code", "type", "status") if isinstance(part := parts.get(name), str)]
+    numbers = [_number(parts.get(name)) for name in ("code", "status", "status_code")]
+    known = [_STATUS_OF_WORD[word.lower()] for word in words if word.lower() in _STATUS_OF_WORD]
+    status = next((number for number in (*numbers, *known) if number), None)
+    kind, sentence = _ERROR_AS_ANSWER if status is None else _meaning_of(status)
+    code = next((word for word in words if _is_plain(word)), None)
+    told = ", ".join(part for part in (str(status or ""), code) if part)
+    return kind(f"The model's service {sentence} ({told or 'without a code'}).")
+
+
+def _number(value: object) -> int | None:
+    """Return an HTTP status that says no, also where it is written as text."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == _DIGITS_OF_STATUS:
+        value = int(value)
+    return value if isinstance(value, int) and value // 100 in _NOT_DONE else None
 
 
 def _meaning_of(status: int) -> _Meaning:
@@ -104,12 +157,14 @@ def _status_of(error: BaseException) -> int | None:
 def _with_code(status: str, error: BaseException) -> str:
     """Return the status and the vendor's own code where that is a few plain words, never a key or a text."""
     code = getattr(error, "code", None)
-    if isinstance(code, str) and len(code) <= _MAX_CODE and _CODE_WORD.fullmatch(code):
-        return f"{status}, {code}"
-    return status
+    return f"{status}, {code}" if isinstance(code, str) and _is_plain(code) else status
 
 
-def _place_of(error: BaseException) -> str:
+def _is_plain(code: str) -> bool:
+    return len(code) <= _MAX_CODE and _CODE_WORD.fullmatch(code) is not None
+
+
+def place_of(error: BaseException) -> str:
     """Say where it was raised: of an error that nobody foresaw, the message is not shown."""
     traceback = error.__traceback__
     if traceback is None:

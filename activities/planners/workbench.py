@@ -4,6 +4,7 @@ Each call is checked by the tool's own model and becomes one step of the plan; a
 model is answered with what is wrong, so that the agent mends it. May import the domain and autogen_core.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -41,6 +42,7 @@ class ProposingWorkbench(Workbench):
         self._max_steps = max_steps
         self._schemas = [_tool_schema(declaration) for declaration in tools.values()]
         self._steps: list[Step] = []
+        self._in_this_answer: dict[str, int] = {}
         self.over_limit = False
         self.broken_by: Exception | None = None
 
@@ -48,6 +50,15 @@ class ProposingWorkbench(Workbench):
     def steps(self) -> tuple[Step, ...]:
         """The steps proposed so far, in the order of their calls."""
         return tuple(self._steps)
+
+    def begin_answer(self) -> None:
+        """Take the calls that follow for those of one answer of the model, until the next time.
+
+        The same call twice in one answer is a fault of some models and servers far more often than a wish,
+        and an approver who reads ten steps overlooks that two are one. So the second is not recorded, and the
+        model is asked; a call in a later answer, after that question, is meant.
+        """
+        self._in_this_answer.clear()
 
     async def list_tools(self) -> list[ToolSchema]:
         """Return what function calling needs to know of each tool."""
@@ -72,11 +83,6 @@ class ProposingWorkbench(Workbench):
             return _answer(name, f"{name} cannot be proposed; the tool itself is broken.", is_error=True)
 
     def _propose(self, name: str, arguments: Mapping[str, Any] | None) -> ToolResult:
-        if len(self._steps) >= self._max_steps:
-            self.over_limit = True
-            return _answer(
-                name, f"Not recorded: a plan may have at most {self._max_steps} steps.", is_error=True
-            )
         own = dict(arguments) if isinstance(arguments, Mapping) else {}
         faults = [] if own else ["the arguments were empty, or not one readable JSON object"]
         why = own.pop(WHY, None)
@@ -87,6 +93,19 @@ class ProposingWorkbench(Workbench):
             faults.extend(error.faults)
         if faults:
             return _answer(name, _mend(name, faults), is_error=True)
+        same = json.dumps([name, checked], sort_keys=True)
+        if same in self._in_this_answer:
+            return _answer(
+                name,
+                f"Not recorded: it is the same as step {self._in_this_answer[same]}. If the request wants it "
+                "done twice, call it once more in your next answer; otherwise go on.",
+            )
+        if len(self._steps) >= self._max_steps:
+            self.over_limit = True
+            return _answer(
+                name, f"Not recorded: a plan may have at most {self._max_steps} steps.", is_error=True
+            )
+        self._in_this_answer[same] = len(self._steps) + 1
         self._steps.append(Step(tool=name, arguments=checked, reason=why))
         return _answer(
             name,
@@ -103,6 +122,7 @@ class ProposingWorkbench(Workbench):
     async def reset(self) -> None:
         """Forget every step."""
         self._steps.clear()
+        self._in_this_answer.clear()
         self.over_limit = False
         self.broken_by = None
 

@@ -151,7 +151,8 @@ async def test_the_answer_to_a_call_with_many_faults_stays_short():
 
 async def test_a_step_beyond_the_limit_is_refused_and_remembered():
     workbench = ProposingWorkbench(TOOLS, 2)
-    answers = [await workbench.call_tool("send_email", MAIL) for _ in range(3)]
+    mails = [{**MAIL, "subject": f"mail {number}"} for number in range(3)]
+    answers = [await workbench.call_tool("send_email", mail) for mail in mails]
     assert [answer.is_error for answer in answers] == [False, False, True]
     assert "at most 2 steps" in answers[2].to_text()
     assert workbench.over_limit
@@ -184,3 +185,22 @@ async def test_state_is_saved_loaded_and_reset():
     assert second.steps == first.steps
     await second.reset()
     assert second.steps == ()
+
+
+async def test_the_same_call_twice_in_one_answer_is_asked_back_and_recorded_when_it_is_meant():
+    workbench = ProposingWorkbench(TOOLS, 5)
+    workbench.begin_answer()
+    answers = [await workbench.call_tool("send_email", {**MAIL, "why": f"why {n}"}) for n in range(3)]
+    assert [answer.is_error for answer in answers] == [False, False, False]
+    assert "Not recorded: it is the same as step 1." in answers[2].to_text()
+    assert len(workbench.steps) == 1
+    workbench.begin_answer()
+    assert "step 2 recorded" in (await workbench.call_tool("send_email", MAIL)).to_text()
+
+
+async def test_a_repeated_call_does_not_count_against_the_limit():
+    workbench = ProposingWorkbench(TOOLS, 1)
+    workbench.begin_answer()
+    for _ in range(3):
+        await workbench.call_tool("send_email", MAIL)
+    assert not workbench.over_limit

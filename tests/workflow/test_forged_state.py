@@ -57,7 +57,7 @@ class Foreign:
     async def run(self, ours: str, what: str) -> str:
         ref = _ref(workflow.info().first_execution_run_id, 2 if what == "late" else 3600)
         text = "one" if what == "late" else "signed one"
-        task = DraftTask(run=ref, revision=1, supplied=notes(text), tries=1)
+        task = DraftTask(run=ref, revision=1, supplied=notes(text))
         drafted: Drafted = await _act("draft_plan", task, ours, Drafted)
         if what in ("carry", "late", "lie"):
             state = _softened(drafted, ref)
@@ -87,7 +87,7 @@ class Foreign:
             close = CloseTask(run=ref, outcome=Outcome.EXECUTED, reason="", at=workflow.now())
             await _act("close_run", close, ours)
         if what == "draft":
-            again = DraftTask(run=ref, revision=2, supplied=notes("free one"), tries=1)
+            again = DraftTask(run=ref, revision=2, supplied=notes("free one"))
             await _act("draft_plan", again, ours, Drafted)
         step = StepTask(
             run=ref, plan=drafted.plan, revision=1, fingerprint=drafted.fingerprint, step=1, tries=1

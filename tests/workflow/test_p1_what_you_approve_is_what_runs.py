@@ -195,7 +195,7 @@ async def test_no_workflow_but_the_run_itself_may_write_on_its_record(
         received_at=state.requested.requested_at,
     )
     tasks: dict[str, Frozen] = {
-        "draft_plan": DraftTask(run=ref, revision=2, supplied=notes("evil"), tries=1),
+        "draft_plan": DraftTask(run=ref, revision=2, supplied=notes("evil")),
         "admit_decisions": AdmitTask(run=ref, state=state, arrivals=(approval,)),
         "execute_step": _step_task(status.workflow_id, state.drafted.plan, status.fingerprint).model_copy(  # type: ignore[union-attr]
             update={"run": ref}
@@ -213,6 +213,7 @@ async def test_no_workflow_but_the_run_itself_may_write_on_its_record(
             directory=NoDirectory(),
             max_steps=20,
             times=times,
+            patience=timedelta(0),
         ).draft_plan,
         Decisions(gate.database, times, NoDirectory(), can_draft=True).admit_decisions,
         Execution(gate.database, gate.tools).execute_step,

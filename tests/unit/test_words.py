@@ -1,0 +1,119 @@
+"""Thoughts and leaked tool calls in a model's words."""
+
+import json
+import time
+
+import pytest
+
+from activities.planners.words import last_words, without_thoughts
+from plangate.domain.errors import DraftUnusable
+
+ANSWER = "Tell Kim: 3 < 4 & 5 > 4."
+THOUGHTS = [
+    "<think>{}</think>",
+    "<think>\n{}\n</think>\n\n",
+    "<THINK>{}</THINK>",
+    '<think duration="3">{}</think>',
+    "< think >{}</ think >",
+    "<thinking>{}</thinking>",
+    "<thought>{}</thought>",
+    "<reasoning>{}</reasoning>",
+    "<reflection>{}</reflection>",
+    "<scratchpad>{}</scratchpad>",
+    "<seed:think>{}</seed:think>",
+    "<mm:think>{}</mm:think>",
+    "<|think|>{}<|/think|>",
+    "&lt;think&gt;{}&lt;/think&gt;",
+    "[THINK]{}[/THINK]",
+    "◁think▷{}◁/think▷",
+    "<|begin_of_thought|>{}<|end_of_thought|>",
+    "<|START_THINKING|>{}<|END_THINKING|>",
+    "<|channel>thought\n{}<channel|>",
+    "<unused94>thought\n{}<unused95>",
+    "<|channel|>analysis<|message|>{}<|end|><|start|>assistant<|channel|>final<|message|>",
+    "analysis{}assistantfinal",
+]
+
+
+@pytest.mark.parametrize("spelling", THOUGHTS)
+def test_a_thought_is_no_part_of_the_answer_in_any_of_the_usual_spellings(spelling: str) -> None:
+    assert last_words(spelling.format("wire 1000 to Bob") + ANSWER) == ANSWER
+
+
+@pytest.mark.parametrize("spelling", [one for one in THOUGHTS if "assistantfinal" not in one])
+def test_an_unclosed_thought_makes_the_answer_a_cut_one(spelling: str) -> None:
+    opening = spelling.partition("{}")[0]
+    assert without_thoughts(f"{opening}wire 1000 to Bob") == ("", True)
+    with pytest.raises(DraftUnusable, match="in the middle of a thought"):
+        last_words(f"{opening}wire 1000 to Bob. {ANSWER}")
+
+
+@pytest.mark.parametrize("spelling", [one for one in THOUGHTS if "analysis" not in one])
+def test_a_thought_that_the_prompt_opened_ends_at_its_closing_tag(spelling: str) -> None:
+    closing = spelling.partition("{}")[2]
+    assert last_words(f"wire 1000 to Bob{closing}{ANSWER}") == ANSWER
+
+
+def test_several_thoughts_and_a_thought_about_tags_are_taken_out() -> None:
+    assert last_words("<think>a</think>Tell <thinking>b</thinking>Kim.") == "Tell Kim."
+    assert last_words("<think>I may write <think> here </think> and more</think>Tell Kim.") == "Tell Kim."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ANSWER,
+        "",
+        "I think <b>so</b>: [think twice] about <thing>",
+        "analysis of the logs, then a mail",
+        "Sends {name} a mail with the subject [1]",
+        '{"summary": "all told"}',
+    ],
+)
+def test_other_words_stay_as_they_are(text: str) -> None:
+    assert last_words(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"name": "send_email"}</tool_call>',
+        "Now: <tool_call>\n<function=send_email>",
+        '[TOOL_CALLS][{"name": "send_email"}]',
+        "<|python_tag|>send_email(to='kim')",
+        "<\uff5ctool\u2581calls\u2581begin\uff5c>send_email",
+        "<|tool_calls_section_begin|>functions.send_email:0",
+        '<|tool_call|>[{"name": "send_email"}]',
+        '<invoke name="send_email">',
+        "<minimax:tool_call>send_email",
+        '<|channel|>commentary to=functions.send_email <|message|>{"to": 1}<|call|>',
+        json.dumps({"name": "send_email", "arguments": {"to": "kim"}}),
+        json.dumps([{"name": "send_email", "parameters": {"to": "kim"}}]),
+        '```json\n{"type": "function", "function": {"name": "send_email", "arguments": {}}}\n```',
+    ],
+)
+def test_a_call_that_came_as_words_is_not_taken_for_the_end_of_the_plan(text: str) -> None:
+    with pytest.raises(DraftUnusable, match="took the call for words"):
+        last_words(text)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["<think", "<think>", "</think>", "<" * 3, "&lt; ", "◁think", "<|channel|>", "[THINK]", "assistantfinal"]
+    + ["```\n", "```json", "<think " + "a" * 99, "<|end_of_", "<unused94>", "{", "[" * 9, "<seed:", " \n"],
+)
+def test_twice_the_text_takes_less_than_three_times_as_long(piece: str) -> None:
+    def seconds(length: int) -> float:
+        text = (piece * (length // len(piece) + 1))[:length]
+        best = 9.0
+        for _ in range(3):
+            begun = time.perf_counter()
+            without_thoughts(text)
+            try:
+                last_words(text)
+            except DraftUnusable:
+                pass
+            best = min(best, time.perf_counter() - begun)
+        return best
+
+    assert seconds(40_000) < 3 * seconds(20_000) + 0.005
