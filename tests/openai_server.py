@@ -133,6 +133,7 @@ class OpenAIServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else head and body are 40 ms apart
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -210,7 +211,8 @@ def oddly(odd: Odd, model: str) -> dict[str, Any]:
     answer = completion(odd.reply, model)
     (choice,) = answer["choices"]
     message = choice["message"]
-    for call, own in zip(message.get("tool_calls", ()), odd.ids or (), strict=False):
+    calls = message.get("tool_calls", [])
+    for call, own in zip(calls, odd.ids or (), strict=False):
         call["id"] = own
     if odd.finish_reason is not None:
         choice["finish_reason"] = odd.finish_reason
@@ -221,10 +223,9 @@ def oddly(odd: Odd, model: str) -> dict[str, Any]:
     message.update(odd.message)
     choice.update(odd.choice)
     answer.update(odd.top)
-    for part in (answer, choice, message, *message.get("tool_calls", ())):
-        if isinstance(part, dict):
-            for name in [name for name, value in part.items() if value is LEFT_OUT]:
-                del part[name]
+    for part in (answer, choice, message, *calls):
+        for name in [name for name, value in part.items() if value is LEFT_OUT]:
+            del part[name]
     return answer
 
 

@@ -210,7 +210,7 @@ def _text_of_part(part: object) -> str:
         return part
     if not isinstance(part, Mapping):
         raise _unreadable_part("part of a content")
-    kind = part.get("type") or "text"
+    kind = "text" if part.get("type") is None else part["type"]
     if not isinstance(kind, str):
         raise _unreadable_part("part of a content")
     if kind in _THOUGHT_PARTS:

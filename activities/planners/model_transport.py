@@ -30,7 +30,7 @@ class ModelTransport(httpx2.AsyncBaseTransport):
     """Sends to model servers, and normalizes each of their completions."""
 
     def __init__(self) -> None:
-        self._ways: dict[str | None, httpx2.AsyncHTTPTransport] = {}
+        self._ways: dict[tuple[str, str | None], httpx2.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; what comes back with status 200 is a completion that AutoGen reads rightly.
@@ -38,10 +38,7 @@ class ModelTransport(httpx2.AsyncBaseTransport):
         Raises:
             PlannerError: the proxy cannot be used, or the answer cannot.
         """
-        proxy = proxy_for(request.url)
-        if proxy not in self._ways:
-            self._ways[proxy] = httpx2.AsyncHTTPTransport(proxy=proxy)
-        response = await self._ways[proxy].handle_async_request(request)
+        response = await self._way_to(request.url).handle_async_request(request)
         if response.status_code != _SUCCESS:
             return response
         try:
@@ -49,6 +46,15 @@ class ModelTransport(httpx2.AsyncBaseTransport):
         finally:
             await response.aclose()
         return httpx2.Response(_SUCCESS, json=normalized(_parsed(raw)), request=request)
+
+    def _way_to(self, url: httpx2.URL) -> httpx2.AsyncHTTPTransport:
+        proxy = proxy_for(url)
+        way = (url.scheme, proxy)
+        if way not in self._ways:
+            # To a server without TLS, nothing is verified, and reading the certificates would take 20 ms.
+            verify = url.scheme == "https" or proxy is not None
+            self._ways[way] = httpx2.AsyncHTTPTransport(verify=verify, proxy=proxy)
+        return self._ways[way]
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -99,21 +100,22 @@ def test_a_call_that_came_as_words_is_not_taken_for_the_end_of_the_plan(text: st
 
 @pytest.mark.parametrize(
     "piece",
-    ["<think", "<think>", "</think>", "<" * 3, "&lt; ", "◁think", "<|channel|>", "[THINK]", "assistantfinal"]
-    + ["```\n", "```json", "<think " + "a" * 99, "<|end_of_", "<unused94>", "{", "[" * 9, "<seed:", " \n"],
+    [
+        *("<think", "<think>", "</think>", "<" * 3, "&lt; ", "◁think", "<|channel|>", "[THINK]", "<seed:"),
+        *("assistantfinal", "```\n", "```json", "<think " + "a" * 99, "<|end_of_", "<unused94>", "{", "["),
+        *(" \n", "<|channel|>final<|message|>"),
+    ],
 )
 def test_twice_the_text_takes_less_than_three_times_as_long(piece: str) -> None:
     def seconds(length: int) -> float:
         text = (piece * (length // len(piece) + 1))[:length]
         best = 9.0
         for _ in range(3):
-            begun = time.perf_counter()
+            begun = time.thread_time()
             without_thoughts(text)
-            try:
+            with suppress(DraftUnusable):
                 last_words(text)
-            except DraftUnusable:
-                pass
-            best = min(best, time.perf_counter() - begun)
+            best = min(best, time.thread_time() - begun)
         return best
 
     assert seconds(40_000) < 3 * seconds(20_000) + 0.005

@@ -1,0 +1,465 @@
+"""What real servers answer, over real HTTP: a plan that is exactly what was proposed, or a sentence.
+
+Each oddity was reported of a server that people use: Azure, DeepSeek, Gemini, Groq, LM Studio, Mistral,
+Ollama, OpenRouter, SGLang, TGI, vLLM, xAI, or a proxy before one of them. `tests/openai_server.py` refuses
+what strict servers refuse. A seeded sample of generated conversations runs in the suite; as many as wanted by
+`PLANGATE_TEST_ANSWERS=5000 make test ARGS="-k generated_answers tests/integration -s --timeout=0"`.
+"""
+
+import os
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from activities.planners.autogen_planner import AutoGenPlanner
+from activities.planners.model_client import model_client_factory
+from activities.planners.planner import Brief, Draft
+from plangate.domain.errors import DraftUnusable, ModelRefused, ModelUnavailable, PlannerError
+from plangate.settings import Settings
+from tests.openai_server import (
+    LEFT_OUT,
+    PROMPT_TOKENS,
+    Calls,
+    Odd,
+    OpenAIServer,
+    Reply,
+    Says,
+    Script,
+    Status,
+    call,
+    completion,
+)
+from tests.stand_in_tools import MAIL, TOOLS
+
+SECRET = "sk-live-0123456789"
+WORDS = "Tell Kim."
+MAIL_CALL = call("send_email", MAIL)
+DONE = Says(WORDS)
+
+
+def planner_at(server: OpenAIServer, **options: Any) -> AutoGenPlanner:
+    settings = Settings(openai_base_url=server.base_url, openai_api_key=SECRET, model_config_file=None)
+    return AutoGenPlanner(model_client_factory(settings), options.pop("seconds", 10))
+
+
+async def draft_of(script: Script, max_steps: int = 5) -> Draft:
+    with OpenAIServer(script) as server:
+        return await planner_at(server).draft(Brief(request="Tell Kim."), TOOLS, max_steps)
+
+
+async def refusal_of(script: Script, kind: type[PlannerError] = DraftUnusable) -> str:
+    with pytest.raises(kind) as caught:
+        await draft_of(script)
+    assert type(caught.value) is kind
+    message = str(caught.value)
+    assert_is_a_sentence(message)
+    return message
+
+
+def assert_is_a_sentence(message: str) -> None:
+    assert message.startswith(("The model", "A tool"))
+    assert message.endswith((".", ".'"))
+    assert "\n" not in message
+    assert len(message) < 600
+    for trace in (SECRET, "Traceback", "NoneType", "ValidationError", "TypeError", "object is not"):
+        assert trace not in message
+
+
+def mail(number: int) -> tuple[str, Any]:
+    return "send_email", {**MAIL, "subject": f"mail {number}"}
+
+
+def mails(*numbers: int) -> Calls:
+    return Calls(tuple(mail(number) for number in numbers))
+
+
+def subjects(draft: Draft) -> list[Any]:
+    return [step.arguments["subject"] for step in draft.plan.steps]
+
+
+# ---- an answer that is not whole --------------------------------------------------------------------
+
+CUT = [
+    "length",
+    "LENGTH",
+    "max_tokens",
+    "MAX_TOKENS",
+    "FinishReason.MAX_TOKENS",
+    "model_length",
+    "max-tokens",
+]
+WITHHELD = ["content_filter", "SAFETY", "RECITATION", "refusal", "PROHIBITED_CONTENT"]
+
+
+@pytest.mark.parametrize("reason", CUT)
+@pytest.mark.parametrize("reply", [mails(1, 2), DONE], ids=["in its calls", "in its summary"])
+async def test_an_answer_that_was_cut_is_never_taken_for_a_whole_plan(
+    reply: Calls | Says, reason: str
+) -> None:
+    said = await refusal_of([MAIL_CALL, Odd(reply, finish_reason=reason), DONE])
+    assert "cut at its length limit" in said
+    assert "max_tokens in PLANGATE_MODEL_CONFIG" in said
+
+
+@pytest.mark.parametrize("reason", WITHHELD)
+@pytest.mark.parametrize("reply", [mails(1, 2), Says(None)], ids=["calls", "nothing"])
+async def test_an_answer_that_was_withheld_says_so(reply: Calls | Says, reason: str) -> None:
+    said = await refusal_of([MAIL_CALL, Odd(reply, finish_reason=reason), DONE])
+    assert "withheld its answer" in said
+    assert "reword the request" in said
+
+
+@pytest.mark.parametrize(
+    "reason", ["error", "insufficient_system_resource", "MALFORMED_FUNCTION_CALL", "abort"]
+)
+async def test_an_answer_that_the_service_broke_off_is_tried_again(reason: str) -> None:
+    said = await refusal_of([Odd(MAIL_CALL, finish_reason=reason)], ModelUnavailable)
+    assert f"broke its answer off ({reason.lower()})" in said
+
+
+async def test_a_reason_that_is_not_known_is_not_believed_and_is_shown_only_if_it_is_a_word() -> None:
+    assert "does not know (pause_turn)" in await refusal_of(
+        [MAIL_CALL, Odd(DONE, finish_reason="pause_turn")]
+    )
+    assert "does not know," in await refusal_of([MAIL_CALL, Odd(DONE, finish_reason=f"no {SECRET}!")])
+    assert "does not know," in await refusal_of([MAIL_CALL, Odd(DONE, finish_reason=["stop"])])
+
+
+@pytest.mark.parametrize(
+    "reason", ["stop", "STOP", "", "eos", "eos_token", "stop_sequence", "end_turn", LEFT_OUT]
+)
+async def test_a_reason_of_another_house_for_a_whole_answer_is_believed(reason: Any) -> None:
+    draft = await draft_of([Odd(MAIL_CALL, finish_reason=reason), Odd(DONE, finish_reason=reason)])
+    assert (len(draft.plan.steps), draft.plan.summary) == (1, WORDS)
+
+
+async def test_a_call_that_the_server_lost_ends_no_plan() -> None:
+    lost = Odd(Says(None), finish_reason="tool_calls", message={"tool_calls": []})
+    assert "--tool-call-parser" in await refusal_of([MAIL_CALL, lost])
+
+
+async def test_a_refusal_of_the_model_is_quoted() -> None:
+    refusing = Odd(Says(None), message={"refusal": "I cannot\nhelp with that."})
+    assert "The model refused: 'I cannot⏎help with that.'" in await refusal_of([MAIL_CALL, refusing])
+
+
+# ---- ids --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ("a", "a", "a"),
+        ("", "", ""),
+        (None, None, None),
+        (LEFT_OUT,) * 3,
+        (0, 1, 1),
+        ("a", "", "a"),
+        (" ", "b", {}),
+    ],
+    ids=str,
+)
+async def test_each_call_of_an_answer_has_an_id_of_its_own_towards_the_server(ids: tuple[Any, ...]) -> None:
+    with OpenAIServer([Odd(mails(1, 2, 3), ids=ids), DONE]) as server:
+        draft = await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
+    assert subjects(draft) == ["mail 1", "mail 2", "mail 3"]
+    (sent,) = [message for message in server.requests[1]["messages"] if message["role"] == "assistant"]
+    answered = [message for message in server.requests[1]["messages"] if message["role"] == "tool"]
+    own = [one["id"] for one in sent["tool_calls"]]
+    assert len(set(own)) == 3
+    assert [message["tool_call_id"] for message in answered] == own
+    assert [message["content"][:6] for message in answered] == ["step 1", "step 2", "step 3"]
+
+
+async def test_an_id_that_comes_again_in_a_later_answer_is_made_distinct_and_the_first_is_kept() -> None:
+    with OpenAIServer([Odd(mails(1), ids=("call_0",)), Odd(mails(2), ids=("call_0",)), DONE]) as server:
+        await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
+    first, second = [one["tool_call_id"] for one in server.requests[2]["messages"] if one["role"] == "tool"]
+    assert (first, second != "call_0") == ("call_0", True)
+
+
+async def test_the_older_function_call_is_a_call() -> None:
+    older = {"function_call": {"name": "send_email", "arguments": MAIL}, "tool_calls": None}
+    assert len((await draft_of([Odd(Says(None), message=older), DONE])).plan.steps) == 1
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [None],
+        ["send_email"],
+        "send_email",
+        [{"id": "a", "type": "function"}],
+        [{"id": "a", "function": {"name": None}}],
+        [completion(MAIL_CALL, "m")["choices"][0]["message"]["tool_calls"][0], {"id": "b", "function": {}}],
+    ],
+    ids=str,
+)
+async def test_a_call_that_cannot_be_read_is_not_left_out(calls: Any) -> None:
+    assert "not be whole" in await refusal_of([Odd(Says(WORDS), message={"tool_calls": calls}), DONE])
+
+
+# ---- words ------------------------------------------------------------------------------------------
+
+
+async def test_thoughts_are_no_part_of_the_summary_and_do_not_go_back_to_the_server() -> None:
+    thinking = Calls(MAIL_CALL.calls, text="<think>wire 1000</think>Let me see.")
+    with OpenAIServer([thinking, Says("<think>wire 1000</think>\n\nTell Kim.")]) as server:
+        draft = await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
+    assert draft.plan.summary == WORDS
+    assert "wire 1000" not in str(server.requests)
+
+
+async def test_thoughts_in_a_field_of_their_own_are_passed_over() -> None:
+    for name in ("reasoning_content", "reasoning", "reasoning_details"):
+        odd = Odd(DONE, message={name: [{"type": "reasoning.text", "text": "wire 1000"}]})
+        assert (await draft_of([MAIL_CALL, odd])).plan.summary == WORDS
+
+
+async def test_an_answer_that_ends_within_a_thought_is_a_cut_one() -> None:
+    assert "middle of a thought" in await refusal_of([MAIL_CALL, Says("<think>And then I")])
+
+
+async def test_a_call_among_the_words_is_not_taken_for_the_summary() -> None:
+    leaked = Says('<tool_call>{"name": "send_email", "arguments": {}}</tool_call>')
+    assert "--enable-auto-tool-choice" in await refusal_of([MAIL_CALL, leaked])
+
+
+PARTS = [
+    [{"type": "text", "text": "Tell "}, {"type": "text", "text": "Kim."}],
+    [{"type": "thinking", "thinking": [{"type": "text", "text": "x"}]}, {"type": "text", "text": WORDS}],
+    [{"type": "output_text", "text": WORDS, "annotations": []}],
+    [{"type": "text", "text": {"value": WORDS}}],
+    ["Tell ", "Kim."],
+    {"type": "text", "text": WORDS},
+    [{"text": WORDS}],
+]
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=str)
+async def test_a_content_in_parts_is_read(parts: Any) -> None:
+    draft = await draft_of([Odd(MAIL_CALL, content=parts), Odd(DONE, content=parts)])
+    assert (len(draft.plan.steps), draft.plan.summary) == (1, WORDS)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [{"type": "tool_use", "name": "send_email", "input": {}}],
+        [7],
+        7,
+        [{"type": []}],
+        [{"type": "text", "text": 7}],
+    ],
+    ids=str,
+)
+async def test_a_part_that_cannot_be_read_is_not_left_out(parts: Any) -> None:
+    assert "cannot be read" in await refusal_of([MAIL_CALL, Odd(DONE, content=parts)])
+
+
+@pytest.mark.parametrize("half", ["\ud83d", "a\udc00b"])
+async def test_half_a_character_anywhere_does_not_break_the_conversation(half: str) -> None:
+    odd = Odd(Calls((("send_email", {**MAIL, "subject": half}),), text=half), ids=(half,))
+    raw = Calls((("send_email", '{"subject": "' + half + '"}'),))
+    draft = await draft_of([odd, raw, mails(1), DONE])
+    assert subjects(draft) == ["mail 1"]
+
+
+# ---- counts -----------------------------------------------------------------------------------------
+
+COUNTS = [
+    (None, 0),
+    ("12", 12),
+    ("many", 0),
+    (12.7, 12),
+    (-3, 0),
+    (True, 0),
+    (1e400, 0),
+    ([], 0),
+    (10**30, 10**9),
+]
+
+
+@pytest.mark.parametrize(("count", "counted"), COUNTS, ids=str)
+async def test_a_count_of_tokens_in_any_form_is_a_number(count: Any, counted: int) -> None:
+    odd = {"prompt_tokens": count, "completion_tokens": count, "total_tokens": count}
+    draft = await draft_of([MAIL_CALL, Odd(DONE, usage=odd)])
+    assert draft.planner.prompt_tokens == PROMPT_TOKENS + counted
+
+
+@pytest.mark.parametrize("usage", [LEFT_OUT, {}, [], "none", {"input_tokens": 0}], ids=str)
+async def test_a_usage_in_any_form_makes_no_difference_to_the_plan(usage: Any) -> None:
+    draft = await draft_of([MAIL_CALL, Odd(DONE, usage=usage)])
+    assert (draft.plan.summary, draft.planner.prompt_tokens) == (WORDS, PROMPT_TOKENS)
+
+
+# ---- errors with status 200 -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "hint"),
+    [
+        ({"error": {"message": SECRET, "code": 429}, "choices": None}, ModelUnavailable, "asked too often"),
+        ({"error": {"message": SECRET, "code": "401"}}, ModelRefused, "OPENAI_API_KEY"),
+        ({"error": {"message": SECRET, "type": "overloaded_error"}}, ModelUnavailable, "failed (503"),
+        ({"error": {"code": "model_not_found"}}, ModelRefused, "PLANGATE_MODEL"),
+        ({"error": {"code": "context_length_exceeded"}}, ModelRefused, "too large"),
+        (
+            [{"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": SECRET}}],
+            ModelRefused,
+            "malformed",
+        ),
+        ({"error": f"no {SECRET}"}, ModelUnavailable, "answered with an error"),
+        ({"error": {"code": SECRET}}, ModelUnavailable, "without a code"),
+        ({"object": "error", "message": SECRET, "code": 404}, ModelRefused, "knows no such model"),
+        ({"error": {"code": True, "type": []}}, ModelUnavailable, "without a code"),
+        ({"choices": None, "id": None}, ModelUnavailable, "gave no completion"),
+        ({"choices": [None]}, ModelUnavailable, "gave no completion"),
+        ({"choices": [{"message": None, "finish_reason": "stop"}]}, ModelUnavailable, "gave no completion"),
+        ({"choices": [{"message": None, "finish_reason": "content_filter"}]}, DraftUnusable, "withheld"),
+        ({"detail": SECRET}, ModelUnavailable, "gave no completion"),
+        ("[" * 100_000, ModelUnavailable, "gave no completion"),
+        ("1" * 10_000, ModelUnavailable, "gave no completion"),
+        ("", ModelUnavailable, "gave no completion"),
+        ("x" * 9_000_000, ModelUnavailable, "more than 8,000,000 bytes"),
+    ],
+    ids=range(19),
+)
+async def test_an_error_with_status_200_is_an_error(body: Any, kind: type[PlannerError], hint: str) -> None:
+    assert hint in await refusal_of([MAIL_CALL, Status(200, body)], kind)
+
+
+async def test_an_error_inside_a_choice_is_an_error_whatever_else_it_says() -> None:
+    odd = Odd(DONE, finish_reason="stop", choice={"error": {"code": 502, "message": SECRET}})
+    assert "failed (502)" in await refusal_of([MAIL_CALL, odd], ModelUnavailable)
+
+
+async def test_of_several_choices_the_one_that_speaks_counts_and_two_are_too_many() -> None:
+    empty = {"index": 1, "finish_reason": "stop", "message": {"role": "assistant", "content": None}}
+    spoken = completion(MAIL_CALL, "m")["choices"][0]
+    draft = await draft_of([Status(200, {"choices": [empty, spoken]}), DONE])
+    assert len(draft.plan.steps) == 1
+    words = completion(DONE, "m")["choices"][0]
+    assert "several answers at once" in await refusal_of(
+        [MAIL_CALL, Status(200, {"choices": [words, spoken]})]
+    )
+
+
+# ---- strict servers, repeated calls -----------------------------------------------------------------
+
+
+async def test_no_message_carries_a_name() -> None:
+    with OpenAIServer([MAIL_CALL, DONE]) as server:
+        await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
+    assert all("name" not in message for request in server.requests for message in request["messages"])
+
+
+async def test_a_call_repeated_within_one_answer_is_asked_back_and_is_one_step() -> None:
+    with OpenAIServer([mails(1, 2, 1, 1), DONE]) as server:
+        draft = await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
+    assert subjects(draft) == ["mail 1", "mail 2"]
+    answers = [one["content"] for one in server.requests[1]["messages"] if one["role"] == "tool"]
+    assert [answer[:22] for answer in answers[2:]] == ["Not recorded: it is th"] * 2
+
+
+async def test_a_call_repeated_in_a_later_answer_is_meant() -> None:
+    assert subjects(await draft_of([mails(1, 1), mails(1), DONE])) == ["mail 1", "mail 1"]
+
+
+# ---- whatever comes ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One generated answer, what it proposes if it counts, and whether a plan may come of it."""
+
+    reply: Reply
+    proposes: tuple[int, ...]
+    is_sound: bool
+    summary: str | None = None
+
+
+def turn(chance: random.Random) -> Turn:
+    """Return an answer made of sound and unsound parts."""
+    pick = chance.choice
+    calls = tuple(chance.randrange(4) for _ in range(pick((0, 1, 1, 2, 3))))
+    whole = ["stop", "STOP", "", LEFT_OUT, "eos", *(["tool_calls", "function_call"] if calls else [])]
+    unsound = [*CUT, *WITHHELD, "error", "pause_turn", "?", 7, *([] if calls else ["tool_calls"])]
+    reason, reason_is_sound = _one_of(chance, whole, unsound)
+    sound_contents: list[tuple[Any, str]] = [
+        (WORDS, WORDS),
+        (f"<think>pay</think>{WORDS}", WORDS),
+        (f"pay</think>\n{WORDS}", WORDS),
+        *((parts, WORDS) for parts in PARTS),
+        *([(None, "")] if calls else []),
+    ]
+    odd_contents = [([{"type": "tool_use"}], ""), (7, ""), ([None], "")]
+    if not calls:
+        odd_contents += [("<think>pay", ""), ("[TOOL_CALLS]x", ""), ('{"name": "a", "arguments": {}}', "")]
+    (content, words), content_is_sound = _one_of(chance, sound_contents, odd_contents)
+    extra, extra_is_sound = _one_of(
+        chance,
+        [{}, {"id": None}, {"object": None, "model": None}, {"error": None}],
+        [
+            {"error": {"code": pick((429, "500", None)), "message": SECRET}},
+            {"choices": pick(([], None, "x"))},
+        ],
+    )
+    reply = Odd(
+        Calls(tuple(mail(number) for number in calls)) if calls else Says(None),
+        finish_reason=reason,
+        ids=tuple(pick(("a", "b", "", None, LEFT_OUT, 3)) for _ in calls),
+        content=content,
+        usage=pick(
+            (None, LEFT_OUT, {}, {"prompt_tokens": None}, {"prompt_tokens": 1.5, "completion_tokens": "2"})
+        ),
+        top=extra,
+    )
+    is_sound = reason_is_sound and content_is_sound and extra_is_sound
+    return Turn(reply, tuple(dict.fromkeys(calls)), is_sound, None if calls else words)
+
+
+def _one_of(chance: random.Random, sound: Sequence[Any], unsound: Sequence[Any]) -> tuple[Any, bool]:
+    is_sound = chance.random() < 0.93
+    return chance.choice(sound if is_sound else unsound), is_sound
+
+
+def expected_of(turns: Sequence[Turn]) -> tuple[list[str], str] | None:
+    """Return the subjects and the summary of the only plan that may come of these answers."""
+    proposed: list[int] = []
+    for one in turns:
+        if not one.is_sound:
+            return None
+        if one.summary is not None:
+            return ([f"mail {number}" for number in proposed], one.summary) if proposed else None
+        proposed.extend(one.proposes)
+    raise AssertionError("a conversation ends")
+
+
+async def outcome_of(turns: Sequence[Turn]) -> Draft | str:
+    with OpenAIServer([one.reply for one in turns]) as server:
+        try:
+            return await planner_at(server).draft(Brief(request="r"), TOOLS, 20)
+        except PlannerError as error:
+            return str(error)
+
+
+async def test_of_generated_answers_comes_exactly_what_was_proposed_or_a_sentence() -> None:
+    plans = refusals = 0
+    for seed in range(int(os.environ.get("PLANGATE_TEST_ANSWERS", "60"))):
+        chance = random.Random(seed)
+        turns = [*(turn(chance) for _ in range(3)), Turn(DONE, (), is_sound=True, summary=WORDS)]
+        outcome, expected = await outcome_of(turns), expected_of(turns)
+        if isinstance(outcome, str):
+            assert expected is None, (seed, outcome)
+            assert_is_a_sentence(outcome)
+            refusals += 1
+        else:
+            assert (subjects(outcome), outcome.plan.summary) == expected, seed
+            plans += 1
+    sys.stdout.write(f"{plans} plans exactly as proposed, {refusals} refusals in a sentence\n")
+    assert min(plans, refusals) > 0
