@@ -4,11 +4,14 @@ The count travels in the activity's heartbeats, which Temporal hands to the next
 with it, and what is handed on by the workflow needs no field for it.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from typing import Final
 
 from temporalio import activity
 
 from activities.pulse import ServerClock
+
+_SANE: Final = 1e11  # seconds since 1970: some 3,000 years
 
 
 class Outage:
@@ -24,14 +27,13 @@ class Outage:
         Call it once in an attempt, when nothing else sends a heartbeat any more.
         """
         info = activity.info()
-        now = self._clock.now()
-        away = timedelta(0)
+        now = self._clock.now().timestamp()
+        seconds = 0.0
         match info.heartbeat_details:
-            case [int() | float() as seconds, int() | float() as last]:
-                gap = now - datetime.fromtimestamp(last, UTC)
+            case [int() | float() as before, int() | float() as last] if 0 <= before < _SANE and last < _SANE:
                 unattended = info.started_time - info.current_attempt_scheduled_time
-                away = timedelta(seconds=seconds) + max(gap - unattended, timedelta(0))
+                seconds = before + max(now - last - unattended.total_seconds(), 0.0)
             case _:
                 pass  # the first failure
-        activity.heartbeat(away.total_seconds(), now.timestamp())
-        return away if away >= self._patience else None
+        activity.heartbeat(seconds, now)
+        return timedelta(seconds=seconds) if seconds >= self._patience.total_seconds() else None

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -178,6 +178,11 @@ def environment_with(changes: Mapping[str, str | None], *, without: str | tuple[
 def proxies_of_environment() -> dict[str, str]:
     """Return HTTP_PROXY and its like by their first word in small letters (``http``, ``all``, ``no``)."""
     return getproxies()
+
+
+def needs_no_proxy(host: str) -> bool:
+    """Whether NO_PROXY names this host, which may end in its port."""
+    return bool(proxy_bypass(host))
 
 
 def operating_system_user() -> str:

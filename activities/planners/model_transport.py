@@ -9,7 +9,6 @@ import ipaddress
 import json
 from collections.abc import AsyncIterator
 from typing import Final
-from urllib.request import proxy_bypass_environment
 
 import httpx2
 from openai import DefaultAsyncHttpxClient
@@ -17,7 +16,7 @@ from openai import DefaultAsyncHttpxClient
 from activities.planners.answers import normalized
 from plangate.domain.errors import ModelRefused, ModelUnavailable
 from plangate.domain.visible import one_line
-from plangate.settings import proxies_of_environment
+from plangate.settings import needs_no_proxy, proxies_of_environment
 
 # A long plan is some ten thousand tokens, a hundred kilobytes.
 _MAX_ANSWER: Final = 8_000_000
@@ -82,9 +81,9 @@ def proxy_for(url: httpx2.URL) -> str | None:
     """
     if _is_this_machine(url.host):
         return None
-    proxies = proxies_of_environment()
-    if proxy_bypass_environment(f"{url.host}:{url.port}" if url.port else url.host, proxies):
+    if needs_no_proxy(f"{url.host}:{url.port}" if url.port else url.host):
         return None
+    proxies = proxies_of_environment()
     name = next((name for name in (url.scheme, "all") if proxies.get(name)), None)
     if name is None:
         return None
@@ -99,13 +98,18 @@ def proxy_for(url: httpx2.URL) -> str | None:
             f"The model cannot be reached through {setting}, which names a SOCKS proxy: that needs socks5:// "
             f"and the Python package socksio. Install it, {way_out}"
         )
-    try:
-        httpx2.Proxy(proxy)
-    except (ValueError, httpx2.InvalidURL):
+    if not _is_address_of_proxy(proxy):
         raise ModelRefused(
             f"The model cannot be reached through {setting}, which is no address of a proxy; {way_out}"
-        ) from None
+        )
     return proxy
+
+
+def _is_address_of_proxy(address: str) -> bool:
+    try:
+        return bool(httpx2.Proxy(address).url.host)
+    except (ValueError, httpx2.InvalidURL):
+        return False
 
 
 def _is_this_machine(host: str) -> bool:

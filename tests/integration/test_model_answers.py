@@ -271,7 +271,7 @@ async def test_half_a_character_anywhere_does_not_break_the_conversation(half: s
 
 # ---- counts -----------------------------------------------------------------------------------------
 
-COUNTS = [
+COUNTS: list[tuple[Any, int]] = [
     (None, 0),
     ("12", 12),
     ("many", 0),

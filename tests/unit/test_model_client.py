@@ -9,6 +9,8 @@ from autogen_ext.models.openai import OpenAIChatCompletionClient
 from autogen_ext.models.replay import ReplayChatCompletionClient
 
 from activities.planners.model_client import OpenModel, model_client_factory
+from activities.planners.model_transport import ModelTransport
+from activities.planners.openai_clients import CheckedAzureOpenAI, CheckedOpenAI
 from plangate.domain.errors import NoModel, SettingsInvalid
 from plangate.settings import Settings
 
@@ -112,6 +114,25 @@ async def test_a_component_files_model_name_goes_on_the_record(tmp_path):
     model = opened(model_config_file=path)
     assert model.name == "gpt-4o"
     await model.client.close()
+
+
+@pytest.mark.parametrize(
+    ("provider", "more"),
+    [
+        ("OpenAIChatCompletionClient", {}),
+        ("autogen_ext.models.openai.OpenAIChatCompletionClient", {"include_name_in_message": True}),
+        ("azure_openai_chat_completion_client", {"azure_endpoint": "https://a.example", "api_version": "v1"}),
+    ],
+)
+async def test_a_component_files_openai_client_is_guarded_like_our_own(tmp_path, provider, more):
+    config = {"model": "gpt-4o", "api_key": SECRET, **more}
+    path = component(tmp_path / "model.json", {"provider": provider, "config": config})
+    client = opened(model_config_file=path).client
+    assert type(client) in (CheckedOpenAI, CheckedAzureOpenAI)
+    assert isinstance(client._client._client._transport, ModelTransport)
+    assert client._client.max_retries == 0
+    assert client._include_name_in_message is more.get("include_name_in_message", False)
+    await client.close()
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,0 +1,102 @@
+"""How long a failure has been going on, over the attempts of an activity."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.failures import told_to_temporal
+from activities.outage import Outage
+from activities.pulse import ServerClock, beating
+from plangate.domain.errors import DraftUnusable, ModelUnavailable, PlannerError
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+AWAY = ModelUnavailable("The model's service cannot be reached.")
+
+
+class Attempts:
+    """The attempts of one activity, as Temporal makes them: each gets the one before's last heartbeat."""
+
+    def __init__(self, patience: timedelta = HOUR) -> None:
+        self._patience = patience
+        self._count = 0
+        self.kept: tuple[Any, ...] = ()
+
+    def fails(
+        self, at: timedelta, unattended: timedelta = timedelta(0), error: PlannerError = AWAY
+    ) -> ApplicationError:
+        """Let one attempt start (and end) then, after it lay waiting for a worker for a while."""
+        self._count += 1
+        environment = ActivityEnvironment()
+        environment.info = replace(
+            environment.info,
+            attempt=self._count,
+            heartbeat_details=self.kept,
+            current_attempt_scheduled_time=NOON + at - unattended,
+            started_time=NOON + at,
+        )
+        environment.on_heartbeat = self._keep
+        with pytest.raises(ApplicationError) as caught:
+            environment.run(self._attempt, error)
+        return caught.value
+
+    def _keep(self, *details: Any) -> None:
+        self.kept = details
+
+    def _attempt(self, error: PlannerError) -> None:
+        with told_to_temporal(5, outage=Outage(self._patience, ServerClock())):
+            raise error
+
+
+def test_an_outage_is_ridden_out_however_often_it_is_tried_and_then_final() -> None:
+    attempts = Attempts()
+    for minute in range(60):
+        failure = attempts.fails(timedelta(minutes=minute))
+        assert not failure.non_retryable
+        assert failure.message == str(AWAY)
+    last = attempts.fails(timedelta(minutes=61))
+    assert last.non_retryable
+    assert last.message == f"{AWAY} It was tried 61 times in 61 minutes."
+
+
+def test_how_long_no_worker_was_there_does_not_count() -> None:
+    attempts = Attempts()
+    assert not attempts.fails(timedelta(0), unattended=timedelta(days=1)).non_retryable
+    assert not attempts.fails(timedelta(days=2), unattended=timedelta(days=2)).non_retryable
+    assert not attempts.fails(timedelta(days=2, minutes=59)).non_retryable
+    assert attempts.fails(timedelta(days=2, minutes=61)).non_retryable
+
+
+def test_without_patience_the_first_failure_is_final() -> None:
+    failure = Attempts(timedelta(0)).fails(timedelta(0))
+    assert failure.non_retryable
+    assert failure.message == f"{AWAY} It was tried once."
+
+
+def test_what_no_repetition_mends_is_final_at_once() -> None:
+    assert Attempts().fails(timedelta(0), error=DraftUnusable("The model proposed no step.")).non_retryable
+
+
+@pytest.mark.parametrize("kept", [("junk",), (None, 1), (1,), (1, 2, 3), (1e308, 1), (float("nan"), 1)])
+def test_heartbeats_of_another_release_begin_the_count_anew(kept: tuple[Any, ...]) -> None:
+    attempts = Attempts()
+    attempts.kept = kept
+    assert not attempts.fails(timedelta(days=1)).non_retryable
+
+
+async def test_the_heartbeats_of_a_long_attempt_hand_the_count_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("activities.pulse.HEARTBEAT_EVERY", timedelta(milliseconds=5))
+    environment, beats = ActivityEnvironment(), asyncio.Queue[tuple[Any, ...]]()
+    environment.info = replace(environment.info, heartbeat_details=(60.0, 1.0))
+    environment.on_heartbeat = lambda *details: beats.put_nowait(details)
+
+    async def attempt() -> tuple[Any, ...]:
+        with beating():
+            return await beats.get()
+
+    assert await environment.run(attempt) == (60.0, 1.0)

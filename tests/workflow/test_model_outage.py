@@ -1,0 +1,42 @@
+"""A model's service that is away delays a draft; what its cause is, is seen while it is tried again."""
+
+import asyncio
+
+from temporalio.api.workflow.v1 import PendingActivityInfo
+
+from plangate.domain.errors import ModelUnavailable
+from tests.gate import PATIENCE, Gate
+
+AWAY = ModelUnavailable("The model's service failed (503).")
+
+
+async def test_a_draft_is_tried_again_until_the_service_is_back_and_says_meanwhile_why(gate: Gate) -> None:
+    gate.planner.failures = [AWAY]
+    workflow_id = await gate.submit(request="Call Kim.")
+    retried = await _retried(gate, workflow_id)
+    assert (retried.attempt, retried.last_failure.message) == (2, str(AWAY))
+    assert not retried.last_failure.HasField("cause")
+    status = await gate.until("in_review", workflow_id)
+    assert status.plan is not None
+
+
+async def _retried(gate: Gate, workflow_id: str) -> PendingActivityInfo:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            described = await gate.handle(workflow_id).describe()
+            for pending in described.raw_description.pending_activities:
+                if pending.HasField("last_failure"):
+                    return pending
+            await asyncio.sleep(0.02)
+
+
+async def test_an_outage_longer_than_the_setting_ends_the_run_and_says_how_often_it_was_tried(
+    idle_gate: Gate,
+) -> None:
+    idle_gate.settings = idle_gate.settings.model_copy(update={"model_outage_seconds": 1})
+    idle_gate.planner.failures = [AWAY] * 9
+    async with idle_gate.worker():
+        result = await idle_gate.result(await idle_gate.submit(request="Call Kim."))
+    assert result.outcome == "failed"
+    assert "The model's service failed (503). It was tried 2 times in " in result.reason
+    idle_gate.database.close()
