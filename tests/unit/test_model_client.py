@@ -10,7 +10,7 @@ from autogen_ext.models.replay import ReplayChatCompletionClient
 
 from activities.planners.model_client import OpenModel, model_client_factory
 from activities.planners.model_transport import ModelTransport
-from activities.planners.openai_clients import CheckedAzureOpenAI, CheckedOpenAI
+from activities.planners.openai_clients import CHECKED, CheckedAzureOpenAI, CheckedOpenAI
 from plangate.domain.errors import NoModel, SettingsInvalid
 from plangate.settings import Settings
 
@@ -121,17 +121,27 @@ async def test_a_component_files_model_name_goes_on_the_record(tmp_path):
     [
         ("OpenAIChatCompletionClient", {}),
         ("autogen_ext.models.openai.OpenAIChatCompletionClient", {"include_name_in_message": True}),
-        ("azure_openai_chat_completion_client", {"azure_endpoint": "https://a.example", "api_version": "v1"}),
+        ("openai_chat_completion_client", {"base_url": "http://127.0.0.1:9/v1"}),
     ],
 )
 async def test_a_component_files_openai_client_is_guarded_like_our_own(tmp_path, provider, more):
     config = {"model": "gpt-4o", "api_key": SECRET, **more}
     path = component(tmp_path / "model.json", {"provider": provider, "config": config})
     client = opened(model_config_file=path).client
-    assert type(client) in (CheckedOpenAI, CheckedAzureOpenAI)
+    assert type(client) is CheckedOpenAI
     assert isinstance(client._client._client._transport, ModelTransport)
     assert client._client.max_retries == 0
     assert client._include_name_in_message is more.get("include_name_in_message", False)
+    await client.close()
+
+
+async def test_a_client_of_azure_is_guarded_too():
+    # From a component file it needs the package azure-identity as well, which Plangate does not bring.
+    client = CheckedAzureOpenAI(
+        model="gpt-4o", api_key=SECRET, azure_endpoint="https://a.example", api_version="2024-10-21"
+    )
+    assert CHECKED["AzureOpenAIChatCompletionClient"].endswith(".CheckedAzureOpenAI")
+    assert isinstance(client._client._client._transport, ModelTransport)
     await client.close()
 
 
