@@ -14,6 +14,7 @@ import httpx2
 from openai import DefaultAsyncHttpxClient
 
 from activities.planners.answers import normalized
+from activities.planners.echoes import Echoes
 from plangate.domain.errors import ModelRefused, ModelUnavailable
 from plangate.domain.visible import one_line
 from plangate.settings import needs_no_proxy, proxies_of_environment
@@ -26,9 +27,10 @@ _SUCCESS: Final = 200
 
 
 class ModelTransport(httpx2.AsyncBaseTransport):
-    """Sends to model servers, and normalizes each of their completions."""
+    """Sends the requests of one conversation to its model server, and normalizes each completion."""
 
     def __init__(self) -> None:
+        self._echoes = Echoes()
         self._ways: dict[tuple[str, str | None], httpx2.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -37,14 +39,18 @@ class ModelTransport(httpx2.AsyncBaseTransport):
         Raises:
             PlannerError: the proxy cannot be used, or the answer cannot.
         """
-        response = await self._way_to(request.url).handle_async_request(request)
+        sent = _with_body(request, self._echoes.add_to(await request.aread()))
+        response = await self._way_to(request.url).handle_async_request(sent)
         if response.status_code != _SUCCESS:
             return response
         try:
             raw = b"".join([chunk async for chunk in _limited(response)])
         finally:
             await response.aclose()
-        return httpx2.Response(_SUCCESS, json=normalized(_parsed(raw)), request=request)
+        answer = _parsed(raw)
+        sound = normalized(answer)
+        self._echoes.keep(answer)
+        return httpx2.Response(_SUCCESS, json=sound, request=request)
 
     def _way_to(self, url: httpx2.URL) -> httpx2.AsyncHTTPTransport:
         proxy = proxy_for(url)
@@ -59,6 +65,16 @@ class ModelTransport(httpx2.AsyncBaseTransport):
         """Close every connection."""
         for way in self._ways.values():
             await way.aclose()
+
+
+def _with_body(request: httpx2.Request, body: bytes) -> httpx2.Request:
+    """Return the request with another body."""
+    if body == request.content:
+        return request
+    kept = [(name, value) for name, value in request.headers.raw if name.lower() != b"content-length"]
+    return httpx2.Request(
+        request.method, request.url, headers=kept, content=body, extensions=request.extensions
+    )
 
 
 def model_http_client() -> httpx2.AsyncClient:

@@ -358,6 +358,24 @@ async def test_no_message_carries_a_name() -> None:
     assert all("name" not in message for request in server.requests for message in request["messages"])
 
 
+async def test_a_server_gets_back_what_it_sent_along_with_its_calls() -> None:
+    signed = completion(mails(1, 2), "m")["choices"][0]["message"]["tool_calls"]
+    signed[0]["extra_content"] = {"google": {"thought_signature": "c2lnbmVk"}}
+    odd = Odd(Says(None), message={"tool_calls": signed, "reasoning_content": "Two mails. \ud83d"})
+    with OpenAIServer([odd, Odd(mails(3), ids=("a",)), DONE]) as server:
+        draft = await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
+    assert subjects(draft) == ["mail 1", "mail 2", "mail 3"]
+    for request in server.requests[1:]:
+        first = next(message for message in request["messages"] if message["role"] == "assistant")
+        assert first["reasoning_content"] == "Two mails. \ud83d"
+        assert [call.get("extra_content") for call in first["tool_calls"]] == [
+            signed[0]["extra_content"],
+            None,
+        ]
+    last = [message for message in server.requests[2]["messages"] if message["role"] == "assistant"][-1]
+    assert "reasoning_content" not in last
+
+
 async def test_a_call_repeated_within_one_answer_is_asked_back_and_is_one_step() -> None:
     with OpenAIServer([mails(1, 2, 1, 1), DONE]) as server:
         draft = await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
