@@ -3,10 +3,9 @@
 Each oddity was reported of a server that people use: Azure, DeepSeek, Gemini, Groq, LM Studio, Mistral,
 Ollama, OpenRouter, SGLang, TGI, vLLM, xAI, or a proxy before one of them. `tests/openai_server.py` refuses
 what strict servers refuse. A seeded sample of generated conversations runs in the suite; as many as wanted by
-`PLANGATE_TEST_ANSWERS=5000 make test ARGS="-k generated_answers tests/integration -s --timeout=0"`.
+`PLANGATE_TEST_TIMES=80 make test ARGS="-k generated_answers tests/integration -s --timeout=0"`.
 """
 
-import os
 import random
 import sys
 from collections.abc import Sequence
@@ -34,6 +33,7 @@ from tests.openai_server import (
     completion,
 )
 from tests.stand_in_tools import MAIL, TOOLS
+from tests.times import times
 
 SECRET = "sk-live-0123456789"
 WORDS = "Tell Kim."
@@ -468,7 +468,7 @@ async def outcome_of(turns: Sequence[Turn]) -> Draft | str:
 
 async def test_of_generated_answers_comes_exactly_what_was_proposed_or_a_sentence() -> None:
     plans = refusals = 0
-    for seed in range(int(os.environ.get("PLANGATE_TEST_ANSWERS", "60"))):
+    for seed in range(times(60)):
         chance = random.Random(seed)
         turns = [*(turn(chance) for _ in range(3)), Turn(DONE, (), is_sound=True, summary=WORDS)]
         outcome, expected = await outcome_of(turns), expected_of(turns)
