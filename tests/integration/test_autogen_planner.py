@@ -436,3 +436,16 @@ async def test_the_recorded_conversation_of_the_demo_makes_its_plan():
         assert draft.plan.summary
         assert draft.planner.model == "a recorded conversation"
         assert draft.planner.completion_tokens > 0
+
+
+async def test_the_recorded_conversation_answers_every_request_for_changes_with_another_plan():
+    settings = Settings(model_config_file=PROJECT / "examples" / "demo" / "model.json")
+    planner = AutoGenPlanner(model_client_factory(settings), 10)
+    plans = [(await planner.draft(Brief(request=REQUEST), TOOLS, 5)).plan]
+    for changes in ("Be kinder.", 'Say "sorry" first.'):
+        brief = Brief(request=REQUEST, previous=plans[-1], feedback=changes)
+        plans.append((await planner.draft(brief, TOOLS, 5)).plan)
+        assert changes in str(plans[-1].steps[0].arguments["json_body"])
+        assert plans[-1].summary == f"{plans[0].summary} Changed as asked: {changes}"
+        assert [step.tool for step in plans[-1].steps] == ["http_request", "send_email"]
+    assert "Be kinder." in str(plans[2].steps[0].arguments)
