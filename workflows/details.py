@@ -2,10 +2,12 @@
 
 Markdown for the Web UI's own renderer. It keeps the line breaks of a paragraph, makes quotes curly, and cuts
 off what is wide in a block; hence everything that came from outside stands in code spans, exact and
-wrapped. The page travels in a URL, hence it is cut to a few kilobytes, and says so where it is.
+wrapped. The page travels in a URL, hence it is cut to a few kilobytes. Where part of the plan is cut, the
+page says so and offers no decision to paste: nobody is asked to approve what they cannot read.
 """
 
 import json
+import shlex
 from typing import Final
 from urllib.parse import quote
 
@@ -15,7 +17,7 @@ from plangate.domain.audit import Drafted
 from plangate.domain.decision import PLACEHOLDER, Choice
 from plangate.domain.plan import Step, short
 from plangate.domain.run import Phase, RunState, StepProgress, StepState
-from plangate.domain.visible import cut, markdown_code
+from plangate.domain.visible import cut, is_reordered, markdown_code
 
 # Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a blank 3, a kanji 9.
 _ROOM_FOR_STEPS: Final = 4_500
@@ -27,6 +29,9 @@ _SHOWN_DECISIONS: Final = 5
 _WHERE_THE_PLAN_IS: Final = (
     "The plan is under *Current Details*. If nothing stands there, no worker runs just now; "
     "`starter.py status` shows it all the same, and a decision that you send is kept until one does."
+)
+_REORDERED: Final = (
+    "*This has right-to-left letters, and may be drawn in another order.* `status --json` *shows it exactly.*"
 )
 _KINDS: Final = {  # text is the usual kind, and has no name
     dict: "object",
@@ -40,13 +45,13 @@ _KINDS: Final = {  # text is the usual kind, and has no name
 
 def summary_line(request: str) -> str:
     """Return the one line that stands for a run in the lists of the Web UI."""
-    first = next((line for line in request.splitlines() if line.strip()), "A plan brought along")
+    first = next((line for line in request.splitlines() if line.strip()), "Plan supplied by the requester")
     return markdown_code(cut(first.strip(), 120))
 
 
 def request_page(request: str, requester: str) -> str:
     """Return the page that stays the same for the whole life of a run: who asked for what."""
-    asked = f"{markdown_code(requester)} brought a ready plan along."
+    asked = f"{markdown_code(requester)} supplied the plan."
     if request.strip():
         asked = f"{markdown_code(requester)} asked for:\n{markdown_code(cut(request, _ROOM_FOR_VALUE))}"
     return f"{asked}\n\n{_WHERE_THE_PLAN_IS}"
@@ -56,9 +61,14 @@ def details_page(state: RunState) -> str:
     """Return what the Web UI shows of the run as it stands."""
     parts = [_heading(state)]
     if state.drafted:
-        parts += [_plan(state.drafted), *_steps(state, state.drafted)]
+        steps, is_whole = _steps(state, state.drafted)
+        parts += [_plan(state.drafted), *steps]
         if state.state == Phase.IN_REVIEW:
-            parts.append(_how_to_decide(state, state.drafted))
+            parts.append(
+                _how_to_decide(state, state.drafted)
+                if is_whole
+                else _how_to_read_it_all(state, state.drafted)
+            )
     return "\n\n".join([*parts, *_decisions(state)])
 
 
@@ -73,7 +83,7 @@ def _heading(state: RunState) -> str:
                 f"Needs {drafted.requirement}.{_again(state)}"
             )
         case Phase.EXECUTING, _:
-            return "### Approved, and being executed"
+            return "### Approved, running"
         case _:
             return f"### Revision {state.next_revision} is being drafted"
 
@@ -90,26 +100,20 @@ def _plan(drafted: Drafted) -> str:
     return f"**Plan `{short(drafted.fingerprint)}`**, revision {drafted.revision}:\n{summary}"
 
 
-def _steps(state: RunState, drafted: Drafted) -> list[str]:
-    """Show the steps as far as there is room, and say in bold what is left out."""
+def _steps(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
+    """Show the steps as far as there is room, say in bold what is left out, and return whether nothing is."""
     parts: list[str] = []
-    steps, room, is_whole = drafted.plan.steps, _ROOM_FOR_STEPS, True
+    steps, room, is_whole = drafted.plan.steps, _ROOM_FOR_STEPS, len(drafted.plan.summary) <= _ROOM_FOR_LINE
     for number, (step, progress) in enumerate(zip(steps, state.steps, strict=True), start=1):
         shown = _step(f"Step {number} of {len(steps)}", step, progress)
         room -= len(quote(shown))
         if room < 0:
             left = len(steps) - number + 1
-            parts.append(f"**{left} of {len(steps)} steps are not shown here, for want of room.**")
-            is_whole = False
-            break
+            parts.append(f"**{left} of {len(steps)} steps are not shown here, because the page is limited.**")
+            return parts, False
         parts.append(shown)
-        is_whole = is_whole and not _is_cut(drafted, step)
-    if not is_whole:
-        command = markdown_code(f"python starter.py status {state.workflow_id}")
-        parts.append(
-            f"**Not all of the plan is shown here. Before you decide, read the whole of it:**\n{command}"
-        )
-    return parts
+        is_whole = is_whole and not _is_cut(step)
+    return parts, is_whole
 
 
 def _step(name: str, step: Step, progress: StepProgress) -> str:
@@ -123,18 +127,17 @@ def _step(name: str, step: Step, progress: StepProgress) -> str:
 def _argument(name: str, value: JsonValue) -> str:
     kind = _KINDS.get(type(value))
     label = f"{markdown_code(name)} ({kind})" if kind else markdown_code(name)
-    return f"{label}: {markdown_code(cut(_text(value), _ROOM_FOR_VALUE))}"
+    shown = f"{label}: {markdown_code(cut(_text(value), _ROOM_FOR_VALUE))}"
+    return f"{shown}\n{_REORDERED}" if is_reordered(name) or is_reordered(_text(value)) else shown
 
 
 def _text(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _is_cut(drafted: Drafted, step: Step) -> bool:
-    return (
-        len(drafted.plan.summary) > _ROOM_FOR_LINE
-        or len(step.reason) > _ROOM_FOR_LINE
-        or any(len(_text(value)) > _ROOM_FOR_VALUE for value in step.arguments.values())
+def _is_cut(step: Step) -> bool:
+    return len(step.reason) > _ROOM_FOR_LINE or any(
+        len(_text(value)) > _ROOM_FOR_VALUE for value in step.arguments.values()
     )
 
 
@@ -146,9 +149,18 @@ def _progress(progress: StepProgress) -> str:
     return f" **{progress.state.value.replace('_', ' ')}**{told}"
 
 
+def _how_to_read_it_all(state: RunState, drafted: Drafted) -> str:
+    """Say where the whole plan is, instead of how to approve what nobody could read here."""
+    command = markdown_code(f"python starter.py status {shlex.quote(state.workflow_id)}")
+    return (
+        f"**Not all of plan `{short(drafted.fingerprint)}` is shown here, so this page does not offer to "
+        f"approve it.** This command shows the whole plan, and how to decide on it:\n{command}"
+    )
+
+
 def _how_to_decide(state: RunState, drafted: Drafted) -> str:
     if drafted.requirement.signed:
-        command = f"starter.py sign {state.workflow_id} approve --by {PLACEHOLDER}"
+        command = f"python starter.py sign {shlex.quote(state.workflow_id)} approve --by {PLACEHOLDER}"
         return (
             "**To decide:** this plan takes signed decisions only. Let this command print yours, on the "
             "machine where your key is, and send that by *More Actions*, *Send a Signal*:\n"
@@ -168,7 +180,7 @@ def _decisions(state: RunState) -> list[str]:
     room = _ROOM_FOR_DECISIONS
     for decided in reversed(state.decisions[-_SHOWN_DECISIONS:]):
         decision = decided.arrival.decision
-        who = markdown_code(decision.by) if decision else "somebody"
+        who = markdown_code(decision.by) if decision else "unknown sender"
         said = decision.decision if decision else decided.arrival.name
         verdict = "accepted" if decided.verdict.accepted else "**refused**"
         reason = markdown_code(cut(decided.verdict.reason, _ROOM_FOR_LINE))

@@ -57,6 +57,18 @@ def _show(text: str, kept: dict[str, str]) -> str:
     return "".join(shown)
 
 
+def is_reordered(text: str) -> bool:
+    """Return whether a screen that knows right-to-left scripts draws parts of ``text`` in another order.
+
+    Hebrew or Arabic letters beside digits or Latin letters: "100 ש 7" may be drawn as "100 7 ש". No hidden
+    character is needed for it, hence it is said beside the text.
+    """
+    if text.isascii():
+        return False
+    kinds = {unicodedata.bidirectional(char) for char in text}
+    return bool(kinds & {"R", "AL", "AN"}) and bool(kinds & {"L", "EN", "AN"})
+
+
 def markdown_code(text: str) -> str:
     """Return ``text`` as code within a paragraph, a span for each line: exact, inert, and it wraps.
 
@@ -84,4 +96,4 @@ def cut(text: str, limit: int) -> str:
     """Return ``text``, or its first ``limit`` characters and how many are not shown."""
     if len(text) <= limit:
         return text
-    return f"{text[:limit]}… ({len(text) - limit} more characters are not shown here)"
+    return f"{text[:limit]}… ({len(text) - limit:,} more characters are not shown here)"

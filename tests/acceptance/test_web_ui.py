@@ -153,7 +153,20 @@ async def test_a_decision_without_a_name_in_it_is_refused_and_the_page_says_why(
     await gate.until("in_review", status.workflow_id, lambda now: len(now.decisions) == 1)
     await open_run(page, server, status.workflow_id)
     shown = await shown_in(page, "current-details")
-    assert 'somebody: approve refused: "by"' in shown
+    assert 'unknown sender: approve refused: "by"' in shown
+
+
+async def test_a_plan_too_long_for_the_page_has_no_decision_to_paste_there(
+    gate: Gate, server: EmbeddedServer, page: Page
+) -> None:
+    status = await gate.in_review("Refund 100 ש 7 " + "and more " * 200)
+    await open_run(page, server, status.workflow_id)
+    shown = await shown_in(page, "current-details")
+    assert f"Not all of plan {status.short_fingerprint} is shown here" in shown
+    assert f"python starter.py status {status.workflow_id}" in shown
+    assert "may be drawn in another order" in shown
+    assert '"by"' not in shown
+    assert "Send a Signal" not in shown
 
 
 async def hostile_run(gate: Gate) -> Status:

@@ -1,12 +1,13 @@
 """The page of the Web UI: everything an approver needs, and what came from outside is exact and inert."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -107,27 +108,66 @@ def test_a_text_that_looks_like_a_number_does_not_look_like_one_here() -> None:
     assert "`n` (number): `7`" in details_page(in_review({"n": 7}))
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        in_review({"text": "x" * 1_001}),
-        in_review({"text": "x" * 500}, steps=20),
-        in_review({"text": "x"}, summary="x" * 301),
-        in_review({"text": "x"}, reason="x" * 301),
-        in_review({str(number): "東" * 900 for number in range(9)}),
-    ],
-)
-def test_a_page_that_leaves_something_out_says_so_and_where_to_read_it(state: RunState) -> None:
+LONG = [
+    in_review({"text": "x" * 1_001}),
+    in_review({"text": ["x" * 500] * 3}),
+    in_review({"text": "x" * 500}, steps=20),
+    in_review({"text": "x"}, summary="x" * 301),
+    in_review({"text": "x"}, reason="x" * 301),
+    in_review({str(number): "東" * 900 for number in range(9)}),
+]
+
+
+@pytest.mark.parametrize("state", LONG)
+def test_a_page_that_leaves_something_out_says_where_to_read_it_and_offers_no_approval(
+    state: RunState,
+) -> None:
     page = details_page(state)
     assert "not shown here" in page
-    assert "**Not all of the plan is shown here. Before you decide, read the whole of it:**" in page
+    assert "so this page does not offer to approve it.**" in page
     assert "`python starter.py status plan-1`" in page
+    assert "YOUR-NAME" not in page
+    assert "Send a Signal" not in page
 
 
 def test_a_page_that_leaves_nothing_out_says_nothing_of_it() -> None:
-    assert "not shown" not in details_page(
-        in_review({"text": "x" * 1_000}, summary="x" * 300, reason="x" * 300)
-    )
+    page = details_page(in_review({"text": "x" * 1_000}, summary="x" * 300, reason="x" * 300))
+    assert "not shown" not in page
+    assert '{"by": "YOUR-NAME", "plan": "' in page
+
+
+@settings(max_examples=200)
+@given(
+    st.text("aé東 \u202e\n", max_size=400),
+    st.recursive(
+        st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(-(2**53) + 1, 2**53 - 1),
+            st.text("aé東 \u202e`\n", max_size=1_500),
+        ),
+        lambda inner: (
+            st.lists(inner, max_size=4) | st.dictionaries(st.text("ab`", max_size=5), inner, max_size=4)
+        ),
+        max_leaves=6,
+    ),
+    st.text("a東", max_size=400),
+    st.integers(1, 12),
+)
+def test_whoever_is_offered_the_decision_was_shown_the_whole_plan(
+    summary: str, value: Any, reason: str, steps: int
+) -> None:
+    page = details_page(in_review({"value": value}, summary=summary or "s", reason=reason, steps=steps))
+    if "YOUR-NAME" in page:
+        for text in (
+            summary or "s",
+            value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),
+        ):
+            assert markdown_code(text) in page
+        assert not reason or page.count(f"*why:* {markdown_code(reason)}") == steps
+        assert f"**Step {steps} of {steps}:**" in page
+    else:
+        assert "`python starter.py status plan-1`" in page
 
 
 def test_the_longest_page_still_fits_into_a_url() -> None:
@@ -147,7 +187,7 @@ def test_the_page_tells_what_became_of_each_step_and_how_it_ended() -> None:
     state = in_review({"text": "one"}, steps=2)
     running = after(decided(state, ""), StepDone(step=1, receipt=Receipt(summary="noted `one` <b>")))
     page = details_page(running)
-    assert page.startswith("### Approved, and being executed")
+    assert page.startswith("### Approved, running")
     assert "**Step 1 of 2:** `note` **done**: ``noted `one` <b>``" in page
     assert "To decide" not in page
     closed = after(state, Closed(outcome=Outcome.FAILED, reason="<b> it broke"))
@@ -164,8 +204,15 @@ def test_refused_decisions_are_shown_newest_first_and_the_others_counted() -> No
     ]
     events = judge_all(state, sent(arrivals))
     page = details_page(after(state, *events))
-    assert page.count("somebody: approve **refused**") == 5
+    assert page.count("unknown sender: approve **refused**") == 5
     assert page.endswith("and 2 earlier, all on the audit trail")
+
+
+def test_a_text_that_may_be_drawn_in_another_order_is_marked() -> None:
+    marked = "may be drawn in another order"
+    assert marked in details_page(in_review({"text": "100 ש 7"}))
+    assert marked in details_page(in_review({"text": ["100", "٣ a"]}))
+    assert marked not in details_page(in_review({"text": "שלום", "more": "100 € 7 東"}))
 
 
 @given(HOSTILE)
