@@ -9,21 +9,25 @@ from collections.abc import Mapping
 from datetime import UTC, timedelta
 from typing import Final
 
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.domain.audit import Outcome
+from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.errors import NotAnswered, RequestInvalid, RunNotFound, TemporalUnreachable
 from plangate.domain.request import read_request
 from plangate.domain.run import Phase, RunState
-from plangate.domain.status import Status, status_of
-from plangate.domain.visible import one_line
+from plangate.domain.status import Status, UnreadDecision, status_of
+from plangate.domain.visible import cut, one_line
 from plangate.records.answers import status_on_record
 from plangate.records.database import Database
 from plangate.search_attributes import PLANGATE_STATE
 
 OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _PAGE: Final = 1_000
+_LISTED_UNREAD: Final = 20
+_LONGEST_NAME: Final = 100
 _DESCRIBE_TIMEOUT: Final = timedelta(seconds=3)
 _ENDED_FROM_OUTSIDE: Final[Mapping[WorkflowExecutionStatus | None, str]] = {
     WorkflowExecutionStatus.TERMINATED: "it was terminated in Temporal, from outside Plangate",
@@ -59,8 +63,14 @@ async def status_without_workflow(client: Client, database: Database | None, wor
         )
     ended = _ENDED_FROM_OUTSIDE.get(description.status)
     if ended is None:
-        waiting = await _unread(handle)
-        return recorded.model_copy(update={"source": f"{recorded.source} (no worker answers{waiting})"})
+        unread = await _unread(client, handle)
+        return recorded.model_copy(
+            update={
+                "source": f"{recorded.source} (no worker answers)",
+                "unread": tuple(unread[:_LISTED_UNREAD]),
+                "unread_not_listed": max(0, len(unread) - _LISTED_UNREAD),
+            }
+        )
     changes = {} if recorded.state in OUTCOMES else {"state": Outcome.FAILED.value, "reason": ended}
     return recorded.model_copy(update={"source": f"{recorded.source} and the Temporal server", **changes})
 
@@ -78,20 +88,44 @@ def _dropped(workflow_id: str, recorded: Status | None) -> Status:
     return recorded.model_copy(update={"source": f"records ({why})"})
 
 
-async def _unread(handle: WorkflowHandle[object, object]) -> str:
-    """Say how many signals lie at the server that no worker has taken up yet."""
-    count = 0
+async def _unread(client: Client, handle: WorkflowHandle[object, object]) -> list[UnreadDecision]:
+    """Return what lies at the server that no worker has taken up yet, oldest first."""
+    waiting: list[HistoryEvent] = []
     try:
         async for event in handle.fetch_history_events(page_size=_PAGE):
             if event.HasField("workflow_task_completed_event_attributes"):
-                count = 0
-            elif event.HasField("workflow_execution_signaled_event_attributes"):
-                count += 1
+                waiting.clear()
+            elif event.HasField("workflow_execution_signaled_event_attributes") or event.HasField(
+                "workflow_execution_cancel_requested_event_attributes"
+            ):
+                waiting.append(event)
     except RPCError:
-        return ""  # it is only said besides
-    if not count:
-        return ""
-    return f"; {count} signal{' waits' if count == 1 else 's wait'} at the server, unread"
+        return []  # it is only said besides
+    return [await _unread_decision(client, event) for event in waiting]
+
+
+async def _unread_decision(client: Client, event: HistoryEvent) -> UnreadDecision:
+    sent_at = event.event_time.ToDatetime(UTC)
+    if event.HasField("workflow_execution_cancel_requested_event_attributes"):
+        return UnreadDecision(decision="withdraw", sent_at=sent_at)
+    signal = event.workflow_execution_signaled_event_attributes
+    name = cut(signal.signal_name, _LONGEST_NAME)
+    if name not in set(Choice):
+        return UnreadDecision(decision=name, sent_at=sent_at)
+    try:
+        inputs = await client.data_converter.decode(signal.input.payloads)
+    except (RuntimeError, ValueError, KeyError):
+        inputs = []
+    arrival = read_arrival(
+        key="", via=Via.SIGNAL, name=name, choice=Choice(name), inputs=inputs, received_at=sent_at
+    )
+    decision = arrival.decision
+    return UnreadDecision(
+        decision=name,
+        by=decision.by if decision else None,
+        plan=decision.plan if decision else None,
+        sent_at=sent_at,
+    )
 
 
 async def _undrafted(client: Client, handle: WorkflowHandle[object, object]) -> Status | None:

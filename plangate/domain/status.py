@@ -33,6 +33,18 @@ class DecisionStatus(Frozen):
     excerpt: str = ""
 
 
+class UnreadDecision(Frozen):
+    """A message that lies at the Temporal server while no worker runs; nothing in it has been checked.
+
+    ``by`` and ``plan`` are missing where it cannot be read; ``decision`` is ``withdraw`` for a cancellation.
+    """
+
+    decision: str
+    by: str | None = None
+    plan: str | None = None
+    sent_at: AwareDatetime
+
+
 class StepStatus(Frozen):
     """One step of the newest plan, and how far it has come."""
 
@@ -49,7 +61,8 @@ class Status(Frozen):
     """Everything that one may ask of a run; ``source`` says who answered.
 
     ``unverified`` are those who approved by typing a name, which nothing proved; ``still_needed`` is what the
-    plan lacks before it may run. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in
+    plan lacks before it may run; ``unread`` are decisions that were sent and that no worker has taken up yet.
+    The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in
     ``installation`` and ``namespace``: `plangate.domain.shown` computes it again. ``workers_differ`` says in
     which rules or tools the workers of the task queue differ, as far as the records can be asked.
     """
@@ -72,6 +85,8 @@ class Status(Frozen):
     changes_asked: str = ""
     decisions: tuple[DecisionStatus, ...]
     refusals_not_listed: int
+    unread: tuple[UnreadDecision, ...] = ()
+    unread_not_listed: int = 0
     deadline: AwareDatetime | None
     planner: ModelUse | None
     steps: tuple[StepStatus, ...]
