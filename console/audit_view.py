@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from rich.table import Table
-from rich.text import Text
-
-from console.lists import table_of
+from console.clock import moment
 from console.page import Page
 from console.run_view import spelled
+from console.table import Column, Table
 from plangate.domain.findings import Finding
 from plangate.domain.plan import short
-from plangate.domain.visible import one_line
 from plangate.evidence import Bundle, Story, seal_keys_of, sealed_up_to
 from plangate.jws import PUBLIC_PREFIX
 from plangate.records.answers import RunSummary
@@ -37,24 +34,25 @@ def values_of(summary: RunSummary) -> list[str]:
 
 
 def runs_table(summaries: Sequence[RunSummary]) -> Table:
-    """Return one line for each run."""
-    columns = ("id", "state", "requester", "requested (UTC)", "plan", "approved by", "refused")
-    table = table_of(*columns, ids=[one.workflow_id for one in summaries])
-    for one in summaries:
-        approved = ", ".join(
-            f"{name} (not verified)" if name in one.unverified else name for name in one.approved_by
-        )
-        cells = (
-            one.workflow_id,
-            spelled(one.state),
-            one.requester,
-            f"{one.requested_at:%Y-%m-%d %H:%M}",
-            short(one.fingerprint or ""),
-            approved,
-            str(one.refused or ""),
-        )
-        table.add_row(*(Text(one_line(cell)) for cell in cells))
-    return table
+    """Return one row for each run."""
+    requested, approved_by = Column("requested", is_text=True), Column("approved by", is_text=True)
+    return Table(
+        ("id", "state", "requester", requested, "plan", approved_by, "refused"),
+        [
+            (
+                one.workflow_id,
+                spelled(one.state),
+                one.requester,
+                moment(one.requested_at),
+                short(one.fingerprint or ""),
+                ", ".join(
+                    f"{name} (not verified)" if name in one.unverified else name for name in one.approved_by
+                ),
+                str(one.refused or ""),
+            )
+            for one in summaries
+        ],
+    )
 
 
 def findings_page(findings: Sequence[Finding], what: str) -> Page:
@@ -71,10 +69,10 @@ def inspection_page(inspection: Inspection, *, is_trusted: bool) -> Page:
     """Return what was examined, and by whose keys it is sealed."""
     page = Page()
     if not inspection.findings:
-        page.heading("The records are what was written.", "bold green")
+        page.heading("Verified: nothing was changed.", "bold green")
     counts = {"run": inspection.runs, "checkpoint": inspection.checkpoints}
     examined = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
-    entries = "1 entry" if inspection.entries == 1 else f"{inspection.entries} entries"
+    entries = "1 entry" if inspection.entries == 1 else f"{inspection.entries:,} entries"
     page.field("examined", f"{examined}, {entries}", width=_WIDTH)
     page.copied("installation", inspection.installation, width=_WIDTH)
     if inspection.unsealed:
@@ -91,18 +89,22 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
     if is_trusted:
         page.heading("This bundle proves what it says.", "bold green")
     else:
-        page.heading("This bundle fits together. Whose seals it bears, nobody has said yet.", "bold yellow")
+        page.heading(
+            "The file is consistent. The signer is not verified yet: name its key with --sealer.",
+            "bold yellow",
+        )
     page.field("run", bundle.workflow_id, width=_WIDTH)
     page.field("outcome", spelled(story.state) + (f": {story.reason}" if story.reason else ""), width=_WIDTH)
     page.field("requester", story.requester, width=_WIDTH)
     if story.fingerprint:
-        page.field("plan", f"{story.fingerprint}, revision {story.revision}", width=_WIDTH)
+        page.copied("plan", story.fingerprint, "", width=_WIDTH)
+        page.field("revision", str(story.revision), width=_WIDTH)
     if story.requirement:
         page.field("needed", str(story.requirement), width=_WIDTH)
     for one in story.decisions:
         if one.accepted:
             proof = f"signed with {one.key_id}" if one.verified else "not verified: only a typed name"
-            said = f"{one.by}, {one.received_at:%Y-%m-%d %H:%M:%S} UTC, {proof}"
+            said = f"{one.by}, {moment(one.received_at, with_seconds=True)}, {proof}"
             page.field(spelled(one.decision), said, width=_WIDTH)
     for step in story.steps:
         receipt = f": {step.receipt.summary}" if step.receipt else ""

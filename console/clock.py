@@ -1,8 +1,42 @@
-"""The clock on the wall: only for telling people how long something is from now, never for deciding."""
+"""The clock on the wall, and how people are told a moment: in their own zone, with UTC beside."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def now() -> datetime:
     """Return the present moment by this machine."""
     return datetime.now(UTC)  # noqa: TID251  what is shown is relative to the reader's own now
+
+
+def moment(when: datetime, *, with_seconds: bool = False) -> str:
+    """Return a moment as '3 May 14:05 CEST (12:05 UTC)'; the zone is that of TZ, else that of the machine.
+
+    The year is named where it is not the present one; the day in UTC where it is not the same day.
+    """
+    try:
+        local, universal = when.astimezone(), when.astimezone(UTC)
+    except (OverflowError, ValueError, OSError):  # beyond the years that a calendar has
+        return when.isoformat(sep=" ")
+    time = "%H:%M:%S" if with_seconds else "%H:%M"
+    said = f"{_day(local)} {local:{time}}"
+    if not local.utcoffset():
+        return f"{said} UTC"
+    day = "" if universal.date() == local.date() else f"{_day(universal)} "
+    return f"{said} {_zone(local)} ({day}{universal:{time}} UTC)"
+
+
+def _day(when: datetime) -> str:
+    year = "" if when.year == now().astimezone(when.tzinfo).year else f" {when.year}"
+    return f"{when.day} {_MONTHS[when.month - 1]}{year}"
+
+
+def _zone(when: datetime) -> str:
+    """Return the zone's short name, or its distance from UTC where it has none in letters."""
+    name = when.tzname() or ""
+    if name.isascii() and name.isalpha():
+        return name
+    minutes = (when.utcoffset() or timedelta(0)) // timedelta(minutes=1)
+    return f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"

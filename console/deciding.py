@@ -154,7 +154,7 @@ def _print_verdict(screen: Screen, workflow_id: str, answer: DecisionAnswer | No
     elif answer and not answer.accepted:
         raise Refused(verdict_words(answer))
     else:
-        screen.out.print(Text(verdict_words(answer)), soft_wrap=True)
+        screen.say(verdict_words(answer))
     return Exit.DONE if answer is None or answer.accepted else Exit.REFUSED
 
 
@@ -196,9 +196,9 @@ def _print_withdrawal(screen: Screen, workflow_id: str, status: Status | None) -
         screen.print_json({"workflow_id": workflow_id, "state": status.state if status else None})
     elif status is None:
         words = f"{workflow_id} is asked to end; a worker sees to it, after a step that is running now."
-        screen.out.print(Text(one_line(words)), soft_wrap=True)
+        screen.say(one_line(words))
     elif status.state == Outcome.WITHDRAWN:
-        screen.out.print(Text(one_line(f"{workflow_id} is {status.reason or 'withdrawn'}.")), soft_wrap=True)
+        screen.say(one_line(f"{workflow_id} is {status.reason or 'withdrawn'}."))
     else:
         raise Refused(f"{workflow_id} had ended before ({status.state}); there was nothing to withdraw.")
     return Exit.DONE if status is None or status.state == Outcome.WITHDRAWN else Exit.REFUSED

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from console.clock import now
-from console.run_view import decision_words, is_over, spelled, step_words
+from console.clock import moment, now
+from console.run_view import decision_words, is_over, spelled, step_words, unread_words
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalUnreachable
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status
@@ -43,9 +43,10 @@ def absence(look: Status | Silence) -> str | None:
         return look.reason
     if look.source == "workflow" or is_over(look):
         return None
+    unread = unread_words(look)
     return (
-        f"No worker answers. Still waiting for one: start it with make worker. Ctrl-C leaves; "
-        f"{look.workflow_id} stays, and goes on as soon as one runs."
+        f"No worker answers{f', and {unread}' if unread else ''}. Start one with make worker; Ctrl-C leaves. "
+        f"{look.workflow_id} continues as soon as one runs."
     )
 
 
@@ -63,7 +64,7 @@ def waiting_words(status: Status) -> str:
         case Phase.DRAFTING:
             return f"{status.workflow_id}: a plan is being drafted (revision {status.revision + 1})"
         case Phase.IN_REVIEW:
-            until = f", until {status.deadline:%Y-%m-%d %H:%M} UTC" if status.deadline else ""
+            until = f", until {moment(status.deadline)}" if status.deadline else ""
             return (
                 f"{status.workflow_id}: plan {status.short_fingerprint} waits for {status.requirement}{until}"
             )

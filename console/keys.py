@@ -149,7 +149,7 @@ def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:
     page.copied("private", str(path))
     page.note("It never leaves this machine; the decisions of that name are signed with it from now on.")
     page.note("This line goes into the list of people (PLANGATE_PEOPLE), below that person's name:")
-    page.command(f'keys = [{{ public = "{PUBLIC_PREFIX}{public}" }}]')
+    page.line(f'keys = [{{ public = "{PUBLIC_PREFIX}{public}" }}]')
     screen.show(page)
     return Exit.DONE
 
@@ -187,7 +187,7 @@ def list_keys(*, as_json: bool) -> int:
         page = Page()
         for key in keys:
             page.heading(key["name"])
-            page.command(f'keys = [{{ public = "{key["public"]}" }}]')
+            page.line(f'keys = [{{ public = "{key["public"]}" }}]')
             page.copied("private", key["path"])
         screen.show(page)
     return Exit.DONE

@@ -4,47 +4,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
 from console.durations import from_now
 from console.page import Page
+from console.table import Column, Table
 from plangate.domain.status import Status
-from plangate.domain.tool import ToolDeclaration
-from plangate.domain.visible import cut, one_line
+from plangate.domain.tool import RetrySafety, ToolDeclaration
 
-_COPIED: Final = {"id": 20, "plan": 12, "deadline": 11, "requested (UTC)": 16}
 _LONGEST_WHAT: Final = 80
+_TOOL_LABEL: Final = 14
+_AFTER_A_CRASH: Final[Mapping[RetrySafety, str]] = {
+    RetrySafety.UNKNOWABLE: "the result may be unknown; then the step is in doubt, and a person must check",
+}
 
 
 def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
-    """Return one line for each run that waits, in the given order."""
-    table = table_of(
-        "id", "what", "requester", "plan", "needs", "deadline", ids=[one.workflow_id for one in waiting]
+    """Return one row for each run that waits, in the given order."""
+    columns = ("id", Column("what", is_text=True), "requester", "plan", Column("needs", is_text=True))
+    return Table(
+        (*columns, "deadline"),
+        [
+            (
+                status.workflow_id,
+                _what(status),
+                status.requester,
+                status.short_fingerprint or "",
+                str(status.requirement),
+                from_now(status.deadline, now) if status.deadline else "",
+            )
+            for status in waiting
+        ],
     )
-    for status in waiting:
-        deadline = from_now(status.deadline, now) if status.deadline else ""
-        cells = (
-            status.workflow_id,
-            cut(_what(status), _LONGEST_WHAT),
-            status.requester,
-            status.short_fingerprint or "",
-            str(status.requirement),
-            deadline,
-        )
-        table.add_row(*(Text(one_line(cell)) for cell in cells))
-    return table
-
-
-def table_of(*columns: str, ids: Sequence[str]) -> Table:
-    """Return an empty table of runs, in which what is copied is not broken while there is room."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    longest = max((len(workflow_id) for workflow_id in ids), default=0)
-    for name in columns:
-        wanted = min(_COPIED.get(name, 0), longest) if name == "id" else _COPIED.get(name)
-        table.add_column(name, overflow="fold", min_width=wanted)
-    return table
 
 
 def sources_of(statuses: Iterable[Status]) -> list[str]:
@@ -60,7 +49,8 @@ def tools_page(declarations: Mapping[str, ToolDeclaration]) -> Page:
             page.gap()
         page.heading(declaration.name)
         page.note(declaration.description, "")
-        page.field("after a crash", declaration.retry_safety.value)
+        safety = declaration.retry_safety
+        page.field("after a crash", _AFTER_A_CRASH.get(safety, safety.value), width=_TOOL_LABEL)
         schema = declaration.schema()
         required = schema.get("required", [])
         for name, argument in schema.get("properties", {}).items():
@@ -79,8 +69,13 @@ def tool_as_json(declaration: ToolDeclaration) -> dict[str, Any]:
 
 
 def _what(status: Status) -> str:
+    """Return the beginning of the request: enough to know it again, in whole words where it has some."""
     text = status.request.strip() or (status.plan.summary if status.plan else "")
-    return text.splitlines()[0] if text else ""
+    line = text.splitlines()[0] if text else ""
+    if len(line) <= _LONGEST_WHAT:
+        return line
+    words, _, _ = line[: _LONGEST_WHAT + 1].rpartition(" ")
+    return f"{words or line[:_LONGEST_WHAT]} …"
 
 
 def _argument(argument: Mapping[str, Any], schema: Mapping[str, Any], *, is_required: bool) -> str:

@@ -8,6 +8,7 @@ from activities.tools.catalogue import declarations
 from console.clock import now
 from console.exits import Exit
 from console.lists import pending_table, sources_of, tool_as_json, tools_page
+from console.page import Page
 from console.run_view import Doors, deciding_page, run_page
 from console.screen import open_screen
 from console.session import opened, opened_records, settings_for_people
@@ -15,7 +16,7 @@ from plangate.domain.errors import RecordsMissing, RecordsUnavailable, TemporalU
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.records.answers import pending_on_record, status_on_record
-from plangate.settings import Settings
+from plangate.settings import Settings, operating_system_user
 
 _NO_SERVER = "records (the Temporal server does not answer)"
 
@@ -29,7 +30,7 @@ def show_status(workflow_id: str, *, as_json: bool) -> int:
         return Exit.DONE
     screen.show(run_page(status, now()))
     if status.state == Phase.IN_REVIEW:
-        screen.show(deciding_page(status, doors))
+        screen.show(deciding_page(status, doors, operating_system_user()))
     return Exit.DONE
 
 
@@ -44,7 +45,10 @@ def show_pending(*, as_json: bool) -> int:
         screen.out.print(pending_table(waiting, now()), crop=False)
     else:
         screen.out.print(Text("Nothing waits for a decision."))
-    screen.out.print(Text(f"Answered by {source}.", style="dim"))
+    page = Page()
+    page.gap()
+    page.sentence(f"Source: {source}.", "dim")
+    screen.show(page)
     return Exit.DONE
 
 

@@ -5,15 +5,17 @@ text can reach the left edge and pass for a heading of ours, however it is padde
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from typing import Any, Final
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.text import Text
+from rich.segment import Segment
 
-from plangate.domain.visible import cut, many_lines, one_line
+from plangate.domain.visible import cut, is_reordered, many_lines, one_line
 
 LABEL_WIDTH: Final = 12
 _WIDEST_LABEL: Final = 26
@@ -21,21 +23,32 @@ _BAR: Final = "│ "
 _FOLDED_BAR: Final = "┊ "  # the line before goes on here; the text has no line break
 _NARROWEST: Final = 20
 _LIST_ON_ONE_LINE: Final = 100
+REORDERED: Final = (
+    "This has right-to-left letters, and may be drawn in another order; `status ID --json` has it exactly."
+)
+_SHELL_WORDS: Final = re.compile(r"(?:[^\s'\"\\]|\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\")+|\S")
+
+
+class Fold(Enum):
+    """How a row that is wider than the terminal goes on."""
+
+    AT_BLANKS = auto()
+    COMMAND = auto()
+    """Between a shell's words, with a backslash at the end of the line: it can be pasted as it stands."""
+    NEVER = auto()
+    """Its text stands alone on a line, and the terminal wraps it: it can be copied whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: its margin, the margin of what is folded, and its text, fit to be shown.
-
-    ``is_command`` leaves the folding to the terminal, so that the line can be copied whole.
-    """
+    """One line: its margin, the margin of what is folded, and its text, fit to be shown."""
 
     margin: str
     folded_margin: str
     text: str
     style: str = ""
     margin_style: str = "dim"
-    is_command: bool = False
+    fold: Fold = Fold.AT_BLANKS
 
 
 @dataclass(slots=True)
@@ -51,6 +64,16 @@ class Page:
     def gap(self) -> None:
         """Add an empty line."""
         self.rows.append(Row("", "", ""))
+
+    def sentence(self, text: str, style: str = "") -> None:
+        """Add a sentence of our own words at the left edge."""
+        self.rows.append(Row("", "", text, style))
+
+    def entry(self, when: str, text: str, style: str = "", indent: int = 0) -> None:
+        """Add what happened, with when it did; what is folded goes on a little to the right."""
+        margin = " " * indent
+        stamp = f"{one_line(when)}  " if when else ""
+        self.rows.append(Row(margin, margin + "    ", stamp + one_line(text), style))
 
     def note(self, text: str, style: str = "dim", indent: int = 2) -> None:
         """Add a line of our own words below a heading."""
@@ -77,13 +100,20 @@ class Page:
             self.rows.append(Row(" " * indent + _BAR, " " * indent + _FOLDED_BAR, line))
 
     def command(self, text: str, indent: int = 4) -> None:
-        """Add a line to be copied and pasted; it is never folded by us."""
-        self.rows.append(Row(" " * indent, "", one_line(text), "cyan", is_command=True))
+        """Add a command for a shell, to be copied and pasted."""
+        margin = " " * indent
+        self.rows.append(Row(margin, margin + "    ", one_line(text), "cyan", fold=Fold.COMMAND))
 
-    def copied(self, label: str, text: str, indent: int = 2, width: int = LABEL_WIDTH) -> None:
+    def line(self, text: str, indent: int = 4) -> None:
+        """Add any other line to be copied and pasted; it is never folded by us."""
+        self.rows.append(Row(" " * indent, "", one_line(text), "cyan", fold=Fold.NEVER))
+
+    def copied(
+        self, label: str, text: str, style: str = "cyan", indent: int = 2, width: int = LABEL_WIDTH
+    ) -> None:
         """Add a labelled address, path or key, to be copied; it is never folded by us."""
         margin = " " * indent + label.ljust(width) + " "
-        self.rows.append(Row(margin, "", one_line(text), "cyan", is_command=True))
+        self.rows.append(Row(margin, "", one_line(text), style, fold=Fold.NEVER))
 
     def arguments(self, arguments: Mapping[str, Any], indent: int = 4, limit: int | None = None) -> None:
         """Add every argument, whole and in JSON's notation: "7" and 7 differ. ``Any`` stands for JSON.
@@ -103,6 +133,8 @@ class Page:
                 shown = json.dumps(value, ensure_ascii=False)
                 shown = shown if limit is None else cut(shown, limit)
                 self.field(label, shown, indent=indent, width=width)
+            if limit is None and (is_reordered(label) or is_reordered(json.dumps(value, ensure_ascii=False))):
+                self.note(REORDERED, "yellow", indent + 2)
 
     def extend(self, other: "Page") -> None:
         """Add all rows of another page."""
@@ -110,27 +142,93 @@ class Page:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for row in self.rows:
-            is_folded = console.is_terminal and not row.is_command
-            for number, line in enumerate(_folded(row, options.max_width) if is_folded else [row]):
-                margin = line.folded_margin if number else line.margin
-                yield Text.assemble(
-                    (margin, row.margin_style), (line.text, row.style), overflow="ignore", no_wrap=True
-                )
+            for line in _folded(row, options.max_width) if console.is_terminal else [row]:
+                yield Segment(line.margin, console.get_style(row.margin_style or "none"))
+                yield Segment(line.text, console.get_style(line.style or "none"))
+                yield Segment.line()
 
 
 def _folded(row: Row, width: int) -> Iterator[Row]:
-    """Yield a row in lines that fit; a margin that leaves no room, for a name can be long, is folded too."""
-    margin, text = row.margin, row.text
-    if cell_len(margin) > width // 2:
-        margin = margin[: len(margin) - len(margin.lstrip())]
-        text = row.margin[len(margin) :] + text
+    """Yield a row in lines that fit, each with the margin that belongs ahead of it."""
+    if cell_len(row.margin + row.text) <= width:
+        yield row
+        return
+    match row.fold:
+        case Fold.COMMAND:
+            yield from _broken_command(row, width)
+        case Fold.NEVER:
+            yield from _labels(row, width)
+            yield replace(row, margin=_indent(row.margin))
+        case Fold.AT_BLANKS if _is_too_narrow(row, width):
+            yield from _labels(row, width)
+            below = _indent(row.margin) + _FOLDED_BAR
+            yield from _at_blanks(replace(row, margin=below, folded_margin=below), width)
+        case Fold.AT_BLANKS:
+            yield from _at_blanks(row, width)
+
+
+def _at_blanks(row: Row, width: int) -> Iterator[Row]:
+    margin = row.margin
     room = width - max(cell_len(margin), cell_len(row.folded_margin))
-    for line in fold(text, max(room, _NARROWEST)):
+    for line in fold(row.text, max(room, _NARROWEST)):
         yield replace(row, margin=margin, text=line)
+        margin = row.folded_margin
+
+
+def _broken_command(row: Row, width: int) -> Iterator[Row]:
+    margin, line = row.margin, ""
+    for word in _with_options(_SHELL_WORDS.findall(row.text)):
+        if line and cell_len(f"{margin}{line} {word} \\") > width:
+            yield replace(row, margin=margin, text=f"{line} \\")
+            margin, line = row.folded_margin, word
+        else:
+            line = f"{line} {word}" if line else word
+    yield replace(row, margin=margin, text=line)
+
+
+def _with_options(words: list[str]) -> Iterator[str]:
+    """Yield the words, each option together with its value."""
+    option = ""
+    for word in words:
+        if option and not word.startswith("-"):
+            yield f"{option} {word}"
+            option = ""
+        elif word.startswith("-"):
+            if option:
+                yield option
+            option = word
+        else:
+            yield word
+    if option:
+        yield option
+
+
+def _is_too_narrow(row: Row, width: int) -> bool:
+    """Whether the text belongs below its label: beside it there is little room, or a word would break."""
+    if not row.margin.strip() or row.margin.endswith((_BAR, _FOLDED_BAR)):
+        return False
+    room = width - cell_len(row.margin)
+    return room < width // 2 or max(map(cell_len, row.text.split(" "))) > room
+
+
+def _labels(row: Row, width: int) -> Iterator[Row]:
+    """Yield the label of a row on a line of its own, if it has one."""
+    label = row.margin.strip()
+    if label:
+        indent = _indent(row.margin)
+        alone = Row(indent, indent + "  ", label, row.margin_style)
+        yield from _at_blanks(alone, width)
+
+
+def _indent(margin: str) -> str:
+    return margin[: len(margin) - len(margin.lstrip())]
 
 
 def fold(text: str, width: int) -> Iterator[str]:
     """Yield ``text`` in pieces of at most ``width`` cells: all of it, broken at blanks if there are any."""
+    if cell_len(text) <= width:
+        yield text
+        return
     start, cells, after_blank = 0, 0, 0
     for position, char in enumerate(text):
         size = cell_len(char)

@@ -10,17 +10,20 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
+from console.clock import moment
 from console.durations import from_now
 from console.page import Page
 from plangate.domain.audit import ModelUse, Outcome
 from plangate.domain.decision import PLACEHOLDER
+from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
-from plangate.domain.status import DecisionStatus, Status, StepStatus
+from plangate.domain.status import DecisionStatus, Status, StepStatus, UnreadDecision
 from plangate.domain.visible import cut
 
 STARTER: Final = "python starter.py"
 ANYBODY: Final = PLACEHOLDER
+SUPPLIED: Final = "(plan supplied by the requester)"
 _LONGEST_AFTERWARDS: Final = 300  # of a receipt's detail, or of what could not be read
 OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _STYLES: Final = {
@@ -88,14 +91,15 @@ def run_page(status: Status, now: datetime) -> Page:
     if status.reason:
         page.field("because", status.reason)
     page.field("requester", status.requester)
-    page.words("request", status.request or "(a ready plan was brought along)")
+    page.words("request", status.request or SUPPLIED)
     if status.plan is not None:
         page.extend(plan_page(status, now))
     _add_decisions(page, status)
+    _add_unread(page, status)
     for sentence in status.workers_differ:
         page.note(sentence, "yellow")
     page.gap()
-    page.note(f"Answered by the {status.source}.")
+    page.note(source_words(status))
     return page
 
 
@@ -109,44 +113,57 @@ def plan_page(status: Status, now: datetime) -> Page:
     if status.still_needed and status.approved_by:
         page.field("still needed", " and ".join(map(str, status.still_needed)), "bold yellow")
     if status.changes_asked and status.revision > 1:
-        page.words("changes asked", status.changes_asked)
+        page.words("changes", status.changes_asked)
+    if status.requirement and status.requirement.policy_hash:
+        rules = ", ".join(status.requirement.rules) or "none"
+        page.field("policy", f"rules: {rules}; hash {short(status.requirement.policy_hash)}")
     if status.deadline:
-        page.field("deadline", moment(status.deadline, now if status.state == Phase.IN_REVIEW else None))
+        left = f", {from_now(status.deadline, now)}" if status.state == Phase.IN_REVIEW else ""
+        page.field("deadline", moment(status.deadline) + left)
     if status.planner:
         page.field("planner", _planner(status.planner))
-    page.field("fingerprint", status.fingerprint or "")
+    page.copied("fingerprint", status.fingerprint or "", "")
     page.field("installation", f"{status.installation}, namespace {status.namespace}")
     for step in status.steps:
         _add_step(page, step, len(status.steps))
     return page
 
 
-def deciding_page(status: Status, doors: Doors) -> Page:
-    """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI."""
+def deciding_page(status: Status, doors: Doors, viewer: str = "") -> Page:
+    """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI.
+
+    ``viewer`` is who reads it: the requester is told that someone else must approve.
+    """
     page = Page()
+    page.gap()
     if not doors.is_open:
-        page.gap()
-        page.heading("To decide, start what is stopped: make worker")
+        page.heading("Plangate is stopped. Start it, then decide:")
+        page.command("make worker")
         return page
+    page.heading("To decide as well" if status.unread else "To decide")
+    if status.unread:
+        page.note("What waits to be read may settle it: start a worker (make worker) and look again, or", "")
+    if same_person(viewer, status.requester):
+        page.note(f"You ({viewer}) asked for it, so someone else must approve it.", "yellow")
+    _add_commands(page, status, doors)
+    return page
+
+
+def _add_commands(page: Page, status: Status, doors: Doors) -> None:
     plan = status.short_fingerprint or ""
     run = shlex.quote(status.workflow_id)
-    page.gap()
-    page.heading("To decide")
-    page.note(f"Approve it here (or reject, or request-changes with --comment), {ANYBODY} replaced:")
+    page.note(f"Replace {ANYBODY} and run this (or reject, or request-changes with --comment):")
     page.command(f"{STARTER} approve {run} --by {ANYBODY} --plan {plan}")
     if status.requirement and status.requirement.signed:
-        page.note(
-            "Decisions on it must be signed. For Temporal's command line or the Web UI, this prints one:"
-        )
+        page.note("Decisions must be signed. This prints one for Temporal's command line or the Web UI:")
         page.command(f"{STARTER} sign {run} approve --by {ANYBODY} --plan {plan}")
-        return page
+        return
     page.note("or with Temporal's command line (or --name reject, request_changes):")
     page.command(doors.signal_command(status.workflow_id, "approve", ANYBODY, plan))
     address = doors.page_of(status.workflow_id)
     if address:
         page.note("or in the Web UI, by Send a Signal:")
-        page.command(address)
-    return page
+        page.line(address)
 
 
 def outcome_page(status: Status) -> Page:
@@ -161,8 +178,35 @@ def outcome_page(status: Status) -> Page:
         page.field("approved by", _approvers(status))
     for step in status.steps:
         page.field(f"step {step.number}", f"{step.tool}: {_ended(step)}", _STYLES.get(step.state, ""))
-    page.note(f"Answered by the {status.source}.")
+    page.note(source_words(status))
     return page
+
+
+def source_words(status: Status) -> str:
+    """Return where the answer comes from."""
+    return f"Source: the {'running ' if status.source == 'workflow' else ''}{status.source}."
+
+
+def waits_for(status: Status, viewer: str) -> str:
+    """Return whose approval the plan lacks, and what that means for ``viewer``, who reads it."""
+    needs = " and ".join(map(str, status.still_needed)) or str(status.requirement)
+    if same_person(viewer, status.requester):
+        return f"waits for {needs}; you asked for it, so someone else must approve"
+    if any(same_person(viewer, name) for name in status.approved_by):
+        return f"waits for {needs}; you have approved it already"
+    return f"waits for {needs}"
+
+
+def unread_words(status: Status) -> str:
+    """Return how many decisions no worker has read yet; empty where there are none."""
+    count = len(status.unread) + status.unread_not_listed
+    if not count:
+        return ""
+    return (
+        "1 decision waits to be read by a worker"
+        if count == 1
+        else f"{count} decisions wait to be read by a worker"
+    )
 
 
 def step_words(step: StepStatus) -> str:
@@ -174,17 +218,11 @@ def step_words(step: StepStatus) -> str:
 def decision_words(decision: DecisionStatus) -> str:
     """Return one decision with its verdict in one line."""
     verdict = "accepted" if decision.accepted else "refused"
-    who = decision.by or "somebody"
+    who = decision.by or "unknown sender"
     plan = f" {short(decision.plan)}" if decision.plan else ""
     lent = f" for {' or '.join(decision.on_behalf_of)}" if decision.on_behalf_of else ""
     proof = " (signed)" if decision.verified else ""
     return f"{who}{lent}{proof}: {spelled(decision.decision)}{plan}, {verdict}: {decision.reason}"
-
-
-def moment(when: datetime, now: datetime | None) -> str:
-    """Return a time in UTC, and how far it is from now if that matters."""
-    said = f"{when:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{said}, {from_now(when, now)}" if now else said
 
 
 def spelled(word: str) -> str:
@@ -207,7 +245,7 @@ def _approvers(status: Status) -> str:
 
 
 def _planner(use: ModelUse) -> str:
-    return f"{use.model}, {use.prompt_tokens + use.completion_tokens} tokens"
+    return f"{use.model}, {use.prompt_tokens + use.completion_tokens:,} tokens"
 
 
 def _add_step(page: Page, step: StepStatus, count: int) -> None:
@@ -233,8 +271,27 @@ def _add_decisions(page: Page, status: Status) -> None:
         page.note(f"{status.refusals_not_listed} earlier refused ones are on the audit trail only.", indent=4)
     for decision in status.decisions:
         sign, style = ("✓", "green") if decision.accepted else ("✗", "yellow")
-        page.note(f"{sign} {decision.received_at:%H:%M:%S} {decision_words(decision)}", style, indent=4)
+        when = f"{sign} {moment(decision.received_at, with_seconds=True)}"
+        page.entry(when, decision_words(decision), style, indent=4)
         if decision.comment:
             page.words("comment", decision.comment, indent=6)
         if decision.excerpt:
             page.field("it said", cut(decision.excerpt, _LONGEST_AFTERWARDS), indent=6)
+
+
+def _add_unread(page: Page, status: Status) -> None:
+    if not status.unread:
+        return
+    page.gap()
+    page.note(unread_words(status), "bold yellow")
+    for unread in status.unread:
+        when = f"? {moment(unread.sent_at, with_seconds=True)}"
+        page.entry(when, _unread_decision(unread), "yellow", indent=4)
+    if status.unread_not_listed:
+        page.note(f"and {status.unread_not_listed:,} more", indent=4)
+
+
+def _unread_decision(unread: UnreadDecision) -> str:
+    plan = f" plan {short(unread.plan)}" if unread.plan else ""
+    who = f", in the name of {unread.by}" if unread.by else ""
+    return f"{spelled(unread.decision)}{plan}{who}"

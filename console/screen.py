@@ -47,6 +47,12 @@ class Screen:
         """Print a page."""
         self.out.print(page, crop=False)
 
+    def say(self, words: str) -> None:
+        """Print a sentence, which is fit to be shown."""
+        page = Page()
+        page.sentence(words)
+        self.show(page)
+
     def print_json(self, value: Any) -> None:
         """Print one JSON value, in ASCII: whatever it holds, a terminal does not obey it."""
         self.out.file.write(json.dumps(value, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f") + "\n")

@@ -72,7 +72,7 @@ async def _after_submit(session: Session, screen: Screen, order: StartOrder, wor
         status = await _drafted(session, screen, workflow_id)
     except asyncio.CancelledError:
         raise Interrupted(
-            f"Nobody waits for the plan any more; {one_line(workflow_id)} goes on by itself. "
+            f"Stopped waiting for the plan; {one_line(workflow_id)} continues. "
             f"Look at it with: {STARTER} status {one_line(workflow_id)}"
         ) from None
     if screen.is_json:
@@ -80,7 +80,7 @@ async def _after_submit(session: Session, screen: Screen, order: StartOrder, wor
     else:
         screen.show(run_page(status, now()))
         if status.state == Phase.IN_REVIEW:
-            screen.show(deciding_page(status, session.doors))
+            screen.show(deciding_page(status, session.doors, operating_system_user()))
     return Exit.FAILED if is_over(status) and status.state != Outcome.EXECUTED else Exit.DONE
 
 
@@ -132,7 +132,7 @@ def _request(order: StartOrder, settings: Settings) -> PlanRequest:
     except ValidationError as error:
         field = error.errors(include_url=False, include_input=False)[0]["loc"][0]
         raise WrongUsage(
-            f"The request is longer than {MAX_REQUEST} characters; shorten it."
+            f"The request is longer than {MAX_REQUEST:,} characters; shorten it."
             if field == "request"
             else "The name after --requester must have 1 to 100 visible characters."
         ) from None
@@ -154,7 +154,7 @@ def _typed_in() -> str:
             raise WrongUsage("What stands on the standard input is not UTF-8 text; convert it.") from None
         text = content.decode(errors="replace")
     if len(text) > MAX_REQUEST:
-        raise WrongUsage(f"The request is longer than {MAX_REQUEST} characters; shorten it.")
+        raise WrongUsage(f"The request is longer than {MAX_REQUEST:,} characters; shorten it.")
     return text
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, assert_never
 
+from console.clock import moment
 from console.durations import spoken
 from console.page import Page
 from console.run_view import spelled
@@ -26,8 +27,6 @@ from plangate.domain.plan import short
 from plangate.domain.visible import cut
 
 _LONGEST: Final = 200
-_ACTOR_WIDTH: Final = 16
-_LABEL_WIDTH: Final = 24
 
 
 def trail_page(entries: Sequence[AuditEntry]) -> Page:
@@ -38,11 +37,10 @@ def trail_page(entries: Sequence[AuditEntry]) -> Page:
     count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
     page.heading(f"Audit trail of {entries[0].workflow_id}: {count}")
     for entry in entries:
-        actor = cut(entry.actor, _LONGEST).ljust(_ACTOR_WIDTH)
-        label = f"{entry.number:>3}  {entry.at:%Y-%m-%d %H:%M:%S}"
-        page.field(label, f"{actor} {_words(entry.event)}", width=_LABEL_WIDTH)
+        actor = cut(entry.actor, _LONGEST)
+        when = f"{entry.number:>3}  {moment(entry.at, with_seconds=True)}"
+        page.entry(when, f"{actor}  {_words(entry.event)}", indent=2)
     page.copied("last hash", entries[-1].hash)
-    page.note("Times are UTC.")
     return page
 
 

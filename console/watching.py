@@ -2,12 +2,12 @@
 
 import asyncio
 
-from rich.text import Text
-
+from console.clock import moment
 from console.exits import Exit, Interrupted
 from console.following import Silence, absence, looks, news, waiting_words
 from console.gate import Asked, Gatekeeper
 from console.keys import KeyChain
+from console.page import Page
 from console.progress import Progress
 from console.run_view import STARTER, is_over, outcome_page
 from console.screen import Screen, open_screen
@@ -35,7 +35,7 @@ async def watch_to_the_end(session: Session, screen: Screen, workflow_id: str, b
         status = await follow_to_the_end(session, screen, workflow_id, by)
     except asyncio.CancelledError:
         raise Interrupted(
-            f"Nobody watches any more; {one_line(workflow_id)} goes on by itself. "
+            f"Stopped watching; {one_line(workflow_id)} continues. "
             f"Look again with: {STARTER} watch {one_line(workflow_id)}"
         ) from None
     if screen.is_json:
@@ -74,7 +74,7 @@ async def follow_to_the_end(session: Session, screen: Screen, workflow_id: str, 
                     asked_about.add(look.fingerprint)
                 if asked is Asked.PUT_OFF:
                     progress.note(
-                        "Put off; the run is watched on. Leave with Ctrl-C, it goes on by itself. "
+                        "Not decided. Still watching; Ctrl-C leaves, and the run continues. "
                         f"To be asked again: {STARTER} watch {one_line(workflow_id)}"
                     )
             elif not away:
@@ -85,6 +85,7 @@ async def follow_to_the_end(session: Session, screen: Screen, workflow_id: str, 
 def _print_news(screen: Screen, before: Status | None, after: Status) -> None:
     if screen.is_json:
         return
+    page = Page()
     for when, line in news(before, after):
-        stamp = f"{when:%H:%M:%S} UTC" if when else " " * 12
-        screen.out.print(Text(f"{stamp}  {one_line(line)}"), soft_wrap=True)
+        page.entry(moment(when, with_seconds=True) if when else "", line)
+    screen.show(page)

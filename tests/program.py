@@ -1,5 +1,6 @@
 """The programs of this project as people start them: processes, each with an environment of its own."""
 
+import codecs
 import fcntl
 import json
 import os
@@ -119,15 +120,19 @@ def worker(home: Home) -> Iterator[subprocess.Popen[bytes]]:
 class Terminal:
     """A program on a terminal of its own, and what stands on its screen."""
 
-    def __init__(self, home: Home, *words: str, width: int = 100) -> None:
+    def __init__(
+        self, home: Home, *words: str, width: int = 100, program: str = str(PROJECT / "starter.py")
+    ) -> None:
         self.screen = ""
+        self.written = ""
         self._read_to = 0
+        self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         self._process, self._file = pty.fork()
         if self._process == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
             environment = home.environment({"TERM": "xterm-256color"})
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore Ctrl-C
-            os.execve(sys.executable, [sys.executable, str(PROJECT / "starter.py"), *words], environment)
-        fcntl.ioctl(self._file, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+            os.execve(sys.executable, [sys.executable, program, *words], environment)
 
     def sees(self, text: str) -> str:
         """Wait until ``text`` appears after what was seen before; return everything in between."""
@@ -166,5 +171,6 @@ class Terminal:
             chunk = os.read(self._file, 65_536)
         except OSError:  # the other end has gone
             return False
-        self.screen += ESCAPES.sub("", chunk.decode(errors="replace"))
+        self.written += self._decode(chunk)
+        self.screen = ESCAPES.sub("", self.written)
         return bool(chunk)

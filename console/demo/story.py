@@ -135,7 +135,7 @@ class _Story:
         text = _REQUEST.format(desk=self._stage.desk.url)
         workflow_id = await self._gateway.submit(PlanRequest(requester=REQUESTER, request=text))
         page = self._chapter(f"{REQUESTER.capitalize()} asks for something")
-        page.note(f'"{text}"', "")
+        page.block(text)
         page.note(f"The request is {workflow_id}. The planner is an AutoGen agent; its tools only propose.")
         page.note(f"It thinks with {self._stage.planner}.")
         self._screen.show(page)
@@ -169,7 +169,7 @@ class _Story:
         status = await self._gateway.status(workflow_id)
         page = Page()
         page.field("state", f"{spelled(status.state)}, plan {status.short_fingerprint}")
-        page.field("answered by", f"the {status.source}")
+        page.field("source", f"the {status.source}")
         self._screen.show(page)
         if status.state != Phase.IN_REVIEW:
             raise OperatorError(f"The run should still be in review, and is {status.state}.")
@@ -201,7 +201,10 @@ class _Story:
         return said
 
     async def _follow(self, workflow_id: str, *, interactive: bool) -> Status:
-        self._screen.show(self._chapter("Now you decide" if interactive else "The approved plan runs"))
+        page = self._chapter("Now you decide" if interactive else "The approved plan runs")
+        if interactive and not self._stage.settings.has_model:
+            page.note("A recorded model cannot think: asked for changes, it notes them in the ticket.")
+        self._screen.show(page)
         screen = replace(self._screen, can_ask=interactive)
         status = await follow_to_the_end(self._stage.session, screen, workflow_id, None)
         self._screen.show(outcome_page(status))

@@ -42,9 +42,9 @@ def test_the_story_holds(home: Home) -> None:
     for part in (
         "a recorded model conversation, since neither OPENAI_API_KEY nor OPENAI_BASE_URL is set",
         "Step 2 of 2: send_email",
-        "Answered by the workflow.",
+        "Source: the running workflow.",
         "kill -9 ",
-        "answered by  the records (no worker answers)",
+        "source       the records (no worker answers)",
         "temporal workflow signal -w plan-",
         "Signal workflow succeeded",
         "✓ tickets opened at the desk: 1 (the plan said 1)",
@@ -96,6 +96,13 @@ def test_a_person_may_decide_instead(home: Home) -> None:
     screen = Terminal(home, "demo", "--interactive")
     try:
         assert "kill -9 " in screen.sees("or [l]ater? ")
+        screen.types("c\n")
+        screen.sees("Your name: ")
+        screen.types("dana\n")
+        screen.sees("What should change?")
+        screen.types("low priority is enough\n")
+        revised = screen.sees("or [l]ater? ")
+        assert "Please note: low priority is enough" in revised.partition("Step 1 of 2")[2]
         screen.types("r\n")
         screen.sees("Your name: ")
         screen.types("dana\n")

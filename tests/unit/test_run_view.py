@@ -1,7 +1,7 @@
 """What an approver is shown is what will run: all of it, nothing hidden, nothing posing as words of ours."""
 
-import json
 import re
+import shlex
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -12,17 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from console.clock import moment
 from console.lists import pending_table, tools_page
 from console.page import Page, fold
-from console.run_view import Doors, deciding_page, outcome_page, run_page
+from console.run_view import Doors, deciding_page, outcome_page, run_page, waits_for
 from console.trail_view import trail_page
 from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, entry_after
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.run import fold as fold_run
-from plangate.domain.status import Status, status_of
+from plangate.domain.status import Status, UnreadDecision, status_of
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.visible import one_line
 from tests.fakes import AUDIENCE
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -75,6 +77,11 @@ def printed(renderable: Any, *, width: int = 80, terminal: bool = True) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()) if terminal else screen.getvalue()
 
 
+def pasted(command: str) -> list[str]:
+    """The words that a shell makes of it; it joins lines that end with a backslash."""
+    return shlex.split(command.replace("\\\n", ""))
+
+
 def test_a_run_is_shown_with_all_that_a_decision_needs() -> None:
     status = status_with({"text": "hi", "count": 7, "code": "007", "cc": []})
     text = printed(run_page(status, NOW), terminal=False)
@@ -86,10 +93,10 @@ def test_a_run_is_shown_with_all_that_a_decision_needs() -> None:
         status.fingerprint or "",
         status.short_fingerprint or "",
         "1 approval by anyone but the requester",
-        "2026-11-23 14:00:00 UTC, in 2 h",
+        moment(NOW + timedelta(hours=2)) + ", in 2 h",
         "Step 1 of 1: note",
         "because",
-        "Answered by the workflow.",
+        "Source: the running workflow.",
     ):
         assert part in text
     rows = dict(line.split(maxsplit=1) for line in text.splitlines() if line.startswith("    "))
@@ -152,9 +159,12 @@ def test_how_to_decide_is_ready_for_a_shell() -> None:
     status = status_with().model_copy(update={"workflow_id": "it's; rm -rf"})
     doors = Doors(("--address", "127.0.0.1:7400"), "default", "http://127.0.0.1:8400")
     text = printed(deciding_page(status, doors), width=60)
-    assert "python starter.py approve 'it'\"'\"'s; rm -rf' --by YOUR-NAME --plan " in text
-    message = json.dumps({"by": "YOUR-NAME", "plan": status.short_fingerprint})
-    assert f"--name approve --input '{message}' --address 127.0.0.1:7400" in text
+    approving = pasted(text[text.index("python starter.py") : text.index("  or with Temporal's")])
+    assert approving[:6] == ["python", "starter.py", "approve", "it's; rm -rf", "--by", "YOUR-NAME"]
+    words = pasted(text[text.index("temporal workflow signal") : text.index("  or in the Web UI")])
+    assert words == doors.signal_words(
+        status.workflow_id, "approve", "YOUR-NAME", status.short_fingerprint or ""
+    )
     assert "http://127.0.0.1:8400/namespaces/default/workflows/it%27s%3B%20rm%20-rf" in text
 
 
@@ -174,8 +184,9 @@ def test_a_refused_decision_is_shown_with_its_reason() -> None:
     everything = [*events(), refused, unread, closed]
     status = status_of(fold_run(ID, everything), source="records")
     text = printed(run_page(status, NOW), terminal=False)
-    assert "✗ 12:00:00 rita: approve 000000000000, refused: rita asked for this" in text
-    assert "✗ 12:00:00 somebody: aprove, refused: no such signal" in text
+    when = moment(NOW, with_seconds=True)
+    assert f"✗ {when}  rita: approve 000000000000, refused: rita asked for this" in text
+    assert f"✗ {when}  unknown sender: aprove, refused: no such signal" in text
     assert "note: not run" in printed(outcome_page(status), terminal=False)
     trail, before = [], "0" * 64
     for number, event in enumerate(everything, start=1):
@@ -235,7 +246,69 @@ def test_folding_breaks_at_blanks() -> None:
     assert list(fold("東京東京", 5)) == ["東京", "東京"]
 
 
-def test_a_command_is_never_folded() -> None:
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.text(
+            st.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn", "Z"], exclude_characters="⟨⏎"),
+            max_size=30,
+        ),
+        min_size=1,
+        max_size=9,
+    ),
+    st.integers(20, 100),
+)
+def test_a_command_that_is_broken_means_the_same_to_a_shell(words: list[str], width: int) -> None:
     page = Page()
-    page.command("word " * 40)
-    assert printed(page, width=30).count("\n") == 1
+    page.command(shlex.join(words))
+    assert pasted(printed(page, width=width)) == shlex.split(one_line(shlex.join(words)))
+
+
+def test_what_is_copied_stands_alone_on_its_line_where_it_does_not_fit_beside_its_label() -> None:
+    page = Page()
+    page.copied("fingerprint", "0123456789abcdef" * 4)
+    assert printed(page, width=80) == f"  fingerprint  {'0123456789abcdef' * 4}\n"
+    assert printed(page, width=60) == f"  fingerprint\n  {'0123456789abcdef' * 4}\n"
+
+
+def test_the_page_addresses_whoever_reads_it() -> None:
+    status, doors = status_with(requester="rita"), Doors()
+    assert waits_for(status, "RITA").endswith("; you asked for it, so someone else must approve")
+    assert waits_for(status, "dana") == "waits for 1 approval by anyone but the requester"
+    approved = status.model_copy(update={"approved_by": ("dana",)})
+    assert waits_for(approved, "Dana").endswith("; you have approved it already")
+    own = "You (rita) asked for it, so someone else must approve it."
+    assert own in printed(deciding_page(status, doors, "rita"), terminal=False)
+    assert own not in printed(deciding_page(status, doors, "dana"), terminal=False)
+
+
+def test_decisions_that_nobody_has_read_are_told_before_another_is_asked_for() -> None:
+    sent = UnreadDecision(decision="approve", by="dana", plan="0123456789abcdef" * 4, sent_at=NOW)
+    junk = UnreadDecision(decision="a\x1b[2J", sent_at=NOW)
+    status = status_with().model_copy(update={"unread": (sent, junk), "unread_not_listed": 3})
+    text = printed(run_page(status, NOW), terminal=False) + printed(
+        deciding_page(status, Doors()), terminal=False
+    )
+    assert "  5 decisions wait to be read by a worker\n" in text
+    assert f"? {moment(NOW, with_seconds=True)}  approve plan 0123456789ab, in the name of dana\n" in text
+    assert "a⟨U+001B⟩[2J\n    and 3 more\n" in text
+    assert text.index("wait to be read") < text.index(
+        "To decide as well\n  What waits to be read may settle it"
+    )
+
+
+def test_a_text_that_may_be_drawn_in_another_order_is_marked() -> None:
+    marked = "may be drawn in another order"
+    for text in ("100 ש 7", "to ש\nthe second line"):
+        assert marked in printed(run_page(status_with({"text": text}), NOW), width=200)
+    assert marked not in printed(
+        run_page(status_with({"text": "שלום", "more": "100 € 7 東"}), NOW), width=200
+    )
+
+
+def test_a_plan_says_by_which_rules_and_which_policy_it_was_judged() -> None:
+    requirement = ONE_APPROVAL.model_copy(
+        update={"rules": ("mail", "refund"), "policy_hash": "0123456789ab" * 5}
+    )
+    status = status_with().model_copy(update={"requirement": requirement})
+    assert "  policy       rules: mail, refund; hash 0123456789ab\n" in printed(run_page(status, NOW))

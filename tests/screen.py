@@ -1,0 +1,94 @@
+"""The screen of a terminal: what stands on it after a program has written to it, as a person sees it.
+
+It knows what the programs of this project send, and fails on anything else. Its scrollback has no end.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len
+
+_PIECE = re.compile(r"\x1b\[(?P<args>[0-9;?]*)(?P<final>[a-zA-Z])|(?P<char>.)", re.DOTALL)
+
+
+@dataclass
+class Line:
+    """One row; ``goes_on`` says that the terminal wrapped it, since the program wrote beyond the edge."""
+
+    cells: list[str] = field(default_factory=list)
+    goes_on: bool = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self.cells).rstrip()
+
+
+class Screen:
+    """A terminal of this width, endlessly high."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.lines = [Line()]
+        self._row = self._column = 0
+
+    def feed(self, output: str) -> "Screen":
+        """Take what a program wrote; the terminal's own line discipline has made ``\\n`` into ``\\r\\n``."""
+        for piece in _PIECE.finditer(output):
+            if piece["final"]:
+                self._obey(piece["args"], piece["final"])
+            else:
+                self._draw(piece["char"])
+        return self
+
+    @property
+    def text(self) -> str:
+        """What stands there, a row a line."""
+        return "\n".join(line.text for line in self.lines).rstrip("\n")
+
+    @property
+    def wrapped(self) -> list[str]:
+        """The lines that are wider than the terminal, each whole."""
+        found, whole = [], ""
+        for line in self.lines:
+            whole += "".join(line.cells)
+            if not line.goes_on:
+                if len(whole) > self.width:
+                    found.append(whole)
+                whole = ""
+        return found
+
+    def _obey(self, args: str, final: str) -> None:
+        match final, args:
+            case "m", _:
+                pass
+            case (("h" | "l"), "?25"):
+                pass
+            case "A", _:
+                self._row = max(0, self._row - int(args or 1))
+            case "K", "2":
+                self.lines[self._row] = Line()
+            case _:
+                raise AssertionError(f"the screen does not know CSI {args}{final}")
+
+    def _draw(self, char: str) -> None:
+        match char:
+            case "\r":
+                self._column = 0
+            case "\n":
+                self._down()
+            case _:
+                assert char.isprintable(), f"the screen does not know {char!r}"
+                size = cell_len(char)
+                if self._column + size > self.width:
+                    self.lines[self._row].goes_on = True
+                    self._column = 0
+                    self._down()
+                cells = self.lines[self._row].cells
+                cells.extend(" " * (self._column - len(cells)))
+                cells[self._column : self._column + size] = [char, *[""] * (size - 1)]
+                self._column += size
+
+    def _down(self) -> None:
+        self._row += 1
+        if self._row == len(self.lines):
+            self.lines.append(Line())
