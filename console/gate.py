@@ -8,25 +8,26 @@ from enum import StrEnum
 from typing import Final
 
 from pydantic import ValidationError
-from rich.text import Text
 
 from console.clock import now
-from console.exits import WrongUsage
+from console.exits import WrongUsage, fit
 from console.following import moved_on
 from console.keyboard import Keyboard
 from console.keys import KeyChain
 from console.page import Page
-from console.run_view import plan_page, spelled
+from console.run_view import SUPPLIED, plan_page, spelled, unread_words, waits_for
 from console.screen import Screen
 from plangate.domain.decision import MAX_COMMENT, Choice, Decision, DecisionAnswer, is_placeholder
+from plangate.domain.people import same_person
 from plangate.domain.plan import MIN_PREFIX
 from plangate.domain.status import Status
 from plangate.domain.visible import one_line
+from plangate.settings import operating_system_user
 from workflows.gateway import Gateway
 
 SENT_LATER: Final = (
     "No worker answered: the decision waits at the Temporal server, and is judged as soon as a worker runs. "
-    "Hear its verdict by the status command."
+    "Check the result with the status command."
 )
 _ANSWERS: Final = {
     "a": Choice.APPROVE,
@@ -61,14 +62,17 @@ class Gatekeeper:
         self._keys = keys
         self._screen = screen
         self._by = by
+        self._viewer = by or operating_system_user()
         self._keyboard = Keyboard(screen.err)
 
     async def ask(self, status: Status) -> Asked:
         """Show the plan of ``status`` and ask what to do with it, until it is decided, put off, or gone."""
         page = Page()
         page.gap()
-        page.heading(f"{status.workflow_id} waits for you")
-        page.words("request", status.request or "(a ready plan was brought along)")
+        page.heading(f"{status.workflow_id} {waits_for(status, self._viewer)}")
+        if status.unread:
+            page.note(f"{unread_words(status)}, which may settle it.", "yellow")
+        page.words("request", status.request or SUPPLIED)
         page.field("requester", status.requester)
         page.extend(plan_page(status, now()))
         page.gap()
@@ -80,7 +84,8 @@ class Gatekeeper:
             await asyncio.wait((asking, moving), return_when=asyncio.FIRST_COMPLETED)
             if asking.done():
                 return asking.result()
-            self._say(f"\nNo decision is needed any more: {_what_happened(status, moving.result())}.")
+            self._screen.err.print()
+            self._say(f"No decision is needed any more: {_what_happened(status, moving.result())}.")
             return Asked.MOVED_ON
         finally:
             for task in (asking, moving):
@@ -106,14 +111,16 @@ class Gatekeeper:
 
     async def _ask(self, status: Status) -> Asked:
         while True:
+            may_approve = self._by is None or not same_person(self._by, status.requester)
             answer = await self._keyboard.ask(
-                f"Plan {status.short_fingerprint}: [a]pprove, [r]eject, request [c]hanges, or [l]ater?"
+                f"Plan {status.short_fingerprint}: {'[a]pprove, ' if may_approve else ''}[r]eject, "
+                "request [c]hanges, or [l]ater?"
             )
             if answer is None or answer.lower() in ("l", "later"):
                 return Asked.PUT_OFF
             choice = _ANSWERS.get(answer.lower())
-            if choice is None:
-                self._say("Not understood; type a, r, c or l.")
+            if choice is None or (choice is Choice.APPROVE and not may_approve):
+                self._say(f"Not understood; type {'a, ' if may_approve else ''}r, c or l.")
                 continue
             decision = await self._complete(status, choice)
             if decision is None:
@@ -126,10 +133,14 @@ class Gatekeeper:
 
     async def _complete(self, status: Status, choice: Choice) -> Decision | None:
         """Ask for what the decision still lacks; None where the person leaves."""
+        given = self._by
         while True:
-            by = self._by or await self._keyboard.ask("Your name:")
+            by, given = given or await self._keyboard.ask("Your name:"), None
             if by is None:
                 return None
+            if choice is Choice.APPROVE and same_person(by, status.requester):
+                self._say(f"{status.requester} asked for this, so someone else must approve it.")
+                continue
             comment: str | None = ""
             if choice is not Choice.APPROVE:
                 question = (
@@ -144,7 +155,9 @@ class Gatekeeper:
                 self._say(str(error))
 
     def _say(self, words: str) -> None:
-        self._screen.err.print(Text(words))
+        page = Page()
+        page.sentence(fit(words))
+        self._screen.err.print(page, crop=False)
 
 
 def made_decision(choice: Choice, *, by: str, plan: str, comment: str) -> Decision:
@@ -170,7 +183,7 @@ _MENDS: Final = {
     "by": "The name after --by must be your own, with 1 to 100 visible characters.",
     "plan": f"The plan is named by {MIN_PREFIX} or more of the digits 0-9 and a-f of its fingerprint; "
     "copy them from the status command.",
-    "comment": f"The comment is longer than {MAX_COMMENT} characters; shorten it.",
+    "comment": f"The comment is longer than {MAX_COMMENT:,} characters; shorten it.",
 }
 
 

@@ -131,6 +131,7 @@ def test_requested_changes_make_a_new_plan(typed: Typed, name: str) -> None:
     assert typed("request-changes", name, *words).code == 0
     after = until(typed, "in_review", name)
     assert (after["revision"], after["fingerprint"] != before) == (2, True)
+    assert "Be kinder." in json.dumps(after["plan"]["steps"])
     stale = typed("approve", name, "--by", "dana", "--plan", before)
     assert (stale.code, "was replaced by revision 2" in stale.sentence) == (3, True)
     ended = typed("withdraw", name, "--by", "rita", "--comment", "no longer needed")
@@ -161,9 +162,7 @@ def test_at_the_gate_a_person_is_asked(mail_plan: Path, name: str, terminal: Ope
     screen.types("a\n")
     screen.sees("Your name: ")
     screen.types("rita\n")
-    screen.sees("Refused: rita asked for this; somebody else must approve it.")
-    screen.sees("or [l]ater? ")
-    screen.types("a\n")
+    screen.sees("rita asked for this, so someone else must approve it.")
     screen.sees("Your name: ")
     screen.types("dana\n")
     screen.sees("Accepted: approved; the plan runs now.")
@@ -199,6 +198,32 @@ def test_without_plan_the_plan_is_shown_and_exactly_it_is_confirmed(
     assert until(typed, "executed", name)["decisions"][0]["plan"] == plan
 
 
+def test_the_requester_is_told_that_someone_else_must_approve(
+    typed: Typed, mail_plan: Path, name: str, terminal: OpenTerminal
+) -> None:
+    started(typed, mail_plan, name)
+    screen = terminal("watch", name, "--by", "Rita")
+    asked = screen.sees("or [l]ater? ")
+    assert "you asked for it, so someone else must approve" in " ".join(asked.split())
+    assert "waits for you" not in asked
+    assert "[a]pprove" not in asked
+    screen.types("a\n")
+    screen.sees("Not understood; type r, c or l.")
+    screen.types("\x03")
+    assert screen.ends() == 130
+    screen = terminal("watch", name, "--by", "YOUR-NAME")
+    assert "someone else must approve" not in screen.sees("[a]pprove")
+    screen.types("a\n")
+    screen.sees("The name after --by must be your own")
+    screen.sees("Your name: ")
+    screen.types("rita\n")
+    screen.sees("rita asked for this, so someone else must approve it.")
+    screen.sees("Your name: ")
+    screen.types("dana\n")
+    screen.sees("Accepted: approved")
+    assert screen.ends() == 0
+
+
 def test_ctrl_c_leaves_the_run_alone(
     typed: Typed, mail_plan: Path, name: str, terminal: OpenTerminal
 ) -> None:
@@ -206,9 +231,9 @@ def test_ctrl_c_leaves_the_run_alone(
     screen = terminal("watch", name)
     screen.sees("or [l]ater? ")
     screen.types("l\n")
-    screen.sees("Put off")
+    screen.sees("Not decided. Still watching")
     screen.types("\x03")
-    screen.sees(f"{name} goes on by itself")
+    screen.sees(f"Stopped watching; {name} continues.")
     assert screen.ends() == 130
     assert until(typed, "in_review", name)
     assert typed("withdraw", name).code == 0
@@ -223,21 +248,35 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
     assert typed("start", "Help.", "--id", f"{name}-new", "--no-wait").code == 0
     not_taken_up = typed("status", f"{name}-new")
     assert "drafting" in not_taken_up.out
-    assert "Answered by the Temporal server (no worker answers)." in not_taken_up.out
+    assert "Source: the Temporal server (no worker answers)." in not_taken_up.out
     with worker(alone) as process:
         plan = started(typed, mail_plan, name)
         process.kill()
         process.wait()
     status = typed("status", name)
     assert "in review" in status.out
-    assert "Answered by the records (no worker answers)." in status.out
+    assert "Source: the records (no worker answers)." in status.out
+    assert "read by a worker" not in status.out
     assert name in typed("pending").out
     sent = typed("approve", name, "--by", "dana", "--plan", plan)
     assert (sent.code, "waits at the Temporal server" in sent.out) == (0, True)
+    (command,) = [line.strip() for line in status.out.splitlines() if "temporal workflow signal" in line]
+    misspelt = shlex.split(command.replace("--name approve", "--name aprove"))
+    subprocess.run([TEMPORAL, *misspelt[1:]], env=alone.environment(), check=True, capture_output=True)
+    status = typed("status", name)
+    assert "  2 decisions wait to be read by a worker\n" in status.out
+    assert f"  approve plan {plan[:12]}, in the name of dana\n" in status.out
+    assert "\nTo decide as well\n  What waits to be read may settle it" in status.out
+    unread = typed("status", name, "--json").json["unread"]
+    assert [(one["decision"], one["by"], one["plan"]) for one in unread] == [
+        ("approve", "dana", plan),
+        ("aprove", None, None),
+    ]
     with worker(alone):
         executed = until(typed, "executed", name)
         assert executed["approved_by"] == ["dana"]
-        assert len(executed["decisions"]) == 1
+        assert [decision["accepted"] for decision in executed["decisions"]] == [True, False]
+        assert executed["unread"] == []
 
 
 def test_a_model_that_cannot_be_used_is_told_before_anything_waits_for_it(plangate: Home) -> None:
