@@ -65,7 +65,7 @@ def policy_check(file: MaybeFile = None, *, as_json: AsJson = False) -> Act:
 
 @policy_app.command("as-of")
 def policy_as_of(when: When, *, as_json: AsJson = False) -> Act:
-    """Print the policy that workers judged by at a time, from the records."""
+    """Print the policy of that time, from the records."""
     from console.rules import show_as_of  # noqa: PLC0415  imported when it is asked for
 
     return partial(show_as_of, "policy", when, as_json=as_json)
@@ -73,7 +73,7 @@ def policy_as_of(when: When, *, as_json: AsJson = False) -> Act:
 
 @people_app.command("as-of")
 def people_as_of(when: When, *, as_json: AsJson = False) -> Act:
-    """Print the list of people that workers judged by at a time, from the records."""
+    """Print the list of people of that time, from the records."""
     from console.rules import show_as_of  # noqa: PLC0415  imported when it is asked for
 
     return partial(show_as_of, "people", when, as_json=as_json)

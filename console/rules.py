@@ -3,14 +3,16 @@
 from datetime import timedelta
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from activities.tools.catalogue import declarations
-from console.clock import now
+from console.clock import moment, now
 from console.durations import spoken
 from console.exits import Exit, WrongUsage
 from console.moments import moment_of
-from console.page import Page
+from console.origin import Origin, origin_of
+from console.page import LABEL_WIDTH, Page
 from console.plan_file import read_plan_file
 from console.screen import Screen, open_screen
 from console.session import opened_records, settings_for_people
@@ -29,13 +31,15 @@ def check_policy(path: Path | None, *, as_json: bool) -> int:
     """Print the rules of a policy, or every fault in it."""
     settings, screen = settings_for_people(), open_screen(as_json=as_json)
     try:
-        policy = _policy(settings, path)
+        policy, origin = _policy(settings, path)
     except FileInvalid as error:
         return _faults(screen, error)
     if screen.is_json:
         rules = [{**rule.model_dump(mode="json"), "when": when} for rule, when in policy.rules]
         default = policy.default.model_dump(mode="json")
-        screen.print_json({"hash": policy.policy_hash, "rules": rules, "default": default})
+        screen.print_json(
+            {**origin.as_json(), "hash": policy.policy_hash, "rules": rules, "default": default}
+        )
         return Exit.DONE
     page = Page()
     count = len(policy.rules)
@@ -45,7 +49,7 @@ def check_policy(path: Path | None, *, as_json: bool) -> int:
         page.field(rule.name, _asks(rule), width=width)
         page.words("when", when, indent=4)
     page.field("otherwise", _asks(policy.default), width=width)
-    page.field("hash", policy.policy_hash, width=width)
+    _add_origin(page, origin, settings)
     screen.show(page)
     return Exit.DONE
 
@@ -60,14 +64,16 @@ def explain_policy(
     if policy_path is None and settings.policy_file is None:
         return _without_policy(screen)
     try:
-        policy = _policy(settings, policy_path)
+        policy, origin = _policy(settings, policy_path)
     except FileInvalid as error:
         return _faults(screen, error)
     explanation = policy.explain(plan, request=request, requester=requester or operating_system_user())
     if screen.is_json:
-        screen.print_json(explanation.model_dump(mode="json"))
-    else:
-        screen.show(_explained(explanation))
+        screen.print_json({**origin.as_json(), **explanation.model_dump(mode="json")})
+        return Exit.DONE
+    page = _explained(explanation)
+    _add_origin(page, origin, settings)
+    screen.show(page)
     return Exit.DONE
 
 
@@ -81,10 +87,14 @@ def check_people(path: Path | None, *, as_json: bool) -> int:
         people = read_people(path)
     except FileInvalid as error:
         return _faults(screen, error)
+    origin = origin_of(settings, "people", path, people.hash)
     if screen.is_json:
-        screen.print_json(people.model_dump(mode="json"))
-    else:
-        screen.show(_people_page(people))
+        screen.print_json({**origin.as_json(), **people.model_dump(mode="json")})
+        return Exit.DONE
+    page = _people_page(people)
+    page.gap()
+    origin.add_to(page)
+    screen.show(page)
     return Exit.DONE
 
 
@@ -96,11 +106,11 @@ def show_as_of(what: What, when: str, *, as_json: bool) -> int:
         found = in_force_at(connection, what, at)
     name = "policy" if what == "policy" else "list of people"
     if found is None:
-        raise RecordsMissing(f"No worker had said by which {name} it judges by {at:%Y-%m-%d %H:%M:%S} UTC.")
+        raise RecordsMissing(f"No worker had said by which {name} it judges by {moment(at)}.")
     if screen.is_json:
         screen.print_json(found.model_dump(mode="json"))
         return Exit.DONE
-    since = f"since {found.since:%Y-%m-%d %H:%M:%S} UTC, by {one_line(found.worker)}"
+    since = f"since {moment(found.since, with_seconds=True)}, by {one_line(found.worker)}"
     if found.text is None:
         screen.err.print(Text(f"No {name} was set {since}."), soft_wrap=True)
         return Exit.DONE
@@ -113,17 +123,27 @@ def _without_policy(screen: Screen) -> int:
     if screen.is_json:
         screen.print_json({"steps": [], "requirement": ONE_APPROVAL.model_dump(mode="json")})
     else:
-        words = f"No policy is set (PLANGATE_POLICY), so every plan needs {ONE_APPROVAL}."
-        screen.out.print(Text(words), soft_wrap=True)
+        page = Page()
+        page.sentence(f"No policy is set here (PLANGATE_POLICY): every plan needs {ONE_APPROVAL}.")
+        page.note("A worker uses the file that PLANGATE_POLICY names where it runs; it may have one.", "", 0)
+        screen.show(page)
     return Exit.DONE
 
 
-def _policy(settings: Settings, path: Path | None) -> FilePolicy:
+def _policy(settings: Settings, path: Path | None) -> tuple[FilePolicy, Origin]:
     path = path or settings.policy_file
     if path is None:
         raise WrongUsage("Name the policy's file, or set PLANGATE_POLICY.")
     roles = read_people(settings.people_file).roles() if settings.people_file else None
-    return read_policy(path, declarations(), roles)
+    policy = read_policy(path, declarations(), roles)
+    return policy, origin_of(settings, "policy", path, policy.policy_hash)
+
+
+def _add_origin(page: Page, origin: Origin, settings: Settings) -> None:
+    page.gap()
+    if settings.people_file:
+        page.copied("roles from", str(settings.people_file.absolute()))
+    origin.add_to(page)
 
 
 def _faults(screen: Screen, error: FileInvalid) -> int:
@@ -133,12 +153,12 @@ def _faults(screen: Screen, error: FileInvalid) -> int:
     for fault in error.faults:
         screen.err.print(Text(fault), soft_wrap=True)
     count = "1 fault" if len(error.faults) == 1 else f"{len(error.faults)} faults"
-    raise WrongUsage(f"{error.path} cannot be used ({count}); mend it and try again.")
+    raise WrongUsage(f"{error.path} cannot be used ({count}); fix it and try again.")
 
 
 def _asks(rule: Rule) -> str:
     if not rule.needs:
-        return "frees it"
+        return "needs no approval"
     parts = [" and ".join(map(str, rule.needs))]
     if rule.signed:
         parts.append("signed")
@@ -151,11 +171,11 @@ def _asks(rule: Rule) -> str:
 
 def _explained(explanation: Explanation) -> Page:
     page = Page()
-    page.heading(f"The plan needs {explanation.requirement}.")
+    page.heading(f"By this policy file, the plan needs {explanation.requirement}.")
     for step in explanation.steps:
         page.field(f"step {step.number}", f"{step.tool}: {', '.join(step.rules)}")
         for one in step.unclear:
-            effect = "counts as matched" if one.counts else "does not free it"
+            effect = "counts as matched" if one.counts else "does not take the need for approval away"
             page.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
     return page
 
@@ -165,12 +185,13 @@ def _people_page(people: People) -> Page:
     count = len(people.persons)
     page.heading(f"This list can be used: {count} {'person' if count == 1 else 'people'}.")
     at = now()
+    width = max(LABEL_WIDTH, *(cell_len(person.name) for person in people.persons))
     for person in people.persons:
         valid = sum(in_force(key, at) for key in person.keys)
         keys = f"{valid} valid key{'' if valid == 1 else 's'}" if person.keys else "no key"
         roles = ", ".join(person.roles) or "no role"
-        page.field(person.name, f"{roles}; {keys}" + ("" if person.active else "; not active"))
+        page.field(person.name, f"{roles}; {keys}" + ("" if person.active else "; not active"), width=width)
         for lent in person.delegates:
-            when = "now" if in_force(lent, at) else "not now"
-            page.note(f"lets {lent.to} act as {', '.join(lent.roles)}, {when}", indent=4)
+            when = "active now" if in_force(lent, at) else "not active now"
+            page.note(f"{lent.to} may act as {', '.join(lent.roles)} ({when})", indent=4)
     return page

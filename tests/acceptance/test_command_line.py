@@ -1,5 +1,6 @@
 """What the command line says and how it ends while neither a worker nor a Temporal server runs."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ from plangate.domain.errors import IdInUse, NotAnswered, Refused
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.records.database import Database
+from plangate.records.rule_texts import What, record_rules
 from plangate.records.trail import Note, open_trail
 from plangate.settings import PROJECT
 from tests.fakes import AUDIENCE
@@ -146,7 +148,7 @@ def test_no_command_is_answered_with_the_help(typed: Typed) -> None:
         (["start", "hi", "--watch", "--no-wait"], "cannot both be meant"),
         (["start", "hi", "--requester", " "], "--requester must have 1 to 100 visible characters"),
         (["start", "hi", "--requester", "d\u202eana"], "--requester must have 1 to 100 visible characters"),
-        (["start", "x" * 20_001], "longer than 20000 characters"),
+        (["start", "x" * 20_001], "longer than 20,000 characters"),
         (["start", "--plan", "/nosuch.yaml"], "/nosuch.yaml cannot be opened: No such file or directory"),
         (["start", "--plan", "/"], "cannot be opened"),
         (["status"], "Missing argument 'ID'"),
@@ -158,7 +160,7 @@ def test_no_command_is_answered_with_the_help(typed: Typed) -> None:
         (["approve", "x", "--by", "your-name", "--plan", "12345678"], "--by must be your own"),
         (["approve", "x", "--by", "dana", "--plan", "1" * 65], "digits 0-9 and a-f"),
         (["request-changes", "x", "--by", "dana", "--plan", "12345678"], "Say what to change with --comment"),
-        (["reject", "x", "--by", "d", "--plan", "12345678", "--comment", "y" * 4_001], "longer than 4000"),
+        (["reject", "x", "--by", "d", "--plan", "12345678", "--comment", "y" * 4_001], "longer than 4,000"),
         (["demo", "--interactive"], "asks in a terminal, and there is none here"),
         (["start", "caf\udce9"], "not UTF-8"),
     ],
@@ -214,7 +216,7 @@ def test_the_records_alone_answer_status_pending_and_audit(typed: Typed, recorde
     shown = typed("status", "plan-1")
     assert shown.code == 0
     assert "Write ⟨U+001B⟩[31mred" in shown.out
-    assert "Answered by the records (the Temporal server does not answer)." in shown.out
+    assert "Source: the records (the Temporal server does not answer)." in shown.out
     status = typed("status", "plan-1", "--json").json
     assert status["fingerprint"] == recorded.fingerprint
     assert status["state"] == "in_review"
@@ -240,6 +242,47 @@ def test_the_records_alone_answer_status_pending_and_audit(typed: Typed, recorde
         "requested",
         "drafted",
     ]
+
+
+@pytest.mark.parametrize(
+    "words", [["policy", "check"], ["policy", "explain", "--plan", "PLAN"], ["people", "check"]]
+)
+def test_an_answer_from_a_file_says_which_it_is_and_that_a_worker_may_have_another(
+    home: Home, typed: Typed, words: list[str]
+) -> None:
+    bank = PROJECT / "examples" / "bank"
+    words = [str(bank / "two-from-finance.yaml") if word == "PLAN" else word for word in words]
+    files = {"policy": bank / "policy.toml", "people": bank / "people.toml"}
+    home.settings |= {f"PLANGATE_{name.upper()}": str(path) for name, path in files.items()}
+    path, variable = files[words[0]], f"PLANGATE_{words[0].upper()}"
+    shown = typed(*words).out
+    assert f"  file         {path}\n" in shown
+    own = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert f"  hash         {own}\n" in shown
+    assert f"Read from this machine. A worker uses the file that {variable} names where it runs;" in shown
+    assert typed(*words, "--json").json["workers"] == "unknown"
+    home.var_dir.mkdir()
+    database = Database(f"sqlite:///{home.var_dir / 'records.db'}")
+    database.migrate()
+    for content, said in (
+        (b"x", f"The workers judge by another one, with the hash {hashlib.sha256(b'x').hexdigest()}, since "),
+        (path.read_bytes(), "The workers have judged by the same content since "),
+        (b"", "The workers judge by none, since "),
+    ):
+        content_hash = hashlib.sha256(content).hexdigest() if content else ""
+        what: What = "policy" if words[0] == "policy" else "people"
+        record_rules(database, what, content.decode(), content_hash, "w")
+        assert said in typed(*words).out
+        told = typed(*words, "--json").json
+        assert (told["file"], told["workers"]) == (str(path), "same" if own == content_hash else "other")
+    database.close()
+
+
+def test_without_a_policy_here_it_is_said_that_a_worker_may_have_one(typed: Typed) -> None:
+    plan = PROJECT / "examples" / "bank" / "free.yaml"
+    shown = typed("policy", "explain", "--plan", str(plan)).out
+    assert "No policy is set here (PLANGATE_POLICY)" in shown
+    assert "A worker uses the file that PLANGATE_POLICY names where it runs; it may have one." in shown
 
 
 @pytest.mark.usefixtures("recorded")
