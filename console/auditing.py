@@ -243,7 +243,7 @@ def _read_bundle(path: Path) -> Bundle:
     except OSError as error:
         raise WrongUsage(f"The bundle {path} cannot be opened: {error.strerror}.") from None
     if len(content) > _MAX_BUNDLE:
-        raise WrongUsage(f"The bundle {path} has more than {_MAX_BUNDLE} bytes.")
+        raise WrongUsage(f"The bundle {path} has more than {_MAX_BUNDLE:,} bytes.")
     try:
         return read_bundle(content)
     except (ValueError, RecursionError):

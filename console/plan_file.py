@@ -57,7 +57,7 @@ def _text_of(path: Path) -> str:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise WrongUsage(f"The plan file {path} cannot be opened: {why}.") from None
     if len(content) > MAX_BYTES:
-        raise PlanFileFaults(path, [Fault(_START, "", f"the file is larger than {MAX_BYTES} bytes")])
+        raise PlanFileFaults(path, [Fault(_START, "", f"the file is larger than {MAX_BYTES:,} bytes")])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -43,7 +43,7 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
     checked = plan.model_copy(update={"steps": tuple(steps)})
     size = len(canonical_json(checked.model_dump(mode="json")))
     if size > MAX_PLAN_BYTES:
-        raise PlanInvalid([f"plan: {size} bytes are more than the limit of {MAX_PLAN_BYTES}"])
+        raise PlanInvalid([f"plan: {size:,} bytes are more than the limit of {MAX_PLAN_BYTES:,}"])
     return checked
 
 

@@ -72,6 +72,6 @@ def read_request(inputs: Sequence[object]) -> PlanRequest:
     size = len(json.dumps(request.plan, ensure_ascii=False).encode(errors="surrogatepass"))
     if size > MAX_RAW_PLAN_BYTES:
         raise RequestInvalid(
-            f"The plan has {size} bytes, more than the limit of {MAX_PLAN_BYTES}; make it smaller."
+            f"The plan has {size:,} bytes, more than the limit of {MAX_PLAN_BYTES:,}; make it smaller."
         )
     return request

@@ -291,7 +291,7 @@ async def test_a_plan_too_large_to_be_handed_on_ends_the_run_and_says_so(gate: G
     plan: JsonValue = {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": text}}]}
     result = await gate.result(await gate.gateway.submit(PlanRequest(requester="rita", plan=plan)))
     assert result.outcome == "failed"
-    assert "more than the limit of 262144" in result.reason
+    assert "more than the limit of 262,144" in result.reason
 
 
 async def test_a_schedule_cannot_hand_over_a_state_of_its_own(gate: Gate) -> None:
