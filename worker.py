@@ -162,7 +162,7 @@ async def _run_connected(
     planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
     await planner.try_model()
     client = await connect(settings, runtime=temporal_runtime(settings))
-    database = Database(settings.records_url)
+    database = Database(settings.records)
     try:
         await asyncio.to_thread(database.migrate)
         await asyncio.to_thread(_record_rules, database, policy, directory, client.identity)

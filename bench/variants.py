@@ -74,7 +74,7 @@ class PlangateVariant(Variant):
 
     def __init__(self, client: Client, task_queue: str, process: Process, var_dir: Path) -> None:
         super().__init__(client, task_queue, process)
-        database = Database(Settings(var_dir=var_dir, database_url=None).records_url)
+        database = Database(Settings(var_dir=var_dir, database_url=None).records)
         self._gateway = Gateway(client, task_queue, database)
         self._database = database
         self._plan = check_plan(PLAN, {NoOp.declaration.name: NoOp.declaration}, max_steps=1)

@@ -45,7 +45,7 @@ async def _serve(variant: str, address: str, settings: Settings) -> None:
         if variant != "plangate":
             await _answer()
             return
-        database = Database(settings.records_url)
+        database = Database(settings.records)
         sealing = Sealing(
             database, seal_key(settings.seal_key), settings.last_checkpoint, settings.seal_seconds
         )
@@ -56,7 +56,7 @@ async def _serve(variant: str, address: str, settings: Settings) -> None:
 
 def _worker(variant: str, client: Client, settings: Settings) -> Worker:
     if variant == "plangate":
-        database = Database(settings.records_url)
+        database = Database(settings.records)
         database.migrate()
         planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
         tools = {NoOp.declaration.name: NoOp()}

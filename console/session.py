@@ -78,7 +78,7 @@ def opened_records(settings: Settings) -> Iterator[Database]:
     Raises:
         SettingsInvalid: their address cannot be used.
     """
-    database = Database(settings.records_url)
+    database = Database(settings.records)
     try:
         yield database
     finally:

@@ -106,11 +106,11 @@ class Settings(BaseSettings):
         return _split(value) if isinstance(value, str) else value
 
     @property
-    def records_url(self) -> str:
-        """The SQLAlchemy URL of the records."""
+    def records(self) -> str | Path:
+        """Where the records are: the URL of a database, or the path of a SQLite file."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{self.var_dir / 'records.db'}"
+        return self.var_dir / "records.db"
 
     @property
     def private_keys(self) -> Path:

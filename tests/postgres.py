@@ -37,13 +37,18 @@ wait $server
 
 
 class PostgresServer:
-    """A PostgreSQL server in a folder of its own, which tests may kill and start again."""
+    """A PostgreSQL server in a folder of its own, which tests may kill and start again.
 
-    def __init__(self) -> None:
+    Args:
+        primary: the server that this one is a standby of, until it is promoted.
+    """
+
+    def __init__(self, primary: "PostgresServer | None" = None) -> None:
+        self._primary = primary
         self._folder = Path(tempfile.mkdtemp(prefix="plangate-pg-"))
         self._data = self._folder / "data"
-        self._user = _user_without_rights() if os.geteuid() == 0 else None
-        self._programs = self._lend() if self._user else _installed()
+        self.user = _user_without_rights() if os.geteuid() == 0 else None
+        self._programs = self._lend() if self.user else _installed()
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
         self._make()
@@ -105,9 +110,15 @@ class PostgresServer:
     def _make(self) -> None:
         password = self._folder / "password"
         password.write_text(PASSWORD)
-        if self._user:
-            shutil.chown(self._folder, self._user)
-            shutil.chown(password, self._user)
+        if self.user:
+            shutil.chown(self._folder, self.user)
+            shutil.chown(password, self.user)
+        if self._primary is not None:
+            source = f"host=127.0.0.1 port={self._primary.port} user={USER} password='{PASSWORD}'"
+            self._run(
+                "pg_basebackup", "-D", str(self._data), "-R", "-d", source, "--checkpoint=fast", "--no-sync"
+            )
+            return
         self._run("initdb", "-D", str(self._data), "-U", USER, f"--pwfile={password}", "--auth=scram-sha-256",
                   "--encoding=UTF8", "--locale=C", "--no-sync", "--set", f"timezone={ZONE}")  # fmt: skip
 
@@ -136,7 +147,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                user=self._user,
+                user=self.user,
             )
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -145,7 +156,7 @@ class PostgresServer:
             capture_output=True,
             text=True,
             cwd=self._folder,
-            user=self._user,
+            user=self.user,
             check=False,
         )
         assert done.returncode == 0, done.stderr

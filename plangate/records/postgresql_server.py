@@ -1,0 +1,148 @@
+"""Records in PostgreSQL: what is set and checked on each connection, and what at the begin of a transaction.
+
+Set or checked when a connection is made, in one round trip: every commit is on disk before it counts, text
+is UTF-8, and it is the database that this process has worked with. Whether the server takes writes is known
+at each begin without asking, for PostgreSQL 14 and newer report a change of it unasked.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import psycopg
+import structlog
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from plangate.domain.errors import RecordsUnavailable
+from plangate.records.database_url import PostgresqlPlace
+from plangate.records.refusals import READ_ONLY, plain_words, sqlstate
+
+# A machine that vanished without a word is noticed within half a minute; else threads would hang for ever.
+_PATIENCE: Final[Mapping[str, str | int]] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+# A worker that is stopped in the middle of a transaction gives its locks back. Whoever made the server, the
+# database or the role may have set any of these; what is set on the session is not changed from outside.
+_PREPARE: Final = """
+SELECT set_config('synchronous_commit',
+                  coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false),
+       set_config('lock_timeout', %s, false),
+       set_config('idle_in_transaction_session_timeout', %s, false),
+       pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool,
+       current_setting('fsync')::bool,
+       (SELECT system_identifier::text FROM pg_control_system())
+       || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+_log = structlog.get_logger(__name__)
+
+
+class PostgresqlServer:
+    """The engine over one database of a server, and the checks of each connection and transaction."""
+
+    reading: Final[Mapping[str, Any]] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+    def __init__(self, place: PostgresqlPlace, lock_wait_seconds: int) -> None:
+        self._waits = (f"{lock_wait_seconds}s", f"{2 * lock_wait_seconds}s")
+        self.where = place.where
+        self._identity: str | None = None  # of the database that this process works with
+        self._is_flushed = True
+        patience = {name: value for name, value in _PATIENCE.items() if name not in place.url.query}
+        self.engine: Engine = create_engine(
+            place.url,
+            connect_args={**patience, **place.hosts, "client_encoding": "UTF8"},
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=True,
+            # What is written down (plans, arguments) must not reach a log by way of an error.
+            hide_parameters=True,
+        )
+        # Before SQLAlchemy's own look at the server, which does not expect just any encoding.
+        event.listen(self.engine, "connect", self._prepare, insert=True)
+        event.listen(self.engine, "handle_error", _drop_what_takes_no_writes)
+
+    def make(self) -> None:
+        """Do nothing: the database is made by its administrator."""
+
+    def report(self) -> None:
+        """Log where the server does not keep through a power failure what it confirms."""
+        if not self._is_flushed:
+            _log.warning(
+                "The PostgreSQL server runs with fsync = off, so a power failure can destroy the records; "
+                "turn it on.",
+                action="records",
+            )
+
+    def begin(self, connection: Connection, *, writes: bool) -> None:
+        """Check that the server takes writes, if there are to be any; keep no connection that takes none.
+
+        Raises:
+            RecordsUnavailable: it does not.
+        """
+        if not self._is_read_only(connection):
+            return
+        if writes:
+            connection.invalidate()
+            raise self.unusable(
+                "the server takes no writes now (a standby, or made read-only): name the primary, or make it "
+                "writable"
+            )
+        connection.detach()  # good enough to read from, and closed behind it
+
+    def check(self) -> None:
+        """Do nothing: a commit that the server has confirmed is kept."""
+
+    def words(self, error: BaseException) -> str:
+        """Return what PostgreSQL said, and what to do about it."""
+        return plain_words(error, None)
+
+    def unusable(self, why: str) -> RecordsUnavailable:
+        """Return the error for records that cannot be used now."""
+        return RecordsUnavailable(f"The records at {self.where} do not answer: {why}.")
+
+    def _is_read_only(self, connection: Connection) -> bool:
+        """Return what the server reported last, or what it said when the connection was made."""
+        told = cast("psycopg.Connection[Any]", connection.connection.driver_connection).info
+        reported = [
+            told.parameter_status(name) for name in ("in_hot_standby", "default_transaction_read_only")
+        ]
+        if None in reported:  # older than PostgreSQL 14
+            return bool(connection.info["is_read_only"])
+        return "on" in reported
+
+    def _prepare(self, connection: "psycopg.Connection[Any]", entry: ConnectionPoolEntry) -> None:
+        try:
+            entry.info["is_read_only"] = self._checked(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _checked(self, connection: "psycopg.Connection[Any]") -> bool:
+        """Prepare one connection; return whether it takes no writes."""
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise self.unusable(
+                f"the database's encoding is {encoding}, which cannot hold every text: make a new one with "
+                "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            )
+        connection.autocommit = True
+        found = connection.execute(_PREPARE, self._waits).fetchone()
+        connection.autocommit = False
+        assert found is not None
+        *_, is_read_only, is_flushed, identity = found
+        if self._identity not in (None, identity):
+            raise self.unusable(
+                "another database answers there than the one that this process works with; bring that back, "
+                "or start the process anew if the new one is meant"
+            )
+        self._identity = identity
+        self._is_flushed = is_flushed
+        return bool(is_read_only)
+
+
+def _drop_what_takes_no_writes(context: ExceptionContext) -> None:
+    """Take a server that turned read-only for gone: it may be a standby by now, another one the primary."""
+    if sqlstate(context.original_exception) == READ_ONLY:
+        context.is_disconnect = True

@@ -1,0 +1,66 @@
+"""What a database says when it does not do as it was asked, and what to do about it, in plain words."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+READ_ONLY: Final = "25006"
+_DISK_FULL: Final = "53100"
+_BY_SQLSTATE: Final = {
+    _DISK_FULL: "the disk of the database's server is full: make room on it",
+    "53300": "let the server take more connections, or run fewer workers",
+    READ_ONLY: "it takes no writes now (a standby, or made read-only): name the primary, or make it writable",
+}
+_FULL: Final = "the disk is full: make room on it"
+_READ_ONLY_FILE: Final = "it is read-only: let the worker's user write to the file and to its folder"
+_OUT_OF_SPACE: Final = "No space left on device"
+_ALMOST_NOTHING: Final = 64 * 1024  # SQLite's index of the log grows by 32 KB
+
+
+def plain_words(error: BaseException, file: Path | None) -> str:
+    """Return the first line of what a database said, and behind it what to do, where that is known.
+
+    Args:
+        error: SQLAlchemy's error, or the driver's own.
+        file: SQLite's file; None with PostgreSQL.
+    """
+    cause = getattr(error, "orig", None) or error
+    lines = str(cause).strip().splitlines()
+    said = lines[0].rstrip(".") if lines else type(cause).__name__
+    advice = _of_sqlite(cause, file) if file else _of_postgresql(cause, str(cause))
+    return f"{said}; {advice}" if advice else said
+
+
+def sqlstate(error: BaseException | None) -> str | None:
+    """Return PostgreSQL's code of an error, where it has one."""
+    return getattr(error, "sqlstate", None)
+
+
+def is_full(folder: Path) -> bool:
+    """Return whether the disk below a folder has no room left."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _ALMOST_NOTHING
+
+
+def _of_sqlite(cause: BaseException, file: Path) -> str | None:
+    name = getattr(cause, "sqlite_errorname", None) or ""
+    if name == "SQLITE_FULL" or (
+        name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")) and is_full(file.parent)
+    ):
+        return _FULL
+    if name.startswith("SQLITE_READONLY"):
+        return _READ_ONLY_FILE
+    if name.startswith("SQLITE_IOERR"):
+        return f"look at the disk ({name})"
+    if name.startswith("SQLITE_CANTOPEN"):
+        return "let the worker's user write to the file and to its folder"
+    return None
+
+
+def _of_postgresql(cause: BaseException, said: str) -> str | None:
+    if _OUT_OF_SPACE in said:
+        return _BY_SQLSTATE[_DISK_FULL]
+    return _BY_SQLSTATE.get(sqlstate(cause) or "")

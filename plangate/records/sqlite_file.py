@@ -1,0 +1,185 @@
+"""Records in a SQLite file: how it is opened, and whether what is open is still the file at its path.
+
+SQLite runs in WAL mode with every commit on disk before it counts. A connection goes on with the file that
+it opened, wherever that is by now, hence each transaction compares the path with it: one look at the file
+and one at its log, some microseconds.
+"""
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import quote
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable
+from plangate.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.records.database_url import SqlitePlace
+from plangate.records.refusals import plain_words
+
+_ENDINGS: Final = ("", "-wal", "-shm")
+# Set on each connection, and read back: what a file system or a library cannot do is not assumed.
+_EXPECTED: Final[Mapping[str, str | int]] = {
+    "journal_mode": "wal",
+    "synchronous": 2,  # FULL
+    "fullfsync": 1,  # of macOS; elsewhere it changes nothing
+    "foreign_keys": 1,
+    "query_only": 0,
+    "read_uncommitted": 0,
+}
+_log = structlog.get_logger(__name__)
+
+Identity = tuple[int, int]
+
+
+class SqliteFile:
+    """The engine over one file, and the checks of each connection and transaction."""
+
+    reading: Final[Mapping[str, Any]] = {}
+
+    def __init__(self, place: SqlitePlace, lock_wait_seconds: int) -> None:
+        self._lock_wait_seconds = lock_wait_seconds
+        self._path, self._name = place.path, str(place.path)
+        self.where = place.where
+        self._identity: Identity | None = None  # of the file that this process works with
+        # hide_parameters: what is written down (plans, arguments) must not reach a log by way of an error.
+        self.engine: Engine = create_engine(
+            "sqlite://", creator=self._open, poolclass=QueuePool, hide_parameters=True
+        )
+        event.listen(self.engine, "connect", self._prepare)
+
+    def make(self) -> None:
+        """Make the folder and an empty file where there are none, for this user alone.
+
+        Raises:
+            OperatorError: they cannot be made.
+            RecordsUnavailable: the file that this process has worked with is not there.
+        """
+        if self._identity is not None:
+            self.check(writes=True)
+            return
+        try:
+            make_private_folder(self._path.parent)
+        except OSError as error:
+            raise OperatorError(
+                f"The folder {self._path.parent} of the records cannot be made: {error.strerror}; "
+                "make it, or set PLANGATE_VAR_DIR."
+            ) from error
+        try:
+            create_private_file(self._path)
+        except OSError as error:
+            raise OperatorError(
+                f"The records {self._path} cannot be made: {error.strerror}; let the worker's user write to "
+                "their folder, or set PLANGATE_VAR_DIR."
+            ) from error
+
+    def report(self) -> None:
+        """Close the files to others, which an older Plangate or a copy left open; log where that fails."""
+        for left in close_to_others(self._path.with_name(self._path.name + end) for end in _ENDINGS):
+            _log.warning(f"Others can read {left}, and this user cannot change that.", action="records")
+
+    def begin(self, connection: Connection, *, writes: bool) -> None:
+        """Check that the open file is the one at the path; the caller begins the transaction then.
+
+        Raises:
+            RecordsUnavailable: it is not, or may not be written to.
+            RecordsMissing: there is no file, and this process has never seen one.
+        """
+        self.check(writes=writes)
+        log, known = _identity_of(connection.info["log_path"]), connection.info.get("log")
+        if known is not None and log != known:
+            # What it has written is in that log, which SQLite brings into the file as the connection closes.
+            connection.invalidate()
+            self.engine.dispose()
+            raise self.unusable(
+                f"their log {self._path}-wal was taken away under this process, which opens them anew; "
+                "leave it where it is"
+            )
+        connection.info["log"] = log
+
+    def check(self, *, writes: bool = False) -> None:
+        """Check that the file which this process works with is still the one at the path.
+
+        Raises:
+            RecordsUnavailable: it is not, or may not be written to.
+            RecordsMissing: there is no file, and this process has never seen one.
+        """
+        try:
+            found = os.stat(self._name)  # noqa: PTH116  twice as fast as by the path, twice a transaction
+        except FileNotFoundError:
+            if self._identity is None:
+                raise RecordsMissing(
+                    f"There are no records at {self._path} yet; start a worker first."
+                ) from None
+            raise self.unusable("their file is gone; put it back") from None
+        except OSError as error:
+            raise self.unusable(f"{error.strerror}; let the worker's user reach the file") from None
+        if self._identity not in (None, (found.st_dev, found.st_ino)):
+            raise self.unusable(
+                "another file lies in the place of the one that this process works with; put that back, or "
+                "start the process anew if the new one is meant"
+            )
+        if writes and not found.st_mode & 0o222:
+            raise self.unusable("their file is read-only; let the worker's user write to it")
+
+    def words(self, error: BaseException) -> str:
+        """Return what SQLite said, and what to do about it."""
+        return plain_words(error, self._path)
+
+    def unusable(self, why: str) -> RecordsUnavailable:
+        """Return the error for records that cannot be used now."""
+        return RecordsUnavailable(f"The records at {self.where} do not answer: {why}.")
+
+    def _open(self) -> sqlite3.Connection:
+        """Open the file, which must be there: SQLite would make an empty one."""
+        self.check()
+        before = _identity_of(self._path)
+        real_path = self._path.resolve()
+        opened = sqlite3.connect(
+            f"file:{quote(str(real_path))}?mode=rw",
+            uri=True,
+            timeout=self._lock_wait_seconds,
+            check_same_thread=False,
+            isolation_level=None,  # we say BEGIN ourselves
+        )
+        if before is None or before != _identity_of(self._path):
+            opened.close()
+            raise self.unusable("their file was replaced while it was opened; it is tried again")
+        self._identity = self._identity or before
+        return opened
+
+    def _prepare(self, connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
+        entry.info["log_path"] = f"{self._path.resolve()}-wal"  # SQLite puts it beside the file behind a link
+        try:
+            for name, value in _EXPECTED.items():
+                connection.execute(f"PRAGMA {name}={value}")
+            found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _EXPECTED}
+            encoding = connection.execute("PRAGMA encoding").fetchone()[0]
+        except BaseException:
+            connection.close()
+            raise
+        wrong = [f"{name} is {found[name]}" for name in _EXPECTED if found[name] != _EXPECTED[name]]
+        if encoding != "UTF-8":
+            wrong.append(f"the encoding is {encoding}")
+        if wrong:
+            connection.close()
+            raise self.unusable(
+                f"SQLite cannot keep them safely there ({', '.join(wrong)}); put them on a local disk"
+            )
+
+
+def raw(connection: Connection) -> sqlite3.Connection:
+    """Return the driver's own connection."""
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
+
+
+def _identity_of(path: str | Path) -> Identity | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  as above
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,266 @@
+"""PostgreSQL: nothing that its administrator may have set, or that may become of it, is taken on trust."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from plangate.domain.errors import RecordsUnavailable
+from plangate.records.database import Database
+from tests.postgres import URL_PASSWORD, USER, PostgresServer
+from tests.record_writer import ends_of, in_processes, migrate, note, run_ref, trail, write_down
+from tests.small_file_system import small_file_system
+
+
+def name_in(url: str) -> str:
+    return url.rpartition("/")[2]
+
+
+def set_default(postgres: PostgresServer, url: str, setting: str) -> None:
+    """Set what every new session of this database begins with."""
+    with postgres.connect() as connection:
+        connection.execute(f'ALTER DATABASE "{name_in(url)}" SET {setting}'.encode())
+
+
+def shown(database: Database, setting: str) -> object:
+    with database.write() as connection:
+        return connection.execute(text(f"SHOW {setting}")).scalar()
+
+
+def keys(database: Database) -> list[str]:
+    return [entry.key for entry in trail(database)]
+
+
+# ---- what the server's administrator may have set ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("was", "used"), [("off", "on"), ("local", "local"), ("on", "on"), ("remote_write", "remote_write")]
+)
+def test_every_commit_is_on_disk_before_it_counts_whatever_the_servers_default(
+    postgres: PostgresServer, was: str, used: str
+) -> None:
+    url = postgres.new_database()
+    set_default(postgres, url, f"synchronous_commit = {was}")
+    database = Database(url)
+    database.migrate()
+    assert shown(database, "synchronous_commit") == used
+    database.close()
+
+
+def test_what_was_committed_outlives_a_kill_9_where_the_server_does_not_wait_for_its_disk(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.new_database()
+    set_default(postgres, url, "synchronous_commit = off")
+    database = Database(url)
+    database.migrate()
+    for number in range(5):
+        write_down(database, run_ref(), note(f"entry {number}"))
+    postgres.kill_9()
+    postgres.start()
+    assert keys(database) == ["requested", *(f"entry {number}" for number in range(5))]
+    database.close()
+
+
+@pytest.mark.parametrize("isolation", ["serializable", "repeatable read"])
+def test_writers_read_what_others_committed_meanwhile_whatever_the_servers_default(
+    postgres: PostgresServer, isolation: str
+) -> None:
+    url = postgres.new_database()
+    set_default(postgres, url, f"default_transaction_isolation = '{isolation}'")
+    assert ends_of(in_processes(4, migrate, url)) == [0] * 4  # they race for the tables
+    database = Database(url)
+    assert shown(database, "transaction_isolation") == "read committed"
+    with database.read() as connection:
+        assert connection.execute(text("SHOW transaction_isolation")).scalar() == "repeatable read"
+        assert connection.execute(text("SHOW transaction_read_only")).scalar() == "on"
+    database.close()
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_every_text_is_one_sentence(
+    postgres: PostgresServer, encoding: str
+) -> None:
+    url = postgres.new_database()
+    with postgres.connect() as connection:
+        connection.execute(f'DROP DATABASE "{name_in(url)}"'.encode())
+        connection.execute(
+            f"CREATE DATABASE \"{name_in(url)}\" ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode()
+        )
+    database = Database(url)
+    for act in (database.migrate, lambda: trail(database)):
+        with pytest.raises(RecordsUnavailable, match=f"encoding is {encoding}, .* ENCODING 'UTF8'"):
+            act()
+    database.close()
+
+
+def test_text_is_utf_8_whatever_the_role_asks_for(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    set_default(postgres, url, "client_encoding = 'LATIN1'")
+    database = Database(url)
+    database.migrate()
+    write_down(database, run_ref(request="Überweise 12 € nach 東京"), note("one"))
+    assert "東京" in trail(database)[0].written
+    database.close()
+
+
+def test_a_role_without_rights_beyond_its_database_is_enough(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    with postgres.connect() as connection:
+        connection.execute("DROP ROLE IF EXISTS plain")
+        connection.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'")
+        connection.execute(f'ALTER DATABASE "{name_in(url)}" OWNER TO plain'.encode())
+    database = Database(
+        url.replace(f"{USER}:{URL_PASSWORD}", "plain:plain").replace("postgresql:", "postgres:")
+    )
+    database.migrate()
+    write_down(database, run_ref(), note("one"))
+    database.close()
+
+
+def test_a_server_that_does_not_wait_for_its_disk_at_all_is_named_to_the_operator(
+    postgres: PostgresServer,
+) -> None:
+    database = Database(postgres.new_database())  # the tests' own server runs so
+    with capture_logs() as logged:
+        database.migrate()
+    assert "fsync = off" in logged[0]["event"]
+    database.close()
+
+
+# ---- read-only, another one, a full disk ------------------------------------------------------------
+
+
+def test_a_database_that_turns_read_only_takes_nothing_and_goes_on_by_itself(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.new_database()
+    database = Database(url)
+    database.migrate()
+    write_down(database, run_ref(), note("one"))
+    try:
+        with postgres.connect() as connection:  # under the open connections
+            connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            connection.execute("SELECT pg_reload_conf()")
+        for _ in range(3):
+            with pytest.raises(RecordsUnavailable, match=r"takes no writes now .* make it writable"):
+                write_down(database, run_ref(), note("two"))
+        assert keys(database) == ["requested", "one"]
+    finally:
+        with postgres.connect() as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            connection.execute("SELECT pg_reload_conf()")
+    write_until_taken(database, "three")
+    assert keys(database) == ["requested", "one", "three"]
+    database.close()
+
+
+def write_until_taken(database: Database, key: str) -> None:
+    """Come again, as an activity does; the server tells its sessions of a change within a moment."""
+    for _ in range(200):
+        try:
+            write_down(database, run_ref(), note(key))
+        except RecordsUnavailable:
+            continue
+        return
+    raise AssertionError("It never took another write.")
+
+
+def test_a_failover_to_a_standby_is_followed_and_read_only_connections_are_not_kept() -> None:
+    primary = PostgresServer()
+    primary.start()
+    standby = PostgresServer(primary)
+    try:
+        standby.start()
+        url = primary.new_database()
+        one, both = (
+            Database(url),
+            Database(f"{url.replace(f':{primary.port}/', f':{primary.port},127.0.0.1:{standby.port}/')}"),
+        )
+        one.migrate()
+        write_down(both, run_ref(), note("one"))
+        of_standby = Database(url.replace(f":{primary.port}/", f":{standby.port}/"))
+        for _ in range(2):
+            with pytest.raises(RecordsUnavailable, match="takes no writes now"):
+                write_down(of_standby, run_ref(), note("two"))
+        wait_for_replay(primary, standby)
+        assert keys(of_standby) == ["requested", "one"]  # to read from it is fine
+        primary.kill_9()
+        with pytest.raises(RecordsUnavailable):
+            write_down(one, run_ref(), note("two"))
+        with standby.connect() as connection:
+            connection.execute("SELECT pg_promote()")
+        write_until_taken(both, "three")
+        write_down(of_standby, run_ref(), note("four"))
+        assert keys(both) == ["requested", "one", "three", "four"]
+        for database in (one, both, of_standby):
+            database.close()
+    finally:
+        standby.remove()
+        primary.remove()
+
+
+def wait_for_replay(primary: PostgresServer, standby: PostgresServer) -> None:
+    with primary.connect() as connection:
+        written = connection.execute("SELECT pg_current_wal_lsn()").fetchone()
+    with standby.connect() as connection:
+        while connection.execute("SELECT pg_last_wal_replay_lsn() >= %s", written).fetchone() != (True,):
+            pass
+
+
+def test_another_database_under_the_same_name_stops_all_until_a_person_starts_anew(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.new_database()
+    database = Database(url)
+    database.migrate()
+    write_down(database, run_ref(), note("one"))
+    name = name_in(url)
+    postgres.cut_connections(url)
+    with postgres.connect() as connection:
+        connection.execute(f'ALTER DATABASE "{name}" RENAME TO "{name}_before"'.encode())
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{name}_before"'.encode())
+    for act in (lambda: write_down(database, run_ref(), note("two")), lambda: trail(database)):
+        with pytest.raises(RecordsUnavailable, match="another database answers there"):
+            act()
+    with postgres.connect() as connection:
+        connection.execute(f'DROP DATABASE "{name}"'.encode())
+        connection.execute(f'ALTER DATABASE "{name}_before" RENAME TO "{name}"'.encode())
+    write_down(database, run_ref(), note("two"))
+    assert keys(database) == ["requested", "one", "two"]
+    database.close()
+
+
+@pytest.fixture
+def small_disk(postgres: PostgresServer) -> Iterator[str]:
+    """A database on a disk of its own of 24 megabytes."""
+    if postgres.user is None:
+        pytest.skip("only root can make a small disk")
+    with small_file_system(24, owner=postgres.user) as folder:
+        url = postgres.new_database()
+        try:
+            with postgres.connect() as connection:
+                connection.execute(f"CREATE TABLESPACE small LOCATION '{folder}'".encode())
+                connection.execute(f'ALTER DATABASE "{name_in(url)}" SET TABLESPACE small'.encode())
+            yield url
+        finally:
+            with postgres.connect() as connection:
+                connection.execute(f'DROP DATABASE "{name_in(url)}" WITH (FORCE)'.encode())
+                connection.execute("DROP TABLESPACE IF EXISTS small")
+
+
+def test_a_full_disk_of_the_server_is_told_as_such_and_the_records_go_on_once_there_is_room(
+    small_disk: str,
+) -> None:
+    database = Database(small_disk)
+    database.migrate()
+    write_down(database, run_ref(), note("one"))
+    with pytest.raises(RecordsUnavailable, match="disk of the database's server is full: make room on it"):
+        write_down(database, run_ref("plan-2", request=os.urandom(20_000_000).hex()))
+    write_down(database, run_ref(), note("two"))
+    assert keys(database) == ["requested", "one", "two"]
+    database.close()

@@ -1,0 +1,273 @@
+"""The SQLite file at its path is written to, or nothing is: where it is lost, replaced, read-only, full."""
+
+import os
+import random
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable
+from plangate.records.database import Database
+from plangate.records.trail import open_trail
+from tests.record_writer import in_a_process_that_holds_a_transaction, note, run_ref, trail, write_down
+from tests.small_file_system import small_file_system
+
+SEQUENCES = int(os.environ.get("PLANGATE_TEST_FILE_SEQUENCES", "60"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "var" / "records.db"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    opened = Database(path)
+    opened.migrate()
+    write_down(opened, run_ref(), note("first"))
+    yield opened
+    opened.close()
+
+
+def keys_at(path: Path) -> set[str]:
+    """What lies at the path, as another program sees it."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return {key for (key,) in connection.execute("SELECT key FROM audit_entries")}
+
+
+def refused(database: Database, key: str) -> str:
+    with pytest.raises(RecordsUnavailable) as told:
+        write_down(database, run_ref(), note(key))
+    return str(told.value)
+
+
+# ---- each by itself ---------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_gone_stops_all_until_it_is_back_and_no_new_one_is_made(
+    database: Database, path: Path
+) -> None:
+    path.rename(path.with_name("elsewhere"))
+    assert "their file is gone; put it back" in refused(database, "second")
+    with pytest.raises(RecordsUnavailable, match="gone"):
+        trail(database)
+    with pytest.raises(RecordsUnavailable, match="gone"):
+        database.migrate()
+    assert not path.exists()
+    path.with_name("elsewhere").rename(path)
+    write_down(database, run_ref(), note("second"))
+    assert keys_at(path) == {"requested", "first", "second"}
+
+
+def test_another_file_in_its_place_stops_all_until_the_first_one_is_back(
+    database: Database, path: Path
+) -> None:
+    shutil.copy(path, path.with_name("copy"))
+    path.rename(path.with_name("elsewhere"))
+    path.with_name("copy").rename(path)
+    assert "another file lies in the place" in refused(database, "second")
+    with pytest.raises(RecordsUnavailable, match="another file"):
+        trail(database)
+    path.with_name("elsewhere").replace(path)
+    write_down(database, run_ref(), note("second"))
+    assert keys_at(path) == {"requested", "first", "second"}
+
+
+def test_a_file_that_is_lost_while_a_transaction_is_open_is_not_taken_for_kept(
+    database: Database, path: Path
+) -> None:
+    def write_and_lose() -> None:
+        with database.write() as connection:
+            open_trail(connection, run_ref()).append(note("second"))
+            path.unlink()
+
+    with pytest.raises(RecordsUnavailable, match="their file is gone"):
+        write_and_lose()
+
+
+def test_a_file_that_is_made_read_only_is_not_written_to_though_it_is_open(
+    database: Database, path: Path
+) -> None:
+    path.chmod(0o400)
+    assert "their file is read-only" in refused(database, "second")
+    assert len(trail(database)) == 2  # reading goes on
+    path.chmod(0o600)
+    write_down(database, run_ref(), note("second"))
+
+
+def test_a_log_that_was_taken_away_is_brought_into_the_file_and_the_next_try_works(
+    database: Database, path: Path
+) -> None:
+    path.with_name("records.db-wal").unlink()
+    assert "their log" in refused(database, "second")
+    write_down(database, run_ref(), note("third"))
+    assert keys_at(path) == {"requested", "first", "third"}
+
+
+def test_a_folder_that_takes_no_files_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "records.db").mkdir()
+    with pytest.raises(RecordsUnavailable, match="unable to open"):
+        Database(tmp_path / "records.db").migrate()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "records.db")
+    with pytest.raises((OperatorError, RecordsUnavailable, RecordsMissing)):
+        Database(tmp_path / "link").migrate()
+
+
+def test_a_file_in_another_encoding_or_mode_of_sqlite_is_refused_or_set_right(tmp_path: Path) -> None:
+    for pragma in ("encoding = 'UTF-16'", "journal_mode = MEMORY"):
+        path = tmp_path / f"{len(pragma)}.db"
+        with closing(sqlite3.connect(path)) as other:
+            other.execute(f"PRAGMA {pragma}")
+            other.execute("CREATE TABLE theirs (id INTEGER)")
+        database = Database(path)
+        if "UTF-16" in pragma:
+            with pytest.raises(RecordsUnavailable, match="the encoding is UTF-16le"):
+                database.migrate()
+        else:
+            database.migrate()
+            with database.write() as connection:
+                assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        database.close()
+
+
+# ---- the disk is full, really -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A disk of two megabytes."""
+    with small_file_system(2) as folder:
+        yield folder
+
+
+def _fill(filler: Path) -> None:
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
+def test_a_full_disk_is_told_as_such_and_the_records_go_on_once_there_is_room(small_disk: Path) -> None:
+    database = Database(small_disk / "records.db")
+    database.migrate()
+    write_down(database, run_ref(), note("first"))
+    filler = small_disk / "filler"
+    _fill(filler)
+    assert "the disk is full: make room on it" in refused(database, "x" * 200_000)
+    late = Database(small_disk / "records.db")
+    with pytest.raises(RecordsUnavailable, match="the disk is full: make room on it"):
+        write_down(late, run_ref(), note("y" * 200_000))
+    filler.unlink()
+    write_down(database, run_ref(), note("second"))
+    assert keys_at(small_disk / "records.db") == {"requested", "first", "second"}
+    late.close()
+    database.close()
+
+
+# ---- any sequence of accidents ----------------------------------------------------------------------
+
+
+def _gone(path: Path, kept: Path) -> None:
+    path.rename(kept)
+
+
+def _replaced_by_a_copy(path: Path, kept: Path) -> None:
+    copy = path.with_name("copy")
+    shutil.copy(path, copy)
+    path.rename(kept)
+    copy.rename(path)
+
+
+def _replaced_by_an_empty_file(path: Path, kept: Path) -> None:
+    path.rename(kept)
+    path.touch()
+
+
+def _replaced_by_a_folder(path: Path, kept: Path) -> None:
+    path.rename(kept)
+    path.mkdir()
+
+
+def _read_only(path: Path, kept: Path) -> None:
+    path.chmod(0o444)
+    kept.with_name("mode").touch()
+
+
+ACCIDENTS: list[Callable[[Path, Path], None]] = [
+    _gone,
+    _replaced_by_a_copy,
+    _replaced_by_an_empty_file,
+    _replaced_by_a_folder,
+    _read_only,
+]
+
+
+def _put_back(path: Path, kept: Path) -> None:
+    if path.is_dir():
+        path.rmdir()
+    if kept.exists():
+        kept.replace(path)
+    path.chmod(0o600)
+
+
+def test_what_was_said_to_be_written_lies_at_the_path_whatever_happened_to_the_file(
+    database: Database, path: Path
+) -> None:
+    chance = random.Random(13)
+    kept = path.with_name("elsewhere")
+    written = {"requested", "first"}
+    for number in range(SEQUENCES):
+        accident = chance.choice(ACCIDENTS)
+        accident(path, kept)
+        for attempt in range(chance.randint(1, 3)):
+            with pytest.raises(RecordsUnavailable):
+                write_down(database, run_ref(), note(f"lost {number} {attempt}"))
+        _put_back(path, kept)
+        write_down(database, run_ref(), note(f"kept {number}"))
+        written.add(f"kept {number}")
+        assert keys_at(path) == written, accident.__name__
+
+
+# ---- for this user alone ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
+def test_records_are_for_their_user_alone_from_the_first_byte(path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        database = Database(path)
+        database.migrate()
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"records.db": 0o600, "records.db-wal": 0o600, "records.db-shm": 0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    database.close()
+
+
+@pytest.mark.usefixtures("database")
+def test_records_that_were_open_to_others_are_closed_when_a_worker_starts(path: Path) -> None:
+    for file in path.parent.iterdir():
+        file.chmod(0o666)
+    again = Database(path)
+    again.migrate()
+    assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
+    again.close()
+
+
+def test_two_processes_write_to_one_file_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.db").symlink_to(tmp_path / "real" / "records.db")
+    Database(tmp_path / "real" / "records.db").migrate()
+    database = Database(tmp_path / "link.db")
+    write_down(database, run_ref(), note("one"))
+    other = in_a_process_that_holds_a_transaction(f"sqlite:///{tmp_path / 'real' / 'records.db'}")
+    other.kill()
+    other.join()
+    write_down(database, run_ref(), note("two"))
+    assert keys_at(tmp_path / "real" / "records.db") == {"requested", "one", "two"}
+    database.close()
