@@ -14,7 +14,8 @@ from plangate.domain.faults import sentences
 from plangate.domain.model import AwareDatetime, Typed
 from plangate.domain.people import ANYONE, Delegation, Key, People, Person, identity
 from plangate.jws import checked_public, key_id
-from plangate.toml_file import parse_toml, places, read_bytes, tables, unknown_names
+from plangate.settled_file import SETTLE_SECONDS, SettledFile, read_settled
+from plangate.toml_file import parse_toml, places, tables, unknown_names
 
 _TEXT_OF_NAME: Final = 60
 
@@ -73,16 +74,22 @@ class PeopleFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file = SettledFile(path)
         self._known: tuple[bytes, People] | None = None
 
     def people(self) -> People:
-        """Return everybody. The file is read each time, and parsed again where it has changed.
+        """Return everybody. The file is looked at each time, and parsed again where it has changed.
 
         Raises:
-            DirectoryUnavailable: the file cannot be read, or is broken.
+            DirectoryUnavailable: the file cannot be read, is broken, or is being changed just now.
         """
         try:
-            raw = read_bytes(self._path)
+            raw = self._file.read()
+            if raw is None:
+                raise DirectoryUnavailable(
+                    f"Decisions wait until the list of people has lain unchanged for {SETTLE_SECONDS:g} "
+                    f"seconds: {self._path} was saved just now."
+                )
             known = self._known
             if known is None or known[0] != raw:
                 known = self._known = (raw, _parsed(self._path, raw))
@@ -99,7 +106,7 @@ def read_people(path: Path) -> People:
     Raises:
         FileInvalid: with every fault, each with its person and place.
     """
-    return _parsed(path, read_bytes(path))
+    return _parsed(path, read_settled(path))
 
 
 def people_in(text: str, name: str = "the list of people") -> People:
@@ -125,6 +132,8 @@ def _parsed(path: Path, raw: bytes) -> People:
         if person is not None:
             persons[index] = person
     faults += _faults_among(persons, labels)
+    if not persons and not faults:
+        faults.append("nobody is in it; write at least one person, under [[person]]")
     if faults:
         raise FileInvalid(str(path), faults)
     return People(persons=tuple(persons.values()), text=raw.decode(), hash=hashlib.sha256(raw).hexdigest())

@@ -21,7 +21,8 @@ from plangate.domain.plan import Plan
 from plangate.domain.policy import DEFAULT_RULE, MAX_COUNT, ONE_APPROVAL, Need, Requirement, Rule, combined
 from plangate.domain.request import LONGEST_TIMEOUT
 from plangate.domain.tool import ToolDeclaration
-from plangate.toml_file import parse_toml, places, read_bytes, tables, unknown_names
+from plangate.settled_file import read_settled
+from plangate.toml_file import parse_toml, places, tables, unknown_names
 
 _TEXT_OF_RULE: Final = 60
 
@@ -138,7 +139,7 @@ def read_policy(
     Raises:
         FileInvalid: with every fault, each with its rule and place.
     """
-    raw = read_bytes(path)
+    raw = read_settled(path)
     document = parse_toml(path, raw)
     people = "this is a list of people, and belongs in PLANGATE_PEOPLE"
     faults = unknown_names(document, ("rule", "default"), {"person": people})
@@ -161,6 +162,10 @@ def read_policy(
             rules[rule.name] = (rule, condition)
     default = _default(document.get("default"), faults)
     faults += _faults_of_rule(default, "[default]", roles)
+    if not document:
+        faults.append(
+            "it is empty; write a rule, under [[rule]], or at least what every plan needs, under [default]"
+        )
     if faults:
         raise FileInvalid(str(path), faults)
     return FilePolicy(rules, default, tools, raw.decode())

@@ -4,27 +4,9 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from plangate.domain.errors import FileInvalid
-
-MAX_BYTES: Final = 1_000_000
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return what is in a file.
-
-    Raises:
-        FileInvalid: it cannot be opened, or is too large.
-    """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise FileInvalid(str(path), [f"it cannot be opened: {error.strerror}"]) from None
-    if len(raw) > MAX_BYTES:
-        raise FileInvalid(str(path), [f"it has more than {MAX_BYTES} bytes"])
-    return raw
 
 
 def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
@@ -34,7 +16,7 @@ def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
         FileInvalid: it is no TOML.
     """
     try:
-        return tomllib.loads(raw.decode())
+        return tomllib.loads(_text(raw))
     except UnicodeDecodeError:
         raise FileInvalid(str(path), ["it is no UTF-8 text"]) from None
     except RecursionError:
@@ -46,7 +28,7 @@ def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
 def places(raw: bytes, table: str) -> Mapping[int, str]:
     """Return where each ``[[table]]`` begins: ``line 12``, by its index."""
     header = re.compile(rf"\s*\[\[\s*{re.escape(table)}\s*\]\]")
-    lines = (number for number, line in enumerate(raw.decode().splitlines(), 1) if header.match(line))
+    lines = (number for number, line in enumerate(_text(raw).splitlines(), 1) if header.match(line))
     return {index: f"line {number}" for index, number in enumerate(lines)}
 
 
@@ -71,3 +53,7 @@ def tables(document: Mapping[str, Any], name: str, faults: list[str]) -> list[di
         faults.append(f"{name}: write each as a table of its own, under [[{name}]]")
         return []
     return found
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8-sig")  # some editors of Windows begin a file with a byte order mark

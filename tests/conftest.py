@@ -10,6 +10,7 @@ import pytest_asyncio
 from hypothesis import settings
 from temporalio.testing import WorkflowEnvironment
 
+from plangate import settled_file
 from tests.gate import Gate, build_gate
 from tests.postgres import PostgresServer
 from tests.server import start_server
@@ -24,6 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in ("unit", "replay"):
             item.add_marker(pytest.mark.quick)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _files_count_at_once() -> Iterator[None]:
+    """Believe files as soon as they are written; whoever tests the waiting turns it on again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settled_file, "SETTLE_SECONDS", 0.0)
+        yield
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -129,7 +129,7 @@ def _checked(component: Mapping[str, Any]) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     """Return the file's JSON object; ``Any`` stands for a component's own configuration."""
     try:
-        component = json.loads(path.read_text(encoding="utf-8"))
+        component = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise _unusable(path, f"it cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:

@@ -90,6 +90,27 @@ def test_every_fault_is_told_with_its_person_and_its_place(tmp_path: Path) -> No
         assert words in told
 
 
+@pytest.mark.parametrize("text", ["", "\n# nobody yet\n", "person = []\n"])
+def test_a_list_without_anybody_is_a_fault_and_decisions_wait_for_its_repair(
+    tmp_path: Path, text: str
+) -> None:
+    path = write(tmp_path / "people.toml", 'name = "dana"')
+    directory = PeopleFile(path)
+    assert directory.people().find("dana")
+    path.write_text(text)
+    with pytest.raises(FileInvalid, match="nobody is in it"):
+        read_people(path)
+    with pytest.raises(DirectoryUnavailable, match=r"wait until .* nobody is in it"):
+        directory.people()
+    write(path, 'name = "erik"')
+    assert directory.people().find("erik")
+
+
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "people.toml").write_text('\ufeff[[person]]\nname = "dana"\n')
+    assert read_people(tmp_path / "people.toml").find("dana")
+
+
 def test_two_spellings_of_one_name_are_one_person(tmp_path: Path) -> None:
     assert "is the same as that of person 'dana'" in faults(tmp_path, 'name = "dana"', 'name = "DANA"')
 

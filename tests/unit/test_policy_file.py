@@ -85,7 +85,16 @@ def test_a_step_that_no_rule_matches_gets_the_default_and_without_one_anybodys_a
     assert asked(policy(tmp_path, rule("false") + '[default]\nneeds = [{role = "ops", count = 2}]')) == {
         "ops": 2
     }
-    assert asked(policy(tmp_path, "")) == {ANYONE: 1}
+
+
+@pytest.mark.parametrize("text", ["", "# rules are to come\n", "\ufeff"])
+def test_an_empty_policy_is_no_policy(tmp_path: Path, text: str) -> None:
+    assert "it is empty" in faults(tmp_path, text)
+
+
+def test_a_byte_order_mark_changes_nothing_not_even_the_places(tmp_path: Path) -> None:
+    assert asked(policy(tmp_path, "\ufeff" + rule("true"))) == {"finance": 1}
+    assert "rule 'a rule' (line 1)" in faults(tmp_path, "\ufeff" + rule("nonsense("))
 
 
 def test_a_limit_is_by_amount_and_by_the_sum_over_the_whole_plan(tmp_path: Path) -> None:

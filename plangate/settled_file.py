@@ -1,0 +1,98 @@
+"""Files that people save while a worker reads them: believed once they have lain unchanged for a while.
+
+An editor may empty a file before it fills it again, and half a list of people can be a whole TOML document
+in which somebody is active who is not. So content counts when the file was not touched for `SETTLE_SECONDS`
+by its own times, or by ours where the clocks of a file server differ; and it is as long as the file says
+that it is, before and after it was read.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from plangate.domain.errors import FileInvalid
+
+MAX_BYTES: Final = 1_000_000
+SETTLE_SECONDS = 2.0
+_POLL_SECONDS: Final = 0.1
+_LONGEST_WAIT: Final = 30.0
+
+
+class _Stamp(NamedTuple):
+    """What changes where a file is written to, or another takes its place."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
+class SettledFile:
+    """One file, read each time that it is asked for.
+
+    Args:
+        path: the file.
+        now: the time, in seconds since 1970.
+        elapsed: seconds by a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        now: Callable[[], float] = time.time,  # noqa: TID251  files have this machine's time
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path = path
+        self._now = now
+        self._elapsed = elapsed
+        self._known: tuple[_Stamp, bytes] | None = None
+        self._seen: tuple[_Stamp, bytes, float] | None = None
+
+    def read(self) -> bytes | None:
+        """Return what is in the file; None while it is being changed.
+
+        Raises:
+            FileInvalid: it cannot be opened, or is too large.
+        """
+        try:
+            before = self._stamp()
+            if self._known is not None and self._known[0] == before:
+                return self._known[1]
+            with self._path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+            after = self._stamp()
+        except OSError as error:
+            raise FileInvalid(str(self._path), [f"it cannot be opened: {error.strerror}"]) from None
+        if len(content) > MAX_BYTES:
+            raise FileInvalid(str(self._path), [f"it has more than {MAX_BYTES} bytes"])
+        if before != after or len(content) != after.size or not self._has_settled(after, content):
+            return None
+        self._known = (after, content)
+        return content
+
+    def _has_settled(self, stamp: _Stamp, content: bytes) -> bool:
+        if self._seen is None or self._seen[:2] != (stamp, content):
+            self._seen = (stamp, content, self._elapsed())
+        untouched = self._now() - max(stamp.modified, stamp.changed) / 1e9
+        return max(untouched, self._elapsed() - self._seen[2]) >= SETTLE_SECONDS
+
+    def _stamp(self) -> _Stamp:
+        found = os.stat(self._path)  # noqa: PTH116  as the other callers on the way of a decision
+        return _Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def read_settled(path: Path) -> bytes:
+    """Return what is in a file; wait, where it was changed a moment ago.
+
+    Raises:
+        FileInvalid: it cannot be opened, is too large, or never stops changing.
+    """
+    file, ends = SettledFile(path), time.monotonic() + _LONGEST_WAIT
+    while (content := file.read()) is None:
+        if time.monotonic() > ends:
+            raise FileInvalid(str(path), ["it is being written to all the time; wait for the end of that"])
+        time.sleep(_POLL_SECONDS)
+    return content

@@ -1,0 +1,160 @@
+"""A file that is being saved is not believed, however it is saved, and however much of it can be read."""
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plangate import settled_file
+from plangate.domain.errors import DirectoryUnavailable, FileInvalid
+from plangate.people_file import PeopleFile
+from plangate.settled_file import SETTLE_SECONDS, SettledFile, read_settled
+
+SAVES = int(os.environ.get("PLANGATE_TEST_SAVES", "300"))
+BEFORE = '[[person]]\nname = "dana"\nroles = ["ops"]\n\n[[person]]\nname = "erik"\n'
+AFTER = '[[person]]\nname = "erik"\n\n[[person]]\nname = "dana"\nroles = ["ops"]\nactive = false\n'
+
+
+class Clock:
+    """Time that passes when it is told to: how much later it is than when the files were really written."""
+
+    later = 0.0
+
+    def __init__(self) -> None:
+        self._began = 0.0
+
+    def now(self) -> float:
+        return self._began + self.later
+
+    def of_file(self, path: Path) -> Callable[[], float]:
+        """The time of day, in which a file that is touched now was touched this very moment."""
+
+        def now() -> float:
+            stat = path.stat()
+            return max(stat.st_mtime, stat.st_ctime) + self.later
+
+        return now
+
+
+@pytest.fixture(autouse=True)
+def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 2.0)
+
+
+def saved_in_place(path: Path, content: bytes) -> list[Callable[[], None]]:
+    """Truncated, then filled in pieces, as most editors and every shell do."""
+    half = len(content) // 2
+
+    def fill(piece: bytes) -> Callable[[], None]:
+        def act() -> None:
+            with path.open("ab") as file:
+                file.write(piece)
+
+        return act
+
+    return [lambda: os.truncate(path, 0), fill(content[:half]), fill(content[half:])]
+
+
+def renamed_over(path: Path, content: bytes) -> list[Callable[[], None]]:
+    """Written elsewhere and renamed, but half of it first, as by a tool that saves itself twice."""
+
+    def act(piece: bytes) -> Callable[[], None]:
+        def replace() -> None:
+            draft = path.with_suffix(".new")
+            draft.write_bytes(piece)
+            draft.replace(path)
+
+        return replace
+
+    return [act(content[: len(content) // 2]), act(content)]
+
+
+def overwritten(path: Path, content: bytes) -> list[Callable[[], None]]:
+    """Written over from its beginning, and cut to its length last."""
+
+    def over(piece: bytes) -> Callable[[], None]:
+        def act() -> None:
+            with path.open("r+b") as file:
+                file.write(piece)
+
+        return act
+
+    return [over(content[: len(content) // 3]), over(content), lambda: os.truncate(path, len(content))]
+
+
+@pytest.mark.parametrize("save", [saved_in_place, renamed_over, overwritten])
+def test_nothing_between_two_saves_is_ever_believed(
+    tmp_path: Path, save: Callable[[Path, bytes], list[Callable[[], None]]]
+) -> None:
+    chance = random.Random(7)
+    path, clock = tmp_path / "people.toml", Clock()
+    path.write_text(BEFORE)
+    file = SettledFile(path, clock.of_file(path), clock.now)
+    clock.later = 10
+    assert file.read() == BEFORE.encode()
+    believed = BEFORE.encode()
+    for number in range(SAVES // 3):
+        content = (AFTER + "# x" * chance.randint(0, 40) + f"\n# {number}\n").encode()
+        for act in save(path, content):
+            clock._began += 1000  # the file was quiet for long
+            clock.later = 0
+            act()
+            for _ in range(chance.randint(0, 3)):
+                clock.later = min(clock.later + chance.random(), SETTLE_SECONDS - 0.01)
+                assert file.read() in (None, content if path.read_bytes() == content else None)
+        clock.later = SETTLE_SECONDS + 0.01  # their times are not that exact
+        believed = file.read() or b""
+        assert believed == content
+
+
+def test_a_list_of_people_cut_before_its_last_line_makes_decisions_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "people.toml"
+    path.write_text(BEFORE)
+    directory = PeopleFile(path)
+    with pytest.raises(DirectoryUnavailable, match=r"Decisions wait until .* unchanged for 2 seconds"):
+        directory.people()
+    monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 0.0)
+    dana = directory.people().find("dana")
+    assert dana is not None
+    assert dana.active
+    monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 2.0)
+    path.write_text(AFTER.removesuffix("active = false\n"))
+    with pytest.raises(DirectoryUnavailable):
+        directory.people()
+
+
+def test_a_file_whose_times_lie_ahead_of_ours_counts_once_it_was_seen_unchanged(tmp_path: Path) -> None:
+    path, clock = tmp_path / "people.toml", Clock()
+    path.write_text(BEFORE)
+    file = SettledFile(path, lambda: 0.0, clock.now)
+    assert file.read() is None
+    clock.later = 1.9
+    assert file.read() is None
+    clock.later = 2.0
+    assert file.read() == BEFORE.encode()
+
+
+def test_a_file_that_is_not_touched_is_not_even_read_again(tmp_path: Path) -> None:
+    path, clock = tmp_path / "people.toml", Clock()
+    path.write_text(BEFORE)
+    file = SettledFile(path, clock.of_file(path), clock.now)
+    clock.later = 2.01
+    first = file.read()
+    assert first is not None
+    assert file.read() is first
+
+
+def test_a_command_waits_for_the_end_of_a_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 0.3)
+    path = tmp_path / "people.toml"
+    path.write_text(BEFORE)
+    assert read_settled(path) == BEFORE.encode()
+    monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 3.0)
+    monkeypatch.setattr(settled_file, "_LONGEST_WAIT", 0.2)
+    path.write_text(AFTER)
+    with pytest.raises(FileInvalid, match="being written to all the time"):
+        read_settled(path)
