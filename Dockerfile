@@ -21,7 +21,7 @@ COPY plangate/ plangate/
 COPY workflows/ workflows/
 
 # The code belongs to root; the worker may write to its own folder alone.
-RUN useradd --uid 10001 --create-home plangate && install --directory --owner=plangate /var/lib/plangate
+RUN useradd --uid 10001 --create-home plangate && install --directory --mode=700 --owner=plangate /var/lib/plangate
 USER plangate
 ENV PLANGATE_VAR_DIR=/var/lib/plangate
 

@@ -34,7 +34,7 @@ from plangate.domain.findings import rules_named
 from plangate.domain.people import People
 from plangate.domain.run import Phase
 from plangate.domain.visible import one_line
-from plangate.durable_file import write_over
+from plangate.durable_file import write_for_a_person
 from plangate.evidence import Bundle, bundle_findings, bundle_of, read_bundle, sealed_up_to
 from plangate.jws import PUBLIC_PREFIX, checked_public
 from plangate.key_files import public_half
@@ -132,9 +132,13 @@ def export(workflow_id: str, *, output: Path | None) -> int:
     if output is None:
         screen.out.file.write(content)
     else:
-        if not output.parent.is_dir():
-            raise WrongUsage(f"There is no folder {output.parent}; make it, or name another --output.")
-        write_over(output, content.encode())
+        try:
+            write_for_a_person(output, content.encode())
+        except OSError as error:
+            raise WrongUsage(
+                f"{output} cannot be written: {error.strerror}; name a new or a plain file, or leave "
+                "--output out to have it on stdout."
+            ) from None
         count = len(bundle.entries)
         entries = "1 entry" if count == 1 else f"{count} entries"
         screen.out.print(Text(one_line(f"{output} holds {workflow_id}: {entries}.")), soft_wrap=True)

@@ -1,6 +1,7 @@
 """Private keys to sign decisions with: made, kept under the user's configuration folder, and read again."""
 
 import getpass
+import hashlib
 import secrets
 import sys
 from dataclasses import dataclass, field
@@ -27,11 +28,14 @@ from plangate.domain.visible import one_line
 from plangate.durable_file import write_over
 from plangate.jws import PUBLIC_PREFIX, key_id, public_of
 from plangate.key_files import is_encrypted, key_in, public_half, write_new_key
+from plangate.private_files import close_to_others
 from plangate.settings import Settings
 from plangate.signatures import Claims, Subject, sign
 
 _SUFFIX: Final = ".pem"
 _PUBLIC_SUFFIX: Final = ".pub"
+_LONGEST_STEM: Final = 200  # of the 255 bytes that a file's name may have
+_BEGIN_OF_STEM: Final = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class KeyChain:
 
     def path_of(self, name: str) -> Path:
         """Return where the key of that name lies, or would."""
-        return self.settings.private_keys / (quote(identity(name), safe="") + _SUFFIX)
+        return self.settings.private_keys / (_stem_of(identity(name)) + _SUFFIX)
 
     def _key(self, name: str) -> Ed25519PrivateKey | None:
         found = self._found.get(identity(name)) or self._read(name)
@@ -84,6 +88,7 @@ class KeyChain:
         path = self.path_of(name)
         try:
             pem = path.read_bytes()
+            close_to_others([path])
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -133,7 +138,7 @@ def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:
     passphrase = _new_passphrase(settings, screen) if with_passphrase else None
     try:
         public = public_of(write_new_key(path, passphrase))
-        write_over(path.with_suffix(_PUBLIC_SUFFIX), f"{PUBLIC_PREFIX}{public}\n".encode())
+        write_over(path.with_suffix(_PUBLIC_SUFFIX), f"{PUBLIC_PREFIX}{public}\n{identity(name)}\n".encode())
     except FileExistsError:
         raise WrongUsage(
             f"There is a key for {name} already: {path}. Move it away first, if you mean to replace it; "
@@ -177,7 +182,7 @@ def list_keys(*, as_json: bool) -> int:
     """Print whose keys are here, with their public lines; no passphrase is asked for."""
     settings, screen = settings_for_people(), open_screen(as_json=as_json)
     paths = sorted(settings.private_keys.glob(f"*{_SUFFIX}"))
-    keys = [{"name": unquote(path.stem), "public": _public_line(path), "path": str(path)} for path in paths]
+    keys = [{"name": _name_of(path), "public": _public_line(path), "path": str(path)} for path in paths]
     if screen.is_json:
         screen.print_json(keys)
     elif not keys:
@@ -193,11 +198,32 @@ def list_keys(*, as_json: bool) -> int:
     return Exit.DONE
 
 
+def _stem_of(name: str) -> str:
+    """Return the name of a person's file: no longer than a file system takes, and another one for each."""
+    stem = quote(name, safe="")
+    if len(stem) <= _LONGEST_STEM:
+        return stem
+    # quote() never lets a = through, so that no other name is written like this.
+    return f"{stem[:_BEGIN_OF_STEM]}={hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+
+def _name_of(path: Path) -> str:
+    """Return whose key a file holds: as the file beside it says, or by the file's own name."""
+    try:
+        return _public_file(path)[1].strip()
+    except (OSError, ValueError, IndexError):
+        return unquote(path.stem)
+
+
+def _public_file(path: Path) -> list[str]:
+    return path.with_suffix(_PUBLIC_SUFFIX).read_text(encoding="utf-8").splitlines()
+
+
 def _public_line(path: Path) -> str:
     """Return the public half of a key: from the file beside it, or from the key if it has no passphrase."""
     try:
-        return path.with_suffix(_PUBLIC_SUFFIX).read_text().strip()
-    except OSError:
+        return _public_file(path)[0].strip()
+    except (OSError, ValueError, IndexError):
         public = public_half(path)
         return PUBLIC_PREFIX + public if public else "(it has a passphrase; its public line is not here)"
 

@@ -3,6 +3,7 @@
 Only the worker's host has the private key, hence whoever can write to the database cannot make one.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -17,6 +18,7 @@ from plangate.domain.checkpoint import Checkpoint, CheckpointClaims, Seal, root_
 from plangate.domain.errors import SettingsInvalid
 from plangate.jws import PUBLIC_PREFIX, checked_public, public_of, read_token, write_token
 from plangate.key_files import key_in, write_new_key
+from plangate.private_files import close_to_others
 
 TYPE: Final = "plangate-checkpoint+jwt"
 
@@ -31,6 +33,7 @@ def seal_key(path: Path) -> Ed25519PrivateKey:
         if not path.exists():
             with suppress(FileExistsError):  # another worker of this host was quicker
                 return write_new_key(path)
+        close_to_others([path])
         return key_in(path.read_bytes())
     except OSError as error:
         raise SettingsInvalid(
@@ -50,7 +53,7 @@ def kept_checkpoint(path: Path) -> Checkpoint | None:
         SettingsInvalid: there is one, and no checkpoint can be read from it.
     """
     try:
-        return Checkpoint.model_validate_json(path.read_bytes())
+        return Checkpoint.model_validate_json(path.read_bytes().removeprefix(BOM_UTF8))
     except FileNotFoundError:
         return None
     except OSError as error:

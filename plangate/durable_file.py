@@ -1,14 +1,27 @@
 """Files that are whole and on the disk, or not there: a crash at any moment leaves the one or the other.
 
 `write_once` never replaces: it makes the mere existence of a file the answer to 'did it happen?' after a
-crash. `write_over` always does.
+crash. `write_over` always does. `write_for_a_person` replaces a plain file only.
 """
 
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from plangate.private_files import make_private_folder
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def write_once(path: Path, content: bytes) -> bool:
@@ -39,14 +52,35 @@ def write_over(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
+def write_for_a_person(path: Path, content: bytes) -> None:
+    """Write ``content`` to a path that a person named: to a new file, or in place of a plain one.
+
+    What is written is renamed into place, so that a device, a pipe, a folder or a link of that name would be
+    gone, or written to by halves: they are refused.
+
+    Raises:
+        OSError: it cannot be written; with EINVAL where something else than a plain file is there.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"it is {_KINDS.get(stat.S_IFMT(mode), 'no plain file')}", str(path))
+    if not path.parent.is_dir():
+        raise OSError(errno.ENOENT, f"there is no folder {path.parent}", str(path))
+    write_over(path, content)
+
+
 @contextmanager
 def _beside(path: Path, content: bytes) -> Iterator[Path]:
     """Have ``content`` on the disk in a hidden file beside ``path``, which is gone behind the block."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
     part = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), 0o600)  # a umask may have taken more away
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -16,12 +16,15 @@ from time import monotonic
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from plangate.domain.errors import OperatorError
+from plangate.durable_file import write_over
+from plangate.private_files import close_to_others, create_private_file, make_private_folder, open_private
 
 HOST = "127.0.0.1"
 DATABASE = "temporal.db"
 POLL_SECONDS = 0.05
 
 _LOCK_SECONDS = 120.0
+_ENDINGS = ("", "-journal", "-shm", "-wal")
 _LOG_LIMIT = 10_000_000
 
 
@@ -65,11 +68,16 @@ class ServerFiles:
             OperatorError: it cannot be made.
         """
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.directory)
         except OSError as error:
             raise OperatorError(
                 f"The directory {self.directory} cannot be made ({error.strerror}); set PLANGATE_VAR_DIR."
             ) from error
+
+    def close_to_others(self) -> None:
+        """Close the files to others that an older Plangate left open: plans and decisions are in them too."""
+        database = (self.directory / f"{DATABASE}{ending}" for ending in _ENDINGS)
+        close_to_others((*database, self.state, self.pid, self.lock, self.lease, self.log))
 
     def read_state(self) -> ServerState | None:
         """Return the last state, if there was one."""
@@ -80,9 +88,7 @@ class ServerFiles:
 
     def write_state(self, state: ServerState) -> None:
         """Replace the state, all of it or nothing."""
-        draft = self.state.with_suffix(".new")
-        draft.write_text(state.model_dump_json() + "\n")
-        draft.replace(self.state)
+        write_over(self.state, f"{state.model_dump_json()}\n".encode())
 
     def read_pid(self) -> int | None:
         """Return the process id; it means something only while `is_alive`."""
@@ -101,7 +107,7 @@ class ServerFiles:
 
     def end_of_log(self) -> int:
         """Return where the next line of the log will begin; a log grown too large begins anew."""
-        self.log.touch()
+        create_private_file(self.log)
         if self.log.stat().st_size > _LOG_LIMIT:
             os.truncate(self.log, 0)
         return self.log.stat().st_size
@@ -119,7 +125,7 @@ class ServerFiles:
         """
         if not self.database.exists() or self._has_runs():
             return False
-        for ending in ("", "-journal", "-shm", "-wal"):
+        for ending in _ENDINGS:
             part = self.directory / f"{DATABASE}{ending}"
             with suppress(FileNotFoundError):
                 part.replace(self.directory / f"{DATABASE}.unfinished{ending}")
@@ -184,7 +190,7 @@ async def until(condition: Callable[[], bool], seconds: float) -> bool:
 @contextmanager
 def opened(path: Path, flags: int) -> Iterator[int]:
     """Open a file as locks need it: not inherited, and closed at the end of the block."""
-    file = os.open(path, flags, 0o600)
+    file = open_private(path, flags)
     try:
         yield file
     finally:

@@ -41,6 +41,7 @@ from plangate.embedded_files import (
     try_lock,
     until,
 )
+from plangate.private_files import open_private
 from plangate.search_attributes import KEYS
 from plangate.settings import load_settings
 
@@ -59,8 +60,8 @@ _RETRY_SECONDS = 5.0
 _ACTION = "embedded_server"
 
 # The server is nobody's child (a dead one would stay a zombie), and its process id is on disk before it runs:
-# a starter that is killed at this very moment leaves no stray behind.
-_LAUNCH = """sh -c 'echo $$ >"$0" && exec "$@"' "$0" "$@" &"""
+# a starter that is killed at this very moment leaves no stray behind. What it writes is for this user alone.
+_LAUNCH = """umask 077; sh -c 'echo $$ >"$0" && exec "$@"' "$0" "$@" &"""
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -139,7 +140,7 @@ async def take_lease(var_dir: Path) -> Lease:
     """Say that this process needs the server; before `ensure_running`, lest somebody stop it in between."""
     files = ServerFiles(var_dir)
     files.make_directory()
-    file = os.open(files.lease, os.O_RDWR | os.O_CREAT, 0o600)
+    file = open_private(files.lease, os.O_RDWR | os.O_CREAT)
     try:
         await lock(file, fcntl.LOCK_SH)
     except BaseException:
@@ -196,6 +197,7 @@ async def keep_running(var_dir: Path) -> None:
 async def _start(files: ServerFiles, first_port: int | None) -> EmbeddedServer:
     binary = _binary()
     for _ in range(_STARTS_TRIED):
+        files.close_to_others()
         state = _choose_ports(files, first_port)
         offset = files.end_of_log()
         files.write_state(state)

@@ -24,7 +24,6 @@ def write_new_key(path: Path, passphrase: bytes | None = None) -> Ed25519Private
     """
     key = Ed25519PrivateKey.generate()
     encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not write_once(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)):
         raise FileExistsError(path)
     return key

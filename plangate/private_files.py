@@ -31,7 +31,7 @@ def make_private_folder(folder: Path) -> None:
         raise NotADirectoryError(20, os.strerror(20), str(folder))
 
 
-def open_private(path: Path, flags: int) -> int:
+def open_private(path: str | Path, flags: int) -> int:
     """Open a file and return its descriptor; where ``flags`` make it, it is for this user alone.
 
     Raises:

@@ -6,12 +6,13 @@ goes to all recipients or to none: DATA is not begun while one of them is refuse
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import aiosmtplib
 from aiosmtplib import errors as smtp
@@ -29,6 +30,15 @@ COMMAND_SECONDS: Final = 15
 GOODBYE_SECONDS: Final = 1
 _PORTS: Final = {"smtp": 25, "smtps": 465}
 _SUBMISSION_PORT: Final = 587
+_LAST_PORT: Final = 65_535
+# What stands before the last @ is user and password, whatever is in them.
+_URL: Final = re.compile(
+    r"(?P<scheme>smtps?)://"
+    r"(?:(?P<user>[^:/?#]*)(?::(?P<password>.*))?@)?"
+    r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>\w(?:[\w.-]*[\w.])?))"
+    r"(?::(?P<port>[0-9]{1,5}))?/?",
+    re.IGNORECASE | re.DOTALL,
+)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -132,23 +142,22 @@ class SmtpServer:
         Raises:
             SettingsInvalid: it is no such address. The message does not repeat it: it holds a password.
         """
-        try:
-            parts = urlsplit(url.get_secret_value())
-            port = parts.port
-        except ValueError:
-            raise _unusable() from None
-        if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
+        # By our own rule: to a URL's rule, a # or ? in a password ends the host, and mail goes elsewhere.
+        match = _URL.fullmatch(url.get_secret_value().strip())
+        if match is None:
             raise _unusable()
-        username = unquote(parts.username) if parts.username else None
-        if port is None:
-            has_submission = username is not None and parts.scheme == "smtp"
-            port = _SUBMISSION_PORT if has_submission else _PORTS[parts.scheme]
+        scheme, host = match["scheme"].lower(), (match["address"] or match["name"]).lower()
+        username = unquote(match["user"]) if match["user"] else None
+        default = _SUBMISSION_PORT if username is not None and scheme == "smtp" else _PORTS[scheme]
+        port = int(match["port"] or default)
+        if not 0 < port <= _LAST_PORT:
+            raise _unusable()
         return cls(
-            parts.hostname,
+            host,
             port,
-            implicit_tls=parts.scheme == "smtps",
+            implicit_tls=scheme == "smtps",
             username=username,
-            password=unquote(parts.password) if parts.password else None,
+            password=unquote(match["password"]) if match["password"] else None,
         )
 
     async def deliver(self, mail: Mail) -> Receipt:

@@ -21,7 +21,9 @@ from console.session import Session, opened_records
 from plangate import embedded_server
 from plangate.connection import DATA_CONVERTER
 from plangate.domain.errors import OperatorError
+from plangate.durable_file import write_over
 from plangate.embedded_server import EmbeddedServer
+from plangate.private_files import make_private_folder, open_private
 from plangate.settings import PROJECT, Settings, environment_with
 from workflows.gateway import Gateway
 
@@ -114,7 +116,7 @@ def _environment(
     }
     if not settings.has_model:
         recorded = folder / "model.json"
-        recorded.write_text(_RECORDED.read_text(encoding="utf-8").replace(_RECORDED_URL, desk.url))
+        write_over(recorded, _RECORDED.read_text(encoding="utf-8").replace(_RECORDED_URL, desk.url).encode())
         changes["PLANGATE_MODEL_CONFIG"] = str(recorded)
     elif settings.model_config_file is not None:
         changes["PLANGATE_MODEL_CONFIG"] = str(settings.model_config_file.absolute())
@@ -147,12 +149,12 @@ def _alone(folder: Path) -> Iterator[None]:
         OperatorError: one is running.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
     except OSError as error:
         raise OperatorError(
             f"The folder {folder} cannot be made ({error.strerror}); set PLANGATE_VAR_DIR."
         ) from None
-    with (folder / "lock").open("w") as file:
+    with open(folder / "lock", "w", opener=open_private) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

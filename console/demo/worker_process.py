@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from plangate.domain.errors import OperatorError
+from plangate.private_files import open_private
 from plangate.settings import PROJECT
 
 _READY_SECONDS: Final = 45.0
@@ -23,7 +24,7 @@ class WorkerProcess:
 
     def __init__(self, number: int, folder: Path, environment: Mapping[str, str]) -> None:
         self.log = folder / f"worker-{number}.log"
-        with self.log.open("wb") as log:
+        with open(self.log, "wb", opener=open_private) as log:
             self._process = subprocess.Popen(  # noqa: S603  our own program
                 [sys.executable, str(PROJECT / "worker.py")],
                 stdin=subprocess.DEVNULL,

@@ -453,6 +453,8 @@ def test_before_the_data_nothing_is_in_doubt_and_after_it_only_a_reply_clears_it
         ("smtp://dana:pw@mail.example.org", "mail.example.org", 587, False),
         ("smtps://dana:pw@mail.example.org", "mail.example.org", 465, True),
         ("smtp://[::1]:1025/", "::1", 1025, False),
+        ("SMTP://Mail.Example.ORG:2525", "mail.example.org", 2525, False),
+        ("smtps://post.bücher.example", "post.bücher.example", 465, True),
     ],
 )
 def test_a_server_without_a_port_has_the_usual_one(url, host, port, tls):
@@ -461,9 +463,21 @@ def test_a_server_without_a_port_has_the_usual_one(url, host, port, tls):
     assert (server._host, server._port, server._implicit_tls) == (host, port, tls)
 
 
+@pytest.mark.parametrize("password", ["12#x", "a?b/c", "p@ss", "a:b", "100%", "#", "//x@y:25/"])
+def test_a_password_may_hold_what_ends_a_host_elsewhere(password):
+    server = SmtpServer.from_url(SecretStr(f"smtp://dana:{password}@mail.example.org:2525"))
+
+    assert (server._host, server._port) == ("mail.example.org", 2525)
+    assert (server._username, server._password) == ("dana", password)
+
+
 @pytest.mark.parametrize(
     "url",
     [
+        "smtp://mail.example.org/a@b",
+        "smtp://mail.example.org:0",
+        "smtp://mail.example.org:70000",
+        "smtp://mail.example.org#a@b",
         "mail.example.org:25",
         "http://mail.example.org",
         "smtp://",

@@ -1,0 +1,59 @@
+"""Nothing that a worker, its embedded server or a command writes is open to other users of the machine."""
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.program import Home, worker
+
+
+@pytest.fixture
+def _open_umask() -> Iterator[None]:
+    """The widest umask, which the programs inherit."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def open_to_others(folder: Path) -> dict[str, str]:
+    """Everything in a folder, and the folder, that others may do anything with."""
+    found = {path: stat.S_IMODE(path.lstat().st_mode) for path in (folder, *folder.rglob("*"))}
+    return {path.name: oct(mode) for path, mode in found.items() if mode & 0o077}
+
+
+@pytest.mark.usefixtures("_open_umask")
+def test_all_under_var_is_for_its_user_alone_and_var_may_have_any_name(tmp_path: Path) -> None:
+    # The folder of a person's choice is theirs to close; what is made in it is closed from the beginning.
+    home = Home(tmp_path / "log", {"PLANGATE_VAR_DIR": str(tmp_path / "what? #100% ä" / "var")})
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "summary: x\nsteps:\n- {tool: send_email, reason: x, arguments: "
+        "{to: [a@b.example], subject: x, body: x}}\n"
+    )
+    keys = {"PLANGATE_KEYS_DIR": str(tmp_path / "keys" / "mine")}
+    with worker(home):
+        started = home.starter("start", "--plan", str(plan), "--id", "one", "--requester", "rita", "--json")
+        assert started.code == 0, started.err
+        while (status := home.starter("status", "one", "--json").json)["state"] != "in_review":
+            pass
+        approved = home.starter("approve", "one", "--by", "dana", "--plan", status["fingerprint"])
+        assert approved.code == 0, approved.err
+        var = tmp_path / "what? #100% ä" / "var"
+        while not list(var.glob("outbox/*.eml")):
+            time.sleep(0.05)
+        names = {path.name for path in var.iterdir()}
+        assert {"records.db", "records.db-wal", "records.db-shm", "temporal.db", "seal.pem"} <= names
+        assert open_to_others(tmp_path / "what? #100% ä") == {}
+    assert home.starter("keys", "new", "名" * 100, changes=keys).code == 0
+    listed = home.starter("keys", "list", "--json", changes=keys).json
+    assert [key["name"] for key in listed] == ["名" * 100]
+    assert open_to_others(tmp_path / "keys") == {}
+    refused = home.starter("audit", "export", "one", "--output", "/dev/null")
+    assert (refused.code, "it is a device" in refused.sentence) == (2, True)
+    exported = home.starter("audit", "export", "one", "--output", str(tmp_path / "bundle.json"))
+    assert exported.code == 0, exported.err
+    assert stat.S_IMODE((tmp_path / "bundle.json").stat().st_mode) == 0o600

@@ -1,0 +1,85 @@
+"""What is written is whole, for this user alone, and never in the place of anything but a plain file."""
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from plangate.durable_file import write_for_a_person, write_once, write_over
+from plangate.private_files import close_to_others, make_private_folder
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077, 0o277], ids=oct)
+def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.usefixtures("_umask")
+def test_files_and_folders_are_for_this_user_alone_whatever_the_umask(tmp_path: Path) -> None:
+    assert write_once(tmp_path / "a" / "b" / "file", b"once")
+    write_over(tmp_path / "a" / "c" / "file", b"over")
+    for folder in ("a", "a/b", "a/c"):
+        assert mode(tmp_path / folder) == 0o700
+    for file in ("a/b/file", "a/c/file"):
+        assert mode(tmp_path / file) == 0o600
+
+
+def test_a_folder_that_exists_is_left_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    make_private_folder(tmp_path)
+    write_over(tmp_path / "file", b"over")
+    assert mode(tmp_path) == 0o755
+
+
+def test_files_are_closed_to_others_and_to_nobody_else(tmp_path: Path) -> None:
+    open_one, closed = tmp_path / "open", tmp_path / "closed"
+    for file, before in ((open_one, 0o664), (closed, 0o400)):
+        file.touch()
+        file.chmod(before)
+    assert close_to_others([open_one, closed, tmp_path / "missing"]) == []
+    assert (mode(open_one), mode(closed)) == (0o600, 0o400)
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a link", "a pipe", "a socket", "a device"])
+def test_what_a_person_names_is_written_to_a_plain_file_or_refused_and_left(
+    tmp_path: Path, kind: str
+) -> None:
+    path, target = tmp_path / "out", tmp_path / "target"
+    match kind:
+        case "a folder":
+            path.mkdir()
+        case "a link":
+            target.write_bytes(b"theirs")
+            path.symlink_to(target)
+        case "a pipe":
+            os.mkfifo(path)
+        case "a socket":
+            with socket.socket(socket.AF_UNIX) as listening:
+                listening.bind(str(path))
+        case _:
+            path = Path("/dev/null")
+    before = os.lstat(path)
+    with pytest.raises(OSError, match=f"it is {kind}"):
+        write_for_a_person(path, b"ours")
+    assert (os.lstat(path).st_mode, os.lstat(path).st_ino) == (before.st_mode, before.st_ino)
+    assert not target.exists() or target.read_bytes() == b"theirs"
+    assert len(list(tmp_path.iterdir())) <= 2
+
+
+def test_a_new_or_a_plain_file_is_written_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    for content in (b"first, and longer", b"second"):
+        write_for_a_person(path, content)
+        assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(OSError, match="there is no folder"):
+        write_for_a_person(tmp_path / "missing" / "out", b"x")

@@ -1,0 +1,26 @@
+"""Where a person's private key lies: in a file that any file system takes, and in another one for each."""
+
+import random
+from pathlib import Path
+
+from console.keys import KeyChain
+from console.screen import open_screen
+from plangate.domain.people import identity
+from plangate.settings import Settings
+
+LETTERS = "aZ09 .-_~=%/é名ğ😀İ"
+
+
+def test_every_name_has_a_file_of_its_own_that_a_file_system_takes(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    keys = KeyChain(Settings(keys_dir=tmp_path), open_screen())
+    names = {"".join(chance.choices(LETTERS, k=chance.randint(1, 100))).strip() or "x" for _ in range(500)}
+    names |= {"名" * 100, "名" * 99 + "前", "名" * 40, "dana"}
+    found: dict[Path, str] = {}
+    for name in names:
+        path = keys.path_of(name)
+        assert path.parent == tmp_path
+        path.touch()  # the file system's own word
+        assert found.setdefault(path, identity(name)) == identity(name)
+    assert keys.path_of("Dana").name == "dana.pem"
+    assert keys.path_of("名" * 100) != keys.path_of("名" * 99 + "前")
