@@ -15,7 +15,7 @@ RUN pip install --require-hashes -r requirements.lock
 COPY starter.py worker.py ./
 COPY activities/ activities/
 COPY console/ console/
-COPY deploy/worker-is-polling.sh deploy/
+COPY deploy/temporal/numeric-address.sh deploy/temporal/worker-is-polling.sh deploy/temporal/
 COPY examples/ examples/
 COPY plangate/ plangate/
 COPY workflows/ workflows/
@@ -25,5 +25,5 @@ RUN useradd --uid 10001 --create-home plangate && install --directory --mode=700
 USER plangate
 ENV PLANGATE_VAR_DIR=/var/lib/plangate
 
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["sh", "deploy/worker-is-polling.sh"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["sh", "deploy/temporal/worker-is-polling.sh"]
 CMD ["python", "worker.py"]

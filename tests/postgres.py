@@ -41,10 +41,12 @@ class PostgresServer:
 
     Args:
         primary: the server that this one is a standby of, until it is promoted.
+        encoding: what new databases have where nobody says otherwise.
     """
 
-    def __init__(self, primary: "PostgresServer | None" = None) -> None:
+    def __init__(self, primary: "PostgresServer | None" = None, encoding: str = "UTF8") -> None:
         self._primary = primary
+        self._encoding = encoding
         self._folder = Path(tempfile.mkdtemp(prefix="plangate-pg-"))
         self._data = self._folder / "data"
         self.user = _user_without_rights() if os.geteuid() == 0 else None
@@ -120,7 +122,8 @@ class PostgresServer:
             )
             return
         self._run("initdb", "-D", str(self._data), "-U", USER, f"--pwfile={password}", "--auth=scram-sha-256",
-                  "--encoding=UTF8", "--locale=C", "--no-sync", "--set", f"timezone={ZONE}")  # fmt: skip
+                  f"--encoding={self._encoding}", "--locale=C", "--no-sync",
+                  "--set", f"timezone={ZONE}")  # fmt: skip
 
     def _launch(self) -> subprocess.Popen[bytes]:
         # No fsync: a process may die here, but no machine.

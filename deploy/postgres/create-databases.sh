@@ -1,16 +1,17 @@
 #!/bin/sh
 # Runs once, when the data directory is empty. Neither Temporal nor Plangate can read the other's databases.
+# Each holds every text, and sorts alike everywhere, whatever language the server was made with.
 set -eu
 
 psql --quiet --set=ON_ERROR_STOP=1 --username=postgres --dbname=postgres \
   --set=temporal_password="$TEMPORAL_DB_PASSWORD" --set=plangate_password="$PLANGATE_DB_PASSWORD" <<'SQL'
 CREATE ROLE temporal LOGIN PASSWORD :'temporal_password';
-CREATE DATABASE temporal OWNER temporal;
-CREATE DATABASE temporal_visibility OWNER temporal;
+CREATE DATABASE temporal OWNER temporal ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
+CREATE DATABASE temporal_visibility OWNER temporal ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
 REVOKE CONNECT ON DATABASE temporal FROM PUBLIC;
 REVOKE CONNECT ON DATABASE temporal_visibility FROM PUBLIC;
 
 CREATE ROLE plangate LOGIN PASSWORD :'plangate_password';
-CREATE DATABASE plangate OWNER plangate;
+CREATE DATABASE plangate OWNER plangate ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
 REVOKE CONNECT ON DATABASE plangate FROM PUBLIC;
 SQL

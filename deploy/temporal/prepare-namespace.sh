@@ -1,12 +1,9 @@
 #!/bin/sh
 # Creates the namespace and registers Plangate's two search attributes. Harmless when run again.
 set -eu
+. "$(dirname "$0")/numeric-address.sh"
 
-# The temporal program (gRPC in Go) hangs at names that Docker's DNS resolves; at addresses it does not.
-found=$(getent hosts "${TEMPORAL_ADDRESS%:*}")
-ip=${found%% *}
-case $ip in *:*) ip="[$ip]" ;; esac
-TEMPORAL_ADDRESS="$ip:${TEMPORAL_ADDRESS##*:}"
+TEMPORAL_ADDRESS=$(numeric_address "${TEMPORAL_ADDRESS:?names the Temporal server}")
 export TEMPORAL_ADDRESS
 
 tries=0

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -48,6 +49,7 @@ ENV_EXAMPLE = dict(
 TEXT = (PROJECT / "docker-compose.yml").read_text()
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
 SCRIPTS = sorted((PROJECT / "deploy").rglob("*.sh"))
+NUMERIC_ADDRESS = PROJECT / "deploy/temporal/numeric-address.sh"
 
 
 def _value_of(match: re.Match[str]) -> str:
@@ -178,7 +180,7 @@ def test_the_image_holds_what_the_worker_needs_and_its_user_is_not_root() -> Non
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_every_script_can_be_read_by_a_plain_shell(script: Path) -> None:
     subprocess.run(["sh", "-n", str(script)], check=True)
-    assert os.access(script, os.X_OK)
+    assert os.access(script, os.X_OK) == (script != NUMERIC_ADDRESS)  # which is read by the others
 
 
 def test_the_schema_of_both_databases_is_set_up_and_then_updated(tmp_path: Path) -> None:
@@ -203,15 +205,62 @@ def test_the_schema_of_both_databases_is_set_up_and_then_updated(tmp_path: Path)
     ]
 
 
+ADDRESSES = {
+    "192.0.2.7:7234": "192.0.2.7:7234",  # an address without a name
+    "192.0.2.7": "192.0.2.7:7233",
+    "[2001:db8::7]:7234": "[2001:db8::7]:7234",
+    "[2001:db8::7]": "[2001:db8::7]:7233",
+    "2001:db8::7": "[2001:db8::7]:7233",
+    "::1": "[::1]:7233",
+    "localhost:7234": "127.0.0.1:7234",
+    "localhost": "127.0.0.1:7233",
+}
+
+
+@pytest.mark.parametrize("script", ["prepare-namespace.sh", "worker-is-polling.sh"])
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_server_is_found_by_whatever_kind_of_address(tmp_path: Path, script: str, address: str) -> None:
+    temporal = tmp_path / "temporal"
+    temporal.write_text(
+        f'#!/bin/sh\necho "$TEMPORAL_ADDRESS $*" >>"$CALLS"\necho "1@{socket.gethostname()} "\n'
+    )
+    temporal.chmod(0o755)
+    environment = {
+        **_on_path(temporal),
+        "CALLS": str(tmp_path / "calls"),
+        "TEMPORAL_ADDRESS": address,
+        "TEMPORAL_NAMESPACE": "default",
+        "RETENTION": "1h",
+    }
+    _run(PROJECT / "deploy/temporal" / script, environment)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls
+    assert all(ADDRESSES[address] in call for call in calls)
+
+
+@pytest.mark.parametrize("script", ["prepare-namespace.sh", "worker-is-polling.sh"])
+def test_a_name_that_nobody_knows_is_one_sentence(script: str) -> None:
+    done = subprocess.run(
+        ["sh", str(PROJECT / "deploy/temporal" / script)],
+        env={"PATH": os.environ["PATH"], "TEMPORAL_ADDRESS": "no-such-host.invalid:7233"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 1
+    assert "no address is known for that name" in done.stderr
+
+
 # ---- it runs --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def fresh_postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL as the image's entrypoint makes it: nothing but its superuser."""
+    """A PostgreSQL as an image's entrypoint makes it, here under LANG=C: nothing but its superuser."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tests.postgres, "USER", "postgres")
-        server = PostgresServer()
+        server = PostgresServer(encoding="SQL_ASCII")
         try:
             server.start()
             _run(
@@ -227,6 +276,17 @@ def fresh_postgres() -> Iterator[PostgresServer]:
             yield server
         finally:
             server.remove()
+
+
+def test_every_database_holds_every_text_whatever_the_server_was_made_with(
+    fresh_postgres: PostgresServer,
+) -> None:
+    made = ("plangate", "temporal", "temporal_visibility")
+    with fresh_postgres.connect("plangate") as connection:
+        found = connection.execute(
+            "SELECT datname, pg_encoding_to_char(encoding), datcollate FROM pg_database ORDER BY datname"
+        ).fetchall()
+    assert [row for row in found if row[0] in made] == [(name, "UTF8", "C") for name in made]
 
 
 def test_neither_temporal_nor_plangate_can_open_the_others_database(fresh_postgres: PostgresServer) -> None:
@@ -286,7 +346,7 @@ async def test_a_worker_with_the_files_environment_serves_one_approved_mail(
         environment = {**given, **_on_path(TEMPORAL), "PLANGATE_VAR_DIR": str(tmp_path / "var")}
         async with _worker(image, environment) as process:
             # As the image's HEALTHCHECK asks it, from the same folder.
-            await asyncio.to_thread(_run, Path("deploy/worker-is-polling.sh"), environment, image)
+            await asyncio.to_thread(_run, Path("deploy/temporal/worker-is-polling.sh"), environment, image)
             client = await Client.connect(_address(env), data_converter=DATA_CONVERTER)
             gateway = Gateway(client, Settings().task_queue, None)
             plan = {
