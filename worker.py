@@ -45,6 +45,7 @@ from plangate.domain.policy import OneApproval, Policy
 from plangate.logs import configure_logs, temporal_runtime
 from plangate.people_file import PeopleFile, read_people
 from plangate.policy_file import FilePolicy, read_policy
+from plangate.private_files import is_open_to_others
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.records.rule_texts import RecordedPeople, record_rules
@@ -140,6 +141,10 @@ async def run(settings: Settings, *, dev: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
+    if is_open_to_others(settings.var_dir):
+        _log.warning(
+            f"Other users can look into {settings.var_dir}; close it to them with chmod 700.", action="files"
+        )
     tools = build_tools(settings)
     rules = _rules(settings, tools)  # before anything is started
     if not dev:

@@ -154,6 +154,16 @@ def test_a_checkpoint_by_a_key_that_may_not_seal_is_found(database: Database, se
     assert "name it in PLANGATE_SEALERS" in said[0]
 
 
+def test_a_kept_checkpoint_is_read_with_a_byte_order_mark_too(
+    database: Database, sealing: Sealing, tmp_path: Path
+) -> None:
+    write_down(database, run_ref())
+    made = sealing.seal()
+    assert made is not None
+    (tmp_path / "kept.json").write_text(f"\ufeff{made.model_dump_json()}", encoding="utf-8")
+    assert kept_checkpoint(tmp_path / "kept.json") == made
+
+
 def test_the_seal_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "seal.pem"
     assert public_half(path) is None

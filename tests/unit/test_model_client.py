@@ -197,6 +197,13 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, content, expected):
     assert expected in refusal(component(tmp_path / "model.json", content))
 
 
+def test_a_byte_order_mark_changes_nothing(tmp_path):
+    provider = "autogen_ext.models.replay.ReplayChatCompletionClient"
+    content = json.dumps({"provider": provider, "config": {"chat_completions": ["x"]}})
+    model = opened(model_config_file=component(tmp_path / "model.json", f"\ufeff{content}"))
+    assert isinstance(model.client, ReplayChatCompletionClient)
+
+
 def test_a_file_that_is_not_text(tmp_path):
     path = tmp_path / "model.json"
     path.write_bytes(b"\xff\xfe{}")
