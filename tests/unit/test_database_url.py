@@ -1,6 +1,7 @@
 """What may be set as the place of the records: as it is found elsewhere, or refused with what is wrong."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -12,7 +13,8 @@ from plangate.records.database_url import PostgresqlPlace, SqlitePlace, read_pla
 def told_to_the_library(setting: str) -> dict[str, object]:
     place = read_place(setting)
     assert isinstance(place, PostgresqlPlace)
-    _, found = PGDialect_psycopg().create_connect_args(place.url)
+    dialect: Any = PGDialect_psycopg  # SQLAlchemy's own translation, which has no types
+    _, found = dialect().create_connect_args(place.url)
     return {name: value for name, value in {**found, **place.hosts}.items() if name != "context"}
 
 
