@@ -8,6 +8,7 @@ and one at its log, some microseconds.
 import os
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable
 from plangate.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.records.continuity import Known, goes_on, known_of
 from plangate.records.database_url import SqlitePlace
 from plangate.records.refusals import plain_words
 
@@ -46,6 +48,8 @@ class SqliteFile:
         self._path, self._name = place.path, str(place.path)
         self.where = place.where
         self._identity: Identity | None = None  # of the file that this process works with
+        self._known: Known | None = None  # what it said last, while it is lost
+        self._lost: set[Identity] = set()  # its log, and the index of that
         # hide_parameters: what is written down (plans, arguments) must not reach a log by way of an error.
         self.engine: Engine = create_engine(
             "sqlite://", creator=self._open, poolclass=QueuePool, hide_parameters=True
@@ -89,7 +93,15 @@ class SqliteFile:
             RecordsUnavailable: it is not, or may not be written to.
             RecordsMissing: there is no file, and this process has never seen one.
         """
-        self.check(writes=writes)
+        try:
+            self.check(writes=writes)
+        except RecordsUnavailable:
+            self._remember(connection)
+            if not self._goes_on():
+                raise
+            connection.invalidate()
+            self.engine.dispose()
+            raise self.unusable("a copy that holds all of them lies there now; it is opened anew") from None
         log, known = _identity_of(connection.info["log_path"]), connection.info.get("log")
         if known is not None and log != known:
             # What it has written is in that log, which SQLite brings into the file as the connection closes.
@@ -99,7 +111,8 @@ class SqliteFile:
                 f"their log {self._path}-wal was taken away under this process, which opens them anew; "
                 "leave it where it is"
             )
-        connection.info["log"] = log
+        if known is None and log is not None:
+            connection.info["log"], connection.info["index"] = log, _identity_of(self._beside("-shm"))
 
     def check(self, *, writes: bool = False) -> None:
         """Check that the file which this process works with is still the one at the path.
@@ -120,9 +133,11 @@ class SqliteFile:
             raise self.unusable(f"{error.strerror}; let the worker's user reach the file") from None
         if self._identity not in (None, (found.st_dev, found.st_ino)):
             raise self.unusable(
-                "another file lies in the place of the one that this process works with; put that back, or "
-                "start the process anew if the new one is meant"
+                "another file lies in the place of the one that this process works with, and lacks some of "
+                "them, or has the other's -wal and -shm beside it; put that back, or start the process anew "
+                "if the new one is meant"
             )
+        self._known = None
         if writes and not found.st_mode & 0o222:
             raise self.unusable("their file is read-only; let the worker's user write to it")
 
@@ -136,24 +151,57 @@ class SqliteFile:
 
     def _open(self) -> sqlite3.Connection:
         """Open the file, which must be there: SQLite would make an empty one."""
-        self.check()
+        try:
+            self.check()
+        except RecordsUnavailable:
+            if not self._goes_on():
+                raise
         before = _identity_of(self._path)
-        real_path = self._path.resolve()
-        opened = sqlite3.connect(
-            f"file:{quote(str(real_path))}?mode=rw",
-            uri=True,
-            timeout=self._lock_wait_seconds,
-            check_same_thread=False,
-            isolation_level=None,  # we say BEGIN ourselves
-        )
+        opened = self._connect()
         if before is None or before != _identity_of(self._path):
             opened.close()
             raise self.unusable("their file was replaced while it was opened; it is tried again")
         self._identity = self._identity or before
         return opened
 
+    def _connect(self, options: str = "mode=rw") -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"file:{quote(str(self._path.resolve()))}?{options}",
+            uri=True,
+            timeout=self._lock_wait_seconds,
+            check_same_thread=False,
+            isolation_level=None,  # we say BEGIN ourselves
+        )
+
+    def _beside(self, ending: str) -> str:
+        return f"{self._path.resolve()}{ending}"  # SQLite puts them beside the file behind a link
+
+    def _remember(self, connection: Connection) -> None:
+        """Read what the lost file said, while it is still open: a copy has to say it too."""
+        if self._known is None and _identity_of(self._path) != self._identity:
+            self._lost = {found for name in ("log", "index") if (found := connection.info.get(name))}
+            with suppress(sqlite3.Error):
+                self._known = known_of(raw(connection))
+
+    def _goes_on(self) -> bool:
+        """Work with the file at the path from now on, and return True, if it holds all that was known."""
+        known, identity = self._known, _identity_of(self._path)
+        if known is None or identity in (None, self._identity):
+            return False
+        if self._lost & {_identity_of(self._beside("-wal")), _identity_of(self._beside("-shm"))}:
+            return False  # the lost file's: SQLite would take them for this one's
+        try:
+            # Read without a lock and without its log, so that nothing of it is touched.
+            with closing(self._connect("mode=ro&immutable=1")) as candidate:
+                if not goes_on(known, candidate) or identity != _identity_of(self._path):
+                    return False
+        except sqlite3.Error:
+            return False
+        self._identity, self._known = identity, None
+        return True
+
     def _prepare(self, connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
-        entry.info["log_path"] = f"{self._path.resolve()}-wal"  # SQLite puts it beside the file behind a link
+        entry.info["log_path"] = self._beside("-wal")
         try:
             for name, value in _EXPECTED.items():
                 connection.execute(f"PRAGMA {name}={value}")

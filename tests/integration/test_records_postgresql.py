@@ -239,10 +239,10 @@ def test_another_database_under_the_same_name_stops_all_until_a_person_starts_an
 
 @pytest.fixture
 def small_disk(postgres: PostgresServer) -> Iterator[str]:
-    """A database on a disk of its own of 24 megabytes."""
+    """A database on a disk of its own of 14 megabytes."""
     if postgres.user is None:
         pytest.skip("only root can make a small disk")
-    with small_file_system(24, owner=postgres.user) as folder:
+    with small_file_system(14, owner=postgres.user) as folder:
         url = postgres.new_database()
         try:
             with postgres.connect() as connection:
@@ -262,7 +262,7 @@ def test_a_full_disk_of_the_server_is_told_as_such_and_the_records_go_on_once_th
     database.migrate()
     write_down(database, run_ref(), note("one"))
     with pytest.raises(RecordsUnavailable, match="disk of the database's server is full: make room on it"):
-        write_down(database, run_ref("plan-2", request=os.urandom(20_000_000).hex()))
+        write_down(database, run_ref("plan-2", request=os.urandom(8_000_000).hex()))
     write_down(database, run_ref(), note("two"))
     assert keys(database) == ["requested", "one", "two"]
     database.close()

@@ -46,6 +46,26 @@ def refused(database: Database, key: str) -> str:
     return str(told.value)
 
 
+ENDINGS = ("", "-wal", "-shm")
+
+
+def copied(path: Path, copy: Path) -> None:
+    """Copy the records as the operations manual says, with all that is in their log."""
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+
+
+def put_aside(path: Path) -> None:
+    for end in ENDINGS:
+        path.with_name(f"records.db{end}").rename(path.with_name(f"elsewhere{end}"))
+
+
+def put_back(path: Path) -> None:
+    for end in ENDINGS:
+        path.with_name(f"records.db{end}").unlink(missing_ok=True)
+        path.with_name(f"elsewhere{end}").rename(path.with_name(f"records.db{end}"))
+
+
 # ---- each by itself ---------------------------------------------------------------------------------
 
 
@@ -64,18 +84,71 @@ def test_a_file_that_is_gone_stops_all_until_it_is_back_and_no_new_one_is_made(
     assert keys_at(path) == {"requested", "first", "second"}
 
 
-def test_another_file_in_its_place_stops_all_until_the_first_one_is_back(
+def test_an_older_copy_in_its_place_stops_all_until_the_first_one_is_back(
     database: Database, path: Path
 ) -> None:
-    shutil.copy(path, path.with_name("copy"))
-    path.rename(path.with_name("elsewhere"))
+    copied(path, path.with_name("copy"))
+    write_down(database, run_ref(), note("second"))
+    put_aside(path)
     path.with_name("copy").rename(path)
-    assert "another file lies in the place" in refused(database, "second")
-    with pytest.raises(RecordsUnavailable, match="another file"):
-        trail(database)
-    path.with_name("elsewhere").replace(path)
+    for _ in range(2):
+        assert "another file lies in the place" in refused(database, "third")
+        with pytest.raises(RecordsUnavailable, match="another file"):
+            trail(database)
+    put_back(path)
+    write_down(database, run_ref(), note("third"))
+    assert keys_at(path) == {"requested", "first", "second", "third"}
+
+
+def test_a_copy_that_lacks_nothing_is_used_once_the_file_is_lost(database: Database, path: Path) -> None:
+    copied(path, path.with_name("copy"))
+    for file in (path, path.with_name("records.db-wal"), path.with_name("records.db-shm")):
+        file.unlink()
+    assert "their file is gone; put it back" in refused(database, "second")
+    path.with_name("copy").rename(path)
+    assert "opened anew" in refused(database, "second")
     write_down(database, run_ref(), note("second"))
     assert keys_at(path) == {"requested", "first", "second"}
+
+
+def test_a_copy_beside_the_lost_files_own_log_is_not_touched_until_that_is_gone(
+    database: Database, path: Path
+) -> None:
+    copied(path, path.with_name("copy"))
+    before = path.with_name("copy").read_bytes()
+    path.with_name("copy").replace(path)
+    assert "-wal and -shm beside it" in refused(database, "second")
+    assert path.read_bytes() == before
+    path.with_name("records.db-wal").unlink()
+    assert "-wal and -shm beside it" in refused(database, "second")
+    path.with_name("records.db-shm").unlink()
+    assert "opened anew" in refused(database, "second")
+    write_down(database, run_ref(), note("second"))
+    assert keys_at(path) == {"requested", "first", "second"}
+
+
+def test_a_copy_in_which_others_went_on_is_used_too_and_one_of_another_installation_is_not(
+    database: Database, path: Path, tmp_path: Path
+) -> None:
+    copied(path, path.with_name("copy"))
+    other = Database(path.with_name("copy"))
+    write_down(other, run_ref(), note("by others"))
+    write_down(other, run_ref("plan-2"), note("by others"))
+    other.close()
+    foreign = Database(tmp_path / "foreign" / "records.db")
+    foreign.migrate()
+    write_down(foreign, run_ref(), note("first"))
+    foreign.close()
+    put_aside(path)
+    shutil.copy(tmp_path / "foreign" / "records.db", path)
+    assert "lacks some of them" in refused(database, "second")
+    path.unlink()
+    for left in path.parent.glob("records.db-*"):
+        left.unlink()
+    path.with_name("copy").rename(path)
+    assert "opened anew" in refused(database, "second")
+    write_down(database, run_ref(), note("second"))
+    assert keys_at(path) == {"requested", "first", "by others", "second"}
 
 
 def test_a_file_that_is_lost_while_a_transaction_is_open_is_not_taken_for_kept(

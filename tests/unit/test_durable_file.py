@@ -1,5 +1,6 @@
 """What is written is whole, for this user alone, and never in the place of anything but a plain file."""
 
+import ast
 import os
 import socket
 import stat
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from plangate.durable_file import write_for_a_person, write_once, write_over
-from plangate.private_files import close_to_others, make_private_folder
+from plangate.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.settings import PROJECT
+
+PACKAGES = ("plangate", "activities", "console", "workflows")
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o277], ids=oct)
@@ -31,6 +35,40 @@ def test_files_and_folders_are_for_this_user_alone_whatever_the_umask(tmp_path: 
         assert mode(tmp_path / folder) == 0o700
     for file in ("a/b/file", "a/c/file"):
         assert mode(tmp_path / file) == 0o600
+
+
+@pytest.mark.usefixtures("_umask")
+def test_a_file_that_others_fill_is_closed_before_they_do(tmp_path: Path) -> None:
+    assert create_private_file(tmp_path / "records.db")
+    assert not create_private_file(tmp_path / "records.db")
+    assert mode(tmp_path / "records.db") == 0o600
+
+
+def test_nothing_makes_files_or_folders_but_the_two_modules_that_keep_them_private() -> None:
+    """A scan of the code: what else makes one would leave its mode to the umask."""
+    files = [PROJECT / "worker.py", *(f for name in PACKAGES for f in (PROJECT / name).rglob("*.py"))]
+    found = [
+        f"{path.relative_to(PROJECT)}:{node.lineno}"
+        for path in files
+        if path.name not in ("durable_file.py", "private_files.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and _makes_a_file(node)
+    ]
+    assert found == []
+
+
+def _makes_a_file(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name in ("mkdir", "makedirs", "touch", "write_text", "write_bytes", "mkfifo", "copy", "copyfile"):
+        return not (name == "copy" and not call.args)  # of a dict
+    if name != "open" or any(word.arg == "opener" for word in call.keywords):
+        return False
+    modes = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+    flags = {node.attr for node in ast.walk(call) if isinstance(node, ast.Attribute)}
+    if "devnull" in flags:
+        return False
+    # To append is to add to what was made before.
+    return "O_CREAT" in flags or any(mode.strip("bt+") in ("w", "x") for mode in modes)
 
 
 def test_a_folder_that_exists_is_left_as_it_is(tmp_path: Path) -> None:
