@@ -16,8 +16,9 @@ from plangate.records.database import Database
 from plangate.records.trail import open_trail
 from tests.record_writer import in_a_process_that_holds_a_transaction, note, run_ref, trail, write_down
 from tests.small_file_system import small_file_system
+from tests.times import times
 
-SEQUENCES = int(os.environ.get("PLANGATE_TEST_FILE_SEQUENCES", "60"))
+SEQUENCES = times(60)
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from plangate import settled_file
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
 from plangate.people_file import PeopleFile
 from plangate.settled_file import SETTLE_SECONDS, SettledFile, read_settled
+from tests.times import times
 
-SAVES = int(os.environ.get("PLANGATE_TEST_SAVES", "300"))
+SAVES = times(300)
 BEFORE = '[[person]]\nname = "dana"\nroles = ["ops"]\n\n[[person]]\nname = "erik"\n'
 AFTER = '[[person]]\nname = "erik"\n\n[[person]]\nname = "dana"\nroles = ["ops"]\nactive = false\n'
 
