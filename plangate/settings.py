@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     http_idempotent_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="those of them that honour Idempotency-Key, hence may be asked again"
     )
+    http_headers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="headers that a plan may set beyond the usual ones, comma-separated"
+    )
 
     worker_build_id: str | None = Field(
         default=None, description="turns worker versioning on, with AUTO_UPGRADE"
@@ -100,7 +103,7 @@ class Settings(BaseSettings):
     def _hosts(cls, value: object) -> object:
         return _split(value.lower()) if isinstance(value, str) else value
 
-    @field_validator("sealers", mode="before")
+    @field_validator("sealers", "http_headers", mode="before")
     @classmethod
     def _keys(cls, value: object) -> object:
         return _split(value) if isinstance(value, str) else value

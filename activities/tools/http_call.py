@@ -1,4 +1,4 @@
-"""One HTTP call, its answer, and what the answer says of the world.
+"""The answer to an HTTP call, and what it says of the world.
 
 Only 2xx is a plain yes:
 
@@ -22,14 +22,16 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urldefrag, urljoin
 
+from activities.tools.http_headers import KEY_HEADER
 from activities.tools.http_hosts import Place, place_of
+from activities.tools.http_url import one_url
+from activities.tools.http_wire import Call
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import cut, one_line
 
 SAFE: Final = frozenset({"GET", "HEAD"})
 IDEMPOTENT: Final = SAFE | {"PUT", "DELETE"}
-KEY_HEADER: Final = "Idempotency-Key"
 EXCERPT: Final = 2_000
 
 _FOLLOWED: Final = frozenset({301, 302, 303, 307, 308})
@@ -39,19 +41,6 @@ _NOT_THERE: Final = frozenset({404, 410})
 _NOT_SUPPORTED: Final = frozenset({501, 505})
 _TEXT: Final = re.compile(r"text/|.*[/+](json|xml|yaml|javascript|x-www-form-urlencoded)\b", re.IGNORECASE)
 _LATIN: Final = re.compile(r"charset=\"?(iso-8859-1|latin-?1|windows-1252)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What is sent; ``headers`` are complete but for those that only the connection knows."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    content: bytes | None = None
-
-    def __str__(self) -> str:
-        return f"{self.method} {cut(self.url, 200)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +75,7 @@ def redirect_of(call: Call, answer: Answer, place: Place) -> str | None:
     if call.method not in SAFE or answer.status not in _FOLLOWED or not location:
         return None
     try:
-        target = urldefrag(urljoin(call.url, location)).url
+        target = one_url(urldefrag(urljoin(call.url, location)).url)
         return target if place_of(target) == place else None
     except ValueError:
         return None

@@ -1,65 +1,63 @@
-"""One request to one checked address, and what each failure of the client means. The only importer of httpx.
+"""One request to one checked address, and what each failure of the client means; imports httpcore alone.
 
 The request goes to an address, not to a name: the name was resolved and checked before, and resolving it
 again here would let it point elsewhere by now (DNS rebinding). The name stays in ``Host`` and in the TLS
 handshake, where the certificate is checked against it. Proxies of the environment are not used: they would
 resolve it too.
+
+The bytes of a request are held back until all of them are there, read back, and compared with the call that
+was approved; where they differ, nothing is sent.
 """
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-import httpx
+import httpcore
 
-from activities.tools.http_call import Answer, Call
+from activities.tools.http_call import Answer
 from activities.tools.http_hosts import Place
+from activities.tools.http_wire import Call, difference, is_whole
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.visible import cut, one_line
 
 CONNECT_SECONDS: Final = 5
+WRITE_SECONDS: Final = 10
+READ_SECONDS: Final = 25
 BODY_SECONDS: Final = 8
 MAX_ADDRESSES: Final = 3
 MAX_BODY: Final = 64 * 1024
 
 MEANINGS: Final[Mapping[type[Exception], type[ToolError]]] = {
     # No connection came about: nothing can have been sent.
-    httpx.ConnectError: ToolUnavailable,
-    httpx.ConnectTimeout: ToolUnavailable,
-    httpx.PoolTimeout: ToolUnavailable,
-    httpx.ProxyError: ToolUnavailable,
+    httpcore.ConnectError: ToolUnavailable,
+    httpcore.ConnectTimeout: ToolUnavailable,
+    httpcore.PoolTimeout: ToolUnavailable,
+    httpcore.ProxyError: ToolUnavailable,
     # The client itself refuses the request, before it sends a byte.
-    httpx.UnsupportedProtocol: ToolRefused,
-    httpx.LocalProtocolError: ToolRefused,
-    httpx.InvalidURL: ToolRefused,
-    httpx.CookieConflict: ToolRefused,
+    httpcore.UnsupportedProtocol: ToolRefused,
+    httpcore.LocalProtocolError: ToolRefused,
     # The request was on its way, wholly or in part.
-    httpx.ReadError: EffectUnknown,
-    httpx.ReadTimeout: EffectUnknown,
-    httpx.WriteError: EffectUnknown,
-    httpx.WriteTimeout: EffectUnknown,
-    httpx.CloseError: EffectUnknown,
-    httpx.RemoteProtocolError: EffectUnknown,
-    httpx.DecodingError: EffectUnknown,
-    httpx.TooManyRedirects: EffectUnknown,
-    httpx.HTTPStatusError: EffectUnknown,
+    httpcore.ReadError: EffectUnknown,
+    httpcore.ReadTimeout: EffectUnknown,
+    httpcore.WriteError: EffectUnknown,
+    httpcore.WriteTimeout: EffectUnknown,
+    httpcore.RemoteProtocolError: EffectUnknown,
+    httpcore.ConnectionNotAvailable: EffectUnknown,
     # The families of the above: whatever a later version adds to them is not known to be harmless.
-    httpx.NetworkError: EffectUnknown,
-    httpx.TimeoutException: EffectUnknown,
-    httpx.ProtocolError: EffectUnknown,
-    httpx.TransportError: EffectUnknown,
-    httpx.RequestError: EffectUnknown,
-    httpx.HTTPError: EffectUnknown,
-    # Misuse of a stream, which would be a fault of this module.
-    httpx.StreamError: EffectUnknown,
-    httpx.StreamConsumed: EffectUnknown,
-    httpx.StreamClosed: EffectUnknown,
-    httpx.ResponseNotRead: EffectUnknown,
-    httpx.RequestNotRead: EffectUnknown,
+    httpcore.NetworkError: EffectUnknown,
+    httpcore.TimeoutException: EffectUnknown,
+    httpcore.ProtocolError: EffectUnknown,
     # What comes from below the client.
     OSError: EffectUnknown,
+}
+_TIMEOUTS: Final = {
+    "connect": CONNECT_SECONDS,
+    "write": WRITE_SECONDS,
+    "read": READ_SECONDS,
+    "pool": CONNECT_SECONDS,
 }
 
 
@@ -77,8 +75,11 @@ def error_for(error: Exception, place: Place) -> ToolError:
 class Exchange:
     """Sends requests and reads answers, each over a connection of its own."""
 
-    def __init__(self, trust: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, trust: ssl.SSLContext | None = None, network: httpcore.AsyncNetworkBackend | None = None
+    ) -> None:
         self._given_trust = trust
+        self._network = network or httpcore.AnyIOBackend()
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
@@ -90,19 +91,18 @@ class Exchange:
 
         Raises:
             ToolUnavailable: no connection came about.
-            ToolRefused: the client refuses to send such a request.
+            ToolRefused: the client refuses to send such a request, or makes another one of it.
             EffectUnknown: it was sent, at least in part, and no answer came.
         """
-        timeout = httpx.Timeout(connect=CONNECT_SECONDS, write=10, read=25, pool=CONNECT_SECONDS)
         failure: Exception = OSError("it has no address")
-        async with httpx.AsyncClient(
-            verify=self._trust, trust_env=False, follow_redirects=False, timeout=timeout
+        async with httpcore.AsyncConnectionPool(
+            ssl_context=self._trust if place.scheme == "https" else None,
+            network_backend=_CheckedNetwork(self._network, call),
         ) as client:
             for address in addresses[:MAX_ADDRESSES]:
                 try:
-                    request = _request(client, call, place, address)
-                    response = await client.send(request, stream=True)
-                except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                    response = await client.handle_async_request(_request(call, place, address))
+                except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                     failure = error
                     continue
                 except tuple(MEANINGS) as error:
@@ -111,33 +111,101 @@ class Exchange:
         raise error_for(failure, place) from failure
 
 
-def _request(client: httpx.AsyncClient, call: Call, place: Place, address: str) -> httpx.Request:
-    # The certificate is checked against a name; where the host is an address, against that.
-    extensions: dict[str, Any] = {} if place.literal else {"sni_hostname": place.host}
-    return client.build_request(
+def _request(call: Call, place: Place, address: str) -> httpcore.Request:
+    extensions: dict[str, Any] = {"timeout": _TIMEOUTS}
+    if not place.literal:
+        # The certificate is checked against a name; where the host is an address, against that.
+        extensions["sni_hostname"] = place.host
+    return httpcore.Request(
         call.method,
-        httpx.URL(call.url).copy_with(host=address),
-        # Nothing compressed: a small answer must not unpack to a large one.
-        headers={"User-Agent": "plangate", "Accept-Encoding": "identity", **call.headers, "Host": str(place)},
+        httpcore.URL(scheme=place.scheme, host=address, port=place.port, target=call.target),
+        headers=list(call.all_headers().items()),
         content=call.content,
         extensions=extensions,
     )
 
 
-async def _answer(response: httpx.Response) -> Answer:
+class _CheckedNetwork(httpcore.AsyncNetworkBackend):
+    """Connections over which nothing leaves but ``call``."""
+
+    def __init__(self, network: httpcore.AsyncNetworkBackend, call: Call) -> None:
+        self._network = network
+        self._call = call
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  the client's own signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        stream = await self._network.connect_tcp(host, port, timeout, local_address, socket_options)
+        return _CheckedStream(stream, self._call)
+
+
+class _CheckedStream(httpcore.AsyncNetworkStream):
+    """Holds the bytes of a request back until they are whole, and are known to say what was approved."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream, call: Call) -> None:
+        self._stream = stream
+        self._call = call
+        self._held = bytearray()
+        self._is_sent = False
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        if not buffer:
+            return
+        if self._is_sent:
+            raise EffectUnknown(f"After {self._call} the client sends more than that; it was cut off.")
+        self._held += buffer
+        if not is_whole(bytes(self._held)):
+            return
+        unlike = difference(bytes(self._held), self._call)
+        if unlike:
+            raise ToolRefused(
+                f"What would be sent is not what was approved ({unlike}); nothing was. This is a fault of "
+                "Plangate or its HTTP client: report it."
+            )
+        self._is_sent = True
+        await self._stream.write(bytes(self._held), timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore.AsyncNetworkStream:
+        return _CheckedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout), self._call)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+async def _answer(response: httpcore.Response) -> Answer:
     """Read the answer as far as it goes; its status is known by now, whatever becomes of the rest."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     body = bytearray()
-    is_whole = False
+    is_whole_body = False
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            async for piece in response.aiter_raw():
+            async for piece in response.aiter_stream():
                 body += piece
                 if len(body) > MAX_BODY:
                     break
             else:
-                is_whole = True
-    except (httpx.HTTPError, OSError):
+                is_whole_body = True
+    except tuple(MEANINGS):
         pass
     finally:
         await response.aclose()
-    return Answer(response.status_code, response.headers, bytes(body[:MAX_BODY]), is_whole)
+    return Answer(response.status, headers, bytes(body[:MAX_BODY]), is_whole_body)

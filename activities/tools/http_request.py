@@ -1,7 +1,8 @@
 """The tool ``http_request``: one call of one URL, on hosts that an operator has allowed.
 
-Its files: here the arguments and the rules; ``http_hosts.py`` says where it may go, ``http_call.py`` what an
-answer means, and ``http_exchange.py``, with the vendor's library, sends.
+Its files: here the arguments and the rules; ``http_url.py`` and ``http_headers.py`` give each URL and header
+its one spelling, ``http_hosts.py`` says where it may go, ``http_call.py`` what an answer means. With the
+vendor's library, ``http_exchange.py`` sends; ``http_wire.py`` compares what is sent with what was approved.
 
 A call whose end is unknown is made again where that is safe: for GET, HEAD, PUT and DELETE, which HTTP
 defines so, and on hosts of PLANGATE_HTTP_IDEMPOTENT_HOSTS, which honour the ``Idempotency-Key`` that every
@@ -10,20 +11,23 @@ call carries. For GET and HEAD, which change nothing, it is no question at all. 
 
 import asyncio
 import hashlib
-import json
-import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from activities.tools.http_call import IDEMPOTENT, KEY_HEADER, SAFE, Call, failure_of, receipt_of, redirect_of
-from activities.tools.http_hosts import HostList, Place, is_public, place_of, resolve
+from activities.tools.addresses import is_public
+from activities.tools.http_call import IDEMPOTENT, SAFE, failure_of, receipt_of, redirect_of
+from activities.tools.http_headers import ALLOWED, KEY_HEADER, HeaderList, is_json, one_spelling
+from activities.tools.http_hosts import HostList, Place, place_of, resolve
+from activities.tools.http_url import MAX_URL, one_url
+from activities.tools.http_wire import Call
 from activities.tools.tool import Finding, Repeatable, Unknown
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
+from plangate.domain.plan import canonical_json
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
-from plangate.domain.visible import cut, one_line
 from plangate.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,40 +36,22 @@ if TYPE_CHECKING:
 # Shorter than the minute that a tool has; longer than connecting can take: what it cuts off was on its way.
 WHOLE_SECONDS: Final = 40
 MAX_REDIRECTS: Final = 5
-
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-_HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
-# What belongs to the connection, and what Plangate itself sets.
-_OWN_HEADERS: Final = frozenset({
-    "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade",
-    "expect", "proxy-connection", "proxy-authenticate", "proxy-authorization", "accept-encoding",
-    KEY_HEADER.lower(),
-})  # fmt: skip
-# What lets a harmless method stand for another one.
-_OVERRIDES: Final = frozenset({"x-http-method", "x-http-method-override", "x-method-override"})
+_INEXACT: Final = 2**53
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
-def _unambiguous_url(url: str) -> str:
-    place_of(url)
-    return url
-
-
-def _harmless_headers(headers: dict[str, str]) -> dict[str, str]:
-    seen = set()
-    for name, value in headers.items():
-        shown = cut(one_line(name), 60)
-        if not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f"'{shown}' is no name of a header")
-        if name.lower() in _OWN_HEADERS | _OVERRIDES:
-            raise ValueError(f"'{shown}' is not for a plan to set; take it out")
-        if not _HEADER_VALUE.fullmatch(value):
-            raise ValueError(f"the value of '{shown}' is not one line of ASCII without outer blanks")
-        if name.lower() in seen:
-            raise ValueError(f"'{shown}' is there twice")
-        seen.add(name.lower())
-    return headers
+def _one_number(value: JsonValue) -> JsonValue:
+    """Return JSON with each whole number as one, however it was written: 600.0 and 6e2 are 600."""
+    match value:
+        case float() if value.is_integer() and abs(value) < _INEXACT:
+            return int(value)
+        case list():
+            return [_one_number(item) for item in value]
+        case dict():
+            return {name: _one_number(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 HeaderValue = Annotated[str, Field(max_length=4_000)]
@@ -75,13 +61,16 @@ class HttpRequestArguments(ToolArguments):
     """One HTTP call, as the approver sees it and as it is made."""
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-    url: Annotated[str, AfterValidator(_unambiguous_url)] = Field(
-        max_length=4_000, description="http:// or https://, percent-encoded, no user, no #fragment"
+    url: Annotated[str, AfterValidator(one_url)] = Field(
+        max_length=MAX_URL,
+        description="http:// or https://, percent-encoded, no user, no #fragment; %20 for a blank, not +",
     )
-    headers: Annotated[dict[str, HeaderValue], AfterValidator(_harmless_headers)] = Field(
-        default={}, max_length=30, description="beyond Host, Content-Length and Idempotency-Key"
+    headers: Annotated[dict[str, HeaderValue], AfterValidator(one_spelling)] = Field(
+        default={}, max_length=30, description=f"of {', '.join(sorted(ALLOWED))}, and what an operator allows"
     )
-    json_body: JsonValue = Field(default=None, description="sent as JSON; null for no body")
+    json_body: Annotated[JsonValue, AfterValidator(_one_number)] = Field(
+        default=None, description="sent as JSON; null for no body"
+    )
     body: str | None = Field(default=None, max_length=200_000, description="sent as it is; or use json_body")
 
     @model_validator(mode="after")
@@ -92,19 +81,24 @@ class HttpRequestArguments(ToolArguments):
             raise ValueError(f"a {self.method} carries no body; put it in the URL or use another method")
         return self
 
+    @model_validator(mode="after")
+    def _say_what_the_body_is(self) -> Self:
+        media_type = self.headers.get("content-type")
+        if media_type and self.json_body is not None and not is_json(media_type):
+            raise ValueError(f"has a json_body, and a content-type of {media_type}; use body, or take it out")
+        return self
+
     def call(self, idempotency_key: str) -> Call:
         """Return the call that these arguments ask for."""
         headers = {KEY_HEADER: header_key(idempotency_key), **self.headers}
         content: bytes | None = None
         if self.json_body is not None:
-            content = json.dumps(self.json_body, ensure_ascii=False, separators=(",", ":")).encode()
-            content_type = "application/json"
+            content = canonical_json(self.json_body)
+            headers.setdefault("content-type", "application/json")
         elif self.body is not None:
             content = self.body.encode()
-            content_type = "text/plain; charset=utf-8"
-        if content is not None and "content-type" not in map(str.lower, headers):
-            headers["Content-Type"] = content_type
-        return Call(self.method, self.url, headers, content)
+            headers.setdefault("content-type", "text/plain; charset=utf-8")
+        return Call(self.method, self.url, headers, content, self.json_body)
 
 
 def header_key(idempotency_key: str) -> str:
@@ -129,8 +123,10 @@ class HttpRequest:
         allowed: HostList,
         private: HostList,
         idempotent: HostList,
+        headers: HeaderList = HeaderList(()),  # noqa: B008  immutable
         resolve: Resolve = resolve,
     ) -> None:
+        self._headers = headers
         self._exchange = exchange
         self._allowed = allowed
         self._private = private
@@ -142,7 +138,7 @@ class HttpRequest:
         """Build the tool over the hosts that the settings name.
 
         Raises:
-            SettingsInvalid: an entry is no host.
+            SettingsInvalid: an entry is no host, or no header that can be allowed.
         """
         from activities.tools.http_exchange import Exchange  # noqa: PLC0415  slow to import; only to act
 
@@ -151,10 +147,14 @@ class HttpRequest:
             allowed=HostList("PLANGATE_HTTP_ALLOWED_HOSTS", settings.http_allowed_hosts),
             private=HostList("PLANGATE_HTTP_PRIVATE_HOSTS", settings.http_private_hosts),
             idempotent=HostList("PLANGATE_HTTP_IDEMPOTENT_HOSTS", settings.http_idempotent_hosts),
+            headers=HeaderList(settings.http_headers),
         )
 
     def objection(self, arguments: HttpRequestArguments) -> str | None:
-        """Object to hosts that are not allowed, and to addresses that are plainly private."""
+        """Object to headers and hosts that are not allowed, and to addresses that are plainly private."""
+        for name in arguments.headers:
+            if name not in self._headers:
+                return f"the header {name} may not be sent; an operator can add it to PLANGATE_HTTP_HEADERS"
         place = place_of(arguments.url)
         if place not in self._allowed:
             return f"{place} may not be reached; an operator can add it to {self._allowed.setting}"
@@ -209,7 +209,7 @@ class HttpRequest:
             target = redirect_of(call, answer, place)
             if target is None:
                 break
-            call = Call(call.method, target, call.headers)
+            call = replace(call, url=target)
             answer = await self._exchange.send(call, place, addresses)
         failure = failure_of(call, answer, honours_keys=place in self._idempotent)
         if failure is not None:

@@ -1,11 +1,12 @@
 """The tool ``send_email``: one plain-text mail, by SMTP, or as a file where no server is set.
 
-An approver must be able to read where a mail goes. So an address is nothing but ``name@host`` in ASCII: no
-display name that says something else, no letter that only looks like another, no quoting, no routing
-characters (``%``, ``!``). Nothing in the arguments can add a header: each is checked for line breaks here,
-and the message is put together by the standard library's own policy.
+An approver must be able to read where a mail goes. So an address is nothing but ``name@host``: no display
+name that says something else, no quoting, no routing characters (``%``, ``!``). It has one spelling, in lower
+case and with the host in A-labels; whom a plan names twice is named once. Subject and body are in Unicode's
+normal form C. Nothing in the arguments can add a header: each is checked for line breaks here.
 
-The SMTP side, with the vendor's library, is ``smtp_delivery.py``; it is imported where a server is set.
+``mail_wire.py`` makes the bytes, and compares what leaves with what was approved. The SMTP side, with the
+vendor's library, is ``smtp_delivery.py``; it is imported where a server is set.
 """
 
 import asyncio
@@ -15,16 +16,17 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email import policy
-from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from email.utils import formatdate
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Protocol, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from activities.tools.host_names import one_host
+from activities.tools.mail_wire import Letter, composed, difference
 from activities.tools.tool import DidNotHappen, Finding, Happened
-from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolUnavailable
+from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.durable_file import write_once
 from plangate.settings import Settings
@@ -35,15 +37,11 @@ MAX_BODY: Final = 100_000
 
 _ATOM: Final = r"[A-Za-z0-9_+=&'~#$*/-]+"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_ADDRESS: Final = re.compile(
-    rf"(?P<name>{_ATOM}(?:\.{_ATOM})*)@(?P<host>(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL})"
-)
+_ADDRESS: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
 _MAX_NAME: Final = 64
 _MAX_ADDRESS: Final = 254
 _ENCODED_WORD: Final = re.compile(r"=\?[^?]*\?[^?]*\?[^?]*\?=")
 _CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# 7bit, so that what is sent does not depend on which extensions a server offers.
-_WIRE: Final = policy.SMTP.clone(cte_type="7bit")
 
 
 def _control_character(text: str, allowed: str) -> str | None:
@@ -54,22 +52,25 @@ def _control_character(text: str, allowed: str) -> str | None:
     return None
 
 
-def plain_address(text: str) -> str:
-    """Return ``text`` if it is an address that means just what it looks like.
+def one_address(text: str) -> str:
+    """Return the one spelling of an address that means just what it looks like.
 
     Raises:
-        ValueError: it is not; the message says why.
+        ValueError: it is none; the message says why.
     """
+    name, at, host = text.rpartition("@")
+    if at and not host.isascii() and not any(char.isspace() for char in host):
+        text = f"{name}@{one_host(host)}"
     foreign = next((char for char in text if not char.isascii()), None)
     if foreign is not None:
         raise ValueError(
             f"holds U+{ord(foreign):04X}, which is not ASCII and may only look like another letter; "
-            "write an international domain in its punycode form (xn--…)"
+            "use an address whose part before the @ is ASCII"
         )
-    match = _ADDRESS.fullmatch(text)
-    if match is None or len(match["name"]) > _MAX_NAME:
+    text = text.lower()
+    if not _ADDRESS.fullmatch(text) or text.index("@") > _MAX_NAME or len(text) > _MAX_ADDRESS:
         raise ValueError("is no plain address such as dana@example.org; leave out names, brackets and blanks")
-    return text
+    return f"{text.rpartition('@')[0]}@{one_host(text.rpartition('@')[2])}"
 
 
 def _plain_subject(text: str) -> str:
@@ -82,6 +83,8 @@ def _plain_subject(text: str) -> str:
         raise ValueError(
             "holds '=?…?…?…?=', which mail programs turn into other text; write that text itself"
         )
+    if len(text := unicodedata.normalize("NFC", text)) > MAX_SUBJECT:
+        raise ValueError(f"is longer than {MAX_SUBJECT} characters in Unicode's normal form C")
     return text
 
 
@@ -89,6 +92,8 @@ def _plain_body(text: str) -> str:
     control = _control_character(text, allowed="\n\t")
     if control:
         raise ValueError(f"holds the control character {control}; use line breaks (\\n) and tabs alone")
+    if len(text := unicodedata.normalize("NFC", text)) > MAX_BODY:
+        raise ValueError(f"is longer than {MAX_BODY} characters in Unicode's normal form C")
     return text
 
 
@@ -96,10 +101,14 @@ def _somebody(addresses: tuple[str, ...]) -> tuple[str, ...]:
     # Not pydantic's min_length, which counts the valid ones only and so adds a second, wrong fault.
     if not addresses:
         raise ValueError("names nobody; give one address at least")
-    return addresses
+    return _once_each(addresses)
 
 
-Address = Annotated[str, Field(max_length=_MAX_ADDRESS), AfterValidator(plain_address)]
+def _once_each(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(addresses))
+
+
+Address = Annotated[str, Field(max_length=_MAX_ADDRESS), AfterValidator(one_address)]
 
 
 class SendEmailArguments(ToolArguments):
@@ -110,7 +119,7 @@ class SendEmailArguments(ToolArguments):
         description="plain addresses such as dana@example.org",
         json_schema_extra={"minItems": 1},
     )
-    cc: tuple[Address, ...] = Field(
+    cc: Annotated[tuple[Address, ...], AfterValidator(_once_each)] = Field(
         default=(), max_length=MAX_RECIPIENTS, description="plain addresses that get a copy"
     )
     subject: Annotated[str, AfterValidator(_plain_subject)] = Field(
@@ -118,49 +127,59 @@ class SendEmailArguments(ToolArguments):
     )
     body: Annotated[str, AfterValidator(_plain_body)] = Field(max_length=MAX_BODY, description="plain text")
 
-    @model_validator(mode="after")
-    def _name_each_once(self) -> Self:
-        seen = set()
-        for address in (*self.to, *self.cc):
-            if address.lower() in seen:
-                raise ValueError(f"{address} is there twice; name each recipient once in to and cc")
-            seen.add(address.lower())
-        return self
+    @field_validator("cc", mode="after")
+    @classmethod
+    def _copy_nobody_who_gets_it(cls, cc: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return tuple(address for address in cc if address not in info.data.get("to", ()))
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail as it goes out: the envelope, the bytes, and the names that its idempotency key gives it."""
+    """A mail as it goes out: what it says, the bytes, and the name that its idempotency key gives it."""
 
     name: str
-    message_id: str
-    sender: str
-    arguments: SendEmailArguments
+    letter: Letter
     content: bytes
 
     @property
     def recipients(self) -> tuple[str, ...]:
         """Everybody who gets it."""
-        return (*self.arguments.to, *self.arguments.cc)
+        return (*self.letter.to, *self.letter.cc)
 
 
 def compose(arguments: SendEmailArguments, sender: str, idempotency_key: str) -> Mail:
-    """Return the mail of one effect; under the same key it has the same names, whenever it is composed."""
+    """Return the mail of one effect; under the same key it has the same names, whenever it is composed.
+
+    Raises:
+        ToolRefused: its bytes do not say what was approved.
+    """
     name = hashlib.sha256(idempotency_key.encode()).hexdigest()
-    message_id = f"<{name}@{sender.rpartition('@')[2]}>"
-    message = EmailMessage(policy=_WIRE)
-    message["From"] = sender
-    message["To"] = ", ".join(arguments.to)
-    if arguments.cc:
-        message["Cc"] = ", ".join(arguments.cc)
-    message["Subject"] = arguments.subject
-    # This machine's own clock will do: the date is for the mail's reader, and Plangate's record has its own.
-    message["Date"] = formatdate()
-    message["Message-ID"] = message_id
-    message.set_content(arguments.body)
-    return Mail(
-        name=name, message_id=message_id, sender=sender, arguments=arguments, content=message.as_bytes()
+    letter = Letter(
+        sender=sender,
+        to=arguments.to,
+        cc=arguments.cc,
+        subject=arguments.subject,
+        body=arguments.body,
+        # This machine's own clock will do: the date is for the mail's reader; Plangate's record has its own.
+        date=formatdate(),
+        message_id=f"<{name}@{sender.rpartition('@')[2]}>",
     )
+    content = composed(letter)
+    refuse_unlike(difference(content, letter))
+    return Mail(name=name, letter=letter, content=content)
+
+
+def refuse_unlike(unlike: str | None) -> None:
+    """Do nothing where a mail's bytes say what was approved.
+
+    Raises:
+        ToolRefused: they do not, in the part that ``unlike`` names.
+    """
+    if unlike:
+        raise ToolRefused(
+            f"What would be sent is not the mail that was approved ({unlike}); nothing was sent. This "
+            "is a fault of Plangate or its mail library: report it."
+        )
 
 
 class Delivery(Protocol):
@@ -252,7 +271,7 @@ class SendEmail:
             SettingsInvalid: the sender or the server's address cannot be used.
         """
         try:
-            sender = plain_address(settings.mail_from)
+            sender = one_address(settings.mail_from)
         except ValueError as error:
             raise SettingsInvalid(f"The setting PLANGATE_MAIL_FROM cannot be used: it {error}.") from None
         if settings.smtp_url is None:

@@ -2,14 +2,15 @@
 
 Everything turns on one moment, DATA. Before it nothing can have been sent, whatever went wrong; after it only
 the server's final reply can say that nothing was sent, and its absence leaves the mail in doubt. The mail
-goes to all recipients or to none: DATA is not begun while one of them is refused.
+goes to all recipients or to none: DATA is not begun while one of them is refused. What the library writes,
+the envelope and the mail with its dots doubled, is compared with what was approved before it leaves.
 """
 
 import asyncio
 import re
 import ssl
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import unquote
@@ -18,7 +19,8 @@ import aiosmtplib
 from aiosmtplib import errors as smtp
 from pydantic import SecretStr
 
-from activities.tools.send_email import Mail, mail_receipt
+from activities.tools.mail_wire import difference_on_the_wire
+from activities.tools.send_email import Mail, mail_receipt, refuse_unlike
 from activities.tools.tool import Finding, Unknown
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
@@ -88,7 +90,9 @@ def error_for(error: Exception, server: str, *, data_begun: bool) -> ToolError:
         kind = _kind_of_reply(error, unclear=EffectUnknown if data_begun else ToolUnavailable)
     said = cut(one_line(_said(error)), 200)
     if kind is EffectUnknown:
-        return EffectUnknown(f"The mail was handed to {server}, which never said what became of it ({said}).")
+        return EffectUnknown(
+            f"The mail was handed to {server}, and no reply says what became of it ({said})."
+        )
     if kind is ToolRefused:
         return ToolRefused(f"The mail server {server} refuses it ({said}); nothing was sent.")
     return ToolUnavailable(f"The mail server {server} does not take it now ({said}); nothing was sent.")
@@ -167,26 +171,30 @@ class SmtpServer:
         try:
             async with asyncio.timeout(WHOLE_SECONDS):
                 await client.connect()
-                await self._name_envelope(client, mail)
-                data_begun = True
-                reply = await client.data(mail.content)
+                with _checked(client, mail):
+                    await self._name_envelope(client, mail)
+                    data_begun = True
+                    reply = await client.data(mail.content)
+        except ToolRefused:
+            client.close()  # without goodbye: in the middle of a mail, that would be a line of it
+            raise
         except (smtp.SMTPException, OSError, ValueError) as error:
             raise error_for(error, self._name, data_begun=data_begun) from error
         finally:
             await _leave(client)
         return mail_receipt(
             f"accepted by the mail server {self._name}",
-            message_id=mail.message_id,
-            to=mail.arguments.to,
-            cc=mail.arguments.cc,
-            subject=mail.arguments.subject,
+            message_id=mail.letter.message_id,
+            to=mail.letter.to,
+            cc=mail.letter.cc,
+            subject=mail.letter.subject,
             reply=cut(one_line(f"{reply.code} {reply.message}"), 200),
         )
 
     async def find_out(self, mail: Mail) -> Finding:
         """Say where a person has to look: SMTP has no way to ask."""
         return Unknown(
-            f"Look for the Message-ID {mail.message_id} in the log of {self._name}, or ask "
+            f"Look for the Message-ID {mail.letter.message_id} in the log of {self._name}, or ask "
             f"{mail.recipients[0]}: Plangate cannot see whether the mail went out."
         )
 
@@ -206,7 +214,7 @@ class SmtpServer:
 
     async def _name_envelope(self, client: aiosmtplib.SMTP, mail: Mail) -> None:
         """Name sender and recipients; raise, before anything is sent, if one of them is refused."""
-        await client.mail(mail.sender)
+        await client.mail(mail.letter.sender)
         refused: list[smtp.SMTPRecipientRefused] = []
         for recipient in mail.recipients:
             try:
@@ -224,6 +232,36 @@ class SmtpServer:
         raise ToolUnavailable(
             f"The mail server {self._name} does not take {names} now; nothing was sent to anybody."
         )
+
+
+@contextmanager
+def _checked(client: aiosmtplib.SMTP, mail: Mail) -> Iterator[None]:
+    """Have the envelope, and the mail, compared with what was approved before the library writes them.
+
+    Raises:
+        ToolRefused: within the block, where they differ.
+    """
+    protocol = client.protocol
+    assert protocol is not None
+    write = protocol.write
+    envelope = [f"MAIL FROM:<{mail.letter.sender}>", *(f"RCPT TO:<{one}>" for one in mail.recipients), "DATA"]
+    lines = [f"{line}\r\n".encode("ascii") for line in envelope]
+    written: list[bytes] = []
+
+    def checked(data: bytes) -> None:
+        if written or not data.startswith((b"EHLO ", b"HELO ")):  # a greeting comes first, if at all
+            if written == lines:
+                refuse_unlike(difference_on_the_wire(data, mail.letter))
+            elif [data] != lines[len(written) :][:1]:
+                refuse_unlike("the envelope")
+            written.append(data)
+        write(data)
+
+    setattr(protocol, "write", checked)  # noqa: B010  a method, to which mypy lets nothing be assigned
+    try:
+        yield
+    finally:
+        del protocol.write
 
 
 async def _leave(client: aiosmtplib.SMTP) -> None:

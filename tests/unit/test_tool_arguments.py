@@ -6,6 +6,7 @@ import sys
 from email import policy
 from email.parser import BytesParser
 from typing import ClassVar, Self
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from activities.planners.workbench import WHY
 from activities.tools.catalogue import RESERVED_ARGUMENT, TOOLS, build_tools, declarations
 from activities.tools.http_hosts import HostList, place_of
 from activities.tools.http_request import HttpRequest, HttpRequestArguments, header_key
+from activities.tools.http_url import one_url, read_url
 from activities.tools.send_email import SendEmail, SendEmailArguments, compose
 from activities.tools.tool import Finding, Repeatable
 from plangate.domain.drafting import check_plan
@@ -115,20 +117,21 @@ def test_anything_but_a_plain_address_is_refused(address):
         mail(to=[address])
 
 
-def test_a_letter_that_only_looks_like_another_is_refused_with_the_way_out():
-    (fault,) = faults("send_email", {"to": ["dana@ex\u0430mple.org"], "subject": "Hi", "body": ""})
+def test_a_letter_that_only_looks_like_another_is_refused_or_makes_another_host_plainly():
+    (fault,) = faults("send_email", {"to": ["d\u0430na@example.org"], "subject": "Hi", "body": ""})
 
     assert fault.startswith("steps[0].arguments.to[0]: holds U+0430, which is not ASCII")
-    assert "punycode" in fault
+    assert mail(to=["dana@ex\u0430mple.org"]).to == ("dana@xn--exmple-4nf.org",)
 
 
-def test_a_recipient_named_twice_is_refused_whatever_the_case_and_wherever():
-    (fault,) = faults(
-        "send_email",
-        {"to": ["dana@example.org"], "cc": ["Dana@Example.org"], "subject": "Hi", "body": ""},
+def test_a_recipient_named_twice_gets_the_mail_once_whatever_the_case_and_wherever():
+    arguments = mail(
+        to=["dana@example.org", "DANA@example.org"],
+        cc=["Dana@Example.org", "erin@b\u00fccher.example", "erin@XN--BCHER-KVA.example"],
     )
 
-    assert "Dana@Example.org is there twice" in fault
+    assert arguments.to == ("dana@example.org",)
+    assert arguments.cc == ("erin@xn--bcher-kva.example",)
 
 
 def test_a_mail_needs_somebody_to_go_to_and_has_not_too_many():
@@ -208,18 +211,19 @@ def test_no_header_can_be_injected_into_a_mail(to, subject):
 @example(body="")
 @example(body=".\n..\nFrom me\n" + "long " * 400)
 def test_the_body_arrives_as_it_was_approved(body):
-    content = compose(mail(body=body), "gate@example.org", "key").content
+    arguments = mail(body=body)
+    content = compose(arguments, "gate@example.org", "key").content
     read = BytesParser(policy=policy.default).parsebytes(content)
 
     assert content.isascii()
     assert max(map(len, content.split(b"\r\n"))) <= 998
     received = read.get_content().replace("\r\n", "\n")
-    assert received == (body if body.endswith("\n") else body + "\n")
+    assert received == arguments.body + ("" if body.endswith("\n") else "\n")
 
 
 def test_the_mail_of_one_key_has_one_name_and_of_another_key_another():
     one, again, other = (
-        compose(mail(), "gate@example.org", key) for key in ("wf:abc:1", "wf:abc:1", "wf:abc:2")
+        compose(mail(), "gate@example.org", key).letter for key in ("wf:abc:1", "wf:abc:1", "wf:abc:2")
     )
 
     assert one.message_id == again.message_id != other.message_id
@@ -249,7 +253,6 @@ def test_a_url_says_where_it_leads(url, place):
         "api.example.org/v1",
         "ftp://example.org/",
         "file:///etc/passwd",
-        "HTTPS://example.org/",
         "https:/example.org/",
         "https:///v1",
         "https://user:secret@example.org/",
@@ -257,7 +260,6 @@ def test_a_url_says_where_it_leads(url, place):
         "https://example.org\\@evil.example/",
         "https://example.org#@evil.example/",
         "https://example.org/#part",
-        "https://ex\u0430mple.org/",
         "https://example.org/a b",
         "https://example.org/a\r\nHost: evil.example",
         "https://example.org/a\tb",
@@ -265,6 +267,32 @@ def test_a_url_says_where_it_leads(url, place):
         'https://example.org/"a"',
         "https://example.org/public/../admin",
         "https://example.org/./a",
+        "https://example.org/public/%2e%2e/admin",
+        "https://example.org/public/.%2E/admin",
+        "https://example.org/public%2f..%2fadmin",
+        "https://example.org/public/..;/admin",
+        "https://example.org/public/..;x=1/admin",
+        "https://example.org/public/%252e%252e/admin",
+        "https://example.org/public/%c0%ae%c0%ae/admin",
+        "https://example.org/public/%ef%bc%8e%ef%bc%8e/admin",
+        "https://example.org/public/..%5cadmin",
+        "https://example.org/public/..%00/admin",
+        "https://example.org/public/..%20/admin",
+        "https://example.org/public/.../admin",
+        "https://example.org//admin",
+        "https://example.org/admin%2F",
+        "https://example.org/admin;x=1",
+        "https://example.org/admin%3Bx=1",
+        "https://example.org/a+b",
+        "https://example.org/?q=a+b",
+        "https://example.org/?a=1;b=2",
+        "https://example.org/?a=%00",
+        "https://example.org/?a=%ff",
+        "https://example.org/e%CC%81",
+        "https://%65xample.org/",
+        "https://example.org:000443/",
+        "https://xn--a.example/",
+        "https://[::ffff:127.0.0.1]/",
         "https://example.org./",
         "https://.example.org/",
         "https://-example.org/",
@@ -286,25 +314,24 @@ def test_a_url_that_two_readers_could_read_differently_is_refused(url):
         call(url=url)
 
 
-@given(st.from_regex(r"https?://[a-zA-Z0-9.:\[\]@\\_-]{1,20}([/?#][!-~]{0,30})?", fullmatch=True))
+@given(st.from_regex(r"(?i:https?)://[a-zA-Z0-9.:\[\]@\\_-]{1,20}([/?#][!-~]{0,30})?", fullmatch=True))
 @example("http://a/[b]?c=[d]'e")
 @example("http://a?b/../c")
-@example("http://a/%2e%2e/b;c=d,e!$&'()*+:@~")
-def test_the_client_reads_every_url_just_as_the_gate_does(url):
+@example("http://a:0080/b,c=d,e!$&'()*:@~%3a%7E?&&x=%2f=%26")
+def test_other_readers_read_every_url_just_as_the_gate_does(url):
     try:
-        place = place_of(url)
+        read = read_url(url)
     except ValueError:
         return
-    read = httpx.URL(url)
-    after_host = url.partition("://")[2].lstrip(
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:[]_-"
-    )
-    sent = after_host if after_host.startswith("/") else f"/{after_host}"
+    spelled = str(read)
+    client, standard = httpx.URL(spelled), urlsplit(spelled)
 
-    assert read.host == place.host
-    assert (read.port or {"http": 80, "https": 443}[read.scheme]) == place.port
-    assert not read.userinfo
-    assert read.raw_path.decode() == sent
+    assert one_url(spelled) == spelled
+    assert client.host == standard.hostname == read.host
+    assert (client.port or {"http": 80, "https": 443}[client.scheme]) == read.port
+    assert not client.userinfo
+    assert client.raw_path.decode() == read.target
+    assert urlunsplit(("", "", standard.path, standard.query, "")) == read.target
 
 
 @pytest.mark.parametrize(
@@ -357,8 +384,8 @@ def test_a_call_carries_one_body_at_most_and_a_get_none():
 
 def test_the_type_of_a_body_is_said_unless_a_header_says_it():
     assert call(json_body={"ü": 1}).call("k").content == '{"ü":1}'.encode()
-    assert call(json_body=[1]).call("k").headers["Content-Type"] == "application/json"
-    assert call(body="a").call("k").headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert call(json_body=[1]).call("k").headers["content-type"] == "application/json"
+    assert call(body="a").call("k").headers["content-type"] == "text/plain; charset=utf-8"
     typed = call(json_body=[1], headers={"content-type": "application/vnd.api+json"}).call("k")
     assert [value for name, value in typed.headers.items() if name.lower() == "content-type"] == [
         "application/vnd.api+json"
@@ -412,7 +439,8 @@ def test_the_catalogue_declares_every_tool_and_builds_the_same_ones(tmp_path):
 def test_reading_the_declarations_imports_no_vendor_library():
     code = (
         "import sys; from activities.tools.catalogue import declarations; "
-        "[d.schema() for d in declarations().values()]; print({'httpx', 'aiosmtplib'} & set(sys.modules))"
+        "[d.schema() for d in declarations().values()]; "
+        "print({'httpcore', 'httpx', 'aiosmtplib'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 

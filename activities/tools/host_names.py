@@ -1,0 +1,39 @@
+"""Names of hosts in their one spelling: lower case, and A-labels (``xn--…``) for international ones.
+
+``BÜCHER.example``, ``bücher.example``, ``XN--BCHER-KVA.example`` and full-width letters all mean one host,
+``xn--bcher-kva.example``. The mapping is UTS 46, non-transitional; what IDNA 2008 does not allow is refused.
+People are shown the letters beside it (`plangate.domain.visible.host_in_letters`).
+"""
+
+import re
+from typing import Final
+
+import idna
+
+_MAX_HOST: Final = 253
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+
+
+def one_host(text: str) -> str:
+    """Return the one spelling of the host name ``text``.
+
+    Raises:
+        ValueError: there can be no such host; the message says why, as in 'names the host … '.
+    """
+    folded = text.lower()
+    try:
+        if not text.isascii():
+            folded = idna.uts46_remap(text, std3_rules=False, transitional=False)
+        name = ".".join(_one_label(label) for label in folded.split("."))
+    except (idna.IDNAError, UnicodeError) as error:
+        raise ValueError(f"names the host {text!r}, which is no international host name ({error})") from None
+    if len(name) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise ValueError(f"names the host {text!r}, which cannot exist")
+    return name
+
+
+def _one_label(label: str) -> str:
+    if label.isascii() and not label.startswith("xn--"):
+        return label
+    # An A-label is decoded and made anew: one that stands for nothing, or not for itself, is refused.
+    return idna.alabel(label).decode("ascii")
