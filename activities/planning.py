@@ -18,8 +18,15 @@ from activities.tasks import DraftTask
 from activities.tools.tool import Tool, arguments_for
 from plangate.domain.audit import Drafted, ModelUse
 from plangate.domain.drafting import check_plan
-from plangate.domain.errors import DraftUnusable, NotApproved, PlanInvalid, RequestInvalid, WorkerStopping
-from plangate.domain.people import Directory
+from plangate.domain.errors import (
+    DirectoryUnavailable,
+    DraftUnusable,
+    NotApproved,
+    PlanInvalid,
+    RequestInvalid,
+    WorkerStopping,
+)
+from plangate.domain.people import Directory, identity
 from plangate.domain.plan import Plan, fingerprint_of, short
 from plangate.domain.policy import Policy
 from plangate.domain.run import Phase
@@ -67,6 +74,7 @@ class Planning:
         clock = ServerClock()
         with told_to_temporal(_UNFORESEEN_TRIES, outage=Outage(self._patience, clock)):
             check_caller(task.run)
+            task = self._as_listed(task)
             self._times.follow()
             with beating():
                 # A plan brought along costs nothing to check anew, and `_record` finds what is there already.
@@ -74,20 +82,40 @@ class Planning:
                     earlier = await self._database.transact(self._open_and_look, task)
                     if earlier is not None:
                         return earlier
-                if task.revision == 1:
-                    self._check_requester(task.run.requested.requester)
+                listed = self._listed(task.run.requested.requester) if task.revision == 1 else ""
                 plan, planner = await self._plan(task)
                 self._object(plan)
-                return await self._database.transact(self._record, task, plan, planner, clock)
+                return await self._database.transact(self._record, task, plan, planner, clock, listed)
 
-    def _check_requester(self, name: str) -> None:
-        """Refuse a requester whom the list of people does not have: who approves could be the same person."""
+    def _as_listed(self, task: DraftTask) -> DraftTask:
+        """Return the task with its requester as the list of people writes the name, where it can be read."""
+        requested = task.run.requested
+        try:
+            people = self._directory.people()
+        except DirectoryUnavailable:
+            return task  # the request goes on the record all the same; the draft waits for the list
+        person = people.find(requested.requester) if people is not None else None
+        if person is None:
+            return task
+        requested = requested.model_copy(update={"requester": person.name})
+        return task.model_copy(update={"run": task.run.model_copy(update={"requested": requested})})
+
+    def _listed(self, name: str) -> str:
+        """Return the requester as the list of people writes the name; empty where there is no list.
+
+        Raises:
+            RequestInvalid: the list does not have that name: who approves could be the same person.
+        """
         people = self._directory.people()
-        if people is not None and people.find(name) is None:
+        if people is None:
+            return ""
+        person = people.find(name)
+        if person is None:
             raise RequestInvalid(
                 f"The requester {name} is not in the list of people, so nobody could tell whether the same "
                 "person approves; start again with --requester and the name as the list has it."
             )
+        return person.name
 
     async def _plan(self, task: DraftTask) -> tuple[Plan, ModelUse | None]:
         if task.supplied is not None:
@@ -123,7 +151,9 @@ class Planning:
                 return entry.event
         return None
 
-    def _record(self, task: DraftTask, plan: Plan, planner: ModelUse | None, clock: ServerClock) -> Drafted:
+    def _record(
+        self, task: DraftTask, plan: Plan, planner: ModelUse | None, clock: ServerClock, listed: str
+    ) -> Drafted:
         """Put the plan on the record, where the record wants one; what it says of the request counts."""
         audience = own_audience(self._database)
         fingerprint = fingerprint_of(plan, task.revision, task.run.workflow_id, audience)
@@ -140,8 +170,9 @@ class Planning:
                 )
             assert state.requested is not None
             requested = state.requested
+            listed = listed or (state.drafted.requester if state.drafted else "")
             requirement = self._policy.requirement_for(
-                plan, request=requested.request, requester=requested.requester
+                plan, request=requested.request, requester=listed or identity(requested.requester)
             )
             seconds = min(requested.timeout_seconds, requirement.timeout_seconds or requested.timeout_seconds)
             drafted = Drafted(
@@ -153,6 +184,7 @@ class Planning:
                 drafted_at=now,
                 deadline=now + timedelta(seconds=seconds),
                 planner=planner,
+                requester=listed,
             )
             trail.append(Note(key=key, at=now, actor=this_worker(), event=drafted))
         _log.info(

@@ -18,7 +18,7 @@ from console.screen import Screen, open_screen
 from console.session import opened_records, settings_for_people
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import FileInvalid, RecordsMissing
-from plangate.domain.people import People, in_force
+from plangate.domain.people import People, in_force, name_for_rules
 from plangate.domain.policy import ONE_APPROVAL, Rule
 from plangate.domain.visible import many_lines, one_line
 from plangate.people_file import read_people
@@ -65,9 +65,11 @@ def explain_policy(
         return _without_policy(screen)
     try:
         policy, origin = _policy(settings, policy_path)
+        people = read_people(settings.people_file) if settings.people_file else None
     except FileInvalid as error:
         return _faults(screen, error)
-    explanation = policy.explain(plan, request=request, requester=requester or operating_system_user())
+    name = name_for_rules(people, requester or operating_system_user())
+    explanation = policy.explain(plan, request=request, requester=name)
     if screen.is_json:
         screen.print_json({**origin.as_json(), **explanation.model_dump(mode="json")})
         return Exit.DONE

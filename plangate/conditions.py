@@ -6,6 +6,7 @@ A condition sees the request, the plan and one step as data, and says true or fa
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -55,7 +56,7 @@ class Condition:
     def __init__(self, source: str) -> None:
         self.source = source
         try:
-            self._program = cel.compile(source)
+            self._program = cel.compile(unicodedata.normalize("NFC", source))
         except ValueError as error:
             raise ValueError(str(error).partition("ERROR: <input>:")[2] or str(error)) from None
 
@@ -93,12 +94,15 @@ class Condition:
 def variables_of(
     plan: Plan, step: int, tools: Mapping[str, ToolDeclaration], *, request: str, requester: str
 ) -> dict[str, Any]:
-    """Return what a condition sees of step ``step`` (from 1) of a plan; ``Any`` stands for JSON."""
+    """Return what a condition sees of step ``step`` (from 1) of a plan; ``Any`` stands for JSON.
+
+    Texts are in Unicode's normal form C, as the conditions are: one text to a reader is one to a rule.
+    """
     steps = [_step(number, one) for number, one in enumerate(plan.steps, start=1)]
     used = Counter(one.tool for one in plan.steps)
     return {
-        "request": {"text": request, "requester": requester},
-        "plan": {"summary": plan.summary, "steps": steps},
+        "request": {"text": _one_text(request), "requester": _one_text(requester)},
+        "plan": {"summary": _one_text(plan.summary), "steps": steps},
         "step": steps[step - 1],
         "totals": {name: _totals(name, plan.steps, tools) for name in {*tools, *used}},
         "counts": {name: used[name] for name in {*tools, *used}},
@@ -116,7 +120,21 @@ def sample_steps(tools: Mapping[str, ToolDeclaration]) -> Iterator[Step]:
 
 
 def _step(number: int, step: Step) -> dict[str, Any]:
-    return {"number": number, "tool": step.tool, "reason": step.reason, "arguments": step.arguments}
+    arguments = _one_text(step.arguments)
+    return {"number": number, "tool": step.tool, "reason": _one_text(step.reason), "arguments": arguments}
+
+
+def _one_text(value: JsonValue) -> Any:
+    """Return JSON with each text in Unicode's normal form C; names stay, for two must not become one."""
+    match value:
+        case str():
+            return unicodedata.normalize("NFC", value)
+        case list():
+            return [_one_text(item) for item in value]
+        case dict():
+            return {name: _one_text(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 def _totals(tool: str, steps: Sequence[Step], tools: Mapping[str, ToolDeclaration]) -> dict[str, int | float]:

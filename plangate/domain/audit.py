@@ -64,7 +64,10 @@ class RunRef(Frozen):
 
 
 class Drafted(Frozen):
-    """A plan was made, checked, and its requirement set; the review is open until the deadline."""
+    """A plan was made, checked, and its requirement set; the review is open until the deadline.
+
+    ``requester`` is who asked, as the list of people writes the name; empty where there is no list.
+    """
 
     kind: Literal["drafted"] = "drafted"
     revision: int
@@ -75,6 +78,7 @@ class Drafted(Frozen):
     drafted_at: AwareDatetime
     deadline: AwareDatetime
     planner: ModelUse | None = None
+    requester: str = ""
 
 
 class Decided(Frozen):

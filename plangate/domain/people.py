@@ -158,6 +158,12 @@ def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
     return Identified(approver=Approver(name=name, standings=(Standing(person=name, roles=(ANYONE,)),)))
 
 
+def name_for_rules(people: People | None, name: str) -> str:
+    """Return the one spelling of a name that rules see: the list's own, or `identity` where there is none."""
+    person = people.find(name) if people is not None else None
+    return person.name if person is not None else identity(name)
+
+
 def same_person(one: str, other: str) -> bool:
     """Return whether two typed names mean the same person: case, width and blanks do not count."""
     return identity(one) == identity(other)

@@ -137,6 +137,13 @@ def fold(workflow_id: str, events: Iterable[Event]) -> RunState:
     return reduce(apply, events, RunState(workflow_id=workflow_id))
 
 
+def _named(requested: Requested | None, requester: str) -> Requested | None:
+    """Return the request with its requester as the list of people writes the name, where there is one."""
+    if requested is None or not requester:
+        return requested
+    return requested.model_copy(update={"requester": requester})
+
+
 def apply(state: RunState, event: Event) -> RunState:
     """Return the state after ``event``."""
     match event:
@@ -145,6 +152,7 @@ def apply(state: RunState, event: Event) -> RunState:
         case Drafted():
             return _with(
                 state,
+                requested=_named(state.requested, event.requester),
                 phase=Phase.IN_REVIEW if event.requirement.needs else Phase.EXECUTING,
                 drafted=event,
                 replaced=(*state.replaced, state.drafted.fingerprint) if state.drafted else (),
