@@ -9,13 +9,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import cel
 from pydantic import JsonValue
 
 from plangate.domain.plan import Plan, Step
-from plangate.domain.tool import ToolDeclaration
+from plangate.domain.tool import ToolArguments, ToolDeclaration
 from plangate.domain.visible import cut, one_line
 
 _FIELDS: Final[Mapping[str, frozenset[str]]] = {
@@ -151,20 +152,23 @@ def _totals(tool: str, steps: Sequence[Step], tools: Mapping[str, ToolDeclaratio
     }
 
 
-def _numeric_arguments(declaration: ToolDeclaration | None) -> Iterator[str]:
-    if declaration is None:
-        return
-    schema = declaration.schema()
-    for name, described in _properties(schema).items():
-        if _types(described, schema) & {"integer", "number"}:
-            yield name
+def _numeric_arguments(declaration: ToolDeclaration | None) -> tuple[str, ...]:
+    return _numeric_fields(declaration.arguments) if declaration else ()
+
+
+@cache
+def _numeric_fields(arguments: type[ToolArguments]) -> tuple[str, ...]:
+    """Return the arguments that are numbers; kept, for making a schema takes longer than all the rest."""
+    schema = arguments.model_json_schema()
+    properties = _properties(schema).items()
+    return tuple(name for name, one in properties if _types(one, schema) & {"integer", "number"})
 
 
 def _unknown_fields(root: str, path: Sequence[str], tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
     match root, list(path):
         case (("totals" | "counts"), [tool, *_]) if tool not in tools:
             yield f"there is no tool {tool}; there are {_listed(tools)}"
-        case "totals", [tool, field, *_] if field not in set(_numeric_arguments(tools[tool])):
+        case "totals", [tool, field, *_] if field not in _numeric_arguments(tools[tool]):
             yield f"{tool} has no numeric argument {field}, hence no total of it"
         case "step", ["arguments", argument, *_]:
             known = {name for one in tools.values() for name in _properties(one.schema())}

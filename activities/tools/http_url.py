@@ -37,7 +37,11 @@ _IN_SEGMENT: Final = _UNRESERVED | frozenset("!$&'()*,=:@")
 _IN_PARAMETER: Final = _UNRESERVED | frozenset("!$'()*,:@/?")
 _BRACKETS: Final = {"[": "%5B", "]": "%5D"}
 _SEPARATORS: Final = "/\\;%."
-_IGNORED: Final = frozenset("\u00ad\u034f\u200b\u200c\u200d\u2060\ufeff")  # by readers that fold
+# What readers that fold leave out, and what they take for a slash or a backslash beyond normal form KC.
+_FOLDED: Final = dict.fromkeys(map(ord, "\u00ad\u034f\u200b\u200c\u200d\u2060\ufeff")) | {
+    **dict.fromkeys((0x2044, 0x2215, 0x29F8), "/"),
+    **dict.fromkeys((0x2216, 0x29F5, 0x29F9), "\\"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,7 @@ def _path(path: str) -> str:
         raise _unclear("a percent sign in its path that is encoded twice", "encode the path once")
     spelled = "".join(_in_path(piece) for piece in _TOKEN.findall(path))
     for segment in _decoded(spelled).split("/"):
-        folded = unicodedata.normalize("NFKC", "".join(c for c in segment if c not in _IGNORED))
+        folded = unicodedata.normalize("NFKC", segment.translate(_FOLDED))
         if segment and not folded.strip(" ."):
             raise _unclear("'.' or '..' in its path", "write the path that it leads to")
         if any(folded.count(char) > segment.count(char) for char in _SEPARATORS):
