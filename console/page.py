@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 
-from plangate.domain.visible import cut, is_reordered, many_lines, one_line
+from plangate.domain.visible import cut, hosts_in_letters, is_reordered, many_lines, one_line
 
 LABEL_WIDTH: Final = 12
 _WIDEST_LABEL: Final = 26
@@ -133,6 +133,8 @@ class Page:
                 shown = json.dumps(value, ensure_ascii=False)
                 shown = shown if limit is None else cut(shown, limit)
                 self.field(label, shown, indent=indent, width=width)
+                for line in hosts_in_letters(shown):
+                    self.note(line, indent=indent + 2)
             if limit is None and (is_reordered(label) or is_reordered(json.dumps(value, ensure_ascii=False))):
                 self.note(REORDERED, "yellow", indent + 2)
 

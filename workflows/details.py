@@ -17,7 +17,7 @@ from plangate.domain.audit import Drafted
 from plangate.domain.decision import PLACEHOLDER, Choice
 from plangate.domain.plan import Step, short
 from plangate.domain.run import Phase, RunState, StepProgress, StepState
-from plangate.domain.visible import cut, is_reordered, markdown_code
+from plangate.domain.visible import cut, hosts_in_letters, is_reordered, markdown_code
 
 # Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a blank 3, a kanji 9.
 _ROOM_FOR_STEPS: Final = 4_500
@@ -127,8 +127,12 @@ def _step(name: str, step: Step, progress: StepProgress) -> str:
 def _argument(name: str, value: JsonValue) -> str:
     kind = _KINDS.get(type(value))
     label = f"{markdown_code(name)} ({kind})" if kind else markdown_code(name)
-    shown = f"{label}: {markdown_code(cut(_text(value), _ROOM_FOR_VALUE))}"
-    return f"{shown}\n{_REORDERED}" if is_reordered(name) or is_reordered(_text(value)) else shown
+    text = cut(_text(value), _ROOM_FOR_VALUE)
+    lines = [f"{label}: {markdown_code(text)}"]
+    lines += [f"*host:* {markdown_code(line)}" for line in hosts_in_letters(text)]
+    if is_reordered(name) or is_reordered(_text(value)):
+        lines.append(_REORDERED)
+    return "\n".join(lines)
 
 
 def _text(value: JsonValue) -> str:

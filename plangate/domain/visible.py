@@ -14,6 +14,8 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u18
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MAX_MARKS = 2
 _LONGEST_SPAN_FENCE = 2
+_LONGEST_HOST = 253
+_HOST = re.compile(r"[A-Za-z0-9.-]+")
 _DROPPED_BLANK = re.compile(r"^ | $|(?<= ) ")  # by HTML, at the ends of a code span and in a row
 
 
@@ -90,6 +92,25 @@ def _code_span(line: str) -> str:
     # At the start of a line three backticks would open a block: a blank that is none stands ahead of them.
     ahead = "\u00a0" if len(fence) > _LONGEST_SPAN_FENCE else ""
     return f"{ahead}{fence}{pad}{kept}{pad}{fence}"
+
+
+def hosts_in_letters(text: str) -> tuple[str, ...]:
+    """Return a line for each international host in ``text``: its A-labels, and the letters they stand for."""
+    words = (word.strip(".-") for word in _HOST.findall(text) if "xn--" in word)
+    hosts = dict.fromkeys(word for word in words if len(word) <= _LONGEST_HOST)
+    return tuple(f"{host} is {letters}" for host in hosts if (letters := _in_letters(host)) != host)
+
+
+def _in_letters(host: str) -> str:
+    labels = host.split(".")
+    try:
+        shown = [
+            label[4:].encode("ascii").decode("punycode") if label.startswith("xn--") else label
+            for label in labels
+        ]
+    except (ValueError, OverflowError):
+        return host
+    return ".".join(shown)
 
 
 def cut(text: str, limit: int) -> str:

@@ -14,7 +14,7 @@ import pytest
 from activities.tools import http_exchange, http_request
 from activities.tools.http_call import Answer, failure_of
 from activities.tools.http_exchange import MEANINGS, Exchange, error_for
-from activities.tools.http_hosts import HostList, place_of, resolve
+from activities.tools.http_hosts import HostList, Place, place_of, resolve
 from activities.tools.http_request import HttpRequest, HttpRequestArguments, header_key
 from activities.tools.http_wire import Call
 from activities.tools.tool import Repeatable, Unknown
@@ -315,6 +315,52 @@ async def test_the_machines_resolver_is_asked_by_default():
     assert "127.0.0.1" in await resolve("localhost", 80)
     with pytest.raises(ToolUnavailable, match="nothing was sent"):
         await resolve("no-such-host.invalid", 80)
+
+
+# What leaves is what was approved
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": b"DELETE"},
+        {"target": b"/refunds"},
+        {"headers": [(b"x-original-url", b"/refunds")]},
+        {"headers": [(b"Host", b"evil.example")]},
+        {"content": b'{"n":2}'},
+    ],
+    ids=str,
+)
+async def test_a_client_that_makes_another_request_of_it_sends_nothing(monkeypatch, change):
+    compose = http_exchange._request
+
+    def composed(call: Call, place: Place, address: str) -> httpcore.Request:
+        made = compose(call, place, address)
+        named = {name.lower() for name, _ in change.get("headers", ())}
+        url = made.url
+        return httpcore.Request(
+            change.get("method", made.method),
+            httpcore.URL(
+                scheme=url.scheme, host=url.host, port=url.port, target=change.get("target", url.target)
+            ),
+            headers=[one for one in made.headers if one[0].lower() not in named] + change.get("headers", []),
+            content=change.get("content", call.content),
+            extensions=made.extensions,
+        )
+
+    monkeypatch.setattr(http_exchange, "_request", composed)
+    async with running() as server:
+        with pytest.raises(ToolRefused, match="not what was approved"):
+            await tool(server).act(to(server, json_body={"n": 1}), KEY)
+
+    assert server.seen == []
+
+
+async def test_a_large_body_arrives_whole():
+    async with running() as server:
+        await tool(server).act(to(server, body="\u20ac" * 200_000), KEY)
+
+    assert server.seen[0].body == "\u20ac".encode() * 200_000
 
 
 # Redirects

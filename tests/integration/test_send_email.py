@@ -265,6 +265,42 @@ async def test_a_password_is_not_sent_unencrypted_to_another_machine():
     assert postbox.mails == []
 
 
+# What leaves is what was approved
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "change"),
+    [
+        (aiosmtplib.smtp, "quote_address", lambda _: "<eve@evil.example>"),
+        (aiosmtplib.protocol, "normalize_message_line_endings", lambda mail: mail.replace(b"Hello", b"Helo")),
+        (
+            aiosmtplib.protocol,
+            "normalize_message_line_endings",
+            lambda mail: b"Bcc: eve@evil.example\r\n" + mail,
+        ),
+    ],
+    ids=["envelope", "body", "header"],
+)
+async def test_a_library_that_makes_another_mail_of_it_sends_nothing(monkeypatch, where, name, change):
+    kept = getattr(where, name)
+    monkeypatch.setattr(where, name, lambda given: change(kept(given) if isinstance(given, bytes) else given))
+    postbox = Postbox()
+    async with mail_server(postbox) as port:
+        with pytest.raises(ToolRefused, match="not the mail that was approved"):
+            await tool(port).act(MAIL, KEY)
+
+    assert postbox.mails == []
+
+
+async def test_a_long_subject_keeps_its_blanks_up_to_the_receipt():
+    subject = "Просим подтвердить перевод на сумму 12 000 рублей по договору поставки оборудования от 1 мая"
+    postbox = Postbox()
+    async with mail_server(postbox) as port:
+        receipt = await tool(port).act(MAIL.model_copy(update={"subject": subject}), KEY)
+
+    assert read(postbox.mails[0].content)["Subject"] == receipt.details["subject"] == subject
+
+
 # A mail server that does not
 
 

@@ -130,6 +130,12 @@ def test_a_page_that_leaves_something_out_says_where_to_read_it_and_offers_no_ap
     assert "Send a Signal" not in page
 
 
+def test_an_international_host_stands_beside_its_letters() -> None:
+    page = details_page(in_review({"to": ["dana@xn--bcher-kva.example"]}))
+
+    assert "*host:* `xn--bcher-kva.example is bücher.example`" in page
+
+
 def test_a_page_that_leaves_nothing_out_says_nothing_of_it() -> None:
     page = details_page(in_review({"text": "x" * 1_000}, summary="x" * 300, reason="x" * 300))
     assert "not shown" not in page

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.visible import cut, many_lines, one_line
+from plangate.domain.visible import cut, hosts_in_letters, many_lines, one_line
 
 ANYTHING = st.text(st.characters(), max_size=60)
 HOSTILE = st.text(
@@ -53,3 +53,18 @@ def test_two_different_texts_never_look_the_same(one: str, other: str) -> None:
 def test_a_cut_text_says_how_much_is_missing() -> None:
     assert cut("abcdef", 4) == "abcd… (2 more characters are not shown here)"
     assert cut("abcd", 4) == "abcd"
+
+
+def test_an_international_host_is_shown_in_its_letters_too() -> None:
+    assert hosts_in_letters(
+        "dana@xn--bcher-kva.example, erin@example.org, https://xn--80a1acn3a.xn--j1amh/a"
+    ) == (
+        "xn--bcher-kva.example is bücher.example",
+        "xn--80a1acn3a.xn--j1amh is пошта.укр",
+    )
+    assert hosts_in_letters("xn--99999999999.ru xn--") == ()
+
+
+@given(st.text("xn-a9.\u00fc", max_size=300))
+def test_showing_hosts_in_letters_takes_any_text(text: str) -> None:
+    assert all(" is " in line for line in hosts_in_letters(text))

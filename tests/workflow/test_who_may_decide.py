@@ -221,6 +221,30 @@ async def test_what_was_signed_before_the_review_began_is_not_for_this_review(id
 
 
 @pytest.mark.usefixtures("people")
+async def test_rules_and_record_see_the_requester_as_the_list_of_people_writes_the_name(
+    idle_gate: Gate, tmp_path: Path
+) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(
+        """
+        [[rule]]
+        name = "what Rita asks for"
+        when = "request.requester == 'Rita'"
+        needs = [{ role = "anyone", count = 3 }]
+        """
+    )
+    idle_gate.policy = read_policy(path, {}, None)
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one", requester="  RITA ")
+        recorded = [entry.event for entry in idle_gate.gateway.trail(status.workflow_id)]
+
+    assert status.requirement
+    assert status.requirement.rules == ("what Rita asks for",)
+    assert status.requester == "Rita"
+    assert [event.requester for event in recorded if event.kind in ("requested", "drafted")] == ["Rita"] * 2
+
+
+@pytest.mark.usefixtures("people")
 async def test_an_unsigned_approval_is_marked_unverified_wherever_it_is_shown(idle_gate: Gate) -> None:
     idle_gate.policy = wants(("finance", 2))
     async with idle_gate.worker():
