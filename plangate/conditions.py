@@ -43,6 +43,12 @@ _OPERATOR: Final = re.compile(r"[^A-Za-z]")
 _LONGEST_REASON: Final = 300
 
 
+# The tools whose URLs, hosts, addresses and headers have one spelling.
+_ONE_SPELLING: Final = frozenset({"http_request", "send_email"})
+_HEADER: Final = re.compile(r"\bheaders\s*\[\s*['\"]([^'\"]*)['\"]")
+_ADDRESS: Final = re.compile(r"[^\s@]*@[^\s@]+")
+
+
 class Unclear(Exception):
     """A condition is neither true nor false of a step; ``str()`` says why."""
 
@@ -87,9 +93,29 @@ class Condition:
         for name in self._program.functions():
             if not _OPERATOR.match(name) and name not in _FUNCTIONS:
                 yield f"there is no function {name}; there are {_listed(_FUNCTIONS)}"
+        yield from _misspelled(self.source)
         for root, dotted in _PATH.findall(plain):
             if root not in bound:
                 yield from _unknown_fields(root, re.findall(r"\w+", dotted), tools)
+
+
+def _misspelled(source: str) -> Iterator[str]:
+    """Yield a sentence for each URL, address and header that no plan can hold: it would never match."""
+    texts = [quoted.strip("'\"") for quoted in _STRING.findall(source)]
+    if not _ONE_SPELLING & set(texts):
+        return  # it speaks of other tools, whose arguments may be spelled in any way
+    instead = "plans spell it in lower case, with A-labels (xn--…) and without a default port; write it so"
+    for text in texts:
+        scheme, separator, rest = text.partition("://")
+        place = f"{scheme}://{rest.partition('/')[0]}" if separator else text
+        is_place = bool(separator) or bool(_ADDRESS.fullmatch(text))
+        if is_place and not text.startswith("(?i)"):
+            is_default = place.startswith("http") and place.endswith((":80", ":443"))
+            if place != place.lower() or not place.isascii() or is_default:
+                yield f"speaks of {cut(one_line(text), 60)!r}; {instead}"
+    for name in _HEADER.findall(source):
+        if name != name.lower() or "_" in name:
+            yield f"speaks of the header {cut(one_line(name), 60)!r}; {instead}"
 
 
 def variables_of(

@@ -288,3 +288,47 @@ def test_the_policies_and_lists_that_the_reference_shows_can_be_used(tmp_path: P
     public = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"
     path.write_text(shown_people.replace("ed25519:…", f"ed25519:{public}"))
     assert read_people(path).find("dana")
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "step.tool == 'http_request' && step.arguments.url.startsWith('https://Pay.example/')",
+        "step.tool == 'http_request' && step.arguments.url.startsWith('https://pay.example:443/')",
+        "step.tool == 'http_request' && step.arguments.url.startsWith('https://bücher.example/')",
+        "step.tool == 'http_request' && step.arguments.headers['Content-Type'] == 'text/plain'",
+        'step.tool == "send_email" && "Dana@example.org" in step.arguments.to',
+        "step.tool == 'send_email' && step.arguments.to.exists(to, to.endsWith('@Payments.example'))",
+    ],
+)
+def test_a_condition_on_a_spelling_that_no_plan_has_is_a_fault(tmp_path: Path, when: str) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(rule(when, '[{ role = "anyone" }]'))
+    with pytest.raises(FileInvalid) as told:
+        read_policy(path, declarations(), None)
+
+    assert "plans spell it in lower case" in "\n".join(told.value.faults)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "step.tool == 'http_request' && step.arguments.url.startsWith('https://pay.example/Refunds')",
+        "step.tool == 'http_request' && step.arguments.url.matches('(?i)https://pay.example/REFUNDS')",
+        "step.tool == 'send_email' && step.arguments.to.exists(to, to.matches('(?i)@Payments[.]example$'))",
+        "step.tool == 'send_email' && step.arguments.subject.contains('Meet us @ Noon')",
+        "step.tool == 'refund' && step.arguments.to == ['Dana@Example.org']",
+    ],
+)
+def test_a_condition_on_the_spelling_of_plans_or_on_another_tool_is_none(tmp_path: Path, when: str) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(rule(when, '[{ role = "anyone" }]'))
+
+    assert read_policy(path, {**TOOLS, **declarations()}, None)
+
+
+def test_texts_that_read_alike_are_one_to_a_condition(tmp_path: Path) -> None:
+    rules = policy(tmp_path, rule("step.arguments.note.contains('u\u0308ber')"))
+
+    assert asked(rules, refund(1, note="\u00fcber")) == {"finance": 1}
+    assert asked(rules, refund(1, note="u\u0308ber")) == {"finance": 1}
