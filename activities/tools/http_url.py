@@ -181,7 +181,8 @@ def _parameter(text: str) -> str:
     name, equals, value = text.partition("=")
     name = "".join(_in_query(piece) for piece in _TOKEN.findall(name))
     value = "".join(_in_query(piece) for piece in _TOKEN.findall(value.replace("=", "%3D")))
-    _decoded(name + value)
+    _decoded(name)
+    _decoded(value)
     return f"{name}{equals}{value}"
 
 

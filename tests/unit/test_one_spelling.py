@@ -25,6 +25,7 @@ from plangate.domain.plan import Plan
 from plangate.policy_file import FilePolicy, read_policy
 from plangate.settings import Settings
 
+pytestmark = pytest.mark.timeout(900)  # for all of them; the sample takes seconds
 CASES = int(os.environ.get("PLANGATE_SPELLINGS", "500"))
 CALLS = "step.tool == 'http_request' && step.arguments"
 MAILS = "step.tool == 'send_email' && step.arguments"

@@ -240,6 +240,7 @@ def test_the_mail_of_one_key_has_one_name_and_of_another_key_another():
         ("http://[::1]:8080/", "[::1]:8080"),
         ("http://[0:0:0:0:0:0:0:1]/", "[::1]"),
         ("http://my_service:80/a.b/..c/", "my_service"),
+        ("http://my_service/?a=%CC%81", "my_service"),
     ],
 )
 def test_a_url_says_where_it_leads(url, place):

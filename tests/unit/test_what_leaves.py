@@ -27,6 +27,7 @@ from activities.tools.mail_wire import composed, difference_on_the_wire
 from activities.tools.mail_wire import difference as mail_difference
 from tests import wire_cases
 
+pytestmark = pytest.mark.timeout(900)  # for all of them; the sample takes seconds
 CASES = int(os.environ.get("PLANGATE_WIRE_CASES", "400"))
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +66,6 @@ def test_mails_and_calls_in_twenty_scripts_arrive_as_they_were_approved():
     assert wire_cases.differences(CASES, seed=1) == []
 
 
-@pytest.mark.timeout(600)
 def test_they_do_so_on_another_python(python_3_13, tmp_path):
     told = json.loads(output_of(python_3_13, tmp_path, "tests/wire_cases.py", str(CASES), "2"))
 
