@@ -78,6 +78,8 @@ def read_url(text: str) -> Url:
     Raises:
         ValueError: two readers might read it differently, or it is no URL; the message says why.
     """
+    if len(text) > MAX_URL:
+        raise ValueError(f"is longer than {MAX_URL} characters")
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()
     if scheme not in DEFAULT_PORTS or not separator:
