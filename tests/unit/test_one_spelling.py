@@ -1,11 +1,10 @@
 """One meaning, one spelling: whatever a plan is spelled like, rules ask the same of it, or it is refused.
 
 Generated spellings: a sample here, all of them with
-``PLANGATE_SPELLINGS=10000 make test ARGS=tests/unit/test_one_spelling.py``.
+``PLANGATE_TEST_TIMES=20 make test ARGS=tests/unit/test_one_spelling.py``.
 """
 
 import json
-import os
 import random
 import re
 from collections import Counter
@@ -24,9 +23,10 @@ from plangate.domain.people import People, Person, name_for_rules
 from plangate.domain.plan import Plan
 from plangate.policy_file import FilePolicy, read_policy
 from plangate.settings import Settings
+from tests.times import times
 
 pytestmark = pytest.mark.timeout(900)  # for all of them; the sample takes seconds
-CASES = int(os.environ.get("PLANGATE_SPELLINGS", "500"))
+CASES = times(500)
 CALLS = "step.tool == 'http_request' && step.arguments"
 MAILS = "step.tool == 'send_email' && step.arguments"
 DEMANDED = {

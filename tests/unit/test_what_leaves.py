@@ -1,7 +1,7 @@
 """What leaves is what was approved: the last bytes of mails and calls are read back and compared.
 
 A sample here, on this Python and on 3.13 where it is installed; all of it with
-``PLANGATE_WIRE_CASES=10000 make test ARGS=tests/unit/test_what_leaves.py``.
+``PLANGATE_TEST_TIMES=25 make test ARGS=tests/unit/test_what_leaves.py``.
 """
 
 import ipaddress
@@ -26,9 +26,10 @@ from activities.tools.http_wire import difference, is_whole
 from activities.tools.mail_wire import composed, difference_on_the_wire
 from activities.tools.mail_wire import difference as mail_difference
 from tests import wire_cases
+from tests.times import times
 
 pytestmark = pytest.mark.timeout(900)  # for all of them; the sample takes seconds
-CASES = int(os.environ.get("PLANGATE_WIRE_CASES", "400"))
+CASES = times(400)
 ROOT = Path(__file__).parents[2]
 
 
