@@ -3,7 +3,7 @@
 Only 2xx is a plain yes:
 
     2xx                         done: the receipt
-    3xx, GET and HEAD           followed on the same scheme, host and port, else refused: nothing happened
+    3xx, GET and HEAD           refused: nothing happened; another URL is another plan
     307, 308                    refused: they say that the server did nothing yet
     3xx otherwise               unknown: '303' is how many servers say that it is done
     408, 425, 429               nothing happened, later may be better
@@ -20,11 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urldefrag, urljoin
 
 from activities.tools.http_headers import KEY_HEADER
-from activities.tools.http_hosts import Place, place_of
-from activities.tools.http_url import one_url
 from activities.tools.http_wire import Call
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
@@ -34,7 +31,6 @@ SAFE: Final = frozenset({"GET", "HEAD"})
 IDEMPOTENT: Final = SAFE | {"PUT", "DELETE"}
 EXCERPT: Final = 2_000
 
-_FOLLOWED: Final = frozenset({301, 302, 303, 307, 308})
 _NOT_YET: Final = frozenset({307, 308})
 _LATER: Final = frozenset({408, 425, 429})
 _NOT_THERE: Final = frozenset({404, 410})
@@ -67,18 +63,6 @@ class Answer:
             return f"{self.status} {HTTPStatus(self.status).phrase}"
         except ValueError:
             return str(self.status)
-
-
-def redirect_of(call: Call, answer: Answer, place: Place) -> str | None:
-    """Return where to go on, if that is the same server and going there changes nothing."""
-    location = answer.headers.get("location")
-    if call.method not in SAFE or answer.status not in _FOLLOWED or not location:
-        return None
-    try:
-        target = one_url(urldefrag(urljoin(call.url, location)).url)
-        return target if place_of(target) == place else None
-    except ValueError:
-        return None
 
 
 def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError | None:

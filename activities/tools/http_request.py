@@ -12,14 +12,13 @@ call carries. For GET and HEAD, which change nothing, it is no question at all. 
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from activities.tools.addresses import is_public
-from activities.tools.http_call import IDEMPOTENT, SAFE, failure_of, receipt_of, redirect_of
+from activities.tools.http_call import IDEMPOTENT, SAFE, failure_of, receipt_of
 from activities.tools.http_headers import ALLOWED, KEY_HEADER, HeaderList, is_json, one_spelling
 from activities.tools.http_hosts import HostList, Place, place_of, resolve
 from activities.tools.http_url import MAX_URL, one_url
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 # Shorter than the minute that a tool has; longer than connecting can take: what it cuts off was on its way.
 WHOLE_SECONDS: Final = 40
-MAX_REDIRECTS: Final = 5
 _INEXACT: Final = 2**53
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -203,14 +201,8 @@ class HttpRequest:
         )
 
     async def _make(self, call: Call, place: Place, addresses: Sequence[str]) -> Receipt:
-        """Make the call, follow it on the same server where that changes nothing, and judge the end."""
+        """Make the one call that was approved, and judge its answer."""
         answer = await self._exchange.send(call, place, addresses)
-        for _ in range(MAX_REDIRECTS):
-            target = redirect_of(call, answer, place)
-            if target is None:
-                break
-            call = replace(call, url=target)
-            answer = await self._exchange.send(call, place, addresses)
         failure = failure_of(call, answer, honours_keys=place in self._idempotent)
         if failure is not None:
             raise failure
