@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from console.deciding import DecisionOrder
 
 PROGRAM: Final = "python starter.py"
+_DECISIONS: Final = "approve, withdraw-approval, reject or request-changes"
 
 app = typer.Typer(
     add_completion=False,
@@ -182,6 +183,14 @@ def approve(
 
 
 @app.command()
+def withdraw_approval(
+    run: RunId, *, by: By, plan: PlanPrefix = None, comment: Comment = "", as_json: AsJson = False
+) -> Act:
+    """Take your own approval back, until the first step begins. Exit codes as for approve."""
+    return _decide("withdraw_approval", run, by=by, plan=plan, comment=comment, as_json=as_json)
+
+
+@app.command()
 def reject(
     run: RunId, *, by: By, plan: PlanPrefix = None, comment: Comment = "", as_json: AsJson = False
 ) -> Act:
@@ -241,7 +250,11 @@ def sign(
     run: RunId,
     choice: Annotated[
         str,
-        typer.Argument(metavar="DECISION", show_default=False, help="approve, reject or request-changes."),
+        typer.Argument(
+            metavar="DECISION",
+            show_default=False,
+            help=f"{_DECISIONS}.",
+        ),
     ],
     *,
     by: By,
@@ -256,8 +269,8 @@ def sign(
     from console.deciding import print_signed  # noqa: PLC0415  imported when it is asked for
 
     word = choice.replace("-", "_")
-    if word not in ("approve", "reject", "request_changes"):
-        raise WrongUsage(f"No decision is called {choice!r}; there are approve, reject and request-changes.")
+    if word not in ("approve", "withdraw_approval", "reject", "request_changes"):
+        raise WrongUsage(f"No decision is called {choice!r}; type {_DECISIONS}.")
     return partial(print_signed, _order(word, run, by=by, plan=plan, comment=comment, as_json=False))
 
 

@@ -88,7 +88,7 @@ def build_worker(
             patience=timedelta(seconds=settings.model_outage_seconds),
         ).draft_plan,
         Decisions(database, times, directory, can_draft=planner.has_model).admit_decisions,
-        Execution(database, tools).execute_step,
+        Execution(database, tools, directory).execute_step,
         Closing(database).close_run,
     ]
     return Worker(

@@ -16,7 +16,8 @@ from plangate.domain.decision import Arrival, Choice, Via
 from plangate.domain.people import Directory, Identified, People, identify, same_person
 from plangate.domain.plan import Audience, short
 from plangate.domain.review import judge
-from plangate.domain.run import Phase, RunState, apply
+from plangate.domain.revocation import may_be_put_back
+from plangate.domain.run import Phase, RunState, apply, was_taken_back
 from plangate.records.database import Database
 from plangate.records.tokens import use_token
 from plangate.records.trail import Note, OpenTrail, open_trail
@@ -24,10 +25,6 @@ from plangate.signatures import Subject, verify
 
 _NO_DRAFT: Final = (
     "no model is set here that could make another plan; reject this one, and bring the one you want"
-)
-_PUT_BACK: Final = (
-    "it says what an approval from before the run was reset or continued said, and may be that one put back; "
-    "approve again with a comment of today"
 )
 _log = structlog.get_logger(__name__)
 
@@ -108,13 +105,16 @@ class Decisions:
                 event = entry.event
             else:
                 sender = use_token(trail, arrival, self._sender(state, arrival, people))
-                if _may_be_put_back(state, trail, arrival, sender):
-                    sender = sender.model_copy(update={"objection": _PUT_BACK})
+                put_back = _put_back(state, trail, decided, arrival, sender)
+                if put_back and not sender.objection:
+                    sender = sender.model_copy(update={"objection": put_back})
                 event = judge(state, arrival, sender)
-                if event.verdict.accepted and not _is_approval(arrival):
-                    # Behind a reset the record is ahead of the run, which would do again what is done.
+                is_approval = _is(arrival, Choice.APPROVE)
+                if _is(arrival, Choice.WITHDRAW_APPROVAL) or (event.verdict.accepted and not is_approval):
+                    # Behind a reset the record is ahead of the run, which would do again what is done; and
+                    # only the record knows whether a step was claimed.
                     record = reduce(apply, decided, trail.state())
-                    if not _is_on_its_way(state, record, arrival):
+                    if not (event.verdict.accepted and _is_on_its_way(state, record, arrival)):
                         event = judge(record, arrival, sender)
                 event = event.model_copy(update={"people": people.hash if people else ""})
             state = apply(state, event)
@@ -140,26 +140,14 @@ def _sender(state: RunState, audience: Audience, arrival: Arrival, people: Peopl
     return verify(decision, subject=subject, people=people, at=arrival.received_at)
 
 
-def _may_be_put_back(state: RunState, trail: OpenTrail, arrival: Arrival, sender: Identified) -> bool:
-    """Whether a reset may have put this approval back, so that an old one would seem to be of today.
-
-    Temporal hands signals over again behind a reset, with the time of the reset. A signed one is told by its
-    id; of the others only that matters which can get too old.
-    """
-    drafted, decision = state.drafted, arrival.decision
-    if drafted is None or drafted.requirement.approval_valid_for is None or decision is None:
-        return False
-    if not _is_approval(arrival) or (sender.approver is not None and sender.approver.verified):
-        return False
-    run_id = arrival.key.partition(":")[0]
-    return any(
-        isinstance(entry.event, Decided)
-        and entry.key.partition(":")[0] != run_id
-        and (earlier := entry.event.arrival.decision) is not None
-        and (earlier.decision, earlier.comment) == (decision.decision, decision.comment)
-        and same_person(earlier.by, decision.by)
-        for entry in trail.entries()
-    )
+def _put_back(
+    state: RunState, trail: OpenTrail, decided: Sequence[Decided], arrival: Arrival, sender: Identified
+) -> str | None:
+    """Say so where this approval may be an earlier one that comes once more, by the record."""
+    if not _is(arrival, Choice.APPROVE) or (trail.is_without_decisions and not decided):
+        return None
+    before = [*(entry.event for entry in trail.entries()), *decided]
+    return may_be_put_back(state, before, arrival, sender.approver)
 
 
 def _is_on_its_way(state: RunState, record: RunState, arrival: Arrival) -> bool:
@@ -174,12 +162,15 @@ def _is_on_its_way(state: RunState, record: RunState, arrival: Arrival) -> bool:
         case Choice.REQUEST_CHANGES if record.closed is None:
             is_drafting = record.phase is Phase.DRAFTING and record.next_revision == state.next_revision
             return is_drafting or record.next_revision > state.next_revision
+        case Choice.WITHDRAW_APPROVAL if arrival.decision and record.phase is Phase.IN_REVIEW:
+            counts = any(same_person(one.name, arrival.decision.by) for one in record.approvers)
+            return not counts and was_taken_back(record)
         case _:
             return False
 
 
-def _is_approval(arrival: Arrival) -> bool:
-    return arrival.decision is not None and arrival.decision.decision is Choice.APPROVE
+def _is(arrival: Arrival, choice: Choice) -> bool:
+    return arrival.decision is not None and arrival.decision.decision is choice
 
 
 def _note(event: Decided) -> Note:

@@ -31,6 +31,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.drafting import complete
 from plangate.domain.errors import (
+    DirectoryUnavailable,
     EffectUnknown,
     InDoubt,
     NotApproved,
@@ -41,9 +42,11 @@ from plangate.domain.errors import (
     ToolUnavailable,
     TrailDamaged,
 )
+from plangate.domain.people import Directory, People
 from plangate.domain.plan import Step, fingerprint_of, idempotency_key, short
-from plangate.domain.review import authorise, stale_approvers
-from plangate.domain.run import Phase, RunState
+from plangate.domain.review import authorise
+from plangate.domain.revocation import lost_approvals
+from plangate.domain.run import Phase, RunState, was_taken_back
 from plangate.domain.tool import Receipt, ToolArguments, storable
 from plangate.records.database import Database
 from plangate.records.ledger import (
@@ -63,9 +66,10 @@ Written = TypeVar("Written")
 class Execution:
     """Executes steps with the tools, under the effects ledger."""
 
-    def __init__(self, database: Database, tools: Mapping[str, Tool]) -> None:
+    def __init__(self, database: Database, tools: Mapping[str, Tool], directory: Directory) -> None:
         self._database = database
         self._tools = tools
+        self._directory = directory
 
     @activity.defn
     async def execute_step(self, task: StepTask) -> StepResult:
@@ -73,9 +77,9 @@ class Execution:
 
         Raises:
             ApplicationError: named after the domain error: not approved, refused by the tool, in doubt, or
-                (tried again) a tool or the records not answering.
+                (tried again) a tool, the records or the list of people not answering.
         """
-        attempt = _Attempt(self._database, task)
+        attempt = _Attempt(self._database, self._directory, task)
         with told_to_temporal(task.tries, tried=attempt.tried):
             check_caller(task.run)
             acting = asyncio.ensure_future(self._execute(attempt))
@@ -87,6 +91,8 @@ class Execution:
         claim = await self._database.transact(attempt.claim)
         if isinstance(claim, Reopened):
             return StepResult(reopened=claim)
+        if isinstance(claim, RunState):
+            return StepResult(record=claim)
         claimed, before = claim
         if claimed.receipt is not None:
             return attempt.told(attempt.result(claimed.receipt))
@@ -165,9 +171,10 @@ def _arguments(tool: Tool, step: Step) -> ToolArguments:
 class _Attempt:
     """One attempt at one step, as the records see it: every method is one transaction."""
 
-    def __init__(self, database: Database, task: StepTask) -> None:
+    def __init__(self, database: Database, directory: Directory, task: StepTask) -> None:
         info = activity.info()
         self._database = database
+        self._directory = directory
         self._task = task
         self._clock = ServerClock()
         # The run is the one that Temporal says is running, whatever the task claims.
@@ -197,13 +204,19 @@ class _Attempt:
             raise NotApproved(f"Plan {short(actual)} has no step {task.step}.")
         return task.plan.steps[task.step - 1]
 
-    def claim(self) -> tuple[Effect, EffectState | None] | Reopened:
+    def claim(self) -> tuple[Effect, EffectState | None] | Reopened | RunState:
         """Take the claim, if the record allows it; return it with the state it was found in.
 
-        Where an approval has become too old meanwhile, the review is opened again instead, and that returned.
-        A step that was begun before is not asked again: it began while the approvals were fresh.
+        Where an approval does not hold any more, the review is opened again instead, and that returned. Where
+        the record left the execution before (the review was opened again, an approval was taken back), its
+        state is returned: the run may not have heard of it. A step that was begun before is not asked again:
+        it began while the approvals held.
+
+        Raises:
+            DirectoryUnavailable: there is a list of people, and it cannot be read: no step begins meanwhile.
         """
         task = self._task
+        people = _people_or_fault(self._directory)
         with self._database.write() as connection:
             trail = open_trail(connection, self._run)
             trail.check()
@@ -217,7 +230,11 @@ class _Attempt:
                 raise StillBegun(f"Step {task.step} is in the hands of a newer attempt.")
             state = trail.state()
             if found is None or found.state is EffectState.RELEASED:
-                reopened = self._reopened(trail, state)
+                if _has_left_the_execution(state, task.fingerprint) and not trail.is_closed:
+                    return state
+                if isinstance(people, DirectoryUnavailable):
+                    raise people
+                reopened = self._reopened(trail, state, people)
                 if reopened is not None:
                     return reopened
             authorise(state, task.fingerprint, task.step)
@@ -235,26 +252,23 @@ class _Attempt:
         self._log.debug("The step is claimed.", action="claimed", attempt=effect.attempts)
         return effect, found.state if found else None
 
-    def _reopened(self, trail: OpenTrail, state: RunState) -> Reopened | None:
-        """Open the review again if it has to be, or say again that it is open: nobody may have heard it."""
+    def _reopened(self, trail: OpenTrail, state: RunState, people: People | None) -> Reopened | None:
+        """Open the review again if an approval does not hold any more, by the list of people of now."""
         now = self._clock.now()
-        said = state.reopened
-        if said is not None and said.step == self._task.step and state.phase is Phase.IN_REVIEW:
-            return said
-        stale = stale_approvers(state, now)
-        if not stale or state.phase is not Phase.EXECUTING or state.fingerprint != self._task.fingerprint:
+        lost = lost_approvals(state, people, now)
+        if not lost or state.phase is not Phase.EXECUTING or state.fingerprint != self._task.fingerprint:
             return None
         assert state.drafted is not None
         wait = state.drafted.deadline - state.drafted.drafted_at
         event = Reopened(
             fingerprint=self._task.fingerprint,
             step=self._task.step,
-            stale=stale,
+            lost=lost,
             reopened_at=now,
             deadline=now + wait,
         )
         trail.append(Note(key=f"reopened:{now.isoformat()}", at=now, actor=this_worker(), event=event))
-        self._log.info("An approval is too old; the plan is in review again.", action="reopened")
+        self._log.info("An approval does not hold any more; the plan is in review again.", action="reopened")
         return event
 
     def finish(self, receipt: Receipt) -> StepResult:
@@ -339,6 +353,21 @@ class _Attempt:
     def _note(self, what: str, event: Claimed | Released | StepDone | StepFailed | StepInDoubt) -> Note:
         key = step_key(self._task.fingerprint, self._task.step, what)
         return Note(key=key, at=self._clock.now(), actor=this_worker(), event=event)
+
+
+def _people_or_fault(directory: Directory) -> People | DirectoryUnavailable | None:
+    """Look the people up ahead of the transaction; the fault matters only to a step that has yet to begin."""
+    try:
+        return directory.people()
+    except DirectoryUnavailable as error:
+        return error
+
+
+def _has_left_the_execution(record: RunState, fingerprint: str) -> bool:
+    """Whether this plan was approved by the record, and is in review again or behind it."""
+    if record.fingerprint != fingerprint or record.phase is Phase.EXECUTING:
+        return False
+    return record.reopened is not None or was_taken_back(record)
 
 
 def _is_newer(holder: str, than: str) -> bool:

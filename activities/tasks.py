@@ -39,11 +39,15 @@ class StepTask(Frozen):
 
 
 class StepResult(Frozen):
-    """What came of a step: it is done (and the run closed with the last), or the review is open again."""
+    """What came of a step: it is done (and the run closed with the last), or the review is open again.
+
+    ``record`` is the state by the record where that left the execution before the run did.
+    """
 
     done: StepDone | None = None
     closed: Closed | None = None
     reopened: Reopened | None = None
+    record: RunState | None = None
 
 
 class CloseTask(Frozen):

@@ -19,6 +19,7 @@ COLUMNS: Final = (
     "approved_by", "unverified", "accepted", "refused", "entries", "last_hash",
 )  # fmt: skip
 _WIDTH: Final = 14
+_SHOWN_NOTES: Final = 20
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -62,6 +63,18 @@ def findings_page(findings: Sequence[Finding], what: str) -> Page:
     page.heading(f"{what}: {count}.", "bold red")
     for finding in findings:
         page.note(f"✗ {finding}", "red")
+    return page
+
+
+def notes_page(notes: Sequence[Finding]) -> Page:
+    """Return which approvals would not count today; nothing is wrong with what followed from them."""
+    page = Page()
+    if notes:
+        page.heading(f"Revoked since then: {len(notes)}. What they approved was approved.", "yellow")
+    for note in notes[:_SHOWN_NOTES]:
+        page.note(f"· {note}", "yellow")
+    if len(notes) > _SHOWN_NOTES:
+        page.note(f"and {len(notes) - _SHOWN_NOTES} more; --json names them all", "yellow")
     return page
 
 

@@ -16,6 +16,7 @@ from console.audit_view import (
     bundle_page,
     findings_page,
     inspection_page,
+    notes_page,
     runs_table,
     unsealed_words,
     values_of,
@@ -35,7 +36,7 @@ from plangate.domain.people import People
 from plangate.domain.run import Phase
 from plangate.domain.visible import one_line
 from plangate.durable_file import write_for_a_person
-from plangate.evidence import Bundle, bundle_findings, bundle_of, read_bundle, sealed_up_to
+from plangate.evidence import Bundle, bundle_findings, bundle_notes, bundle_of, read_bundle, sealed_up_to
 from plangate.jws import PUBLIC_PREFIX, checked_public
 from plangate.key_files import public_half
 from plangate.people_file import read_people
@@ -161,14 +162,18 @@ def verify_bundle(
         for finding in bundle_findings(bundle, trusted=trusted, people=known)
         if not (allow_unsealed and finding.is_unsealed)
     ]
+    notes = bundle_notes(bundle, known, now()) if known and not findings else ()
     if screen.is_json:
+        lists = {"findings": findings, "notes": notes}
         screen.print_json(
-            {"workflow_id": bundle.workflow_id, "findings": [finding.model_dump() for finding in findings]}
+            {"workflow_id": bundle.workflow_id}
+            | {name: [finding.model_dump() for finding in found] for name, found in lists.items()}
         )
     elif findings:
         screen.show(findings_page(findings, "This bundle does not prove what it says"))
     else:
         screen.show(bundle_page(bundle, is_trusted=bool(trusted), has_people=known is not None))
+        screen.show(notes_page(notes))
     return Exit.FAILED if findings else Exit.DONE
 
 
@@ -179,6 +184,7 @@ def _print_inspection(screen: Screen, inspection: Inspection, *, is_trusted: boo
         if inspection.findings:
             screen.show(findings_page(inspection.findings, "The records are not what was written"))
         screen.show(inspection_page(inspection, is_trusted=is_trusted))
+        screen.show(notes_page(inspection.notes))
     return Exit.FAILED if inspection.findings else Exit.DONE
 
 
@@ -187,6 +193,7 @@ def _trust(settings: Settings, screen: Screen, checkpoint: Path | None) -> Trust
     return Trust(
         sealers=_public_keys(settings.sealers) | ({own} if own else frozenset()),
         people=_people(settings),
+        now=now(),
         remembered=_read_checkpoint(checkpoint) if checkpoint else _own_checkpoint(settings, screen),
     )
 

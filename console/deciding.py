@@ -1,4 +1,7 @@
-"""`approve`, `reject`, `request-changes` and `withdraw`: a decision names what its maker saw."""
+"""`approve`, `withdraw-approval`, `reject`, `request-changes` and `withdraw`.
+
+A decision names what its maker saw.
+"""
 
 import asyncio
 import json
@@ -75,7 +78,7 @@ async def _decide_on_what_is_shown(
     gatekeeper = Gatekeeper(session.gateway, screen, keys, order.by)
     while True:
         status = await session.gateway.status(order.workflow_id)
-        _in_review(status)
+        _decidable(status, order.choice)
         screen.show(run_page(status, now()))
         if not await gatekeeper.confirm(status, order.choice):
             screen.out.print(Text("Nothing was sent; the plan still waits."))
@@ -114,7 +117,7 @@ def print_signed(order: DecisionOrder) -> int:
     async def main() -> int:
         async with opened(settings) as session:
             status = await session.gateway.status(order.workflow_id)
-            fingerprint = _in_review(status)
+            fingerprint = _decidable(status, order.choice)
             if not fingerprint.startswith(decision.plan):
                 raise Refused(f"The plan in review is {short(fingerprint)}, not {short(decision.plan)}.")
             if not order.plan:
@@ -122,7 +125,7 @@ def print_signed(order: DecisionOrder) -> int:
                 gatekeeper = Gatekeeper(session.gateway, screen, keys, order.by)
                 if not await gatekeeper.confirm_signing(status, order.choice):
                     return Exit.FAILED
-                if _in_review(await session.gateway.status(order.workflow_id)) != fingerprint:
+                if _decidable(await session.gateway.status(order.workflow_id), order.choice) != fingerprint:
                     raise Refused("The plan was replaced meanwhile; look at the new one and sign that.")
             signed = keys.signed(decision, status)
             message = signed.model_dump(mode="json", exclude_none=True, exclude={"decision"})
@@ -137,8 +140,12 @@ def print_signed(order: DecisionOrder) -> int:
     return run_async(main())
 
 
-def _in_review(status: Status) -> str:
-    if status.state != Phase.IN_REVIEW or status.fingerprint is None:
+def _decidable(status: Status, choice: Choice) -> str:
+    """Return the fingerprint of the plan on which ``choice`` can be decided now."""
+    open_for = {Phase.IN_REVIEW}
+    if choice is Choice.WITHDRAW_APPROVAL:
+        open_for.add(Phase.EXECUTING)  # the record says whether a step has begun
+    if status.state not in open_for or status.fingerprint is None:
         raise Refused(f"{status.workflow_id} is {spelled(status.state)}; there is nothing to decide now.")
     return status.fingerprint
 

@@ -37,6 +37,8 @@ _ANSWERS: Final = {
     "c": Choice.REQUEST_CHANGES,
     "changes": Choice.REQUEST_CHANGES,
 }
+_REFUSALS: Final = {word: choice for word, choice in _ANSWERS.items() if choice is not Choice.APPROVE}
+_TAKES_BACK: Final = {"w": Choice.WITHDRAW_APPROVAL, "withdraw": Choice.WITHDRAW_APPROVAL}
 
 
 class Asked(StrEnum):
@@ -111,16 +113,16 @@ class Gatekeeper:
 
     async def _ask(self, status: Status) -> Asked:
         while True:
-            may_approve = self._by is None or not same_person(self._by, status.requester)
+            first, answers = self._offered(status)
             answer = await self._keyboard.ask(
-                f"Plan {status.short_fingerprint}: {'[a]pprove, ' if may_approve else ''}[r]eject, "
-                "request [c]hanges, or [l]ater?"
+                f"Plan {status.short_fingerprint}: {first}[r]eject, request [c]hanges, or [l]ater?"
             )
             if answer is None or answer.lower() in ("l", "later"):
                 return Asked.PUT_OFF
-            choice = _ANSWERS.get(answer.lower())
-            if choice is None or (choice is Choice.APPROVE and not may_approve):
-                self._say(f"Not understood; type {'a, ' if may_approve else ''}r, c or l.")
+            choice = answers.get(answer.lower())
+            if choice is None:
+                letter = f"{first[1]}, " if first else ""
+                self._say(f"Not understood; type {letter}r, c or l.")
                 continue
             decision = await self._complete(status, choice)
             if decision is None:
@@ -130,6 +132,14 @@ class Gatekeeper:
             self._say(verdict_words(sent))
             if sent is None or sent.accepted:
                 return Asked.DECIDED
+
+    def _offered(self, status: Status) -> tuple[str, dict[str, Choice]]:
+        """Return what is offered first, and every answer: nobody approves twice, or what they asked for."""
+        if self._by is not None and any(same_person(name, self._by) for name in status.approved_by):
+            return "[w]ithdraw your approval, ", {**_REFUSALS, **_TAKES_BACK}
+        if self._by is not None and same_person(self._by, status.requester):
+            return "", _REFUSALS
+        return "[a]pprove, ", _ANSWERS
 
     async def _complete(self, status: Status, choice: Choice) -> Decision | None:
         """Ask for what the decision still lacks; None where the person leaves."""
@@ -200,6 +210,7 @@ def _verb(choice: Choice) -> str:
         Choice.APPROVE: "Approve",
         Choice.REJECT: "Reject",
         Choice.REQUEST_CHANGES: "Request changes to",
+        Choice.WITHDRAW_APPROVAL: "Take back your approval of",
     }[choice]
 
 

@@ -112,6 +112,8 @@ def plan_page(status: Status, now: datetime) -> Page:
     page.field("needs", f"{status.requirement}" + _approved_by(status))
     if status.still_needed and status.approved_by:
         page.field("still needed", " and ".join(map(str, status.still_needed)), "bold yellow")
+    if status.lost:
+        page.field("again since", "; ".join(lost.reason for lost in status.lost), "bold yellow")
     if status.changes_asked and status.revision > 1:
         page.words("changes", status.changes_asked)
     if status.requirement and status.requirement.policy_hash:
@@ -268,7 +270,7 @@ def _add_decisions(page: Page, status: Status) -> None:
     page.gap()
     page.note("Decisions", "bold")
     if status.refusals_not_listed:
-        page.note(f"{status.refusals_not_listed} earlier refused ones are on the audit trail only.", indent=4)
+        page.note(f"{status.refusals_not_listed} earlier ones are on the audit trail only.", indent=4)
     for decision in status.decisions:
         sign, style = ("✓", "green") if decision.accepted else ("✗", "yellow")
         when = f"{sign} {moment(decision.received_at, with_seconds=True)}"

@@ -60,8 +60,8 @@ def _words(event: Event) -> str:
         case Decided():
             return _decision(event)
         case Reopened():
-            names = ", ".join(event.stale)
-            return f"the approval by {names} is too old for step {event.step}; the plan is in review again"
+            reasons = "; ".join(lost.reason for lost in event.lost)
+            return f"the plan is in review again, since step {event.step} could not begin: {reasons}"
         case Claimed():
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""
             return f"step {event.step} begins{again}"

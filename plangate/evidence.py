@@ -7,6 +7,7 @@ checkpoints that seal it. docs/audit-format.md describes it for those who want t
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from pydantic import JsonValue
@@ -14,7 +15,6 @@ from pydantic import JsonValue
 from plangate.checkpoints import broken_checkpoint, unknown_sealer
 from plangate.domain.audit import AuditEntry, Closed, Decided, RuleText, WrittenEntry
 from plangate.domain.checkpoint import Seal, SealedBy
-from plangate.domain.decision import Decision
 from plangate.domain.findings import (
     Finding,
     broken_links,
@@ -24,14 +24,13 @@ from plangate.domain.findings import (
     rules_named,
 )
 from plangate.domain.model import AwareDatetime, Frozen, Typed
-from plangate.domain.people import Approver, People
+from plangate.domain.people import People
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Requirement
-from plangate.domain.run import RunState, apply, fold
+from plangate.domain.run import RunState, fold
 from plangate.domain.status import StepStatus, decision_status, status_of
 from plangate.domain.visible import one_line
-from plangate.jws import key_id
-from plangate.signatures import Subject, claims_of, other_than_signed
+from plangate.proof import Lists, PeopleThen, revoked_since, unproven
 
 FORMAT: Final = "plangate-evidence-2"
 
@@ -99,6 +98,7 @@ def examined(
     entries: Sequence[WrittenEntry],
     people: People | None,
     owners: Callable[[WrittenEntry], Iterable[str]] | None = None,
+    then: PeopleThen | None = None,
 ) -> Iterator[Finding]:
     """Yield all that is wrong with one trail by itself.
 
@@ -107,6 +107,7 @@ def examined(
         entries: all of its trail, in order.
         people: whose keys are believed; None to believe those that the trail names.
         owners: see `broken_links`.
+        then: the lists of people by which workers judged at a time, where they are known and believed.
     """
     broken = list(
         broken_links(workflow_id, entries, owners) if owners else broken_links(workflow_id, entries)
@@ -118,7 +119,7 @@ def examined(
         return
     trail = [one for one in read if isinstance(one, AuditEntry)]
     yield from broken_story(workflow_id, trail)
-    yield from _unproven(workflow_id, trail, people)
+    yield from unproven(workflow_id, trail, Lists(today=people, then=then))
 
 
 def bundle_of(
@@ -189,6 +190,12 @@ def bundle_findings(bundle: Bundle, *, trusted: frozenset[str], people: People |
         )
 
 
+def bundle_notes(bundle: Bundle, people: People, now: datetime) -> tuple[Finding, ...]:
+    """Return which approvals of a sound bundle would not count today, by that list of people."""
+    trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
+    return tuple(revoked_since(bundle.workflow_id, trail, people, now))
+
+
 def sealed_up_to(bundle: Bundle) -> int:
     """Return the number of the last entry that a checkpoint of the bundle covers; 0 where none does."""
     return max((sealed.entry for sealed in bundle.checkpoints), default=0)
@@ -235,53 +242,6 @@ def _signed_decision(state: RunState, number: int, event: Decided) -> SignedDeci
         key_id=event.approver.key_id if event.approver else None,
         signature=decision.signature if decision else None,
     )
-
-
-def _unproven(workflow_id: str, trail: Sequence[AuditEntry], people: People | None) -> Iterator[Finding]:
-    """Yield every decision that is called verified and is not."""
-    state = RunState(workflow_id=workflow_id)
-    used: set[tuple[str | None, str | None]] = set()
-    for entry in trail:
-        if isinstance(entry.event, Decided) and entry.event.approver and entry.event.approver.verified:
-            decision = entry.event.arrival.decision
-            objection = _objection(decision, entry.event.approver, state, people)
-            token = (entry.event.approver.key_id, entry.event.approver.token_id)
-            if objection is None and token in used:
-                objection = "its signature was used before"
-            used.add(token)
-            if objection:
-                yield Finding(
-                    workflow_id=workflow_id,
-                    entry=entry.number,
-                    what=f"the decision by {entry.event.approver.name} is called verified, but {objection}",
-                )
-        state = apply(state, entry.event)
-
-
-def _objection(
-    decision: Decision | None, approver: Approver, state: RunState, people: People | None
-) -> str | None:
-    if decision is None or decision.signature is None or approver.public_key is None:
-        return "has no signature"
-    person = people.find(approver.name) if people else None
-    if people and (person is None or approver.public_key not in [key.x for key in person.keys]):
-        return f"its key {approver.key_id} is not one of theirs in the list of people"
-    try:
-        if key_id(approver.public_key) != approver.key_id:
-            return "names another key than the one that it was checked with"
-        claims = claims_of(decision.signature, approver.public_key)
-    except ValueError as error:
-        return str(error)
-    if (claims.jti, claims.signed_at) != (approver.token_id, approver.signed_at):
-        return "was recorded with another time or id than were signed"
-    if state.drafted is None:
-        return "was signed before there was a plan"
-    subject = Subject(
-        workflow_id=state.workflow_id,
-        fingerprint=state.drafted.fingerprint,
-        audience=state.drafted.audience,
-    )
-    return other_than_signed(claims, decision, subject)
 
 
 def _untrue_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Finding]:

@@ -95,7 +95,7 @@ class PeopleFile:
                 known = self._known = (raw, _parsed(self._path, raw))
         except FileInvalid as error:
             raise DirectoryUnavailable(
-                f"Decisions wait until the list of people can be read: {error}"
+                f"Decisions and steps wait until the list of people can be read: {error}"
             ) from error
         return known[1]
 

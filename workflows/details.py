@@ -91,8 +91,8 @@ def _heading(state: RunState) -> str:
 def _again(state: RunState) -> str:
     if state.reopened is None:
         return ""
-    names = ", ".join(markdown_code(name) for name in state.reopened.stale)
-    return f" It is in review again: the approval by {names} was too old for step {state.reopened.step}."
+    reasons = "; ".join(markdown_code(lost.reason) for lost in state.reopened.lost)
+    return f" It is in review again since step {state.reopened.step} could not begin: {reasons}."
 
 
 def _plan(drafted: Drafted) -> str:
@@ -174,8 +174,14 @@ def _how_to_decide(state: RunState, drafted: Drafted) -> str:
     return (
         "**To decide:** *More Actions*, *Send a Signal*, choose `approve`, `reject` or `request_changes` "
         '(which needs a `"comment"` too), and paste, with your name in it:\n'
-        f"{markdown_code(message)}"
+        f"{markdown_code(message)}{_how_to_take_back(state)}"
     )
+
+
+def _how_to_take_back(state: RunState) -> str:
+    if not state.approvals:
+        return ""
+    return "\n`withdraw_approval` takes your own approval back, until the first step begins."
 
 
 def _decisions(state: RunState) -> list[str]:

@@ -35,7 +35,15 @@ with workflow.unsafe.imports_passed_through():
     from plangate.domain.model import Frozen
     from plangate.domain.plan import short
     from plangate.domain.request import PlanRequest, read_request
-    from plangate.domain.run import Phase, RunState, StepState, apply, next_wakeup
+    from plangate.domain.run import (
+        Phase,
+        RunState,
+        StepState,
+        apply,
+        has_followed,
+        is_behind,
+        next_wakeup,
+    )
     from plangate.domain.status import RunResult, Status, result_of, status_of
     from plangate.search_attributes import PLANGATE_STATE
     from workflows import options
@@ -200,12 +208,16 @@ class PlanApproval:
         try:
             result: StepResult = await acting
         except ActivityError as error:
+            if self._state.phase is not Phase.EXECUTING:
+                return  # an approval was taken back ahead of the step: whatever it met, it did nothing
             self._stopped_at = step
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
             else:
                 self._end(Outcome.FAILED, _reason(error))
             return
+        if result.record is not None and is_behind(self._state, result.record):
+            self._state = result.record
         if result.reopened is not None:
             self._apply(result.reopened)
         if result.done is not None:
@@ -252,6 +264,13 @@ class PlanApproval:
     def request_changes(self, *inputs: Any) -> None:
         """An approver wants another revision."""
         self._tray.put_signal(Choice.REQUEST_CHANGES, inputs)
+
+    @workflow.signal(
+        description='Take your own approval back, until the first step begins. Send {"by": "…", "plan": "…"}'
+    )
+    def withdraw_approval(self, *inputs: Any) -> None:
+        """An approver takes back that they approved."""
+        self._tray.put_signal(Choice.WITHDRAW_APPROVAL, inputs)
 
     @workflow.signal(dynamic=True)
     def unknown(self, name: str, inputs: Sequence[RawValue]) -> None:
@@ -304,7 +323,8 @@ class PlanApproval:
     # ---- the shell ------------------------------------------------------------------------------
 
     def _apply(self, event: Event) -> None:
-        self._state = apply(self._state, event)
+        if not has_followed(self._state, event):  # the record's state may have brought it
+            self._state = apply(self._state, event)
 
     def _end(self, outcome: Outcome, reason: str) -> None:
         self._apply(Closed(outcome=outcome, reason=reason))

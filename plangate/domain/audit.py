@@ -12,7 +12,7 @@ from pydantic import Field, RootModel, field_serializer
 
 from plangate.domain.decision import Arrival, Verdict
 from plangate.domain.model import AwareDatetime, Frozen
-from plangate.domain.people import Approver
+from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record
 from plangate.domain.policy import Requirement
 from plangate.domain.tool import Receipt
@@ -96,15 +96,15 @@ class Decided(Frozen):
 
 
 class Reopened(Frozen):
-    """An approval had become too old when a step was to start: the plan is in review again.
+    """An approval did not hold any more when a step was to start: the plan is in review again.
 
-    ``stale`` names whose approvals count no more; the steps done so far stay done.
+    ``lost`` says whose approvals do not count any more, and why; the steps done so far stay done.
     """
 
     kind: Literal["reopened"] = "reopened"
     fingerprint: str
     step: int
-    stale: tuple[str, ...]
+    lost: tuple[LostApproval, ...] = ()
     reopened_at: AwareDatetime
     deadline: AwareDatetime
 

@@ -43,6 +43,7 @@ class Choice(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     REQUEST_CHANGES = "request_changes"
+    WITHDRAW_APPROVAL = "withdraw_approval"
 
 
 class Via(StrEnum):
@@ -53,7 +54,7 @@ class Via(StrEnum):
 
 
 class Decision(Typed):
-    """Approve, reject or request changes, by one approver, on one fingerprint (or a prefix of it)."""
+    """What one approver says of one fingerprint (or a prefix of it)."""
 
     decision: Choice
     by: PersonName

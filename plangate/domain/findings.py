@@ -36,7 +36,8 @@ from plangate.domain.errors import NotApproved
 from plangate.domain.model import Frozen
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import fingerprint_of, idempotency_key, short
-from plangate.domain.review import authorise, judge, stale_approvers
+from plangate.domain.review import authorise, judge
+from plangate.domain.revocation import may_be_put_back, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, apply
 from plangate.domain.visible import one_line
 
@@ -163,7 +164,7 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
         elif has_ended and not _may_come_late(state, event, claimed):
             objection = f"tells of a run ({event.kind}) that had ended"
         else:
-            objection = _objection(state, entry, claimed)
+            objection = _objection(state, entry, claimed) or _put_back(state, entries[:position], event)
         if objection:
             yield _finding(workflow_id, entry, objection)
         if isinstance(event, Claimed):
@@ -239,8 +240,7 @@ def _objection(state: RunState, entry: AuditEntry, claimed: set[str]) -> str | N
         case Decided():
             return _wrong_maker(entry, event) or _wrong_verdict(state, event)
         case Reopened():
-            wrong = state.phase is not Phase.EXECUTING or event.fingerprint != state.fingerprint
-            return "opens the review of a plan again that was not being executed" if wrong else None
+            return _wrong_reopening(state, event)
         case Claimed():
             return _wrong_claim(state, entry, event)
         case StepDone():
@@ -300,6 +300,25 @@ def _wrong_verdict(state: RunState, event: Decided) -> str | None:
         return None
     again = judge(state, event.arrival, Identified(approver=event.approver))
     return None if again.verdict.accepted else f"was accepted, though {again.verdict.reason}"
+
+
+def _put_back(state: RunState, before: Sequence[AuditEntry], event: Event) -> str | None:
+    """Say so where an approval counted that may be an earlier one which came once more."""
+    if not isinstance(event, Decided) or len(apply(state, event).approvals) <= len(state.approvals):
+        return None
+    again = may_be_put_back(state, [entry.event for entry in before], event.arrival, event.approver)
+    return f"was accepted, though {again}" if again else None
+
+
+def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
+    if state.phase is not Phase.EXECUTING or event.fingerprint != state.fingerprint:
+        return "opens the review of a plan again that was not being executed"
+    if not event.lost:
+        return "opens the review of a plan again for no reason"
+    strangers = {one.name for one in event.lost} - {one.name for one in state.approvers}
+    if strangers:
+        return f"calls an approval lost that there was not: {', '.join(map(one_line, sorted(strangers)))}"
+    return None
 
 
 def _wrong_claim(state: RunState, entry: AuditEntry, event: Claimed) -> str | None:

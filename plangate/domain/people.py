@@ -78,6 +78,13 @@ class Approver(Frozen):
         return frozenset(role for standing in self.standings for role in standing.roles)
 
 
+class LostApproval(Frozen):
+    """An approval that does not hold any more: whose it was, and the clause that says why."""
+
+    name: str
+    reason: str
+
+
 class Identified(Frozen):
     """What is known of the sender of one arrival: an approver, or why there is none."""
 

@@ -4,7 +4,7 @@ A policy turns a plan into a `Requirement`, once for each revision; the requirem
 the record. `covered` then counts approvals against it, as often as one comes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Final, Protocol
 
@@ -120,7 +120,7 @@ def covered(requirement: Requirement, approvers: Sequence[Approver], requester: 
     """
     demanded = {need.role: need.count for need in requirement.needs}
     counted = [one for one in _once_each(approvers) if one.verified or not requirement.signed]
-    ways = [_ways(approver, demanded, requester) for approver in counted]
+    ways = [ways_of(approver, demanded, requester) for approver in counted]
     return _most(ways, demanded)
 
 
@@ -140,7 +140,7 @@ def _once_each(approvers: Iterable[Approver]) -> Iterable[Approver]:
     return {identity(approver.name): approver for approver in approvers}.values()
 
 
-def _ways(approver: Approver, demanded: Mapping[str, int], requester: str) -> tuple[tuple[str, str], ...]:
+def ways_of(approver: Approver, demanded: Container[str], requester: str) -> tuple[tuple[str, str], ...]:
     """Return every pair of a person and a demanded role for which this approval can count."""
     if same_person(approver.name, requester):
         return ()

@@ -5,7 +5,7 @@ question of the record, later and independently, before a step acts.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from plangate.domain import policy
@@ -16,6 +16,7 @@ from plangate.domain.people import Approver, Identified, same_person
 from plangate.domain.plan import short
 from plangate.domain.policy import Need
 from plangate.domain.run import Phase, RunState, StepState, apply
+from plangate.domain.visible import one_line
 
 CLOCK_LEEWAY: Final = timedelta(minutes=5)
 """How far a signer's clock may be off."""
@@ -52,22 +53,13 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
         raise NotApproved(f"Step {step} may not run before every step ahead of it is done.")
 
 
-def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
-    """Return whose approvals are too old at that time for a step to start under them."""
-    valid_for = state.drafted.requirement.approval_valid_for if state.drafted else None
-    if valid_for is None:
-        return ()
-    oldest = at - timedelta(seconds=valid_for)
-    return tuple(approval.approver.name for approval in state.approvals if approval.at < oldest)
-
-
 def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | None:
     decision = arrival.decision
     if decision is None:
         return arrival.fault
     plan = (
         _heard_twice(state, decision)
-        or _not_open(state)
+        or _not_open(state, decision)
         or _wrong_plan(state, decision)
         or _past_deadline(state, arrival)
     )
@@ -88,12 +80,17 @@ def _heard_twice(state: RunState, decision: Decision) -> str | None:
     return None
 
 
-def _not_open(state: RunState) -> str | None:
+def _not_open(state: RunState, decision: Decision) -> str | None:
     match state.phase:
         case Phase.CLOSED:
             return f"the run has ended ({state.state}); nothing can be decided any more"
-        case Phase.EXECUTING:
+        case Phase.EXECUTING if decision.decision is not Choice.WITHDRAW_APPROVAL:
             return "the plan is approved already and is being executed"
+        case Phase.EXECUTING if state.claimed:
+            return (
+                f"step {state.claimed} has begun, so no approval can be taken back any more; to stop what is "
+                f"left, withdraw the run: starter.py withdraw {one_line(state.workflow_id)}"
+            )
         case _:
             return None
 
@@ -114,7 +111,7 @@ def _wrong_plan(state: RunState, decision: Decision) -> str | None:
 
 
 def _past_deadline(state: RunState, arrival: Arrival) -> str | None:
-    if state.deadline and arrival.received_at >= state.deadline:
+    if state.phase is Phase.IN_REVIEW and state.deadline and arrival.received_at >= state.deadline:
         return f"the deadline, {state.deadline:%Y-%m-%d %H:%M} UTC, has passed"
     return None
 
@@ -140,6 +137,8 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
             f"step {done[-1]} of this plan is done, and a new plan would do it again; "
             "approve the rest, or reject it"
         )
+    if decision.decision is Choice.WITHDRAW_APPROVAL:
+        return _nothing_to_take_back(state, approver)
     if decision.decision is not Choice.APPROVE:
         return None if is_requester else _has_no_say(state, approver)
     if is_requester:
@@ -154,6 +153,12 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
         f"{approver.name}'s approval adds nothing to those that are there; "
         f"still needed: {_spelled(policy.missing(requirement, before, state.requester))}"
     )
+
+
+def _nothing_to_take_back(state: RunState, approver: Approver) -> str | None:
+    if any(same_person(approver.name, one.name) for one in state.approvers):
+        return None
+    return f"no approval of this plan by {approver.name} counts, so that there is nothing to take back"
 
 
 def _has_no_say(state: RunState, approver: Approver) -> str | None:
@@ -182,4 +187,5 @@ def _welcome(state: RunState, arrival: Arrival, sender: Identified) -> str:
         case _:
             assert state.drafted is not None
             still = policy.missing(state.drafted.requirement, after.approvers, state.requester)
-            return f"approved; still needed: {_spelled(still)}"
+            done = "approved" if len(after.approvals) > len(state.approvals) else "the approval is taken back"
+            return f"{done}; still needed: {_spelled(still)}"

@@ -33,6 +33,7 @@ from plangate.domain.tool import Receipt
 from plangate.domain.visible import cut
 
 KEPT_REFUSALS: Final = 50
+KEPT_ACCEPTED: Final = 60
 _REFUSED_COMMENT: Final = 300
 
 
@@ -70,7 +71,13 @@ class Approval(Frozen):
 
 
 class RunState(Frozen):
-    """Everything a run knows of itself; what continue-as-new carries over."""
+    """Everything a run knows of itself; what continue-as-new carries over.
+
+    Attributes:
+        claimed: the last step that was claimed since the plan was approved, 0 before any was. The record
+            knows it; a workflow does not hear of claims.
+        refusals_not_kept: how many decisions, nearly all of them refused, are on the trail alone.
+    """
 
     workflow_id: str
     phase: Phase = Phase.DRAFTING
@@ -82,6 +89,7 @@ class RunState(Frozen):
     feedback: str = ""
     decisions: tuple[Decided, ...] = ()
     refusals_not_kept: int = 0
+    claimed: int = 0
     steps: tuple[StepProgress, ...] = ()
     closed: Closed | None = None
 
@@ -158,14 +166,18 @@ def apply(state: RunState, event: Event) -> RunState:
                 replaced=(*state.replaced, state.drafted.fingerprint) if state.drafted else (),
                 approvals=(),
                 reopened=None,
+                claimed=0,
                 steps=(StepProgress(),) * len(event.plan.steps),
             )
         case Reopened():
-            fresh = tuple(one for one in state.approvals if one.approver.name not in event.stale)
-            return _with(state, phase=Phase.IN_REVIEW, reopened=event, approvals=fresh)
+            lost = {one.name for one in event.lost}
+            kept = tuple(one for one in state.approvals if one.approver.name not in lost)
+            return _with(state, phase=Phase.IN_REVIEW, reopened=event, approvals=kept, claimed=0)
         case Decided():
             return _apply_decision(_keep(state, event), event)
-        case Claimed() | Released() | RulesInForce():
+        case Claimed():
+            return _with(state, claimed=event.step)
+        case Released() | RulesInForce():
             return state
         case StepDone():
             return _with_step(state, event.step, StepProgress(state=StepState.DONE, receipt=event.receipt))
@@ -177,6 +189,31 @@ def apply(state: RunState, event: Event) -> RunState:
             return _with(state, phase=Phase.CLOSED, closed=event)
         case _:
             assert_never(event)
+
+
+def was_taken_back(state: RunState) -> bool:
+    """Whether an approval of the newest plan was taken back, and this state followed."""
+    return any(
+        decided.verdict.accepted
+        and decided.arrival.decision is not None
+        and decided.arrival.decision.decision is Choice.WITHDRAW_APPROVAL
+        and (state.fingerprint or "").startswith(decided.arrival.decision.plan)
+        for decided in state.decisions
+    )
+
+
+def has_followed(state: RunState, event: Event) -> bool:
+    """Whether this decision is in ``state`` already."""
+    return isinstance(event, Decided) and any(
+        decided.arrival.key == event.arrival.key for decided in state.decisions
+    )
+
+
+def is_behind(state: RunState, record: RunState) -> bool:
+    """Whether ``record`` knows every accepted decision that ``state`` knows, so that it is no older."""
+    known = {decided.arrival.key for decided in record.decisions}
+    newest = [decided.arrival.key for decided in state.decisions if decided.verdict.accepted][-1:]
+    return known.issuperset(newest)
 
 
 def next_wakeup(state: RunState, now: datetime) -> datetime | None:
@@ -195,9 +232,11 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
     decision = decided.arrival.decision
     if decision is None or not decided.verdict.accepted:
         return state
-    if state.drafted is None or state.phase is not Phase.IN_REVIEW:
+    if state.drafted is None or not state.drafted.fingerprint.startswith(decision.plan):
         return state
-    if not state.drafted.fingerprint.startswith(decision.plan):
+    if decision.decision is Choice.WITHDRAW_APPROVAL:
+        return _take_back(state, decision.by)
+    if state.phase is not Phase.IN_REVIEW:
         return state
     if state.deadline is not None and decided.arrival.received_at >= state.deadline:
         return state
@@ -218,13 +257,26 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
             assert_never(decision.decision)
 
 
+def _take_back(state: RunState, name: str) -> RunState:
+    """Leave out the approval by ``name``; an approved plan that has not begun is in review again."""
+    kept = tuple(one for one in state.approvals if not same_person(one.approver.name, name))
+    is_open = state.phase is Phase.IN_REVIEW or (state.phase is Phase.EXECUTING and not state.claimed)
+    if not is_open or len(kept) == len(state.approvals):
+        return state
+    return _with(state, phase=Phase.IN_REVIEW, approvals=kept)
+
+
 def _keep(state: RunState, decided: Decided) -> RunState:
-    """Keep every accepted decision and the newest refused ones; the trail has them all, and whole."""
+    """Keep the newest decisions of each verdict; the trail has them all, and whole.
+
+    Nobody can make many accepted ones, but who approves and takes it back, again and again.
+    """
     decisions = (*state.decisions, _slim(decided))
-    refused = [index for index, kept in enumerate(decisions) if not kept.verdict.accepted]
-    if len(refused) <= KEPT_REFUSALS:
+    accepted = decided.verdict.accepted
+    alike = [index for index, kept in enumerate(decisions) if kept.verdict.accepted is accepted]
+    if len(alike) <= (KEPT_ACCEPTED if accepted else KEPT_REFUSALS):
         return _with(state, decisions=decisions)
-    oldest = refused[0]
+    oldest = alike[0]
     return _with(
         state,
         decisions=decisions[:oldest] + decisions[oldest + 1 :],

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from plangate.domain.audit import Decided, ModelUse, Outcome
 from plangate.domain.model import AwareDatetime, Frozen
-from plangate.domain.people import Approver
+from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import Plan, short
 from plangate.domain.policy import Need, Requirement, missing
 from plangate.domain.run import Phase, RunState, StepState
@@ -61,10 +61,11 @@ class Status(Frozen):
     """Everything that one may ask of a run; ``source`` says who answered.
 
     ``unverified`` are those who approved by typing a name, which nothing proved; ``still_needed`` is what the
-    plan lacks before it may run; ``unread`` are decisions that were sent and that no worker has taken up yet.
-    The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in
-    ``installation`` and ``namespace``: `plangate.domain.shown` computes it again. ``workers_differ`` says in
-    which rules or tools the workers of the task queue differ, as far as the records can be asked.
+    plan lacks before it may run; ``lost`` are the approvals that did not hold any more when a step was to
+    begin, so that the plan is in review again; ``unread`` are decisions that were sent and that no worker has
+    taken up yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and
+    ``namespace``: `plangate.domain.shown` computes it again. ``workers_differ`` says in which rules or tools
+    the workers of the task queue differ, as far as the records can be asked.
     """
 
     workflow_id: str
@@ -82,6 +83,7 @@ class Status(Frozen):
     approved_by: tuple[str, ...]
     unverified: tuple[str, ...] = ()
     still_needed: tuple[Need, ...] = ()
+    lost: tuple[LostApproval, ...] = ()
     changes_asked: str = ""
     decisions: tuple[DecisionStatus, ...]
     refusals_not_listed: int
@@ -127,6 +129,7 @@ def status_of(state: RunState, source: str) -> Status:
         approved_by=_names(state),
         unverified=_unverified(state),
         still_needed=_still_needed(state),
+        lost=state.reopened.lost if state.reopened and state.phase is Phase.IN_REVIEW else (),
         changes_asked=state.feedback,
         decisions=tuple(
             decision_status(decided, drafted.requirement if drafted else None) for decided in state.decisions

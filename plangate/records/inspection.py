@@ -16,10 +16,11 @@ from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Drafted, 
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing
 from plangate.domain.findings import Finding, missing_rules, readable, rules_named
-from plangate.domain.model import Frozen
+from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import People
 from plangate.domain.visible import one_line
 from plangate.evidence import examined
+from plangate.proof import PeopleThen, revoked_since
 from plangate.records.agreement import moment, wrong_effects, wrong_row, wrong_seals, wrong_tokens
 from plangate.records.chain import compared_with_kept, examine_chain, examine_checkpoints_of
 from plangate.records.checkpoints import seals_of_run
@@ -43,11 +44,15 @@ class Trust(Frozen):
     Attributes:
         sealers: public keys that may seal, as base64url; empty to believe those that the records name.
         people: whose keys may sign; None to believe those that the trail names.
+        then: the lists of people by which workers judged at a time, where they are known and believed.
+        now: by when it is noted what was revoked since; None to note nothing.
         remembered: the newest checkpoint that was kept elsewhere, which must be in the records still.
     """
 
     sealers: frozenset[str] = frozenset()
     people: People | None = None
+    then: PeopleThen | None = None
+    now: AwareDatetime | None = None
     remembered: Checkpoint | None = None
 
 
@@ -59,6 +64,7 @@ class Inspection(Frozen):
         is_known: whether anything at all is stored of what was asked for.
         unsealed: how many entries no checkpoint covers yet.
         sealers: the public keys, as base64url, by which the checkpoints are signed.
+        notes: approvals that counted and would not today, by the list of people; nothing is wrong with them.
     """
 
     installation: str
@@ -69,6 +75,7 @@ class Inspection(Frozen):
     checkpoints: int
     sealers: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    notes: tuple[Finding, ...] = ()
 
 
 class _Run(Frozen):
@@ -78,6 +85,7 @@ class _Run(Frozen):
     entries: int = 0
     sealed: int = 0
     findings: tuple[Finding, ...] = ()
+    notes: tuple[Finding, ...] = ()
 
     @property
     def unsealed(self) -> int:
@@ -87,7 +95,7 @@ class _Run(Frozen):
 def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspection:
     """Examine one run, the checkpoints that seal it, and that the one which was kept elsewhere is there."""
     with _whatever_is_stored(connection):
-        run = _examine_run(connection, workflow_id, trust.people, _Owners(connection))
+        run = _examine_run(connection, workflow_id, trust, _Owners(connection))
         chain = examine_checkpoints_of(connection, workflow_id, trust.sealers)
         kept = compared_with_kept(connection, trust.remembered)
     return Inspection(
@@ -99,12 +107,14 @@ def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspe
         checkpoints=chain.count,
         sealers=chain.sealers,
         findings=(*run.findings, *chain.findings, *kept),
+        notes=run.notes,
     )
 
 
 def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, int], None]) -> Inspection:
     """Examine everything; ``progress`` is told how many runs are done, and of how many."""
     findings: list[Finding] = []
+    notes: list[Finding] = []
     entries = unsealed = 0
     with _whatever_is_stored(connection):
         owners = _Owners(connection)
@@ -116,9 +126,10 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
                     Finding(workflow_id="", what=f"a run is called {workflow_id!r}, which is no text")
                 )
                 continue
-            run = _examine_run(connection, workflow_id, trust.people, owners)
+            run = _examine_run(connection, workflow_id, trust, owners)
             entries, unsealed = entries + run.entries, unsealed + run.unsealed
             findings += run.findings
+            notes += run.notes
         findings += _ownerless(connection)
         chain = examine_chain(connection, trust.sealers)
         findings += [*chain.findings, *compared_with_kept(connection, trust.remembered)]
@@ -130,21 +141,22 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
         checkpoints=chain.count,
         sealers=chain.sealers,
         findings=tuple(findings),
+        notes=tuple(notes),
     )
 
 
 # ---- one run ------------------------------------------------------------------------------------
 
 
-def _examine_run(connection: Connection, workflow_id: str, people: People | None, owners: "_Owners") -> _Run:
+def _examine_run(connection: Connection, workflow_id: str, trust: Trust, owners: "_Owners") -> _Run:
     try:
-        return _examined(connection, workflow_id, people, owners)
+        return _examined(connection, workflow_id, trust, owners)
     except (ValueError, TypeError) as error:  # a text where a number belongs, a time that is none
         what = f"holds what Plangate never writes ({one_line(str(error).splitlines()[0])})"
         return _Run(findings=(Finding(workflow_id=workflow_id, what=what),))
 
 
-def _examined(connection: Connection, workflow_id: str, people: People | None, owners: "_Owners") -> _Run:
+def _examined(connection: Connection, workflow_id: str, trust: Trust, owners: "_Owners") -> _Run:
     of_run = {"run": workflow_id}
     row = connection.execute(
         _as_stored(connection, runs).where(runs.c.workflow_id == workflow_id)
@@ -154,7 +166,7 @@ def _examined(connection: Connection, workflow_id: str, people: People | None, o
     if row is None and not entries:
         return _Run(is_known=False)
     findings = [one for one in read if isinstance(one, Finding)] or list(
-        examined(workflow_id, entries, people, owners.of)
+        examined(workflow_id, entries, trust.people, owners.of, trust.then)
     )
     trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
     findings += list(missing_rules(workflow_id, trail, texts_of(connection, rules_named(trail))))
@@ -168,8 +180,11 @@ def _examined(connection: Connection, workflow_id: str, people: People | None, o
         wrong += wrong_effects(workflow_id, connection.execute(_EFFECTS, of_run).all(), trail)
         wrong += wrong_tokens(connection.execute(_TOKENS, of_run).all(), trail)
     findings += [Finding(workflow_id=workflow_id, what=what) for what in wrong]
+    notes: tuple[Finding, ...] = ()
+    if trust.people and trust.now and not findings:
+        notes = tuple(revoked_since(workflow_id, trail, trust.people, trust.now))
     sealed_up_to = max((seal.number for seal, _ in sealed), default=0)
-    return _Run(entries=len(entries), sealed=sealed_up_to, findings=tuple(findings))
+    return _Run(entries=len(entries), sealed=sealed_up_to, findings=tuple(findings), notes=notes)
 
 
 def _written(connection: Connection, workflow_id: str) -> Iterator[WrittenEntry | Finding]:

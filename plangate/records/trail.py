@@ -30,6 +30,7 @@ from plangate.domain.visible import one_line
 from plangate.records.tables import audit_entries, runs
 
 _IS_A_RUN: Final = runs.c.workflow_id != RULES_TRAIL
+_REQUEST_AND_PLAN: Final = 2
 _RUN: Final = select(runs).where(runs.c.workflow_id == bindparam("run")).with_for_update()
 _OPEN: Final = {
     "sqlite": sqlite.insert(runs).on_conflict_do_nothing(),
@@ -69,6 +70,11 @@ class OpenTrail:
     def is_closed(self) -> bool:
         """Whether the run has ended, by its record."""
         return self._closed
+
+    @property
+    def is_without_decisions(self) -> bool:
+        """Whether there is nothing but the request and its first plan, so that no decision was recorded."""
+        return self._number <= _REQUEST_AND_PLAN
 
     def entries(self) -> tuple[AuditEntry, ...]:
         """Return all entries so far, in order."""

@@ -130,9 +130,11 @@ def test_one_signature_stands_for_one_person_and_one_decision() -> None:
 def test_a_key_that_is_not_in_the_auditors_list_is_named() -> None:
     token = sign(claims(), DANA)
     hers = Key(id=key_id(public_of(EVE)), x=public_of(EVE))
-    for persons in ((), (Person(name="Dana"),), (Person(name="Dana", keys=(hers,)),)):
+    for persons in ((Person(name="Dana"),), (Person(name="Dana", keys=(hers,)),)):
         (finding,) = said(approved(token, approver()), people=People(persons=persons))
-        assert "is not one of theirs in the list of people" in finding
+        assert "is not one of dana's in the list of people" in finding
+    (finding,) = said(approved(token, approver()), people=People())
+    assert "dana is not in the list of people" in finding
 
 
 def test_what_is_not_signed_proves_nothing_where_it_had_to_be() -> None:

@@ -20,7 +20,8 @@ from plangate.domain.errors import NotApproved
 from plangate.domain.people import ANYONE, Delegation, People, Person
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement
-from plangate.domain.review import authorise, judge, stale_approvers
+from plangate.domain.review import authorise, judge
+from plangate.domain.revocation import stale_approvers
 from plangate.domain.run import Phase, RunState, apply, fold
 from tests.fakes import AUDIENCE
 from tests.senders import sender_of

@@ -112,7 +112,7 @@ def _step_task(workflow_id: str, plan: Plan, fingerprint: str, chain: str = "x")
 
 
 async def _intrude(gate: Gate, workflow_id: str, task: StepTask) -> str:
-    execution = Execution(gate.database, gate.tools)
+    execution = Execution(gate.database, gate.tools, NoDirectory())
     task = task.model_copy(update={"run": task.run.model_copy(update={"workflow_id": workflow_id})})
     worker = Worker(
         gate.client,
@@ -216,7 +216,7 @@ async def test_no_workflow_but_the_run_itself_may_write_on_its_record(
             patience=timedelta(0),
         ).draft_plan,
         Decisions(gate.database, times, NoDirectory(), can_draft=True).admit_decisions,
-        Execution(gate.database, gate.tools).execute_step,
+        Execution(gate.database, gate.tools, NoDirectory()).execute_step,
         Closing(gate.database).close_run,
     ]
     worker = Worker(

@@ -19,6 +19,7 @@ from activities.execution import Execution
 from activities.tasks import StepResult, StepTask
 from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.errors import EffectUnknown, IdInUse, RecordsUnavailable, ToolRefused, ToolUnavailable
+from plangate.domain.people import NoDirectory
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
 from tests.fakes import NoteArguments, Notebook, notes
@@ -257,7 +258,7 @@ async def _attempt_elsewhere(gate: Gate, status: Status, attempt: int) -> StepRe
         run=run, plan=status.plan, revision=1, fingerprint=status.fingerprint, step=1, tries=STEP_TRIES
     )
     notebook = OnceNotebook("note", gate.notebook.path, remembers=True)
-    execution = Execution(gate.database, {"note": notebook})
+    execution = Execution(gate.database, {"note": notebook}, NoDirectory())
     result: StepResult = await elsewhere.run(execution.execute_step, task)
     return result
 

@@ -1,0 +1,164 @@
+"""What proves who decided, and that they were allowed to: signatures, and the lists of people.
+
+A list of today tells, by its own words, when a key was valid and a delegation in force; it does not tell when
+somebody left. So who is inactive by it is only noted, and everything else that it does not bear out is a
+finding. A list that was in force then is believed in all of that, but for who people are and which keys are
+theirs: these stay in the list for ever, hence the list of today has to know them too.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from plangate.domain.audit import AuditEntry, Claimed, Decided
+from plangate.domain.decision import Decision
+from plangate.domain.findings import Finding
+from plangate.domain.model import Frozen
+from plangate.domain.people import Approver, People
+from plangate.domain.revocation import (
+    invalid_key,
+    lost_approvals,
+    no_proof,
+    stale_approvers,
+    unfounded_standing,
+    unknown_key,
+)
+from plangate.domain.run import RunState, apply
+from plangate.domain.visible import one_line
+from plangate.jws import key_id
+from plangate.signatures import Subject, claims_of, other_than_signed
+
+_SLOW_CLAIM: Final = timedelta(minutes=1)  # between the look at the list of people and the claim on record
+
+PeopleThen = Callable[[datetime], People | None]
+"""Returns the list of people by which the workers judged at that time; None where it is not known."""
+
+
+class Lists(Frozen):
+    """The lists of people by which a trail is judged.
+
+    Attributes:
+        today: the newest list that the auditor believes; None to believe what the trail says of people.
+        then: see `PeopleThen`; None where no older list is believed.
+    """
+
+    today: People | None = None
+    then: PeopleThen | None = None
+
+    def at(self, at: datetime) -> People | None:
+        """Return the list that was in force at that time, if it is known."""
+        return self.then(at) if self.then else None
+
+
+def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
+    """Yield every decision and every step for which the signatures or the lists of people do not stand."""
+    state = RunState(workflow_id=workflow_id)
+    used: set[tuple[str | None, str | None]] = set()
+    for entry in trail:
+        event, wrong = entry.event, None
+        if isinstance(event, Decided) and event.approver:
+            approver = event.approver
+            if approver.verified:
+                wrong = _not_signed(event.arrival.decision, approver, state)
+                token = (approver.key_id, approver.token_id)
+                if wrong is None and token in used:
+                    wrong = "its signature was used before"
+                used.add(token)
+            if wrong:
+                wrong = f"the decision by {one_line(approver.name)} is called verified, but {wrong}"
+            else:
+                wrong = _not_allowed(event, approver, state, lists)
+        elif isinstance(event, Claimed) and event.attempt == 1:
+            wrong = _revoked_before(entry, state, lists)
+        if wrong:
+            yield Finding(workflow_id=workflow_id, entry=entry.number, what=wrong)
+        state = apply(state, event)
+
+
+def revoked_since(
+    workflow_id: str, trail: Sequence[AuditEntry], people: People, now: datetime
+) -> Iterator[Finding]:
+    """Yield every approval that counted, and would not today by that list: notes, for nothing is wrong."""
+    state = RunState(workflow_id=workflow_id)
+    for entry in trail:
+        event, after = entry.event, apply(state, entry.event)
+        counted = len(after.approvals) > len(state.approvals)
+        if counted and isinstance(event, Decided) and event.approver:
+            reason = no_proof(event.approver, people, now) or _without_role(event, state, people)
+            if reason:
+                what = f"this approval counted, and would not today: {one_line(reason)}"
+                yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+        state = after
+
+
+def _not_signed(decision: Decision | None, approver: Approver, state: RunState) -> str | None:
+    if decision is None or decision.signature is None or approver.public_key is None:
+        return "has no signature"
+    try:
+        if key_id(approver.public_key) != approver.key_id:
+            return "names another key than the one that it was checked with"
+        claims = claims_of(decision.signature, approver.public_key)
+    except ValueError as error:
+        return str(error)
+    if (claims.jti, claims.signed_at) != (approver.token_id, approver.signed_at):
+        return "was recorded with another time or id than were signed"
+    if state.drafted is None:
+        return "was signed before there was a plan"
+    subject = Subject(
+        workflow_id=state.workflow_id,
+        fingerprint=state.drafted.fingerprint,
+        audience=state.drafted.audience,
+    )
+    return other_than_signed(claims, decision, subject)
+
+
+def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lists) -> str | None:
+    """Say so where the lists do not bear out what the record says of the maker of a decision."""
+    at, counted = event.arrival.received_at, event.verdict.accepted
+    then, today = lists.at(at), lists.today
+    reason = None
+    if today is not None:
+        stranger = counted and today.find(approver.name) is None
+        reason = f"{approver.name} is not in the list of people" if stranger else unknown_key(approver, today)
+    if reason is None and then is not None:
+        reason = no_proof(approver, then, at) if counted else unknown_key(approver, then)
+        reason = reason or (_without_role(event, state, then) if counted else None)
+    elif reason is None and today is not None:
+        reason = invalid_key(approver, today, at)
+        reason = reason or (_without_role(event, state, _all_active(today)) if counted else None)
+    if reason is None:
+        return None
+    which = "the list of that time" if then is not None else "the list of people"
+    return f"the decision by {one_line(approver.name)} is not borne out by {which}: {one_line(reason)}"
+
+
+def _without_role(event: Decided, state: RunState, people: People) -> str | None:
+    if state.drafted is None or event.approver is None:
+        return None
+    at, requirement = event.arrival.received_at, state.drafted.requirement
+    return unfounded_standing(event.approver, people, at, requirement, state.requester)
+
+
+def _all_active(people: People) -> People:
+    """Return the list as if none of them had left: it does not say when they did."""
+    return People(persons=tuple(one.model_copy(update={"active": True}) for one in people.persons))
+
+
+def _revoked_before(entry: AuditEntry, state: RunState, lists: Lists) -> str | None:
+    """Say so where an approval did not hold any more when a step began, by the lists of that time."""
+    then = lists.at(entry.at)
+    if then is None:
+        return None
+    looked_at = entry.at - _SLOW_CLAIM
+    earlier = lists.at(looked_at) or then
+    reasons = _revoked(state, then, entry.at)
+    if not reasons or not _revoked(state, earlier, looked_at):
+        return None
+    return f"a step began under an approval that did not hold any more: {'; '.join(reasons)}"
+
+
+def _revoked(state: RunState, people: People, at: datetime) -> list[str]:
+    """Return why approvals did not hold then; of the stale ones `broken_story` tells."""
+    stale = stale_approvers(state, at)
+    lost = lost_approvals(state, people, at)
+    return [one_line(one.reason) for one in lost if one.name not in stale]

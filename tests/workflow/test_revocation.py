@@ -1,0 +1,202 @@
+"""Before each step people, keys, roles and delegations are looked at again."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from console.clock import now
+from plangate.domain.audit import Reopened
+from plangate.domain.decision import Choice
+from plangate.domain.errors import DirectoryUnavailable, StillBegun
+from plangate.domain.people import Delegation, Key, People, Person
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.status import Status
+from plangate.jws import key_id, public_of
+from plangate.signatures import Claims, sign
+from tests.fakes import TRANSIENT, Notebook
+from tests.gate import Gate
+from tests.sealed_records import KEYS
+from tests.workflow.test_who_may_decide import Wants
+
+PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class House:
+    """A directory that a test changes; ``is_broken`` is a file that cannot be read now."""
+
+    persons: dict[str, Person] = field(default_factory=dict)
+    is_broken: bool = False
+
+    def people(self) -> People:
+        if self.is_broken:
+            raise DirectoryUnavailable("The list of people is broken.")
+        return People(persons=tuple(self.persons.values()))
+
+    def change(self, name: str, /, **changes: object) -> None:
+        self.persons[name] = self.persons[name].model_copy(update=changes)
+
+
+def key_of(name: str, **limits: datetime) -> Key:
+    public = public_of(KEYS[name])
+    return Key(id=key_id(public), x=public, **limits)
+
+
+def needs(*roles: str, signed: bool = False) -> Wants:
+    return Wants(Requirement(needs=tuple(Need(role=role, count=1) for role in roles), signed=signed))
+
+
+def signed(
+    status: Status, by: str, jti: str, decision: Choice = Choice.APPROVE, *, at: datetime | None = None
+) -> str:
+    claims = Claims(
+        workflow_id=status.workflow_id, fingerprint=status.fingerprint or "", decision=decision, comment="",
+        by=by, iat=int((at or now()).timestamp()), jti=jti,
+    )  # fmt: skip
+    return sign(claims, KEYS[by])
+
+
+@pytest.fixture
+def house(idle_gate: Gate) -> House:
+    """Rita asks; Dana and Erik have keys; Fred lends his role to Gina."""
+    lent = Delegation(to="gina", roles=("legal",))
+    persons = (
+        Person(name="rita"),
+        Person(name="dana", roles=("finance",), keys=(key_of("dana"),)),
+        Person(name="erik", roles=("ops",), keys=(key_of("erik"),)),
+        Person(name="fred", roles=("legal",), delegates=(lent,)),
+        Person(name="gina", roles=("ops",)),
+    )
+    found = House({one.name: one for one in persons})
+    idle_gate.directory = found
+    return found
+
+
+async def step_one_acts(gate: Gate, *approvals: tuple[str, str | None]) -> Status:
+    """Have a plan of two steps approved, and its first step act until the notebook's gate is opened."""
+    status = await gate.in_review("one", "two")
+    gate.notebook.gate.clear()
+    for by, jti in approvals:
+        answer = await gate.decide(status, by=by, signature=signed(status, by, jti) if jti else None)
+        assert answer.accepted, answer.reason
+    await gate.notebook.entered.wait()
+    return status
+
+
+async def reopened(gate: Gate, status: Status) -> Status:
+    """Let the first step end, and wait for the review that the second one opens again."""
+    gate.notebook.gate.set()
+    return await gate.until("in_review", status.workflow_id, lambda found: bool(found.lost))
+
+
+REVOCATIONS: dict[str, tuple[dict[str, object], str]] = {
+    "key removed": ({"keys": ()}, "is not one of dana's in the list of people"),
+    "key ended": ({"keys": (key_of("dana", valid_until=PAST),)}, "was not valid when dana signed"),
+    "key not begun": ({"keys": (key_of("dana", valid_from=FUTURE),)}, "was not valid when dana signed"),
+    "left": ({"active": False}, "dana is not active any more"),
+    "another person now": ({"name": "donna"}, "dana is not in the list of people"),
+    "lost the role": ({"roles": ("ops",)}, "dana has not the role finance"),
+}
+
+
+@pytest.mark.parametrize("case", REVOCATIONS)
+async def test_what_was_revoked_opens_the_review_again_with_the_reason_and_the_others_stay(
+    idle_gate: Gate, house: House, case: str
+) -> None:
+    gate = idle_gate
+    gate.policy = needs("finance", "ops", signed=True)
+    changes, reason = REVOCATIONS[case]
+    before = house.persons["dana"]
+    async with gate.worker():
+        status = await step_one_acts(gate, ("dana", "dana-0001"), ("erik", "erik-0001"))
+        house.change("dana", **changes)
+        again = await reopened(gate, status)
+        ((name, why),) = [(lost.name, lost.reason) for lost in again.lost]
+        assert (name, reason in why) == ("dana", True), why
+        assert again.approved_by == ("erik",)
+        assert [need.role for need in again.still_needed] == ["finance"]
+        assert gate.notebook.texts() == ["one"]
+        house.persons["dana"] = before
+        old = await gate.decide(again, signature=signed(again, "dana", "dana-0001"))
+        assert "used before" in old.reason
+        assert (await gate.decide(again, signature=signed(again, "dana", "dana-0002"))).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert gate.notebook.texts() == ["one", "two"]
+    events = [entry.event for entry in gate.gateway.trail(status.workflow_id)]
+    assert sum(isinstance(event, Reopened) for event in events) == 1
+
+
+async def test_a_delegation_that_was_taken_back_lends_nothing_to_the_next_step(
+    idle_gate: Gate, house: House
+) -> None:
+    idle_gate.policy = needs("legal")
+    async with idle_gate.worker():
+        status = await step_one_acts(idle_gate, ("gina", None))
+        house.change("fred", delegates=())
+        again = await reopened(idle_gate, status)
+        assert [lost.reason for lost in again.lost] == ["fred does not let gina act with the role legal"]
+        assert (await idle_gate.decide(again, by="fred")).accepted
+        assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_a_role_that_is_lost_and_not_missed_is_no_reason_to_ask_again(
+    idle_gate: Gate, house: House
+) -> None:
+    house.change("dana", roles=("finance", "ops"))
+    idle_gate.policy = needs("finance", "ops")
+    async with idle_gate.worker():
+        status = await step_one_acts(idle_gate, ("dana", None), ("erik", None))
+        house.change("dana", roles=("finance",))
+        idle_gate.notebook.gate.set()
+        assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_no_step_begins_while_the_list_of_people_cannot_be_read(idle_gate: Gate, house: House) -> None:
+    gate = idle_gate
+    gate.policy = needs("finance")
+    async with gate.worker():
+        status = await step_one_acts(gate, ("dana", None))
+        house.is_broken = True
+        gate.notebook.gate.set()
+        while not (await gate.handle(status.workflow_id).describe()).raw_description.pending_activities or (
+            (await gate.handle(status.workflow_id).describe()).raw_description.pending_activities[0].attempt
+            < 2
+        ):
+            assert gate.notebook.texts() in ([], ["one"])
+        assert gate.notebook.texts() == ["one"]
+        house.is_broken = False
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_a_step_that_did_nothing_yet_is_asked_again_before_it_is_tried_again(
+    idle_gate: Gate, house: House
+) -> None:
+    gate = idle_gate
+    gate.policy = needs("finance")
+    gate.notebook.failures = [TRANSIENT]
+    async with gate.worker():
+        status = await step_one_acts(gate, ("dana", None))
+        house.change("dana", active=False)
+        again = await reopened(gate, status)
+        assert [step.state for step in again.steps] == ["pending", "pending"]
+        assert gate.notebook.texts() == []
+
+
+async def test_a_step_that_had_begun_is_finished_whatever_was_revoked_since(
+    idle_gate: Gate, house: House
+) -> None:
+    gate = idle_gate
+    notebook = Notebook("note", gate.notebook.path, remembers=True)
+    notebook.failures = [StillBegun("The pencil is being sharpened.")]
+    gate.tools["note"], gate.policy = notebook, needs("finance")
+    async with gate.worker():
+        status = await gate.in_review("one")
+        notebook.gate.clear()
+        assert (await gate.decide(status)).accepted
+        await notebook.entered.wait()
+        house.change("dana", active=False)
+        house.is_broken = True
+        notebook.gate.set()
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert notebook.texts() == ["one"]
