@@ -25,15 +25,15 @@ def findings(gate: Gate) -> list[str]:
         return [str(one) for one in inspect_all(connection, trust(), lambda *_: None).findings]
 
 
-async def reset(gate: Gate, workflow_id: str, event_type: str) -> None:
-    """Reset a run to behind the first workflow task that was completed before the n-th such event."""
+async def reset(gate: Gate, workflow_id: str, event_type: str, which: int = 0) -> None:
+    """Reset a run to behind the last workflow task that was completed before such an event."""
     handle = gate.handle(workflow_id)
     history = await handle.fetch_history()
     completed = [
         event for event in history.events if event.HasField("workflow_task_completed_event_attributes")
     ]
     marks = [event.event_id for event in history.events if event.HasField(event_type)]  # type: ignore[arg-type]
-    point = max(event.event_id for event in completed if event.event_id < marks[0])
+    point = max(event.event_id for event in completed if event.event_id < marks[which])
     await gate.client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=gate.client.namespace,

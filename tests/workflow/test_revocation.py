@@ -5,16 +5,17 @@ from datetime import UTC, datetime
 
 import pytest
 
+from activities.tools.tool import Finding
 from console.clock import now
 from plangate.domain.audit import Reopened
 from plangate.domain.decision import Choice
-from plangate.domain.errors import DirectoryUnavailable, StillBegun
+from plangate.domain.errors import DirectoryUnavailable
 from plangate.domain.people import Delegation, Key, People, Person
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.status import Status
 from plangate.jws import key_id, public_of
 from plangate.signatures import Claims, sign
-from tests.fakes import TRANSIENT, Notebook
+from tests.fakes import LOST, TRANSIENT, NoteArguments, Notebook
 from tests.gate import Gate
 from tests.sealed_records import KEYS
 from tests.workflow.test_who_may_decide import Wants
@@ -36,6 +37,18 @@ class House:
 
     def change(self, name: str, /, **changes: object) -> None:
         self.persons[name] = self.persons[name].model_copy(update=changes)
+
+
+class SlowToAnswer(Notebook):
+    """A tool that cannot say at once what became of an act."""
+
+    asked = 0
+
+    async def find_out(self, arguments: NoteArguments, idempotency_key: str) -> Finding:
+        self.asked += 1
+        if self.asked == 1:
+            raise OSError("The library is closed.")
+        return await super().find_out(arguments, idempotency_key)
 
 
 def key_of(name: str, **limits: datetime) -> Key:
@@ -187,8 +200,8 @@ async def test_a_step_that_had_begun_is_finished_whatever_was_revoked_since(
     idle_gate: Gate, house: House
 ) -> None:
     gate = idle_gate
-    notebook = Notebook("note", gate.notebook.path, remembers=True)
-    notebook.failures = [StillBegun("The pencil is being sharpened.")]
+    notebook = SlowToAnswer("note", gate.notebook.path, remembers=True)
+    notebook.failures, notebook.writes_before_failing = [LOST], True
     gate.tools["note"], gate.policy = notebook, needs("finance")
     async with gate.worker():
         status = await gate.in_review("one")

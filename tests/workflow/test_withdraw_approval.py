@@ -1,0 +1,266 @@
+"""An approver takes their own approval back, until the first step begins."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from activities.execution import Execution
+from activities.tasks import StepResult
+from console.clock import now
+from plangate.domain.audit import Requested, RunRef
+from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.people import identify
+from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
+from plangate.domain.review import judge
+from plangate.domain.status import Status
+from plangate.records.inspection import Trust, inspect_all
+from plangate.records.tables import runs
+from plangate.records.trail import Note, open_trail, read_trail
+from tests.gate import Gate
+from tests.workflow.test_a_lawful_life_has_no_finding import reset
+from tests.workflow.test_revocation import house, needs, signed
+from tests.workflow.test_who_may_decide import Wants
+
+__all__ = ["house"]
+TWO = Wants(Requirement(needs=(Need(role="anyone", count=2),)))
+
+
+def findings(gate: Gate) -> list[str]:
+    people = gate.directory.people() if gate.directory else None
+    with gate.database.read() as connection:
+        inspection = inspect_all(connection, Trust(people=people, now=now()), lambda *_: None)
+    return [str(one) for one in (*inspection.findings, *inspection.notes)]
+
+
+async def withdraw(gate: Gate, status: Status, by: str = "dana", **more: Any) -> tuple[bool, str]:
+    answer = await gate.decide(status, "withdraw_approval", by, **more)
+    return answer.accepted, answer.reason
+
+
+class Held:
+    """Keeps the first step from its claim until it is let go, as a busy worker does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go, self.came = asyncio.Event(), asyncio.Event()
+        execute, held = Execution._execute, self
+
+        async def waiting(self: Execution, attempt: Any) -> StepResult:
+            held.came.set()
+            await held.go.wait()
+            return await execute(self, attempt)
+
+        monkeypatch.setattr(Execution, "_execute", waiting)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    return Held(monkeypatch)
+
+
+async def test_an_approval_that_was_taken_back_does_not_count_and_can_be_given_anew(idle_gate: Gate) -> None:
+    idle_gate.policy = TWO
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        assert (await idle_gate.decide(status)).accepted
+        taken = await withdraw(idle_gate, status)
+        assert taken == (
+            True,
+            "the approval is taken back; still needed: 2 approvals by anyone but the requester",
+        )
+        assert (await idle_gate.gateway.status(status.workflow_id)).approved_by == ()
+        assert (await idle_gate.decide(status, by="erik")).accepted
+        assert "may be that one sent twice" in (await idle_gate.decide(status)).reason
+        assert (await idle_gate.decide(status, comment="now I am sure")).accepted
+        assert (await idle_gate.result(status.workflow_id)).approved_by == ("erik", "dana")
+    assert findings(idle_gate) == []
+
+
+async def test_an_approved_plan_that_has_not_begun_goes_back_to_its_review(gate: Gate, held: Held) -> None:
+    status = await gate.in_review("one")
+    await gate.decide(status)
+    await held.came.wait()
+    accepted, reason = await withdraw(gate, status)
+    assert accepted, reason
+    assert (await gate.gateway.status(status.workflow_id)).state == "in_review"
+    held.go.set()
+    await asyncio.sleep(0.3)
+    assert gate.notebook.texts() == []
+    assert (await gate.decide(status, by="erik")).accepted
+    assert (await gate.result(status.workflow_id)).approved_by == ("erik",)
+    assert gate.notebook.texts() == ["one"]
+    assert findings(gate) == []
+
+
+@pytest.mark.parametrize("end", ["reject", "withdraw", "expire"])
+async def test_what_follows_it_is_followed_although_a_step_was_on_its_way(
+    gate: Gate, held: Held, end: str
+) -> None:
+    status = await gate.in_review("one", timeout=timedelta(seconds=2 if end == "expire" else 3600))
+    await gate.decide(status)
+    await held.came.wait()
+    assert (await withdraw(gate, status))[0]
+    if end == "reject":
+        assert (await gate.decide(status, "reject", "erik")).accepted
+    elif end == "withdraw":
+        await gate.gateway.withdraw(status.workflow_id, "withdrawn by rita")
+    held.go.set()
+    outcome = (await gate.result(status.workflow_id)).outcome
+    assert outcome == {"reject": "rejected", "withdraw": "withdrawn", "expire": "expired"}[end]
+    assert gate.notebook.texts() == []
+    assert findings(gate) == []
+
+
+async def test_it_may_be_approved_again_before_the_step_that_was_on_its_way_looks(
+    gate: Gate, held: Held
+) -> None:
+    status = await gate.in_review("one")
+    await gate.decide(status)
+    await held.came.wait()
+    assert (await withdraw(gate, status))[0]
+    assert (await gate.decide(status, by="erik")).accepted
+    held.go.set()
+    assert (await gate.result(status.workflow_id)).approved_by == ("erik",)
+    assert gate.notebook.texts() == ["one"]
+
+
+async def test_once_a_step_has_begun_it_is_refused_and_says_what_can_be_done_instead(gate: Gate) -> None:
+    status = await gate.in_review("one", "two")
+    gate.notebook.gate.clear()
+    await gate.decide(status)
+    await gate.notebook.entered.wait()
+    accepted, reason = await withdraw(gate, status)
+    gate.notebook.gate.set()
+    assert not accepted
+    assert "step 1 has begun" in reason
+    assert f"starter.py withdraw {status.workflow_id}" in reason
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert "has ended" in (await withdraw(gate, status))[1]
+    assert findings(gate) == []
+
+
+@pytest.mark.usefixtures("house")
+async def test_only_an_approval_of_ones_own_can_be_taken_back(idle_gate: Gate) -> None:
+    idle_gate.policy = needs("legal", "ops")
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one")
+        assert "nothing to take back" in (await withdraw(idle_gate, status, "gina"))[1]
+        assert (await idle_gate.decide(status, by="gina")).accepted
+        for other in ("fred", "erik", "rita"):
+            accepted, reason = await withdraw(idle_gate, status, other)
+            assert (accepted, "nothing to take back" in reason) == (False, True)
+        assert not (await withdraw(idle_gate, status, "gina", plan="0" * 12))[0]
+        assert (await withdraw(idle_gate, status, "GINA"))[0]
+        assert "nothing to take back" in (await withdraw(idle_gate, status, "gina"))[1]
+
+
+@pytest.mark.usefixtures("house")
+async def test_it_is_judged_and_signed_as_an_approval_is(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.policy = needs("finance", "ops", signed=True)
+    async with gate.worker():
+        status = await gate.in_review("one")
+        early = signed(status, "dana", "dana-0009")
+        token = signed(status, "dana", "dana-0001")
+        assert (await gate.decide(status, signature=token)).accepted
+        assert "signed decisions only" in (await withdraw(gate, status))[1]
+        as_approval = signed(status, "dana", "dana-0002")
+        assert "signed for 'approve'" in (await withdraw(gate, status, signature=as_approval))[1]
+        later = now() + timedelta(seconds=2)
+        back = signed(status, "dana", "dana-0003", Choice.WITHDRAW_APPROVAL, at=later)
+        assert (await withdraw(gate, status, signature=back))[0]
+        assert "used before" in (await gate.decide(status, signature=token)).reason
+        assert "before that approval was taken back" in (await gate.decide(status, signature=early)).reason
+        fresh = signed(status, "dana", "dana-0004", at=later)
+        assert (await gate.decide(status, signature=fresh)).accepted
+        assert (await gate.decide(status, by="erik", signature=signed(status, "erik", "erik-0001"))).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert findings(gate) == []
+
+
+async def test_an_approval_and_its_withdrawal_that_waited_for_a_worker_leave_nothing_approved(
+    idle_gate: Gate,
+) -> None:
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review("one")
+    for name in ("approve", "withdraw_approval", "approve"):  # the last came by a second door, late
+        await gate.signal(status, name)
+    async with gate.worker():
+        after = await gate.until("in_review", status.workflow_id, lambda found: len(found.decisions) == 3)
+        assert [one.accepted for one in after.decisions] == [True, True, False]
+        assert "sent twice" in after.decisions[-1].reason
+        assert gate.notebook.texts() == []
+    assert findings(gate) == []
+
+
+@pytest.mark.parametrize("word", ["approve", "withdraw_approval"])
+async def test_a_reset_does_not_bring_an_approval_back_that_was_taken_back(
+    idle_gate: Gate, word: str
+) -> None:
+    gate = idle_gate
+    gate.policy = TWO
+    async with gate.worker():
+        status = await gate.in_review("one")
+        for by, name in (("dana", "approve"), ("dana", "withdraw_approval"), ("erik", "approve")):
+            seen = len((await gate.gateway.status(status.workflow_id)).decisions)
+            await gate.signal(status, name, by=by)
+            await gate.until(
+                "in_review", status.workflow_id, lambda now, seen=seen: len(now.decisions) > seen
+            )
+        which = 0 if word == "approve" else 1
+        await reset(gate, status.workflow_id, "workflow_execution_signaled_event_attributes", which)
+        await asyncio.sleep(0.5)
+        after = await gate.gateway.status(status.workflow_id)
+        assert (after.state, gate.notebook.texts()) == ("in_review", [])
+        assert "dana" not in after.approved_by
+        assert (await gate.decide(after, by="fred")).accepted
+        if (await gate.gateway.status(status.workflow_id)).state == "in_review":
+            assert (await gate.decide(after, by="gina")).accepted
+        assert "dana" not in (await gate.result(status.workflow_id)).approved_by
+    assert findings(gate) == []
+
+
+async def test_a_run_that_did_not_hear_of_it_learns_it_from_its_step(idle_gate: Gate, held: Held) -> None:
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review("one")
+        await gate.decide(status)
+        await held.came.wait()
+        _on_the_record_alone(gate, status)
+        assert (await gate.gateway.status(status.workflow_id)).state == "executing"
+        held.go.set()
+        after = await gate.until("in_review", status.workflow_id)
+        assert after.approved_by == ()
+        assert (await gate.decide(after, by="erik")).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert findings(gate) == []
+
+
+def _on_the_record_alone(gate: Gate, status: Status) -> None:
+    """Write a withdrawal down as a worker does that dies before its run hears of it."""
+    at = datetime.now(UTC)
+    said = Decision(decision=Choice.WITHDRAW_APPROVAL, by="dana", plan=status.fingerprint or "")
+    arrival = Arrival(key="lost:update:1", via=Via.UPDATE, name="decide", received_at=at, decision=said)
+    with gate.database.write() as connection:
+        row = connection.execute(select(runs).where(runs.c.workflow_id == status.workflow_id)).one()
+        requested = read_trail(connection, status.workflow_id)[0].event
+        assert isinstance(requested, Requested)
+        run = RunRef(workflow_id=status.workflow_id, chain_id=row.chain_id, requested=requested)
+        trail = open_trail(connection, run)
+        event = judge(trail.state(), arrival, identify(None, "dana", at))
+        assert event.verdict.accepted, event.verdict.reason
+        trail.append(Note(key=arrival.key, at=at, actor="dana", event=event))
+
+
+async def test_a_plan_that_needs_no_approval_has_none_to_take_back(idle_gate: Gate, held: Held) -> None:
+    idle_gate.policy = Wants(ONE_APPROVAL.model_copy(update={"needs": ()}))
+    async with idle_gate.worker():
+        workflow_id = await idle_gate.submit("one")
+        await held.came.wait()
+        status = await idle_gate.gateway.status(workflow_id)
+        assert "nothing to take back" in (await withdraw(idle_gate, status))[1]
+        held.go.set()
+        assert (await idle_gate.result(workflow_id)).outcome == "executed"
