@@ -228,7 +228,7 @@ class _Attempt:
             if found is not None and _is_newer(found.holder, self._holder):
                 # We stood still and were taken for dead; what we say is not heard any more.
                 raise StillBegun(f"Step {task.step} is in the hands of a newer attempt.")
-            state = trail.state()
+            state, looked_at = trail.state(), ""
             if found is None or found.state is EffectState.RELEASED:
                 if _has_left_the_execution(state, task.fingerprint) and not trail.is_closed:
                     return state
@@ -237,6 +237,7 @@ class _Attempt:
                 reopened = self._reopened(trail, state, people)
                 if reopened is not None:
                     return reopened
+                looked_at = people.hash if people else ""
             authorise(state, task.fingerprint, task.step)
             effect = claim_effect(trail, found, self._new_claim())
             event = Claimed(
@@ -244,6 +245,7 @@ class _Attempt:
                 idempotency_key=self._key,
                 fingerprint=task.fingerprint,
                 attempt=effect.attempts,
+                people=looked_at,
             )
             (entry,) = trail.append(self._note(f"claimed:{effect.attempts}", event))
             if entry.event != event:
@@ -264,6 +266,7 @@ class _Attempt:
             fingerprint=self._task.fingerprint,
             step=self._task.step,
             lost=lost,
+            people=people.hash if people else "",
             reopened_at=now,
             deadline=now + wait,
         )

@@ -21,6 +21,7 @@ from console.audit_view import (
     unsealed_words,
     values_of,
 )
+from console.clock import now
 from console.exits import Exit, WrongUsage
 from console.moments import moment_of
 from console.progress import Progress

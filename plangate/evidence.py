@@ -30,7 +30,7 @@ from plangate.domain.policy import Requirement
 from plangate.domain.run import RunState, fold
 from plangate.domain.status import StepStatus, decision_status, status_of
 from plangate.domain.visible import one_line
-from plangate.proof import Lists, PeopleThen, revoked_since, unproven
+from plangate.proof import Lists, PeopleThen, lists_in, revoked_since, unproven
 
 FORMAT: Final = "plangate-evidence-2"
 
@@ -107,7 +107,7 @@ def examined(
         entries: all of its trail, in order.
         people: whose keys are believed; None to believe those that the trail names.
         owners: see `broken_links`.
-        then: the lists of people by which workers judged at a time, where they are known and believed.
+        then: the lists of people that the trail names, as far as they are there.
     """
     broken = list(
         broken_links(workflow_id, entries, owners) if owners else broken_links(workflow_id, entries)
@@ -169,7 +169,7 @@ def bundle_findings(bundle: Bundle, *, trusted: frozenset[str], people: People |
     run = bundle.workflow_id
     if not bundle.entries:
         yield Finding(workflow_id=run, what="there is no trail in it")
-    findings = list(examined(run, bundle.entries, people))
+    findings = list(examined(run, bundle.entries, people, then=lists_in(bundle.texts)))
     yield from findings
     if not findings:
         trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]

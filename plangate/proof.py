@@ -1,20 +1,22 @@
 """What proves who decided, and that they were allowed to: signatures, and the lists of people.
 
-A list of today tells, by its own words, when a key was valid and a delegation in force; it does not tell when
-somebody left. So who is inactive by it is only noted, and everything else that it does not bear out is a
-finding. A list that was in force then is believed in all of that, but for who people are and which keys are
-theirs: these stay in the list for ever, hence the list of today has to know them too.
+Decisions and claims name the list of people by which they were judged, and records and bundles keep it: so the
+auditor judges by the same words. A list of today has to know the people and their keys all the same, for these
+stay in it for ever. Where the list of then is not there, the list of today tells, by its own words, when a key
+was valid and a delegation in force; it does not tell when somebody left.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
-from plangate.domain.audit import AuditEntry, Claimed, Decided
+from plangate.domain.audit import AuditEntry, Claimed, Decided, RuleText
 from plangate.domain.decision import Decision
+from plangate.domain.errors import FileInvalid
 from plangate.domain.findings import Finding
 from plangate.domain.model import Frozen
-from plangate.domain.people import Approver, People
+from plangate.domain.people import ANYONE, Approver, People, Standing
 from plangate.domain.revocation import (
     invalid_key,
     lost_approvals,
@@ -26,12 +28,13 @@ from plangate.domain.revocation import (
 from plangate.domain.run import RunState, apply
 from plangate.domain.visible import one_line
 from plangate.jws import key_id
+from plangate.people_file import people_in
 from plangate.signatures import Subject, claims_of, other_than_signed
 
 _SLOW_CLAIM: Final = timedelta(minutes=1)  # between the look at the list of people and the claim on record
 
-PeopleThen = Callable[[datetime], People | None]
-"""Returns the list of people by which the workers judged at that time; None where it is not known."""
+PeopleThen = Callable[[str], People | None]
+"""Returns the list of people whose text has this SHA-256; None where it is not there."""
 
 
 class Lists(Frozen):
@@ -45,9 +48,28 @@ class Lists(Frozen):
     today: People | None = None
     then: PeopleThen | None = None
 
-    def at(self, at: datetime) -> People | None:
-        """Return the list that was in force at that time, if it is known."""
-        return self.then(at) if self.then else None
+    def named(self, name: str) -> People | None:
+        """Return the list that an entry names, if it is there."""
+        return self.then(name) if self.then and name else None
+
+
+def lists_in(texts: Iterable[RuleText]) -> PeopleThen:
+    """Return the lists of people among the texts that were kept, each as it was named."""
+    kept = {text.hash: text for text in texts if text.what == "people" and text.is_as_named()}
+
+    def named(name: str) -> People | None:
+        return _parsed(kept[name].text) if name in kept else None
+
+    return named
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> People | None:
+    """Read a list that was kept; None where this release cannot read it any more."""
+    try:
+        return people_in(text)
+    except FileInvalid:
+        return None
 
 
 def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
@@ -68,8 +90,8 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
                 wrong = f"the decision by {one_line(approver.name)} is called verified, but {wrong}"
             else:
                 wrong = _not_allowed(event, approver, state, lists)
-        elif isinstance(event, Claimed) and event.attempt == 1:
-            wrong = _revoked_before(entry, state, lists)
+        elif isinstance(event, Claimed):
+            wrong = _revoked_before(entry.at, state, lists.named(event.people))
         if wrong:
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=wrong)
         state = apply(state, event)
@@ -115,8 +137,10 @@ def _not_signed(decision: Decision | None, approver: Approver, state: RunState) 
 def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lists) -> str | None:
     """Say so where the lists do not bear out what the record says of the maker of a decision."""
     at, counted = event.arrival.received_at, event.verdict.accepted
-    then, today = lists.at(at), lists.today
+    then, today = lists.named(event.people), lists.today
     reason = None
+    if not event.people and _is_typed(approver):
+        return None
     if today is not None:
         stranger = counted and today.find(approver.name) is None
         reason = f"{approver.name} is not in the list of people" if stranger else unknown_key(approver, today)
@@ -144,15 +168,18 @@ def _all_active(people: People) -> People:
     return People(persons=tuple(one.model_copy(update={"active": True}) for one in people.persons))
 
 
-def _revoked_before(entry: AuditEntry, state: RunState, lists: Lists) -> str | None:
-    """Say so where an approval did not hold any more when a step began, by the lists of that time."""
-    then = lists.at(entry.at)
-    if then is None:
+def _is_typed(approver: Approver) -> bool:
+    """Whether a typed name was all there was, as where nobody keeps a list of people."""
+    own = Standing(person=approver.name, roles=(ANYONE,))
+    return not approver.verified and approver.standings == (own,)
+
+
+def _revoked_before(at: datetime, state: RunState, people: People | None) -> str | None:
+    """Say so where an approval did not hold any more when a step began, by the list that was looked at."""
+    if people is None:
         return None
-    looked_at = entry.at - _SLOW_CLAIM
-    earlier = lists.at(looked_at) or then
-    reasons = _revoked(state, then, entry.at)
-    if not reasons or not _revoked(state, earlier, looked_at):
+    reasons = _revoked(state, people, at)
+    if not reasons or not _revoked(state, people, at - _SLOW_CLAIM):
         return None
     return f"a step began under an approval that did not hold any more: {'; '.join(reasons)}"
 

@@ -98,25 +98,31 @@ class Decided(Frozen):
 class Reopened(Frozen):
     """An approval did not hold any more when a step was to start: the plan is in review again.
 
-    ``lost`` says whose approvals do not count any more, and why; the steps done so far stay done.
+    ``lost`` says whose approvals do not count any more, and why; the steps done so far stay done. ``people``
+    is the SHA-256 of the list of people by which they were looked at, empty where there is none.
     """
 
     kind: Literal["reopened"] = "reopened"
     fingerprint: str
     step: int
     lost: tuple[LostApproval, ...] = ()
+    people: str = ""
     reopened_at: AwareDatetime
     deadline: AwareDatetime
 
 
 class Claimed(Frozen):
-    """A step is about to act."""
+    """A step is about to act. ``people`` is the SHA-256 of the list of people by which the approvals held.
+
+    It is empty where there is no list, and where the step had begun before: then nothing was looked at.
+    """
 
     kind: Literal["claimed"] = "claimed"
     step: int
     idempotency_key: str
     fingerprint: str
     attempt: int
+    people: str = ""
 
 
 class StepDone(Frozen):

@@ -125,7 +125,9 @@ def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
         match entry.event:
             case Drafted(requirement=requirement):
                 named.setdefault(requirement.policy_hash, entry.number)
-            case Decided(people=hash_of_people):
+            case Decided(people=hash_of_people) | Reopened(people=hash_of_people):
+                named.setdefault(hash_of_people, entry.number)
+            case Claimed(people=hash_of_people):
                 named.setdefault(hash_of_people, entry.number)
             case RulesInForce(hash=hash_of_text):
                 named.setdefault(hash_of_text, entry.number)

@@ -20,7 +20,7 @@ from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import People
 from plangate.domain.visible import one_line
 from plangate.evidence import examined
-from plangate.proof import PeopleThen, revoked_since
+from plangate.proof import lists_in, revoked_since
 from plangate.records.agreement import moment, wrong_effects, wrong_row, wrong_seals, wrong_tokens
 from plangate.records.chain import compared_with_kept, examine_chain, examine_checkpoints_of
 from plangate.records.checkpoints import seals_of_run
@@ -44,14 +44,12 @@ class Trust(Frozen):
     Attributes:
         sealers: public keys that may seal, as base64url; empty to believe those that the records name.
         people: whose keys may sign; None to believe those that the trail names.
-        then: the lists of people by which workers judged at a time, where they are known and believed.
         now: by when it is noted what was revoked since; None to note nothing.
         remembered: the newest checkpoint that was kept elsewhere, which must be in the records still.
     """
 
     sealers: frozenset[str] = frozenset()
     people: People | None = None
-    then: PeopleThen | None = None
     now: AwareDatetime | None = None
     remembered: Checkpoint | None = None
 
@@ -165,11 +163,12 @@ def _examined(connection: Connection, workflow_id: str, trust: Trust, owners: "_
     entries = [one for one in read if isinstance(one, WrittenEntry)]
     if row is None and not entries:
         return _Run(is_known=False)
-    findings = [one for one in read if isinstance(one, Finding)] or list(
-        examined(workflow_id, entries, trust.people, owners.of, trust.then)
-    )
     trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
-    findings += list(missing_rules(workflow_id, trail, texts_of(connection, rules_named(trail))))
+    texts = texts_of(connection, rules_named(trail))
+    findings = [one for one in read if isinstance(one, Finding)] or list(
+        examined(workflow_id, entries, trust.people, owners.of, lists_in(texts))
+    )
+    findings += list(missing_rules(workflow_id, trail, texts))
     findings += list(_made_elsewhere(workflow_id, trail, _installation(connection)))
     sealed = seals_of_run(connection, workflow_id)
     wrong = [
