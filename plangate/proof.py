@@ -1,9 +1,9 @@
 """What proves who decided, and that they were allowed to: signatures, and the lists of people.
 
-Decisions and claims name the list of people by which they were judged, and records and bundles keep it: so the
-auditor judges by the same words. A list of today has to know the people and their keys all the same, for these
-stay in it for ever. Where the list of then is not there, the list of today tells, by its own words, when a key
-was valid and a delegation in force; it does not tell when somebody left.
+Decisions and claims name the list of people by which they were judged, and records and bundles keep it: so
+the auditor judges by the same words. A list of today has to know the people and their keys all the same, for
+these stay in it for ever. Where the list of then is not there, the list of today tells, by its own words,
+when a key was valid and a delegation in force; it does not tell when somebody left.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

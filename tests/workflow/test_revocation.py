@@ -65,7 +65,8 @@ def signed(
     status: Status, by: str, jti: str, decision: Choice = Choice.APPROVE, *, at: datetime | None = None
 ) -> str:
     claims = Claims(
-        aud=f"{status.installation}/{status.namespace}", workflow_id=status.workflow_id, fingerprint=status.fingerprint or "", decision=decision, comment="",
+        aud=f"{status.installation}/{status.namespace}",
+        workflow_id=status.workflow_id, fingerprint=status.fingerprint or "", decision=decision, comment="",
         by=by, iat=int((at or now()).timestamp()), jti=jti,
     )  # fmt: skip
     return sign(claims, KEYS[by])
