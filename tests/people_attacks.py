@@ -437,7 +437,8 @@ def _delegates(case: Case, name: str) -> tuple[Delegation, ...]:
 ATTACKS: tuple[Callable[[Case], str], ...] = (
     role_of_ones_own_making, lent_by_nobody, lent_too_late_or_early, key_of_another, key_of_a_stranger,
     nobody, key_called_anothers, key_had_ended, key_had_not_begun, somebody_who_had_left,
-    role_that_was_not_theirs, called_unsigned, in_anothers_name, revoked_key, ended_key, key_ended_in_the_past, left_since, struck_off,
+    role_that_was_not_theirs, called_unsigned, in_anothers_name, revoked_key, ended_key,
+    key_ended_in_the_past, left_since, struck_off,
     role_taken, step_behind_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
     reopened_for_nothing,
 )  # fmt: skip

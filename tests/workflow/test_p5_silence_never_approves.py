@@ -3,7 +3,11 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
+from plangate.domain.policy import ONE_APPROVAL
 from tests.gate import Gate
+from tests.workflow.test_who_may_decide import Wants
 
 
 async def test_a_plan_that_nobody_decides_on_expires_at_its_deadline(gate: Gate) -> None:
@@ -73,3 +77,20 @@ async def test_an_approval_sent_after_the_deadline_does_not_count_though_no_work
         after = await gate.gateway.status(status.workflow_id)
     assert "the deadline" in after.decisions[0].reason
     assert gate.notebook.texts() == []
+
+
+@pytest.mark.parametrize(("policy", "request_"), [(7 * 86400, 3600), (3600, 7 * 86400), (None, 3600)])
+async def test_the_shorter_of_the_policys_and_the_requesters_time_counts(
+    idle_gate: Gate, policy: int | None, request_: int
+) -> None:
+    idle_gate.policy = Wants(ONE_APPROVAL.model_copy(update={"timeout_seconds": policy}))
+    async with idle_gate.worker():
+        status = await idle_gate.in_review("one", timeout=timedelta(seconds=request_))
+        (drafted,) = [
+            entry.event
+            for entry in idle_gate.gateway.trail(status.workflow_id)
+            if entry.event.kind == "drafted"
+        ]
+        assert drafted.deadline - drafted.drafted_at == timedelta(hours=1)
+        assert status.deadline == drafted.deadline
+        await idle_gate.gateway.withdraw(status.workflow_id, "enough")

@@ -114,6 +114,19 @@ async def test_only_people_with_the_roles_that_are_asked_for_can_approve(idle_ga
         assert (await idle_gate.result(status.workflow_id)).approved_by == ("Fred", "Erik")
 
 
+async def test_a_requester_whom_the_list_does_not_have_gets_no_plan(idle_gate: Gate, people: Path) -> None:
+    write(people)
+    async with idle_gate.worker():
+        for name, outcome in {"somebody": "failed", "RITA": "withdrawn"}.items():
+            workflow_id = await idle_gate.submit("one", requester=name)
+            if outcome == "withdrawn":
+                await idle_gate.until("in_review", workflow_id)
+                await idle_gate.gateway.withdraw(workflow_id, "enough")
+            result = await idle_gate.result(workflow_id)
+            assert result.outcome == outcome
+            assert ("is not in the list of people" in result.reason) is (outcome == "failed")
+
+
 async def test_who_has_left_while_the_run_waited_cannot_approve_any_more(
     idle_gate: Gate, people: Path
 ) -> None:

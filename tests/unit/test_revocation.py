@@ -1,0 +1,221 @@
+"""Which approvals still hold, which may be an earlier one that came again, and how one is taken back."""
+
+from collections import Counter
+from datetime import timedelta
+from itertools import permutations
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plangate.domain.audit import Claimed, Decided, Event, Reopened
+from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.people import LostApproval, People, identify
+from plangate.domain.plan import idempotency_key
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.review import judge
+from plangate.domain.revocation import lost_approvals, may_be_put_back
+from plangate.domain.run import KEPT_ACCEPTED, Phase, RunState, apply
+from tests.times import times
+from tests.unit.test_review import DEADLINE, NOON, REQUESTED, accepts, arrival, decide, drafted, state_after
+from tests.unit.test_who_may_approve import (
+    Case,
+    arrival_of,
+    at,
+    capacities,
+    cases,
+    in_review,
+    people_of,
+    sender_of,
+)
+
+TWO = Requirement(needs=(Need(role="anyone", count=2),))
+
+
+def approved_by(case: Case) -> tuple[RunState, list[tuple[str, list[tuple[str, str]]]]]:
+    """Judge all approvals of a case; return who approved, and in whose names and roles, then."""
+    state, people = in_review(case), people_of(case)
+    ways = []
+    for number, said in enumerate(one for one in case.said if one.choice is Choice.APPROVE):
+        event = judge(state, arrival_of(said, number), sender_of(arrival_of(said, number), people))
+        if event.verdict.accepted:
+            ways.append((said.by, capacities(case, said.by, said.hour)))
+        state = apply(state, event)
+    return state, ways
+
+
+def can_all_count(needs: dict[str, int], people: list[list[tuple[str, str]]]) -> bool:
+    """Whether each of these fills a place of its own: by trying every order of the places."""
+    places = [role for role, count in needs.items() for _ in range(count)]
+    for chosen in permutations(places, len(people)):
+        taken = [
+            [who for who, role in ways if role == place] for ways, place in zip(people, chosen, strict=True)
+        ]
+        if _distinct(taken, frozenset()):
+            return True
+    return False
+
+
+def _distinct(taken: list[list[str]], used: frozenset[str]) -> bool:
+    if not taken:
+        return True
+    return any(_distinct(taken[1:], used | {who}) for who in taken[0] if who not in used)
+
+
+def test_approvals_are_lost_as_the_naive_rule_says() -> None:
+    seen: Counter[str] = Counter()
+
+    @settings(max_examples=times(60), deadline=None, database=None, derandomize=True)
+    @given(cases, cases, st.sampled_from([9, 11, 13]))
+    def compare(before: Case, after: Case, hour: int) -> None:
+        before.valid_hours = None
+        state, ways = approved_by(before)
+        after.needs = before.needs
+        left = {by: [way for way in had if way in capacities(after, by, hour)] for by, had in ways}
+        gone = {by for by in left if not after.humans[by].active}
+        kept = [left[by] for by in left if by not in gone]
+        lost = {one.name.strip().lower() for one in lost_approvals(state, people_of(after), at(hour))}
+        assert gone <= lost
+        if can_all_count(before.needs, kept):
+            assert lost == gone
+        else:
+            assert lost > gone
+            still = [had for by, had in ways if by not in lost]
+            assert can_all_count(before.needs, [list(had) for had in still])
+        seen["approved"] += bool(ways)
+        seen["gone"] += bool(gone)
+        seen["lost a role"] += bool(lost - gone)
+        seen["held"] += bool(ways and not lost)
+
+    compare()
+    assert all(seen[corner] >= 2 for corner in ("approved", "gone", "lost a role", "held")), seen
+
+
+def test_without_a_list_of_people_only_age_ends_an_approval() -> None:
+    ageing = Requirement(needs=(Need(role="anyone", count=1),), approval_valid_for=60)
+    state = decide(state_after(drafted(requirement=ageing)), arrival())
+    assert lost_approvals(state, None, NOON + timedelta(seconds=60)) == ()
+    assert lost_approvals(state, None, NOON + timedelta(seconds=61)) == (
+        LostApproval(name="dana", reason="dana's approval is too old"),
+    )
+    assert [one.reason for one in lost_approvals(state, People(), NOON)] == [
+        "dana is not in the list of people"
+    ]
+
+
+# ---- taken back ---------------------------------------------------------------------------------
+
+
+def taking_back(by: str = "dana", **more: Any) -> Arrival:
+    return arrival("withdraw_approval", by, **more)
+
+
+def begun(state: RunState) -> RunState:
+    key = idempotency_key("w", drafted().fingerprint, 1)
+    return apply(state, Claimed(step=1, idempotency_key=key, fingerprint=drafted().fingerprint, attempt=1))
+
+
+def test_one_approval_of_two_is_taken_back_and_the_other_stays() -> None:
+    state = decide(state_after(drafted(requirement=TWO)), arrival(), arrival(by="erik"), taking_back())
+    assert (state.phase, [one.name for one in state.approvers]) == (Phase.IN_REVIEW, ["erik"])
+
+
+def test_an_approved_plan_is_in_review_again_until_its_first_step_is_claimed() -> None:
+    state = decide(state_after(drafted()), arrival())
+    assert state.phase is Phase.EXECUTING
+    assert decide(state, taking_back()).phase is Phase.IN_REVIEW
+    assert not accepts(begun(state), taking_back())
+
+
+def test_a_withdrawal_that_is_written_down_behind_a_claim_changes_nothing() -> None:
+    state = begun(decide(state_after(drafted()), arrival()))
+    late = Decided(arrival=taking_back(), verdict=Verdict(accepted=True, reason=""))
+    after = apply(state, late)
+    assert (after.phase, after.approvals) == (state.phase, state.approvals)
+
+
+def test_an_approved_plan_can_be_stopped_behind_its_deadline_and_a_review_cannot() -> None:
+    late = DEADLINE + timedelta(hours=1)
+    assert accepts(decide(state_after(drafted()), arrival()), taking_back(at=late))
+    assert not accepts(decide(state_after(drafted(requirement=TWO)), arrival()), taking_back(at=late))
+
+
+def test_in_a_review_that_was_opened_again_what_is_left_can_be_taken_back() -> None:
+    state = begun(decide(state_after(drafted(requirement=TWO)), arrival(), arrival(by="erik")))
+    lost = (LostApproval(name="dana", reason="so"),)
+    again = Reopened(
+        fingerprint=drafted().fingerprint, step=2, lost=lost, reopened_at=NOON, deadline=DEADLINE
+    )
+    state = apply(state, again)
+    assert decide(state, taking_back("erik")).approvals == ()
+    assert accepts(decide(state, arrival(comment="again")), taking_back())
+
+
+def test_a_run_carries_no_more_than_so_many_approvals_that_come_and_go() -> None:
+    state = state_after(drafted(requirement=TWO))
+    for minute in range(KEPT_ACCEPTED):
+        when = NOON + timedelta(seconds=minute)
+        state = decide(state, arrival(at=when, comment="x" * 4000), taking_back(at=when))
+    assert len(state.decisions) == KEPT_ACCEPTED
+    assert state.refusals_not_kept == KEPT_ACCEPTED
+    assert state.approvals == ()
+
+
+# ---- that may be an earlier one -----------------------------------------------------------------
+
+AGEING = Requirement(needs=(Need(role="anyone", count=1),), approval_valid_for=60)
+
+
+def said(
+    choice: str,
+    by: str = "dana",
+    comment: str = "c",
+    *,
+    run: str = "r1",
+    number: int = 1,
+    accepted: bool = True,
+) -> Decided:
+    decision = Decision(decision=Choice(choice), by=by, plan=drafted().fingerprint, comment=comment)
+    came = Arrival(
+        key=f"{run}:signal:{number}", via=Via.SIGNAL, name=choice, received_at=NOON, decision=decision
+    )
+    maker = identify(None, by, NOON).approver
+    return Decided(arrival=came, verdict=Verdict(accepted=accepted, reason=""), approver=maker)
+
+
+def put_back(requirement: Requirement, *before: Event, now: Decided) -> str | None:
+    state = state_after(drafted(requirement=requirement))
+    return may_be_put_back(state, (REQUESTED, *before), now.arrival, now.approver)
+
+
+def test_behind_a_reset_an_ageing_approval_with_the_same_comment_is_refused_and_with_another_is_not() -> None:
+    old = said("approve", comment="as ever")
+    assert put_back(AGEING, old, now=said("approve", comment="as ever", run="r2"))
+    assert put_back(AGEING, old, now=said("approve", comment="today", run="r2")) is None
+    assert put_back(AGEING, old, now=said("approve", comment="as ever", run="r1", number=2)) is None
+    assert put_back(AGEING, old, now=said("approve", "erik", "as ever", run="r2")) is None
+    assert put_back(TWO, old, now=said("approve", comment="as ever", run="r2")) is None
+
+
+def test_what_was_lost_is_not_put_back_by_a_reset_either() -> None:
+    lost = (LostApproval(name="Dana", reason="so"),)
+    again = Reopened(
+        fingerprint=drafted().fingerprint, step=1, lost=lost, reopened_at=NOON, deadline=DEADLINE
+    )
+    assert put_back(TWO, said("approve"), again, now=said("approve", run="r2"))
+    assert put_back(TWO, said("approve"), again, now=said("approve", number=2)) is None
+
+
+def test_what_was_taken_back_does_not_count_again_because_it_came_twice() -> None:
+    before = (said("approve"), said("withdraw_approval", number=2))
+    for run in ("r1", "r2"):
+        assert "sent twice" in (put_back(TWO, *before, now=said("approve", run=run, number=3)) or "")
+        assert put_back(TWO, *before, now=said("approve", comment="anew", run=run, number=3)) is None
+    refused = said("withdraw_approval", number=2, accepted=False)
+    assert put_back(TWO, said("approve"), refused, now=said("approve", number=3)) is None
+    assert put_back(TWO, *before, now=said("approve", "erik", number=3)) is None
+
+
+def test_nothing_but_an_approval_is_put_back() -> None:
+    before = (said("reject"), said("withdraw_approval", number=2))
+    assert put_back(AGEING, *before, now=said("reject", run="r2")) is None
