@@ -33,6 +33,7 @@ COMMANDS = (
     "status",
     "pending",
     "approve",
+    "withdraw-approval",
     "reject",
     "request-changes",
     "withdraw",

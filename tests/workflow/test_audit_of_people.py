@@ -1,0 +1,102 @@
+"""The auditor judges who decided by the list of people of then, and notes what was revoked since."""
+
+from pathlib import Path
+
+import pytest
+
+from console.clock import now
+from plangate.domain.findings import rules_named
+from plangate.evidence import bundle_findings, bundle_notes, bundle_of
+from plangate.jws import public_of
+from plangate.people_file import PeopleFile, read_people
+from plangate.records.inspection import Inspection, Trust, inspect_all
+from plangate.records.rule_texts import texts_of
+from tests.audit_edits import take_the_guards_off, trail_of, write_anew
+from tests.gate import Gate
+from tests.sealed_records import KEYS
+from tests.workflow.test_revocation import needs, signed
+
+LIST = f"""
+[[person]]
+name = "rita"
+[[person]]
+name = "dana"
+roles = ["finance"]
+keys = [{{ public = "ed25519:{public_of(KEYS["dana"])}" }}]
+[[person]]
+name = "erik"
+roles = ["ops"]
+keys = [{{ public = "ed25519:{public_of(KEYS["erik"])}" }}]
+"""
+
+
+@pytest.fixture
+def people(idle_gate: Gate, tmp_path: Path) -> Path:
+    path = tmp_path / "people.toml"
+    path.write_text(LIST)
+    idle_gate.directory = PeopleFile(path)
+    idle_gate.policy = needs("finance", signed=True)
+    return path
+
+
+def examined(gate: Gate, path: Path) -> Inspection:
+    with gate.database.read() as connection:
+        return inspect_all(connection, Trust(people=read_people(path), now=now()), lambda *_: None)
+
+
+async def executed(gate: Gate) -> str:
+    async with gate.worker():
+        status = await gate.in_review("one")
+        assert (await gate.decide(status, signature=signed(status, "dana", "dana-0001"))).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    return status.workflow_id
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('roles = ["finance"]', 'roles = ["finance"]\nactive = false', "dana is not active any more"),
+        ('" }}]'.replace("}}", "}"), '", until = 2020-01-01 }]', "was not valid when dana signed with it"),
+        ('roles = ["finance"]', 'roles = ["ops"]', "dana has not the role finance"),
+    ],
+)
+async def test_what_was_revoked_since_is_noted_and_nothing_is_wrong(
+    idle_gate: Gate, people: Path, old: str, new: str, said: str
+) -> None:
+    gate = idle_gate
+    workflow_id = await executed(gate)
+    inspection = examined(gate, people)
+    assert (inspection.findings, inspection.notes) == ((), ())
+    people.write_text(LIST.replace(old, new, 1))
+    inspection = examined(gate, people)
+    assert inspection.findings == ()
+    (note,) = inspection.notes
+    assert said in note.what
+    entries = gate.gateway.trail(workflow_id)
+    with gate.database.read() as connection:
+        bundle = bundle_of(workflow_id, entries, (), texts_of(connection, rules_named(entries)))
+    today = read_people(people)
+    findings = list(bundle_findings(bundle, trusted=frozenset(), people=today))
+    assert [one for one in findings if not one.is_unsealed] == []
+    assert [said in one.what for one in bundle_notes(bundle, today, now())] == [True]
+
+
+async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(
+    idle_gate: Gate, people: Path
+) -> None:
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review("one")
+        refused = await gate.decide(status, by="erik", signature=signed(status, "erik", "erik-0001"))
+        assert "no role that can decide" in refused.reason
+    with gate.database.write() as connection:  # as somebody with every right on the database
+        take_the_guards_off(connection)
+        rows = trail_of(connection, status.workflow_id)
+        row = rows[-1]
+        row["event"] = (
+            row["event"].replace('"accepted":false', '"accepted":true').replace('"ops"', '"finance"')
+        )
+        write_anew(connection, status.workflow_id, rows)
+        (finding,) = inspect_all(connection, Trust(people=read_people(people)), lambda *_: None).findings
+    assert "the decision by erik is not borne out by the list of that time" in finding.what
+    assert "erik has not the role finance" in finding.what
