@@ -442,6 +442,13 @@ ATTACKS: tuple[Callable[[Case], str], ...] = (
     role_taken, step_behind_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
     reopened_for_nothing,
 )  # fmt: skip
+AT_THE_STEP = frozenset(
+    {
+        revoked_key, ended_key, key_ended_in_the_past, left_since, struck_off, role_taken,
+        step_behind_a_withdrawal,
+    }
+)  # fmt: skip
+"""Those of which the step is to blame; all others are to be found where they stand."""
 BY_TODAYS_LIST = (
     role_of_ones_own_making, lent_by_nobody, lent_too_late_or_early, key_of_another, key_of_a_stranger,
     nobody, key_called_anothers, key_had_ended, key_had_not_begun, role_that_was_not_theirs, called_unsigned,

@@ -10,7 +10,7 @@ import pytest
 from plangate.domain.people import People
 from plangate.evidence import examined
 from plangate.proof import PeopleThen, revoked_since
-from tests.people_attacks import ATTACKS, BY_TODAYS_LIST, DAY, NOON, RUN, Case, sound
+from tests.people_attacks import AT_THE_STEP, ATTACKS, BY_TODAYS_LIST, DAY, NOON, RUN, Case, sound
 from tests.times import times
 
 EACH = 5
@@ -38,7 +38,7 @@ def test_an_attack_is_named_by_the_lists_of_then(attack: object) -> None:
         findings = found(case, None, case.lists)
         if case.people.find("stranger") is None and "not in the list" in said:
             findings += found(case, case.people, case.lists)
-        assert any(said in finding for finding in findings), (seed, said, findings)
+        assert _are_named(findings, said, at_the_step=attack in AT_THE_STEP), (seed, said, findings)
 
 
 @pytest.mark.parametrize("attack", BY_TODAYS_LIST, ids=lambda attack: attack.__name__)
@@ -48,4 +48,8 @@ def test_an_attack_is_named_by_the_list_of_today(attack: object) -> None:
         case = sound(Random(f"{attack.__name__} {seed}"))
         said = attack(case)
         findings = found(case, case.people, None)
-        assert any(said in finding for finding in findings), (seed, said, findings)
+        assert _are_named(findings, said, at_the_step=attack in AT_THE_STEP), (seed, said, findings)
+
+
+def _are_named(findings: list[str], said: str, *, at_the_step: bool) -> bool:
+    return any(said in finding and ("a step began" in finding) is at_the_step for finding in findings)
