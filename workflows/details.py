@@ -91,7 +91,7 @@ def _heading(state: RunState) -> str:
 def _again(state: RunState) -> str:
     if state.reopened is None:
         return ""
-    reasons = "; ".join(markdown_code(lost.reason) for lost in state.reopened.lost)
+    reasons = markdown_code(cut("; ".join(lost.reason for lost in state.reopened.lost), _ROOM_FOR_LINE))
     return f" It is in review again since step {state.reopened.step} could not begin: {reasons}."
 
 

@@ -63,9 +63,9 @@ class Status(Frozen):
     ``unverified`` are those who approved by typing a name, which nothing proved; ``still_needed`` is what the
     plan lacks before it may run; ``lost`` are the approvals that did not hold any more when a step was to
     begin, so that the plan is in review again; ``unread`` are decisions that were sent and that no worker has
-    taken up yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and
-    ``namespace``: `plangate.domain.shown` computes it again. ``workers_differ`` says in which rules or tools
-    the workers of the task queue differ, as far as the records can be asked.
+    taken up yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in ``installation``
+    and ``namespace``: `plangate.domain.shown` computes it again. ``workers_differ`` says in which rules or
+    tools the workers of the task queue differ, as far as the records can be asked.
     """
 
     workflow_id: str

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, StepDone
+from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Reopened, Requested, StepDone
 from plangate.domain.decision import Choice, Via, read_arrival
+from plangate.domain.people import LostApproval
 from plangate.domain.plan import Plan, fingerprint_of
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.policy import ONE_APPROVAL, Need
 from plangate.domain.run import RunState, apply
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import markdown_code, one_line
@@ -248,3 +249,17 @@ def test_nothing_from_outside_makes_an_element_of_the_page(text: str, name: str)
         assert token.type in {"paragraph_open", "paragraph_close", "heading_open", "heading_close", "inline"}
         assert {child.type for child in token.children or []} <= allowed
     assert isinstance(state.decisions[0], Decided)
+
+
+def test_a_review_that_was_opened_again_says_why_and_how_to_take_an_approval_back() -> None:
+    two = ONE_APPROVAL.model_copy(update={"needs": (Need(role="anyone", count=2),)})
+    state = in_review({"text": "a"})
+    assert state.drafted is not None
+    drafted = state.drafted.model_copy(update={"requirement": two})
+    state = state.model_copy(update={"drafted": drafted})
+    state = decided(decided(state, "yes"), "too", by="erik")
+    lost = (LostApproval(name="erik", reason="erik is not active any more"),)
+    again = Reopened(fingerprint=state.fingerprint or "", step=1, lost=lost, reopened_at=NOON, deadline=NOON)
+    page = details_page(after(state, again))
+    assert "in review again since step 1 could not begin: `erik is not active any more`" in page
+    assert "`withdraw_approval` takes your own approval back" in page

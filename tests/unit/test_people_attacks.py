@@ -4,6 +4,7 @@ The suite takes a sample; PLANGATE_TEST_TIMES=25 makes more than 5,000 attacks o
 """
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -30,8 +31,7 @@ def test_a_run_that_nobody_attacked_has_no_finding_and_no_note() -> None:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_an_attack_is_named_by_the_lists_of_then(attack: object) -> None:
-    assert callable(attack)
+def test_an_attack_is_named_by_the_lists_of_then(attack: Any) -> None:
     for seed in range(times(EACH)):
         case = sound(Random(f"{attack.__name__} {seed}"))
         said = attack(case)
@@ -42,8 +42,7 @@ def test_an_attack_is_named_by_the_lists_of_then(attack: object) -> None:
 
 
 @pytest.mark.parametrize("attack", BY_TODAYS_LIST, ids=lambda attack: attack.__name__)
-def test_an_attack_is_named_by_the_list_of_today(attack: object) -> None:
-    assert callable(attack)
+def test_an_attack_is_named_by_the_list_of_today(attack: Any) -> None:
     for seed in range(times(EACH)):
         case = sound(Random(f"{attack.__name__} {seed}"))
         said = attack(case)

@@ -16,6 +16,7 @@ from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
 from plangate.domain.run import KEPT_ACCEPTED, Phase, RunState, apply
+from tests.senders import sender_of
 from tests.times import times
 from tests.unit.test_review import DEADLINE, NOON, REQUESTED, accepts, arrival, decide, drafted, state_after
 from tests.unit.test_who_may_approve import (
@@ -26,7 +27,6 @@ from tests.unit.test_who_may_approve import (
     cases,
     in_review,
     people_of,
-    sender_of,
 )
 
 TWO = Requirement(needs=(Need(role="anyone", count=2),))

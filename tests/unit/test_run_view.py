@@ -17,8 +17,9 @@ from console.lists import pending_table, tools_page
 from console.page import Page, fold
 from console.run_view import Doors, deciding_page, outcome_page, run_page, waits_for
 from console.trail_view import trail_page
-from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, entry_after
+from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Reopened, Requested, entry_after
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.people import LostApproval
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.run import fold as fold_run
@@ -312,3 +313,11 @@ def test_a_plan_says_by_which_rules_and_which_policy_it_was_judged() -> None:
     )
     status = status_with().model_copy(update={"requirement": requirement})
     assert "  policy       rules: mail, refund; hash 0123456789ab\n" in printed(run_page(status, NOW))
+
+
+def test_a_review_that_was_opened_again_says_why() -> None:
+    lost = (LostApproval(name="dana", reason="dana is not active any more"),)
+    plan = status_with().fingerprint or ""
+    again = Reopened(fingerprint=plan, step=1, lost=lost, reopened_at=NOW, deadline=NOW)
+    status = status_of(fold_run(ID, [*events(), again]), source="workflow")
+    assert "dana is not active any more" in printed(run_page(status, NOW), terminal=False)
