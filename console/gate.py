@@ -4,6 +4,7 @@ While a question stands, the run is watched: what was settled elsewhere meanwhil
 """
 
 import asyncio
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -133,7 +134,7 @@ class Gatekeeper:
             if sent is None or sent.accepted:
                 return Asked.DECIDED
 
-    def _offered(self, status: Status) -> tuple[str, dict[str, Choice]]:
+    def _offered(self, status: Status) -> tuple[str, Mapping[str, Choice]]:
         """Return what is offered first, and every answer: nobody approves twice, or what they asked for."""
         if self._by is not None and any(same_person(name, self._by) for name in status.approved_by):
             return "[w]ithdraw your approval, ", {**_REFUSALS, **_TAKES_BACK}
