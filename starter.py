@@ -186,7 +186,10 @@ def approve(
 def withdraw_approval(
     run: RunId, *, by: By, plan: PlanPrefix = None, comment: Comment = "", as_json: AsJson = False
 ) -> Act:
-    """Take your own approval back, until the first step begins. Exit codes as for approve."""
+    """Take your own approval back.
+
+    It can be taken back until the first step begins. Exit codes as for approve.
+    """
     return _decide("withdraw_approval", run, by=by, plan=plan, comment=comment, as_json=as_json)
 
 
