@@ -5,19 +5,20 @@ decisions beside it, and at the checkpoints that seal the trails. What it reads 
 anybody, hence nothing of it is taken for well-formed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, Select, String, Table, bindparam, exists, func, select, type_coerce
 
-from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Drafted, WrittenEntry
+from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Drafted, RuleText, WrittenEntry
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing
 from plangate.domain.findings import Finding, missing_rules, readable, rules_named
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import People
+from plangate.domain.plan import short
 from plangate.domain.visible import one_line
 from plangate.evidence import examined
 from plangate.proof import lists_in, revoked_since
@@ -25,7 +26,7 @@ from plangate.records.agreement import moment, wrong_effects, wrong_row, wrong_s
 from plangate.records.chain import compared_with_kept, examine_chain, examine_checkpoints_of
 from plangate.records.checkpoints import seals_of_run
 from plangate.records.installation import read_installation
-from plangate.records.rule_texts import texts_of
+from plangate.records.rule_texts import hashes_in_force, texts_of
 from plangate.records.tables import Moment, audit_entries, effects, runs, seals, tokens
 
 _IDS: Final = select(runs.c.workflow_id).order_by(runs.c.opened_at)
@@ -169,6 +170,7 @@ def _examined(connection: Connection, workflow_id: str, trust: Trust, owners: "_
         examined(workflow_id, entries, trust.people, owners.of, lists_in(texts))
     )
     findings += list(missing_rules(workflow_id, trail, texts))
+    findings += list(_never_in_force(connection, workflow_id, trail, texts))
     findings += list(_made_elsewhere(workflow_id, trail, _installation(connection)))
     sealed = seals_of_run(connection, workflow_id)
     wrong = [
@@ -216,6 +218,19 @@ def _installation(connection: Connection) -> str:
         return read_installation(connection)
     except RecordsMissing:
         return "unknown"
+
+
+def _never_in_force(
+    connection: Connection, workflow_id: str, trail: list[AuditEntry], texts: Sequence[RuleText]
+) -> Iterator[Finding]:
+    """Yield the first entry that was judged by a list of people which no worker ever judged by."""
+    named = rules_named(trail)
+    lists = {text.hash for text in texts if text.what == "people"}
+    if workflow_id == RULES_TRAIL or not lists:
+        return
+    for name in sorted(lists - hashes_in_force(connection)):
+        what = f"was judged by a list of people that no worker ever had in force ({short(name)})"
+        yield Finding(workflow_id=workflow_id, entry=named[name], what=what)
 
 
 def _made_elsewhere(workflow_id: str, trail: list[AuditEntry], installation: str) -> Iterator[Finding]:

@@ -9,18 +9,19 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Literal
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 from sqlalchemy.dialects import postgresql
 
-from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText
+from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText, read_event
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Directory, People
 from plangate.records.database import Database
-from plangate.records.tables import Moment, rule_texts
+from plangate.records.tables import Moment, audit_entries, rule_texts
 from plangate.records.trail import Note, open_rules_trail, read_trail
 
 What = Literal["policy", "people"]
 _NOW: Final = select(func.now(type_=Moment))
+_RULES: Final = select(audit_entries.c.event).where(audit_entries.c.workflow_id == bindparam("run"))
 # Writers to SQLite come one after the other; those to PostgreSQL may bring the same text at once.
 _INSERT: Final = {
     "sqlite": insert(rule_texts),
@@ -93,6 +94,22 @@ def texts_of(connection: Connection, hashes: Iterable[str]) -> tuple[RuleText, .
         select(rule_texts).where(rule_texts.c.hash.in_(set(hashes))).order_by(rule_texts.c.hash)
     )
     return tuple(RuleText(**row._asdict()) for row in rows)
+
+
+def hashes_in_force(connection: Connection) -> set[str]:
+    """Return the hash of every text that a worker ever judged by, as the trail of rules says."""
+    return {
+        event.hash
+        for event in map(_event_of, connection.scalars(_RULES, {"run": RULES_TRAIL}))
+        if isinstance(event, RulesInForce)
+    }
+
+
+def _event_of(written: object) -> object:
+    try:
+        return read_event(written) if isinstance(written, str) else None
+    except ValueError:  # the examination of that trail will say so
+        return None
 
 
 def in_force_at(connection: Connection, what: What, at: datetime) -> InForce | None:

@@ -1,8 +1,10 @@
 """The auditor judges who decided by the list of people of then, and notes what was revoked since."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from console.clock import now
 from plangate.domain.findings import rules_named
@@ -11,6 +13,7 @@ from plangate.jws import public_of
 from plangate.people_file import PeopleFile, read_people
 from plangate.records.inspection import Inspection, Trust, inspect_all
 from plangate.records.rule_texts import texts_of
+from plangate.records.tables import rule_texts
 from tests.audit_edits import take_the_guards_off, trail_of, write_anew
 from tests.gate import Gate
 from tests.sealed_records import KEYS
@@ -100,3 +103,25 @@ async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(
         (finding,) = inspect_all(connection, Trust(people=read_people(people)), lambda *_: None).findings
     assert "the decision by erik is not borne out by the list of that time" in finding.what
     assert "erik has not the role finance" in finding.what
+
+
+async def test_a_list_of_people_of_ones_own_making_is_found(idle_gate: Gate, people: Path) -> None:
+    """Somebody with every right on the database brings the list by which their forgery would be right."""
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review("one")
+        refused = await gate.decide(status, by="erik", signature=signed(status, "erik", "erik-0001"))
+        assert "no role that can decide" in refused.reason
+    forged = LIST.replace('"ops"', '"finance"')
+    forged_hash = hashlib.sha256(forged.encode()).hexdigest()
+    with gate.database.write() as connection:
+        take_the_guards_off(connection)
+        connection.execute(insert(rule_texts), {"hash": forged_hash, "what": "people", "text": forged})
+        rows = trail_of(connection, status.workflow_id)
+        written = rows[-1]["event"].replace('"accepted":false', '"accepted":true')
+        true_hash = hashlib.sha256(people.read_bytes()).hexdigest()
+        rows[-1]["event"] = written.replace('"ops"', '"finance"').replace(true_hash, forged_hash)
+        write_anew(connection, status.workflow_id, rows)
+        findings = [str(one) for one in inspect_all(connection, Trust(), lambda *_: None).findings]
+    (found,) = [one for one in findings if "no worker ever had in force" in one]
+    assert forged_hash[:12] in found
