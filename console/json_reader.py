@@ -13,7 +13,7 @@ from typing import Any, Final
 from console.tree import MAX_DEPTH, Fault, Place, Tree, TreeBuilder, Unreadable
 
 MAX_NUMBER: Final = 400  # characters; the largest float has some 310
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 _START: Final = Place(1, 1)
 
 

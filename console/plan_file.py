@@ -19,6 +19,7 @@ from plangate.domain.tool import ToolDeclaration
 MAX_BYTES: Final = 1_000_000
 _START: Final = Place(1, 1)
 _ENDS_OF_PATHS: Final = re.compile(r"[:.\[(\s]|$")
+_LONGEST_PATH: Final = 2_000  # of a sentence that begins with one
 
 
 class PlanFileFaults(WrongUsage):
@@ -104,7 +105,7 @@ def _sentences(value: Any, tools: Mapping[str, ToolDeclaration], max_steps: int)
 def _located(sentence: str, tree: Tree) -> Fault:
     """Return a sentence that begins with a path as a fault at the innermost part that the path leads to."""
     sentence = sentence.removeprefix("plan.")
-    ends = [match.start() for match in _ENDS_OF_PATHS.finditer(sentence)]
+    ends = [match.start() for match in _ENDS_OF_PATHS.finditer(sentence[:_LONGEST_PATH])]
     known = next((sentence[:end] for end in reversed(ends) if sentence[:end] in tree.places), "")
     path, colon, message = sentence[len(known) :].partition(": ")
     if not colon:

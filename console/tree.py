@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 MAX_DEPTH: Final = 100
-_MAX_NAME: Final = 200  # of a name in a path; a longer one's place is its mapping's
+_MAX_PATH: Final = 1_200  # characters; below a longer path, the place of each part is that of the whole
 
 
 class Place(NamedTuple):
@@ -83,11 +83,12 @@ class TreeBuilder:
             return ""
         frame = self._frames[-1]
         if isinstance(frame.value, list):
-            return f"{frame.path}[{len(frame.value)}]"
-        if frame.at_key or frame.key is None:
+            path = f"{frame.path}[{len(frame.value)}]"
+        elif frame.at_key or frame.key is None or len(frame.key) > _MAX_PATH:
             return frame.path
-        name = frame.key[:_MAX_NAME]
-        return f"{frame.path}.{name}" if frame.path else name
+        else:
+            path = f"{frame.path}.{frame.key}" if frame.path else frame.key
+        return path if len(path) <= _MAX_PATH else frame.path
 
     def fault(self, place: Place, message: str) -> None:
         """Note that something is wrong with what comes next."""

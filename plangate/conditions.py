@@ -34,11 +34,14 @@ _FUNCTIONS: Final = frozenset(
         *("getMilliseconds", "getMinutes", "getMonth", "getSeconds"),
     }
 )
+# Strings and comments. A string that is left open ends with the text, so that no quote is tried twice.
 _STRING: Final = re.compile(
-    r"""[rR]?('''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")""", re.DOTALL
+    r"""[rR]?('''.*?(?:'''|\Z)|\"\"\".*?(?:\"\"\"|\Z)|'(?:\\.|[^'\\\n])*+'?|"(?:\\.|[^"\\\n])*+"?)|//[^\n]*""",
+    re.DOTALL,
 )
 _BOUND: Final = re.compile(r"\.(?:all|exists|exists_one|map|filter)\(\s*(\w+)\s*,")
-_PATH: Final = re.compile(r"(?<![\w.])(\w+)((?:\s*\.\s*\w+)+)(?!\s*\w*\()")
+_PATH: Final = re.compile(r"(?<![\w.])(\w++)((?:\s*+\.\s*+\w++(?!\s*+\())++)")
+_WORD: Final = re.compile(r"\w+")
 _OPERATOR: Final = re.compile(r"[^A-Za-z]")
 _LONGEST_REASON: Final = 300
 
@@ -66,6 +69,7 @@ class Condition:
             self._program = cel.compile(unicodedata.normalize("NFC", source))
         except ValueError as error:
             raise ValueError(str(error).partition("ERROR: <input>:")[2] or str(error)) from None
+        self._names = frozenset(self._program.variables())
 
     def holds(self, variables: Mapping[str, Any]) -> bool:
         """Return whether it is true of these variables; ``Any`` stands for JSON.
@@ -74,7 +78,8 @@ class Condition:
             Unclear: it is neither true nor false.
         """
         try:
-            answer = self._program.execute(dict(variables))
+            # Only what it names is handed over: each value is copied, and the plan may be large.
+            answer = self._program.execute({name: variables[name] for name in self._names & variables.keys()})
         except KeyError as error:
             raise Unclear(f"there is no {error.args[0] if error.args else error}") from None
         except Exception as error:
@@ -96,7 +101,7 @@ class Condition:
         yield from _misspelled(self.source)
         for root, dotted in _PATH.findall(plain):
             if root not in bound:
-                yield from _unknown_fields(root, re.findall(r"\w+", dotted), tools)
+                yield from _unknown_fields(root, _WORD.findall(dotted), tools)
 
 
 def _misspelled(source: str) -> Iterator[str]:

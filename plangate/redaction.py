@@ -1,6 +1,9 @@
 """What must not be written down is taken out: by its name where it has one, by its shape in a text.
 
 This is the net. The first duty is with whoever logs: prompts, arguments and secrets are never logged.
+
+The texts come from outsiders and may be long, so each shape is found in time proportional to the text: from
+one character, at most one attempt reads on, and none reads back (``++``, or an end that always matches).
 """
 
 import re
@@ -18,12 +21,17 @@ _SECRET_NAME = re.compile(
 _SECRET_SHAPES = (
     (re.compile(r"(?<=://)[^/\s?#]+(?=@)"), REDACTED),  # user:password in a URL
     (
-        re.compile(r"([?&][^=&\s]*(?:token|key|secret|passw|sig)[^=&\s]*=)[^&\s]+", re.IGNORECASE),
+        re.compile(
+            r"([?&](?=[^=&?\s]*(?:token|key|secret|passw|sig))[^=&?\s]*+=)[^&\s]+",
+            re.IGNORECASE,
+        ),
         rf"\1{REDACTED}",
     ),
-    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
-    (re.compile(r"(?<=input_value=).*?(?=, input_type=)", re.DOTALL), REDACTED),  # what pydantic found wrong
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), REDACTED),  # a signed token
+    (re.compile(r"\b(bearer|basic)\s++[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
+    # What pydantic found wrong; to the end, where what came behind it was cut off.
+    (re.compile(r"(?<=input_value=).+?(?=, input_type=|\Z)", re.DOTALL), REDACTED),
+    # A signed token: three parts, of which the first begins like the Base64 of '{"'.
+    (re.compile(r"(?<![\w-])(?=(?:[\w-]*?-)?eyJ[\w-]{8})[\w-]++\.[\w-]++\.[\w-]*"), REDACTED),
     (
         re.compile(r"\b(?:sk|rk|pk|whsec|ghp|gho|ghs|github_pat|xox[a-z])[-_][\w-]{12,}"),
         REDACTED,

@@ -4,9 +4,12 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from plangate.domain.errors import FileInvalid
+
+_MOST_DOTS: Final = 1_000  # on a line; the reader takes time by the square of a name's parts
+_HEADER: Final = re.compile(r"\s*\[\[\s*([\w-]+)\s*\]\]")
 
 
 def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
@@ -16,7 +19,11 @@ def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
         FileInvalid: it is no TOML.
     """
     try:
-        return tomllib.loads(_text(raw))
+        text = _text(raw)
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.count(".") > _MOST_DOTS:
+                raise FileInvalid(str(path), [f"line {number} has over {_MOST_DOTS} dots; break it up"])
+        return tomllib.loads(text)
     except UnicodeDecodeError:
         raise FileInvalid(str(path), ["it is no UTF-8 text"]) from None
     except RecursionError:
@@ -27,8 +34,8 @@ def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
 
 def places(raw: bytes, table: str) -> Mapping[int, str]:
     """Return where each ``[[table]]`` begins: ``line 12``, by its index."""
-    header = re.compile(rf"\s*\[\[\s*{re.escape(table)}\s*\]\]")
-    lines = (number for number, line in enumerate(_text(raw).splitlines(), 1) if header.match(line))
+    headers = ((number, _HEADER.match(line)) for number, line in enumerate(_text(raw).split("\n"), 1))
+    lines = (number for number, header in headers if header and header[1] == table)
     return {index: f"line {number}" for index, number in enumerate(lines)}
 
 

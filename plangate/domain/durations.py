@@ -7,7 +7,9 @@ from typing import Final
 HOW_TO_WRITE: Final = "write it like 72h, 30m, 45s, 7d or 1h30m"
 _UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 _DURATION: Final = re.compile(
-    r"\s*" + r"\s*".join(rf"(?:([0-9]{{1,9}})\s*{unit[0]})?" for unit in _UNITS) + r"\s*", re.IGNORECASE
+    # Blanks belong to what stands before them, so that there is one way alone to share them out.
+    r"\s*+" + "".join(rf"(?:([0-9]{{1,9}}+)\s*+{unit[0]}\s*+)?" for unit in _UNITS),
+    re.IGNORECASE,
 )
 
 

@@ -14,6 +14,8 @@ from plangate.domain.model import AwareDatetime, Frozen
 
 ANYONE: Final = "anyone"
 """The role that everybody has who is known at all."""
+_LONGEST_NAME: Final = 1_000
+_JOINERS: Final = {0x200C: None, 0x200D: None}
 
 
 class Key(Frozen):
@@ -177,9 +179,17 @@ def same_person(one: str, other: str) -> bool:
 
 
 def identity(name: str) -> str:
-    """Return what two spellings of one name have in common."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    return " ".join(folded.casefold().split())
+    """Return what two spellings of one name have in common.
+
+    Beside what Unicode folds, the letter i with and without its dot is one, because Turkish pairs the four in
+    its own way, and a joiner, which shapes the letters beside it, does not count. A text too long for a name is
+    returned as it is: the time that normalizing takes grows with the square of the length.
+    """
+    if len(name) > _LONGEST_NAME:
+        return name
+    plain = name.translate(_JOINERS)
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", plain).casefold()).casefold()
+    return " ".join(folded.replace("i\u0307", "i").replace("\u0131", "i").split())
 
 
 def in_force(limited: Key | Delegation, at: AwareDatetime) -> bool:

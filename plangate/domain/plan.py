@@ -11,12 +11,15 @@ import rfc8785
 from pydantic import Field, JsonValue
 
 from plangate.domain.model import Frozen, Typed
+from plangate.domain.visible import cut
 
 MIN_PREFIX: Final = 8
 SHORT_LENGTH: Final = 12
 MAX_PLAN_BYTES: Final = 256 * 1024
 _MAX_SAFE_INTEGER: Final = 2**53 - 1
 _MAX_DEPTH: Final = 32
+_MAX_PLACE: Final = 1_000  # characters of the names that lead to a value, which are shown with it
+_SHOWN_OF_NAME: Final = 60
 _RECORD: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -121,6 +124,12 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
             for key, item in value.items():
                 if not isinstance(key, str):
                     yield f"{place}: the name {key!r} is not text"
+                    continue
+                if len(place) + len(key) > _MAX_PLACE:
+                    yield (
+                        f"{place}: the names that lead to a value have over {_MAX_PLACE} characters here; "
+                        f"shorten {cut(key, _SHOWN_OF_NAME)!r}"
+                    )
                     continue
                 yield from uncanonical(key, f"{place} (a name)", depth)
                 yield from uncanonical(item, f"{place}.{key}", depth + 1)

@@ -1,0 +1,303 @@
+"""Twice as much text from outside takes less than three times as long, whatever it says.
+
+All patterns of the product are found by reading its code and by importing it, and each is tried on texts
+made from its own parts. What is no pattern (parsers, normal forms, comparisons) is tried on known ones.
+"""
+
+import ast
+import importlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from time import thread_time
+from typing import Any, NamedTuple
+
+import pytest
+from rich.console import Console
+
+from activities.tools.catalogue import declarations
+from console.exits import fit
+from console.json_reader import read_json
+from console.page import Page
+from console.plan_file import PlanFileFaults, read_plan_file
+from console.tree import Unreadable
+from console.yaml_reader import read_yaml
+from plangate.conditions import Condition, variables_of
+from plangate.domain.decision import Choice, Via, read_arrival
+from plangate.domain.drafting import check_plan
+from plangate.domain.durations import read_seconds
+from plangate.domain.errors import FileInvalid, PlanInvalid, RequestInvalid
+from plangate.domain.people import identity
+from plangate.domain.plan import Plan, Step, fingerprint_of
+from plangate.domain.request import read_request
+from plangate.domain.visible import many_lines, markdown_code, one_line
+from plangate.jws import kid_of
+from plangate.redaction import redact, redact_text
+from plangate.settings import PROJECT
+from plangate.toml_file import parse_toml, places
+from tests.hostile import growth, hostile_texts, slowest
+
+FOLDERS = ("plangate", "console", "activities", "workflows")
+LONGER = 3.0
+WHOLE = {"match", "fullmatch"}
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+class Found(NamedTuple):
+    """A pattern, where it is, and by which methods it is used."""
+
+    place: str
+    pattern: str
+    flags: int
+    methods: frozenset[str]
+
+    def work(self) -> Callable[[str], object]:
+        compiled = re.compile(self.pattern, self.flags)
+        if self.methods and self.methods <= WHOLE:
+            return compiled.match if "match" in self.methods else compiled.fullmatch
+        return lambda text: sum(1 for _ in compiled.finditer(text))
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """The code of the product, by the name of its module."""
+    files = [path for folder in FOLDERS for path in (PROJECT / folder).rglob("*.py")]
+    files += [PROJECT / "starter.py", PROJECT / "worker.py"]
+    return {
+        ".".join(path.relative_to(PROJECT).with_suffix("").parts): ast.parse(path.read_text())
+        for path in files
+        if "versions" not in path.parts
+    }
+
+
+def calls_of_re(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == "re"
+            and node.func.attr != "escape"
+        ):
+            yield node.func.attr, node
+
+
+def pydantic_patterns(tree: ast.Module) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "pattern":
+            yield node.value
+
+
+def methods_by_name() -> dict[str, set[str]]:
+    used: dict[str, set[str]] = {}
+    for tree in trees().values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                used.setdefault(node.value.id, set()).add(node.attr)
+    return used
+
+
+def compiled_in(value: object) -> Iterator[re.Pattern[str]]:
+    match value:
+        case re.Pattern():
+            yield value
+        case tuple() | list() | frozenset() | set():
+            for inner in value:
+                yield from compiled_in(inner)
+        case dict():
+            for inner in (*value, *value.values()):
+                yield from compiled_in(inner)
+
+
+def all_patterns() -> list[Found]:
+    used = methods_by_name()
+    found: dict[tuple[str, int], Found] = {}
+    for name, tree in trees().items():
+        for method, call in calls_of_re(tree):
+            if method != "compile" and isinstance(call.args[0], ast.Constant):
+                text = call.args[0].value
+                found[text, 0] = Found(f"{name}:{call.lineno}", text, 0, frozenset({method}))
+        for node in pydantic_patterns(tree):
+            if isinstance(node, ast.Constant):
+                found[node.value, 0] = Found(f"{name}:{node.lineno}", node.value, 0, frozenset({"search"}))
+        compiles = any(method == "compile" for method, _ in calls_of_re(tree))
+        for variable, value in vars(importlib.import_module(name)).items() if compiles else ():
+            for one in compiled_in(value):
+                methods = frozenset(used.get(variable, ()) if isinstance(value, re.Pattern) else ())
+                known = found.get((one.pattern, one.flags))
+                methods |= known.methods if known else frozenset()
+                place = known.place if known else f"{name}.{variable}"
+                found[one.pattern, one.flags] = Found(place, one.pattern, one.flags, methods)
+    return sorted(found.values())
+
+
+def test_every_pattern_stands_where_this_test_finds_it() -> None:
+    hidden = []
+    seen = {one.pattern for one in all_patterns()}
+    for name, tree in trees().items():
+        if not re.search(r"\bre\b|\bregex\b", ast.unparse(tree)):
+            continue
+        inside = {
+            call
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+            for call in ast.walk(function)
+        }
+        for method, call in calls_of_re(tree):
+            pattern = call.args[0]
+            if method == "compile" and call in inside:
+                hidden.append(
+                    f"{name}:{call.lineno} compiles in a function; make it a constant of the module"
+                )
+            elif method != "compile" and not (isinstance(pattern, ast.Constant) and pattern.value in seen):
+                hidden.append(
+                    f"{name}:{call.lineno} puts a pattern together; make it a constant of the module"
+                )
+        hidden += [
+            f"{name}:{node.lineno} names a pattern; write it out"
+            for node in pydantic_patterns(tree)
+            if not isinstance(node, ast.Constant)
+        ]
+        assert "import regex" not in ast.unparse(tree), name
+    assert hidden == []
+    assert len(seen) > 30
+
+
+@pytest.mark.parametrize("found", all_patterns(), ids=lambda found: found.place)
+def test_no_text_takes_a_pattern_long(found: Found) -> None:
+    work = found.work()
+    worst = slowest(work, hostile_texts(found.pattern, found.flags & ~re.UNICODE))
+    assert growth(work, worst) < LONGER, f"{found.place} {found.pattern!r} on {worst}"
+
+
+def repeated(*pieces: str) -> tuple[Callable[[int], str], ...]:
+    return tuple(lambda length, piece=piece: piece * (length // len(piece) + 1) for piece in pieces)
+
+
+TEXTS = repeated(
+    "a", " ", "\n", "\t", "?key", "&token=", "://", "@", "input_value=", "-eyJ", "`", "` ", "⟨", "\u202e",
+    "\u0301\u0316", "\u0316\u0301\u0302", "\ufdfa", "\u0130", "\u200c", "\ud800", '"', '\\"', "'\\", "{", "[",
+    "]}", "a.", "a: ", "- ", "# ", "&a ", "*a ", "!!x ", "%", "|\n ", ">", "? ", "\\u0000", "=?", "⟨U+", "0",
+)  # fmt: skip
+
+
+def told(act: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Do it; that it is refused is as good an answer as any."""
+
+    def work(value: Any) -> object:
+        try:
+            return act(value)
+        except (ValueError, Unreadable, PlanInvalid, PlanFileFaults, FileInvalid, RequestInvalid) as error:
+            return error
+
+    return work
+
+
+def shown(text: str) -> None:
+    page = Page()
+    page.words("comment", text)
+    page.arguments({"text": text, "texts": [text]})
+    console = Console(width=80, force_terminal=True, file=None, quiet=True)
+    for row in page.rows:
+        list(console.render(Page([row]), console.options))
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "redact_text": redact_text,
+    "redact": lambda text: redact(text, {text: [text]}),
+    "one_line": one_line,
+    "many_lines": many_lines,
+    "markdown_code": markdown_code,
+    "identity": identity,
+    "fit": fit,
+    "a page": shown,
+    "read_seconds": read_seconds,
+    "read_json": told(read_json),
+    "read_yaml": told(read_yaml),
+    "parse_toml": told(lambda text: parse_toml(Path("x"), text.encode(errors="replace"))),
+    "places": lambda text: places(text.encode(errors="replace"), "rule"),
+    "kid_of": told(kid_of),
+    "a decision": lambda text: read_arrival(
+        key="k", via=Via.SIGNAL, name=text, choice=Choice.APPROVE, received_at=NOW,
+        inputs=[{"by": text, "plan": text, "comment": text, "signature": text, text: text}],
+    ),
+    "a request": told(lambda text: read_request([{"requester": text, "request": text, "plan": text}])),
+    "a mail": told(
+        lambda text: check_plan(
+            {"summary": text[:2_000], "steps": [
+                {"tool": "send_email", "arguments": {"to": [text], "subject": text, "body": text}},
+                {"tool": "http_request", "arguments": {"method": "PUT", "url": text, "headers": {text: ""}}},
+            ]},
+            declarations(), 20,
+        )
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_no_text_takes_a_reader_long(name: str) -> None:
+    read = READERS[name]
+    texts = [(spent_on(read, make(3_000)), make) for make in TEXTS]
+    worst = max(texts, key=lambda one: one[0])[1]
+    assert growth(read, worst) < LONGER, f"{name} on {worst(10)!r}"
+
+
+def spent_on(work: Callable[[Any], object], value: Any) -> float:
+    began = thread_time()
+    work(value)
+    return thread_time() - began
+
+
+def plan_of(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"summary": "s", "steps": [{"tool": "note", "arguments": arguments}]}
+
+
+PLANS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "a long name over many values": lambda size: plan_of({"k" * size: [2**60] * (size // 20)}),
+    "names of names": lambda size: plan_of(
+        {"k" * 90: {f"n{n}": {"x" * 400: [1] * 20} for n in range(size // 100)}}
+    ),
+    "many faults": lambda size: plan_of({f"n{n}": 2**60 for n in range(size // 30)}),
+    "depth": lambda size: json.loads('{"a":' * 60 + "[" + "1," * (size // 2) + "1]" + "}" * 60),
+    "many steps": lambda size: {"summary": "s", "steps": [{"tool": "x", "arguments": {}}] * (size // 40)},
+    "many unknown fields": lambda size: {f"f{n}": n for n in range(size // 10)},
+}
+
+
+@pytest.mark.parametrize("kind", PLANS)
+@pytest.mark.parametrize("door", ["worker", "json file", "yaml file"])
+def test_no_plan_takes_its_checks_long(kind: str, door: str, tmp_path: Path) -> None:
+    file = tmp_path / ("plan.json" if door == "json file" else "plan.yaml")
+    tools = declarations()
+
+    def check(plan: dict[str, Any]) -> None:
+        if door != "worker":
+            file.write_text(json.dumps(plan))
+        with pytest.raises((PlanInvalid, PlanFileFaults)):
+            check_plan(plan, tools, 20) if door == "worker" else read_plan_file(file, tools, 20)
+
+    assert growth(check, PLANS[kind]) < LONGER
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "step.reason.contains('aaaab')",
+        "step.reason.matches('(a+)+b')",
+        "step.arguments.texts.exists(t, t == 'b')",
+    ],
+)
+def test_no_argument_takes_a_condition_long(condition: str) -> None:
+    judged = Condition(condition)
+
+    def judge(size: int) -> None:
+        step = Step(tool="x", arguments={"texts": ["a" * 10] * (size // 10)}, reason="a" * 2_000)
+        steps = (step, *(Step(tool="x", arguments={"text": "a" * 1_000}) for _ in range(size // 1_000)))
+        plan = Plan(summary="s", steps=steps)
+        judged.holds(variables_of(plan, 1, {}, request="a" * size, requester="a"))
+        fingerprint_of(plan, 1, "w")
+
+    assert growth(judge, lambda size: size) < LONGER
