@@ -132,7 +132,7 @@ def _subject(status: Status) -> Subject:
 def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:
     """Make a key pair for ``name``, and print the public line to paste into the list of people."""
     settings, screen = settings_for_people(), open_screen(as_json=as_json)
-    if not identity(name) or not name.isprintable():
+    if not identity(name) or one_line(name) != name:
         raise WrongUsage("The name must have visible characters; use the one in the list of people.")
     path = KeyChain(settings, screen).path_of(name)
     passphrase = _new_passphrase(settings, screen) if with_passphrase else None

@@ -3,12 +3,13 @@
 An approver must not be shown something other than what will run. Every character that a terminal
 or a browser would obey instead of draw (control characters, ANSI escapes, bidirectional overrides,
 zero-width and blank look-alikes, stacks of combining marks) is drawn as ``⟨U+202E⟩``. The bracket ``⟨``
-itself is drawn so too, hence two different texts never look the same for this reason.
+itself is drawn so too, hence two different texts never look the same for this reason. One such character
+stays as it is where it can be seen: the non-joiner of Persian, between two letters that would join without it.
 """
 
 import re
 import unicodedata
-from itertools import groupby
+from typing import Final
 
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f")
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -17,6 +18,27 @@ _LONGEST_SPAN_FENCE = 2
 _LONGEST_HOST = 253
 _HOST = re.compile(r"[A-Za-z0-9.-]+")
 _DROPPED_BLANK = re.compile(r"^ | $|(?<= ) ")  # by HTML, at the ends of a code span and in a row
+_NON_JOINER: Final = "\u200c"
+# Letters of the Arabic block that join the one before alone, or none (Unicode's ArabicShaping.txt).
+_JOINS_BEFORE: Final = frozenset(
+    map(
+        chr,
+        (
+            *range(0x622, 0x626),
+            *(0x627, 0x629),
+            *range(0x62F, 0x633),
+            0x648,
+            *range(0x671, 0x674),
+            *range(0x675, 0x678),
+            *range(0x688, 0x69A),
+            0x6C0,
+            *range(0x6C3, 0x6CC),
+            *(0x6CD, 0x6CF, 0x6D2, 0x6D3, 0x6D5, 0x6EE, 0x6EF),
+        ),
+    )
+)
+_JOINS_NONE: Final = frozenset("\u0621\u0674")
+_BACKTICKS = re.compile(r"`+")
 
 
 def _is_hidden(char: str) -> bool:
@@ -48,14 +70,17 @@ def _show(text: str, kept: dict[str, str]) -> str:
     if text.isascii() and text.isprintable():
         return text
     shown: list[str] = []
-    for is_mark, run in groupby(text, key=lambda char: unicodedata.category(char) in ("Mn", "Me")):
-        for position, char in enumerate(run):
-            if char in kept:
-                shown.append(kept[char])
-            elif _is_hidden(char) or (is_mark and (position >= _MAX_MARKS or not shown)):
-                shown.append(_mark(char))
-            else:
-                shown.append(char)
+    marks = 0
+    for index, char in enumerate(text):
+        marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        if char in kept:
+            shown.append(kept[char])
+        elif char == _NON_JOINER and _parts_letters(text, index):
+            shown.append(char)
+        elif _is_hidden(char) or marks > (_MAX_MARKS if shown else 0):
+            shown.append(_mark(char))
+        else:
+            shown.append(char)
     return "".join(shown)
 
 
@@ -69,6 +94,21 @@ def is_reordered(text: str) -> bool:
         return False
     kinds = {unicodedata.bidirectional(char) for char in text}
     return bool(kinds & {"R", "AL", "AN"}) and bool(kinds & {"L", "EN", "AN"})
+
+
+def _parts_letters(text: str, index: int) -> bool:
+    """Whether the letters before and after would join if there was nothing between them."""
+    if not 0 < index < len(text) - 1:
+        return False
+    before, after = text[index - 1], text[index + 1]
+    return (
+        _is_arabic(before) and before not in _JOINS_BEFORE | _JOINS_NONE
+        and _is_arabic(after) and after not in _JOINS_NONE
+    )  # fmt: skip
+
+
+def _is_arabic(char: str) -> bool:
+    return "\u0620" <= char <= "\u06ff" and unicodedata.category(char) == "Lo"
 
 
 def markdown_code(text: str) -> str:
@@ -87,7 +127,7 @@ def _code_span(line: str) -> str:
     if not line:
         return "*(empty)*"
     kept = _DROPPED_BLANK.sub("\u00a0", line)
-    fence = "`" * (max((len(run) for run in re.findall(r"`+", kept)), default=0) + 1)
+    fence = "`" * (max((len(run) for run in _BACKTICKS.findall(kept)), default=0) + 1)
     pad = " " if kept[0] == "`" or kept[-1] == "`" else ""
     # At the start of a line three backticks would open a block: a blank that is none stands ahead of them.
     ahead = "\u00a0" if len(fence) > _LONGEST_SPAN_FENCE else ""

@@ -1,5 +1,7 @@
 """Text from outsiders is shown as it is: nothing hidden, nothing reordered, nothing obeyed."""
 
+# ruff: noqa: RUF001  these letters are meant
+
 import unicodedata
 
 import pytest
@@ -29,6 +31,22 @@ def test_what_can_be_seen_stays_as_it_is(plain: str) -> None:
     assert one_line(plain) == plain
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("علی\u200cرضا", "علی\u200cرضا"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("رضا\u200cعلی", "رضا⟨U+200C⟩علی"),  # alef joins no letter behind it: nobody would see it
+        ("علی\u200c", "علی⟨U+200C⟩"),
+        ("علی\u200c\u200cرضا", "علی⟨U+200C⟩⟨U+200C⟩رضا"),
+        ("علی\u200dرضا", "علی⟨U+200D⟩رضا"),
+        ("fin\u200cance", "fin⟨U+200C⟩ance"),
+    ],
+)
+def test_a_non_joiner_stays_only_where_it_can_be_seen(text: str, shown: str) -> None:
+    assert one_line(text) == shown
+
+
 def test_line_breaks_are_kept_where_there_is_room_and_drawn_where_there_is_none() -> None:
     assert many_lines("a\nb") == "a\nb"
     assert one_line("a\nb") == "a⏎b"
@@ -41,7 +59,9 @@ def test_a_stack_of_combining_marks_is_taken_apart() -> None:
 
 @given(ANYTHING | HOSTILE)
 def test_nothing_shown_is_a_control_format_or_separator_character(text: str) -> None:
-    for char in one_line(text):
+    for char in one_line(text).replace(
+        "\u200c", "" if any("\u0620" <= char <= "\u06ff" for char in text) else "\u200c"
+    ):
         assert unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 

@@ -1,0 +1,68 @@
+"""Names of people are the same however they are typed, in whatever script, and wherever they are used."""
+
+# ruff: noqa: RUF001  these letters are meant
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from console.keys import KeyChain
+from console.screen import open_screen
+from plangate.domain.decision import Choice, Decision, PersonName
+from plangate.domain.people import same_person
+from plangate.jws import PUBLIC_PREFIX, public_of
+from plangate.key_files import write_new_key
+from plangate.people_file import read_people
+from plangate.settings import Settings
+from plangate.signatures import verify
+
+NOW = datetime.now(UTC)
+NAMES = {
+    "Persian": ("علی\u200cرضا", "علیرضا"),
+    "Turkish, dotted": ("İpek", "ipek"),
+    "Turkish, dotless": ("IŞIK", "ışık"),
+    "Turkish, decomposed": ("I\u0307pek", "İPEK"),
+    "German": ("Groß", "GROSS"),
+    "Greek": ("Οδυσσεύς", "ΟΔΥΣΣΕΎΣ"),
+    "Vietnamese": ("Nguyễn", "Nguye\u0302\u0303n"),
+    "Korean": ("김", "\u1100\u1175\u11b7"),
+}
+
+
+@pytest.mark.parametrize("script", NAMES)
+def test_two_spellings_of_a_name_are_one_person(script: str) -> None:
+    one, other = NAMES[script]
+    assert same_person(one, other)
+    assert not same_person(one, other + "x")
+
+
+@pytest.mark.parametrize("name", [name for pair in NAMES.values() for name in pair if "\u1100" not in name])
+def test_such_a_name_is_taken(name: str) -> None:
+    assert TypeAdapter(PersonName).validate_python(name) == name
+
+
+@pytest.mark.parametrize("name", ["da\u200cna", "\u200c", "رضا\u200c", "\u202edana"])
+def test_a_name_with_something_hidden_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="cannot be seen"):
+        TypeAdapter(PersonName).validate_python(name)
+
+
+@pytest.mark.parametrize("script", NAMES)
+def test_a_person_in_a_list_signs_under_any_spelling(script: str, tmp_path: Path) -> None:
+    listed, typed = NAMES[script]
+    keys = KeyChain(Settings(keys_dir=tmp_path / "keys"), open_screen())
+    public = public_of(write_new_key(keys.path_of(listed)))
+    file = tmp_path / "people.toml"
+    line = f'[[person]]\nname = "{listed}"\nkeys = [{{ public = "{PUBLIC_PREFIX}{public}" }}]\n'
+    file.write_text(line, encoding="utf-8")
+    assert keys.has(typed)
+
+    decision = Decision(decision=Choice.APPROVE, by=typed, plan="a" * 64)
+    signed = keys.signed(decision, workflow_id="plan-1", fingerprint="a" * 64)
+    found = verify(signed, workflow_id="plan-1", fingerprint="a" * 64, people=read_people(file), at=NOW)
+
+    assert found.objection == ""
+    assert found.approver is not None
+    assert (found.approver.name, found.approver.verified) == (listed, True)
