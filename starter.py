@@ -16,6 +16,7 @@ use_own_python()
 
 import typer
 
+from console.answer import expect_answer, only_the_answer
 from console.audit_commands import audit_app
 from console.exits import Act, Exit, WrongUsage, fill_closed_streams, guarded, told
 from console.options import AsJson, RunId
@@ -90,6 +91,7 @@ def demo(
     interactive: Annotated[
         bool, typer.Option("--interactive", help="Stop at the gate, and ask in this terminal.")
     ] = False,
+    as_json: AsJson = False,
 ) -> Act:
     """Tell the whole story by itself, in ten seconds.
 
@@ -97,7 +99,7 @@ def demo(
     """
     from console.demo.story import tell  # noqa: PLC0415  imported when it is asked for
 
-    return partial(tell, interactive=interactive)
+    return partial(tell, interactive=interactive, as_json=as_json)
 
 
 @app.command()
@@ -263,18 +265,19 @@ def sign(
     by: By,
     plan: PlanPrefix = None,
     comment: Comment = "",
+    as_json: AsJson = False,
 ) -> Act:
     """Print a signed decision, to be sent by another door.
 
     It is signed with the key that `keys new` made for that name, and fits into the Web UI's Send a Signal and
-    Temporal's command line. Only the JSON goes to standard output.
+    Temporal's command line. Only the JSON goes to standard output; --json leaves out the words beside it.
     """
     from console.deciding import print_signed  # noqa: PLC0415  imported when it is asked for
 
     word = choice.replace("-", "_")
     if word not in ("approve", "withdraw_approval", "reject", "request_changes"):
         raise WrongUsage(f"No decision is called {choice!r}; type {_DECISIONS}.")
-    return partial(print_signed, _order(word, run, by=by, plan=plan, comment=comment, as_json=False))
+    return partial(print_signed, _order(word, run, by=by, plan=plan, comment=comment, as_json=as_json))
 
 
 def _decide(choice: str, run: str, *, by: str, plan: str | None, comment: str, as_json: bool) -> Act:
@@ -297,6 +300,7 @@ def _order(
 def main() -> int:
     """Run the command that was typed and return its exit code."""
     fill_closed_streams()
+    expect_answer(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -316,7 +320,8 @@ def _parse_and_act() -> int:
     if act == Exit.INTERRUPTED:  # how Typer says that Ctrl-C came while it parsed
         raise KeyboardInterrupt
     if callable(act):
-        return int(act())
+        with only_the_answer():
+            return int(act())
     return act if isinstance(act, int) else Exit.DONE
 
 

@@ -74,14 +74,15 @@ def audit_verify(
 
 
 @audit_app.command("checkpoint")
-def audit_checkpoint() -> Act:
+def audit_checkpoint(*, as_json: AsJson = False) -> Act:
     """Print the newest checkpoint, to be kept elsewhere.
 
-    Where the records are put back to an older state later, `audit verify --checkpoint FILE` finds out.
+    It is JSON in any case, with --json on several lines. Where the records are put back to an older state
+    later, `audit verify --checkpoint FILE` finds out.
     """
     from console.auditing import print_checkpoint  # noqa: PLC0415  imported when it is asked for
 
-    return print_checkpoint
+    return partial(print_checkpoint, as_json=as_json)
 
 
 @audit_app.command("export")
@@ -92,14 +93,16 @@ def audit_export(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Else standard output."),
     ] = None,
+    as_json: AsJson = False,
 ) -> Act:
     """Write the evidence of one run into one file.
 
-    It is for somebody without access to these records, who examines it by `audit verify-bundle`.
+    It is for somebody without access to these records, who examines it by `audit verify-bundle`. The file is
+    JSON in any case; with --output, --json prints what was written.
     """
     from console.auditing import export  # noqa: PLC0415  imported when it is asked for
 
-    return partial(export, run, output=output)
+    return partial(export, run, output=output, as_json=as_json)
 
 
 @audit_app.command("verify-bundle")

@@ -109,20 +109,23 @@ def verify(workflow_id: str | None, *, checkpoint: Path | None, as_json: bool) -
     return _print_inspection(screen, inspection, is_trusted=bool(trust.sealers))
 
 
-def print_checkpoint() -> int:
-    """Print the newest checkpoint, to be kept elsewhere."""
-    settings, screen = settings_for_people(), open_screen()
+def print_checkpoint(*, as_json: bool) -> int:
+    """Print the newest checkpoint, to be kept elsewhere; it is JSON in any case."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
     with opened_records(settings) as database, database.read() as connection:
         newest = last_checkpoint(connection)
     if newest is None:
         raise RecordsMissing("Nothing is sealed yet; a worker seals what moves every few seconds.")
-    screen.out.file.write(newest.model_dump_json() + "\n")
+    if screen.is_json:
+        screen.print_json(newest.model_dump(mode="json"))
+    else:
+        screen.out.file.write(newest.model_dump_json() + "\n")
     return Exit.DONE
 
 
-def export(workflow_id: str, *, output: Path | None) -> int:
+def export(workflow_id: str, *, output: Path | None, as_json: bool) -> int:
     """Write the evidence of one run into one file, as soon as all of it is sealed."""
-    settings, screen = settings_for_people(), open_screen()
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
     with opened_records(settings) as database, Progress(screen.err) as progress:
         trail_on_record(database, workflow_id)  # or say at once that there is none
         ends = time.monotonic() + _SEALED_SOON * settings.seal_seconds
@@ -145,6 +148,9 @@ def export(workflow_id: str, *, output: Path | None) -> int:
         entries = "1 entry" if count == 1 else f"{count} entries"
         screen.out.print(Text(one_line(f"{output} holds {workflow_id}: {entries}.")), soft_wrap=True)
     unsealed = len(bundle.entries) - sealed_up_to(bundle)
+    if screen.is_json and output is not None:
+        written = {"workflow_id": workflow_id, "file": str(output), "entries": len(bundle.entries)}
+        screen.print_json({**written, "unsealed": unsealed})
     if unsealed:
         screen.err.print(Text(unsealed_words(unsealed, "export it again then"), style="yellow"))
     return Exit.DONE

@@ -107,7 +107,7 @@ async def _signed(session: Session, screen: Screen, order: DecisionOrder, decisi
 def print_signed(order: DecisionOrder) -> int:
     """Print the finished, signed decision for another door: the Temporal CLI, the Web UI's dialog."""
     decision = made_decision(order.choice, by=order.by, plan=order.plan or "", comment=order.comment)
-    settings, screen = settings_for_people(), open_screen()
+    settings, screen = settings_for_people(), open_screen(as_json=order.as_json)
     keys = KeyChain(settings, screen)
     if not keys.has(order.by):
         raise WrongUsage(f"There is no key of {order.by}'s here; make one: {STARTER} keys new {order.by}")
@@ -129,6 +129,9 @@ def print_signed(order: DecisionOrder) -> int:
                     raise Refused("The plan was replaced meanwhile; look at the new one and sign that.")
             signed = keys.signed(decision, status)
             message = signed.model_dump(mode="json", exclude_none=True, exclude={"decision"})
+            if screen.is_json:
+                screen.print_json(message)
+                return Exit.DONE
             screen.out.print(Text(json.dumps(message)), soft_wrap=True)
             page = Page()
             page.note(f"Paste it into the Web UI's Send a Signal, under {order.choice}, or give it to:")

@@ -13,9 +13,11 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from typing import Final
 
+from console.answer import give_error
 from plangate.domain.errors import IdInUse, PlangateError, PlanInvalid, Refused, RequestInvalid
 from plangate.domain.visible import one_line
 
@@ -93,7 +95,9 @@ def exit_of(error: PlangateError) -> Exit:
 
 
 def told(sentence: str, code: Exit) -> int:
-    """Say one sentence on stderr, as far as there is one, and return the exit code."""
+    """Say one sentence on stderr, and as JSON where that is expected, and return the exit code."""
+    with suppress(OSError, ValueError):  # what has no reader is told by the code
+        give_error(sentence, code)
     try:
         if sys.stderr is not None:
             sys.stderr.write(fit(sentence) + "\n")

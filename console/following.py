@@ -8,7 +8,7 @@ from typing import Final
 
 from console.clock import moment, now
 from console.run_view import decision_words, is_over, spelled, step_words, unread_words
-from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalUnreachable
+from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalDenied, TemporalUnreachable
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status
 from workflows.gateway import Gateway
@@ -28,10 +28,13 @@ async def looks(gateway: Gateway, workflow_id: str) -> AsyncIterator[Status | Si
 
     Raises:
         RunNotFound: there is no such run.
+        TemporalDenied: the server does not take us.
     """
     while True:
         try:
             yield await gateway.status(workflow_id)
+        except TemporalDenied:
+            raise  # waiting does not help
         except (NotAnswered, TemporalUnreachable, RecordsUnavailable) as error:
             yield Silence(str(error))
         await asyncio.sleep(PAUSE)

@@ -12,7 +12,7 @@ from console.page import Page
 from console.run_view import Doors, deciding_page, run_page
 from console.screen import open_screen
 from console.session import opened, opened_records, settings_for_people
-from plangate.domain.errors import RecordsMissing, RecordsUnavailable, TemporalUnreachable
+from plangate.domain.errors import RecordsMissing, RecordsUnavailable, TemporalDenied, TemporalUnreachable
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.records.answers import pending_on_record, status_on_record
@@ -67,6 +67,8 @@ async def _status(settings: Settings, workflow_id: str) -> tuple[Status, Doors]:
     try:
         async with opened(settings) as session:
             return await session.gateway.status(workflow_id), session.doors
+    except TemporalDenied:
+        raise
     except TemporalUnreachable as unreachable:
         with opened_records(settings) as database:
             try:
@@ -83,6 +85,8 @@ async def _pending(settings: Settings) -> tuple[list[Status], str]:
         async with opened(settings) as session:
             waiting = await session.gateway.pending()
             return waiting, " and ".join(["Temporal's list of open runs", *sources_of(waiting)])
+    except TemporalDenied:
+        raise
     except TemporalUnreachable as unreachable:
         with opened_records(settings) as database:
             try:

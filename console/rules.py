@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from activities.tools.catalogue import declarations
+from console.answer import error_as_json
 from console.clock import moment, now
 from console.durations import spoken
 from console.exits import Exit, WrongUsage
@@ -150,7 +151,8 @@ def _add_origin(page: Page, origin: Origin, settings: Settings) -> None:
 
 def _faults(screen: Screen, error: FileInvalid) -> int:
     if screen.is_json:
-        screen.print_json({"file": error.path, "faults": list(error.faults)})
+        faults = [{"message": fault} for fault in error.faults]
+        screen.print_json({"file": error.path, **error_as_json(str(error), Exit.USAGE, faults)})
         return Exit.USAGE
     for fault in error.faults:
         screen.err.print(Text(fault), soft_wrap=True)

@@ -18,7 +18,7 @@ from plangate.domain.decision import PLACEHOLDER
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
-from plangate.domain.status import DecisionStatus, Status, StepStatus, UnreadDecision
+from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
 from plangate.domain.visible import cut
 
 STARTER: Final = "python starter.py"
@@ -80,8 +80,8 @@ class Doors:
 
 
 def is_over(status: Status) -> bool:
-    """Return whether the run has an outcome."""
-    return status.state in OUTCOMES
+    """Return whether the run has an outcome, or is gone: nothing more will happen."""
+    return status.state in OUTCOMES or status.state == GONE
 
 
 def run_page(status: Status, now: datetime) -> Page:

@@ -5,13 +5,13 @@ line for a line, whatever its length. Outsiders' text reaches a console only as 
 markup.
 """
 
-import json
 import sys
 from dataclasses import dataclass
 from typing import Any, Final, Never
 
 from rich.console import Console
 
+from console.answer import answer_stream, give_json
 from console.exits import OutputClosed
 from console.page import Page
 
@@ -34,7 +34,7 @@ class Screen:
     Attributes:
         out: stdout, for what was asked for.
         err: stderr, for progress and questions.
-        is_json: a machine reads; nothing but one JSON value goes to ``out``, and nothing to ``err``.
+        is_json: a machine reads; one JSON value is the whole answer, and nothing goes to ``err``.
         can_ask: a person sits there: both ends are a terminal, and no machine reads.
     """
 
@@ -55,7 +55,7 @@ class Screen:
 
     def print_json(self, value: Any) -> None:
         """Print one JSON value, in ASCII: whatever it holds, a terminal does not obey it."""
-        self.out.file.write(json.dumps(value, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f") + "\n")
+        give_json(value)
 
 
 def open_screen(*, as_json: bool = False) -> Screen:
@@ -64,10 +64,11 @@ def open_screen(*, as_json: bool = False) -> Screen:
     Raises:
         OutputClosed: stdout is closed.
     """
-    if sys.stdout is None:
+    stream = answer_stream()
+    if stream is None:
         raise OutputClosed("The standard output is closed; run it with one, or redirect it to a file.")
     return Screen(
-        out=_console(sys.stdout),
+        out=_console(stream, quiet=as_json),
         err=_console(sys.stderr, quiet=as_json),
         is_json=as_json,
         can_ask=not as_json and _is_terminal(sys.stdin) and _is_terminal(sys.stderr),

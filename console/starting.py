@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from activities.tools.catalogue import declarations
+from console.answer import error_as_json
 from console.clock import now
 from console.durations import read_timeout
 from console.exits import Exit, Interrupted, WrongUsage
@@ -161,7 +162,8 @@ def _typed_in() -> str:
 def _show_faults(screen: Screen, error: PlanFileFaults) -> int:
     """Print every fault of a plan file: on stderr for people, as one JSON object for machines."""
     if screen.is_json:
-        screen.print_json({"error": str(error), "faults": [_fault_as_json(fault) for fault in error.faults]})
+        faults = [_fault_as_json(fault) for fault in error.faults]
+        screen.print_json(error_as_json(str(error), Exit.USAGE, faults))
         return Exit.USAGE
     screen.err.print(Text(one_line(str(error))), soft_wrap=True)
     for place, path, message in error.faults:

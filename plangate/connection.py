@@ -8,6 +8,7 @@ address, the embedded server of this ``var`` directory is used if there ever was
 import asyncio
 import re
 from datetime import timedelta
+from typing import Final
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -16,7 +17,9 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate import embedded_server
-from plangate.domain.errors import SettingsInvalid, TemporalUnreachable
+from plangate.domain.errors import SettingsInvalid, TemporalDenied, TemporalUnreachable
+from plangate.domain.visible import cut, one_line
+from plangate.logs import temporal_runtime
 from plangate.payloads import InlineDataConverter, TolerantPayloadConverter
 from plangate.settings import Settings
 
@@ -27,6 +30,7 @@ _DEFAULT_ADDRESS = "localhost:7233"
 _DEFAULT_NAMESPACE = "default"
 _CLI_DEFAULTS = (_DEFAULT_ADDRESS, "127.0.0.1:7233")
 _SECONDS = 5.0
+_LONGEST_CAUSE = 300
 _ADDRESS = re.compile(r"[^\s/]+:\d{1,5}")
 
 _START_IT = "start one with make worker, or set TEMPORAL_ADDRESS"
@@ -34,18 +38,20 @@ _CHECK_TLS = "check TEMPORAL_ADDRESS and the TEMPORAL_TLS settings"
 _CHECK_KEY = "check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE and the client certificate"
 
 # What Temporal's library says at a failed connection, what that means, and what to do. First match wins.
-_CAUSES = (
-    ("ConnectionRefused", "nothing listens there", _START_IT),
-    ("dns error", "no such host is known", _START_IT),
-    ("Unauthenticated", "it does not accept who we are", _CHECK_KEY),
-    ("PermissionDenied", "it does not allow us in", _CHECK_KEY),
-    ("InvalidContentType", "it does not speak TLS", _CHECK_TLS),
-    ("InvalidCertificate", "its TLS certificate is not trusted", _CHECK_TLS),
-    ("CertificateRequired", "it wants a client certificate", _CHECK_TLS),
-    ("ParseError", "the client certificate or its key cannot be read", _CHECK_TLS),
-    ("handshake", "the TLS handshake failed", _CHECK_TLS),
-    ("unreachable", "no network leads there", _START_IT),
-    ("", "what answers there is no Temporal server, or expects TLS", _CHECK_TLS),
+# A server that is there and does not take us is another matter than one that is away: waiting does not help.
+_CAUSES: Final[tuple[tuple[str, type[TemporalUnreachable], str, str], ...]] = (
+    ("ConnectionRefused", TemporalUnreachable, "nothing listens there", _START_IT),
+    ("dns error", TemporalUnreachable, "no such host is known", _START_IT),
+    ("Unauthenticated", TemporalDenied, "it does not accept who we are", _CHECK_KEY),
+    ("PermissionDenied", TemporalDenied, "it does not allow us in", _CHECK_KEY),
+    ("InvalidContentType", TemporalDenied, "it does not speak TLS", _CHECK_TLS),
+    ("InvalidCertificate", TemporalDenied, "its TLS certificate is not trusted", _CHECK_TLS),
+    ("CertificateRequired", TemporalDenied, "it wants a client certificate", _CHECK_TLS),
+    ("ParseError", TemporalDenied, "the client certificate or its key cannot be read", _CHECK_TLS),
+    ("handshake", TemporalDenied, "the TLS handshake failed", _CHECK_TLS),
+    ("unreachable", TemporalUnreachable, "no network leads there", _START_IT),
+    ("Unavailable", TemporalUnreachable, "it is not ready", "wait until it is"),
+    ("", TemporalUnreachable, "what answers there is no Temporal server, or expects TLS", _CHECK_TLS),
 )
 
 
@@ -57,12 +63,13 @@ async def connect(
     Args:
         settings: says where the embedded server's files are.
         identity: who the server's records say we are; the library's process@host where none is given.
-        runtime: the library's runtime, if not the process's default one.
+        runtime: the library's runtime, if not the process's own (`plangate.logs.temporal_runtime`).
         lazy: connect at the first call and check nothing. Such a client cannot carry a worker.
 
     Raises:
         SettingsInvalid: the profile file, or a certificate that it names, cannot be used.
-        TemporalUnreachable: there is no server, it does not let us in, or it has no such namespace.
+        TemporalDenied: the server does not let us in, or has no such namespace.
+        TemporalUnreachable: there is no server, or it does not answer.
     """
     config = _config(settings)
     address = config["target_host"]
@@ -72,17 +79,18 @@ async def connect(
                 **config,
                 data_converter=DATA_CONVERTER,
                 identity=identity,
-                runtime=runtime,
+                # Never the library's own default, which writes its log lines to the standard output.
+                runtime=runtime or temporal_runtime(settings),
                 lazy=lazy,
             )
             if not lazy:
                 await _check_namespace(client, address)
             return client
     except TimeoutError:
-        raise _unreachable(address, f"it did not answer in {_SECONDS:g} s", _START_IT) from None
+        why = f"it did not answer in {_SECONDS:g} s"
+        raise _unusable(TemporalUnreachable, address, why, _START_IT) from None
     except (RuntimeError, ValueError) as error:
-        meaning, remedy = _explain(str(error))
-        raise _unreachable(address, meaning, remedy) from error
+        raise _explained(address, str(error)) from error
 
 
 def address_of(settings: Settings) -> str:
@@ -144,26 +152,29 @@ async def _check_namespace(client: Client, address: str) -> None:
     except RPCError as error:
         match error.status:
             case RPCStatusCode.NOT_FOUND:
-                raise TemporalUnreachable(
+                raise TemporalDenied(
                     f"The Temporal server at {address} has no namespace {name}; set TEMPORAL_NAMESPACE, "
                     f"or create it with temporal operator namespace create --namespace {name}."
                 ) from error
             case RPCStatusCode.UNAUTHENTICATED:
-                raise _unreachable(address, "it does not accept who we are", _CHECK_KEY) from error
+                why = "it does not accept who we are"
+                raise _unusable(TemporalDenied, address, why, _CHECK_KEY) from error
             case RPCStatusCode.PERMISSION_DENIED:
-                raise _unreachable(address, f"we may not use its namespace {name}", _CHECK_KEY) from error
+                why = f"we may not use its namespace {name}"
+                raise _unusable(TemporalDenied, address, why, _CHECK_KEY) from error
             case RPCStatusCode.UNIMPLEMENTED:
                 return  # a proxy that lets only a worker's own calls through
             case _:
-                raise _unreachable(address, f"it is not ready ({error.message})", _START_IT) from error
+                why = f"it is not ready ({cut(one_line(error.message), _LONGEST_CAUSE)})"
+                raise _unusable(TemporalUnreachable, address, why, _START_IT) from error
 
 
-def _explain(error: str) -> tuple[str, str]:
-    return next((meaning, remedy) for sign, meaning, remedy in _CAUSES if sign in error)
+def _explained(address: str, error: str) -> TemporalUnreachable:
+    return next(_unusable(kind, address, why, remedy) for sign, kind, why, remedy in _CAUSES if sign in error)
 
 
-def _unreachable(address: str, why: str, remedy: str) -> TemporalUnreachable:
-    return TemporalUnreachable(f"The Temporal server at {address} cannot be used: {why}; {remedy}.")
+def _unusable(kind: type[TemporalUnreachable], address: str, why: str, remedy: str) -> TemporalUnreachable:
+    return kind(f"The Temporal server at {address} cannot be used: {why}; {remedy}.")
 
 
 def _first_and_last(text: str) -> str:

@@ -15,10 +15,16 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice, Via, read_arrival
-from plangate.domain.errors import NotAnswered, RequestInvalid, RunNotFound, TemporalUnreachable
+from plangate.domain.errors import (
+    NotAnswered,
+    RequestInvalid,
+    RunNotFound,
+    TemporalDenied,
+    TemporalUnreachable,
+)
 from plangate.domain.request import read_request
 from plangate.domain.run import Phase, RunState
-from plangate.domain.status import Status, UnreadDecision, status_of
+from plangate.domain.status import GONE, Status, UnreadDecision, status_of
 from plangate.domain.visible import cut, one_line
 from plangate.records.answers import status_on_record
 from plangate.records.database import Database
@@ -28,6 +34,7 @@ OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _PAGE: Final = 1_000
 _LISTED_UNREAD: Final = 20
 _LONGEST_NAME: Final = 100
+_LONGEST_CAUSE: Final = 300
 _DESCRIBE_TIMEOUT: Final = timedelta(seconds=3)
 _ENDED_FROM_OUTSIDE: Final[Mapping[WorkflowExecutionStatus | None, str]] = {
     WorkflowExecutionStatus.TERMINATED: "it was terminated in Temporal, from outside Plangate",
@@ -77,15 +84,29 @@ async def status_without_workflow(client: Client, database: Database | None, wor
 
 def unreachable(error: RPCError) -> TemporalUnreachable:
     """Return what to say where the server did not do what it was asked."""
-    return TemporalUnreachable(f"The Temporal server did not do it: {one_line(error.message)}.")
+    said = cut(one_line(error.message or error.status.name), _LONGEST_CAUSE)
+    if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
+        return TemporalDenied(
+            f"The Temporal server does not allow it ({said}); check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE and "
+            "the client certificate."
+        )
+    return TemporalUnreachable(f"The Temporal server did not do it: {said}.")
 
 
 def _dropped(workflow_id: str, recorded: Status | None) -> Status:
     if recorded is None:
         raise RunNotFound(f"There is no run called {one_line(workflow_id)}; `pending` lists those that wait.")
-    has_ended = recorded.state in OUTCOMES
-    why = "Temporal's retention has dropped the run" if has_ended else "this Temporal server has no such run"
-    return recorded.model_copy(update={"source": f"records ({why})"})
+    if recorded.state in OUTCOMES:
+        return recorded.model_copy(update={"source": "records (Temporal's retention has dropped the run)"})
+    return recorded.model_copy(
+        update={
+            "source": "records and the Temporal server",
+            "state": GONE,
+            "reason": f"on the record it is {recorded.state.replace('_', ' ')}, and this Temporal server "
+            "does not have it: it was deleted there, or TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE name another",
+            "still_needed": (),
+        }
+    )
 
 
 async def _unread(client: Client, handle: WorkflowHandle[object, object]) -> list[UnreadDecision]:

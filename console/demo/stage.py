@@ -23,6 +23,7 @@ from plangate.connection import DATA_CONVERTER
 from plangate.domain.errors import OperatorError
 from plangate.durable_file import write_over
 from plangate.embedded_server import EmbeddedServer
+from plangate.logs import temporal_runtime
 from plangate.private_files import make_private_folder, open_private
 from plangate.settings import PROJECT, Settings, environment_with
 from workflows.gateway import Gateway
@@ -65,7 +66,12 @@ async def set_up(settings: Settings) -> AsyncIterator[Stage]:
     folder = settings.var_dir.absolute() / "demo"
     with _alone(folder), open_desk() as desk, opened_records(settings) as database:
         async with _server(settings) as server:
-            client = await Client.connect(server.address, namespace=NAMESPACE, data_converter=DATA_CONVERTER)
+            client = await Client.connect(
+                server.address,
+                namespace=NAMESPACE,
+                data_converter=DATA_CONVERTER,
+                runtime=temporal_runtime(settings),
+            )
             doors = Doors(("--address", server.address), NAMESPACE, server.ui_url)
             gateway = Gateway(client, TASK_QUEUE, database)
             environment = _environment(settings, server, desk, folder)

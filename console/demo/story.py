@@ -41,9 +41,9 @@ _WITHDRAW_SECONDS: Final = 5.0
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def tell(*, interactive: bool) -> int:
-    """Tell the story; 0 where all of it held."""
-    settings, screen = settings_for_people(), open_screen()
+def tell(*, interactive: bool, as_json: bool) -> int:
+    """Tell the story, or only how it ended as JSON; 0 where all of it held."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
     if interactive and not screen.can_ask:
         raise WrongUsage(
             "--interactive asks in a terminal, and there is none here; run it in one, or leave it out."
@@ -220,6 +220,17 @@ class _Story:
         page.extend(trail_page(trail))
         page.extend(self._where_things_lie(status))
         self._screen.show(page)
+        if self._screen.is_json:
+            self._screen.print_json(
+                {
+                    "workflow_id": status.workflow_id,
+                    "outcome": status.state,
+                    "effects": [
+                        {"what": one.what, "expected": one.expected, "found": one.found} for one in counts
+                    ],
+                    "mails": [str(path) for path in self._stage.outbox.letters()],
+                }
+            )
         if status.state != Outcome.EXECUTED and not interactive:
             return told(f"The demo failed: the run is {status.state}, not executed.", Exit.FAILED)
         wrong = [count for count in counts if not count.holds]

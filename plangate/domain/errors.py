@@ -32,6 +32,7 @@ The message of each error is one sentence for a person: what is wrong and what t
         ├── RecordsMissing
         ├── TrailDamaged         what is on the record is not what was written
         └── TemporalUnreachable
+            └── TemporalDenied   the server is there, and does not take us as we are set up
 
 Which of them is tried again is said in one place, ``activities/failures.py``.
 """
@@ -172,4 +173,8 @@ class TrailDamaged(OperatorError):
 
 
 class TemporalUnreachable(OperatorError):
-    """The Temporal server cannot be reached, or has no such namespace."""
+    """The Temporal server cannot be reached, or does not answer."""
+
+
+class TemporalDenied(TemporalUnreachable):
+    """The Temporal server answers, and does not take us: no such namespace, a wrong key or certificate."""

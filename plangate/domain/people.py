@@ -182,8 +182,8 @@ def identity(name: str) -> str:
     """Return what two spellings of one name have in common.
 
     Beside what Unicode folds, the letter i with and without its dot is one, because Turkish pairs the four in
-    its own way, and a joiner, which shapes the letters beside it, does not count. A text too long for a name is
-    returned as it is: the time that normalizing takes grows with the square of the length.
+    its own way, and a joiner, which shapes the letters beside it, does not count. A text too long for a name
+    is returned as it is: the time that normalizing takes grows with the square of the length.
     """
     if len(name) > _LONGEST_NAME:
         return name

@@ -1,6 +1,6 @@
 """The status of a run, as every door shows it: the query, the command line, ``--json``."""
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import JsonValue
 
@@ -11,6 +11,9 @@ from plangate.domain.plan import Plan, short
 from plangate.domain.policy import Need, Requirement, missing
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.tool import Receipt
+
+GONE: Final = "gone"
+"""The state of a run that is open on the record, and that the Temporal server does not have."""
 
 
 class DecisionStatus(Frozen):

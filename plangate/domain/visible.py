@@ -4,7 +4,7 @@ An approver must not be shown something other than what will run. Every characte
 or a browser would obey instead of draw (control characters, ANSI escapes, bidirectional overrides,
 zero-width and blank look-alikes, stacks of combining marks) is drawn as ``⟨U+202E⟩``. The bracket ``⟨``
 itself is drawn so too, hence two different texts never look the same for this reason. One such character
-stays as it is where it can be seen: the non-joiner of Persian, between two letters that would join without it.
+stays as it is where it can be seen: the non-joiner of Persian, between two letters that would join otherwise.
 """
 
 import re

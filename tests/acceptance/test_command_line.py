@@ -24,6 +24,7 @@ from plangate.records.rule_texts import What, record_rules
 from plangate.records.trail import Note, open_trail
 from plangate.settings import PROJECT
 from tests.fakes import AUDIENCE
+from tests.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, UNAUTHENTICATED, refusing
 from tests.program import Home, Typed
 
 NOBODY = {"TEMPORAL_ADDRESS": "127.0.0.1:1"}
@@ -284,6 +285,26 @@ def test_without_a_policy_here_it_is_said_that_a_worker_may_have_one(typed: Type
     shown = typed("policy", "explain", "--plan", str(plan)).out
     assert "No policy is set here (PLANGATE_POLICY)" in shown
     assert "A worker uses the file that PLANGATE_POLICY names where it runs; it may have one." in shown
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([OK, NOT_FOUND], "has no namespace default; set TEMPORAL_NAMESPACE"),
+        ([UNAUTHENTICATED], "it does not accept who we are; check TEMPORAL_API_KEY"),
+        ([OK, OK, PERMISSION_DENIED], "does not allow it"),
+    ],
+)
+@pytest.mark.usefixtures("recorded")
+def test_a_server_that_does_not_take_us_is_told_as_such_though_the_records_could_answer(
+    home: Home, typed: Typed, answers: list[int], said: str
+) -> None:
+    for words in (["status", "plan-1"], ["pending"], ["watch", "plan-1"]):
+        with refusing(*answers) as address:
+            home.settings["TEMPORAL_ADDRESS"] = address
+            ended = typed(*words)
+        assert said in ended.sentence
+        assert (ended.code, ended.out) == (1, "")
 
 
 @pytest.mark.usefixtures("recorded")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
+from console.run_view import is_over, run_page
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import IdInUse, PlangateError, RunNotFound
 from plangate.domain.request import PlanRequest
@@ -137,7 +139,11 @@ async def test_an_open_run_that_was_dropped_is_not_listed_and_cannot_be_decided_
         status = await gate.in_review("one")
         await drop(gate, status.workflow_id)
         after = await gate.gateway.status(status.workflow_id)
-        assert after.source == "records (this Temporal server has no such run)"
+        assert (after.state, after.source) == ("gone", "records and the Temporal server")
+        assert "on the record it is in review, and this Temporal server does not have it" in after.reason
+        assert is_over(after)
+        page = "\n".join(row.text for row in run_page(after, datetime.now(UTC)).rows)
+        assert "was deleted there" in page
         assert await gate.gateway.pending() == []
         with pytest.raises(RunNotFound, match=r"does not have .* any more; nothing can be decided"):
             await gate.decide(status)

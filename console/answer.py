@@ -1,0 +1,91 @@
+"""What goes to the standard output: the answer of a command, and nothing else.
+
+While a command acts, whatever else prints there goes to stderr: a library's log lines, from Rust or C too, a
+child process, a stray ``print``. With ``--json`` the answer is one JSON value, also where the command fails:
+``{"error": sentence, "exit_code": code, "faults": [...]}``. Light: ``--help`` imports it.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, TextIO
+
+
+@dataclass(slots=True)
+class _Answer:
+    """Whether JSON is expected, whether it was given, and where to give it while a command acts."""
+
+    is_json: bool = False
+    is_given: bool = False
+    stream: TextIO | None = None
+
+
+_answer: Final = _Answer()
+
+
+def expect_answer(words: Sequence[str]) -> None:
+    """Begin a command line: ``words`` are what was typed after the program's name."""
+    options = words[: words.index("--")] if "--" in words else words
+    _answer.is_json, _answer.is_given = "--json" in options, False
+
+
+@contextmanager
+def only_the_answer() -> Iterator[None]:
+    """Keep the standard output for `answer_stream`, and lead what else is printed there to stderr."""
+    ours = sys.stdout
+    try:
+        kept = os.dup(1)
+        os.fstat(2)
+    except OSError:  # there is no output to keep, or nowhere else to lead it
+        yield
+        return
+    if ours is None:
+        os.close(kept)
+        yield
+        return
+    ours.flush()
+    os.dup2(2, 1)
+    stream = open(  # noqa: PTH123, SIM115  closed below, whatever becomes of what is still in it
+        kept,
+        "w",
+        buffering=1 if os.isatty(kept) else -1,
+        encoding=ours.encoding,
+        errors=ours.errors,
+    )
+    _answer.stream, sys.stdout = stream, sys.stderr
+    try:
+        yield
+        stream.flush()
+    finally:
+        _answer.stream, sys.stdout = None, ours
+        os.dup2(kept, 1)
+        with suppress(OSError, ValueError):
+            stream.close()
+
+
+def answer_stream() -> TextIO | None:
+    """Return where the answer is written; None where the standard output is closed."""
+    return _answer.stream or sys.stdout
+
+
+def give_json(value: Any) -> None:
+    """Write one JSON value, in ASCII: a terminal obeys nothing in it. ``Any`` stands for JSON."""
+    stream = answer_stream()
+    if stream is not None:
+        stream.write(json.dumps(value, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f") + "\n")
+        _answer.is_given = True
+
+
+def give_error(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> None:
+    """Answer with an error, where JSON is expected and nothing was answered yet; ``Any`` stands for JSON."""
+    if _answer.is_json and not _answer.is_given:
+        give_json(error_as_json(sentence, code, faults))
+
+
+def error_as_json(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Return an error for machines; each fault has at least ``message``. ``Any`` stands for JSON."""
+    error: dict[str, Any] = {"error": sentence, "exit_code": code}
+    return {**error, "faults": list(faults)} if faults else error

@@ -1,0 +1,199 @@
+"""With --json, the standard output holds one JSON value or nothing, whatever the Temporal server does."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+import starter
+from plangate import connection
+from plangate.settings import PROJECT
+from tests.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE, refusing
+from tests.program import Ended, Home, Typed
+from workflows import gateway, standing
+
+PREFIX = ("--plan", "12345678")
+BY = ("--by", "dana")
+WORDS = {
+    "start": ("start", "hi", "--requester", "rita"),
+    "status": ("status", "plan-1"),
+    "pending": ("pending",),
+    "approve": ("approve", "plan-1", *BY, *PREFIX),
+    "reject": ("reject", "plan-1", *BY, *PREFIX),
+    "request-changes": ("request-changes", "plan-1", *BY, *PREFIX, "--comment", "more"),
+    "withdraw": ("withdraw", "plan-1"),
+    "sign": ("sign", "plan-1", "approve", *BY, *PREFIX),
+    "watch": ("watch", "plan-1"),
+}
+"""What is typed to ask the server, for each command that asks it."""
+
+OFFLINE = {
+    "tools": ("tools",),
+    "policy check": ("policy", "check", "/nosuch.toml"),
+    "policy explain": ("policy", "explain", "--plan", "/nosuch.yaml"),
+    "people check": ("people", "check", "/nosuch.toml"),
+    "keys new": ("keys", "new", "dana"),
+    "keys list": ("keys", "list"),
+    "keys seal": ("keys", "seal"),
+    "audit show": ("audit", "show", "plan-1"),
+    "audit list": ("audit", "list"),
+    "audit verify": ("audit", "verify"),
+    "audit checkpoint": ("audit", "checkpoint"),
+    "audit export": ("audit", "export", "plan-1"),
+    "audit verify-bundle": ("audit", "verify-bundle", "/nosuch.json"),
+}
+
+
+def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield every command that does something, by what is typed."""
+    command = group or get_command(starter.app)
+    if not hasattr(command, "commands"):
+        yield " ".join(path), command
+        return
+    for name, one in command.commands.items():
+        yield from commands(one, (*path, name))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(
+        tmp_path / "var", {"TEMPORAL_CONFIG_FILE": "/dev/null", "PLANGATE_KEYS_DIR": str(tmp_path / "keys")}
+    )
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits of a fraction of a second, for a server that never answers."""
+    short = timedelta(seconds=0.3)
+    monkeypatch.setattr(connection, "_SECONDS", 0.4)
+    monkeypatch.setattr(gateway, "QUERY_TIMEOUT", short)
+    monkeypatch.setattr(gateway, "DECIDE_TIMEOUT", short)
+    monkeypatch.setattr(standing, "_DESCRIBE_TIMEOUT", short)
+
+
+def answer_of(ended: Ended) -> Any:
+    """The one JSON value of a command, None where it printed nothing."""
+    assert "Traceback" not in ended.err
+    return json.loads(ended.out) if ended.out else None
+
+
+def is_error(answer: Any, code: int) -> bool:
+    return (
+        isinstance(answer, dict)
+        and set(answer) <= {"error", "exit_code", "faults", "file"}
+        and answer["exit_code"] == code
+    )
+
+
+def test_every_command_takes_json() -> None:
+    known = dict(commands())
+    without = [
+        name for name, command in known.items() if "--json" not in str([one.opts for one in command.params])
+    ]
+    assert without == []
+    assert set(known) == {*WORDS, *OFFLINE, "demo"}, "name each command in this file"
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_what_needs_no_server_answers_in_json(name: str, home: Home, typing: Callable[[Home], Typed]) -> None:
+    ended = typing(home)(*OFFLINE[name], "--json")
+    answer = answer_of(ended)
+    if ended.code == 0:
+        assert answer is not None
+        assert "error" not in answer
+    else:
+        assert is_error(answer, ended.code), ended
+
+
+@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([UNAVAILABLE], "not ready"),
+        ([OK, UNAVAILABLE], "did not answer"),
+        ([PERMISSION_DENIED], "TEMPORAL_API_KEY"),
+        ([OK, PERMISSION_DENIED], "may not use its namespace default"),
+        ([OK, OK, UNAUTHENTICATED], "TEMPORAL_API_KEY"),
+        ([OK, NOT_FOUND], "has no namespace default"),
+        ([None], "did not answer"),
+    ],
+)
+@pytest.mark.usefixtures("_impatient")
+def test_a_server_that_refuses_is_an_error_in_json(
+    name: str, answers: list[int | None], said: str, home: Home, typing: Callable[[Home], Typed]
+) -> None:
+    typed = typing(home)
+    typed("keys", "new", "dana")
+    with refusing(*answers) as address:
+        home.settings["TEMPORAL_ADDRESS"] = address
+        ended = typed(*WORDS[name], "--json")
+
+    assert is_error(answer_of(ended), 1), ended
+    assert said in ended.json["error"]
+    assert ended.err.splitlines()[-1] == ended.json["error"]
+
+
+def test_what_the_library_logs_of_its_retries_goes_to_stderr(home: Home) -> None:
+    with refusing(OK, *([UNAVAILABLE] * 8), UNAUTHENTICATED) as address:
+        home.settings["TEMPORAL_ADDRESS"] = address
+        ended = home.starter("status", "plan-1", "--json")
+
+    assert is_error(answer_of(ended), 1), ended
+    logged = json.loads(ended.err.splitlines()[0])
+    assert (logged["logger"], logged["level"]) == ("temporalio.core", "warning")
+
+
+NOISY = """
+import os, subprocess, sys, warnings
+sys.path.insert(0, {project!r})
+import starter
+from console import looking
+
+def noisy(*, as_json):
+    print("printed")
+    os.write(1, b"written past Python\\n")
+    subprocess.run(["echo", "by a child"], check=True)
+    warnings.warn("careful")
+    return looking_show(as_json=as_json)
+
+looking_show, looking.show_tools = looking.show_tools, noisy
+sys.argv = ["starter.py", "tools", "--json"]
+sys.exit(starter.main())
+"""
+
+
+def test_whatever_else_is_printed_while_a_command_acts_goes_to_stderr(home: Home) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NOISY.format(project=str(PROJECT))],
+        capture_output=True,
+        text=True,
+        env=home.environment(),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {tool["name"] for tool in json.loads(done.stdout)} >= {"send_email"}
+    for noise in ("printed", "written past Python", "by a child", "careful"):
+        assert noise in done.stderr
+
+
+def test_no_client_is_connected_by_the_librarys_own_runtime() -> None:
+    files = [
+        path
+        for folder in ("plangate", "console", "workflows", "activities")
+        for path in (PROJECT / folder).rglob("*.py")
+    ]
+    calls = [
+        (path.name, [word.arg for word in node.keywords])
+        for path in (*files, PROJECT / "worker.py", PROJECT / "starter.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Client.connect"
+    ]
+    assert calls
+    assert [name for name, keywords in calls if "runtime" not in keywords] == []
