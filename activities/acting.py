@@ -8,6 +8,8 @@ guessed.
 import asyncio
 from typing import Any, Final
 
+import structlog
+
 from activities.tools.tool import DidNotHappen, Finding, Happened, Repeatable, Tool, Unknown
 from plangate.domain.errors import (
     EffectUnknown,
@@ -17,8 +19,11 @@ from plangate.domain.errors import (
     ToolUnavailable,
 )
 from plangate.domain.tool import Receipt
+from plangate.redaction import recordable
 
 TOOL_SECONDS: Final = 60
+_LONGEST_SAID: Final = 300
+_log = structlog.get_logger(__name__)
 
 
 async def act_once(tool: Tool, arguments: Any, key: str, *, begun_before: bool) -> Receipt:
@@ -71,6 +76,7 @@ async def _act(tool: Tool, arguments: Any, key: str) -> Receipt:
 async def _resolve(tool: Tool, arguments: Any, key: str, error: Exception) -> Receipt:
     """Ask the tool what became of an act whose end was not seen."""
     said = _sentence(error)
+    _log.warning("A tool broke off; it is asked what became of it.", action="broke_off", exc_info=error)
     match await _find_out(tool, arguments, key):
         case Happened(receipt):
             return receipt
@@ -87,6 +93,7 @@ async def _find_out(tool: Tool, arguments: Any, key: str) -> Finding:
         async with asyncio.timeout(TOOL_SECONDS):
             return await tool.find_out(arguments, key)
     except Exception as error:
+        _log.warning("A tool could not say what became of it.", action="find_out", exc_info=error)
         raise StillBegun(_sentence(error)) from error
 
 
@@ -95,4 +102,6 @@ def _sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, TimeoutError):
         return f"The tool did not answer within {TOOL_SECONDS} seconds."
-    return f"The tool failed unexpectedly ({type(error).__name__}: {error})."
+    # Its text is the tool's, or a library's: it may hold what the tool had in hand, and is kept for ever.
+    said = recordable(str(error), _LONGEST_SAID)
+    return f"The tool failed unexpectedly ({type(error).__name__}{': ' if said else ''}{said})."

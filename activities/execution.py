@@ -57,7 +57,9 @@ from plangate.records.ledger import (
     settle_effect,
 )
 from plangate.records.trail import Note, OpenTrail, open_trail
+from plangate.redaction import recordable
 
+_LONGEST_REASON: Final = 2_000
 _PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
 _log = structlog.get_logger(__name__)
 Written = TypeVar("Written")
@@ -306,7 +308,7 @@ class _Attempt:
 
     def settle(self, state: EffectState, failure: ToolError) -> None:
         """Give the claim back, for another attempt or for good, or put the step in doubt."""
-        step, reason = self._task.step, str(failure)
+        step, reason = self._task.step, recordable(str(failure), _LONGEST_REASON)
         with self._database.write() as connection:
             trail = open_trail(connection, self._run)
             if not settle_effect(trail, self._key, self._holder, state):

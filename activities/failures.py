@@ -4,16 +4,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.outage import Outage
 from plangate.domain import errors
 from plangate.domain.visible import cut
+from plangate.redaction import recordable, redact_text
 
 # A plan may have more faults than the server takes; a failure that it refuses would be tried again for ever.
 _MAX_MESSAGE = 10_000
 _IN_SECONDS = 120
+_MAX_UNFORESEEN = 300
+_log = structlog.get_logger(__name__)
 _TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable, errors.StillBegun)
 
 
@@ -29,7 +33,8 @@ def told_to_temporal(
         tried: says how often it was tried; Temporal's count of attempts where left out.
         outage: says for how long a transient failure is tried again, whatever the number of tries.
 
-    The cause is left out on purpose: Temporal would keep its text and its stack in the history for ever.
+    The cause is left out on purpose: Temporal would keep its text and its stack in the history for ever. Of
+    an unforeseen error the log has the whole, and the history its kind and one line without secrets.
     """
     counted = tried or (lambda: activity.info().attempt)
     try:
@@ -44,16 +49,13 @@ def told_to_temporal(
         raise _failure(error, final=_is_last(tries, count), tried=count) from None
     except errors.PlangateError as error:
         raise _failure(error, final=True) from None
-    except Exception as error:
-        count = counted()
-        if _is_last(tries, count):
-            said = cut(f"{type(error).__name__}: {error}", _MAX_MESSAGE)
-            raise ApplicationError(
-                f"An unforeseen failure, {count} times: {said}",
-                type=type(error).__name__,
-                non_retryable=True,
-            ) from error
-        raise
+    except Exception as error:  # noqa: BLE001  it goes on as another kind of error
+        count, kind = counted(), type(error).__name__
+        is_last = _is_last(tries, count)
+        _log.exception("Something unforeseen happened.", action="unforeseen", attempt=count)
+        said = recordable(f"{kind}: {error}", _MAX_UNFORESEEN)
+        often = f"An unforeseen failure, {count} times" if is_last else "An unforeseen failure"
+        raise ApplicationError(f"{often}: {said}", type=kind, non_retryable=is_last) from None
 
 
 def _in_words(lasted: timedelta) -> str:
@@ -68,7 +70,7 @@ def _is_last(tries: int | None, tried: int) -> bool:
 def _failure(
     error: errors.PlangateError, *, final: bool, tried: int | None = None, lasted: timedelta | None = None
 ) -> ApplicationError:
-    message = cut(str(error), _MAX_MESSAGE)
+    message = cut(redact_text(str(error)), _MAX_MESSAGE)
     if final and tried:
         often = "once" if tried == 1 else f"{tried} times"
         message += f" It was tried {often}{'' if not lasted else f' in {_in_words(lasted)}'}."

@@ -37,6 +37,7 @@ _OURS = (
 )
 _CORE = "temporalio.core"
 _REPEAT_SECONDS = 30.0
+_LONGEST_TEXT = 20_000
 
 # What Temporal knows of the place a record comes from, and what we call it.
 _TEMPORAL_KEYS = {
@@ -239,11 +240,19 @@ def _is_foreseen(error: BaseException) -> bool:
 
 def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     safe = {
-        name: value if name in _SET_HERE else redact(name, value)
+        name: value if name in _SET_HERE else redact(name, _shortened(value))
         for name, value in event.items()
         if name != "event"
     }
-    return {"event": redact_text(str(event.get("event", ""))), **safe}
+    return {"event": redact_text(_shortened(str(event.get("event", "")))), **safe}
+
+
+def _shortened(value: Any) -> Any:
+    """Return a long text without its middle: of a traceback, the end says what happened."""
+    if not isinstance(value, str) or len(value) <= _LONGEST_TEXT:
+        return value
+    half = _LONGEST_TEXT // 2
+    return f"{value[:half]} … ({len(value) - 2 * half} characters are left out here) … {value[-half:]}"
 
 
 def _order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

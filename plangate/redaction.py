@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from plangate.domain.visible import cut, one_line
+
 REDACTED = "[redacted]"
 
 _SECRET_NAME = re.compile(
@@ -61,6 +63,17 @@ def redact_text(text: str) -> str:
     for shape, replacement in _SECRET_SHAPES:
         text = shape.sub(replacement, text)
     return text
+
+
+def recordable(text: str, limit: int) -> str:
+    """Return what somebody else's code wrote, as it may be kept for ever: one line, no secrets, not too long.
+
+    Args:
+        text: of an exception, say; it may hold whatever the code had in its hands.
+        limit: how many characters are kept.
+    """
+    # Cut far behind the limit first, and at it afterwards: no secret is cut in two and kept.
+    return cut(one_line(redact_text(text[: 10 * limit])), limit)
 
 
 @lru_cache(maxsize=1_000)

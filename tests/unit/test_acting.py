@@ -117,3 +117,14 @@ async def test_what_may_have_happened_and_is_not_allowed_any_more_is_in_doubt() 
     tool = ScriptedTool(finds=Repeatable(), objects="not here")
     assert await outcome(tool, begun_before=True) is EffectUnknown
     assert tool.asked == ["find_out"]
+
+
+@pytest.mark.parametrize("finds", [Unknown("?"), DidNotHappen(), Repeatable()])
+async def test_what_a_tool_was_holding_when_it_broke_off_is_not_repeated(finds: Finding) -> None:
+    bug = ValueError("POST https://h/x?api_key=hunter2\nwith \x1b[2J" + "body " * 5_000)
+    with pytest.raises(PlangateError) as told:
+        await act_once(ScriptedTool(bug, finds), ToolArguments(), "key", begun_before=False)
+
+    assert "ValueError: POST https://h/x?api_key=[redacted]" in str(told.value)
+    assert str(told.value).isprintable()
+    assert len(str(told.value)) < 500

@@ -34,10 +34,22 @@ def test_what_no_repetition_mends_is_final_at_once(error: Exception) -> None:
 
 
 def test_what_nobody_foresaw_is_tried_again_and_then_final() -> None:
-    with pytest.raises(ZeroDivisionError), told_to_temporal(3, lambda: 2):
-        raise ZeroDivisionError
+    assert not failure(ZeroDivisionError("oops"), 3, 2).non_retryable
     assert "unforeseen" in failure(ZeroDivisionError("oops"), 3, 3).message
 
 
-def test_the_cause_stays_out_of_the_history() -> None:
-    assert failure(errors.ToolRefused("x"), 3, 1).__suppress_context__
+@pytest.mark.parametrize("error", [errors.ToolRefused("x"), ZeroDivisionError("x")])
+@pytest.mark.parametrize("tried", [1, 3])
+def test_the_cause_stays_out_of_the_history(error: Exception, tried: int) -> None:
+    told = failure(error, 3, tried)
+    assert told.__suppress_context__
+    assert told.__cause__ is None
+
+
+@pytest.mark.parametrize("tried", [1, 3])
+def test_what_an_unforeseen_error_says_is_kept_without_secrets_and_on_one_short_line(tried: int) -> None:
+    told = failure(ValueError("at postgres://u:hunter2@db/x\nwhile\x1b[2J " + "y" * 5_000), 3, tried)
+    assert "hunter2" not in told.message
+    assert told.message.isprintable()
+    assert len(told.message) < 500
+    assert told.type == "ValueError"

@@ -338,3 +338,13 @@ def test_a_secret_is_known_by_its_name(name):
 )
 def test_what_the_lines_are_for_is_kept(name):
     assert redact(name, "value") == "value"
+
+
+def test_a_long_text_is_logged_without_its_middle(lines):
+    text = "It failed " + "x" * 3_000_000 + " here."
+    log.error(text, error="a" * 3_000_000 + "b")
+
+    assert len(lines.getvalue()) < 100_000
+    assert lines.last["message"].endswith(" here.")
+    assert lines.last["error"].endswith("ab")
+    assert "characters are left out here" in lines.last["error"]
