@@ -113,7 +113,12 @@ def start(
     *,
     plan: Annotated[
         Path | None,
-        typer.Option("--plan", metavar="FILE", show_default=False, help="A ready plan, JSON or YAML."),
+        typer.Option(
+            "--plan",
+            metavar="FILE",
+            show_default=False,
+            help="A ready plan, JSON or YAML; - reads standard input.",
+        ),
     ] = None,
     workflow_id: Annotated[
         str | None,
@@ -316,7 +321,10 @@ def _parse_and_act() -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else PROGRAM
         message = error.format_message().rstrip(".")
-        return told(f"{message}; see {command} --help.", Exit.USAGE)
+        hint = f"see {command} --help"
+        if message.startswith("No such option"):
+            hint += f", or write an id that begins with - behind --, as in {command} -- -ID"
+        return told(f"{message}; {hint}.", Exit.USAGE)
     if act == Exit.INTERRUPTED:  # how Typer says that Ctrl-C came while it parsed
         raise KeyboardInterrupt
     if callable(act):

@@ -1,9 +1,10 @@
-"""Reading ``--plan FILE``: JSON or YAML, strictly, and every fault with its place in the file.
+"""Reading ``--plan FILE`` or ``--plan -``: JSON or YAML, strictly, and every fault with its place.
 
 The worker checks the plan again in any case; here its author learns everything at once, before a run begins.
 """
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ from plangate.domain.errors import PlanInvalid
 from plangate.domain.tool import ToolDeclaration
 
 MAX_BYTES: Final = 1_000_000
+STANDARD_INPUT: Final = Path("-")
 _START: Final = Place(1, 1)
 _ENDS_OF_PATHS: Final = re.compile(r"[:.\[(\s]|$")
 _LONGEST_PATH: Final = 2_000  # of a sentence that begins with one
@@ -29,11 +31,13 @@ class PlanFileFaults(WrongUsage):
         self.path = path
         self.faults = tuple(sorted(faults))
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        super().__init__(f"The plan file {path} cannot be used ({count}); mend it and start again.")
+        super().__init__(f"The plan file {shown(path)} cannot be used ({count}); mend it and start again.")
 
 
 def read_plan_file(path: Path, tools: Mapping[str, ToolDeclaration], max_steps: int) -> Any:
     """Return the plan in a file as JSON, after it passed the checks that the worker makes too.
+
+    ``-`` is the standard input.
 
     Raises:
         WrongUsage: the file cannot be opened.
@@ -50,10 +54,18 @@ def read_plan_file(path: Path, tools: Mapping[str, ToolDeclaration], max_steps: 
     return tree.value
 
 
+def shown(path: Path) -> str:
+    """Return what to call the file."""
+    return "on the standard input" if path == STANDARD_INPUT else str(path)
+
+
 def _text_of(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        if path == STANDARD_INPUT:
+            content = _typed_in()
+        else:
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise WrongUsage(f"The plan file {path} cannot be opened: {why}.") from None
@@ -66,6 +78,12 @@ def _text_of(path: Path) -> str:
         place = Place(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
         message = f"the byte 0x{content[error.start]:02X} is not UTF-8; save the file as UTF-8"
         raise PlanFileFaults(path, [Fault(place, "", message)]) from None
+
+
+def _typed_in() -> bytes:
+    if sys.stdin is None:
+        raise WrongUsage("There is no standard input to read the plan from; name its file.")
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
 def _is_json(path: Path, text: str) -> bool:

@@ -82,7 +82,10 @@ def people_as_of(when: When, *, as_json: AsJson = False) -> Act:
 @policy_app.command("explain")
 def policy_explain(
     *,
-    plan: Annotated[Path, typer.Option("--plan", metavar="FILE", show_default=False, help="JSON or YAML.")],
+    plan: Annotated[
+        Path,
+        typer.Option("--plan", metavar="FILE", show_default=False, help="JSON or YAML; - is standard input."),
+    ],
     policy: Annotated[
         Path | None,
         typer.Option("--policy", metavar="FILE", show_default=False, help="Instead of PLANGATE_POLICY."),

@@ -155,10 +155,10 @@ def _add_commands(page: Page, status: Status, doors: Doors) -> None:
     plan = status.short_fingerprint or ""
     run = shlex.quote(status.workflow_id)
     page.note(f"Replace {ANYBODY} and run this (or reject, or request-changes with --comment):")
-    page.command(f"{STARTER} approve {run} --by {ANYBODY} --plan {plan}")
+    page.command(f"{STARTER} approve {_behind_options(run, plan)}")
     if status.requirement and status.requirement.signed:
         page.note("Decisions must be signed. This prints one for Temporal's command line or the Web UI:")
-        page.command(f"{STARTER} sign {run} approve --by {ANYBODY} --plan {plan}")
+        page.command(f"{STARTER} sign {_behind_options(f'{run} approve', plan)}")
         return
     page.note("or with Temporal's command line (or --name reject, request_changes):")
     page.command(doors.signal_command(status.workflow_id, "approve", ANYBODY, plan))
@@ -166,6 +166,12 @@ def _add_commands(page: Page, status: Status, doors: Doors) -> None:
     if address:
         page.note("or in the Web UI, by Send a Signal:")
         page.line(address)
+
+
+def _behind_options(words: str, plan: str) -> str:
+    """Return words that begin with a run's id, and the options; an id like an option stands behind ``--``."""
+    options = f"--by {ANYBODY} --plan {plan}"
+    return f"{options} -- {words}" if words.startswith(("-", "'-")) else f"{words} {options}"
 
 
 def outcome_page(status: Status) -> Page:

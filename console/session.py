@@ -56,11 +56,12 @@ async def opened(settings: Settings) -> AsyncIterator[Session]:
 
 
 def doors_of(settings: Settings, namespace: str) -> Doors:
-    """Return where else runs can be seen; the Web UI is known where the server is the embedded one."""
+    """Return where else runs can be seen; the Web UI is known where it is set, or the embedded server's."""
     server = embedded_server.running(settings.var_dir)
     is_ours = server is not None and server.address == address_of(settings)
-    ui_url = server.ui_url if server and is_ours else None
-    return Doors(cli_flags(settings), namespace, ui_url, program=_temporal_program())
+    ui_url = settings.public_temporal_ui or (server.ui_url if server and is_ours else None)
+    program = "temporal" if settings.public_temporal_address else _temporal_program()
+    return Doors(cli_flags(settings), namespace, ui_url and ui_url.rstrip("/"), program=program)
 
 
 def _temporal_program() -> str:

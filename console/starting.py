@@ -15,7 +15,7 @@ from console.clock import now
 from console.durations import read_timeout
 from console.exits import Exit, Interrupted, WrongUsage
 from console.following import absence, looks, waiting_words
-from console.plan_file import PlanFileFaults, read_plan_file
+from console.plan_file import STANDARD_INPUT, PlanFileFaults, read_plan_file
 from console.progress import Progress
 from console.run_view import STARTER, deciding_page, is_over, run_page
 from console.screen import Screen, open_screen
@@ -118,6 +118,8 @@ def _request(order: StartOrder, settings: Settings) -> PlanRequest:
     """
     if order.watch and not order.wait:
         raise WrongUsage("--watch and --no-wait cannot both be meant; leave one out.")
+    if order.text == FROM_STDIN and order.plan_file == STANDARD_INPUT:
+        raise WrongUsage("The standard input is the request or the plan, not both; name a file for the plan.")
     timeout = read_timeout(order.timeout)
     text = _typed_in() if order.text == FROM_STDIN else order.text
     if order.plan_file is None and Path(text).suffix in (".json", ".yaml", ".yml") and Path(text).is_file():
@@ -167,7 +169,8 @@ def _show_faults(screen: Screen, error: PlanFileFaults) -> int:
         return Exit.USAGE
     screen.err.print(Text(one_line(str(error))), soft_wrap=True)
     for place, path, message in error.faults:
-        where = f"{error.path}:{place.line}:{place.column}"
+        name = "line " if error.path == STANDARD_INPUT else f"{error.path}:"
+        where = f"{name}{place.line}:{place.column}"
         said = f"{path}: {message}" if path else message
         screen.err.print(Text(f"  {one_line(f'{where}: {said}')}"), soft_wrap=True)
     return Exit.USAGE

@@ -1,9 +1,9 @@
 """YAML, read as JSON with fewer brackets: what looks like text stays text, and nothing refers to anything.
 
 YAML 1.1 makes a truth value of ``yes``, eight of ``010`` and a date of ``2026-01-01``; anchors and merge keys
-make a plan that is not what its lines show. So only what JSON has too is understood (``null``, ``true``,
-JSON's numbers; YAML 1.2's spellings ``~``, ``True`` and their like); every other plain word is text, and
-anchors, aliases, tags and merge keys are faults.
+make a plan that is not what its lines show, and `` #`` cuts a text short. So only what JSON has too is
+understood (``null``, ``true``, JSON's numbers; YAML 1.2's spellings ``~``, ``True`` and their like). Any other
+plain word is text, and anchors, aliases, tags, merge keys, and comments behind an unquoted text are faults.
 """
 
 import re
@@ -15,6 +15,7 @@ from yaml import events
 
 from console.json_reader import number
 from console.tree import Fault, Place, Tree, TreeBuilder, Unreadable
+from plangate.domain.visible import cut
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS: Final[dict[str, bool | None]] = {
@@ -23,6 +24,8 @@ _WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _MERGE: Final = "<<"
+_COMMENT: Final = re.compile(r"[ \t]+(#[^\r\n]*)")
+_SHOWN_COMMENT: Final = 60
 
 
 def read_yaml(text: str) -> Tree:
@@ -43,6 +46,8 @@ def read_yaml(text: str) -> Tree:
                 if event.tags:
                     builder.fault(place, "tags are not understood here; take the %TAG line out")
             case events.NodeEvent():
+                if isinstance(event, events.ScalarEvent) and not builder.at_key:
+                    _check_comment(builder, place, event, text)
                 _take_node(builder, place, event)
             case events.CollectionEndEvent():
                 builder.close()
@@ -88,6 +93,23 @@ def _take_node(builder: TreeBuilder, place: Place, event: Any) -> None:
             builder.open(place, [])
         case _:
             _take_scalar(builder, place, event.value, is_plain=event.implicit[0] and not event.style)
+
+
+def _check_comment(builder: TreeBuilder, place: Place, event: Any, text: str) -> None:
+    """Put a fault where a comment behind an unquoted value may have been meant as its end.
+
+    It may in any text (``Invoice #42``), and in whatever stands before a ``#`` with no blank behind it.
+    """
+    comment = _COMMENT.match(text, event.end_mark.index) if not event.style else None
+    if comment is None:
+        return
+    is_text = event.value not in _WORDS and not _NUMBER.fullmatch(event.value)
+    if is_text or not comment[1].startswith("# "):
+        builder.fault(
+            place,
+            f"the value ends before {cut(comment[1], _SHOWN_COMMENT)!r}, for YAML takes that for a comment; "
+            "put the whole value in quotes, or the comment on a line of its own",
+        )
 
 
 def _take_scalar(builder: TreeBuilder, place: Place, text: str, *, is_plain: bool) -> None:

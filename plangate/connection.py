@@ -105,11 +105,15 @@ def address_of(settings: Settings) -> str:
 def cli_flags(settings: Settings) -> tuple[str, ...]:
     """Return the flags that a ``temporal`` command needs to reach the same server from a bare environment.
 
+    It is typed where people are; where they reach the server under another address than this process does (in
+    a container), the settings name it.
+
     Raises:
         SettingsInvalid: the profile file cannot be used.
     """
     config = _config(settings)
-    address, namespace = config["target_host"], config.get("namespace", _DEFAULT_NAMESPACE)
+    address = settings.public_temporal_address or config["target_host"]
+    namespace = config.get("namespace", _DEFAULT_NAMESPACE)
     flags: tuple[str, ...] = ()
     if address not in _CLI_DEFAULTS:
         flags += ("--address", address)

@@ -92,6 +92,15 @@ class Settings(BaseSettings):
         default=(), description="headers that a plan may set beyond the usual ones, comma-separated"
     )
 
+    public_temporal_address: str | None = Field(
+        default=None,
+        pattern=r"^[^\s/]+:[0-9]{1,5}$",
+        description="HOST:PORT of the Temporal server as people type it, where it is another from here",
+    )
+    public_temporal_ui: str | None = Field(
+        default=None, pattern=r"^https?://[!-~]+$", description="the address of Temporal's Web UI"
+    )
+
     worker_build_id: str | None = Field(
         default=None, description="turns worker versioning on, with AUTO_UPGRADE"
     )

@@ -358,9 +358,11 @@ def _checked_id(workflow_id: str) -> str:
         len(workflow_id) > _MAX_ID
         or one_line(workflow_id) != workflow_id
         or workflow_id != workflow_id.strip()
+        or workflow_id.startswith("-")  # which every command line would take for an option
     ):
         raise RequestInvalid(
-            f"An id has up to {_MAX_ID} visible characters and no blanks at its ends; choose another --id."
+            f"An id has up to {_MAX_ID} visible characters, does not begin with -, and has no blanks at its "
+            "ends; choose another --id."
         )
     return workflow_id
 

@@ -141,7 +141,12 @@ def test_no_command_is_answered_with_the_help(typed: Typed) -> None:
     [
         (["nosuch"], "No such command 'nosuch'"),
         (["start", "--nosuch"], "No such option: --nosuch"),
+        (
+            ["status", "-plan"],
+            "write an id that begins with - behind --, as in python starter.py status -- -ID",
+        ),
         (["start"], "Say what you want done"),
+        (["start", "-", "--plan", "-"], "is the request or the plan, not both"),
         (["start", "  \n "], "Say what you want done"),
         (["start", "-"], "Say what you want done"),
         (["start", "a", "b"], "unexpected extra argument"),
@@ -177,6 +182,18 @@ def test_a_request_on_stdin_must_be_text(typed: Typed) -> None:
     assert "not UTF-8" in typed("start", "-", stdin=b"caf\xe9").sentence
     assert "longer than" in typed("start", "-", stdin=b"x" * 100_000).sentence
     assert "longer than" in typed("start", "-", stdin="é".encode() * 100_000).sentence
+
+
+def test_a_plan_on_stdin_is_read_as_a_file_is(typed: Typed) -> None:
+    for plan in (b"summary: s\nsteps:\n  - tool: nosuch\n    arguments: {}\n", b'{"steps": [{"tool": 7}]}'):
+        ended = typed("start", "--plan", "-", stdin=plan)
+        assert ended.code == 2
+        assert "The plan file on the standard input cannot be used" in ended.err
+        assert "line " in ended.err
+    good = (PROJECT / "examples" / "bank" / "one-approver.yaml").read_bytes()
+    assert "nothing listens there" in typed("start", "--plan", "-", stdin=good).sentence
+    explained = typed("policy", "explain", "--plan", "-", "--json", stdin=good)
+    assert explained.json["requirement"]["needs"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from time import monotonic
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
+from console.session import doors_of
 from plangate import connection, embedded_server
 from plangate.connection import address_of, cli_flags, connect
 from plangate.domain.errors import SettingsInvalid, TemporalUnreachable
@@ -245,3 +246,20 @@ def test_a_command_needs_no_flag_for_what_it_takes_by_itself(settings, monkeypat
     monkeypatch.setenv("TEMPORAL_ADDRESS", default)
 
     assert cli_flags(settings) == ()
+
+
+def test_what_is_shown_to_be_copied_fits_where_people_are(settings, monkeypatch):
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "temporal:7233")
+    assert cli_flags(settings) == ("--address", "temporal:7233")
+    outside = settings.model_copy(
+        update={
+            "public_temporal_address": "localhost:7233",
+            "public_temporal_ui": "http://localhost:8080/",
+        }
+    )
+    doors = doors_of(outside, "default")
+    assert doors.signal_words("plan-1", "approve", "dana", "12345678")[0] == "temporal"
+    assert "--address" not in doors.signal_words("plan-1", "approve", "dana", "12345678")
+    assert doors.page_of("plan-1") == "http://localhost:8080/namespaces/default/workflows/plan-1"
+    elsewhere = settings.model_copy(update={"public_temporal_address": "temporal.example.org:7233"})
+    assert cli_flags(elsewhere) == ("--address", "temporal.example.org:7233")

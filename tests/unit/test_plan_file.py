@@ -178,6 +178,45 @@ def test_what_makes_a_plan_other_than_its_lines_show_is_a_fault(read: Read, line
 
 
 @pytest.mark.parametrize(
+    ("line", "comment"),
+    [
+        ("text: Invoice #42 for you", "#42 for you"),
+        ("text: Invoice  # 42", "# 42"),
+        ("text: #urgent", "#urgent"),
+        ("count: 12 #000", "#000"),
+        ("anything: {a: no #1\n }", "#1"),
+        ("to: [a #1\n ]", "#1"),
+        ("text: one\n        two #3", "#3"),
+        ("text: x #" + "y" * 500, "#yyy"),
+    ],
+)
+def test_a_comment_that_may_have_been_meant_as_text_is_a_fault(read: Read, line: str, comment: str) -> None:
+    found = faults(read, f"summary: s\nsteps:\n  - tool: note\n    arguments:\n      {line}\n")
+    told = next(fault for fault in found if f"the value ends before '{comment}" in fault)
+    assert told.startswith("5:")
+    assert "put the whole value in quotes" in told
+    assert len(told) < 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"Invoice #42" # a remark',
+        "'x' #remark",
+        "|\n        a #1\n",
+        "7 # seven",
+        "null # nothing",
+        "# nothing",
+        "a#b",
+        "[a, b] #1",
+        "C#",
+    ],
+)
+def test_a_comment_that_cuts_nothing_short_is_none(read: Read, text: str) -> None:
+    yaml_value(read, text)
+
+
+@pytest.mark.parametrize(
     ("content", "name", "start"),
     [
         (b"", "plan.yaml", "1:1 : the file is empty"),

@@ -1,0 +1,49 @@
+"""An id can be typed wherever a run is named; one like an option is written where none is read."""
+
+import shlex
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from console.run_view import STARTER, Doors, deciding_page
+from plangate.domain.audit import Drafted, Requested
+from plangate.domain.errors import RequestInvalid
+from plangate.domain.plan import Plan, Step
+from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.run import fold
+from plangate.domain.status import Status, status_of
+from workflows.gateway import _checked_id
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+def in_review(workflow_id: str, *, signed: bool) -> Status:
+    plan = Plan(summary="s", steps=(Step(tool="note", arguments={}),))
+    requested = Requested(request="hi", requester="rita", timeout_seconds=60, requested_at=NOW)
+    drafted = Drafted(
+        revision=1,
+        plan=plan,
+        fingerprint="a" * 64,
+        requirement=ONE_APPROVAL.model_copy(update={"signed": signed}),
+        drafted_at=NOW,
+        deadline=NOW + timedelta(hours=1),
+    )
+    return status_of(fold(workflow_id, [requested, drafted]), source="records")
+
+
+@pytest.mark.parametrize("workflow_id", ["-x", "--json", "-", " x", "x ", "x\u202ey", "x" * 201])
+def test_an_id_that_cannot_be_typed_is_refused_for_a_new_run(workflow_id: str) -> None:
+    with pytest.raises(RequestInvalid, match="does not begin with -"):
+        _checked_id(workflow_id)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("workflow_id", ["-x", "--json", "- x", "plan-1", "it's"])
+def test_what_is_shown_to_be_copied_names_the_run_and_no_option(workflow_id: str, signed: bool) -> None:
+    page = deciding_page(in_review(workflow_id, signed=signed), Doors())
+    commands = [row.text for row in page.rows if row.text.startswith(STARTER)]
+    assert len(commands) == 1 + signed
+    for command in commands:
+        words = shlex.split(command)[2:]
+        behind = workflow_id.startswith("-")
+        assert (words[words.index("--") + 1] if behind else words[1]) == workflow_id
