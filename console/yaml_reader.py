@@ -2,7 +2,7 @@
 
 YAML 1.1 makes a truth value of ``yes``, eight of ``010`` and a date of ``2026-01-01``; anchors and merge keys
 make a plan that is not what its lines show, and `` #`` cuts a text short. So only what JSON has too is
-understood (``null``, ``true``, JSON's numbers; YAML 1.2's spellings ``~``, ``True`` and their like). Any other
+understood (``null``, ``true``, JSON's numbers; YAML 1.2's ``~``, ``True`` and their like). Any other
 plain word is text, and anchors, aliases, tags, merge keys, and comments behind an unquoted text are faults.
 """
 

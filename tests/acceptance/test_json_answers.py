@@ -38,6 +38,8 @@ OFFLINE = {
     "tools": ("tools",),
     "policy check": ("policy", "check", "/nosuch.toml"),
     "policy explain": ("policy", "explain", "--plan", "/nosuch.yaml"),
+    "policy as-of": ("policy", "as-of", "2026-11-25"),
+    "people as-of": ("people", "as-of", "2026-11-25"),
     "people check": ("people", "check", "/nosuch.toml"),
     "keys new": ("keys", "new", "dana"),
     "keys list": ("keys", "list"),

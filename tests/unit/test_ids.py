@@ -8,10 +8,11 @@ import pytest
 from console.run_view import STARTER, Doors, deciding_page
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.errors import RequestInvalid
-from plangate.domain.plan import Plan, Step
+from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.run import fold
 from plangate.domain.status import Status, status_of
+from tests.fakes import AUDIENCE
 from workflows.gateway import _checked_id
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -23,7 +24,8 @@ def in_review(workflow_id: str, *, signed: bool) -> Status:
     drafted = Drafted(
         revision=1,
         plan=plan,
-        fingerprint="a" * 64,
+        fingerprint=fingerprint_of(plan, 1, workflow_id, AUDIENCE),
+        audience=AUDIENCE,
         requirement=ONE_APPROVAL.model_copy(update={"signed": signed}),
         drafted_at=NOW,
         deadline=NOW + timedelta(hours=1),

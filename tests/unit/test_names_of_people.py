@@ -2,7 +2,7 @@
 
 # ruff: noqa: RUF001  these letters are meant
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,13 +10,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from console.keys import KeyChain
 from console.screen import open_screen
+from plangate.domain.audit import Drafted, Requested
 from plangate.domain.decision import Choice, Decision, PersonName
 from plangate.domain.people import same_person
+from plangate.domain.plan import Plan, Step, fingerprint_of
+from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.run import fold
+from plangate.domain.status import status_of
 from plangate.jws import PUBLIC_PREFIX, public_of
 from plangate.key_files import write_new_key
 from plangate.people_file import read_people
 from plangate.settings import Settings
-from plangate.signatures import verify
+from plangate.signatures import Subject, verify
+from tests.fakes import AUDIENCE
 
 NOW = datetime.now(UTC)
 NAMES = {
@@ -59,9 +65,23 @@ def test_a_person_in_a_list_signs_under_any_spelling(script: str, tmp_path: Path
     file.write_text(line, encoding="utf-8")
     assert keys.has(typed)
 
-    decision = Decision(decision=Choice.APPROVE, by=typed, plan="a" * 64)
-    signed = keys.signed(decision, workflow_id="plan-1", fingerprint="a" * 64)
-    found = verify(signed, workflow_id="plan-1", fingerprint="a" * 64, people=read_people(file), at=NOW)
+    plan = Plan(summary="s", steps=(Step(tool="note", arguments={}),))
+    fingerprint = fingerprint_of(plan, 1, "plan-1", AUDIENCE)
+    requested = Requested(request="hi", requester="rita", timeout_seconds=60, requested_at=NOW)
+    drafted = Drafted(
+        revision=1,
+        plan=plan,
+        fingerprint=fingerprint,
+        audience=AUDIENCE,
+        requirement=ONE_APPROVAL,
+        drafted_at=NOW,
+        deadline=NOW + timedelta(hours=1),
+    )
+    status = status_of(fold("plan-1", [requested, drafted]), source="records")
+    decision = Decision(decision=Choice.APPROVE, by=typed, plan=fingerprint)
+    signed = keys.signed(decision, status)
+    subject = Subject(audience=AUDIENCE, workflow_id="plan-1", fingerprint=fingerprint)
+    found = verify(signed, subject=subject, people=read_people(file), at=NOW)
 
     assert found.objection == ""
     assert found.approver is not None

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from time import thread_time
 from typing import Any, NamedTuple
 
 import pytest
@@ -38,7 +37,8 @@ from plangate.jws import kid_of
 from plangate.redaction import redact, redact_text
 from plangate.settings import PROJECT
 from plangate.toml_file import parse_toml, places
-from tests.hostile import growth, hostile_texts, slowest
+from tests.fakes import AUDIENCE
+from tests.hostile import growth, hostile_texts, seconds, slowest
 
 FOLDERS = ("plangate", "console", "activities", "workflows")
 LONGER = 3.0
@@ -118,11 +118,12 @@ def all_patterns() -> list[Found]:
     for name, tree in trees().items():
         for method, call in calls_of_re(tree):
             if method != "compile" and isinstance(call.args[0], ast.Constant):
-                text = call.args[0].value
+                text = str(call.args[0].value)
                 found[text, 0] = Found(f"{name}:{call.lineno}", text, 0, frozenset({method}))
         for node in pydantic_patterns(tree):
             if isinstance(node, ast.Constant):
-                found[node.value, 0] = Found(f"{name}:{node.lineno}", node.value, 0, frozenset({"search"}))
+                text = str(node.value)
+                found[text, 0] = Found(f"{name}:{node.lineno}", text, 0, frozenset({"search"}))
         compiles = any(method == "compile" for method, _ in calls_of_re(tree))
         for variable, value in vars(importlib.import_module(name)).items() if compiles else ():
             for one in compiled_in(value):
@@ -240,15 +241,9 @@ READERS: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("name", READERS)
 def test_no_text_takes_a_reader_long(name: str) -> None:
     read = READERS[name]
-    texts = [(spent_on(read, make(3_000)), make) for make in TEXTS]
+    texts = [(seconds(read, make(3_000)), make) for make in TEXTS]
     worst = max(texts, key=lambda one: one[0])[1]
     assert growth(read, worst) < LONGER, f"{name} on {worst(10)!r}"
-
-
-def spent_on(work: Callable[[Any], object], value: Any) -> float:
-    began = thread_time()
-    work(value)
-    return thread_time() - began
 
 
 def plan_of(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -298,6 +293,6 @@ def test_no_argument_takes_a_condition_long(condition: str) -> None:
         steps = (step, *(Step(tool="x", arguments={"text": "a" * 1_000}) for _ in range(size // 1_000)))
         plan = Plan(summary="s", steps=steps)
         judged.holds(variables_of(plan, 1, {}, request="a" * size, requester="a"))
-        fingerprint_of(plan, 1, "w")
+        fingerprint_of(plan, 1, "w", AUDIENCE)
 
     assert growth(judge, lambda size: size) < LONGER
