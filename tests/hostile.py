@@ -24,7 +24,7 @@ _LARGEST = 128_000
 _TRIES = 4
 _LENGTHS = (12, 18, 24, 36, 50, 70, 100, 500, 4_000)
 _SHORT = 100
-_MOST_PIECES = 14
+_MOST_PIECES = 20
 _MOST_BEGINS = 40
 
 
@@ -187,11 +187,12 @@ def _one_of(argument: Any) -> str:
 
 
 def _kinds_of(argument: Any) -> Iterator[str]:
-    """Yield a character of each kind that a class takes: a letter or digit, a blank, any other."""
+    """Yield a character of each kind that a class takes, and those that it names."""
     compiled = re.compile("[" + _class(argument) + "]")
     taken = [char for char in "aA0" + "".join(map(chr, range(1, 300))) if compiled.match(char)]
     for kind in (str.isalnum, str.isspace, lambda char: not char.isalnum() and not char.isspace()):
         yield from [char for char in taken if kind(char)][:1]
+    yield from [chr(value) for op, value in argument if str(op) == "LITERAL" and chr(value) in taken][:4]
 
 
 def _class(argument: Any) -> str:
