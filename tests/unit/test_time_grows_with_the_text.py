@@ -92,15 +92,17 @@ def pydantic_patterns(tree: ast.Module) -> Iterator[ast.expr]:
 
 
 def methods_by_name() -> dict[str, set[str]]:
+    """By which methods each name is used: a private one in its own module (``module:_NAME``)."""
     used: dict[str, set[str]] = {}
-    for tree in trees().values():
+    for module, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                used.setdefault(node.value.id, set()).add(node.attr)
+                name = node.value.id
+                used.setdefault(f"{module}:{name}" if name.startswith("_") else name, set()).add(node.attr)
     return used
 
 
-def compiled_in(value: object) -> Iterator[re.Pattern[str]]:
+def compiled_in(value: object) -> Iterator[re.Pattern[Any]]:
     match value:
         case re.Pattern():
             yield value
@@ -127,11 +129,13 @@ def all_patterns() -> list[Found]:
         compiles = any(method == "compile" for method, _ in calls_of_re(tree))
         for variable, value in vars(importlib.import_module(name)).items() if compiles else ():
             for one in compiled_in(value):
-                methods = frozenset(used.get(variable, ()) if isinstance(value, re.Pattern) else ())
-                known = found.get((one.pattern, one.flags))
+                full = f"{name}:{variable}" if variable.startswith("_") else variable
+                methods = frozenset(used.get(full, ()) if isinstance(value, re.Pattern) else ())
+                text = one.pattern if isinstance(one.pattern, str) else one.pattern.decode("latin-1")
+                known = found.get((text, one.flags))
                 methods |= known.methods if known else frozenset()
                 place = known.place if known else f"{name}.{variable}"
-                found[one.pattern, one.flags] = Found(place, one.pattern, one.flags, methods)
+                found[text, one.flags] = Found(place, text, one.flags, methods)
     return sorted(found.values())
 
 
