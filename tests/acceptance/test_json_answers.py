@@ -27,6 +27,7 @@ WORDS = {
     "pending": ("pending",),
     "approve": ("approve", "plan-1", *BY, *PREFIX),
     "reject": ("reject", "plan-1", *BY, *PREFIX),
+    "withdraw-approval": ("withdraw-approval", "plan-1", *BY, *PREFIX),
     "request-changes": ("request-changes", "plan-1", *BY, *PREFIX, "--comment", "more"),
     "withdraw": ("withdraw", "plan-1"),
     "sign": ("sign", "plan-1", "approve", *BY, *PREFIX),
