@@ -15,6 +15,7 @@ from temporalio import activity
 from activities.acting import act_once
 from activities.caller import check_caller, own_audience
 from activities.failures import told_to_temporal
+from activities.pacing import Pacing
 from activities.pulse import ServerClock, beating, this_worker
 from activities.tasks import StepResult, StepTask
 from activities.tools.tool import Tool, arguments_for
@@ -72,6 +73,7 @@ class Execution:
         self._database = database
         self._tools = tools
         self._directory = directory
+        self._pacing = Pacing()
 
     @activity.defn
     async def execute_step(self, task: StepTask) -> StepResult:
@@ -90,30 +92,37 @@ class Execution:
 
     async def _execute(self, attempt: "_Attempt") -> StepResult:
         step = attempt.check_fingerprint()
-        claim = await self._database.transact(attempt.claim)
-        if isinstance(claim, Reopened):
-            return StepResult(reopened=claim)
-        if isinstance(claim, RunState):
-            return StepResult(record=claim)
-        claimed, before = claim
-        if claimed.receipt is not None:
-            return attempt.told(attempt.result(claimed.receipt))
+        async with self._pacing.turn() as turn:
+            claim = await self._database.transact(attempt.claim)
+            if isinstance(claim, Reopened):
+                return StepResult(reopened=claim)
+            if isinstance(claim, RunState):
+                return StepResult(record=claim)
+            claimed, before = claim
+            if claimed.receipt is not None:
+                return attempt.told(attempt.result(claimed.receipt))
+            turn.end_soon()
+            return await self._act_and_store(attempt, step, claimed, before)
+
+    async def _act_and_store(
+        self, attempt: "_Attempt", step: Step, claimed: Effect, before: EffectState | None
+    ) -> StepResult:
         try:
             receipt = await self._act(step, claimed, begun_before=before is EffectState.BEGUN)
         except StillBegun:
             raise  # the claim stays begun, so that the next attempt asks the tool before it acts
         except ToolUnavailable as error:
-            await _patiently(self._database, attempt.settle, EffectState.RELEASED, error)
+            await self._store(attempt.settle, EffectState.RELEASED, error)
             raise
         except ToolRefused as error:
-            await _patiently(self._database, attempt.settle, EffectState.RELEASED, error)
+            await self._store(attempt.settle, EffectState.RELEASED, error)
             raise
         except EffectUnknown as error:
-            await _patiently(self._database, attempt.settle, EffectState.IN_DOUBT, error)
+            await self._store(attempt.settle, EffectState.IN_DOUBT, error)
             raise InDoubt(
                 f"Step {claimed.step} ({step.tool}) is in doubt: {error} Nothing was repeated."
             ) from error
-        return await _patiently(self._database, attempt.finish, receipt)
+        return await self._store(attempt.finish, receipt)
 
     async def _act(self, step: Step, claimed: Effect, *, begun_before: bool) -> Receipt:
         try:
@@ -124,6 +133,16 @@ class Execution:
                 raise EffectUnknown(f"An earlier attempt may have done it, and now: {error}") from error
             raise
         return await act_once(tool, arguments, claimed.idempotency_key, begun_before=begun_before)
+
+    async def _store(self, write: Callable[..., Written], *arguments: object) -> Written:
+        """Write down what is known of an effect, again and again: what is lost ends in doubt for nothing."""
+        with self._pacing.storing():
+            for wait in _PATIENCE:
+                try:
+                    return await self._database.transact(write, *arguments, receipt=True)
+                except RecordsUnavailable:
+                    await asyncio.sleep(wait)
+            return await self._database.transact(write, *arguments, receipt=True)
 
     def _tool(self, step: Step) -> Tool:
         tool = self._tools.get(step.tool)
@@ -140,16 +159,6 @@ async def _to_its_end(acting: "asyncio.Future[StepResult]") -> StepResult:
         except asyncio.CancelledError:
             if acting.done():
                 raise
-
-
-async def _patiently(database: Database, write: Callable[..., Written], *arguments: object) -> Written:
-    """Write down what is known of an effect, again and again: what is lost here ends in doubt for nothing."""
-    for wait in _PATIENCE:
-        try:
-            return await database.transact(write, *arguments)
-        except RecordsUnavailable:
-            await asyncio.sleep(wait)
-    return await database.transact(write, *arguments)
 
 
 def _arguments(tool: Tool, step: Step) -> ToolArguments:

@@ -23,9 +23,11 @@ from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavail
 from plangate.records.database_url import SqlitePlace, read_place
 from plangate.records.installation import read_installation
 from plangate.records.sqlite_file import SqliteFile, raw
+from plangate.records.turns import Turns
 
 Result = TypeVar("Result")
 _LOCK_WAIT_SECONDS: Final = 30
+_POSTGRESQL_WRITERS: Final = 4  # at once, of one process; its pool has five connections
 _MIGRATION_LOCK: Final = 7_240_115  # any number, the same for every worker: PostgreSQL's advisory lock
 _WAITS_FOR_NOBODY: Final = ContextVar("_WAITS_FOR_NOBODY", default=False)
 
@@ -75,6 +77,7 @@ class Database:
         self._has_tables = False
         self._turn = Lock()
         self._installation: str | None = None
+        self._turns = Turns(1 if self.is_sqlite else _POSTGRESQL_WRITERS)
 
     @property
     def is_sqlite(self) -> bool:
@@ -117,15 +120,21 @@ class Database:
                 yield connection
             self._store.check()
 
-    async def transact(self, act: Callable[..., Result], *arguments: object) -> Result:
+    async def transact(self, act: Callable[..., Result], *arguments: object, receipt: bool = False) -> Result:
         """Call ``act``, which writes one transaction, without keeping the event loop waiting for anybody.
 
         Where SQLite's lock is free it is called at once: to hand it to a thread takes as long as the
         transaction itself. Where somebody holds the lock, and with PostgreSQL, it goes to a thread.
+        With ``receipt`` it comes before all others of this process that wait.
 
         Raises:
+            RecordsUnavailable: those before it wait for the database, and it did not get its turn.
             Exception: whatever ``act`` raises.
         """
+        async with self._turns.taken(receipt=receipt):
+            return await self._transact(act, *arguments)
+
+    async def _transact(self, act: Callable[..., Result], *arguments: object) -> Result:
         if self.is_sqlite:
             at_once = _WAITS_FOR_NOBODY.set(True)
             try:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from plangate.process_end import end_process
 from tests.chaos import (
+    burst,
     flood,
     freeze_a_worker,
     fuzz,
@@ -55,6 +56,7 @@ SCENARIOS = {
     "server": Scenario(kill_the_server.act, kill_the_server.FULL, kill_the_server.QUICK),
     "flood": Scenario(flood.act, flood.FULL, flood.QUICK, thinks=True),
     "fuzz": Scenario(fuzz.act, fuzz.FULL, fuzz.QUICK),
+    "burst": Scenario(burst.act, burst.FULL, burst.QUICK),
     "restart": Scenario(restart_latency.act, restart_latency.FULL, restart_latency.QUICK),
     "freeze": Scenario(freeze_a_worker.act, freeze_a_worker.FULL, freeze_a_worker.QUICK, in_suite=False),
     "sqlite": Scenario(lose_the_database.sqlite, lose_the_database.FULL, lose_the_database.QUICK),

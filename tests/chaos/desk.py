@@ -32,6 +32,14 @@ class Call:
     effect: bool
 
 
+@dataclass(frozen=True)
+class Answer:
+    """One answer that was sent off, at a time of the clock by which the calls came in."""
+
+    token: str
+    at: float
+
+
 @dataclass
 class Desk:
     """Carries out what it is asked, and knows every request.
@@ -43,6 +51,7 @@ class Desk:
     is_approved: IsApproved
     delay: Callable[[], float] = lambda: 0.0
     calls: list[Call] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -80,6 +89,11 @@ class Desk:
         with self._lock:
             return sum(not call.effect for call in self.calls)
 
+    def answered(self, token: str, *, before: float) -> bool:
+        """Whether an answer to this call was sent off before a moment."""
+        with self._lock:
+            return any(answer.token == token and answer.at < before for answer in self.answers)
+
     def unapproved(self) -> list[str]:
         """Return what was asked for before its approval was on the trail."""
         with self._lock:
@@ -95,6 +109,8 @@ class Desk:
             known = self.honours_keys and any(call.key == key for call in self.calls)
             self.calls.append(Call(body["token"], key, at, approved, effect=not known))
         time.sleep(self.delay())
+        with self._lock:
+            self.answers.append(Answer(body["token"], time.time()))
         with suppress(OSError):
             answer = json.dumps({"done": body["token"]}).encode()
             handler.send_response(200)

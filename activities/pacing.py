@@ -1,0 +1,77 @@
+"""How fast the steps of one worker begin: one after the other, and none while a receipt waits to be stored.
+
+Where a tool cannot know what it did, a worker that dies leaves in doubt what was being called. What it had
+claimed and not called yet, and what was answered and not stored yet, comes on top of that for nothing;
+without pacing that is as much as there are tasks in a busy event loop (docs/decisions/0029).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+# Passes through the event loop that a call gets to go out, connection and all.
+_PASSES: Final = 6
+# So far apart at least, that a network has a moment too.
+_PASS_SECONDS: Final = 0.001
+
+
+class Turn:
+    """A step's turn to begin. It ends when the step does, or soon after the call."""
+
+    def __init__(self, beginning: asyncio.Lock) -> None:
+        self._beginning = beginning
+        self._timer: asyncio.TimerHandle | None = None
+        self._has_ended = False
+
+    def end_soon(self) -> None:
+        """Let the next step begin when this one's call had time to go out, however busy the event loop is."""
+        self._pass(_PASSES)
+
+    def _pass(self, left: int) -> None:
+        if left:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_PASS_SECONDS, self._pass, left - 1)
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """Let the next step begin."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._has_ended:
+            self._has_ended = True
+            self._beginning.release()
+
+
+class Pacing:
+    """Lets the steps of one worker begin, one at a time."""
+
+    def __init__(self) -> None:
+        self._beginning = asyncio.Lock()
+        self._unstored = 0
+        self._all_stored = asyncio.Event()
+        self._all_stored.set()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Turn]:
+        """Wait until it is this step's turn to be claimed, and no receipt waits."""
+        await self._beginning.acquire()
+        turn = Turn(self._beginning)
+        try:
+            await self._all_stored.wait()
+            yield turn
+        finally:
+            turn.end()
+
+    @contextmanager
+    def storing(self) -> Iterator[None]:
+        """Let no step begin while the block stores what became of one."""
+        self._unstored += 1
+        self._all_stored.clear()
+        try:
+            yield
+        finally:
+            self._unstored -= 1
+            if not self._unstored:
+                self._all_stored.set()

@@ -1,0 +1,55 @@
+"""Who writes next: receipts before all else.
+
+A tool's answer that is not on the record yet is lost with the worker, and its step ends in doubt; a claim or
+a decision that has to wait loses nothing.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Turns:
+    """Lets so many write at once, the others in the order in which they came, those with a receipt first.
+
+    It belongs to the tasks of one event loop.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._receipts: deque[asyncio.Future[None]] = deque()
+        self._others: deque[asyncio.Future[None]] = deque()
+
+    @asynccontextmanager
+    async def taken(self, *, receipt: bool) -> AsyncIterator[None]:
+        """Wait for a turn, and have it while the block runs."""
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait(self._receipts if receipt else self._others)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, line: deque[asyncio.Future[None]]) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        line.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                line.remove(turn)
+            else:  # it was given to us in the same moment
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        for line in (self._receipts, self._others):
+            while line:
+                turn = line.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    return
+        self._free += 1

@@ -1,0 +1,80 @@
+"""Steps begin one after the other, and none while a receipt waits to be stored."""
+
+import asyncio
+
+import pytest
+
+from activities.pacing import Pacing
+from plangate.domain.errors import RecordsUnavailable
+
+
+class Steps:
+    """Steps under one pacing, whose calls take as long as the test wants; it counts how they stand."""
+
+    def __init__(self) -> None:
+        self.pacing = Pacing()
+        self.claimed: list[int] = []
+        self.answer = asyncio.Event()
+        self.store = asyncio.Event()
+
+    async def one(self, number: int) -> None:
+        async with self.pacing.turn() as turn:
+            self.claimed.append(number)
+            turn.end_soon()
+            await self.answer.wait()
+            with self.pacing.storing():
+                await self.store.wait()
+
+
+async def until_idle() -> None:
+    """Let everything happen that happens in a tenth of a second."""
+    await asyncio.sleep(0.1)
+
+
+async def test_a_second_step_is_not_claimed_before_the_first_one_had_time_to_call() -> None:
+    steps = Steps()
+    tasks = [asyncio.create_task(steps.one(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    assert steps.claimed == [0]
+    await until_idle()
+    assert steps.claimed == [0, 1, 2]  # a slow answer holds nobody up
+    steps.answer.set()
+    steps.store.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_no_step_is_claimed_while_a_receipt_waits() -> None:
+    steps = Steps()
+    first = asyncio.create_task(steps.one(1))
+    await until_idle()
+    steps.answer.set()
+    await asyncio.sleep(0)
+    second = asyncio.create_task(steps.one(2))
+    await until_idle()
+    assert steps.claimed == [1]
+    steps.store.set()
+    await asyncio.gather(first, second)
+    assert steps.claimed == [1, 2]
+
+
+async def test_a_step_that_fails_to_be_claimed_holds_nobody_up() -> None:
+    steps = Steps()
+    steps.answer.set()
+    steps.store.set()
+    with pytest.raises(RecordsUnavailable):
+        async with steps.pacing.turn():
+            raise RecordsUnavailable
+    await asyncio.wait_for(steps.one(1), 1)
+
+
+async def test_a_step_that_is_withdrawn_while_it_waits_holds_nobody_up() -> None:
+    steps = Steps()
+    with steps.pacing.storing():
+        waiting = asyncio.create_task(steps.one(1))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+    steps.answer.set()
+    steps.store.set()
+    await asyncio.wait_for(steps.one(2), 1)
+    assert steps.claimed == [2]

@@ -1,0 +1,54 @@
+"""Receipts are written before all else that waits."""
+
+import asyncio
+
+import pytest
+
+from plangate.records.turns import Turns
+
+
+async def write(turns: Turns, written: list[str], name: str, *, receipt: bool = False) -> None:
+    async with turns.taken(receipt=receipt):
+        written.append(name)
+        await asyncio.sleep(0)
+
+
+async def test_a_receipt_comes_before_all_that_waited_longer() -> None:
+    turns, written = Turns(1), list[str]()
+    others = [write(turns, written, f"claim {number}") for number in range(3)]
+    receipts = [write(turns, written, f"receipt {number}", receipt=True) for number in range(2)]
+    await asyncio.gather(*others, *receipts)
+    assert written == ["claim 0", "receipt 0", "receipt 1", "claim 1", "claim 2"]
+
+
+async def test_so_many_write_at_once_as_there_are_places() -> None:
+    turns, most, now = Turns(2), 0, 0
+
+    async def one() -> None:
+        nonlocal most, now
+        async with turns.taken(receipt=False):
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0)
+            now -= 1
+
+    await asyncio.gather(*(one() for _ in range(10)))
+    assert most == 2
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+async def test_a_turn_whose_waiter_is_cancelled_goes_to_the_next(is_given: bool) -> None:
+    """Also where it was given to the waiter in the very moment of the cancellation."""
+    turns, written = Turns(1), list[str]()
+    async with turns.taken(receipt=False):
+        leaving = asyncio.create_task(write(turns, written, "leaving"))
+        staying = asyncio.create_task(write(turns, written, "staying"))
+        await asyncio.sleep(0)
+        if not is_given:
+            leaving.cancel()
+            await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await asyncio.wait_for(staying, 1)
+    assert written == ["staying"]
