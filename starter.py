@@ -19,7 +19,7 @@ import typer
 from console.answer import expect_answer, only_the_answer
 from console.audit_commands import audit_app
 from console.exits import Act, Exit, WrongUsage, fill_closed_streams, guarded, told
-from console.options import AsJson, RunId
+from console.options import PAGE, AsJson, LimitOption, PageOptions, RunId, SkipOption, Sorted, SortOption
 from console.rule_commands import keys_app, people_app, policy_app
 from plangate import __version__
 from plangate.process_end import end_process
@@ -171,11 +171,22 @@ def status(run: RunId, *, as_json: AsJson = False) -> Act:
 
 
 @app.command()
-def pending(*, as_json: AsJson = False) -> Act:
-    """List the runs that wait for a decision."""
+def pending(
+    *,
+    requester: Annotated[
+        str | None,
+        typer.Option("--requester", metavar="NAME", show_default=False, help="Only those of that requester."),
+    ] = None,
+    sort: SortOption = Sorted.DEADLINE,
+    limit: LimitOption = PAGE,
+    skip: SkipOption = 0,
+    as_json: AsJson = False,
+) -> Act:
+    """List the runs that wait for a decision, a page at a time."""
     from console.looking import show_pending  # noqa: PLC0415  imported when it is asked for
 
-    return partial(show_pending, as_json=as_json)
+    page = PageOptions(sort, limit, skip)
+    return partial(show_pending, page, requester=requester, as_json=as_json)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from console.exits import Act
-from console.options import AsJson, RunId
+from console.options import PAGE, AsJson, LimitOption, PageOptions, RunId, SkipOption, Sorted, SortOption
 
 audit_app = typer.Typer(help="What is on the record, and proof of it.")
 
@@ -41,12 +41,16 @@ def audit_list(
         typer.Option("--state", metavar="STATE", show_default=False, help="Such as executed, or in_review."),
     ] = None,
     as_json: AsJson = False,
+    sort: SortOption = Sorted.NEWEST,
+    limit: LimitOption = PAGE,
+    skip: SkipOption = 0,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> Act:
-    """List all runs that were ever on the record."""
+    """List the runs that were ever on the record, a page at a time."""
     from console.auditing import list_runs  # noqa: PLC0415  imported when it is asked for
 
-    return partial(list_runs, since=since, by=by, state=state, as_json=as_json, as_csv=as_csv)
+    page = PageOptions(sort, limit, skip)
+    return partial(list_runs, page, since=since, by=by, state=state, as_json=as_json, as_csv=as_csv)
 
 
 @audit_app.command("verify")

@@ -24,6 +24,8 @@ from console.audit_view import (
 from console.clock import now
 from console.exits import Exit, WrongUsage
 from console.moments import moment_of
+from console.options import PageOptions
+from console.paging import on_this_page, say_that_there_are_more, wanted_on
 from console.progress import Progress
 from console.screen import Screen, open_screen
 from console.session import opened_records, settings_for_people
@@ -66,24 +68,28 @@ def show_trail(workflow_id: str, *, as_json: bool) -> int:
     return Exit.DONE
 
 
-def list_runs(*, since: str | None, by: str | None, state: str | None, as_json: bool, as_csv: bool) -> int:
-    """Print a line for every run that was ever on the record."""
+def list_runs(
+    page: PageOptions, *, since: str | None, by: str | None, state: str | None, as_json: bool, as_csv: bool
+) -> int:
+    """Print a line for each run of one page of all that were ever on the record."""
     if state is not None and state not in _STATES:
         raise WrongUsage(f"No run can be {state!r}; there are {', '.join(_STATES)}.")
     if as_json and as_csv:
         raise WrongUsage("Say --json or --csv, not both.")
     settings, screen = settings_for_people(), open_screen(as_json=as_json or as_csv)
-    from_then = moment_of(since) if since else None
+    wanted = wanted_on(page, since=moment_of(since) if since else None, by=by, state=state)
     with opened_records(settings) as database:
-        found = runs_on_record(database, since=from_then, by=by, state=state)
+        found = runs_on_record(database, wanted)
+    shown = on_this_page(page, found)
     if as_json:
-        screen.print_json([summary.model_dump(mode="json") for summary in found])
+        screen.print_json([summary.model_dump(mode="json") for summary in shown])
     elif as_csv:
         writer = csv.writer(screen.out.file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(values_of(summary) for summary in found)
-    elif found:
-        screen.out.print(runs_table(found), crop=False)
+        writer.writerows(values_of(summary) for summary in shown)
+    elif shown:
+        screen.out.print(runs_table(shown), crop=False)
+        say_that_there_are_more(screen, page, found)
     else:
         screen.out.print(Text("No run on the record is like that."))
     return Exit.DONE

@@ -8,7 +8,9 @@ from activities.tools.catalogue import declarations
 from console.clock import now
 from console.exits import Exit
 from console.lists import pending_table, sources_of, tool_as_json, tools_page
+from console.options import PageOptions
 from console.page import Page
+from console.paging import on_this_page, say_that_there_are_more, wanted_on
 from console.run_view import Doors, deciding_page, run_page
 from console.screen import open_screen
 from console.session import opened, opened_records, settings_for_people
@@ -16,6 +18,7 @@ from plangate.domain.errors import RecordsMissing, RecordsUnavailable, TemporalD
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.records.answers import pending_on_record, status_on_record
+from plangate.records.lists import Wanted
 from plangate.settings import Settings, operating_system_user
 
 _NO_SERVER = "records (the Temporal server does not answer)"
@@ -34,10 +37,12 @@ def show_status(workflow_id: str, *, as_json: bool) -> int:
     return Exit.DONE
 
 
-def show_pending(*, as_json: bool) -> int:
-    """Print the runs that wait for a person."""
+def show_pending(page: PageOptions, *, requester: str | None, as_json: bool) -> int:
+    """Print one page of the runs that wait for a person."""
     settings, screen = settings_for_people(), open_screen(as_json=as_json)
-    waiting, source = asyncio.run(_pending(settings))
+    wanted = wanted_on(page, requester=requester, state=Phase.IN_REVIEW)
+    found, source = asyncio.run(_pending(settings, wanted))
+    waiting = on_this_page(page, found)
     if screen.is_json:
         screen.print_json([status.model_dump(mode="json") for status in waiting])
         return Exit.DONE
@@ -45,10 +50,11 @@ def show_pending(*, as_json: bool) -> int:
         screen.out.print(pending_table(waiting, now()), crop=False)
     else:
         screen.out.print(Text("Nothing waits for a decision."))
-    page = Page()
-    page.gap()
-    page.sentence(f"Source: {source}.", "dim")
-    screen.show(page)
+    say_that_there_are_more(screen, page, found)
+    answered = Page()
+    answered.gap()
+    answered.sentence(f"Source: {source}.", "dim")
+    screen.show(answered)
     return Exit.DONE
 
 
@@ -80,17 +86,17 @@ async def _status(settings: Settings, workflow_id: str) -> tuple[Status, Doors]:
         return recorded.model_copy(update={"source": _NO_SERVER}), Doors(is_open=False)
 
 
-async def _pending(settings: Settings) -> tuple[list[Status], str]:
+async def _pending(settings: Settings, wanted: Wanted) -> tuple[list[Status], str]:
     try:
         async with opened(settings) as session:
-            waiting = await session.gateway.pending()
+            waiting = await session.gateway.pending(wanted)
             return waiting, " and ".join(["Temporal's list of open runs", *sources_of(waiting)])
     except TemporalDenied:
         raise
     except TemporalUnreachable as unreachable:
         with opened_records(settings) as database:
             try:
-                recorded = await asyncio.to_thread(pending_on_record, database)
+                recorded = await asyncio.to_thread(pending_on_record, database, wanted)
             except (RecordsMissing, RecordsUnavailable):
                 raise unreachable from None
         return [status.model_copy(update={"source": _NO_SERVER}) for status in recorded], f"the {_NO_SERVER}"

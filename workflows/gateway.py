@@ -50,13 +50,15 @@ from plangate.domain.run import Phase
 from plangate.domain.shown import contradiction
 from plangate.domain.status import RunResult, Status
 from plangate.domain.visible import one_line
-from plangate.records.answers import status_on_record, trail_on_record, waiting_of
+from plangate.records.answers import status_on_record, trail_on_record
 from plangate.records.database import Database
+from plangate.records.lists import WAITING, Wanted
 from plangate.records.workers import differences, running_workers
 from plangate.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
 from workflows.details import request_page, summary_line
 from workflows.plan_approval import PlanApproval
 from workflows.standing import OUTCOMES, status_without_workflow, unreachable
+from workflows.waiting import waiting_runs
 
 _log = structlog.get_logger(__name__)
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
@@ -69,7 +71,6 @@ _NOBODY_ANSWERS: Final = (
     RPCStatusCode.DEADLINE_EXCEEDED,
     RPCStatusCode.FAILED_PRECONDITION,  # the server has seen no worker for a while
 )
-_ASKED_AT_ONCE: Final = 50  # a run for which no worker answers takes the whole of QUERY_TIMEOUT
 
 
 class Gateway:
@@ -204,28 +205,18 @@ class Gateway:
                 ) from None
             raise unreachable(error) from error
 
-    async def pending(self) -> list[Status]:
-        """Return the runs that wait for a person, soonest deadline first.
+    async def pending(self, wanted: Wanted = WAITING) -> list[Status]:
+        """Return the runs that wait for a person, soonest deadline first; one page of them.
 
-        Temporal's visibility says which runs are open, the records what they wait for; a run that has no
-        records here is asked itself.
+        Raises:
+            TemporalUnreachable: the server does not answer.
         """
-        waiting = f"{PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} IN ('drafting', 'in_review')"
-        open_runs = f"WorkflowType = '{_WORKFLOW_TYPE}' AND ExecutionStatus = 'Running'"
         try:
-            try:
-                ids = await self._list(f"{open_runs} AND ({waiting})")
-            except RPCError as error:
-                if error.status is not RPCStatusCode.INVALID_ARGUMENT:
-                    raise
-                ids = await self._list(open_runs)
+            found = await waiting_runs(self._client, self._database, self._asked, wanted)
         except RPCError as error:
             raise unreachable(error) from error
-        listed: list[Status | None] = []
-        for start in range(0, len(ids), _ASKED_AT_ONCE):
-            asked = ids[start : start + _ASKED_AT_ONCE]
-            listed += await asyncio.gather(*(self._listed(workflow_id) for workflow_id in asked))
-        return waiting_of(status for status in listed if status)
+        checked = (self._unless_it_contradicts(status, status.workflow_id) for status in found)
+        return [status for status in checked if status]
 
     def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
         """Return the audit trail of a run.
@@ -323,16 +314,9 @@ class Gateway:
             state=status.state,
         )
 
-    async def _list(self, query: str) -> list[str]:
-        return [execution.id async for execution in self._client.list_workflows(query)]
-
-    async def _listed(self, workflow_id: str) -> Status | None:
-        with suppress(RecordsUnavailable, TrailDamaged):
-            recorded = await asyncio.to_thread(self._recorded, workflow_id)
-            if recorded is not None:
-                return self._unless_it_contradicts(recorded, workflow_id)
+    async def _asked(self, workflow_id: str) -> Status | None:
         try:
-            return self._unless_it_contradicts(await self._status(workflow_id), workflow_id)
+            return await self._status(workflow_id)
         except (NotAnswered, RunNotFound, RecordsUnavailable, TrailDamaged):
             return None
 

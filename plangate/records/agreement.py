@@ -25,6 +25,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.checkpoint import Seal
 from plangate.domain.plan import idempotency_key
+from plangate.domain.run import fold
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import one_line
 from plangate.records.ledger import EffectState
@@ -70,6 +71,12 @@ def wrong_row(
         yield "belongs to other Temporal runs than its trail says"
     if trail and row.requester != trail[0].actor:
         yield f"is listed under another requester, {one_line(row.requester)}"
+    if trail and row.state is not None:
+        state = fold(trail[0].workflow_id, (entry.event for entry in trail))
+        if row.state != state.state:
+            yield f"is listed as {one_line(str(row.state))}; by its trail it is {state.state}"
+        elif moment(row.deadline) != state.deadline:
+            yield "is listed with another deadline than its trail says"
 
 
 def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, int]]) -> Iterator[str]:

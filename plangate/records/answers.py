@@ -1,23 +1,26 @@
 """What the records alone can answer of runs: no Temporal server and no worker is needed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, Select, select
 
 from plangate.domain.audit import AuditEntry, Decided
 from plangate.domain.errors import RecordsMissing, RunNotFound, TrailDamaged
 from plangate.domain.model import AwareDatetime, Frozen
-from plangate.domain.people import identity
-from plangate.domain.run import Phase, fold
+from plangate.domain.run import Phase, RunState, fold
 from plangate.domain.status import Status, status_of
 from plangate.domain.visible import one_line
 from plangate.records.database import Database
-from plangate.records.trail import all_runs, open_workflow_ids, read_state, read_trail
+from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
+from plangate.records.tables import runs
+from plangate.records.trail import read_state, read_trail, read_trails
 
 DAMAGED: Final = "damaged"
+_PAGE: Final = 100  # runs that are looked at together
 _log = structlog.get_logger(__name__)
 
 
@@ -35,21 +38,76 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
     return status_of(state, source="records") if state.requested else None
 
 
-def pending_on_record(database: Database) -> list[Status]:
-    """Return the runs that wait for a person, soonest deadline first.
+def pending_on_record(database: Database, wanted: Wanted = WAITING) -> list[Status]:
+    """Return the runs that wait for a person, soonest deadline first; one page of them.
 
     Raises:
         RecordsMissing: there are no records here.
         RecordsUnavailable: the database does not answer.
     """
-    states = []
     with database.read() as connection:
-        for workflow_id in open_workflow_ids(connection):
-            try:
-                states.append(read_state(connection, workflow_id))
-            except TrailDamaged as error:  # the others wait all the same
-                _log.warning("A run is left out of the list.", action="pending", error=str(error))
-    return waiting_of(status_of(state, source="records") for state in states)
+        return wanted.page(_statuses(connection, wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class StillOpen:
+    """The runs that are open by their rows.
+
+    Attributes:
+        waiting: those that wait for a person, in the wanted order, with their deadlines; of all pages.
+        drafted: how many of all have a plan.
+        known: the ids of all.
+    """
+
+    waiting: Sequence[tuple[str, datetime | None]]
+    drafted: int
+    known: frozenset[str]
+
+
+def open_on_record(database: Database, wanted: Wanted = WAITING) -> StillOpen:
+    """Return which runs are open on the record, from their rows alone.
+
+    Raises:
+        RecordsMissing: there are no records here.
+        RecordsUnavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        query = rows_of(connection, wanted).with_only_columns(runs.c.workflow_id, runs.c.deadline)
+        rows = connection.execute(query.where(runs.c.closed_at.is_(None)))
+        waiting = [(row.workflow_id, row.deadline) for row in rows]
+        still_open = select(runs.c.workflow_id, runs.c.state).where(runs.c.closed_at.is_(None), IS_A_RUN)
+        known = {row.workflow_id: row.state for row in connection.execute(still_open)}
+    drafted = sum(state != Phase.DRAFTING for state in known.values())
+    return StillOpen(waiting, drafted, frozenset(known))
+
+
+def statuses_on_record(database: Database, workflow_ids: Sequence[str]) -> list[Status]:
+    """Return where these runs stand, in the given order, as far as their trails can be read.
+
+    Raises:
+        RecordsMissing: there are no records here.
+        RecordsUnavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        return [status_of(one, source="records") for one in _folded(read_trails(connection, workflow_ids))]
+
+
+def _statuses(connection: Connection, wanted: Wanted) -> Iterator[Status]:
+    """Yield what is in the wanted state by its trail, whatever its row says."""
+    for rows in connection.execute(rows_of(connection, wanted)).partitions(_PAGE):
+        for state in _folded(read_trails(connection, [row.workflow_id for row in rows])):
+            if wanted.state in (None, state.state):
+                yield status_of(state, source="records")
+
+
+def _folded(
+    trails: Iterable[tuple[str, tuple[AuditEntry, ...] | TrailDamaged]],
+) -> Iterator[RunState]:
+    for workflow_id, entries in trails:
+        if isinstance(entries, TrailDamaged):  # the others are listed all the same
+            _log.warning("A run is left out of the list.", action="pending", error=str(entries))
+        else:
+            yield fold(workflow_id, (entry.event for entry in entries))
 
 
 class RunSummary(Frozen):
@@ -70,32 +128,29 @@ class RunSummary(Frozen):
     last_hash: str
 
 
-def runs_on_record(
-    database: Database, *, since: datetime | None = None, by: str | None = None, state: str | None = None
-) -> list[RunSummary]:
-    """Return all runs that were ever on the record, oldest first.
-
-    Args:
-        database: the records.
-        since: only those that were requested at that time or later.
-        by: only those that this person requested or decided on.
-        state: only those that are in this state.
+def runs_on_record(database: Database, wanted: Wanted = ALL) -> list[RunSummary]:
+    """Return the runs that were ever on the record, one page of them.
 
     Raises:
         RecordsMissing: there are no records here.
         RecordsUnavailable: the database does not answer.
     """
+    # No row says that its trail is damaged.
+    asked = wanted.model_copy(update={"state": None}) if wanted.state == DAMAGED else wanted
     with database.read() as connection:
-        listed = [_summary(connection, row) for row in all_runs(connection, since)]
-    return [
-        summary
-        for summary, people in listed
-        if (by is None or identity(by) in people) and (state is None or summary.state == state)
-    ]
+        summaries = _summaries(connection, rows_of(connection, asked))
+        return wanted.page(one for one in summaries if wanted.state in (None, one.state))
 
 
-def _summary(connection: Connection, row: Row[Any]) -> tuple[RunSummary, set[str]]:
-    """Return one run in a line, and who had to do with it."""
+def _summaries(connection: Connection, query: Select[Any]) -> Iterator[RunSummary]:
+    for rows in connection.execute(query).partitions(_PAGE):
+        trails = read_trails(connection, [row.workflow_id for row in rows])
+        for row, (_, entries) in zip(rows, trails, strict=True):
+            yield _summary(row, entries)
+
+
+def _summary(row: Row[Any], entries: tuple[AuditEntry, ...] | TrailDamaged) -> RunSummary:
+    """Return one run in a line."""
     plain: dict[str, Any] = {
         "workflow_id": row.workflow_id,
         "requester": row.requester,
@@ -104,24 +159,20 @@ def _summary(connection: Connection, row: Row[Any]) -> tuple[RunSummary, set[str
         "entries": row.entry_count,
         "last_hash": row.head_hash,
     }
-    try:
-        entries = read_trail(connection, row.workflow_id)
-    except TrailDamaged:
-        return RunSummary(state=DAMAGED, **plain), {identity(row.requester)}
+    if isinstance(entries, TrailDamaged):
+        return RunSummary(state=DAMAGED, **plain)
     status = status_of(fold(row.workflow_id, (entry.event for entry in entries)), source="records")
-    decided = [entry.event for entry in entries if isinstance(entry.event, Decided)]
-    makers = [event.arrival.decision.by for event in decided if event.arrival.decision]
-    summary = RunSummary(
+    verdicts = [entry.event.verdict for entry in entries if isinstance(entry.event, Decided)]
+    return RunSummary(
         state=status.state,
         revision=status.revision,
         fingerprint=status.fingerprint,
         approved_by=status.approved_by,
         unverified=status.unverified,
-        accepted=sum(event.verdict.accepted for event in decided),
-        refused=sum(not event.verdict.accepted for event in decided),
+        accepted=sum(verdict.accepted for verdict in verdicts),
+        refused=sum(not verdict.accepted for verdict in verdicts),
         **plain,
     )
-    return summary, {identity(name) for name in (row.requester, *makers)}
 
 
 def trail_on_record(database: Database, workflow_id: str) -> tuple[AuditEntry, ...]:
@@ -137,9 +188,3 @@ def trail_on_record(database: Database, workflow_id: str) -> tuple[AuditEntry, .
     if not entries:
         raise RunNotFound(f"{one_line(workflow_id)} is not on the record; `audit list` shows what is.")
     return entries
-
-
-def waiting_of(statuses: Iterable[Status]) -> list[Status]:
-    """Return those that wait for a person, soonest deadline first."""
-    found = [status for status in statuses if status.state == Phase.IN_REVIEW]
-    return sorted(found, key=lambda status: (status.deadline is None, status.deadline))

@@ -88,7 +88,13 @@ runs = Table(
     Column("head_hash", String(64), nullable=False),
     # How many of its entries a checkpoint covers.
     Column("sealed_count", Integer, nullable=False, server_default="0"),
+    # Where the run stands by its trail, and when its review ends, so that lists need not read every trail.
+    # None in a run that nothing was written of since the columns are there.
+    Column("state", String(16)),
+    Column("deadline", Moment),
 )
+# Those that people are asked for, soonest first.
+Index("ix_runs_state_deadline", runs.c.state, runs.c.deadline)
 # Few at any time, however many runs there are: what the next checkpoint has to seal.
 UNSEALED = runs.c.entry_count > runs.c.sealed_count
 Index("ix_runs_unsealed", runs.c.workflow_id, sqlite_where=UNSEALED, postgresql_where=UNSEALED)

@@ -5,7 +5,7 @@ any other. The statements of every run are built once, since SQLAlchemy takes lo
 to answer it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,9 +16,16 @@ from plangate.domain.audit import (
     FIRST_HASH,
     RULES_TRAIL,
     AuditEntry,
+    Claimed,
     Closed,
+    Decided,
     Event,
+    Released,
+    RulesInForce,
     RunRef,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
     entry_after,
     read_event,
 )
@@ -29,7 +36,6 @@ from plangate.domain.run import RunState, fold
 from plangate.domain.visible import one_line
 from plangate.records.tables import audit_entries, runs
 
-_IS_A_RUN: Final = runs.c.workflow_id != RULES_TRAIL
 _REQUEST_AND_PLAN: Final = 2
 _RUN: Final = select(runs).where(runs.c.workflow_id == bindparam("run")).with_for_update()
 _OPEN: Final = {
@@ -40,6 +46,12 @@ _MOVE_ON: Final = update(runs).where(runs.c.workflow_id == bindparam("run"))
 _ENTER: Final = insert(audit_entries)
 _OF_RUN: Final = select(audit_entries).where(audit_entries.c.workflow_id == bindparam("run"))
 _TRAIL: Final = _OF_RUN.order_by(audit_entries.c.number)
+_TRAILS: Final = (
+    select(audit_entries)
+    .where(audit_entries.c.workflow_id.in_(bindparam("runs", expanding=True)))
+    .order_by(audit_entries.c.workflow_id, audit_entries.c.number)
+)
+_READ_AT_ONCE: Final = 200  # trails by one query
 _KNOWN: Final = _OF_RUN.where(audit_entries.c.key.in_(bindparam("keys", expanding=True)))
 # Of one or two, without the list that SQLAlchemy has to write out anew for each statement.
 _KNOWN_PAIR: Final = _OF_RUN.where(audit_entries.c.key.in_((bindparam("first"), bindparam("last"))))
@@ -149,11 +161,22 @@ class OpenTrail:
         closing = next((entry for entry in new if isinstance(entry.event, Closed)), None)
         if closing is not None:
             changes["closed_at"] = closing.at
-        self.connection.execute(_MOVE_ON, {"run": self.workflow_id, **changes})
         self._found |= {entry.key: entry for entry in new}
         self._closed = self._closed or closing is not None
         if self._entries is not None:
             self._entries += new
+        changes |= self._standing(new)
+        self.connection.execute(_MOVE_ON, {"run": self.workflow_id, **changes})
+
+    def _standing(self, new: Sequence[AuditEntry]) -> dict[str, object]:
+        """Return where the run stands now, as lists show it, if these entries may have changed that."""
+        match new[-1].event:
+            case Closed(outcome=outcome):  # the last step's, which has not read the trail
+                return {"state": outcome.value}
+        if not any(_moves(entry.event) for entry in new):
+            return {}
+        state = self.state()
+        return {"state": state.state, "deadline": state.deadline}
 
 
 def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
@@ -204,18 +227,20 @@ def read_state(connection: Connection, workflow_id: str) -> RunState:
     return fold(workflow_id, (entry.event for entry in read_trail(connection, workflow_id)))
 
 
-def all_runs(connection: Connection, since: datetime | None) -> Sequence[Row[Any]]:
-    """Return the rows of all runs that were opened at that time or later, oldest first."""
-    everything = select(runs).where(_IS_A_RUN).order_by(runs.c.opened_at, runs.c.workflow_id)
-    return connection.execute(everything.where(runs.c.opened_at >= since) if since else everything).all()
-
-
-def open_workflow_ids(connection: Connection) -> tuple[str, ...]:
-    """Return the ids of all runs that are not closed on the record, oldest first."""
-    rows = connection.execute(
-        select(runs.c.workflow_id).where(runs.c.closed_at.is_(None), _IS_A_RUN).order_by(runs.c.opened_at)
-    )
-    return tuple(row.workflow_id for row in rows)
+def read_trails(
+    connection: Connection, workflow_ids: Sequence[str]
+) -> Iterator[tuple[str, tuple[AuditEntry, ...] | TrailDamaged]]:
+    """Yield these runs with their trails, in the given order; in place of one that is damaged, the error."""
+    for start in range(0, len(workflow_ids), _READ_AT_ONCE):
+        ids = workflow_ids[start : start + _READ_AT_ONCE]
+        rows: dict[str, list[Row[Any]]] = {workflow_id: [] for workflow_id in ids}
+        for row in connection.execute(_TRAILS, {"runs": ids}):
+            rows[row.workflow_id].append(row)
+        for workflow_id in ids:
+            try:
+                yield workflow_id, tuple(_entry(row) for row in rows[workflow_id])
+            except TrailDamaged as error:
+                yield workflow_id, error
 
 
 def _can_be_held(workflow_id: str) -> bool:
@@ -256,6 +281,17 @@ def _columns(entry: AuditEntry) -> dict[str, object]:
         "previous_hash": entry.previous_hash,
         "hash": entry.hash,
     }
+
+
+def _moves(event: Event) -> bool:
+    """Whether an event may change where a run stands; what becomes of a single step does not."""
+    match event:
+        case Claimed() | Released() | StepDone() | StepFailed() | StepInDoubt() | RulesInForce():
+            return False
+        case Decided(verdict=verdict):
+            return verdict.accepted
+        case _:
+            return True
 
 
 def _entry(row: Row[Any]) -> AuditEntry:

@@ -1,0 +1,95 @@
+"""Which runs a list wants, and in which order: one query over the runs' rows, however many there are."""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from pydantic import Field
+from sqlalchemy import ColumnElement, Connection, Select, or_, select
+
+from plangate.domain.audit import RULES_TRAIL
+from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.people import identity
+from plangate.domain.run import Phase
+from plangate.records.tables import audit_entries, runs
+
+Listed = TypeVar("Listed")
+IS_A_RUN: Final = runs.c.workflow_id != RULES_TRAIL
+_DECIDED: Final = audit_entries.c.kind == "decided"
+
+
+class Sort(StrEnum):
+    """The order of a list."""
+
+    DEADLINE = "deadline"
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    ID = "id"
+
+
+class Wanted(Frozen):
+    """Which runs, in which order, and which page of them.
+
+    Attributes:
+        requester: only those that this person requested.
+        by: only those that this person requested or decided on.
+        since: only those that were requested at that time or later.
+        state: only those that are in this state.
+        skip: how many to leave out at the beginning.
+        limit: how many to return at most; None for all.
+    """
+
+    sort: Sort = Sort.OLDEST
+    requester: str | None = None
+    by: str | None = None
+    since: AwareDatetime | None = None
+    state: str | None = None
+    skip: int = Field(default=0, ge=0)
+    limit: int | None = Field(default=None, ge=0)
+
+    def page(self, found: Iterable[Listed]) -> list[Listed]:
+        """Return this page of all that was found, and look at no more of it than that."""
+        return list(islice(found, self.skip, None if self.limit is None else self.skip + self.limit))
+
+
+ALL: Final = Wanted()
+WAITING: Final = Wanted(state=Phase.IN_REVIEW, sort=Sort.DEADLINE)
+
+_ORDER: Final[dict[Sort, Sequence[ColumnElement[Any]]]] = {
+    Sort.DEADLINE: (runs.c.deadline.is_(None), runs.c.deadline, runs.c.workflow_id),
+    Sort.NEWEST: (runs.c.opened_at.desc(), runs.c.workflow_id),
+    Sort.OLDEST: (runs.c.opened_at, runs.c.workflow_id),
+    Sort.ID: (runs.c.workflow_id,),
+}
+
+
+def rows_of(connection: Connection, wanted: Wanted) -> Select[Any]:
+    """Return the query for the rows of the wanted runs, in their order, of all pages.
+
+    A row from before there were states may be of any; its trail says.
+    """
+    query = select(runs).where(IS_A_RUN).order_by(*_ORDER[wanted.sort])
+    if wanted.state is not None:
+        query = query.where(or_(runs.c.state == wanted.state, runs.c.state.is_(None)))
+    if wanted.since is not None:
+        query = query.where(runs.c.opened_at >= wanted.since)
+    if wanted.requester is not None:
+        query = query.where(_requested_by(connection, wanted.requester))
+    if wanted.by is not None:
+        deciders = _spellings(connection, select(audit_entries.c.actor).where(_DECIDED), wanted.by)
+        decided = select(audit_entries.c.workflow_id).where(_DECIDED, audit_entries.c.actor.in_(deciders))
+        query = query.where(
+            or_(_requested_by(connection, wanted.by), runs.c.workflow_id.in_(decided.distinct()))
+        )
+    return query
+
+
+def _requested_by(connection: Connection, name: str) -> ColumnElement[bool]:
+    return runs.c.requester.in_(_spellings(connection, select(runs.c.requester), name))
+
+
+def _spellings(connection: Connection, names: Select[tuple[str]], name: str) -> list[str]:
+    """Return how one person's name is spelled among ``names``."""
+    found = connection.scalars(names.distinct())
+    return [spelling for spelling in found if identity(spelling) == identity(name)]

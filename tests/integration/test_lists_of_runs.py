@@ -1,0 +1,107 @@
+"""Lists of thousands of runs: a page at a time, by as many queries as for a dozen, and true to the trails."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, event, update
+
+from plangate.domain.audit import Closed, Outcome
+from plangate.records.answers import open_on_record, pending_on_record, runs_on_record
+from plangate.records.database import Database
+from plangate.records.inspection import Trust, inspect_all
+from plangate.records.lists import WAITING, Sort, Wanted
+from plangate.records.tables import runs
+from tests.record_writer import NOON, note, run_ref, write_down
+from tests.waiting_runs import put_waiting
+
+MANY = 400
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Collect every statement that any database is given."""
+    seen: list[str] = []
+
+    def collect(*arguments: object) -> None:
+        seen.append(str(arguments[2]))
+
+    event.listen(Engine, "before_cursor_execute", collect)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", collect)
+
+
+def page(**changes: object) -> Wanted:
+    return WAITING.model_copy(update={"limit": 10, **changes})
+
+
+def test_a_page_takes_as_many_queries_of_many_runs_as_of_few(database: Database) -> None:
+    put_waiting(database, 20, prefix="few")
+    counts = []
+    for _ in range(2):
+        with statements() as seen:
+            assert len(pending_on_record(database, page())) == 10
+            assert len(runs_on_record(database, Wanted(sort=Sort.NEWEST, limit=10))) == 10
+            open_on_record(database, page())
+        counts.append(len(seen))
+        put_waiting(database, MANY, prefix="many")
+    assert counts[0] == counts[1]
+
+
+def test_pages_go_through_all_runs_in_the_wanted_order(database: Database) -> None:
+    ids = put_waiting(database, 25)
+    orders = {Sort.DEADLINE: ids[::-1], Sort.NEWEST: ids[::-1], Sort.OLDEST: ids, Sort.ID: ids}
+    for sort, expected in orders.items():
+        for listed in (pending_on_record, runs_on_record):
+            pages = [listed(database, page(sort=sort, skip=skip)) for skip in (0, 10, 20, 30)]
+            assert [one.workflow_id for some in pages for one in some] == expected
+            assert [len(some) for some in pages] == [10, 10, 5, 0]
+
+
+def test_filters_take_a_name_however_it_is_spelled(database: Database) -> None:
+    put_waiting(database, 12)
+    for requester, count in (("RITA", 8), ("hugo", 4), ("dana", 0)):
+        assert len(pending_on_record(database, page(requester=requester))) == count
+        assert len(runs_on_record(database, Wanted(by=requester))) == count
+    since = Wanted(since=NOON + timedelta(seconds=9))
+    assert [one.workflow_id for one in runs_on_record(database, since)] == ["w-00009", "w-00010", "w-00011"]
+
+
+def test_a_run_that_ends_leaves_the_list_and_is_found_by_its_outcome(database: Database) -> None:
+    ended, waiting = put_waiting(database, 2)
+    write_down(database, run_ref(ended, "chain-0"), note("closed", Closed(outcome=Outcome.EXPIRED)))
+    assert [one.workflow_id for one in pending_on_record(database)] == [waiting]
+    assert [one.workflow_id for one in runs_on_record(database, Wanted(state="expired"))] == [ended]
+
+
+def test_a_run_of_before_there_were_states_is_listed_by_its_trail(database: Database) -> None:
+    ended, waiting = put_waiting(database, 2)
+    write_down(database, run_ref(ended, "chain-0"), note("closed", Closed(outcome=Outcome.EXPIRED)))
+    with database.write() as connection:
+        connection.execute(update(runs).values(state=None, deadline=None))
+    assert [one.workflow_id for one in pending_on_record(database)] == [waiting]
+    assert [one.workflow_id for one in runs_on_record(database, Wanted(state="expired"))] == [ended]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "found"),
+    [
+        ("state", "executed", "is listed as executed; by its trail it is in_review"),
+        ("deadline", NOON, "is listed with another deadline than its trail says"),
+    ],
+)
+def test_a_row_that_says_other_than_the_trail_is_found_and_never_shown_as_true(
+    database: Database, column: str, value: object, found: str
+) -> None:
+    put_waiting(database, 1)
+    with database.write() as connection:
+        connection.execute(update(runs).values({column: value}))
+    with database.read() as connection:
+        inspection = inspect_all(connection, Trust(), lambda _done, _of: None)
+    assert found in [finding.what for finding in inspection.findings]
+    assert [one.state for one in runs_on_record(database)] == ["in_review"]
+    assert runs_on_record(database, Wanted(state="executed")) == []
+    assert all(one.deadline != NOON for one in pending_on_record(database))
