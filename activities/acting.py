@@ -21,7 +21,8 @@ from plangate.domain.errors import (
 from plangate.domain.tool import Receipt
 from plangate.redaction import recordable
 
-TOOL_SECONDS: Final = 60
+# How long a tool may take to find out; how long to act it declares itself.
+FIND_OUT_SECONDS: Final = 60
 _LONGEST_SAID: Final = 300
 _log = structlog.get_logger(__name__)
 
@@ -65,17 +66,17 @@ async def _act(tool: Tool, arguments: Any, key: str) -> Receipt:
     if objection:
         raise ToolRefused(objection)
     try:
-        async with asyncio.timeout(TOOL_SECONDS):
+        async with asyncio.timeout(tool.declaration.seconds):
             return await tool.act(arguments, key)
     except (ToolUnavailable, ToolRefused):
         raise
     except Exception as error:  # noqa: BLE001  a lost answer, a time-out, a tool's bug: its effect is open
-        return await _resolve(tool, arguments, key, error)
+        said = _sentence(error, tool.declaration.seconds)
+        return await _resolve(tool, arguments, key, said, error)
 
 
-async def _resolve(tool: Tool, arguments: Any, key: str, error: Exception) -> Receipt:
+async def _resolve(tool: Tool, arguments: Any, key: str, said: str, error: Exception) -> Receipt:
     """Ask the tool what became of an act whose end was not seen."""
-    said = _sentence(error)
     _log.warning("A tool broke off; it is asked what became of it.", action="broke_off", exc_info=error)
     match await _find_out(tool, arguments, key):
         case Happened(receipt):
@@ -90,18 +91,18 @@ async def _resolve(tool: Tool, arguments: Any, key: str, error: Exception) -> Re
 
 async def _find_out(tool: Tool, arguments: Any, key: str) -> Finding:
     try:
-        async with asyncio.timeout(TOOL_SECONDS):
+        async with asyncio.timeout(FIND_OUT_SECONDS):
             return await tool.find_out(arguments, key)
     except Exception as error:
         _log.warning("A tool could not say what became of it.", action="find_out", exc_info=error)
-        raise StillBegun(_sentence(error)) from error
+        raise StillBegun(_sentence(error, FIND_OUT_SECONDS)) from error
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: Exception, seconds: int) -> str:
     if isinstance(error, PlangateError):
         return str(error)
     if isinstance(error, TimeoutError):
-        return f"The tool did not answer within {TOOL_SECONDS} seconds."
+        return f"The tool did not answer within {seconds} seconds."
     # Its text is the tool's, or a library's: it may hold what the tool had in hand, and is kept for ever.
     said = recordable(str(error), _LONGEST_SAID)
     return f"The tool failed unexpectedly ({type(error).__name__}{': ' if said else ''}{said})."

@@ -61,7 +61,7 @@ from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.redaction import recordable
 
 _LONGEST_REASON: Final = 2_000
-_PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
+PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
 _log = structlog.get_logger(__name__)
 Written = TypeVar("Written")
 
@@ -137,7 +137,7 @@ class Execution:
     async def _store(self, write: Callable[..., Written], *arguments: object) -> Written:
         """Write down what is known of an effect, again and again: what is lost ends in doubt for nothing."""
         with self._pacing.storing():
-            for wait in _PATIENCE:
+            for wait in PATIENCE:
                 try:
                     return await self._database.transact(write, *arguments, receipt=True)
                 except RecordsUnavailable:

@@ -11,6 +11,8 @@ from typing import Final, TypedDict
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
+from plangate.domain.tool import LONGEST_ACT
+
 
 class RegularOptions(TypedDict):
     """Options of an activity that is scheduled on the task queue."""
@@ -46,8 +48,9 @@ DRAFT: Final = RegularOptions(
 )
 
 STEP: Final = RegularOptions(
-    # Above the tool's own limit of one minute, plus the patience with which the receipt is stored.
-    start_to_close_timeout=timedelta(minutes=3),
+    # Above the longest that a tool may declare, the minute to find out what became of it, and the patience
+    # with which the receipt is stored. A dead worker is noticed by its heartbeats long before.
+    start_to_close_timeout=timedelta(seconds=LONGEST_ACT, minutes=10),
     # As for a draft; the claim in the ledger says how the next attempt goes on.
     heartbeat_timeout=timedelta(seconds=12),
     # From one second to five minutes apart: see STEP_TRIES.

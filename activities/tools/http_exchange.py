@@ -25,7 +25,6 @@ from plangate.domain.visible import cut, one_line
 
 CONNECT_SECONDS: Final = 5
 WRITE_SECONDS: Final = 10
-READ_SECONDS: Final = 25
 BODY_SECONDS: Final = 8
 MAX_ADDRESSES: Final = 3
 MAX_BODY: Final = 64 * 1024
@@ -53,10 +52,10 @@ MEANINGS: Final[Mapping[type[Exception], type[ToolError]]] = {
     # What comes from below the client.
     OSError: EffectUnknown,
 }
-_TIMEOUTS: Final = {
+_TIMEOUTS: Final[Mapping[str, float | None]] = {
     "connect": CONNECT_SECONDS,
     "write": WRITE_SECONDS,
-    "read": READ_SECONDS,
+    "read": None,  # the caller says how long to wait for the answer
     "pool": CONNECT_SECONDS,
 }
 

@@ -32,8 +32,8 @@ from plangate.settings import Settings
 if TYPE_CHECKING:
     from activities.tools.http_exchange import Exchange
 
-# Shorter than the minute that a tool has; longer than connecting can take: what it cuts off was on its way.
-WHOLE_SECONDS: Final = 40
+# Longer than connecting can take: what it cuts off was on its way.
+WHOLE_SECONDS: Final = 120
 _INEXACT: Final = 2**53
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -112,6 +112,7 @@ class HttpRequest:
         description="Call one URL over HTTP and keep the answer. Only allowed hosts can be reached.",
         arguments=HttpRequestArguments,
         retry_safety=RetrySafety.BY_CALL,
+        seconds=WHOLE_SECONDS + 20,  # with the look-up of the name, so that a failure names the host
     )
 
     def __init__(

@@ -26,9 +26,13 @@ from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError, To
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import cut, one_line
 
-# Shorter than the minute that a tool has, so that a failure is told with the server's own words.
-WHOLE_SECONDS: Final = 40
-COMMAND_SECONDS: Final = 15
+# As RFC 5321 (4.5.3.2) advises: five minutes for each command, ten for the reply that ends the mail, since a
+# server that has taken it looks at it first. To get in may take as long as one command, and so may the
+# envelope: where they do not end, nothing was sent, and it is tried again. Together they are shorter than the
+# tool's own limit, so that a failure is told with the server's own words.
+ENVELOPE_SECONDS: Final = 300
+REPLY_SECONDS: Final = 600
+CONNECT_SECONDS: Final = 60
 GOODBYE_SECONDS: Final = 1
 _PORTS: Final = {"smtp": 25, "smtps": 465}
 _SUBMISSION_PORT: Final = 587
@@ -126,7 +130,8 @@ class SmtpServer:
         username: str | None = None,
         password: str | None = None,
         trust: ssl.SSLContext | None = None,
-        command_seconds: float = COMMAND_SECONDS,
+        envelope_seconds: float = ENVELOPE_SECONDS,
+        reply_seconds: float = REPLY_SECONDS,
     ) -> None:
         self._name = f"{host}:{port}"
         self._host = host
@@ -135,7 +140,8 @@ class SmtpServer:
         self._username = username
         self._password = password
         self._trust = trust
-        self._command_seconds = command_seconds
+        self._envelope_seconds = envelope_seconds
+        self._reply_seconds = reply_seconds
 
     @classmethod
     def from_url(cls, url: SecretStr) -> Self:
@@ -169,11 +175,13 @@ class SmtpServer:
         client = self._client()
         data_begun = False
         try:
-            async with asyncio.timeout(WHOLE_SECONDS):
-                await client.connect()
-                with _checked(client, mail):
+            async with asyncio.timeout(self._envelope_seconds):
+                await client.connect(timeout=CONNECT_SECONDS)
+            with _checked(client, mail):
+                async with asyncio.timeout(self._envelope_seconds):
                     await self._name_envelope(client, mail)
-                    data_begun = True
+                data_begun = True
+                async with asyncio.timeout(self._reply_seconds):
                     reply = await client.data(mail.content)
         except ToolRefused:
             client.close()  # without goodbye: in the middle of a mail, that would be a line of it
@@ -208,7 +216,7 @@ class SmtpServer:
             start_tls=True if has_secret and not self._implicit_tls else None,
             username=self._username,
             password=self._password,
-            timeout=self._command_seconds,
+            timeout=None,  # each phase has its own
             tls_context=self._trust,
         )
 

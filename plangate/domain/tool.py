@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from plangate.domain.model import Frozen
 from plangate.domain.plan import uncanonical
 from plangate.domain.visible import one_line
+
+LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
 
 
 class ToolArguments(BaseModel):
@@ -50,12 +52,21 @@ class ToolDeclaration:
         description: for the model and for people, one or two sentences.
         arguments: the model that validates a step's arguments.
         retry_safety: how it stays safe to retry.
+        seconds: how long one act may take; then it is broken off, and the tool asked what became of it.
+
+    Raises:
+        ValueError: an act may take longer than any may.
     """
 
     name: str
     description: str
     arguments: type[ToolArguments]
     retry_safety: RetrySafety
+    seconds: int = 60
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seconds <= LONGEST_ACT:
+            raise ValueError(f"an act of {self.name} may take 1 to {LONGEST_ACT} seconds, not {self.seconds}")
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the arguments."""

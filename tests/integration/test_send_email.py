@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from email import policy
@@ -15,10 +16,13 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic import SecretStr
 
+from activities.acting import act_once
+from activities.tools import smtp_delivery
 from activities.tools.send_email import Outbox, SendEmail, SendEmailArguments
 from activities.tools.smtp_delivery import MEANINGS, SmtpServer, error_for
 from activities.tools.tool import DidNotHappen, Happened, Unknown
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
+from plangate.domain.tool import Receipt
 from plangate.settings import Settings
 from tests.integration.certificates import certificate_for
 
@@ -397,7 +401,33 @@ async def test_a_server_that_is_silent_after_the_data_leaves_the_mail_in_doubt()
 
     async with mail_server(Silent()) as port:
         with pytest.raises(EffectUnknown):
-            await tool(port, command_seconds=0.2).act(MAIL, KEY)
+            await tool(port, reply_seconds=0.2).act(MAIL, KEY)
+
+
+@pytest.mark.parametrize(("minutes", "end"), [(9, Receipt), (11, EffectUnknown)])
+async def test_a_server_that_looks_at_the_mail_for_minutes_is_waited_for(minutes, end, monkeypatch):
+    taken, looked_at, passed = asyncio.Event(), asyncio.Event(), 0.0
+
+    class Thorough(Postbox):
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+            taken.set()
+            await looked_at.wait()
+            return await super().handle_DATA(server, session, envelope)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + passed)
+    async with mail_server(Thorough(), timeout=3_600) as port:
+        acting = asyncio.create_task(act_once(tool(port), MAIL, KEY, begun_before=False))
+        await taken.wait()
+        passed = minutes * 60.0
+        await asyncio.sleep(0.01)
+        looked_at.set()
+        (ended,) = await asyncio.gather(acting, return_exceptions=True)
+    assert isinstance(ended, end)
+
+
+def test_the_tool_has_longer_than_all_that_it_waits_for():
+    waits_for = 2 * smtp_delivery.ENVELOPE_SECONDS + smtp_delivery.REPLY_SECONDS
+    assert SendEmail.declaration.seconds > waits_for + smtp_delivery.GOODBYE_SECONDS
 
 
 @pytest.mark.parametrize(

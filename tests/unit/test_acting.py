@@ -1,13 +1,17 @@
 """A tool acts at most once, whatever became of an attempt before."""
 
+import asyncio
+import time
 from dataclasses import dataclass, field
 
 import pytest
 
-from activities.acting import act_once
+from activities.acting import FIND_OUT_SECONDS, act_once
+from activities.execution import PATIENCE
 from activities.tools.tool import DidNotHappen, Finding, Happened, Repeatable, Unknown
 from plangate.domain.errors import EffectUnknown, PlangateError, StillBegun, ToolRefused, ToolUnavailable
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.tool import LONGEST_ACT, Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from workflows.options import STEP
 
 FRESH, OLD = Receipt(summary="now"), Receipt(summary="before")
 
@@ -128,3 +132,33 @@ async def test_what_a_tool_was_holding_when_it_broke_off_is_not_repeated(finds: 
     assert "ValueError: POST https://h/x?api_key=[redacted]" in str(told.value)
     assert str(told.value).isprintable()
     assert len(str(told.value)) < 500
+
+
+@pytest.mark.parametrize(("seconds", "end"), [(2, Receipt), (1, EffectUnknown)])
+async def test_a_tool_has_as_long_as_it_declares(
+    seconds: int, end: type[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After that it is broken off, and asked what became of it."""
+    begun, passed = asyncio.Event(), 0.0
+
+    class Slow(ScriptedTool):
+        async def act(self, arguments: object, idempotency_key: str) -> Receipt:
+            begun.set()
+            await asyncio.sleep(1.5)
+            return await super().act(arguments, idempotency_key)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + passed)
+    declared = ToolDeclaration("t", "t", ToolArguments, RetrySafety.BY_CALL, seconds=seconds)
+    tool = Slow(finds=Unknown("?"), declaration=declared)
+    acting = asyncio.create_task(act_once(tool, ToolArguments(), "key", begun_before=False))
+    await begun.wait()
+    passed = 1.6 if seconds > 1 else 1.1
+    (ended,) = await asyncio.gather(acting, return_exceptions=True)
+    assert isinstance(ended, end)
+
+
+def test_no_tool_may_declare_more_than_the_workflow_waits_for() -> None:
+    with pytest.raises(ValueError, match="1 to 3600 seconds"):
+        ToolDeclaration("t", "t", ToolArguments, RetrySafety.BY_CALL, seconds=LONGEST_ACT + 1)
+    waited_for = LONGEST_ACT + FIND_OUT_SECONDS + sum(PATIENCE) + 60
+    assert STEP["start_to_close_timeout"].total_seconds() > waited_for
