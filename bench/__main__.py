@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from temporalio.client import Client
 
-from bench.measure import at_rest, under_load, with_many_waiting
+from bench.measure import at_rest, back_to_back, under_load, with_many_waiting
 from bench.report import Figures, Pair, show, write_down
 from bench.variants import Variant, both
 from plangate import embedded_server
@@ -42,8 +42,9 @@ class Size:
     def __str__(self) -> str:
         return (
             f"Medians of {self.rounds} interleaved rounds, with the least and the most of them. Each round: "
-            f"{self.runs} runs, {self.lanes} at a time, then {self.single_runs} single ones, for each;"
-            f" at the end {self.waiting_runs} runs that wait in a fresh worker."
+            f"{self.runs} runs, {self.lanes} at a time, then {self.single_runs} single ones, then "
+            f"{self.lanes} back to back, for each; at the end {self.waiting_runs} runs that wait in a fresh "
+            "worker."
         )
 
 
@@ -51,7 +52,7 @@ async def measure(size: Size, var_dir: Path, bare_worker: str) -> Figures:
     """Start the server and the workers, and measure."""
     async with embedded_server.leased(var_dir) as server:
         client = await Client.connect(server.address, data_converter=DATA_CONVERTER)
-        load, rest, waiting = [], [], []
+        load, rest, row, waiting = [], [], [], []
         async with both(client, server.address, var_dir, "load", bare_worker) as variants:
             await _in_turn(variants, 0, lambda one: under_load(one, size.lanes * 2, size.lanes, server.pid))
             for number in range(size.rounds):
@@ -62,12 +63,15 @@ async def measure(size: Size, var_dir: Path, bare_worker: str) -> Figures:
                     )
                 )
                 rest.append(await _in_turn(variants, number, lambda one: at_rest(one, size.single_runs)))
+                row.append(
+                    await _in_turn(variants, number, lambda one: back_to_back(one, size.lanes, size.lanes))
+                )
         print(f"{size.waiting_runs} waiting runs …", file=sys.stderr)
         async with both(client, server.address, var_dir, "waiting", bare_worker) as variants:
             waiting.append(
                 await _in_turn(variants, 0, lambda one: with_many_waiting(one, size.waiting_runs, size.lanes))
             )
-        return Figures(load, rest, waiting, str(size), _server_version())
+        return Figures(load, rest, row, waiting, str(size), _server_version())
 
 
 async def _in_turn(

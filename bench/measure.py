@@ -2,12 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
-from typing import Final
+from typing import Final, Self
 
 from bench.variants import Handle, Variant
 
@@ -32,6 +32,12 @@ class Rest:
     median_ms: float
     p95_ms: float
     events: float
+
+    @classmethod
+    def of(cls, latencies: Sequence[float], events: Sequence[float]) -> Self:
+        """Return what these came to, in milliseconds."""
+        most = quantiles(latencies, n=20, method="inclusive")[-1]
+        return cls(median(latencies), most, median(events))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +67,33 @@ async def at_rest(variant: Variant, runs: int) -> Rest:
         handle = await _start_and_wait(variant)
         result = asyncio.create_task(handle.result())
         await asyncio.sleep(_POLL_IN_PLACE)
-        approval = variant.approval(handle.id)
-        begun = perf_counter()
-        await handle.signal("approve", approval)
-        async with asyncio.timeout(_PATIENCE):
-            await result
-        latencies.append((perf_counter() - begun) * 1000)
+        latencies.append(await _served(variant, handle, result))
         events.append((await handle.describe()).history_length)
-    return Rest(median(latencies), quantiles(latencies, n=20, method="inclusive")[-1], median(events))
+    return Rest.of(latencies, events)
+
+
+async def back_to_back(variant: Variant, runs: int, lanes: int) -> Rest:
+    """Approve runs that wait already, the next one as soon as the last one has its result."""
+    handles: list[Handle] = []
+
+    async def one() -> None:
+        handles.append(await _start_and_wait(variant))
+
+    await _in_lanes(lanes, (one for _ in range(runs)))
+    results = {handle.id: asyncio.create_task(handle.result()) for handle in handles}
+    await asyncio.sleep(_POLL_IN_PLACE)
+    latencies = [await _served(variant, handle, results[handle.id]) for handle in handles]
+    return Rest.of(latencies, [0])
+
+
+async def _served(variant: Variant, handle: Handle, result: "asyncio.Task[object]") -> float:
+    """Approve a run, and return the milliseconds to its result."""
+    approval = variant.approval(handle.id)
+    begun = perf_counter()
+    await handle.signal("approve", approval)
+    async with asyncio.timeout(_PATIENCE):
+        await result
+    return (perf_counter() - begun) * 1000
 
 
 async def with_many_waiting(variant: Variant, runs: int, lanes: int) -> Waiting:

@@ -89,7 +89,7 @@ def _requested_by(connection: Connection, name: str) -> ColumnElement[bool]:
     return runs.c.requester.in_(_spellings(connection, select(runs.c.requester), name))
 
 
-def _spellings(connection: Connection, names: Select[tuple[str]], name: str) -> list[str]:
+def _spellings(connection: Connection, names: Select[Any], name: str) -> list[str]:
     """Return how one person's name is spelled among ``names``."""
-    found = connection.scalars(names.distinct())
+    found: list[str] = list(connection.scalars(names.distinct()))
     return [spelling for spelling in found if identity(spelling) == identity(name)]
