@@ -32,6 +32,7 @@ from activities.planners.autogen_planner import AutoGenPlanner
 from activities.planners.model_client import model_client_factory
 from activities.planners.planner import Planner
 from activities.planning import Planning
+from activities.pulse import HEARTBEAT_EVERY
 from activities.sealing import Sealing
 from activities.signal_times import SignalTimes
 from activities.tools.catalogue import build_tools
@@ -105,6 +106,8 @@ def build_worker(
         interceptors=[PageWhenAsked()],
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
+        # By default the SDK keeps heartbeats back for four fifths of the time after which they are missed.
+        max_heartbeat_throttle_interval=HEARTBEAT_EVERY,
         deployment_config=_deployment(settings),
     )
 

@@ -74,6 +74,7 @@ class Execution:
         self._tools = tools
         self._directory = directory
         self._pacing = Pacing()
+        self._acting: dict[tuple[str, str], asyncio.Future[StepResult]] = {}
 
     @activity.defn
     async def execute_step(self, task: StepTask) -> StepResult:
@@ -86,9 +87,20 @@ class Execution:
         attempt = _Attempt(self._database, self._directory, task)
         with told_to_temporal(task.tries, tried=attempt.tried):
             check_caller(task.run)
-            acting = asyncio.ensure_future(self._execute(attempt))
             with beating():
-                return await _to_its_end(acting)
+                return await _to_its_end(self._under_way(attempt))
+
+    def _under_way(self, attempt: "_Attempt") -> "asyncio.Future[StepResult]":
+        """Return the step's execution: one that goes on in this worker already, or a new one.
+
+        A worker that stood still is taken for dead, and may be given its own step once more: it knows that it
+        is acting, where a tool could only say that it cannot know.
+        """
+        acting = self._acting.get(attempt.activity)
+        if acting is None:
+            acting = self._acting[attempt.activity] = asyncio.ensure_future(self._execute(attempt))
+            acting.add_done_callback(lambda _: self._acting.pop(attempt.activity))
+        return acting
 
     async def _execute(self, attempt: "_Attempt") -> StepResult:
         step = attempt.check_fingerprint()
@@ -190,6 +202,7 @@ class _Attempt:
         self._clock = ServerClock()
         # The run is the one that Temporal says is running, whatever the task claims.
         self._run = task.run.model_copy(update={"workflow_id": info.workflow_id})
+        self.activity = (info.workflow_run_id, info.activity_id)  # the same for all its attempts
         self._key = idempotency_key(self._run.workflow_id, task.fingerprint, task.step)
         self._holder = f"{info.workflow_run_id}:{info.activity_id}:{info.attempt}"
         self._claims = 0

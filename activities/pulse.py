@@ -9,14 +9,14 @@ from typing import Final
 
 from temporalio import activity
 
-HEARTBEAT_EVERY: Final = timedelta(seconds=3)
+HEARTBEAT_EVERY: Final = timedelta(seconds=1)
 
 
 @contextmanager
 def beating() -> Iterator[None]:
-    """Send a heartbeat every three seconds while the block runs, so that a dead worker is noticed soon.
+    """Send a heartbeat every second while the block runs, so that a dead worker is noticed soon.
 
-    The first one comes after three seconds: the start of the attempt counts as one, and most end before.
+    The first one comes after a second: the start of the attempt counts as one, and most end before.
     What an earlier attempt put into its heartbeats is handed on.
     """
     details = activity.info().heartbeat_details

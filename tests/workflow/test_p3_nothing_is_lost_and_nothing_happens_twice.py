@@ -123,8 +123,8 @@ async def test_an_approval_of_a_plan_that_only_the_record_shows_yet_counts_as_so
     """The worker may die between writing the plan down and telling the run; people see the record."""
     transact, told = gate.database.transact, asyncio.Event()
 
-    async def write_down_and_dawdle(*arguments: Any) -> Any:
-        written = await transact(*arguments)
+    async def write_down_and_dawdle(*arguments: Any, **more: Any) -> Any:
+        written = await transact(*arguments, **more)
         if isinstance(written, Drafted):
             await told.wait()
         return written
@@ -236,7 +236,9 @@ class OnceNotebook(Notebook):
             super()._write(arguments, idempotency_key)
 
 
-async def _attempt_elsewhere(gate: Gate, status: Status, attempt: int) -> StepResult:
+async def _attempt_elsewhere(
+    gate: Gate, status: Status, attempt: int, execution: Execution | None = None
+) -> StepResult:
     """Execute step 1 as another attempt at the activity that the gate's own worker is at."""
     assert status.plan is not None
     assert status.fingerprint is not None
@@ -258,7 +260,7 @@ async def _attempt_elsewhere(gate: Gate, status: Status, attempt: int) -> StepRe
         run=run, plan=status.plan, revision=1, fingerprint=status.fingerprint, step=1, tries=STEP_TRIES
     )
     notebook = OnceNotebook("note", gate.notebook.path, remembers=True)
-    execution = Execution(gate.database, {"note": notebook}, NoDirectory())
+    execution = execution or Execution(gate.database, {"note": notebook}, NoDirectory())
     result: StepResult = await elsewhere.run(execution.execute_step, task)
     return result
 
@@ -289,3 +291,28 @@ async def test_an_attempt_whose_step_was_done_by_another_one_meanwhile_returns_i
     gate.notebook.gate.set()
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one", "two"]
+
+
+async def test_a_worker_that_stood_still_and_is_given_its_own_step_again_goes_on_with_it(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows that it is acting; asked what became of it, this tool could not say."""
+    gate, made = idle_gate, []
+
+    def of_the_worker(*arguments: Any) -> Execution:
+        made.append(Execution(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr("worker.Execution", of_the_worker)
+    gate.notebook.remembers = False
+    gate.notebook.gate.clear()
+    async with gate.worker():
+        status = await gate.in_review("one")
+        await gate.signal(status)
+        await gate.notebook.entered.wait()
+        again = asyncio.create_task(_attempt_elsewhere(gate, status, 2, made[0]))
+        await asyncio.sleep(0.1)
+        gate.notebook.gate.set()
+        assert (await again).done is not None
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one"]
