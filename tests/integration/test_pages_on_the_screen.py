@@ -1,0 +1,63 @@
+"""`pending` and `audit list` print one page, and say how to see the rest."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from console.auditing import list_runs
+from console.looking import show_pending
+from console.options import PageOptions, Sorted
+from plangate.records.database import Database
+from plangate.records.lists import Sort
+from tests.waiting_runs import put_waiting
+
+Show = Callable[[PageOptions, bool], int]
+
+
+def pending(page: PageOptions, as_json: bool) -> int:
+    return show_pending(page, requester=None, as_json=as_json)
+
+
+def audit_list(page: PageOptions, as_json: bool) -> int:
+    return list_runs(page, since=None, by=None, state=None, as_json=as_json, as_csv=False)
+
+
+@pytest.fixture
+def ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Five runs that wait, in the records of this machine, while no Temporal server runs."""
+    monkeypatch.setenv("PLANGATE_VAR_DIR", str(tmp_path))
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    database.migrate()
+    found = put_waiting(database, 5)
+    database.close()
+    return found
+
+
+@pytest.mark.parametrize("show", [pending, audit_list])
+def test_a_page_says_that_there_are_more_and_the_last_one_does_not(
+    show: Show, ids: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert show(PageOptions(Sorted.ID, 3, 0), False) == 0
+    first = capsys.readouterr().out
+    assert [workflow_id in first for workflow_id in ids] == [True, True, True, False, False]
+    assert "There are more; --skip 3 shows the next, --limit 0 all of them." in first
+    show(PageOptions(Sorted.ID, 3, 3), False)
+    last = capsys.readouterr().out
+    assert [workflow_id in last for workflow_id in ids] == [False, False, False, True, True]
+    assert "There are more" not in last
+
+
+@pytest.mark.parametrize("show", [pending, audit_list])
+def test_machines_get_the_same_page_and_all_by_a_limit_of_none(
+    show: Show, ids: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for limit, expected in ((2, ids[::-1][:2]), (0, ids[::-1])):
+        show(PageOptions(Sorted.NEWEST, limit, 0), True)
+        assert [run["workflow_id"] for run in json.loads(capsys.readouterr().out)] == expected
+
+
+def test_every_order_that_can_be_typed_is_one_of_the_records() -> None:
+    assert [one.value for one in Sorted] == [one.value for one in Sort]
