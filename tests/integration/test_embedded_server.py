@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -15,12 +16,14 @@ import pytest
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.worker import Worker
 
 from plangate import embedded_server
 from plangate.domain.errors import OperatorError, TemporalUnreachable
 from plangate.embedded_files import ServerFiles, ServerState, until
 from plangate.embedded_server import EmbeddedServer
 from plangate.search_attributes import KEYS, ensure_search_attributes
+from tests.integration.chain_workflow import Chain, link
 
 FIRST_PORT = 27233  # not where a person's own server listens
 
@@ -273,3 +276,22 @@ async def test_the_command_line_tells_each_thing_in_one_sentence(var_dir, monkey
     assert server
     assert f"(process {server.pid})" in said
     assert await run("stop") == (0, "The embedded Temporal server is stopped.\n")
+
+
+async def test_work_that_follows_without_a_pause_does_not_wait_for_the_servers_next_look(var_dir):
+    """The server takes any name of a setting in silence, so that only the effect shows that it is one.
+
+    By default it looks for tasks 20 times a second: 200 tasks, two for each activity, take it nine seconds.
+    """
+    server = await start(var_dir)
+    client = await Client.connect(server.address)
+    async with Worker(
+        client,
+        task_queue="chain",
+        workflows=[Chain],
+        activities=[link],
+        disable_eager_activity_execution=True,
+    ):
+        begun = time.monotonic()
+        await client.execute_workflow(Chain.run, 100, id="chain", task_queue="chain")
+        assert time.monotonic() - begun < 7
