@@ -1,0 +1,93 @@
+"""How long `pending` and `audit list` take while thousands of runs wait, start-up included.
+
+The runs are put into the records as Plangate writes them, and started on an embedded server where no worker
+takes them up, so that both say that they are open.
+"""
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+
+from plangate import embedded_server
+from plangate.connection import DATA_CONVERTER
+from plangate.domain.run import Phase
+from plangate.process_end import end_process
+from plangate.records.database import Database
+from plangate.search_attributes import PLANGATE_STATE
+from plangate.settings import PROJECT, environment_with
+from tests.waiting_runs import put_waiting
+
+LIMIT: Final = 1.5  # seconds
+COMMANDS: Final = (("pending",), ("pending", "--requester", "rita"), ("audit", "list"))
+_LANES: Final = 40
+_STATE: Final = TypedSearchAttributes([SearchAttributePair(PLANGATE_STATE, Phase.IN_REVIEW.value)])
+
+
+async def _start_all(address: str, ids: list[str]) -> None:
+    client = await Client.connect(address, data_converter=DATA_CONVERTER)
+    lanes = asyncio.Semaphore(_LANES)
+
+    async def start(workflow_id: str) -> None:
+        async with lanes:
+            await client.start_workflow(
+                "PlanApproval", id=workflow_id, task_queue="nobody", search_attributes=_STATE
+            )
+
+    await asyncio.gather(*(start(workflow_id) for workflow_id in ids))
+
+
+def _seconds(command: tuple[str, ...], environment: dict[str, str]) -> float:
+    begun = perf_counter()
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, str(PROJECT / "starter.py"), *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seconds = perf_counter() - begun
+    if "There are more" not in ended.stdout:
+        raise RuntimeError(f"{' '.join(command)} lists less than a page: {ended.stdout[-300:]}")
+    return seconds
+
+
+async def measure(runs: int, times: int, var_dir: Path) -> bool:
+    """Measure each command so many times, print it, and return whether all kept to the limit."""
+    database = Database(f"sqlite:///{var_dir / 'records.db'}")
+    database.migrate()
+    ids = put_waiting(database, runs)
+    database.close()
+    async with embedded_server.leased(var_dir) as server:
+        await _start_all(server.address, ids)
+        mine = {"TEMPORAL_ADDRESS": server.address, "PLANGATE_VAR_DIR": str(var_dir)}
+        environment = environment_with(mine, without=("TEMPORAL_", "PLANGATE_"))
+        held = True
+        for command in COMMANDS:
+            took = [await asyncio.to_thread(_seconds, command, environment) for _ in range(times)]
+            held = held and median(took) <= LIMIT
+            spread = f"{median(took):.2f} s ({min(took):.2f} to {max(took):.2f})"
+            print(f"{' '.join(command)}, {runs} waiting: {spread}", flush=True)
+    return held
+
+
+def main() -> int:
+    """Measure, and end with 1 where a median is above the limit."""
+    parser = argparse.ArgumentParser(prog="python -m bench.lists", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--runs", type=int, default=13_000, help="how many wait (default: 13000)")
+    parser.add_argument("--times", type=int, default=5, help="how often each is measured (default: 5)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-lists-") as folder:
+        return 0 if asyncio.run(measure(options.runs, options.times, Path(folder))) else 1
+
+
+if __name__ == "__main__":
+    end_process(main())
