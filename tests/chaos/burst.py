@@ -32,7 +32,7 @@ class Size:
 
 
 FULL = Size(kills=30, runs=200, is_timed=True)
-QUICK = Size(kills=1, runs=24, is_timed=False)
+QUICK = Size(kills=1, runs=40, is_timed=False)
 
 
 @dataclass(frozen=True)
