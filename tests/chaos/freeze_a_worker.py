@@ -19,7 +19,9 @@ class Size:
     """How much of it."""
 
     runs: int
-    seconds: float  # longer than the 12 s after which a silent step is given to another worker
+    seconds: (
+        float  # longer than the 4 s after which a step, and the 12 after which a draft, is done elsewhere
+    )
 
 
 FULL = Size(runs=24, seconds=20)
