@@ -19,9 +19,7 @@ class Size:
     """How much of it."""
 
     runs: int
-    seconds: (
-        float  # longer than the 4 s after which a step, and the 12 after which a draft, is done elsewhere
-    )
+    seconds: float  # longer than 4 s, after which a step is done elsewhere, and 12 s, a draft
 
 
 FULL = Size(runs=24, seconds=20)
