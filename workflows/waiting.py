@@ -6,12 +6,13 @@ records here, and is asked itself then.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable
@@ -28,8 +29,12 @@ Ask = Callable[[str], Awaitable[Status | None]]
 
 _RUNNING: Final = "WorkflowType = 'PlanApproval' AND ExecutionStatus = 'Running'"
 _DRAFTED: Final = f"({PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} = '{Phase.IN_REVIEW}')"
+# A plan may be on the record already, and its run not have heard of it.
+_MAY_WAIT: Final = f"({_DRAFTED} OR {PLANGATE_STATE.name} = '{Phase.DRAFTING}')"
 _ASKED_AT_ONCE: Final = 50  # a run for which no worker answers takes as long as a query may
 _NAMED_AT_ONCE: Final = 200  # ids in one question to Temporal
+# The server finds no id with a quotation mark or a backslash, however it is escaped (tried with 1.32).
+_CAN_BE_NAMED: Final = re.compile(r'[^"\\\x00-\x1f\x7f-\U0010ffff]+')
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -86,8 +91,7 @@ async def _first_open(client: Client, recorded: StillOpen, wanted: Wanted) -> li
     assert wanted.limit is not None
     found: list[_Line] = []
     for named in _portions(recorded.waiting, _NAMED_AT_ONCE):
-        ids = ", ".join(_quoted(workflow_id) for workflow_id, _ in named)
-        still_open = await _list(client, f"{_RUNNING} AND WorkflowId IN ({ids})")
+        still_open = await _open_of(client, [workflow_id for workflow_id, _ in named])
         found += (_Line(*one) for one in named if one[0] in still_open)
         if len(found) >= wanted.skip + wanted.limit:
             break
@@ -96,7 +100,7 @@ async def _first_open(client: Client, recorded: StillOpen, wanted: Wanted) -> li
 
 async def _all_open(client: Client, recorded: StillOpen, ask: Ask, wanted: Wanted) -> Iterable[_Line]:
     try:
-        listed = await _list(client, f"{_RUNNING} AND {_DRAFTED}")
+        listed = await _list(client, f"{_RUNNING} AND {_MAY_WAIT}")
     except RPCError as error:
         if error.status is not RPCStatusCode.INVALID_ARGUMENT:
             raise
@@ -151,7 +155,24 @@ def _portions(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
         yield things[start : start + size]
 
 
+async def _open_of(client: Client, workflow_ids: Sequence[str]) -> set[str]:
+    """Return those that Temporal has open; ids that its queries cannot name are looked at one by one."""
+    plain = [f"'{_quoted(one)}'" for one in workflow_ids if _CAN_BE_NAMED.fullmatch(one)]
+    named = await _list(client, f"{_RUNNING} AND WorkflowId IN ({', '.join(plain)})") if plain else set()
+    others = [one for one in workflow_ids if not _CAN_BE_NAMED.fullmatch(one)]
+    are_open = await asyncio.gather(*(_is_open(client, one) for one in others))
+    return named | {one for one, is_open in zip(others, are_open, strict=True) if is_open}
+
+
+async def _is_open(client: Client, workflow_id: str) -> bool:
+    try:
+        description = await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return description.status is WorkflowExecutionStatus.RUNNING
+
+
 def _quoted(workflow_id: str) -> str:
-    """Write an id as a text of Temporal's list queries."""
-    escaped = workflow_id.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return workflow_id.replace("'", "''")
