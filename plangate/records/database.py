@@ -77,7 +77,7 @@ class Database:
         self._has_tables = False
         self._turn = Lock()
         self._installation: str | None = None
-        self._turns = Turns(1 if self.is_sqlite else _POSTGRESQL_WRITERS)
+        self._turns = Turns(1 if self.is_sqlite else _POSTGRESQL_WRITERS, _LOCK_WAIT_SECONDS)
 
     @property
     def is_sqlite(self) -> bool:

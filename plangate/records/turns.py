@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from plangate.domain.errors import RecordsUnavailable
+
 
 class Turns:
     """Lets so many write at once, the others in the order in which they came, those with a receipt first.
@@ -16,18 +18,29 @@ class Turns:
     It belongs to the tasks of one event loop.
     """
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, patience: float) -> None:
         self._free = places
+        self._patience = patience
         self._receipts: deque[asyncio.Future[None]] = deque()
         self._others: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
     async def taken(self, *, receipt: bool) -> AsyncIterator[None]:
-        """Wait for a turn, and have it while the block runs."""
+        """Wait for a turn, and have it while the block runs.
+
+        Raises:
+            RecordsUnavailable: it did not come; those before wait for the database themselves.
+        """
         if self._free:
             self._free -= 1
         else:
-            await self._wait(self._receipts if receipt else self._others)
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._wait(self._receipts if receipt else self._others)
+            except TimeoutError:
+                raise RecordsUnavailable(
+                    f"The records do not answer: others have been waiting for {self._patience:g} seconds."
+                ) from None
         try:
             yield
         finally:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from plangate.domain.errors import RecordsUnavailable
 from plangate.records.turns import Turns
 
 
@@ -14,7 +15,7 @@ async def write(turns: Turns, written: list[str], name: str, *, receipt: bool = 
 
 
 async def test_a_receipt_comes_before_all_that_waited_longer() -> None:
-    turns, written = Turns(1), list[str]()
+    turns, written = Turns(1, 10), list[str]()
     others = [write(turns, written, f"claim {number}") for number in range(3)]
     receipts = [write(turns, written, f"receipt {number}", receipt=True) for number in range(2)]
     await asyncio.gather(*others, *receipts)
@@ -22,7 +23,7 @@ async def test_a_receipt_comes_before_all_that_waited_longer() -> None:
 
 
 async def test_so_many_write_at_once_as_there_are_places() -> None:
-    turns, most, now = Turns(2), 0, 0
+    turns, most, now = Turns(2, 10), 0, 0
 
     async def one() -> None:
         nonlocal most, now
@@ -39,7 +40,7 @@ async def test_so_many_write_at_once_as_there_are_places() -> None:
 @pytest.mark.parametrize("is_given", [False, True])
 async def test_a_turn_whose_waiter_is_cancelled_goes_to_the_next(is_given: bool) -> None:
     """Also where it was given to the waiter in the very moment of the cancellation."""
-    turns, written = Turns(1), list[str]()
+    turns, written = Turns(1, 10), list[str]()
     async with turns.taken(receipt=False):
         leaving = asyncio.create_task(write(turns, written, "leaving"))
         staying = asyncio.create_task(write(turns, written, "staying"))
@@ -52,3 +53,12 @@ async def test_a_turn_whose_waiter_is_cancelled_goes_to_the_next(is_given: bool)
         await leaving
     await asyncio.wait_for(staying, 1)
     assert written == ["staying"]
+
+
+async def test_a_turn_that_does_not_come_is_given_up_and_not_given_to_who_has_left() -> None:
+    turns, written = Turns(1, 0.01), list[str]()
+    async with turns.taken(receipt=False):
+        with pytest.raises(RecordsUnavailable, match="others have been waiting"):
+            await write(turns, written, "late", receipt=True)
+    await write(turns, written, "next")
+    assert written == ["next"]
