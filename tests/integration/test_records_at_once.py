@@ -171,6 +171,26 @@ async def test_who_waits_for_sqlites_lock_keeps_nobody_else_waiting(tmp_path: Pa
     database.close()
 
 
+async def test_a_receipt_is_written_before_all_that_waits_for_the_records(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'records.db'}"
+    database = Database(url)
+    database.migrate()
+    holder = in_a_process_that_holds_a_transaction(url)
+    keys = ["first", "claim 1", "claim 2", "receipt"]
+    writing = [
+        asyncio.create_task(
+            database.transact(write_and_say_where, database, note(key), receipt=key == "receipt")
+        )
+        for key in keys
+    ]
+    await asyncio.sleep(0.05)
+    holder.kill()
+    holder.join()
+    await asyncio.gather(*writing)
+    assert [entry.key for entry in trail(database)][1:] == ["first", "receipt", "claim 1", "claim 2"]
+    database.close()
+
+
 def write_and_say_where(database: Database, happening: Note) -> int:
     write_down(database, run_ref(), happening)
     return get_ident()
