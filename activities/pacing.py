@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 # Passes through the event loop that a call gets to go out, connection and all.
-_PASSES: Final = 6
+_PASSES: Final = 10
 # So far apart at least, that a network has a moment too.
 _PASS_SECONDS: Final = 0.001
 

@@ -109,8 +109,6 @@ class Desk:
             known = self.honours_keys and any(call.key == key for call in self.calls)
             self.calls.append(Call(body["token"], key, at, approved, effect=not known))
         time.sleep(self.delay())
-        with self._lock:
-            self.answers.append(Answer(body["token"], time.time()))
         with suppress(OSError):
             answer = json.dumps({"done": body["token"]}).encode()
             handler.send_response(200)
@@ -118,6 +116,9 @@ class Desk:
             handler.send_header("Content-Length", str(len(answer)))
             handler.end_headers()
             handler.wfile.write(answer)
+            answered = Answer(body["token"], time.time())
+            with self._lock:
+                self.answers.append(answered)
 
     def close(self) -> None:
         """Stop."""
