@@ -74,7 +74,7 @@ class Execution:
         self._tools = tools
         self._directory = directory
         self._pacing = Pacing()
-        self._acting: dict[tuple[str, str], asyncio.Future[StepResult]] = {}
+        self._acting: dict[tuple[str | None, str], asyncio.Future[StepResult]] = {}
 
     @activity.defn
     async def execute_step(self, task: StepTask) -> StepResult:
