@@ -46,7 +46,7 @@ def audit_list(
     skip: SkipOption = 0,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> Act:
-    """List the runs that were ever on the record, a page at a time."""
+    """List the runs on the record, a page at a time."""
     from console.auditing import list_runs  # noqa: PLC0415  imported when it is asked for
 
     page = PageOptions(sort, limit, skip)
