@@ -105,6 +105,7 @@ class Execution:
     async def _execute(self, attempt: "_Attempt") -> StepResult:
         step = attempt.check_fingerprint()
         async with self._pacing.turn() as turn:
+            _leave_if_withdrawn()
             claim = await self._database.transact(attempt.claim)
             if isinstance(claim, Reopened):
                 return StepResult(reopened=claim)
@@ -161,6 +162,17 @@ class Execution:
         if tool is None:
             raise ToolRefused(f"This worker has no tool called {step.tool}; start one that has it.")
         return tool
+
+
+def _leave_if_withdrawn() -> None:
+    """End an attempt that was withdrawn while it waited for its turn: nothing of it has begun.
+
+    Raises:
+        CancelledError: it was.
+    """
+    details = activity.cancellation_details()
+    if details is not None and details.cancel_requested:
+        raise asyncio.CancelledError
 
 
 async def _to_its_end(acting: "asyncio.Future[StepResult]") -> StepResult:

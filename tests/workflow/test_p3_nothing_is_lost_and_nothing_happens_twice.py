@@ -293,26 +293,47 @@ async def test_an_attempt_whose_step_was_done_by_another_one_meanwhile_returns_i
     assert gate.notebook.texts() == ["one", "two"]
 
 
-async def test_a_worker_that_stood_still_and_is_given_its_own_step_again_goes_on_with_it(
-    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It knows that it is acting; asked what became of it, this tool could not say."""
-    gate, made = idle_gate, []
+@pytest.fixture
+def executions(monkeypatch: pytest.MonkeyPatch) -> list[Execution]:
+    """What the workers of this test execute steps with."""
+    made: list[Execution] = []
 
     def of_the_worker(*arguments: Any) -> Execution:
         made.append(Execution(*arguments))
         return made[-1]
 
     monkeypatch.setattr("worker.Execution", of_the_worker)
+    return made
+
+
+async def test_a_worker_that_stood_still_and_is_given_its_own_step_again_goes_on_with_it(
+    idle_gate: Gate, executions: list[Execution]
+) -> None:
+    """It knows that it is acting; asked what became of it, this tool could not say."""
+    gate = idle_gate
     gate.notebook.remembers = False
     gate.notebook.gate.clear()
     async with gate.worker():
         status = await gate.in_review("one")
         await gate.signal(status)
         await gate.notebook.entered.wait()
-        again = asyncio.create_task(_attempt_elsewhere(gate, status, 2, made[0]))
+        again = asyncio.create_task(_attempt_elsewhere(gate, status, 2, executions[0]))
         await asyncio.sleep(0.1)
         gate.notebook.gate.set()
         assert (await again).done is not None
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one"]
+
+
+async def test_a_step_that_is_withdrawn_before_its_turn_never_begins(
+    idle_gate: Gate, executions: list[Execution]
+) -> None:
+    gate = idle_gate
+    async with gate.worker():
+        status = await gate.in_review("one")
+        with executions[0]._pacing.storing():  # the receipt of another step waits
+            await gate.decide(status)
+            await gate.gateway.withdraw(status.workflow_id, "not now")
+            await asyncio.sleep(2.2)  # a heartbeat tells the worker
+        assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
+    assert gate.notebook.texts() == []
