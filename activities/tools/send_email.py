@@ -257,8 +257,8 @@ class SendEmail:
         arguments=SendEmailArguments,
         # What holds under any setting: the outbox can be looked up, but a mail server cannot be asked.
         retry_safety=RetrySafety.UNKNOWABLE,
-        seconds=16
-        * 60,  # five minutes for the envelope, ten for the server's last word: see smtp_delivery.py
+        # Five minutes to get in, five for the envelope, ten for the last reply: see smtp_delivery.py.
+        seconds=21 * 60,
     )
 
     def __init__(self, delivery: Delivery, sender: str) -> None:
