@@ -93,7 +93,7 @@ def demo(
     ] = False,
     as_json: AsJson = False,
 ) -> Act:
-    """Tell the whole story by itself, in ten seconds.
+    """Run an end-to-end demo (about ten seconds).
 
     Exit 0 means that every effect happened exactly once; 1 that something did not hold.
     """
@@ -138,7 +138,7 @@ def start(
     ] = False,
     as_json: AsJson = False,
 ) -> Act:
-    """Hand in a request, and wait for its plan.
+    """Start a run, and wait for its plan.
 
     Exit 0: the plan is there (with --watch: it was executed). Exit 1: it could not be drafted (with --watch:
     or was not executed). Exit 2: the request or the plan file is wrong. Exit 3: the id is taken.
@@ -182,7 +182,7 @@ def pending(
     skip: SkipOption = 0,
     as_json: AsJson = False,
 ) -> Act:
-    """List the runs that wait for a decision, a page at a time."""
+    """List the runs that wait for a decision."""
     from console.looking import show_pending  # noqa: PLC0415  imported when it is asked for
 
     page = PageOptions(sort, limit, skip)
@@ -241,7 +241,7 @@ def withdraw(
     comment: Comment = "",
     as_json: AsJson = False,
 ) -> Act:
-    """Take a request back. A step that is running is finished first. Exit 3: the run has ended already."""
+    """Withdraw a run. A step that is running is finished first. Exit 3: the run has ended already."""
     from console.deciding import withdraw as act  # noqa: PLC0415  imported when it is asked for
 
     return partial(act, run, by=by, comment=comment, as_json=as_json)
@@ -283,7 +283,7 @@ def sign(
     comment: Comment = "",
     as_json: AsJson = False,
 ) -> Act:
-    """Print a signed decision, to be sent by another door.
+    """Print a signed decision, to submit another way.
 
     It is signed with the key that `keys new` made for that name, and fits into the Web UI's Send a Signal and
     Temporal's command line. Only the JSON goes to standard output; --json leaves out the words beside it.
