@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import gc
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -37,6 +38,7 @@ from activities.sealing import Sealing
 from activities.signal_times import SignalTimes
 from activities.tools.catalogue import build_tools
 from activities.tools.tool import Tool
+from activities.waiting import Waiting
 from plangate import embedded_server
 from plangate.checkpoints import seal_key
 from plangate.connection import connect
@@ -61,6 +63,10 @@ from workflows.plan_approval import PlanApproval
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
 # A step may be acting when the worker is told to stop: it gets the tool's whole minute to end.
 GRACE: Final = timedelta(seconds=75)
+# Whatever hangs then (a thread in a database that does not answer) ends with the process, as a kill ends it.
+LAST: Final = timedelta(seconds=85)
+# And where all work is done, threads that still wait for a database are not waited for longer.
+AFTERWARDS: Final = timedelta(seconds=3)
 _log = structlog.get_logger("worker")
 
 
@@ -91,6 +97,7 @@ def build_worker(
         Decisions(database, times, directory, can_draft=planner.has_model).admit_decisions,
         Execution(database, tools, directory).execute_step,
         Closing(database).close_run,
+        Waiting(database, directory).wait_for_records,
     ]
     return Worker(
         client,
@@ -271,10 +278,27 @@ async def _run_until(told: asyncio.Event, worker: Worker) -> None:
     await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
     if told.is_set():
         _log.info("The worker finishes what it is doing and stops.", action="stopping")
+        end_in(LAST, 1)
         await worker.shutdown()
     waiting.cancel()
     await running
     _log.info("The worker has stopped.", action="stopped")
+    end_in(AFTERWARDS, 0)
+
+
+def end_in(time: timedelta, code: int) -> None:
+    """End the process with this exit code when so much time has passed, whatever it is doing then.
+
+    Nothing is lost by it: a worker may be killed at any moment.
+    """
+
+    def end() -> None:
+        _log.warning("Something still hangs where the worker ends, and is broken off.", action="stopped")
+        end_process(code)
+
+    timer = threading.Timer(time.total_seconds(), end)
+    timer.daemon = True
+    timer.start()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

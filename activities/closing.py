@@ -10,6 +10,7 @@ from activities.caller import check_caller
 from activities.failures import told_to_temporal
 from activities.pulse import this_worker
 from activities.tasks import CloseResult, CloseTask
+from activities.waiting import write_soon
 from plangate.domain.audit import Closed, Outcome, StepDone, StepFailed, StepInDoubt, step_key
 from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.domain.plan import idempotency_key
@@ -36,7 +37,7 @@ class Closing:
         """
         with told_to_temporal():
             check_caller(task.run, is_local=True)
-            return await self._database.transact(self._close, task)
+            return await write_soon(self._database, self._close, task)
 
     def _close(self, task: CloseTask) -> CloseResult:
         closed = Closed(outcome=task.outcome, reason=task.reason)

@@ -11,6 +11,7 @@ from activities.caller import check_caller, own_audience
 from activities.failures import told_to_temporal
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
+from activities.waiting import write_soon
 from plangate.domain.audit import Decided, Outcome
 from plangate.domain.decision import Arrival, Choice, Via
 from plangate.domain.people import Directory, Identified, People, identify, same_person
@@ -53,7 +54,7 @@ class Decisions:
         with told_to_temporal():
             check_caller(task.run, is_local=True)
             arrivals = await self._in_time(task)
-            return await self._database.transact(self._record, task, arrivals)
+            return await write_soon(self._database, self._record, task, arrivals)
 
     async def _in_time(self, task: AdmitTask) -> tuple[Arrival, ...]:
         """Correct the time of signals that may have lain waiting because no worker ran.

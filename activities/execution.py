@@ -5,6 +5,7 @@ effect, act, store the receipt. A crash between any two of them leaves a claim t
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
@@ -42,6 +43,7 @@ from plangate.domain.errors import (
     ToolRefused,
     ToolUnavailable,
     TrailDamaged,
+    WorkerStopping,
 )
 from plangate.domain.people import Directory, People
 from plangate.domain.plan import Step, fingerprint_of, idempotency_key, short
@@ -62,6 +64,7 @@ from plangate.redaction import recordable
 
 _LONGEST_REASON: Final = 2_000
 PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
+_LAST_SECONDS: Final = 2.0  # in which a tool may let go of what it holds when it is broken off
 _log = structlog.get_logger(__name__)
 Written = TypeVar("Written")
 
@@ -176,13 +179,25 @@ def _leave_if_withdrawn() -> None:
 
 
 async def _to_its_end(acting: "asyncio.Future[StepResult]") -> StepResult:
-    """Await an attempt; neither a withdrawal nor a shutdown breaks off an act that has begun."""
+    """Await an attempt; no withdrawal breaks off an act that has begun, and no shutdown within its grace.
+
+    Raises:
+        WorkerStopping: the worker's grace is over; the claim stays begun, and the next attempt finds out.
+    """
     while True:
         try:
             return await asyncio.shield(acting)
         except asyncio.CancelledError:
             if acting.done():
                 raise
+            details = activity.cancellation_details()
+            if details is None or not details.worker_shutdown:
+                continue
+        acting.cancel()
+        await asyncio.wait((acting,), timeout=_LAST_SECONDS)
+        if acting.done() and not acting.cancelled():
+            return acting.result()
+        raise WorkerStopping("The worker stopped while the step was acting; the next attempt finds out.")
 
 
 def _arguments(tool: Tool, step: Step) -> ToolArguments:
@@ -216,7 +231,7 @@ class _Attempt:
         self._run = task.run.model_copy(update={"workflow_id": info.workflow_id})
         self.activity = (info.workflow_run_id, info.activity_id)  # the same for all its attempts
         self._key = idempotency_key(self._run.workflow_id, task.fingerprint, task.step)
-        self._holder = f"{info.workflow_run_id}:{info.activity_id}:{info.attempt}"
+        self._holder = _holder(info)
         self._claims = 0
         self._log = _log.bind(
             workflow_id=self._run.workflow_id, fingerprint=short(task.fingerprint), step=task.step
@@ -409,8 +424,18 @@ def _has_left_the_execution(record: RunState, fingerprint: str) -> bool:
     return record.reopened is not None or was_taken_back(record)
 
 
+def _holder(info: activity.Info) -> str:
+    """Return a name for one attempt at one activity that no other attempt ever has.
+
+    It says when the server started the attempt. Its number would say no more, and an operator may turn it
+    back (`temporal activity reset`); time goes on, and where two clocks disagree the next attempt is later.
+    """
+    started = int(info.started_time.timestamp() * 1_000_000)
+    return f"{info.workflow_run_id}:{info.activity_id}:{started}:{secrets.token_hex(8)}"
+
+
 def _is_newer(holder: str, than: str) -> bool:
     """Whether one holder of a claim is a later attempt at the same activity than another one."""
-    activity_of, _, attempt = holder.rpartition(":")
-    ours, _, our_attempt = than.rpartition(":")
-    return activity_of == ours and int(attempt) > int(our_attempt)
+    *theirs, their_start, _ = holder.split(":")
+    *ours, our_start, _ = than.split(":")
+    return theirs == ours and int(their_start) > int(our_start)

@@ -40,7 +40,7 @@ def told_to_temporal(
     try:
         yield
     except (errors.RecordsUnavailable, errors.DirectoryUnavailable, errors.WorkerStopping) as error:
-        raise _failure(error, final=False) from None
+        raise _failure(error, final=False, again=_soon(error)) from None
     except _TRANSIENT as error:
         count = counted()
         if outage is not None:
@@ -67,11 +67,27 @@ def _is_last(tries: int | None, tried: int) -> bool:
     return tries is not None and tried >= tries
 
 
+def _soon(error: errors.PlangateError) -> timedelta | None:
+    """Return when to come again to records or a list of people that were away; None for the usual time.
+
+    A step's own pauses grow to minutes. They are for what it asks of the world; within half a minute of a
+    repair of ours everything goes on.
+    """
+    if isinstance(error, errors.WorkerStopping) or not activity.in_activity() or activity.info().is_local:
+        return None
+    return timedelta(seconds=min(2 ** min(activity.info().attempt - 1, 10), 20))
+
+
 def _failure(
-    error: errors.PlangateError, *, final: bool, tried: int | None = None, lasted: timedelta | None = None
+    error: errors.PlangateError,
+    *,
+    final: bool,
+    tried: int | None = None,
+    lasted: timedelta | None = None,
+    again: timedelta | None = None,
 ) -> ApplicationError:
     message = cut(redact_text(str(error)), _MAX_MESSAGE)
     if final and tried:
         often = "once" if tried == 1 else f"{tried} times"
         message += f" It was tried {often}{'' if not lasted else f' in {_in_words(lasted)}'}."
-    return ApplicationError(message, type=type(error).__name__, non_retryable=final)
+    return ApplicationError(message, type=type(error).__name__, non_retryable=final, next_retry_delay=again)

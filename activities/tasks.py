@@ -65,3 +65,9 @@ class CloseResult(Frozen):
     """What was written down at the close, in order."""
 
     events: tuple[Event, ...]
+
+
+class WaitTask(Frozen):
+    """Wait until the records can be written, and the list of people be read if that is needed too."""
+
+    needs_people: bool

@@ -85,7 +85,11 @@ async def _decide_on_what_is_shown(
             return Exit.FAILED
         shown = keys.signed(decision, status)
         answer = await session.gateway.decide(order.workflow_id, shown)
-        if answer is None or answer.accepted or answer.state not in (Phase.IN_REVIEW, Phase.DRAFTING):
+        if (
+            answer is None
+            or answer.accepted is not False
+            or answer.state not in (Phase.IN_REVIEW, Phase.DRAFTING)
+        ):
             return _print_verdict(screen, order.workflow_id, answer)
         after = await session.gateway.status(order.workflow_id)
         if after.state != Phase.IN_REVIEW or after.fingerprint == status.fingerprint:
@@ -161,11 +165,11 @@ def _print_verdict(screen: Screen, workflow_id: str, answer: DecisionAnswer | No
             else {"accepted": None, "reason": verdict_words(None), "state": None}
         )
         screen.print_json({"workflow_id": workflow_id, **known})
-    elif answer and not answer.accepted:
+    elif answer and answer.accepted is False:
         raise Refused(verdict_words(answer))
     else:
         screen.say(verdict_words(answer))
-    return Exit.DONE if answer is None or answer.accepted else Exit.REFUSED
+    return Exit.REFUSED if answer is not None and answer.accepted is False else Exit.DONE
 
 
 def withdraw(workflow_id: str, *, by: str | None, comment: str, as_json: bool) -> int:

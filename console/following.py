@@ -8,6 +8,7 @@ from typing import Final
 
 from console.clock import moment, now
 from console.run_view import decision_words, is_over, spelled, step_words, unread_words
+from console.troubles import troubles
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalDenied, TemporalUnreachable
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status
@@ -105,6 +106,8 @@ def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None
     for step in after.steps:
         if step.state is not StepState.PENDING and steps_before.get(step.number) != step.state:
             yield seen, f"Step {step.number} of {len(after.steps)}, {step.tool}: {step_words(step)}"
+    known_troubles = set(troubles(before)) if before else set()
+    yield from ((seen, trouble) for trouble in troubles(after) if trouble not in known_troubles)
 
 
 def _new_plan(status: Status) -> Iterator[str]:

@@ -131,7 +131,7 @@ class Gatekeeper:
             signed = self._keys.signed(decision, status)
             sent = await self._gateway.decide(status.workflow_id, signed)
             self._say(verdict_words(sent))
-            if sent is None or sent.accepted:
+            if sent is None or sent.accepted is not False:
                 return Asked.DECIDED
 
     def _offered(self, status: Status) -> tuple[str, Mapping[str, Choice]]:
@@ -202,7 +202,7 @@ def verdict_words(answer: DecisionAnswer | None) -> str:
     """Return what became of a decision that was sent."""
     if answer is None:
         return SENT_LATER
-    verdict = "Accepted" if answer.accepted else "Refused"
+    verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
     return one_line(f"{verdict}: {answer.reason}.")
 
 

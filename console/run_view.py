@@ -13,6 +13,7 @@ from urllib.parse import quote
 from console.clock import moment
 from console.durations import from_now
 from console.page import Page
+from console.troubles import troubles
 from plangate.domain.audit import ModelUse, Outcome
 from plangate.domain.decision import PLACEHOLDER
 from plangate.domain.people import same_person
@@ -92,6 +93,8 @@ def run_page(status: Status, now: datetime) -> Page:
         page.field("because", status.reason)
     page.field("requester", status.requester)
     page.words("request", status.request or SUPPLIED)
+    for trouble in troubles(status):
+        page.words("waits", trouble)
     if status.plan is not None:
         page.extend(plan_page(status, now))
     _add_decisions(page, status)
@@ -186,6 +189,8 @@ def outcome_page(status: Status) -> Page:
         page.field("approved by", _approvers(status))
     for step in status.steps:
         page.field(f"step {step.number}", f"{step.tool}: {_ended(step)}", _STYLES.get(step.state, ""))
+    for trouble in troubles(status):
+        page.words("waits", trouble)
     page.note(source_words(status))
     return page
 

@@ -76,6 +76,17 @@ class PostgresServer:
         os.kill(int((self._data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
         self._end()
 
+    def become_standby(self) -> None:
+        """Start again as a copy that only reads, as the old primary is after a failover."""
+        self.kill_9()
+        (self._data / "standby.signal").touch()
+        self.start()
+
+    def promote(self) -> None:
+        """Take what is written again."""
+        with self.connect() as connection:
+            connection.execute("SELECT pg_promote()")
+
     def remove(self) -> None:
         """Stop it and remove its folder."""
         if self._process is not None:

@@ -8,6 +8,7 @@ page says so and offers no decision to paste: nobody is asked to approve what th
 
 import json
 import shlex
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from plangate.domain.audit import Drafted
 from plangate.domain.decision import PLACEHOLDER, Choice
 from plangate.domain.plan import Step, short
 from plangate.domain.run import Phase, RunState, StepProgress, StepState
+from plangate.domain.status import Unrecorded
 from plangate.domain.visible import cut, hosts_in_letters, is_reordered, markdown_code
 
 # Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a blank 3, a kanji 9.
@@ -24,6 +26,7 @@ _ROOM_FOR_STEPS: Final = 4_500
 _ROOM_FOR_DECISIONS: Final = 1_800
 # Lengths in characters.
 _ROOM_FOR_LINE: Final = 300
+_ROOM_FOR_CAUSE: Final = 200
 _ROOM_FOR_VALUE: Final = 1_000
 _SHOWN_DECISIONS: Final = 5
 _WHERE_THE_PLAN_IS: Final = (
@@ -57,9 +60,19 @@ def request_page(request: str, requester: str) -> str:
     return f"{asked}\n\n{_WHERE_THE_PLAN_IS}"
 
 
-def details_page(state: RunState) -> str:
-    """Return what the Web UI shows of the run as it stands."""
-    parts = [_heading(state)]
+def details_page(
+    state: RunState, unrecorded: Unrecorded | None = None, at_work_since: datetime | None = None
+) -> str:
+    """Return what the Web UI shows of the run as it stands.
+
+    Args:
+        state: of the run.
+        unrecorded: what of it waits for the record.
+        at_work_since: when the draft or the step began that is being worked at, if one is.
+    """
+    parts = [_heading(state), *([_what_waits(unrecorded)] if unrecorded else [])]
+    if at_work_since and state.phase in (Phase.DRAFTING, Phase.EXECUTING):
+        parts.append(_at_work(state, at_work_since))
     if state.drafted:
         steps, is_whole = _steps(state, state.drafted)
         parts += [_plan(state.drafted), *steps]
@@ -86,6 +99,28 @@ def _heading(state: RunState) -> str:
             return "### Approved, running"
         case _:
             return f"### Revision {state.next_revision} is being drafted"
+
+
+def _at_work(state: RunState, since: datetime) -> str:
+    """Say where the attempts are: a run is not told of them, nor whether an operator paused one."""
+    done = sum(progress.state is StepState.DONE for progress in state.steps)
+    what = f"Step {done + 1} of {len(state.steps)}" if state.phase is Phase.EXECUTING else "The draft"
+    return (
+        f"{what} is being worked at since {since:%Y-%m-%d %H:%M:%S} UTC. Which attempt it is, why the one "
+        "before failed, when the next begins, and whether it is paused: under *Pending Activities*, or by\n"
+        f"{markdown_code(f'python starter.py status {state.workflow_id}')}"
+    )
+
+
+def _what_waits(unrecorded: Unrecorded) -> str:
+    count = unrecorded.decisions
+    what = [f"{count} decision{'s' if count > 1 else ''}"] if count else []
+    what += ["the outcome"] if unrecorded.outcome else []
+    return (
+        f"**Not on the record yet, since {unrecorded.since:%Y-%m-%d %H:%M} UTC: {' and '.join(what)}.** "
+        "What is sent now is kept, and judged as soon as it can be recorded. Now it cannot:\n"
+        f"{markdown_code(cut(unrecorded.cause, _ROOM_FOR_CAUSE))}"
+    )
 
 
 def _again(state: RunState) -> str:

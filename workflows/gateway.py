@@ -55,6 +55,7 @@ from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted
 from plangate.records.workers import differences, running_workers
 from plangate.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
+from workflows.attempts import with_attempts
 from workflows.details import request_page, summary_line
 from workflows.plan_approval import PlanApproval
 from workflows.standing import OUTCOMES, status_without_workflow, unreachable
@@ -62,7 +63,8 @@ from workflows.waiting import waiting_runs
 
 _log = structlog.get_logger(__name__)
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
-DECIDE_TIMEOUT: Final = timedelta(seconds=5)
+# Above the three seconds in which a run tries to record a decision; then it says what is in the way.
+DECIDE_TIMEOUT: Final = timedelta(seconds=8)
 _WORKFLOW_TYPE: Final = "PlanApproval"
 _ID_ALPHABET: Final = string.ascii_lowercase + string.digits
 _MAX_ID: Final = 200
@@ -118,6 +120,8 @@ class Gateway:
     async def decide(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
         """Send a decision and return its verdict, or None where it waits, durably, for a worker to judge it.
 
+        The answer of a worker that cannot record it now has no verdict either, and says what is in the way.
+
         The update answers at once but needs a worker; where none answers the decision goes as a signal, which
         the server keeps. Only where a worker died in between may both arrive: then the second is refused and
         changes nothing.
@@ -170,12 +174,13 @@ class Gateway:
 
     async def _status(self, workflow_id: str) -> Status:
         try:
-            return await self._handle(workflow_id).query(
+            status = await self._handle(workflow_id).query(
                 PlanApproval.status,
                 # A run that somebody terminated would still answer, with where it stood then.
                 reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
                 rpc_timeout=QUERY_TIMEOUT,
             )
+            return await with_attempts(self._client, status)
         except WorkflowQueryFailedError as error:
             raise RunNotFound(f"{one_line(workflow_id)} is no run of Plangate.") from error
         except (WorkflowQueryRejectedError, RPCError):

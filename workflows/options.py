@@ -64,14 +64,31 @@ STEP: Final = RegularOptions(
 )
 
 RECORD: Final = LocalOptions(
-    # Longer than a writer waits for SQLite's lock (30 s), so that waiting for it is no failure.
+    # Reading when a flood of signals came takes its time; the records are waited for much shorter.
     start_to_close_timeout=timedelta(seconds=40),
-    # Without end: nothing may follow from a decision that is not on the record.
-    retry_policy=RetryPolicy(
-        initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
-    ),
+    # Twice, over in three seconds: a workflow task waits with it, and so does all that is asked of the run.
+    retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2),
 )
 
+WAIT: Final = RegularOptions(
+    # Above the eight seconds that the activity itself waits for an answer.
+    start_to_close_timeout=timedelta(seconds=15),
+    heartbeat_timeout=timedelta(seconds=15),
+    # Without end, for nothing may follow from a decision that is not on the record, and never more than 20
+    # seconds apart: what waits is judged within a minute of the repair. Tries write no history.
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20)),
+    # A run that ends otherwise needs no answer.
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+)
+
+# Where the records seemed to answer and the write failed all the same: a pause that grows to this.
+LONGEST_PAUSE: Final = timedelta(seconds=30)
+# And where it failed for another reason than their absence: a fault of ours is not mended in a minute.
+LONGEST_PAUSE_OF_A_FAULT: Final = timedelta(hours=1)
+
+# How much of what is not judged yet continue-as-new hands on: with the largest plan, half of what the server
+# takes as one payload (2 MB).
+CARRY_BYTES: Final = 750_000
 # How many arrivals one admission takes: enough for a flood, small enough to be read in a tenth of a second,
 # for all else in the worker waits while a run is between two of its waits.
 ADMIT_AT_ONCE: Final = 100

@@ -12,17 +12,23 @@ Three habits of this file come from the platform:
   history for nothing.
 * Cancellation (the Web UI's button, `starter.py withdraw`) must not break off what is being written down,
   hence the life of the run is a task of its own, and a cancellation of `run` is only noted.
+
+Where a decision cannot be recorded now it waits in the tray, and the run does not wait with it: the deadline
+and a withdrawal end the run at once (docs/decisions/0026).
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from pydantic import StringConstraints, TypeAdapter, ValidationError, field_validator
+
     from activities.caller import WORKFLOW_TYPE
     from activities.closing import Closing
     from activities.decisions import Decisions
@@ -30,9 +36,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.planning import Planning
     from activities.tasks import AdmitTask, CloseTask, DraftTask, StepResult, StepTask
     from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, RunRef
-    from plangate.domain.decision import Choice, DecisionAnswer, Verdict
+    from plangate.domain.decision import MAX_COMMENT, Arrival, Choice, DecisionAnswer, Verdict
     from plangate.domain.errors import RequestInvalid
-    from plangate.domain.model import Frozen
+    from plangate.domain.model import AwareDatetime, Frozen
     from plangate.domain.plan import short
     from plangate.domain.request import PlanRequest, read_request
     from plangate.domain.run import (
@@ -44,18 +50,50 @@ with workflow.unsafe.imports_passed_through():
         is_behind,
         next_wakeup,
     )
-    from plangate.domain.status import RunResult, Status, result_of, status_of
+    from plangate.domain.status import RunResult, Status, Unrecorded, result_of, status_of
+    from plangate.domain.visible import cut
     from plangate.search_attributes import PLANGATE_STATE
     from workflows import options
     from workflows.details import details_page
+    from workflows.recording import Hindrance, Recording, reason_of
     from workflows.tray import Tray
+
+_NO_CRON: Final = (
+    "Plangate takes no Temporal cron: all its runs have one id, and so are one request, which is executed "
+    "once. Use a Temporal schedule, which gives each start an id of its own: temporal schedule create --help"
+)
+_UNREADABLE: Final = (
+    "The workflow was continued as new with a state that this release cannot read; start the request again."
+)
+# The keys of arrivals; no other entry of the trail has such a key.
+_ARRIVAL_KEY: Final = TypeAdapter(
+    Annotated[str, StringConstraints(pattern=r"^[^:]{1,100}:(signal|update):[0-9a-f]{1,32}$")]
+)
 
 
 class Carried(Frozen):
-    """What continue-as-new hands to the next run of the chain."""
+    """What continue-as-new hands to the next run of the chain.
+
+    Attributes:
+        arrivals: what is not judged yet.
+        hindrance: why it is not.
+        ended_at: when the run ended, where its end is not on the record yet.
+        stopped_at: the step at which it ended.
+    """
 
     carried: RunState
     request: PlanRequest
+    arrivals: tuple[Arrival, ...] = ()
+    hindrance: Hindrance | None = None
+    ended_at: AwareDatetime | None = None
+    stopped_at: int | None = None
+
+    @field_validator("arrivals")
+    @classmethod
+    def _have_keys_of_arrivals(cls, arrivals: tuple[Arrival, ...]) -> tuple[Arrival, ...]:
+        for arrival in arrivals:
+            _ARRIVAL_KEY.validate_python(arrival.key)
+        return arrivals
 
 
 @workflow.defn(name=WORKFLOW_TYPE)
@@ -68,7 +106,11 @@ class PlanApproval:
         self._tray = Tray()
         self._withdrawn: str | None = None
         self._stopped_at: int | None = None
+        self._ended_at: datetime | None = None
+        self._at_work_since: datetime | None = None
         self._closed_on_record = False
+        self._admitting = Recording(needs_people=True)
+        self._closing = Recording(needs_people=False)
 
     # ---- the business ---------------------------------------------------------------------------
 
@@ -82,7 +124,8 @@ class PlanApproval:
             try:
                 await workflow.wait((life, clerk), return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
-                self._withdrawn = workflow.cancellation_reason() or "withdrawn by a request to cancel it"
+                reason = workflow.cancellation_reason() or "withdrawn by a request to cancel it"
+                self._withdrawn = cut(reason, MAX_COMMENT)
             if clerk.done():
                 await clerk  # it never ends by itself: what stopped it fails the task, which is tried again
         clerk.cancel()
@@ -94,27 +137,44 @@ class PlanApproval:
             await self._review()  # nothing to do unless a plan waits for a person
             await self._execute()  # nothing to do unless a plan is approved
         await self._close()
-        await workflow.wait_condition(lambda: not self._tray and workflow.all_handlers_finished())
+        await self._unless_it_grows(lambda: not self._tray and workflow.all_handlers_finished())
         return result_of(self._state)
 
     def _open(self, inputs: Sequence[Any]) -> None:
         """Take over the state of the run before, or begin with the request."""
-        now = workflow.now()
-        match inputs:
-            case ({"carried": _, "request": _} as carried,) if _continues_itself():
-                before = Carried.model_validate(carried)
-                self._state, self._request = before.carried, before.request
-            case _:
-                try:
+        try:
+            match inputs:
+                case _ if workflow.info().cron_schedule:
+                    self._refuse(_NO_CRON)
+                case ({"carried": _, "request": _} as carried,) if _continues_itself():
+                    self._take_over(carried)
+                case _:
                     self._request = read_request(inputs)
-                    self._apply(self._request.requested(now))
+                    self._apply(self._request.requested(workflow.now()))
                     workflow.logger.info("A request has come in.", extra={"action": "requested"})
-                except RequestInvalid as error:
-                    unreadable = Requested(
-                        request="", requester="unknown", timeout_seconds=0, requested_at=now
-                    )
-                    self._apply(unreadable)
-                    self._end(Outcome.FAILED, str(error))
+        except RequestInvalid as error:
+            self._refuse(str(error))
+
+    def _refuse(self, why: str) -> None:
+        """End at once; what the run was started with is no request."""
+        no_request = Requested(
+            request="", requester="unknown", timeout_seconds=0, requested_at=workflow.now()
+        )
+        self._apply(no_request)
+        self._end(Outcome.FAILED, why)
+
+    def _take_over(self, carried: Any) -> None:
+        try:
+            before = Carried.model_validate(carried)
+        except ValidationError:
+            raise RequestInvalid(_UNREADABLE) from None
+        self._state, self._request = before.carried, before.request
+        self._ended_at, self._stopped_at = before.ended_at, before.stopped_at
+        self._admitting.resume(before.hindrance)
+        # Nothing but a run's word says when they came to the run before: they count as come now, and it goes
+        # on as new only before its deadline (docs/decisions/0020).
+        now = workflow.now()
+        self._tray.put_back([one.model_copy(update={"received_at": now}) for one in before.arrivals])
 
     async def _draft(self) -> None:
         if self._state.phase is not Phase.DRAFTING:
@@ -128,6 +188,7 @@ class PlanApproval:
             feedback=self._state.feedback,
             previous=before.plan if before else None,
         )
+        self._at_work_since = workflow.now()
         drafting = workflow.start_activity_method(
             Planning.draft_plan, task, summary=f"revision {revision}", **options.DRAFT
         )
@@ -140,7 +201,7 @@ class PlanApproval:
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
             else:
-                self._end(Outcome.FAILED, _reason(error))
+                self._end(Outcome.FAILED, reason_of(error))
         else:
             self._apply(drafted)
 
@@ -158,26 +219,26 @@ class PlanApproval:
             )
         )
         while self._state.phase is Phase.IN_REVIEW:
-            await workflow.wait_condition(
+            await self._unless_it_grows(
                 lambda: (
                     self._state.phase is not Phase.IN_REVIEW
-                    or (
-                        not self._tray
-                        and (deadline.done() or self._withdrawn is not None or _history_is_long())
-                    )
+                    or (self._may_move_on() and (deadline.done() or self._withdrawn is not None))
                 )
             )
             if self._state.phase is not Phase.IN_REVIEW:
                 break
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
-            elif deadline.done():
-                until = f"{self._state.deadline:%Y-%m-%d %H:%M} UTC"
-                self._end(Outcome.EXPIRED, f"nobody decided before the deadline, {until}")
             else:
-                await self._continue_as_new()
+                self._end(Outcome.EXPIRED, self._why_expired())
         if self._state.phase is Phase.DRAFTING:
             deadline.cancel()
+
+    def _why_expired(self) -> str:
+        until = f"{self._state.deadline:%Y-%m-%d %H:%M} UTC"
+        if not self._tray:
+            return f"nobody decided before the deadline, {until}"
+        return f"no decision could be recorded before the deadline, {until}"
 
     async def _execute(self) -> None:
         drafted = self._state.drafted
@@ -185,7 +246,7 @@ class PlanApproval:
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
                 return
-            if _history_is_long():
+            if self._may_continue_as_new():
                 await self._continue_as_new()
                 continue
             done = [progress.state for progress in self._state.steps].count(StepState.DONE)
@@ -201,6 +262,7 @@ class PlanApproval:
             tries=options.STEP_TRIES,
         )
         summary = f"step {step} of {len(drafted.plan.steps)}: {drafted.plan.steps[step - 1].tool}"
+        self._at_work_since = workflow.now()
         acting = workflow.start_activity_method(Execution.execute_step, task, summary=summary, **options.STEP)
         await workflow.wait_condition(lambda: acting.done() or self._withdrawn is not None)
         if self._withdrawn is not None and not acting.done():
@@ -214,7 +276,7 @@ class PlanApproval:
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
             else:
-                self._end(Outcome.FAILED, _reason(error))
+                self._end(Outcome.FAILED, reason_of(error))
             return
         if result.record is not None and is_behind(self._state, result.record):
             self._state = result.record
@@ -235,13 +297,15 @@ class PlanApproval:
                 run=self._ref(),
                 outcome=closed.outcome,
                 reason=closed.reason,
-                at=workflow.now(),
+                at=self._ended_at or workflow.now(),
                 fingerprint=self._state.fingerprint,
                 step=self._stopped_at,
             )
-            result = await workflow.execute_local_activity_method(Closing.close_run, task, **options.RECORD)
-            for event in result.events:
+            writing = asyncio.create_task(self._closing.write(Closing.close_run, lambda: task))
+            await self._unless_it_grows(writing.done)
+            for event in (await writing).events:
                 self._apply(event)
+            self._closed_on_record = True
         self._list_as(self._state.state)
 
     # ---- what arrives ---------------------------------------------------------------------------
@@ -282,31 +346,34 @@ class PlanApproval:
     )
     async def decide(self, *inputs: Any) -> DecisionAnswer:
         """The same as the signals, with the verdict as its answer."""
-        verdict = await self._tray.put_update(inputs)
-        return DecisionAnswer(accepted=verdict.accepted, reason=verdict.reason, state=self._state.state)
+        verdict = await self._tray.put_update(inputs, lambda: self._admitting.waits_outside)
+        if verdict is not None:
+            return DecisionAnswer(accepted=verdict.accepted, reason=verdict.reason, state=self._state.state)
+        cause = self._admitting.hindrance.cause if self._admitting.hindrance else ""
+        kept = f"it is kept, and judged as soon as it can be recorded; now it cannot: {cause}"
+        return DecisionAnswer(accepted=None, reason=kept, state=self._state.state)
 
     @workflow.query(description="Where the run stands: plan, decisions, deadline, steps")
     def status(self) -> Status:
         """Everything there is to know of the run."""
-        return status_of(self._state, source="workflow")
+        return status_of(self._state, source="workflow", unrecorded=self._unrecorded())
 
     def page(self) -> str:
         """Return what the Web UI shows of the run as it stands; see `workflows.page_when_asked`."""
-        return details_page(self._state)
+        return details_page(self._state, self._unrecorded(), self._at_work_since)
 
     async def _admit_arrivals(self) -> None:
         """The clerk: take arrivals from the tray, in order, for as long as the run lives."""
         unreported = 0
         while True:
             await workflow.wait_condition(lambda: bool(self._tray))
-            batch = self._tray.first(options.ADMIT_AT_ONCE, options.ADMIT_BYTES)
-            task = AdmitTask(run=self._ref(), state=self._state, arrivals=batch)
             try:
-                decided = await workflow.execute_local_activity_method(
-                    Decisions.admit_decisions, task, **options.RECORD
+                decided = await self._admitting.write(
+                    Decisions.admit_decisions, self._admission, self._may_admit
                 )
-            except (ActivityError, ApplicationError) as error:  # a local activity's failure comes bare
-                refused = Verdict(accepted=False, reason=_reason(error))
+            except FailureError as error:
+                refused = Verdict(accepted=False, reason=reason_of(error))
+                batch = self._admission().arrivals
                 decided = tuple(Decided(arrival=arrival, verdict=refused) for arrival in batch)
             if not decided:  # they may be about the plan that is just being handed to this run
                 await workflow.wait_condition(lambda: self._state.phase is not Phase.DRAFTING)
@@ -320,6 +387,29 @@ class PlanApproval:
                 await workflow.sleep(options.SHORTEST, summary="many decisions arrived")
                 unreported = 0
 
+    def _admission(self) -> AdmitTask:
+        batch = self._tray.first(options.ADMIT_AT_ONCE, options.ADMIT_BYTES)
+        return AdmitTask(run=self._ref(), state=self._state, arrivals=batch)
+
+    def _may_admit(self) -> bool:
+        """Whether the record knows, too, what a decision is judged by: the end of the run comes first."""
+        return self._state.phase is not Phase.CLOSED or self._closed_on_record
+
+    def _may_move_on(self) -> bool:
+        """Whether no decision is being judged: what cannot be recorded now is judged by the state then."""
+        return not self._tray or self._admitting.waits_outside
+
+    def _unrecorded(self) -> Unrecorded | None:
+        hindrances = [one for one in (self._admitting.hindrance, self._closing.hindrance) if one]
+        if not hindrances:
+            return None
+        return Unrecorded(
+            decisions=len(self._tray),
+            outcome=self._state.phase is Phase.CLOSED and not self._closed_on_record,
+            cause=hindrances[-1].cause,
+            since=min(one.since for one in hindrances),
+        )
+
     # ---- the shell ------------------------------------------------------------------------------
 
     def _apply(self, event: Event) -> None:
@@ -327,6 +417,7 @@ class PlanApproval:
             self._state = apply(self._state, event)
 
     def _end(self, outcome: Outcome, reason: str) -> None:
+        self._ended_at = workflow.now()
         self._apply(Closed(outcome=outcome, reason=reason))
 
     def _list_as(self, state: str) -> None:
@@ -343,6 +434,26 @@ class PlanApproval:
         info = workflow.info()
         return RunRef(workflow_id=info.workflow_id, chain_id=info.first_execution_run_id, requested=requested)
 
+    async def _unless_it_grows(self, condition: Callable[[], bool]) -> None:
+        """Wait for ``condition``, and go on with an empty history where it gets long meanwhile."""
+        while True:
+            await workflow.wait_condition(lambda: condition() or self._may_continue_as_new())
+            if condition():
+                return
+            await self._continue_as_new()
+
+    def _may_continue_as_new(self) -> bool:
+        """Whether the history is long, and nothing is at work that the next run would not have."""
+        return (
+            workflow.info().is_continue_as_new_suggested()
+            and self._request is not None
+            and not self._closing.is_trying
+            and self._may_move_on()
+            and workflow.all_handlers_finished()
+            and (self._withdrawn is None or self._state.phase is Phase.CLOSED)
+            and self._tray.fits(options.CARRY_BYTES)
+        )
+
     async def _continue_as_new(self) -> None:
         """Go on with an empty history; return where something came in between, which would be lost.
 
@@ -350,27 +461,21 @@ class PlanApproval:
         history again. Under a flood it can succeed only in a task as short as the one behind this timer.
         """
         assert self._request is not None
-        await workflow.wait_condition(lambda: not self._tray and workflow.all_handlers_finished())
         await workflow.sleep(options.SHORTEST, summary="the history is long")
-        if self._tray or self._withdrawn is not None or not workflow.all_handlers_finished():
+        if not self._may_continue_as_new():
             return
-        request = self._request.model_copy(update={"plan": None})  # it is drafted, and may be large
-        workflow.continue_as_new(Carried(carried=self._state, request=request))
+        carried = Carried(
+            carried=self._state,
+            request=self._request.model_copy(update={"plan": None}),  # it is drafted, and may be large
+            arrivals=self._tray.everything(),
+            hindrance=self._admitting.hindrance,
+            ended_at=self._ended_at,
+            stopped_at=self._stopped_at,
+        )
+        workflow.continue_as_new(carried)
 
 
 def _continues_itself() -> bool:
-    """Whether `_continue_as_new` began this run, and no schedule or retry: their input may be anybody's."""
+    """Whether `_continue_as_new` began this run, and no retry: its input may be anybody's."""
     info = workflow.info()
-    return bool(info.continued_run_id) and not info.cron_schedule and info.attempt == 1
-
-
-def _history_is_long() -> bool:
-    return workflow.info().is_continue_as_new_suggested()
-
-
-def _reason(error: ActivityError | ApplicationError) -> str:
-    """Return the sentence that says why an activity failed."""
-    cause = error.cause if isinstance(error, ActivityError) else error
-    if isinstance(cause, ApplicationError):
-        return cause.message
-    return f"{type(cause).__name__}: {cause}" if cause else str(error)
+    return bool(info.continued_run_id) and info.attempt == 1

@@ -29,6 +29,7 @@ from plangate.domain.visible import cut, one_line
 from plangate.records.answers import status_on_record
 from plangate.records.database import Database
 from plangate.search_attributes import PLANGATE_STATE
+from workflows.attempts import attempts_of
 
 OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _PAGE: Final = 1_000
@@ -71,6 +72,7 @@ async def status_without_workflow(client: Client, database: Database | None, wor
     ended = _ENDED_FROM_OUTSIDE.get(description.status)
     if ended is None:
         unread = await _unread(client, handle)
+        recorded = attempts_of(description, recorded)
         return recorded.model_copy(
             update={
                 "source": f"{recorded.source} (no worker answers)",

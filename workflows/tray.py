@@ -26,17 +26,36 @@ with workflow.unsafe.imports_passed_through():
     )
 
 
+class _Item:
+    """One arrival, read when it is first asked for; ``update`` is the key of the update that waits for it."""
+
+    def __init__(self, read: Callable[[], Arrival], update: str | None = None) -> None:
+        self._read = read
+        self._arrival: Arrival | None = None
+        self.update = update
+
+    @property
+    def arrival(self) -> Arrival:
+        if self._arrival is None:
+            self._arrival = self._read()
+        return self._arrival
+
+    @property
+    def size(self) -> int:
+        return len(self.arrival.model_dump_json().encode())
+
+
 class Tray:
     """Holds what has arrived and is not admitted yet, and the verdicts that updates wait for."""
 
     def __init__(self) -> None:
-        self._unread: list[tuple[Callable[[], Arrival], str | None]] = []  # and the update that waits
+        self._items: list[_Item] = []
         self._verdicts: dict[str, Verdict] = {}
         self._signals_seen = 0
 
     def __len__(self) -> int:
-        """Count what waits, including what is being admitted now: the run may not move on before it is."""
-        return len(self._unread)
+        """Count what waits, including what is being admitted now."""
+        return len(self._items)
 
     def put_signal(self, choice: Choice, inputs: Sequence[Any]) -> None:
         """Take in what came under a decision's name."""
@@ -64,12 +83,15 @@ class Tray:
             )
         )
 
-    async def put_update(self, inputs: Sequence[Any]) -> Verdict:
-        """Take in an update, and wait for its verdict."""
+    async def put_update(self, inputs: Sequence[Any], gives_up: Callable[[], bool]) -> Verdict | None:
+        """Take in an update, and wait for its verdict; return None where ``gives_up`` comes true before.
+
+        It stays in the tray all the same.
+        """
         update = workflow.current_update_info()
         assert update is not None
         key = update_key(workflow.info().run_id, update.id)
-        self._put(
+        item = self._put(
             partial(
                 read_arrival,
                 key=key,
@@ -79,10 +101,18 @@ class Tray:
                 inputs=inputs,
                 received_at=workflow.now(),
             ),
-            waiting=key,
+            update=key,
         )
-        await workflow.wait_condition(lambda: key in self._verdicts)
+        await workflow.wait_condition(lambda: key in self._verdicts or gives_up())
+        if key not in self._verdicts:
+            item.update = None
+            return None
         return self._verdicts.pop(key)
+
+    def put_back(self, arrivals: Sequence[Arrival]) -> None:
+        """Take in what the run before had not judged yet."""
+        for arrival in arrivals:
+            self._items.append(_Item(partial(_same, arrival)))
 
     def first(self, count: int, size: int) -> tuple[Arrival, ...]:
         """Return the oldest arrivals: one, and up to ``count`` as long as they fit into ``size`` bytes.
@@ -90,28 +120,45 @@ class Tray:
         They stay in the tray until `settle`.
         """
         batch: list[Arrival] = []
-        for read, _ in self._unread[:count]:
-            arrival = read()
-            size -= len(arrival.model_dump_json())
+        for item in self._items[:count]:
+            size -= item.size
             if batch and size < 0:
                 break
-            batch.append(arrival)
+            batch.append(item.arrival)
         return tuple(batch)
+
+    def fits(self, size: int) -> bool:
+        """Whether everything that waits fits into so many bytes."""
+        for item in self._items:
+            size -= item.size
+            if size < 0:
+                return False
+        return True
+
+    def everything(self) -> tuple[Arrival, ...]:
+        """Return all that waits, in order."""
+        return tuple(item.arrival for item in self._items)
 
     def settle(self, decided: Sequence[Decided]) -> None:
         """Take out the oldest arrivals, which have these verdicts now, and tell whoever waits."""
         # By their place and not by their key: after a reset the recorded keys name the run before.
-        for (_, waiting), event in zip(self._unread, decided, strict=False):
-            if waiting is not None:
-                self._verdicts[waiting] = event.verdict
-        del self._unread[: len(decided)]
+        for item, event in zip(self._items, decided, strict=False):
+            if item.update is not None:
+                self._verdicts[item.update] = event.verdict
+        del self._items[: len(decided)]
 
-    def _put(self, read: Callable[[], Arrival], waiting: str | None = None) -> None:
-        self._unread.append((read, waiting))
+    def _put(self, read: Callable[[], Arrival], update: str | None = None) -> _Item:
+        item = _Item(read, update)
+        self._items.append(item)
+        return item
 
     def _next_signal_key(self) -> str:
         self._signals_seen += 1
         return signal_key(workflow.info().run_id, self._signals_seen)
+
+
+def _same(arrival: Arrival) -> Arrival:
+    return arrival
 
 
 def _read_unknown(*, inputs: Sequence[RawValue], **arrived: Any) -> Arrival:

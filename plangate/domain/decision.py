@@ -90,9 +90,13 @@ class Verdict(Frozen):
 
 
 class DecisionAnswer(Frozen):
-    """What the update ``decide`` answers: the verdict, and the run's state after it."""
+    """What the update ``decide`` answers: the verdict, and the run's state after it.
 
-    accepted: bool
+    ``accepted`` is None where there is no verdict yet: the decision is kept, and judged as soon as it can be
+    recorded; ``reason`` says what is in the way.
+    """
+
+    accepted: bool | None
     reason: str
     state: str
 
@@ -116,7 +120,7 @@ def read_arrival(
     return Arrival(
         key=key,
         via=via,
-        name=cut(one_line(name), 100),
+        name=one_line(cut(name, 100)),
         received_at=received_at,
         decision=decision,
         fault=fault,
@@ -127,7 +131,7 @@ def read_arrival(
 def unknown_name(*, key: str, name: str, inputs: Sequence[object], received_at: AwareDatetime) -> Arrival:
     """Read a signal whose name nobody knows: often a decision with a typing error, never one that counts."""
     names = ", ".join(Choice)
-    shown = cut(one_line(name), 60)
+    shown = one_line(cut(name, 60))
     return Arrival(
         key=key,
         via=Via.SIGNAL,
@@ -174,7 +178,7 @@ def is_placeholder(name: str) -> bool:
 def _sentences(error: ValidationError) -> list[str]:
     sentences = []
     for fault in error.errors(include_url=False, include_context=False, include_input=False)[:5]:
-        field = cut(one_line(".".join(str(part) for part in fault["loc"])), 40)
+        field = one_line(cut(".".join(str(part) for part in fault["loc"]), 40))
         message = fault["msg"].removeprefix("Value error, ")
         match fault["type"]:
             case "missing":

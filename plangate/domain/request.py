@@ -62,7 +62,7 @@ def read_request(inputs: Sequence[object]) -> PlanRequest:
         request = PlanRequest.model_validate(inputs[0])
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = cut(one_line(".".join(str(part) for part in fault["loc"])), 40)
+        field = one_line(cut(".".join(str(part) for part in fault["loc"]), 40))
         message = fault["msg"].removeprefix("Value error, ")
         raise RequestInvalid(f'The request cannot be used: "{field}": {message}.') from None
     if not request.request.strip() and request.plan is None:

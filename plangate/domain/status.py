@@ -48,8 +48,27 @@ class UnreadDecision(Frozen):
     sent_at: AwareDatetime
 
 
+class Attempt(Frozen):
+    """Work that is tried again, or was paused from outside.
+
+    Attributes:
+        attempt: the number of the attempt that runs now or comes next, by Temporal's count.
+        last_error: what the attempt before said; empty where there was none.
+        next_try: when the next one begins; None while one runs, and while it is paused.
+        paused: who paused it in Temporal and how it is let go on; empty where it is not paused.
+    """
+
+    attempt: int
+    last_error: str = ""
+    next_try: AwareDatetime | None = None
+    paused: str = ""
+
+
 class StepStatus(Frozen):
-    """One step of the newest plan, and how far it has come."""
+    """One step of the newest plan, and how far it has come.
+
+    ``attempt`` and what follows are those of `Attempt`, while the step is tried again or paused.
+    """
 
     number: int
     tool: str
@@ -58,6 +77,22 @@ class StepStatus(Frozen):
     state: StepState
     receipt: Receipt | None
     failure: str
+    attempt: int | None = None
+    last_error: str = ""
+    next_try: AwareDatetime | None = None
+    paused: str = ""
+
+
+class Unrecorded(Frozen):
+    """What waits because it cannot be put on the record, and why.
+
+    ``decisions`` counts those that are not judged yet; ``outcome`` says whether the run's end waits.
+    """
+
+    decisions: int
+    outcome: bool
+    cause: str
+    since: AwareDatetime
 
 
 class Status(Frozen):
@@ -69,6 +104,7 @@ class Status(Frozen):
     taken up yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in ``installation``
     and ``namespace``: `plangate.domain.shown` computes it again. ``workers_differ`` says in which rules or
     tools the workers of the task queue differ, as far as the records can be asked.
+    ``drafting`` is how it stands with a draft that is tried again.
     """
 
     workflow_id: str
@@ -96,6 +132,8 @@ class Status(Frozen):
     planner: ModelUse | None
     steps: tuple[StepStatus, ...]
     workers_differ: tuple[str, ...] = ()
+    drafting: Attempt | None = None
+    unrecorded: Unrecorded | None = None
     source: str
 
 
@@ -113,7 +151,7 @@ class RunResult(Frozen):
     unverified: tuple[str, ...] = ()
 
 
-def status_of(state: RunState, source: str) -> Status:
+def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None) -> Status:
     """Return ``state`` as people and machines are shown it."""
     drafted = state.drafted
     return Status(
@@ -141,8 +179,19 @@ def status_of(state: RunState, source: str) -> Status:
         deadline=state.deadline,
         planner=drafted.planner if drafted else None,
         steps=_steps(state),
+        unrecorded=unrecorded,
         source=source,
     )
+
+
+def with_step_attempt(status: Status, attempt: Attempt) -> Status:
+    """Return ``status`` with how it stands with the step that is being executed."""
+    steps = list(status.steps)
+    for index, step in enumerate(steps):
+        if step.state is StepState.PENDING:
+            steps[index] = step.model_copy(update=dict(attempt))
+            break
+    return status.model_copy(update={"steps": tuple(steps)})
 
 
 def result_of(state: RunState) -> RunResult:

@@ -22,6 +22,7 @@ from tests.chaos import (
     kill_the_server,
     kill_the_worker,
     lose_the_database,
+    outage,
     restart_latency,
 )
 from tests.chaos.flood import recorded_model
@@ -63,6 +64,8 @@ SCENARIOS = {
     "postgres": Scenario(
         lose_the_database.postgres, lose_the_database.OFTEN, lose_the_database.ONCE, on_postgres=True
     ),
+    "outage": Scenario(outage.sqlite, outage.FULL, outage.QUICK),
+    "outage-postgres": Scenario(outage.postgres, outage.FULL, outage.QUICK, in_suite=False, on_postgres=True),
 }
 
 

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,6 +46,14 @@ class WorkerProcess:
         """End it as a power cut would."""
         self._process.kill()
         self._process.wait()
+
+    async def stop(self, patience: float) -> float:
+        """Tell it to stop, as a supervisor does; return how many seconds that took, at most ``patience``."""
+        began = time.monotonic()
+        self._process.terminate()
+        while self.is_alive and time.monotonic() - began < patience:
+            await asyncio.sleep(0.05)
+        return time.monotonic() - began
 
     def freeze(self) -> None:
         """Stop it where it stands; the server will take it for dead."""

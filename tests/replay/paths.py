@@ -9,6 +9,7 @@ from plangate.domain.policy import Policy
 from tests.fakes import ValidFor
 from tests.gate import Gate
 from tests.workflow.test_stale_approvals import SECONDS, stale_behind_step_one
+from tests.workflow.test_what_cannot_be_recorded_waits_outside import away, waiting
 
 Path = Callable[[Gate], Awaitable[str]]
 
@@ -110,6 +111,16 @@ async def junk_then_approved(gate: Gate) -> str:
     return await _ended(gate, status.workflow_id)
 
 
+async def waited_for_the_records(gate: Gate) -> str:
+    status = await gate.in_review("one")
+    with away(gate):
+        await gate.signal(status)
+        await waiting(gate, status)
+        answer = await gate.decide(status, by="erik")
+        assert answer.accepted is None
+    return await _ended(gate, status.workflow_id)
+
+
 async def started_with_nonsense(gate: Gate) -> str:
     handle = await gate.client.start_workflow(
         "PlanApproval", args=[1, 2], id="nonsense", task_queue=gate.settings.task_queue
@@ -136,6 +147,7 @@ PATHS: tuple[Path, ...] = (
     failed_by_a_tool,
     failed_in_doubt,
     junk_then_approved,
+    waited_for_the_records,
     started_with_nonsense,
 )
 

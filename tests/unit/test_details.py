@@ -17,6 +17,7 @@ from plangate.domain.people import LostApproval
 from plangate.domain.plan import Plan, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL, Need
 from plangate.domain.run import RunState, apply
+from plangate.domain.status import Unrecorded
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import markdown_code, one_line
 from tests.fakes import AUDIENCE
@@ -199,6 +200,21 @@ def test_the_page_tells_what_became_of_each_step_and_how_it_ended() -> None:
     assert "To decide" not in page
     closed = after(state, Closed(outcome=Outcome.FAILED, reason="<b> it broke"))
     assert details_page(closed).startswith("### Ended: failed\n`<b> it broke`")
+
+
+def test_the_page_says_what_cannot_be_recorded_since_when_and_why() -> None:
+    away = Unrecorded(decisions=1, outcome=True, cause="The <b>disk</b> is full.", since=NOON)
+    page = details_page(in_review({"text": "a"}), away)
+    assert "**Not on the record yet, since 2026-01-01 12:00 UTC: 1 decision and the outcome.**" in page
+    assert "`The <b>disk</b> is full.`" in page
+
+
+def test_the_page_says_where_the_attempts_of_a_step_are_shown() -> None:
+    state = decided(in_review({"text": "a"}, steps=2), "ok")
+    page = details_page(state, None, NOON)
+    assert "Step 1 of 2 is being worked at since 2026-01-01 12:00:00 UTC." in page
+    assert "*Pending Activities*" in page
+    assert "*Pending Activities*" not in details_page(in_review({"text": "a"}), None, NOON)
 
 
 def test_refused_decisions_are_shown_newest_first_and_the_others_counted() -> None:

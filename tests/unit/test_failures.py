@@ -1,7 +1,11 @@
 """Which failures are tried again."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
 from activities.failures import told_to_temporal
 from plangate.domain import errors
@@ -53,3 +57,13 @@ def test_what_an_unforeseen_error_says_is_kept_without_secrets_and_on_one_short_
     assert told.message.isprintable()
     assert len(told.message) < 500
     assert told.type == "ValueError"
+
+
+def test_what_only_waited_for_the_records_goes_on_soon_after_they_are_back() -> None:
+    def attempt(number: int) -> ApplicationError:
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, attempt=number)
+        return environment.run(failure, errors.RecordsUnavailable("x"), 3, 1)
+
+    delays = [attempt(number).next_retry_delay for number in (1, 3, 40)]
+    assert delays == [timedelta(seconds=1), timedelta(seconds=4), timedelta(seconds=20)]

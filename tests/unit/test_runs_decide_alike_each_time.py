@@ -10,8 +10,9 @@ import pytest
 
 from plangate.settings import PROJECT
 
+_OF_RUNS = ("plan_approval", "recording", "tray", "details", "options")
 DECIDING = [
-    *(PROJECT / "workflows" / f"{name}.py" for name in ("plan_approval", "tray", "details", "options")),
+    *(PROJECT / "workflows" / f"{name}.py" for name in _OF_RUNS),
     *sorted((PROJECT / "plangate" / "domain").glob("*.py")),
 ]
 FOREIGN = {"os", "io", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time", "uuid"}

@@ -49,14 +49,28 @@ def _softened(drafted: Drafted, ref: RunRef) -> RunState:
     return apply(apply(RunState(workflow_id=ref.workflow_id), ref.requested), soft)
 
 
+def _with_an_approval(drafted: Drafted, ref: RunRef) -> Carried:
+    """The state of the run, with an approval that came, as it says, as soon as the plan was there."""
+    approval = Arrival(
+        key="run:signal:1",
+        via=Via.SIGNAL,
+        name="approve",
+        received_at=drafted.drafted_at,
+        decision=Decision(decision=Choice.APPROVE, by="dana", plan=drafted.fingerprint),
+    )
+    state = apply(apply(RunState(workflow_id=ref.workflow_id), ref.requested), drafted)
+    return Carried(carried=state, request=PlanRequest(requester="rita"), arrivals=(approval,))
+
+
 @workflow.defn(name="PlanApproval", sandboxed=False)
 class Foreign:
     """Does with a plan that has to be signed whatever it is told to."""
 
     @workflow.run
     async def run(self, ours: str, what: str) -> str:
-        ref = _ref(workflow.info().first_execution_run_id, 2 if what == "late" else 3600)
-        text = "one" if what == "late" else "signed one"
+        is_brief = what in ("late", "backdate", "key", "garbage")
+        ref = _ref(workflow.info().first_execution_run_id, 2 if is_brief else 3600)
+        text = "one" if is_brief else "signed one"
         task = DraftTask(run=ref, revision=1, supplied=notes(text))
         drafted: Drafted = await _act("draft_plan", task, ours, Drafted)
         if what in ("carry", "late", "lie"):
@@ -69,6 +83,14 @@ class Foreign:
                 state = apply(state, Closed(outcome=Outcome.EXECUTED))
             carried = Carried(carried=state, request=PlanRequest(requester="rita"))
             workflow.continue_as_new(args=[carried.model_dump(mode="json")], task_queue=ours)
+        if what in ("backdate", "key", "garbage"):
+            await workflow.sleep(2.5)
+            handed_on: dict[str, Any] = _with_an_approval(drafted, ref).model_dump(mode="json")
+            if what == "key":
+                handed_on["arrivals"][0]["key"] = "closed"
+            if what == "garbage":
+                handed_on = {"carried": 1, "request": 2}
+            workflow.continue_as_new(args=[handed_on], task_queue=ours)
         if what == "admit":
             arrivals = tuple(
                 Arrival(
@@ -187,3 +209,23 @@ async def test_an_end_that_was_handed_over_is_not_what_the_record_says(idle_gate
     assert recorded is not None
     assert (recorded.state, gate.notebook.texts()) == ("failed", [])
     assert "its record does not" in recorded.reason
+
+
+@pytest.mark.parametrize(
+    ("what", "outcome", "said"),
+    [
+        ("backdate", "expired", "nobody decided before the deadline"),
+        ("key", "failed", "with a state that this release cannot read"),
+        ("garbage", "failed", "with a state that this release cannot read"),
+    ],
+)
+async def test_what_waits_in_a_state_that_was_handed_over_counts_as_come_now(
+    idle_gate: Gate, what: str, outcome: str, said: str
+) -> None:
+    gate = idle_gate
+    gate.policy = ByFirstWord()
+    async with gate.worker(), foreign(gate) as queue:
+        result = await gate.result(await handed_over(gate, what, queue))
+    assert (result.outcome, gate.notebook.texts()) == (outcome, [])
+    assert said in result.reason
+    assert await gate.blocked() == 0

@@ -6,6 +6,7 @@ visited.
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -237,9 +238,9 @@ class OnceNotebook(Notebook):
 
 
 async def _attempt_elsewhere(
-    gate: Gate, status: Status, attempt: int, execution: Execution | None = None
+    gate: Gate, status: Status, started: timedelta, execution: Execution | None = None
 ) -> StepResult:
-    """Execute step 1 as another attempt at the activity that the gate's own worker is at."""
+    """Execute step 1 as an attempt that was started so much later than that of the gate's own worker."""
     assert status.plan is not None
     assert status.fingerprint is not None
     description = await gate.handle(status.workflow_id).describe()
@@ -253,7 +254,7 @@ async def _attempt_elsewhere(
         workflow_run_id=description.run_id,
         workflow_type="PlanApproval",
         activity_id=pending.activity_id,
-        attempt=attempt,
+        started_time=pending.last_started_time.ToDatetime(UTC) + started,
     )
     run = RunRef(workflow_id=status.workflow_id, chain_id=description.run_id, requested=opened)
     task = StepTask(
@@ -273,7 +274,7 @@ async def test_an_attempt_that_was_taken_for_dead_does_not_take_the_step_from_a_
     await gate.signal(status)
     await gate.notebook.entered.wait()
     with pytest.raises(ApplicationError, match="in the hands of a newer attempt"):
-        await _attempt_elsewhere(gate, status, attempt=0)
+        await _attempt_elsewhere(gate, status, started=timedelta(seconds=-1))
     gate.notebook.gate.set()
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one"]
@@ -287,7 +288,7 @@ async def test_an_attempt_whose_step_was_done_by_another_one_meanwhile_returns_i
     status = await gate.in_review("one", "two")
     await gate.signal(status)
     await gate.notebook.entered.wait()
-    await _attempt_elsewhere(gate, status, attempt=2)
+    await _attempt_elsewhere(gate, status, started=timedelta(seconds=1))
     gate.notebook.gate.set()
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one", "two"]
@@ -317,7 +318,7 @@ async def test_a_worker_that_stood_still_and_is_given_its_own_step_again_goes_on
         status = await gate.in_review("one")
         await gate.signal(status)
         await gate.notebook.entered.wait()
-        again = asyncio.create_task(_attempt_elsewhere(gate, status, 2, executions[0]))
+        again = asyncio.create_task(_attempt_elsewhere(gate, status, timedelta(seconds=1), executions[0]))
         await asyncio.sleep(0.1)
         gate.notebook.gate.set()
         assert (await again).done is not None

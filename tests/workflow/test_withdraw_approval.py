@@ -35,7 +35,7 @@ def findings(gate: Gate) -> list[str]:
     return [str(one) for one in (*inspection.findings, *inspection.notes)]
 
 
-async def withdraw(gate: Gate, status: Status, by: str = "dana", **more: Any) -> tuple[bool, str]:
+async def withdraw(gate: Gate, status: Status, by: str = "dana", **more: Any) -> tuple[bool | None, str]:
     answer = await gate.decide(status, "withdraw_approval", by, **more)
     return answer.accepted, answer.reason
 

@@ -1,0 +1,52 @@
+"""A worker that is told to stop: what acts may end, and what does not end in time is left to be found out."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+import worker
+from plangate.domain.errors import RecordsUnavailable
+from tests.fakes import Notebook
+from tests.gate import Gate
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+async def test_a_step_that_acts_longer_than_the_grace_is_found_out_about_by_the_next_worker(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch, remembers: bool
+) -> None:
+    gate = idle_gate
+    monkeypatch.setattr(worker, "GRACE", timedelta(seconds=0.5))
+    gate.tools["note"] = gate.notebook = Notebook("note", gate.notebook.path, remembers=remembers)
+    gate.notebook.gate.clear()
+    async with asyncio.timeout(10), gate.worker():
+        status = await gate.in_review("one")
+        await gate.signal(status)
+        await gate.notebook.entered.wait()
+    assert gate.notebook.texts() == []
+    gate.notebook.gate.set()
+    async with gate.worker():
+        result = await gate.result(status.workflow_id)
+    if remembers:
+        assert (result.outcome, gate.notebook.texts()) == ("executed", ["one"])
+    else:
+        assert (result.outcome, gate.notebook.texts()) == ("failed", [])
+        assert "is in doubt" in result.reason
+
+
+async def test_a_worker_stops_at_once_while_decisions_wait_for_the_records(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = idle_gate
+
+    def away() -> object:
+        raise RecordsUnavailable("The records are away.")
+
+    async with asyncio.timeout(20), gate.worker():
+        status = await gate.in_review("one")
+        with monkeypatch.context() as patch:
+            patch.setattr(gate.database, "write", away)
+            await gate.signal(status)
+            await gate.until("in_review", status.workflow_id, lambda now: now.unrecorded is not None)
+    async with gate.worker():
+        assert (await gate.result(status.workflow_id)).outcome == "executed"

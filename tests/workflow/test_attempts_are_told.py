@@ -1,0 +1,123 @@
+"""What is tried again, paused or started anew in Temporal: people are told, and nothing happens twice."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import (
+    PauseActivityRequest,
+    ResetActivityRequest,
+    UnpauseActivityRequest,
+)
+from temporalio.testing import ActivityEnvironment
+
+from activities.execution import _holder
+from console.troubles import troubles
+from plangate.domain.errors import ModelUnavailable
+from plangate.domain.run import StepState
+from plangate.domain.status import Status, StepStatus
+from tests.fakes import TRANSIENT
+from tests.gate import Gate
+
+
+async def seen(gate: Gate, workflow_id: str, condition: Callable[[Status], object]) -> Status:
+    async with asyncio.timeout(20):
+        while not condition(status := await gate.gateway.status(workflow_id)):
+            await asyncio.sleep(0.05)
+    return status
+
+
+async def retried_step(gate: Gate, failures: int, attempt: int) -> tuple[Status, StepStatus]:
+    """Have a step that fails so often, and return it when it waits for this attempt."""
+    gate.notebook.failures = [TRANSIENT] * failures
+    status = await gate.in_review("one")
+    await gate.signal(status)
+    status = await seen(
+        gate, status.workflow_id, lambda now: now.steps[0].attempt == attempt and now.steps[0].next_try
+    )
+    return status, status.steps[0]
+
+
+def execution(status: Status) -> WorkflowExecution:
+    return WorkflowExecution(workflow_id=status.workflow_id)
+
+
+async def test_a_step_that_is_tried_again_tells_its_attempt_its_failure_and_its_next_try(gate: Gate) -> None:
+    status, step = await retried_step(gate, failures=2, attempt=3)
+    assert step.state is StepState.PENDING
+    assert step.last_error == str(TRANSIENT)
+    assert step.next_try is not None
+    assert timedelta() < step.next_try - datetime.now(UTC) < timedelta(seconds=4)
+    (told,) = troubles(status)
+    assert told.startswith("Step 1 of 1, note, is tried again: attempt 3 begins at ")
+    assert told.endswith(f"The attempt before it failed: {TRANSIENT}")
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    after = await gate.gateway.status(status.workflow_id)
+    assert (after.steps[0].attempt, list(troubles(after))) == (None, [])
+
+
+async def test_what_the_next_try_waits_for_is_told_while_no_worker_runs(idle_gate: Gate) -> None:
+    async with idle_gate.worker():
+        status, _ = await retried_step(idle_gate, failures=2, attempt=3)
+    after = await idle_gate.gateway.status(status.workflow_id)
+    assert "no worker answers" in after.source
+    assert (after.steps[0].attempt, after.steps[0].last_error) == (3, str(TRANSIENT))
+
+
+async def test_a_draft_that_is_tried_again_tells_so_too(gate: Gate) -> None:
+    gate.planner.failures = [ModelUnavailable("The model is asleep.")]
+    workflow_id = await gate.submit(request="one")
+    status = await seen(gate, workflow_id, lambda now: now.drafting)
+    assert status.drafting is not None
+    assert (status.drafting.attempt, status.drafting.last_error) == (2, "The model is asleep.")
+    (told,) = troubles(status)
+    assert told.startswith("The draft of revision 1 is tried again: attempt 2 ")
+    assert (await gate.until("in_review", workflow_id)).drafting is None
+
+
+async def test_a_step_that_an_operator_paused_says_so_and_how_it_goes_on(gate: Gate) -> None:
+    status, _ = await retried_step(gate, failures=2, attempt=3)
+    service, namespace = gate.client.workflow_service, gate.client.namespace
+    await service.pause_activity(
+        PauseActivityRequest(
+            namespace=namespace,
+            execution=execution(status),
+            type="execute_step",
+            identity="olga",
+            reason="wait",
+        )
+    )
+    status = await seen(gate, status.workflow_id, lambda now: now.steps[0].paused)
+    (told,) = troubles(status)
+    assert told.startswith("Step 1 of 1, note, is paused in Temporal by olga (wait); to let it go on: ")
+    assert f"temporal activity unpause --workflow-id {status.workflow_id} --activity-id " in told
+    await service.unpause_activity(
+        UnpauseActivityRequest(namespace=namespace, execution=execution(status), type="execute_step")
+    )
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_an_activity_that_is_reset_takes_its_step_up_at_once(gate: Gate) -> None:
+    """Its attempts are counted anew from one, and none of them waits for the number of an older one."""
+    status, _ = await retried_step(gate, failures=2, attempt=3)
+    await gate.client.workflow_service.reset_activity(
+        ResetActivityRequest(
+            namespace=gate.client.namespace, execution=execution(status), type="execute_step"
+        )
+    )
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one"]
+    history = await gate.handle(status.workflow_id).fetch_history()
+    failures = [
+        event.activity_task_started_event_attributes.last_failure.message
+        for event in history.events
+        if event.HasField("activity_task_started_event_attributes")
+    ]
+    assert not any("newer attempt" in failure for failure in failures)
+
+
+def test_no_two_attempts_hold_a_claim_under_one_name() -> None:
+    """Behind a reset a frozen attempt has the number of the one that took its place."""
+    info = ActivityEnvironment().info
+    assert _holder(info) != _holder(info)

@@ -1,0 +1,130 @@
+"""Every text from outside is cut where it enters a run, visibly; what is too long blocks nothing."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from activities.failures import told_to_temporal
+from plangate.domain.decision import MAX_COMMENT, Choice, Via, read_arrival, unknown_name
+from plangate.domain.errors import RequestInvalid
+from plangate.domain.request import read_request
+from tests.gate import Gate
+from workflows.recording import reason_of
+
+HUGE = 1_900_000  # near the most that the server takes as one input
+HOSTILE = ("x", "é", "\u202e", "\x00", '"', "\\", "⟨", "\n", "`", "𓂀")
+AT = "2026-01-01T00:00:00Z"
+
+
+async def test_a_cancellation_with_more_reason_than_the_server_hands_on_ends_the_run(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    await gate.handle(status.workflow_id).cancel(reason="why " * 600_000)
+    result = await gate.result(status.workflow_id)
+    assert result.outcome == "withdrawn"
+    assert result.reason.endswith("more characters are not shown here)")
+    assert len(result.reason) < MAX_COMMENT + 100
+    assert len(gate.gateway.trail(status.workflow_id)[-1].written) < MAX_COMMENT + 200
+
+
+async def test_the_largest_that_the_server_takes_at_every_entrance_leaves_a_small_run(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    handle = gate.handle(status.workflow_id)
+    named = {"by": "dana", "plan": status.short_fingerprint}
+    large: list[Any] = [
+        "x" * HUGE,
+        {**named, "comment": "\u202e" * (HUGE // 6)},
+        {**named, "by": "é" * (HUGE // 6)},
+        {**named, "y" * HUGE: 1},
+        {**named, "signature": "s" * HUGE},
+        [["z"] * 10] * 30_000,
+    ]
+    for message in large:
+        await handle.signal("approve", message)
+        answer = await handle.execute_update("decide", message)
+        assert answer["accepted"] is False
+        assert len(answer["reason"]) < 1_000
+    await handle.signal("n" * 900, "x" * HUGE)
+    with pytest.raises(WorkflowUpdateFailedError):
+        await handle.execute_update("u" * 900, "x" * HUGE)
+    await handle.execute_update("decide", "x", id="i" * 900)
+    after = await gate.until(
+        "in_review", status.workflow_id, lambda now: len(now.decisions) == 2 * len(large) + 2
+    )
+    assert len(after.model_dump_json()) < 40_000
+    assert all(len(entry.written) < 3_000 for entry in gate.gateway.trail(status.workflow_id))
+    await gate.signal(status)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_a_start_with_the_largest_input_fails_and_says_why(gate: Gate) -> None:
+    async def started(number: int, *inputs: Any) -> dict[str, Any]:
+        handle = await gate.client.start_workflow(
+            "PlanApproval",
+            args=inputs,
+            id=f"large-{number}-{gate.settings.task_queue}",
+            task_queue=gate.settings.task_queue,
+            result_type=dict,
+        )
+        result: dict[str, Any] = await handle.result()
+        return result
+
+    inputs = ({"requester": "é" * (HUGE // 6)}, {"requester": "rita", "k" * HUGE: 1}, "x" * HUGE)
+    for result in await asyncio.gather(*(started(number, one) for number, one in enumerate(inputs))):
+        assert result["outcome"] == "failed"
+        assert len(result["reason"]) < 1_000
+
+
+def test_an_unforeseen_failure_is_cut_at_every_try() -> None:
+    for is_last in (False, True):
+        with pytest.raises(ApplicationError) as caught, told_to_temporal(1 if is_last else 2, lambda: 1):
+            raise ZeroDivisionError("x" * 30_000)
+        assert len(caught.value.message) < 11_000
+        assert (caught.value.__cause__, caught.value.non_retryable) == (None, is_last)
+
+
+def test_the_cause_of_an_unforeseen_failure_is_not_what_carries_a_large_text_to_the_server() -> None:
+    failure = ZeroDivisionError()
+    failure.__cause__ = KeyError("x" * 30_000)
+    with pytest.raises(ApplicationError) as caught, told_to_temporal(3, lambda: 3):
+        raise failure
+    assert caught.value.__cause__ is None
+
+
+def test_the_failure_of_an_activity_is_cut_whoever_it_comes_from() -> None:
+    """Whoever may poll the task queue may answer in our worker's place, with any text."""
+    for kind in (ApplicationError, CancelledError):
+        assert len(reason_of(kind("x" * HUGE))) < 11_000
+
+
+texts = st.builds(lambda char, times: char * times, st.sampled_from(HOSTILE), st.integers(0, 30_000))
+values = st.recursive(
+    texts | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=4), max_leaves=4
+)
+messages = st.dictionaries(
+    st.sampled_from(("by", "plan", "comment", "signature", "decision", "more")) | texts, values, max_size=5
+)
+
+
+@given(name=texts, inputs=st.lists(messages | values, max_size=3), choice=st.sampled_from([None, *Choice]))
+@settings(max_examples=150)
+def test_what_cannot_be_read_becomes_a_small_arrival(name: str, inputs: list[Any], choice: Any) -> None:
+    arrivals = [
+        read_arrival(key="k", via=Via.SIGNAL, name=name, choice=choice, inputs=inputs, received_at=AT),  # type: ignore[arg-type]
+        unknown_name(key="k", name=name, inputs=inputs, received_at=AT),  # type: ignore[arg-type]
+    ]
+    for arrival in arrivals:
+        assert len(arrival.model_dump_json()) < (120_000 if arrival.decision else 6_000)
+
+
+@given(inputs=st.lists(messages | values, max_size=2))
+@settings(max_examples=100)
+def test_what_is_no_request_is_refused_in_a_short_sentence(inputs: list[Any]) -> None:
+    try:
+        read_request(inputs)
+    except RequestInvalid as error:
+        assert len(str(error)) < 1_000  # noqa: PT017  most of these are refused, and some are requests

@@ -1,0 +1,254 @@
+"""A decision that cannot be recorded yet waits outside the workflow task, and nothing else waits with it."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio import workflow
+
+from plangate.domain.audit import Decided
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable
+from plangate.domain.people import People
+from plangate.domain.status import Status
+from tests.gate import Gate
+
+SEEN_BROKEN = "Decisions wait until the list of people can be read: people.toml cannot be used (1 fault): oh."
+
+
+@dataclass
+class Breakable:
+    """A list of people that can be broken and mended; everybody may decide by it."""
+
+    is_broken: bool = False
+
+    def people(self) -> People | None:
+        if self.is_broken:
+            raise DirectoryUnavailable(SEEN_BROKEN)
+        return None
+
+
+@contextmanager
+def away(gate: Gate) -> Iterator[None]:
+    """Have the records away while the block runs."""
+
+    def refuse() -> Any:
+        raise RecordsUnavailable("The records are away.")
+
+    write = gate.database.write
+    gate.database.write = refuse  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        gate.database.write = write  # type: ignore[method-assign]
+
+
+async def waiting(gate: Gate, status: Status, condition: Callable[[Status], bool] = bool) -> Status:
+    """Return the status once something of the run cannot be recorded."""
+    async with asyncio.timeout(20):
+        while True:
+            now = await gate.gateway.status(status.workflow_id)
+            if now.unrecorded is not None and condition(now):
+                return now
+            await asyncio.sleep(0.05)
+
+
+async def events(gate: Gate, status: Status) -> int:
+    return (await gate.handle(status.workflow_id).describe()).history_length
+
+
+def kinds(gate: Gate, status: Status) -> list[str]:
+    return [entry.event.kind for entry in gate.gateway.trail(status.workflow_id)]
+
+
+async def test_an_update_is_answered_with_what_is_in_the_way_and_judged_once_that_is_gone(
+    idle_gate: Gate,
+) -> None:
+    gate, people = idle_gate, Breakable()
+    gate.directory = people
+    async with gate.worker():
+        status = await gate.in_review("one")
+        people.is_broken = True
+        answer = await gate.decide(status)
+        assert (answer.accepted, answer.state) == (None, "in_review")
+        assert answer.reason.endswith(f"now it cannot: {SEEN_BROKEN}")
+        shown = await waiting(gate, status)
+        assert shown.unrecorded is not None
+        assert (shown.unrecorded.decisions, shown.unrecorded.outcome) == (1, False)
+        assert shown.unrecorded.cause == SEEN_BROKEN
+        people.is_broken = False
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert (await gate.gateway.status(status.workflow_id)).unrecorded is None
+
+
+async def test_waiting_adds_no_event_of_history(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    with away(gate):
+        await gate.signal(status)
+        await waiting(gate, status)
+        before = await events(gate, status)
+        await asyncio.sleep(4)  # some three tries
+        assert await events(gate, status) == before
+        assert before < 40
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_a_deadline_ends_the_run_at_once_and_it_closes_when_that_is_on_the_record(gate: Gate) -> None:
+    status = await gate.in_review("one", timeout=timedelta(seconds=4))
+    with away(gate):
+        await gate.signal(status)
+        expired = await waiting(gate, status, lambda now: now.state == "expired")
+        assert expired.unrecorded is not None
+        assert expired.unrecorded.outcome
+        assert kinds(gate, status) == ["requested", "drafted"]
+    result = await gate.result(status.workflow_id)
+    assert (result.outcome, gate.notebook.texts()) == ("expired", [])
+    assert result.reason.startswith("no decision could be recorded before the deadline")
+    assert kinds(gate, status) == ["requested", "drafted", "closed", "decided"]
+    last = gate.gateway.trail(status.workflow_id)[-1].event
+    assert isinstance(last, Decided)
+    assert "the run has ended (expired)" in last.verdict.reason
+
+
+async def test_a_withdrawal_ends_the_run_at_once_though_decisions_wait(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    with away(gate):
+        await gate.signal(status)
+        await waiting(gate, status)
+        await gate.gateway.withdraw(status.workflow_id, "not now")
+        shown = await waiting(gate, status, lambda now: now.state == "withdrawn")
+        assert (shown.reason, shown.unrecorded and shown.unrecorded.outcome) == ("not now", True)
+    result = await gate.result(status.workflow_id)
+    assert (result.outcome, gate.notebook.texts()) == ("withdrawn", [])
+
+
+async def test_a_withdrawal_is_recorded_though_nobody_can_be_judged(idle_gate: Gate) -> None:
+    gate, people = idle_gate, Breakable()
+    gate.directory = people
+    async with gate.worker():
+        status = await gate.in_review("one")
+        people.is_broken = True
+        await gate.decide(status)
+        await gate.gateway.withdraw(status.workflow_id, "not now")
+        await waiting(gate, status, lambda now: now.state == "withdrawn")
+        async with asyncio.timeout(10):
+            while kinds(gate, status) != ["requested", "drafted", "closed"]:
+                await asyncio.sleep(0.05)
+        people.is_broken = False
+        assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
+    assert kinds(gate, status)[-1] == "decided"
+
+
+async def test_what_is_judged_by_the_end_of_a_run_is_recorded_behind_it(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> Any:
+        raise RecordsUnavailable("Only this cannot be written.")
+
+    status = await gate.in_review("one")
+    with monkeypatch.context() as patch:
+        patch.setattr("activities.closing.write_soon", refuse)
+        await gate.gateway.withdraw(status.workflow_id, "not now")
+        await waiting(gate, status, lambda now: now.state == "withdrawn")
+        await gate.signal(status)
+        await asyncio.sleep(0.5)
+        assert kinds(gate, status) == ["requested", "drafted"]
+    assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
+    assert kinds(gate, status) == ["requested", "drafted", "closed", "decided"]
+
+
+@pytest.fixture
+def long_history(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Take the history of a chain's first run for long, once the event is set."""
+    is_long = asyncio.Event()
+    monkeypatch.setattr(
+        workflow.Info,
+        "is_continue_as_new_suggested",
+        lambda info: is_long.is_set() and info.continued_run_id is None,
+    )
+    return is_long
+
+
+async def chain(gate: Gate, status: Status) -> int:
+    """Count the runs of the chain, waiting until the newest is not the first."""
+    async with asyncio.timeout(20):
+        while True:
+            info = await gate.handle(status.workflow_id).describe()
+            if info.raw_info.first_run_id != info.run_id:
+                return 2
+            await asyncio.sleep(0.05)
+
+
+async def test_what_is_not_judged_yet_goes_on_into_the_next_run(
+    gate: Gate, long_history: asyncio.Event
+) -> None:
+    status = await gate.in_review("one")
+    with away(gate):
+        await gate.signal(status, by="rita")
+        await gate.signal(status, by="dana")
+        await waiting(gate, status, lambda now: now.unrecorded is not None and now.unrecorded.decisions == 2)
+        long_history.set()
+        await gate.signal(status, by="erik")  # a workflow task, in which it sees how long it is
+        assert await chain(gate, status) == 2
+        shown = await waiting(gate, status)
+        assert shown.unrecorded is not None
+        assert (shown.unrecorded.decisions, shown.unrecorded.cause) == (3, "The records are away.")
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    decided = [entry.event for entry in gate.gateway.trail(status.workflow_id)]
+    verdicts = [event.verdict.accepted for event in decided if isinstance(event, Decided)]
+    assert verdicts == [False, True, False]
+
+
+async def test_an_end_that_is_not_recorded_yet_goes_on_into_the_next_run(
+    gate: Gate, long_history: asyncio.Event
+) -> None:
+    status = await gate.in_review("one")
+    with away(gate):
+        await gate.signal(status)
+        await gate.gateway.withdraw(status.workflow_id, "not now")
+        await waiting(gate, status, lambda now: now.unrecorded is not None and now.unrecorded.outcome)
+        long_history.set()
+        await gate.signal(status, by="erik")
+        assert await chain(gate, status) == 2
+        await waiting(gate, status, lambda now: now.state == "withdrawn")
+    assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
+    assert kinds(gate, status) == ["requested", "drafted", "closed", "decided", "decided"]
+
+
+@pytest.mark.parametrize("what", ["signal", "update", "withdrawal"])
+async def test_what_comes_just_before_it_continues_as_new_is_not_lost(
+    idle_gate: Gate, long_history: asyncio.Event, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The pause in which it looks a second time is over while no worker runs, and something has come."""
+    gate = idle_gate
+    monkeypatch.setattr("workflows.options.SHORTEST", timedelta(seconds=2))
+    async with gate.worker():
+        status = await gate.in_review("one")
+        long_history.set()
+        await gate.signal(status, by="rita")
+        await gate.until("in_review", status.workflow_id, lambda now: len(now.decisions) == 1)
+        await asyncio.sleep(0.3)
+    approval = Decision(decision=Choice.APPROVE, by="dana", plan=status.fingerprint or "").model_dump(
+        mode="json", exclude_none=True
+    )
+    sending = asyncio.ensure_future(_send(gate, status, what, approval))
+    await asyncio.sleep(2.2)
+    async with gate.worker():
+        answer = await sending
+        result = await gate.result(status.workflow_id)
+    if what == "update":
+        assert answer["accepted"] is True
+    assert result.outcome == ("withdrawn" if what == "withdrawal" else "executed")
+
+
+async def _send(gate: Gate, status: Status, what: str, approval: dict[str, Any]) -> Any:
+    handle = gate.handle(status.workflow_id)
+    if what == "update":
+        return await handle.execute_update("decide", approval)
+    if what == "signal":
+        return await handle.signal(approval.pop("decision"), approval)
+    return await handle.cancel(reason="not now")

@@ -1,0 +1,76 @@
+"""How often something was tried, why it failed, and when it is tried again: only the Temporal server knows.
+
+A run is not told of its activities' attempts, nor that an operator paused one. The server is, and shows it
+to clients.
+"""
+
+from datetime import UTC, timedelta
+from typing import Final
+
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.service import RPCError
+
+from plangate.domain.run import Phase
+from plangate.domain.status import Attempt, Status, with_step_attempt
+from plangate.domain.visible import cut, one_line
+
+_MAX_ERROR: Final = 1_000
+_TIMEOUT: Final = timedelta(seconds=3)
+_AT_WORK: Final = frozenset((Phase.DRAFTING.value, Phase.EXECUTING.value))
+
+
+async def with_attempts(client: Client, status: Status) -> Status:
+    """Return ``status`` with how it stands with what the run is trying, where it tries anything."""
+    if status.state not in _AT_WORK and status.unrecorded is None:
+        return status
+    try:
+        handle = client.get_workflow_handle(status.workflow_id)
+        return attempts_of(await handle.describe(rpc_timeout=_TIMEOUT), status)
+    except RPCError:
+        return status  # it is only said besides
+
+
+def attempts_of(description: WorkflowExecutionDescription, status: Status) -> Status:
+    """Return ``status`` with the attempts that are in this description of its run."""
+    for pending in description.raw_description.pending_activities:
+        attempt = _attempt(status.workflow_id, pending)
+        if attempt is None:
+            continue
+        match pending.activity_type.name:
+            case "draft_plan":
+                status = status.model_copy(update={"drafting": attempt})
+            case "execute_step":
+                status = with_step_attempt(status, attempt)
+            case "wait_for_records" if status.unrecorded and attempt.last_error:
+                newest = status.unrecorded.model_copy(update={"cause": attempt.last_error})
+                status = status.model_copy(update={"unrecorded": newest})
+            case _:
+                pass
+    return status
+
+
+def _attempt(workflow_id: str, pending: PendingActivityInfo) -> Attempt | None:
+    """Return what is to be said of an activity; None where all goes well so far."""
+    is_failing = pending.HasField("last_failure")
+    if not (is_failing or pending.paused):
+        return None
+    waits = pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED and not pending.paused
+    next_try = pending.next_attempt_schedule_time.ToDatetime(UTC)
+    return Attempt(
+        attempt=pending.attempt,
+        last_error=cut(one_line(pending.last_failure.message[: 2 * _MAX_ERROR]), _MAX_ERROR),
+        next_try=next_try if waits and pending.HasField("next_attempt_schedule_time") else None,
+        paused=_paused(workflow_id, pending) if pending.paused else "",
+    )
+
+
+def _paused(workflow_id: str, pending: PendingActivityInfo) -> str:
+    manual = pending.pause_info.manual
+    by = f" by {cut(one_line(manual.identity), 100)}" if manual.identity else ""
+    why = f" ({cut(one_line(manual.reason), 200)})" if manual.reason else ""
+    return (
+        f"paused in Temporal{by}{why}; to let it go on: temporal activity unpause "
+        f"--workflow-id {one_line(workflow_id)} --activity-id {pending.activity_id}"
+    )

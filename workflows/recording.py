@@ -1,0 +1,128 @@
+"""How a run writes: by a local activity, and where that cannot be done now, by waiting outside for it.
+
+A local activity is a part of its workflow task: were it tried without end, the task would not end either, the
+server would write three events every eight seconds to keep it alive, and after some days end the run. So it
+is tried twice. Then an ordinary activity waits (`activities.waiting`), and the run goes on meanwhile.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.tasks import WaitTask
+    from activities.waiting import Waiting
+    from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable
+    from plangate.domain.model import AwareDatetime, Frozen
+    from plangate.domain.visible import cut
+    from workflows import options
+
+MAX_REASON: Final = 10_000
+_AWAY: Final = frozenset((RecordsUnavailable.__name__, DirectoryUnavailable.__name__))
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class Hindrance(Frozen):
+    """Why something cannot be put on the record, and since when."""
+
+    cause: str
+    since: AwareDatetime
+
+
+class Recording:
+    """Writes one kind of thing, one after the other.
+
+    Attributes:
+        hindrance: why what is to be written cannot be written now; None where nothing is in the way.
+        is_trying: whether it is being written just now, so that it may be on the record already.
+    """
+
+    def __init__(self, *, needs_people: bool) -> None:
+        self._needs_people = needs_people
+        self.is_trying = False
+        self.hindrance: Hindrance | None = None
+
+    @property
+    def waits_outside(self) -> bool:
+        """Whether something is to be written and nobody is at it: the run may move on without it."""
+        return self.hindrance is not None and not self.is_trying
+
+    def resume(self, hindrance: Hindrance | None) -> None:
+        """Go on where the run before was waiting; it is tried again before anything else."""
+        self.hindrance, self.is_trying = hindrance, hindrance is not None
+
+    async def write(
+        self,
+        activity: Callable[[Any, Task], Awaitable[Result]],
+        make_task: Callable[[], Task],
+        may_begin: Callable[[], bool] = lambda: True,
+    ) -> Result:
+        """Write what ``make_task`` says at each try; return what came of it, however long that takes.
+
+        No try begins before ``may_begin`` is true.
+
+        Raises:
+            FailureError: it can never be written.
+        """
+        rounds = 0
+        while True:
+            if not may_begin():
+                self.is_trying = False
+                await workflow.wait_condition(may_begin)
+            self.is_trying = True
+            try:
+                result = await workflow.execute_local_activity_method(activity, make_task(), **options.RECORD)
+            except FailureError as error:
+                failure = error
+            else:
+                self.hindrance = None
+                return result
+            finally:
+                self.is_trying = False
+            if _is_final(failure):
+                self.hindrance = None
+                raise failure
+            since = self.hindrance.since if self.hindrance else workflow.now()
+            self.hindrance = Hindrance(cause=reason_of(failure), since=since)
+            await self._wait_outside(rounds, failure)
+            rounds += 1
+
+    async def _wait_outside(self, rounds: int, failure: FailureError) -> None:
+        """Wait until it is worth another try; ``rounds`` tries failed although it seemed to be."""
+        if rounds:
+            longest = options.LONGEST_PAUSE if _is_away(failure) else options.LONGEST_PAUSE_OF_A_FAULT
+            pause = min(timedelta(seconds=2 ** min(rounds, 20)), longest)
+            await workflow.sleep(pause, summary="it could not be recorded")
+        await workflow.execute_activity_method(
+            Waiting.wait_for_records,
+            WaitTask(needs_people=self._needs_people),
+            summary="waits until it can be recorded",
+            **options.WAIT,
+        )
+
+
+def reason_of(error: FailureError) -> str:
+    """Return the sentence that says why an activity failed, cut to what fits into a message."""
+    cause = _bare(error)
+    if isinstance(cause, ApplicationError):
+        return cut(cause.message, MAX_REASON)
+    return cut(f"{type(cause).__name__}: {cause}", MAX_REASON)
+
+
+def _bare(error: FailureError) -> BaseException:
+    """Return what the activity raised; a local one's failure may come without a wrapping."""
+    return error.cause or error if isinstance(error, ActivityError) else error
+
+
+def _is_final(error: FailureError) -> bool:
+    cause = _bare(error)
+    return isinstance(cause, ApplicationError) and cause.non_retryable
+
+
+def _is_away(error: FailureError) -> bool:
+    cause = _bare(error)
+    return isinstance(cause, ApplicationError) and cause.type in _AWAY
