@@ -9,7 +9,7 @@ from typing import Final
 from temporalio import activity
 
 from plangate.domain.audit import RunRef
-from plangate.domain.errors import NotApproved
+from plangate.domain.errors import NotApproved, OtherRecords
 from plangate.domain.plan import Audience
 from plangate.domain.visible import cut, one_line
 from plangate.records.database import Database
@@ -26,16 +26,19 @@ def own_audience(database: Database) -> Audience:
     return Audience(installation=database.installation, namespace=activity.info().namespace)
 
 
-def check_caller(run: RunRef, *, is_local: bool = False) -> None:
-    """Do nothing if the activity was scheduled by the workflow of ``run``.
+def check_caller(run: RunRef, database: Database, *, is_local: bool = False) -> None:
+    """Do nothing if the activity was scheduled by the workflow of ``run``, whose records are here.
 
     Args:
         run: whose record is to be written.
+        database: the records of this worker.
         is_local: whether only our own workflow may ask, in the process that runs it. What is scheduled at the
             server can be asked for by any workflow of that name, on any task queue; a local activity cannot.
 
     Raises:
         NotApproved: it was scheduled by something else.
+        OtherRecords: the run's plan was made for other records than those of this worker.
+        RecordsUnavailable: the database did not answer.
     """
     info = activity.info()
     is_another = info.workflow_type != WORKFLOW_TYPE or info.workflow_id != run.workflow_id
@@ -44,4 +47,10 @@ def check_caller(run: RunRef, *, is_local: bool = False) -> None:
         raise NotApproved(
             f"Only the run {cut(one_line(run.workflow_id), 200)} itself may ask for this, not {asker}, "
             "so nothing of it may run."
+        )
+    if run.audience is not None and run.audience != own_audience(database):
+        raise OtherRecords(
+            f"This run's plan was made for the installation {cut(one_line(str(run.audience)), 200)}, and "
+            f"this worker has the records of {own_audience(database)}. Stop it, or set its "
+            "PLANGATE_DATABASE_URL; a worker with the run's records goes on."
         )

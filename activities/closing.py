@@ -36,7 +36,7 @@ class Closing:
             ApplicationError: the records do not answer.
         """
         with told_to_temporal():
-            check_caller(task.run, is_local=True)
+            check_caller(task.run, self._database, is_local=True)
             return await write_soon(self._database, self._close, task)
 
     def _close(self, task: CloseTask) -> CloseResult:

@@ -52,7 +52,7 @@ class Decisions:
             ApplicationError: the id is another run's, or the records or the list of people do not answer.
         """
         with told_to_temporal():
-            check_caller(task.run, is_local=True)
+            check_caller(task.run, self._database, is_local=True)
             arrivals = await self._in_time(task)
             return await write_soon(self._database, self._record, task, arrivals)
 

@@ -89,7 +89,7 @@ class Execution:
         """
         attempt = _Attempt(self._database, self._directory, task)
         with told_to_temporal(task.tries, tried=attempt.tried):
-            check_caller(task.run)
+            check_caller(task.run, self._database)
             with beating():
                 return await _to_its_end(self._under_way(attempt))
 

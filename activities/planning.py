@@ -73,7 +73,7 @@ class Planning:
         """
         clock = ServerClock()
         with told_to_temporal(_UNFORESEEN_TRIES, outage=Outage(self._patience, clock)):
-            check_caller(task.run)
+            check_caller(task.run, self._database)
             task = self._as_listed(task)
             self._times.follow()
             with beating():

@@ -432,7 +432,12 @@ class PlanApproval:
         requested = self._state.requested
         assert requested is not None
         info = workflow.info()
-        return RunRef(workflow_id=info.workflow_id, chain_id=info.first_execution_run_id, requested=requested)
+        return RunRef(
+            workflow_id=info.workflow_id,
+            chain_id=info.first_execution_run_id,
+            requested=requested,
+            audience=self._state.drafted.audience if self._state.drafted else None,
+        )
 
     async def _unless_it_grows(self, condition: Callable[[], bool]) -> None:
         """Wait for ``condition``, and go on with an empty history where it gets long meanwhile."""

@@ -54,13 +54,15 @@ class Requested(Frozen):
 class RunRef(Frozen):
     """Which run writes, and what opened it.
 
-    ``chain_id``, the first run id of the chain of Temporal runs, tells a run that goes on (continue-as-new,
-    a reset) from a second start of the same workflow id.
+    ``audience`` is where its newest plan counts, once there is one. ``chain_id``, the first run id of the
+    chain of Temporal runs, tells a run that goes on (continue-as-new, a reset) from a second start of the
+    same workflow id.
     """
 
     workflow_id: str
     chain_id: str
     requested: Requested
+    audience: Audience | None = None
 
 
 class Drafted(Frozen):

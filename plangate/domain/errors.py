@@ -25,6 +25,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── NotAnswered              the sender starts a worker and looks again
     ├── WorkerStopping           transient: another worker takes over
     ├── RecordsUnavailable       transient: the operator looks at the database
+    │   └── OtherRecords         transient: a worker with the run's own records takes over
     ├── DirectoryUnavailable     transient: the operator mends the list of people
     └── OperatorError            the operator mends the set-up
         ├── SettingsInvalid
@@ -139,6 +140,10 @@ class WorkerStopping(PlangateError):
 
 class RecordsUnavailable(PlangateError):
     """The database of the records did not answer."""
+
+
+class OtherRecords(RecordsUnavailable):
+    """This worker has other records than those that the run's plan was made for."""
 
 
 class DirectoryUnavailable(PlangateError):
