@@ -1,14 +1,17 @@
 """A process in which command lines are typed one after the other: `starter.main` with all of it, but its end.
 
-Reads a JSON list of words per line on stdin; writes a JSON object with code, out and err for each.
+Reads a JSON list of words per line on stdin; writes a JSON object with code, out and err for each. The two
+outputs of a command are files in the place of descriptors 1 and 2, for a command leads those about itself.
 """
 
-import io
 import json
+import os
 import sys
+import tempfile
 import traceback
-from contextlib import redirect_stderr, redirect_stdout
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 import starter
 from plangate.process_end import end_process
@@ -16,28 +19,43 @@ from plangate.process_end import end_process
 
 def typed(words: list[str]) -> dict[str, Any]:
     """Run one command line as ``python starter.py`` would."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace") for _ in range(2))
     sys.argv = ["starter.py", *words]
-    with redirect_stdout(out), redirect_stderr(err):
+    with _in_place_of(1) as out, _in_place_of(2) as err:
         try:
             code: object = starter.main()
         except BaseException:  # noqa: BLE001  whatever got out is what we look for
             code = "escaped"
             traceback.print_exc()
-    return {"code": code, "out": _said(out), "err": _said(err)}
+        sys.stdout.flush()
+        sys.stderr.flush()
+        said = {"out": _said(out), "err": _said(err)}
+    return {"code": code, **said}
 
 
-def _said(stream: io.TextIOWrapper) -> str:
-    stream.seek(0)
-    return stream.read()
+@contextmanager
+def _in_place_of(descriptor: int) -> Iterator[IO[bytes]]:
+    """Put an empty file in the place of a descriptor."""
+    kept = os.dup(descriptor)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), descriptor)
+        try:
+            yield file
+        finally:
+            os.dup2(kept, descriptor)
+            os.close(kept)
+
+
+def _said(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def main() -> None:
     """Type everything that comes in."""
-    terminal = sys.stdout
     for line in sys.stdin:
-        terminal.write(json.dumps(typed(json.loads(line))) + "\n")
-        terminal.flush()
+        answer = json.dumps(typed(json.loads(line)))
+        sys.stdout.write(answer + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
