@@ -9,6 +9,7 @@ from plangate.domain.tool import Receipt
 from plangate.records.checkpoints import seal_what_moved
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState
+from plangate.records.rule_texts import record_rules
 from tests.record_writer import claim, effect, note, run_ref, settle, trail, write_down
 
 KEPT = "what is written stays as it is"
@@ -18,6 +19,7 @@ KEPT = "what is written stays as it is"
 def everything_there(database: Database) -> None:
     """A run with two entries, an effect that is done, a used token, a checkpoint that seals it."""
     write_down(database, run_ref(), note("one"))
+    record_rules(database, "people", "[[person]]", "ab" * 32, "worker@here")
     claim(database, "holder")
     settle(database, "holder", EffectState.DONE, Receipt(summary="done"))
     with database.write() as connection:
@@ -44,13 +46,18 @@ def refused(database: Database, statement: str) -> None:
         "runs SET sealed_count = 0",
         "effects SET state = 'released'",
         "effects SET receipt = NULL",
+        "rule_texts SET text = 'other'",
+        "installation SET id = 'other'",
     ],
 )
 def test_what_is_written_cannot_be_changed(database: Database, change: str) -> None:
     refused(database, f"UPDATE {change}")
 
 
-@pytest.mark.parametrize("table", ["audit_entries", "tokens", "seals", "checkpoints", "effects", "runs"])
+@pytest.mark.parametrize(
+    "table",
+    ["audit_entries", "tokens", "seals", "checkpoints", "effects", "runs", "rule_texts", "installation"],
+)
 def test_what_is_written_cannot_be_deleted(database: Database, table: str) -> None:
     refused(database, f"DELETE FROM {table}")
     if not database.is_sqlite:
@@ -65,13 +72,19 @@ def test_what_is_written_cannot_be_deleted(database: Database, table: str) -> No
         "tokens SELECT token_id, workflow_id, 'other' FROM tokens",
         "checkpoints SELECT number, 'other', public_key FROM checkpoints",
         "seals SELECT workflow_id, number, 'other', checkpoint FROM seals",
-        "runs SELECT workflow_id, 'other', requester, opened_at, closed_at, 0, head_hash, 0 FROM runs",
+        "runs SELECT workflow_id, 'x', requester, opened_at, NULL, 0, head_hash, 0, NULL, NULL FROM runs",
+        "rule_texts SELECT hash, what, 'other' FROM rule_texts",
+        "installation SELECT id FROM installation",
         "effects SELECT idempotency_key, workflow_id, 'other', step, state, holder, 1, NULL FROM effects",
     ],
 )
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL has no such statement
 def test_sqlite_replaces_nothing_by_an_insert(database: Database, row: str) -> None:
     refused(database, f"INSERT OR REPLACE INTO {row}")
+
+
+def test_an_installation_gets_no_second_id(database: Database) -> None:
+    refused(database, "INSERT INTO installation VALUES ('another')")
 
 
 def test_what_goes_on_goes_on(database: Database) -> None:
