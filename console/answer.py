@@ -48,7 +48,7 @@ def only_the_answer() -> Iterator[None]:
         return
     ours.flush()
     os.dup2(2, 1)
-    stream = open(  # noqa: PTH123, SIM115  closed below, whatever becomes of what is still in it
+    stream = os.fdopen(  # closed below, whatever becomes of what is still in it
         kept,
         "w",
         buffering=1 if os.isatty(kept) else -1,

@@ -77,6 +77,8 @@ def wrong_row(
             yield f"is listed as {one_line(str(row.state))}; by its trail it is {state.state}"
         elif moment(row.deadline) != state.deadline:
             yield "is listed with another deadline than its trail says"
+    elif row.deadline is not None:
+        yield "is listed with a deadline and no state"
 
 
 def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, int]]) -> Iterator[str]:

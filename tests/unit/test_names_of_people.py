@@ -81,7 +81,7 @@ def test_a_person_in_a_list_signs_under_any_spelling(script: str, tmp_path: Path
     decision = Decision(decision=Choice.APPROVE, by=typed, plan=fingerprint)
     signed = keys.signed(decision, status)
     subject = Subject(audience=AUDIENCE, workflow_id="plan-1", fingerprint=fingerprint)
-    found = verify(signed, subject=subject, people=read_people(file), at=NOW)
+    found = verify(signed, subject=subject, people=read_people(file), at=datetime.now(UTC))
 
     assert found.objection == ""
     assert found.approver is not None

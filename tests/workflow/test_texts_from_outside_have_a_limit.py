@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
 
@@ -81,7 +82,11 @@ async def test_a_start_with_the_largest_input_fails_and_says_why(gate: Gate) -> 
 
 def test_an_unforeseen_failure_is_cut_at_every_try() -> None:
     for is_last in (False, True):
-        with pytest.raises(ApplicationError) as caught, told_to_temporal(1 if is_last else 2, lambda: 1):
+        with (
+            capture_logs(),
+            pytest.raises(ApplicationError) as caught,
+            told_to_temporal(1 if is_last else 2, lambda: 1),
+        ):
             raise ZeroDivisionError("x" * 30_000)
         assert len(caught.value.message) < 11_000
         assert (caught.value.__cause__, caught.value.non_retryable) == (None, is_last)
@@ -90,7 +95,7 @@ def test_an_unforeseen_failure_is_cut_at_every_try() -> None:
 def test_the_cause_of_an_unforeseen_failure_is_not_what_carries_a_large_text_to_the_server() -> None:
     failure = ZeroDivisionError()
     failure.__cause__ = KeyError("x" * 30_000)
-    with pytest.raises(ApplicationError) as caught, told_to_temporal(3, lambda: 3):
+    with capture_logs(), pytest.raises(ApplicationError) as caught, told_to_temporal(3, lambda: 3):
         raise failure
     assert caught.value.__cause__ is None
 

@@ -26,7 +26,7 @@ from tests.postgres import PostgresServer
 from tests.sealed_records import a_week, people
 from tests.times import times
 
-ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = times(528), times(132), times(500)
+ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = times(360), times(72), times(500)
 
 
 class Records:
