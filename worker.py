@@ -201,7 +201,7 @@ async def _run_connected(
         if await _unless(told, agreement.wait_for_own_queue(settings.task_queue)):
             async with (
                 beside(sealing.keep_sealing()),
-                beside(agreement.keep_comparing(settings.task_queue, told.set)),
+                beside(agreement.keep_comparing(settings.task_queue)),
             ):
                 await _run_until(told, worker)
     finally:

@@ -25,7 +25,7 @@ from console.session import Session, opened, run_async, settings_for_people
 from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice, Decision, DecisionAnswer
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, Refused
-from plangate.domain.plan import short
+from plangate.domain.plan import FINGERPRINT_LENGTH, short
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.domain.visible import one_line
@@ -57,9 +57,11 @@ def decide(order: DecisionOrder) -> int:
         )
     settings = settings_for_people()
 
+    is_shown = _is_to_be_shown(order, KeyChain(settings, screen), screen)
+
     async def main() -> int:
         async with opened(settings) as session:
-            if not order.plan:
+            if is_shown:
                 return await _decide_on_what_is_shown(session, screen, order, decision)
             signed = await _signed(session, screen, order, decision)
             with Progress(screen.err) as progress:
@@ -70,6 +72,28 @@ def decide(order: DecisionOrder) -> int:
     return run_async(main())
 
 
+def _is_to_be_shown(order: DecisionOrder, keys: KeyChain, screen: Screen) -> bool:
+    """Return whether the plan has to be shown before the decision is made.
+
+    Two plans can be made whose fingerprints begin alike. A signature is given on a plan that this command has
+    shown, or that was named by its whole fingerprint.
+
+    Raises:
+        WrongUsage: it has to be shown, and nobody can be asked here.
+    """
+    if not order.plan:
+        return True
+    is_whole = len(order.plan) == FINGERPRINT_LENGTH
+    if is_whole or not keys.has(order.by):
+        return False
+    if not screen.can_ask:
+        raise WrongUsage(
+            f"A signature names the whole plan: give all {FINGERPRINT_LENGTH} digits of its fingerprint "
+            f"after --plan ({STARTER} status prints them)."
+        )
+    return True
+
+
 async def _decide_on_what_is_shown(
     session: Session, screen: Screen, order: DecisionOrder, decision: Decision
 ) -> int:
@@ -78,7 +102,7 @@ async def _decide_on_what_is_shown(
     gatekeeper = Gatekeeper(session.gateway, screen, keys, order.by)
     while True:
         status = await session.gateway.status(order.workflow_id)
-        _decidable(status, order.choice)
+        _check_named(_decidable(status, order.choice), decision)
         screen.show(run_page(status, now()))
         if not await gatekeeper.confirm(status, order.choice):
             screen.out.print(Text("Nothing was sent; the plan still waits."))
@@ -117,14 +141,14 @@ def print_signed(order: DecisionOrder) -> int:
         raise WrongUsage(f"There is no key of {order.by}'s here; make one: {STARTER} keys new {order.by}")
     if not order.plan and not screen.can_ask:
         raise WrongUsage(f"Name the plan that you saw, with --plan; {STARTER} status shows its fingerprint.")
+    is_shown = _is_to_be_shown(order, keys, screen)
 
     async def main() -> int:
         async with opened(settings) as session:
             status = await session.gateway.status(order.workflow_id)
             fingerprint = _decidable(status, order.choice)
-            if not fingerprint.startswith(decision.plan):
-                raise Refused(f"The plan in review is {short(fingerprint)}, not {short(decision.plan)}.")
-            if not order.plan:
+            _check_named(fingerprint, decision)
+            if is_shown:
                 screen.err.print(run_page(status, now()), crop=False)
                 gatekeeper = Gatekeeper(session.gateway, screen, keys, order.by)
                 if not await gatekeeper.confirm_signing(status, order.choice):
@@ -145,6 +169,12 @@ def print_signed(order: DecisionOrder) -> int:
             return Exit.DONE
 
     return run_async(main())
+
+
+def _check_named(fingerprint: str, decision: Decision) -> None:
+    """Refuse a decision that names another plan than the one in review."""
+    if not fingerprint.startswith(decision.plan):
+        raise Refused(f"The plan in review is {short(fingerprint)}, not {short(decision.plan)}.")
 
 
 def _decidable(status: Status, choice: Choice) -> str:

@@ -155,11 +155,13 @@ def deciding_page(status: Status, doors: Doors, viewer: str = "") -> Page:
 
 
 def _add_commands(page: Page, status: Status, doors: Doors) -> None:
-    plan = status.short_fingerprint or ""
+    is_signed = status.requirement is not None and status.requirement.signed
+    # A signature names the whole plan: two can be made whose fingerprints begin alike.
+    plan = (status.fingerprint if is_signed else status.short_fingerprint) or ""
     run = shlex.quote(status.workflow_id)
     page.note(f"Replace {ANYBODY} and run this (or reject, or request-changes with --comment):")
     page.command(f"{STARTER} approve {_behind_options(run, plan)}")
-    if status.requirement and status.requirement.signed:
+    if is_signed:
         page.note("Decisions must be signed. This prints one for Temporal's command line or the Web UI:")
         page.command(f"{STARTER} sign {_behind_options(f'{run} approve', plan)}")
         return

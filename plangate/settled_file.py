@@ -59,6 +59,8 @@ class SettledFile:
         """
         try:
             before = self._stamp()
+            if not self._path.is_file():
+                raise FileInvalid(str(self._path), ["it is not a plain file"])
             if self._known is not None and self._known[0] == before:
                 return self._known[1]
             with self._path.open("rb") as file:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -40,6 +41,10 @@ _TAKES_NO_WORK: Final = (
     "This worker takes no work: workers with other records poll its task queue. Set PLANGATE_DATABASE_URL to "
     "the same records as theirs, or PLANGATE_TASK_QUEUE to another queue."
 )
+_BESIDE: Final = (
+    "Workers with other records poll this worker's task queue. Runs whose plans they draft go on with them "
+    "alone; stop them, or set their PLANGATE_DATABASE_URL to the same records as ours."
+)
 _log = structlog.get_logger(__name__)
 
 
@@ -52,10 +57,6 @@ def hash_of_tools(declarations: Iterable[ToolDeclaration]) -> str:
     """Return the SHA-256 of what a worker can do: names, arguments and retry safety."""
     described = {one.name: [one.schema(), one.retry_safety.value] for one in declarations}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-
-
-def _installation_in(polling: str) -> str:
-    return polling.rpartition(_MARK)[2]
 
 
 class WorkerAgreement:
@@ -72,6 +73,7 @@ class WorkerAgreement:
         self._database = database
         self._facts = facts
         self._said: tuple[str, ...] = ()
+        self._polled: dict[str, tuple[datetime, float]] = {}
 
     async def wait_for_own_queue(self, task_queue: str, *, every: float = 5.0) -> None:
         """Return once no worker of another installation polls the task queue; log each who does."""
@@ -80,9 +82,13 @@ class WorkerAgreement:
             await asyncio.sleep(every)
 
     async def foreign_pollers(self, task_queue: str) -> set[str]:
-        """Return the identities of workers of other installations that poll the task queue."""
+        """Return the identities of workers of other installations that poll the task queue.
+
+        The server lists one that has gone for five minutes more. It counts as gone when its last poll has not
+        moved for `_POLLS_WITHIN`, by a clock of our own that only measures: the server's time is not known.
+        """
         ours = polling_identity("", self._database.installation)
-        found = set()
+        found: dict[str, datetime] = {}
         for kind in (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY):
             request = DescribeTaskQueueRequest(
                 namespace=self._client.namespace, task_queue=TaskQueue(name=task_queue), task_queue_type=kind
@@ -92,32 +98,28 @@ class WorkerAgreement:
             except RPCError as error:  # a proxy that lets only a worker's own calls through
                 _log.warning("The task queue cannot be looked at.", action="agreement", error=str(error))
                 return set()
-            # The server drops a poller that has gone only after five minutes.
-            since = datetime.now(UTC) - _POLLS_WITHIN  # noqa: TID251  compared with the server's, roughly
-            found |= {
-                poller.identity
-                for poller in described.pollers
-                if _MARK in poller.identity
-                and not poller.identity.endswith(ours)
-                and poller.last_access_time.ToDatetime(UTC) > since
-            }
-        return found
+            for poller in described.pollers:
+                if _MARK in poller.identity and not poller.identity.endswith(ours):
+                    at = poller.last_access_time.ToDatetime(UTC)
+                    found[poller.identity] = max(at, found.get(poller.identity, at))
+        now = monotonic()
+        for identity, at in found.items():
+            if self._polled.get(identity, (None, 0.0))[0] != at:
+                self._polled[identity] = (at, now)
+        return {one for one in found if now - self._polled[one][1] < _POLLS_WITHIN.total_seconds()}
 
-    async def keep_comparing(
-        self, task_queue: str, stop: Callable[[], None], every: float = LOOK_EVERY.total_seconds()
-    ) -> None:
+    async def keep_comparing(self, task_queue: str, every: float = LOOK_EVERY.total_seconds()) -> None:
         """Report this worker and compare it with the others, until cancelled; take it off then.
 
-        Two installations that began at the same moment have not seen each other: the one with the higher id
-        calls ``stop``.
+        A worker of another installation that comes later is logged. It stops nothing here: an identity is the
+        poller's own word, and each run refuses a worker with other records by itself.
         """
         try:
             while True:
                 await asyncio.to_thread(self._compare)
                 foreign = await self.foreign_pollers(task_queue)
-                if any(_installation_in(one) < self._database.installation for one in foreign):
-                    _log.error(_TAKES_NO_WORK, action=_FOREIGN, task_queue=task_queue, others=sorted(foreign))
-                    stop()
+                if foreign:
+                    _log.error(_BESIDE, action=_FOREIGN, task_queue=task_queue, others=sorted(foreign))
                 await asyncio.sleep(every)
         finally:
             await asyncio.to_thread(self._leave)

@@ -256,7 +256,9 @@ class Gateway:
         )
 
     def _checked(self, status: Status, workflow_id: str) -> Status:
-        wrong = contradiction(status, workflow_id=workflow_id, namespace=self._client.namespace)
+        wrong = contradiction(
+            status, workflow_id=workflow_id, namespace=self._client.namespace
+        ) or self._of_other_records(status)
         if wrong:
             raise StatusContradicts(
                 f"The status of {one_line(workflow_id)} is not shown, since its parts do not agree: "
@@ -324,6 +326,16 @@ class Gateway:
             return await self._status(workflow_id)
         except (NotAnswered, RunNotFound, RecordsUnavailable, TrailDamaged):
             return None
+
+    def _of_other_records(self, status: Status) -> str | None:
+        """Say so where the records here have this run, and its plan was made for others."""
+        if self._database is None or status.installation is None:
+            return None
+        with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
+            ours = self._database.installation
+            if status.installation != ours and self._recorded(status.workflow_id) is not None:
+                return f"its plan was made for the installation {status.installation}, not for {ours}"
+        return None
 
     def _unless_it_contradicts(self, status: Status, workflow_id: str) -> Status | None:
         """Leave a run out of a list of others, with a word in the log, where its status is not shown."""

@@ -179,13 +179,16 @@ def _in_path(piece: str) -> str:
 
 
 def _parameter(text: str) -> str:
-    """Return the spelling of one ``name=value``; the first ``=`` is what parts them."""
-    name, equals, value = text.partition("=")
+    """Return the spelling of one ``name=value``; the first ``=`` is what parts them.
+
+    A name with no value is written without the ``=``, since servers read both alike.
+    """
+    name, _, value = text.partition("=")
     name = "".join(_in_query(piece) for piece in _TOKEN.findall(name))
     value = "".join(_in_query(piece) for piece in _TOKEN.findall(value.replace("=", "%3D")))
     _decoded(name)
     _decoded(value)
-    return f"{name}{equals}{value}"
+    return f"{name}={value}" if value else name
 
 
 def _in_query(piece: str) -> str:

@@ -15,6 +15,7 @@ from plangate.domain.visible import cut
 
 MIN_PREFIX: Final = 8
 SHORT_LENGTH: Final = 12
+FINGERPRINT_LENGTH: Final = 64
 MAX_PLAN_BYTES: Final = 256 * 1024
 _MAX_SAFE_INTEGER: Final = 2**53 - 1
 _MAX_DEPTH: Final = 32
@@ -109,7 +110,7 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
     match value:
         case None | bool():
             return
-        case int() if abs(value) > _MAX_SAFE_INTEGER:
+        case int() | float() if abs(value) > _MAX_SAFE_INTEGER and math.isfinite(value):
             yield f"{place}: {value} is too large to survive JSON exactly; write it as text"
         case float() if not math.isfinite(value):
             yield f"{place}: {value} is not a JSON number"

@@ -12,7 +12,7 @@ from plangate.domain.audit import Decided, Event, Reopened
 from plangate.domain.decision import Arrival, Choice, Decision
 from plangate.domain.people import Approver, LostApproval, People, Standing, in_force, same_person
 from plangate.domain.policy import Requirement
-from plangate.domain.run import RunState
+from plangate.domain.run import Approval, RunState
 
 _TAKEN_BACK = "says the same as the approval that was taken back, and may be that one sent twice"
 _PUT_BACK = (
@@ -22,12 +22,20 @@ _PUT_BACK = (
 
 
 def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
-    """Return whose approvals are too old at that time for a step to start under them."""
+    """Return whose approvals are too old at that time for a step to start under them.
+
+    A signed one is as old as its signature: whoever carries it could keep it back.
+    """
     valid_for = state.drafted.requirement.approval_valid_for if state.drafted else None
     if valid_for is None:
         return ()
     oldest = at - timedelta(seconds=valid_for)
-    return tuple(approval.approver.name for approval in state.approvals if approval.at < oldest)
+    return tuple(approval.approver.name for approval in state.approvals if _given_at(approval) < oldest)
+
+
+def _given_at(approval: Approval) -> datetime:
+    signed_at = approval.approver.signed_at
+    return approval.at if signed_at is None else min(approval.at, signed_at)
 
 
 def lost_approvals(state: RunState, people: People | None, at: datetime) -> tuple[LostApproval, ...]:

@@ -1,6 +1,7 @@
 """Workers of one queue agree: on the records by force, on policy, people and tools by report."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -122,20 +123,33 @@ async def test_workers_of_the_same_records_and_those_of_nobody_are_no_hindrance(
         await agreement_of(idle_gate).wait_for_own_queue(idle_gate.settings.task_queue)
 
 
-@pytest.mark.parametrize(("other", "stops"), [("0" * 32, True), ("f" * 32, False)])
-async def test_of_two_installations_that_began_at_once_one_stops(
-    idle_gate: Gate, other: str, stops: bool
-) -> None:
-    told = asyncio.Event()
-    async with polling(idle_gate, other):
+async def test_a_foreign_worker_that_comes_later_is_logged_and_stops_nothing(idle_gate: Gate) -> None:
+    async with polling(idle_gate, "0" * 32):
         await until_seen(idle_gate)
-        comparing = asyncio.create_task(
-            agreement_of(idle_gate).keep_comparing(idle_gate.settings.task_queue, told.set, every=0.1)
-        )
-        await asyncio.sleep(0.5)
-        comparing.cancel()
-        await asyncio.wait((comparing,))
-    assert told.is_set() is stops
+        with capture_logs() as logs:
+            comparing = asyncio.create_task(
+                agreement_of(idle_gate).keep_comparing(idle_gate.settings.task_queue, every=0.1)
+            )
+            await asyncio.sleep(0.5)
+            assert not comparing.done()
+            comparing.cancel()
+            await asyncio.wait((comparing,))
+    assert "Workers with other records poll this worker's task queue" in logs[0]["event"]
+
+
+async def test_a_worker_that_has_gone_is_told_by_its_last_poll_and_no_clock_of_the_day(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, agreement = idle_gate.settings.task_queue, agreement_of(idle_gate)
+    async with polling(idle_gate, "0" * 32):
+        await until_seen(idle_gate)
+    began = time.monotonic()
+    await agreement.foreign_pollers(queue)
+    real = time.monotonic
+    monkeypatch.setattr("plangate.worker_agreement.monotonic", lambda: began + 70)
+    assert await agreement.foreign_pollers(queue) != set()
+    monkeypatch.setattr("plangate.worker_agreement.monotonic", lambda: real() + 80)
+    assert await agreement.foreign_pollers(queue) == set()
 
 
 async def test_a_difference_between_workers_is_in_every_status_until_it_is_gone(gate: Gate) -> None:

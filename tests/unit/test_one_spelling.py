@@ -17,6 +17,7 @@ import pytest
 
 from activities.tools.catalogue import declarations
 from activities.tools.http_request import HttpRequest, HttpRequestArguments
+from activities.tools.http_url import one_url
 from plangate.domain.drafting import check_plan, complete
 from plangate.domain.errors import PlanInvalid, SettingsInvalid
 from plangate.domain.people import People, Person, name_for_rules
@@ -370,3 +371,10 @@ def test_a_json_body_is_not_sent_as_something_else():
     step = get("https://pay.example/", "POST", headers={"content-type": "text/html"}, json_body={"a": 1})
     with pytest.raises(PlanInvalid, match="json_body"):
         check_plan({"summary": "x", "steps": [step]}, declarations(), max_steps=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "spelled"), [("?force=", "?force"), ("?a=&b=1&&c=", "?a&b=1&c"), ("?a=b=", "?a=b%3D")]
+)
+def test_a_parameter_without_a_value_has_one_spelling(given, spelled):
+    assert one_url(f"https://api.example/x{given}") == f"https://api.example/x{spelled}"

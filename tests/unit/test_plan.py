@@ -108,7 +108,7 @@ json_values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**53) + 1, 2**53 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(-(2.0**53) + 1, 2.0**53 - 1)
     | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: st.lists(inner, max_size=4)
     | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4),
@@ -124,6 +124,12 @@ def test_a_fingerprint_survives_the_way_through_json_and_back(arguments: dict[st
     assert fingerprint_of(again, 1, "w", AUDIENCE) == fingerprint_of(plan, 1, "w", AUDIENCE)
     loaded = Plan.model_validate_json(json.dumps(plan.model_dump(mode="json")))
     assert fingerprint_of(loaded, 1, "w", AUDIENCE) == fingerprint_of(plan, 1, "w", AUDIENCE)
+
+
+@pytest.mark.parametrize("number", [2**53, float(2**53), 1e16, -1e16, 1e21, 1e308])
+def test_a_number_that_no_reader_can_trust_is_refused_in_any_spelling(number: float) -> None:
+    (fault,) = uncanonical({"amount": number}, "arguments")
+    assert "too large to survive JSON exactly; write it as text" in fault
 
 
 def test_a_checked_plan_shows_every_argument_the_defaults_too() -> None:

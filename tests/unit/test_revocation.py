@@ -219,3 +219,18 @@ def test_what_was_taken_back_does_not_count_again_because_it_came_twice() -> Non
 def test_nothing_but_an_approval_is_put_back() -> None:
     before = (said("reject"), said("withdraw_approval", number=2))
     assert put_back(AGEING, *before, now=said("reject", run="r2")) is None
+
+
+def test_a_signed_approval_is_as_old_as_its_signature_however_late_it_comes() -> None:
+    hour = timedelta(hours=1)
+    one_hour = Requirement(needs=(Need(role="anyone", count=1),), signed=True, approval_valid_for=3600)
+    signer = identify(None, "dana", NOON).approver
+    assert signer is not None
+    signed = signer.model_copy(update={"verified": True, "key_id": "k", "signed_at": NOON})
+    arrived = arrival(at=NOON + hour * 3)
+    accepted = Decided(arrival=arrived, verdict=Verdict(accepted=True, reason="so"), approver=signed)
+    late = drafted(requirement=one_hour).model_copy(update={"deadline": NOON + hour * 9})
+    state = state_after(late, accepted)
+    assert lost_approvals(state, None, NOON + hour) == ()
+    (lost,) = lost_approvals(state, None, NOON + hour * 3)
+    assert lost.reason == "dana's approval is too old"

@@ -159,3 +159,11 @@ def test_a_command_waits_for_the_end_of_a_save(tmp_path: Path, monkeypatch: pyte
     path.write_text(AFTER)
     with pytest.raises(FileInvalid, match="being written to all the time"):
         read_settled(path)
+
+
+def test_what_is_not_a_plain_file_is_refused_and_never_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "people.toml"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(FileInvalid, match="not a plain file"):
+            SettledFile(path).read()

@@ -231,13 +231,28 @@ def _with_other_claims(good: str) -> Iterator[tuple[str, str]]:
             yield "claim, signed by another", _signed({**said, name: value}, EVE)
     for name in said:
         yield "claim missing", _signed({key: value for key, value in said.items() if key != name}, DANA)
+    yield "another spelling of the claims", _signed_raw(json.dumps(said).encode())
+    yield (
+        "another spelling of the claims",
+        _signed_raw(json.dumps(said, separators=(",", ":")).encode("utf-16")),
+    )
+    doubled = json.dumps(said, separators=(",", ":")).replace('"by":"dana"', '"by":"eve","by":"dana"')
+    yield "another spelling of the claims", _signed_raw(doubled.encode())
+    yield "another spelling of the claims", _signed_raw(b"\xef\xbb\xbf" + doubled.encode())
     for raw in (b"[]", b"null", b'"x"', b"{", b"\xff", b"", b'{"by":"dana"}' * 2):
         signing = f"{head}.{_encoded(raw)}"
         yield "no object", f"{signing}.{_encoded(DANA.sign(signing.encode()))}"
 
 
+def _signed_raw(payload: bytes) -> str:
+    """What she signs herself, spelled otherwise than `sign` does."""
+    signing = f"{_encoded_json({'alg': 'EdDSA', 'typ': TYPE, 'kid': DANAS.id})}.{_encoded(payload)}"
+    return f"{signing}.{_encoded(DANA.sign(signing.encode()))}"
+
+
 def _signed(said: dict[str, object], key: Ed25519PrivateKey) -> str:
-    signing = f"{_encoded_json({'alg': 'EdDSA', 'typ': TYPE, 'kid': DANAS.id})}.{_encoded_json(said)}"
+    compact = json.dumps(said, separators=(",", ":")).encode()
+    signing = f"{_encoded_json({'alg': 'EdDSA', 'typ': TYPE, 'kid': DANAS.id})}.{_encoded(compact)}"
     return f"{signing}.{_encoded(key.sign(signing.encode()))}"
 
 

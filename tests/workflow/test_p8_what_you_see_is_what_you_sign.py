@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from plangate.domain.plan import Plan
 from plangate.domain.status import Status, StepStatus
 from plangate.records.tables import audit_entries
 from tests.audit_edits import take_the_guards_off
-from tests.gate import Gate
+from tests.gate import Gate, build_gate
 from tests.program import Home
+from tests.record_writer import run_ref, write_down
 from workflows.plan_approval import PlanApproval
 
 HARMLESS = Plan.model_validate(
@@ -136,7 +138,7 @@ async def test_no_command_shows_or_signs_what_a_lying_worker_says(
     home = a_terminal_of(idle_gate)
     made = await asyncio.to_thread(home.starter, "keys", "new", "dana")
     assert made.code == 0, made.err
-    names = {"ID": honest.workflow_id, "PRINT": honest.short_fingerprint or ""}
+    names = {"ID": honest.workflow_id, "PRINT": honest.fingerprint or ""}
     async with impostor(idle_gate, harmless):
         ended = await asyncio.to_thread(home.starter, *(names.get(word, word) for word in words))
     assert ended.code == 3, ended
@@ -145,3 +147,33 @@ async def test_no_command_shows_or_signs_what_a_lying_worker_says(
     assert "signature" not in ended.out
     async with idle_gate.worker():
         assert (await idle_gate.gateway.status(honest.workflow_id)).decisions == ()
+
+
+async def test_a_key_signs_no_plan_that_was_named_by_a_part_of_its_fingerprint(idle_gate: Gate) -> None:
+    """Two plans can be made whose fingerprints begin alike; the approver saw one, and signs the whole."""
+    async with idle_gate.worker():
+        honest = await idle_gate.in_review("transfer everything")
+        home = a_terminal_of(idle_gate)
+        await asyncio.to_thread(home.starter, "keys", "new", "dana")
+        for words in (("approve", honest.workflow_id), ("sign", honest.workflow_id, "approve")):
+            short = (*words, "--by", "dana", "--plan", honest.short_fingerprint or "")
+            refused = await asyncio.to_thread(home.starter, *short)
+            assert (refused.code, "names the whole plan: give all 64 digits" in refused.sentence) == (2, True)
+        assert (await idle_gate.gateway.status(honest.workflow_id)).decisions == ()
+        whole = ("approve", honest.workflow_id, "--by", "dana", "--plan", honest.fingerprint or "")
+        accepted = await asyncio.to_thread(home.starter, *whole)
+        assert accepted.code == 0, accepted.err
+
+
+async def test_a_plan_of_another_installation_is_not_shown_beside_the_runs_own_records(
+    idle_gate: Gate, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = build_gate(idle_gate.server, tmp_path / "other", idle_gate.settings.task_queue)
+    async with idle_gate.worker():
+        honest = await idle_gate.in_review("transfer everything")
+        assert await other.gateway.status(honest.workflow_id) == honest  # records that know nothing of it
+        write_down(other.database, run_ref(honest.workflow_id))
+        with pytest.raises(StatusContradicts, match="was made for the installation"):
+            await other.gateway.status(honest.workflow_id)
+    other.database.close()
