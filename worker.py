@@ -196,7 +196,10 @@ async def _run_connected(
         )
         declared = hash_of_tools(tool.declaration for tool in tools.values())
         agreement = WorkerAgreement(
-            client, database, lambda: _facts(client, settings, policy, directory, declared)
+            client,
+            database,
+            lambda: _facts(client, settings, policy, directory, declared),
+            lambda: _record_rules(database, policy, directory, client.identity),
         )
         if await _unless(told, agreement.wait_for_own_queue(settings.task_queue)):
             async with (

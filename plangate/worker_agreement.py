@@ -21,7 +21,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable
 from plangate.domain.tool import ToolDeclaration
 from plangate.records.database import Database
 from plangate.records.workers import (
@@ -66,12 +66,20 @@ class WorkerAgreement:
         client: connected to the worker's namespace.
         database: the records.
         facts: says what this worker works with at the moment.
+        record_rules: enters by what this worker judges, where the trail of rules says otherwise.
     """
 
-    def __init__(self, client: Client, database: Database, facts: Callable[[], WorkerFacts]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        database: Database,
+        facts: Callable[[], WorkerFacts],
+        record_rules: Callable[[], None],
+    ) -> None:
         self._client = client
         self._database = database
         self._facts = facts
+        self._record_rules = record_rules
         self._said: tuple[str, ...] = ()
         self._polled: dict[str, tuple[datetime, float]] = {}
 
@@ -130,7 +138,9 @@ class WorkerAgreement:
             with self._database.write() as connection:
                 report_worker(connection, facts)
                 said = differences(running_workers(connection, facts.namespace, facts.task_queue))
-        except RecordsUnavailable as error:
+            if not said:  # one that differed may have been the last to enter its rules, and is gone
+                self._record_rules()
+        except (RecordsUnavailable, DirectoryUnavailable) as error:
             _log.warning("The workers cannot be compared.", action="agreement", error=str(error))
             return
         for sentence in said:

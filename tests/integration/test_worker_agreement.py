@@ -13,8 +13,11 @@ from structlog.testing import capture_logs
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from plangate.domain.audit import RULES_TRAIL, RulesInForce
 from plangate.records.database import Database
+from plangate.records.rule_texts import record_rules
 from plangate.records.tables import workers
+from plangate.records.trail import read_trail
 from plangate.records.workers import WorkerFacts, differences, forget_worker, report_worker, running_workers
 from plangate.worker_agreement import WorkerAgreement, hash_of_tools, polling_identity
 from tests.fakes import Notebook
@@ -96,7 +99,12 @@ async def polling(gate: Gate, installation: str) -> AsyncIterator[None]:
 
 def agreement_of(gate: Gate) -> WorkerAgreement:
     mine = facts(gate.client.identity, task_queue=gate.settings.task_queue)
-    return WorkerAgreement(gate.client, gate.database, lambda: mine)
+    return WorkerAgreement(
+        gate.client,
+        gate.database,
+        lambda: mine,
+        lambda: record_rules(gate.database, "policy", "", mine.policy, mine.worker),
+    )
 
 
 async def until_seen(gate: Gate) -> set[str]:
@@ -150,6 +158,30 @@ async def test_a_worker_that_has_gone_is_told_by_its_last_poll_and_no_clock_of_t
     assert await agreement.foreign_pollers(queue) != set()
     monkeypatch.setattr("plangate.worker_agreement.monotonic", lambda: real() + 80)
     assert await agreement.foreign_pollers(queue) == set()
+
+
+async def test_what_is_in_force_is_entered_again_when_a_worker_that_differed_has_gone(gate: Gate) -> None:
+    queue, other = gate.settings.task_queue, facts("2@two", task_queue=gate.settings.task_queue, policy="")
+    agreement = agreement_of(gate)
+
+    async def compare() -> str:
+        comparing = asyncio.create_task(agreement.keep_comparing(queue, every=60))
+        await asyncio.sleep(0.3)
+        with gate.database.read() as connection:
+            (entry, *_) = reversed(read_trail(connection, RULES_TRAIL))
+        comparing.cancel()
+        await asyncio.wait((comparing,))
+        assert isinstance(entry.event, RulesInForce)
+        return entry.event.hash
+
+    assert await compare() == "aa" * 32
+    record_rules(gate.database, "policy", "", "", "2@two")
+    with gate.database.write() as connection:
+        report_worker(connection, other)
+    assert await compare() == ""  # they differ: an update may be on its way
+    with gate.database.write() as connection:
+        forget_worker(connection, "2@two")
+    assert await compare() == "aa" * 32
 
 
 async def test_a_difference_between_workers_is_in_every_status_until_it_is_gone(gate: Gate) -> None:
