@@ -57,7 +57,10 @@ class Home:
     settings: dict[str, str | None] = field(default_factory=dict)
 
     def environment(self, changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
-        mine = {"PLANGATE_VAR_DIR": str(self.var_dir), **self.settings, **(changes or {})}
+        # Never the keys of whoever runs the tests.
+        keys = str(self.var_dir.with_name(f"{self.var_dir.name}-keys"))
+        own = {"PLANGATE_VAR_DIR": str(self.var_dir), "PLANGATE_KEYS_DIR": keys}
+        mine: dict[str, str | None] = {**own, **self.settings, **(changes or {})}
         return environment_with(mine, without=OTHERS)
 
     def starter(

@@ -19,7 +19,7 @@ from tests.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, UNAUTHENTICATED, U
 from tests.program import Ended, Home, Typed
 from workflows import gateway, standing
 
-PREFIX = ("--plan", "12345678")
+PREFIX = ("--plan", "12345678" * 8)
 BY = ("--by", "dana")
 WORDS = {
     "start": ("start", "hi", "--requester", "rita"),
