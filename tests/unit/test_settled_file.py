@@ -149,6 +149,32 @@ def test_a_file_that_is_not_touched_is_not_even_read_again(tmp_path: Path) -> No
     assert file.read() is first
 
 
+def test_a_link_that_is_turned_while_the_file_is_read_gives_neither_files_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have lain there for long and have one length: only the look from before the reading tells."""
+    old, new, path = tmp_path / "old", tmp_path / "new", tmp_path / "people.toml"
+    old.write_text("old-")
+    new.write_text("new-")
+    path.symlink_to(old)
+    later, real, looks = new.stat().st_ctime + 1000, os.stat, 0
+
+    def stat(path: Path) -> os.stat_result:
+        nonlocal looks
+        looks += 1
+        if looks == 2:  # behind the reading
+            path.unlink()
+            path.symlink_to(new)
+        return real(path)
+
+    file = SettledFile(path, now=lambda: later)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", stat)
+        assert file.read() is None
+    assert looks == 2
+    assert file.read() == b"new-"
+
+
 def test_a_command_waits_for_the_end_of_a_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 0.3)
     path = tmp_path / "people.toml"

@@ -98,6 +98,11 @@ def test_a_mail_that_differs_in_anything_is_noticed():
     data = wire_cases.on_the_wire(content)
     assert difference_on_the_wire(data, letter) is None
 
+    copied = replace(letter, cc=("erik@b.example",))
+    copies = wire_cases.on_the_wire(composed(copied))
+    assert difference_on_the_wire(copies, copied) is None
+    unlike = difference_on_the_wire(copies, replace(copied, cc=("eve@evil.example",)))
+    assert unlike == "those who get a copy"
     for name in ("sender", "to", "cc", "subject", "body", "date", "message_id"):
         value: Any = getattr(letter, name)
         other: Any = (
