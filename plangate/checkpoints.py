@@ -6,7 +6,7 @@ Only the worker's host has the private key, hence whoever can write to the datab
 from codecs import BOM_UTF8
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -90,6 +90,14 @@ def claims_of(checkpoint: Checkpoint) -> CheckpointClaims:
         return CheckpointClaims.model_validate(read_token(checkpoint.token, checkpoint.public_key, TYPE))
     except ValidationError:
         raise ValueError("its token says other things than a checkpoint") from None
+
+
+def sealed_at(checkpoint: Checkpoint) -> datetime | None:
+    """Return when a checkpoint was made, by its own words; None where they cannot be read."""
+    try:
+        return datetime.fromtimestamp(claims_of(checkpoint).iat, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def unknown_sealer(public_key: str) -> str:

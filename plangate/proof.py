@@ -15,8 +15,10 @@ from plangate.domain.audit import AuditEntry, Claimed, Decided, RuleText
 from plangate.domain.decision import Decision
 from plangate.domain.errors import FileInvalid
 from plangate.domain.findings import Finding
+from plangate.domain.listed import is_typed, judged_by_no_list, list_named
 from plangate.domain.model import Frozen
-from plangate.domain.people import ANYONE, Approver, People, Standing
+from plangate.domain.people import Approver, People
+from plangate.domain.plan import short
 from plangate.domain.revocation import (
     invalid_key,
     lost_approvals,
@@ -54,8 +56,11 @@ class Lists(Frozen):
 
 
 def lists_in(texts: Iterable[RuleText]) -> PeopleThen:
-    """Return the lists of people among the texts that were kept, each as it was named."""
-    kept = {text.hash: text for text in texts if text.what == "people" and text.is_as_named()}
+    """Return the lists of people among the texts that were kept, each as it was named.
+
+    Which of them are lists, the entries say that name them: only these ask for one.
+    """
+    kept = {text.hash: text for text in texts if text.is_as_named()}
 
     def named(name: str) -> People | None:
         return _parsed(kept[name].text) if name in kept else None
@@ -65,7 +70,7 @@ def lists_in(texts: Iterable[RuleText]) -> PeopleThen:
 
 @lru_cache(maxsize=16)
 def _parsed(text: str) -> People | None:
-    """Read a list that was kept; None where this release cannot read it any more."""
+    """Read a list that was kept; None where this release cannot, or it never was one."""
     try:
         return people_in(text)
     except FileInvalid:
@@ -74,6 +79,11 @@ def _parsed(text: str) -> People | None:
 
 def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
     """Yield every decision and every step for which the signatures or the lists of people do not stand."""
+    yield from _missing_lists(workflow_id, trail, lists)
+    for entry, is_told in judged_by_no_list(workflow_id, trail):
+        if is_told:
+            what = "names no list of people, though by the run's own words there was one"
+            yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
     state = RunState(workflow_id=workflow_id)
     used: set[tuple[str | None, str | None]] = set()
     for entry in trail:
@@ -95,6 +105,20 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
         if wrong:
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=wrong)
         state = apply(state, event)
+
+
+def _missing_lists(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
+    """Yield the first entry that names a list of people which is not there, or is no list."""
+    if lists.then is None:
+        return
+    first: dict[str, int] = {}
+    for entry in trail:
+        first.setdefault(list_named(entry.event), entry.number)
+    first.pop("", None)
+    for name, number in first.items():
+        if lists.named(name) is None:
+            what = f"names a list of people that is not there, or cannot be read as one ({short(name)})"
+            yield Finding(workflow_id=workflow_id, entry=number, what=what)
 
 
 def revoked_since(
@@ -139,7 +163,7 @@ def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lis
     at, counted = event.arrival.received_at, event.verdict.accepted
     then, today = lists.named(event.people), lists.today
     reason = None
-    if not event.people and _is_typed(approver):
+    if not event.people and is_typed(approver):
         return None
     if today is not None:
         stranger = counted and today.find(approver.name) is None
@@ -166,12 +190,6 @@ def _without_role(event: Decided, state: RunState, people: People) -> str | None
 def _all_active(people: People) -> People:
     """Return the list as if none of them had left: it does not say when they did."""
     return People(persons=tuple(one.model_copy(update={"active": True}) for one in people.persons))
-
-
-def _is_typed(approver: Approver) -> bool:
-    """Whether a typed name was all there was, as where nobody keeps a list of people."""
-    own = Standing(person=approver.name, roles=(ANYONE,))
-    return not approver.verified and approver.standings == (own,)
 
 
 def _revoked_before(at: datetime, state: RunState, people: People | None) -> str | None:

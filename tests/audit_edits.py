@@ -447,6 +447,36 @@ def change_rules_trail(connection: Connection, chance: Random) -> str:
     return "the trail of rules, rehashed"
 
 
+def put_in_force_in_the_past(connection: Connection, chance: Random) -> str:
+    """Let a list of one's own making have been in force at a time that is over: nothing sealed is touched."""
+    rows = trail_of(connection, RULES_TRAIL)
+    forged = f'[[person]]\nname = "mallory{chance.randrange(1000)}"\n'
+    digest = hashlib.sha256(forged.encode()).hexdigest()
+    connection.execute(insert(rule_texts), {"hash": digest, "text": forged})
+    numbers = [int(row["key"].split(":")[1]) for row in rows if row["key"].startswith("people:")]
+    event = json.dumps({"kind": "rules_in_force", "what": "people", "hash": digest}, separators=(",", ":"))
+    back = timedelta(days=chance.randint(1, 60))
+    row = {**rows[-1], "key": f"people:{max(numbers) + 1}", "event": event, "at": rows[-1]["at"] - back}
+    write_anew(connection, RULES_TRAIL, [*rows, row])
+    return "a list of people, put in force in the past"
+
+
+def leave_out_lists(connection: Connection, chance: Random) -> str:
+    """Let the steps, or all entries, of a run know of no list of people; half of the time unsealed too."""
+    run, rows = some_run(connection, chance)
+    named = [row for row in rows if '"people":"' in row["event"] and '"people":""' not in row["event"]]
+    kinds = chance.choice((("claimed",), ("claimed", "decided")))
+    left_out = [row for row in named if row["kind"] in kinds]
+    for row in left_out or rows[-1:]:
+        event = json.loads(row["event"])
+        row["event"] = json.dumps({**event, "people": ""}, separators=(",", ":"))
+    write_anew(connection, run, rows)
+    if chance.random() < 0.5:
+        connection.execute(delete(seals).where(seals.c.workflow_id == run))
+        connection.execute(update(runs).where(runs.c.workflow_id == run).values(sealed_count=0))
+    return "the lists of people left out, rehashed"
+
+
 def move_house(connection: Connection, chance: Random) -> str:
     """Pass the records off as those of another installation."""
     connection.execute(update(installation).values(id=f"{chance.getrandbits(128):032x}"))
@@ -458,6 +488,7 @@ EDITS: tuple[Edit, ...] = (
     rehash, rehash, rehash, rehash_actor, take_out, turn_round, forge_approval, cut_tail, forget_run,
     change_ledger, drop_effect, change_row, drop_token, change_seal, change_checkpoint, put_back,
     put_garbage, put_garbage, put_garbage, change_text, change_rules_trail,
+    put_in_force_in_the_past, leave_out_lists,
     move_house, unbegin, burn_token, new_owner, burn_id,
 )  # fmt: skip
 
@@ -470,7 +501,7 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
 ) -> str:
     """Change a bundle in place, one way of many."""
     entries = bundle["entries"]
-    match chance.randrange(13):
+    match chance.randrange(14):
         case 0:  # any value, anywhere
             leaves = list(_leaves(bundle))
             holder, name = chance.choice([leaf for leaf in leaves if leaf[1] not in ("format", "kind")])
@@ -515,18 +546,28 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
             texts = bundle["texts"]
             if texts and chance.random() < 0.7:
                 text = chance.choice(texts)
-                match chance.randrange(3):
+                match chance.randrange(4):
                     case 0:
                         texts.remove(text)
-                    case 1:
+                    case 1:  # what it is, only the entries say that name it
+                        text["what"] = "policy"
+                    case 2:
                         text["text"] = text["text"].replace("dana", "eve")
                     case _:
                         text["hash"] = "ab" * 32
             else:
                 digest = hashlib.sha256(b"name = 'eve'").hexdigest()
-                texts.append({"hash": digest, "what": "people", "text": "name = 'eve'"})
+                texts.append({"hash": digest, "text": "name = 'eve'"})
             return "the texts that it was judged by"
-        case 11:
+        case 11:  # which list of people it was left out, with all hashes computed anew
+            for entry in entries:
+                event = json.loads(entry["written"])
+                if "people" in event:
+                    entry["written"] = json.dumps({**event, "people": ""}, separators=(",", ":"))
+            del bundle["texts"][:]
+            _rehash(bundle)
+            return "the lists of people left out, rehashed"
+        case 12:
             story = bundle["story"]
             name = chance.choice([name for name in story if story[name]])
             story[name] = [] if isinstance(story[name], list) else "forged"

@@ -169,10 +169,12 @@ class Closed(Frozen):
 
 
 class RuleText(Frozen):
-    """One policy or list of people, as it was when it was judged by. ``hash`` is SHA-256 of ``text``."""
+    """One policy or list of people, as it was when it was judged by. ``hash`` is SHA-256 of ``text``.
+
+    Which of the two it is, the entries say that name it.
+    """
 
     hash: str
-    what: Literal["policy", "people"]
     text: str
 
     def is_as_named(self) -> bool:

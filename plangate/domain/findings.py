@@ -176,9 +176,23 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
 
 
 def _broken_rules(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
+    """Yield every entry of the trail of rules that is none, or not the next change."""
+    last: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    latest = None
     for entry in entries:
-        if not isinstance(entry.event, RulesInForce):
+        event = entry.event
+        if not isinstance(event, RulesInForce):
             yield _finding(RULES_TRAIL, entry, "belongs on the trail of a run, not on that of rules")
+            continue
+        counts[event.what] += 1
+        if latest is not None and entry.at < latest:
+            yield _finding(RULES_TRAIL, entry, "is dated before the entry ahead of it")
+        if entry.key != f"{event.what}:{counts[event.what]}":
+            yield _finding(RULES_TRAIL, entry, f"has the key {one_line(entry.key)}, not the next one")
+        if last.get(event.what) == event.hash:
+            yield _finding(RULES_TRAIL, entry, "is no change: the same was in force before")
+        last[event.what], latest = event.hash, entry.at
 
 
 def _may_come_late(state: RunState, event: Event, claimed: set[str]) -> bool:

@@ -5,20 +5,19 @@ decisions beside it, and at the checkpoints that seal the trails. What it reads 
 anybody, hence nothing of it is taken for well-formed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, Select, String, Table, bindparam, exists, func, select, type_coerce
 
-from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Drafted, RuleText, WrittenEntry
+from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Drafted, WrittenEntry
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing
 from plangate.domain.findings import Finding, missing_rules, readable, rules_named
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import People
-from plangate.domain.plan import short
 from plangate.domain.visible import one_line
 from plangate.evidence import examined
 from plangate.proof import lists_in, revoked_since
@@ -26,7 +25,8 @@ from plangate.records.agreement import moment, wrong_effects, wrong_row, wrong_s
 from plangate.records.chain import compared_with_kept, examine_chain, examine_checkpoints_of
 from plangate.records.checkpoints import seals_of_run
 from plangate.records.installation import read_installation
-from plangate.records.rule_texts import hashes_in_force, texts_of
+from plangate.records.rule_texts import texts_of
+from plangate.records.rules_examined import RulesTold, back_dated_rules
 from plangate.records.tables import Moment, audit_entries, effects, runs, seals, tokens
 
 _IDS: Final = select(runs.c.workflow_id).order_by(runs.c.opened_at)
@@ -94,7 +94,7 @@ class _Run(Frozen):
 def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspection:
     """Examine one run, the checkpoints that seal it, and that the one which was kept elsewhere is there."""
     with _whatever_is_stored(connection):
-        run = _examine_run(connection, workflow_id, trust, _Owners(connection))
+        run = _examine_run(connection, workflow_id, trust, _Owners(connection), RulesTold(connection))
         chain = examine_checkpoints_of(connection, workflow_id, trust.sealers)
         kept = compared_with_kept(connection, trust.remembered)
     return Inspection(
@@ -116,7 +116,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
     notes: list[Finding] = []
     entries = unsealed = 0
     with _whatever_is_stored(connection):
-        owners = _Owners(connection)
+        owners, rules = _Owners(connection), RulesTold(connection)
         ids = connection.scalars(_IDS).all()
         for done, workflow_id in enumerate(ids):
             progress(done, len(ids))
@@ -125,7 +125,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
                     Finding(workflow_id="", what=f"a run is called {workflow_id!r}, which is no text")
                 )
                 continue
-            run = _examine_run(connection, workflow_id, trust, owners)
+            run = _examine_run(connection, workflow_id, trust, owners, rules)
             entries, unsealed = entries + run.entries, unsealed + run.unsealed
             findings += run.findings
             notes += run.notes
@@ -147,15 +147,19 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
 # ---- one run ------------------------------------------------------------------------------------
 
 
-def _examine_run(connection: Connection, workflow_id: str, trust: Trust, owners: "_Owners") -> _Run:
+def _examine_run(
+    connection: Connection, workflow_id: str, trust: Trust, owners: "_Owners", rules: RulesTold
+) -> _Run:
     try:
-        return _examined(connection, workflow_id, trust, owners)
+        return _examined(connection, workflow_id, trust, owners, rules)
     except (ValueError, TypeError) as error:  # a text where a number belongs, a time that is none
         what = f"holds what Plangate never writes ({one_line(str(error).splitlines()[0])})"
         return _Run(findings=(Finding(workflow_id=workflow_id, what=what),))
 
 
-def _examined(connection: Connection, workflow_id: str, trust: Trust, owners: "_Owners") -> _Run:
+def _examined(
+    connection: Connection, workflow_id: str, trust: Trust, owners: "_Owners", rules: RulesTold
+) -> _Run:
     of_run = {"run": workflow_id}
     row = connection.execute(
         _as_stored(connection, runs).where(runs.c.workflow_id == workflow_id)
@@ -170,9 +174,13 @@ def _examined(connection: Connection, workflow_id: str, trust: Trust, owners: "_
         examined(workflow_id, entries, trust.people, owners.of, lists_in(texts))
     )
     findings += list(missing_rules(workflow_id, trail, texts))
-    findings += list(_never_in_force(connection, workflow_id, trail, texts))
     findings += list(_made_elsewhere(workflow_id, trail, _installation(connection)))
     sealed = seals_of_run(connection, workflow_id)
+    if workflow_id == RULES_TRAIL:
+        findings += list(back_dated_rules(connection, trail, sealed))
+    else:
+        findings += list(rules.never_in_force(workflow_id, trail))
+        findings += list(rules.without_list(workflow_id, trail))
     wrong = [
         *(wrong_row(row, entries, trail, sealed) if row is not None else ["is not on the record at all"]),
         *wrong_seals(entries, sealed),
@@ -218,19 +226,6 @@ def _installation(connection: Connection) -> str:
         return read_installation(connection)
     except RecordsMissing:
         return "unknown"
-
-
-def _never_in_force(
-    connection: Connection, workflow_id: str, trail: list[AuditEntry], texts: Sequence[RuleText]
-) -> Iterator[Finding]:
-    """Yield the first entry that was judged by a list of people which no worker ever judged by."""
-    named = rules_named(trail)
-    lists = {text.hash for text in texts if text.what == "people"}
-    if workflow_id == RULES_TRAIL or not lists:
-        return
-    for name in sorted(lists - hashes_in_force(connection)):
-        what = f"was judged by a list of people that no worker ever had in force ({short(name)})"
-        yield Finding(workflow_id=workflow_id, entry=named[name], what=what)
 
 
 def _made_elsewhere(workflow_id: str, trail: list[AuditEntry], installation: str) -> Iterator[Finding]:

@@ -5,23 +5,24 @@ name. When a worker begins to judge by another text, that is an entry on the tra
 which is linked and sealed as the trail of a run is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final, Literal
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.dialects import postgresql
 
-from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText, read_event
+from plangate.checkpoints import sealed_at
+from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Directory, People
+from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
-from plangate.records.tables import Moment, audit_entries, rule_texts
-from plangate.records.trail import Note, open_rules_trail, read_trail
+from plangate.records.tables import Moment, rule_texts
+from plangate.records.trail import Note, OpenTrail, open_rules_trail, read_trail
 
 What = Literal["policy", "people"]
 _NOW: Final = select(func.now(type_=Moment))
-_RULES: Final = select(audit_entries.c.event).where(audit_entries.c.workflow_id == bindparam("run"))
 # Writers to SQLite come one after the other; those to PostgreSQL may bring the same text at once.
 _INSERT: Final = {
     "sqlite": insert(rule_texts),
@@ -75,17 +76,27 @@ def record_rules(database: Database, what: What, text: str, text_hash: str, work
     """
     with database.write() as connection:
         if text_hash and not texts_of(connection, (text_hash,)):
-            connection.execute(
-                _INSERT[connection.dialect.name], {"hash": text_hash, "what": what, "text": text}
-            )
-        at = connection.execute(_NOW).scalar_one()
-        trail = open_rules_trail(connection, worker, at)
+            connection.execute(_INSERT[connection.dialect.name], {"hash": text_hash, "text": text})
+        now = connection.execute(_NOW).scalar_one()
+        trail = open_rules_trail(connection, worker, now)
         before = [one.event for one in trail.entries() if isinstance(one.event, RulesInForce)]
         last = next((event for event in reversed(before) if event.what == what), None)
         if last is None or last.hash != text_hash:
             event = RulesInForce(what=what, hash=text_hash)
             key = f"{what}:{sum(one.what == what for one in before) + 1}"
+            at = max([now, *_times_before(connection, trail)])
             trail.append(Note(key=key, at=at, actor=worker, event=event))
+
+
+def _times_before(connection: Connection, trail: OpenTrail) -> Iterator[datetime]:
+    """Yield the times that the next entry may not be dated before, although the clock may be set back."""
+    if trail.entries():
+        yield trail.entries()[-1].at
+    sealed = seals_of_run(connection, RULES_TRAIL)
+    checkpoint = checkpoint_of(connection, sealed[-1][1]) if sealed else None
+    at = sealed_at(checkpoint) if checkpoint else None
+    if at is not None:
+        yield at
 
 
 def texts_of(connection: Connection, hashes: Iterable[str]) -> tuple[RuleText, ...]:
@@ -94,22 +105,6 @@ def texts_of(connection: Connection, hashes: Iterable[str]) -> tuple[RuleText, .
         select(rule_texts).where(rule_texts.c.hash.in_(set(hashes))).order_by(rule_texts.c.hash)
     )
     return tuple(RuleText(**row._asdict()) for row in rows)
-
-
-def hashes_in_force(connection: Connection) -> set[str]:
-    """Return the hash of every text that a worker ever judged by, as the trail of rules says."""
-    return {
-        event.hash
-        for event in map(_event_of, connection.scalars(_RULES, {"run": RULES_TRAIL}))
-        if isinstance(event, RulesInForce)
-    }
-
-
-def _event_of(written: object) -> object:
-    try:
-        return read_event(written) if isinstance(written, str) else None
-    except ValueError:  # the examination of that trail will say so
-        return None
 
 
 def in_force_at(connection: Connection, what: What, at: datetime) -> InForce | None:

@@ -64,7 +64,6 @@ rule_texts = Table(
     "rule_texts",
     metadata,
     Column("hash", String(64), primary_key=True),
-    Column("what", String(16), nullable=False),
     Column("text", Text, nullable=False),
 )
 

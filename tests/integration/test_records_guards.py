@@ -73,7 +73,7 @@ def test_what_is_written_cannot_be_deleted(database: Database, table: str) -> No
         "checkpoints SELECT number, 'other', public_key FROM checkpoints",
         "seals SELECT workflow_id, number, 'other', checkpoint FROM seals",
         "runs SELECT workflow_id, 'x', requester, opened_at, NULL, 0, head_hash, 0, NULL, NULL FROM runs",
-        "rule_texts SELECT hash, what, 'other' FROM rule_texts",
+        "rule_texts SELECT hash, 'other' FROM rule_texts",
         "installation SELECT id FROM installation",
         "effects SELECT idempotency_key, workflow_id, 'other', step, state, holder, 1, NULL FROM effects",
     ],

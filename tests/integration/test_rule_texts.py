@@ -3,20 +3,31 @@
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import insert
 
-from plangate.domain.audit import RULES_TRAIL, RulesInForce
+from plangate.checkpoints import checkpoint_after
+from plangate.domain.audit import RULES_TRAIL, Claimed, RulesInForce
 from plangate.domain.errors import DirectoryUnavailable, RequestInvalid
 from plangate.people_file import PeopleFile
 from plangate.records.answers import pending_on_record, runs_on_record
+from plangate.records.checkpoints import seal_what_moved
 from plangate.records.database import Database
 from plangate.records.inspection import Trust, inspect_all
 from plangate.records.rule_texts import InForce, RecordedPeople, in_force_at, record_rules, texts_of
-from plangate.records.trail import read_trail
-from tests.record_writer import ends_of, in_processes, run_ref, write_down
+from plangate.records.rules_examined import RulesTold
+from plangate.records.tables import rule_texts
+from plangate.records.trail import Note, open_rules_trail, read_trail
+from tests.record_writer import NOON, ends_of, in_processes, note, run_ref, write_down
 
 FIRST, SECOND = '[[person]]\nname = "Dana"\n', '[[person]]\nname = "Dana"\nactive = false\n'
+
+
+def claimed(**more: Any) -> Claimed:
+    return Claimed(step=1, idempotency_key="plan-1:f:1", fingerprint="f" * 64, attempt=1, **more)
 
 
 def digest(text: str) -> str:
@@ -107,3 +118,99 @@ def test_the_trail_of_rules_is_no_run(database: Database) -> None:
     with database.read() as connection:
         inspection = inspect_all(connection, Trust(), lambda *_: None)
     assert (inspection.runs, inspection.entries, inspection.findings) == (0, 1, ())
+
+
+def examined(database: Database) -> list[str]:
+    with database.read() as connection:
+        return [str(one) for one in inspect_all(connection, Trust(), lambda *_: None).findings]
+
+
+def seal(database: Database, at: datetime) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(b"seal".ljust(32))
+    with database.write() as connection:
+        assert seal_what_moved(connection, lambda last, seals, _: checkpoint_after(last, seals, at, key))
+
+
+def put_in_force(database: Database, text: str, at: datetime, number: int) -> None:
+    """Write as somebody does who has every right on the database: with any date."""
+    with database.write() as connection:
+        connection.execute(insert(rule_texts), {"hash": digest(text), "text": text})
+        event = RulesInForce(what="people", hash=digest(text))
+        worker = "worker@here"
+        note = Note(key=f"people:{number}", at=at, actor=worker, event=event)
+        open_rules_trail(connection, worker, at).append(note)
+
+
+def test_a_list_that_is_put_in_force_in_the_past_is_found(database: Database) -> None:
+    """Back to behind the entry before it, which was sealed long after."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    put_in_force(database, FIRST, now - timedelta(days=30), 1)
+    seal(database, now)
+    assert examined(database) == []
+    put_in_force(database, SECOND, now - timedelta(days=20), 2)
+    said = f"{RULES_TRAIL}, entry 2: is dated before checkpoint 1, which sealed the trail without it"
+    assert examined(database) == [said]
+
+
+@pytest.mark.parametrize("seconds", [0, 30])
+def test_a_writer_who_waited_while_it_was_sealed_is_not_found(database: Database, seconds: int) -> None:
+    now = datetime.now(UTC)
+    put_in_force(database, FIRST, now - timedelta(hours=1), 1)
+    seal(database, now)
+    put_in_force(database, SECOND, now - timedelta(seconds=seconds), 2)
+    assert examined(database) == []
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_a_database_whose_clock_is_set_back_dates_no_change_back(
+    database: Database, *, is_sealed: bool
+) -> None:
+    later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    put_in_force(database, FIRST, later, 1)
+    if is_sealed:
+        later += timedelta(hours=1)
+        seal(database, later)
+    record(database, SECOND)
+    with database.read() as connection:
+        assert read_trail(connection, RULES_TRAIL)[-1].at == later
+    assert examined(database) == []
+
+
+def test_a_text_was_in_force_as_what_it_is_named_for(database: Database) -> None:
+    """A list of people that was a policy once, or the other way round, was never in force."""
+    record_rules(database, "policy", FIRST, digest(FIRST), "worker@here")
+    record(database, SECOND)
+    run = run_ref()
+    noted = note("c", claimed(people=digest(FIRST))), note("d", claimed(people=digest(SECOND)))
+    entries = write_down(database, run, *noted)
+    with database.read() as connection:
+        found = list(RulesTold(connection).never_in_force(run.workflow_id, entries))
+    assert [(one.entry, one.what) for one in found] == [
+        (2, f"was judged by a list of people that no worker ever had in force ({digest(FIRST)[:12]})")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_found"),
+    [(-1, False), (0, False), (2, True), (9, True), (11, False), (20.5, False), (22, True)],
+)
+def test_a_step_that_knows_of_no_list_is_found_where_one_was_long_in_force(
+    database: Database, hours: float, *, is_found: bool
+) -> None:
+    """There is a list from the beginning on, none for ten hours from the tenth on, and then one again."""
+    put_in_force(database, FIRST, NOON, 1)
+    with database.write() as connection:
+        gone = RulesInForce(what="people", hash="")
+        at = NOON + timedelta(hours=10)
+        open_rules_trail(connection, "", at).append(Note(key="people:2", at=at, actor="", event=gone))
+    put_in_force(database, SECOND, NOON + timedelta(hours=20), 3)
+    entries = write_down(
+        database, run_ref(), note("c", claimed(), at=NOON + timedelta(hours=hours)),
+    )  # fmt: skip
+    with database.read() as connection:
+        found = list(RulesTold(connection).without_list("plan-1", entries))
+    wanted = [(2, "names no list of people, though one was in force then")]
+    assert [(one.entry, one.what) for one in found] == (wanted if is_found else [])
+    assert [one for one in examined(database) if "though one was in force" in one] == [
+        f"plan-1, entry 2: {what}" for _, what in wanted if is_found
+    ]

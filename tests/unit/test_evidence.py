@@ -1,6 +1,7 @@
 """What a signature on the trail has to agree with, lest one key prove what another one signed."""
 
 import base64
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from plangate.domain.audit import (
     Drafted,
     Event,
     Requested,
+    RuleText,
     entry_after,
     read_event,
 )
@@ -23,7 +25,7 @@ from plangate.domain.people import ANYONE, Approver, Key, People, Person, Standi
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement
 from plangate.evidence import bundle_findings, bundle_of, examined, read_bundle
-from plangate.jws import checked_public, key_id, public_of
+from plangate.jws import PUBLIC_PREFIX, checked_public, key_id, public_of
 from plangate.signatures import Claims, sign
 from tests.fakes import AUDIENCE
 
@@ -31,6 +33,8 @@ NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
 DANA, EVE = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
 PLAN = Plan(summary="One note", steps=(Step(tool="note", arguments={"text": "a"}),))
 PRINT = fingerprint_of(PLAN, 1, "plan-1", AUDIENCE)
+LIST_TEXT = f"[[person]]\nname = 'dana'\nkeys = [{{ public = '{PUBLIC_PREFIX}{public_of(DANA)}' }}]\n"
+LIST = RuleText(hash=hashlib.sha256(LIST_TEXT.encode()).hexdigest(), text=LIST_TEXT)
 SIGNED = Requirement(needs=(Need(role=ANYONE, count=2),), signed=True)
 
 
@@ -54,7 +58,8 @@ def approver(**more: Any) -> Approver:
 def approved(token: str | None, maker: Approver, key: str = "s1") -> Decided:
     decision = Decision(decision=Choice.APPROVE, by=maker.name, plan=PRINT, signature=token)
     arrival = Arrival(key=key, via=Via.SIGNAL, name="approve", received_at=NOON, decision=decision)
-    return Decided(arrival=arrival, verdict=Verdict(accepted=True, reason="so"), approver=maker)
+    verdict = Verdict(accepted=True, reason="so")
+    return Decided(arrival=arrival, verdict=verdict, approver=maker, people=LIST.hash)
 
 
 def trail(*decided: Decided) -> list[AuditEntry]:
@@ -162,7 +167,7 @@ def test_a_bundle_is_read_in_one_spelling_only() -> None:
 
 
 def test_a_bundle_that_nobody_sealed_says_so() -> None:
-    bundle = bundle_of("plan-1", trail(approved(sign(claims(), DANA), approver())), (), ())
+    bundle = bundle_of("plan-1", trail(approved(sign(claims(), DANA), approver())), (), (LIST,))
     (finding,) = bundle_findings(bundle, trusted=frozenset(), people=None)
     assert finding.is_unsealed
     assert "the last 3 entries are sealed by no checkpoint" in finding.what
@@ -182,3 +187,14 @@ def test_a_name_that_would_not_be_taken_today_is_read_from_a_trail_of_yesterday(
     )
     entry = trail(approved(None, maker))[-1]
     assert read_event(entry.written) == entry.event
+
+
+def test_a_text_that_is_no_list_of_people_is_not_taken_for_one() -> None:
+    """A policy in the place of a list, say, must not end the examination of people."""
+    for text in ("[[rule]]\n", "[[person]]\nname = 'dana'\nactive = 'perhaps'\n", "= 0"):
+        kept = RuleText(hash=hashlib.sha256(text.encode()).hexdigest(), text=text)
+        event = approved(sign(claims(), DANA), approver()).model_copy(update={"people": kept.hash})
+        bundle = bundle_of("plan-1", trail(event), (), (kept,))
+        found = [one.what for one in bundle_findings(bundle, trusted=frozenset(), people=None)]
+        wanted = f"names a list of people that is not there, or cannot be read as one ({kept.hash[:12]})"
+        assert wanted in found, text

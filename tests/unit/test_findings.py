@@ -7,6 +7,7 @@ import pytest
 
 from plangate.domain.audit import (
     FIRST_HASH,
+    RULES_TRAIL,
     AuditEntry,
     Claimed,
     Closed,
@@ -16,6 +17,7 @@ from plangate.domain.audit import (
     Outcome,
     Reopened,
     Requested,
+    RulesInForce,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -257,3 +259,40 @@ def test_a_decision_that_is_listed_under_another_name_or_time_is_named() -> None
     assert [one.what for one in broken_story(RUN, entries)] == [
         "is listed at another time than it was received"
     ]
+
+
+def of_rules(*said: tuple[str, str, str, int]) -> list[AuditEntry]:
+    """The trail of rules: key, which of the two, hash, and at which hour."""
+    entries: list[AuditEntry] = []
+    for number, (key, what, text_hash, hour) in enumerate(said, start=1):
+        before = entries[-1].hash if entries else FIRST_HASH
+        event = RulesInForce.model_validate({"what": what, "hash": text_hash})
+        entries.append(
+            entry_after(
+                before, workflow_id=RULES_TRAIL, number=number, key=key, at=NOON + hour * HOUR,
+                actor="worker@here", event=event,
+            )
+        )  # fmt: skip
+    return entries
+
+
+RULES = [("policy:1", "policy", "", 0), ("people:1", "people", "a", 0), ("people:2", "people", "b", 1)]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (("people:3", "people", "a", 0), "is dated before the entry ahead of it"),
+        (("people:3", "people", "b", 1), "is no change: the same was in force before"),
+        (("people:4", "people", "a", 1), "has the key people:4, not the next one"),
+        (("policy:3", "policy", "a", 1), "has the key policy:3, not the next one"),
+        (("people:2", "policy", "a", 1), "has the key people:2, not the next one"),
+    ],
+)
+def test_the_trail_of_rules_tells_of_changes_one_after_the_other(
+    entry: tuple[str, str, str, int], said: str
+) -> None:
+    sound = of_rules(*RULES, ("people:3", "people", "a", 1), ("policy:2", "policy", "a", 2))
+    assert list(broken_story(RULES_TRAIL, sound)) == []
+    found = list(broken_story(RULES_TRAIL, of_rules(*RULES, entry)))
+    assert [(one.entry, one.what) for one in found] == [(4, said)]

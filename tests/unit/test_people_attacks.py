@@ -8,14 +8,37 @@ from typing import Any
 
 import pytest
 
-from plangate.domain.people import People
+from plangate.domain.audit import AuditEntry, Claimed, Decided, Event, Released, StepFailed
+from plangate.domain.decision import Verdict
+from plangate.domain.people import ANYONE, Approver, People, Person, Standing
+from plangate.domain.plan import idempotency_key
+from plangate.domain.policy import ONE_APPROVAL
 from plangate.evidence import examined
-from plangate.proof import PeopleThen, revoked_since
-from tests.people_attacks import AT_THE_STEP, ATTACKS, BY_TODAYS_LIST, DAY, NOON, RUN, Case, sound
+from plangate.proof import Lists, PeopleThen, revoked_since, unproven
+from tests.people_attacks import (
+    AFTER,
+    AT_THE_STEP,
+    ATTACKS,
+    BY_TODAYS_LIST,
+    DAY,
+    NOON,
+    PRINT,
+    RUN,
+    Case,
+    arrival,
+    opening,
+    sound,
+    written,
+)
 from tests.times import times
 
 EACH = 5
 """So many attacks of each kind, by each of the two ways to judge them."""
+
+
+def claim(**more: Any) -> Claimed:
+    said = {"step": 1, "idempotency_key": idempotency_key(RUN, PRINT, 1), "fingerprint": PRINT, "attempt": 1}
+    return Claimed(**{**said, **more})
 
 
 def found(case: Case, today: People | None, then: PeopleThen | None) -> list[str]:
@@ -48,6 +71,60 @@ def test_an_attack_is_named_by_the_list_of_today(attack: Any) -> None:
         said = attack(case)
         findings = found(case, case.people, None)
         assert _are_named(findings, said, at_the_step=attack in AT_THE_STEP), (seed, said, findings)
+
+
+@pytest.mark.parametrize("of", [(Claimed,), (Claimed, Decided)], ids=["steps", "steps and decisions"])
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_no_attack_is_hidden_by_leaving_out_which_list_it_was(attack: Any, of: tuple[type, ...]) -> None:
+    for seed in range(times(EACH)):
+        case = sound(Random(f"{attack.__name__} {seed}"))
+        attack(case)
+        for today in (case.after, None):
+            findings = [str(one) for one in examined(RUN, without_list(case, of), today, then=case.lists)]
+            assert any("names no list of people" in one for one in findings), (seed, findings)
+
+
+def without_list(case: Case, of: tuple[type, ...]) -> list[AuditEntry]:
+    """Return the trail with no list named by such events; a step that begins for the first time as well."""
+    events = [
+        entry.event.model_copy(update={"people": ""}) if isinstance(entry.event, of) else entry.event
+        for entry in case.trail()
+    ]
+    return written(events)
+
+
+@pytest.mark.parametrize(
+    ("before", "is_found"),
+    [
+        ((), True),
+        ((claim(people=AFTER),), False),  # the step had begun: nobody looks at the list again
+        ((claim(people=AFTER), Released(step=1, attempt=1, reason="no")), True),
+        ((claim(people=AFTER), StepFailed(step=1, reason="no")), True),
+    ],
+)
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_a_step_that_begins_names_the_list_of_then(
+    before: tuple[Event, ...], attempt: int, *, is_found: bool
+) -> None:
+    case = sound(Random(1))
+    trail = written([*opening(case.requirement), *case.decided, *before, claim(attempt=attempt)])
+    findings = list(unproven(RUN, trail, Lists(then=case.lists)))
+    assert [one.entry for one in findings] == ([len(trail)] if is_found else [])
+
+
+def test_where_nobody_keeps_a_list_none_is_named() -> None:
+    """A list that is kept from now on makes nothing wrong that was decided before."""
+    typed = Approver(name="dana", standings=(Standing(person="dana", roles=(ANYONE,)),))
+    came = arrival("dana", "r:signal:1", NOON, None)
+    decided = Decided(arrival=came, verdict=Verdict(accepted=True, reason="so"), approver=typed)
+    listed = People(persons=(Person(name="dana"),))
+    requested, drafted = opening(ONE_APPROVAL)
+    assert list(unproven(RUN, written([requested, drafted, decided, claim()]), Lists())) == []
+    lists = Lists(then={AFTER: listed}.get)
+    assert list(unproven(RUN, written([requested, drafted, decided, claim(people=AFTER)]), lists)) == []
+    drafted = drafted.model_copy(update={"requester": "rita"})  # as only a list writes it
+    trail = written([requested, drafted, decided, claim()])
+    assert [one.entry for one in unproven(RUN, trail, Lists())] == [3, 4]
 
 
 def _are_named(findings: list[str], said: str, *, at_the_step: bool) -> bool:

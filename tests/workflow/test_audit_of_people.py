@@ -117,7 +117,7 @@ async def test_a_list_of_people_of_ones_own_making_is_found(idle_gate: Gate, peo
     forged_hash = hashlib.sha256(forged.encode()).hexdigest()
     with gate.database.write() as connection:
         take_the_guards_off(connection)
-        connection.execute(insert(rule_texts), {"hash": forged_hash, "what": "people", "text": forged})
+        connection.execute(insert(rule_texts), {"hash": forged_hash, "text": forged})
         rows = trail_of(connection, status.workflow_id)
         written = rows[-1]["event"].replace('"accepted":false', '"accepted":true')
         true_hash = hashlib.sha256(people.read_bytes()).hexdigest()

@@ -20,6 +20,7 @@ from plangate.records.inspection import Trust, inspect_all
 from plangate.records.tables import runs
 from plangate.records.trail import Note, open_trail, read_trail
 from tests.gate import Gate
+from tests.sealed_records import Everybody
 from tests.workflow.test_a_lawful_life_has_no_finding import reset
 from tests.workflow.test_revocation import house, needs, signed
 from tests.workflow.test_who_may_decide import Wants
@@ -160,6 +161,7 @@ async def test_only_an_approval_of_ones_own_can_be_taken_back(idle_gate: Gate) -
 async def test_it_is_judged_and_signed_as_an_approval_is(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = needs("finance", "ops", signed=True)
+    gate.directory = Everybody()  # a list that has a text, which the auditor looks up
     async with gate.worker():
         status = await gate.in_review("one")
         early = signed(status, "dana", "dana-0009")

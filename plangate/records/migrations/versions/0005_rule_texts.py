@@ -11,7 +11,6 @@ def upgrade() -> None:
     op.create_table(
         "rule_texts",
         sa.Column("hash", sa.String(64), primary_key=True),
-        sa.Column("what", sa.String(16), nullable=False),
         sa.Column("text", sa.Text, nullable=False),
     )
     if op.get_bind().dialect.name == "sqlite":

@@ -1,0 +1,99 @@
+"""What the trail of rules says of the other trails, and what the checkpoints say of its own times."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+from sqlalchemy import Connection, String, bindparam, select, type_coerce
+
+from plangate.checkpoints import sealed_at
+from plangate.domain.audit import RULES_TRAIL, AuditEntry, RulesInForce, read_event
+from plangate.domain.checkpoint import Seal
+from plangate.domain.findings import Finding, rules_named
+from plangate.domain.listed import judged_by_no_list, list_named
+from plangate.domain.plan import short
+from plangate.records.agreement import moment
+from plangate.records.checkpoints import checkpoint_of
+from plangate.records.tables import audit_entries
+
+# While workers are replaced, old ones go on without the list; and runs have the Temporal server's clock.
+_OTHER_WORKERS: Final = timedelta(hours=1)
+# SQLite's clock has whole seconds, and a writer may have looked at it before it waited for another one.
+_SLOW_WRITE: Final = timedelta(minutes=1)
+_EVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class RulesTold:
+    """Which policies and lists of people were in force, by the trail of rules; it is read once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @cached_property
+    def _told(self) -> list[tuple[datetime, RulesInForce]]:
+        """Return what can be read; of the rest, the examination of that trail tells."""
+        at = audit_entries.c.at
+        if self._connection.dialect.name == "sqlite":
+            at = type_coerce(at, String).label("at")  # type: ignore[assignment]
+        statement = (
+            select(at, audit_entries.c.event)
+            .where(audit_entries.c.workflow_id == bindparam("run"))
+            .order_by(audit_entries.c.number)
+        )
+        told = []
+        for row in self._connection.execute(statement, {"run": RULES_TRAIL}):
+            try:
+                since, event = moment(row.at), read_event(row.event)
+            except (ValueError, TypeError):
+                continue
+            if since is not None and isinstance(event, RulesInForce):
+                told.append((since, event))
+        return told
+
+    @cached_property
+    def _spans(self) -> list[tuple[datetime, datetime]]:
+        """Return from when until when there was a list of people, whichever it was."""
+        spans: list[tuple[datetime, datetime]] = []
+        began: datetime | None = None
+        for at, event in self._told:
+            if event.what != "people":
+                continue
+            if event.hash and began is None:
+                began = at
+            elif not event.hash and began is not None:
+                spans.append((began, at))
+                began = None
+        return spans if began is None else [*spans, (began, _EVER)]
+
+    def never_in_force(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        """Yield each first entry that was judged by a text that no worker ever judged by, as what it was."""
+        known = {(event.what, event.hash) for _, event in self._told}
+        lists = {list_named(entry.event) for entry in trail}
+        for name, number in rules_named(trail).items():
+            what, called = ("people", "list of people") if name in lists else ("policy", "policy")
+            if (what, name) not in known:
+                said = f"was judged by a {called} that no worker ever had in force ({short(name)})"
+                yield Finding(workflow_id=workflow_id, entry=number, what=said)
+
+    def without_list(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        """Yield each decision and step that knows of no list of people though one had long been in force."""
+        for entry, is_told in judged_by_no_list(workflow_id, trail):
+            if is_told:  # by the run itself, of which its own examination tells
+                continue
+            if any(since + _OTHER_WORKERS <= entry.at < until for since, until in self._spans):
+                what = "names no list of people, though one was in force then"
+                yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+
+
+def back_dated_rules(
+    connection: Connection, trail: Sequence[AuditEntry], sealed: Sequence[tuple[Seal, int]]
+) -> Iterator[Finding]:
+    """Yield each entry of the trail of rules that is dated before its forerunners were sealed."""
+    for seal, number in sealed:
+        checkpoint = checkpoint_of(connection, number)
+        at = sealed_at(checkpoint) if checkpoint else None
+        for entry in trail if at else ():
+            if at and entry.number > seal.number and entry.at < at - _SLOW_WRITE:
+                what = f"is dated before checkpoint {number}, which sealed the trail without it"
+                yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
