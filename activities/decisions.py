@@ -1,7 +1,8 @@
 """The local activity that admits decisions: verdict and record first, and only then do they count."""
 
 from collections.abc import Sequence
-from functools import reduce
+from datetime import datetime
+from functools import cached_property, reduce
 from typing import Final
 
 import structlog
@@ -12,13 +13,13 @@ from activities.failures import told_to_temporal
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
 from activities.waiting import write_soon
-from plangate.domain.audit import Decided, Outcome
-from plangate.domain.decision import Arrival, Choice, Via
+from plangate.domain.audit import Decided, Event, Outcome
+from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.people import Directory, Identified, People, identify, same_person
 from plangate.domain.plan import Audience, short
 from plangate.domain.review import judge
 from plangate.domain.revocation import may_be_put_back
-from plangate.domain.run import Phase, RunState, apply, was_taken_back
+from plangate.domain.run import Phase, RunState, apply, as_in_review, changes, was_taken_back
 from plangate.records.database import Database
 from plangate.records.tokens import use_token
 from plangate.records.trail import Note, OpenTrail, open_trail
@@ -71,12 +72,13 @@ class Decisions:
         return await self._times.corrected(task.arrivals, must_be=must_be)
 
     def _record(self, task: AdmitTask, arrivals: tuple[Arrival, ...]) -> tuple[Decided, ...]:
-        people = self._directory.people()
+        people, audience = self._directory.people(), own_audience(self._database)
         with self._database.write() as connection:
             trail = open_trail(connection, task.run)
             if _is_ahead(trail, task.state):
                 return ()
-            decided = self._judged(task.state, trail, arrivals, people)
+            court = _Court(trail, task.state, people, audience, can_draft=self._can_draft)
+            decided = court.judged(arrivals)
             entries = trail.append(*map(_note, decided))
         events = tuple(entry.event for entry in entries if isinstance(entry.event, Decided))
         for event in events:
@@ -91,83 +93,125 @@ class Decisions:
             )
         return events
 
-    def _judged(
-        self, state: RunState, trail: OpenTrail, arrivals: Sequence[Arrival], people: People | None
-    ) -> list[Decided]:
+
+class _Court:
+    """Judges a batch inside one transaction: by the record, which alone may let a decision count.
+
+    A run may have been handed a state of somebody else's making, so that what it says of itself can refuse a
+    decision and never accept one. The record is folded once, and follows each verdict from there.
+    """
+
+    def __init__(
+        self, trail: OpenTrail, state: RunState, people: People | None, audience: Audience, *, can_draft: bool
+    ) -> None:
+        self._trail = trail
+        self._state = state
+        self._people = people
+        self._audience = audience
+        self._can_draft = can_draft
+        self._new: list[Decided] = []
+
+    @cached_property
+    def _events(self) -> list[Event]:
+        """What is on the trail, or about to be."""
+        return [*(entry.event for entry in self._trail.entries()), *self._new]
+
+    @cached_property
+    def _record(self) -> RunState:
+        """The run by its record, behind the verdicts that are about to be on it."""
+        return reduce(apply, self._new, self._trail.state())
+
+    def judged(self, arrivals: Sequence[Arrival]) -> list[Decided]:
         """Return each arrival with its verdict, each judged after the ones before it took effect.
 
         What was judged before keeps its verdict: the worker that wrote it may have died before the run heard.
         """
-        recorded = trail.find([arrival.key for arrival in arrivals])
+        recorded = self._trail.find([arrival.key for arrival in arrivals])
         decided: list[Decided] = []
         for arrival in arrivals:
             entry = recorded.get(arrival.key)
             if entry is not None and isinstance(entry.event, Decided):
                 event = entry.event
             else:
-                sender = use_token(trail, arrival, self._sender(state, arrival, people))
-                put_back = _put_back(state, trail, decided, arrival, sender)
-                if put_back and not sender.objection:
-                    sender = sender.model_copy(update={"objection": put_back})
-                event = judge(state, arrival, sender)
-                is_approval = _is(arrival, Choice.APPROVE)
-                if _is(arrival, Choice.WITHDRAW_APPROVAL) or (event.verdict.accepted and not is_approval):
-                    # Behind a reset the record is ahead of the run, which would do again what is done; and
-                    # only the record knows whether a step was claimed.
-                    record = reduce(apply, decided, trail.state())
-                    if not (event.verdict.accepted and _is_on_its_way(state, record, arrival)):
-                        event = judge(record, arrival, sender)
-                event = event.model_copy(update={"people": people.hash if people else ""})
-            state = apply(state, event)
+                event = self._judge(arrival)
+                self._follow(event)
+            self._state = apply(self._state, event)
             decided.append(event)
         return decided
 
-    def _sender(self, state: RunState, arrival: Arrival, people: People | None) -> Identified:
-        known = _sender(state, own_audience(self._database), arrival, people)
-        asks = arrival.decision is not None and arrival.decision.decision is Choice.REQUEST_CHANGES
+    def _follow(self, event: Decided) -> None:
+        self._new.append(event)
+        if "_events" in self.__dict__:
+            self._events.append(event)
+        if "_record" in self.__dict__:
+            self._record = apply(self._record, event)
+
+    def _judge(self, arrival: Arrival) -> Decided:
+        sender = self._sender(arrival)
+        event = self._verdict(self._state, arrival, sender)
+        # Only the record knows whether a step was claimed, so that it is asked whatever the run says.
+        if event.verdict.accepted or _is(arrival, Choice.WITHDRAW_APPROVAL):
+            by_record = self._verdict(self._record, arrival, sender)
+            if by_record.verdict.accepted or not self._is_on_its_way(event, sender):
+                event = by_record
+        return event.model_copy(update={"people": self._people.hash if self._people else ""})
+
+    def _verdict(self, state: RunState, arrival: Arrival, sender: Identified) -> Decided:
+        if _is(arrival, Choice.APPROVE) and not sender.objection and not self._is_the_first:
+            put_back = may_be_put_back(state, self._events, arrival, sender.approver)
+            if put_back:
+                sender = sender.model_copy(update={"objection": put_back})
+        return judge(state, arrival, sender)
+
+    @property
+    def _is_the_first(self) -> bool:
+        return self._trail.is_without_decisions and not self._new
+
+    def _sender(self, arrival: Arrival) -> Identified:
+        """Return who sent this, by the list of people and by the signature, as of the time it came."""
+        decision = arrival.decision
+        if decision is None:
+            return Identified()
+        known = self._identified(decision, arrival.received_at)
+        asks = decision.decision is Choice.REQUEST_CHANGES
         if asks and not self._can_draft and not known.objection:
-            return known.model_copy(update={"objection": _NO_DRAFT})
-        return known
+            known = known.model_copy(update={"objection": _NO_DRAFT})
+        return use_token(self._trail, arrival, known)
 
+    def _identified(self, decision: Decision, at: datetime) -> Identified:
+        if decision.signature is None or self._people is None or self._record.fingerprint is None:
+            return identify(self._people, decision.by, at)
+        subject = Subject(
+            workflow_id=self._record.workflow_id,
+            fingerprint=self._record.fingerprint,
+            audience=self._audience,
+        )
+        return verify(decision, subject=subject, people=self._people, at=at)
 
-def _sender(state: RunState, audience: Audience, arrival: Arrival, people: People | None) -> Identified:
-    """Return who sent this, by the list of people and by the signature, as of the time it came."""
-    decision = arrival.decision
-    if decision is None:
-        return Identified()
-    if decision.signature is None or people is None or state.fingerprint is None:
-        return identify(people, decision.by, arrival.received_at)
-    subject = Subject(workflow_id=state.workflow_id, fingerprint=state.fingerprint, audience=audience)
-    return verify(decision, subject=subject, people=people, at=arrival.received_at)
+    def _is_on_its_way(self, event: Decided, sender: Identified) -> bool:
+        """Whether the record has followed this decision already, and the run has yet to.
 
-
-def _put_back(
-    state: RunState, trail: OpenTrail, decided: Sequence[Decided], arrival: Arrival, sender: Identified
-) -> str | None:
-    """Say so where this approval may be an earlier one that comes once more, by the record."""
-    if not _is(arrival, Choice.APPROVE) or (trail.is_without_decisions and not decided):
-        return None
-    before = [*(entry.event for entry in trail.entries()), *decided]
-    return may_be_put_back(state, before, arrival, sender.approver)
-
-
-def _is_on_its_way(state: RunState, record: RunState, arrival: Arrival) -> bool:
-    """Whether the record has followed this decision already, and the run has yet to.
-
-    So it is behind a reset, and where a workflow task was lost that brought an update: what was written then
-    is there, and the same decision comes once more.
-    """
-    match arrival.decision.decision if arrival.decision else None:
-        case Choice.REJECT:
-            return record.closed is not None and record.closed.outcome is Outcome.REJECTED
-        case Choice.REQUEST_CHANGES if record.closed is None:
-            is_drafting = record.phase is Phase.DRAFTING and record.next_revision == state.next_revision
-            return is_drafting or record.next_revision > state.next_revision
-        case Choice.WITHDRAW_APPROVAL if arrival.decision and record.phase is Phase.IN_REVIEW:
-            counts = any(same_person(one.name, arrival.decision.by) for one in record.approvers)
-            return not counts and was_taken_back(record)
-        case _:
+        So it is behind a reset, and where a workflow task was lost that brought an update: what was written
+        then is there, and the same decision comes once more. To accept it once more changes nothing there.
+        """
+        state, record, decision = self._state, self._record, event.arrival.decision
+        if decision is None or not event.verdict.accepted or changes(record, event):
             return False
+        counts = any(same_person(one.name, decision.by) for one in record.approvers)
+        match decision.decision:
+            case Choice.APPROVE:
+                in_review = as_in_review(record)
+                followed = counts or record.is_approved
+                return followed and judge(in_review, event.arrival, sender).verdict.accepted
+            case Choice.REJECT:
+                return record.closed is not None and record.closed.outcome is Outcome.REJECTED
+            case Choice.REQUEST_CHANGES if record.closed is None:
+                is_drafting = record.phase is Phase.DRAFTING and record.next_revision == state.next_revision
+                return is_drafting or record.next_revision > state.next_revision
+            case Choice.WITHDRAW_APPROVAL if record.phase is Phase.IN_REVIEW:
+                return not counts and was_taken_back(record)
+            case _:
+                return False
 
 
 def _is(arrival: Arrival, choice: Choice) -> bool:

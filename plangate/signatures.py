@@ -105,7 +105,7 @@ def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> s
         return _another_audience(claims.aud, subject.audience)
     if claims.workflow_id != subject.workflow_id:
         return f"it is signed for the run {cut(one_line(claims.workflow_id), 60)}, not for this one"
-    if claims.fingerprint != subject.fingerprint or not claims.fingerprint.startswith(decision.plan):
+    if claims.fingerprint != subject.fingerprint or not decision.names(claims.fingerprint):
         return f"it is signed for plan {short(claims.fingerprint)}, not for this one"
     if claims.decision is not decision.decision:
         return f"it is signed for '{claims.decision}', not for '{decision.decision}'"

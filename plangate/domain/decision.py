@@ -34,7 +34,18 @@ def _plainly_visible(name: str) -> str:
     return name.strip()
 
 
+def _long_enough(plan: str) -> str:
+    if len(plan) < MIN_PREFIX:
+        raise ValueError(f"is too short; give at least {MIN_PREFIX} digits of the fingerprint")
+    return plan
+
+
 PersonName = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_plainly_visible)]
+PlanName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9a-fA-F]*$", max_length=64, to_lower=True),
+    AfterValidator(_long_enough),
+]
 
 
 class Choice(StrEnum):
@@ -58,9 +69,13 @@ class Decision(Typed):
 
     decision: Choice
     by: PersonName
-    plan: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]*$", max_length=64, to_lower=True)]
+    plan: PlanName
     comment: str = Field(default="", max_length=MAX_COMMENT)
     signature: str | None = Field(default=None, max_length=MAX_SIGNATURE)
+
+    def names(self, fingerprint: str | None) -> bool:
+        """Whether this is about the plan with that fingerprint; a few digits name none."""
+        return len(self.plan) >= MIN_PREFIX and (fingerprint or "").startswith(self.plan)
 
 
 class Arrival(Frozen):
@@ -163,8 +178,6 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
         raise ValueError("; ".join(_sentences(error))) from None
     if is_placeholder(decision.by):
         raise ValueError(f'"by" is only a placeholder, {decision.by}; put your own name in its place')
-    if len(decision.plan) < MIN_PREFIX:
-        raise ValueError(f"the plan's fingerprint is too short; give at least {MIN_PREFIX} of its digits")
     if decision.decision is Choice.REQUEST_CHANGES and not decision.comment.strip():
         raise ValueError('a request for changes needs a "comment" that says what to change')
     return decision

@@ -35,10 +35,10 @@ from plangate.domain.audit import (
 from plangate.domain.errors import NotApproved
 from plangate.domain.model import Frozen
 from plangate.domain.people import Identified, same_person
-from plangate.domain.plan import fingerprint_of, idempotency_key, short
+from plangate.domain.plan import MIN_PREFIX, fingerprint_of, idempotency_key, short
 from plangate.domain.review import authorise, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
-from plangate.domain.run import Phase, RunState, StepState, apply
+from plangate.domain.run import Phase, RunState, StepState, apply, changes
 from plangate.domain.visible import one_line
 
 _SLOW_CLAIM: Final = timedelta(minutes=1)  # between the look at the approvals and the claim on record
@@ -310,9 +310,10 @@ def _fingerprint(workflow_id: str, event: Drafted) -> str | None:
 
 def _wrong_verdict(state: RunState, event: Decided) -> str | None:
     """Judge an accepted decision that changed something once more, as the run stood and by what was known."""
-    after = apply(state, event)
-    changed = (after.phase, after.approvals, after.closed) != (state.phase, state.approvals, state.closed)
-    if not event.verdict.accepted or not changed:
+    decision = event.arrival.decision
+    if event.verdict.accepted and (decision is None or len(decision.plan) < MIN_PREFIX):
+        return "was accepted, and names no plan"
+    if not changes(state, event):
         return None
     again = judge(state, event.arrival, Identified(approver=event.approver))
     return None if again.verdict.accepted else f"was accepted, though {again.verdict.reason}"

@@ -72,10 +72,10 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
 
 def _heard_twice(state: RunState, decision: Decision) -> str | None:
     """Say so where this approval counts already: who sends it by two doors did nothing wrong."""
-    if decision.decision is not Choice.APPROVE or state.fingerprint is None:
+    if decision.decision is not Choice.APPROVE:
         return None
     for approver in state.approvers:
-        if same_person(approver.name, decision.by) and state.fingerprint.startswith(decision.plan):
+        if same_person(approver.name, decision.by) and decision.names(state.fingerprint):
             return f"{approver.name} has approved this plan already; it counts once"
     return None
 
@@ -98,12 +98,12 @@ def _not_open(state: RunState, decision: Decision) -> str | None:
 def _wrong_plan(state: RunState, decision: Decision) -> str | None:
     named = short(decision.plan)
     current = state.drafted
-    if any(old.startswith(decision.plan) for old in state.replaced):
+    if any(map(decision.names, state.replaced)):
         newest = f"revision {current.revision}, {short(current.fingerprint)}" if current else "a newer one"
         return f"plan {named} was replaced by {newest}; look at the new plan and decide on that"
     if current is None:
         return "there is no plan to decide on yet; wait for the draft"
-    if not current.fingerprint.startswith(decision.plan):
+    if not decision.names(current.fingerprint):
         return f"no plan of this run begins with {named}; the plan in review is {short(current.fingerprint)}"
     if state.phase is Phase.DRAFTING:
         return f"changes to plan {named} were requested and a new one is being drafted; wait for it"

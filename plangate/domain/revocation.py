@@ -165,7 +165,7 @@ def may_be_put_back(
     taken_back = [
         one for one in _decided_by(decision.by, before)
         if _said(one, Choice.WITHDRAW_APPROVAL) and one.verdict.accepted
-        and state.drafted.fingerprint.startswith(one.arrival.decision.plan if one.arrival.decision else "-")
+        and one.arrival.decision is not None and one.arrival.decision.names(state.fingerprint)
     ]  # fmt: skip
     if approver is not None and approver.verified and approver.signed_at is not None:
         if any(approver.signed_at < _whole_second(one) for one in taken_back):

@@ -191,13 +191,24 @@ def apply(state: RunState, event: Event) -> RunState:
             assert_never(event)
 
 
+def changes(state: RunState, decided: Decided) -> bool:
+    """Whether the run is another one after this decision, except for what it remembers of it."""
+    after = apply(state, decided)
+    return (after.phase, after.approvals, after.closed) != (state.phase, state.approvals, state.closed)
+
+
+def as_in_review(state: RunState) -> RunState:
+    """Return the state in which the review of the newest plan is open, and nobody has decided yet."""
+    return _with(state, phase=Phase.IN_REVIEW, approvals=(), claimed=0, closed=None)
+
+
 def was_taken_back(state: RunState) -> bool:
     """Whether an approval of the newest plan was taken back, and this state followed."""
     return any(
         decided.verdict.accepted
         and decided.arrival.decision is not None
         and decided.arrival.decision.decision is Choice.WITHDRAW_APPROVAL
-        and (state.fingerprint or "").startswith(decided.arrival.decision.plan)
+        and decided.arrival.decision.names(state.fingerprint)
         for decided in state.decisions
     )
 
@@ -232,7 +243,7 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
     decision = decided.arrival.decision
     if decision is None or not decided.verdict.accepted:
         return state
-    if state.drafted is None or not state.drafted.fingerprint.startswith(decision.plan):
+    if not decision.names(state.fingerprint):
         return state
     if decision.decision is Choice.WITHDRAW_APPROVAL:
         return _take_back(state, decision.by)

@@ -115,7 +115,8 @@ class OpenTrail:
     def find(self, keys: Sequence[str]) -> Mapping[str, AuditEntry]:
         """Return the entries that have these keys, as far as there are any."""
         if self._entries is not None:
-            return {entry.key: entry for entry in self._entries if entry.key in keys}
+            wanted = frozenset(keys)
+            return {entry.key: entry for entry in self._entries if entry.key in wanted}
         unknown = [key for key in keys if key not in self._found]
         if unknown:
             rows = self._rows_with(unknown)

@@ -1,0 +1,187 @@
+"""A run says of itself what it was handed: only its record lets a decision count."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from activities.decisions import _Court
+from plangate.domain.audit import Decided, Drafted, WrittenEntry
+from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.findings import broken_story, readable
+from plangate.domain.plan import Audience, Plan, Step
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.request import PlanRequest
+from plangate.domain.run import Phase, RunState, apply
+from plangate.records.database import Database
+from plangate.records.trail import Note, OpenTrail, open_trail
+from plangate.signatures import Claims, sign
+from tests.record_writer import NOON, run_ref
+from tests.sealed_records import KEYS, people
+from workflows.plan_approval import Carried
+
+HERE = Audience(installation="here", namespace="default")
+OURS, THEIRS = "abcdef01" + "1" * 56, "abcdef01" + "2" * 56
+PLAN = Plan(summary="s", steps=(Step(tool="note", arguments={}),))
+BOTH = Requirement(needs=(Need(role="finance", count=1), Need(role="ops", count=1)), signed=True)
+NOW = NOON + timedelta(minutes=1)
+
+
+def drafted(requirement: Requirement = BOTH, fingerprint: str = OURS, **more: Any) -> Drafted:
+    said = {
+        "revision": 1, "plan": PLAN, "fingerprint": fingerprint, "audience": HERE, "requirement": requirement,
+        "drafted_at": NOON, "deadline": NOON + timedelta(hours=1),
+    }  # fmt: skip
+    return Drafted(**{**said, **more})
+
+
+def state(*events: Any, workflow_id: str = "plan-1") -> RunState:
+    found = RunState(workflow_id=workflow_id)
+    for event in (run_ref().requested, *events):
+        found = apply(found, event)
+    return found
+
+
+def arrival(
+    by: str = "dana", choice: Choice = Choice.APPROVE, number: int = 1, run_id: str = "r", **more: Any
+) -> Arrival:
+    said = Decision(decision=choice, by=by, **{"plan": OURS[:8], **more})
+    return Arrival(
+        key=f"{run_id}:signal:{number}", via=Via.SIGNAL, name=choice, received_at=NOW, decision=said
+    )
+
+
+def token(by: str, *, workflow_id: str = "plan-1", fingerprint: str = OURS) -> str:
+    claims = Claims(
+        aud=str(HERE), workflow_id=workflow_id, fingerprint=fingerprint, decision=Choice.APPROVE, comment="",
+        by=by, iat=int(NOW.timestamp()), jti=f"{by}-0123456789",
+    )  # fmt: skip
+    return sign(claims, KEYS[by])
+
+
+@pytest.fixture
+def trail(tmp_path: Path) -> Iterator[OpenTrail]:
+    records = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    records.migrate()
+    with records.write() as connection:
+        yield open_trail(connection, run_ref())
+    records.close()
+
+
+def enter(trail: OpenTrail, *events: Any) -> None:
+    for event in events:
+        key = event.arrival.key if isinstance(event, Decided) else f"{event.kind}"
+        trail.append(Note(key=key, at=NOON, actor="worker", event=event))
+
+
+def judged(trail: OpenTrail, run: RunState, *arrivals: Arrival) -> list[Decided]:
+    return _Court(trail, run, people(), HERE, can_draft=True).judged(arrivals)
+
+
+def test_an_approval_that_was_signed_for_another_run_counts_for_no_plan_that_begins_alike(
+    trail: OpenTrail,
+) -> None:
+    enter(trail, drafted())
+    forged = state(drafted(fingerprint=THEIRS), workflow_id="plan-2")
+    signed = {by: token(by, workflow_id="plan-2", fingerprint=THEIRS) for by in ("dana", "erik")}
+    verdicts = judged(
+        trail, forged, *(arrival(by, signature=it, number=n) for n, (by, it) in enumerate(signed.items()))
+    )
+    assert [one.verdict.accepted for one in verdicts] == [False, False]
+    assert all("signed for the run plan-2" in one.verdict.reason for one in verdicts)
+    assert not any(one.approver and one.approver.verified for one in verdicts)
+
+
+def test_approvals_that_were_signed_for_this_plan_count(trail: OpenTrail) -> None:
+    enter(trail, drafted())
+    both = [arrival(by, signature=token(by), number=n) for n, by in enumerate(("dana", "erik"))]
+    verdicts = judged(trail, state(drafted()), *both)
+    assert [one.verdict.reason for one in verdicts] == [
+        "approved; still needed: 1 approval by ops", "approved; the plan runs now"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("forged", "sent"),
+    [
+        (state(drafted(Requirement(needs=BOTH.needs))), arrival()),
+        (state(drafted(Requirement(needs=(Need(role="finance", count=1),)))), arrival("fred")),
+        (state(drafted(deadline=NOON + timedelta(days=9))), arrival(signature=token("dana"))),
+        (
+            state(drafted(Requirement(needs=BOTH.needs), revision=0)),
+            arrival("fred", Choice.REQUEST_CHANGES, comment="c"),
+        ),
+        (state(drafted(Requirement(needs=BOTH.needs))), arrival("fred", Choice.REJECT)),
+    ],
+)
+def test_what_a_run_would_accept_and_its_record_does_not_is_refused(
+    trail: OpenTrail, forged: RunState, sent: Arrival
+) -> None:
+    ended = NOW if sent.decision and sent.decision.signature else NOON + timedelta(hours=1)
+    enter(trail, drafted(deadline=ended))
+    (verdict,) = judged(trail, forged, sent)
+    assert not verdict.verdict.accepted
+    assert apply(trail.state(), verdict).phase is Phase.IN_REVIEW
+
+
+def test_an_approval_that_the_record_has_followed_is_accepted_once_more_for_a_run_behind_a_reset(
+    trail: OpenTrail,
+) -> None:
+    one = drafted(Requirement(needs=(Need(role="finance", count=1),)))
+    enter(trail, one)
+    enter(trail, *judged(trail, state(one), arrival()))
+    assert trail.state().phase is Phase.EXECUTING
+    again, by_fred, by_erik = judged(
+        trail, state(one), arrival(run_id="after"), arrival("fred", run_id="after", number=2),
+        arrival("erik", run_id="after", number=3),
+    )  # fmt: skip
+    assert again.verdict.accepted
+    assert [by_fred.verdict.accepted, by_erik.verdict.accepted] == [False, False]
+    (by_fred,) = judged(trail, state(one), arrival("fred", run_id="after", number=2))
+    assert by_fred.verdict.accepted  # the record would have taken his, too, while the plan was in review
+    (by_rita,) = judged(
+        trail, state(one).model_copy(update={"requested": None}), arrival("rita", run_id="after")
+    )
+    assert not by_rita.verdict.accepted  # it is she who asked
+
+
+def test_the_record_is_folded_once_for_a_batch(trail: OpenTrail, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter(trail, drafted(Requirement(needs=(Need(role="finance", count=2),))))
+    folded = []
+    fold = trail.state
+    monkeypatch.setattr(trail, "state", lambda: folded.append(1) or fold())
+    run = trail.state()
+    folded.clear()
+    flood = [arrival("dana", number=n, signature="x.y.z") for n in range(50)]
+    approvals = [arrival("dana", number=60), arrival("fred", number=61)]
+    verdicts = judged(trail, run, *flood, *approvals)
+    assert [one.verdict.accepted for one in verdicts] == [False] * 50 + [True, True]
+    assert verdicts[-1].verdict.reason == "approved; the plan runs now"
+    assert len(folded) == 1
+
+
+@pytest.mark.parametrize("plan", ["", "a", OURS[:7]])
+def test_a_few_digits_name_no_plan_wherever_they_come_from(trail: OpenTrail, plan: str) -> None:
+    said = arrival().model_dump(mode="json")
+    said["decision"]["plan"] = plan
+    with pytest.raises(ValidationError, match="too short"):
+        Carried(carried=state(), request=PlanRequest(requester="rita"), arrivals=(said,))
+    one = drafted(Requirement(needs=(Need(role="finance", count=1),)))
+    enter(trail, one)
+    (good,) = judged(trail, state(one), arrival())
+    decision = Decision.model_construct(**{**dict(good.arrival.decision or ()), "plan": plan})
+    bad = good.model_copy(update={"arrival": good.arrival.model_copy(update={"decision": decision})})
+    assert apply(trail.state(), good).phase is Phase.EXECUTING
+    assert apply(trail.state(), bad).phase is Phase.IN_REVIEW
+    assert not judged(trail, state(one), bad.arrival)[0].verdict.accepted
+    entries = [
+        *trail.entries(),
+        trail.entries()[-1].model_copy(update={"number": 3, "event": bad, "actor": "dana", "at": NOW}),
+    ]
+    assert "was accepted, and names no plan" in [found.what for found in broken_story("plan-1", entries)]
+    enter(trail, bad)
+    stored = [WrittenEntry(**dict(one)) for one in trail.entries()]
+    assert any("can read" in str(one) for one in readable(stored))
