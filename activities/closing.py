@@ -3,6 +3,8 @@
 A run that executes is closed by its last step, in the same transaction as that step's receipt.
 """
 
+from datetime import datetime
+
 import structlog
 from temporalio import activity
 
@@ -44,7 +46,9 @@ class Closing:
         try:
             with self._database.write() as connection:
                 trail = open_trail(connection, task.run)
-                if not trail.is_closed and not _can_end_so(trail.state(), task.outcome):
+                if not trail.is_closed:
+                    task = _dated(trail, task)
+                if not trail.is_closed and not _can_end_so(trail.state(), task.outcome, task.at):
                     reason = f"the run calls itself {task.outcome}, and its record does not"
                     closed = Closed(outcome=Outcome.FAILED, reason=reason)
                 notes = self._step_notes(trail, task)
@@ -83,13 +87,20 @@ class Closing:
         return [_note(task, task.fingerprint, "in_doubt" if in_doubt else "failed", event)]
 
 
-def _can_end_so(record: RunState, outcome: Outcome) -> bool:
+def _dated(trail: OpenTrail, task: CloseTask) -> CloseTask:
+    """Let no run end before what is on its record already, whatever it says; it never says later than now."""
+    return task.model_copy(update={"at": max(task.at, trail.entries()[-1].at)})
+
+
+def _can_end_so(record: RunState, outcome: Outcome, at: datetime) -> bool:
     """Whether the record bears out what the run says of its end; a state may have been handed to it."""
     match outcome:
         case Outcome.EXECUTED:
             return bool(record.steps) and all(step.state is StepState.DONE for step in record.steps)
         case Outcome.REJECTED:
             return record.closed is not None and record.closed.outcome is Outcome.REJECTED
+        case Outcome.EXPIRED:
+            return record.deadline is not None and at >= record.deadline
         case _:
             return True
 

@@ -169,11 +169,12 @@ class PlanApproval:
         except ValidationError:
             raise RequestInvalid(_UNREADABLE) from None
         self._state, self._request = before.carried, before.request
-        self._ended_at, self._stopped_at = before.ended_at, before.stopped_at
+        self._stopped_at = before.stopped_at
         self._admitting.resume(before.hindrance)
         # Nothing but a run's word says when they came to the run before: they count as come now, and it goes
         # on as new only before its deadline (docs/decisions/0020).
         now = workflow.now()
+        self._ended_at = min(before.ended_at, now) if before.ended_at else None
         self._tray.put_back([one.model_copy(update={"received_at": now}) for one in before.arrivals])
 
     async def _draft(self) -> None:

@@ -166,7 +166,11 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
         elif has_ended and not _may_come_late(state, event, claimed):
             objection = f"tells of a run ({event.kind}) that had ended"
         else:
-            objection = _objection(state, entry, claimed) or _put_back(state, entries[:position], event)
+            objection = (
+                _objection(state, entry, claimed)
+                or _put_back(state, entries[:position], event)
+                or _closed_early(entries[position - 1], entry)
+            )
         if objection:
             yield _finding(workflow_id, entry, objection)
         if isinstance(event, Claimed):
@@ -327,6 +331,12 @@ def _put_back(state: RunState, before: Sequence[AuditEntry], event: Event) -> st
     return f"was accepted, though {again}" if again else None
 
 
+def _closed_early(before: AuditEntry, entry: AuditEntry) -> str | None:
+    if isinstance(entry.event, Closed) and entry.at < before.at:
+        return "ends the run at a time before the entry ahead of it"
+    return None
+
+
 def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
     if state.phase is not Phase.EXECUTING or event.fingerprint != state.fingerprint:
         return "opens the review of a plan again that was not being executed"
@@ -369,8 +379,7 @@ def _wrong_close(state: RunState, entry: AuditEntry, event: Closed) -> str | Non
             return "is called executed, and not every step was done"
         case Outcome.REJECTED if not was_rejected:
             return "is called rejected, and nobody who may rejected it"
-        # Behind a reset a run may not know that its review was opened again, later.
-        case Outcome.EXPIRED if state.drafted is None or entry.at < state.drafted.deadline:
+        case Outcome.EXPIRED if state.deadline is None or entry.at < state.deadline:
             return "is called expired ahead of its deadline"
         case _:
             return None

@@ -81,17 +81,20 @@ def judged(trail: OpenTrail, run: RunState, *arrivals: Arrival) -> list[Decided]
     return _Court(trail, run, people(), HERE, can_draft=True).judged(arrivals)
 
 
-def test_an_approval_that_was_signed_for_another_run_counts_for_no_plan_that_begins_alike(
-    trail: OpenTrail,
+@pytest.mark.parametrize(
+    ("run", "said"), [("plan-2", "signed for the run plan-2"), ("plan-1", "signed for plan")]
+)
+def test_an_approval_that_was_signed_for_another_plan_counts_for_none_that_begins_alike(
+    trail: OpenTrail, run: str, said: str
 ) -> None:
     enter(trail, drafted())
-    forged = state(drafted(fingerprint=THEIRS), workflow_id="plan-2")
-    signed = {by: token(by, workflow_id="plan-2", fingerprint=THEIRS) for by in ("dana", "erik")}
+    forged = state(drafted(fingerprint=THEIRS), workflow_id=run)
+    signed = [token(by, workflow_id=run, fingerprint=THEIRS) for by in ("dana", "erik")]
     verdicts = judged(
-        trail, forged, *(arrival(by, signature=it, number=n) for n, (by, it) in enumerate(signed.items()))
+        trail, forged, arrival(signature=signed[0]), arrival("erik", number=2, signature=signed[1])
     )
     assert [one.verdict.accepted for one in verdicts] == [False, False]
-    assert all("signed for the run plan-2" in one.verdict.reason for one in verdicts)
+    assert all(said in one.verdict.reason for one in verdicts)
     assert not any(one.approver and one.approver.verified for one in verdicts)
 
 

@@ -83,6 +83,12 @@ class Foreign:
                 state = apply(state, Closed(outcome=Outcome.EXECUTED))
             carried = Carried(carried=state, request=PlanRequest(requester="rita"))
             workflow.continue_as_new(args=[carried.model_dump(mode="json")], task_queue=ours)
+        if what.startswith("end "):
+            _, outcome, days = what.split()
+            state = apply(_softened(drafted, ref), Closed(outcome=Outcome(outcome), reason="so it says"))
+            ended_at = workflow.now() + timedelta(days=int(days))
+            carried = Carried(carried=state, request=PlanRequest(requester="rita"), ended_at=ended_at)
+            workflow.continue_as_new(args=[carried.model_dump(mode="json")], task_queue=ours)
         if what in ("backdate", "key", "garbage"):
             await workflow.sleep(2.5)
             handed_on: dict[str, Any] = _with_an_approval(drafted, ref).model_dump(mode="json")
@@ -232,3 +238,25 @@ async def test_what_waits_in_a_state_that_was_handed_over_counts_as_come_now(
     assert (result.outcome, gate.notebook.texts()) == (outcome, [])
     assert said in result.reason
     assert await gate.blocked() == 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "days", "recorded_as"),
+    [
+        (Outcome.EXPIRED, 900, "failed"),
+        (Outcome.EXPIRED, -900, "failed"),
+        (Outcome.WITHDRAWN, -900, "withdrawn"),
+    ],
+)
+async def test_an_end_that_was_handed_over_cannot_be_dated_at_will(
+    idle_gate: Gate, outcome: Outcome, days: int, recorded_as: str
+) -> None:
+    gate = idle_gate
+    async with gate.worker(), foreign(gate) as queue:
+        workflow_id = await handed_over(gate, f"end {outcome} {days}", queue)
+        await gate.result(workflow_id)
+    *_, before, closed = gate.gateway.trail(workflow_id)
+    assert isinstance(closed.event, Closed)
+    assert closed.event.outcome == recorded_as
+    assert before.at <= closed.at < before.at + timedelta(minutes=1)
+    assert found(gate) == []
