@@ -26,7 +26,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.findings import broken_links, broken_story, readable
-from plangate.domain.people import ANYONE, Approver, Standing
+from plangate.domain.people import ANYONE, Approver, LostApproval, Standing
 from plangate.domain.plan import Plan, Step, fingerprint_of, idempotency_key
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.tool import Receipt
@@ -107,6 +107,23 @@ def story(*events: Event, late: bool = False) -> list[str]:
 def test_a_trail_as_it_was_written_has_no_finding() -> None:
     assert links(trail(*GOOD)) == []
     assert story(*GOOD) == []
+
+
+def test_an_end_ahead_of_the_entry_before_it_is_named() -> None:
+    entries = trail(*GOOD)
+    entries[-1] = entries[-1].model_copy(update={"at": NOON - HOUR})
+    said = "plan-1, entry 9: ends the run at a time before the entry ahead of it"
+    assert [str(finding) for finding in broken_story(RUN, entries)] == [said]
+
+
+def test_an_expiry_is_dated_by_the_review_that_was_open_last() -> None:
+    lost = (LostApproval(name="dana", reason="too old"),)
+    again = Reopened(fingerprint=PRINT, step=1, lost=lost, reopened_at=NOON + HOUR, deadline=NOON + 2 * HOUR)
+    entries = trail(requested(), drafted(), decided(), again, Closed(outcome=Outcome.EXPIRED))
+    for at, count in ((NOON + HOUR, 1), (NOON + 2 * HOUR, 0)):
+        entries[-1] = entries[-1].model_copy(update={"at": at})
+        found = [one.what for one in broken_story(RUN, entries)]
+        assert found == ["is called expired ahead of its deadline"] * count
 
 
 def test_an_edit_is_named() -> None:
