@@ -153,9 +153,14 @@ def test_an_approval_that_the_record_has_followed_is_accepted_once_more_for_a_ru
 
 def test_the_record_is_folded_once_for_a_batch(trail: OpenTrail, monkeypatch: pytest.MonkeyPatch) -> None:
     enter(trail, drafted(Requirement(needs=(Need(role="finance", count=2),))))
-    folded = []
+    folded: list[RunState] = []
     fold = trail.state
-    monkeypatch.setattr(trail, "state", lambda: folded.append(1) or fold())
+
+    def counted() -> RunState:
+        folded.append(fold())
+        return folded[-1]
+
+    monkeypatch.setattr(trail, "state", counted)
     run = trail.state()
     folded.clear()
     flood = [arrival("dana", number=n, signature="x.y.z") for n in range(50)]
