@@ -141,8 +141,9 @@ def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:
         write_over(path.with_suffix(_PUBLIC_SUFFIX), f"{PUBLIC_PREFIX}{public}\n{identity(name)}\n".encode())
     except FileExistsError:
         raise WrongUsage(
-            f"There is a key for {name} already: {path}. Move it away first, if you mean to replace it; "
-            "its public line must leave the list of people too."
+            f"There is a key for {name} already: {path}. To replace it, move it away and make the new one. "
+            "Keep its public line in the list of people, with `until = …`: what it signed is still examined "
+            "by it."
         ) from None
     if screen.is_json:
         screen.print_json(

@@ -57,3 +57,15 @@ def test_all_under_var_is_for_its_user_alone_and_var_may_have_any_name(tmp_path:
     exported = home.starter("audit", "export", "one", "--output", str(tmp_path / "bundle.json"))
     assert exported.code == 0, exported.err
     assert stat.S_IMODE((tmp_path / "bundle.json").stat().st_mode) == 0o600
+
+
+def test_a_second_key_of_a_name_is_refused_with_how_to_replace_the_first_one(
+    home: Home, tmp_path: Path
+) -> None:
+    """The old public line has to stay: without it, what it signed could not be examined any more."""
+    home.settings["PLANGATE_KEYS_DIR"] = str(tmp_path / "keys")
+    assert home.starter("keys", "new", "dana").code == 0
+    again = home.starter("keys", "new", "dana")
+    assert (again.code, again.out) == (2, "")
+    assert "To replace it, move it away and make the new one." in again.err
+    assert "Keep its public line in the list of people, with `until = …`" in again.err
