@@ -11,6 +11,7 @@ from console.session import opened_records
 from plangate.domain.errors import PlangateError
 from plangate.records.rule_texts import InForce, What, in_force_at
 from plangate.settings import Settings
+from plangate.settled_file import SETTLE_SECONDS
 
 _VARIABLES: Final = {"policy": "PLANGATE_POLICY", "people": "PLANGATE_PEOPLE"}
 
@@ -50,11 +51,23 @@ class Origin:
             since = moment(self.workers.since)
             page.note(f"The workers have judged by the same content since {since}.", "green")
         else:
-            text, since = self.workers.text, moment(self.workers.since)
-            other = f"another one, with the hash {text.hash}" if text else "none"
-            page.note(f"The workers judge by {other}, since {since}.", "bold yellow")
-            page.note(f"This file counts once {variable} names it where a worker starts. See theirs:")
-            page.command(f"{STARTER} {self.what} as-of 0s")
+            self._add_difference(page, self.workers)
+
+    def _add_difference(self, page: Page, workers: InForce) -> None:
+        """Say by what the workers judge instead, and when this content counts."""
+        other = f"another one, with the hash {workers.text.hash}" if workers.text else "none"
+        if self.what == "people":
+            page.note("The workers have not read this content yet.", "bold yellow")
+            page.sentence(
+                "They read the file at the next decision or step, once it has lain unchanged for "
+                f"{SETTLE_SECONDS:g} seconds, if it is the one that {_VARIABLES[self.what]} names there."
+            )
+            page.note(f"Since {moment(workers.since)} they have judged by {other}. See it:")
+        else:
+            page.note(f"The workers judge by {other}, since {moment(workers.since)}.", "bold yellow")
+            page.sentence(f"This file counts once {_VARIABLES[self.what]} names it where a worker starts.")
+            page.note("See theirs:")
+        page.command(f"{STARTER} {self.what} as-of 0s")
 
     def as_json(self) -> dict[str, str]:
         """Return the same for machines."""
