@@ -72,6 +72,11 @@ class Doors:
             *self.cli_flags,
         ]
 
+    def unpause_command(self, workflow_id: str, activity_id: str) -> str:
+        """Return the ``temporal`` command that lets a paused step or draft go on, ready for a shell."""
+        words = [self.program, "activity", "unpause", "--workflow-id", workflow_id]
+        return shlex.join([*words, "--activity-id", activity_id, *self.cli_flags])
+
     def page_of(self, workflow_id: str) -> str | None:
         """Return the address of a run in the Web UI."""
         if self.ui_url is None:

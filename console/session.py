@@ -51,8 +51,9 @@ async def opened(settings: Settings) -> AsyncIterator[Session]:
     """
     with opened_records(settings) as database:
         client = await connect(settings)
-        gateway = Gateway(client, settings.task_queue, database)
-        yield Session(settings, database, gateway, doors_of(settings, client.namespace))
+        doors = doors_of(settings, client.namespace)
+        gateway = Gateway(client, settings.task_queue, database, unpause_command=doors.unpause_command)
+        yield Session(settings, database, gateway, doors)
 
 
 def doors_of(settings: Settings, namespace: str) -> Doors:

@@ -38,6 +38,6 @@ def _attempt(step: StepStatus) -> Attempt | None:
 def _tried(attempt: Attempt) -> str:
     failed = f" The attempt before it failed: {attempt.last_error}" if attempt.last_error else ""
     if attempt.paused:
-        return f"is {attempt.paused}.{failed}"
+        return f"is {attempt.paused}{failed and '.' + failed}"  # no full stop behind a command
     when = f"begins at {moment(attempt.next_try, with_seconds=True)}" if attempt.next_try else "is running"
     return f"is tried again: attempt {attempt.attempt} {when}.{failed}"

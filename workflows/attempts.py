@@ -4,6 +4,8 @@ A run is not told of its activities' attempts, nor that an operator paused one. 
 to clients.
 """
 
+import shlex
+from collections.abc import Callable
 from datetime import UTC, timedelta
 from typing import Final
 
@@ -16,26 +18,37 @@ from plangate.domain.run import Phase
 from plangate.domain.status import Attempt, Status, with_step_attempt
 from plangate.domain.visible import cut, one_line
 
+UnpauseCommand = Callable[[str, str], str]
+"""Returns the command that lets an activity go on, from the ids of its run and of itself."""
 _MAX_ERROR: Final = 1_000
 _TIMEOUT: Final = timedelta(seconds=3)
 _AT_WORK: Final = frozenset((Phase.DRAFTING.value, Phase.EXECUTING.value))
 
 
-async def with_attempts(client: Client, status: Status) -> Status:
+def plain_unpause_command(workflow_id: str, activity_id: str) -> str:
+    """Return the command for a server that Temporal's command line finds without being told where."""
+    words = ("temporal", "activity", "unpause", "--workflow-id", workflow_id, "--activity-id", activity_id)
+    return shlex.join(words)
+
+
+async def with_attempts(client: Client, status: Status, unpause_command: UnpauseCommand) -> Status:
     """Return ``status`` with how it stands with what the run is trying, where it tries anything."""
     if status.state not in _AT_WORK and status.unrecorded is None:
         return status
     try:
         handle = client.get_workflow_handle(status.workflow_id)
-        return attempts_of(await handle.describe(rpc_timeout=_TIMEOUT), status)
+        description = await handle.describe(rpc_timeout=_TIMEOUT)
+        return attempts_of(description, status, unpause_command)
     except RPCError:
         return status  # it is only said besides
 
 
-def attempts_of(description: WorkflowExecutionDescription, status: Status) -> Status:
+def attempts_of(
+    description: WorkflowExecutionDescription, status: Status, unpause_command: UnpauseCommand
+) -> Status:
     """Return ``status`` with the attempts that are in this description of its run."""
     for pending in description.raw_description.pending_activities:
-        attempt = _attempt(status.workflow_id, pending)
+        attempt = _attempt(status.workflow_id, pending, unpause_command)
         if attempt is None:
             continue
         match pending.activity_type.name:
@@ -51,7 +64,9 @@ def attempts_of(description: WorkflowExecutionDescription, status: Status) -> St
     return status
 
 
-def _attempt(workflow_id: str, pending: PendingActivityInfo) -> Attempt | None:
+def _attempt(
+    workflow_id: str, pending: PendingActivityInfo, unpause_command: UnpauseCommand
+) -> Attempt | None:
     """Return what is to be said of an activity; None where all goes well so far."""
     is_failing = pending.HasField("last_failure")
     if not (is_failing or pending.paused):
@@ -62,15 +77,12 @@ def _attempt(workflow_id: str, pending: PendingActivityInfo) -> Attempt | None:
         attempt=pending.attempt,
         last_error=cut(one_line(pending.last_failure.message[: 2 * _MAX_ERROR]), _MAX_ERROR),
         next_try=next_try if waits and pending.HasField("next_attempt_schedule_time") else None,
-        paused=_paused(workflow_id, pending) if pending.paused else "",
+        paused=_paused(pending, unpause_command(workflow_id, pending.activity_id)) if pending.paused else "",
     )
 
 
-def _paused(workflow_id: str, pending: PendingActivityInfo) -> str:
+def _paused(pending: PendingActivityInfo, command: str) -> str:
     manual = pending.pause_info.manual
     by = f" by {cut(one_line(manual.identity), 100)}" if manual.identity else ""
     why = f" ({cut(one_line(manual.reason), 200)})" if manual.reason else ""
-    return (
-        f"paused in Temporal{by}{why}; to let it go on: temporal activity unpause "
-        f"--workflow-id {one_line(workflow_id)} --activity-id {pending.activity_id}"
-    )
+    return f"paused in Temporal{by}{why}; to let it go on: {one_line(command)}"

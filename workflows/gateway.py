@@ -55,7 +55,7 @@ from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted
 from plangate.records.workers import differences, running_workers
 from plangate.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
-from workflows.attempts import with_attempts
+from workflows.attempts import UnpauseCommand, plain_unpause_command, with_attempts
 from workflows.details import request_page, summary_line
 from workflows.plan_approval import PlanApproval
 from workflows.standing import OUTCOMES, status_without_workflow, unreachable
@@ -81,12 +81,21 @@ class Gateway:
     Args:
         client: connected to the namespace in which the workers run.
         database: the records, opened for reading; None where they cannot be reached from here.
+        unpause_command: what a status prints to let a paused step or draft go on.
     """
 
-    def __init__(self, client: Client, task_queue: str, database: Database | None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        task_queue: str,
+        database: Database | None,
+        *,
+        unpause_command: UnpauseCommand = plain_unpause_command,
+    ) -> None:
         self._client = client
         self._task_queue = task_queue
         self._database = database
+        self._unpause_command = unpause_command
 
     async def submit(self, request: PlanRequest, workflow_id: str | None = None) -> str:
         """Start a run and return its workflow id; an id that was ever used is refused.
@@ -180,11 +189,13 @@ class Gateway:
                 reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
                 rpc_timeout=QUERY_TIMEOUT,
             )
-            return await with_attempts(self._client, status)
+            return await with_attempts(self._client, status, self._unpause_command)
         except WorkflowQueryFailedError as error:
             raise RunNotFound(f"{one_line(workflow_id)} is no run of Plangate.") from error
         except (WorkflowQueryRejectedError, RPCError):
-            return await status_without_workflow(self._client, self._database, workflow_id)
+            return await status_without_workflow(
+                self._client, self._database, workflow_id, self._unpause_command
+            )
 
     async def wait(self, workflow_id: str) -> RunResult:
         """Wait until the run is over and return its result."""

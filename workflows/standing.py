@@ -29,7 +29,7 @@ from plangate.domain.visible import cut, one_line
 from plangate.records.answers import status_on_record
 from plangate.records.database import Database
 from plangate.search_attributes import PLANGATE_STATE
-from workflows.attempts import attempts_of
+from workflows.attempts import UnpauseCommand, attempts_of
 
 OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _PAGE: Final = 1_000
@@ -45,7 +45,9 @@ _ENDED_FROM_OUTSIDE: Final[Mapping[WorkflowExecutionStatus | None, str]] = {
 }
 
 
-async def status_without_workflow(client: Client, database: Database | None, workflow_id: str) -> Status:
+async def status_without_workflow(
+    client: Client, database: Database | None, workflow_id: str, unpause_command: UnpauseCommand
+) -> Status:
     """Return where a run stands without asking its workflow.
 
     Raises:
@@ -72,7 +74,7 @@ async def status_without_workflow(client: Client, database: Database | None, wor
     ended = _ENDED_FROM_OUTSIDE.get(description.status)
     if ended is None:
         unread = await _unread(client, handle)
-        recorded = attempts_of(description, recorded)
+        recorded = attempts_of(description, recorded, unpause_command)
         return recorded.model_copy(
             update={
                 "source": f"{recorded.source} (no worker answers)",

@@ -321,3 +321,11 @@ def test_a_review_that_was_opened_again_says_why() -> None:
     again = Reopened(fingerprint=plan, step=1, lost=lost, reopened_at=NOW, deadline=NOW)
     status = status_of(fold_run(ID, [*events(), again]), source="workflow")
     assert "dana is not active any more" in printed(run_page(status, NOW), terminal=False)
+
+
+def test_the_command_that_lets_a_paused_step_go_on_names_the_program_and_the_server_too() -> None:
+    doors = Doors(("--address", "127.0.0.1:7400", "--namespace", "ours"), program=".venv/bin/temporal")
+    assert doors.unpause_command("plan 1", "7") == (
+        ".venv/bin/temporal activity unpause --workflow-id 'plan 1' --activity-id 7 "
+        "--address 127.0.0.1:7400 --namespace ours"
+    )

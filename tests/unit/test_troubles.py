@@ -33,7 +33,7 @@ def status(state: RunState | None = None) -> Status:
             Attempt(attempt=2, last_error="It is busy."),
             f"is tried again: attempt 2 is running. {BEFORE}",
         ),
-        (Attempt(attempt=1, paused="paused in Temporal"), "is paused in Temporal."),
+        (Attempt(attempt=1, paused="paused in Temporal"), "is paused in Temporal"),
     ],
 )
 def test_an_attempt_is_told_of_the_step_that_is_next(attempt: Attempt, said: str) -> None:

@@ -13,12 +13,14 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.testing import ActivityEnvironment
 
 from activities.execution import _holder
+from console.run_view import Doors
 from console.troubles import troubles
 from plangate.domain.errors import ModelUnavailable
 from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
 from tests.fakes import TRANSIENT
 from tests.gate import Gate
+from workflows.gateway import Gateway
 
 
 async def seen(gate: Gate, workflow_id: str, condition: Callable[[Status], object]) -> Status:
@@ -92,6 +94,11 @@ async def test_a_step_that_an_operator_paused_says_so_and_how_it_goes_on(gate: G
     (told,) = troubles(status)
     assert told.startswith("Step 1 of 1, note, is paused in Temporal by olga (wait); to let it go on: ")
     assert f"temporal activity unpause --workflow-id {status.workflow_id} --activity-id " in told
+    doors = Doors(("--address", "127.0.0.1:1"), program="bin/temporal")
+    asked = Gateway(gate.client, gate.settings.task_queue, None, unpause_command=doors.unpause_command)
+    (told,) = troubles(await asked.status(status.workflow_id))
+    assert f"go on: bin/temporal activity unpause --workflow-id {status.workflow_id} " in told
+    assert " --address 127.0.0.1:1. The attempt before it failed: " in told
     await service.unpause_activity(
         UnpauseActivityRequest(namespace=namespace, execution=execution(status), type="execute_step")
     )
