@@ -62,10 +62,12 @@ async def moved_on(gateway: Gateway, seen: Status) -> Status:
     raise AssertionError("looks() never ends by itself")
 
 
-def waiting_words(status: Status) -> str:
-    """Return what the run is waiting for, in one line."""
+def waiting_words(status: Status, *, is_brought: bool = False) -> str:
+    """Return what the run is waiting for, in one line; ``is_brought``: nothing has to be drafted for it."""
     match status.state:
         case Phase.DRAFTING:
+            if not status.revision and (is_brought or not status.request):
+                return f"{status.workflow_id}: the plan is being checked"
             return f"{status.workflow_id}: a plan is being drafted (revision {status.revision + 1})"
         case Phase.IN_REVIEW:
             until = f", until {moment(status.deadline)}" if status.deadline else ""

@@ -20,6 +20,7 @@ from console.progress import Progress
 from console.run_view import STARTER, deciding_page, is_over, run_page
 from console.screen import Screen, open_screen
 from console.session import Session, opened, run_async, settings_for_people
+from console.troubles import troubles_by_cause
 from console.watching import watch_to_the_end
 from plangate.domain.audit import Outcome
 from plangate.domain.request import MAX_REQUEST, PlanRequest
@@ -70,7 +71,7 @@ async def _after_submit(session: Session, screen: Screen, order: StartOrder, wor
     if order.watch:
         return await watch_to_the_end(session, screen, workflow_id, order.by)
     try:
-        status = await _drafted(session, screen, workflow_id)
+        status = await _drafted(session, screen, workflow_id, is_brought=order.plan_file is not None)
     except asyncio.CancelledError:
         raise Interrupted(
             f"Stopped waiting for the plan; {one_line(workflow_id)} continues. "
@@ -85,8 +86,9 @@ async def _after_submit(session: Session, screen: Screen, order: StartOrder, wor
     return Exit.FAILED if is_over(status) and status.state != Outcome.EXECUTED else Exit.DONE
 
 
-async def _drafted(session: Session, screen: Screen, workflow_id: str) -> Status:
-    """Wait until the plan is there, or never will be."""
+async def _drafted(session: Session, screen: Screen, workflow_id: str, *, is_brought: bool) -> Status:
+    """Wait until the plan is there, or never will be; what is in the way is said once."""
+    known: set[str] = set()
     with Progress(screen.err) as progress:
         async for look in looks(session.gateway, workflow_id):
             if isinstance(look, Status) and look.state != Phase.DRAFTING:
@@ -95,7 +97,11 @@ async def _drafted(session: Session, screen: Screen, workflow_id: str) -> Status
             if away:
                 progress.note(away)
             elif isinstance(look, Status):
-                progress.update(waiting_words(look))
+                progress.update(waiting_words(look, is_brought=is_brought))
+                fresh = {cause: said for cause, said in troubles_by_cause(look) if cause not in known}
+                for trouble in fresh.values():
+                    progress.note(f"{trouble} Ctrl-C leaves; the run continues.")
+                known.update(fresh)
     raise AssertionError("looks() never ends by itself")
 
 

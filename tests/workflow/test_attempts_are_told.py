@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
+from rich.console import Console
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import (
     PauseActivityRequest,
@@ -14,6 +16,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.execution import _holder
 from console.run_view import Doors
+from console.screen import Screen
+from console.session import Session
+from console.starting import _drafted
 from console.troubles import troubles
 from plangate.domain.errors import ModelUnavailable
 from plangate.domain.run import StepState
@@ -76,6 +81,19 @@ async def test_a_draft_that_is_tried_again_tells_so_too(gate: Gate) -> None:
     (told,) = troubles(status)
     assert told.startswith("The draft of revision 1 is tried again: attempt 2 ")
     assert (await gate.until("in_review", workflow_id)).drafting is None
+
+
+async def test_start_says_once_for_each_cause_why_there_is_no_plan_yet(gate: Gate) -> None:
+    asleep, away = ModelUnavailable("The model is asleep."), ModelUnavailable("The model is away.")
+    gate.planner.failures = [asleep, asleep, away]
+    workflow_id = await gate.submit(request="one")
+    session = Session(gate.settings, gate.database, gate.gateway, Doors())
+    screen = Screen(Console(file=StringIO()), Console(file=StringIO(), width=400), False, False)
+    status = await _drafted(session, screen, workflow_id, is_brought=False)
+    assert status.state == "in_review"
+    said = screen.err.file.getvalue()  # type: ignore[attr-defined]
+    assert f"{workflow_id}: a plan is being drafted (revision 1)" in said
+    assert said.count("The model is asleep. Ctrl-C leaves; the run continues.") == 1
 
 
 async def test_a_step_that_an_operator_paused_says_so_and_how_it_goes_on(gate: Gate) -> None:
