@@ -203,7 +203,7 @@ def verdict_words(answer: DecisionAnswer | None) -> str:
     if answer is None:
         return SENT_LATER
     verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
-    return one_line(f"{verdict}: {answer.reason}.")
+    return one_line(f"{verdict}: {answer.reason.rstrip('.')}.")
 
 
 def _verb(choice: Choice) -> str:

@@ -150,7 +150,8 @@ def deciding_page(status: Status, doors: Doors, viewer: str = "") -> Page:
         page.heading("Plangate is stopped. Start it, then decide:")
         page.command("make worker")
         return page
-    page.heading("To decide as well" if status.unread else "To decide")
+    is_one_kept = bool(status.unread) or (status.unrecorded is not None and status.unrecorded.decisions > 0)
+    page.heading("To decide as well" if is_one_kept else "To decide")
     if status.unread:
         page.note("What waits to be read may settle it: start a worker (make worker) and look again, or", "")
     if same_person(viewer, status.requester):

@@ -87,15 +87,15 @@ class PeopleFile:
             raw = self._file.read()
             if raw is None:
                 raise DirectoryUnavailable(
-                    f"Decisions wait until the list of people has lain unchanged for {SETTLE_SECONDS:g} "
-                    f"seconds: {self._path} was saved just now."
+                    "Nothing is drafted, decided or done until the list of people has lain unchanged for "
+                    f"{SETTLE_SECONDS:g} seconds: {self._path} was saved just now."
                 )
             known = self._known
             if known is None or known[0] != raw:
                 known = self._known = (raw, _parsed(self._path, raw))
         except FileInvalid as error:
             raise DirectoryUnavailable(
-                f"Decisions and steps wait until the list of people can be read: {error}"
+                f"Nothing is drafted, decided or done until the list of people can be read: {error}"
             ) from error
         return known[1]
 

@@ -94,6 +94,8 @@ CARRY_BYTES: Final = 750_000
 ADMIT_AT_ONCE: Final = 100
 # And how many bytes of them: an eighth of what the server takes as one payload (2 MB).
 ADMIT_BYTES: Final = 250_000
+# How many of the decisions that cannot be recorded a status names.
+LISTED_UNRECORDED: Final = 5
 # How many bytes of admissions are reported to the server at once: a quarter of what it takes (4 MB).
 REPORT_BYTES: Final = 1_000_000
 # The shortest timer there is: it ends a workflow task and begins another.

@@ -50,7 +50,7 @@ with workflow.unsafe.imports_passed_through():
         is_behind,
         next_wakeup,
     )
-    from plangate.domain.status import RunResult, Status, Unrecorded, result_of, status_of
+    from plangate.domain.status import RunResult, Status, Unrecorded, result_of, status_of, unread_of
     from plangate.domain.visible import cut
     from plangate.search_attributes import PLANGATE_STATE
     from workflows import options
@@ -351,7 +351,10 @@ class PlanApproval:
         if verdict is not None:
             return DecisionAnswer(accepted=verdict.accepted, reason=verdict.reason, state=self._state.state)
         cause = self._admitting.hindrance.cause if self._admitting.hindrance else ""
-        kept = f"it is kept, and judged as soon as it can be recorded; now it cannot: {cause}"
+        kept = (
+            "your decision was received, and will be judged as soon as what is in the way is mended: "
+            f"{cause.rstrip('.')}. You need not send it again"
+        )
         return DecisionAnswer(accepted=None, reason=kept, state=self._state.state)
 
     @workflow.query(description="Where the run stands: plan, decisions, deadline, steps")
@@ -406,6 +409,7 @@ class PlanApproval:
             return None
         return Unrecorded(
             decisions=len(self._tray),
+            oldest=tuple(map(unread_of, self._tray.first(options.LISTED_UNRECORDED, options.ADMIT_BYTES))),
             outcome=self._state.phase is Phase.CLOSED and not self._closed_on_record,
             cause=hindrances[-1].cause,
             since=min(one.since for one in hindrances),

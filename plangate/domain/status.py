@@ -5,6 +5,7 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from plangate.domain.audit import Decided, ModelUse, Outcome
+from plangate.domain.decision import Arrival
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import Plan, short
@@ -37,7 +38,7 @@ class DecisionStatus(Frozen):
 
 
 class UnreadDecision(Frozen):
-    """A message that lies at the Temporal server while no worker runs; nothing in it has been checked.
+    """A message that is not judged yet: no worker runs to do so, or it cannot be put on the record now.
 
     ``by`` and ``plan`` are missing where it cannot be read; ``decision`` is ``withdraw`` for a cancellation.
     """
@@ -86,10 +87,12 @@ class StepStatus(Frozen):
 class Unrecorded(Frozen):
     """What waits because it cannot be put on the record, and why.
 
-    ``decisions`` counts those that are not judged yet; ``outcome`` says whether the run's end waits.
+    ``decisions`` counts those that are not judged yet, and ``oldest`` are the first few of them; ``outcome``
+    says whether the run's end waits.
     """
 
     decisions: int
+    oldest: tuple[UnreadDecision, ...] = ()
     outcome: bool
     cause: str
     since: AwareDatetime
@@ -212,6 +215,17 @@ def result_of(state: RunState) -> RunResult:
         receipts=tuple(progress.receipt for progress in state.steps),
         approved_by=_names(state),
         unverified=_unverified(state),
+    )
+
+
+def unread_of(arrival: Arrival) -> UnreadDecision:
+    """Return what a message says that is not judged yet; nothing in it has been checked."""
+    decision = arrival.decision
+    return UnreadDecision(
+        decision=decision.decision if decision else arrival.name,
+        by=decision.by if decision else None,
+        plan=decision.plan if decision else None,
+        sent_at=arrival.received_at,
     )
 
 

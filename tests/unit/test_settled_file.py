@@ -116,7 +116,7 @@ def test_a_list_of_people_cut_before_its_last_line_makes_decisions_wait(
     path = tmp_path / "people.toml"
     path.write_text(BEFORE)
     directory = PeopleFile(path)
-    with pytest.raises(DirectoryUnavailable, match=r"Decisions wait until .* unchanged for 2 seconds"):
+    with pytest.raises(DirectoryUnavailable, match=r"Nothing is .* done until .* unchanged for 2 seconds"):
         directory.people()
     monkeypatch.setattr(settled_file, "SETTLE_SECONDS", 0.0)
     dana = directory.people().find("dana")

@@ -7,14 +7,15 @@ import pytest
 from rich.console import Console
 
 from console.clock import moment
-from console.following import news
-from console.run_view import run_page
+from console.following import news, waiting_words
+from console.run_view import Doors, deciding_page, run_page
 from console.troubles import troubles
 from plangate.domain.run import RunState
-from plangate.domain.status import Attempt, Status, Unrecorded, status_of, with_step_attempt
+from plangate.domain.status import Attempt, Status, UnreadDecision, Unrecorded, status_of, with_step_attempt
 from tests.unit.test_details import NOON, decided, in_review
 
 LATER = NOON + timedelta(minutes=5)
+TWO = "2 decisions (dana: withdraw approval, unknown sender: approve) have"
 BEFORE = "The attempt before it failed: It is busy."
 
 
@@ -43,12 +44,38 @@ def test_an_attempt_is_told_of_the_step_that_is_next(attempt: Attempt, said: str
 
 
 def test_what_is_not_on_the_record_is_told_with_its_cause() -> None:
-    away = Unrecorded(decisions=2, outcome=True, cause="The disk is full.", since=NOON)
-    (said,) = troubles(status().model_copy(update={"unrecorded": away}))
-    assert said == (
-        f"Since {moment(NOON, with_seconds=True)} this cannot be put on the record: "
-        "2 decisions and the outcome. It waits until it can. The disk is full."
+    kept = (
+        UnreadDecision(decision="withdraw_approval", by="dana", sent_at=NOON),
+        UnreadDecision(decision="approve", sent_at=NOON),
     )
+    away = Unrecorded(decisions=1, oldest=kept[:1], outcome=False, cause="The disk is full.", since=NOON)
+    since = moment(NOON, with_seconds=True)
+    for changes, who in (
+        ({}, "1 decision (dana: withdraw approval) has"),
+        (
+            {"decisions": 2, "oldest": kept},
+            TWO,
+        ),
+        ({"decisions": 3, "oldest": kept[:1]}, "3 decisions (dana: withdraw approval, …) have"),
+        ({"outcome": True}, "1 decision (dana: withdraw approval) and the outcome have"),
+        ({"decisions": 0, "oldest": (), "outcome": True}, "the outcome has"),
+    ):
+        shown = status().model_copy(update={"unrecorded": away.model_copy(update=changes)})
+        assert list(troubles(shown)) == [
+            f"{who} been kept since {since} and cannot be recorded yet: The disk is full."
+        ]
+
+
+def test_what_is_kept_already_can_be_decided_on_as_well() -> None:
+    away = Unrecorded(decisions=1, outcome=False, cause="The disk is full.", since=NOON)
+    waiting = status_of(in_review({"text": "a"}), source="workflow")
+    for shown, heading in (
+        (waiting, "To decide"),
+        (waiting.model_copy(update={"unrecorded": away}), "To decide as well"),
+    ):
+        console = Console(file=StringIO(), width=400)
+        console.print(deciding_page(shown, Doors()))
+        assert console.file.getvalue().strip().splitlines()[0].strip() == heading  # type: ignore[attr-defined]
 
 
 def test_status_shows_it_and_watch_tells_it_once() -> None:
@@ -60,3 +87,13 @@ def test_status_shows_it_and_watch_tells_it_once() -> None:
     assert said in console.file.getvalue()  # type: ignore[attr-defined]
     assert [line for _, line in news(before, shown)] == [said]
     assert list(news(shown, shown)) == []
+
+
+def test_a_plan_that_was_brought_is_checked_and_not_drafted() -> None:
+    drafting = status().model_copy(update={"state": "drafting", "revision": 0, "request": ""})
+    assert waiting_words(drafting) == "plan-1: the plan is being checked"
+    with_words = drafting.model_copy(update={"request": "Do it."})
+    assert waiting_words(with_words) == "plan-1: a plan is being drafted (revision 1)"
+    assert waiting_words(with_words, is_brought=True) == "plan-1: the plan is being checked"
+    again = drafting.model_copy(update={"revision": 1})
+    assert waiting_words(again, is_brought=True) == "plan-1: a plan is being drafted (revision 2)"

@@ -75,10 +75,14 @@ async def test_an_update_is_answered_with_what_is_in_the_way_and_judged_once_tha
         people.is_broken = True
         answer = await gate.decide(status)
         assert (answer.accepted, answer.state) == (None, "in_review")
-        assert answer.reason.endswith(f"now it cannot: {SEEN_BROKEN}")
+        assert answer.reason == (
+            "your decision was received, and will be judged as soon as what is in the way is mended: "
+            f"{SEEN_BROKEN} You need not send it again"
+        )
         shown = await waiting(gate, status)
         assert shown.unrecorded is not None
         assert (shown.unrecorded.decisions, shown.unrecorded.outcome) == (1, False)
+        assert [(one.by, one.decision) for one in shown.unrecorded.oldest] == [("dana", "approve")]
         assert shown.unrecorded.cause == SEEN_BROKEN
         people.is_broken = False
         assert (await gate.result(status.workflow_id)).outcome == "executed"
