@@ -55,7 +55,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(RUNTIME): requirements.lock | $(VENV)/bin/python
-	@echo "Installing what running needs (under a minute) …"
+	@echo "Installing what running needs (one to two minutes) …"
 	@$(PIP) -r requirements.lock
 	@touch $@
 

@@ -18,7 +18,7 @@ import typer
 
 from console.answer import expect_answer, only_the_answer
 from console.audit_commands import audit_app
-from console.exits import Act, Exit, WrongUsage, fill_closed_streams, guarded, told
+from console.exits import Act, Exit, WrongUsage, fill_closed_streams, guarded, told, usage_words
 from console.options import PAGE, AsJson, LimitOption, PageOptions, RunId, SkipOption, Sorted, SortOption
 from console.rule_commands import keys_app, people_app, policy_app
 from plangate import __version__
@@ -266,7 +266,7 @@ def tools(*, as_json: AsJson = False) -> Act:
     return partial(show_tools, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Print a signed decision, for the Web UI or Temporal's CLI.")
 def sign(
     run: RunId,
     choice: Annotated[
@@ -283,7 +283,7 @@ def sign(
     comment: Comment = "",
     as_json: AsJson = False,
 ) -> Act:
-    """Print a signed decision, to submit another way.
+    """Print a signed decision, for the Web UI or Temporal's CLI.
 
     It is signed with the key that `keys new` made for that name, and fits into the Web UI's Send a Signal and
     Temporal's command line. Only the JSON goes to standard output; --json leaves out the words beside it.
@@ -323,6 +323,13 @@ def main() -> int:
     return guarded(_parse_and_act)
 
 
+def _typed_command() -> str:
+    """Return the program and the command that was typed, for errors that do not say which it was."""
+    groups = {group.name for group in app.registered_groups}
+    typed = sys.argv[1:3] if sys.argv[1] in groups else sys.argv[1:2]
+    return " ".join([PROGRAM, *(word for word in typed if not word.startswith("-"))])
+
+
 def _parse_and_act() -> int:
     if any("\udc80" <= char <= "\udcff" for word in sys.argv[1:] for char in word):
         raise WrongUsage("What was typed is not UTF-8 text; use a UTF-8 terminal, or put it into a file.")
@@ -330,8 +337,8 @@ def _parse_and_act() -> int:
         act = app(prog_name=PROGRAM, standalone_mode=False)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
-        command = context.command_path if context else PROGRAM
-        message = error.format_message().rstrip(".")
+        command = context.command_path if context else _typed_command()
+        message = usage_words(error.format_message().rstrip("."))
         hint = f"see {command} --help"
         if message.startswith("No such option"):
             hint += f", or write an id that begins with - behind --, as in {command} -- -ID"

@@ -113,7 +113,8 @@ class Planning:
         if person is None:
             raise RequestInvalid(
                 f"The requester {name} is not in the list of people, so nobody could tell whether the same "
-                "person approves; start again with --requester and the name as the list has it."
+                "person approves; start again with --requester and the name as the list has it, and another "
+                "--id."
             )
         return person.name
 

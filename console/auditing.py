@@ -91,8 +91,15 @@ def list_runs(
         screen.out.print(runs_table(shown), crop=False)
         say_that_there_are_more(screen, page, found)
     else:
-        screen.out.print(Text("No run on the record is like that."))
+        screen.out.print(Text(_nothing_listed(page, is_filtered=any((since, by, state)))))
     return Exit.DONE
+
+
+def _nothing_listed(page: PageOptions, *, is_filtered: bool) -> str:
+    """Return why a list is empty, as far as that is known."""
+    if is_filtered or page.skip:
+        return "No run on the record matches."
+    return "Nothing is on the record yet."
 
 
 def verify(workflow_id: str | None, *, checkpoint: Path | None, as_json: bool) -> int:
@@ -208,6 +215,7 @@ def _trust(settings: Settings, screen: Screen, checkpoint: Path | None) -> Trust
         people=_people(settings),
         now=now(),
         remembered=_read_checkpoint(checkpoint) if checkpoint else _own_checkpoint(settings, screen),
+        where=f"in {one_line(str(checkpoint or settings.last_checkpoint))}",
     )
 
 

@@ -8,7 +8,7 @@ import json
 import shlex
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 from rich.text import Text
 
@@ -24,12 +24,12 @@ from console.screen import Screen, open_screen
 from console.session import Session, opened, run_async, settings_for_people
 from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice, Decision, DecisionAnswer
-from plangate.domain.errors import NotAnswered, RecordsUnavailable, Refused
+from plangate.domain.errors import NotAnswered, RecordsUnavailable, Refused, TemporalUnreachable
 from plangate.domain.plan import FINGERPRINT_LENGTH, short
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.domain.visible import one_line
-from plangate.settings import operating_system_user
+from plangate.settings import Settings, operating_system_user
 
 _PATIENCE: Final = 5.0  # seconds that a withdrawal is waited for
 
@@ -49,14 +49,9 @@ class DecisionOrder:
 def decide(order: DecisionOrder) -> int:
     """Send a decision and print its verdict."""
     decision = made_decision(order.choice, by=order.by, plan=order.plan or "", comment=order.comment)
-    screen = open_screen(as_json=order.as_json)
+    settings, screen = settings_for_people(), open_screen(as_json=order.as_json)
     if not order.plan and not screen.can_ask:
-        raise WrongUsage(
-            f"Name the plan that you saw, with --plan and its fingerprint: {STARTER} status "
-            f"{order.workflow_id} shows it."
-        )
-    settings = settings_for_people()
-
+        run_async(_ask_for_the_plan(settings, order))
     is_shown = _is_to_be_shown(order, KeyChain(settings, screen), screen)
 
     async def main() -> int:
@@ -70,6 +65,26 @@ def decide(order: DecisionOrder) -> int:
             return _print_verdict(screen, order.workflow_id, answer)
 
     return run_async(main())
+
+
+async def _ask_for_the_plan(settings: Settings, order: DecisionOrder) -> NoReturn:
+    """Raise what has to be mended where a plan has to be named: first of all, there must be one to decide on.
+
+    Raises:
+        RunNotFound: there is no such run.
+        Refused: nothing can be decided on in it.
+        WrongUsage: the plan is to be named.
+    """
+    with suppress(NotAnswered, RecordsUnavailable, TemporalUnreachable):
+        async with opened(settings) as session:
+            status = await session.gateway.status(order.workflow_id)
+        if is_over(status):
+            raise Refused(f"{order.workflow_id} has ended ({spelled(status.state)}).")
+        _decidable(status, order.choice)
+    raise WrongUsage(
+        f"Name the plan that you saw, with --plan and its fingerprint: {STARTER} status "
+        f"{order.workflow_id} shows it."
+    )
 
 
 def _is_to_be_shown(order: DecisionOrder, keys: KeyChain, screen: Screen) -> bool:
@@ -140,7 +155,7 @@ def print_signed(order: DecisionOrder) -> int:
     if not keys.has(order.by):
         raise WrongUsage(f"There is no key of {order.by}'s here; make one: {STARTER} keys new {order.by}")
     if not order.plan and not screen.can_ask:
-        raise WrongUsage(f"Name the plan that you saw, with --plan; {STARTER} status shows its fingerprint.")
+        run_async(_ask_for_the_plan(settings, order))
     is_shown = _is_to_be_shown(order, keys, screen)
 
     async def main() -> int:
@@ -215,8 +230,9 @@ def withdraw(workflow_id: str, *, by: str | None, comment: str, as_json: bool) -
             ):  # whoever cannot be asked can be told all the same
                 before = await session.gateway.status(workflow_id)
                 if is_over(before):
-                    why = f": {before.reason}" if before.reason else ""
-                    raise Refused(f"{workflow_id} has ended before ({spelled(before.state)}{why}).")
+                    raise Refused(
+                        f"{workflow_id} has already ended: {before.reason or spelled(before.state)}."
+                    )
             await session.gateway.withdraw(workflow_id, reason)
             status = await _closed(session, workflow_id)
             return _print_withdrawal(screen, workflow_id, status)
@@ -244,5 +260,5 @@ def _print_withdrawal(screen: Screen, workflow_id: str, status: Status | None) -
     elif status.state == Outcome.WITHDRAWN:
         screen.say(one_line(f"{workflow_id} is {status.reason or 'withdrawn'}."))
     else:
-        raise Refused(f"{workflow_id} had ended before ({status.state}); there was nothing to withdraw.")
+        raise Refused(f"{workflow_id} had already ended ({status.state}); there was nothing to withdraw.")
     return Exit.DONE if status is None or status.state == Outcome.WITHDRAWN else Exit.REFUSED

@@ -24,6 +24,12 @@ from plangate.domain.visible import one_line
 Act = Callable[[], int]
 _MARKS: Final = re.compile("(⟨U\\+[0-9A-F]{4,6}⟩)")
 
+_PARSERS_WORDS: Final = {
+    ": Value error, ": ": ",
+    "Input should be a valid integer, unable to parse string as an integer": "it must be a whole number",
+    "Input should be greater than or equal to ": "it must be at least ",
+}
+
 
 class Exit(IntEnum):
     """The exit codes; DESIGN's contract names the first four."""
@@ -79,6 +85,13 @@ def guarded(act: Act) -> int:
         _show_traceback_if_wanted()
         return told(_unforeseen(error), Exit.FAILED)
     return code
+
+
+def usage_words(message: str) -> str:
+    """Return what the parser of the command line says of a value, without its own library's words."""
+    for theirs, ours in _PARSERS_WORDS.items():
+        message = message.replace(theirs, ours)
+    return message
 
 
 def exit_of(error: PlangateError) -> Exit:

@@ -146,6 +146,7 @@ class Gatekeeper:
         """Ask for what the decision still lacks; None where the person leaves."""
         given = self._by
         while True:
+            is_asked = given is None
             by, given = given or await self._keyboard.ask("Your name:"), None
             if by is None:
                 return None
@@ -163,7 +164,7 @@ class Gatekeeper:
             try:
                 return made_decision(choice, by=by, plan=status.fingerprint or "", comment=comment)
             except WrongUsage as error:
-                self._say(str(error))
+                self._say(_AT_A_PROMPT.get(str(error), str(error)) if is_asked else str(error))
 
     def _say(self, words: str) -> None:
         page = Page()
@@ -196,6 +197,8 @@ _MENDS: Final = {
     "copy them from the status command.",
     "comment": f"The comment is longer than {MAX_COMMENT:,} characters; shorten it.",
 }
+
+_AT_A_PROMPT: Final = {_MENDS["by"]: "Type your own name, with 1 to 100 visible characters."}
 
 
 def verdict_words(answer: DecisionAnswer | None) -> str:

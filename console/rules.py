@@ -109,7 +109,7 @@ def show_as_of(what: What, when: str, *, as_json: bool) -> int:
         found = in_force_at(connection, what, at)
     name = "policy" if what == "policy" else "list of people"
     if found is None:
-        raise RecordsMissing(f"No worker had said by which {name} it judges by {moment(at)}.")
+        raise RecordsMissing(f"On {moment(at)} no worker had recorded a {name} yet.")
     if screen.is_json:
         screen.print_json(found.model_dump(mode="json"))
         return Exit.DONE

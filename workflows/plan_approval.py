@@ -60,7 +60,8 @@ with workflow.unsafe.imports_passed_through():
 
 _NO_CRON: Final = (
     "Plangate takes no Temporal cron: all its runs have one id, and so are one request, which is executed "
-    "once. Use a Temporal schedule, which gives each start an id of its own: temporal schedule create --help"
+    "once. Use a Temporal schedule, which gives each start an id of its own: temporal schedule create "
+    "--help. End this cron with: temporal workflow terminate -w ID"
 )
 _UNREADABLE: Final = (
     "The workflow was continued as new with a state that this release cannot read; start the request again."

@@ -142,7 +142,7 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
     if decision.decision is not Choice.APPROVE:
         return None if is_requester else _has_no_say(state, approver)
     if is_requester:
-        return f"{approver.name} asked for this; somebody else must approve it"
+        return f"{approver.name} asked for this; someone else must approve it"
     assert state.drafted is not None
     requirement, before = state.drafted.requirement, state.approvers
     if policy.covered(requirement, (*before, approver), state.requester) > policy.covered(

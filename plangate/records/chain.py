@@ -62,8 +62,10 @@ def examine_checkpoints_of(connection: Connection, workflow_id: str, trusted: fr
     return Chain(count=len(found), sealers=tuple(sealers), findings=tuple(findings))
 
 
-def compared_with_kept(connection: Connection, kept: Checkpoint | None) -> Iterator[Finding]:
-    """Yield it if a checkpoint that was kept elsewhere is not in the records as it was."""
+def compared_with_kept(
+    connection: Connection, kept: Checkpoint | None, where: str = "elsewhere"
+) -> Iterator[Finding]:
+    """Yield it if a checkpoint that was kept ``where`` is not in the records as it was."""
     if kept is None:
         return
     findings: list[Finding] = []
@@ -75,9 +77,9 @@ def compared_with_kept(connection: Connection, kept: Checkpoint | None) -> Itera
             if last < kept.number
             else f"checkpoint {kept.number} is missing"
         )
-        yield _of_records(f"{words}; one with the number {kept.number} was kept elsewhere")
+        yield _of_records(f"{words}; one with the number {kept.number} was kept {where}")
     elif stored.hash != kept.hash:
-        yield _of_records(f"checkpoint {kept.number} is another one than was kept elsewhere")
+        yield _of_records(f"checkpoint {kept.number} is another one than was kept {where}")
 
 
 def _read(connection: Connection, number: int, findings: list[Finding]) -> Checkpoint | None:

@@ -57,7 +57,7 @@ class Store(Protocol):
     def words(self, error: BaseException) -> str:
         """Return what the database said, and what to do about it."""
 
-    def unusable(self, why: str) -> RecordsUnavailable:
+    def unusable(self, why: str, verb: str = "do not answer") -> RecordsUnavailable:
         """Return the error for records that cannot be used now."""
 
 

@@ -47,12 +47,14 @@ class Trust(Frozen):
         people: whose keys may sign; None to believe those that the trail names.
         now: by when it is noted what was revoked since; None to note nothing.
         remembered: the newest checkpoint that was kept elsewhere, which must be in the records still.
+        where: where it was kept, as ``in FILE``.
     """
 
     sealers: frozenset[str] = frozenset()
     people: People | None = None
     now: AwareDatetime | None = None
     remembered: Checkpoint | None = None
+    where: str = "elsewhere"
 
 
 class Inspection(Frozen):
@@ -96,7 +98,7 @@ def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspe
     with _whatever_is_stored(connection):
         run = _examine_run(connection, workflow_id, trust, _Owners(connection), RulesTold(connection))
         chain = examine_checkpoints_of(connection, workflow_id, trust.sealers)
-        kept = compared_with_kept(connection, trust.remembered)
+        kept = compared_with_kept(connection, trust.remembered, trust.where)
     return Inspection(
         is_known=run.is_known,
         installation=_installation(connection),
@@ -131,7 +133,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
             notes += run.notes
         findings += _ownerless(connection)
         chain = examine_chain(connection, trust.sealers)
-        findings += [*chain.findings, *compared_with_kept(connection, trust.remembered)]
+        findings += [*chain.findings, *compared_with_kept(connection, trust.remembered, trust.where)]
     return Inspection(
         installation=_installation(connection),
         runs=len([one for one in ids if one != RULES_TRAIL]),

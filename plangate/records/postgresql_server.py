@@ -87,7 +87,8 @@ class PostgresqlServer:
             connection.invalidate()
             raise self.unusable(
                 "the server takes no writes now (a standby, or made read-only): name the primary, or make it "
-                "writable"
+                "writable",
+                verb="cannot be written",
             )
         connection.detach()  # good enough to read from, and closed behind it
 
@@ -98,9 +99,9 @@ class PostgresqlServer:
         """Return what PostgreSQL said, and what to do about it."""
         return plain_words(error, None)
 
-    def unusable(self, why: str) -> RecordsUnavailable:
+    def unusable(self, why: str, verb: str = "do not answer") -> RecordsUnavailable:
         """Return the error for records that cannot be used now."""
-        return RecordsUnavailable(f"The records at {self.where} do not answer: {why}.")
+        return RecordsUnavailable(f"The records at {self.where} {verb}: {why}.")
 
     def _is_read_only(self, connection: Connection) -> bool:
         """Return what the server reported last, or what it said when the connection was made."""

@@ -28,6 +28,8 @@ def plain_words(error: BaseException, file: Path | None) -> str:
     lines = str(cause).strip().splitlines()
     said = lines[0].rstrip(".") if lines else type(cause).__name__
     advice = _of_sqlite(cause, file) if file else _of_postgresql(cause, str(cause))
+    if advice == _FULL and "full" in said:
+        return advice  # it says all of it
     return f"{said}; {advice}" if advice else said
 
 

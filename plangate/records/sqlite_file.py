@@ -139,15 +139,17 @@ class SqliteFile:
             )
         self._known = None
         if writes and not found.st_mode & 0o222:
-            raise self.unusable("their file is read-only; let the worker's user write to it")
+            raise self.unusable(
+                "their file is read-only; let the worker's user write to it", verb="cannot be written"
+            )
 
     def words(self, error: BaseException) -> str:
         """Return what SQLite said, and what to do about it."""
         return plain_words(error, self._path)
 
-    def unusable(self, why: str) -> RecordsUnavailable:
+    def unusable(self, why: str, verb: str = "do not answer") -> RecordsUnavailable:
         """Return the error for records that cannot be used now."""
-        return RecordsUnavailable(f"The records at {self.where} do not answer: {why}.")
+        return RecordsUnavailable(f"The records at {self.where} {verb}: {why}.")
 
     def _open(self) -> sqlite3.Connection:
         """Open the file, which must be there: SQLite would make an empty one."""

@@ -168,7 +168,7 @@ def test_a_file_that_is_made_read_only_is_not_written_to_though_it_is_open(
     database: Database, path: Path
 ) -> None:
     path.chmod(0o400)
-    assert "their file is read-only" in refused(database, "second")
+    assert " cannot be written: their file is read-only; let" in refused(database, "second")
     assert len(trail(database)) == 2  # reading goes on
     path.chmod(0o600)
     write_down(database, run_ref(), note("second"))
@@ -231,7 +231,7 @@ def test_a_full_disk_is_told_as_such_and_the_records_go_on_once_there_is_room(sm
     write_down(database, run_ref(), note("first"))
     filler = small_disk / "filler"
     _fill(filler)
-    assert "the disk is full: make room on it" in refused(database, "x" * 200_000)
+    assert " do not answer: the disk is full: make room on it." in refused(database, "x" * 200_000)
     late = Database(small_disk / "records.db")
     with pytest.raises(RecordsUnavailable, match="the disk is full: make room on it"):
         write_down(late, run_ref(), note("y" * 200_000))

@@ -127,6 +127,11 @@ def test_the_newest_checkpoint_is_kept_beside_the_database_and_tells_of_records_
     assert about_checkpoints(examined(database, other)) == [
         "checkpoint 1 is another one than was kept elsewhere"
     ]
+    with database.read() as connection:
+        in_a_file = inspect_all(connection, Trust(remembered=later, where="in kept.json"), lambda *_: None)
+    assert about_checkpoints(in_a_file) == [
+        "the checkpoints end with 1; one with the number 2 was kept in kept.json"
+    ]
 
 
 def test_a_worker_says_so_once_where_the_records_lack_what_it_sealed_and_keeps_its_proof(
