@@ -266,7 +266,7 @@ def tools(*, as_json: AsJson = False) -> Act:
     return partial(show_tools, as_json=as_json)
 
 
-@app.command(short_help="Print a signed decision, for the Web UI or Temporal's CLI.")
+@app.command(short_help="Print a signed decision for the Web UI or Temporal's CLI.")
 def sign(
     run: RunId,
     choice: Annotated[
@@ -283,7 +283,7 @@ def sign(
     comment: Comment = "",
     as_json: AsJson = False,
 ) -> Act:
-    """Print a signed decision, for the Web UI or Temporal's CLI.
+    """Print a signed decision for the Web UI or Temporal's CLI.
 
     It is signed with the key that `keys new` made for that name, and fits into the Web UI's Send a Signal and
     Temporal's command line. Only the JSON goes to standard output; --json leaves out the words beside it.

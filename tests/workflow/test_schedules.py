@@ -67,6 +67,7 @@ async def test_every_run_of_a_cron_is_refused_with_a_sentence_that_names_schedul
         said = await gate.client.get_workflow_handle(handle.id, run_id=run_id).query(PlanApproval.status)
         assert (said.state, said.plan) == ("failed", None)
         assert "Use a Temporal schedule" in said.reason
+        assert said.reason.endswith("End this cron with: temporal workflow terminate -w ID")
     await gate.handle(handle.id).terminate()
     recorded = gate.gateway._recorded(handle.id)
     assert recorded is not None
