@@ -1,0 +1,107 @@
+"""A plan in one line: how many steps of which kind, to whom the mails go, which calls are made, and where.
+
+A long plan hides its odd step in its length. The line counts every step, every host of a recipient and every
+method and host of a call, and names the step of what occurs once. Steps are told by their arguments: ``to``,
+``cc`` and ``bcc`` are recipients, ``url`` is a call; whatever else is counted under its tool's name.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from pydantic import JsonValue
+
+from plangate.domain.plan import Plan, Step
+
+_RECIPIENTS: Final = ("to", "cc", "bcc")
+_PLAIN_URL: Final = re.compile(
+    r"https?://((?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?)(?:[/?#].*)?", re.DOTALL
+)
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._-]+")
+_MAIL: Final = "send_email"
+_CALL: Final = "http_request"
+
+Places = dict[str, list[int]]
+"""What occurs in a plan, with the numbers of the steps in which it does, from 1."""
+
+
+def digest(plan: Plan) -> str:
+    """Return the plan in one line, such as '3 mails: 2 to example.org, 1 to evil.example (step 3)'.
+
+    Whoever shows it makes hidden characters visible.
+    """
+    steps: Places = {}
+    recipients: dict[str, Places] = {}
+    calls: dict[str, Places] = {}
+    for number, step in enumerate(plan.steps, start=1):
+        steps.setdefault(step.tool, []).append(number)
+        for host in _recipients(step):
+            recipients.setdefault(step.tool, {}).setdefault(host, []).append(number)
+        if "url" in step.arguments:
+            calls.setdefault(step.tool, {}).setdefault(_call(step.arguments), []).append(number)
+    parts = [
+        _part(tool, numbers, recipients.get(tool, {}), calls.get(tool, {})) for tool, numbers in steps.items()
+    ]
+    return "; ".join(parts)
+
+
+def _part(tool: str, numbers: list[int], recipients: Places, calls: Places) -> str:
+    if tool == _CALL and not recipients and sum(map(len, calls.values())) == len(numbers):
+        return _counted(calls, " ")
+    told = _named(tool, len(numbers))
+    count = sum(map(len, recipients.values()))
+    if recipients and count != len(numbers):
+        told += f" ({count} recipient{'' if count == 1 else 's'})"
+    what = [_counted(places, between) for places, between in ((recipients, " to "), (calls, " ")) if places]
+    return f"{told}: {', '.join(what)}" if what else told
+
+
+def _named(tool: str, count: int) -> str:
+    return f"{count} mail{'' if count == 1 else 's'}" if tool == _MAIL else f"{count} {_plain(tool)}"
+
+
+def _counted(places: Places, between: str) -> str:
+    """Return how often each thing occurs, the most frequent first; what occurs once with its step."""
+    told = []
+    for what, numbers in sorted(places.items(), key=lambda item: -len(item[1])):
+        where = f" (step {numbers[0]})" if len(numbers) == 1 else ""
+        told.append(f"{len(numbers)}{between}{what}{where}")
+    return ", ".join(told)
+
+
+def _recipients(step: Step) -> Iterator[str]:
+    """Yield the host of each recipient of a step; the whole text where it is no address."""
+    for name in _RECIPIENTS:
+        for text in _texts(step.arguments.get(name)):
+            host = text.rpartition("@")[2].lower()
+            yield host if _PLAIN.fullmatch(host) else _plain(text)
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    match value:
+        case None:
+            return
+        case str():
+            yield value
+        case list():
+            for item in value:
+                yield from _texts(item)
+        case _:
+            yield json.dumps(value, ensure_ascii=False)
+
+
+def _call(arguments: Mapping[str, JsonValue]) -> str:
+    method = arguments.get("method", "call")
+    return f"{' '.join(map(_plain, _texts(method)))} on {' '.join(map(_host, _texts(arguments['url'])))}"
+
+
+def _host(url: str) -> str:
+    """Return the host of a URL, with its port; all of a URL that could be read in another way."""
+    plain = _PLAIN_URL.fullmatch(url.lower())
+    return plain[1] if plain else _plain(url)
+
+
+def _plain(text: str) -> str:
+    """Return a word as it is; any other text in quotes, so that it cannot pass for a part of the line."""
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

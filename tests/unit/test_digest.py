@@ -1,0 +1,88 @@
+"""A plan in one line counts everything: no recipient's host, no method and no called host is left out."""
+
+import json
+import re
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plangate.domain.digest import digest
+from plangate.domain.plan import Plan, Step
+
+HOSTS = st.from_regex(r"[a-z]{1,8}(\.[a-z]{2,5}){1,2}", fullmatch=True)
+METHODS = st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+ODD = st.text("ab.@:/\\?#[]é\u202e \n1", min_size=1, max_size=30)
+
+
+def plan_of(*steps: tuple[str, dict[str, Any]]) -> Plan:
+    return Plan(summary="s", steps=tuple(Step(tool=tool, arguments=arguments) for tool, arguments in steps))
+
+
+def mail(*to: str, cc: tuple[str, ...] = ()) -> tuple[str, dict[str, Any]]:
+    return "send_email", {"to": list(to), "cc": list(cc), "subject": "s", "body": "b"}
+
+
+def call(method: str, url: str) -> tuple[str, dict[str, Any]]:
+    return "http_request", {"method": method, "url": url}
+
+
+def test_the_odd_mail_and_the_odd_call_of_a_long_plan_are_named_with_their_step() -> None:
+    mails = [mail(f"{number}@example.org") for number in range(29)]
+    steps = (*mails[:22], mail("eve@evil.example"), *mails[22:], call("DELETE", "https://api.example/x?y"))
+    assert digest(plan_of(*steps)) == (
+        "30 mails: 29 to example.org, 1 to evil.example (step 23); 1 DELETE on api.example (step 31)"
+    )
+
+
+def test_a_mail_to_many_counts_each_of_them() -> None:
+    plan = plan_of(mail("a@example.org", "b@example.org", cc=("eve@evil.example",)))
+    assert digest(plan) == "1 mail (3 recipients): 2 to example.org, 1 to evil.example (step 1)"
+
+
+def test_a_tool_that_is_not_known_is_counted_by_its_name_and_its_recipients_and_calls() -> None:
+    note = ("note", {"text": "hi"})
+    fax = ("fax", {"to": "ann@example.org", "url": "http://fax.example:81/"})
+    assert digest(plan_of(note, note, fax)) == (
+        "2 note; 1 fax: 1 to example.org (step 3), 1 call on fax.example:81 (step 3)"
+    )
+
+
+def test_a_host_is_named_only_where_every_program_reads_the_same_one() -> None:
+    odd = "https://evil.example\\@api.example/"
+    assert digest(plan_of(call("GET", odd))) == f"1 GET on {json.dumps(odd)} (step 1)"
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("mail"), st.lists(HOSTS, min_size=1, max_size=3), HOSTS),
+            st.tuples(st.just("call"), METHODS, HOSTS),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_every_host_of_a_recipient_and_every_call_is_in_it(kinds: list[Any]) -> None:
+    steps, wanted = [], set()
+    for kind, first, last in kinds:
+        if kind == "mail":
+            steps.append(mail(*(f"x@{host}" for host in first), cc=(f"y@{last}",)))
+            wanted |= {f" to {host}" for host in (*first, last)}
+        else:
+            steps.append(call(first, f"https://{last}/p"))
+            wanted.add(f" {first} on {last}")
+    told = digest(plan_of(*steps)) + ","
+    for what in wanted:
+        assert f"{what}," in told or f"{what} (step" in told or f"{what};" in told, (what, told)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["to", "url", "cc"]), ODD), min_size=1, max_size=5))
+def test_whatever_an_argument_holds_none_is_left_out_and_none_passes_for_the_line(
+    arguments: list[tuple[str, str]],
+) -> None:
+    told = digest(plan_of(*(("odd", {name: value}) for name, value in arguments)))
+    outside = re.sub(r'"(?:[^"\\]|\\.)*"', "…", told)
+    assert re.fullmatch(r"[A-Za-z0-9 .,:;()\[\]_…-]+", outside), told
+    for _, value in arguments:
+        assert json.dumps(value, ensure_ascii=False) in told or value.rpartition("@")[2].lower() in told
