@@ -281,14 +281,14 @@ def key_had_ended(case: Case) -> str:
     """A stolen key signs behind its end."""
     _, name, _ = attacked(case)
     case.change(name, keys=(key_of(name, valid_until=NOON - DAY * case.chance.randint(0, 9)),))
-    return f"was not valid when {name} signed with it"
+    return f"was not valid when {name} signed"
 
 
 def key_had_not_begun(case: Case) -> str:
     """A stolen key signs ahead of its beginning."""
     _, name, _ = attacked(case)
     case.change(name, keys=(key_of(name, valid_from=NOON + DAY * case.chance.randint(1, 9)),))
-    return f"was not valid when {name} signed with it"
+    return f"was not valid when {name} signed"
 
 
 def somebody_who_had_left(case: Case) -> str:
@@ -337,14 +337,14 @@ def ended_key(case: Case) -> str:
     """The step begins under an approval whose key has ended by then."""
     _, name, _ = attacked(case)
     case.revoke(name, keys=(key_of(name, valid_until=NOON + timedelta(hours=case.chance.randint(1, 9))),))
-    return f"of {name} is not valid any more"
+    return f"{name}'s signing key is not valid any more"
 
 
 def key_ended_in_the_past(case: Case) -> str:
     """The step begins under an approval whose key was stolen, and got an end in the past."""
     _, name, _ = attacked(case)
     case.revoke(name, keys=(key_of(name, valid_until=NOON - DAY),))
-    return f"was not valid when {name} signed with it"
+    return f"was not valid when {name} signed"
 
 
 def left_since(case: Case) -> str:

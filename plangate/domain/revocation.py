@@ -12,7 +12,8 @@ from plangate.domain.audit import Decided, Event, Reopened
 from plangate.domain.decision import Arrival, Choice, Decision
 from plangate.domain.people import Approver, LostApproval, People, Standing, in_force, same_person
 from plangate.domain.policy import Requirement
-from plangate.domain.run import Approval, RunState
+from plangate.domain.run import RunState
+from plangate.domain.standing_approvals import given_at
 
 _TAKEN_BACK = "says the same as the approval that was taken back, and may be that one sent twice"
 _PUT_BACK = (
@@ -30,12 +31,7 @@ def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
     if valid_for is None:
         return ()
     oldest = at - timedelta(seconds=valid_for)
-    return tuple(approval.approver.name for approval in state.approvals if _given_at(approval) < oldest)
-
-
-def _given_at(approval: Approval) -> datetime:
-    signed_at = approval.approver.signed_at
-    return approval.at if signed_at is None else min(approval.at, signed_at)
+    return tuple(approval.approver.name for approval in state.approvals if given_at(approval) < oldest)
 
 
 def lost_approvals(state: RunState, people: People | None, at: datetime) -> tuple[LostApproval, ...]:
@@ -94,7 +90,7 @@ def unknown_key(approver: Approver, people: People) -> str | None:
     person = people.find(approver.name)
     if person is not None and approver.public_key in [key.x for key in person.keys]:
         return None
-    return f"the key {approver.key_id} is not one of {approver.name}'s in the list of people"
+    return f"the key that {approver.name} signed with is not one of {approver.name}'s in the list of people"
 
 
 def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
@@ -103,10 +99,11 @@ def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
     for key in person.keys if person else ():
         if key.x != approver.public_key:
             continue
+        which = f"signing key {key.id}" if person and len(person.keys) > 1 else "signing key"
         if approver.signed_at is not None and not in_force(key, approver.signed_at):
-            return f"the key {key.id} was not valid when {approver.name} signed with it"
+            return f"{approver.name}'s {which} was not valid when {approver.name} signed"
         if not in_force(key, at):
-            return f"the key {key.id} of {approver.name} is not valid any more"
+            return f"{approver.name}'s {which} is not valid any more"
     return None
 
 

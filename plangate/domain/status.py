@@ -11,6 +11,7 @@ from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import Plan, short
 from plangate.domain.policy import Need, Requirement, missing
 from plangate.domain.run import Phase, RunState, StepState
+from plangate.domain.standing_approvals import approval_of, counts_until, void_because
 from plangate.domain.tool import Receipt
 
 GONE: Final = "gone"
@@ -21,7 +22,8 @@ class DecisionStatus(Frozen):
     """One decision with its verdict. ``by`` and ``plan`` are missing where it could not be read.
 
     ``verified`` says whether a signature proved who it was; ``on_behalf_of`` names those who lent their roles
-    where the sender's own would not have done.
+    where the sender's own would not have done. ``void`` says why an accepted approval does not count any
+    more; ``counts_until`` is when one that counts gets too old for a step to start under it.
     """
 
     by: str | None
@@ -35,6 +37,8 @@ class DecisionStatus(Frozen):
     via: str
     received_at: AwareDatetime
     excerpt: str = ""
+    void: str = ""
+    counts_until: AwareDatetime | None = None
 
 
 class UnreadDecision(Frozen):
@@ -103,10 +107,10 @@ class Status(Frozen):
 
     ``unverified`` are those who approved by typing a name, which nothing proved; ``still_needed`` is what the
     plan lacks before it may run; ``lost`` are the approvals that did not hold any more when a step was to
-    begin, so that the plan is in review again; ``unread`` are decisions that were sent and that no worker has
-    taken up yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id`` in ``installation``
-    and ``namespace``: `plangate.domain.shown` computes it again. ``workers_differ`` says in which rules or
-    tools the workers of the task queue differ, as far as the records can be asked.
+    begin, so that the plan is in review again, since ``reopened_at``; ``unread`` are decisions that were sent
+    and that no worker has taken up yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id``
+    in ``installation`` and ``namespace``: `plangate.domain.shown` computes it again. ``workers_differ`` says
+    in which rules or tools the workers of the task queue differ, as far as the records can be asked.
     ``drafting`` is how it stands with a draft that is tried again.
     """
 
@@ -126,6 +130,7 @@ class Status(Frozen):
     unverified: tuple[str, ...] = ()
     still_needed: tuple[Need, ...] = ()
     lost: tuple[LostApproval, ...] = ()
+    reopened_at: AwareDatetime | None = None
     changes_asked: str = ""
     decisions: tuple[DecisionStatus, ...]
     refusals_not_listed: int
@@ -174,10 +179,9 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         unverified=_unverified(state),
         still_needed=_still_needed(state),
         lost=state.reopened.lost if state.reopened and state.phase is Phase.IN_REVIEW else (),
+        reopened_at=state.reopened.reopened_at if state.reopened else None,
         changes_asked=state.feedback,
-        decisions=tuple(
-            decision_status(decided, drafted.requirement if drafted else None) for decided in state.decisions
-        ),
+        decisions=_decisions(state),
         refusals_not_listed=state.refusals_not_kept,
         deadline=state.deadline,
         planner=drafted.planner if drafted else None,
@@ -250,6 +254,19 @@ def _names(state: RunState) -> tuple[str, ...]:
 
 def _unverified(state: RunState) -> tuple[str, ...]:
     return tuple(approver.name for approver in state.approvers if not approver.verified)
+
+
+def _decisions(state: RunState) -> tuple[DecisionStatus, ...]:
+    requirement = state.drafted.requirement if state.drafted else None
+    shown = []
+    for decided in state.decisions:
+        approval = approval_of(state, decided)
+        standing = {
+            "void": void_because(state, decided),
+            "counts_until": counts_until(state, approval) if approval else None,
+        }
+        shown.append(decision_status(decided, requirement).model_copy(update=standing))
+    return tuple(shown)
 
 
 def decision_status(decided: Decided, requirement: Requirement | None) -> DecisionStatus:

@@ -59,7 +59,7 @@ async def executed(gate: Gate) -> str:
     ("old", "new", "said"),
     [
         ('roles = ["finance"]', 'roles = ["finance"]\nactive = false', "dana is not active any more"),
-        ('" }}]'.replace("}}", "}"), '", until = 2020-01-01 }]', "was not valid when dana signed with it"),
+        ('" }}]'.replace("}}", "}"), '", until = 2020-01-01 }]', "was not valid when dana signed"),
         ('roles = ["finance"]', 'roles = ["ops"]', "dana has not the role finance"),
     ],
 )

@@ -1,0 +1,75 @@
+"""Which accepted approvals still count, until when, and why the others do not."""
+
+from datetime import datetime, timedelta
+
+from plangate.domain.audit import Decided
+from plangate.domain.decision import Choice
+from plangate.domain.people import same_person
+from plangate.domain.run import Approval, Phase, RunState
+
+
+def is_approval(decided: Decided) -> bool:
+    """Return whether this is an approval that was accepted."""
+    decision = decided.arrival.decision
+    return decided.verdict.accepted and decision is not None and decision.decision is Choice.APPROVE
+
+
+def given_at(approval: Approval) -> datetime:
+    """Return from when on an approval counts: a signed one is as old as its signature."""
+    signed_at = approval.approver.signed_at
+    return approval.at if signed_at is None else min(approval.at, signed_at)
+
+
+def counts_until(state: RunState, approval: Approval) -> datetime | None:
+    """Return when this approval gets too old for a step to start; None where it never does."""
+    valid_for = state.drafted.requirement.approval_valid_for if state.drafted else None
+    return None if valid_for is None else given_at(approval) + timedelta(seconds=valid_for)
+
+
+def approval_of(state: RunState, decided: Decided) -> Approval | None:
+    """Return the approval that counts because of this decision, if one does."""
+    if not is_approval(decided) or decided.approver is None:
+        return None
+    name, at = decided.approver.name, decided.arrival.received_at
+    if not _is_of_this_plan(state, decided):
+        return None
+    of_name = (one for one in state.approvals if same_person(one.approver.name, name))
+    return next((one for one in of_name if one.at == at), None)
+
+
+def void_because(state: RunState, decided: Decided) -> str:
+    """Return why an accepted approval does not count any more; empty where it does, or is none."""
+    if not is_approval(decided) or approval_of(state, decided) is not None:
+        return ""
+    if not _is_of_this_plan(state, decided):
+        revision = state.drafted.revision if state.drafted else 0
+        return f"its plan was replaced by revision {revision}"
+    if _was_taken_back(state, decided):
+        return "it was taken back"
+    if state.reopened is not None and decided.arrival.received_at <= state.reopened.reopened_at:
+        name = decided.approver.name if decided.approver else ""
+        reasons = [lost.reason for lost in state.reopened.lost if same_person(lost.name, name)]
+        return reasons[0] if reasons else "it was lost when the review was reopened before"
+    if state.phase is Phase.DRAFTING:
+        return "changes to its plan were requested"
+    return "it is not among the approvals that count"
+
+
+def _is_of_this_plan(state: RunState, decided: Decided) -> bool:
+    decision = decided.arrival.decision
+    return decision is not None and (state.fingerprint or "").startswith(decision.plan)
+
+
+def _was_taken_back(state: RunState, approval: Decided) -> bool:
+    """Whether its maker took it back later, by a decision that is still listed."""
+    if approval not in state.decisions:
+        return False
+    assert approval.arrival.decision is not None
+    name = approval.arrival.decision.by
+    for later in state.decisions[state.decisions.index(approval) + 1 :]:
+        decision = later.arrival.decision
+        if decision is None or not later.verdict.accepted or not same_person(decision.by, name):
+            continue
+        if decision.decision is Choice.WITHDRAW_APPROVAL and _is_of_this_plan(state, later):
+            return True
+    return False
