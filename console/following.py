@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from console.clock import moment, now
-from console.run_view import decision_words, is_over, spelled, step_words, unread_words
+from console.run_view import decision_words, is_over, needed_words, spelled, step_words, unread_words
 from console.troubles import troubles
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalDenied, TemporalUnreachable
 from plangate.domain.run import Phase, StepState
@@ -71,9 +71,8 @@ def waiting_words(status: Status, *, is_brought: bool = False) -> str:
             return f"{status.workflow_id}: a plan is being drafted (revision {status.revision + 1})"
         case Phase.IN_REVIEW:
             until = f", until {moment(status.deadline)}" if status.deadline else ""
-            return (
-                f"{status.workflow_id}: plan {status.short_fingerprint} waits for {status.requirement}{until}"
-            )
+            needs = needed_words(status)
+            return f"{status.workflow_id}: plan {status.short_fingerprint} waits for {needs}{until}"
         case Phase.EXECUTING:
             done = sum(step.state is StepState.DONE for step in status.steps)
             next_step = status.steps[min(done, len(status.steps) - 1)]

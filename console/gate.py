@@ -16,9 +16,10 @@ from console.following import moved_on
 from console.keyboard import Keyboard
 from console.keys import KeyChain
 from console.page import Page
-from console.run_view import SUPPLIED, plan_page, spelled, unread_words, waits_for
+from console.run_view import SUPPLIED, exact_command, plan_page, spelled, unread_words, waits_for
 from console.screen import Screen
 from plangate.domain.decision import MAX_COMMENT, Choice, Decision, DecisionAnswer, is_placeholder
+from plangate.domain.digest import digest
 from plangate.domain.people import same_person
 from plangate.domain.plan import MIN_PREFIX
 from plangate.domain.status import Status
@@ -75,7 +76,7 @@ class Gatekeeper:
         page.heading(f"{status.workflow_id} {waits_for(status, self._viewer)}")
         if status.unread:
             page.note(f"{unread_words(status)}, which may settle it.", "yellow")
-        page.words("request", status.request or SUPPLIED)
+        page.words("request", status.request or SUPPLIED, exact=exact_command(status))
         page.field("requester", status.requester)
         page.extend(plan_page(status, now()))
         page.gap()
@@ -98,11 +99,13 @@ class Gatekeeper:
     async def confirm(self, status: Status, choice: Choice) -> bool:
         """Ask whether ``choice`` is really meant for the plan of ``status``, which has been shown."""
         self._keyboard.discard()
+        self._say_what_runs(status)
         return await self._is_meant(f"{_verb(choice)} plan {status.short_fingerprint}?")
 
     async def confirm_signing(self, status: Status, choice: Choice) -> bool:
         """Ask whether ``choice`` on the plan of ``status``, which has been shown, is to be signed."""
         self._keyboard.discard()
+        self._say_what_runs(status)
         return await self._is_meant(f"Sign '{spelled(choice)}' for plan {status.short_fingerprint}?")
 
     async def _is_meant(self, question: str) -> bool:
@@ -115,6 +118,7 @@ class Gatekeeper:
     async def _ask(self, status: Status) -> Asked:
         while True:
             first, answers = self._offered(status)
+            self._say_what_runs(status)
             answer = await self._keyboard.ask(
                 f"Plan {status.short_fingerprint}: {first}[r]eject, request [c]hanges, or [l]ater?"
             )
@@ -165,6 +169,13 @@ class Gatekeeper:
                 return made_decision(choice, by=by, plan=status.fingerprint or "", comment=comment)
             except WrongUsage as error:
                 self._say(_AT_A_PROMPT.get(str(error), str(error)) if is_asked else str(error))
+
+    def _say_what_runs(self, status: Status) -> None:
+        if status.plan is None:
+            return
+        page = Page()
+        page.field("This plan:", digest(status.plan), "bold", indent=0, width=len("This plan:"))
+        self._screen.err.print(page, crop=False)
 
     def _say(self, words: str) -> None:
         page = Page()

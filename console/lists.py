@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from console.durations import from_now
 from console.page import Page
+from console.run_view import needed_words
 from console.table import Column, Table
 from plangate.domain.status import Status
 from plangate.domain.tool import RetrySafety, ToolDeclaration
@@ -28,7 +29,7 @@ def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
                 _what(status),
                 status.requester,
                 status.short_fingerprint or "",
-                str(status.requirement),
+                needed_words(status),
                 from_now(status.deadline, now) if status.deadline else "",
             )
             for status in waiting

@@ -23,9 +23,8 @@ _BAR: Final = "│ "
 _FOLDED_BAR: Final = "┊ "  # the line before goes on here; the text has no line break
 _NARROWEST: Final = 20
 _LIST_ON_ONE_LINE: Final = 100
-REORDERED: Final = (
-    "This has right-to-left letters, and may be drawn in another order; `status ID --json` has it exactly."
-)
+REORDERED: Final = "This has right-to-left letters, and may be drawn in another order; exactly: {}"
+_EXACT: Final = "status ID --json"
 _SHELL_WORDS: Final = re.compile(r"(?:[^\s'\"\\]|\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\")+|\S")
 
 
@@ -86,13 +85,18 @@ class Page:
         margin = " " * indent + one_line(label).ljust(width) + " "
         self.rows.append(Row(margin, " " * (indent + width + 1), one_line(text), style))
 
-    def words(self, label: str, text: str, indent: int = 2) -> None:
-        """Add an outsider's words: on the label's line if they are one line, else as a block below it."""
+    def words(self, label: str, text: str, indent: int = 2, exact: str = "") -> None:
+        """Add an outsider's words: on the label's line if they are one line, else as a block below it.
+
+        ``exact`` is the command that prints them as they are, named where a screen may reorder them.
+        """
         if "\n" in text:
             self.rows.append(Row(" " * indent, "", one_line(label), margin_style="", style="dim"))
             self.block(text, indent + 2)
         else:
             self.field(label, text, indent=indent)
+        if exact and is_reordered(text):
+            self.note(REORDERED.format(exact), "yellow", indent + 2)
 
     def block(self, text: str, indent: int = 4) -> None:
         """Add an outsider's lines, each with a bar at its left."""
@@ -115,9 +119,12 @@ class Page:
         margin = " " * indent + label.ljust(width) + " "
         self.rows.append(Row(margin, "", one_line(text), style, fold=Fold.NEVER))
 
-    def arguments(self, arguments: Mapping[str, Any], indent: int = 4, limit: int | None = None) -> None:
+    def arguments(
+        self, arguments: Mapping[str, Any], indent: int = 4, limit: int | None = None, exact: str = _EXACT
+    ) -> None:
         """Add every argument, whole and in JSON's notation: "7" and 7 differ. ``Any`` stands for JSON.
 
+        ``exact`` is the command that prints them as they are.
         ``limit`` cuts long values, and says so: for what has happened, never for what is to be approved.
         """
         leaves = list(_leaves("", arguments))
@@ -133,10 +140,10 @@ class Page:
                 shown = json.dumps(value, ensure_ascii=False)
                 shown = shown if limit is None else cut(shown, limit)
                 self.field(label, shown, indent=indent, width=width)
-                for line in hosts_in_letters(shown):
-                    self.note(line, indent=indent + 2)
+            for line in hosts_in_letters(json.dumps(value, ensure_ascii=False)):
+                self.note(line, indent=indent + 2)
             if limit is None and (is_reordered(label) or is_reordered(json.dumps(value, ensure_ascii=False))):
-                self.note(REORDERED, "yellow", indent + 2)
+                self.note(REORDERED.format(exact), "yellow", indent + 2)
 
     def extend(self, other: "Page") -> None:
         """Add all rows of another page."""

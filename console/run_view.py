@@ -16,6 +16,7 @@ from console.page import Page
 from console.troubles import troubles
 from plangate.domain.audit import ModelUse, Outcome
 from plangate.domain.decision import PLACEHOLDER
+from plangate.domain.digest import digest
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
@@ -97,7 +98,7 @@ def run_page(status: Status, now: datetime) -> Page:
     if status.reason:
         page.field("because", status.reason)
     page.field("requester", status.requester)
-    page.words("request", status.request or SUPPLIED)
+    page.words("request", status.request or SUPPLIED, exact=exact_command(status))
     for trouble in troubles(status):
         page.words("waits", trouble)
     if status.plan is not None:
@@ -116,26 +117,30 @@ def plan_page(status: Status, now: datetime) -> Page:
     page = Page()
     page.field("plan", f"{status.short_fingerprint}, revision {status.revision}", "bold")
     if status.plan:
-        page.words("summary", status.plan.summary)
+        page.field("what runs", digest(status.plan), "bold")
+        page.words("summary", status.plan.summary, exact=exact_command(status))
+        page.note(whose_words(status), indent=4)
     page.field("needs", f"{status.requirement}" + _approved_by(status))
     if status.still_needed and status.approved_by:
-        page.field("still needed", " and ".join(map(str, status.still_needed)), "bold yellow")
+        page.field("still needed", needed_words(status), "bold yellow")
+    for decision in status.decisions:
+        if decision.counts_until and not is_over(status):
+            page.field("approval", f"{decision.by}'s approval counts until {moment(decision.counts_until)}")
     if status.lost:
-        page.field("again since", "; ".join(lost.reason for lost in status.lost), "bold yellow")
+        page.field("reopened", _reopened(status), "bold yellow")
     if status.changes_asked and status.revision > 1:
         page.words("changes", status.changes_asked)
     if status.requirement and status.requirement.policy_hash:
         rules = ", ".join(status.requirement.rules) or "none"
         page.field("policy", f"rules: {rules}; hash {short(status.requirement.policy_hash)}")
-    if status.deadline:
-        left = f", {from_now(status.deadline, now)}" if status.state == Phase.IN_REVIEW else ""
-        page.field("deadline", moment(status.deadline) + left)
+    if status.deadline and status.state == Phase.IN_REVIEW:
+        page.field("deadline", f"{moment(status.deadline)}, {from_now(status.deadline, now)}")
     if status.planner:
         page.field("planner", _planner(status.planner))
     page.copied("fingerprint", status.fingerprint or "", "")
     page.field("installation", f"{status.installation}, namespace {status.namespace}")
     for step in status.steps:
-        _add_step(page, step, len(status.steps))
+        _add_step(page, step, len(status.steps), exact_command(status))
     return page
 
 
@@ -179,6 +184,10 @@ def _add_commands(page: Page, status: Status, doors: Doors) -> None:
         page.line(address)
 
 
+def _behind_json(run: str) -> str:
+    return f"--json -- {run}" if run.startswith(("-", "'-")) else f"{run} --json"
+
+
 def _behind_options(words: str, plan: str) -> str:
     """Return words that begin with a run's id, and the options; an id like an option stands behind ``--``."""
     options = f"--by {ANYBODY} --plan {plan}"
@@ -208,9 +217,27 @@ def source_words(status: Status) -> str:
     return f"Source: the {'running ' if status.source == 'workflow' else ''}{status.source}."
 
 
+def exact_command(status: Status) -> str:
+    """Return the command that prints a run with nothing reordered or made visible."""
+    return f"{STARTER} status {_behind_json(shlex.quote(status.workflow_id))}"
+
+
+def whose_words(status: Status) -> str:
+    """Say that summary and why are claims, and whose."""
+    author = "planner" if status.planner else "plan's author"
+    return f"Summary and why are words of the {author}; what runs is the steps and their arguments."
+
+
+def needed_words(status: Status) -> str:
+    """Return whose approvals the plan still lacks; the whole requirement where nothing is known to lack."""
+    if not status.still_needed or status.requirement is None:
+        return str(status.requirement)
+    return " and ".join(map(str, status.still_needed)) + (", signed" if status.requirement.signed else "")
+
+
 def waits_for(status: Status, viewer: str) -> str:
     """Return whose approval the plan lacks, and what that means for ``viewer``, who reads it."""
-    needs = " and ".join(map(str, status.still_needed)) or str(status.requirement)
+    needs = needed_words(status)
     if same_person(viewer, status.requester):
         return f"waits for {needs}; you asked for it, so someone else must approve"
     if any(same_person(viewer, name) for name in status.approved_by):
@@ -243,7 +270,10 @@ def decision_words(decision: DecisionStatus) -> str:
     plan = f" {short(decision.plan)}" if decision.plan else ""
     lent = f" for {' or '.join(decision.on_behalf_of)}" if decision.on_behalf_of else ""
     proof = " (signed)" if decision.verified else ""
-    return f"{who}{lent}{proof}: {spelled(decision.decision)}{plan}, {verdict}: {decision.reason}"
+    said = f"{who}{lent}{proof}: {spelled(decision.decision)}{plan}"
+    if decision.void:
+        return f"{said}, no longer counts ({decision.void})"
+    return f"{said}, {verdict}: {decision.reason}"
 
 
 def spelled(word: str) -> str:
@@ -269,13 +299,13 @@ def _planner(use: ModelUse) -> str:
     return f"{use.model}, {use.prompt_tokens + use.completion_tokens:,} tokens"
 
 
-def _add_step(page: Page, step: StepStatus, count: int) -> None:
+def _add_step(page: Page, step: StepStatus, count: int, exact: str) -> None:
     page.gap()
     state = "" if step.state is StepState.PENDING else f"  {spelled(step.state)}"
     page.note(f"Step {step.number} of {count}: {step.tool}{state}", _STYLES.get(step.state, "bold"))
     if step.why:
-        page.words("why", step.why, indent=4)
-    page.arguments(step.arguments)
+        page.words("why", step.why, indent=4, exact=exact)
+    page.arguments(step.arguments, exact=exact)
     if step.failure:
         page.field("failure", step.failure, "red", indent=4)
     if step.receipt:
@@ -290,14 +320,32 @@ def _add_decisions(page: Page, status: Status) -> None:
     page.note("Decisions", "bold")
     if status.refusals_not_listed:
         page.note(f"{status.refusals_not_listed} earlier ones are on the audit trail only.", indent=4)
+    reopened_at = status.reopened_at
     for decision in status.decisions:
-        sign, style = ("✓", "green") if decision.accepted else ("✗", "yellow")
+        if reopened_at and decision.received_at > reopened_at:
+            _add_reopening(page, status)
+            reopened_at = None
+        counts = decision.accepted and not decision.void
+        sign, style = ("✓", "green") if counts else ("✗", "yellow")
         when = f"{sign} {moment(decision.received_at, with_seconds=True)}"
         page.entry(when, decision_words(decision), style, indent=4)
         if decision.comment:
             page.words("comment", decision.comment, indent=6)
         if decision.excerpt:
             page.field("it said", cut(decision.excerpt, _LONGEST_AFTERWARDS), indent=6)
+    if reopened_at:
+        _add_reopening(page, status)
+
+
+def _add_reopening(page: Page, status: Status) -> None:
+    assert status.reopened_at is not None
+    when = f"! {moment(status.reopened_at, with_seconds=True)}"
+    page.entry(when, "the review was reopened; approvals that did not hold any more were lost", "yellow", 4)
+
+
+def _reopened(status: Status) -> str:
+    when = moment(status.reopened_at) if status.reopened_at else ""
+    return f"{when}, because {'; '.join(lost.reason for lost in status.lost)}"
 
 
 def _add_unread(page: Page, status: Status) -> None:

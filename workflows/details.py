@@ -8,22 +8,27 @@ page says so and offers no decision to paste: nobody is asked to approve what th
 
 import json
 import shlex
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from plangate.domain.audit import Drafted
+from plangate.domain.audit import Decided, Drafted
 from plangate.domain.decision import PLACEHOLDER, Choice
+from plangate.domain.digest import digest
 from plangate.domain.plan import Step, short
-from plangate.domain.run import Phase, RunState, StepProgress, StepState
+from plangate.domain.policy import missing
+from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
+from plangate.domain.standing_approvals import counts_until, void_because
 from plangate.domain.status import Unrecorded
 from plangate.domain.visible import cut, hosts_in_letters, is_reordered, markdown_code
 
 # Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a blank 3, a kanji 9.
 _ROOM_FOR_STEPS: Final = 4_500
 _ROOM_FOR_DECISIONS: Final = 1_800
+_ROOM_FOR_APPROVALS: Final = 700
+_ROOM_FOR_DIGEST: Final = 900
 # Lengths in characters.
 _ROOM_FOR_LINE: Final = 300
 _ROOM_FOR_CAUSE: Final = 200
@@ -33,9 +38,8 @@ _WHERE_THE_PLAN_IS: Final = (
     "The plan is under *Current Details*. If nothing stands there, no worker runs just now; "
     "`starter.py status` shows it all the same, and a decision that you send is kept until one does."
 )
-_REORDERED: Final = (
-    "*This has right-to-left letters, and may be drawn in another order.* `status --json` *shows it exactly.*"
-)
+_REORDERED: Final = "*This has right-to-left letters, and may be drawn in another order. Exactly:*"
+_WHOSE_WORDS: Final = "*Summary and why are words of the {}; what runs is the steps and their arguments.*"
 _KINDS: Final = {  # text is the usual kind, and has no name
     dict: "object",
     list: "list",
@@ -75,7 +79,10 @@ def details_page(
         parts.append(_at_work(state, at_work_since))
     if state.drafted:
         steps, is_whole = _steps(state, state.drafted)
-        parts += [_plan(state.drafted), *steps]
+        digested, is_counted = _digest(state.drafted)
+        is_whole = is_whole and is_counted
+        parts.insert(0, digested)
+        parts += [_plan(state, state.drafted), *steps]
         if state.state == Phase.IN_REVIEW:
             parts.append(
                 _how_to_decide(state, state.drafted)
@@ -93,7 +100,7 @@ def _heading(state: RunState) -> str:
         case Phase.IN_REVIEW, Drafted() as drafted:
             return (
                 f"### Waits for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
-                f"Needs {drafted.requirement}.{_again(state)}"
+                f"Needs {drafted.requirement}.{_so_far(state, drafted)}{_again(state)}"
             )
         case Phase.EXECUTING, _:
             return "### Approved, running"
@@ -127,12 +134,62 @@ def _again(state: RunState) -> str:
     if state.reopened is None:
         return ""
     reasons = markdown_code(cut("; ".join(lost.reason for lost in state.reopened.lost), _ROOM_FOR_LINE))
-    return f" It is in review again since step {state.reopened.step} could not begin: {reasons}."
+    return (
+        f"\nReopened {_time(state.reopened.reopened_at)}, when step {state.reopened.step} could not begin, "
+        f"because {reasons}"
+    )
 
 
-def _plan(drafted: Drafted) -> str:
+def _so_far(state: RunState, drafted: Drafted) -> str:
+    """Say what is still needed, who approved so far and when, and until when that counts."""
+    if not state.approvals:
+        return ""
+    still = " and ".join(map(str, missing(drafted.requirement, state.approvers, state.requester)))
+    lines: list[str] = []
+    room = _ROOM_FOR_APPROVALS
+    for approval in state.approvals:
+        line = _approval(state, approval)
+        room -= len(quote(line))
+        if room < 0 and lines:
+            lines.append(f"{len(state.approvals) - len(lines)} more")
+            break
+        lines.append(line)
+    return f"\n**Still needed: {still}.** Approved so far: {'; '.join(lines)}."
+
+
+def _approval(state: RunState, approval: Approval) -> str:
+    proof = "" if approval.approver.verified else " (not verified)"
+    until = counts_until(state, approval)
+    counts = f", counts until {_time(until)}" if until else ""
+    return f"{markdown_code(approval.approver.name)}{proof} at {_time(approval.at)}{counts}"
+
+
+def _time(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _digest(drafted: Drafted) -> tuple[str, bool]:
+    """Return what runs in one line, and whether all of it is shown."""
+    shown = markdown_code(digest(drafted.plan))
+    if len(quote(shown)) > _ROOM_FOR_DIGEST:
+        return "**What runs: too much for one line of this page.**", False
+    return f"**What runs:** {shown}", True
+
+
+def _plan(state: RunState, drafted: Drafted) -> str:
     summary = markdown_code(cut(drafted.plan.summary, _ROOM_FOR_LINE))
-    return f"**Plan `{short(drafted.fingerprint)}`**, revision {drafted.revision}:\n{summary}"
+    whose = _WHOSE_WORDS.format("planner" if drafted.planner else "plan's author")
+    name = f"**Plan `{short(drafted.fingerprint)}`**, revision {drafted.revision}:"
+    return "\n".join([name, summary, *_reordered(state, drafted.plan.summary), whose])
+
+
+def _reordered(state: RunState, *texts: str) -> list[str]:
+    """Return the line that says how to see these texts exactly, where a screen may reorder them."""
+    if not any(map(is_reordered, texts)):
+        return []
+    run = shlex.quote(state.workflow_id)
+    words = f"--json -- {run}" if run.startswith(("-", "'-")) else f"{run} --json"
+    return [f"{_REORDERED} {markdown_code(f'python starter.py status {words}')}"]
 
 
 def _steps(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
@@ -140,7 +197,7 @@ def _steps(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
     parts: list[str] = []
     steps, room, is_whole = drafted.plan.steps, _ROOM_FOR_STEPS, len(drafted.plan.summary) <= _ROOM_FOR_LINE
     for number, (step, progress) in enumerate(zip(steps, state.steps, strict=True), start=1):
-        shown = _step(f"Step {number} of {len(steps)}", step, progress)
+        shown = _step(state, f"Step {number} of {len(steps)}", step, progress)
         room -= len(quote(shown))
         if room < 0:
             left = len(steps) - number + 1
@@ -151,22 +208,22 @@ def _steps(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
     return parts, is_whole
 
 
-def _step(name: str, step: Step, progress: StepProgress) -> str:
+def _step(state: RunState, name: str, step: Step, progress: StepProgress) -> str:
     lines = [f"**{name}:** {markdown_code(step.tool)}{_progress(progress)}"]
-    lines += [_argument(argument, value) for argument, value in step.arguments.items()]
+    lines += [_argument(state, argument, value) for argument, value in step.arguments.items()]
     if step.reason:
         lines.append(f"*why:* {markdown_code(cut(step.reason, _ROOM_FOR_LINE))}")
+        lines += _reordered(state, step.reason)
     return "\n".join(lines)
 
 
-def _argument(name: str, value: JsonValue) -> str:
+def _argument(state: RunState, name: str, value: JsonValue) -> str:
     kind = _KINDS.get(type(value))
     label = f"{markdown_code(name)} ({kind})" if kind else markdown_code(name)
     text = cut(_text(value), _ROOM_FOR_VALUE)
     lines = [f"{label}: {markdown_code(text)}"]
     lines += [f"*host:* {markdown_code(line)}" for line in hosts_in_letters(text)]
-    if is_reordered(name) or is_reordered(_text(value)):
-        lines.append(_REORDERED)
+    lines += _reordered(state, name, _text(value))
     return "\n".join(lines)
 
 
@@ -227,9 +284,10 @@ def _decisions(state: RunState) -> list[str]:
         decision = decided.arrival.decision
         who = markdown_code(decision.by) if decision else "unknown sender"
         said = decision.decision if decision else decided.arrival.name
-        verdict = "accepted" if decided.verdict.accepted else "**refused**"
-        reason = markdown_code(cut(decided.verdict.reason, _ROOM_FOR_LINE))
-        line = f"{who}: {_named(said)} {verdict}: {reason}"
+        proof = " (not verified)" if decided.approver and not decided.approver.verified else ""
+        line = f"{_time(decided.arrival.received_at)} {who}{proof}: {_named(said)} {_verdict(state, decided)}"
+        if decision and decision.comment:
+            line += f"\n*comment:* {markdown_code(cut(decision.comment, _ROOM_FOR_LINE))}"
         room -= len(quote(line))
         if room < 0 and lines:
             break
@@ -238,6 +296,14 @@ def _decisions(state: RunState) -> list[str]:
     if earlier:
         lines.append(f"and {earlier} earlier, all on the audit trail")
     return ["\n".join(["**Decisions, the newest first:**", *lines])] if lines else []
+
+
+def _verdict(state: RunState, decided: Decided) -> str:
+    void = void_because(state, decided)
+    if void:
+        return f"**no longer counts**: {markdown_code(cut(void, _ROOM_FOR_LINE))}"
+    verdict = "accepted" if decided.verdict.accepted else "**refused**"
+    return f"{verdict}: {markdown_code(cut(decided.verdict.reason, _ROOM_FOR_LINE))}"
 
 
 def _named(decision: str) -> str:

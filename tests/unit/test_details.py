@@ -195,11 +195,11 @@ def test_the_page_tells_what_became_of_each_step_and_how_it_ended() -> None:
     state = in_review({"text": "one"}, steps=2)
     running = after(decided(state, ""), StepDone(step=1, receipt=Receipt(summary="noted `one` <b>")))
     page = details_page(running)
-    assert page.startswith("### Approved, running")
+    assert "\n\n### Approved, running" in page
     assert "**Step 1 of 2:** `note` **done**: ``noted `one` <b>``" in page
     assert "To decide" not in page
     closed = after(state, Closed(outcome=Outcome.FAILED, reason="<b> it broke"))
-    assert details_page(closed).startswith("### Ended: failed\n`<b> it broke`")
+    assert "\n\n### Ended: failed\n`<b> it broke`" in details_page(closed)
 
 
 def test_the_page_says_what_cannot_be_recorded_since_when_and_why() -> None:
@@ -227,7 +227,7 @@ def test_refused_decisions_are_shown_newest_first_and_the_others_counted() -> No
     ]
     events = judge_all(state, sent(arrivals))
     page = details_page(after(state, *events))
-    assert page.count("unknown sender: approve **refused**") == 5
+    assert page.count("2026-01-01 12:00 UTC unknown sender: approve **refused**") == 5
     assert page.endswith("and 2 earlier, all on the audit trail")
 
 
@@ -277,5 +277,8 @@ def test_a_review_that_was_opened_again_says_why_and_how_to_take_an_approval_bac
     lost = (LostApproval(name="erik", reason="erik is not active any more"),)
     again = Reopened(fingerprint=state.fingerprint or "", step=1, lost=lost, reopened_at=NOON, deadline=NOON)
     page = details_page(after(state, again))
-    assert "in review again since step 1 could not begin: `erik is not active any more`" in page
+    assert (
+        "Reopened 2026-01-01 12:00 UTC, when step 1 could not begin, because `erik is not active any more`"
+        in page
+    )
     assert "`withdraw_approval` takes your own approval back" in page
