@@ -17,6 +17,14 @@ _MAX_MARKS = 2
 _LONGEST_SPAN_FENCE = 2
 _LONGEST_HOST = 253
 _HOST = re.compile(r"[A-Za-z0-9.-]+")
+# Small letters that are drawn like Latin ones: Cyrillic, Greek, Armenian.
+_LIKE_LATIN: Final = frozenset(
+    "\u0430\u0441\u0501\u0435\u04bb\u0456\u0458\u04cf\u043e\u0440\u051b\u0455\u051d\u0445"
+    "\u0443\u044c\u04bd\u043f\u0433\u0475\u0461\u0432\u043a\u043c\u043d\u0442\u0431\u0437"
+    "\u03bf\u03bd\u03b9\u03c1\u03c5\u03ba\u03b1\u03b3\u03c4\u03b7\u03c7\u03c9\u03c3\u03b5\u03bc"
+    "\u0578\u057d\u0570\u0585\u0581\u0584\u0566\u0575\u0582"
+)
+_EAST_ASIAN: Final = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"})
 _DROPPED_BLANK = re.compile(r"^ | $|(?<= ) ")  # by HTML, at the ends of a code span and in a row
 _NON_JOINER: Final = "\u200c"
 # Letters of the Arabic block that join the one before alone, or none (Unicode's ArabicShaping.txt).
@@ -135,10 +143,39 @@ def _code_span(line: str) -> str:
 
 
 def hosts_in_letters(text: str) -> tuple[str, ...]:
-    """Return a line for each international host in ``text``: its A-labels, and the letters they stand for."""
+    """Return a line for each international host in ``text``: its A-labels, and the letters they stand for.
+
+    A host that could be taken for another is marked: one with letters of two scripts in one name, or with
+    none but letters that are drawn like Latin ones.
+    """
     words = (word.strip(".-") for word in _HOST.findall(text) if "xn--" in word)
     hosts = dict.fromkeys(word for word in words if len(word) <= _LONGEST_HOST)
-    return tuple(f"{host} is {letters}" for host in hosts if (letters := _in_letters(host)) != host)
+    return tuple(
+        f"{host} is {letters}{_disguise(letters)}" for host in hosts if (letters := _in_letters(host)) != host
+    )
+
+
+def _disguise(host: str) -> str:
+    """Return the mark of a host whose letters may be taken for others; empty where there is none.
+
+    Below a top-level domain of its own script, as .укр, a name is what it looks like.
+    """
+    labels, scripts = host.split("."), list[str]()
+    is_below_latin = labels[-1].isascii()
+    for label in labels:
+        letters = [char for char in label if char.isalpha()]
+        found = list(dict.fromkeys(map(_script, letters)))
+        if len(found) > 1 or (is_below_latin and letters and _LIKE_LATIN.issuperset(letters)):
+            scripts += found
+    if not scripts:
+        return ""
+    return f", ⚠ written with {' and '.join(dict.fromkeys(scripts))} letters"
+
+
+def _script(letter: str) -> str:
+    """Return the script of a letter, as Unicode's name of it begins; those of East Asia are one."""
+    word = unicodedata.name(letter, "UNKNOWN").partition(" ")[0].partition("-")[0]
+    return "East Asian" if word in _EAST_ASIAN else word.capitalize()
 
 
 def _in_letters(host: str) -> str:

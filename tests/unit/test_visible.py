@@ -85,6 +85,25 @@ def test_an_international_host_is_shown_in_its_letters_too() -> None:
     assert hosts_in_letters("xn--99999999999.ru xn--") == ()
 
 
+@pytest.mark.parametrize(
+    ("letters", "mark"),
+    [
+        ("p\u0430ypal.com", ", ⚠ written with Latin and Cyrillic letters"),
+        ("\u0430\u0440\u0440\u04cf\u0435.com", ", ⚠ written with Cyrillic letters"),
+        ("\u03bf\u03bd\u03bf.example", ", ⚠ written with Greek letters"),
+        ("b\u00fccher.example", ""),
+        ("\u043f\u043e\u0448\u0442\u0430.\u0443\u043a\u0440", ""),
+        ("\u6771\u4eac\u306e\u30bf\u30ef\u30fc.jp", ""),
+    ],
+)
+def test_a_host_that_could_be_taken_for_another_is_marked(letters: str, mark: str) -> None:
+    host = ".".join(
+        label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
+        for label in letters.split(".")
+    )
+    assert hosts_in_letters(host) == (f"{host} is {letters}{mark}",)
+
+
 @given(st.text("xn-a9.\u00fc", max_size=300))
 def test_showing_hosts_in_letters_takes_any_text(text: str) -> None:
     assert all(" is " in line for line in hosts_in_letters(text))
