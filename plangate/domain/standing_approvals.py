@@ -27,11 +27,14 @@ def counts_until(state: RunState, approval: Approval) -> datetime | None:
 
 
 def approval_of(state: RunState, decided: Decided) -> Approval | None:
-    """Return the approval that counts because of this decision, if one does."""
-    if not is_approval(decided) or decided.approver is None:
+    """Return the approval that counts because of this decision, if one does.
+
+    It is the last of its maker that was accepted: several may have come at the same moment.
+    """
+    if not is_approval(decided) or decided.approver is None or not _is_of_this_plan(state, decided):
         return None
     name, at = decided.approver.name, decided.arrival.received_at
-    if not _is_of_this_plan(state, decided):
+    if any(is_approval(later) and _made_by(later, name) for later in _behind(state, decided)):
         return None
     of_name = (one for one in state.approvals if same_person(one.approver.name, name))
     return next((one for one in of_name if one.at == at), None)
@@ -62,14 +65,22 @@ def _is_of_this_plan(state: RunState, decided: Decided) -> bool:
 
 def _was_taken_back(state: RunState, approval: Decided) -> bool:
     """Whether its maker took it back later, by a decision that is still listed."""
-    if approval not in state.decisions:
-        return False
-    assert approval.arrival.decision is not None
-    name = approval.arrival.decision.by
-    for later in state.decisions[state.decisions.index(approval) + 1 :]:
+    name = approval.approver.name if approval.approver else ""
+    for later in _behind(state, approval):
         decision = later.arrival.decision
         if decision is None or not later.verdict.accepted or not same_person(decision.by, name):
             continue
         if decision.decision is Choice.WITHDRAW_APPROVAL and _is_of_this_plan(state, later):
             return True
     return False
+
+
+def _behind(state: RunState, decided: Decided) -> tuple[Decided, ...]:
+    """Return the decisions that came after this one."""
+    keys = [one.arrival.key for one in state.decisions]
+    key = decided.arrival.key
+    return state.decisions[keys.index(key) + 1 :] if key in keys else ()
+
+
+def _made_by(decided: Decided, name: str) -> bool:
+    return decided.approver is not None and same_person(decided.approver.name, name)

@@ -1,0 +1,211 @@
+"""Whoever looks at a run sees which approvals count, until when, and what is still needed."""
+
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.following import waiting_words
+from console.lists import pending_table
+from console.run_view import run_page
+from plangate.domain.audit import Decided, Drafted, Event, Reopened, Requested
+from plangate.domain.decision import Choice, Via, read_arrival
+from plangate.domain.people import Approver, LostApproval, Standing
+from plangate.domain.plan import Plan, Step, fingerprint_of
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.run import Approval, RunState, apply
+from plangate.domain.standing_approvals import counts_until
+from plangate.domain.status import status_of
+from tests.fakes import AUDIENCE
+from tests.senders import judge_all, sent
+from tests.unit.test_run_view import printed
+from workflows.details import details_page
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+TWO = Requirement(needs=(Need(role="anyone", count=2),))
+THREE = Requirement(needs=(Need(role="anyone", count=3),))
+
+
+def after(state: RunState, *events: Event) -> RunState:
+    return reduce(apply, events, state)
+
+
+def drafted(revision: int, requirement: Requirement, summary: str = "Write") -> Drafted:
+    plan = Plan(summary=summary, steps=(Step(tool="note", arguments={"n": revision}),))
+    return Drafted(
+        revision=revision, plan=plan, fingerprint=fingerprint_of(plan, revision, "plan-1", AUDIENCE),
+        audience=AUDIENCE, requirement=requirement, drafted_at=NOON, deadline=NOON + timedelta(hours=72),
+    )  # fmt: skip
+
+
+def in_review(requirement: Requirement) -> RunState:
+    requested = Requested(request="Do it.", requester="rita", timeout_seconds=60, requested_at=NOON)
+    return after(RunState(workflow_id="plan-1"), requested, drafted(1, requirement))
+
+
+def decided(
+    state: RunState,
+    by: str,
+    choice: Choice = Choice.APPROVE,
+    *,
+    minute: int,
+    comment: str = "",
+    key: str = "",
+) -> RunState:
+    arrival = read_arrival(
+        key=key or f"s{minute}{by}", via=Via.SIGNAL, name=choice.value, choice=choice,
+        received_at=NOON + timedelta(minutes=minute),
+        inputs=[{"by": by, "plan": state.fingerprint, "comment": comment}],
+    )  # fmt: skip
+    return after(state, *judge_all(state, sent([arrival])))
+
+
+def reopened(state: RunState, *names: str, minute: int) -> RunState:
+    lost = tuple(LostApproval(name=name, reason=f"{name} is not active any more") for name in names)
+    return after(
+        state,
+        Reopened(
+            fingerprint=state.fingerprint or "", step=1, lost=lost,
+            reopened_at=NOON + timedelta(minutes=minute), deadline=NOON + timedelta(hours=99),
+        ),
+    )  # fmt: skip
+
+
+def shown(state: RunState) -> tuple[str, str]:
+    """The page of the terminal, and that of the Web UI."""
+    status = status_of(state, source="workflow")
+    return printed(run_page(status, NOON), terminal=False), details_page(state)
+
+
+def test_an_approval_that_was_lost_keeps_no_tick() -> None:
+    state = decided(decided(in_review(TWO), "fred", minute=1), "gina", minute=2)
+    terminal, page = shown(reopened(state, "fred", minute=3))
+
+    fred, gina = [line for line in terminal.splitlines() if ": approve" in line]
+    assert "✗" in fred
+    assert "no longer counts (fred is not active any more)" in fred
+    assert "✓" in gina
+    assert "`fred` (not verified): approve **no longer counts**: `fred is not active any more`" in page
+    assert "12:02 UTC `gina` (not verified): approve accepted" in page
+    reopening = next(line for line in terminal.splitlines() if "the review was reopened" in line)
+    assert terminal.index(gina) < terminal.index(reopening)
+    assert "  reopened     26 Nov" in terminal
+    assert "because fred is not active any more" in terminal
+    assert "Reopened 2026-11-26 12:03 UTC" in page
+
+
+def test_an_approval_that_was_taken_back_keeps_no_tick_and_a_later_one_has_it() -> None:
+    state = decided(in_review(TWO), "fred", minute=1)
+    state = decided(state, "fred", Choice.WITHDRAW_APPROVAL, minute=2)
+    state = decided(state, "fred", minute=3)
+
+    first, _, again = status_of(state, source="workflow").decisions
+
+    assert (first.void, again.void) == ("it was taken back", "")
+
+
+def test_an_approval_of_a_replaced_revision_keeps_no_tick() -> None:
+    state = decided(in_review(TWO), "fred", minute=1)
+    state = decided(state, "gina", Choice.REQUEST_CHANGES, minute=2, comment="Shorter.")
+    assert status_of(state, source="workflow").decisions[0].void == "changes to its plan were requested"
+
+    state = after(state, drafted(2, TWO))
+
+    assert status_of(state, source="workflow").decisions[0].void == "its plan was replaced by revision 2"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["yes", "back", "lost", "new"])), max_size=12)
+)
+def test_exactly_the_approvals_that_count_are_shown_as_such(moves: list[tuple[str, str]]) -> None:
+    state = in_review(THREE)
+    for number, (name, move) in enumerate(moves):
+        minute = 1 + number // 4  # several come at the same moment
+        match move:
+            case "yes":
+                state = decided(state, name, minute=minute, key=str(number))
+            case "back":
+                state = decided(state, name, Choice.WITHDRAW_APPROVAL, minute=minute, key=str(number))
+            case "lost":
+                state = reopened(state, name, minute=minute)
+            case _:
+                state = after(state, drafted((state.drafted.revision if state.drafted else 0) + 1, THREE))
+    status = status_of(state, source="workflow")
+    counting = [
+        one.by for one in status.decisions if one.decision == "approve" and one.accepted and not one.void
+    ]
+    assert sorted(counting) == sorted(status.approved_by)
+
+
+def test_who_waits_and_who_looks_sees_what_is_still_needed() -> None:
+    state = decided(in_review(TWO), "gina", minute=1, comment="fine by me")
+    status = status_of(state, source="workflow")
+    terminal, page = shown(state)
+
+    assert "waits for 1 approval by anyone but the requester" in waiting_words(status)
+    assert "1 approval by anyone" in printed(pending_table([status], NOON), terminal=False)
+    assert "**Still needed: 1 approval by anyone but the requester.** Approved so far: `gina`" in page
+    assert "`gina` (not verified) at 2026-11-26 12:01 UTC" in page
+    assert "*comment:* `fine by me`" in page
+    assert "still needed 1 approval" in terminal
+
+
+def test_until_when_an_approval_counts_is_told() -> None:
+    state = decided(in_review(TWO.model_copy(update={"approval_valid_for": 3600})), "gina", minute=1)
+    terminal, page = shown(state)
+
+    assert "gina's approval counts until 26 Nov" in terminal
+    assert "counts until 2026-11-26 13:01 UTC" in page
+
+
+def test_a_signed_approval_counts_from_its_signature() -> None:
+    state = in_review(TWO.model_copy(update={"approval_valid_for": 3600}))
+    own = Standing(person="gina", roles=("anyone",))
+    gina = Approver(name="gina", standings=(own,), verified=True, signed_at=NOON - timedelta(minutes=2))
+
+    assert counts_until(state, Approval(approver=gina, at=NOON)) == NOON + timedelta(minutes=58)
+
+
+def test_the_deadline_of_a_review_that_is_over_is_not_shown() -> None:
+    state = decided(in_review(TWO), "gina", minute=1)
+    assert "  deadline " in shown(state)[0]
+    approved = decided(state, "fred", minute=2)
+    assert "  deadline " not in shown(approved)[0]
+    assert status_of(approved, source="workflow").deadline is not None
+
+
+def test_summary_and_why_are_told_to_be_words_of_their_author() -> None:
+    for page in shown(in_review(TWO)):
+        assert "Summary and why are words of the plan's author; what runs is the steps" in page
+
+
+def test_what_may_be_drawn_in_another_order_names_the_command_that_shows_it() -> None:
+    requested = Requested(request="Do it.", requester="rita", timeout_seconds=60, requested_at=NOON)
+    state = after(RunState(workflow_id="plan-1"), requested, drafted(1, TWO, "100 ש 7"))
+    for page in shown(state):
+        assert "may be drawn in another order" in page
+        assert "python starter.py status plan-1 --json" in page
+
+
+def test_what_runs_stands_first_on_the_page_of_the_web_ui() -> None:
+    terminal, page = shown(in_review(TWO))
+    assert page.startswith("**What runs:** `1 note`")
+    assert "  what runs    1 note\n" in terminal
+
+
+def test_a_page_without_room_for_what_runs_offers_no_approval() -> None:
+    steps = tuple(Step(tool=f"{'x' * 60}{number}", arguments={}) for number in range(20))
+    plan = Plan(summary="s", steps=steps)
+    event = drafted(1, TWO).model_copy(update={"plan": plan})
+    page = details_page(after(RunState(workflow_id="plan-1"), event))
+    assert page.startswith("**What runs: too much for one line of this page.**")
+    assert "does not offer to approve it" in page
+    assert "YOUR-NAME" not in page
+
+
+def test_a_decision_that_was_refused_is_never_void() -> None:
+    state = decided(in_review(TWO), "rita", minute=1)
+    (refused,) = state.decisions
+    assert isinstance(refused, Decided)
+    assert status_of(state, source="workflow").decisions[0].void == ""
