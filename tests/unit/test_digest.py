@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from plangate.domain.digest import digest
 from plangate.domain.plan import Plan, Step
 
-HOSTS = st.from_regex(r"[a-z]{1,8}(\.[a-z]{2,5}){1,2}", fullmatch=True)
+HOSTS = st.text("abc.-", min_size=1, max_size=8)
 METHODS = st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
 ODD = st.text("ab.@:/\\?#[]é\u202e \n1", min_size=1, max_size=30)
 
