@@ -197,8 +197,8 @@ async def test_hostile_text_is_shown_to_the_letter_and_makes_nothing_of_the_page
     drawn = many_lines(HOSTILE).split("\n")
     exact = [f"{line}⏎" for line in drawn[:-1]] + drawn[-1:]
     shown = "\n".join(line.replace("\u00a0", " ") for line in lines)
-    assert shown.count("\n".join(exact)) == 1  # the argument; summary and reason have less room
-    assert shown.count(exact[0]) == 3
+    assert shown.count("\n".join(exact)) == 1  # the argument; summary, reason and comment have less room
+    assert shown.count(exact[0]) == 4
     assert "⟨U+202E⟩live⟨U+202C⟩ zero⟨U+200B⟩width ⟨U+001B⟩[31mred" in shown
     assert not re.search("[\u202e\u200b\x1b]", await frame.inner_text("main"))
     width = await frame.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")

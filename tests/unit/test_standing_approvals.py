@@ -135,7 +135,7 @@ def test_exactly_the_approvals_that_count_are_shown_as_such(moves: list[tuple[st
     counting = [
         one.by for one in status.decisions if one.decision == "approve" and one.accepted and not one.void
     ]
-    assert sorted(counting) == sorted(status.approved_by)
+    assert sorted(map(str, counting)) == sorted(status.approved_by)
 
 
 def test_who_waits_and_who_looks_sees_what_is_still_needed() -> None:
