@@ -14,11 +14,11 @@ from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
 from activities.waiting import write_soon
 from plangate.domain.audit import Decided, Event, Outcome
-from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.people import Directory, Identified, People, identify, same_person
 from plangate.domain.plan import Audience, short
 from plangate.domain.review import judge
-from plangate.domain.revocation import may_be_put_back
+from plangate.domain.revocation import lost_approvals, may_be_put_back
 from plangate.domain.run import Phase, RunState, apply, as_in_review, changes, was_taken_back
 from plangate.records.database import Database
 from plangate.records.tokens import use_token
@@ -154,7 +154,20 @@ class _Court:
             by_record = self._verdict(self._record, arrival, sender)
             if by_record.verdict.accepted or not self._is_on_its_way(event, sender):
                 event = by_record
+        event = self._saying_what_no_longer_holds(event)
         return event.model_copy(update={"people": self._people.hash if self._people else ""})
+
+    def _saying_what_no_longer_holds(self, event: Decided) -> Decided:
+        """Say so where an earlier approval was lost meanwhile: the step will find that, and run nothing."""
+        after = apply(self._record, event)
+        if after.phase is not Phase.EXECUTING or self._record.phase is not Phase.IN_REVIEW:
+            return event
+        lost = lost_approvals(after, self._people, event.arrival.received_at)
+        if not lost:
+            return event
+        why = " and ".join(one.reason for one in lost)
+        reason = f"approved, but {why}; the plan runs when that approval is given again by someone who may"
+        return event.model_copy(update={"verdict": Verdict(accepted=True, reason=reason)})
 
     def _verdict(self, state: RunState, arrival: Arrival, sender: Identified) -> Decided:
         if _is(arrival, Choice.APPROVE) and not sender.objection and not self._is_the_first:

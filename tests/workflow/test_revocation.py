@@ -218,3 +218,20 @@ async def test_a_step_that_had_begun_is_finished_whatever_was_revoked_since(
         notebook.gate.set()
         assert (await gate.result(status.workflow_id)).outcome == "executed"
         assert notebook.texts() == ["one"]
+
+
+async def test_whoever_approves_last_is_told_which_approval_does_not_count_any_more(
+    idle_gate: Gate, house: House
+) -> None:
+    gate = idle_gate
+    gate.policy = needs("finance", "ops")
+    async with gate.worker():
+        status = await gate.in_review("one")
+        assert (await gate.decide(status, by="dana")).accepted
+        house.change("dana", active=False)
+        answer = await gate.decide(status, by="erik")
+        assert answer.accepted
+        assert answer.reason.startswith("approved, but dana is not active any more; the plan runs when")
+        after = await gate.until("in_review", status.workflow_id, lambda now: now.approved_by == ("erik",))
+        assert [one.name for one in after.lost] == ["dana"]
+    assert gate.notebook.texts() == []
