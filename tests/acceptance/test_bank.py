@@ -118,7 +118,7 @@ def test_the_bank_in_ten_minutes(bank: Home, typed: Typed, tmp_path: Path) -> No
     bundle.write_text(json.dumps(story))
     without = typed("audit", "verify-bundle", str(bundle), *trusting)
     assert without.code == 1
-    assert "judged by a policy or list of people that is missing" in without.out
+    assert "names a list of people that is not there" in without.out
 
 
 def assert_by_which_right(typed: Typed, people: Path) -> None:
