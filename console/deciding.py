@@ -48,7 +48,7 @@ class DecisionOrder:
 
 def decide(order: DecisionOrder) -> int:
     """Send a decision and print its verdict."""
-    decision = made_decision(order.choice, by=order.by, plan=order.plan or "", comment=order.comment)
+    decision = made_decision(order.choice, by=order.by, plan=order.plan, comment=order.comment)
     settings, screen = settings_for_people(), open_screen(as_json=order.as_json)
     if not order.plan and not screen.can_ask:
         run_async(_ask_for_the_plan(settings, order))
@@ -117,7 +117,7 @@ async def _decide_on_what_is_shown(
     gatekeeper = Gatekeeper(session.gateway, screen, keys, order.by)
     while True:
         status = await session.gateway.status(order.workflow_id)
-        _check_named(_decidable(status, order.choice), decision)
+        _check_named(_decidable(status, order.choice), order)
         screen.show(run_page(status, now()))
         if not await gatekeeper.confirm(status, order.choice):
             screen.out.print(Text("Nothing was sent; the plan still waits."))
@@ -149,7 +149,7 @@ async def _signed(session: Session, screen: Screen, order: DecisionOrder, decisi
 
 def print_signed(order: DecisionOrder) -> int:
     """Print the finished, signed decision for another door: the Temporal CLI, the Web UI's dialog."""
-    decision = made_decision(order.choice, by=order.by, plan=order.plan or "", comment=order.comment)
+    decision = made_decision(order.choice, by=order.by, plan=order.plan, comment=order.comment)
     settings, screen = settings_for_people(), open_screen(as_json=order.as_json)
     keys = KeyChain(settings, screen)
     if not keys.has(order.by):
@@ -162,7 +162,7 @@ def print_signed(order: DecisionOrder) -> int:
         async with opened(settings) as session:
             status = await session.gateway.status(order.workflow_id)
             fingerprint = _decidable(status, order.choice)
-            _check_named(fingerprint, decision)
+            _check_named(fingerprint, order)
             if is_shown:
                 screen.err.print(run_page(status, now()), crop=False)
                 gatekeeper = Gatekeeper(session.gateway, screen, keys, order.by)
@@ -186,10 +186,10 @@ def print_signed(order: DecisionOrder) -> int:
     return run_async(main())
 
 
-def _check_named(fingerprint: str, decision: Decision) -> None:
+def _check_named(fingerprint: str, order: DecisionOrder) -> None:
     """Refuse a decision that names another plan than the one in review."""
-    if not fingerprint.startswith(decision.plan):
-        raise Refused(f"The plan in review is {short(fingerprint)}, not {short(decision.plan)}.")
+    if order.plan and not fingerprint.startswith(order.plan.lower()):
+        raise Refused(f"The plan in review is {short(fingerprint)}, not {short(order.plan)}.")
 
 
 def _decidable(status: Status, choice: Choice) -> str:

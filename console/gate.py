@@ -21,7 +21,7 @@ from console.screen import Screen
 from plangate.domain.decision import MAX_COMMENT, Choice, Decision, DecisionAnswer, is_placeholder
 from plangate.domain.digest import digest
 from plangate.domain.people import same_person
-from plangate.domain.plan import MIN_PREFIX
+from plangate.domain.plan import FINGERPRINT_LENGTH, MIN_PREFIX
 from plangate.domain.status import Status
 from plangate.domain.visible import one_line
 from plangate.settings import operating_system_user
@@ -183,15 +183,18 @@ class Gatekeeper:
         self._screen.err.print(page, crop=False)
 
 
-def made_decision(choice: Choice, *, by: str, plan: str, comment: str) -> Decision:
+def made_decision(choice: Choice, *, by: str, plan: str | None, comment: str) -> Decision:
     """Return the decision that these words make.
+
+    Where no plan is named, it is about the one that will be shown: `KeyChain.signed` puts its fingerprint in.
 
     Raises:
         WrongUsage: they make none.
     """
     if choice is Choice.REQUEST_CHANGES and not comment.strip():
         raise WrongUsage("Say what to change with --comment; the planner reads it.")
-    if plan and len(plan) < MIN_PREFIX:
+    plan = plan or _YET_TO_BE_SHOWN
+    if len(plan) < MIN_PREFIX:
         raise WrongUsage(_MENDS["plan"])
     if is_placeholder(by):
         raise WrongUsage(_MENDS["by"])
@@ -202,6 +205,7 @@ def made_decision(choice: Choice, *, by: str, plan: str, comment: str) -> Decisi
         raise WrongUsage(_MENDS[str(field)]) from None
 
 
+_YET_TO_BE_SHOWN: Final = "0" * FINGERPRINT_LENGTH
 _MENDS: Final = {
     "by": "The name after --by must be your own, with 1 to 100 visible characters.",
     "plan": f"The plan is named by {MIN_PREFIX} or more of the digits 0-9 and a-f of its fingerprint; "
