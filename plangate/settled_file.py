@@ -7,6 +7,7 @@ that it is, before and after it was read.
 """
 
 import os
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,8 +60,6 @@ class SettledFile:
         """
         try:
             before = self._stamp()
-            if not self._path.is_file():
-                raise FileInvalid(str(self._path), ["it is not a plain file"])
             if self._known is not None and self._known[0] == before:
                 return self._known[1]
             with self._path.open("rb") as file:
@@ -83,6 +82,8 @@ class SettledFile:
 
     def _stamp(self) -> _Stamp:
         found = os.stat(self._path)  # noqa: PTH116  as the other callers on the way of a decision
+        if not stat.S_ISREG(found.st_mode):  # to read a pipe would not end
+            raise FileInvalid(str(self._path), ["it is not a plain file"])
         return _Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 

@@ -100,7 +100,7 @@ def test_a_list_without_anybody_is_a_fault_and_decisions_wait_for_its_repair(
     path.write_text(text)
     with pytest.raises(FileInvalid, match="nobody is in it"):
         read_people(path)
-    with pytest.raises(DirectoryUnavailable, match=r"wait until .* nobody is in it"):
+    with pytest.raises(DirectoryUnavailable, match=r"until the list of people can be read: .* nobody is"):
         directory.people()
     write(path, 'name = "erik"')
     assert directory.people().find("erik")
@@ -122,7 +122,7 @@ def test_the_file_is_looked_at_for_every_question(tmp_path: Path) -> None:
     write(path, 'name = "erik"')
     assert directory.people().find("dana") is None
     path.write_text("[[person]")
-    with pytest.raises(DirectoryUnavailable, match=r"wait until the list of people can be read.*no TOML"):
+    with pytest.raises(DirectoryUnavailable, match=r"until the list of people can be read: .*no TOML"):
         directory.people()
     path.unlink()
     with pytest.raises(DirectoryUnavailable, match="cannot be opened"):
