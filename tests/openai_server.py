@@ -50,7 +50,12 @@ class Odd:
     top: Mapping[str, Any] = field(default_factory=dict)
 
 
-LEFT_OUT: Final = object()
+class _LeftOut:
+    def __repr__(self) -> str:
+        return "left out"
+
+
+LEFT_OUT: Final = _LeftOut()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from plangate.connection import address_of, cli_flags, connect
 from plangate.domain.errors import SettingsInvalid, TemporalUnreachable
 from plangate.settings import Settings
 
-FIRST_PORT = 28233
+FIRST_PORT = 26233
 
 
 @pytest.fixture(autouse=True)
