@@ -159,8 +159,10 @@ class _Court:
 
     def _saying_what_no_longer_holds(self, event: Decided) -> Decided:
         """Say so where an earlier approval was lost meanwhile: the step will find that, and run nothing."""
+        if not event.verdict.accepted or self._record.phase is not Phase.IN_REVIEW:
+            return event
         after = apply(self._record, event)
-        if after.phase is not Phase.EXECUTING or self._record.phase is not Phase.IN_REVIEW:
+        if after.phase is not Phase.EXECUTING:
             return event
         lost = lost_approvals(after, self._people, event.arrival.received_at)
         if not lost:

@@ -6,6 +6,7 @@ record later depends on what the directory says by then.
 """
 
 import unicodedata
+from functools import lru_cache
 from typing import Final, Protocol
 
 from pydantic import Field
@@ -185,8 +186,11 @@ def identity(name: str) -> str:
     its own way, and a joiner, which shapes the letters beside it, does not count. A text too long for a name
     is returned as it is: the time that normalizing takes grows with the square of the length.
     """
-    if len(name) > _LONGEST_NAME:
-        return name
+    return name if len(name) > _LONGEST_NAME else _folded(name)
+
+
+@lru_cache(maxsize=4_096)
+def _folded(name: str) -> str:
     plain = name.translate(_JOINERS)
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", plain).casefold()).casefold()
     return " ".join(folded.replace("i\u0307", "i").replace("\u0131", "i").split())

@@ -7,6 +7,7 @@ to answer it.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import reduce
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
@@ -32,7 +33,7 @@ from plangate.domain.audit import (
 from plangate.domain.errors import IdInUse, RequestInvalid, TrailDamaged
 from plangate.domain.findings import Finding, broken_links
 from plangate.domain.model import Frozen
-from plangate.domain.run import RunState, fold
+from plangate.domain.run import RunState, apply, fold
 from plangate.domain.visible import one_line
 from plangate.records.tables import audit_entries, runs
 
@@ -76,6 +77,7 @@ class OpenTrail:
         self._hash: str = head.head_hash
         self._closed = head.closed_at is not None
         self._entries: list[AuditEntry] | None = None if self._number else []
+        self._state, self._folded = RunState(workflow_id=self.workflow_id), 0
         self._found: dict[str, AuditEntry | None] = {}
 
     @property
@@ -110,7 +112,10 @@ class OpenTrail:
 
     def state(self) -> RunState:
         """Return the state that the entries lead to."""
-        return fold(self.workflow_id, (entry.event for entry in self.entries()))
+        entries = self.entries()
+        self._state = reduce(apply, (entry.event for entry in entries[self._folded :]), self._state)
+        self._folded = len(entries)
+        return self._state
 
     def find(self, keys: Sequence[str]) -> Mapping[str, AuditEntry]:
         """Return the entries that have these keys, as far as there are any."""
