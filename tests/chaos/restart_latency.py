@@ -16,25 +16,29 @@ from tests.chaos.people import by_signal
 from tests.chaos.report import Report
 from tests.chaos.stage import Stage
 
-LIMIT = 3.0  # seconds
+LIMIT = 1.5  # seconds
 
 
 @dataclass(frozen=True)
 class Size:
-    """How often, and whether it is a fault to take longer than the limit."""
+    """How often, how many runs wait meanwhile, and whether it is a fault to take longer than the limit."""
 
     tries: int
+    waiting: int
     has_limit: bool
 
 
-FULL = Size(tries=7, has_limit=True)
-QUICK = Size(tries=1, has_limit=False)
+FULL = Size(tries=7, waiting=200, has_limit=True)
+QUICK = Size(tries=1, waiting=2, has_limit=False)
 
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """Approve right after the new worker is ready, and while there is none."""
     await stage.hire()
-    orders, after, meanwhile = [], [], []
+    orders = [order(f"restart-waits-{number}", [Place.OUTBOX]) for number in range(size.waiting)]
+    await asyncio.gather(*map(stage.submit, orders))
+    statuses = [await stage.until("in_review", waits.workflow_id) for waits in orders]
+    after, meanwhile = [], []
     for number in range(size.tries):
         first, second = (order(f"restart-{number}-{name}", [Place.OUTBOX]) for name in ("after", "meanwhile"))
         orders += [first, second]
@@ -45,6 +49,10 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     _report(report, "approved as it died, from ready on", meanwhile)
     late = size.has_limit and max(after) > LIMIT
     report.expect(not late, f"the first approval took {max(after):.2f} s, more than {LIMIT:g} s")
+    for waits, status in zip(orders, statuses, strict=False):
+        waits.decided_at = time.time()
+        await by_signal(stage, waits, status)
+        await stage.result(waits.workflow_id)
     await inspect(stage, orders, report)
 
 
