@@ -42,7 +42,7 @@ from activities.waiting import Waiting
 from plangate import embedded_server
 from plangate.checkpoints import seal_key
 from plangate.connection import connect
-from plangate.domain.errors import DirectoryUnavailable, FileInvalid, PlangateError
+from plangate.domain.errors import FileInvalid, PlangateError
 from plangate.domain.people import Directory, NoDirectory, People
 from plangate.domain.policy import OneApproval, Policy
 from plangate.logs import configure_logs, temporal_runtime
@@ -61,7 +61,7 @@ from workflows.plan_approval import PlanApproval
 
 # The cache of a worker that was killed is waited for no longer than this, before another worker is asked.
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
-# A step may be acting when the worker is told to stop: it gets the tool's whole minute to end.
+# A step may be acting when the worker is told to stop: most tools need no more than a minute to end.
 GRACE: Final = timedelta(seconds=75)
 # Whatever hangs then (a thread in a database that does not answer) ends with the process, as a kill ends it.
 LAST: Final = timedelta(seconds=85)
@@ -142,7 +142,7 @@ def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
 
 
 async def run(settings: Settings, *, dev: bool) -> None:
-    """Run a worker until SIGTERM or SIGINT tells it to stop; a step that acts is finished first.
+    """Run a worker until SIGTERM or SIGINT tells it to stop; a step that acts has `GRACE` to end.
 
     Raises:
         PlangateError: it cannot start; the message says what to do.
@@ -247,11 +247,12 @@ def _record_rules(database: Database, policy: Policy, directory: Directory, iden
 def _facts(
     client: Client, settings: Settings, policy: Policy, directory: Directory, tools: str
 ) -> WorkerFacts:
-    """Return what this worker works with now; the list of people may have changed since its start."""
-    try:
-        people = directory.people() or People()
-    except DirectoryUnavailable:
-        people = People()
+    """Return what this worker works with now; the list of people may have changed since its start.
+
+    Raises:
+        DirectoryUnavailable: there is a list of people, and it cannot be read now.
+    """
+    people = directory.people() or People()
     return WorkerFacts(
         worker=client.identity,
         namespace=client.namespace,

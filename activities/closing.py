@@ -62,13 +62,15 @@ class Closing:
         except (IdInUse, RequestInvalid):
             # This run never was on the record, nor can it be; the one that is must not be closed by it.
             return CloseResult(events=(closed,))
-        _log.info(
-            "The run is closed.",
-            action="closed",
-            workflow_id=task.run.workflow_id,
-            outcome=task.outcome.value,
-            reason=task.reason,
-        )
+        recorded = entries[-1].event
+        if isinstance(recorded, Closed):  # which may be another end than the run's
+            _log.info(
+                "The run is closed.",
+                action="closed",
+                workflow_id=task.run.workflow_id,
+                outcome=recorded.outcome.value,
+                reason=recorded.reason,
+            )
         return CloseResult(events=tuple(entry.event for entry in entries))
 
     def _step_notes(self, trail: OpenTrail, task: CloseTask) -> list[Note]:

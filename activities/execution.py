@@ -77,7 +77,7 @@ class Execution:
         self._tools = tools
         self._directory = directory
         self._pacing = Pacing()
-        self._acting: dict[tuple[str | None, str], asyncio.Future[StepResult]] = {}
+        self._acting: dict[tuple[str | None, str], tuple[_Attempt, asyncio.Future[StepResult]]] = {}
 
     @activity.defn
     async def execute_step(self, task: StepTask) -> StepResult:
@@ -87,23 +87,28 @@ class Execution:
             ApplicationError: named after the domain error: not approved, refused by the tool, in doubt, or
                 (tried again) a tool, the records or the list of people not answering.
         """
-        attempt = _Attempt(self._database, self._directory, task)
+        attempt = self._under_way(_Attempt(self._database, self._directory, task))
         with told_to_temporal(task.tries, tried=attempt.tried):
             check_caller(task.run, self._database)
             with beating():
-                return await _to_its_end(self._under_way(attempt))
+                return await _to_its_end(self._acted(attempt))
 
-    def _under_way(self, attempt: "_Attempt") -> "asyncio.Future[StepResult]":
-        """Return the step's execution: one that goes on in this worker already, or a new one.
+    def _under_way(self, attempt: "_Attempt") -> "_Attempt":
+        """Return the attempt at the same activity that goes on in this worker already, or this one.
 
         A worker that stood still is taken for dead, and may be given its own step once more: it knows that it
         is acting, where a tool could only say that it cannot know.
         """
-        acting = self._acting.get(attempt.activity)
-        if acting is None:
-            acting = self._acting[attempt.activity] = asyncio.ensure_future(self._execute(attempt))
+        under_way = self._acting.get(attempt.activity)
+        return under_way[0] if under_way else attempt
+
+    def _acted(self, attempt: "_Attempt") -> "asyncio.Future[StepResult]":
+        """Return what comes of an attempt: the same for all who wait for it."""
+        if attempt.activity not in self._acting:
+            acting = asyncio.ensure_future(self._execute(attempt))
+            self._acting[attempt.activity] = attempt, acting
             acting.add_done_callback(lambda _: self._acting.pop(attempt.activity))
-        return acting
+        return self._acting[attempt.activity][1]
 
     async def _execute(self, attempt: "_Attempt") -> StepResult:
         step = attempt.check_fingerprint()
@@ -144,9 +149,9 @@ class Execution:
         try:
             tool = self._tool(step)
             arguments = _arguments(tool, step)
-        except ToolRefused as error:
+        except ToolUnavailable as error:
             if begun_before:
-                raise EffectUnknown(f"An earlier attempt may have done it, and now: {error}") from error
+                raise StillBegun(f"An earlier attempt may have done it, and now: {error}") from error
             raise
         return await act_once(tool, arguments, claimed.idempotency_key, begun_before=begun_before)
 
@@ -163,7 +168,7 @@ class Execution:
     def _tool(self, step: Step) -> Tool:
         tool = self._tools.get(step.tool)
         if tool is None:
-            raise ToolRefused(f"This worker has no tool called {step.tool}; start one that has it.")
+            raise ToolUnavailable(f"This worker has no tool called {step.tool}; start one that has it.")
         return tool
 
 
@@ -201,19 +206,20 @@ async def _to_its_end(acting: "asyncio.Future[StepResult]") -> StepResult:
 
 
 def _arguments(tool: Tool, step: Step) -> ToolArguments:
-    """Return the approved arguments as the tool takes them, if it still takes exactly these.
+    """Return the approved arguments as this worker's tool takes them, if it takes exactly these.
 
     Raises:
-        ToolRefused: the tool has changed since the approval; a default of today was never approved.
+        ToolUnavailable: it takes others than when the plan was made, and a default of today was never
+            approved. A worker of the other version may take them, as in the middle of an update.
     """
     try:
         arguments = arguments_for(tool.declaration, step.arguments)
     except ValidationError:
         arguments = None
     if arguments is None or complete(arguments) != step.arguments:
-        raise ToolRefused(
-            f"The tool {step.tool} takes other arguments now than when the plan was made; "
-            "start the request again."
+        raise ToolUnavailable(
+            f"The tool {step.tool} of this worker takes other arguments than when the plan was made; start a "
+            "worker of that version, or withdraw the run and start the request again."
         )
     return arguments
 
@@ -346,7 +352,7 @@ class _Attempt:
 
         Raises:
             StillBegun: it has not stored anything yet; the next attempt will see.
-            StepInDoubt: it could not know what we were doing.
+            InDoubt: it could not know what we were doing.
         """
         step = self._task.step
         if effect is not None and effect.receipt is not None:

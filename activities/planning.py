@@ -26,7 +26,7 @@ from plangate.domain.errors import (
     RequestInvalid,
     WorkerStopping,
 )
-from plangate.domain.people import Directory, identity
+from plangate.domain.people import Directory, People, identity
 from plangate.domain.plan import Plan, fingerprint_of, short
 from plangate.domain.policy import Policy
 from plangate.domain.run import Phase
@@ -74,7 +74,8 @@ class Planning:
         clock = ServerClock()
         with told_to_temporal(_UNFORESEEN_TRIES, outage=Outage(self._patience, clock)):
             check_caller(task.run, self._database)
-            task = self._as_listed(task)
+            people = await self._database.transact(self._people)
+            task = _as_listed(task, people)
             self._times.follow()
             with beating():
                 # A plan brought along costs nothing to check anew, and `_record` finds what is there already.
@@ -82,41 +83,17 @@ class Planning:
                     earlier = await self._database.transact(self._open_and_look, task)
                     if earlier is not None:
                         return earlier
-                listed = self._listed(task.run.requested.requester) if task.revision == 1 else ""
+                listed = _listed(task.run.requested.requester, people) if task.revision == 1 else ""
                 plan, planner = await self._plan(task)
                 self._object(plan)
                 return await self._database.transact(self._record, task, plan, planner, clock, listed)
 
-    def _as_listed(self, task: DraftTask) -> DraftTask:
-        """Return the task with its requester as the list of people writes the name, where it can be read."""
-        requested = task.run.requested
+    def _people(self) -> People | DirectoryUnavailable | None:
+        """Return the list of people; where it cannot be read, the error, for when it is needed."""
         try:
-            people = self._directory.people()
-        except DirectoryUnavailable:
-            return task  # the request goes on the record all the same; the draft waits for the list
-        person = people.find(requested.requester) if people is not None else None
-        if person is None:
-            return task
-        requested = requested.model_copy(update={"requester": person.name})
-        return task.model_copy(update={"run": task.run.model_copy(update={"requested": requested})})
-
-    def _listed(self, name: str) -> str:
-        """Return the requester as the list of people writes the name; empty where there is no list.
-
-        Raises:
-            RequestInvalid: the list does not have that name: who approves could be the same person.
-        """
-        people = self._directory.people()
-        if people is None:
-            return ""
-        person = people.find(name)
-        if person is None:
-            raise RequestInvalid(
-                f"The requester {name} is not in the list of people, so nobody could tell whether the same "
-                "person approves; start again with --requester and the name as the list has it, and another "
-                "--id."
-            )
-        return person.name
+            return self._directory.people()
+        except DirectoryUnavailable as error:
+            return error
 
     async def _plan(self, task: DraftTask) -> tuple[Plan, ModelUse | None]:
         if task.supplied is not None:
@@ -197,6 +174,39 @@ class Planning:
             steps=len(plan.steps),
         )
         return drafted
+
+
+def _as_listed(task: DraftTask, people: People | DirectoryUnavailable | None) -> DraftTask:
+    """Return the task with its requester as the list of people writes the name, where it can be read."""
+    if people is None or isinstance(people, DirectoryUnavailable):
+        return task  # the request goes on the record all the same; the draft waits for the list
+    requested = task.run.requested
+    person = people.find(requested.requester)
+    if person is None:
+        return task
+    requested = requested.model_copy(update={"requester": person.name})
+    return task.model_copy(update={"run": task.run.model_copy(update={"requested": requested})})
+
+
+def _listed(name: str, people: People | DirectoryUnavailable | None) -> str:
+    """Return the requester as the list of people writes the name; empty where there is no list.
+
+    Raises:
+        DirectoryUnavailable: there is a list, and it cannot be read.
+        RequestInvalid: the list does not have that name: who approves could be the same person.
+    """
+    if isinstance(people, DirectoryUnavailable):
+        raise people
+    if people is None:
+        return ""
+    person = people.find(name)
+    if person is None:
+        raise RequestInvalid(
+            f"The requester {name} is not in the list of people, so nobody could tell whether the same "
+            "person approves; start again with --requester and the name as the list has it, and another "
+            "--id."
+        )
+    return person.name
 
 
 async def _unless_the_worker_stops(work: Coroutine[Any, Any, Draft]) -> Draft:

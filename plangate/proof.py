@@ -7,11 +7,11 @@ when a key was valid and a delegation in force; it does not tell when somebody l
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
-from typing import Final
 
 from plangate.domain.audit import AuditEntry, Claimed, Decided, RuleText
+from plangate.domain.claims import SLOW_CLAIM
 from plangate.domain.decision import Decision
 from plangate.domain.errors import FileInvalid
 from plangate.domain.findings import Finding
@@ -32,8 +32,6 @@ from plangate.domain.visible import one_line
 from plangate.jws import key_id
 from plangate.people_file import people_in
 from plangate.signatures import Subject, claims_of, other_than_signed
-
-_SLOW_CLAIM: Final = timedelta(minutes=1)  # between the look at the list of people and the claim on record
 
 PeopleThen = Callable[[str], People | None]
 """Returns the list of people whose text has this SHA-256; None where it is not there."""
@@ -130,7 +128,7 @@ def revoked_since(
         event, after = entry.event, apply(state, entry.event)
         counted = len(after.approvals) > len(state.approvals)
         if counted and isinstance(event, Decided) and event.approver:
-            reason = no_proof(event.approver, people, now) or _without_role(event, state, people)
+            reason = no_proof(event.approver, people, now) or _without_role(event, state, people, now)
             if reason:
                 what = f"this approval counted, and would not today: {one_line(reason)}"
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
@@ -170,21 +168,20 @@ def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lis
         reason = f"{approver.name} is not in the list of people" if stranger else unknown_key(approver, today)
     if reason is None and then is not None:
         reason = no_proof(approver, then, at) if counted else unknown_key(approver, then)
-        reason = reason or (_without_role(event, state, then) if counted else None)
+        reason = reason or (_without_role(event, state, then, at) if counted else None)
     elif reason is None and today is not None:
         reason = invalid_key(approver, today, at)
-        reason = reason or (_without_role(event, state, _all_active(today)) if counted else None)
+        reason = reason or (_without_role(event, state, _all_active(today), at) if counted else None)
     if reason is None:
         return None
     which = "the list of that time" if then is not None else "the list of people"
     return f"the decision by {one_line(approver.name)} is not borne out by {which}: {one_line(reason)}"
 
 
-def _without_role(event: Decided, state: RunState, people: People) -> str | None:
+def _without_role(event: Decided, state: RunState, people: People, at: datetime) -> str | None:
     if state.drafted is None or event.approver is None:
         return None
-    at, requirement = event.arrival.received_at, state.drafted.requirement
-    return unfounded_standing(event.approver, people, at, requirement, state.requester)
+    return unfounded_standing(event.approver, people, at, state.drafted.requirement, state.requester)
 
 
 def _all_active(people: People) -> People:
@@ -197,7 +194,7 @@ def _revoked_before(at: datetime, state: RunState, people: People | None) -> str
     if people is None:
         return None
     reasons = _revoked(state, people, at)
-    if not reasons or not _revoked(state, people, at - _SLOW_CLAIM):
+    if not reasons or not _revoked(state, people, at - SLOW_CLAIM):
         return None
     return f"a step began under an approval that did not hold any more: {'; '.join(reasons)}"
 

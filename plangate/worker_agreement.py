@@ -19,7 +19,7 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable
 from plangate.domain.tool import ToolDeclaration
@@ -36,6 +36,8 @@ LOOK_EVERY: Final = timedelta(seconds=20)
 _MARK: Final = " installation="
 _SHOWN: Final = 12
 _POLLS_WITHIN: Final = timedelta(seconds=75)  # a poll lasts a minute
+_NOT_SEEN: Final = "The task queue cannot be looked at."
+_FORBIDDEN: Final = (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED)
 _FOREIGN: Final = "other_installation"
 _TAKES_NO_WORK: Final = (
     "This worker takes no work: workers with other records poll its task queue. Set PLANGATE_DATABASE_URL to "
@@ -81,12 +83,20 @@ class WorkerAgreement:
         self._facts = facts
         self._record_rules = record_rules
         self._said: tuple[str, ...] = ()
+        self._reported: WorkerFacts | None = None
         self._polled: dict[str, tuple[datetime, float]] = {}
 
     async def wait_for_own_queue(self, task_queue: str, *, every: float = 5.0) -> None:
         """Return once no worker of another installation polls the task queue; log each who does."""
-        while foreign := await self.foreign_pollers(task_queue):
-            _log.error(_TAKES_NO_WORK, action=_FOREIGN, task_queue=task_queue, others=sorted(foreign))
+        while True:
+            try:
+                foreign = await self.foreign_pollers(task_queue)
+            except RPCError as error:
+                _log.warning(_NOT_SEEN, action="agreement", error=str(error))
+            else:
+                if not foreign:
+                    return
+                _log.error(_TAKES_NO_WORK, action=_FOREIGN, task_queue=task_queue, others=sorted(foreign))
             await asyncio.sleep(every)
 
     async def foreign_pollers(self, task_queue: str) -> set[str]:
@@ -94,6 +104,10 @@ class WorkerAgreement:
 
         The server lists one that has gone for five minutes more. It counts as gone when its last poll has not
         moved for `_POLLS_WITHIN`, by a clock of our own that only measures: the server's time is not known.
+        Where something in between lets only a worker's own calls through, none are known.
+
+        Raises:
+            RPCError: the server does not answer now.
         """
         ours = polling_identity("", self._database.installation)
         found: dict[str, datetime] = {}
@@ -103,8 +117,10 @@ class WorkerAgreement:
             )
             try:
                 described = await self._client.workflow_service.describe_task_queue(request)
-            except RPCError as error:  # a proxy that lets only a worker's own calls through
-                _log.warning("The task queue cannot be looked at.", action="agreement", error=str(error))
+            except RPCError as error:
+                if error.status not in _FORBIDDEN:
+                    raise
+                _log.warning(_NOT_SEEN, action="agreement", error=str(error))
                 return set()
             for poller in described.pollers:
                 if _MARK in poller.identity and not poller.identity.endswith(ours):
@@ -120,21 +136,41 @@ class WorkerAgreement:
         """Report this worker and compare it with the others, until cancelled; take it off then.
 
         A worker of another installation that comes later is logged. It stops nothing here: an identity is the
-        poller's own word, and each run refuses a worker with other records by itself.
+        poller's own word, and each run refuses a worker with other records by itself. Whatever fails is
+        logged, and tried again.
         """
         try:
             while True:
-                await asyncio.to_thread(self._compare)
-                foreign = await self.foreign_pollers(task_queue)
-                if foreign:
-                    _log.error(_BESIDE, action=_FOREIGN, task_queue=task_queue, others=sorted(foreign))
+                try:
+                    await asyncio.to_thread(self._compare)
+                    foreign = await self.foreign_pollers(task_queue)
+                except RPCError as error:
+                    _log.warning(_NOT_SEEN, action="agreement", error=str(error))
+                except Exception:  # noqa: BLE001  whatever it is, the worker goes on, and is looked at again
+                    _log.exception("The workers cannot be compared.", action="agreement")
+                else:
+                    if foreign:
+                        _log.error(_BESIDE, action=_FOREIGN, task_queue=task_queue, others=sorted(foreign))
                 await asyncio.sleep(every)
         finally:
             await asyncio.to_thread(self._leave)
 
+    def _known_facts(self) -> WorkerFacts:
+        """Return what this worker works with; while its list of people cannot be read, as reported last.
+
+        Raises:
+            DirectoryUnavailable: it could not be read since the worker's start.
+        """
+        try:
+            self._reported = self._facts()
+        except DirectoryUnavailable:
+            if self._reported is None:
+                raise
+        return self._reported
+
     def _compare(self) -> None:
         try:
-            facts = self._facts()
+            facts = self._known_facts()
             with self._database.write() as connection:
                 report_worker(connection, facts)
                 said = differences(running_workers(connection, facts.namespace, facts.task_queue))

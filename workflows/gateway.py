@@ -47,7 +47,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.request import PlanRequest
 from plangate.domain.run import Phase
-from plangate.domain.shown import contradiction
+from plangate.domain.shown import checked
 from plangate.domain.status import RunResult, Status
 from plangate.domain.visible import one_line
 from plangate.records.answers import status_on_record, trail_on_record
@@ -267,20 +267,18 @@ class Gateway:
         )
 
     def _checked(self, status: Status, workflow_id: str) -> Status:
-        wrong = contradiction(
-            status, workflow_id=workflow_id, namespace=self._client.namespace
-        ) or self._of_other_records(status)
-        if wrong:
-            raise StatusContradicts(
-                f"The status of {one_line(workflow_id)} is not shown, since its parts do not agree: "
-                f"{one_line(wrong)}. Do not decide on it; have an operator run "
-                "`starter.py audit verify`, and look at which workers take work from this task queue."
-            )
-        return status
+        return checked(
+            status,
+            workflow_id=workflow_id,
+            namespace=self._client.namespace,
+            objection=self._of_other_records(status),
+        )
 
     def _is_on_record(self, workflow_id: str) -> bool:
         try:
             return self._recorded(workflow_id) is not None
+        except StatusContradicts:
+            return True
         except RecordsUnavailable:
             return False  # the worker asks again, before anything is drafted
 
@@ -335,7 +333,7 @@ class Gateway:
     async def _asked(self, workflow_id: str) -> Status | None:
         try:
             return await self._status(workflow_id)
-        except (NotAnswered, RunNotFound, RecordsUnavailable, TrailDamaged):
+        except (NotAnswered, RunNotFound, RecordsUnavailable, StatusContradicts, TrailDamaged):
             return None
 
     def _of_other_records(self, status: Status) -> str | None:
@@ -344,7 +342,7 @@ class Gateway:
             return None
         with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
             ours = self._database.installation
-            if status.installation != ours and self._recorded(status.workflow_id) is not None:
+            if status.installation != ours and self._is_on_record(status.workflow_id):
                 return f"its plan was made for the installation {status.installation}, not for {ours}"
         return None
 

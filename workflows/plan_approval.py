@@ -78,6 +78,7 @@ class Carried(Frozen):
     Attributes:
         arrivals: what is not judged yet.
         hindrance: why it is not.
+        closing: why the run's end is not on the record yet.
         ended_at: when the run ended, where its end is not on the record yet.
         stopped_at: the step at which it ended.
     """
@@ -86,6 +87,7 @@ class Carried(Frozen):
     request: PlanRequest
     arrivals: tuple[Arrival, ...] = ()
     hindrance: Hindrance | None = None
+    closing: Hindrance | None = None
     ended_at: AwareDatetime | None = None
     stopped_at: int | None = None
 
@@ -105,6 +107,7 @@ class PlanApproval:
         self._state = RunState(workflow_id=workflow.info().workflow_id)
         self._request: PlanRequest | None = None
         self._tray = Tray()
+        self._batch: tuple[Arrival, ...] = ()
         self._withdrawn: str | None = None
         self._stopped_at: int | None = None
         self._ended_at: datetime | None = None
@@ -172,6 +175,7 @@ class PlanApproval:
         self._state, self._request = before.carried, before.request
         self._stopped_at = before.stopped_at
         self._admitting.resume(before.hindrance)
+        self._closing.resume(before.closing)
         # Nothing but a run's word says when they came to the run before: they count as come now, and it goes
         # on as new only before its deadline (docs/decisions/0020).
         now = workflow.now()
@@ -348,13 +352,13 @@ class PlanApproval:
     )
     async def decide(self, *inputs: Any) -> DecisionAnswer:
         """The same as the signals, with the verdict as its answer."""
-        verdict = await self._tray.put_update(inputs, lambda: self._admitting.waits_outside)
+        verdict = await self._tray.put_update(inputs, lambda: self._waits_outside)
         if verdict is not None:
             return DecisionAnswer(accepted=verdict.accepted, reason=verdict.reason, state=self._state.state)
-        cause = self._admitting.hindrance.cause if self._admitting.hindrance else ""
+        unrecorded = self._unrecorded()
         kept = (
             "your decision was received, and will be judged as soon as what is in the way is mended: "
-            f"{cause.rstrip('.')}. You need not send it again"
+            f"{unrecorded.cause.rstrip('.') if unrecorded else ''}. You need not send it again"
         )
         return DecisionAnswer(accepted=None, reason=kept, state=self._state.state)
 
@@ -378,8 +382,7 @@ class PlanApproval:
                 )
             except FailureError as error:
                 refused = Verdict(accepted=False, reason=reason_of(error))
-                batch = self._admission().arrivals
-                decided = tuple(Decided(arrival=arrival, verdict=refused) for arrival in batch)
+                decided = tuple(Decided(arrival=arrival, verdict=refused) for arrival in self._batch)
             if not decided:  # they may be about the plan that is just being handed to this run
                 await workflow.wait_condition(lambda: self._state.phase is not Phase.DRAFTING)
                 continue
@@ -393,16 +396,21 @@ class PlanApproval:
                 unreported = 0
 
     def _admission(self) -> AdmitTask:
-        batch = self._tray.first(options.ADMIT_AT_ONCE, options.ADMIT_BYTES)
-        return AdmitTask(run=self._ref(), state=self._state, arrivals=batch)
+        self._batch = self._tray.first(options.ADMIT_AT_ONCE, options.ADMIT_BYTES)
+        return AdmitTask(run=self._ref(), state=self._state, arrivals=self._batch)
 
     def _may_admit(self) -> bool:
         """Whether the record knows, too, what a decision is judged by: the end of the run comes first."""
         return self._state.phase is not Phase.CLOSED or self._closed_on_record
 
+    @property
+    def _waits_outside(self) -> bool:
+        """Whether decisions have to wait until something can be recorded: themselves, or the run's end."""
+        return self._admitting.waits_outside or (self._closing.waits_outside and not self._may_admit())
+
     def _may_move_on(self) -> bool:
         """Whether no decision is being judged: what cannot be recorded now is judged by the state then."""
-        return not self._tray or self._admitting.waits_outside
+        return not self._tray or self._waits_outside
 
     def _unrecorded(self) -> Unrecorded | None:
         hindrances = [one for one in (self._admitting.hindrance, self._closing.hindrance) if one]
@@ -480,6 +488,7 @@ class PlanApproval:
             request=self._request.model_copy(update={"plan": None}),  # it is drafted, and may be large
             arrivals=self._tray.everything(),
             hindrance=self._admitting.hindrance,
+            closing=self._closing.hindrance,
             ended_at=self._ended_at,
             stopped_at=self._stopped_at,
         )

@@ -15,13 +15,13 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 with workflow.unsafe.imports_passed_through():
     from activities.tasks import WaitTask
     from activities.waiting import Waiting
-    from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable
+    from plangate.domain.errors import DirectoryUnavailable, OtherRecords, RecordsUnavailable
     from plangate.domain.model import AwareDatetime, Frozen
     from plangate.domain.visible import cut
     from workflows import options
 
 MAX_REASON: Final = 10_000
-_AWAY: Final = frozenset((RecordsUnavailable.__name__, DirectoryUnavailable.__name__))
+_AWAY: Final = frozenset(one.__name__ for one in (RecordsUnavailable, DirectoryUnavailable, OtherRecords))
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 

@@ -34,14 +34,14 @@ class ModelTransport(httpx2.AsyncBaseTransport):
         self._ways: dict[tuple[str, str | None], httpx2.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request; what comes back with status 200 is a completion that AutoGen reads rightly.
+        """Send a request; what comes back as a success is a completion that AutoGen reads rightly.
 
         Raises:
             PlannerError: the proxy cannot be used, or the answer cannot.
         """
         sent = _with_body(request, self._echoes.add_to(await request.aread()))
         response = await self._way_to(request.url).handle_async_request(sent)
-        if response.status_code != _SUCCESS:
+        if not response.is_success:
             return response
         try:
             raw = b"".join([chunk async for chunk in _limited(response)])

@@ -7,7 +7,7 @@ examined by the same rules as the records.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final, assert_never
 
@@ -32,7 +32,9 @@ from plangate.domain.audit import (
     WrittenEntry,
     read_event,
 )
+from plangate.domain.claims import SLOW_CLAIM, beginnings
 from plangate.domain.errors import NotApproved
+from plangate.domain.listed import list_named
 from plangate.domain.model import Frozen
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import MIN_PREFIX, fingerprint_of, idempotency_key, short
@@ -41,7 +43,6 @@ from plangate.domain.revocation import may_be_put_back, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, apply, changes
 from plangate.domain.visible import one_line
 
-_SLOW_CLAIM: Final = timedelta(minutes=1)  # between the look at the approvals and the claim on record
 _SEARCHED: Final = 500  # entries among which the true place of one is looked for
 
 
@@ -125,14 +126,10 @@ def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
         match entry.event:
             case Drafted(requirement=requirement):
                 named.setdefault(requirement.policy_hash, entry.number)
-            case Decided(people=hash_of_people) | Reopened(people=hash_of_people):
-                named.setdefault(hash_of_people, entry.number)
-            case Claimed(people=hash_of_people):
-                named.setdefault(hash_of_people, entry.number)
             case RulesInForce(hash=hash_of_text):
                 named.setdefault(hash_of_text, entry.number)
-            case _:
-                pass
+            case event:
+                named.setdefault(list_named(event), entry.number)
     named.pop("", None)
     return named
 
@@ -158,6 +155,7 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
         return
     state = RunState(workflow_id=workflow_id)
     claimed: set[str] = set()
+    begin = beginnings(workflow_id, entries)
     has_ended = False
     for position, entry in enumerate(entries):
         event = entry.event
@@ -168,6 +166,7 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
         else:
             objection = (
                 _objection(state, entry, claimed)
+                or _begun_too_late(state, entry, begin)
                 or _put_back(state, entries[:position], event)
                 or _closed_early(entries[position - 1], entry)
             )
@@ -262,7 +261,7 @@ def _objection(state: RunState, entry: AuditEntry, claimed: set[str]) -> str | N
         case Reopened():
             return _wrong_reopening(state, event)
         case Claimed():
-            return _wrong_claim(state, entry, event)
+            return _wrong_claim(state, event)
         case StepDone():
             return _wrong_end(state, event, claimed)
         case Released() | StepFailed() | StepInDoubt():
@@ -348,17 +347,23 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
     return None
 
 
-def _wrong_claim(state: RunState, entry: AuditEntry, event: Claimed) -> str | None:
+def _wrong_claim(state: RunState, event: Claimed) -> str | None:
     if event.idempotency_key != idempotency_key(state.workflow_id, event.fingerprint, event.step):
         return "its idempotency key is not that of its plan and step"
     try:
         authorise(state, event.fingerprint, event.step)
     except NotApproved as error:
         return f"a step began that was not allowed to: {error}"
-    stale = stale_approvers(state, entry.at - _SLOW_CLAIM)
-    if event.attempt == 1 and stale:
-        return f"a step began under an approval by {', '.join(map(one_line, stale))} that was too old"
     return None
+
+
+def _begun_too_late(state: RunState, entry: AuditEntry, begin: Container[int]) -> str | None:
+    if not isinstance(entry.event, Claimed) or entry.number not in begin:
+        return None
+    stale = stale_approvers(state, entry.at - SLOW_CLAIM)
+    if not stale:
+        return None
+    return f"a step began under an approval by {', '.join(map(one_line, stale))} that was too old"
 
 
 def _wrong_end(state: RunState, event: StepDone, claimed: set[str]) -> str | None:

@@ -8,14 +8,11 @@ from plangate.domain.audit import (
     Decided,
     Drafted,
     Event,
-    Released,
     Reopened,
     RulesInForce,
-    StepFailed,
 )
+from plangate.domain.claims import beginnings
 from plangate.domain.people import ANYONE, Approver, Standing
-from plangate.domain.plan import idempotency_key
-from plangate.domain.run import RunState, apply
 
 
 def list_named(event: Event) -> str:
@@ -41,8 +38,7 @@ def judged_by_no_list(workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator
     With each stands whether there was a list, by what the run itself says: up to there an entry names one, or
     knows of somebody what only a list tells. A step that had begun before is left out: nobody looks again.
     """
-    state = RunState(workflow_id=workflow_id)
-    begun: set[str] = set()
+    begin = beginnings(workflow_id, trail)
     is_listed = False
     for entry in trail:
         event = entry.event
@@ -51,15 +47,10 @@ def judged_by_no_list(workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator
             case Decided(approver=Approver() as approver, people=""):
                 if event.verdict.accepted or not is_typed(approver):
                     yield entry, is_listed
-            case Claimed(idempotency_key=key):
-                if not event.people and key not in begun:
-                    yield entry, is_listed
-                begun.add(key)
-            case Released(step=step) | StepFailed(step=step):
-                begun.discard(idempotency_key(workflow_id, state.fingerprint or "", step))
+            case Claimed(people="") if entry.number in begin:
+                yield entry, is_listed
             case _:
                 pass
-        state = apply(state, event)
 
 
 def _tells_of_a_list(event: Event) -> bool:

@@ -2,13 +2,33 @@
 
 A status may come from a worker or a database of somebody else's. The machine that shows it therefore computes
 the fingerprint itself, from exactly the values that it shows, before it shows them and before it signs.
-Terminal, page and API use this one function.
+Whoever returns a status for people to see, the gateway or the records, passes it through `checked`.
 """
 
 from pydantic import JsonValue
 
+from plangate.domain.errors import StatusContradicts
 from plangate.domain.plan import SHORT_LENGTH, Audience, canonical_json, fingerprint_of, short
 from plangate.domain.status import Status
+from plangate.domain.visible import one_line
+
+
+def checked(
+    status: Status, *, workflow_id: str, namespace: str | None = None, objection: str | None = None
+) -> Status:
+    """Return ``status`` if its parts agree, and the caller has no ``objection`` of its own.
+
+    Raises:
+        StatusContradicts: they do not; the message says which, and what to do.
+    """
+    wrong = contradiction(status, workflow_id=workflow_id, namespace=namespace) or objection
+    if wrong is None:
+        return status
+    raise StatusContradicts(
+        f"The status of {one_line(workflow_id)} is not shown, since its parts do not agree: "
+        f"{one_line(wrong)}. Do not decide on it; have an operator run `starter.py audit verify`, and look "
+        "at which workers take work from this task queue."
+    )
 
 
 def contradiction(status: Status, *, workflow_id: str, namespace: str | None = None) -> str | None:

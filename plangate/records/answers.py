@@ -9,9 +9,10 @@ import structlog
 from sqlalchemy import Connection, Row, Select, select
 
 from plangate.domain.audit import AuditEntry, Decided
-from plangate.domain.errors import RecordsMissing, RunNotFound, TrailDamaged
+from plangate.domain.errors import RecordsMissing, RunNotFound, StatusContradicts, TrailDamaged
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.run import Phase, RunState, fold
+from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of
 from plangate.domain.visible import one_line
 from plangate.records.database import Database
@@ -29,13 +30,17 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
 
     Raises:
         RecordsUnavailable: the database does not answer.
+        StatusContradicts: its plan is not the one that its fingerprint was made of.
+        TrailDamaged: its entries cannot be read.
     """
     try:
         with database.read() as connection:
             state = read_state(connection, workflow_id)
     except RecordsMissing:
         return None
-    return status_of(state, source="records") if state.requested else None
+    if state.requested is None:
+        return None
+    return checked(status_of(state, source="records"), workflow_id=workflow_id)
 
 
 def pending_on_record(database: Database, wanted: Wanted = WAITING) -> list[Status]:
@@ -89,15 +94,24 @@ def statuses_on_record(database: Database, workflow_ids: Sequence[str]) -> list[
         RecordsUnavailable: the database does not answer.
     """
     with database.read() as connection:
-        return [status_of(one, source="records") for one in _folded(read_trails(connection, workflow_ids))]
+        return [status for one in _folded(read_trails(connection, workflow_ids)) if (status := _shown(one))]
 
 
 def _statuses(connection: Connection, wanted: Wanted) -> Iterator[Status]:
     """Yield what is in the wanted state by its trail, whatever its row says."""
     for rows in connection.execute(rows_of(connection, wanted)).partitions(_PAGE):
         for state in _folded(read_trails(connection, [row.workflow_id for row in rows])):
-            if wanted.state in (None, state.state):
-                yield status_of(state, source="records")
+            if wanted.state in (None, state.state) and (status := _shown(state)):
+                yield status
+
+
+def _shown(state: RunState) -> Status | None:
+    """Return a run's status for a list; None, with a word in the log, where it must not be shown."""
+    try:
+        return checked(status_of(state, source="records"), workflow_id=state.workflow_id)
+    except StatusContradicts as error:
+        _log.warning("A run is left out of the list.", action="pending", error=str(error))
+        return None
 
 
 def _folded(

@@ -48,11 +48,11 @@ class Store(Protocol):
     def report(self) -> None:
         """Log what is unsafe about it and cannot be changed from here."""
 
-    def begin(self, connection: Connection, *, writes: bool) -> None:
-        """Raise RecordsUnavailable unless this connection may be worked with."""
+    def begin(self, connection: Connection, *, writes: bool) -> Callable[[], None]:
+        """Raise RecordsUnavailable unless this connection may be worked with.
 
-    def check(self) -> None:
-        """Raise RecordsUnavailable where what was just committed may be lost."""
+        Return what raises it, after a commit, where that may be lost.
+        """
 
     def words(self, error: BaseException) -> str:
         """Return what the database said, and what to do about it."""
@@ -114,14 +114,14 @@ class Database:
         """
         with self._speaking_plainly(), self._in_turn():
             with self._engine.begin() as connection:
-                self._store.begin(connection, writes=True)
+                check_kept = self._store.begin(connection, writes=True)
                 if self.is_sqlite:
                     _begin_immediate(connection)
                 yield connection
-            self._store.check()
+            check_kept()
 
     async def transact(self, act: Callable[..., Result], *arguments: object, receipt: bool = False) -> Result:
-        """Call ``act``, which writes one transaction, without keeping the event loop waiting for anybody.
+        """Call ``act``, which writes one or two transactions, without keeping the event loop waiting.
 
         Where SQLite's lock is free it is called at once: to hand it to a thread takes as long as the
         transaction itself. Where somebody holds the lock, and with PostgreSQL, it goes to a thread.

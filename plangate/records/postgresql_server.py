@@ -5,7 +5,7 @@ is UTF-8, and it is the database that this process has worked with. Whether the 
 at each begin without asking, for PostgreSQL 14 and newer report a change of it unasked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 import psycopg
@@ -75,14 +75,16 @@ class PostgresqlServer:
                 action="records",
             )
 
-    def begin(self, connection: Connection, *, writes: bool) -> None:
+    def begin(self, connection: Connection, *, writes: bool) -> Callable[[], None]:
         """Check that the server takes writes, if there are to be any; keep no connection that takes none.
+
+        Return what to check after the commit: nothing, for what the server has confirmed is kept.
 
         Raises:
             RecordsUnavailable: it does not.
         """
         if not self._is_read_only(connection):
-            return
+            return _kept
         if writes:
             connection.invalidate()
             raise self.unusable(
@@ -91,9 +93,7 @@ class PostgresqlServer:
                 verb="cannot be written",
             )
         connection.detach()  # good enough to read from, and closed behind it
-
-    def check(self) -> None:
-        """Do nothing: a commit that the server has confirmed is kept."""
+        return _kept
 
     def words(self, error: BaseException) -> str:
         """Return what PostgreSQL said, and what to do about it."""
@@ -141,6 +141,10 @@ class PostgresqlServer:
         self._identity = identity
         self._is_flushed = is_flushed
         return bool(is_read_only)
+
+
+def _kept() -> None:
+    pass
 
 
 def _drop_what_takes_no_writes(context: ExceptionContext) -> None:

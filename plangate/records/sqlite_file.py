@@ -7,8 +7,9 @@ and one at its log, some microseconds.
 
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -33,9 +34,16 @@ _EXPECTED: Final[Mapping[str, str | int]] = {
     "query_only": 0,
     "read_uncommitted": 0,
 }
+_ANEW: Final = "a copy that holds all of them lies there now; it is opened anew"
 _log = structlog.get_logger(__name__)
 
 Identity = tuple[int, int]
+
+
+class _Open(sqlite3.Connection):
+    """A connection that knows which file it opened; it goes on with that one, wherever it is by now."""
+
+    file: Identity | None = None
 
 
 class SqliteFile:
@@ -64,7 +72,7 @@ class SqliteFile:
             RecordsUnavailable: the file that this process has worked with is not there.
         """
         if self._identity is not None:
-            self.check(writes=True)
+            self._check(self._identity, writes=True)
             return
         try:
             make_private_folder(self._path.parent)
@@ -86,22 +94,29 @@ class SqliteFile:
         for left in close_to_others(self._path.with_name(self._path.name + end) for end in _ENDINGS):
             _log.warning(f"Others can read {left}, and this user cannot change that.", action="records")
 
-    def begin(self, connection: Connection, *, writes: bool) -> None:
+    def begin(self, connection: Connection, *, writes: bool) -> Callable[[], None]:
         """Check that the open file is the one at the path; the caller begins the transaction then.
+
+        Return the same check, for when the transaction is committed: another one of this process may have
+        gone over to a copy meanwhile.
 
         Raises:
             RecordsUnavailable: it is not, or may not be written to.
             RecordsMissing: there is no file, and this process has never seen one.
         """
+        opened = cast("_Open", raw(connection)).file
+        if opened != self._identity:
+            connection.invalidate()
+            raise self.unusable(_ANEW)
         try:
-            self.check(writes=writes)
+            self._check(opened, writes=writes)
         except RecordsUnavailable:
             self._remember(connection)
             if not self._goes_on():
                 raise
             connection.invalidate()
             self.engine.dispose()
-            raise self.unusable("a copy that holds all of them lies there now; it is opened anew") from None
+            raise self.unusable(_ANEW) from None
         log, known = _identity_of(connection.info["log_path"]), connection.info.get("log")
         if known is not None and log != known:
             # What it has written is in that log, which SQLite brings into the file as the connection closes.
@@ -113,9 +128,10 @@ class SqliteFile:
             )
         if known is None and log is not None:
             connection.info["log"], connection.info["index"] = log, _identity_of(self._beside("-shm"))
+        return partial(self._check, opened)
 
-    def check(self, *, writes: bool = False) -> None:
-        """Check that the file which this process works with is still the one at the path.
+    def _check(self, expected: Identity | None, *, writes: bool = False) -> None:
+        """Check that this file is still the one at the path.
 
         Raises:
             RecordsUnavailable: it is not, or may not be written to.
@@ -131,7 +147,10 @@ class SqliteFile:
             raise self.unusable("their file is gone; put it back") from None
         except OSError as error:
             raise self.unusable(f"{error.strerror}; let the worker's user reach the file") from None
-        if self._identity not in (None, (found.st_dev, found.st_ino)):
+        here = (found.st_dev, found.st_ino)
+        if expected not in (None, here):
+            if here == self._identity:
+                raise self.unusable(_ANEW)
             raise self.unusable(
                 "another file lies in the place of the one that this process works with, and lacks some of "
                 "them, or has the other's -wal and -shm beside it; put that back, or start the process anew "
@@ -154,7 +173,7 @@ class SqliteFile:
     def _open(self) -> sqlite3.Connection:
         """Open the file, which must be there: SQLite would make an empty one."""
         try:
-            self.check()
+            self._check(self._identity)
         except RecordsUnavailable:
             if not self._goes_on():
                 raise
@@ -164,11 +183,13 @@ class SqliteFile:
             opened.close()
             raise self.unusable("their file was replaced while it was opened; it is tried again")
         self._identity = self._identity or before
+        opened.file = before
         return opened
 
-    def _connect(self, options: str = "mode=rw") -> sqlite3.Connection:
+    def _connect(self, options: str = "mode=rw") -> _Open:
         return sqlite3.connect(
-            f"file:{quote(str(self._path.resolve()))}?{options}",
+            factory=_Open,
+            database=f"file:{quote(str(self._path.resolve()))}?{options}",
             uri=True,
             timeout=self._lock_wait_seconds,
             check_same_thread=False,

@@ -52,11 +52,9 @@ class Turns:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.cancelled():
-                line.remove(turn)
-            else:  # it was given to us in the same moment
+            if not turn.cancelled():  # it was given to us in the same moment
                 self._pass_on()
-            raise
+            raise  # who has left is passed over, whenever that is noticed
 
     def _pass_on(self) -> None:
         for line in (self._receipts, self._others):

@@ -14,7 +14,15 @@ from plangate.records.tables import Moment, workers
 SEEN_FOR: Final = timedelta(seconds=90)
 """A worker that has not reported for so long counts as gone; they report every 20 seconds."""
 _NOW: Final = select(func.now(type_=Moment))
-_COMPARED: Final = {"policy": "policy", "people": "list of people", "tools": "tools"}
+_RESTART: Final = "Restart those that are out of date."
+_SAME_FILE: Final = (
+    "Give all the same file (PLANGATE_PEOPLE); one saved just now counts within half a minute."
+)
+_COMPARED: Final = {
+    "policy": ("policy", _RESTART),
+    "people": ("list of people", _SAME_FILE),
+    "tools": ("tools", _RESTART),
+}
 
 
 class WorkerFacts(Frozen):
@@ -67,8 +75,8 @@ def running_workers(connection: Connection, namespace: str, task_queue: str) -> 
 def differences(running: Sequence[WorkerFacts]) -> tuple[str, ...]:
     """Return a sentence for each thing in which the workers of one task queue differ."""
     return tuple(
-        f"The workers differ in their {name}: {_spelled(running, field)}. Restart those that are out of date."
-        for field, name in _COMPARED.items()
+        f"The workers differ in their {name}: {_spelled(running, field)}. {advice}"
+        for field, (name, advice) in _COMPARED.items()
         if len({getattr(one, field) for one in running}) > 1
     )
 

@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,6 +18,7 @@ from temporalio.api.common.v1 import RetryPolicy, WorkflowExecution
 from temporalio.api.workflowservice.v1 import UpdateActivityOptionsRequest
 
 from plangate.domain.decision import Choice, Decision
+from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.status import Status
 from tests.chaos.crew import WorkerProcess
 from tests.chaos.inspector import inspect
@@ -141,7 +142,7 @@ class _Outage:
 
     async def _decide(self, each: Order) -> None:
         """Approve by update; the answer has to say what is in the way."""
-        status = await self._stage.gateway.status(each.workflow_id)
+        status = await self._status(each)
         approval = Decision(decision=Choice.APPROVE, by=APPROVER, plan=status.fingerprint or "")
         each.decided_at = time.time()
         answer = await self._stage.gateway.decide(each.workflow_id, approval)
@@ -159,8 +160,14 @@ class _Outage:
             return status.state == state and status.unrecorded is not None
 
         async with asyncio.timeout(PATIENCE + self._size.seconds):
-            while not holds(await self._stage.gateway.status(each.workflow_id)):
+            while not holds(await self._status(each)):
                 await asyncio.sleep(0.2)
+
+    async def _status(self, each: Order) -> Status:
+        """Ask until a worker answers: where it is too busy the records would, and they may be away."""
+        while True:
+            with suppress(RecordsUnavailable):
+                return await self._stage.gateway.status(each.workflow_id)
 
     async def _hurry(self, each: Order) -> None:
         client = self._stage.client

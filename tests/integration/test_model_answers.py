@@ -31,6 +31,7 @@ from tests.openai_server import (
     Status,
     call,
     completion,
+    oddly,
 )
 from tests.stand_in_tools import MAIL, TOOLS
 from tests.times import times
@@ -103,6 +104,12 @@ async def test_an_answer_that_was_cut_is_never_taken_for_a_whole_plan(
     said = await refusal_of([MAIL_CALL, Odd(reply, finish_reason=reason), DONE])
     assert "cut at its length limit" in said
     assert "max_tokens in PLANGATE_MODEL_CONFIG" in said
+
+
+@pytest.mark.parametrize("code", [201, 203, 299])
+async def test_an_answer_with_another_status_of_success_is_read_as_strictly(code: int) -> None:
+    odd = Odd(Says(None), message={"refusal": "I must not tell Kim."})
+    assert "I must not tell Kim" in await refusal_of([Status(code, oddly(odd, "gpt-4o"))])
 
 
 @pytest.mark.parametrize("reason", WITHHELD)

@@ -5,6 +5,7 @@ import random
 import shutil
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -162,6 +163,40 @@ def test_a_file_that_is_lost_while_a_transaction_is_open_is_not_taken_for_kept(
 
     with pytest.raises(RecordsUnavailable, match="their file is gone"):
         write_and_lose()
+
+
+def test_what_is_written_while_others_go_over_to_a_copy_is_not_taken_for_kept(
+    database: Database, path: Path
+) -> None:
+    def read_elsewhere() -> None:
+        reader = threading.Thread(target=lambda: suppressed(lambda: trail(database)))
+        reader.start()
+        reader.join()
+
+    def write_meanwhile() -> None:
+        with database.write() as connection:
+            open_trail(connection, run_ref()).append(note("second"))
+            read_elsewhere()  # so that the pool has another connection
+            copied(path, path.with_name("copy"))
+            put_aside(path)
+            path.with_name("copy").rename(path)
+            read_elsewhere()  # finds the copy complete
+            read_elsewhere()
+
+    with pytest.raises(RecordsUnavailable):
+        write_meanwhile()
+    assert keys_at(path) == {"requested", "first"}
+    written = False
+    while not written:
+        with suppress(RecordsUnavailable):
+            write_down(database, run_ref(), note("second"))
+            written = True
+    assert keys_at(path) == {"requested", "first", "second"}
+
+
+def suppressed(act: Callable[[], object]) -> None:
+    with suppress(RecordsUnavailable):
+        act()
 
 
 def test_a_file_that_is_made_read_only_is_not_written_to_though_it_is_open(

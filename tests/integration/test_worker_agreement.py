@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from plangate.domain.audit import RULES_TRAIL, RulesInForce
+from plangate.domain.errors import DirectoryUnavailable
 from plangate.records.database import Database
 from plangate.records.rule_texts import record_rules
 from plangate.records.tables import workers
@@ -22,6 +23,7 @@ from plangate.records.workers import WorkerFacts, differences, forget_worker, re
 from plangate.worker_agreement import WorkerAgreement, hash_of_tools, polling_identity
 from tests.fakes import Notebook
 from tests.gate import Gate
+from tests.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, refusing
 from tests.integration.slow_workflow import Slow
 
 
@@ -143,6 +145,54 @@ async def test_a_foreign_worker_that_comes_later_is_logged_and_stops_nothing(idl
             comparing.cancel()
             await asyncio.wait((comparing,))
     assert "Workers with other records poll this worker's task queue" in logs[0]["event"]
+
+
+async def test_whatever_fails_workers_are_compared_again_and_a_list_that_is_being_saved_is_no_difference(
+    idle_gate: Gate,
+) -> None:
+    queue = idle_gate.settings.task_queue
+    mine = facts(idle_gate.client.identity, task_queue=queue, people="dd" * 32)
+    outcomes: list[WorkerFacts | Exception] = [mine, DirectoryUnavailable("It is being saved."), TypeError()]
+
+    def looked() -> WorkerFacts:
+        outcome = outcomes.pop(0) if outcomes else mine
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    agreement = WorkerAgreement(idle_gate.client, idle_gate.database, looked, lambda: None)
+    with capture_logs() as logs:
+        comparing = asyncio.create_task(agreement.keep_comparing(queue, every=0.05))
+        async with asyncio.timeout(10):
+            while outcomes:
+                await asyncio.sleep(0.02)
+                with idle_gate.database.read() as connection:
+                    seen = running_workers(connection, mine.namespace, queue)
+                assert {one.people for one in seen} <= {mine.people}
+        await asyncio.sleep(0.2)
+        with idle_gate.database.read() as connection:
+            assert running_workers(connection, mine.namespace, queue) == (mine,)
+        assert not comparing.done()
+        comparing.cancel()
+        await asyncio.wait((comparing,))
+    assert [log["event"] for log in logs] == ["The workers cannot be compared."]
+
+
+@pytest.mark.parametrize(("status", "is_taken"), [(NOT_FOUND, False), (PERMISSION_DENIED, True)])
+async def test_a_worker_that_cannot_look_takes_no_work_unless_it_never_may(
+    idle_gate: Gate, status: int, is_taken: bool
+) -> None:
+    """Which other workers there are is a question that a server may refuse to answer; then care has to do."""
+    with refusing(OK, status) as address:
+        client = await Client.connect(address)
+        agreement = WorkerAgreement(client, idle_gate.database, lambda: facts("1@one"), lambda: None)
+        waiting = asyncio.create_task(agreement.wait_for_own_queue("q", every=0.1))
+        with capture_logs() as logs:
+            await asyncio.wait((waiting,), timeout=1)
+        assert waiting.done() is is_taken
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+    assert {log["event"] for log in logs} == {"The task queue cannot be looked at."}
 
 
 async def test_a_worker_that_has_gone_is_told_by_its_last_poll_and_no_clock_of_the_day(

@@ -15,6 +15,7 @@ from plangate.domain.audit import (
     Drafted,
     Event,
     Outcome,
+    Released,
     Reopened,
     Requested,
     RulesInForce,
@@ -99,7 +100,7 @@ def links(entries: list[AuditEntry]) -> list[str]:
 def story(*events: Event, late: bool = False) -> list[str]:
     """Examine these; where it is ``late``, the last of them happened an hour after the others."""
     entries = trail(*events)
-    if late or events[-1] is LATE_CLAIM:
+    if late or events[-1] in (LATE_CLAIM, LATE_AGAIN):
         entries[-1] = entries[-1].model_copy(update={"at": NOON + HOUR})
     return [str(finding) for finding in broken_story(RUN, entries)]
 
@@ -189,6 +190,8 @@ def test_an_entry_that_cannot_be_read_is_named() -> None:
 
 TIMED = drafted(requirement=ONE_APPROVAL.model_copy(update={"approval_valid_for": 1}))
 LATE_CLAIM = claimed()
+GIVEN_BACK = Released(step=1, attempt=1, reason="away")
+LATE_AGAIN = claimed(attempt=2)
 WITHDRAWN = Closed(outcome=Outcome.WITHDRAWN)
 SECOND = drafted(revision=2, fingerprint=fingerprint_of(PLAN, 2, RUN, AUDIENCE))
 OTHER_PLAN = PLAN.model_copy(update={"summary": "Three notes"})
@@ -233,6 +236,10 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
             "is taken for a decision by erik, who is not named in it",
         ),
         ((requested(), TIMED, decided(), LATE_CLAIM), "under an approval by dana that was too old"),
+        (
+            (requested(), TIMED, decided(), claimed(), GIVEN_BACK, LATE_AGAIN),
+            "under an approval by dana that was too old",
+        ),
         (
             (*GOOD[:4], Reopened(fingerprint="f" * 64, step=1, stale=(), reopened_at=NOON, deadline=NOON)),
             "opens the review of a plan again that was not being executed",

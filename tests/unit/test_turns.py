@@ -1,8 +1,11 @@
 """Receipts are written before all else that waits."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from plangate.domain.errors import RecordsUnavailable
 from plangate.records.turns import Turns
@@ -62,3 +65,44 @@ async def test_a_turn_that_does_not_come_is_given_up_and_not_given_to_who_has_le
             await write(turns, written, "late", receipt=True)
     await write(turns, written, "next")
     assert written == ["next"]
+
+
+@settings(max_examples=300)
+@given(
+    places=st.integers(1, 3),
+    waiters=st.lists(
+        st.tuples(st.booleans(), st.integers(0, 4), st.none() | st.integers(0, 12)), max_size=12
+    ),
+)
+def test_whoever_leaves_and_whenever_all_others_get_their_turn(
+    places: int, waiters: list[tuple[bool, int, int | None]]
+) -> None:
+    """Each has a receipt or not, writes for so many passes, and may leave in the pass that is named."""
+
+    async def play() -> None:
+        turns, done = Turns(places, 10), set[int]()
+
+        async def one(number: int, receipt: bool, passes: int) -> None:
+            async with turns.taken(receipt=receipt):
+                for _ in range(passes):
+                    await asyncio.sleep(0)
+                done.add(number)
+
+        tasks = [
+            asyncio.create_task(one(number, receipt, passes))
+            for number, (receipt, passes, _) in enumerate(waiters)
+        ]
+        for moment in range(13):
+            for task, (*_, leaves) in zip(tasks, waiters, strict=True):
+                if leaves == moment:
+                    task.cancel()
+            await asyncio.sleep(0)
+        ends = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+        assert all(end is None or isinstance(end, asyncio.CancelledError) for end in ends), ends
+        assert done == {number for number, end in enumerate(ends) if end is None}
+        assert all(end is None for end, (*_, leaves) in zip(ends, waiters, strict=True) if leaves is None)
+        async with asyncio.timeout(5), AsyncExitStack() as taken:  # and each place is free again
+            for _ in range(places):
+                await taken.enter_async_context(turns.taken(receipt=False))
+
+    asyncio.run(play())

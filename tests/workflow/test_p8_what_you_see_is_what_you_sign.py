@@ -104,6 +104,16 @@ async def test_a_plan_that_was_changed_in_the_database_is_not_shown(idle_gate: G
     with pytest.raises(StatusContradicts, match="has the fingerprint"):
         await idle_gate.gateway.status(honest.workflow_id)
     assert await idle_gate.gateway.pending() == []
+    server_away = Home(
+        idle_gate.settings.var_dir, {"TEMPORAL_ADDRESS": "127.0.0.1:1", "PLANGATE_KEYS_DIR": "keys"}
+    )
+    for options in ((), ("--json",)):
+        ended = await asyncio.to_thread(server_away.starter, "status", honest.workflow_id, *options)
+        assert (ended.code, "has the fingerprint" in ended.err) == (3, True), ended
+        assert "hello" not in ended.out
+    for options in ((), ("--json",)):
+        ended = await asyncio.to_thread(server_away.starter, "pending", *options)
+        assert (ended.code, "hello" in ended.out, "left out of the list" in ended.err) == (0, False, True)
 
 
 def a_terminal_of(gate: Gate) -> Home:

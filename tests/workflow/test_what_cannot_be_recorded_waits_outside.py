@@ -130,6 +130,20 @@ async def test_a_withdrawal_ends_the_run_at_once_though_decisions_wait(gate: Gat
     assert (result.outcome, gate.notebook.texts()) == ("withdrawn", [])
 
 
+async def test_an_update_behind_an_end_that_cannot_be_recorded_is_answered_all_the_same(gate: Gate) -> None:
+    """The clerk waits for the end to be recorded first, and nothing is in the way of the decision itself."""
+    status = await gate.in_review("one")
+    with away(gate):
+        await gate.gateway.withdraw(status.workflow_id, "not now")
+        await waiting(gate, status, lambda now: now.state == "withdrawn")
+        async with asyncio.timeout(5):
+            answer = await gate.decide(status)
+        assert (answer.accepted, answer.state) == (None, "withdrawn")
+        assert "The records are away. You need not send it again" in answer.reason
+    assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
+    assert kinds(gate, status) == ["requested", "drafted", "closed", "decided"]
+
+
 async def test_a_withdrawal_is_recorded_though_nobody_can_be_judged(idle_gate: Gate) -> None:
     gate, people = idle_gate, Breakable()
     gate.directory = people
