@@ -47,11 +47,19 @@ for _name, _group in {
     app.add_typer(_group, name=_name)
 
 By = Annotated[
-    str, typer.Option("--by", metavar="NAME", show_default=False, help="Who decides; not the requester.")
+    str,
+    typer.Option(
+        "--by",
+        metavar="NAME",
+        show_default=False,
+        help="Your name. The requester may reject or request changes, not approve.",
+    ),
 ]
 MaybeBy = Annotated[
     str | None,
-    typer.Option("--by", metavar="NAME", show_default=False, help="Who decides here; asked for otherwise."),
+    typer.Option(
+        "--by", metavar="NAME", show_default=False, help="Your name for decisions; asked for if left out."
+    ),
 ]
 PlanPrefix = Annotated[
     str | None,
@@ -63,7 +71,12 @@ PlanPrefix = Annotated[
         "Without it, on a terminal, the plan is shown and you are asked.",
     ),
 ]
-Comment = Annotated[str, typer.Option("--comment", metavar="TEXT", show_default=False, help="In your words.")]
+Comment = Annotated[
+    str,
+    typer.Option(
+        "--comment", metavar="TEXT", show_default=False, help="A comment; request-changes requires one."
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)

@@ -297,7 +297,10 @@ def end_in(time: timedelta, code: int) -> None:
     """
 
     def end() -> None:
-        _log.warning("Something still hangs where the worker ends, and is broken off.", action="stopped")
+        _log.warning(
+            "The worker did not stop in time, and its process ends now; nothing is lost by it.",
+            action="stopped",
+        )
         end_process(code)
 
     timer = threading.Timer(time.total_seconds(), end)

@@ -69,8 +69,8 @@ def audit_verify(
 ) -> Act:
     """Examine whether the records are what was written.
 
-    It finds and names every edit, gap, swap, foreign entry and missing run. Exit 0: they are what was
-    written. Exit 1: they are not.
+    It finds and names every edit, gap, swap, foreign entry and missing run. Exit 0: nothing was changed.
+    Exit 1: there are findings, or the records could not be examined.
     """
     from console.auditing import verify  # noqa: PLC0415  imported when it is asked for
 
@@ -136,7 +136,8 @@ def audit_verify_bundle(
     """Examine a bundle by itself, offline.
 
     The chain of entries, what follows from what, signatures and seals, and that the plan that ran is the
-    approved one. Exit 0: it proves what it says. Exit 1: it does not.
+    approved one. Exit 0: no findings. Exit 1: findings, or the list of people cannot be used. Exit 2: FILE
+    cannot be read as a bundle, or a key is malformed.
     """
     from console.auditing import verify_bundle  # noqa: PLC0415  imported when it is asked for
 

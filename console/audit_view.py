@@ -91,7 +91,7 @@ def inspection_page(inspection: Inspection, *, is_trusted: bool) -> Page:
     if inspection.unsealed:
         words = unsealed_words(inspection.unsealed, "look again then")
         page.field("not sealed", words, "yellow", width=_WIDTH)
-    _add_sealers(page, inspection.sealers, is_trusted=is_trusted)
+    _add_sealers(page, inspection.sealers, "add it to PLANGATE_SEALERS", is_trusted=is_trusted)
     return page
 
 
@@ -99,8 +99,11 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
     """Return what a sound bundle proves."""
     story = Story.model_validate(bundle.story)
     page = Page()
-    if is_trusted:
+    sealed = sealed_up_to(bundle)
+    if is_trusted and sealed == len(bundle.entries):
         page.heading("This bundle proves what it says.", "bold green")
+    elif is_trusted:
+        page.heading("The file is consistent, but not all of it is sealed.", "bold yellow")
     else:
         page.heading(
             "The file is consistent. The signer is not verified yet: name its key with --sealer.",
@@ -123,9 +126,8 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
         receipt = f": {step.receipt.summary}" if step.receipt else ""
         page.field(f"step {step.number}", f"{step.tool}, {spelled(step.state)}{receipt}", width=_WIDTH)
         page.arguments(step.arguments)
-    sealed = sealed_up_to(bundle)
     page.field("sealed", f"{sealed} of {len(bundle.entries)} entries", width=_WIDTH)
-    _add_sealers(page, seal_keys_of(bundle), is_trusted=is_trusted)
+    _add_sealers(page, seal_keys_of(bundle), "name it with --sealer", is_trusted=is_trusted)
     if story.public_keys and not has_people:
         page.note(
             "The keys of the approvers are those that the bundle names; compare them with --people FILE.",
@@ -140,12 +142,11 @@ def unsealed_words(count: int, then: str) -> str:
     return f"{entries} not sealed yet; a worker does it within seconds, {then}."
 
 
-def _add_sealers(page: Page, keys: Sequence[str], *, is_trusted: bool) -> None:
+def _add_sealers(page: Page, keys: Sequence[str], then: str, *, is_trusted: bool) -> None:
     for key in keys:
         page.copied("sealed by", PUBLIC_PREFIX + key, width=_WIDTH)
     if keys and not is_trusted:
         page.note(
-            "Compare that with what `starter.py keys seal` prints on the worker's host, then name it: "
-            "PLANGATE_SEALERS, or --sealer.",
+            f"Compare that with what `starter.py keys seal` prints on the worker's host, then {then}.",
             "yellow",
         )

@@ -120,7 +120,7 @@ async def _decide_on_what_is_shown(
         _check_named(_decidable(status, order.choice), order)
         screen.show(run_page(status, now()))
         if not await gatekeeper.confirm(status, order.choice):
-            screen.out.print(Text("Nothing was sent; the plan still waits."))
+            screen.out.print(Text("Nothing was sent."))
             return Exit.FAILED
         shown = keys.signed(decision, status)
         answer = await session.gateway.decide(order.workflow_id, shown)
@@ -167,6 +167,7 @@ def print_signed(order: DecisionOrder) -> int:
                 screen.err.print(run_page(status, now()), crop=False)
                 gatekeeper = Gatekeeper(session.gateway, screen, keys, order.by)
                 if not await gatekeeper.confirm_signing(status, order.choice):
+                    screen.err.print(Text("Nothing was signed."))
                     return Exit.FAILED
                 if _decidable(await session.gateway.status(order.workflow_id), order.choice) != fingerprint:
                     raise Refused("The plan was replaced meanwhile; look at the new one and sign that.")

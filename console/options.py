@@ -9,7 +9,10 @@ import typer
 
 RunId = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The run's workflow id.")]
 MaybeFile = Annotated[
-    Path | None, typer.Argument(metavar="[FILE]", show_default=False, help="The file; else as set.")
+    Path | None,
+    typer.Argument(
+        metavar="[FILE]", show_default=False, help="The file; default: PLANGATE_POLICY or PLANGATE_PEOPLE."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value, for machines.")]
 
@@ -34,7 +37,5 @@ class PageOptions:
 
 PAGE: Final = 100
 SortOption = Annotated[Sorted, typer.Option("--sort", help="The order of the list.")]
-LimitOption = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="So many at most; 0 for all.")]
-SkipOption = Annotated[
-    int, typer.Option("--skip", min=0, metavar="N", help="Leave out so many at the beginning.")
-]
+LimitOption = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Show at most N; 0 for all.")]
+SkipOption = Annotated[int, typer.Option("--skip", min=0, metavar="N", help="Skip the first N.")]

@@ -152,13 +152,15 @@ def deciding_page(status: Status, doors: Doors, viewer: str = "") -> Page:
     page = Page()
     page.gap()
     if not doors.is_open:
-        page.heading("Plangate is stopped. Start it, then decide:")
+        page.heading("The Temporal server does not answer. Start it, then decide. On one machine:")
         page.command("make worker")
         return page
     is_one_kept = bool(status.unread) or (status.unrecorded is not None and status.unrecorded.decisions > 0)
-    page.heading("To decide as well" if is_one_kept else "To decide")
+    page.heading("To send another decision" if is_one_kept else "To decide")
     if status.unread:
-        page.note("What waits to be read may settle it: start a worker (make worker) and look again, or", "")
+        page.note(
+            "Unread decisions may settle this already: start a worker (make worker) and look again, or", ""
+        )
     if same_person(viewer, status.requester):
         page.note(f"You ({viewer}) asked for it, so someone else must approve it.", "yellow")
     _add_commands(page, status, doors)

@@ -34,6 +34,7 @@ _LONGEST_CAUSE = 300
 _ADDRESS = re.compile(r"[^\s/]+:\d{1,5}")
 
 _START_IT = "start one with make worker, or set TEMPORAL_ADDRESS"
+_CHECK_ADDRESS = "check TEMPORAL_ADDRESS and the network"
 _CHECK_TLS = "check TEMPORAL_ADDRESS and the TEMPORAL_TLS settings"
 _CHECK_KEY = "check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE and the client certificate"
 
@@ -41,7 +42,7 @@ _CHECK_KEY = "check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE and the client certific
 # A server that is there and does not take us is another matter than one that is away: waiting does not help.
 _CAUSES: Final[tuple[tuple[str, type[TemporalUnreachable], str, str], ...]] = (
     ("ConnectionRefused", TemporalUnreachable, "nothing listens there", _START_IT),
-    ("dns error", TemporalUnreachable, "no such host is known", _START_IT),
+    ("dns error", TemporalUnreachable, "no such host is known", _CHECK_ADDRESS),
     ("Unauthenticated", TemporalDenied, "it does not accept who we are", _CHECK_KEY),
     ("PermissionDenied", TemporalDenied, "it does not allow us in", _CHECK_KEY),
     ("InvalidContentType", TemporalDenied, "it does not speak TLS", _CHECK_TLS),
@@ -49,7 +50,7 @@ _CAUSES: Final[tuple[tuple[str, type[TemporalUnreachable], str, str], ...]] = (
     ("CertificateRequired", TemporalDenied, "it wants a client certificate", _CHECK_TLS),
     ("ParseError", TemporalDenied, "the client certificate or its key cannot be read", _CHECK_TLS),
     ("handshake", TemporalDenied, "the TLS handshake failed", _CHECK_TLS),
-    ("unreachable", TemporalUnreachable, "no network leads there", _START_IT),
+    ("unreachable", TemporalUnreachable, "no network leads there", _CHECK_ADDRESS),
     ("Unavailable", TemporalUnreachable, "it is not ready", "wait until it is"),
     ("", TemporalUnreachable, "what answers there is no Temporal server, or expects TLS", _CHECK_TLS),
 )

@@ -182,7 +182,7 @@ def _faults_among(persons: Mapping[int, Person], labels: Mapping[int, str]) -> l
             faults.append(f"{place}.name: is the same as that of {names[identity(person.name)]}")
         names.setdefault(identity(person.name), place)
         faults += [
-            f"{place}.keys: one of them is {keys[key.id]}'s; everybody needs her own"
+            f"{place}.keys: one of them is {keys[key.id]}'s; each person needs their own"
             for key in person.keys
             if keys.setdefault(key.id, place) != place
         ]

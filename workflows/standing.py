@@ -94,7 +94,7 @@ def unreachable(error: RPCError) -> TemporalUnreachable:
             f"The Temporal server does not allow it ({said}); check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE and "
             "the client certificate."
         )
-    return TemporalUnreachable(f"The Temporal server did not do it: {said}.")
+    return TemporalUnreachable(f"The Temporal server did not carry out the request: {said}.")
 
 
 def _dropped(workflow_id: str, recorded: Status | None) -> Status:

@@ -253,7 +253,7 @@ def _objection(state: RunState, entry: AuditEntry, claimed: set[str]) -> str | N
     event = entry.event
     match event:
         case Requested():
-            return "asks a second time" if state.requested else None
+            return "is a second request" if state.requested else None
         case Drafted():
             return _wrong_draft(state, event)
         case Decided():

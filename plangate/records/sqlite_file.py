@@ -92,7 +92,7 @@ class SqliteFile:
     def report(self) -> None:
         """Close the files to others, which an older Plangate or a copy left open; log where that fails."""
         for left in close_to_others(self._path.with_name(self._path.name + end) for end in _ENDINGS):
-            _log.warning(f"Others can read {left}, and this user cannot change that.", action="records")
+            _log.warning(f"Other users can read {left}; let its owner run chmod 600 on it.", action="records")
 
     def begin(self, connection: Connection, *, writes: bool) -> Callable[[], None]:
         """Check that the open file is the one at the path; the caller begins the transaction then.

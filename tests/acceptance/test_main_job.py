@@ -194,7 +194,7 @@ def test_without_plan_the_plan_is_shown_and_exactly_it_is_confirmed(
     screen = terminal("approve", name, "--by", "dana")
     assert "│ it is done." in screen.sees(f"Approve plan {plan[:12]}? [y/N] ")
     screen.types("\n")
-    screen.sees("Nothing was sent; the plan still waits.")
+    screen.sees("Nothing was sent.")
     assert screen.ends() == 1
     screen = terminal("approve", name, "--by", "dana")
     screen.sees("[y/N] ")
@@ -272,7 +272,7 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
     status = typed("status", name)
     assert "  2 decisions wait to be read by a worker\n" in status.out
     assert f"  approve plan {plan[:12]}, in the name of dana\n" in status.out
-    assert "\nTo decide as well\n  What waits to be read may settle it" in status.out
+    assert "\nTo send another decision\n  Unread decisions may settle this already" in status.out
     unread = typed("status", name, "--json").json["unread"]
     assert [(one["decision"], one["by"], one["plan"]) for one in unread] == [
         ("approve", "dana", plan),

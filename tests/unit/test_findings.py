@@ -203,7 +203,7 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
     ("events", "said"),
     [
         ((drafted(),), "is not the request, which opens every trail"),
-        ((*GOOD[:2], requested()), "asks a second time"),
+        ((*GOOD[:2], requested()), "is a second request"),
         ((requested(), drafted(plan=OTHER_PLAN)), "is not that of its plan"),
         ((requested(), SECOND), "where revision 1 belongs"),
         ((*GOOD[:2], drafted()), "is revision 1 where revision 2 belongs"),

@@ -294,7 +294,7 @@ def test_decisions_that_nobody_has_read_are_told_before_another_is_asked_for() -
     assert f"? {moment(NOW, with_seconds=True)}  approve plan 0123456789ab, in the name of dana\n" in text
     assert "a⟨U+001B⟩[2J\n    and 3 more\n" in text
     assert text.index("wait to be read") < text.index(
-        "To decide as well\n  What waits to be read may settle it"
+        "To send another decision\n  Unread decisions may settle this already"
     )
 
 

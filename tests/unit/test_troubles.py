@@ -71,7 +71,7 @@ def test_what_is_kept_already_can_be_decided_on_as_well() -> None:
     waiting = status_of(in_review({"text": "a"}), source="workflow")
     for shown, heading in (
         (waiting, "To decide"),
-        (waiting.model_copy(update={"unrecorded": away}), "To decide as well"),
+        (waiting.model_copy(update={"unrecorded": away}), "To send another decision"),
     ):
         console = Console(file=StringIO(), width=400)
         console.print(deciding_page(shown, Doors()))
