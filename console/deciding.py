@@ -25,6 +25,7 @@ from console.session import Session, opened, run_async, settings_for_people
 from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice, Decision, DecisionAnswer
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, Refused, TemporalUnreachable
+from plangate.domain.people import same_person
 from plangate.domain.plan import FINGERPRINT_LENGTH, short
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
@@ -118,6 +119,7 @@ async def _decide_on_what_is_shown(
     while True:
         status = await session.gateway.status(order.workflow_id)
         _check_named(_decidable(status, order.choice), order)
+        _refuse_in_vain(status, order)
         screen.show(run_page(status, now()))
         if not await gatekeeper.confirm(status, order.choice):
             screen.out.print(Text("Nothing was sent."))
@@ -163,6 +165,7 @@ def print_signed(order: DecisionOrder) -> int:
             status = await session.gateway.status(order.workflow_id)
             fingerprint = _decidable(status, order.choice)
             _check_named(fingerprint, order)
+            _refuse_in_vain(status, order)
             if is_shown:
                 screen.err.print(run_page(status, now()), crop=False)
                 gatekeeper = Gatekeeper(session.gateway, screen, keys, order.by)
@@ -191,6 +194,15 @@ def _check_named(fingerprint: str, order: DecisionOrder) -> None:
     """Refuse a decision that names another plan than the one in review."""
     if order.plan and not fingerprint.startswith(order.plan.lower()):
         raise Refused(f"The plan in review is {short(fingerprint)}, not {short(order.plan)}.")
+
+
+def _refuse_in_vain(status: Status, order: DecisionOrder) -> None:
+    """Refuse, before anybody is asked, what the worker would refuse whatever is answered."""
+    if order.choice is Choice.APPROVE and same_person(order.by, status.requester):
+        raise Refused(f"Refused: {status.requester} asked for this; someone else must approve it.")
+    mine = any(same_person(order.by, name) for name in status.approved_by)
+    if order.choice is Choice.WITHDRAW_APPROVAL and not mine:
+        raise Refused(f"Refused: {order.by} has no approval of this plan to take back.")
 
 
 def _decidable(status: Status, choice: Choice) -> str:

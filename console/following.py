@@ -11,7 +11,7 @@ from console.run_view import decision_words, is_over, needed_words, spelled, ste
 from console.troubles import troubles
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalDenied, TemporalUnreachable
 from plangate.domain.run import Phase, StepState
-from plangate.domain.status import Status
+from plangate.domain.status import Status, StepStatus
 from workflows.gateway import Gateway
 
 PAUSE: Final = 0.6  # seconds between two looks
@@ -77,10 +77,19 @@ def waiting_words(status: Status, *, is_brought: bool = False) -> str:
             done = sum(step.state is StepState.DONE for step in status.steps)
             next_step = status.steps[min(done, len(status.steps) - 1)]
             return (
-                f"{status.workflow_id}: step {done + 1} of {len(status.steps)}, {next_step.tool}, is running"
+                f"{status.workflow_id}: step {done + 1} of {len(status.steps)}, {next_step.tool}, "
+                f"{_stands(next_step)}"
             )
         case _:
             return f"{status.workflow_id}: {spelled(status.state)}"
+
+
+def _stands(step: StepStatus) -> str:
+    if step.paused:
+        return "is paused"
+    if step.next_try:
+        return f"waits for attempt {step.attempt}, at {moment(step.next_try, with_seconds=True)}"
+    return "is running"
 
 
 def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None, str]]:

@@ -50,6 +50,11 @@ class KeyChain:
         """Return whether there is a key of that name."""
         return self.path_of(name).exists()
 
+    @property
+    def has_any(self) -> bool:
+        """Whether there is a key of anybody's."""
+        return any(self.path_of("x").parent.glob(f"*{_SUFFIX}"))
+
     def signed(self, decision: Decision, status: Status) -> Decision:
         """Return ``decision`` on exactly the plan of ``status``, signed where its approver has a key here.
 

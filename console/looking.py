@@ -7,11 +7,12 @@ from rich.text import Text
 from activities.tools.catalogue import declarations
 from console.clock import now
 from console.exits import Exit
+from console.keys import KeyChain
 from console.lists import pending_table, sources_of, tool_as_json, tools_page
 from console.options import PageOptions
 from console.page import Page
 from console.paging import on_this_page, say_that_there_are_more, wanted_on
-from console.run_view import Doors, deciding_page, run_page
+from console.run_view import Doors, deciding_page, is_over, run_page
 from console.screen import open_screen
 from console.session import opened, opened_records, settings_for_people
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable, TemporalDenied, TemporalUnreachable
@@ -32,8 +33,9 @@ def show_status(workflow_id: str, *, as_json: bool) -> int:
         screen.print_json(status.model_dump(mode="json"))
         return Exit.DONE
     screen.show(run_page(status, now()))
-    if status.state == Phase.IN_REVIEW:
-        screen.show(deciding_page(status, doors, operating_system_user()))
+    if status.state == Phase.IN_REVIEW or not (doors.is_open or is_over(status)):
+        signs = KeyChain(settings, screen).has_any
+        screen.show(deciding_page(status, doors, operating_system_user(), signs=signs))
     return Exit.DONE
 
 

@@ -6,12 +6,12 @@ What is to be approved is never cut here, whatever its length; what has happened
 import json
 import shlex
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
 from console.clock import moment
-from console.durations import from_now
+from console.durations import from_now, spoken
 from console.page import Page
 from console.troubles import troubles
 from plangate.domain.audit import ModelUse, Outcome
@@ -101,6 +101,8 @@ def run_page(status: Status, now: datetime) -> Page:
     page.words("request", status.request or SUPPLIED, exact=exact_command(status))
     for trouble in troubles(status):
         page.words("waits", trouble)
+    if any(step.next_try for step in status.steps):
+        page.note(f"To end the run instead: {STARTER} withdraw {shlex.quote(status.workflow_id)}", indent=4)
     if status.plan is not None:
         page.extend(plan_page(status, now))
     _add_decisions(page, status)
@@ -120,11 +122,15 @@ def plan_page(status: Status, now: datetime) -> Page:
         page.field("what runs", digest(status.plan), "bold")
         page.words("summary", status.plan.summary, exact=exact_command(status))
         page.note(whose_words(status), indent=4)
-    page.field("needs", f"{status.requirement}" + _approved_by(status))
+    page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
     if status.still_needed and status.approved_by:
         page.field("still needed", needed_words(status), "bold yellow")
+    revoked = {one.name for one in status.revoked}
+    for one in status.revoked:
+        said = f"{one.reason}, so {one.name}'s approval counts no longer; it has to be given again"
+        page.field("approval", said, "bold yellow")
     for decision in status.decisions:
-        if decision.counts_until and not is_over(status):
+        if decision.counts_until and not is_over(status) and decision.by not in revoked:
             page.field("approval", f"{decision.by}'s approval counts until {moment(decision.counts_until)}")
     if status.lost:
         page.field("reopened", _reopened(status), "bold yellow")
@@ -144,15 +150,17 @@ def plan_page(status: Status, now: datetime) -> Page:
     return page
 
 
-def deciding_page(status: Status, doors: Doors, viewer: str = "") -> Page:
+def deciding_page(status: Status, doors: Doors, viewer: str = "", *, signs: bool = False) -> Page:
     """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI.
 
-    ``viewer`` is who reads it: the requester is told that someone else must approve.
+    ``viewer`` is who reads it: the requester is told that someone else must approve. ``signs`` says that
+    there are keys on this machine.
     """
     page = Page()
     page.gap()
     if not doors.is_open:
-        page.heading("The Temporal server does not answer. Start it, then decide. On one machine:")
+        then = "then decide" if status.state == Phase.IN_REVIEW else "and the run goes on"
+        page.heading(f"The Temporal server does not answer. Start it, {then}. On one machine:")
         page.command("make worker")
         return page
     is_one_kept = bool(status.unread) or (status.unrecorded is not None and status.unrecorded.decisions > 0)
@@ -163,14 +171,15 @@ def deciding_page(status: Status, doors: Doors, viewer: str = "") -> Page:
         )
     if same_person(viewer, status.requester):
         page.note(f"You ({viewer}) asked for it, so someone else must approve it.", "yellow")
-    _add_commands(page, status, doors)
+    _add_commands(page, status, doors, signs=signs)
     return page
 
 
-def _add_commands(page: Page, status: Status, doors: Doors) -> None:
+def _add_commands(page: Page, status: Status, doors: Doors, *, signs: bool) -> None:
     is_signed = status.requirement is not None and status.requirement.signed
     # A signature names the whole plan: two can be made whose fingerprints begin alike.
-    plan = (status.fingerprint if is_signed else status.short_fingerprint) or ""
+    whole, beginning = status.fingerprint or "", status.short_fingerprint or ""
+    plan = whole if is_signed or signs else beginning
     run = shlex.quote(status.workflow_id)
     page.note(f"Replace {ANYBODY} and run this (or reject, or request-changes with --comment):")
     page.command(f"{STARTER} approve {_behind_options(run, plan)}")
@@ -179,7 +188,7 @@ def _add_commands(page: Page, status: Status, doors: Doors) -> None:
         page.command(f"{STARTER} sign {_behind_options(f'{run} approve', plan)}")
         return
     page.note("or with Temporal's command line (or --name reject, request_changes):")
-    page.command(doors.signal_command(status.workflow_id, "approve", ANYBODY, plan))
+    page.command(doors.signal_command(status.workflow_id, "approve", ANYBODY, beginning))
     address = doors.page_of(status.workflow_id)
     if address:
         page.note("or in the Web UI, by Send a Signal:")
@@ -297,6 +306,13 @@ def _approvers(status: Status) -> str:
     )
 
 
+def _for_how_long(status: Status) -> str:
+    valid_for = status.requirement.approval_valid_for if status.requirement else None
+    if valid_for is None:
+        return ""
+    return f"; each approval counts for {spoken(timedelta(seconds=valid_for))}"
+
+
 def _planner(use: ModelUse) -> str:
     return f"{use.model}, {use.prompt_tokens + use.completion_tokens:,} tokens"
 
@@ -304,10 +320,12 @@ def _planner(use: ModelUse) -> str:
 def _add_step(page: Page, step: StepStatus, count: int, exact: str) -> None:
     page.gap()
     state = "" if step.state is StepState.PENDING else f"  {spelled(step.state)}"
+    if step.is_begun:
+        state = "  has begun, and is not done by the record"
     page.note(f"Step {step.number} of {count}: {step.tool}{state}", _STYLES.get(step.state, "bold"))
+    page.arguments(step.arguments, exact=exact)
     if step.why:
         page.words("why", step.why, indent=4, exact=exact)
-    page.arguments(step.arguments, exact=exact)
     if step.failure:
         page.field("failure", step.failure, "red", indent=4)
     if step.receipt:

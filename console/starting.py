@@ -15,6 +15,7 @@ from console.clock import now
 from console.durations import read_timeout
 from console.exits import Exit, Interrupted, WrongUsage
 from console.following import absence, looks, waiting_words
+from console.keys import KeyChain
 from console.plan_file import STANDARD_INPUT, PlanFileFaults, read_plan_file
 from console.progress import Progress
 from console.run_view import STARTER, deciding_page, is_over, run_page
@@ -82,7 +83,14 @@ async def _after_submit(session: Session, screen: Screen, order: StartOrder, wor
     else:
         screen.show(run_page(status, now()))
         if status.state == Phase.IN_REVIEW:
-            screen.show(deciding_page(status, session.doors, operating_system_user()))
+            screen.show(
+                deciding_page(
+                    status,
+                    session.doors,
+                    operating_system_user(),
+                    signs=KeyChain(session.settings, screen).has_any,
+                )
+            )
     return Exit.FAILED if is_over(status) and status.state != Outcome.EXECUTED else Exit.DONE
 
 

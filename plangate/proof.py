@@ -27,7 +27,7 @@ from plangate.domain.revocation import (
     unfounded_standing,
     unknown_key,
 )
-from plangate.domain.run import RunState, apply
+from plangate.domain.run import Approval, RunState, apply
 from plangate.domain.visible import one_line
 from plangate.jws import key_id
 from plangate.people_file import people_in
@@ -122,17 +122,32 @@ def _missing_lists(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) 
 def revoked_since(
     workflow_id: str, trail: Sequence[AuditEntry], people: People, now: datetime
 ) -> Iterator[Finding]:
-    """Yield every approval that counted, and would not today by that list: notes, for nothing is wrong."""
+    """Yield every approval under which a step began, and that would not count today by that list.
+
+    These are notes, for nothing is wrong.
+    """
+    relied_on = _relied_on(workflow_id, trail)
     state = RunState(workflow_id=workflow_id)
     for entry in trail:
         event, after = entry.event, apply(state, entry.event)
-        counted = len(after.approvals) > len(state.approvals)
-        if counted and isinstance(event, Decided) and event.approver:
+        new = after.approvals[-1:] if len(after.approvals) > len(state.approvals) else ()
+        if relied_on.issuperset(new) and new and isinstance(event, Decided) and event.approver:
             reason = no_proof(event.approver, people, now) or _without_role(event, state, people, now)
             if reason:
                 what = f"this approval counted, and would not today: {one_line(reason)}"
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
         state = after
+
+
+def _relied_on(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[Approval]:
+    """Return the approvals under which a step began; what was lost before, nothing follows from."""
+    found: set[Approval] = set()
+    state = RunState(workflow_id=workflow_id)
+    for entry in trail:
+        if isinstance(entry.event, Claimed):
+            found.update(state.approvals)
+        state = apply(state, entry.event)
+    return frozenset(found)
 
 
 def _not_signed(decision: Decision | None, approver: Approver, state: RunState) -> str | None:

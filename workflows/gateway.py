@@ -50,7 +50,7 @@ from plangate.domain.run import Phase
 from plangate.domain.shown import checked
 from plangate.domain.status import RunResult, Status
 from plangate.domain.visible import one_line
-from plangate.records.answers import status_on_record, trail_on_record
+from plangate.records.answers import revoked_on_record, status_on_record, trail_on_record
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted
 from plangate.records.workers import differences, running_workers
@@ -171,8 +171,15 @@ class Gateway:
             TemporalUnreachable: the server does not answer.
         """
         status = self._checked(await self._status(workflow_id), workflow_id)
-        differ = await asyncio.to_thread(self._workers_differ)
-        return status.model_copy(update={"workers_differ": differ}) if differ else status
+        return await asyncio.to_thread(self._with_what_is_recorded, status)
+
+    def _with_what_is_recorded(self, status: Status) -> Status:
+        """Add what a run does not know of itself: whose approval was revoked, and how its workers differ."""
+        known: dict[str, object] = {"workers_differ": self._workers_differ()}
+        if self._database is not None and status.source == "workflow" and status.approved_by:
+            with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
+                known["revoked"] = revoked_on_record(self._database, status.workflow_id)
+        return status.model_copy(update=known)
 
     def _workers_differ(self) -> tuple[str, ...]:
         if self._database is None:

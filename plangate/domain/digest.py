@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
@@ -18,6 +19,8 @@ _RECIPIENTS: Final = ("to", "cc", "bcc")
 _PLAIN_URL: Final = re.compile(
     r"https?://((?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?)(?:[/?#].*)?", re.DOTALL
 )
+_LONGEST_PATH: Final = 60
+_PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._~/%…-]*")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]+")
 _MAIL: Final = "send_email"
 _CALL: Final = "http_request"
@@ -34,16 +37,27 @@ def digest(plan: Plan) -> str:
     steps: Places = {}
     recipients: dict[str, Places] = {}
     calls: dict[str, Places] = {}
+    paths: dict[int, str] = {}
     for number, step in enumerate(plan.steps, start=1):
         steps.setdefault(step.tool, []).append(number)
         for host in _recipients(step):
             recipients.setdefault(step.tool, {}).setdefault(host, []).append(number)
         if "url" in step.arguments:
             calls.setdefault(step.tool, {}).setdefault(_call(step.arguments), []).append(number)
+            paths[number] = " ".join(map(_path, _texts(step.arguments["url"])))
     parts = [
-        _part(tool, numbers, recipients.get(tool, {}), calls.get(tool, {})) for tool, numbers in steps.items()
+        _part(tool, numbers, recipients.get(tool, {}), _with_paths(calls.get(tool, {}), paths))
+        for tool, numbers in steps.items()
     ]
     return "; ".join(parts)
+
+
+def _with_paths(calls: Places, paths: Mapping[int, str]) -> Places:
+    """Return the calls, and behind one that is made once what it is made on."""
+    return {
+        f"{call}{paths[numbers[0]]}" if len(numbers) == 1 else call: numbers
+        for call, numbers in calls.items()
+    }
 
 
 def _part(tool: str, numbers: list[int], recipients: Places, calls: Places) -> str:
@@ -100,6 +114,16 @@ def _host(url: str) -> str:
     """Return the host of a URL, with its port; all of a URL that could be read in another way."""
     plain = _PLAIN_URL.fullmatch(url.lower())
     return plain[1] if plain else _plain(url)
+
+
+def _path(url: str) -> str:
+    """Return the path of a URL whose host is told; its end, and that there is a query, where it is long."""
+    if not _PLAIN_URL.fullmatch(url.lower()):
+        return ""
+    parts = urlsplit(url)
+    path = parts.path if len(parts.path) <= _LONGEST_PATH else f"/…{parts.path[-_LONGEST_PATH:]}"
+    told = path if _PLAIN_PATH.fullmatch(path) else json.dumps(path, ensure_ascii=False)
+    return f"{'' if told == '/' else told}{'?…' if parts.query else ''}"
 
 
 def _plain(text: str) -> str:

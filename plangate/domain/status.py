@@ -72,7 +72,8 @@ class Attempt(Frozen):
 class StepStatus(Frozen):
     """One step of the newest plan, and how far it has come.
 
-    ``attempt`` and what follows are those of `Attempt`, while the step is tried again or paused.
+    ``is_begun`` says that by the record it was claimed, and is not done: it may have acted. ``attempt`` and
+    what follows are those of `Attempt`, while the step is tried again or paused.
     """
 
     number: int
@@ -82,6 +83,7 @@ class StepStatus(Frozen):
     state: StepState
     receipt: Receipt | None
     failure: str
+    is_begun: bool = False
     attempt: int | None = None
     last_error: str = ""
     next_try: AwareDatetime | None = None
@@ -107,7 +109,8 @@ class Status(Frozen):
 
     ``unverified`` are those who approved by typing a name, which nothing proved; ``still_needed`` is what the
     plan lacks before it may run; ``lost`` are the approvals that did not hold any more when a step was to
-    begin, so that the plan is in review again, since ``reopened_at``; ``unread`` are decisions that were sent
+    begin, so that the plan is in review again, since ``reopened_at``; ``revoked`` are those under which no
+    step would begin now, by the list of people on the record; ``unread`` are decisions that were sent
     and that no worker has taken up yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id``
     in ``installation`` and ``namespace``: `plangate.domain.shown` computes it again. ``workers_differ`` says
     in which rules or tools the workers of the task queue differ, as far as the records can be asked.
@@ -131,6 +134,7 @@ class Status(Frozen):
     still_needed: tuple[Need, ...] = ()
     lost: tuple[LostApproval, ...] = ()
     reopened_at: AwareDatetime | None = None
+    revoked: tuple[LostApproval, ...] = ()
     changes_asked: str = ""
     decisions: tuple[DecisionStatus, ...]
     refusals_not_listed: int
@@ -301,6 +305,7 @@ def _steps(state: RunState) -> tuple[StepStatus, ...]:
             state=progress.state,
             receipt=progress.receipt,
             failure=progress.reason,
+            is_begun=number == state.claimed and progress.state is StepState.PENDING,
         )
         for number, (step, progress) in enumerate(
             zip(state.drafted.plan.steps, state.steps, strict=True), start=1

@@ -6,22 +6,27 @@ from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from plangate.domain.audit import AuditEntry, Decided
 from plangate.domain.errors import RecordsMissing, RunNotFound, StatusContradicts, TrailDamaged
 from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.people import LostApproval
+from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import Phase, RunState, fold
 from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of
 from plangate.domain.visible import one_line
+from plangate.proof import lists_in
 from plangate.records.database import Database
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
-from plangate.records.tables import runs
+from plangate.records.rule_texts import in_force_at
+from plangate.records.tables import Moment, runs
 from plangate.records.trail import read_state, read_trail, read_trails
 
 DAMAGED: Final = "damaged"
 _PAGE: Final = 100  # runs that are looked at together
+_NOW: Final = select(func.now(type_=Moment))
 _log = structlog.get_logger(__name__)
 
 
@@ -36,11 +41,36 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
     try:
         with database.read() as connection:
             state = read_state(connection, workflow_id)
+            revoked = _revoked(connection, state)
     except RecordsMissing:
         return None
     if state.requested is None:
         return None
-    return checked(status_of(state, source="records"), workflow_id=workflow_id)
+    status = status_of(state, source="records").model_copy(update={"revoked": revoked})
+    return checked(status, workflow_id=workflow_id)
+
+
+def revoked_on_record(database: Database, workflow_id: str) -> tuple[LostApproval, ...]:
+    """Return the approvals of an open plan under which no step would begin now.
+
+    They are judged by the newest list of people that a worker has put on the record.
+
+    Raises:
+        RecordsMissing: there are no records here.
+        RecordsUnavailable: the database does not answer.
+        TrailDamaged: its entries cannot be read.
+    """
+    with database.read() as connection:
+        return _revoked(connection, read_state(connection, workflow_id))
+
+
+def _revoked(connection: Connection, state: RunState) -> tuple[LostApproval, ...]:
+    if not state.approvals or state.claimed or state.phase not in (Phase.IN_REVIEW, Phase.EXECUTING):
+        return ()
+    now = connection.execute(_NOW).scalar_one()
+    in_force = in_force_at(connection, "people", now)
+    people = lists_in((in_force.text,))(in_force.text.hash) if in_force and in_force.text else None
+    return lost_approvals(state, people, now)
 
 
 def pending_on_record(database: Database, wanted: Wanted = WAITING) -> list[Status]:

@@ -213,6 +213,10 @@ def test_the_requester_is_told_that_someone_else_must_approve(
     assert "you asked for it, so someone else must approve" in " ".join(asked.split())
     assert "waits for you" not in asked
     assert "[a]pprove" not in asked
+    for words in (("approve", name, "--by", "Rita"), ("withdraw-approval", name, "--by", "dana")):
+        in_vain = terminal(*words)
+        in_vain.sees("Refused: ")
+        assert in_vain.ends() == 3
     screen.types("a\n")
     screen.sees("Not understood; type r, c or l.")
     screen.types("\x03")

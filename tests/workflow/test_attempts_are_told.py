@@ -23,6 +23,7 @@ from console.troubles import troubles
 from plangate.domain.errors import ModelUnavailable
 from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
+from plangate.records.answers import status_on_record
 from tests.fakes import TRANSIENT
 from tests.gate import Gate
 from workflows.gateway import Gateway
@@ -70,6 +71,22 @@ async def test_what_the_next_try_waits_for_is_told_while_no_worker_runs(idle_gat
     after = await idle_gate.gateway.status(status.workflow_id)
     assert "no worker answers" in after.source
     assert (after.steps[0].attempt, after.steps[0].last_error) == (3, str(TRANSIENT))
+
+
+async def test_a_step_that_has_begun_is_marked_by_the_record_alone(gate: Gate) -> None:
+    """Where neither a worker nor Temporal answers: nobody shall think that nothing happened yet."""
+    gate.notebook.gate.clear()
+    status = await gate.in_review("one", "two")
+    await gate.signal(status)
+    await gate.notebook.entered.wait()
+    recorded = status_on_record(gate.database, status.workflow_id)
+    assert recorded is not None
+    assert [step.is_begun for step in recorded.steps] == [True, False]
+    gate.notebook.gate.set()
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    recorded = status_on_record(gate.database, status.workflow_id)
+    assert recorded is not None
+    assert [step.is_begun for step in recorded.steps] == [False, False]
 
 
 async def test_a_draft_that_is_tried_again_tells_so_too(gate: Gate) -> None:

@@ -1,16 +1,20 @@
 """The auditor judges who decided by the list of people of then, and notes what was revoked since."""
 
 import hashlib
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from sqlalchemy import insert
 
 from console.clock import now
+from console.run_view import run_page
 from plangate.domain.findings import rules_named
 from plangate.evidence import bundle_findings, bundle_notes, bundle_of
 from plangate.jws import public_of
 from plangate.people_file import PeopleFile, read_people
+from plangate.records.answers import status_on_record
 from plangate.records.inspection import Inspection, Trust, inspect_all
 from plangate.records.rule_texts import texts_of
 from plangate.records.tables import rule_texts
@@ -82,6 +86,29 @@ async def test_what_was_revoked_since_is_noted_and_nothing_is_wrong(
     findings = list(bundle_findings(bundle, trusted=frozenset(), people=today))
     assert [one for one in findings if not one.is_unsealed] == []
     assert [said in one.what for one in bundle_notes(bundle, today, now())] == [True]
+
+
+async def test_while_a_plan_waits_its_status_says_whose_approval_was_revoked_and_the_audit_does_not(
+    idle_gate: Gate, people: Path
+) -> None:
+    """Nothing has followed from it yet, and nothing will."""
+    gate = idle_gate
+    gate.policy = needs("finance", "ops", signed=True)
+    async with gate.worker():
+        status = await gate.in_review("one")
+        assert (await gate.decide(status, signature=signed(status, "dana", "dana-0001"))).accepted
+        assert (await gate.gateway.status(status.workflow_id)).revoked == ()
+        people.write_text(LIST.replace('roles = ["finance"]', 'roles = ["finance"]\nactive = false'))
+        await gate.decide(status, by="erik", decision="withdraw_approval")  # a worker reads the list
+        shown = await gate.gateway.status(status.workflow_id)
+        assert [(one.name, one.reason) for one in shown.revoked] == [("dana", "dana is not active any more")]
+    by_record = status_on_record(gate.database, status.workflow_id)
+    assert by_record is not None
+    assert by_record.revoked == shown.revoked
+    screen = StringIO()
+    Console(file=screen, width=200).print(run_page(shown, now()))
+    assert "dana is not active any more, so dana's approval counts no longer" in screen.getvalue()
+    assert examined(gate, people).notes == ()
 
 
 async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(
