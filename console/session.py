@@ -61,11 +61,11 @@ def doors_of(settings: Settings, namespace: str) -> Doors:
     server = embedded_server.running(settings.var_dir)
     is_ours = server is not None and server.address == address_of(settings)
     ui_url = settings.public_temporal_ui or (server.ui_url if server and is_ours else None)
-    program = "temporal" if settings.public_temporal_address else _temporal_program()
+    program = "temporal" if settings.public_temporal_address else temporal_program()
     return Doors(cli_flags(settings), namespace, ui_url and ui_url.rstrip("/"), program=program)
 
 
-def _temporal_program() -> str:
+def temporal_program() -> str:
     """Return how to call Temporal's command line: by its name, or as it lies beside our own Python."""
     ours = Path(sys.executable).with_name("temporal")
     if which("temporal") or not ours.exists():

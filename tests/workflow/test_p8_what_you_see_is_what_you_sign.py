@@ -1,6 +1,8 @@
 """P8: no terminal shows an approver something other than what runs, whoever answers for the run."""
 
 import asyncio
+import os
+import shlex
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from plangate.domain.errors import StatusContradicts
 from plangate.domain.plan import Plan
 from plangate.domain.status import Status, StepStatus
 from plangate.records.tables import audit_entries
+from plangate.settings import PROJECT
 from tests.audit_edits import take_the_guards_off
 from tests.gate import Gate, build_gate
 from tests.program import Home
@@ -177,6 +180,11 @@ async def test_a_key_signs_no_plan_that_was_named_by_a_part_of_its_fingerprint(i
             assert (refused.code, "names the whole plan: give all 64 digits" in refused.sentence) == (2, True)
         assert (await idle_gate.gateway.status(honest.workflow_id)).decisions == ()
         whole = ("approve", honest.workflow_id, "--by", "dana", "--plan", honest.fingerprint or "")
+        signing = ("sign", honest.workflow_id, "approve", *whole[2:])
+        signed = await asyncio.to_thread(home.starter, *signing, changes={"PATH": os.defpath})
+        program, *rest = shlex.split(signed.err.splitlines()[-1])
+        assert rest[:2] == ["workflow", "signal"]
+        assert os.access(PROJECT / program, os.X_OK)  # where `temporal` alone would not be found
         accepted = await asyncio.to_thread(home.starter, *whole)
         assert accepted.code == 0, accepted.err
 
