@@ -58,14 +58,14 @@ class Origin:
         other = f"another one, with the hash {workers.text.hash}" if workers.text else "none"
         if self.what == "people":
             page.note("The workers have not read this content yet.", "bold yellow")
-            page.sentence(
+            page.note(
                 "They read the file at the next decision or step, once it has lain unchanged for "
                 f"{SETTLE_SECONDS:g} seconds, if it is the one that {_VARIABLES[self.what]} names there."
             )
             page.note(f"Since {moment(workers.since)} they have judged by {other}. See it:")
         else:
             page.note(f"The workers judge by {other}, since {moment(workers.since)}.", "bold yellow")
-            page.sentence(f"This file counts once {_VARIABLES[self.what]} names it where a worker starts.")
+            page.note(f"This file counts once {_VARIABLES[self.what]} names it where a worker starts.")
             page.note("See theirs:")
         page.command(f"{STARTER} {self.what} as-of 0s")
 
