@@ -161,6 +161,7 @@ def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:
     page.note("It never leaves this machine; the decisions of that name are signed with it from now on.")
     page.note("This line goes into the list of people (PLANGATE_PEOPLE), below that person's name:")
     page.line(f'keys = [{{ public = "{PUBLIC_PREFIX}{public}" }}]')
+    page.note("The key counts once this line is in the workers' list of people.")
     screen.show(page)
     return Exit.DONE
 

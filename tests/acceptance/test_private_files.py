@@ -64,7 +64,9 @@ def test_a_second_key_of_a_name_is_refused_with_how_to_replace_the_first_one(
 ) -> None:
     """The old public line has to stay: without it, what it signed could not be examined any more."""
     home.settings["PLANGATE_KEYS_DIR"] = str(tmp_path / "keys")
-    assert home.starter("keys", "new", "dana").code == 0
+    made = home.starter("keys", "new", "dana")
+    assert made.code == 0
+    assert "The key counts once this line is in the workers' list of people.\n" in made.out
     again = home.starter("keys", "new", "dana")
     assert (again.code, again.out) == (2, "")
     assert "To replace it, move it away and make the new one." in again.err
