@@ -63,6 +63,7 @@ _NO_CRON: Final = (
     "once. Use a Temporal schedule, which gives each start an id of its own: temporal schedule create "
     "--help. End this cron with: temporal workflow terminate -w ID"
 )
+_OR_SIGNED: Final = ", or what `starter.py sign` printed"
 _UNREADABLE: Final = (
     "The workflow was continued as new with a state that this release cannot read; start the request again."
 )
@@ -316,13 +317,16 @@ class PlanApproval:
 
     # ---- what arrives ---------------------------------------------------------------------------
 
-    @workflow.signal(description='Approve the plan. Send {"by": "your name", "plan": "its first 12 digits"}')
+    @workflow.signal(
+        description='Approve the plan. Send {"by": "your name", "plan": "its first 12 digits"}' + _OR_SIGNED
+    )
     def approve(self, *inputs: Any) -> None:
         """An approver consents to exactly one plan."""
         self._tray.put_signal(Choice.APPROVE, inputs)
 
     @workflow.signal(
         description='Reject the plan; this ends the run. Send {"by": "…", "plan": "…", "comment": "why"}'
+        + _OR_SIGNED
     )
     def reject(self, *inputs: Any) -> None:
         """An approver refuses; the run ends."""
@@ -330,6 +334,7 @@ class PlanApproval:
 
     @workflow.signal(
         description='Ask for another revision. Send {"by": "…", "plan": "…", "comment": "what to change"}'
+        + _OR_SIGNED
     )
     def request_changes(self, *inputs: Any) -> None:
         """An approver wants another revision."""
@@ -337,6 +342,7 @@ class PlanApproval:
 
     @workflow.signal(
         description='Take your own approval back, until the first step begins. Send {"by": "…", "plan": "…"}'
+        + _OR_SIGNED
     )
     def withdraw_approval(self, *inputs: Any) -> None:
         """An approver takes back that they approved."""

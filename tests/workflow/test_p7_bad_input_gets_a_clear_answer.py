@@ -59,6 +59,18 @@ async def test_a_bad_signal_is_a_refused_decision_with_its_reason_everywhere(
     assert (await gate.decide(status)).accepted
 
 
+async def test_each_signal_says_what_it_takes_also_where_decisions_must_be_signed(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    metadata = await gate.handle(status.workflow_id).query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
+    )
+    told = {one.name: one.description for one in metadata.definition.signal_definitions if one.name}
+    assert set(told) == set(Choice)
+    for description in told.values():
+        assert 'Send {"by": ' in description
+        assert description.endswith("}, or what `starter.py sign` printed")
+
+
 @pytest.mark.parametrize(
     "payload",
     [
