@@ -137,7 +137,10 @@ def _read(token: str, person: Person, at: datetime) -> tuple[Key, Claims]:
             f"it is signed with a key that is not one of {person.name}'s; the list of people has to have the "
             "public line that `starter.py keys list` prints"
         )
-    raise ValueError(f"it is signed with a key of {person.name}'s that is not valid now")
+    raise ValueError(
+        f"it is signed with a key of {person.name}'s that is not valid now; make another with `starter.py "
+        "keys new`, and have its public line put into the list of people"
+    )
 
 
 def _wrong_time(claims: Claims, key: Key, at: datetime) -> str | None:

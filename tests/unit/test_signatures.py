@@ -106,8 +106,8 @@ def test_a_clock_that_is_five_minutes_ahead_is_forgiven() -> None:
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        ({"valid_until": NOON}, "not valid now"),
-        ({"valid_from": NOON + timedelta(seconds=1)}, "not valid now"),
+        ({"valid_until": NOON}, "not valid now; make another with `starter.py keys new`"),
+        ({"valid_from": NOON + timedelta(seconds=1)}, "not valid now; make another"),
         ({"valid_from": NOON - timedelta(minutes=1)}, "when the key was not valid"),
     ],
 )
