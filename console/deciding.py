@@ -23,7 +23,7 @@ from console.run_view import STARTER, is_over, run_page, spelled
 from console.screen import Screen, open_screen
 from console.session import Session, opened, run_async, settings_for_people
 from plangate.domain.audit import Outcome
-from plangate.domain.decision import Choice, Decision, DecisionAnswer
+from plangate.domain.decision import Choice, Decision, DecisionAnswer, withdrawal
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, Refused, TemporalUnreachable
 from plangate.domain.people import same_person
 from plangate.domain.plan import FINGERPRINT_LENGTH, short
@@ -233,8 +233,7 @@ def _print_verdict(screen: Screen, workflow_id: str, answer: DecisionAnswer | No
 def withdraw(workflow_id: str, *, by: str | None, comment: str, as_json: bool) -> int:
     """Ask a run to end as withdrawn, and wait a moment for it."""
     settings, screen = settings_for_people(), open_screen(as_json=as_json)
-    who = one_line(by or operating_system_user())
-    reason = f"withdrawn by {who}" + (f": {one_line(comment)}" if comment.strip() else "")
+    reason = withdrawal(by or operating_system_user(), comment)
 
     async def main() -> int:
         async with opened(settings) as session:

@@ -14,7 +14,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.domain.audit import Outcome
-from plangate.domain.decision import Choice, Via, read_arrival
+from plangate.domain.decision import Choice, Via, read_arrival, who_withdrew
 from plangate.domain.errors import (
     NotAnswered,
     RequestInvalid,
@@ -132,7 +132,8 @@ async def _unread(client: Client, handle: WorkflowHandle[object, object]) -> lis
 async def _unread_decision(client: Client, event: HistoryEvent) -> UnreadDecision:
     sent_at = event.event_time.ToDatetime(UTC)
     if event.HasField("workflow_execution_cancel_requested_event_attributes"):
-        return UnreadDecision(decision="withdraw", sent_at=sent_at)
+        asked = event.workflow_execution_cancel_requested_event_attributes
+        return UnreadDecision(decision="withdraw", by=who_withdrew(asked.cause), sent_at=sent_at)
     signal = event.workflow_execution_signaled_event_attributes
     name = cut(signal.signal_name, _LONGEST_NAME)
     if name not in set(Choice):

@@ -23,6 +23,8 @@ PLACEHOLDER: Final = "YOUR-NAME"
 """What stands for the approver's name where a decision is shown to be copied; it is nobody's name."""
 _PLACEHOLDERS: Final = frozenset({identity(PLACEHOLDER), "your name", "your_name", "…", "..."})
 _EXCERPT_LENGTH: Final = 300
+_WITHDRAWN_BY: Final = "withdrawn by "
+_LONGEST_NAME: Final = 100
 _HOW: Final = 'send one JSON object such as {"by": "dana", "plan": "3f9a12bc4d5e"}'
 
 
@@ -40,7 +42,9 @@ def _long_enough(plan: str) -> str:
     return plan
 
 
-PersonName = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_plainly_visible)]
+PersonName = Annotated[
+    str, StringConstraints(min_length=1, max_length=_LONGEST_NAME), AfterValidator(_plainly_visible)
+]
 PlanName = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9a-fA-F]*$", max_length=64, to_lower=True),
@@ -230,6 +234,19 @@ def _excerpt(inputs: Sequence[object]) -> str:
     except (ValueError, RecursionError):
         text = "(not printable)"
     return cut(one_line(text[: _EXCERPT_LENGTH * 4]), _EXCERPT_LENGTH)
+
+
+def withdrawal(who: str, comment: str) -> str:
+    """Return the reason of a cancellation that ``who`` asks for."""
+    return _WITHDRAWN_BY + one_line(who) + (f": {one_line(comment)}" if comment.strip() else "")
+
+
+def who_withdrew(reason: str) -> str | None:
+    """Return whom the reason of a cancellation names, or None where it names nobody; anyone can write it."""
+    if not reason.startswith(_WITHDRAWN_BY):
+        return None
+    name, _, _ = reason.removeprefix(_WITHDRAWN_BY).partition(": ")
+    return cut(name, _LONGEST_NAME) or None
 
 
 def signal_key(run_id: str, number: int) -> str:

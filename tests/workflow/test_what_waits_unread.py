@@ -1,0 +1,35 @@
+"""What lies at the server while no worker runs is told with its sender, as far as the server has it."""
+
+import pytest
+
+from plangate.domain.decision import who_withdrew, withdrawal
+from plangate.domain.visible import cut
+from tests.gate import Gate
+
+
+async def test_an_unread_withdrawal_is_told_with_who_asked_for_it(idle_gate: Gate) -> None:
+    async with idle_gate.worker():
+        workflow_id = (await idle_gate.in_review("one")).workflow_id
+    await idle_gate.gateway.withdraw(workflow_id, withdrawal("rita", "not now: later"))
+    (unread,) = (await idle_gate.gateway.status(workflow_id)).unread
+    assert (unread.decision, unread.by, unread.plan) == ("withdraw", "rita", None)
+    async with idle_gate.worker():
+        ended = await idle_gate.gateway.wait(workflow_id)
+    assert ended.reason == "withdrawn by rita: not now: later"
+
+
+@pytest.mark.parametrize(
+    ("reason", "who"),
+    [
+        (withdrawal("rita", ""), "rita"),
+        (withdrawal("dana o", "a: b"), "dana o"),
+        ("withdrawn by " + "x" * 5000, cut("x" * 5000, 100)),
+        ("withdrawn by ", None),
+        ("enough", None),
+        ("", None),
+    ],
+)
+def test_a_cancellation_that_anybody_may_have_sent_names_whoever_its_reason_names(
+    reason: str, who: str | None
+) -> None:
+    assert who_withdrew(reason) == who
