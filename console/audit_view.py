@@ -1,6 +1,7 @@
 """Pages of the audit: lists of runs, findings, and what a proof comes to."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from console.clock import moment
@@ -66,11 +67,15 @@ def findings_page(findings: Sequence[Finding], what: str) -> Page:
     return page
 
 
-def notes_page(notes: Sequence[Finding]) -> Page:
-    """Return which approvals would not count today; nothing is wrong with what followed from them."""
+def notes_page(notes: Sequence[Finding], people: Path | None) -> Page:
+    """Return which approvals would not count today; nothing is wrong with what followed from them.
+
+    ``people`` is the list by which that was judged.
+    """
     page = Page()
     if notes:
-        page.heading(f"Revoked since then: {len(notes)}. What they approved was approved.", "yellow")
+        revoked = f"Revoked since then, by the list of people {people}: {len(notes)}."
+        page.heading(f"{revoked} What they approved was approved.", "yellow")
     for note in notes[:_SHOWN_NOTES]:
         page.note(f"· {note}", "yellow")
     if len(notes) > _SHOWN_NOTES:

@@ -119,7 +119,7 @@ def verify(workflow_id: str | None, *, checkpoint: Path | None, as_json: bool) -
             inspection = inspect_run(connection, workflow_id, trust)
     if workflow_id is not None and not inspection.is_known:
         raise RunNotFound(f"{one_line(workflow_id)} is not on the record; `audit list` shows what is.")
-    return _print_inspection(screen, inspection, is_trusted=bool(trust.sealers))
+    return _print_inspection(screen, inspection, settings.people_file, is_trusted=bool(trust.sealers))
 
 
 def print_checkpoint(*, as_json: bool) -> int:
@@ -193,18 +193,20 @@ def verify_bundle(
         screen.show(findings_page(findings, "This bundle does not prove what it says"))
     else:
         screen.show(bundle_page(bundle, is_trusted=bool(trusted), has_people=known is not None))
-        screen.show(notes_page(notes))
+        screen.show(notes_page(notes, people))
     return Exit.FAILED if findings else Exit.DONE
 
 
-def _print_inspection(screen: Screen, inspection: Inspection, *, is_trusted: bool) -> int:
+def _print_inspection(
+    screen: Screen, inspection: Inspection, people: Path | None, *, is_trusted: bool
+) -> int:
     if screen.is_json:
         screen.print_json(inspection.model_dump(mode="json"))
     else:
         if inspection.findings:
             screen.show(findings_page(inspection.findings, "The records are not what was written"))
         screen.show(inspection_page(inspection, is_trusted=is_trusted))
-        screen.show(notes_page(inspection.notes))
+        screen.show(notes_page(inspection.notes, people))
     return Exit.FAILED if inspection.findings else Exit.DONE
 
 

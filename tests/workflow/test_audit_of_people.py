@@ -1,5 +1,6 @@
 """The auditor judges who decided by the list of people of then, and notes what was revoked since."""
 
+import asyncio
 import hashlib
 from io import StringIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from plangate.records.rule_texts import texts_of
 from plangate.records.tables import rule_texts
 from tests.audit_edits import take_the_guards_off, trail_of, write_anew
 from tests.gate import Gate
+from tests.program import Home
 from tests.sealed_records import KEYS
 from tests.workflow.test_revocation import needs, signed
 
@@ -109,6 +111,25 @@ async def test_while_a_plan_waits_its_status_says_whose_approval_was_revoked_and
     Console(file=screen, width=200).print(run_page(shown, now()))
     assert "dana is not active any more, so dana's approval counts no longer" in screen.getvalue()
     assert examined(gate, people).notes == ()
+
+
+async def test_what_was_revoked_is_told_with_the_list_that_says_so(
+    idle_gate: Gate, people: Path, tmp_path: Path
+) -> None:
+    gate = idle_gate
+    workflow_id = await executed(gate)
+    entries = gate.gateway.trail(workflow_id)
+    with gate.database.read() as connection:
+        bundle = bundle_of(workflow_id, entries, (), texts_of(connection, rules_named(entries)))
+    kept = tmp_path / "bundle.json"
+    kept.write_text(bundle.model_dump_json())
+    people.write_text(LIST.replace('roles = ["finance"]', 'roles = ["finance"]\nactive = false', 1))
+    auditor = Home(gate.settings.var_dir, {"PLANGATE_PEOPLE": str(people)})
+    alone = ("audit", "verify-bundle", str(kept), "--people", str(people), "--allow-unsealed")
+    for words in (("audit", "verify"), alone):
+        told = await asyncio.to_thread(auditor.starter, *words)
+        assert told.code == 0, told.err
+        assert f"Revoked since then, by the list of people {people}: 1. What they approved" in told.out
 
 
 async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(
