@@ -189,13 +189,22 @@ def test_every_word_of_the_glossary_is_used_by_the_code() -> None:
     assert [word for word in words if not re.search(rf"\b{word}", text)] == []
 
 
-def test_every_action_of_the_log_that_operations_names_is_written_by_the_code() -> None:
+def logged(path: Path) -> set[str]:
+    """Each action that a source file writes to the log, by its name or by the name of a constant."""
+    text = path.read_text()
+    constants = dict(re.findall(r'^(_[A-Z]+)\b.* = "(\w+)"$', text, re.MULTILINE))
+    words = re.findall(r'\baction(?:=|": )"?(\w+)"?\s*[,)}]', text)
+    return {constants.get(word, word) for word in words} - {"store_true"}  # argparse's
+
+
+def test_the_actions_of_the_log_that_operations_names_are_those_that_the_code_writes() -> None:
     page = (PROJECT / "docs" / "operations.md").read_text()
     table = page[page.index("| `action` | when |") : page.index("## Files under")]
     actions = set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:] if row)))
     assert len(actions) > 10
     text = "\n".join(path.read_text() for path in SOURCES)
     assert {action for action in actions if f'"{action}"' not in text} == set()
+    assert set().union(*map(logged, SOURCES)) - actions == set()
 
 
 # ---- what must not be there -----------------------------------------------------------------------
