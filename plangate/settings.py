@@ -8,7 +8,7 @@ import getpass
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.request import getproxies, proxy_bypass
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -44,9 +44,14 @@ class Settings(BaseSettings):
     openai_base_url: str | None = Field(
         default=None, validation_alias=AliasChoices("openai_base_url", "OPENAI_BASE_URL")
     )
-    draft_seconds: int = Field(default=300, ge=1, description="the time limit of one draft, in seconds")
+    draft_seconds: int = Field(  # below the hour that Temporal gives the activity (`workflows.options.DRAFT`)
+        default=300, ge=1, le=3_500, description="the time limit of one draft, in seconds"
+    )
     model_outage_seconds: int = Field(
-        default=3600, ge=0, description="how long a draft waits for a model's service that does not answer"
+        default=3600,
+        ge=0,
+        le=31_536_000,
+        description="how long a draft waits for a model's service that does not answer",
     )
     max_steps: int = Field(default=20, ge=1, le=200, description="the most steps that a plan may have")
 
@@ -69,7 +74,9 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("seal_key_file", "PLANGATE_SEAL_KEY"),
         description="the private key that a worker seals the trail with; unset: var/seal.pem",
     )
-    seal_seconds: int = Field(default=10, ge=1, description="how often the trail is sealed, in seconds")
+    seal_seconds: int = Field(
+        default=10, ge=1, le=86_400, description="how often the trail is sealed, in seconds"
+    )
     sealers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="public keys whose seals are believed, comma-separated; ed25519:…"
     )
@@ -95,17 +102,21 @@ class Settings(BaseSettings):
     public_temporal_address: str | None = Field(
         default=None,
         pattern=r"^[^\s/]+:[0-9]{1,5}$",
+        examples=["temporal.example.org:7233"],
         description="HOST:PORT of the Temporal server as people type it, where it is another from here",
     )
     public_temporal_ui: str | None = Field(
-        default=None, pattern=r"^https?://[!-~]+$", description="the address of Temporal's Web UI"
+        default=None,
+        pattern=r"^https?://[!-~]+$",
+        examples=["https://temporal.example.org"],
+        description="the address of Temporal's Web UI",
     )
 
     worker_build_id: str | None = Field(
         default=None, description="turns worker versioning on, with AUTO_UPGRADE"
     )
-    log_format: str = Field(default="auto", pattern="^(auto|console|json)$")
-    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    log_format: Literal["auto", "console", "json"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("http_allowed_hosts", "http_private_hosts", "http_idempotent_hosts", mode="before")
     @classmethod
@@ -174,7 +185,20 @@ def load_settings() -> Settings:
         fault = error.errors(include_url=False, include_input=False)[0]
         name = str(fault["loc"][0]) if fault["loc"] else "?"
         variable = name if name.isupper() else f"PLANGATE_{name.upper()}"
-        raise SettingsInvalid(f"The setting {variable} cannot be used: {fault['msg']}.") from None
+        advice = _advice(name) or fault["msg"]
+        raise SettingsInvalid(f"The setting {variable} cannot be used: {advice}.") from None
+
+
+def _advice(name: str) -> str:
+    """Return what to write into a setting, in plain words; empty where anything may be written."""
+    match Settings.model_json_schema()["properties"].get(name):
+        case {"enum": [*words, last]}:
+            return f"use {', '.join(words)} or {last}"
+        case {"minimum": least, "maximum": most}:
+            return f"use a whole number from {least} to {most}"
+        case {"examples": [example]}:
+            return f"write it like {example}"
+    return ""
 
 
 def environment_with(changes: Mapping[str, str | None], *, without: str | tuple[str, ...]) -> dict[str, str]:
