@@ -15,7 +15,14 @@ from activities.tasks import AdmitTask
 from activities.waiting import write_soon
 from plangate.domain.audit import Decided, Event, Outcome
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
-from plangate.domain.people import Directory, Identified, People, identify, same_person
+from plangate.domain.people import (
+    Directory,
+    Identified,
+    People,
+    identify,
+    same_person,
+    unknown_requester,
+)
 from plangate.domain.plan import Audience, short
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
@@ -191,6 +198,9 @@ class _Court:
         asks = decision.decision is Choice.REQUEST_CHANGES
         if asks and not self._can_draft and not known.objection:
             known = known.model_copy(update={"objection": _NO_DRAFT})
+        if _is(arrival, Choice.APPROVE) and not known.objection:
+            stranger = unknown_requester(self._people, self._record.requester)
+            known = known.model_copy(update={"objection": stranger or ""})
         return use_token(self._trail, arrival, known)
 
     def _identified(self, decision: Decision, at: datetime) -> Identified:

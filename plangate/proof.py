@@ -12,12 +12,12 @@ from functools import lru_cache
 
 from plangate.domain.audit import AuditEntry, Claimed, Decided, RuleText
 from plangate.domain.claims import SLOW_CLAIM
-from plangate.domain.decision import Decision
+from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import FileInvalid
 from plangate.domain.findings import Finding
 from plangate.domain.listed import is_typed, judged_by_no_list, list_named
 from plangate.domain.model import Frozen
-from plangate.domain.people import Approver, People
+from plangate.domain.people import Approver, People, unknown_requester
 from plangate.domain.plan import short
 from plangate.domain.revocation import (
     invalid_key,
@@ -183,6 +183,8 @@ def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lis
         reason = f"{approver.name} is not in the list of people" if stranger else unknown_key(approver, today)
     if reason is None and then is not None:
         reason = no_proof(approver, then, at) if counted else unknown_key(approver, then)
+        if counted and event.arrival.decision and event.arrival.decision.decision is Choice.APPROVE:
+            reason = reason or unknown_requester(then, state.requester)
         reason = reason or (_without_role(event, state, then, at) if counted else None)
     elif reason is None and today is not None:
         reason = invalid_key(approver, today, at)

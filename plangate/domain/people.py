@@ -168,6 +168,16 @@ def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
     return Identified(approver=Approver(name=name, standings=(Standing(person=name, roles=(ANYONE,)),)))
 
 
+def unknown_requester(people: People | None, requester: str) -> str | None:
+    """Say so where a list of people does not have who asked: the same person might approve."""
+    if people is None or people.find(requester) is not None:
+        return None
+    return (
+        f"{requester}, who asked for this, is not in the list of people, so nobody can tell whether the same "
+        f"person approves; put {requester} back (active = false for who has left), then approve again"
+    )
+
+
 def name_for_rules(people: People | None, name: str) -> str:
     """Return the one spelling of a name that rules see: the list's own, or `identity` where there is none."""
     person = people.find(name) if people is not None else None

@@ -4,8 +4,10 @@ A policy turns a plan into a `Requirement`, once for each revision; the requirem
 the record. `covered` then counts approvals against it, as often as one comes.
 """
 
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cache
+from itertools import count as counting
 from typing import Final, Protocol
 
 from pydantic import Field
@@ -16,6 +18,7 @@ from plangate.domain.plan import Plan
 
 MAX_COUNT: Final = 20
 DEFAULT_RULE: Final = "default"
+_MOST_LOOKS: Final = 20_000  # some tenths of a second, in which everything else of a worker stands still
 
 
 class Need(Frozen):
@@ -156,25 +159,38 @@ def ways_of(approver: Approver, demanded: Container[str], requester: str) -> tup
 def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]) -> int:
     """Return how many of these approvals can count at once: no person twice, no role more than demanded.
 
-    A search with a memory. Whom no later approval could stand for is forgotten, which keeps it small.
+    A search with a memory, which begins with whoever has the fewest ways, and ends where no more can be had.
+    Whom no later approval could stand for is forgotten. Where twenty people lend each other many roles it
+    could take for ever all the same: then it returns the best that it found, and that never is too much.
     """
+    if len(ways) == 1:  # as nearly always
+        return int(any(demanded.get(role) for _, role in ways[0]))
+    ways = sorted(ways, key=len)
     later: list[frozenset[str]] = [frozenset()]
+    able: list[Counter[str]] = [Counter()]
     for some in reversed(ways):
         later.append(later[-1] | {person for person, _ in some})
+        able.append(able[-1] + Counter({role for _, role in some}))
     later.reverse()
+    able.reverse()
+    looks = counting()
 
     @cache
     def most(index: int, still: tuple[tuple[str, int], ...], used: frozenset[str]) -> int:
-        if index == len(ways):
+        places = sum(min(left, able[index][role]) for role, left in still)
+        limit = min(len(ways) - index, places, len(later[index] - used))
+        if not limit or next(looks) > _MOST_LOOKS:
             return 0
-        best = most(index + 1, still, used & later[index + 1])
+        best = 0
         for person, role in ways[index]:
             left = dict(still)
             if person not in used and left[role]:
                 left[role] -= 1
                 found = most(index + 1, tuple(left.items()), (used | {person}) & later[index + 1])
                 best = max(best, 1 + found)
-        return best
+                if best == limit:
+                    return best
+        return max(best, most(index + 1, still, used & later[index + 1]))
 
     return most(0, tuple(demanded.items()), frozenset())
 

@@ -15,9 +15,11 @@ from plangate.domain.plan import idempotency_key
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
-from plangate.domain.run import KEPT_ACCEPTED, Phase, RunState, apply
+from plangate.domain.run import KEPT_ACCEPTED, Phase, RunState, apply, is_behind
 from tests.senders import sender_of
 from tests.times import times
+from tests.unit.test_details import decided
+from tests.unit.test_details import in_review as a_review
 from tests.unit.test_review import DEADLINE, NOON, REQUESTED, accepts, arrival, decide, drafted, state_after
 from tests.unit.test_who_may_approve import (
     Case,
@@ -234,3 +236,12 @@ def test_a_signed_approval_is_as_old_as_its_signature_however_late_it_comes() ->
     assert lost_approvals(state, None, NOON + hour) == ()
     (lost,) = lost_approvals(state, None, NOON + hour * 3)
     assert lost.reason == "dana's approval is too old"
+
+
+def test_a_record_that_lacks_the_newest_decision_of_a_run_is_older_than_the_run() -> None:
+    reviewed = a_review({"text": "a"})
+    once, twice = decided(reviewed, "one"), decided(reviewed, "one", "two", by="erik")
+    assert is_behind(reviewed, once)
+    assert is_behind(once, once)
+    assert not is_behind(once, reviewed)
+    assert is_behind(reviewed, twice)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.people import Identified, Key, People, Person
-from plangate.jws import key_id, public_of
+from plangate.jws import checked_public, key_id, public_of
 from plangate.signatures import TYPE, Claims, Subject, sign, verify
 from tests.fakes import AUDIENCE
 
@@ -271,3 +271,22 @@ def _bytes(text: str) -> bytes:
 def _decoded(text: str) -> dict[str, Any]:
     value: dict[str, Any] = json.loads(_bytes(text))
     return value
+
+
+def test_no_key_under_which_anybody_could_sign_is_a_public_key() -> None:
+    """Points of small order, and other spellings of a point, verify what their owner never signed."""
+    prime = 2**255 - 19
+    small = [0, 1, prime - 1, *(int.from_bytes(bytes.fromhex(y), "little") for y in _OF_ORDER_EIGHT)]
+    spellings = [*small, *(y + prime for y in small if y + prime < 2**255), prime + 3]
+    for y in spellings:
+        for sign_bit in (0, 1 << 255):
+            public = base64.urlsafe_b64encode((y | sign_bit).to_bytes(32, "little")).rstrip(b"=").decode()
+            with pytest.raises(ValueError, match="is no Ed25519 public key"):
+                checked_public(public)
+    assert checked_public(DANAS.x) == DANAS.x
+
+
+_OF_ORDER_EIGHT = (
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+)

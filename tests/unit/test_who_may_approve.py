@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from random import Random
 from typing import Any
 
 from hypothesis import given, settings
@@ -17,9 +18,9 @@ from hypothesis import strategies as st
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.errors import NotApproved
-from plangate.domain.people import ANYONE, Delegation, People, Person
+from plangate.domain.people import ANYONE, Approver, Delegation, People, Person, Standing
 from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.policy import Need, Requirement
+from plangate.domain.policy import Need, Requirement, covered
 from plangate.domain.review import authorise, judge
 from plangate.domain.revocation import stale_approvers
 from plangate.domain.run import Phase, RunState, apply, fold
@@ -283,3 +284,26 @@ def _kind(one: Said, reason: str, *, accepted: bool) -> str:
         if words in reason:
             return kind
     return reason.partition(" ")[2]
+
+
+def test_however_many_people_lend_to_each_other_the_places_are_counted_soon() -> None:
+    """Twenty of them have more ways to fill the places than can be tried."""
+    names = [f"p{number}" for number in range(20)]
+    everybody = tuple(Standing(person=name, roles=("a", "b", "c")) for name in names)
+    approvers = [Approver(name=name, standings=everybody) for name in names]
+    needs = tuple(Need(role=role, count=7) for role in ("a", "b"))
+    assert covered(Requirement(needs=needs), approvers, "rita") == 14
+    assert covered(Requirement(needs=(*needs, Need(role="d", count=7))), approvers, "rita") == 14
+    chance = Random(11)
+    for _ in range(40):  # the best that is found where not everything can be tried
+        some = [
+            Approver(
+                name=name,
+                standings=tuple(
+                    Standing(person=chance.choice(names), roles=(chance.choice("abcd"),)) for _ in range(12)
+                ),
+            )
+            for name in names[:17]
+        ]
+        wanted = Requirement(needs=tuple(Need(role=role, count=chance.randint(1, 8)) for role in "abcd"))
+        assert 0 < covered(wanted, some, "rita") <= 17

@@ -235,3 +235,36 @@ async def test_whoever_approves_last_is_told_which_approval_does_not_count_any_m
         after = await gate.until("in_review", status.workflow_id, lambda now: now.approved_by == ("erik",))
         assert [one.name for one in after.lost] == ["dana"]
     assert gate.notebook.texts() == []
+
+
+async def test_nobody_approves_while_the_list_does_not_say_who_asked(idle_gate: Gate, house: House) -> None:
+    """Under a new name the requester would pass for somebody else."""
+    gate = idle_gate
+    gate.policy = needs("finance")
+    house.change("rita", roles=("finance",))
+    async with gate.worker():
+        status = await gate.in_review("pay rita")
+        rita = house.persons.pop("rita")
+        house.persons["rita miller"] = rita.model_copy(update={"name": "rita miller"})
+        for by in ("rita miller", "dana"):
+            answer = await gate.decide(status, by=by)
+            assert not answer.accepted
+            assert "rita, who asked for this, is not in the list of people" in answer.reason
+        assert (await gate.decide(status, "reject", by="dana")).accepted
+    assert gate.notebook.texts() == []
+
+
+async def test_a_list_that_came_after_the_request_has_to_know_who_asked(
+    idle_gate: Gate, house: House
+) -> None:
+    gate = idle_gate
+    gate.directory = None
+    async with gate.worker():
+        status = await gate.in_review("pay rita", requester="Rita M.")
+    gate.directory = house
+    async with gate.worker():
+        answer = await gate.decide(status, by="rita")
+        assert (answer.accepted, "Rita M., who asked for this" in answer.reason) == (False, True)
+        house.persons["rita m."] = Person(name="Rita M.", active=False)
+        assert (await gate.decide(status, by="dana", comment="now")).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
