@@ -1,7 +1,8 @@
 """Files that are whole and on the disk, or not there: a crash at any moment leaves the one or the other.
 
 `write_once` never replaces: it makes the mere existence of a file the answer to 'did it happen?' after a
-crash. `write_over` always does. `write_for_a_person` replaces a plain file only.
+crash. `write_over` always does. `write_for_a_person` replaces a plain file only. Of all who `move` or
+`take_away` one file, one alone succeeds.
 """
 
 import errno
@@ -70,6 +71,31 @@ def write_for_a_person(path: Path, content: bytes) -> None:
     if not path.parent.is_dir():
         raise OSError(errno.ENOENT, f"there is no folder {path.parent}", str(path))
     write_over(path, content)
+
+
+def move(path: Path, to: Path) -> None:
+    """Give a file another name in its folder, in place of what has that name.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        OSError: the folder cannot be written to.
+    """
+    path.replace(to)
+    _sync_folder(to.parent)
+
+
+def take_away(path: Path) -> bool:
+    """Delete a file; return whether it was there.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    try:
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    _sync_folder(path.parent)
+    return True
 
 
 @contextmanager

@@ -5,30 +5,25 @@ name that says something else, no quoting, no routing characters (``%``, ``!``).
 case and with the host in A-labels; whom a plan names twice is named once. Subject and body are in Unicode's
 normal form C. Nothing in the arguments can add a header: each is checked for line breaks here.
 
-``mail_wire.py`` makes the bytes, and compares what leaves with what was approved. The SMTP side, with the
-vendor's library, is ``smtp_delivery.py``; it is imported where a server is set.
+``mail_wire.py`` makes the bytes, and compares what leaves with what was approved. Files are written by
+``outbox.py``. The SMTP side, with the vendor's library, is ``smtp_delivery.py``. One of them is imported.
 """
 
-import asyncio
 import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from email import policy
-from email.parser import BytesHeaderParser
 from email.utils import formatdate
-from pathlib import Path
 from typing import Annotated, ClassVar, Final, Protocol, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from activities.tools.host_names import one_host
 from activities.tools.mail_wire import Letter, composed, difference
-from activities.tools.tool import DidNotHappen, Finding, Happened
-from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
+from activities.tools.tool import Finding
+from plangate.domain.errors import SettingsInvalid, ToolRefused
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
-from plangate.durable_file import write_once
 from plangate.settings import Settings
 
 MAX_RECIPIENTS: Final = 50
@@ -192,52 +187,6 @@ class Delivery(Protocol):
         """Say what became of an earlier delivery of the same mail."""
 
 
-class Outbox:
-    """A folder of .eml files, for as long as no mail server is set: one whole file for each mail, or none."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    async def deliver(self, mail: Mail) -> Receipt:
-        """Write the mail, unless it lies there already."""
-        path = self._path(mail)
-        try:
-            await asyncio.to_thread(write_once, path, mail.content)
-        except OSError as error:
-            kind = EffectUnknown if path.exists() else ToolUnavailable
-            raise kind(f"The outbox {self._folder} cannot be written to ({error.strerror}).") from error
-        return await asyncio.to_thread(_receipt_of_file, path)
-
-    async def find_out(self, mail: Mail) -> Finding:
-        """Look for the file."""
-        try:
-            return Happened(await asyncio.to_thread(_receipt_of_file, self._path(mail)))
-        except FileNotFoundError:
-            return DidNotHappen()
-        except OSError as error:
-            raise ToolUnavailable(f"The outbox {self._folder} cannot be read ({error.strerror}).") from error
-
-    def _path(self, mail: Mail) -> Path:
-        return self._folder / f"{mail.name}.eml"
-
-
-def _receipt_of_file(path: Path) -> Receipt:
-    """Read the receipt back from the mail that lies there; another attempt may have written it."""
-    headers = BytesHeaderParser(policy=policy.default).parsebytes(path.read_bytes())
-    return mail_receipt(
-        f"written to {path.name} in the outbox, as no mail server is set",
-        message_id=str(headers["Message-ID"]).strip(),  # a folded header begins with its fold
-        to=_addresses(headers["To"]),
-        cc=_addresses(headers["Cc"]),
-        subject=str(headers["Subject"]),
-        file=str(path),
-    )
-
-
-def _addresses(header: str | None) -> list[str]:
-    return [address.strip() for address in str(header).split(",")] if header else []
-
-
 def mail_receipt(
     summary: str, *, message_id: str, to: Iterable[str], cc: Iterable[str], subject: str, **more: str
 ) -> Receipt:
@@ -255,7 +204,7 @@ class SendEmail:
         name="send_email",
         description="Send one plain-text mail. Nothing can be attached, and nobody gets a blind copy.",
         arguments=SendEmailArguments,
-        # What holds under any setting: the outbox can be looked up, but a mail server cannot be asked.
+        # What holds under any setting: an outbox knows what began in it, but a mail server cannot be asked.
         retry_safety=RetrySafety.UNKNOWABLE,
         # Five minutes to get in, five for the envelope, ten for the last reply: see smtp_delivery.py.
         seconds=21 * 60,
@@ -277,6 +226,8 @@ class SendEmail:
         except ValueError as error:
             raise SettingsInvalid(f"The setting PLANGATE_MAIL_FROM cannot be used: it {error}.") from None
         if settings.smtp_url is None:
+            from activities.tools.outbox import Outbox  # noqa: PLC0415  as the other one
+
             return cls(Outbox(settings.outbox), sender)
         from activities.tools.smtp_delivery import SmtpServer  # noqa: PLC0415  slow to import, seldom needed
 

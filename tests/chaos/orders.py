@@ -16,7 +16,7 @@ APPROVER = "dana"
 class Place(StrEnum):
     """Where a step has its effect, and what can be known there after a crash."""
 
-    OUTBOX = "outbox"  # a file: can be looked up
+    OUTBOX = "outbox"  # a file: can be looked up from the mail's first byte on
     VENDOR = "vendor"  # a desk that honours idempotency keys: may be asked again
     TILL = "till"  # a desk that knows no keys: a crash in the middle is in doubt
 

@@ -1,6 +1,7 @@
 """Mails go out once and whole, or it is known that they did not: a real folder, and real mail servers."""
 
 import asyncio
+import errno
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,10 +18,12 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic import SecretStr
 
 from activities.acting import act_once
-from activities.tools import smtp_delivery
-from activities.tools.send_email import Outbox, SendEmail, SendEmailArguments
+from activities.tools import outbox, smtp_delivery
+from activities.tools.outbox import Outbox
+from activities.tools.send_email import SendEmail, SendEmailArguments
 from activities.tools.smtp_delivery import MEANINGS, SmtpServer, error_for
 from activities.tools.tool import DidNotHappen, Happened, Unknown
+from plangate import durable_file
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
 from plangate.settings import Settings
@@ -139,23 +142,134 @@ async def test_different_keys_make_different_mails(tmp_path):
     assert len(list(tmp_path.glob("*.eml"))) == 2
 
 
-async def test_after_a_crash_the_file_says_whether_it_happened(tmp_path):
+class Killed(BaseException):
+    """The end of a worker's process."""
+
+
+async def kill_at(call: str, sending: SendEmail, *, behind: bool = False) -> None:
+    """Have a worker die at, or right behind, one call of the file system as it writes the mail."""
+    real = getattr(outbox, call)
+
+    def die(*arguments: object) -> None:
+        if behind:
+            real(*arguments)
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outbox, call, die)
+        with pytest.raises(Killed):
+            await sending.act(MAIL, KEY)
+
+
+async def test_after_a_crash_the_file_says_that_it_happened(tmp_path):
     sending = SendEmail(Outbox(tmp_path / "outbox"), SENDER)
+    await kill_at("move", sending, behind=True)
+
+    finding = await sending.find_out(MAIL, KEY)
+
+    assert isinstance(finding, Happened)
+    assert await sending.act(MAIL, KEY) == finding.receipt
+    assert len(list((tmp_path / "outbox").iterdir())) == 1
+
+
+@pytest.mark.parametrize(("call", "behind"), [("write_over", True), ("move", False)])
+async def test_a_mail_that_began_in_this_outbox_and_got_no_further_is_sent_by_the_next_attempt(
+    tmp_path, call, behind
+):
+    sending = SendEmail(Outbox(tmp_path), SENDER)
+    await kill_at(call, sending, behind=behind)
+    assert list(tmp_path.glob("*.eml")) == []
+
+    await act_once(sending, MAIL, KEY, begun_before=True)
+
+    (path,) = tmp_path.iterdir()
+    assert read(path.read_bytes())["Subject"] == "Grüße"
+
+
+async def test_what_is_left_of_a_mail_that_never_happened_is_gone_with_the_answer(tmp_path):
+    sending = SendEmail(Outbox(tmp_path), SENDER)
+    await kill_at("move", sending)
+
     assert await sending.find_out(MAIL, KEY) == DidNotHappen()
-
-    receipt = await sending.act(MAIL, KEY)
-
-    assert await sending.find_out(MAIL, KEY) == Happened(receipt)
+    assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_half_written_file_of_a_killed_worker_counts_as_nothing(tmp_path):
+async def test_an_attempt_that_was_taken_for_dead_puts_no_mail_in_place_any_more(tmp_path, monkeypatch):
+    late, newer, real = (
+        SendEmail(Outbox(tmp_path), SENDER),
+        SendEmail(Outbox(tmp_path), SENDER),
+        durable_file.move,
+    )
+
+    def stand_still(draft: Path, path: Path) -> None:
+        monkeypatch.setattr(outbox, "move", real)
+        asyncio.run(act_once(newer, MAIL, KEY, begun_before=True))
+        path.rename(tmp_path / "filed away")
+        real(draft, path)
+
+    monkeypatch.setattr(outbox, "move", stand_still)
+    with pytest.raises(EffectUnknown, match="Look for the Message-ID"):
+        await act_once(late, MAIL, KEY, begun_before=False)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["filed away"]
+
+
+async def test_another_workers_outbox_does_not_know_and_writes_no_second_mail(tmp_path):
+    one, other = (SendEmail(Outbox(tmp_path / host), SENDER) for host in ("one", "other"))
+    await one.act(MAIL, KEY)  # and its worker dies before the receipt is stored
+
+    with pytest.raises(EffectUnknown, match="outboxes of other workers"):
+        await act_once(other, MAIL, KEY, begun_before=True)
+
+    assert len(list(tmp_path.rglob("*.eml"))) == 1
+
+
+async def test_a_mail_that_was_filed_away_before_its_receipt_was_stored_is_not_written_again(tmp_path):
+    sending = SendEmail(Outbox(tmp_path / "outbox"), SENDER)
+    await sending.act(MAIL, KEY)
+    for path in (tmp_path / "outbox").glob("*.eml"):
+        path.rename(tmp_path / "sent.eml")
+
+    with pytest.raises(EffectUnknown, match="filed away"):
+        await act_once(sending, MAIL, KEY, begun_before=True)
+
+    assert [path.name for path in tmp_path.rglob("*.eml")] == ["sent.eml"]
+
+
+async def test_the_outbox_does_not_answer_for_a_mail_server_that_was_set_before(tmp_path):
+    before = SendEmail.from_settings(Settings(var_dir=tmp_path, smtp_url=SecretStr("smtp://127.0.0.1:1")))
+    after = SendEmail.from_settings(Settings(var_dir=tmp_path))
+    with pytest.raises(ToolUnavailable):
+        await before.act(MAIL, KEY)  # whether it began there or not: the outbox cannot know
+
+    with pytest.raises(EffectUnknown, match="mail server that was set before"):
+        await act_once(after, MAIL, KEY, begun_before=True)
+
+    assert list(tmp_path.rglob("*.eml")) == []
+
+
+async def test_a_half_written_file_of_a_killed_worker_is_no_mail_and_says_nothing(tmp_path):
     (tmp_path / ".killed.part").write_bytes(b"From: gate@exam")
     sending = SendEmail(Outbox(tmp_path), SENDER)
 
-    assert await sending.find_out(MAIL, KEY) == DidNotHappen()
+    assert isinstance(await sending.find_out(MAIL, KEY), Unknown)
     await sending.act(MAIL, KEY)
 
     assert len(list(tmp_path.glob("*.eml"))) == 1
+
+
+async def test_a_mail_that_could_not_be_begun_leaves_nothing_that_says_it_was(tmp_path, monkeypatch):
+    sending, real = SendEmail(Outbox(tmp_path), SENDER), durable_file.write_over
+
+    def lose_the_folder(path: Path, content: bytes) -> None:
+        real(path, content)
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(outbox, "write_over", lose_the_folder)
+    with pytest.raises(ToolUnavailable):
+        await act_once(sending, MAIL, KEY, begun_before=False)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_an_outbox_that_cannot_be_written_to_is_tried_again_later(tmp_path):
@@ -559,8 +673,8 @@ def test_an_unusable_address_of_the_server_is_refused_without_showing_the_passwo
 
 
 def test_the_declaration_promises_only_what_holds_under_every_setting(tmp_path: Path):
-    outbox = SendEmail.from_settings(Settings(var_dir=tmp_path))
+    folder = SendEmail.from_settings(Settings(var_dir=tmp_path))
     server = SendEmail.from_settings(Settings(var_dir=tmp_path, smtp_url=SecretStr("smtp://127.0.0.1:25")))
 
-    assert outbox.declaration is server.declaration is SendEmail.declaration
+    assert folder.declaration is server.declaration is SendEmail.declaration
     assert "in doubt" in SendEmail.declaration.retry_safety
