@@ -17,7 +17,7 @@ from activities.acting import act_once
 from activities.caller import check_caller, own_audience
 from activities.failures import told_to_temporal
 from activities.pacing import Pacing
-from activities.pulse import ServerClock, beating, this_worker
+from activities.pulse import Pulse, ServerClock, beating, this_worker
 from activities.tasks import StepResult, StepTask
 from activities.tools.tool import Tool, arguments_for
 from plangate.domain.audit import (
@@ -87,10 +87,10 @@ class Execution:
             ApplicationError: named after the domain error: not approved, refused by the tool, in doubt, or
                 (tried again) a tool, the records or the list of people not answering.
         """
-        attempt = self._under_way(_Attempt(self._database, self._directory, task))
-        with told_to_temporal(task.tries, tried=attempt.tried):
-            check_caller(task.run, self._database)
-            with beating():
+        with beating() as pulse:
+            attempt = self._under_way(_Attempt(self._database, self._directory, task, pulse))
+            with told_to_temporal(task.tries, tried=attempt.tried):
+                check_caller(task.run, self._database)
                 return await _to_its_end(self._acted(attempt))
 
     def _under_way(self, attempt: "_Attempt") -> "_Attempt":
@@ -227,12 +227,13 @@ def _arguments(tool: Tool, step: Step) -> ToolArguments:
 class _Attempt:
     """One attempt at one step, as the records see it: every method is one transaction."""
 
-    def __init__(self, database: Database, directory: Directory, task: StepTask) -> None:
+    def __init__(self, database: Database, directory: Directory, task: StepTask, pulse: Pulse) -> None:
         info = activity.info()
         self._database = database
         self._directory = directory
         self._task = task
         self._clock = ServerClock()
+        self._pulse = pulse
         # The run is the one that Temporal says is running, whatever the task claims.
         self._run = task.run.model_copy(update={"workflow_id": info.workflow_id})
         self.activity = (info.workflow_run_id, info.activity_id)  # the same for all its attempts
@@ -282,9 +283,9 @@ class _Attempt:
                 return found, found.state
             if found is not None and found.state is EffectState.IN_DOUBT:
                 raise InDoubt(f"Step {task.step} is in doubt since an earlier attempt; nothing was repeated.")
-            if found is not None and _is_newer(found.holder, self._holder):
+            if self._pulse.is_lost or (found is not None and _is_newer(found.holder, self._holder)):
                 # We stood still and were taken for dead; what we say is not heard any more.
-                raise StillBegun(f"Step {task.step} is in the hands of a newer attempt.")
+                raise StillBegun(f"Step {task.step} is in the hands of a newer attempt, or will be soon.")
             state, looked_at = trail.state(), ""
             if found is None or found.state is EffectState.RELEASED:
                 if _has_left_the_execution(state, task.fingerprint) and not trail.is_closed:

@@ -104,6 +104,7 @@ class WorkerAgreement:
 
         The server lists one that has gone for five minutes more. It counts as gone when its last poll has not
         moved for `_POLLS_WITHIN`, by a clock of our own that only measures: the server's time is not known.
+        It stands still while this machine sleeps, for the others may sleep with it.
         Where something in between lets only a worker's own calls through, none are known.
 
         Raises:

@@ -1,0 +1,110 @@
+"""Ages are measured by a clock that counts the machine's sleep; limits on work that sleeps too are not."""
+
+import ast
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities import pulse
+from activities.pulse import Pulse
+from plangate import elapsed
+from plangate.settings import PROJECT
+
+PACKAGES = ("plangate", "activities", "workflows", "console")
+# Each waits for, or paces, something on this machine that sleeps with it. The other workers of a queue may
+# sleep too, on the same machine: it is the safe side to wait longer until one counts as gone.
+STANDS_STILL_WITH_THE_MACHINE = {
+    "console/auditing.py",
+    "plangate/embedded_files.py",
+    "plangate/embedded_server.py",
+    "plangate/logs.py",
+    "plangate/settled_file.py",
+    "plangate/worker_agreement.py",
+}
+
+
+def test_the_clock_is_the_one_that_counts_sleep() -> None:
+    chosen = elapsed._CLOCK
+    if sys.platform == "linux":
+        assert chosen == time.CLOCK_BOOTTIME
+    else:
+        assert chosen == time.CLOCK_MONOTONIC
+
+
+def test_the_clock_goes_on_with_time_and_never_back() -> None:
+    readings = [elapsed.elapsed() for _ in range(1_000)]
+    assert readings == sorted(readings)
+    assert elapsed.elapsed() - readings[0] < 10
+
+
+def test_nothing_else_measures_by_a_clock_that_stands_still_in_sleep() -> None:
+    """A scan of the code: whoever needs one more has to say on which side of sleep it stands."""
+    files = [
+        PROJECT / "worker.py",
+        PROJECT / "starter.py",
+        *(f for name in PACKAGES for f in (PROJECT / name).rglob("*.py")),
+    ]
+    found = {str(path.relative_to(PROJECT)) for path in files if any(_clocks(ast.parse(path.read_text())))}
+    assert found == STANDS_STILL_WITH_THE_MACHINE
+
+
+def _clocks(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        names = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"}
+        match node:
+            case ast.Attribute(attr=name) | ast.alias(name=name) if name in names:
+                yield name
+            case ast.Call(func=ast.Attribute(attr="time", value=ast.Name(id=of))) if of != "time":
+                yield of  # an event loop's
+            case _:
+                pass
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(pulse, "elapsed", clock)
+    return clock
+
+
+def pulse_of(heartbeat_timeout: timedelta | None) -> Pulse:
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, heartbeat_timeout=heartbeat_timeout)
+    made: Pulse = environment.run(Pulse)
+    return made
+
+
+def test_an_attempt_whose_heartbeats_come_in_time_is_not_lost(clock: Clock) -> None:
+    one = pulse_of(timedelta(seconds=4))
+    for _ in range(10):
+        clock.now += 3.9
+        assert not one.is_lost
+        one.beat()
+
+
+def test_an_attempt_that_missed_its_heartbeats_is_lost_and_no_later_one_brings_it_back(clock: Clock) -> None:
+    one = pulse_of(timedelta(seconds=4))
+    clock.now += 4
+    one.beat()  # the first that is sent as the machine wakes up
+    clock.now += 1
+    one.beat()
+    assert one.is_lost
+
+
+def test_an_attempt_without_a_heartbeat_timeout_is_never_lost(clock: Clock) -> None:
+    one = pulse_of(None)
+    clock.now += 1e6
+    assert not one.is_lost
