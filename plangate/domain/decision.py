@@ -6,6 +6,7 @@ an `Arrival`, which holds either a `Decision` or the sentence that says why it i
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -21,7 +22,10 @@ MAX_COMMENT: Final = 4_000
 MAX_SIGNATURE: Final = 100_000  # a token holds the comment, each of its characters in up to 16
 PLACEHOLDER: Final = "YOUR-NAME"
 """What stands for the approver's name where a decision is shown to be copied; it is nobody's name."""
-_PLACEHOLDERS: Final = frozenset({identity(PLACEHOLDER), "your name", "your_name", "…", "..."})
+_PLACEHOLDERS: Final = frozenset(
+    {"", "your name", "yourname", "your name here", "name", "my name", "approver name", "placeholder"}
+)
+_DRESS: Final = frozenset({"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk"})  # Sm: < and >; Sc: $
 _EXCERPT_LENGTH: Final = 300
 _WITHDRAWN_BY: Final = "withdrawn by "
 _LONGEST_NAME: Final = 100
@@ -188,8 +192,12 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
 
 
 def is_placeholder(name: str) -> bool:
-    """Whether somebody has copied a decision without putting a name in."""
-    return identity(name) in _PLACEHOLDERS
+    """Whether somebody has copied a decision without putting a name in, however that is dressed up.
+
+    Dashes, brackets, dots and the like count as blanks: ``<your-name>`` is one, and so is ``…``.
+    """
+    words = (" " if unicodedata.category(char) in _DRESS else char for char in identity(name))
+    return " ".join("".join(words).split()) in _PLACEHOLDERS
 
 
 def _sentences(error: ValidationError) -> list[str]:

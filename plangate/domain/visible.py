@@ -11,7 +11,13 @@ import re
 import unicodedata
 from typing import Final
 
-_BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f")
+# What Unicode counts as letters, signs or marks and what draws nothing of its own: fillers, blanks, joiners,
+# modifiers of notations. And what stands for an object that is not there.
+_BLANK_LETTERS: Final = frozenset(
+    "\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f\u2d7f\u303f\ufffc"
+    "\U0001107f\U00013440\U00013441\U00013442\U00016fe4\U0001bc9d\U0001d159\U0001da7f\U0001da80"
+    "\U0001da9b\U0001da9c\U0001da9d\U0001da9e\U0001da9f"
+) | frozenset(map(chr, range(0x1DAA1, 0x1DAB0)))
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MAX_MARKS = 2
 _LONGEST_SPAN_FENCE = 2

@@ -2,6 +2,8 @@
 
 # ruff: noqa: RUF001  these letters are meant
 
+import re
+import sys
 import unicodedata
 
 import pytest
@@ -10,6 +12,13 @@ from hypothesis import strategies as st
 
 from plangate.domain.visible import cut, hosts_in_letters, many_lines, one_line
 
+# Words in the names of what draws nothing, and those that have one and are drawn all the same.
+BLANK_BY_NAME = re.compile(
+    r"\b(FILLER|BLANK|NULL|INVISIBLE|JOINER|SELECTOR|SPACE|INHERENT|OBJECT REPLACEMENT"
+    r"|(FILL|ROTATION) MODIFIER)\b"
+)
+DRAWN = {"␀", "␠", "␢", *"\ua8f9\U0001144e\U00011945\U00010af6\U00011c44\U00011c45"}  # lines that fill gaps
+MARK = re.compile("⟨U\\+[0-9A-F]+⟩")
 ANYTHING = st.text(st.characters(), max_size=60)
 HOSTILE = st.text(
     st.sampled_from("\x1b\r\n\t\x00\x7f\x9b\u202e\u2066\u200b\ufeff\u00ad\u3164\u2028\u0301\ufe0f⟨⟩⏎ab<>&`*_[]()#|!\\~:/@-+.1\ud800"),
@@ -20,10 +29,23 @@ HOSTILE = st.text(
 @pytest.mark.parametrize(
     "hidden",
     ["\x1b", "\x00", "\x7f", "\x9b", "\t", "\r", "\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u00ad",
-     "\u00a0", "\u3000", "\u3164", "\u2800", "\u2028", "\ufe0f", "\U000e0041", "\ue000", "\ud800", "⟨"],
+     "\u00a0", "\u3000", "\u3164", "\u2800", "\u2028", "\ufe0f", "\U000e0041", "\ue000", "\ud800", "⟨",
+     "\ufffc", "\U0001d159", "\U00016fe4", "\U0001da7f", "\U0001da9b", "\u2d7f", "\u034f", "\u17b4",
+     "\U000e01ef"],
 )  # fmt: skip
 def test_a_character_that_cannot_be_seen_is_drawn(hidden: str) -> None:
     assert one_line(f"a{hidden}b") == f"a⟨U+{ord(hidden):04X}⟩b"
+
+
+def test_of_all_of_unicode_nothing_passes_unmarked_that_is_blank_by_its_kind_or_its_name() -> None:
+    hidden = {"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"}
+    every: dict[bool, list[str]] = {True: [], False: []}
+    for char in map(chr, range(sys.maxunicode + 1)):
+        every[unicodedata.category(char) in hidden].append(char)
+    assert MARK.sub("", many_lines("".join(every[True]))) == "\n "
+    named = [char for char in every[False] if BLANK_BY_NAME.search(unicodedata.name(char, ""))]
+    assert {char for char in named if one_line(f"a{char}") == f"a{char}"} == DRAWN
+    assert len(MARK.findall(many_lines("a".join(every[False])))) < 400  # what is drawn passes
 
 
 @pytest.mark.parametrize("plain", ["", "Dana", "Grüße, 東京, Здравствуйте", "e\u0301", "👍", "a b"])
