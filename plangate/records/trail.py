@@ -33,6 +33,7 @@ from plangate.domain.audit import (
 from plangate.domain.errors import IdInUse, RequestInvalid, TrailDamaged
 from plangate.domain.findings import Finding, broken_links
 from plangate.domain.model import Frozen
+from plangate.domain.request import check_opening
 from plangate.domain.run import RunState, apply, fold
 from plangate.domain.visible import one_line
 from plangate.records.tables import audit_entries, runs
@@ -202,9 +203,11 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
         raise RequestInvalid(
             "The id holds the character U+0000, which no record can hold; start again with another --id."
         )
-    head = _locked_run(connection, run.workflow_id) or _open(
-        connection, run.workflow_id, run.chain_id, run.requested.requester, run.requested.requested_at
-    )
+    head = _locked_run(connection, run.workflow_id)
+    if head is None:
+        check_opening(run)
+        asked = run.requested
+        head = _open(connection, run.workflow_id, run.chain_id, asked.requester, asked.requested_at)
     if head.chain_id != run.chain_id:
         if run.audience is not None:
             raise _damaged(run.workflow_id, "it names another request by now")
