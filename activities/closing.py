@@ -4,6 +4,7 @@ A run that executes is closed by its last step, in the same transaction as that 
 """
 
 from datetime import datetime
+from typing import Final
 
 import structlog
 from temporalio import activity
@@ -21,6 +22,7 @@ from plangate.records.database import Database
 from plangate.records.ledger import EffectState, find_effect, settle_effect
 from plangate.records.trail import Note, OpenTrail, open_trail
 
+_NOT_BEGUN: Final = "it was not begun; the outcome of the run says why"
 _log = structlog.get_logger(__name__)
 
 
@@ -79,12 +81,19 @@ class Closing:
             return []
         key = idempotency_key(task.run.workflow_id, task.fingerprint, task.step)
         effect = find_effect(trail, key)
-        if effect is not None and effect.receipt is not None:  # its worker died before it could say so
+        if effect is None:
+            # No worker has a word on it, and a state may have been handed to the run: its words are not ours.
+            record = trail.state()
+            if record.fingerprint != task.fingerprint or not 1 <= task.step <= len(record.steps):
+                return []
+            failed = StepFailed(step=task.step, reason=_NOT_BEGUN)
+            return [_note(task, task.fingerprint, "failed", failed)]
+        if effect.receipt is not None:  # its worker died before it could say so
             done = StepDone(step=task.step, receipt=effect.receipt)
             return [_note(task, task.fingerprint, "done", done)]
-        if effect is not None and effect.state is EffectState.BEGUN:
+        if effect.state is EffectState.BEGUN:
             settle_effect(trail, key, effect.holder, EffectState.IN_DOUBT)
-        in_doubt = effect is not None and effect.state in (EffectState.BEGUN, EffectState.IN_DOUBT)
+        in_doubt = effect.state in (EffectState.BEGUN, EffectState.IN_DOUBT)
         event = (StepInDoubt if in_doubt else StepFailed)(step=task.step, reason=task.reason)
         return [_note(task, task.fingerprint, "in_doubt" if in_doubt else "failed", event)]
 

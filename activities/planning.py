@@ -29,6 +29,7 @@ from plangate.domain.errors import (
 from plangate.domain.people import Directory, People, identity
 from plangate.domain.plan import Plan, fingerprint_of, short
 from plangate.domain.policy import Policy
+from plangate.domain.request import check_opening
 from plangate.domain.run import Phase
 from plangate.records.database import Database
 from plangate.records.trail import Note, open_trail
@@ -69,11 +70,12 @@ class Planning:
 
         Raises:
             ApplicationError: named after the domain error: no model, a model that failed, an invalid plan,
-                an id that is taken, records that do not answer.
+                a request that no door let through, an id that is taken, records that do not answer.
         """
         clock = ServerClock()
         with told_to_temporal(_UNFORESEEN_TRIES, outage=Outage(self._patience, clock)):
             check_caller(task.run, self._database)
+            check_opening(task.run, clock.now())
             people = await self._database.transact(self._people)
             task = _as_listed(task, people)
             self._times.follow()

@@ -68,6 +68,10 @@ class CloseResult(Frozen):
 
 
 class WaitTask(Frozen):
-    """Wait until the records can be written, and the list of people be read if that is needed too."""
+    """Wait until the records can be written, and the list of people be read if that is needed too.
+
+    The trail of the run that waits is to be readable, and that of the chain ``chain_id``, where one is given.
+    """
 
     needs_people: bool
+    chain_id: str = ""

@@ -1,9 +1,10 @@
 """Waiting until something can be put on the record again, outside any workflow task.
 
 What a run writes is written by local activities, for nobody else can schedule those; and they must not wait
-long, since all of a workflow task waits with them. Where the records or the list of people do not answer,
-the run schedules `Waiting.wait_for_records`, an ordinary activity: the server tries it again and again, for
-days, without an event of history. It writes nothing and returns nothing, so that it may be asked by anybody.
+long, since all of a workflow task waits with them. Where the records or the list of people do not answer, or
+the run's own trail cannot be read, the run schedules `Waiting.wait_for_records`, an ordinary activity: the
+server tries it again and again, for days, without an event of history. It writes nothing and returns nothing,
+so that it may be asked by anybody.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.people import Directory
 from plangate.records.database import Database
 from plangate.records.probe import prove_writable
+from plangate.records.trail import prove_readable
 
 Written = TypeVar("Written")
 _log = structlog.get_logger(__name__)
@@ -31,7 +33,8 @@ _PATIENCE: Final = 8.0
 class Waiting:
     """Says when the records and the list of people answer; one look at the records serves all runs that wait.
 
-    A database that hangs holds a thread for half a minute, and a thousand runs may wait for it.
+    A database that hangs holds a thread for half a minute, and a thousand runs may wait for it. Only when it
+    answers has each its own trail looked at.
     """
 
     def __init__(self, database: Database, directory: Directory) -> None:
@@ -41,10 +44,12 @@ class Waiting:
 
     @activity.defn
     async def wait_for_records(self, task: WaitTask) -> None:
-        """Return once the records can be written, and the list of people be read where it is needed.
+        """Return once the records can be written, and the trail of the run that asks be read.
+
+        The list of people, too, where it is needed.
 
         Raises:
-            ApplicationError: they do not answer now; to be tried again.
+            ApplicationError: they do not answer now, or are damaged; to be tried again.
         """
         looking = self._looking.get(task.needs_people)
         if looking is None or looking.done():
@@ -56,6 +61,8 @@ class Waiting:
         try:
             with told_to_temporal():
                 await _within(_PATIENCE, self._database, looking)
+                reading = asyncio.to_thread(self._read, activity.info().workflow_id or "", task.chain_id)
+                await _within(_PATIENCE / 2, self._database, asyncio.ensure_future(reading))
         except ApplicationError as error:
             # Benign: the library would log it once more for each run that waits.
             benign = ApplicationErrorCategory.BENIGN
@@ -65,6 +72,10 @@ class Waiting:
         if task.needs_people:
             self._directory.people()
         prove_writable(self._database, workflow_id)
+
+    def _read(self, workflow_id: str, chain_id: str) -> None:
+        with self._database.read() as connection:
+            prove_readable(connection, workflow_id, chain_id)
 
 
 async def write_soon(database: Database, write: Callable[..., Written], *arguments: object) -> Written:

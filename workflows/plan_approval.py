@@ -35,12 +35,12 @@ with workflow.unsafe.imports_passed_through():
     from activities.execution import Execution
     from activities.planning import Planning
     from activities.tasks import AdmitTask, CloseTask, DraftTask, StepResult, StepTask
-    from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, RunRef
+    from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, RunRef
     from plangate.domain.decision import MAX_COMMENT, Arrival, Choice, DecisionAnswer, Verdict
     from plangate.domain.errors import RequestInvalid
     from plangate.domain.model import AwareDatetime, Frozen
     from plangate.domain.plan import short
-    from plangate.domain.request import PlanRequest, read_request
+    from plangate.domain.request import PlanRequest, check_opening, read_request
     from plangate.domain.run import (
         Phase,
         RunState,
@@ -55,7 +55,7 @@ with workflow.unsafe.imports_passed_through():
     from plangate.search_attributes import PLANGATE_STATE
     from workflows import options
     from workflows.details import details_page
-    from workflows.recording import Hindrance, Recording, reason_of
+    from workflows.recording import LONGEST_REASON, Hindrance, Recording, reason_of
     from workflows.tray import Tray
 
 _NO_CRON: Final = (
@@ -98,6 +98,15 @@ class Carried(Frozen):
         for arrival in arrivals:
             _ARRIVAL_KEY.validate_python(arrival.key)
         return arrivals
+
+    @property
+    def is_within_limits(self) -> bool:
+        """Whether a run of ours could have got as far as this: what it ends with goes on the record."""
+        state, step = self.carried, self.stopped_at
+        reasons = [one.reason for one in state.steps] + ([state.closed.reason] if state.closed else [])
+        return all(len(one) <= LONGEST_REASON for one in reasons) and (
+            step is None or 1 <= step <= len(state.steps)
+        )
 
 
 @workflow.defn(name=WORKFLOW_TYPE)
@@ -162,10 +171,7 @@ class PlanApproval:
 
     def _refuse(self, why: str) -> None:
         """End at once; what the run was started with is no request."""
-        no_request = Requested(
-            request="", requester="unknown", timeout_seconds=0, requested_at=workflow.now()
-        )
-        self._apply(no_request)
+        self._apply(PlanRequest(requester="unknown").requested(workflow.now()))
         self._end(Outcome.FAILED, why)
 
     def _take_over(self, carried: Any) -> None:
@@ -173,6 +179,10 @@ class PlanApproval:
             before = Carried.model_validate(carried)
         except ValidationError:
             raise RequestInvalid(_UNREADABLE) from None
+        state = before.carried
+        if state.requested is None or not before.is_within_limits:
+            raise RequestInvalid(_UNREADABLE)
+        check_opening(_ref_of(state), workflow.now())
         self._state, self._request = before.carried, before.request
         self._stopped_at = before.stopped_at
         self._admitting.resume(before.hindrance)
@@ -449,15 +459,7 @@ class PlanApproval:
             workflow.upsert_search_attributes([PLANGATE_STATE.value_set(state)])
 
     def _ref(self) -> RunRef:
-        requested = self._state.requested
-        assert requested is not None
-        info = workflow.info()
-        return RunRef(
-            workflow_id=info.workflow_id,
-            chain_id=info.first_execution_run_id,
-            requested=requested,
-            audience=self._state.drafted.audience if self._state.drafted else None,
-        )
+        return _ref_of(self._state)
 
     async def _unless_it_grows(self, condition: Callable[[], bool]) -> None:
         """Wait for ``condition``, and go on with an empty history where it gets long meanwhile."""
@@ -499,6 +501,17 @@ class PlanApproval:
             stopped_at=self._stopped_at,
         )
         workflow.continue_as_new(carried)
+
+
+def _ref_of(state: RunState) -> RunRef:
+    assert state.requested is not None
+    info = workflow.info()
+    return RunRef(
+        workflow_id=info.workflow_id,
+        chain_id=info.first_execution_run_id,
+        requested=state.requested,
+        audience=state.drafted.audience if state.drafted else None,
+    )
 
 
 def _continues_itself() -> bool:

@@ -15,13 +15,27 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 with workflow.unsafe.imports_passed_through():
     from activities.tasks import WaitTask
     from activities.waiting import Waiting
-    from plangate.domain.errors import DirectoryUnavailable, OtherRecords, RecordsUnavailable
+    from plangate.domain.errors import (
+        DirectoryUnavailable,
+        IdInUse,
+        OtherRecords,
+        RecordsUnavailable,
+        RequestInvalid,
+        TrailDamaged,
+    )
     from plangate.domain.model import AwareDatetime, Frozen
     from plangate.domain.visible import cut
     from workflows import options
 
 MAX_REASON: Final = 10_000
-_AWAY: Final = frozenset(one.__name__ for one in (RecordsUnavailable, DirectoryUnavailable, OtherRecords))
+LONGEST_REASON: Final = MAX_REASON + 100  # with the words that say how much was cut
+# What is over when `Waiting.wait_for_records` returns, so that another try is worth it soon.
+_AWAY: Final = frozenset(
+    one.__name__ for one in (RecordsUnavailable, DirectoryUnavailable, OtherRecords, TrailDamaged)
+)
+_DAMAGED: Final = TrailDamaged.__name__
+# What no repair can change: such a run never was on the record. All else is somebody's to mend, and waits.
+_NEVER: Final = frozenset(one.__name__ for one in (IdInUse, RequestInvalid))
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -66,7 +80,7 @@ class Recording:
         No try begins before ``may_begin`` is true.
 
         Raises:
-            FailureError: it can never be written.
+            FailureError: it can never be written, since the run never was on the record.
         """
         rounds = 0
         while True:
@@ -97,9 +111,11 @@ class Recording:
             longest = options.LONGEST_PAUSE if _is_away(failure) else options.LONGEST_PAUSE_OF_A_FAULT
             pause = min(timedelta(seconds=2 ** min(rounds, 20)), longest)
             await workflow.sleep(pause, summary="it could not be recorded")
+        # Else another request may have this id on the record, and that it has is no damage.
+        chain_id = workflow.info().first_execution_run_id if _type_of(failure) == _DAMAGED else ""
         await workflow.execute_activity_method(
             Waiting.wait_for_records,
-            WaitTask(needs_people=self._needs_people),
+            WaitTask(needs_people=self._needs_people, chain_id=chain_id),
             summary="waits until it can be recorded",
             **options.WAIT,
         )
@@ -120,9 +136,13 @@ def _bare(error: FailureError) -> BaseException:
 
 def _is_final(error: FailureError) -> bool:
     cause = _bare(error)
-    return isinstance(cause, ApplicationError) and cause.non_retryable
+    return isinstance(cause, ApplicationError) and cause.non_retryable and cause.type in _NEVER
 
 
 def _is_away(error: FailureError) -> bool:
+    return _type_of(error) in _AWAY
+
+
+def _type_of(error: FailureError) -> str | None:
     cause = _bare(error)
-    return isinstance(cause, ApplicationError) and cause.type in _AWAY
+    return cause.type if isinstance(cause, ApplicationError) else None

@@ -1,13 +1,14 @@
 """What starts a run: the request as it comes in at the door."""
 
 import json
+import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Annotated, Final
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
-from plangate.domain.audit import Requested
+from plangate.domain.audit import Requested, RunRef
 from plangate.domain.decision import PersonName
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.model import Typed
@@ -19,6 +20,10 @@ MAX_REQUEST: Final = 20_000
 MAX_RAW_PLAN_BYTES: Final = 2 * MAX_PLAN_BYTES
 DEFAULT_TIMEOUT: Final = timedelta(hours=72)
 LONGEST_TIMEOUT: Final = timedelta(days=365)
+EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+"""Before any request that a record can hold."""
+_BETWEEN_CLOCKS: Final = timedelta(minutes=1)  # as far as those of one Temporal's hosts may differ
+_CHAIN_ID: Final = re.compile(r"[!-~]{0,100}")
 
 
 class PlanRequest(Typed):
@@ -47,6 +52,29 @@ class PlanRequest(Typed):
         )
 
 
+def check_opening(run: RunRef, now: datetime | None = None) -> None:
+    """Do nothing if the door would have let through what this run says it was asked for.
+
+    Whoever may write in the namespace can hand over a run that never came through the door.
+
+    Args:
+        run: what would open its trail.
+        now: the time, where it is known; nothing was requested later.
+
+    Raises:
+        RequestInvalid: the door would not have.
+    """
+    said = run.requested
+    read = _read({name: getattr(said, name) for name in ("requester", "request", "timeout_seconds")})
+    if read.requester != said.requester:
+        raise RequestInvalid('The request cannot be used: "requester" has blanks at its ends.')
+    latest = said.requested_at if now is None else now + _BETWEEN_CLOCKS
+    if not EARLIEST <= said.requested_at <= latest:
+        raise RequestInvalid('The request cannot be used: "requested_at" is no time when it can have come.')
+    if not _CHAIN_ID.fullmatch(run.chain_id):
+        raise RequestInvalid('The request cannot be used: "chain_id" is no id of a run.')
+
+
 def read_request(inputs: Sequence[object]) -> PlanRequest:
     """Read the inputs that a workflow was started with.
 
@@ -58,13 +86,7 @@ def read_request(inputs: Sequence[object]) -> PlanRequest:
             'The workflow was started without one JSON object such as {"requester": "dana", "request": "…"}; '
             "start it by starter.py."
         )
-    try:
-        request = PlanRequest.model_validate(inputs[0])
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = one_line(cut(".".join(str(part) for part in fault["loc"]), 40))
-        message = fault["msg"].removeprefix("Value error, ")
-        raise RequestInvalid(f'The request cannot be used: "{field}": {message}.') from None
+    request = _read(inputs[0])
     if not request.request.strip() and request.plan is None:
         raise RequestInvalid(
             "The request is empty; say what you want done, or bring a plan with --plan FILE."
@@ -75,3 +97,13 @@ def read_request(inputs: Sequence[object]) -> PlanRequest:
             f"The plan has {size:,} bytes, more than the limit of {MAX_PLAN_BYTES:,}; make it smaller."
         )
     return request
+
+
+def _read(fields: dict[Any, Any]) -> PlanRequest:
+    try:
+        return PlanRequest.model_validate(fields)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = one_line(cut(".".join(str(part) for part in fault["loc"]), 40))
+        message = fault["msg"].removeprefix("Value error, ")
+        raise RequestInvalid(f'The request cannot be used: "{field}": {message}.') from None

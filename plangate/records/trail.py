@@ -5,12 +5,12 @@ any other. The statements of every run are built once, since SQLAlchemy takes lo
 to answer it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, CursorResult, Row, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from plangate.domain.audit import (
@@ -33,6 +33,7 @@ from plangate.domain.audit import (
 from plangate.domain.errors import IdInUse, RequestInvalid, TrailDamaged
 from plangate.domain.findings import Finding, broken_links
 from plangate.domain.model import Frozen
+from plangate.domain.request import check_opening
 from plangate.domain.run import RunState, apply, fold
 from plangate.domain.visible import one_line
 from plangate.records.tables import audit_entries, runs
@@ -124,11 +125,11 @@ class OpenTrail:
             return {entry.key: entry for entry in self._entries if entry.key in wanted}
         unknown = [key for key in keys if key not in self._found]
         if unknown:
-            rows = self._rows_with(unknown)
-            self._found |= dict.fromkeys(unknown) | {row.key: _entry(row) for row in rows}
+            found = _entries(self.workflow_id, self._rows_with(unknown))
+            self._found |= dict.fromkeys(unknown) | {entry.key: entry for entry in found}
         return {key: entry for key in keys if (entry := self._found[key]) is not None}
 
-    def _rows_with(self, keys: Sequence[str]) -> Iterable[Row[Any]]:
+    def _rows_with(self, keys: Sequence[str]) -> CursorResult[Any]:
         run = {"run": self.workflow_id}
         if len(keys) <= 2:  # noqa: PLR2004  a pair
             return self.connection.execute(_KNOWN_PAIR, {**run, "first": keys[0], "last": keys[-1]})
@@ -193,7 +194,8 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
 
     Raises:
         IdInUse: another run has this workflow id on the record.
-        RequestInvalid: no record can hold this workflow id.
+        RequestInvalid: no record can hold this workflow id, or what the run says was requested.
+        TrailDamaged: the run has a plan, so that it was on the record, and now another one is.
     """
     if run.workflow_id == RULES_TRAIL:
         raise RequestInvalid(f"The id {RULES_TRAIL} is reserved; start again with another --id.")
@@ -201,10 +203,14 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
         raise RequestInvalid(
             "The id holds the character U+0000, which no record can hold; start again with another --id."
         )
-    head = _locked_run(connection, run.workflow_id) or _open(
-        connection, run.workflow_id, run.chain_id, run.requested.requester, run.requested.requested_at
-    )
+    head = _locked_run(connection, run.workflow_id)
+    if head is None:
+        check_opening(run)
+        asked = run.requested
+        head = _open(connection, run.workflow_id, run.chain_id, asked.requester, asked.requested_at)
     if head.chain_id != run.chain_id:
+        if run.audience is not None:
+            raise _damaged(run.workflow_id, "it names another request by now")
         raise IdInUse(
             f"The id {run.workflow_id} names an earlier request on the record; start again with another --id."
         )
@@ -225,7 +231,21 @@ def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ..
     """Return all entries of one run in order; none where the id is not on the record."""
     if not _can_be_held(workflow_id):
         return ()
-    return tuple(_entry(row) for row in connection.execute(_TRAIL, {"run": workflow_id}))
+    return _entries(workflow_id, connection.execute(_TRAIL, {"run": workflow_id}))
+
+
+def prove_readable(connection: Connection, workflow_id: str, chain_id: str) -> None:
+    """Do nothing if something can follow from the trail of this run, as far as there is one.
+
+    With a ``chain_id`` it has to be that chain's.
+
+    Raises:
+        TrailDamaged: its entries cannot be read, or are another run's.
+    """
+    head = connection.execute(select(runs.c.chain_id).where(runs.c.workflow_id == workflow_id)).scalar()
+    if chain_id and head not in (None, chain_id):
+        raise _damaged(workflow_id, "it names another request by now")
+    read_state(connection, workflow_id)
 
 
 def read_state(connection: Connection, workflow_id: str) -> RunState:
@@ -240,8 +260,9 @@ def read_trails(
     for start in range(0, len(workflow_ids), _READ_AT_ONCE):
         ids = workflow_ids[start : start + _READ_AT_ONCE]
         rows: dict[str, list[Row[Any]]] = {workflow_id: [] for workflow_id in ids}
-        for row in connection.execute(_TRAILS, {"runs": ids}):
-            rows[row.workflow_id].append(row)
+        with connection.execute(_TRAILS, {"runs": ids}) as found:
+            for row in found:
+                rows[row.workflow_id].append(row)
         for workflow_id in ids:
             try:
                 yield workflow_id, tuple(_entry(row) for row in rows[workflow_id])
@@ -298,6 +319,21 @@ def _moves(event: Event) -> bool:
             return verdict.accepted
         case _:
             return True
+
+
+def _entries(workflow_id: str, rows: CursorResult[Any]) -> tuple[AuditEntry, ...]:
+    """Return the entries in these rows, and close their cursor, whatever comes of it.
+
+    An open one keeps SQLite's view of the records as it was for as long as somebody holds on to the error.
+
+    Raises:
+        TrailDamaged: one of them cannot be read.
+    """
+    with rows:
+        try:
+            return tuple(_entry(row) for row in rows)
+        except (TypeError, ValueError):  # a time, say, that is none
+            raise _damaged(workflow_id, "an entry cannot be read") from None
 
 
 def _entry(row: Row[Any]) -> AuditEntry:

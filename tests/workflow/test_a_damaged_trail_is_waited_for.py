@@ -1,0 +1,116 @@
+"""While a run's trail cannot be read nothing is judged, nothing is lost; mended, all of it is judged."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from plangate.domain.audit import Decided
+from plangate.domain.errors import NotApproved, PlangateError, RecordsMissing, TrailDamaged
+from plangate.domain.status import Status
+from plangate.records.trail import read_trail
+from tests.audit_edits import take_the_guards_off
+from tests.gate import Gate
+from tests.workflow.test_what_cannot_be_recorded_waits_outside import events, kinds, waiting
+
+EVENT = ("audit_entries", "event", "{}", " AND number = 2")
+TIME = ("audit_entries", "at", "no time", " AND number = 2")
+CHAIN = ("runs", "chain_id", "of another run", "")
+
+
+@contextmanager
+def damaged(gate: Gate, status: Status, what: tuple[str, str, str, str] = EVENT) -> Iterator[None]:
+    """Have one field of the run's records changed while the block runs."""
+    table, column, damage, which = what
+    run = {"run": status.workflow_id}
+    where = f"WHERE workflow_id = :run{which}"
+    with gate.database.write() as connection:
+        take_the_guards_off(connection)
+        kept = connection.execute(text(f"SELECT {column} FROM {table} {where}"), run).scalar_one()
+        connection.execute(text(f"UPDATE {table} SET {column} = :value {where}"), {**run, "value": damage})
+    try:
+        yield
+    finally:
+        with gate.database.write() as connection:
+            connection.execute(text(f"UPDATE {table} SET {column} = :value {where}"), {**run, "value": kept})
+
+
+@pytest.mark.parametrize("what", [EVENT, TIME, CHAIN], ids=lambda what: what[1])
+async def test_decisions_that_come_meanwhile_are_judged_and_recorded_once_it_is_mended(
+    gate: Gate, what: tuple[str, str, str, str]
+) -> None:
+    status = await gate.in_review("one", "two")
+    with damaged(gate, status, what):
+        await gate.signal(status, "withdraw_approval", by="dana")
+        answer = await gate.decide(status, "reject", by="erik", comment="fraud!")
+        assert (answer.accepted, answer.state) == (None, "in_review")
+        assert "is not what was written" in answer.reason
+        shown = await waiting(gate, status)
+        assert shown.unrecorded is not None
+        assert (shown.unrecorded.decisions, shown.decisions) == (2, ())
+        assert "is not what was written" in shown.unrecorded.cause
+        before = await events(gate, status)
+        await asyncio.sleep(3 if what == EVENT else 0)  # some two looks
+        assert await events(gate, status) == before
+        assert before < 50
+    assert (await gate.result(status.workflow_id)).reason == "rejected by erik: fraud!"
+    decided = [entry.event for entry in gate.gateway.trail(status.workflow_id)]
+    verdicts = [event.verdict.accepted for event in decided if isinstance(event, Decided)]
+    assert verdicts == [False, True]
+    assert gate.notebook.texts() == []
+    assert await events(gate, status) < before + 30
+
+
+@pytest.mark.parametrize("by", ["deadline", "withdrawal"])
+async def test_the_end_of_a_run_waits_until_it_is_mended(gate: Gate, by: str) -> None:
+    status = await gate.in_review("one", timeout=timedelta(seconds=2 if by == "deadline" else 60))
+    ends_as = "expired" if by == "deadline" else "withdrawn"
+    with damaged(gate, status):
+        if by == "withdrawal":
+            await gate.gateway.withdraw(status.workflow_id, "not now")
+        shown = await waiting(gate, status, lambda now: now.state == ends_as)
+        assert shown.unrecorded is not None
+        assert shown.unrecorded.outcome
+    assert (await gate.result(status.workflow_id)).outcome == ends_as
+    assert kinds(gate, status) == ["requested", "drafted", "closed"]
+
+
+@pytest.mark.parametrize("error", [TrailDamaged, RecordsMissing, NotApproved])
+@pytest.mark.parametrize("writer", ["decisions", "closing"])
+async def test_no_failure_that_somebody_can_mend_is_final(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, writer: str, error: type[PlangateError]
+) -> None:
+    async def refuse(*_: object) -> Any:
+        raise error("This is somebody's to mend.")
+
+    status = await gate.in_review("one")
+    with monkeypatch.context() as patch:
+        patch.setattr(f"activities.{writer}.write_soon", refuse)
+        if writer == "decisions":
+            await gate.decide(status, "reject", by="erik", comment="fraud!")
+        else:
+            await gate.gateway.withdraw(status.workflow_id, "not now")
+        shown = await waiting(gate, status)
+        assert shown.unrecorded is not None
+        assert shown.unrecorded.cause == "This is somebody's to mend."
+        assert kinds(gate, status) == ["requested", "drafted"]
+    ended = await gate.result(status.workflow_id)
+    assert ended.outcome == ("rejected" if writer == "decisions" else "withdrawn")
+    assert kinds(gate, status)[-1] == "closed"
+
+
+async def test_an_error_about_a_trail_keeps_no_old_view_of_the_records(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    for _ in range(3):
+        await gate.decide(status, by="rita")
+    with damaged(gate, status), gate.database.read() as connection, pytest.raises(TrailDamaged) as kept:
+        read_trail(connection, status.workflow_id)
+    with closing(sqlite3.connect(gate.settings.var_dir / "records.db")) as another:
+        (is_in_use, *_) = another.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert not is_in_use
+    assert kept.value.__traceback__ is not None

@@ -1,0 +1,170 @@
+"""What the door would not let through is on no record, whoever hands it over, and blocks nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio import workflow
+from temporalio.client import WorkflowFailureError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from plangate.domain.audit import Closed, Drafted, Outcome, RunRef, StepFailed
+from plangate.domain.errors import RequestInvalid
+from plangate.domain.request import LONGEST_TIMEOUT, MAX_REQUEST, PlanRequest, check_opening
+from plangate.domain.run import RunState, apply
+from plangate.records.answers import runs_on_record
+from tests.fakes import notes
+from tests.gate import Gate
+from tests.workflow.test_forged_state import found
+from workflows.plan_approval import Carried
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+BAD: dict[str, dict[str, Any]] = {
+    "the year 1": {"requested_at": "0001-01-01T00:00:00+14:00"},
+    "the year 9999": {"requested_at": "9999-12-31T23:59:59-14:00"},
+    "no time to review": {"timeout_seconds": 0},
+    "less than none": {"timeout_seconds": -1},
+    "95 years to review": {"timeout_seconds": 3_000_000_000},
+    "for ever to review": {"timeout_seconds": 10**30},
+    "nobody": {"requester": ""},
+    "blanks around a name": {"requester": " rita"},
+    "a name that draws": {"requester": "dana\nerik\x1b[2J"},
+    "a name with NUL": {"requester": "a\0b"},
+    "a huge name": {"requester": "r" * 1_000_000},
+    "a huge request": {"request": "q" * 1_500_000},
+    "a huge chain id": {"chain_id": "c" * 1_000_000},
+    "a chain id with NUL": {"chain_id": "c\0"},
+}
+
+
+def ref(**more: Any) -> RunRef:
+    said = {"request": "x", "requester": "rita", "timeout_seconds": 60, "requested_at": NOW, **more}
+    return RunRef.model_validate(
+        {"workflow_id": "w", "chain_id": more.get("chain_id", "c"), "requested": said}
+    )
+
+
+@workflow.defn(name="PlanApproval", sandboxed=False)
+class Foreign:
+    """Asks our worker to draft for a request of its own, or hands it a state of its own."""
+
+    @workflow.run
+    async def run(self, ours: str, forged: dict[str, Any], state: dict[str, Any] | None = None) -> None:
+        info = workflow.info()
+        asked = PlanRequest(requester="rita")
+        honest = asked.requested(workflow.now()).model_dump(mode="json")
+        chain = forged.get("chain_id", info.first_execution_run_id)
+        run = {"workflow_id": info.workflow_id, "chain_id": chain, "requested": {**honest, **forged}}
+        drafted: Drafted = await workflow.execute_activity(
+            "draft_plan",
+            {"run": run, "revision": 1, "supplied": notes("one")},
+            task_queue=ours,
+            start_to_close_timeout=timedelta(seconds=20),
+            result_type=Drafted,
+        )
+        if state is not None:
+            told = RunState(workflow_id=info.workflow_id)
+            told = apply(apply(told, asked.requested(workflow.now())), drafted)
+            carried = Carried(carried=told, request=asked).model_dump(mode="json")
+            carried["carried"] |= state.pop("carried", {})
+            if "requested" in state:
+                carried["carried"]["requested"] |= state.pop("requested")
+            workflow.continue_as_new(args=[{**carried, **state}], task_queue=ours)
+
+
+@asynccontextmanager
+async def foreign(gate: Gate) -> AsyncIterator[str]:
+    queue = f"foreign-{uuid4().hex[:8]}"
+    async with Worker(
+        gate.client, task_queue=queue, workflows=[Foreign], workflow_runner=UnsandboxedWorkflowRunner()
+    ):
+        yield queue
+
+
+@pytest.mark.parametrize("forged", BAD.values(), ids=BAD)
+def test_a_trail_opens_with_what_the_door_lets_through(forged: dict[str, Any]) -> None:
+    check_opening(ref(), NOW)
+    check_opening(ref(request="x" * MAX_REQUEST, timeout_seconds=int(LONGEST_TIMEOUT.total_seconds())), NOW)
+    with pytest.raises(RequestInvalid) as told:
+        check_opening(ref(**forged), NOW)
+    assert len(str(told.value)) < 300
+
+
+async def test_no_draft_puts_on_the_record_what_the_door_would_not_let_through(idle_gate: Gate) -> None:
+    gate = idle_gate
+
+    async def refused(number: int, queue: str, forged: dict[str, Any]) -> str:
+        with pytest.raises(WorkflowFailureError) as told:
+            await gate.client.execute_workflow(
+                "PlanApproval", args=[gate.settings.task_queue, forged], id=f"bad-{number}", task_queue=queue
+            )
+        return str(told.value.cause.__cause__)
+
+    async with gate.worker(), foreign(gate) as queue:
+        said = await asyncio.gather(
+            *(refused(number, queue, forged) for number, forged in enumerate(BAD.values()))
+        )
+        await gate.client.execute_workflow(
+            "PlanApproval", args=[gate.settings.task_queue, {}], id="good", task_queue=queue
+        )
+    assert [one for one in said if not one.startswith("RequestInvalid: The request cannot be used")] == []
+    assert [run.workflow_id for run in runs_on_record(gate.database)] == ["good"]
+
+
+FAILED = {"kind": "closed", "outcome": "failed", "reason": "account frozen by order of dana"}
+UNREADABLE = "a state that this release cannot read"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"carried": {"phase": "closed", "closed": {**FAILED, "reason": "x" * 900_000}}}, UNREADABLE),
+        ({"carried": {"phase": "closed", "closed": FAILED}, "stopped_at": 99}, UNREADABLE),
+        ({"carried": {"phase": "closed", "closed": FAILED}, "stopped_at": 0}, UNREADABLE),
+        ({"carried": {"requested": None}}, UNREADABLE),
+        ({"requested": BAD["the year 9999"]}, "requested_at"),
+        ({"requested": BAD["a name that draws"]}, "requester"),
+        ({"requested": BAD["95 years to review"]}, "timeout_seconds"),
+    ],
+    ids=["long reason", "step 99", "step 0", "no request", "late", "name", "timeout"],
+)
+async def test_a_state_that_no_run_of_ours_has_is_refused_and_its_run_ends(
+    idle_gate: Gate, state: dict[str, Any], said: str
+) -> None:
+    gate = idle_gate
+    async with gate.worker(), foreign(gate) as queue:
+        await gate.client.start_workflow(
+            "PlanApproval", args=[gate.settings.task_queue, {}, state], id="forged", task_queue=queue
+        )
+        ended = await gate.result("forged")
+    assert (ended.outcome, said in ended.reason) == ("failed", True)
+    assert [entry.event.kind for entry in gate.gateway.trail("forged")] == ["requested", "drafted", "closed"]
+    assert found(gate) == []
+
+
+async def test_nothing_that_a_run_says_of_a_step_that_was_never_claimed_is_a_workers_word(
+    idle_gate: Gate,
+) -> None:
+    gate, state = idle_gate, {"carried": {"phase": "closed", "closed": FAILED}, "stopped_at": 1}
+    async with gate.worker(), foreign(gate) as queue:
+        await gate.client.start_workflow(
+            "PlanApproval", args=[gate.settings.task_queue, {}, state], id="forged", task_queue=queue
+        )
+        await gate.result("forged")
+    *_, step, closed = (entry.event for entry in gate.gateway.trail("forged"))
+    assert step == StepFailed(step=1, reason="it was not begun; the outcome of the run says why")
+    assert closed == Closed(outcome=Outcome.FAILED, reason=FAILED["reason"])
+    assert found(gate) == []
+
+
+async def test_what_is_no_request_is_closed_on_the_record(gate: Gate) -> None:
+    handle = await gate.client.start_workflow(
+        "PlanApproval", args=[{"nothing": 1}], id="no-request", task_queue=gate.settings.task_queue
+    )
+    assert (await gate.result(handle.id)).outcome == "failed"
+    assert [entry.event.kind for entry in gate.gateway.trail(handle.id)] == ["requested", "closed"]
+    assert found(gate) == []
