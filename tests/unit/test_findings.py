@@ -70,6 +70,12 @@ def claimed(step: int = 1, **more: Any) -> Claimed:
     return Claimed(**{**said, **more})
 
 
+def again(**more: Any) -> Reopened:
+    lost = (LostApproval(name="dana", reason="dana's approval is too old"),)
+    said = {"fingerprint": PRINT, "step": 1, "lost": lost, "reopened_at": NOON, "deadline": NOON + HOUR}
+    return Reopened(**{**said, **more})
+
+
 def done(step: int = 1) -> StepDone:
     return StepDone(step=step, receipt=Receipt(summary="noted"))
 
@@ -193,6 +199,7 @@ LATE_CLAIM = claimed()
 GIVEN_BACK = Released(step=1, attempt=1, reason="away")
 LATE_AGAIN = claimed(attempt=2)
 WITHDRAWN = Closed(outcome=Outcome.WITHDRAWN)
+FAILED = Closed(outcome=Outcome.FAILED, reason="the bank refused")
 SECOND = drafted(revision=2, fingerprint=fingerprint_of(PLAN, 2, RUN, AUDIENCE))
 OTHER_PLAN = PLAN.model_copy(update={"summary": "Three notes"})
 REJECTED = Closed(outcome=Outcome.REJECTED)
@@ -220,6 +227,15 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ((*GOOD[:6], EXECUTED), "is called executed, and not every step was done"),
         ((requested(), EXECUTED), "is called executed"),
         ((*GOOD[:2], REJECTED), "is called rejected, and nobody who may rejected it"),
+        ((requested(), drafted(requester="dana")), "calls dana the requester, and rita asked for it"),
+        ((*GOOD[:4], claimed(attempt=2)), "calls attempt 2 what is attempt 1"),
+        ((*GOOD[:5], claimed(attempt=1)), "calls attempt 1 what is attempt 2"),
+        ((*GOOD[:4], StepInDoubt(step=1, reason="")), "is in doubt without having begun under this plan"),
+        ((*GOOD[:4], Released(step=1, attempt=1, reason="")), "attempt 1 of step 1, of which 0 began"),
+        ((*GOOD[:5], Released(step=1, attempt=7, reason="")), "attempt 7 of step 1, of which 1 began"),
+        ((*GOOD[:8], FAILED), "is called failed, and every step was done"),
+        ((*GOOD[:8], WITHDRAWN), "is called withdrawn, and every step was done"),
+        ((*GOOD[:4], again(deadline=NOON + 2 * HOUR)), "for longer than the first time"),
         ((*GOOD[:2], EXPIRED), "is called expired ahead of its deadline"),
         (
             (*GOOD[:2], Reopened(fingerprint=PRINT, step=1, stale=(), reopened_at=NOON, deadline=NOON)),
@@ -259,6 +275,9 @@ def test_what_cannot_follow_is_named(events: tuple[Event, ...], said: str) -> No
         (*GOOD[:2], Closed(outcome=Outcome.WITHDRAWN)),
         (requested(), Closed(outcome=Outcome.FAILED, reason="no model")),
         (*GOOD[:4], claimed(), claimed(attempt=2), done()),
+        (*GOOD[:4], claimed(), GIVEN_BACK, claimed(attempt=2), StepInDoubt(step=1, reason=""), FAILED),
+        (*GOOD[:4], StepFailed(step=1, reason="not approved"), FAILED),
+        (requested(), drafted(requester="RITA"), decided(), again(), decided(), claimed()),
         (*GOOD[:5], StepFailed(step=1, reason="no"), Closed(outcome=Outcome.FAILED)),
         (*GOOD, decided("late", accepted=False)),
         # Behind a reset the workflow takes a decision a second time, and the trail does not follow it.
