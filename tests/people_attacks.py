@@ -118,7 +118,8 @@ def opening(requirement: Requirement) -> list[Event]:
 def written(events: Sequence[Event]) -> list[AuditEntry]:
     entries: list[AuditEntry] = []
     for number, event in enumerate(events, start=1):
-        at, key, actor = NOON + DAY, f"key {number}", "worker"
+        is_opening = isinstance(event, Requested | Drafted)
+        at, key, actor = NOON if is_opening else NOON + DAY, f"key {number}", "worker"
         if isinstance(event, Decided):
             at, key = event.arrival.received_at, event.arrival.key
             actor = event.approver.name if event.approver else "unknown"

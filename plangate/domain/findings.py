@@ -33,6 +33,7 @@ from plangate.domain.audit import (
     read_event,
 )
 from plangate.domain.claims import SLOW_CLAIM, beginnings
+from plangate.domain.dates import Order, other_time_than_said
 from plangate.domain.errors import NotApproved
 from plangate.domain.listed import list_named
 from plangate.domain.model import Frozen
@@ -156,7 +157,7 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
     state = RunState(workflow_id=workflow_id)
     claimed: Counter[str] = Counter()
     begin = beginnings(workflow_id, entries)
-    has_ended = False
+    order, has_ended = Order(), False
     for position, entry in enumerate(entries):
         event = entry.event
         if position == 0 and not isinstance(event, Requested):
@@ -169,11 +170,14 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
                 or _begun_too_late(state, entry, begin)
                 or _put_back(state, entries[:position], event)
                 or _closed_early(entries[position - 1], entry)
+                or other_time_than_said(entry)
+                or order.objection(entry)
             )
         if objection:
             yield _finding(workflow_id, entry, objection)
         if isinstance(event, Claimed):
             claimed[event.idempotency_key] += 1
+        order.follow(state, entry)
         has_ended = has_ended or isinstance(event, Closed)
         state = apply(state, event)
 
