@@ -1,12 +1,22 @@
-"""Whether the times of a trail can be: each behind what it follows from.
+"""Whether the times of a trail can be: each behind what it follows from, and near the checkpoints.
 
 Entries have the Temporal server's time, carried on by the worker from the start of its attempt. A host that
 was suspended counts on too slowly, so that an entry may be dated too early by that long; none is too late.
 """
 
-from plangate.domain.audit import AuditEntry, Decided, Drafted, Reopened, Requested
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from plangate.domain.audit import AuditEntry, Claimed, Decided, Drafted, Reopened, Requested, WrittenEntry
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.run import RunState, changes
+
+TWO_CLOCKS: Final = timedelta(hours=1)
+"""How far the clocks of the Temporal server and of the records' database may be apart."""
+
+SUSPENDED: Final = timedelta(days=7)
+"""The longest time for which a host may have been suspended in the middle of its work."""
 
 
 def other_time_than_said(entry: AuditEntry) -> str | None:
@@ -46,3 +56,27 @@ class Order:
             entry = entry.model_copy(update={"at": entry.event.arrival.received_at})
         if self._latest is None or entry.at > self._latest.at or self.objection(entry):
             self._latest = entry
+
+
+def dated_ahead(entries: Sequence[WrittenEntry], sealed_at: datetime) -> WrittenEntry | None:
+    """Return the first of these that is dated well after the checkpoint which seals it."""
+    return next((entry for entry in entries if entry.at > sealed_at + TWO_CLOCKS), None)
+
+
+def dated_back(entries: Sequence[AuditEntry], made_without: datetime, *, is_new: bool) -> AuditEntry | None:
+    """Return the first of these plans and claims that is dated well before a checkpoint made without it.
+
+    The request, decisions and ends are left out: they may wait long to be written down, with their own time.
+
+    Args:
+        entries: what one checkpoint sealed of a trail.
+        made_without: when a checkpoint was made before that one, so that these were not there yet.
+        is_new: whether nothing of the trail was sealed before. Then its first plan was made at once, and
+            no host was suspended in the middle.
+    """
+    for entry in entries:
+        if isinstance(entry.event, Drafted | Claimed):
+            is_first = is_new and isinstance(entry.event, Drafted)
+            if entry.at < made_without - (TWO_CLOCKS if is_first else SUSPENDED):
+                return entry
+    return None
