@@ -196,6 +196,7 @@ def _examined(
     else:
         findings += list(rules.never_in_force(workflow_id, trail))
         findings += list(rules.without_list(workflow_id, trail))
+        findings += list(rules.replaced(workflow_id, trail))
     wrong = [
         *(wrong_row(row, entries, trail, sealed) if row is not None else ["is not on the record at all"]),
         *wrong_seals(entries, sealed),

@@ -67,6 +67,34 @@ class RulesTold:
                 began = None
         return spans if began is None else [*spans, (began, _EVER)]
 
+    @cached_property
+    def _ends(self) -> dict[str, datetime]:
+        """Return when each list of people was replaced, the last time; those in force still are left out."""
+        ends: dict[str, datetime] = {}
+        last = ""
+        for at, event in self._told:
+            if event.what != "people":
+                continue
+            ends[last] = at
+            ends.pop(event.hash, None)
+            last = event.hash
+        ends.pop("", None)
+        return ends
+
+    def replaced(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        """Yield each first entry that was judged by a list of people which had long been replaced.
+
+        A list that came later is none of the kind: a decision may wait long until it can be judged.
+        """
+        seen: set[str] = set()
+        for entry in trail:
+            name = list_named(entry.event)
+            if name in seen or name not in self._ends or entry.at <= self._ends[name] + _OTHER_WORKERS:
+                continue
+            seen.add(name)
+            what = f"was judged by a list of people that had long been replaced then ({short(name)})"
+            yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+
     def never_in_force(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield each first entry that was judged by a text that no worker ever judged by, as what it was."""
         known = {(event.what, event.hash) for _, event in self._told}

@@ -129,6 +129,33 @@ def test_a_run_of_the_future_is_named_by_records_and_bundle(idle_gate: Gate) -> 
     assert found_in_the_bundle(idle_gate, THEN)[0] == [said]
 
 
+@pytest.mark.parametrize("ago", [timedelta(minutes=50), 2 * HOUR])
+def test_an_approval_by_a_list_that_was_replaced_long_before_is_named(
+    idle_gate: Gate, ago: timedelta
+) -> None:
+    """A worker may take up a change a little later than another one."""
+    in_force(idle_gate, (THEN, NOW - DAY), (LEFT, NOW - ago))
+    forged(idle_gate, THEN, NOW)
+    seal(idle_gate)
+    told = found(idle_gate, LEFT)
+    if ago < HOUR:
+        assert told == []
+    else:
+        (one,) = told
+        assert one.startswith("forged, entry 3: was judged by a list of people that had long been replaced")
+
+
+def test_a_list_that_is_in_force_again_was_not_replaced(idle_gate: Gate) -> None:
+    in_force(idle_gate, (THEN, NOW - 3 * DAY), (LEFT, NOW - 2 * DAY))
+    with idle_gate.database.write() as connection:
+        event = RulesInForce(what="people", hash=THEN.hash)
+        note = Note(key="people:3", at=NOW - DAY, actor="worker@here", event=event)
+        open_rules_trail(connection, "worker@here", NOW).append(note)
+    forged(idle_gate, THEN, NOW)
+    seal(idle_gate)
+    assert found(idle_gate, THEN) == []
+
+
 def test_a_key_that_the_auditors_list_does_not_know_is_named_and_a_role_is_noted(idle_gate: Gate) -> None:
     """A bundle cannot tell a role of a forged list from one that was taken away since; the records can."""
     in_force(idle_gate, (listed(erik='roles = ["ops"]'), NOW - DAY))
