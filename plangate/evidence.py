@@ -12,9 +12,10 @@ from typing import Any, Final, Literal
 
 from pydantic import JsonValue
 
-from plangate.checkpoints import broken_checkpoint, unknown_sealer
+from plangate.checkpoints import broken_checkpoint, sealed_at, unknown_sealer
 from plangate.domain.audit import AuditEntry, Closed, Decided, RuleText, WrittenEntry
 from plangate.domain.checkpoint import Seal, SealedBy
+from plangate.domain.dates import dated_ahead
 from plangate.domain.findings import (
     Finding,
     broken_links,
@@ -281,6 +282,12 @@ def _broken_seal(bundle: Bundle, sealed: SealedBy, trusted: frozenset[str]) -> I
     if seal.leaf() not in sealed.leaves:
         what = f"is not the one that {name} sealed"
         yield Finding(workflow_id=bundle.workflow_id, entry=entry.number, what=what)
+    at = sealed_at(sealed.checkpoint)
+    of_seal = [one for one in bundle.entries if one.number <= sealed.entry]
+    ahead = dated_ahead(of_seal, at) if at else None
+    if ahead is not None:
+        what = f"is dated later than {name}, which seals it"
+        yield Finding(workflow_id=bundle.workflow_id, entry=ahead.number, what=what)
 
 
 def seal_keys_of(bundle: Bundle) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from plangate.domain.audit import AuditEntry, Claimed, Decided, RuleText
+from plangate.domain.audit import AuditEntry, Claimed, Decided, Reopened, RuleText
 from plangate.domain.claims import SLOW_CLAIM
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import FileInvalid
@@ -100,6 +100,8 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
                 wrong = _not_allowed(event, approver, state, lists)
         elif isinstance(event, Claimed):
             wrong = _revoked_before(entry.at, state, lists.named(event.people))
+        elif isinstance(event, Reopened):
+            wrong = _not_lost(event, state, lists)
         if wrong:
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=wrong)
         state = apply(state, event)
@@ -214,6 +216,18 @@ def _revoked_before(at: datetime, state: RunState, people: People | None) -> str
     if not reasons or not _revoked(state, people, at - SLOW_CLAIM):
         return None
     return f"a step began under an approval that did not hold any more: {'; '.join(reasons)}"
+
+
+def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
+    """Say so where an approval is called lost that held, by the list that was looked at or where none was."""
+    people = lists.named(event.people)
+    if event.people and people is None:
+        return None
+    lost = {one.name for one in event.lost} - {
+        one.name for one in lost_approvals(state, people, event.reopened_at)
+    }
+    held = [one_line(one.name) for one in state.approvers if one.name in lost]
+    return f"calls an approval lost that held: {', '.join(held)}" if held else None
 
 
 def _revoked(state: RunState, people: People, at: datetime) -> list[str]:

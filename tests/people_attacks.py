@@ -118,7 +118,8 @@ def opening(requirement: Requirement) -> list[Event]:
 def written(events: Sequence[Event]) -> list[AuditEntry]:
     entries: list[AuditEntry] = []
     for number, event in enumerate(events, start=1):
-        at, key, actor = NOON + DAY, f"key {number}", "worker"
+        is_opening = isinstance(event, Requested | Drafted)
+        at, key, actor = NOON if is_opening else NOON + DAY, f"key {number}", "worker"
         if isinstance(event, Decided):
             at, key = event.arrival.received_at, event.arrival.key
             actor = event.approver.name if event.approver else "unknown"
@@ -424,6 +425,19 @@ def reopened_for_nothing(case: Case) -> str:
     return "for no reason" if not lost else "calls an approval lost that there was not: nobody"
 
 
+def reopened_for_an_untrue_reason(case: Case) -> str:
+    """The review is opened again, although everybody's approval held by the list of that time."""
+    _, name, _ = attacked(case)
+    lost, people = (LostApproval(name=name, reason="stolen"),), case.chance.choice([THEN, ""])
+    case.more.append(
+        Reopened(
+            fingerprint=PRINT, step=1, lost=lost, people=people, reopened_at=NOON + DAY,
+            deadline=NOON + 2 * DAY,
+        )
+    )  # fmt: skip
+    return f"calls an approval lost that held: {name}"
+
+
 def _again(event: Decided) -> Decided:
     later = {"key": "r:signal:99", "received_at": NOON + timedelta(minutes=40)}
     return event.model_copy(update={"arrival": event.arrival.model_copy(update=later)})
@@ -440,7 +454,7 @@ ATTACKS: tuple[Callable[[Case], str], ...] = (
     role_that_was_not_theirs, called_unsigned, in_anothers_name, revoked_key, ended_key,
     key_ended_in_the_past, left_since, struck_off,
     role_taken, step_behind_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
-    reopened_for_nothing,
+    reopened_for_nothing, reopened_for_an_untrue_reason,
 )  # fmt: skip
 AT_THE_STEP = frozenset(
     {

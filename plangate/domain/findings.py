@@ -33,6 +33,7 @@ from plangate.domain.audit import (
     read_event,
 )
 from plangate.domain.claims import SLOW_CLAIM, beginnings
+from plangate.domain.dates import Order, other_time_than_said
 from plangate.domain.errors import NotApproved
 from plangate.domain.listed import list_named
 from plangate.domain.model import Frozen
@@ -154,9 +155,9 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
         yield from _broken_rules(entries)
         return
     state = RunState(workflow_id=workflow_id)
-    claimed: set[str] = set()
+    claimed: Counter[str] = Counter()
     begin = beginnings(workflow_id, entries)
-    has_ended = False
+    order, has_ended = Order(), False
     for position, entry in enumerate(entries):
         event = entry.event
         if position == 0 and not isinstance(event, Requested):
@@ -169,11 +170,14 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
                 or _begun_too_late(state, entry, begin)
                 or _put_back(state, entries[:position], event)
                 or _closed_early(entries[position - 1], entry)
+                or other_time_than_said(entry)
+                or order.objection(entry)
             )
         if objection:
             yield _finding(workflow_id, entry, objection)
         if isinstance(event, Claimed):
-            claimed.add(event.idempotency_key)
+            claimed[event.idempotency_key] += 1
+        order.follow(state, entry)
         has_ended = has_ended or isinstance(event, Closed)
         state = apply(state, event)
 
@@ -198,7 +202,7 @@ def _broken_rules(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
         last[event.what], latest = event.hash, entry.at
 
 
-def _may_come_late(state: RunState, event: Event, claimed: set[str]) -> bool:
+def _may_come_late(state: RunState, event: Event, claimed: Counter[str]) -> bool:
     """Whether this may stand behind the end of its run: a decision, or the end of a step that was acting."""
     match event:
         case Decided():
@@ -249,7 +253,7 @@ def _how_it_was_changed(entry: WrittenEntry, entries: Sequence[WrittenEntry], ow
     return "was changed: its hash does not fit what it says"
 
 
-def _objection(state: RunState, entry: AuditEntry, claimed: set[str]) -> str | None:
+def _objection(state: RunState, entry: AuditEntry, claimed: Counter[str]) -> str | None:
     event = entry.event
     match event:
         case Requested():
@@ -261,14 +265,9 @@ def _objection(state: RunState, entry: AuditEntry, claimed: set[str]) -> str | N
         case Reopened():
             return _wrong_reopening(state, event)
         case Claimed():
-            return _wrong_claim(state, event)
-        case StepDone():
+            return _wrong_claim(state, event, claimed)
+        case StepDone() | Released() | StepFailed() | StepInDoubt():
             return _wrong_end(state, event, claimed)
-        case Released() | StepFailed() | StepInDoubt():
-            if not 1 <= event.step <= len(state.steps):
-                return f"speaks of step {event.step}, which the plan has not"
-            is_done = state.steps[event.step - 1].state is StepState.DONE
-            return f"step {event.step} was done already" if is_done else None
         case Closed():
             return _wrong_close(state, entry, event)
         case RulesInForce():
@@ -286,6 +285,10 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
         return "was made for another installation or namespace than the revision before"
     if state.phase is not Phase.DRAFTING:
         return f"a plan was made while the run was {state.state}"
+    if event.requester and not same_person(event.requester, state.requester):
+        return (
+            f"calls {one_line(event.requester)} the requester, and {one_line(state.requester)} asked for it"
+        )
     longest = state.requested.timeout_seconds if state.requested else 0
     if event.deadline - event.drafted_at > timedelta(seconds=longest):
         return "its review takes longer than was asked for"
@@ -341,19 +344,24 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
         return "opens the review of a plan again that was not being executed"
     if not event.lost:
         return "opens the review of a plan again for no reason"
+    drafted = state.drafted
+    if drafted and event.deadline - event.reopened_at > drafted.deadline - drafted.drafted_at:
+        return "opens the review again for longer than the first time"
     strangers = {one.name for one in event.lost} - {one.name for one in state.approvers}
     if strangers:
         return f"calls an approval lost that there was not: {', '.join(map(one_line, sorted(strangers)))}"
     return None
 
 
-def _wrong_claim(state: RunState, event: Claimed) -> str | None:
+def _wrong_claim(state: RunState, event: Claimed, claimed: Counter[str]) -> str | None:
     if event.idempotency_key != idempotency_key(state.workflow_id, event.fingerprint, event.step):
         return "its idempotency key is not that of its plan and step"
     try:
         authorise(state, event.fingerprint, event.step)
     except NotApproved as error:
         return f"a step began that was not allowed to: {error}"
+    if event.attempt != claimed[event.idempotency_key] + 1:
+        return f"calls attempt {event.attempt} what is attempt {claimed[event.idempotency_key] + 1}"
     return None
 
 
@@ -366,14 +374,27 @@ def _begun_too_late(state: RunState, entry: AuditEntry, begin: Container[int]) -
     return f"a step began under an approval by {', '.join(map(one_line, stale))} that was too old"
 
 
-def _wrong_end(state: RunState, event: StepDone, claimed: set[str]) -> str | None:
+def _wrong_end(
+    state: RunState, event: StepDone | Released | StepFailed | StepInDoubt, claimed: Counter[str]
+) -> str | None:
+    """Compare what became of a step with its claims; only a step that did not happen may have had none."""
     if not 1 <= event.step <= len(state.steps):
         return f"speaks of step {event.step}, which the plan has not"
-    if idempotency_key(state.workflow_id, state.fingerprint or "", event.step) not in claimed:
-        return f"step {event.step} was done without having begun under this plan"
-    if state.steps[event.step - 1].state is StepState.DONE:
-        return f"step {event.step} was done a second time"
-    return None
+    claims = claimed[idempotency_key(state.workflow_id, state.fingerprint or "", event.step)]
+    is_done = state.steps[event.step - 1].state is StepState.DONE
+    match event:
+        case StepDone() if not claims:
+            return f"step {event.step} was done without having begun under this plan"
+        case StepDone():
+            return f"step {event.step} was done a second time" if is_done else None
+        case _ if is_done:
+            return f"step {event.step} was done already"
+        case StepInDoubt() if not claims:
+            return f"step {event.step} is in doubt without having begun under this plan"
+        case Released() if event.attempt != claims:
+            return f"gives back attempt {event.attempt} of step {event.step}, of which {claims} began"
+        case _:
+            return None
 
 
 def _wrong_close(state: RunState, entry: AuditEntry, event: Closed) -> str | None:
@@ -386,6 +407,8 @@ def _wrong_close(state: RunState, entry: AuditEntry, event: Closed) -> str | Non
             return "is called rejected, and nobody who may rejected it"
         case Outcome.EXPIRED if state.deadline is None or entry.at < state.deadline:
             return "is called expired ahead of its deadline"
+        case Outcome.FAILED | Outcome.WITHDRAWN | Outcome.EXPIRED if state.steps and not undone:
+            return f"is called {event.outcome.value}, and every step was done"
         case _:
             return None
 

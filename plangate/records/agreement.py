@@ -67,7 +67,8 @@ def wrong_row(
         yield "is listed as closed at another time than its trail says"
     if trail and moment(row.opened_at) != trail[0].at:
         yield "is listed as requested at another time than its trail says"
-    if trail and isinstance(trail[0].event, Requested) and row.chain_id != trail[0].event.chain_id:
+    first = trail[0].event if trail else None
+    if trail and row.chain_id != (first.chain_id if isinstance(first, Requested) else ""):
         yield "belongs to other Temporal runs than its trail says"
     if trail and row.requester != trail[0].actor:
         yield f"is listed under another requester, {one_line(row.requester)}"

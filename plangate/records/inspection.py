@@ -26,7 +26,7 @@ from plangate.records.chain import compared_with_kept, examine_chain, examine_ch
 from plangate.records.checkpoints import seals_of_run
 from plangate.records.installation import read_installation
 from plangate.records.rule_texts import texts_of
-from plangate.records.rules_examined import RulesTold, back_dated_rules
+from plangate.records.rules_examined import RulesTold, SealsMade, back_dated_rules
 from plangate.records.tables import Moment, audit_entries, effects, runs, seals, tokens
 
 _IDS: Final = select(runs.c.workflow_id).order_by(runs.c.opened_at)
@@ -96,7 +96,8 @@ class _Run(Frozen):
 def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspection:
     """Examine one run, the checkpoints that seal it, and that the one which was kept elsewhere is there."""
     with _whatever_is_stored(connection):
-        run = _examine_run(connection, workflow_id, trust, _Owners(connection), RulesTold(connection))
+        owners, rules, made = _Owners(connection), RulesTold(connection), SealsMade(connection)
+        run = _examine_run(connection, workflow_id, trust, owners, rules, made=made)
         chain = examine_checkpoints_of(connection, workflow_id, trust.sealers)
         kept = compared_with_kept(connection, trust.remembered, trust.where)
     return Inspection(
@@ -118,7 +119,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
     notes: list[Finding] = []
     entries = unsealed = 0
     with _whatever_is_stored(connection):
-        owners, rules = _Owners(connection), RulesTold(connection)
+        owners, rules, made = _Owners(connection), RulesTold(connection), SealsMade(connection)
         ids = connection.scalars(_IDS).all()
         for done, workflow_id in enumerate(ids):
             progress(done, len(ids))
@@ -127,7 +128,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
                     Finding(workflow_id="", what=f"a run is called {workflow_id!r}, which is no text")
                 )
                 continue
-            run = _examine_run(connection, workflow_id, trust, owners, rules)
+            run = _examine_run(connection, workflow_id, trust, owners, rules, made=made)
             entries, unsealed = entries + run.entries, unsealed + run.unsealed
             findings += run.findings
             notes += run.notes
@@ -150,17 +151,29 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
 
 
 def _examine_run(
-    connection: Connection, workflow_id: str, trust: Trust, owners: "_Owners", rules: RulesTold
+    connection: Connection,
+    workflow_id: str,
+    trust: Trust,
+    owners: "_Owners",
+    rules: RulesTold,
+    *,
+    made: SealsMade,
 ) -> _Run:
     try:
-        return _examined(connection, workflow_id, trust, owners, rules)
+        return _examined(connection, workflow_id, trust, owners, rules, made=made)
     except (ValueError, TypeError) as error:  # a text where a number belongs, a time that is none
         what = f"holds what Plangate never writes ({one_line(str(error).splitlines()[0])})"
         return _Run(findings=(Finding(workflow_id=workflow_id, what=what),))
 
 
 def _examined(
-    connection: Connection, workflow_id: str, trust: Trust, owners: "_Owners", rules: RulesTold
+    connection: Connection,
+    workflow_id: str,
+    trust: Trust,
+    owners: "_Owners",
+    rules: RulesTold,
+    *,
+    made: SealsMade,
 ) -> _Run:
     of_run = {"run": workflow_id}
     row = connection.execute(
@@ -183,11 +196,14 @@ def _examined(
     else:
         findings += list(rules.never_in_force(workflow_id, trail))
         findings += list(rules.without_list(workflow_id, trail))
+        findings += list(rules.replaced(workflow_id, trail))
     wrong = [
         *(wrong_row(row, entries, trail, sealed) if row is not None else ["is not on the record at all"]),
         *wrong_seals(entries, sealed),
     ]
     if not findings:
+        if workflow_id != RULES_TRAIL:
+            findings += list(made.of_other_times(workflow_id, trail, sealed))
         wrong += wrong_effects(workflow_id, connection.execute(_EFFECTS, of_run).all(), trail)
         wrong += wrong_tokens(connection.execute(_TOKENS, of_run).all(), trail)
     findings += [Finding(workflow_id=workflow_id, what=what) for what in wrong]

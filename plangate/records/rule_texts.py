@@ -7,6 +7,7 @@ which is linked and sealed as the trail of a run is.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from time import monotonic
 from typing import Final, Literal
 
 from sqlalchemy import Connection, func, insert, select
@@ -23,6 +24,7 @@ from plangate.records.trail import Note, OpenTrail, open_rules_trail, read_trail
 
 What = Literal["policy", "people"]
 _NOW: Final = select(func.now(type_=Moment))
+_SAY_AGAIN: Final = 300.0  # seconds; another worker may have entered another list meanwhile
 # Writers to SQLite come one after the other; those to PostgreSQL may bring the same text at once.
 _INSERT: Final = {
     "sqlite": insert(rule_texts),
@@ -39,13 +41,17 @@ class InForce(Frozen):
 
 
 class RecordedPeople:
-    """A directory whose list of people is on the record before anybody is judged by it."""
+    """A directory whose list of people is on the record before anybody is judged by it.
+
+    It is entered once more where another worker has entered another one since, so that the trail of rules
+    never says of a list by which somebody is judged that it was replaced long ago.
+    """
 
     def __init__(self, directory: Directory, database: Database, worker: str) -> None:
         self._directory = directory
         self._database = database
         self._worker = worker
-        self._recorded: str | None = None
+        self._recorded: tuple[str, float] | None = None
 
     def people(self) -> People | None:
         """Return everybody; call it outside of a transaction.
@@ -55,10 +61,16 @@ class RecordedPeople:
             RecordsUnavailable: the database did not answer.
         """
         people = self._directory.people()
-        if people is not None and people.hash not in ("", self._recorded):
+        if people is not None and people.hash and not self._is_recorded(people.hash):
             record_rules(self._database, "people", people.text, people.hash, self._worker)
-            self._recorded = people.hash
+            self._recorded = people.hash, monotonic()
         return people
+
+    def _is_recorded(self, name: str) -> bool:
+        if self._recorded is None:
+            return False
+        recorded, at = self._recorded
+        return recorded == name and monotonic() - at < _SAY_AGAIN
 
 
 def record_rules(database: Database, what: What, text: str, text_hash: str, worker: str) -> None:

@@ -1,4 +1,4 @@
-"""What the trail of rules says of the other trails, and what the checkpoints say of its own times."""
+"""What the trail of rules says of the other trails, and what the checkpoints say of the times of all."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,9 +7,10 @@ from typing import Final
 
 from sqlalchemy import Connection, String, bindparam, select, type_coerce
 
-from plangate.checkpoints import sealed_at
+from plangate.checkpoints import claims_of, sealed_at
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, RulesInForce, read_event
-from plangate.domain.checkpoint import Seal
+from plangate.domain.checkpoint import MOST_RUNS, Seal
+from plangate.domain.dates import dated_ahead, dated_back
 from plangate.domain.findings import Finding, rules_named
 from plangate.domain.listed import judged_by_no_list, list_named
 from plangate.domain.plan import short
@@ -66,6 +67,34 @@ class RulesTold:
                 began = None
         return spans if began is None else [*spans, (began, _EVER)]
 
+    @cached_property
+    def _ends(self) -> dict[str, datetime]:
+        """Return when each list of people was replaced, the last time; those in force still are left out."""
+        ends: dict[str, datetime] = {}
+        last = ""
+        for at, event in self._told:
+            if event.what != "people":
+                continue
+            ends[last] = at
+            ends.pop(event.hash, None)
+            last = event.hash
+        ends.pop("", None)
+        return ends
+
+    def replaced(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        """Yield each first entry that was judged by a list of people which had long been replaced.
+
+        A list that came later is none of the kind: a decision may wait long until it can be judged.
+        """
+        seen: set[str] = set()
+        for entry in trail:
+            name = list_named(entry.event)
+            if name in seen or name not in self._ends or entry.at <= self._ends[name] + _OTHER_WORKERS:
+                continue
+            seen.add(name)
+            what = f"was judged by a list of people that had long been replaced then ({short(name)})"
+            yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+
     def never_in_force(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield each first entry that was judged by a text that no worker ever judged by, as what it was."""
         known = {(event.what, event.hash) for _, event in self._told}
@@ -84,6 +113,60 @@ class RulesTold:
             if any(since + _OTHER_WORKERS <= entry.at < until for since, until in self._spans):
                 what = "names no list of people, though one was in force then"
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+
+
+class SealsMade:
+    """When the checkpoints were made, by their own words, and what that says of the trails they seal."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._made: dict[int, tuple[datetime, bool] | None] = {}
+
+    def of_other_times(
+        self, workflow_id: str, trail: Sequence[AuditEntry], sealed: Sequence[tuple[Seal, int]]
+    ) -> Iterator[Finding]:
+        """Yield what of a whole trail is dated well after its checkpoint, or long before earlier ones."""
+        before = 0
+        for seal, number in sealed:
+            entries, is_new = trail[before : seal.number], not before
+            before = max(before, seal.number)
+            made, earlier = self._at(number), self._before(number)
+            ahead = dated_ahead(entries, made[0]) if made else None
+            if ahead is not None:
+                what = f"is dated later than checkpoint {number}, which seals it"
+                yield Finding(workflow_id=workflow_id, entry=ahead.number, what=what)
+            back = dated_back(entries, earlier, is_new=is_new) if earlier else None
+            if back is not None:
+                what = (
+                    f"is dated long before checkpoint {number}, the first to seal it; others were made since"
+                )
+                yield Finding(workflow_id=workflow_id, entry=back.number, what=what)
+
+    def _before(self, number: int) -> datetime | None:
+        """Return when the last checkpoint ahead of this one was made that had room for all that moved.
+
+        Nothing can be said where it cannot be read, or the database's clock was set back between the two.
+        """
+        own = self._at(number)
+        for earlier in range(number - 1, 0, -1):
+            made = self._at(earlier)
+            if made is None or own is None or made[0] > own[0]:
+                return None
+            if not made[1]:
+                return made[0]
+        return None
+
+    def _at(self, number: int) -> tuple[datetime, bool] | None:
+        """Return when a checkpoint was made, and whether it was full; None where that cannot be read."""
+        if number not in self._made:
+            try:
+                checkpoint = checkpoint_of(self._connection, number)
+                at = sealed_at(checkpoint) if checkpoint else None
+                is_full = checkpoint is not None and claims_of(checkpoint).runs >= MOST_RUNS
+            except ValueError:
+                at, is_full = None, False
+            self._made[number] = None if at is None else (at, is_full)
+        return self._made[number]
 
 
 def back_dated_rules(

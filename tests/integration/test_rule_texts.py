@@ -97,6 +97,21 @@ def test_a_list_is_on_the_record_before_anybody_is_judged_by_it(database: Databa
     assert rules(database) == [("people", digest(FIRST)), ("people", digest(SECOND))]
 
 
+def test_a_list_that_another_worker_replaced_is_entered_again_by_who_still_judges_by_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would look as if that worker judged by a list of long ago."""
+    path, clock = tmp_path / "people.toml", [0.0]
+    monkeypatch.setattr("plangate.records.rule_texts.monotonic", lambda: clock[0])
+    path.write_text(FIRST)
+    directory = RecordedPeople(PeopleFile(path), database, "worker@here")
+    directory.people()
+    record(database, SECOND, "worker@there")
+    for clock[0], names in ((299.0, (FIRST, SECOND)), (301.0, (FIRST, SECOND, FIRST))):
+        directory.people()
+        assert rules(database) == [("people", digest(text)) for text in names]
+
+
 def _record_in_a_process(number: int, url: str, text: str) -> None:
     del number
     database = Database(url)

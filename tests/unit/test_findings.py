@@ -70,6 +70,12 @@ def claimed(step: int = 1, **more: Any) -> Claimed:
     return Claimed(**{**said, **more})
 
 
+def again(**more: Any) -> Reopened:
+    lost = (LostApproval(name="dana", reason="dana's approval is too old"),)
+    said = {"fingerprint": PRINT, "step": 1, "lost": lost, "reopened_at": NOON, "deadline": NOON + HOUR}
+    return Reopened(**{**said, **more})
+
+
 def done(step: int = 1) -> StepDone:
     return StepDone(step=step, receipt=Receipt(summary="noted"))
 
@@ -121,6 +127,7 @@ def test_an_expiry_is_dated_by_the_review_that_was_open_last() -> None:
     lost = (LostApproval(name="dana", reason="too old"),)
     again = Reopened(fingerprint=PRINT, step=1, lost=lost, reopened_at=NOON + HOUR, deadline=NOON + 2 * HOUR)
     entries = trail(requested(), drafted(), decided(), again, Closed(outcome=Outcome.EXPIRED))
+    entries[3] = entries[3].model_copy(update={"at": NOON + HOUR})
     for at, count in ((NOON + HOUR, 1), (NOON + 2 * HOUR, 0)):
         entries[-1] = entries[-1].model_copy(update={"at": at})
         found = [one.what for one in broken_story(RUN, entries)]
@@ -193,6 +200,7 @@ LATE_CLAIM = claimed()
 GIVEN_BACK = Released(step=1, attempt=1, reason="away")
 LATE_AGAIN = claimed(attempt=2)
 WITHDRAWN = Closed(outcome=Outcome.WITHDRAWN)
+FAILED = Closed(outcome=Outcome.FAILED, reason="the bank refused")
 SECOND = drafted(revision=2, fingerprint=fingerprint_of(PLAN, 2, RUN, AUDIENCE))
 OTHER_PLAN = PLAN.model_copy(update={"summary": "Three notes"})
 REJECTED = Closed(outcome=Outcome.REJECTED)
@@ -220,6 +228,15 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ((*GOOD[:6], EXECUTED), "is called executed, and not every step was done"),
         ((requested(), EXECUTED), "is called executed"),
         ((*GOOD[:2], REJECTED), "is called rejected, and nobody who may rejected it"),
+        ((requested(), drafted(requester="dana")), "calls dana the requester, and rita asked for it"),
+        ((*GOOD[:4], claimed(attempt=2)), "calls attempt 2 what is attempt 1"),
+        ((*GOOD[:5], claimed(attempt=1)), "calls attempt 1 what is attempt 2"),
+        ((*GOOD[:4], StepInDoubt(step=1, reason="")), "is in doubt without having begun under this plan"),
+        ((*GOOD[:4], Released(step=1, attempt=1, reason="")), "attempt 1 of step 1, of which 0 began"),
+        ((*GOOD[:5], Released(step=1, attempt=7, reason="")), "attempt 7 of step 1, of which 1 began"),
+        ((*GOOD[:8], FAILED), "is called failed, and every step was done"),
+        ((*GOOD[:8], WITHDRAWN), "is called withdrawn, and every step was done"),
+        ((*GOOD[:4], again(deadline=NOON + 2 * HOUR)), "for longer than the first time"),
         ((*GOOD[:2], EXPIRED), "is called expired ahead of its deadline"),
         (
             (*GOOD[:2], Reopened(fingerprint=PRINT, step=1, stale=(), reopened_at=NOON, deadline=NOON)),
@@ -259,6 +276,9 @@ def test_what_cannot_follow_is_named(events: tuple[Event, ...], said: str) -> No
         (*GOOD[:2], Closed(outcome=Outcome.WITHDRAWN)),
         (requested(), Closed(outcome=Outcome.FAILED, reason="no model")),
         (*GOOD[:4], claimed(), claimed(attempt=2), done()),
+        (*GOOD[:4], claimed(), GIVEN_BACK, claimed(attempt=2), StepInDoubt(step=1, reason=""), FAILED),
+        (*GOOD[:4], StepFailed(step=1, reason="not approved"), FAILED),
+        (requested(), drafted(requester="RITA"), decided(), again(), decided(), claimed()),
         (*GOOD[:5], StepFailed(step=1, reason="no"), Closed(outcome=Outcome.FAILED)),
         (*GOOD, decided("late", accepted=False)),
         # Behind a reset the workflow takes a decision a second time, and the trail does not follow it.
@@ -283,6 +303,60 @@ def test_a_decision_that_is_listed_under_another_name_or_time_is_named() -> None
     assert [one.what for one in broken_story(RUN, entries)] == [
         "is listed at another time than it was received"
     ]
+
+
+MINUTE = timedelta(minutes=1)
+
+
+def dated(*said: tuple[Event, timedelta]) -> list[str]:
+    """Examine these, each with the time at which it happened, from noon on."""
+    entries = trail(*(event for event, _ in said))
+    for index, (event, after) in enumerate(said):
+        at = event.arrival.received_at if isinstance(event, Decided) else NOON + after
+        entries[index] = entries[index].model_copy(update={"at": at})
+    return [str(finding) for finding in broken_story(RUN, entries)]
+
+
+def arrived(event: Decided, after: timedelta) -> Decided:
+    came = event.arrival.model_copy(update={"received_at": NOON + after})
+    return event.model_copy(update={"arrival": came})
+
+
+START = ((requested(), 0 * HOUR), (drafted(drafted_at=NOON, deadline=NOON + HOUR), 0 * HOUR))
+APPROVED = (arrived(decided(), 30 * MINUTE), HOUR)
+
+
+def test_a_step_that_is_dated_before_what_it_follows_from_is_named_once() -> None:
+    told = dated(*START, APPROVED, (claimed(), -2 * HOUR), (done(), -2 * HOUR), (claimed(2), 31 * MINUTE))
+    assert told == ["plan-1, entry 4: is dated before entry 3 (decided), which it follows from"]
+    told = dated(*START, APPROVED, (claimed(), 31 * MINUTE), (done(), 20 * MINUTE))
+    assert told == ["plan-1, entry 5: is dated before entry 4 (claimed), which it follows from"]
+
+
+def test_clocks_of_two_workers_may_be_minutes_apart() -> None:
+    assert dated(*START, APPROVED, (claimed(), 26 * MINUTE), (done(), 25 * MINUTE)) == []
+
+
+def test_a_decision_may_have_come_long_before_it_could_be_judged() -> None:
+    """So it is where no worker ran, or the list of people could not be read."""
+    early = arrived(decided("erik", accepted=False), -9 * HOUR)
+    assert dated(*START, APPROVED, (early, HOUR), (claimed(), 31 * MINUTE)) == []
+
+
+def test_a_host_that_is_suspended_while_it_acts_may_count_on_too_slowly() -> None:
+    """What came meanwhile, and was refused, is no measure."""
+    late = arrived(decided("erik", accepted=False), 9 * HOUR)
+    assert dated(*START, APPROVED, (claimed(), 31 * MINUTE), (late, HOUR), (done(), 32 * MINUTE)) == []
+
+
+@pytest.mark.parametrize("place", [0, 1, 4])
+def test_an_entry_that_is_listed_at_another_time_than_its_event_tells_is_named(place: int) -> None:
+    entries = trail(requested(), drafted(), decided(), claimed(), again())
+    for entry in range(place, len(entries)):
+        if entry != 2:
+            entries[entry] = entries[entry].model_copy(update={"at": NOON + 2 * MINUTE})
+    found = [(one.entry, one.what) for one in broken_story(RUN, entries)]
+    assert (place + 1, "is listed at another time than it says") in found
 
 
 def of_rules(*said: tuple[str, str, str, int]) -> list[AuditEntry]:

@@ -1,0 +1,171 @@
+"""What somebody with write access appends in a worker's name is found where its times or lists cannot be."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import insert
+
+from plangate.checkpoints import checkpoint_after
+from plangate.domain.audit import RulesInForce
+from plangate.domain.findings import rules_named
+from plangate.domain.people import People
+from plangate.domain.policy import Need, Requirement
+from plangate.evidence import bundle_findings, bundle_notes, bundle_of
+from plangate.jws import PUBLIC_PREFIX, public_of
+from plangate.people_file import people_in
+from plangate.records.checkpoints import newest_seal, seal_what_moved
+from plangate.records.inspection import Trust, inspect_all
+from plangate.records.rule_texts import texts_of
+from plangate.records.tables import rule_texts
+from plangate.records.trail import Note, open_rules_trail
+from tests.forger import Forger
+from tests.gate import Gate
+from tests.sealed_records import KEYS, SEAL_KEY
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+NEEDS = Requirement(needs=(Need(role="finance", count=1),), signed=True)
+
+
+def listed(*, erik: str = 'roles = ["finance"]', key: str = "erik") -> People:
+    public = f"{PUBLIC_PREFIX}{public_of(KEYS[key])}"
+    return people_in(
+        f'[[person]]\nname = "rita"\n[[person]]\nname = "erik"\nkeys = [{{ public = "{public}" }}]\n{erik}\n'
+    )
+
+
+THEN, LEFT = listed(), listed(erik='roles = ["finance"]\nactive = false')
+
+
+def in_force(gate: Gate, *lists: tuple[People, datetime]) -> None:
+    """Put these lists in force, one after the other, as workers did at these times."""
+    with gate.database.write() as connection:
+        for number, (people, at) in enumerate(lists, start=1):
+            connection.execute(insert(rule_texts), {"hash": people.hash, "text": people.text})
+            event = RulesInForce(what="people", hash=people.hash)
+            note = Note(key=f"people:{number}", at=at, actor="worker@here", event=event)
+            open_rules_trail(connection, "worker@here", at).append(note)
+
+
+def seal(gate: Gate, at: datetime = NOW) -> None:
+    with gate.database.write() as connection:
+        assert seal_what_moved(connection, lambda last, seals, _: checkpoint_after(last, seals, at, SEAL_KEY))
+
+
+def forged(gate: Gate, people: People, at: datetime, run: str = "forged") -> None:
+    forger = Forger(gate, run, at)
+    forger.draft(NEEDS)
+    forger.approve("erik", KEYS["erik"], people)
+    forger.execute(people)
+
+
+def found(gate: Gate, today: People) -> list[str]:
+    trust = Trust(sealers=frozenset({public_of(SEAL_KEY)}), people=today)
+    with gate.database.read() as connection:
+        findings = inspect_all(connection, trust, lambda *_: None).findings
+    return [str(one) for one in findings]
+
+
+def found_in_the_bundle(gate: Gate, today: People, run: str = "forged") -> tuple[list[str], list[str]]:
+    entries = gate.gateway.trail(run)
+    with gate.database.read() as connection:
+        sealed = newest_seal(connection, run)
+        bundle = bundle_of(
+            run, entries, [sealed] if sealed else [], texts_of(connection, rules_named(entries))
+        )
+    findings = bundle_findings(bundle, trusted=frozenset(), people=today)
+    return [one.what for one in findings], [one.what for one in bundle_notes(bundle, today, NOW)]
+
+
+def test_a_run_that_nobody_could_tell_from_a_lawful_one_has_no_finding(idle_gate: Gate) -> None:
+    in_force(idle_gate, (THEN, NOW - DAY))
+    seal(idle_gate, NOW - DAY)
+    forged(idle_gate, THEN, NOW)
+    seal(idle_gate, NOW)
+    assert found(idle_gate, THEN) == []
+    assert found_in_the_bundle(idle_gate, THEN) == ([], [])
+
+
+def test_a_run_of_long_ago_that_no_checkpoint_of_that_time_seals_is_named(idle_gate: Gate) -> None:
+    in_force(idle_gate, (THEN, NOW - 40 * DAY))
+    seal(idle_gate, NOW - HOUR)
+    forged(idle_gate, THEN, NOW - 30 * DAY)
+    seal(idle_gate)
+    said = "is dated long before checkpoint 2, the first to seal it; others were made since"
+    assert found(idle_gate, THEN) == [f"forged, entry 2: {said}"]
+
+
+def test_a_run_of_long_ago_is_sealed_by_the_first_checkpoint(idle_gate: Gate) -> None:
+    """So it is where nothing was sealed before."""
+    in_force(idle_gate, (THEN, NOW - 40 * DAY))
+    forged(idle_gate, THEN, NOW - 30 * DAY)
+    seal(idle_gate)
+    assert found(idle_gate, THEN) == []
+
+
+def test_a_run_may_wait_behind_a_full_checkpoint(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plangate.records.rules_examined.MOST_RUNS", 1)
+    in_force(idle_gate, (THEN, NOW - 40 * DAY))
+    seal(idle_gate, NOW - HOUR)
+    forged(idle_gate, THEN, NOW - 30 * DAY)
+    seal(idle_gate)
+    assert found(idle_gate, THEN) == []
+
+
+def test_a_clock_that_was_ahead_and_is_set_back_accuses_nobody(idle_gate: Gate) -> None:
+    in_force(idle_gate, (THEN, NOW - DAY))
+    seal(idle_gate, NOW + DAY)
+    forged(idle_gate, THEN, NOW)
+    seal(idle_gate)
+    assert found(idle_gate, THEN) == []
+
+
+def test_a_run_of_the_future_is_named_by_records_and_bundle(idle_gate: Gate) -> None:
+    in_force(idle_gate, (THEN, NOW - DAY))
+    forged(idle_gate, THEN, NOW + 300 * DAY)
+    seal(idle_gate)
+    said = "is dated later than checkpoint 1, which seals it"
+    assert found(idle_gate, THEN) == [f"forged, entry 1: {said}"]
+    assert found_in_the_bundle(idle_gate, THEN)[0] == [said]
+
+
+@pytest.mark.parametrize("ago", [timedelta(minutes=50), 2 * HOUR])
+def test_an_approval_by_a_list_that_was_replaced_long_before_is_named(
+    idle_gate: Gate, ago: timedelta
+) -> None:
+    """A worker may take up a change a little later than another one."""
+    in_force(idle_gate, (THEN, NOW - DAY), (LEFT, NOW - ago))
+    forged(idle_gate, THEN, NOW)
+    seal(idle_gate)
+    told = found(idle_gate, LEFT)
+    if ago < HOUR:
+        assert told == []
+    else:
+        (one,) = told
+        assert one.startswith("forged, entry 3: was judged by a list of people that had long been replaced")
+
+
+def test_a_list_that_is_in_force_again_was_not_replaced(idle_gate: Gate) -> None:
+    in_force(idle_gate, (THEN, NOW - 3 * DAY), (LEFT, NOW - 2 * DAY))
+    with idle_gate.database.write() as connection:
+        event = RulesInForce(what="people", hash=THEN.hash)
+        note = Note(key="people:3", at=NOW - DAY, actor="worker@here", event=event)
+        open_rules_trail(connection, "worker@here", NOW).append(note)
+    forged(idle_gate, THEN, NOW)
+    seal(idle_gate)
+    assert found(idle_gate, THEN) == []
+
+
+def test_a_key_that_the_auditors_list_does_not_know_is_named_and_a_role_is_noted(idle_gate: Gate) -> None:
+    """A bundle cannot tell a role of a forged list from one that was taken away since; the records can."""
+    in_force(idle_gate, (listed(erik='roles = ["ops"]'), NOW - DAY))
+    with idle_gate.database.write() as connection:
+        connection.execute(insert(rule_texts), {"hash": THEN.hash, "text": THEN.text})
+    forged(idle_gate, THEN, NOW)
+    seal(idle_gate)
+    findings, _ = found_in_the_bundle(idle_gate, listed(key="dana"))
+    assert ["the key that erik signed with is not one of erik's" in one for one in findings] == [True]
+    findings, noted = found_in_the_bundle(idle_gate, listed(erik='roles = ["ops"]'))
+    assert (findings, ["erik has not the role finance" in one for one in noted]) == ([], [True])
+    (said,) = found(idle_gate, listed(erik='roles = ["ops"]'))
+    assert "was judged by a list of people that no worker ever had in force" in said
