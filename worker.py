@@ -34,6 +34,7 @@ from activities.planners.model_client import model_client_factory
 from activities.planners.planner import Planner
 from activities.planning import Planning
 from activities.pulse import HEARTBEAT_EVERY
+from activities.requiring import Requiring
 from activities.sealing import Sealing
 from activities.signal_times import SignalTimes
 from activities.tools.catalogue import build_tools
@@ -81,21 +82,21 @@ def build_worker(
     directory: Directory | None = None,
 ) -> Worker:
     """Wire one worker over the given adapters; without a policy and a directory, anybody's approval does."""
-    times = SignalTimes(client)
+    times, requiring = SignalTimes(client), Requiring(policy or OneApproval())
     directory = RecordedPeople(directory or NoDirectory(), database, client.identity)
     activities: list[Callable[..., Any]] = [
         Planning(
             database,
             planner,
             tools,
-            policy or OneApproval(),
+            requiring,
             directory=directory,
             max_steps=settings.max_steps,
             times=times,
             patience=timedelta(seconds=settings.model_outage_seconds),
         ).draft_plan,
         Decisions(database, times, directory, can_draft=planner.has_model).admit_decisions,
-        Execution(database, tools, directory).execute_step,
+        Execution(database, tools, directory, requiring).execute_step,
         Closing(database).close_run,
         Waiting(database, directory).wait_for_records,
     ]

@@ -18,6 +18,7 @@ from activities.caller import check_caller, own_audience
 from activities.failures import told_to_temporal
 from activities.pacing import Pacing
 from activities.pulse import Pulse, ServerClock, beating, this_worker
+from activities.requiring import Requiring
 from activities.tasks import StepResult, StepTask
 from activities.tools.tool import Tool, arguments_for
 from plangate.domain.audit import (
@@ -72,10 +73,13 @@ Written = TypeVar("Written")
 class Execution:
     """Executes steps with the tools, under the effects ledger."""
 
-    def __init__(self, database: Database, tools: Mapping[str, Tool], directory: Directory) -> None:
+    def __init__(
+        self, database: Database, tools: Mapping[str, Tool], directory: Directory, requiring: Requiring
+    ) -> None:
         self._database = database
         self._tools = tools
         self._directory = directory
+        self._requiring = requiring
         self._pacing = Pacing()
         self._acting: dict[tuple[str | None, str], tuple[_Attempt, asyncio.Future[StepResult]]] = {}
 
@@ -88,7 +92,7 @@ class Execution:
                 (tried again) a tool, the records or the list of people not answering.
         """
         with beating() as pulse:
-            attempt = self._under_way(_Attempt(self._database, self._directory, task, pulse))
+            attempt = self._under_way(_Attempt(self._database, self._directory, self._requiring, task, pulse))
             with told_to_temporal(task.tries, tried=attempt.tried):
                 check_caller(task.run, self._database)
                 return await _to_its_end(self._acted(attempt))
@@ -227,10 +231,13 @@ def _arguments(tool: Tool, step: Step) -> ToolArguments:
 class _Attempt:
     """One attempt at one step, as the records see it: every method is one transaction."""
 
-    def __init__(self, database: Database, directory: Directory, task: StepTask, pulse: Pulse) -> None:
+    def __init__(
+        self, database: Database, directory: Directory, requiring: Requiring, task: StepTask, pulse: Pulse
+    ) -> None:
         info = activity.info()
         self._database = database
         self._directory = directory
+        self._requiring = requiring
         self._task = task
         self._clock = ServerClock()
         self._pulse = pulse
@@ -290,6 +297,8 @@ class _Attempt:
             if found is None or found.state is EffectState.RELEASED:
                 if _has_left_the_execution(state, task.fingerprint) and not trail.is_closed:
                     return state
+                if state.drafted is not None and state.fingerprint == task.fingerprint:
+                    self._requiring.borne_out(trail, self._run, state.drafted)
                 if isinstance(people, DirectoryUnavailable):
                     raise people
                 reopened = self._reopened(trail, state, people)

@@ -13,6 +13,7 @@ from activities.failures import told_to_temporal
 from activities.outage import Outage
 from activities.planners.planner import Brief, Draft, Planner
 from activities.pulse import ServerClock, beating, this_worker
+from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import DraftTask
 from activities.tools.tool import Tool, arguments_for
@@ -28,7 +29,6 @@ from plangate.domain.errors import (
 )
 from plangate.domain.people import Directory, People, identity
 from plangate.domain.plan import Plan, fingerprint_of, short
-from plangate.domain.policy import Policy
 from plangate.domain.request import check_opening
 from plangate.domain.run import Phase
 from plangate.records.database import Database
@@ -47,7 +47,7 @@ class Planning:
         database: Database,
         planner: Planner,
         tools: Mapping[str, Tool],
-        policy: Policy,
+        requiring: Requiring,
         *,
         directory: Directory,
         max_steps: int,
@@ -57,7 +57,7 @@ class Planning:
         self._directory = directory
         self._database = database
         self._times = times
-        self._policy = policy
+        self._requiring = requiring
         self._planner = planner
         self._tools = tools
         self._declarations = {name: tool.declaration for name, tool in tools.items()}
@@ -125,10 +125,10 @@ class Planning:
     def _open_and_look(self, task: DraftTask) -> Drafted | None:
         """Put the request on the record, and return this revision's plan where an earlier attempt made it."""
         with self._database.write() as connection:
-            entries = open_trail(connection, task.run).entries()
-        for entry in entries:
-            if isinstance(entry.event, Drafted) and entry.event.revision == task.revision:
-                return entry.event
+            trail = open_trail(connection, task.run)
+            for entry in trail.entries():
+                if isinstance(entry.event, Drafted) and entry.event.revision == task.revision:
+                    return self._requiring.borne_out(trail, task.run, entry.event)
         return None
 
     def _record(
@@ -142,7 +142,7 @@ class Planning:
             trail = open_trail(connection, task.run)
             earlier = trail.find([key]).get(key)
             if earlier is not None and isinstance(earlier.event, Drafted):
-                return earlier.event
+                return self._requiring.borne_out(trail, task.run, earlier.event)
             state = trail.state()
             if state.phase is not Phase.DRAFTING or state.next_revision != task.revision or trail.is_closed:
                 raise NotApproved(
@@ -151,7 +151,7 @@ class Planning:
             assert state.requested is not None
             requested = state.requested
             listed = listed or (state.drafted.requester if state.drafted else "")
-            requirement = self._policy.requirement_for(
+            requirement = self._requiring.policy.requirement_for(
                 plan, request=requested.request, requester=listed or identity(requested.requester)
             )
             seconds = min(requested.timeout_seconds, requirement.timeout_seconds or requested.timeout_seconds)

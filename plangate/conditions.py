@@ -8,7 +8,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -42,6 +42,13 @@ _STRING: Final = re.compile(
 _BOUND: Final = re.compile(r"\.(?:all|exists|exists_one|map|filter)\(\s*(\w+)\s*,")
 _PATH: Final = re.compile(r"(?<![\w.])(\w++)((?:\s*+\.\s*+\w++(?!\s*+\())++)")
 _WORD: Final = re.compile(r"\w+")
+# What a sum or a count is read by: totals.refund.amount, totals['refund'].amount.
+_NAMED: Final = re.compile(
+    r"""(?<![\w.])(totals|counts)((?:\s*+\.\s*+\w++(?!\s*+\()|\s*+\[\s*+(?:'[^'\\\n]*+'|"[^"\\\n]*+")\s*+\])++)"""
+)
+_USE: Final = re.compile(r"(?<![\w.])(totals|counts)(?!\w)")
+_NAME: Final = re.compile(r"""'([^']*)'|"([^"]*)"|(\w+)""")
+_BY_NAME: Final = {"totals": ("totals.TOOL.ARGUMENT", 2), "counts": ("counts.TOOL", 1)}
 _OPERATOR: Final = re.compile(r"[^A-Za-z]")
 _LONGEST_REASON: Final = 300
 
@@ -91,6 +98,7 @@ class Condition:
     def unknown_words(self, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
         """Yield a sentence for every variable, field, argument or function in it that there is not."""
         plain = _STRING.sub("''", self.source)
+        yield from _not_by_name(plain)
         bound = set(_BOUND.findall(plain))
         for name in self._program.variables():
             if name not in _VARIABLES | bound:
@@ -102,6 +110,33 @@ class Condition:
         for root, dotted in _PATH.findall(plain):
             if root not in bound:
                 yield from _unknown_fields(root, _WORD.findall(dotted), tools)
+        for root, path in _NAMED.findall(self.source):
+            if "[" in path:
+                yield from _unknown_fields(root, ["".join(name) for name in _NAME.findall(path)], tools)
+
+    def numbers(self) -> Mapping[str, frozenset[str]]:
+        """Return the tools whose steps it sums up or counts, each with the arguments that it sums up.
+
+        Where it was read with the tools' declarations, each of them was the number that it says.
+        """
+        found: dict[str, frozenset[str]] = {}
+        for _, path in _NAMED.findall(self.source):
+            tool, *rest = ("".join(name) for name in _NAME.findall(path))
+            found[tool] = found.get(tool, frozenset()) | frozenset(rest[:1])
+        return found
+
+
+def _not_by_name(plain: str) -> Iterator[str]:
+    """Yield a sentence where sums or counts are read by no names: they could not be derived again from it."""
+    for name in dict.fromkeys(root for root, path in _uses(plain) if len(path) < _BY_NAME[root][1]):
+        yield f"reads {name} without a name; write {_BY_NAME[name][0]}"
+
+
+def _uses(plain: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each use of ``totals`` and ``counts``, with the names behind it; texts are left out already."""
+    for use in _USE.finditer(plain):
+        named = _NAMED.match(plain, use.start())
+        yield use[1], ["".join(name) for name in _NAME.findall(named[2])] if named else []
 
 
 def _misspelled(source: str) -> Iterator[str]:
@@ -124,9 +159,11 @@ def _misspelled(source: str) -> Iterator[str]:
 
 
 def variables_of(
-    plan: Plan, step: int, tools: Mapping[str, ToolDeclaration], *, request: str, requester: str
+    plan: Plan, step: int, numbers: Mapping[str, Collection[str]], *, request: str, requester: str
 ) -> dict[str, Any]:
     """Return what a condition sees of step ``step`` (from 1) of a plan; ``Any`` stands for JSON.
+
+    ``numbers`` are the tools, each with its arguments that are numbers: their sum is 0 where no step has one.
 
     Texts are in Unicode's normal form C, as the conditions are: one text to a reader is one to a rule.
     """
@@ -136,8 +173,8 @@ def variables_of(
         "request": {"text": _one_text(request), "requester": _one_text(requester)},
         "plan": {"summary": _one_text(plan.summary), "steps": steps},
         "step": steps[step - 1],
-        "totals": {name: _totals(name, plan.steps, tools) for name in {*tools, *used}},
-        "counts": {name: used[name] for name in {*tools, *used}},
+        "totals": {name: _totals(plan.steps, name, numbers.get(name, ())) for name in {*numbers, *used}},
+        "counts": {name: used[name] for name in {*numbers, *used}},
     }
 
 
@@ -169,9 +206,9 @@ def _one_text(value: JsonValue) -> Any:
             return value
 
 
-def _totals(tool: str, steps: Sequence[Step], tools: Mapping[str, ToolDeclaration]) -> dict[str, int | float]:
+def _totals(steps: Sequence[Step], tool: str, numeric: Collection[str]) -> dict[str, int | float]:
     """Sum up every numeric argument over all steps of one tool; 0 where none of them has it."""
-    found: dict[str, list[int | float]] = {name: [] for name in _numeric_arguments(tools.get(tool))}
+    found: dict[str, list[int | float]] = {name: [] for name in numeric}
     for step in steps:
         if step.tool == tool:
             for name, value in step.arguments.items():
@@ -183,8 +220,9 @@ def _totals(tool: str, steps: Sequence[Step], tools: Mapping[str, ToolDeclaratio
     }
 
 
-def _numeric_arguments(declaration: ToolDeclaration | None) -> tuple[str, ...]:
-    return _numeric_fields(declaration.arguments) if declaration else ()
+def numbers_of(tools: Mapping[str, ToolDeclaration]) -> dict[str, tuple[str, ...]]:
+    """Return all tools, each with its arguments that are numbers."""
+    return {name: _numeric_fields(declaration.arguments) for name, declaration in tools.items()}
 
 
 @cache
@@ -199,7 +237,7 @@ def _unknown_fields(root: str, path: Sequence[str], tools: Mapping[str, ToolDecl
     match root, list(path):
         case (("totals" | "counts"), [tool, *_]) if tool not in tools:
             yield f"there is no tool {tool}; there are {_listed(tools)}"
-        case "totals", [tool, field, *_] if field not in _numeric_arguments(tools[tool]):
+        case "totals", [tool, field, *_] if field not in _numeric_fields(tools[tool].arguments):
             yield f"{tool} has no numeric argument {field}, hence no total of it"
         case "step", ["arguments", argument, *_]:
             known = {name for one in tools.values() for name in _properties(one.schema())}

@@ -32,6 +32,7 @@ from plangate.domain.run import RunState, fold
 from plangate.domain.status import StepStatus, decision_status, status_of
 from plangate.domain.visible import one_line
 from plangate.proof import Lists, PeopleThen, lists_in, revoked_since, unproven
+from plangate.requirements import soft_requirements
 
 FORMAT: Final = "plangate-evidence-2"
 
@@ -176,6 +177,7 @@ def bundle_findings(bundle: Bundle, *, trusted: frozenset[str], people: People |
         trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
         yield from _untrue_sections(bundle, trail)
         yield from missing_rules(run, trail, bundle.texts)
+        yield from soft_requirements(run, trail, bundle.texts)
         for text in bundle.texts:
             if text.hash not in rules_named(trail):
                 yield Finding(workflow_id=run, what=f"nothing was judged by the text {one_line(text.hash)}")

@@ -7,11 +7,11 @@ is neither true nor false of a step, a rule that demands counts as matched and a
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import ConfigDict, Field, StringConstraints, ValidationError
 
-from plangate.conditions import Condition, Unclear, sample_steps, variables_of
+from plangate.conditions import Condition, Unclear, numbers_of, sample_steps, variables_of
 from plangate.domain.durations import HOW_TO_WRITE, read_seconds
 from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import sentences
@@ -74,18 +74,28 @@ class Explanation(Frozen):
     requirement: Requirement
 
 
+class _Known(NamedTuple):
+    """What a policy is compared with: the tools that there are, and the roles that somebody has."""
+
+    tools: Mapping[str, ToolDeclaration]
+    roles: Collection[str] | None
+
+
 class FilePolicy:
-    """A policy as a file has it; implements `plangate.domain.policy.Policy`."""
+    """A policy as a file has it; implements `plangate.domain.policy.Policy`.
+
+    Without ``tools`` the sums and counts are those that its conditions name.
+    """
 
     def __init__(
         self,
         rules: Mapping[str, tuple[Rule, Condition]],
         default: Rule,
-        tools: Mapping[str, ToolDeclaration],
+        tools: Mapping[str, ToolDeclaration] | None,
         text: str,
     ) -> None:
         self._rules = rules
-        self._tools = tools
+        self._numbers = _named(rules) if tools is None else numbers_of(tools)
         self.default = default
         self.text = text
         self.policy_hash = hashlib.sha256(text.encode()).hexdigest()
@@ -108,7 +118,7 @@ class FilePolicy:
         return Explanation(steps=steps, requirement=combined(matched, self.default, self.policy_hash))
 
     def _explain_step(self, plan: Plan, number: int, request: str, requester: str) -> StepExplanation:
-        variables = variables_of(plan, number, self._tools, request=request, requester=requester)
+        variables = variables_of(plan, number, self._numbers, request=request, requester=requester)
         matched, unclear = [], []
         for name, (rule, condition) in self._rules.items():
             try:
@@ -139,7 +149,27 @@ def read_policy(
     Raises:
         FileInvalid: with every fault, each with its rule and place.
     """
-    raw = read_settled(path)
+    return _parsed(path, read_settled(path), _Known(tools, roles))
+
+
+def policy_in(text: str) -> FilePolicy:
+    """Read a policy that was kept as a text, by its own words: the tools and roles of then are not known.
+
+    Raises:
+        FileInvalid: it is none that this release can read.
+    """
+    return _parsed(Path("the policy"), text.encode(), None)
+
+
+def _named(rules: Mapping[str, tuple[Rule, Condition]]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for _, condition in rules.values():
+        for tool, arguments in condition.numbers().items():
+            found[tool] = found.get(tool, frozenset()) | arguments
+    return found
+
+
+def _parsed(path: Path, raw: bytes, known: _Known | None) -> FilePolicy:
     document = parse_toml(path, raw)
     people = "this is a list of people, and belongs in PLANGATE_PEOPLE"
     faults = unknown_names(document, ("rule", "default"), {"person": people})
@@ -150,8 +180,8 @@ def read_policy(
         place = (
             f"rule {str(entry.get('name', index + 1))[:_TEXT_OF_RULE]!r} ({where.get(index, 'in a list')})"
         )
-        condition = _condition(entry.get("when"), place, tools, faults)
-        rule = _rule(entry, place, roles, faults)
+        condition = _condition(entry.get("when"), place, known, faults)
+        rule = _rule(entry, place, known, faults)
         if rule is None:
             continue
         if rule.name == DEFAULT_RULE or rule.name in names:
@@ -161,19 +191,17 @@ def read_policy(
         if condition is not None:
             rules[rule.name] = (rule, condition)
     default = _default(document.get("default"), faults)
-    faults += _faults_of_rule(default, "[default]", roles)
+    faults += _faults_of_rule(default, "[default]", known)
     if not document:
         faults.append(
             "it is empty; write a rule, under [[rule]], or at least what every plan needs, under [default]"
         )
     if faults:
         raise FileInvalid(str(path), faults)
-    return FilePolicy(rules, default, tools, raw.decode())
+    return FilePolicy(rules, default, known.tools if known else None, raw.decode())
 
 
-def _condition(
-    when: object, place: str, tools: Mapping[str, ToolDeclaration], faults: list[str]
-) -> Condition | None:
+def _condition(when: object, place: str, known: _Known | None, faults: list[str]) -> Condition | None:
     if not isinstance(when, str):
         return None  # that it is missing, or no text, is said with the rest of the rule
     try:
@@ -181,18 +209,19 @@ def _condition(
     except ValueError as error:
         faults.append(f"{place}.when: {error}")
         return None
-    faults += _faults_of_condition(condition, place, tools)
+    if known is not None:
+        faults += _faults_of_condition(condition, place, known.tools)
     return condition
 
 
-def _rule(entry: dict[str, Any], place: str, roles: Collection[str] | None, faults: list[str]) -> Rule | None:
+def _rule(entry: dict[str, Any], place: str, known: _Known | None, faults: list[str]) -> Rule | None:
     try:
         typed = _RuleEntry.model_validate(entry)
     except ValidationError as error:
         faults += sentences(error, place)
         return None
     rule = _as_rule(typed, typed.name, place, faults)
-    faults += _faults_of_rule(rule, place, roles)
+    faults += _faults_of_rule(rule, place, known)
     return rule
 
 
@@ -228,18 +257,18 @@ def _seconds(text: str | None, place: str, faults: list[str]) -> int | None:
     return seconds
 
 
-def _faults_of_rule(rule: Rule, place: str, roles: Collection[str] | None) -> Iterator[str]:
+def _faults_of_rule(rule: Rule, place: str, known: _Known | None) -> Iterator[str]:
     named = [need.role for need in rule.needs]
     for role in dict.fromkeys(named):
         if named.count(role) > 1:
             yield f"{place}.needs: names the role {role} more than once; add the counts up"
-        if role == ANYONE:
+        if role == ANYONE or known is None:
             continue
-        if roles is None:
+        if known.roles is None:
             yield f"{place}.needs: asks for {role}, and there is no list of people; set PLANGATE_PEOPLE"
-        elif role not in roles:
-            known = ", ".join(sorted(roles)) or "none"
-            yield f"{place}.needs: nobody active has the role {role}; the roles that somebody has: {known}"
+        elif role not in known.roles:
+            there = ", ".join(sorted(known.roles)) or "none"
+            yield f"{place}.needs: nobody active has the role {role}; the roles that somebody has: {there}"
     if not rule.needs and (rule.signed or rule.timeout_seconds or rule.approval_valid_for):
         yield f"{place}: frees what it matches, hence signed, timeout and approval_valid_for say nothing here"
 
@@ -255,7 +284,7 @@ def _faults_of_condition(
     for step in sample_steps(tools):
         plan = Plan(summary="x", steps=(step,))
         try:
-            condition.holds(variables_of(plan, 1, tools, request="x", requester="x"))
+            condition.holds(variables_of(plan, 1, numbers_of(tools), request="x", requester="x"))
         except Unclear as error:
             reasons.append(str(error))
     if len(reasons) == len(tools):

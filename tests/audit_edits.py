@@ -417,7 +417,7 @@ def burn_id(connection: Connection, chance: Random) -> str:
 
 
 def change_text(connection: Connection, chance: Random) -> str:
-    """Change, or take away, a list of people by which decisions were judged."""
+    """Change, or take away, a policy or list of people by which plans and decisions were judged."""
     rows = connection.execute(select(rule_texts)).all()
     row = chance.choice(rows)
     here = rule_texts.c.hash == row.hash
@@ -425,11 +425,16 @@ def change_text(connection: Connection, chance: Random) -> str:
         case 0:
             connection.execute(delete(rule_texts).where(here))
         case 1:
-            text = row.text.replace("dana", "eve") if chance.random() < 0.5 else row.text + "\n"
+            text = _forged(row.text) if chance.random() < 0.5 else row.text + "\n"
             connection.execute(update(rule_texts).where(here).values(text=text))
         case _:
             connection.execute(update(rule_texts).where(here).values(hash="ab" * 32))
-    return "a list of people changed"
+    return "a policy or list of people changed"
+
+
+def _forged(text: str) -> str:
+    """Change a name in a list of people, or a rule in a policy."""
+    return text.replace("dana", "eve") if "dana" in text else text.replace("true", "false")
 
 
 def change_rules_trail(connection: Connection, chance: Random) -> str:
@@ -552,7 +557,7 @@ def edit_bundle(  # noqa: PLR0912, PLR0915  one branch for each way
                     case 1:  # what it is, only the entries say that name it
                         text["what"] = "policy"
                     case 2:
-                        text["text"] = text["text"].replace("dana", "eve")
+                        text["text"] = _forged(text["text"])
                     case _:
                         text["hash"] = "ab" * 32
             else:

@@ -17,7 +17,9 @@ from plangate.domain.people import Directory
 from plangate.domain.policy import Policy
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import RunResult, Status
+from plangate.policy_file import FilePolicy
 from plangate.records.database import Database
+from plangate.records.rule_texts import record_rules
 from plangate.settings import Settings
 from tests.fakes import Notebook, ScriptedPlanner, notes
 from worker import build_worker
@@ -55,7 +57,10 @@ class Gate:
 
     @asynccontextmanager
     async def worker(self, client: Client | None = None, build_id: str | None = None) -> AsyncIterator[None]:
-        """Run a worker for as long as the block runs."""
+        """Run a worker for as long as the block runs, with its policy on the record, as `worker.run` does."""
+        if isinstance(self.policy, FilePolicy):
+            policy = self.policy
+            record_rules(self.database, "policy", policy.text, policy.policy_hash, "worker@here")
         worker = build_worker(
             client or self.client,
             self.settings.model_copy(update={"worker_build_id": build_id}),

@@ -12,11 +12,10 @@ from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.decision import Choice
 from plangate.domain.errors import EffectUnknown
 from plangate.domain.people import People
-from plangate.domain.plan import Plan
-from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.status import Status
 from plangate.jws import PUBLIC_PREFIX, public_of
 from plangate.people_file import people_in
+from plangate.policy_file import FilePolicy, policy_in
 from plangate.records.inspection import Trust
 from plangate.signatures import Claims, sign
 from tests.gate import Gate
@@ -43,19 +42,25 @@ class Everybody:
         return people()
 
 
-class ByFirstWord:
+BY_FIRST_WORD = """
+[[rule]]
+name = "free notes"
+when = "plan.steps[0].arguments.text.startsWith('free ')"
+needs = []
+
+[[rule]]
+name = "signed notes"
+when = "plan.steps[0].arguments.text.startsWith('signed ')"
+needs = [{ role = "finance" }, { role = "ops" }]
+signed = true
+"""
+
+
+class ByFirstWord(FilePolicy):
     """A policy that goes by the first word of a plan's first note."""
 
-    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
-        del request, requester
-        match str(plan.steps[0].arguments["text"]).split()[0]:
-            case "free":
-                return Requirement(rules=("free notes",))
-            case "signed":
-                needs = (Need(role="finance", count=1), Need(role="ops", count=1))
-                return Requirement(needs=needs, signed=True, rules=("signed notes",))
-            case _:
-                return ONE_APPROVAL
+    def __init__(self) -> None:
+        vars(self).update(vars(policy_in(BY_FIRST_WORD)))
 
 
 def signature(status: Status, by: str, decision: Choice = Choice.APPROVE, comment: str = "") -> str:

@@ -110,6 +110,31 @@ def combined(matched: Iterable[Sequence[Rule]], default: Rule, policy_hash: str)
     )
 
 
+def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None:
+    """Return what is demanded and not asked for; None where a requirement asks for all of it.
+
+    Who counts for any role counts for `ANYONE` too, so more of one role may stand in for that.
+    """
+    has = {need.role: need.count for need in requirement.needs}
+    for need in demanded.needs:
+        if need.role != ANYONE and has.get(need.role, 0) < need.count:
+            return str(need)
+    needed = sum(need.count for need in demanded.needs)
+    if sum(has.values()) < needed:
+        return f"{needed} approval{'' if needed == 1 else 's'} in all"
+    if demanded.signed and not requirement.signed:
+        return "signatures"
+    if _is_longer(requirement.approval_valid_for, demanded.approval_valid_for):
+        return f"approvals that are no older than {demanded.approval_valid_for} seconds"
+    if _is_longer(requirement.timeout_seconds, demanded.timeout_seconds):
+        return f"a review of at most {demanded.timeout_seconds} seconds"
+    return None
+
+
+def _is_longer(time: int | None, demanded: int | None) -> bool:
+    return demanded is not None and (time is None or time > demanded)
+
+
 def satisfied(requirement: Requirement, approvers: Sequence[Approver], requester: str) -> bool:
     """Return whether these approvers meet the requirement."""
     return covered(requirement, approvers, requester) == sum(need.count for need in requirement.needs)

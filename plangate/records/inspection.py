@@ -28,6 +28,7 @@ from plangate.records.installation import read_installation
 from plangate.records.rule_texts import texts_of
 from plangate.records.rules_examined import RulesTold, SealsMade, back_dated_rules
 from plangate.records.tables import Moment, audit_entries, effects, runs, seals, tokens
+from plangate.requirements import soft_requirements
 
 _IDS: Final = select(runs.c.workflow_id).order_by(runs.c.opened_at)
 _EFFECTS: Final = select(effects).where(effects.c.workflow_id == bindparam("run"))
@@ -197,6 +198,8 @@ def _examined(
         findings += list(rules.never_in_force(workflow_id, trail))
         findings += list(rules.without_list(workflow_id, trail))
         findings += list(rules.replaced(workflow_id, trail))
+        findings += list(rules.other_policy(workflow_id, trail))
+        findings += list(soft_requirements(workflow_id, trail, texts))
     wrong = [
         *(wrong_row(row, entries, trail, sealed) if row is not None else ["is not on the record at all"]),
         *wrong_seals(entries, sealed),

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, String, bindparam, select, type_coerce
 
 from plangate.checkpoints import claims_of, sealed_at
-from plangate.domain.audit import RULES_TRAIL, AuditEntry, RulesInForce, read_event
+from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, RulesInForce, read_event
 from plangate.domain.checkpoint import MOST_RUNS, Seal
 from plangate.domain.dates import dated_ahead, dated_back
 from plangate.domain.findings import Finding, rules_named
@@ -19,10 +19,11 @@ from plangate.records.checkpoints import checkpoint_of
 from plangate.records.tables import audit_entries
 
 # While workers are replaced, old ones go on without the list; and runs have the Temporal server's clock.
-_OTHER_WORKERS: Final = timedelta(hours=1)
+OTHER_WORKERS: Final = timedelta(hours=1)
 # SQLite's clock has whole seconds, and a writer may have looked at it before it waited for another one.
-_SLOW_WRITE: Final = timedelta(minutes=1)
+SLOW_WRITE: Final = timedelta(minutes=1)
 _EVER: Final = datetime.max.replace(tzinfo=UTC)
+_EVER_SINCE: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class RulesTold:
@@ -89,11 +90,42 @@ class RulesTold:
         seen: set[str] = set()
         for entry in trail:
             name = list_named(entry.event)
-            if name in seen or name not in self._ends or entry.at <= self._ends[name] + _OTHER_WORKERS:
+            if name in seen or name not in self._ends or entry.at <= self._ends[name] + OTHER_WORKERS:
                 continue
             seen.add(name)
             what = f"was judged by a list of people that had long been replaced then ({short(name)})"
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+
+    @cached_property
+    def _policies(self) -> list[tuple[str, datetime, datetime]]:
+        """Return which policy there was from when until when; none, by the empty name, at the beginning."""
+        told = [(at, event.hash) for at, event in self._told if event.what == "policy"]
+        names, begins = ["", *(name for _, name in told)], [_EVER_SINCE, *(at for at, _ in told)]
+        return list(zip(names, begins, [*begins[1:], _EVER], strict=True))
+
+    def was_policy(self, name: str, at: datetime, slack: timedelta = OTHER_WORKERS) -> bool:
+        """Return whether this policy was in force at that time, or replaced no longer than ``slack`` before.
+
+        The empty name stands for no policy. Clocks differ, hence one that came soon afterwards is that one.
+        """
+        return any(
+            policy == name
+            and (begin == _EVER_SINCE or begin <= at + OTHER_WORKERS)
+            and (end == _EVER or at < end + slack)
+            for policy, begin, end in self._policies
+        )
+
+    def other_policy(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        """Yield each plan that names a policy, or none, although another one had long been in force."""
+        known = {name for name, *_ in self._policies}
+        for entry in trail:
+            if not isinstance(entry.event, Drafted):
+                continue
+            name = entry.event.requirement.policy_hash
+            if name in known and not self.was_policy(name, entry.event.drafted_at):
+                called = f"the policy {short(name)}" if name else "no policy"
+                what = f"names {called}, though another one was in force then"
+                yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
     def never_in_force(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield each first entry that was judged by a text that no worker ever judged by, as what it was."""
@@ -110,7 +142,7 @@ class RulesTold:
         for entry, is_told in judged_by_no_list(workflow_id, trail):
             if is_told:  # by the run itself, of which its own examination tells
                 continue
-            if any(since + _OTHER_WORKERS <= entry.at < until for since, until in self._spans):
+            if any(since + OTHER_WORKERS <= entry.at < until for since, until in self._spans):
                 what = "names no list of people, though one was in force then"
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
@@ -177,6 +209,6 @@ def back_dated_rules(
         checkpoint = checkpoint_of(connection, number)
         at = sealed_at(checkpoint) if checkpoint else None
         for entry in trail if at else ():
-            if at and entry.number > seal.number and entry.at < at - _SLOW_WRITE:
+            if at and entry.number > seal.number and entry.at < at - SLOW_WRITE:
                 what = f"is dated before checkpoint {number}, which sealed the trail without it"
                 yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)

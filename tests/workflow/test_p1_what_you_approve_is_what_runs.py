@@ -15,6 +15,7 @@ from activities.closing import Closing
 from activities.decisions import Decisions
 from activities.execution import Execution
 from activities.planning import Planning
+from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
 from plangate.domain.audit import Outcome, Requested, RunRef
@@ -128,7 +129,7 @@ def _step_task(workflow_id: str, plan: Plan, fingerprint: str, chain: str = "x")
 
 
 async def _intrude(gate: Gate, workflow_id: str, task: StepTask) -> str:
-    execution = Execution(gate.database, gate.tools, NoDirectory())
+    execution = Execution(gate.database, gate.tools, NoDirectory(), Requiring(OneApproval()))
     task = task.model_copy(update={"run": task.run.model_copy(update={"workflow_id": workflow_id})})
     worker = Worker(
         gate.client,
@@ -225,14 +226,14 @@ async def test_no_workflow_but_the_run_itself_may_write_on_its_record(
             gate.database,
             gate.planner,
             gate.tools,
-            OneApproval(),
+            Requiring(OneApproval()),
             directory=NoDirectory(),
             max_steps=20,
             times=times,
             patience=timedelta(0),
         ).draft_plan,
         Decisions(gate.database, times, NoDirectory(), can_draft=True).admit_decisions,
-        Execution(gate.database, gate.tools, NoDirectory()).execute_step,
+        Execution(gate.database, gate.tools, NoDirectory(), Requiring(OneApproval())).execute_step,
         Closing(gate.database).close_run,
     ]
     worker = Worker(

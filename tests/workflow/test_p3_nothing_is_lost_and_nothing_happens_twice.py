@@ -17,10 +17,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.execution import Execution
+from activities.requiring import Requiring
 from activities.tasks import StepResult, StepTask
 from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.errors import EffectUnknown, IdInUse, RecordsUnavailable, ToolRefused, ToolUnavailable
 from plangate.domain.people import NoDirectory
+from plangate.domain.policy import OneApproval
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
 from tests.fakes import NoteArguments, Notebook, notes
@@ -261,7 +263,9 @@ async def _attempt_elsewhere(
         run=run, plan=status.plan, revision=1, fingerprint=status.fingerprint, step=1, tries=STEP_TRIES
     )
     notebook = OnceNotebook("note", gate.notebook.path, remembers=True)
-    execution = execution or Execution(gate.database, {"note": notebook}, NoDirectory())
+    execution = execution or Execution(
+        gate.database, {"note": notebook}, NoDirectory(), Requiring(OneApproval())
+    )
     result: StepResult = await elsewhere.run(execution.execute_step, task)
     return result
 

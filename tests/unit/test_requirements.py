@@ -1,0 +1,141 @@
+"""What a plan needed, derived again by a kept policy's words alone, without the tools of its time."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from plangate.domain.people import ANYONE
+from plangate.domain.plan import Plan, Step
+from plangate.domain.policy import Need, Requirement, asks_for_less
+from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.policy_file import FilePolicy, policy_in, read_policy
+from plangate.settings import PROJECT
+
+
+class RefundArguments(ToolArguments):
+    """Money back."""
+
+    amount: float
+    fee: int | None = None
+    to: list[str] = Field(default=[])
+
+
+class NoteArguments(ToolArguments):
+    """A note."""
+
+    text: str
+
+
+TOOLS = {
+    one.name: one
+    for one in (
+        ToolDeclaration("refund", "", RefundArguments, RetrySafety.UNKNOWABLE),
+        ToolDeclaration("note", "", NoteArguments, RetrySafety.UNKNOWABLE),
+    )
+}
+CONDITIONS = (
+    "totals.refund.amount > 500.0",
+    "totals . refund . amount == 0",
+    "totals['refund'].amount > 10.0 && counts.note > 1",
+    'totals["refund"]["fee"] >= 2',
+    "has(totals.refund.fee) && totals.refund.fee == 0",
+    "counts['refund'] == 0",
+    "counts.refund + counts.note > 2",
+    "step.tool == 'refund' && step.arguments.fee > 1",
+    "plan.steps.exists(one, one.tool == 'note' && one.arguments.text == 'x')",
+    "step.arguments.text.startsWith('totals.note.text')",
+)
+STEPS = st.one_of(
+    st.builds(
+        lambda amount, fee: Step(tool="refund", arguments={"amount": amount, "fee": fee, "to": []}),
+        st.sampled_from([0.0, 1.5, 400, 501.0]),
+        st.sampled_from([None, 0, 3]),
+    ),
+    st.builds(lambda text: Step(tool="note", arguments={"text": text}), st.sampled_from(["x", "y"])),
+)
+
+
+def written(*conditions: str, frees: int = 0) -> str:
+    return "".join(
+        f"[[rule]]\nname = 'rule {number}'\nwhen = '''{when}'''\n"
+        f"needs = {'[]' if number < frees else f'[{{ role = {chr(34)}role{number}{chr(34)} }}]'}\n"
+        for number, when in enumerate(conditions)
+    )
+
+
+def read(folder: Path, text: str) -> FilePolicy:
+    path = folder / "policy.toml"
+    path.write_text(text)
+    return read_policy(path, TOOLS, {f"role{number}" for number in range(len(CONDITIONS))})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("policies")
+
+
+@given(
+    conditions=st.lists(st.sampled_from(CONDITIONS), min_size=1, max_size=4, unique=True),
+    frees=st.integers(0, 2),
+    steps=st.lists(STEPS, min_size=1, max_size=4),
+)
+def test_a_kept_policy_asks_for_what_the_worker_asked_for(
+    folder: Path, conditions: list[str], frees: int, steps: list[Step]
+) -> None:
+    made = read(folder, written(*conditions, frees=frees))
+    plan = Plan(summary="s", steps=tuple(steps))
+    again = policy_in(made.text).requirement_for(plan, request="r", requester="rita")
+    assert again == made.requirement_for(plan, request="r", requester="rita")
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "examples").rglob("policy*.toml")), ids=str)
+def test_the_policies_of_the_examples_are_read_as_kept(path: Path) -> None:
+    assert policy_in(path.read_text()).rules
+
+
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        ("totals.refund.all(name, totals.refund[name] < 5.0)", "reads totals without a name"),
+        ("size(counts) > 1", "reads counts without a name"),
+        ("totals['refund'][step.tool] > 1.0", "reads totals without a name"),
+        ("counts[step.tool] > 1", "reads counts without a name"),
+        ("totals['refund']['to'] > 1.0", "refund has no numeric argument to"),
+        ("counts['mail'] > 1", "there is no tool mail"),
+    ],
+)
+def test_sums_and_counts_are_read_by_name(folder: Path, when: str, said: str) -> None:
+    with pytest.raises(Exception, match=said):
+        read(folder, written(when))
+
+
+def one(*needs: tuple[str, int], **more: Any) -> Requirement:
+    return Requirement(needs=tuple(Need(role=role, count=count) for role, count in needs), **more)
+
+
+@pytest.mark.parametrize(
+    ("asked", "demanded", "missing"),
+    [
+        (one(("finance", 2)), one(("finance", 1)), None),
+        (one(("finance", 1)), one((ANYONE, 1)), None),
+        (one(("finance", 1), ("ops", 1)), one(("finance", 1), (ANYONE, 1)), None),
+        (one((ANYONE, 3)), one(("finance", 1)), "1 approval by finance"),
+        (one(("finance", 1)), one(("finance", 1), (ANYONE, 1)), "2 approvals in all"),
+        (one(), one((ANYONE, 1)), "1 approval in all"),
+        (one(), one(), None),
+        (one(("a", 1)), one(("a", 1), signed=True), "signatures"),
+        (one(("a", 1), signed=True), one(("a", 1)), None),
+        (one(approval_valid_for=9), one(approval_valid_for=8), "approvals that are no older than 8 seconds"),
+        (one(approval_valid_for=8), one(approval_valid_for=8), None),
+        (one(timeout_seconds=None), one(timeout_seconds=8), "a review of at most 8 seconds"),
+        (one(timeout_seconds=7), one(timeout_seconds=None), None),
+    ],
+)
+def test_a_requirement_asks_for_less_in_whatever_it_does(
+    asked: Requirement, demanded: Requirement, missing: str | None
+) -> None:
+    assert asks_for_less(asked, demanded) == missing

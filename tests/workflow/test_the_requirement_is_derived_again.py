@@ -1,0 +1,314 @@
+"""A requirement on the record is derived again by the policy that it names: anybody may have written it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import insert
+
+from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, Requested, RulesInForce, RunRef
+from plangate.domain.drafting import check_plan
+from plangate.domain.findings import rules_named
+from plangate.domain.plan import Audience, Plan, fingerprint_of
+from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
+from plangate.domain.request import PlanRequest
+from plangate.evidence import bundle_findings, bundle_of, read_bundle
+from plangate.policy_file import FilePolicy, policy_in
+from plangate.records.checkpoints import newest_seal
+from plangate.records.inspection import inspect_all
+from plangate.records.rule_texts import record_rules, texts_of
+from plangate.records.tables import rule_texts
+from plangate.records.trail import Note, open_rules_trail, open_trail
+from tests.fakes import notes
+from tests.gate import Gate
+from tests.sealed_records import Everybody, sealing, signature, trust
+
+STRICT = policy_in(
+    """
+[[rule]]
+name = "payments"
+when = "request.requester != 'fred' && totals.note.sum == 0 && step.arguments.text.startsWith('pay')"
+needs = [{ role = "finance" }, { role = "anyone" }]
+signed = true
+timeout = "10m"
+approval_valid_for = "5m"
+"""
+)
+LAX = policy_in("[default]\nneeds = []\n")
+
+
+def asked(policy: FilePolicy, plan: Plan, **more: Any) -> Requirement:
+    return policy.requirement_for(plan, request="", requester="rita").model_copy(update=more)
+
+
+def recorded(gate: Gate, policy: FilePolicy) -> None:
+    record_rules(gate.database, "policy", policy.text, policy.policy_hash, "worker@here")
+
+
+def put_in_force(gate: Gate, policy: FilePolicy | None, ago: timedelta, number: int) -> None:
+    """Put a policy on the trail of rules, some time ago."""
+    at, name = datetime.now(UTC) - ago, policy.policy_hash if policy else ""
+    with gate.database.write() as connection:
+        if policy:
+            connection.execute(insert(rule_texts), {"hash": name, "text": policy.text})
+        event = RulesInForce(what="policy", hash=name)
+        note = Note(key=f"policy:{number}", at=at, actor="worker@here", event=event)
+        open_rules_trail(connection, "worker@here", at).append(note)
+
+
+def planned(gate: Gate, text: str = "pay 9000") -> Plan:
+    return check_plan(notes(text), {name: tool.declaration for name, tool in gate.tools.items()}, 50)
+
+
+def put_there(gate: Gate, ref: RunRef, requirement: Requirement, **more: Any) -> Drafted:
+    """Write a plan as somebody does who has every right on the database."""
+    at = ref.requested.requested_at
+    plan = planned(gate)
+    audience = Audience(installation=gate.database.installation, namespace="default")
+    drafted = Drafted(
+        revision=1,
+        plan=plan,
+        fingerprint=fingerprint_of(plan, 1, ref.workflow_id, audience),
+        audience=audience,
+        requirement=requirement,
+        drafted_at=at,
+        deadline=at + timedelta(minutes=5),
+    ).model_copy(update=more)
+    with gate.database.write() as connection:
+        note = Note(key="drafted:1", at=drafted.drafted_at, actor="worker@here", event=drafted)
+        open_trail(connection, ref).append(note)
+    return drafted
+
+
+def requested(**more: Any) -> Requested:
+    at = datetime.now(UTC)
+    return Requested(request="", requester="rita", timeout_seconds=259_200, requested_at=at, **more)
+
+
+async def begun(gate: Gate, text: str = "pay 9000", **more: Any) -> RunRef:
+    """Start a run while no worker is there, and return it as its own trail names it."""
+    workflow_id = f"forged-{uuid4().hex[:8]}"
+    request = PlanRequest(requester="rita", plan=notes(text), **more)
+    handle = await gate.client.start_workflow(
+        "PlanApproval",
+        request.model_dump(mode="json"),
+        id=workflow_id,
+        task_queue=gate.settings.task_queue,
+    )
+    assert handle.result_run_id
+    return RunRef(workflow_id=workflow_id, chain_id=handle.result_run_id, requested=requested())
+
+
+def examined(gate: Gate, workflow_id: str) -> tuple[list[str], list[str]]:
+    """Return what is found in the records, and in the bundle of one run."""
+    sealing(gate).seal()
+    with gate.database.read() as connection:
+        found = [str(one) for one in inspect_all(connection, trust(), lambda *_: None).findings]
+        entries: tuple[AuditEntry, ...] = gate.gateway.trail(workflow_id)
+        seal = newest_seal(connection, workflow_id)
+        texts = texts_of(connection, rules_named(entries))
+        bundle = bundle_of(workflow_id, entries, [seal] if seal else [], texts)
+    read = read_bundle(bundle.model_dump_json())
+    return found, [str(one) for one in bundle_findings(read, trusted=trust().sealers, people=trust().people)]
+
+
+SOFTER: dict[str, tuple[Callable[[Requirement], Requirement], str]] = {
+    "no needs": (lambda one: Requirement(policy_hash=one.policy_hash), "1 approval by finance"),
+    "a role less": (
+        lambda one: one.model_copy(update={"needs": (Need(role="anyone", count=9),)}),
+        "1 approval by finance",
+    ),
+    "one less": (
+        lambda one: one.model_copy(update={"needs": (Need(role="finance", count=1),)}),
+        "2 approvals in all",
+    ),
+    "no signatures": (lambda one: one.model_copy(update={"signed": False}), "signatures"),
+    "old approvals": (
+        lambda one: one.model_copy(update={"approval_valid_for": None}),
+        "approvals that are no older than 300 seconds",
+    ),
+    "a long review": (
+        lambda one: one.model_copy(update={"timeout_seconds": 9_000}),
+        "a review of at most 600 seconds",
+    ),
+    "no policy": (
+        lambda _: Requirement(rules=("harmless",)),
+        "asks for less than is needed where there is no policy: 1 approval in all",
+    ),
+}
+
+
+@pytest.mark.parametrize("softer", SOFTER)
+def test_an_auditor_finds_a_requirement_that_asks_for_less_than_its_policy(
+    idle_gate: Gate, softer: str
+) -> None:
+    soften, said = SOFTER[softer]
+    recorded(idle_gate, STRICT)
+    ref = RunRef(workflow_id="soft", chain_id="c", requested=requested(chain_id="c"))
+    put_there(idle_gate, ref, soften(asked(STRICT, planned(idle_gate))))
+    records, bundle = examined(idle_gate, "soft")
+    assert len(records) == len(bundle) == 1
+    assert records[0].startswith("soft, entry 2: asks for less than")
+    assert said in records[0]
+    assert bundle == records
+
+
+def test_an_auditor_finds_another_requester_and_a_review_that_is_too_long(idle_gate: Gate) -> None:
+    recorded(idle_gate, STRICT)
+    full = asked(STRICT, planned(idle_gate))
+    changes: dict[str, dict[str, Any]] = {
+        "requester": {"requester": "fred"},
+        "review": {"deadline": datetime.now(UTC) + timedelta(hours=5)},
+    }
+    for name, more in changes.items():
+        put_there(idle_gate, RunRef(workflow_id=name, chain_id="c", requested=requested()), full, **more)
+    records, _ = examined(idle_gate, "review")
+    assert len(records) == 3  # of the requester the story tells too
+    assert "requester, entry 2: names fred for the requester, who is rita" in records
+    assert any("review, entry 2: asks for less" in one for one in records)
+
+
+@pytest.mark.parametrize(("hours", "is_found"), [(0.5, False), (2, True)])
+@pytest.mark.parametrize("earlier", [None, LAX])
+def test_an_auditor_finds_a_plan_that_names_a_policy_which_had_long_been_replaced(
+    idle_gate: Gate, earlier: FilePolicy | None, hours: float, *, is_found: bool
+) -> None:
+    gate = idle_gate
+    if earlier:
+        put_in_force(gate, earlier, timedelta(hours=9), 1)
+    put_in_force(gate, STRICT, timedelta(hours=hours), 2 if earlier else 1)
+    requirement = asked(earlier, planned(gate)) if earlier else ONE_APPROVAL
+    put_there(gate, RunRef(workflow_id="old", chain_id="c", requested=requested()), requirement)
+    called = f"the policy {earlier.policy_hash[:12]}" if earlier else "no policy"
+    said = f"old, entry 2: names {called}, though another one was in force then"
+    assert examined(gate, "old")[0] == ([said] if is_found else [])
+
+
+def test_a_policy_that_cannot_be_read_as_one_is_found(idle_gate: Gate) -> None:
+    text = "[[person]]\nname = 'dana'\n"
+    strange = FilePolicy({}, LAX.default, None, text)
+    recorded(idle_gate, strange)
+    put_there(
+        idle_gate,
+        RunRef(workflow_id="x", chain_id="c", requested=requested()),
+        Requirement(policy_hash=strange.policy_hash),
+    )
+    records, bundle = examined(idle_gate, "x")
+    assert records == bundle
+    assert "names a policy that cannot be read as one" in records[0]
+
+
+@pytest.mark.parametrize("softer", SOFTER)
+async def test_a_worker_runs_nothing_under_a_requirement_that_asks_for_less(
+    idle_gate: Gate, softer: str
+) -> None:
+    gate = idle_gate
+    soften, said = SOFTER[softer]
+    gate.policy, gate.directory = STRICT, Everybody()
+    ref = await begun(gate)
+    put_there(gate, ref, soften(asked(STRICT, planned(gate))), requester="rita")
+    async with gate.worker():
+        result = await gate.result(ref.workflow_id)
+    assert (result.outcome, gate.notebook.texts()) == ("failed", [])
+    assert said in result.reason or "names no policy" in result.reason
+    assert any(
+        "asks for less" in one or "names no policy" in one for one in examined(gate, ref.workflow_id)[0]
+    )
+
+
+@pytest.mark.parametrize("earlier", [None, LAX])
+async def test_a_worker_runs_nothing_under_a_policy_that_had_been_replaced(
+    idle_gate: Gate, earlier: FilePolicy | None
+) -> None:
+    """As somebody says who dates the plan back to when that policy was in force."""
+    gate = idle_gate
+    gate.policy, gate.directory = STRICT, Everybody()
+    if earlier:
+        put_in_force(gate, earlier, timedelta(hours=9), 1)
+    put_in_force(gate, STRICT, timedelta(hours=2), 2 if earlier else 1)
+    ref = await begun(gate)
+    requirement = asked(earlier, planned(gate)) if earlier else ONE_APPROVAL
+    at = datetime.now(UTC) - timedelta(hours=3)
+    put_there(gate, ref, requirement, drafted_at=at, deadline=at + timedelta(hours=70), requester="rita")
+    async with gate.worker():
+        result = await gate.result(ref.workflow_id)
+    assert (result.outcome, gate.notebook.texts()) == ("failed", [])
+    assert "though another one was in force then" in result.reason
+
+
+async def test_a_worker_runs_nothing_under_a_policy_that_nobody_keeps(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.policy, gate.directory = STRICT, Everybody()
+    ref = await begun(gate)
+    put_there(gate, ref, Requirement(policy_hash="ab" * 32), requester="rita")
+    async with gate.worker():
+        result = await gate.result(ref.workflow_id)
+    assert (result.outcome, gate.notebook.texts()) == ("failed", [])
+    assert "names a policy that the records do not keep" in result.reason
+
+
+async def test_a_worker_without_a_policy_runs_nothing_that_nobody_approved(idle_gate: Gate) -> None:
+    gate = idle_gate
+    recorded(gate, STRICT)
+    for requirement in (Requirement(), Requirement(policy_hash=STRICT.policy_hash)):
+        ref = await begun(gate)
+        put_there(gate, ref, requirement)
+        async with gate.worker():
+            assert (await gate.result(ref.workflow_id)).outcome == "failed"
+    assert gate.notebook.texts() == []
+
+
+async def test_a_step_asks_again_where_the_plan_was_put_there_behind_the_draft(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim looks by itself, whatever the draft let through."""
+    gate = idle_gate
+    gate.policy, gate.directory = STRICT, Everybody()
+    monkeypatch.setattr("activities.planning.Planning._open_and_look", lambda *_: None)
+    ref = await begun(gate)
+    drafted = put_there(gate, ref, Requirement(policy_hash=STRICT.policy_hash), requester="rita")
+    monkeypatch.setattr("activities.planning.Planning._record", lambda *_: drafted)
+    async with gate.worker():
+        result = await gate.result(ref.workflow_id)
+    assert (result.outcome, gate.notebook.texts()) == ("failed", [])
+    assert "asks for less than the policy that it names" in result.reason
+
+
+@pytest.mark.parametrize("later", [LAX, None])
+async def test_a_plan_runs_by_the_policy_of_its_time_when_another_one_comes(
+    idle_gate: Gate, later: FilePolicy | None
+) -> None:
+    gate = idle_gate
+    gate.policy, gate.directory = STRICT, Everybody()
+    async with gate.worker():
+        status = await gate.in_review("pay 9000")
+    gate.policy = later
+    if later is None:
+        record_rules(gate.database, "policy", "", "", "worker@here")
+    async with gate.worker():
+        assert (await gate.decide(status, signature=signature(status, "dana"))).accepted
+        assert (await gate.decide(status, by="erik", signature=signature(status, "erik"))).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["pay 9000"]
+    assert examined(gate, status.workflow_id) == ([], [])
+    with gate.database.read() as connection:
+        assert inspect_all(connection, trust(), lambda *_: None).entries > len(
+            gate.gateway.trail(RULES_TRAIL)
+        )
+
+
+async def test_a_plan_of_the_time_without_a_policy_runs_by_one_approval_when_a_policy_comes(
+    idle_gate: Gate,
+) -> None:
+    gate = idle_gate
+    gate.directory = Everybody()
+    async with gate.worker():
+        status = await gate.in_review("pay 9000")
+    put_in_force(gate, STRICT, timedelta(seconds=-1), 1)
+    gate.policy = STRICT
+    async with gate.worker():
+        await gate.decide(status)
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert examined(gate, status.workflow_id) == ([], [])
