@@ -7,7 +7,6 @@ which is linked and sealed as the trail of a run is.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from time import monotonic
 from typing import Final, Literal
 
 from sqlalchemy import Connection, func, insert, select
@@ -17,6 +16,7 @@ from plangate.checkpoints import sealed_at
 from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Directory, People
+from plangate.elapsed import elapsed
 from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
 from plangate.records.tables import Moment, rule_texts
@@ -63,14 +63,14 @@ class RecordedPeople:
         people = self._directory.people()
         if people is not None and people.hash and not self._is_recorded(people.hash):
             record_rules(self._database, "people", people.text, people.hash, self._worker)
-            self._recorded = people.hash, monotonic()
+            self._recorded = people.hash, elapsed()
         return people
 
     def _is_recorded(self, name: str) -> bool:
         if self._recorded is None:
             return False
         recorded, at = self._recorded
-        return recorded == name and monotonic() - at < _SAY_AGAIN
+        return recorded == name and elapsed() - at < _SAY_AGAIN
 
 
 def record_rules(database: Database, what: What, text: str, text_hash: str, worker: str) -> None:

@@ -102,7 +102,7 @@ def test_a_list_that_another_worker_replaced_is_entered_again_by_who_still_judge
 ) -> None:
     """Else it would look as if that worker judged by a list of long ago."""
     path, clock = tmp_path / "people.toml", [0.0]
-    monkeypatch.setattr("plangate.records.rule_texts.monotonic", lambda: clock[0])
+    monkeypatch.setattr("plangate.records.rule_texts.elapsed", lambda: clock[0])
     path.write_text(FIRST)
     directory = RecordedPeople(PeopleFile(path), database, "worker@here")
     directory.people()
