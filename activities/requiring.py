@@ -10,6 +10,7 @@ from typing import Final
 
 from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.errors import NotApproved
+from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.policy import Policy, Requirement
 from plangate.records.rule_texts import texts_of
@@ -54,10 +55,12 @@ class Requiring:
     def _wrong(self, trail: OpenTrail, run: RunRef, requested: Requested, drafted: Drafted) -> str | None:
         if not is_as_named(drafted, trail.workflow_id):
             return "has a fingerprint that is not that of its plan"
+        if drafted.requester and not same_person(drafted.requester, requested.requester):
+            return "names another requester than the request"
         name = drafted.requirement.policy_hash
         own = derived(self.policy, drafted, requested)
         if own.policy_hash == name:
-            return wrong_requirement(drafted, requested, own)
+            return wrong_requirement(drafted, own)
         policy = policy_named(name, texts_of(trail.connection, (name,)))
         if policy is None:
             return f"names a policy that the records do not keep, or that cannot be read ({short(name)})"
@@ -67,4 +70,4 @@ class Requiring:
         if not RulesTold(trail.connection).was_policy(name, made, slack):
             called = f"the policy {short(name)}" if name else "no policy"
             return f"names {called}, though another one was in force then"
-        return wrong_requirement(drafted, requested, derived(policy, drafted, requested))
+        return wrong_requirement(drafted, derived(policy, drafted, requested))

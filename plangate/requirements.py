@@ -11,10 +11,9 @@ from functools import lru_cache
 from plangate.domain.audit import AuditEntry, Drafted, Requested, RuleText
 from plangate.domain.errors import FileInvalid
 from plangate.domain.findings import Finding
-from plangate.domain.people import identity, same_person
+from plangate.domain.people import identity
 from plangate.domain.plan import fingerprint_of, short
 from plangate.domain.policy import OneApproval, Policy, Requirement, asks_for_less
-from plangate.domain.visible import one_line
 from plangate.policy_file import policy_in
 
 
@@ -24,12 +23,8 @@ def derived(policy: Policy, drafted: Drafted, requested: Requested) -> Requireme
     return policy.requirement_for(drafted.plan, request=requested.request, requester=requester)
 
 
-def wrong_requirement(drafted: Drafted, requested: Requested, demanded: Requirement) -> str | None:
-    """Say so where a plan on the record asks for less than was ``demanded``, or names another requester."""
-    if drafted.requester and not same_person(drafted.requester, requested.requester):
-        return (
-            f"names {one_line(drafted.requester)} for the requester, who is {one_line(requested.requester)}"
-        )
+def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
+    """Say so where a plan on the record asks for less than was ``demanded``."""
     wanted = asks_for_less(drafted.requirement, demanded)
     longest = demanded.timeout_seconds
     if wanted is None and longest and drafted.deadline - drafted.drafted_at > timedelta(seconds=longest):
@@ -91,4 +86,4 @@ def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) ->
         return (
             f"names a policy that cannot be read as one ({short(name)}), so nobody can tell what it asks for"
         )
-    return wrong_requirement(drafted, requested, derived(policy, drafted, requested))
+    return wrong_requirement(drafted, derived(policy, drafted, requested))

@@ -165,8 +165,8 @@ def test_an_auditor_finds_another_requester_and_a_review_that_is_too_long(idle_g
     for name, more in changes.items():
         put_there(idle_gate, RunRef(workflow_id=name, chain_id="c", requested=requested()), full, **more)
     records, _ = examined(idle_gate, "review")
-    assert len(records) == 3  # of the requester the story tells too
-    assert "requester, entry 2: names fred for the requester, who is rita" in records
+    assert len(records) == 2
+    assert "requester, entry 2: calls fred the requester, and rita asked for it" in records
     assert any("review, entry 2: asks for less" in one for one in records)
 
 
