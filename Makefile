@@ -23,8 +23,8 @@ worker: $(RUNTIME) ## run a worker with an embedded Temporal server
 stop: $(RUNTIME) ## stop the embedded Temporal server
 	@$(RUN) -m plangate.embedded_server stop
 
-test: $(DEVELOP) ## run all tests, on two cores (ARGS=… runs what it names, on one)
-	@$(RUN) -m pytest $(or $(ARGS),--numprocesses 2 --dist loadscope)
+test: $(DEVELOP) ## run all tests, in three processes (ARGS=… runs what it names, in one)
+	@$(RUN) -m pytest $(or $(ARGS),--numprocesses 3 --dist loadscope)
 
 check: $(DEVELOP) ## check format, lint, types and floors
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "Run 'make format' first."; exit 1; }

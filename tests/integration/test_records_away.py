@@ -75,7 +75,7 @@ def test_whatever_sqlite_refuses_with_means_come_again_and_nothing_is_written(
     def write_and_be_refused() -> None:
         with database.write() as connection:
             connection.execute(text(statement))
-            open_trail(connection, run_ref(request="x" * 100_000)).append(note("one"))
+            open_trail(connection, run_ref()).append(note("one", actor="x" * 100_000))
 
     with pytest.raises(RecordsUnavailable, match=said):
         write_and_be_refused()

@@ -275,7 +275,7 @@ def test_a_full_disk_of_the_server_is_told_as_such_and_the_records_go_on_once_th
     database.migrate()
     write_down(database, run_ref(), note("one"))
     with pytest.raises(RecordsUnavailable, match="disk of the database's server is full: make room on it"):
-        write_down(database, run_ref("plan-2", request=os.urandom(8_000_000).hex()))
+        write_down(database, run_ref("plan-2"), note("one", actor=os.urandom(8_000_000).hex()))
     write_down(database, run_ref(), note("two"))
     assert keys(database) == ["requested", "one", "two"]
     database.close()
