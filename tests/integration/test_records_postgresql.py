@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from plangate.domain.audit import StepFailed
 from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database import Database
 from tests.postgres import URL_PASSWORD, USER, PostgresServer
@@ -268,6 +269,10 @@ def small_disk(postgres: PostgresServer) -> Iterator[str]:
                 connection.execute("DROP TABLESPACE IF EXISTS small")
 
 
+def failed(why: str) -> StepFailed:
+    return StepFailed(step=1, reason=why)
+
+
 def test_a_full_disk_of_the_server_is_told_as_such_and_the_records_go_on_once_there_is_room(
     small_disk: str,
 ) -> None:
@@ -275,7 +280,7 @@ def test_a_full_disk_of_the_server_is_told_as_such_and_the_records_go_on_once_th
     database.migrate()
     write_down(database, run_ref(), note("one"))
     with pytest.raises(RecordsUnavailable, match="disk of the database's server is full: make room on it"):
-        write_down(database, run_ref("plan-2"), note("one", actor=os.urandom(8_000_000).hex()))
+        write_down(database, run_ref("plan-2"), note("one", failed(os.urandom(8_000_000).hex())))
     write_down(database, run_ref(), note("two"))
     assert keys(database) == ["requested", "one", "two"]
     database.close()
