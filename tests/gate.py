@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.tools.tool import Tool
 from plangate.domain.decision import Choice, Decision, DecisionAnswer
@@ -72,6 +74,15 @@ class Gate:
         )
         async with worker:
             yield
+
+    @asynccontextmanager
+    async def foreign_worker(self, workflow: type) -> AsyncIterator[str]:
+        """Run somebody else's worker with this workflow for as long as the block runs; yield its queue."""
+        queue = f"foreign-{uuid4().hex[:8]}"
+        async with Worker(
+            self.client, task_queue=queue, workflows=[workflow], workflow_runner=UnsandboxedWorkflowRunner()
+        ):
+            yield queue
 
     async def submit(
         self, *texts: str, requester: str = "rita", timeout: timedelta = timedelta(hours=72), **more: Any

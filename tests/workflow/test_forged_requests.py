@@ -1,16 +1,12 @@
 """What the door would not let through is on no record, whoever hands it over, and blocks nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowFailureError
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from plangate.domain.audit import Closed, Drafted, Outcome, RunRef, StepFailed
 from plangate.domain.errors import RequestInvalid
@@ -76,15 +72,6 @@ class Foreign:
             workflow.continue_as_new(args=[{**carried, **state}], task_queue=ours)
 
 
-@asynccontextmanager
-async def foreign(gate: Gate) -> AsyncIterator[str]:
-    queue = f"foreign-{uuid4().hex[:8]}"
-    async with Worker(
-        gate.client, task_queue=queue, workflows=[Foreign], workflow_runner=UnsandboxedWorkflowRunner()
-    ):
-        yield queue
-
-
 @pytest.mark.parametrize("forged", BAD.values(), ids=BAD)
 def test_a_trail_opens_with_what_the_door_lets_through(forged: dict[str, Any]) -> None:
     check_opening(ref(), NOW)
@@ -104,7 +91,7 @@ async def test_no_draft_puts_on_the_record_what_the_door_would_not_let_through(i
             )
         return str(told.value.cause.__cause__)
 
-    async with gate.worker(), foreign(gate) as queue:
+    async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         said = await asyncio.gather(
             *(refused(number, queue, forged) for number, forged in enumerate(BAD.values()))
         )
@@ -136,7 +123,7 @@ async def test_a_state_that_no_run_of_ours_has_is_refused_and_its_run_ends(
     idle_gate: Gate, state: dict[str, Any], said: str
 ) -> None:
     gate = idle_gate
-    async with gate.worker(), foreign(gate) as queue:
+    async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         await gate.client.start_workflow(
             "PlanApproval", args=[gate.settings.task_queue, {}, state], id="forged", task_queue=queue
         )
@@ -150,7 +137,7 @@ async def test_nothing_that_a_run_says_of_a_step_that_was_never_claimed_is_a_wor
     idle_gate: Gate,
 ) -> None:
     gate, state = idle_gate, {"carried": {"phase": "closed", "closed": FAILED}, "stopped_at": 1}
-    async with gate.worker(), foreign(gate) as queue:
+    async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         await gate.client.start_workflow(
             "PlanApproval", args=[gate.settings.task_queue, {}, state], id="forged", task_queue=queue
         )

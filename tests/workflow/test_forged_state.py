@@ -5,8 +5,6 @@ schedule our activities, or hand a state of their own to our workers by continue
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,7 +12,6 @@ from uuid import uuid4
 import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowFailureError
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
 from plangate.domain.audit import Closed, Drafted, Outcome, Requested, RunRef
@@ -124,15 +121,6 @@ class Foreign:
         return "done"
 
 
-@asynccontextmanager
-async def foreign(gate: Gate) -> AsyncIterator[str]:
-    queue = f"foreign-{uuid4().hex[:8]}"
-    async with Worker(
-        gate.client, task_queue=queue, workflows=[Foreign], workflow_runner=UnsandboxedWorkflowRunner()
-    ):
-        yield queue
-
-
 @pytest.mark.parametrize(
     ("what", "said"),
     [
@@ -148,7 +136,7 @@ async def test_a_foreign_workflow_of_our_name_gets_nothing_executed(
     gate = idle_gate
     gate.policy, gate.directory = ByFirstWord(), Everybody()
     workflow_id = f"foreign-{uuid4().hex[:8]}"
-    async with gate.worker(), foreign(gate) as queue:
+    async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         with pytest.raises(WorkflowFailureError) as told:
             await gate.client.execute_workflow(
                 "PlanApproval", args=[gate.settings.task_queue, what], id=workflow_id, task_queue=queue
@@ -162,7 +150,7 @@ async def test_a_state_that_was_handed_over_gets_no_unsigned_approval_executed(i
     gate = idle_gate
     gate.policy, gate.directory = ByFirstWord(), Everybody()
     workflow_id = f"foreign-{uuid4().hex[:8]}"
-    async with gate.worker(), foreign(gate) as queue:
+    async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         await gate.client.start_workflow(
             "PlanApproval", args=[gate.settings.task_queue, "carry"], id=workflow_id, task_queue=queue
         )
@@ -197,7 +185,7 @@ async def handed_over(gate: Gate, what: str, queue: str) -> str:
 async def test_a_later_deadline_that_was_handed_over_lets_no_late_approval_count(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = ByFirstWord()
-    async with gate.worker(), foreign(gate) as queue:
+    async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         workflow_id = await handed_over(gate, "late", queue)
         status = await gate.until("in_review", workflow_id)
         await asyncio.sleep(2.5)
@@ -211,7 +199,7 @@ async def test_a_later_deadline_that_was_handed_over_lets_no_late_approval_count
 async def test_an_end_that_was_handed_over_is_not_what_the_record_says(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy, gate.directory = ByFirstWord(), Everybody()
-    async with gate.worker(), foreign(gate) as queue:
+    async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         workflow_id = await handed_over(gate, "lie", queue)
         await gate.result(workflow_id)
     recorded = gate.gateway._recorded(workflow_id)
@@ -233,7 +221,7 @@ async def test_what_waits_in_a_state_that_was_handed_over_counts_as_come_now(
 ) -> None:
     gate = idle_gate
     gate.policy = ByFirstWord()
-    async with gate.worker(), foreign(gate) as queue:
+    async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         result = await gate.result(await handed_over(gate, what, queue))
     assert (result.outcome, gate.notebook.texts()) == (outcome, [])
     assert said in result.reason
@@ -252,7 +240,7 @@ async def test_an_end_that_was_handed_over_cannot_be_dated_at_will(
     idle_gate: Gate, outcome: Outcome, days: int, recorded_as: str
 ) -> None:
     gate = idle_gate
-    async with gate.worker(), foreign(gate) as queue:
+    async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         workflow_id = await handed_over(gate, f"end {outcome} {days}", queue)
         await gate.result(workflow_id)
     *_, before, closed = gate.gateway.trail(workflow_id)
