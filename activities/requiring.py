@@ -16,7 +16,7 @@ from plangate.domain.policy import Policy, Requirement
 from plangate.records.rule_texts import texts_of
 from plangate.records.rules_examined import OTHER_WORKERS, SLOW_WRITE, RulesTold
 from plangate.records.trail import OpenTrail
-from plangate.requirements import derived, is_as_named, policy_named, wrong_requirement
+from plangate.requirements import derived, policy_named, wrong_requirement
 
 _REMEMBERED: Final = 10_000  # plans
 
@@ -53,7 +53,7 @@ class Requiring:
         return drafted
 
     def _wrong(self, trail: OpenTrail, run: RunRef, requested: Requested, drafted: Drafted) -> str | None:
-        if not is_as_named(drafted, trail.workflow_id):
+        if not drafted.is_as_named(trail.workflow_id):
             return "has a fingerprint that is not that of its plan"
         if drafted.requester and not same_person(drafted.requester, requested.requester):
             return "names another requester than the request"

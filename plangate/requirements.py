@@ -12,7 +12,7 @@ from plangate.domain.audit import AuditEntry, Drafted, Requested, RuleText
 from plangate.domain.errors import FileInvalid
 from plangate.domain.findings import Finding
 from plangate.domain.people import identity
-from plangate.domain.plan import fingerprint_of, short
+from plangate.domain.plan import short
 from plangate.domain.policy import OneApproval, Policy, Requirement, asks_for_less
 from plangate.policy_file import policy_in
 
@@ -61,20 +61,10 @@ def soft_requirements(
         event = entry.event
         if isinstance(event, Requested):
             requested = requested or event
-        if isinstance(event, Drafted) and requested is not None and is_as_named(event, workflow_id):
+        if isinstance(event, Drafted) and requested is not None and event.is_as_named(workflow_id):
             what = _wrong(event, requested, texts)
             if what:
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
-
-
-def is_as_named(drafted: Drafted, workflow_id: str) -> bool:
-    """Return whether the fingerprint of a plan on the record is that of its plan."""
-    try:
-        return drafted.fingerprint == fingerprint_of(
-            drafted.plan, drafted.revision, workflow_id, drafted.audience
-        )
-    except ValueError:
-        return False
 
 
 def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) -> str | None:

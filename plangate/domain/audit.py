@@ -13,7 +13,7 @@ from pydantic import Field, RootModel, field_serializer
 from plangate.domain.decision import Arrival, Verdict
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Approver, LostApproval
-from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record
+from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record, fingerprint_of
 from plangate.domain.policy import Requirement
 from plangate.domain.tool import Receipt
 
@@ -81,6 +81,13 @@ class Drafted(Frozen):
     deadline: AwareDatetime
     planner: ModelUse | None = None
     requester: str = ""
+
+    def is_as_named(self, workflow_id: str) -> bool:
+        """Return whether the fingerprint is that of this plan, as one of that run."""
+        try:
+            return self.fingerprint == fingerprint_of(self.plan, self.revision, workflow_id, self.audience)
+        except ValueError:
+            return False
 
 
 class Decided(Frozen):

@@ -38,7 +38,7 @@ from plangate.domain.errors import NotApproved
 from plangate.domain.listed import list_named
 from plangate.domain.model import Frozen
 from plangate.domain.people import Identified, same_person
-from plangate.domain.plan import MIN_PREFIX, fingerprint_of, idempotency_key, short
+from plangate.domain.plan import MIN_PREFIX, idempotency_key, short
 from plangate.domain.review import authorise, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, apply, changes
@@ -277,7 +277,7 @@ def _objection(state: RunState, entry: AuditEntry, claimed: Counter[str]) -> str
 
 
 def _wrong_draft(state: RunState, event: Drafted) -> str | None:
-    if event.fingerprint != _fingerprint(state.workflow_id, event):
+    if not event.is_as_named(state.workflow_id):
         return f"the fingerprint {short(event.fingerprint)} is not that of its plan"
     if event.revision != state.next_revision:
         return f"is revision {event.revision} where revision {state.next_revision} belongs"
@@ -305,13 +305,6 @@ def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
     if entry.at != event.arrival.received_at:
         return "is listed at another time than it was received"
     return None
-
-
-def _fingerprint(workflow_id: str, event: Drafted) -> str | None:
-    try:
-        return fingerprint_of(event.plan, event.revision, workflow_id, event.audience)
-    except ValueError:
-        return None
 
 
 def _wrong_verdict(state: RunState, event: Decided) -> str | None:

@@ -97,13 +97,13 @@ class _Run(Frozen):
 def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspection:
     """Examine one run, the checkpoints that seal it, and that the one which was kept elsewhere is there."""
     with _whatever_is_stored(connection):
-        owners, rules, made = _Owners(connection), RulesTold(connection), SealsMade(connection)
-        run = _examine_run(connection, workflow_id, trust, owners, rules, made=made)
+        beside = _Beside(connection)
+        run = _examine_run(workflow_id, trust, beside)
         chain = examine_checkpoints_of(connection, workflow_id, trust.sealers)
         kept = compared_with_kept(connection, trust.remembered, trust.where)
     return Inspection(
         is_known=run.is_known,
-        installation=_installation(connection),
+        installation=beside.installation,
         runs=1,
         entries=run.entries,
         unsealed=run.unsealed,
@@ -120,7 +120,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
     notes: list[Finding] = []
     entries = unsealed = 0
     with _whatever_is_stored(connection):
-        owners, rules, made = _Owners(connection), RulesTold(connection), SealsMade(connection)
+        beside = _Beside(connection)
         ids = connection.scalars(_IDS).all()
         for done, workflow_id in enumerate(ids):
             progress(done, len(ids))
@@ -129,7 +129,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
                     Finding(workflow_id="", what=f"a run is called {workflow_id!r}, which is no text")
                 )
                 continue
-            run = _examine_run(connection, workflow_id, trust, owners, rules, made=made)
+            run = _examine_run(workflow_id, trust, beside)
             entries, unsealed = entries + run.entries, unsealed + run.unsealed
             findings += run.findings
             notes += run.notes
@@ -137,7 +137,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
         chain = examine_chain(connection, trust.sealers)
         findings += [*chain.findings, *compared_with_kept(connection, trust.remembered, trust.where)]
     return Inspection(
-        installation=_installation(connection),
+        installation=beside.installation,
         runs=len([one for one in ids if one != RULES_TRAIL]),
         entries=entries,
         unsealed=unsealed,
@@ -148,34 +148,30 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
     )
 
 
+class _Beside:
+    """What the records say beside the run that is examined: it is read once for all of them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.installation = _installation(connection)
+        self.owners = _Owners(connection)
+        self.rules = RulesTold(connection)
+        self.made = SealsMade(connection)
+
+
 # ---- one run ------------------------------------------------------------------------------------
 
 
-def _examine_run(
-    connection: Connection,
-    workflow_id: str,
-    trust: Trust,
-    owners: "_Owners",
-    rules: RulesTold,
-    *,
-    made: SealsMade,
-) -> _Run:
+def _examine_run(workflow_id: str, trust: Trust, beside: "_Beside") -> _Run:
     try:
-        return _examined(connection, workflow_id, trust, owners, rules, made=made)
+        return _examined(workflow_id, trust, beside)
     except (ValueError, TypeError) as error:  # a text where a number belongs, a time that is none
         what = f"holds what Plangate never writes ({one_line(str(error).splitlines()[0])})"
         return _Run(findings=(Finding(workflow_id=workflow_id, what=what),))
 
 
-def _examined(
-    connection: Connection,
-    workflow_id: str,
-    trust: Trust,
-    owners: "_Owners",
-    rules: RulesTold,
-    *,
-    made: SealsMade,
-) -> _Run:
+def _examined(workflow_id: str, trust: Trust, beside: "_Beside") -> _Run:
+    connection, rules = beside.connection, beside.rules
     of_run = {"run": workflow_id}
     row = connection.execute(
         _as_stored(connection, runs).where(runs.c.workflow_id == workflow_id)
@@ -187,10 +183,10 @@ def _examined(
     trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
     texts = texts_of(connection, rules_named(trail))
     findings = [one for one in read if isinstance(one, Finding)] or list(
-        examined(workflow_id, entries, trust.people, owners.of, lists_in(texts))
+        examined(workflow_id, entries, trust.people, beside.owners.of, lists_in(texts))
     )
     findings += list(missing_rules(workflow_id, trail, texts))
-    findings += list(_made_elsewhere(workflow_id, trail, _installation(connection)))
+    findings += list(_made_elsewhere(workflow_id, trail, beside.installation))
     sealed = seals_of_run(connection, workflow_id)
     if workflow_id == RULES_TRAIL:
         findings += list(back_dated_rules(connection, trail, sealed))
@@ -206,7 +202,7 @@ def _examined(
     ]
     if not findings:
         if workflow_id != RULES_TRAIL:
-            findings += list(made.of_other_times(workflow_id, trail, sealed))
+            findings += list(beside.made.of_other_times(workflow_id, trail, sealed))
         wrong += wrong_effects(workflow_id, connection.execute(_EFFECTS, of_run).all(), trail)
         wrong += wrong_tokens(connection.execute(_TOKENS, of_run).all(), trail)
     findings += [Finding(workflow_id=workflow_id, what=what) for what in wrong]
