@@ -67,7 +67,5 @@ class Requiring:
         # A plan is made behind its request, of which Temporal tells when it came.
         made = max(drafted.drafted_at, run.requested.requested_at)
         slack = OTHER_WORKERS if name else SLOW_WRITE
-        if not RulesTold(trail.connection).was_policy(name, made, slack):
-            called = f"the policy {short(name)}" if name else "no policy"
-            return f"names {called}, though another one was in force then"
-        return wrong_requirement(drafted, derived(policy, drafted, requested))
+        other = RulesTold(trail.connection).not_its_policy(name, made, slack)
+        return other or wrong_requirement(drafted, derived(policy, drafted, requested))

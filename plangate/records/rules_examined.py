@@ -103,17 +103,19 @@ class RulesTold:
         names, begins = ["", *(name for _, name in told)], [_EVER_SINCE, *(at for at, _ in told)]
         return list(zip(names, begins, [*begins[1:], _EVER], strict=True))
 
-    def was_policy(self, name: str, at: datetime, slack: timedelta = OTHER_WORKERS) -> bool:
-        """Return whether this policy was in force at that time, or replaced no longer than ``slack`` before.
+    def not_its_policy(self, name: str, at: datetime, slack: timedelta = OTHER_WORKERS) -> str | None:
+        """Say so where this policy was not in force then, nor replaced less than ``slack`` before.
 
         The empty name stands for no policy. Clocks differ, hence one that came soon afterwards is that one.
         """
-        return any(
+        was_in_force = any(
             policy == name
             and (begin == _EVER_SINCE or begin <= at + OTHER_WORKERS)
             and (end == _EVER or at < end + slack)
             for policy, begin, end in self._policies
         )
+        called = f"the policy {short(name)}" if name else "no policy"
+        return None if was_in_force else f"names {called}, though another one was in force then"
 
     def other_policy(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield each plan that names a policy, or none, although another one had long been in force."""
@@ -122,9 +124,8 @@ class RulesTold:
             if not isinstance(entry.event, Drafted):
                 continue
             name = entry.event.requirement.policy_hash
-            if name in known and not self.was_policy(name, entry.event.drafted_at):
-                called = f"the policy {short(name)}" if name else "no policy"
-                what = f"names {called}, though another one was in force then"
+            what = self.not_its_policy(name, entry.event.drafted_at) if name in known else None
+            if what:
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
     def never_in_force(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
