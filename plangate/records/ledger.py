@@ -10,10 +10,11 @@ taken in two orders.
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from plangate.domain.model import Frozen
 from plangate.domain.tool import Receipt
+from plangate.records.prepared import Prepared
 from plangate.records.tables import effects
 from plangate.records.trail import OpenTrail
 
@@ -28,11 +29,13 @@ class EffectState(StrEnum):
 
 
 _NAMED: Final = effects.c.idempotency_key == bindparam("effect")
-_FIND: Final = select(effects).where(_NAMED)
-_CLAIM: Final = insert(effects)
-_TAKE_OVER: Final = update(effects).where(_NAMED)
-_SETTLE: Final = update(effects).where(
-    _NAMED, effects.c.holder == bindparam("by"), effects.c.state == EffectState.BEGUN.value
+_FIND: Final = Prepared(select(effects).where(_NAMED))
+_CLAIM: Final = Prepared(insert(effects))
+_TAKE_OVER: Final = Prepared(update(effects).where(_NAMED))
+_SETTLE: Final = Prepared(
+    update(effects).where(
+        _NAMED, effects.c.holder == bindparam("by"), effects.c.state == EffectState.BEGUN.value
+    )
 )
 
 
@@ -51,18 +54,18 @@ class Effect(Frozen):
 
 def find_effect(trail: OpenTrail, key: str) -> Effect | None:
     """Return the effect under ``key``, if any."""
-    row = trail.connection.execute(_FIND, {"effect": key}).one_or_none()
+    row = _FIND(trail.connection, {"effect": key}).one_or_none()
     return None if row is None else _effect(row)
 
 
 def claim_effect(trail: OpenTrail, found: Effect | None, claim: Effect) -> Effect:
     """Take the claim on an effect, new or ``found`` as another attempt left it; return it so."""
     if found is None:
-        trail.connection.execute(_CLAIM, claim.model_dump(mode="json"))
+        _CLAIM(trail.connection, claim.model_dump(mode="json"))
         return claim
     attempts = found.attempts + 1
-    trail.connection.execute(
-        _TAKE_OVER,
+    _TAKE_OVER(
+        trail.connection,
         {
             "effect": claim.idempotency_key,
             "state": claim.state.value,
@@ -80,10 +83,10 @@ def settle_effect(
 
     To settle it once more in the same way is no fault: the holder did not hear that it was done.
     """
-    settled = trail.connection.execute(
-        _SETTLE, {"effect": key, "by": holder, "state": state.value, "receipt": _written(receipt)}
+    settled = _SETTLE(
+        trail.connection, {"effect": key, "by": holder, "state": state.value, "receipt": _written(receipt)}
     )
-    if settled.rowcount:
+    if settled.changed:
         return True
     found = find_effect(trail, key)
     return found is not None and (found.holder, found.state, found.receipt) == (holder, state, receipt)
@@ -93,7 +96,7 @@ def _written(receipt: Receipt | None) -> str | None:
     return receipt.model_dump_json() if receipt else None
 
 
-def _effect(row: Row[Any]) -> Effect:
+def _effect(row: Any) -> Effect:
     return Effect(
         idempotency_key=row.idempotency_key,
         workflow_id=row.workflow_id,

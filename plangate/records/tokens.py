@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, insert, select
 
 from plangate.domain.decision import Arrival
 from plangate.domain.people import Approver, Identified
+from plangate.records.prepared import Prepared
 from plangate.records.tables import tokens
 from plangate.records.trail import OpenTrail
 
@@ -17,8 +18,8 @@ _NO_PROOF: Final = {
     "signed_at": None,
     "token_id": None,
 }
-_FIND: Final = select(tokens).where(tokens.c.token_id == bindparam("token"))
-_USE: Final = insert(tokens)
+_FIND: Final = Prepared(select(tokens).where(tokens.c.token_id == bindparam("token")))
+_USE: Final = Prepared(insert(tokens))
 
 
 def use_token(trail: OpenTrail, arrival: Arrival, sender: Identified) -> Identified:
@@ -30,10 +31,11 @@ def use_token(trail: OpenTrail, arrival: Arrival, sender: Identified) -> Identif
     token = name_of_token(approver) if approver else None
     if approver is None or token is None:
         return sender
-    found = trail.connection.execute(_FIND, {"token": token}).one_or_none()
+    found = _FIND(trail.connection, {"token": token}).one_or_none()
     if found is None:
-        trail.connection.execute(
-            _USE, {"token_id": token, "workflow_id": trail.workflow_id, "arrival_key": arrival.key}
+        _USE(
+            trail.connection,
+            {"token_id": token, "workflow_id": trail.workflow_id, "arrival_key": arrival.key},
         )
         return sender
     if (found.workflow_id, found.arrival_key) == (trail.workflow_id, arrival.key):

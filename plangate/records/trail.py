@@ -1,16 +1,15 @@
 """The audit trail: appended to inside a transaction, read as entries.
 
 Writers of one run come one after the other, because each holds the lock on the run's row, and takes it before
-any other. The statements of every run are built once, since SQLAlchemy takes longer to build one than SQLite
-to answer it.
+any other.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
 from typing import Any, Final
 
-from sqlalchemy import Connection, CursorResult, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from plangate.domain.audit import (
@@ -36,18 +35,19 @@ from plangate.domain.model import Frozen
 from plangate.domain.request import check_opening
 from plangate.domain.run import RunState, apply, fold
 from plangate.domain.visible import one_line
+from plangate.records.prepared import Prepared
 from plangate.records.tables import audit_entries, runs
 
 _REQUEST_AND_PLAN: Final = 2
-_RUN: Final = select(runs).where(runs.c.workflow_id == bindparam("run")).with_for_update()
+_RUN: Final = Prepared(select(runs).where(runs.c.workflow_id == bindparam("run")).with_for_update())
 _OPEN: Final = {
-    "sqlite": sqlite.insert(runs).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(runs).on_conflict_do_nothing(),
+    "sqlite": Prepared(sqlite.insert(runs).on_conflict_do_nothing()),
+    "postgresql": Prepared(postgresql.insert(runs).on_conflict_do_nothing()),
 }
-_MOVE_ON: Final = update(runs).where(runs.c.workflow_id == bindparam("run"))
-_ENTER: Final = insert(audit_entries)
+_MOVE_ON: Final = Prepared(update(runs).where(runs.c.workflow_id == bindparam("run")))
+_ENTER: Final = Prepared(insert(audit_entries))
 _OF_RUN: Final = select(audit_entries).where(audit_entries.c.workflow_id == bindparam("run"))
-_TRAIL: Final = _OF_RUN.order_by(audit_entries.c.number)
+_TRAIL: Final = Prepared(_OF_RUN.order_by(audit_entries.c.number))
 _TRAILS: Final = (
     select(audit_entries)
     .where(audit_entries.c.workflow_id.in_(bindparam("runs", expanding=True)))
@@ -56,7 +56,7 @@ _TRAILS: Final = (
 _READ_AT_ONCE: Final = 200  # trails by one query
 _KNOWN: Final = _OF_RUN.where(audit_entries.c.key.in_(bindparam("keys", expanding=True)))
 # Of one or two, without the list that SQLAlchemy has to write out anew for each statement.
-_KNOWN_PAIR: Final = _OF_RUN.where(audit_entries.c.key.in_((bindparam("first"), bindparam("last"))))
+_KNOWN_PAIR: Final = Prepared(_OF_RUN.where(audit_entries.c.key.in_((bindparam("first"), bindparam("last")))))
 
 
 class Note(Frozen):
@@ -71,7 +71,7 @@ class Note(Frozen):
 class OpenTrail:
     """The trail of one run, while the transaction holds the lock on it. Made by `open_trail`."""
 
-    def __init__(self, connection: Connection, head: Row[Any]) -> None:
+    def __init__(self, connection: Connection, head: Any) -> None:
         self.connection = connection
         self.workflow_id: str = head.workflow_id
         self._number: int = head.entry_count
@@ -125,15 +125,15 @@ class OpenTrail:
             return {entry.key: entry for entry in self._entries if entry.key in wanted}
         unknown = [key for key in keys if key not in self._found]
         if unknown:
-            found = _entries(self.workflow_id, self._rows_with(unknown))
+            found = _entries(self.workflow_id, lambda: self._rows_with(unknown))
             self._found |= dict.fromkeys(unknown) | {entry.key: entry for entry in found}
         return {key: entry for key in keys if (entry := self._found[key]) is not None}
 
-    def _rows_with(self, keys: Sequence[str]) -> CursorResult[Any]:
+    def _rows_with(self, keys: Sequence[str]) -> Sequence[Any]:
         run = {"run": self.workflow_id}
         if len(keys) <= 2:  # noqa: PLR2004  a pair
-            return self.connection.execute(_KNOWN_PAIR, {**run, "first": keys[0], "last": keys[-1]})
-        return self.connection.execute(_KNOWN, {**run, "keys": keys})
+            return _KNOWN_PAIR(self.connection, {**run, "first": keys[0], "last": keys[-1]}).rows
+        return self.connection.execute(_KNOWN, {**run, "keys": keys}).all()
 
     def append(self, *notes: Note) -> tuple[AuditEntry, ...]:
         """Append what is not there yet; return the entries of all notes, old or new."""
@@ -163,7 +163,7 @@ class OpenTrail:
         return entry
 
     def _write(self, new: Sequence[AuditEntry]) -> None:
-        self.connection.execute(_ENTER, [_columns(entry) for entry in new])
+        _ENTER(self.connection, *(_columns(entry) for entry in new))
         changes: dict[str, object] = {"entry_count": self._number, "head_hash": self._hash}
         closing = next((entry for entry in new if isinstance(entry.event, Closed)), None)
         if closing is not None:
@@ -173,7 +173,7 @@ class OpenTrail:
         if self._entries is not None:
             self._entries += new
         changes |= self._standing(new)
-        self.connection.execute(_MOVE_ON, {"run": self.workflow_id, **changes})
+        _MOVE_ON(self.connection, {"run": self.workflow_id, **changes})
 
     def _standing(self, new: Sequence[AuditEntry]) -> dict[str, object]:
         """Return where the run stands now, as lists show it, if these entries may have changed that."""
@@ -231,7 +231,7 @@ def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ..
     """Return all entries of one run in order; none where the id is not on the record."""
     if not _can_be_held(workflow_id):
         return ()
-    return _entries(workflow_id, connection.execute(_TRAIL, {"run": workflow_id}))
+    return _entries(workflow_id, lambda: _TRAIL(connection, {"run": workflow_id}).rows)
 
 
 def prove_readable(connection: Connection, workflow_id: str, chain_id: str) -> None:
@@ -259,7 +259,7 @@ def read_trails(
     """Yield these runs with their trails, in the given order; in place of one that is damaged, the error."""
     for start in range(0, len(workflow_ids), _READ_AT_ONCE):
         ids = workflow_ids[start : start + _READ_AT_ONCE]
-        rows: dict[str, list[Row[Any]]] = {workflow_id: [] for workflow_id in ids}
+        rows: dict[str, list[Any]] = {workflow_id: [] for workflow_id in ids}
         with connection.execute(_TRAILS, {"runs": ids}) as found:
             for row in found:
                 rows[row.workflow_id].append(row)
@@ -274,10 +274,10 @@ def _can_be_held(workflow_id: str) -> bool:
     return "\0" not in workflow_id  # PostgreSQL has no such text, and both databases are to answer alike
 
 
-def _open(connection: Connection, workflow_id: str, chain_id: str, requester: str, at: datetime) -> Row[Any]:
+def _open(connection: Connection, workflow_id: str, chain_id: str, requester: str, at: datetime) -> Any:
     """Put the run's row there, unless another writer is doing so: then wait for it, and take its row."""
-    connection.execute(
-        _OPEN[connection.dialect.name],
+    _OPEN[connection.dialect.name](
+        connection,
         {
             "workflow_id": workflow_id,
             "chain_id": chain_id,
@@ -292,8 +292,8 @@ def _open(connection: Connection, workflow_id: str, chain_id: str, requester: st
     return head
 
 
-def _locked_run(connection: Connection, workflow_id: str) -> Row[Any] | None:
-    return connection.execute(_RUN, {"run": workflow_id}).one_or_none()
+def _locked_run(connection: Connection, workflow_id: str) -> Any | None:
+    return _RUN(connection, {"run": workflow_id}).one_or_none()
 
 
 def _columns(entry: AuditEntry) -> dict[str, object]:
@@ -321,22 +321,19 @@ def _moves(event: Event) -> bool:
             return True
 
 
-def _entries(workflow_id: str, rows: CursorResult[Any]) -> tuple[AuditEntry, ...]:
-    """Return the entries in these rows, and close their cursor, whatever comes of it.
-
-    An open one keeps SQLite's view of the records as it was for as long as somebody holds on to the error.
+def _entries(workflow_id: str, rows: Callable[[], Sequence[Any]]) -> tuple[AuditEntry, ...]:
+    """Return the entries in the rows that ``rows`` reads.
 
     Raises:
         TrailDamaged: one of them cannot be read.
     """
-    with rows:
-        try:
-            return tuple(_entry(row) for row in rows)
-        except (TypeError, ValueError):  # a time, say, that is none
-            raise _damaged(workflow_id, "an entry cannot be read") from None
+    try:
+        return tuple(map(_entry, rows()))
+    except (TypeError, ValueError):  # a time, say, that is none
+        raise _damaged(workflow_id, "an entry cannot be read") from None
 
 
-def _entry(row: Row[Any]) -> AuditEntry:
+def _entry(row: Any) -> AuditEntry:
     return AuditEntry(
         workflow_id=row.workflow_id,
         number=row.number,
@@ -350,7 +347,7 @@ def _entry(row: Row[Any]) -> AuditEntry:
     )
 
 
-def _event(row: Row[Any]) -> Event:
+def _event(row: Any) -> Event:
     try:
         return read_event(row.event)
     except ValueError:

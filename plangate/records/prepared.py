@@ -1,0 +1,113 @@
+"""Statements of every run, written out once for each database.
+
+On SQLite they go to the driver itself. SQLAlchemy takes several times as long for one as SQLite does, and an
+approved step waits for sixteen: after a pause 0.28 ms against 0.09 ms each (docs/decisions/0021). The types
+of the columns turn values into what the driver takes, and back, as SQLAlchemy has them do.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, cast
+
+from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+
+Values = Mapping[str, Any]
+Turn = Callable[[Any], Any]  # of one value, from Python's into the driver's or back
+
+
+class Answer(NamedTuple):
+    """What a statement came to: ``rows`` with a column's value under its name, and how many it changed."""
+
+    rows: Sequence[Any]
+    changed: int
+
+    def one_or_none(self) -> Any:
+        """Return the only row, or None where there is no row.
+
+        Raises:
+            ValueError: there are several.
+        """
+        (row,) = self.rows or (None,)
+        return row
+
+
+class Prepared:
+    """One statement; made when a module is imported, and used by any number of databases."""
+
+    def __init__(self, statement: Executable) -> None:
+        self._statement: Final = statement
+        self._written: dict[tuple[str, ...], _Written] = {}
+
+    def __call__(self, connection: Connection, *values: Values) -> Answer:
+        """Execute the statement with these values; with several mappings of them, once for each.
+
+        Raises:
+            sqlite3.Error, DBAPIError: the database refused it.
+        """
+        if connection.dialect.name != "sqlite":
+            result = connection.execute(self._statement, values)
+            rows = result.all() if result.returns_rows else ()
+            return Answer(rows, result.rowcount)
+        names = tuple(values[0])
+        if names not in self._written:
+            self._written[names] = _written_out(self._statement, names, connection.dialect)
+        cursor = connection.connection.cursor()
+        try:
+            return self._written[names].executed(cursor, values)
+        finally:
+            cursor.close()
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A statement in SQLite's words."""
+
+    sql: str
+    fixed: Values  # what stands in the statement itself
+    parameters: tuple[tuple[str, Turn | None], ...]  # by their places
+    row: Callable[[Sequence[Any]], Any] | None  # None where it answers with no rows
+
+    def executed(self, cursor: DBAPICursor, values: Sequence[Values]) -> Answer:
+        changed = 0
+        for each in values:
+            cursor.execute(self.sql, self._in_places(each))
+            changed += cursor.rowcount
+        return Answer([self.row(found) for found in cursor.fetchall()] if self.row else (), changed)
+
+    def _in_places(self, values: Values) -> tuple[Any, ...]:
+        given = {**self.fixed, **values}
+        return tuple(turn(given[name]) if turn else given[name] for name, turn in self.parameters)
+
+
+def _written_out(statement: Executable, names: Sequence[str], dialect: Dialect) -> _Written:
+    compiled = cast("SQLCompiler", statement.compile(dialect=dialect, column_keys=list(names)))  # type: ignore[attr-defined]
+    return _Written(
+        sql=str(compiled),
+        fixed=compiled.params,
+        parameters=tuple(
+            (name, _native(compiled.binds[name].type, dialect).bind_processor(dialect))
+            for name in compiled.positiontup or ()
+        ),
+        row=_row_of(statement, dialect),
+    )
+
+
+def _row_of(statement: Executable, dialect: Dialect) -> Callable[[Sequence[Any]], Any] | None:
+    if not getattr(statement, "is_select", False):
+        return None
+    columns = list(statement.selected_columns)  # type: ignore[attr-defined]
+    turns = [_native(column.type, dialect).result_processor(dialect, None) for column in columns]
+    made = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]  # noqa: PYI024  names are the table's
+
+    def row(found: Sequence[Any]) -> Any:
+        return made._make(turn(value) if turn else value for turn, value in zip(turns, found, strict=True))
+
+    return row
+
+
+def _native(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
+    return kind.dialect_impl(dialect)

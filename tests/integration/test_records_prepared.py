@@ -1,0 +1,76 @@
+"""A prepared statement answers as SQLAlchemy does, though on SQLite it goes past it."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import bindparam, insert, select, update
+
+from plangate.records.database import Database
+from plangate.records.prepared import Prepared
+from plangate.records.tables import runs
+
+INSERT, SELECT = insert(runs), select(runs).where(runs.c.workflow_id == bindparam("run"))
+CHANGE = update(runs).where(runs.c.workflow_id == bindparam("run"), runs.c.requester == "rita")
+ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+TIMES = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=ZONES)  # noqa: DTZ001  its bounds are naive
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=50)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    made = Database(tmp_path / "records.db")
+    made.migrate()
+    return made
+
+
+@given(
+    requester=TEXTS,
+    opened=TIMES,
+    deadline=st.none() | TIMES,
+    count=st.integers(-(2**63), 2**63 - 1),
+)
+@settings(max_examples=100, deadline=None)
+def test_values_come_back_as_sqlalchemy_would_bring_them(
+    tmp_path_factory: pytest.TempPathFactory, requester: str, opened: datetime, deadline: datetime, count: int
+) -> None:
+    database = Database(tmp_path_factory.mktemp("records") / "records.db")
+    database.migrate()
+    values = {
+        "workflow_id": "one", "chain_id": "c", "requester": requester, "opened_at": opened,
+        "entry_count": count, "head_hash": "h", "deadline": deadline,
+    }  # fmt: skip
+    with database.write() as connection:
+        assert Prepared(INSERT)(connection, values, {**values, "workflow_id": "two"}).changed == 2
+        assert Prepared(SELECT)(connection, {"run": "none"}).one_or_none() is None
+        for name in ("one", "two"):
+            ours = Prepared(SELECT)(connection, {"run": name}).one_or_none()
+            theirs = connection.execute(SELECT, {"run": name}).one()
+            assert ours._asdict() == theirs._asdict()
+            assert ours.opened_at == opened
+            assert ours.opened_at.tzinfo is UTC
+    database.close()
+
+
+def test_what_stands_in_a_statement_itself_holds(database: Database) -> None:
+    values = {"chain_id": "c", "opened_at": datetime.now(UTC), "entry_count": 1, "head_hash": "h"}
+    change = Prepared(CHANGE)
+    with database.write() as connection:
+        for name in ("rita", "dana"):
+            Prepared(INSERT)(connection, {"workflow_id": name, "requester": name, **values})
+        assert change(connection, {"run": "rita", "entry_count": 2}).changed == 1
+        assert change(connection, {"run": "dana", "entry_count": 2}).changed == 0
+        assert change(connection, {"run": "rita", "head_hash": "other"}).changed == 1
+        found = connection.execute(SELECT, {"run": "rita"}).one()
+        assert (found.entry_count, found.head_hash) == (2, "other")
+
+
+def test_more_rows_than_one_are_no_single_row(database: Database) -> None:
+    values = {"chain_id": "c", "requester": "rita", "opened_at": datetime.now(UTC), "entry_count": 1}
+    with database.write() as connection:
+        for name in ("one", "two"):
+            Prepared(INSERT)(connection, {"workflow_id": name, "head_hash": "h", **values})
+        with pytest.raises(ValueError, match="unpack"):
+            Prepared(select(runs))(connection, {}).one_or_none()
