@@ -44,10 +44,13 @@ class Size:
     seconds: float  # for how long each time
     hurries: bool  # whether tries come each second, not each twenty
     ways: int = 3  # how many of the ways to lose something
+    tries: int = 0  # it goes on until so many were made
 
 
 FULL = Size(runs=60, seconds=80, hurries=True)
 QUICK = Size(runs=2, seconds=1, hurries=False, ways=1)
+# Not while another process keeps SQLite's lock: each of those tries waits for it, and there are too few.
+MONTH = Size(runs=120, seconds=80, hurries=True, ways=2, tries=30 * 24 * 60 * 3)
 
 
 async def sqlite(stage: Stage, report: Report, size: Size) -> None:
@@ -120,9 +123,12 @@ class _Outage:
         if self._size.hurries:
             await asyncio.gather(*(self._hurry(each) for each in self._approved))
         events, tries = await self._cost()
-        await asyncio.sleep(self._size.seconds)
-        more_events, more_tries = await self._cost()
-        grown, tried = more_events - events, more_tries - tries
+        grown, tried = 0, -1
+        while tried < self._size.tries:
+            await asyncio.sleep(self._size.seconds)
+            more_events, more_tries = await self._cost()
+            grown, tried = more_events - events, more_tries - tries
+            self._report.say(f"{self._name}: {tried} tries, {grown} events")
         a_day = _DAY / WAIT["retry_policy"].maximum_interval.total_seconds()  # type: ignore[union-attr]
         each_day = events / len(self._approved) + grown / max(tried, 1) * a_day
         self._report.expect(each_day < _MOST_A_DAY, f"{self._name}: {each_day:.0f} events a day and run")
