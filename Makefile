@@ -21,7 +21,7 @@ worker: $(RUNTIME) ## run a worker with an embedded Temporal server
 	@exec $(RUN) worker.py --dev
 
 stop: $(RUNTIME) ## stop the embedded Temporal server
-	@$(RUN) -m plangate.embedded_server stop
+	@$(RUN) -m plangate.temporal.dev_server stop
 
 test: $(DEVELOP) ## run all tests, in three processes (ARGS=… runs what it names, in one)
 	@$(RUN) -m pytest $(or $(ARGS),--numprocesses 3 --dist loadscope)
@@ -37,7 +37,7 @@ format: $(DEVELOP) ## format the code
 	@$(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format --quiet .
 
 chaos: $(DEVELOP) ## kill, flood and fuzz for some minutes; ends with a table
-	@$(RUN) -m tests.chaos $(ARGS)
+	@$(RUN) -m chaos $(ARGS)
 
 bench: $(DEVELOP) ## measure against a bare Temporal workflow, and rewrite the table of bench/README.md
 	@$(RUN) -m bench $(ARGS)

@@ -29,35 +29,35 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 from activities.closing import Closing
 from activities.decisions import Decisions
 from activities.execution import Execution
-from activities.planners.autogen_planner import AutoGenPlanner
-from activities.planners.model_client import model_client_factory
-from activities.planners.planner import Planner
+from activities.heartbeat import HEARTBEAT_EVERY
+from activities.planner import Planner
+from activities.planners.autogen.model_client import model_client_factory
+from activities.planners.autogen.planner import AutoGenPlanner
 from activities.planning import Planning
-from activities.pulse import HEARTBEAT_EVERY
 from activities.requiring import Requiring
-from activities.sealing import Sealing
 from activities.signal_times import SignalTimes
-from activities.tools.catalogue import build_tools
-from activities.tools.tool import Tool
+from activities.tools.registry import build_tools
 from activities.waiting import Waiting
-from plangate import embedded_server
-from plangate.checkpoints import seal_key
-from plangate.connection import connect
+from plangate.audit.sealing import Sealing
 from plangate.domain.errors import FileInvalid, PlangateError
 from plangate.domain.people import Directory, NoDirectory, People
 from plangate.domain.policy import OneApproval, Policy
-from plangate.logs import configure_logs, temporal_runtime
-from plangate.people_file import PeopleFile, read_people
-from plangate.policy_file import FilePolicy, read_policy
-from plangate.private_files import is_open_to_others
+from plangate.files.private_files import is_open_to_others
+from plangate.logs.setup import configure_logs, temporal_runtime
+from plangate.policy.people_file import PeopleFile, read_people
+from plangate.policy.policy_file import FilePolicy, read_policy
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.records.rule_texts import RecordedPeople, record_rules
 from plangate.records.workers import WorkerFacts
-from plangate.search_attributes import ensure_search_attributes
 from plangate.settings import Settings, load_settings
-from plangate.worker_agreement import WorkerAgreement, hash_of_tools, polling_identity
-from workflows.page_when_asked import PageWhenAsked
+from plangate.signing.checkpoints import seal_key
+from plangate.temporal import dev_server as embedded_server
+from plangate.temporal.connection import connect
+from plangate.temporal.search_attributes import ensure_search_attributes
+from plangate.temporal.worker_agreement import WorkerAgreement, hash_of_tools, polling_identity
+from plangate.tool import Tool
+from workflows.details_interceptor import PageWhenAsked
 from workflows.plan_approval import PlanApproval
 
 # The cache of a worker that was killed is waited for no longer than this, before another worker is asked.

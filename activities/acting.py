@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import structlog
 
-from activities.tools.tool import DidNotHappen, Finding, Happened, Repeatable, Tool, Unknown
 from plangate.domain.errors import (
     EffectUnknown,
     PlangateError,
@@ -19,7 +18,8 @@ from plangate.domain.errors import (
     ToolUnavailable,
 )
 from plangate.domain.tool import Receipt
-from plangate.redaction import recordable
+from plangate.logs.redaction import recordable
+from plangate.tool import DidNotHappen, Finding, Happened, Repeatable, Tool, Unknown
 
 # How long a tool may take to find out; how long to act it declares itself.
 FIND_OUT_SECONDS: Final = 60

@@ -4,8 +4,6 @@ Whoever can reach the namespace can schedule our activities from a workflow of t
 any input. What Temporal says of the caller is not theirs to choose: its id belongs to the run that holds it.
 """
 
-from typing import Final
-
 from temporalio import activity
 
 from plangate.domain.audit import RunRef
@@ -13,8 +11,7 @@ from plangate.domain.errors import NotApproved, OtherRecords
 from plangate.domain.plan import Audience
 from plangate.domain.visible import cut, one_line
 from plangate.records.database import Database
-
-WORKFLOW_TYPE: Final = "PlanApproval"
+from plangate.temporal.contract import WORKFLOW_TYPE
 
 
 def own_audience(database: Database) -> Audience:

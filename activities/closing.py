@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities.caller import check_caller
 from activities.failures import told_to_temporal
-from activities.pulse import this_worker
+from activities.heartbeat import this_worker
 from activities.tasks import CloseResult, CloseTask
 from activities.waiting import write_soon
 from plangate.domain.audit import Closed, Outcome, StepDone, StepFailed, StepInDoubt, step_key

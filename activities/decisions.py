@@ -28,9 +28,9 @@ from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
 from plangate.domain.run import Phase, RunState, apply, as_in_review, changes, was_taken_back
 from plangate.records.database import Database
-from plangate.records.tokens import use_token
 from plangate.records.trail import Note, OpenTrail, open_trail
-from plangate.signatures import Subject, verify
+from plangate.records.used_signatures import use_token
+from plangate.signing.decisions import Subject, verify
 
 _NO_DRAFT: Final = (
     "no model is set here that could make another plan; reject this one, and bring the one you want"

@@ -16,11 +16,10 @@ from temporalio import activity
 from activities.acting import act_once
 from activities.caller import check_caller, own_audience
 from activities.failures import told_to_temporal
+from activities.heartbeat import Pulse, ServerClock, beating, this_worker
 from activities.pacing import Pacing
-from activities.pulse import Pulse, ServerClock, beating, this_worker
 from activities.requiring import Requiring
 from activities.tasks import StepResult, StepTask
-from activities.tools.tool import Tool, arguments_for
 from plangate.domain.audit import (
     Claimed,
     Closed,
@@ -52,6 +51,7 @@ from plangate.domain.review import authorise
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import Phase, RunState, was_taken_back
 from plangate.domain.tool import Receipt, ToolArguments, storable
+from plangate.logs.redaction import recordable
 from plangate.records.database import Database
 from plangate.records.ledger import (
     Effect,
@@ -61,7 +61,7 @@ from plangate.records.ledger import (
     settle_effect,
 )
 from plangate.records.trail import Note, OpenTrail, open_trail
-from plangate.redaction import recordable
+from plangate.tool import Tool, arguments_for
 
 _LONGEST_REASON: Final = 2_000
 PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds

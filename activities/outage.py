@@ -9,7 +9,7 @@ from typing import Final
 
 from temporalio import activity
 
-from activities.pulse import ServerClock
+from activities.heartbeat import ServerClock
 
 _SANE: Final = 1e11  # seconds since 1970: some 3,000 years
 

@@ -10,13 +10,12 @@ from temporalio import activity
 
 from activities.caller import check_caller, own_audience
 from activities.failures import told_to_temporal
+from activities.heartbeat import ServerClock, beating, this_worker
 from activities.outage import Outage
-from activities.planners.planner import Brief, Draft, Planner
-from activities.pulse import ServerClock, beating, this_worker
+from activities.planner import Brief, Draft, Planner
 from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import DraftTask
-from activities.tools.tool import Tool, arguments_for
 from plangate.domain.audit import Drafted, ModelUse
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import (
@@ -33,6 +32,7 @@ from plangate.domain.request import check_opening
 from plangate.domain.run import Phase
 from plangate.records.database import Database
 from plangate.records.trail import Note, open_trail
+from plangate.tool import Tool, arguments_for
 
 # How often a failure that nobody foresaw is tried again; how long one of the model's service, is a setting.
 _UNFORESEEN_TRIES: Final = 5

@@ -8,15 +8,15 @@ was made.
 from datetime import timedelta
 from typing import Final
 
+from plangate.audit.rules_examined import OTHER_WORKERS, SLOW_WRITE, RulesTold
 from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.errors import NotApproved
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.policy import Policy, Requirement
+from plangate.policy.requirements import derived, policy_named, wrong_requirement
 from plangate.records.rule_texts import texts_of
-from plangate.records.rules_examined import OTHER_WORKERS, SLOW_WRITE, RulesTold
 from plangate.records.trail import OpenTrail
-from plangate.requirements import derived, policy_named, wrong_requirement
 
 _REMEMBERED: Final = 10_000  # plans
 

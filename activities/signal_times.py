@@ -2,7 +2,7 @@
 
 It sees a signal when a worker wakes it up, which may be days later. The n-th signal that a workflow's
 handlers saw is the n-th signal event of its history: each one reaches them, decodable or not
-(`plangate.payloads`).
+(`plangate.temporal.payloads`).
 """
 
 from collections import OrderedDict

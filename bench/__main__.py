@@ -20,10 +20,10 @@ from temporalio.client import Client
 from bench.measure import at_rest, back_to_back, under_load, with_many_waiting
 from bench.report import Figures, Pair, show, write_down
 from bench.variants import Variant, both
-from plangate import embedded_server
-from plangate.connection import DATA_CONVERTER
 from plangate.process_end import end_process
 from plangate.settings import PROJECT
+from plangate.temporal import dev_server as embedded_server
+from plangate.temporal.connection import DATA_CONVERTER
 
 Measured = TypeVar("Measured")
 Measurement = Callable[[Variant], Awaitable[Measured]]

@@ -17,14 +17,14 @@ from typing import Final
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
-from plangate import embedded_server
-from plangate.connection import DATA_CONVERTER
 from plangate.domain.run import Phase
 from plangate.process_end import end_process
 from plangate.records.database import Database
-from plangate.search_attributes import PLANGATE_STATE
 from plangate.settings import PROJECT, environment_with
-from tests.waiting_runs import put_waiting
+from plangate.temporal import dev_server as embedded_server
+from plangate.temporal.connection import DATA_CONVERTER
+from plangate.temporal.search_attributes import PLANGATE_STATE
+from tests.support.waiting_runs import put_waiting
 
 LIMIT: Final = 1.5  # seconds
 COMMANDS: Final = (("pending",), ("pending", "--requester", "rita"), ("audit", "list"))

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from activities.tools.tool import Finding, Repeatable
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.tool import Finding, Repeatable
 
 PLAN: Final[dict[str, Any]] = {
     "summary": "Do nothing once",

@@ -18,12 +18,12 @@ from temporalio.client import Client, WorkflowHandle
 
 from bench.bare import Bare
 from bench.noop import PLAN, NoOp
+from plangate.client.client import Gateway
 from plangate.domain.drafting import check_plan
 from plangate.domain.plan import Audience, fingerprint_of, short
 from plangate.domain.request import DEFAULT_TIMEOUT, PlanRequest
 from plangate.records.database import Database
 from plangate.settings import PROJECT, Settings
-from workflows.gateway import Gateway
 
 Handle = WorkflowHandle[Any, Any]
 _TIMEOUT: Final = int(DEFAULT_TIMEOUT.total_seconds())

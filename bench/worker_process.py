@@ -20,17 +20,17 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.planners.autogen_planner import AutoGenPlanner
-from activities.planners.model_client import model_client_factory
-from activities.sealing import Sealing
+from activities.planners.autogen.model_client import model_client_factory
+from activities.planners.autogen.planner import AutoGenPlanner
 from bench.bare import Bare, do_nothing, hand_over_plan
 from bench.noop import NoOp
-from plangate.checkpoints import seal_key
-from plangate.connection import DATA_CONVERTER
-from plangate.logs import configure_logs, temporal_runtime
+from plangate.audit.sealing import Sealing
+from plangate.logs.setup import configure_logs, temporal_runtime
 from plangate.process_end import end_process
 from plangate.records.database import Database
 from plangate.settings import Settings
+from plangate.signing.checkpoints import seal_key
+from plangate.temporal.connection import DATA_CONVERTER
 from worker import GRACE, STICKY_TIMEOUT, beside, build_worker, collect_seldom  # noqa: TID251  the wiring itself is measured
 
 VARIANTS: Final = ("plangate", "bare", "tuned")

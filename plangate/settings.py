@@ -1,7 +1,7 @@
 """The settings: the only reader of the environment.
 
-Temporal's own variables (``TEMPORAL_ADDRESS`` and its like) are read by `plangate.connection` through
-Temporal's own library; everything else that can be set is here.
+Temporal's own variables (``TEMPORAL_ADDRESS`` and its like) are read by `plangate.temporal.connection`
+through Temporal's own library; everything else that can be set is here.
 """
 
 import getpass

@@ -10,10 +10,10 @@ import pytest_asyncio
 from hypothesis import settings
 from temporalio.testing import WorkflowEnvironment
 
-from plangate import settled_file
-from tests.gate import Gate, build_gate
-from tests.postgres import PostgresServer
-from tests.server import start_server
+from plangate.policy import settled_file
+from tests.support.gate import Gate, build_gate
+from tests.support.postgres import PostgresServer
+from tests.support.server import start_server
 
 # How long an example takes says only what else the machine is doing.
 settings.register_profile("plangate", deadline=None)

@@ -29,7 +29,6 @@ from temporalio.exceptions import ActivityError, FailureError
 with workflow.unsafe.imports_passed_through():
     from pydantic import StringConstraints, TypeAdapter, ValidationError, field_validator
 
-    from activities.caller import WORKFLOW_TYPE
     from activities.closing import Closing
     from activities.decisions import Decisions
     from activities.execution import Execution
@@ -52,11 +51,12 @@ with workflow.unsafe.imports_passed_through():
     )
     from plangate.domain.status import RunResult, Status, Unrecorded, result_of, status_of, unread_of
     from plangate.domain.visible import cut
-    from plangate.search_attributes import PLANGATE_STATE
+    from plangate.presentation.markdown import details_page
+    from plangate.temporal.contract import WORKFLOW_TYPE
+    from plangate.temporal.search_attributes import PLANGATE_STATE
     from workflows import options
-    from workflows.details import details_page
+    from workflows.decision_inbox import Tray
     from workflows.recording import LONGEST_REASON, Hindrance, Recording, reason_of
-    from workflows.tray import Tray
 
 _NO_CRON: Final = (
     "Plangate takes no Temporal cron: all its runs have one id, and so are one request, which is executed "
@@ -384,7 +384,7 @@ class PlanApproval:
         return status_of(self._state, source="workflow", unrecorded=self._unrecorded())
 
     def page(self) -> str:
-        """Return what the Web UI shows of the run as it stands; see `workflows.page_when_asked`."""
+        """Return what the Web UI shows of the run as it stands; see `workflows.details_interceptor`."""
         return details_page(self._state, self._unrecorded(), self._at_work_since)
 
     async def _admit_arrivals(self) -> None:

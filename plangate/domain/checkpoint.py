@@ -1,7 +1,7 @@
 """Checkpoints: what seals the trails of many runs at one moment, so that a whole run cannot vanish unseen.
 
 A checkpoint says of each run that moved since the one before how many entries its trail had and the hash of
-the last. It is a chain of its own: each names the one before. Signed it is in `plangate.checkpoints`.
+the last. It is a chain of its own: each names the one before. Signed it is in `plangate.signing.checkpoints`.
 
 One run's place in a checkpoint is a leaf, a hash that gives nothing away, hence a bundle about one run may
 hold the whole checkpoint.

@@ -21,13 +21,7 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
     Raises:
         PlanInvalid: with every fault found, each beginning with its place.
     """
-    faults = list(uncanonical(raw, "plan"))
-    if faults:
-        raise PlanInvalid(faults)
-    try:
-        plan = Plan.model_validate_json(json.dumps(raw), strict=True)
-    except ValidationError as error:
-        raise PlanInvalid(sentences(error, whole="plan")) from None
+    plan, faults = plan_shaped(raw), []
     if len(plan.steps) > max_steps:
         faults.append(f"steps: {len(plan.steps)} steps are more than the limit of {max_steps}")
     steps: list[Step] = []
@@ -45,6 +39,21 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
     if size > MAX_PLAN_BYTES:
         raise PlanInvalid([f"plan: {size:,} bytes are more than the limit of {MAX_PLAN_BYTES:,}"])
     return checked
+
+
+def plan_shaped(raw: object) -> Plan:
+    """Return ``raw`` as a plan, whatever its tools are.
+
+    Raises:
+        PlanInvalid: with every fault found, each beginning with its place.
+    """
+    faults = list(uncanonical(raw, "plan"))
+    if faults:
+        raise PlanInvalid(faults)
+    try:
+        return Plan.model_validate_json(json.dumps(raw), strict=True)
+    except ValidationError as error:
+        raise PlanInvalid(sentences(error, whole="plan")) from None
 
 
 def check_arguments(

@@ -12,7 +12,6 @@ from typing import Final, Literal
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.dialects import postgresql
 
-from plangate.checkpoints import sealed_at
 from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Directory, People
@@ -21,6 +20,7 @@ from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
 from plangate.records.tables import Moment, rule_texts
 from plangate.records.trail import Note, OpenTrail, open_rules_trail, read_trail
+from plangate.signing.checkpoints import sealed_at
 
 What = Literal["policy", "people"]
 _NOW: Final = select(func.now(type_=Moment))

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable
-from plangate.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
 from plangate.records.continuity import Known, goes_on, known_of
 from plangate.records.database_url import SqlitePlace
 from plangate.records.refusals import plain_words

@@ -10,7 +10,7 @@ import pytest
 
 import starter
 from plangate.settings import PROJECT
-from tests.program import Ended, Home, Typed, worker
+from tests.support.program import Ended, Home, Typed, worker
 
 RECORDED = {
     "PLANGATE_MODEL_CONFIG": str(PROJECT / "examples" / "demo" / "model.json"),
@@ -40,7 +40,7 @@ def plangate(home: Home) -> Iterator[Home]:
 def stop_server(home: Home) -> None:
     """Stop the embedded server of this home, if there is one."""
     subprocess.run(
-        [sys.executable, "-m", "plangate.embedded_server", "stop"],
+        [sys.executable, "-m", "plangate.temporal.dev_server", "stop"],
         env=home.environment(),
         cwd=PROJECT,
         capture_output=True,

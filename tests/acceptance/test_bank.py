@@ -11,7 +11,7 @@ import pytest
 
 from plangate.settings import PROJECT
 from tests.acceptance.conftest import stop_server
-from tests.program import Home, Typed, worker
+from tests.support.program import Home, Typed, worker
 
 BANK = PROJECT / "examples" / "bank"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.__main__ import SCENARIOS, perform
+from chaos.__main__ import SCENARIOS, perform
 
 
 @pytest.mark.timeout(150)

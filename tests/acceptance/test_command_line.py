@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from console.exits import Exit, guarded
 from plangate import __version__
+from plangate.cli.exits import Exit, guarded
 from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.errors import IdInUse, NotAnswered, Refused
 from plangate.domain.plan import Plan, Step, fingerprint_of
@@ -23,9 +23,9 @@ from plangate.records.database import Database
 from plangate.records.rule_texts import What, record_rules
 from plangate.records.trail import Note, open_trail
 from plangate.settings import PROJECT
-from tests.fakes import AUDIENCE
-from tests.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, UNAUTHENTICATED, refusing
-from tests.program import Home, Typed
+from tests.support.fakes import AUDIENCE
+from tests.support.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, UNAUTHENTICATED, refusing
+from tests.support.program import Home, Typed
 
 NOBODY = {"TEMPORAL_ADDRESS": "127.0.0.1:1"}
 COMMANDS = (

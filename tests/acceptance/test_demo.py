@@ -12,7 +12,7 @@ import pytest
 
 from plangate.settings import PROJECT
 from tests.acceptance.conftest import stop_server
-from tests.program import PATIENCE, Ended, Home, Terminal
+from tests.support.program import PATIENCE, Ended, Home, Terminal
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-import starter
-from plangate import connection
+from plangate.cli import app
+from plangate.client import client as gateway
+from plangate.client import offline_status as standing
 from plangate.settings import PROJECT
-from tests.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE, refusing
-from tests.program import Ended, Home, Typed
-from workflows import gateway, standing
+from plangate.temporal import connection
+from tests.support.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE, refusing
+from tests.support.program import Ended, Home, Typed
 
 PREFIX = ("--plan", "12345678" * 8)
 BY = ("--by", "dana")
@@ -56,7 +57,7 @@ OFFLINE = {
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Yield every command that does something, by what is typed."""
-    command = group or get_command(starter.app)
+    command = group or get_command(app.app)
     if not hasattr(command, "commands"):
         yield " ".join(path), command
         return
@@ -157,7 +158,7 @@ NOISY = """
 import os, subprocess, sys, warnings
 sys.path.insert(0, {project!r})
 import starter
-from console import looking
+from plangate.cli import looking
 
 def noisy(*, as_json):
     print("printed")
@@ -189,7 +190,7 @@ def test_whatever_else_is_printed_while_a_command_acts_goes_to_stderr(home: Home
 def test_no_client_is_connected_by_the_librarys_own_runtime() -> None:
     files = [
         path
-        for folder in ("plangate", "console", "workflows", "activities")
+        for folder in ("plangate", "workflows", "activities")
         for path in (PROJECT / folder).rglob("*.py")
     ]
     calls = [

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.program import PATIENCE, Home, Terminal, Typed, worker
+from tests.support.program import PATIENCE, Home, Terminal, Typed, worker
 
 TEMPORAL = str(Path(sys.executable).with_name("temporal"))
 OpenTerminal = Callable[..., Terminal]

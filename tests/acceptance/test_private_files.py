@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import Home, worker
+from tests.support.program import Home, worker
 
 
 @pytest.fixture

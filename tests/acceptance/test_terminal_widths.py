@@ -19,9 +19,9 @@ from plangate.domain.policy import Need, Requirement
 from plangate.records.database import Database
 from plangate.records.trail import Note, open_trail
 from plangate.settings import PROJECT
-from tests.fakes import AUDIENCE
-from tests.program import Home, Terminal, Typed
-from tests.screen import Screen
+from tests.support.fakes import AUDIENCE
+from tests.support.program import Home, Terminal, Typed
+from tests.support.screen import Screen
 
 WIDTHS = (60, 80, 100, 200)
 NARROW = 80

@@ -13,14 +13,14 @@ import pytest_asyncio
 from playwright.async_api import Browser, Frame, Page, async_playwright, expect
 from temporalio.client import Client
 
-from plangate import embedded_server
-from plangate.connection import DATA_CONVERTER
 from plangate.domain.audit import Decided
 from plangate.domain.plan import Plan
 from plangate.domain.status import Status
 from plangate.domain.visible import many_lines
-from plangate.embedded_server import EmbeddedServer
-from tests.gate import Gate, build_gate
+from plangate.temporal import dev_server as embedded_server
+from plangate.temporal.connection import DATA_CONVERTER
+from plangate.temporal.dev_server import EmbeddedServer
+from tests.support.gate import Gate, build_gate
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if CHROMIUM is None:

@@ -10,9 +10,9 @@ import pytest
 from autogen_core.models import CreateResult, ModelFamily, ModelInfo, RequestUsage
 from autogen_ext.models.replay import ReplayChatCompletionClient
 
-from activities.planners.autogen_planner import MAX_BAD_CALLS, AutoGenPlanner
-from activities.planners.model_client import OpenModel, model_client_factory
-from activities.planners.planner import Brief, Draft
+from activities.planner import Brief, Draft
+from activities.planners.autogen.model_client import OpenModel, model_client_factory
+from activities.planners.autogen.planner import MAX_BAD_CALLS, AutoGenPlanner
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import (
     DraftUnusable,
@@ -23,7 +23,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.plan import Plan, Step
 from plangate.settings import PROJECT, Settings
-from tests.openai_server import (
+from tests.support.openai_server import (
     COMPLETION_TOKENS,
     PROMPT_TOKENS,
     Calls,
@@ -36,7 +36,7 @@ from tests.openai_server import (
     call,
     completion,
 )
-from tests.stand_in_tools import HTTP, MAIL, TOOLS
+from tests.support.stand_in_tools import HTTP, MAIL, TOOLS
 
 SECRET = "sk-live-0123456789"
 REQUEST = "Refund Kim for order 1042 and tell her."

@@ -28,18 +28,18 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.testing import WorkflowEnvironment
 
-import tests.postgres
+import tests.support.postgres
 from plangate import __version__
-from plangate.connection import DATA_CONVERTER
+from plangate.client.client import Gateway
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
-from plangate.search_attributes import KEYS
 from plangate.settings import PROJECT, Settings
-from tests.postgres import PASSWORD, PostgresServer
-from tests.server import TEMPORAL
+from plangate.temporal.connection import DATA_CONVERTER
+from plangate.temporal.search_attributes import KEYS
+from tests.support.postgres import PASSWORD, PostgresServer
+from tests.support.server import TEMPORAL
 from worker import GRACE
-from workflows.gateway import Gateway
 
 PATIENCE = 30.0
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
@@ -259,7 +259,7 @@ def test_a_name_that_nobody_knows_is_one_sentence(script: str) -> None:
 def fresh_postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL as an image's entrypoint makes it, here under LANG=C: nothing but its superuser."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tests.postgres, "USER", "postgres")
+        patch.setattr(tests.support.postgres, "USER", "postgres")
         server = PostgresServer(encoding="SQL_ASCII")
         try:
             server.start()

@@ -10,11 +10,12 @@ from time import monotonic
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from console.session import doors_of
-from plangate import connection, embedded_server
-from plangate.connection import address_of, cli_flags, connect
+from plangate.cli.session import doors_of
 from plangate.domain.errors import SettingsInvalid, TemporalUnreachable
 from plangate.settings import Settings
+from plangate.temporal import connection
+from plangate.temporal import dev_server as embedded_server
+from plangate.temporal.connection import address_of, cli_flags, connect
 
 FIRST_PORT = 26233
 

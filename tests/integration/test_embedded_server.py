@@ -18,11 +18,11 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.worker import Worker
 
-from plangate import embedded_server
 from plangate.domain.errors import OperatorError, TemporalUnreachable
-from plangate.embedded_files import ServerFiles, ServerState, until
-from plangate.embedded_server import EmbeddedServer
-from plangate.search_attributes import KEYS, ensure_search_attributes
+from plangate.temporal import dev_server as embedded_server
+from plangate.temporal.dev_server import EmbeddedServer
+from plangate.temporal.dev_server_files import ServerFiles, ServerState, until
+from plangate.temporal.search_attributes import KEYS, ensure_search_attributes
 from tests.integration.chain_workflow import Chain, link
 
 FIRST_PORT = 27233  # not where a person's own server listens
@@ -260,7 +260,7 @@ async def test_the_command_line_tells_each_thing_in_one_sentence(var_dir, monkey
 
     async def run(command: str) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "plangate.embedded_server", command),
+            *(sys.executable, "-m", "plangate.temporal.dev_server", command),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from activities.tools import catalogue
-from activities.tools.catalogue import build_tools, declarations
-from activities.tools.tool import DidNotHappen, Happened, arguments_for
+from activities.tools import registry as catalogue
+from activities.tools.registry import build_tools, declarations
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import PlanInvalid
 from plangate.settings import PROJECT, Settings
+from plangate.tool import DidNotHappen, Happened, arguments_for
 
 PAGE = (PROJECT / "docs" / "howto-add-a-tool.md").read_text()
 KEY = "plan-1:3f9a12bc4d5e:1"

@@ -11,15 +11,16 @@ from typing import Any
 import httpcore
 import pytest
 
-from activities.tools import http_exchange, http_request
-from activities.tools.http_call import Answer, failure_of
-from activities.tools.http_exchange import MEANINGS, Exchange, error_for
-from activities.tools.http_hosts import HostList, Place, place_of, resolve
-from activities.tools.http_request import HttpRequest, HttpRequestArguments, header_key
-from activities.tools.http_wire import Call
-from activities.tools.tool import Repeatable, Unknown
+from activities.tools.http import exchange as http_exchange
+from activities.tools.http import tool as http_request
+from activities.tools.http.call import Answer, failure_of
+from activities.tools.http.exchange import MEANINGS, Exchange, error_for
+from activities.tools.http.hosts import HostList, Place, place_of, resolve
+from activities.tools.http.tool import HttpRequest, HttpRequestArguments, header_key
+from activities.tools.http.wire import Call
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.settings import Settings
+from plangate.tool import Repeatable, Unknown
 from tests.integration.certificates import certificate_for
 
 KEY = "plan-ü\r\n:3f9a12bc4d5e:1"

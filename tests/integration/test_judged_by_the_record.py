@@ -18,9 +18,9 @@ from plangate.domain.request import PlanRequest
 from plangate.domain.run import Phase, RunState, apply
 from plangate.records.database import Database
 from plangate.records.trail import Note, OpenTrail, open_trail
-from plangate.signatures import Claims, sign
-from tests.record_writer import NOON, run_ref
-from tests.sealed_records import KEYS, people
+from plangate.signing.decisions import Claims, sign
+from tests.support.record_writer import NOON, run_ref
+from tests.support.sealed_records import KEYS, people
 from workflows.plan_approval import Carried
 
 HERE = Audience(installation="here", namespace="default")

@@ -7,14 +7,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, event, update
 
+from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.audit import Closed, Outcome
-from plangate.records.answers import open_on_record, pending_on_record, runs_on_record
 from plangate.records.database import Database
-from plangate.records.inspection import Trust, inspect_all
 from plangate.records.lists import WAITING, Sort, Wanted
+from plangate.records.queries import open_on_record, pending_on_record, runs_on_record
 from plangate.records.tables import runs
-from tests.record_writer import NOON, note, run_ref, write_down
-from tests.waiting_runs import put_waiting
+from tests.support.record_writer import NOON, note, run_ref, write_down
+from tests.support.waiting_runs import put_waiting
 
 MANY = 400
 

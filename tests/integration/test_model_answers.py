@@ -1,9 +1,9 @@
 """What real servers answer, over real HTTP: a plan that is exactly what was proposed, or a sentence.
 
 Each oddity was reported of a server that people use: Azure, DeepSeek, Gemini, Groq, LM Studio, Mistral,
-Ollama, OpenRouter, SGLang, TGI, vLLM, xAI, or a proxy before one of them. `tests/openai_server.py` refuses
-what strict servers refuse. A seeded sample of generated conversations runs in the suite; as many as wanted by
-`PLANGATE_TEST_TIMES=80 make test ARGS="-k generated_answers tests/integration -s --timeout=0"`.
+Ollama, OpenRouter, SGLang, TGI, vLLM, xAI, or a proxy before one of them. `tests/support/openai_server.py`
+refuses what strict servers refuse. A seeded sample of generated conversations runs in the suite; as many as
+wanted by `PLANGATE_TEST_TIMES=80 make test ARGS="-k generated_answers tests/integration -s --timeout=0"`.
 """
 
 import random
@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from activities.planners.autogen_planner import AutoGenPlanner
-from activities.planners.model_client import model_client_factory
-from activities.planners.planner import Brief, Draft
+from activities.planner import Brief, Draft
+from activities.planners.autogen.model_client import model_client_factory
+from activities.planners.autogen.planner import AutoGenPlanner
 from plangate.domain.errors import DraftUnusable, ModelRefused, ModelUnavailable, PlannerError
 from plangate.settings import Settings
-from tests.openai_server import (
+from tests.support.openai_server import (
     LEFT_OUT,
     PROMPT_TOKENS,
     Calls,
@@ -33,8 +33,8 @@ from tests.openai_server import (
     completion,
     oddly,
 )
-from tests.stand_in_tools import MAIL, TOOLS
-from tests.times import times
+from tests.support.stand_in_tools import MAIL, TOOLS
+from tests.support.times import times
 
 SECRET = "sk-live-0123456789"
 WORDS = "Tell Kim."

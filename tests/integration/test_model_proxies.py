@@ -12,14 +12,14 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from activities.planners.autogen_planner import AutoGenPlanner
-from activities.planners.model_client import model_client_factory
-from activities.planners.model_transport import proxy_for
-from activities.planners.planner import Brief
+from activities.planner import Brief
+from activities.planners.autogen.model_client import model_client_factory
+from activities.planners.autogen.model_transport import proxy_for
+from activities.planners.autogen.planner import AutoGenPlanner
 from plangate.domain.errors import ModelRefused, SettingsInvalid
 from plangate.settings import Settings
-from tests.openai_server import Calls, OpenAIServer, Says, call, completion
-from tests.stand_in_tools import MAIL, TOOLS
+from tests.support.openai_server import Calls, OpenAIServer, Says, call, completion
+from tests.support.stand_in_tools import MAIL, TOOLS
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 SOCKS = "socks5://127.0.0.1:9"

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from console.auditing import list_runs
-from console.looking import show_pending
-from console.options import PageOptions, Sorted
+from plangate.cli.auditing import list_runs
+from plangate.cli.looking import show_pending
+from plangate.cli.options import PageOptions, Sorted
 from plangate.records.database import Database
 from plangate.records.lists import Sort
-from tests.waiting_runs import put_waiting
+from tests.support.waiting_runs import put_waiting
 
 Show = Callable[[PageOptions, bool], int]
 

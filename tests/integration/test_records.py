@@ -10,12 +10,12 @@ from plangate.domain.audit import Closed, Decided, Outcome, StepDone
 from plangate.domain.decision import Choice, Verdict, Via, read_arrival
 from plangate.domain.errors import IdInUse, RecordsMissing, RequestInvalid
 from plangate.domain.tool import Receipt
-from plangate.records.answers import open_on_record, pending_on_record, status_on_record
 from plangate.records.database import Database
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
+from plangate.records.queries import open_on_record, pending_on_record, status_on_record
 from plangate.records.tables import runs
 from plangate.records.trail import open_trail, read_state
-from tests.record_writer import (
+from tests.support.record_writer import (
     KEY,
     NOON,
     assert_unbroken,

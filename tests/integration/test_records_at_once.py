@@ -16,7 +16,7 @@ from plangate.domain.tool import Receipt
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState, claim_effect, find_effect, settle_effect
 from plangate.records.trail import Note, open_trail
-from tests.record_writer import (
+from tests.support.record_writer import (
     KEY,
     append_many,
     assert_unbroken,

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from plangate.domain.errors import RecordsUnavailable, SettingsInvalid
-from plangate.records.answers import pending_on_record
 from plangate.records.database import Database
+from plangate.records.queries import pending_on_record
 from plangate.records.trail import open_trail
-from tests.postgres import PASSWORD, URL_PASSWORD, PostgresServer
-from tests.record_writer import assert_unbroken, note, run_ref, trail, write_down
+from tests.support.postgres import PASSWORD, URL_PASSWORD, PostgresServer
+from tests.support.record_writer import assert_unbroken, note, run_ref, trail, write_down
 
 # PostgreSQL's names for them. Whether it is a failure of the moment or not, the caller comes again.
 SQLSTATES = {

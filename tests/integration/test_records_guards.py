@@ -10,7 +10,7 @@ from plangate.records.checkpoints import seal_what_moved
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState
 from plangate.records.rule_texts import record_rules
-from tests.record_writer import claim, effect, note, run_ref, settle, trail, write_down
+from tests.support.record_writer import claim, effect, note, run_ref, settle, trail, write_down
 
 KEPT = "what is written stays as it is"
 

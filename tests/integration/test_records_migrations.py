@@ -14,7 +14,7 @@ from plangate.domain.errors import OperatorError, RecordsUnavailable
 from plangate.records import database as database_module
 from plangate.records.database import Database
 from plangate.records.tables import metadata
-from tests.record_writer import ends_of, in_processes, migrate, note, run_ref, trail, write_down
+from tests.support.record_writer import ends_of, in_processes, migrate, note, run_ref, trail, write_down
 
 MIGRATIONS = Path(database_module.__file__).parent / "migrations"
 

@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 from plangate.domain.audit import StepFailed
 from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database import Database
-from tests.postgres import URL_PASSWORD, USER, PostgresServer
-from tests.record_writer import ends_of, in_processes, migrate, note, run_ref, trail, write_down
-from tests.small_file_system import small_file_system
+from tests.support.postgres import URL_PASSWORD, USER, PostgresServer
+from tests.support.record_writer import ends_of, in_processes, migrate, note, run_ref, trail, write_down
+from tests.support.small_file_system import small_file_system
 
 
 def name_in(url: str) -> str:

@@ -15,9 +15,15 @@ import pytest
 from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavailable
 from plangate.records.database import Database
 from plangate.records.trail import open_trail
-from tests.record_writer import in_a_process_that_holds_a_transaction, note, run_ref, trail, write_down
-from tests.small_file_system import small_file_system
-from tests.times import times
+from tests.support.record_writer import (
+    in_a_process_that_holds_a_transaction,
+    note,
+    run_ref,
+    trail,
+    write_down,
+)
+from tests.support.small_file_system import small_file_system
+from tests.support.times import times
 
 SEQUENCES = times(60)
 

@@ -9,19 +9,19 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert
 
-from plangate.checkpoints import checkpoint_after
+from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.rules_examined import RulesTold
 from plangate.domain.audit import RULES_TRAIL, Claimed, RulesInForce
 from plangate.domain.errors import DirectoryUnavailable, RequestInvalid
-from plangate.people_file import PeopleFile
-from plangate.records.answers import pending_on_record, runs_on_record
+from plangate.policy.people_file import PeopleFile
 from plangate.records.checkpoints import seal_what_moved
 from plangate.records.database import Database
-from plangate.records.inspection import Trust, inspect_all
+from plangate.records.queries import pending_on_record, runs_on_record
 from plangate.records.rule_texts import InForce, RecordedPeople, in_force_at, record_rules, texts_of
-from plangate.records.rules_examined import RulesTold
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_rules_trail, read_trail
-from tests.record_writer import NOON, ends_of, in_processes, note, run_ref, write_down
+from plangate.signing.checkpoints import checkpoint_after
+from tests.support.record_writer import NOON, ends_of, in_processes, note, run_ref, write_down
 
 FIRST, SECOND = '[[person]]\nname = "Dana"\n', '[[person]]\nname = "Dana"\nactive = false\n'
 

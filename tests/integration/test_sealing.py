@@ -9,17 +9,17 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from activities.sealing import Sealing
-from plangate.checkpoints import broken_checkpoint, claims_of, kept_checkpoint, seal_key
+from plangate.audit.inspection import Inspection, Trust, inspect_all
+from plangate.audit.sealing import Sealing
 from plangate.domain.audit import FIRST_HASH
 from plangate.domain.checkpoint import Checkpoint, Seal, root_of
 from plangate.domain.errors import SettingsInvalid
-from plangate.jws import public_of
-from plangate.key_files import public_half
 from plangate.records.checkpoints import all_numbers, checkpoint_of, seals_of_checkpoint
 from plangate.records.database import Database
-from plangate.records.inspection import Inspection, Trust, inspect_all
-from tests.record_writer import (
+from plangate.signing.checkpoints import broken_checkpoint, claims_of, kept_checkpoint, seal_key
+from plangate.signing.jws import public_of
+from plangate.signing.key_files import public_half
+from tests.support.record_writer import (
     append_at_last,
     append_many,
     ends_of,

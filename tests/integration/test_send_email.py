@@ -18,15 +18,16 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic import SecretStr
 
 from activities.acting import act_once
-from activities.tools import outbox, smtp_delivery
-from activities.tools.outbox import Outbox
-from activities.tools.send_email import SendEmail, SendEmailArguments
-from activities.tools.smtp_delivery import MEANINGS, SmtpServer, error_for
-from activities.tools.tool import DidNotHappen, Happened, Unknown
-from plangate import durable_file
+from activities.tools.email import outbox
+from activities.tools.email import smtp as smtp_delivery
+from activities.tools.email.outbox import Outbox
+from activities.tools.email.smtp import MEANINGS, SmtpServer, error_for
+from activities.tools.email.tool import SendEmail, SendEmailArguments
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
+from plangate.files import durable_file
 from plangate.settings import Settings
+from plangate.tool import DidNotHappen, Happened, Unknown
 from tests.integration.certificates import certificate_for
 
 KEY = "plan-1:3f9a12bc4d5e:1"

@@ -20,11 +20,11 @@ from plangate.records.rule_texts import record_rules
 from plangate.records.tables import workers
 from plangate.records.trail import read_trail
 from plangate.records.workers import WorkerFacts, differences, forget_worker, report_worker, running_workers
-from plangate.worker_agreement import WorkerAgreement, hash_of_tools, polling_identity
-from tests.fakes import Notebook
-from tests.gate import Gate
-from tests.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, refusing
+from plangate.temporal.worker_agreement import WorkerAgreement, hash_of_tools, polling_identity
 from tests.integration.slow_workflow import Slow
+from tests.support.fakes import Notebook
+from tests.support.gate import Gate
+from tests.support.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, refusing
 
 
 def facts(worker: str, **more: str) -> WorkerFacts:
@@ -204,9 +204,9 @@ async def test_a_worker_that_has_gone_is_told_by_its_last_poll_and_no_clock_of_t
     began = time.monotonic()
     await agreement.foreign_pollers(queue)
     real = time.monotonic
-    monkeypatch.setattr("plangate.worker_agreement.monotonic", lambda: began + 70)
+    monkeypatch.setattr("plangate.temporal.worker_agreement.monotonic", lambda: began + 70)
     assert await agreement.foreign_pollers(queue) != set()
-    monkeypatch.setattr("plangate.worker_agreement.monotonic", lambda: real() + 80)
+    monkeypatch.setattr("plangate.temporal.worker_agreement.monotonic", lambda: real() + 80)
     assert await agreement.foreign_pollers(queue) == set()
 
 

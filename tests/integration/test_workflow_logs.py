@@ -9,7 +9,7 @@ import structlog
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from plangate.logs import configure_logs
+from plangate.logs.setup import configure_logs
 from plangate.settings import Settings
 from tests.integration.speaking_workflow import Speaking
 

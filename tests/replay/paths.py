@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from plangate.domain.errors import EffectUnknown, NoModel, ToolRefused
 from plangate.domain.policy import Policy
-from tests.fakes import ValidFor
-from tests.gate import Gate
+from tests.support.fakes import ValidFor
+from tests.support.gate import Gate
 from tests.workflow.test_stale_approvals import SECONDS, stale_behind_step_one
 from tests.workflow.test_what_cannot_be_recorded_waits_outside import away, waiting
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from temporalio.testing import WorkflowEnvironment
 
-from tests.gate import build_gate
 from tests.replay.paths import PATHS, POLICIES
-from tests.server import start_server
+from tests.support.gate import build_gate
+from tests.support.server import start_server
 
 _WORKERS_OWN_QUEUE = re.compile(r"\d+@")
 HISTORIES = Path(__file__).parent / "histories"

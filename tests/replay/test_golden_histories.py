@@ -6,9 +6,9 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from plangate.connection import DATA_CONVERTER
-from tests.gate import Gate
+from plangate.temporal.connection import DATA_CONVERTER
 from tests.replay.paths import PATHS
+from tests.support.gate import Gate
 from workflows.plan_approval import PlanApproval
 
 HISTORIES = Path(__file__).parent / "histories"

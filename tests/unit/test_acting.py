@@ -8,9 +8,9 @@ import pytest
 
 from activities.acting import FIND_OUT_SECONDS, act_once
 from activities.execution import PATIENCE
-from activities.tools.tool import DidNotHappen, Finding, Happened, Repeatable, Unknown
 from plangate.domain.errors import EffectUnknown, PlangateError, StillBegun, ToolRefused, ToolUnavailable
 from plangate.domain.tool import LONGEST_ACT, Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.tool import DidNotHappen, Finding, Happened, Repeatable, Unknown
 from workflows.options import STEP
 
 FRESH, OLD = Receipt(summary="now"), Receipt(summary="before")

@@ -20,9 +20,9 @@ from plangate.domain.run import RunState, apply
 from plangate.domain.status import Unrecorded
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import markdown_code, one_line
-from tests.fakes import AUDIENCE
-from tests.senders import judge_all, sent
-from workflows.details import details_page, request_page, summary_line
+from plangate.presentation.markdown import details_page, request_page, summary_line
+from tests.support.fakes import AUDIENCE
+from tests.support.senders import judge_all, sent
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOSTILE = st.text(

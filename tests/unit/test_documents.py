@@ -14,8 +14,8 @@ import yaml
 from pydantic import AliasChoices
 from typer.core import TyperGroup
 
-import starter
-from activities.tools.catalogue import declarations
+from activities.tools.registry import declarations
+from plangate.cli import app
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.drafting import check_plan
 from plangate.settings import PROJECT, Settings
@@ -27,7 +27,7 @@ STARTED = datetime(2026, 5, 3, tzinfo=UTC)
 README = (PROJECT / "README.md").read_text()
 SOURCES = [
     path
-    for folder in ("plangate", "workflows", "activities", "console")
+    for folder in ("plangate", "workflows", "activities")
     for path in sorted((PROJECT / folder).rglob("*.py"))
 ] + [PROJECT / "worker.py", PROJECT / "starter.py"]
 # What running makes, what stands for a name of the reader's own, and what we do without.
@@ -105,7 +105,7 @@ def test_every_make_target_that_a_document_names_exists() -> None:
 
 
 def test_every_command_and_option_of_the_starter_that_a_document_names_exists() -> None:
-    commands = typer.main.get_group(starter.app).commands
+    commands = typer.main.get_group(app.app).commands
     seen = set()
     for document, match in named(r"starter\.py ([a-z][a-z-]*)(.*)$"):
         name, rest = match.groups()

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from plangate.durable_file import write_for_a_person, write_once, write_over
-from plangate.private_files import close_to_others, create_private_file, make_private_folder
+from plangate.files.durable_file import write_for_a_person, write_once, write_over
+from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
 from plangate.settings import PROJECT
 
-PACKAGES = ("plangate", "activities", "console", "workflows")
+PACKAGES = ("plangate", "activities", "workflows")
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o277], ids=oct)

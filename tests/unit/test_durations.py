@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.durations import from_now, read_timeout, spoken
-from console.exits import WrongUsage
+from plangate.cli.durations import read_timeout
+from plangate.cli.exits import WrongUsage
 from plangate.domain.request import LONGEST_TIMEOUT
+from plangate.presentation.durations import from_now, spoken
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

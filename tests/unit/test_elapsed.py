@@ -10,21 +10,21 @@ from datetime import timedelta
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities import pulse
-from activities.pulse import Pulse
+from activities import heartbeat as pulse
+from activities.heartbeat import Pulse
 from plangate import elapsed
 from plangate.settings import PROJECT
 
-PACKAGES = ("plangate", "activities", "workflows", "console")
+PACKAGES = ("plangate", "activities", "workflows")
 # Each waits for, or paces, something on this machine that sleeps with it. The other workers of a queue may
 # sleep too, on the same machine: it is the safe side to wait longer until one counts as gone.
 STANDS_STILL_WITH_THE_MACHINE = {
-    "console/auditing.py",
-    "plangate/embedded_files.py",
-    "plangate/embedded_server.py",
-    "plangate/logs.py",
-    "plangate/settled_file.py",
-    "plangate/worker_agreement.py",
+    "plangate/cli/auditing.py",
+    "plangate/temporal/dev_server_files.py",
+    "plangate/temporal/dev_server.py",
+    "plangate/logs/setup.py",
+    "plangate/policy/settled_file.py",
+    "plangate/temporal/worker_agreement.py",
 }
 
 

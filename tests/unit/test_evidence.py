@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from plangate.audit.evidence import bundle_findings, bundle_of, examined, read_bundle
 from plangate.domain.audit import (
     FIRST_HASH,
     AuditEntry,
@@ -23,10 +24,9 @@ from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.people import ANYONE, Approver, Key, People, Person, Standing
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement
-from plangate.evidence import bundle_findings, bundle_of, examined, read_bundle
-from plangate.jws import PUBLIC_PREFIX, key_id, public_of
-from plangate.signatures import Claims, sign
-from tests.fakes import AUDIENCE
+from plangate.signing.decisions import Claims, sign
+from plangate.signing.jws import PUBLIC_PREFIX, key_id, public_of
+from tests.support.fakes import AUDIENCE
 
 NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
 DANA, EVE = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))

@@ -31,7 +31,7 @@ from plangate.domain.people import ANYONE, Approver, LostApproval, Standing
 from plangate.domain.plan import Plan, Step, fingerprint_of, idempotency_key
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.tool import Receipt
-from tests.fakes import AUDIENCE
+from tests.support.fakes import AUDIENCE
 
 NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
 RUN = "plan-1"

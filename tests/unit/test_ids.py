@@ -5,15 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from console.run_view import STARTER, Doors, deciding_page
+from plangate.client.client import _checked_id
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.run import fold
 from plangate.domain.status import Status, status_of
-from tests.fakes import AUDIENCE
-from workflows.gateway import _checked_id
+from plangate.presentation.program import program
+from plangate.presentation.run_page import Doors, deciding_page
+from tests.support.fakes import AUDIENCE
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -43,7 +44,7 @@ def test_an_id_that_cannot_be_typed_is_refused_for_a_new_run(workflow_id: str) -
 @pytest.mark.parametrize("workflow_id", ["-x", "--json", "- x", "plan-1", "it's"])
 def test_what_is_shown_to_be_copied_names_the_run_and_no_option(workflow_id: str, signed: bool) -> None:
     page = deciding_page(in_review(workflow_id, signed=signed), Doors())
-    commands = [row.text for row in page.rows if row.text.startswith(STARTER)]
+    commands = [row.text for row in page.rows if row.text.startswith(program())]
     assert len(commands) == 1 + signed
     for command in commands:
         words = shlex.split(command)[2:]

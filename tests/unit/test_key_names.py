@@ -3,8 +3,8 @@
 import random
 from pathlib import Path
 
-from console.keys import KeyChain
-from console.screen import open_screen
+from plangate.cli.keys import KeyChain
+from plangate.cli.screen import open_screen
 from plangate.domain.people import identity
 from plangate.settings import Settings
 

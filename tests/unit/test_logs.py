@@ -14,8 +14,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from plangate.domain.errors import ToolRefused
-from plangate.logs import _CORE, _OURS, _PlangateHandler, configure_logs
-from plangate.redaction import redact, redact_text
+from plangate.logs.redaction import redact, redact_text
+from plangate.logs.setup import _CORE, _OURS, _PlangateHandler, configure_logs
 from plangate.settings import Settings
 
 log = structlog.stdlib.get_logger("plangate.test")

@@ -8,9 +8,9 @@ import pytest
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 from autogen_ext.models.replay import ReplayChatCompletionClient
 
-from activities.planners.model_client import OpenModel, model_client_factory
-from activities.planners.model_transport import ModelTransport
-from activities.planners.openai_clients import CHECKED, CheckedAzureOpenAI, CheckedOpenAI
+from activities.planners.autogen.model_client import OpenModel, model_client_factory
+from activities.planners.autogen.model_transport import ModelTransport
+from activities.planners.autogen.openai_clients import CHECKED, CheckedAzureOpenAI, CheckedOpenAI
 from plangate.domain.errors import NoModel, SettingsInvalid
 from plangate.settings import Settings
 

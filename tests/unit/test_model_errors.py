@@ -10,7 +10,7 @@ import pytest
 from openai import _exceptions as openai_exceptions
 from openai.types.chat import ChatCompletion
 
-from activities.planners.model_errors import _BY_NAME, planner_error
+from activities.planners.autogen.model_errors import _BY_NAME, planner_error
 from plangate.domain.errors import ModelRefused, ModelUnavailable, NoModel
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")

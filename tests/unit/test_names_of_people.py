@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from console.keys import KeyChain
-from console.screen import open_screen
+from plangate.cli.keys import KeyChain
+from plangate.cli.screen import open_screen
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.decision import Choice, Decision, PersonName
 from plangate.domain.people import same_person
@@ -17,12 +17,12 @@ from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.run import fold
 from plangate.domain.status import status_of
-from plangate.jws import PUBLIC_PREFIX, public_of
-from plangate.key_files import write_new_key
-from plangate.people_file import read_people
+from plangate.policy.people_file import read_people
 from plangate.settings import Settings
-from plangate.signatures import Subject, verify
-from tests.fakes import AUDIENCE
+from plangate.signing.decisions import Subject, verify
+from plangate.signing.jws import PUBLIC_PREFIX, public_of
+from plangate.signing.key_files import write_new_key
+from tests.support.fakes import AUDIENCE
 
 NOW = datetime.now(UTC)
 NAMES = {

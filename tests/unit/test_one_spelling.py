@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from activities.tools.catalogue import declarations
-from activities.tools.http_request import HttpRequest, HttpRequestArguments
-from activities.tools.http_url import one_url
+from activities.tools.http.tool import HttpRequest, HttpRequestArguments
+from activities.tools.http.url import one_url
+from activities.tools.registry import declarations
 from plangate.domain.drafting import check_plan, complete
 from plangate.domain.errors import PlanInvalid, SettingsInvalid
 from plangate.domain.people import People, Person, name_for_rules
 from plangate.domain.plan import Plan
-from plangate.policy_file import FilePolicy, read_policy
+from plangate.policy.policy_file import FilePolicy, read_policy
 from plangate.settings import Settings
-from tests.times import times
+from tests.support.times import times
 
 pytestmark = pytest.mark.timeout(900)  # for all of them; the sample takes seconds
 CASES = times(500)

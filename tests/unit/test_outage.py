@@ -10,8 +10,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.failures import told_to_temporal
+from activities.heartbeat import ServerClock, beating
 from activities.outage import Outage
-from activities.pulse import ServerClock, beating
 from plangate.domain.errors import DraftUnusable, ModelUnavailable, PlannerError
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -90,7 +90,7 @@ def test_heartbeats_of_another_release_begin_the_count_anew(kept: tuple[Any, ...
 
 
 async def test_the_heartbeats_of_a_long_attempt_hand_the_count_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("activities.pulse.HEARTBEAT_EVERY", timedelta(milliseconds=5))
+    monkeypatch.setattr("activities.heartbeat.HEARTBEAT_EVERY", timedelta(milliseconds=5))
     environment, beats = ActivityEnvironment(), asyncio.Queue[tuple[Any, ...]]()
     environment.info = replace(environment.info, heartbeat_details=(60.0, 1.0))
     environment.on_heartbeat = lambda *details: beats.put_nowait(details)

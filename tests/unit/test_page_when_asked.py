@@ -1,6 +1,6 @@
 """A page that cannot be drawn takes nothing else with it."""
 
-from workflows.page_when_asked import _page
+from workflows.details_interceptor import _page
 
 
 class Broken:

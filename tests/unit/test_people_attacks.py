@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from plangate.audit.evidence import examined
+from plangate.audit.proof import Lists, revoked_since, unproven
 from plangate.domain.audit import AuditEntry, Claimed, Decided, Event, Released, StepFailed
 from plangate.domain.decision import Verdict
 from plangate.domain.people import ANYONE, Approver, People, Person, Standing
 from plangate.domain.plan import idempotency_key
 from plangate.domain.policy import ONE_APPROVAL
-from plangate.evidence import examined
-from plangate.proof import Lists, PeopleThen, revoked_since, unproven
-from tests.people_attacks import (
+from plangate.policy.kept_lists import PeopleThen
+from tests.support.people_attacks import (
     AFTER,
     AT_THE_STEP,
     ATTACKS,
@@ -30,7 +31,7 @@ from tests.people_attacks import (
     sound,
     written,
 )
-from tests.times import times
+from tests.support.times import times
 
 EACH = 5
 """So many attacks of each kind, by each of the two ways to judge them."""

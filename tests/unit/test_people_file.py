@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
-from plangate.people_file import PeopleFile, read_people
+from plangate.policy.people_file import PeopleFile, read_people
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PUBLIC = "ed25519:A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"

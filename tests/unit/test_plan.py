@@ -22,7 +22,7 @@ from plangate.domain.plan import (
     uncanonical,
 )
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
-from tests.fakes import AUDIENCE
+from tests.support.fakes import AUDIENCE
 
 
 class NoteArguments(ToolArguments):

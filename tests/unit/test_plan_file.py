@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field, JsonValue
 
-from console.exits import Exit, WrongUsage, exit_of
-from console.plan_file import MAX_BYTES, PlanFileFaults, read_plan_file
-from console.tree import Fault
+from plangate.cli.exits import Exit, WrongUsage, exit_of
+from plangate.cli.plan_file import MAX_BYTES, PlanFileFaults, read_plan_file
+from plangate.cli.tree import Fault
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 
 Read = Callable[..., Any]

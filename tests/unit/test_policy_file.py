@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from activities.tools.catalogue import declarations
+from activities.tools.registry import declarations
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import FileInvalid
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import DEFAULT_RULE, Need, Rule, combined
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
-from plangate.people_file import read_people
-from plangate.policy_file import Explanation, FilePolicy, read_policy
+from plangate.policy.people_file import read_people
+from plangate.policy.policy_file import Explanation, FilePolicy, read_policy
 from plangate.settings import PROJECT
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, field_validator
 
-from activities.planners.workbench import ProposingWorkbench
+from activities.planners.autogen.workbench import ProposingWorkbench
 from plangate.domain.plan import Plan, Step
 from plangate.domain.tool import ToolArguments
-from tests.stand_in_tools import HTTP, MAIL, TOOLS, declare
+from tests.support.stand_in_tools import HTTP, MAIL, TOOLS, declare
 
 
 class Node(BaseModel):

@@ -12,7 +12,7 @@ from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import Need, Requirement, asks_for_less
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
-from plangate.policy_file import FilePolicy, policy_in, read_policy
+from plangate.policy.policy_file import FilePolicy, policy_in, read_policy
 from plangate.settings import PROJECT
 
 

@@ -14,8 +14,8 @@ from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.review import authorise, judge
 from plangate.domain.run import KEPT_REFUSALS, Phase, RunState, apply, fold, next_wakeup
 from plangate.domain.tool import Receipt
-from tests.fakes import AUDIENCE
-from tests.senders import judge_all, sender_of, sent
+from tests.support.fakes import AUDIENCE
+from tests.support.senders import judge_all, sender_of, sent
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DEADLINE = NOON + timedelta(hours=1)

@@ -16,8 +16,8 @@ from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
 from plangate.domain.run import KEPT_ACCEPTED, Phase, RunState, apply, is_behind
-from tests.senders import sender_of
-from tests.times import times
+from tests.support.senders import sender_of
+from tests.support.times import times
 from tests.unit.test_details import decided
 from tests.unit.test_details import in_review as a_review
 from tests.unit.test_review import DEADLINE, NOON, REQUESTED, accepts, arrival, decide, drafted, state_after

@@ -12,11 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from console.clock import moment
-from console.lists import pending_table, tools_page
-from console.page import Page, fold
-from console.run_view import Doors, deciding_page, outcome_page, run_page, waits_for
-from console.trail_view import trail_page
 from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Reopened, Requested, entry_after
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.people import LostApproval
@@ -26,7 +21,12 @@ from plangate.domain.run import fold as fold_run
 from plangate.domain.status import Status, UnreadDecision, status_of
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 from plangate.domain.visible import one_line
-from tests.fakes import AUDIENCE
+from plangate.presentation.clock import moment
+from plangate.presentation.lists import pending_table, tools_page
+from plangate.presentation.page import Page, fold
+from plangate.presentation.run_page import Doors, deciding_page, outcome_page, run_page, waits_for
+from plangate.presentation.trail_page import trail_page
+from tests.support.fakes import AUDIENCE
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ID = "plan-abc"

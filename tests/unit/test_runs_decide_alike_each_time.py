@@ -10,9 +10,10 @@ import pytest
 
 from plangate.settings import PROJECT
 
-_OF_RUNS = ("plan_approval", "recording", "tray", "details", "options")
+_OF_RUNS = ("plan_approval", "recording", "decision_inbox", "options")
 DECIDING = [
     *(PROJECT / "workflows" / f"{name}.py" for name in _OF_RUNS),
+    PROJECT / "plangate" / "presentation" / "markdown.py",
     *sorted((PROJECT / "plangate" / "domain").glob("*.py")),
 ]
 FOREIGN = {"os", "io", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time", "uuid"}

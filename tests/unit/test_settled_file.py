@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from plangate import settled_file
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
-from plangate.people_file import PeopleFile
-from plangate.settled_file import SETTLE_SECONDS, SettledFile, read_settled
-from tests.times import times
+from plangate.policy import settled_file
+from plangate.policy.people_file import PeopleFile
+from plangate.policy.settled_file import SETTLE_SECONDS, SettledFile, read_settled
+from tests.support.times import times
 
 SAVES = times(300)
 BEFORE = '[[person]]\nname = "dana"\nroles = ["ops"]\n\n[[person]]\nname = "erik"\n'

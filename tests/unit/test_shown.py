@@ -14,8 +14,8 @@ from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.run import fold
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Status, status_of
-from tests.fakes import AUDIENCE
-from tests.times import times
+from tests.support.fakes import AUDIENCE
+from tests.support.times import times
 
 NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
 RUN = "refund-4711"

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.people import Identified, Key, People, Person
-from plangate.jws import checked_public, key_id, public_of
-from plangate.signatures import TYPE, Claims, Subject, sign, verify
-from tests.fakes import AUDIENCE
+from plangate.signing.decisions import TYPE, Claims, Subject, sign, verify
+from plangate.signing.jws import checked_public, key_id, public_of
+from tests.support.fakes import AUDIENCE
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RUN, PLAN, OTHER_PLAN = "plan-1", "ab" * 32, "cd" * 32

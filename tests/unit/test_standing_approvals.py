@@ -6,9 +6,7 @@ from functools import reduce
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.following import waiting_words
-from console.lists import pending_table
-from console.run_view import run_page
+from plangate.cli.following import waiting_words
 from plangate.domain.audit import Decided, Drafted, Event, Reopened, Requested
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.people import Approver, LostApproval, Standing
@@ -17,10 +15,12 @@ from plangate.domain.policy import Need, Requirement
 from plangate.domain.run import Approval, RunState, apply
 from plangate.domain.standing_approvals import counts_until
 from plangate.domain.status import status_of
-from tests.fakes import AUDIENCE
-from tests.senders import judge_all, sent
+from plangate.presentation.lists import pending_table
+from plangate.presentation.markdown import details_page
+from plangate.presentation.run_page import run_page
+from tests.support.fakes import AUDIENCE
+from tests.support.senders import judge_all, sent
 from tests.unit.test_run_view import printed
-from workflows.details import details_page
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 TWO = Requirement(needs=(Need(role="anyone", count=2),))

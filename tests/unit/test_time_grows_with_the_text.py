@@ -17,14 +17,12 @@ from typing import Any, NamedTuple
 import pytest
 from rich.console import Console
 
-from activities.tools.catalogue import declarations
-from console.exits import fit
-from console.json_reader import read_json
-from console.page import Page
-from console.plan_file import PlanFileFaults, read_plan_file
-from console.tree import Unreadable
-from console.yaml_reader import read_yaml
-from plangate.conditions import Condition, variables_of
+from activities.tools.registry import declarations
+from plangate.cli.exits import fit
+from plangate.cli.json_reader import read_json
+from plangate.cli.plan_file import PlanFileFaults, read_plan_file
+from plangate.cli.tree import Unreadable
+from plangate.cli.yaml_reader import read_yaml
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.drafting import check_plan
 from plangate.domain.durations import read_seconds
@@ -33,14 +31,16 @@ from plangate.domain.people import identity
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.request import read_request
 from plangate.domain.visible import many_lines, markdown_code, one_line
-from plangate.jws import kid_of
-from plangate.redaction import redact, redact_text
+from plangate.logs.redaction import redact, redact_text
+from plangate.policy.conditions import Condition, variables_of
+from plangate.policy.toml_file import parse_toml, places
+from plangate.presentation.page import Page
 from plangate.settings import PROJECT
-from plangate.toml_file import parse_toml, places
-from tests.fakes import AUDIENCE
-from tests.hostile import growth, hostile_texts, seconds, slowest
+from plangate.signing.jws import kid_of
+from tests.support.fakes import AUDIENCE
+from tests.support.hostile import growth, hostile_texts, seconds, slowest
 
-FOLDERS = ("plangate", "console", "activities", "workflows")
+FOLDERS = ("plangate", "activities", "workflows")
 LONGER = 3.0
 WHOLE = {"match", "fullmatch"}
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

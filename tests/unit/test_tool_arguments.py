@@ -14,17 +14,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from activities.planners.workbench import WHY
-from activities.tools.catalogue import RESERVED_ARGUMENT, TOOLS, build_tools, declarations
-from activities.tools.http_hosts import HostList, place_of
-from activities.tools.http_request import HttpRequest, HttpRequestArguments, header_key
-from activities.tools.http_url import one_url, read_url
-from activities.tools.send_email import SendEmail, SendEmailArguments, compose
-from activities.tools.tool import Finding, Repeatable
+from activities.planners.autogen.workbench import WHY
+from activities.tools.email.tool import SendEmail, SendEmailArguments, compose
+from activities.tools.http.hosts import HostList, place_of
+from activities.tools.http.tool import HttpRequest, HttpRequestArguments, header_key
+from activities.tools.http.url import one_url, read_url
+from activities.tools.registry import RESERVED_ARGUMENT, TOOLS, build_tools, declarations
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import OperatorError, PlanInvalid, SettingsInvalid
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
+from plangate.tool import Finding, Repeatable
 
 ANY_CHARACTER = st.characters(exclude_categories=["Cs"])
 BREAKS = st.sampled_from(
@@ -439,7 +439,7 @@ def test_the_catalogue_declares_every_tool_and_builds_the_same_ones(tmp_path):
 
 def test_reading_the_declarations_imports_no_vendor_library():
     code = (
-        "import sys; from activities.tools.catalogue import declarations; "
+        "import sys; from activities.tools.registry import declarations; "
         "[d.schema() for d in declarations().values()]; "
         "print({'httpcore', 'httpx', 'aiosmtplib'} & set(sys.modules))"
     )

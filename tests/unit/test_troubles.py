@@ -6,12 +6,12 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from console.clock import moment
-from console.following import news, waiting_words
-from console.run_view import Doors, deciding_page, run_page
-from console.troubles import troubles
+from plangate.cli.following import news, waiting_words
 from plangate.domain.run import RunState
 from plangate.domain.status import Attempt, Status, UnreadDecision, Unrecorded, status_of, with_step_attempt
+from plangate.presentation.clock import moment
+from plangate.presentation.run_page import Doors, deciding_page, run_page
+from plangate.presentation.troubles import troubles
 from tests.unit.test_details import NOON, decided, in_review
 
 LATER = NOON + timedelta(minutes=5)

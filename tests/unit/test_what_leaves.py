@@ -20,13 +20,13 @@ import h11
 import idna
 import pytest
 
-from activities.tools import addresses
-from activities.tools.addresses import is_public
-from activities.tools.http_wire import difference, is_whole
-from activities.tools.mail_wire import composed, difference_on_the_wire
-from activities.tools.mail_wire import difference as mail_difference
-from tests import wire_cases
-from tests.times import times
+from activities.tools.email.wire import composed, difference_on_the_wire
+from activities.tools.email.wire import difference as mail_difference
+from activities.tools.http import addresses
+from activities.tools.http.addresses import is_public
+from activities.tools.http.wire import difference, is_whole
+from tests.support import wire_cases
+from tests.support.times import times
 
 pytestmark = pytest.mark.timeout(900)  # for all of them; the sample takes seconds
 CASES = times(400)
@@ -68,7 +68,7 @@ def test_mails_and_calls_in_twenty_scripts_arrive_as_they_were_approved():
 
 
 def test_they_do_so_on_another_python(python_3_13, tmp_path):
-    told = json.loads(output_of(python_3_13, tmp_path, "tests/wire_cases.py", str(CASES), "2"))
+    told = json.loads(output_of(python_3_13, tmp_path, "tests/support/wire_cases.py", str(CASES), "2"))
 
     assert told["python"].startswith("3.13.")
     assert (told["mails"], told["calls"], told["differences"]) == (CASES, CASES, [])
@@ -203,7 +203,7 @@ def test_another_python_judges_every_address_alike(python_3_13, tmp_path):
         *(str(ipaddress.ip_address(number)) for number in numbers if number >= 0 and number < 2**128),
     )
     code = (
-        "import json, sys, ipaddress; from activities.tools.addresses import is_public; "
+        "import json, sys, ipaddress; from activities.tools.http.addresses import is_public; "
         "print(json.dumps([is_public(ipaddress.ip_address(text)) for text in json.loads(sys.argv[1])]))"
     )
     there = json.loads(output_of(python_3_13, tmp_path, "-c", code, json.dumps(some)))

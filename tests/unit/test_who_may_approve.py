@@ -24,8 +24,8 @@ from plangate.domain.policy import Need, Requirement, covered
 from plangate.domain.review import authorise, judge
 from plangate.domain.revocation import stale_approvers
 from plangate.domain.run import Phase, RunState, apply, fold
-from tests.fakes import AUDIENCE
-from tests.senders import sender_of
+from tests.support.fakes import AUDIENCE
+from tests.support.senders import sender_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DEADLINE = NOON + timedelta(hours=10)

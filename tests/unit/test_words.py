@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from activities.planners.words import last_words, without_thoughts
+from activities.planners.autogen.words import last_words, without_thoughts
 from plangate.domain.errors import DraftUnusable
 
 ANSWER = "Tell Kim: 3 < 4 & 5 > 4."

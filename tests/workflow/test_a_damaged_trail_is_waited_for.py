@@ -14,8 +14,8 @@ from plangate.domain.audit import Decided
 from plangate.domain.errors import NotApproved, PlangateError, RecordsMissing, TrailDamaged
 from plangate.domain.status import Status
 from plangate.records.trail import read_trail
-from tests.audit_edits import take_the_guards_off
-from tests.gate import Gate
+from tests.support.audit_edits import take_the_guards_off
+from tests.support.gate import Gate
 from tests.workflow.test_what_cannot_be_recorded_waits_outside import events, kinds, waiting
 
 EVENT = ("audit_entries", "event", "{}", " AND number = 2")

@@ -9,12 +9,12 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.closing import Closing
 from activities.tasks import CloseTask
+from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.audit import Outcome, Requested, RunRef
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.status import Status
-from plangate.records.inspection import Trust, inspect_all
 from plangate.records.tables import effects
-from tests.gate import Gate
+from tests.support.gate import Gate
 
 
 async def close_over(gate: Gate, status: Status) -> None:

@@ -8,15 +8,15 @@ import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
-from plangate.checkpoints import checkpoint_after
+from plangate.audit.inspection import inspect_all
 from plangate.domain.audit import Claimed
 from plangate.domain.decision import Choice
 from plangate.domain.request import PlanRequest
 from plangate.records.checkpoints import seal_what_moved
-from plangate.records.inspection import inspect_all
-from tests.fakes import LOST, PERMANENT, TRANSIENT, ValidFor
-from tests.gate import Gate
-from tests.sealed_records import SEAL_KEY, ByFirstWord, Everybody, sealing, signature, trust
+from plangate.signing.checkpoints import checkpoint_after
+from tests.support.fakes import LOST, PERMANENT, TRANSIENT, ValidFor
+from tests.support.gate import Gate
+from tests.support.sealed_records import SEAL_KEY, ByFirstWord, Everybody, sealing, signature, trust
 from tests.workflow.test_stale_approvals import SECONDS, reopened
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from temporalio import activity
 
-from activities import pulse
+from activities import heartbeat as pulse
 from activities.pacing import Pacing, Turn
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.tool import Receipt
 from plangate.elapsed import elapsed
-from tests.fakes import ValidFor
-from tests.gate import Gate
+from tests.support.fakes import ValidFor
+from tests.support.gate import Gate
 
 
 class Machine:

@@ -5,7 +5,7 @@ import logging
 import pytest
 from structlog.testing import capture_logs
 
-from tests.gate import Gate
+from tests.support.gate import Gate
 
 
 async def test_a_run_is_told_from_its_request_to_its_end_and_nothing_twice(

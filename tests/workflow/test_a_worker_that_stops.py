@@ -7,8 +7,8 @@ import pytest
 
 import worker
 from plangate.domain.errors import RecordsUnavailable
-from tests.fakes import Notebook
-from tests.gate import Gate
+from tests.support.fakes import Notebook
+from tests.support.gate import Gate
 
 
 @pytest.mark.parametrize("remembers", [False, True])

@@ -15,18 +15,18 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.testing import ActivityEnvironment
 
 from activities.execution import _holder
-from console.run_view import Doors
-from console.screen import Screen
-from console.session import Session
-from console.starting import _drafted
-from console.troubles import troubles
+from plangate.cli.screen import Screen
+from plangate.cli.session import Session
+from plangate.cli.starting import _drafted
+from plangate.client.client import Gateway
 from plangate.domain.errors import ModelUnavailable
 from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
-from plangate.records.answers import status_on_record
-from tests.fakes import TRANSIENT
-from tests.gate import Gate
-from workflows.gateway import Gateway
+from plangate.presentation.run_page import Doors
+from plangate.presentation.troubles import troubles
+from plangate.records.queries import status_on_record
+from tests.support.fakes import TRANSIENT
+from tests.support.gate import Gate
 
 
 async def seen(gate: Gate, workflow_id: str, condition: Callable[[Status], object]) -> Status:

@@ -9,20 +9,20 @@ import pytest
 from rich.console import Console
 from sqlalchemy import insert
 
-from console.clock import now
-from console.run_view import run_page
+from plangate.audit.evidence import bundle_findings, bundle_notes, bundle_of
+from plangate.audit.inspection import Inspection, Trust, inspect_all
 from plangate.domain.findings import rules_named
-from plangate.evidence import bundle_findings, bundle_notes, bundle_of
-from plangate.jws import public_of
-from plangate.people_file import PeopleFile, read_people
-from plangate.records.answers import status_on_record
-from plangate.records.inspection import Inspection, Trust, inspect_all
+from plangate.policy.people_file import PeopleFile, read_people
+from plangate.presentation.clock import now
+from plangate.presentation.run_page import run_page
+from plangate.records.queries import status_on_record
 from plangate.records.rule_texts import texts_of
 from plangate.records.tables import rule_texts
-from tests.audit_edits import take_the_guards_off, trail_of, write_anew
-from tests.gate import Gate
-from tests.program import Home
-from tests.sealed_records import KEYS
+from plangate.signing.jws import public_of
+from tests.support.audit_edits import take_the_guards_off, trail_of, write_anew
+from tests.support.gate import Gate
+from tests.support.program import Home
+from tests.support.sealed_records import KEYS
 from tests.workflow.test_revocation import needs, signed
 
 LIST = f"""

@@ -11,17 +11,17 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from activities.execution import Execution
 from activities.tasks import StepResult
+from plangate.audit.inspection import inspect_all
 from plangate.domain.audit import Requested, RunRef
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.errors import EffectUnknown, InDoubt, RecordsUnavailable, ToolUnavailable
 from plangate.domain.people import identify
 from plangate.domain.review import judge
 from plangate.domain.tool import Receipt
-from plangate.records.inspection import inspect_all
 from plangate.records.tables import runs
 from plangate.records.trail import Note, open_trail, read_trail
-from tests.gate import Gate
-from tests.sealed_records import sealing, trust
+from tests.support.gate import Gate
+from tests.support.sealed_records import sealing, trust
 
 
 @pytest.mark.parametrize("texts", [("one",), ("one", "two")])

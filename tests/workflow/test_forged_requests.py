@@ -12,9 +12,9 @@ from plangate.domain.audit import Closed, Drafted, Outcome, RunRef, StepFailed
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.request import LONGEST_TIMEOUT, MAX_REQUEST, PlanRequest, check_opening
 from plangate.domain.run import RunState, apply
-from plangate.records.answers import runs_on_record
-from tests.fakes import notes
-from tests.gate import Gate
+from plangate.records.queries import runs_on_record
+from tests.support.fakes import notes
+from tests.support.gate import Gate
 from tests.workflow.test_forged_state import found
 from workflows.plan_approval import Carried
 

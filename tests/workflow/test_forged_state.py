@@ -14,15 +14,15 @@ from temporalio import workflow
 from temporalio.client import WorkflowFailureError
 
 from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
+from plangate.audit.inspection import inspect_all
 from plangate.domain.audit import Closed, Drafted, Outcome, Requested, RunRef
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.policy import Requirement
 from plangate.domain.request import PlanRequest
 from plangate.domain.run import RunState, apply
-from plangate.records.inspection import inspect_all
-from tests.fakes import notes
-from tests.gate import Gate
-from tests.sealed_records import ByFirstWord, Everybody, trust
+from tests.support.fakes import notes
+from tests.support.gate import Gate
+from tests.support.sealed_records import ByFirstWord, Everybody, trust
 from workflows.plan_approval import Carried
 
 

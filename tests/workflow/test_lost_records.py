@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.gate import Gate
-from tests.record_writer import assert_unbroken
+from tests.support.gate import Gate
+from tests.support.record_writer import assert_unbroken
 
 
 def gone(records: Path, kept: Path) -> None:

@@ -5,7 +5,7 @@ import asyncio
 from temporalio.api.workflow.v1 import PendingActivityInfo
 
 from plangate.domain.errors import ModelUnavailable
-from tests.gate import PATIENCE, Gate
+from tests.support.gate import PATIENCE, Gate
 
 AWAY = ModelUnavailable("The model's service failed (503).")
 

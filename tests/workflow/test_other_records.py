@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from plangate.records.answers import runs_on_record
-from tests.gate import Gate, build_gate
+from plangate.records.queries import runs_on_record
+from tests.support.gate import Gate, build_gate
 
 
 def with_other_records(gate: Gate, folder: Path) -> Gate:

@@ -11,10 +11,10 @@ from temporalio.testing import WorkflowEnvironment
 
 from plangate.domain.audit import AuditEntry
 from plangate.domain.errors import EffectUnknown, RecordsUnavailable
-from tests.fakes import notes
-from tests.gate import Gate, build_gate
-from tests.postgres import PostgresServer
-from tests.record_writer import assert_unbroken
+from tests.support.fakes import notes
+from tests.support.gate import Gate, build_gate
+from tests.support.postgres import PostgresServer
+from tests.support.record_writer import assert_unbroken
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -26,8 +26,8 @@ from plangate.domain.plan import Audience, Plan, fingerprint_of
 from plangate.domain.policy import OneApproval
 from plangate.domain.run import fold
 from plangate.domain.status import Status
-from tests.fakes import NoteArguments, notes
-from tests.gate import Gate
+from tests.support.fakes import NoteArguments, notes
+from tests.support.gate import Gate
 
 
 async def test_the_approved_plan_runs_step_by_step_and_its_receipts_are_returned(gate: Gate) -> None:

@@ -3,7 +3,7 @@
 from plangate.domain.audit import Decided, Requested, RunRef
 from plangate.domain.decision import Choice, Decision, Verdict, Via, read_arrival
 from plangate.records.trail import Note, open_trail
-from tests.gate import Gate
+from tests.support.gate import Gate
 
 
 async def test_requested_changes_reach_the_planner_and_make_a_new_revision(gate: Gate) -> None:

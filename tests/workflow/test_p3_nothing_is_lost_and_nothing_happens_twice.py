@@ -25,8 +25,8 @@ from plangate.domain.people import NoDirectory
 from plangate.domain.policy import OneApproval
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
-from tests.fakes import NoteArguments, Notebook, notes
-from tests.gate import Gate
+from tests.support.fakes import NoteArguments, Notebook, notes
+from tests.support.gate import Gate
 from workflows.options import STEP_TRIES
 
 

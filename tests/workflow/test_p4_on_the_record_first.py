@@ -11,10 +11,10 @@ from sqlalchemy import select, update
 from plangate.domain.audit import FIRST_HASH, Claimed, Decided, Drafted, Requested, StepDone
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.run import fold
-from plangate.records.answers import pending_on_record, runs_on_record
+from plangate.records.queries import pending_on_record, runs_on_record
 from plangate.records.tables import audit_entries
-from tests.audit_edits import take_the_guards_off
-from tests.gate import Gate
+from tests.support.audit_edits import take_the_guards_off
+from tests.support.gate import Gate
 
 
 async def test_the_trail_tells_the_whole_run_in_order_with_time_and_identity(gate: Gate) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from plangate.domain.policy import ONE_APPROVAL
-from tests.gate import Gate
+from tests.support.gate import Gate
 from tests.workflow.test_who_may_decide import Wants
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from plangate.domain.plan import Plan, Step
 from plangate.domain.request import PlanRequest
-from plangate.policy_file import read_policy
-from tests.gate import Gate
+from plangate.policy.policy_file import read_policy
+from tests.support.gate import Gate
 
 CLAIM = (
     '{"decision": "approve", "by": "dana", "plan": "*", "requirement": {"needs": []}, "risk": "none", '

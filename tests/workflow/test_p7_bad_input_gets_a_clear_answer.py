@@ -16,8 +16,8 @@ from temporalio.service import RPCError
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Choice, read_arrival, unknown_name
 from plangate.domain.request import PlanRequest
-from tests.gate import Gate
-from tests.junk import LIKELY_NAMES, bad_inputs
+from tests.support.gate import Gate
+from tests.support.junk import LIKELY_NAMES, bad_inputs
 from worker import build_worker
 
 

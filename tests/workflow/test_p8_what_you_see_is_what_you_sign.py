@@ -18,10 +18,10 @@ from plangate.domain.plan import Plan
 from plangate.domain.status import Status, StepStatus
 from plangate.records.tables import audit_entries
 from plangate.settings import PROJECT
-from tests.audit_edits import take_the_guards_off
-from tests.gate import Gate, build_gate
-from tests.program import Home
-from tests.record_writer import run_ref, write_down
+from tests.support.audit_edits import take_the_guards_off
+from tests.support.gate import Gate, build_gate
+from tests.support.program import Home
+from tests.support.record_writer import run_ref, write_down
 from workflows.plan_approval import PlanApproval
 
 HARMLESS = Plan.model_validate(

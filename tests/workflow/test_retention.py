@@ -11,14 +11,14 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
-from console.run_view import is_over, run_page
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import IdInUse, PlangateError, RunNotFound
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
-from tests.fakes import notes
-from tests.gate import Gate, build_gate
-from tests.server import start_plain_server
+from plangate.presentation.run_page import is_over, run_page
+from tests.support.fakes import notes
+from tests.support.gate import Gate, build_gate
+from tests.support.server import start_plain_server
 
 
 async def drop(gate: Gate, workflow_id: str) -> None:

@@ -6,19 +6,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from activities.tools.tool import Finding
-from console.clock import now
 from plangate.domain.audit import Reopened
 from plangate.domain.decision import Choice
 from plangate.domain.errors import DirectoryUnavailable
 from plangate.domain.people import Delegation, Key, People, Person
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.status import Status
-from plangate.jws import key_id, public_of
-from plangate.signatures import Claims, sign
-from tests.fakes import LOST, TRANSIENT, NoteArguments, Notebook
-from tests.gate import Gate
-from tests.sealed_records import KEYS
+from plangate.presentation.clock import now
+from plangate.signing.decisions import Claims, sign
+from plangate.signing.jws import key_id, public_of
+from plangate.tool import Finding
+from tests.support.fakes import LOST, TRANSIENT, NoteArguments, Notebook
+from tests.support.gate import Gate
+from tests.support.sealed_records import KEYS
 from tests.workflow.test_who_may_decide import Wants
 
 PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)

@@ -12,8 +12,8 @@ from temporalio.client import (
 )
 
 from plangate.domain.request import PlanRequest
-from tests.fakes import notes
-from tests.gate import Gate
+from tests.support.fakes import notes
+from tests.support.gate import Gate
 from workflows.plan_approval import PlanApproval
 
 

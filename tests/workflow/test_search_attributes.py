@@ -10,15 +10,15 @@ from uuid import uuid4
 
 import pytest
 
-from plangate.search_attributes import (
+from plangate.temporal.search_attributes import (
     KEYS,
     PLANGATE_REQUESTER,
     PLANGATE_STATE,
     ensure_search_attributes,
 )
-from tests.fakes import notes
-from tests.gate import Gate, build_gate
-from tests.server import start_plain_server
+from tests.support.fakes import notes
+from tests.support.gate import Gate, build_gate
+from tests.support.server import start_plain_server
 
 
 async def listed(gate: Gate, query: str) -> set[str]:
@@ -137,7 +137,7 @@ async def test_registering_them_later_is_no_fault_twice_and_disturbs_no_run_that
 async def test_runs_for_which_nobody_answers_do_not_hold_up_the_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workflows.gateway.QUERY_TIMEOUT", timedelta(seconds=0.5))
+    monkeypatch.setattr("plangate.client.client.QUERY_TIMEOUT", timedelta(seconds=0.5))
     async with plain_gate(tmp_path) as gate:
         async with gate.worker():
             waiting = await gate.in_review("one")

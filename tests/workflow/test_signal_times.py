@@ -3,7 +3,7 @@
 import asyncio
 
 from plangate.domain.audit import Decided
-from tests.gate import Gate
+from tests.support.gate import Gate
 
 
 def received(gate: Gate, workflow_id: str) -> list[float]:

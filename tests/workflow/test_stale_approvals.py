@@ -9,8 +9,8 @@ import pytest
 from activities.execution import Execution
 from activities.tasks import StepResult
 from plangate.domain.status import Status
-from tests.fakes import ValidFor
-from tests.gate import Gate
+from tests.support.fakes import ValidFor
+from tests.support.gate import Gate
 
 SECONDS = 2  # long enough for a busy machine to start a step, short enough to wait for
 

@@ -14,7 +14,7 @@ from activities.failures import told_to_temporal
 from plangate.domain.decision import MAX_COMMENT, Choice, Via, read_arrival, unknown_name
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.request import read_request
-from tests.gate import Gate
+from tests.support.gate import Gate
 from workflows.recording import reason_of
 
 HUGE = 1_900_000  # near the most that the server takes as one input

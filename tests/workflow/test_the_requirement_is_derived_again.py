@@ -8,22 +8,22 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import insert
 
+from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
+from plangate.audit.inspection import inspect_all
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, Requested, RulesInForce, RunRef
 from plangate.domain.drafting import check_plan
 from plangate.domain.findings import rules_named
 from plangate.domain.plan import Audience, Plan, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.request import PlanRequest
-from plangate.evidence import bundle_findings, bundle_of, read_bundle
-from plangate.policy_file import FilePolicy, policy_in
+from plangate.policy.policy_file import FilePolicy, policy_in
 from plangate.records.checkpoints import newest_seal
-from plangate.records.inspection import inspect_all
 from plangate.records.rule_texts import record_rules, texts_of
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_rules_trail, open_trail
-from tests.fakes import notes
-from tests.gate import Gate
-from tests.sealed_records import Everybody, sealing, signature, trust
+from tests.support.fakes import notes
+from tests.support.gate import Gate
+from tests.support.sealed_records import Everybody, sealing, signature, trust
 
 STRICT = policy_in(
     """

@@ -13,18 +13,18 @@ import pytest_asyncio
 from sqlalchemy import Connection
 from temporalio.testing import WorkflowEnvironment
 
+from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
+from plangate.audit.inspection import Inspection, Trust, inspect_all, inspect_run
 from plangate.domain.findings import rules_named
-from plangate.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.records.checkpoints import newest_seal
 from plangate.records.database import Database
-from plangate.records.inspection import Inspection, Trust, inspect_all, inspect_run
 from plangate.records.rule_texts import texts_of
 from plangate.records.trail import read_trail
-from tests.audit_edits import EDITS, all_ids, edit_bundle, take_the_guards_off
-from tests.gate import build_gate
-from tests.postgres import PostgresServer
-from tests.sealed_records import a_week, people
-from tests.times import times
+from tests.support.audit_edits import EDITS, all_ids, edit_bundle, take_the_guards_off
+from tests.support.gate import build_gate
+from tests.support.postgres import PostgresServer
+from tests.support.sealed_records import a_week, people
+from tests.support.times import times
 
 ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = times(360), times(72), times(500)
 

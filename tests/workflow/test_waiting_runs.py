@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from plangate.client import waiting_runs as waiting
+from plangate.client.client import Gateway
 from plangate.domain.request import PlanRequest
 from plangate.records.lists import WAITING, Sort
-from plangate.search_attributes import KEYS
-from tests.fakes import notes
-from tests.gate import Gate
-from tests.waiting_runs import put_waiting
+from plangate.temporal.search_attributes import KEYS
+from tests.support.fakes import notes
+from tests.support.gate import Gate
+from tests.support.waiting_runs import put_waiting
 from tests.workflow.test_search_attributes import plain_gate
-from workflows import waiting
-from workflows.gateway import Gateway
 
 ODD_IDS = ['a "quoted" id', "b's id \\ with a backslash", "c', d) OR WorkflowId != 'x", "d 東京 é"]
 

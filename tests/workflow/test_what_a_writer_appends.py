@@ -5,22 +5,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import insert
 
-from plangate.checkpoints import checkpoint_after
+from plangate.audit.evidence import bundle_findings, bundle_notes, bundle_of
+from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.audit import RulesInForce
 from plangate.domain.findings import rules_named
 from plangate.domain.people import People
 from plangate.domain.policy import Need, Requirement
-from plangate.evidence import bundle_findings, bundle_notes, bundle_of
-from plangate.jws import PUBLIC_PREFIX, public_of
-from plangate.people_file import people_in
+from plangate.policy.people_file import people_in
 from plangate.records.checkpoints import newest_seal, seal_what_moved
-from plangate.records.inspection import Trust, inspect_all
 from plangate.records.rule_texts import texts_of
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_rules_trail
-from tests.forger import Forger
-from tests.gate import Gate
-from tests.sealed_records import KEYS, SEAL_KEY
+from plangate.signing.checkpoints import checkpoint_after
+from plangate.signing.jws import PUBLIC_PREFIX, public_of
+from tests.support.forger import Forger
+from tests.support.gate import Gate
+from tests.support.sealed_records import KEYS, SEAL_KEY
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -104,7 +104,7 @@ def test_a_run_of_long_ago_is_sealed_by_the_first_checkpoint(idle_gate: Gate) ->
 
 
 def test_a_run_may_wait_behind_a_full_checkpoint(idle_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plangate.records.rules_examined.MOST_RUNS", 1)
+    monkeypatch.setattr("plangate.audit.rules_examined.MOST_RUNS", 1)
     in_force(idle_gate, (THEN, NOW - 40 * DAY))
     seal(idle_gate, NOW - HOUR)
     forged(idle_gate, THEN, NOW - 30 * DAY)

@@ -15,7 +15,7 @@ from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable
 from plangate.domain.people import People
 from plangate.domain.status import Status
-from tests.gate import Gate
+from tests.support.gate import Gate
 
 SEEN_BROKEN = "Decisions wait until the list of people can be read: people.toml cannot be used (1 fault): oh."
 

@@ -4,7 +4,7 @@ import pytest
 
 from plangate.domain.decision import who_withdrew, withdrawal
 from plangate.domain.visible import cut
-from tests.gate import Gate
+from tests.support.gate import Gate
 
 
 async def test_an_unread_withdrawal_is_told_with_who_asked_for_it(idle_gate: Gate) -> None:

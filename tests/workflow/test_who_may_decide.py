@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from console.clock import now
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Choice
 from plangate.domain.errors import DirectoryUnavailable
@@ -17,13 +16,14 @@ from plangate.domain.people import Identified
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.status import Status
-from plangate.jws import public_of
-from plangate.people_file import PeopleFile, read_people
-from plangate.policy_file import read_policy
+from plangate.policy.people_file import PeopleFile, read_people
+from plangate.policy.policy_file import read_policy
+from plangate.presentation.clock import now
 from plangate.records.rule_texts import texts_of
 from plangate.records.trail import read_trail
-from plangate.signatures import Claims, sign
-from tests.gate import Gate
+from plangate.signing.decisions import Claims, sign
+from plangate.signing.jws import public_of
+from tests.support.gate import Gate
 
 DANAS = Ed25519PrivateKey.from_private_bytes(bytes(32))
 

@@ -9,18 +9,18 @@ from sqlalchemy import select
 
 from activities.execution import Execution
 from activities.tasks import StepResult
-from console.clock import now
+from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.audit import Requested, RunRef
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.people import identify
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.review import judge
 from plangate.domain.status import Status
-from plangate.records.inspection import Trust, inspect_all
+from plangate.presentation.clock import now
 from plangate.records.tables import runs
 from plangate.records.trail import Note, open_trail, read_trail
-from tests.gate import Gate
-from tests.sealed_records import Everybody
+from tests.support.gate import Gate
+from tests.support.sealed_records import Everybody
 from tests.workflow.test_a_lawful_life_has_no_finding import reset
 from tests.workflow.test_revocation import house, needs, signed
 from tests.workflow.test_who_may_decide import Wants

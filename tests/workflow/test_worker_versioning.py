@@ -8,7 +8,7 @@ from temporalio.api.enums.v1 import VersioningBehavior
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.service import RPCError
 
-from tests.gate import Gate
+from tests.support.gate import Gate
 
 
 async def make_current(gate: Gate, build_id: str) -> None:

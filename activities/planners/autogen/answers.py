@@ -1,0 +1,273 @@
+"""What a model server answered, brought to the one form of chat completion that AutoGen reads rightly.
+
+AutoGen believes an answer that is only nearly compatible: it overlooks that it was cut, sends back call ids
+that occur twice, and fails inside itself at token counts or contents of another type. So each answer is taken
+apart here, and put together anew from what is understood. What is not understood is an error, never left out:
+a call that goes missing would make a part of a plan look like the whole. Pure; may import the domain and
+`model_errors`.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from activities.planners.autogen.model_errors import error_in_answer
+from plangate.domain.errors import DraftUnusable, ModelUnavailable
+from plangate.domain.visible import cut, one_line
+
+# As written by OpenAI, Azure, Mistral, Groq, Gemini, DeepSeek, Anthropic, vLLM, SGLang, TGI and Ollama.
+_WHOLE: Final = frozenset(
+    {"", "stop", "end_turn", "eos", "eos_token", "stop_sequence", "end_of_text", "complete"}
+)
+_CALLS: Final = frozenset({"tool_calls", "tool_call", "function_call", "function_calls", "tool_use"})
+_CUT: Final = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "max_length", "model_length", "token_limit", "incomplete"}
+)
+_WITHHELD: Final = frozenset(
+    {"content_filter", "content_filtered", "safety", "recitation", "refusal", "blocklist", "spii"}
+    | {"prohibited_content", "guardrail_intervened", "sensitive", "language"}
+)
+_BROKEN_OFF: Final = frozenset(
+    {"error", "abort", "aborted", "cancelled", "canceled", "timeout", "network_error", "other"}
+    | {"insufficient_system_resource", "malformed_function_call", "unexpected_tool_call"}
+)
+_TEXT_PARTS: Final = frozenset({"text", "output_text"})
+_THOUGHT_PARTS: Final = frozenset({"thinking", "redacted_thinking", "reasoning", "reference"})
+_REASON_WORD: Final = re.compile(r"[a-z0-9_]{1,40}")
+_HALF_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+_MOST_TOKENS: Final = 10**9
+_MAX_QUOTE: Final = 300
+
+
+def normalized(answer: object) -> dict[str, Any]:
+    """Return a completion with one choice, made only of what AutoGen reads.
+
+    Raises:
+        ModelRefused, ModelUnavailable: the answer is an error, or no completion.
+        DraftUnusable: the answer was cut or withheld, or says something in a form that cannot be read.
+    """
+    match answer:
+        case [Mapping() as only]:  # how Gemini wraps its errors
+            answer = only
+    if not isinstance(answer, Mapping):
+        raise _no_completion()
+    if answer.get("error") or answer.get("object") == "error":
+        raise error_in_answer(answer.get("error") or answer)
+    choice = _only_choice(answer.get("choices"))
+    if choice.get("error"):
+        raise error_in_answer(choice["error"])
+    message = choice.get("message")
+    calls = _calls(message) if isinstance(message, Mapping) else []
+    check_finish_reason(_word(choice.get("finish_reason")), has_calls=bool(calls))
+    if not isinstance(message, Mapping):
+        raise _no_completion()
+    text = _text(message.get("content"))
+    refusal = message.get("refusal")
+    if isinstance(refusal, str) and refusal.strip():
+        raise DraftUnusable(
+            f"The model refused: '{cut(one_line(refusal), _MAX_QUOTE)}'. Reword the request, or choose "
+            "another model by PLANGATE_MODEL."
+        )
+    return {
+        "id": _string(answer.get("id")),
+        "object": "chat.completion",
+        "created": 0,
+        "model": _string(answer.get("model")),
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": "tool_calls" if calls else "stop",
+                "logprobs": None,
+                "message": {
+                    "role": "assistant",
+                    "content": _whole_characters(text) or None,
+                    **({"tool_calls": calls} if calls else {}),
+                },
+            }
+        ],
+        "usage": _usage(answer.get("usage")),
+    }
+
+
+def check_finish_reason(reason: str, *, has_calls: bool) -> None:
+    """Raise unless the model came to its own end; a server that gives no reason is believed.
+
+    Raises:
+        DraftUnusable: the answer was cut, withheld, or ended for a reason that is not known.
+        ModelUnavailable: the service broke it off; another try may do better.
+    """
+    if reason in _WHOLE or (reason in _CALLS and has_calls):
+        return
+    if reason in _CALLS:
+        raise DraftUnusable(
+            "The model called a tool, but its server left the call out of the answer; check the server's "
+            "tool-call parser (vLLM: --tool-call-parser), or choose another model by PLANGATE_MODEL."
+        )
+    if reason in _CUT:
+        raise DraftUnusable(
+            "The model's answer was cut at its length limit, so its plan would not be whole; ask for less at "
+            "once, or allow longer answers (max_tokens in PLANGATE_MODEL_CONFIG, num_ctx in Ollama, "
+            "--max-model-len in vLLM)."
+        )
+    if reason in _WITHHELD:
+        raise DraftUnusable(
+            f"The model's service withheld its answer ({reason}), so its plan would not be whole; reword the "
+            "request, or choose another model by PLANGATE_MODEL."
+        )
+    if reason in _BROKEN_OFF:
+        raise ModelUnavailable(f"The model's service broke its answer off ({reason}).")
+    shown = f" ({reason})" if _REASON_WORD.fullmatch(reason) else ""
+    raise DraftUnusable(
+        f"The model's service ended its answer for a reason that Plangate does not know{shown}, so its plan "
+        "may not be whole; choose another model by PLANGATE_MODEL, or another server by OPENAI_BASE_URL."
+    )
+
+
+def _no_completion() -> ModelUnavailable:
+    return ModelUnavailable(
+        "The model's service gave no completion; check OPENAI_BASE_URL, which ends in /v1 for most servers."
+    )
+
+
+def _only_choice(choices: object) -> Mapping[str, Any]:
+    """Return the choice that says anything; some proxies put text and calls in two, or add an empty one."""
+    if not isinstance(choices, list) or not choices or not all(isinstance(one, Mapping) for one in choices):
+        raise _no_completion()
+    saying = [one for one in choices if _says_anything(one.get("message"))]
+    if len(saying) > 1:
+        raise DraftUnusable(
+            "The model's service gave several answers at once, and which one counts cannot be known; choose "
+            "another server by OPENAI_BASE_URL, or set n to 1 in PLANGATE_MODEL_CONFIG."
+        )
+    chosen: Mapping[str, Any] = (saying or choices)[0]
+    return chosen
+
+
+def _says_anything(message: object) -> bool:
+    return isinstance(message, Mapping) and any(
+        message.get(part) for part in ("content", "tool_calls", "function_call", "refusal")
+    )
+
+
+def _word(reason: object) -> str:
+    """Return a finish reason in one spelling: ``FinishReason.MAX_TOKENS`` is ``max_tokens``."""
+    if reason is None:
+        return ""
+    if not isinstance(reason, str):
+        return "?"
+    return re.sub(r"[-\s]", "_", reason.strip().lower().removeprefix("finishreason."))
+
+
+def _calls(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the calls of a message, in order; the older ``function_call`` counts where there is no other."""
+    calls = message.get("tool_calls")
+    if isinstance(calls, Mapping):
+        calls = [calls]
+    if not calls and message.get("function_call"):
+        calls = [{"function": message["function_call"]}]
+    if not calls:
+        return []
+    if not isinstance(calls, list):
+        raise _unreadable_part("tool_calls")
+    return [_call(one) for one in calls]
+
+
+def _call(call: object) -> dict[str, Any]:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    name = function.get("name") if isinstance(function, Mapping) else None
+    if (
+        not isinstance(call, Mapping)
+        or not isinstance(function, Mapping)
+        or not isinstance(name, str)
+        or not name
+    ):
+        raise _unreadable_part("tool call without a name")
+    arguments = function.get("arguments")
+    return {
+        "id": _string(call.get("id")),
+        "type": "function",
+        "function": {
+            "name": _whole_characters(name),
+            "arguments": _escaped(arguments) if isinstance(arguments, str) else _dumped(arguments),
+        },
+    }
+
+
+def _text(content: object) -> str:
+    """Return the words of a content: a string, or parts of which the thoughts are left out."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    parts: Sequence[object] = content if isinstance(content, list) else [content]
+    return "".join(_text_of_part(part) for part in parts)
+
+
+def _text_of_part(part: object) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, Mapping):
+        raise _unreadable_part("part of a content")
+    kind = "text" if part.get("type") is None else part["type"]
+    if not isinstance(kind, str):
+        raise _unreadable_part("part of a content")
+    if kind in _THOUGHT_PARTS:
+        return ""
+    text = part.get("text")
+    if isinstance(text, Mapping):
+        text = text.get("value")
+    if kind not in _TEXT_PARTS or not isinstance(text, str | None):
+        raise _unreadable_part("part of a content")
+    return text or ""
+
+
+def _unreadable_part(what: str) -> DraftUnusable:
+    return DraftUnusable(
+        f"The model's service answered with something that cannot be read ({what}), so the plan would not be "
+        "whole; check that PLANGATE_MODEL and its server call tools as OpenAI's chat completions do."
+    )
+
+
+def _usage(usage: object) -> dict[str, int]:
+    counts = usage if isinstance(usage, Mapping) else {}
+    prompt = _count(counts.get("prompt_tokens", counts.get("input_tokens")))
+    completion = _count(counts.get("completion_tokens", counts.get("output_tokens")))
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+
+
+def _count(value: object) -> int:
+    """Return a count of tokens as a number; 0 where it says nothing: a plan does not depend on it."""
+    if isinstance(value, str):
+        try:
+            value = float(value[:40])
+        except ValueError:
+            return 0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    if isinstance(value, float) and not math.isfinite(value):
+        return 0
+    return max(0, min(int(value), _MOST_TOKENS))
+
+
+def _string(value: object) -> str:
+    return _whole_characters(value) if isinstance(value, str) else ""
+
+
+def _whole_characters(text: str) -> str:
+    """Replace half a surrogate pair, which is no character and which no request can carry."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _escaped(arguments: str) -> str:
+    """Return the same JSON, with half a surrogate pair as an escape."""
+    return _HALF_CHARACTER.sub(lambda half: f"\\u{ord(half[0]):04x}", arguments)
+
+
+def _dumped(value: object) -> str:
+    return "" if value is None else json.dumps(value)

@@ -1,0 +1,150 @@
+"""What stands between AutoGen and any model client: a client's failures and a model's whims come in here.
+
+What only OpenAI's form of answer shows is looked at in `answers`. May import the domain, the table of model
+errors, and autogen_core.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Final, Literal
+
+from autogen_core import CancellationToken, FunctionCall
+from autogen_core.models import (
+    ChatCompletionClient,
+    CreateResult,
+    LLMMessage,
+    ModelCapabilities,
+    ModelInfo,
+    RequestUsage,
+)
+from autogen_core.tools import Tool, ToolSchema
+from pydantic import BaseModel
+
+from activities.planners.autogen.answers import check_finish_reason
+from activities.planners.autogen.model_errors import planner_error
+from activities.planners.autogen.words import last_words, without_thoughts
+
+# A client that does not translate its server's reason, or has none.
+_SAYS_NOTHING: Final = "unknown"
+
+
+class GuardedClient(ChatCompletionClient):
+    """Hands on to another client; lets through no error of it, and no answer that AutoGen cannot carry.
+
+    AutoGen waits for ever where the handling of a call raises: at a call without an id, which some servers
+    send, or at arguments that break `json.loads` other than by a `JSONDecodeError` (a number of 5,000
+    digits, 10,000 open brackets). Many servers refuse a conversation in which a call's arguments are not
+    JSON, or in which two calls have one id. So each call has an id of its own, and such arguments become
+    ``{}``, which the workbench refuses. What the model thinks is taken out of its words.
+    """
+
+    def __init__(self, client: ChatCompletionClient) -> None:
+        self._client = client
+        self._ids: set[str] = set()
+
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[Tool | ToolSchema] = (),
+        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        """Return the model's answer.
+
+        Raises:
+            PlannerError: as `planner_error` says (the original is not chained, since it may hold the prompt),
+                or since the answer is not whole.
+        """
+        try:
+            result = await self._client.create(
+                messages,
+                tools=tools,
+                tool_choice=tool_choice,
+                json_output=json_output,
+                extra_create_args=extra_create_args or {},
+                cancellation_token=cancellation_token,
+            )
+        except Exception as error:  # noqa: BLE001 — every vendor raises its own; the table knows them
+            raise planner_error(error) from None
+        reason = "" if result.finish_reason == _SAYS_NOTHING else result.finish_reason
+        check_finish_reason(reason, has_calls=not isinstance(result.content, str))
+        if isinstance(result.content, str):
+            return result.model_copy(update={"content": last_words(result.content), "thought": None})
+        thought = without_thoughts(result.thought or "")[0]
+        calls = [self._carried(call) for call in result.content]
+        return result.model_copy(update={"content": calls, "thought": thought or None})
+
+    def _carried(self, call: FunctionCall) -> FunctionCall:
+        return FunctionCall(
+            id=self._own_id(call.id),
+            name=call.name,
+            arguments=call.arguments if _is_object(call.arguments) else "{}",
+        )
+
+    def _own_id(self, sent: object) -> str:
+        """Return the id that was sent, or a new one where that is none or is another call's already.
+
+        A new one has nine letters and digits, since Mistral's models take no other.
+        """
+        number = len(self._ids)
+        own = sent if isinstance(sent, str) else ""
+        while not own.strip() or own in self._ids:
+            number += 1
+            own = f"call{number:05}"
+        self._ids.add(own)
+        return own
+
+    def create_stream(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[Tool | ToolSchema] = (),
+        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] | None = None,
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """Not offered: a draft needs whole answers, and a stream would pass by the guard."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Close the client behind."""
+        await self._client.close()
+
+    def actual_usage(self) -> RequestUsage:
+        """Return the usage of the last call."""
+        return self._client.actual_usage()
+
+    def total_usage(self) -> RequestUsage:
+        """Return the usage of all calls."""
+        return self._client.total_usage()
+
+    def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = ()) -> int:
+        """Return the length of a prompt."""
+        return self._client.count_tokens(messages, tools=tools)
+
+    def remaining_tokens(
+        self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = ()
+    ) -> int:
+        """Return how much more the model can read."""
+        return self._client.remaining_tokens(messages, tools=tools)
+
+    @property
+    def capabilities(self) -> ModelCapabilities:
+        """AutoGen's older name of `model_info`."""
+        return self._client.capabilities
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """Return what the model can do."""
+        return self._client.model_info
+
+
+def _is_object(text: object) -> bool:
+    try:
+        return isinstance(text, str) and isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

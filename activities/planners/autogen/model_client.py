@@ -1,0 +1,166 @@
+"""Which model plans: the one place that turns settings into an AutoGen model client.
+
+May import the domain, the settings and AutoGen.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from autogen_core._component_config import WELL_KNOWN_PROVIDERS
+from autogen_core.models import ChatCompletionClient, ModelFamily, ModelInfo
+from pydantic import ValidationError
+
+from plangate.domain.errors import ModelRefused, NoModel, SettingsInvalid
+from plangate.domain.visible import cut, one_line
+from plangate.settings import Settings
+
+_OPENAI: Final = "https://api.openai.com/v1"
+_NO_KEY: Final = "not-needed"
+_UNKNOWN_MODEL: Final = ModelInfo(
+    vision=False,
+    function_calling=True,
+    json_output=False,
+    family=ModelFamily.UNKNOWN,
+    structured_output=False,
+    multiple_system_messages=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A model client, to be closed after use, and the name that goes on the record."""
+
+    name: str
+    client: ChatCompletionClient
+
+
+ModelOpener = Callable[[], OpenModel]
+
+
+def model_client_factory(settings: Settings) -> ModelOpener:
+    """Return what opens a new client for each draft, as the settings say.
+
+    Calling the result raises:
+        NoModel: nothing is set.
+        ModelRefused: the proxy that the environment names for the model cannot be used.
+        SettingsInvalid: what is set cannot be used.
+    """
+    if settings.model_config_file is not None:
+        return partial(_from_file, settings.model_config_file)
+    if settings.has_openai:
+        return partial(_openai, settings)
+    return no_model
+
+
+def no_model() -> OpenModel:
+    """Raise NoModel: what stands for a client where none is set."""
+    raise NoModel(
+        "The worker has no model to plan with: set OPENAI_API_KEY, OPENAI_BASE_URL or PLANGATE_MODEL_CONFIG "
+        "and restart it, or bring a ready plan with --plan FILE, which needs none."
+    )
+
+
+def _openai(settings: Settings) -> OpenModel:
+    # Half a second of imports that a worker with another client, or with none, does not need.
+    from activities.planners.autogen.model_transport import check_way_to  # noqa: PLC0415
+    from activities.planners.autogen.openai_clients import CheckedOpenAI  # noqa: PLC0415
+
+    base_url = settings.openai_base_url or _OPENAI
+    if not base_url.startswith(("http://", "https://")):
+        raise SettingsInvalid(
+            "The setting OPENAI_BASE_URL cannot be used: begin it with http:// or https://."
+        )
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else _NO_KEY
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise SettingsInvalid(
+            "The setting OPENAI_API_KEY cannot be used: it holds characters that no key has."
+        )
+    opened = partial(
+        CheckedOpenAI,
+        model=settings.model,
+        api_key=key,
+        base_url=base_url,
+        timeout=float(settings.draft_seconds),
+    )
+    try:
+        try:
+            client = opened()
+        except ValueError:  # how AutoGen says that it does not know the model's name
+            client = opened(model_info=_UNKNOWN_MODEL)
+    except Exception as error:  # noqa: BLE001 — a malformed address has an error class of its own in each httpx
+        raise SettingsInvalid(
+            f"The OpenAI client cannot be opened ({type(error).__name__}); check OPENAI_BASE_URL, "
+            "OPENAI_API_KEY and PLANGATE_MODEL."
+        ) from None
+    check_way_to(base_url)
+    return OpenModel(name=settings.model, client=client)
+
+
+def _from_file(path: Path) -> OpenModel:
+    component = _read(path)
+    try:
+        client = ChatCompletionClient.load_component(_checked(component))
+    except Exception as error:  # noqa: BLE001 — a component runs its vendor's code, which may raise anything
+        if isinstance(error, ImportError) and "socks" in str(error).lower():
+            raise ModelRefused(
+                "The model's client cannot be opened, since ALL_PROXY or HTTPS_PROXY names a SOCKS proxy: "
+                "install the Python package socksio, or set HTTPS_PROXY to an HTTP proxy, and restart the "
+                "worker."
+            ) from None
+        raise _unusable(path, _why_not_loaded(error)) from None
+    return OpenModel(name=_name_in(component) or type(client).__name__, client=client)
+
+
+def _checked(component: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the component with AutoGen's OpenAI clients replaced by those whose answers are normalized."""
+    provider = component["provider"]
+    if not (provider in WELL_KNOWN_PROVIDERS or provider.startswith("autogen_ext.models.openai.")):
+        return dict(component)
+    from activities.planners.autogen.openai_clients import CHECKED  # noqa: PLC0415 — as above
+
+    name = str(WELL_KNOWN_PROVIDERS.get(provider, provider)).rpartition(".")[2]
+    return {**component, "provider": CHECKED.get(name, provider)}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the file's JSON object; ``Any`` stands for a component's own configuration."""
+    try:
+        component = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise _unusable(path, f"it cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise _unusable(path, "it is not UTF-8 text") from None
+    except json.JSONDecodeError as error:
+        raise _unusable(path, f"it is not JSON (line {error.lineno}: {error.msg})") from None
+    except (ValueError, RecursionError):
+        raise _unusable(path, "it is not JSON that can be read") from None
+    if not isinstance(component, dict) or not isinstance(component.get("provider"), str):
+        raise _unusable(path, 'it is not one JSON object with a "provider" and its "config"')
+    return component
+
+
+def _name_in(component: Mapping[str, Any]) -> str | None:
+    config = component.get("config")
+    model = config.get("model") if isinstance(config, dict) else None
+    names = (model, component.get("label"))
+    return next((name for name in names if isinstance(name, str) and name), None)
+
+
+def _why_not_loaded(error: Exception) -> str:
+    """Say what is wrong, without values: a component file may hold keys."""
+    if isinstance(error, ValidationError):
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        places = ", ".join(".".join(str(part) for part in fault["loc"]) for fault in faults[:5])
+        return f"its config does not fit its provider, at {cut(one_line(places), 200)}"
+    if isinstance(error, ImportError | AttributeError):
+        return f"its provider cannot be imported: {cut(one_line(str(error)), 200)}"
+    return f"its provider refuses it ({type(error).__name__}: {cut(one_line(str(error)), 200)})"
+
+
+def _unusable(path: Path, why: str) -> SettingsInvalid:
+    shown = one_line(str(path))
+    return SettingsInvalid(f"The model component file {shown} (PLANGATE_MODEL_CONFIG) cannot be used: {why}.")

@@ -1,0 +1,47 @@
+"""AutoGen's OpenAI clients, as Plangate opens them.
+
+Slow to import, hence only where such a client is opened. May import AutoGen and the transport.
+"""
+
+from typing import Any, Final
+
+from autogen_ext.models.openai import AzureOpenAIChatCompletionClient, OpenAIChatCompletionClient
+
+from activities.planners.autogen.model_transport import model_http_client
+
+
+class CheckedOpenAI(OpenAIChatCompletionClient):
+    """A client of OpenAI or a compatible server whose answers are normalized."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**_with_ours(options))
+
+
+class CheckedAzureOpenAI(AzureOpenAIChatCompletionClient):
+    """A client of Azure OpenAI whose answers are normalized."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**_with_ours(options))
+
+
+CHECKED: Final = {
+    original.__name__: f"{checked.__module__}.{checked.__name__}"
+    for original, checked in (
+        (OpenAIChatCompletionClient, CheckedOpenAI),
+        (AzureOpenAIChatCompletionClient, CheckedAzureOpenAI),
+    )
+}
+
+
+def _with_ours(options: dict[str, Any]) -> dict[str, Any]:
+    """Add what Plangate wants of every client, where the options do not say otherwise.
+
+    Many servers refuse a message with a ``name``, and a talk of two needs none. Temporal tries again; a
+    client that does so too would multiply the tries.
+    """
+    return {
+        "include_name_in_message": False,
+        "max_retries": 0,
+        **options,
+        "http_client": model_http_client(),
+    }

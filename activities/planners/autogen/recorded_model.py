@@ -1,0 +1,81 @@
+"""A recorded conversation in place of a model: the demo plans with it, without a network or a key.
+
+It cannot think. Asked for changes, it proposes the previous plan again, with a note of what was asked for in
+the first text that can hold one, so that each revision is another plan, as an approver expects.
+"""
+
+import json
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any, Final
+
+from autogen_core import FunctionCall
+from autogen_core.models import CreateResult, LLMMessage, RequestUsage
+from autogen_ext.models.replay import ReplayChatCompletionClient
+
+_TEXTS: Final = ("description", "body", "text")
+_UNCOUNTED: Final = RequestUsage(prompt_tokens=0, completion_tokens=0)
+
+
+class RecordedModel(ReplayChatCompletionClient):
+    """Replays its completions, or answers a request for changes; ``Any`` stands for what AutoGen passes."""
+
+    component_provider_override = "activities.planners.autogen.recorded_model.RecordedModel"
+
+    _has_begun = False
+
+    async def create(self, messages: Sequence[LLMMessage], **more: Any) -> CreateResult:
+        """Return the next answer of the conversation that the first message begins."""
+        if not self._has_begun:
+            self._has_begun = True
+            self.chat_completions = _revision(messages) or self.chat_completions
+        return await super().create(messages, **more)
+
+
+def _revision(messages: Sequence[LLMMessage]) -> list[str | CreateResult] | None:
+    """Return the answers to a request for changes; None where the messages hold none."""
+    for message in messages:
+        try:
+            told = json.loads(message.content) if isinstance(message.content, str) else None
+        except ValueError:
+            continue
+        match told:
+            case {
+                "previous_plan": {"steps": [*steps], "summary": str(summary)},
+                "changes_wanted": str(changes),
+            }:
+                return _changed(steps, summary.partition(" Changed as asked: ")[0], changes)
+    return None
+
+
+def _changed(steps: list[dict[str, Any]], summary: str, changes: str) -> list[str | CreateResult]:
+    steps = deepcopy(steps)
+    any(_add(step["arguments"], changes) for step in steps)
+    calls = [
+        FunctionCall(
+            id=f"revised_{number}",
+            name=step["tool"],
+            arguments=json.dumps({"why": step.get("reason") or "asked for", **step["arguments"]}),
+        )
+        for number, step in enumerate(steps, start=1)
+    ]
+    answers: list[str | CreateResult] = [
+        CreateResult(finish_reason="function_calls", content=[call], usage=_UNCOUNTED, cached=False)
+        for call in calls
+    ]
+    return [*answers, f"{summary} Changed as asked: {changes}"]
+
+
+def _add(values: Any, changes: str) -> bool:
+    """Add the changes to the first text that has room for them, and return whether there was one."""
+    match values:
+        case dict():
+            for name in _TEXTS:
+                if isinstance(values.get(name), str):
+                    values[name] = f"{values[name].rstrip()}\n\nPlease note: {changes}\n"
+                    return True
+            return any(_add(value, changes) for value in values.values())
+        case list():
+            return any(_add(value, changes) for value in values)
+        case _:
+            return False

@@ -1,0 +1,210 @@
+"""One request to one checked address, and what each failure of the client means; imports httpcore alone.
+
+The request goes to an address, not to a name: the name was resolved and checked before, and resolving it
+again here would let it point elsewhere by now (DNS rebinding). The name stays in ``Host`` and in the TLS
+handshake, where the certificate is checked against it. Proxies of the environment are not used: they would
+resolve it too.
+
+The bytes of a request are held back until all of them are there, read back, and compared with the call that
+was approved; where they differ, nothing is sent.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import httpcore
+
+from activities.tools.http.call import Answer
+from activities.tools.http.hosts import Place
+from activities.tools.http.wire import Call, difference, is_whole
+from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.visible import cut, one_line
+
+CONNECT_SECONDS: Final = 5
+WRITE_SECONDS: Final = 10
+BODY_SECONDS: Final = 8
+MAX_ADDRESSES: Final = 3
+MAX_BODY: Final = 64 * 1024
+
+MEANINGS: Final[Mapping[type[Exception], type[ToolError]]] = {
+    # No connection came about: nothing can have been sent.
+    httpcore.ConnectError: ToolUnavailable,
+    httpcore.ConnectTimeout: ToolUnavailable,
+    httpcore.PoolTimeout: ToolUnavailable,
+    httpcore.ProxyError: ToolUnavailable,
+    # The client itself refuses the request, before it sends a byte.
+    httpcore.UnsupportedProtocol: ToolRefused,
+    httpcore.LocalProtocolError: ToolRefused,
+    # The request was on its way, wholly or in part.
+    httpcore.ReadError: EffectUnknown,
+    httpcore.ReadTimeout: EffectUnknown,
+    httpcore.WriteError: EffectUnknown,
+    httpcore.WriteTimeout: EffectUnknown,
+    httpcore.RemoteProtocolError: EffectUnknown,
+    httpcore.ConnectionNotAvailable: EffectUnknown,
+    # The families of the above: whatever a later version adds to them is not known to be harmless.
+    httpcore.NetworkError: EffectUnknown,
+    httpcore.TimeoutException: EffectUnknown,
+    httpcore.ProtocolError: EffectUnknown,
+    # What comes from below the client.
+    OSError: EffectUnknown,
+}
+_TIMEOUTS: Final[Mapping[str, float | None]] = {
+    "connect": CONNECT_SECONDS,
+    "write": WRITE_SECONDS,
+    "read": None,  # the caller says how long to wait for the answer
+    "pool": CONNECT_SECONDS,
+}
+
+
+def error_for(error: Exception, place: Place) -> ToolError:
+    """Return what a failure of the client means for the request."""
+    kind = next(MEANINGS[base] for base in type(error).__mro__ if base in MEANINGS)
+    said = cut(one_line(str(error) or type(error).__name__), 200)
+    if kind is ToolUnavailable:
+        return ToolUnavailable(f"{place} cannot be reached ({said}); nothing was sent.")
+    if kind is ToolRefused:
+        return ToolRefused(f"The request to {place} cannot be sent ({said}); nothing was.")
+    return EffectUnknown(f"{place} broke off before it answered ({said}).")
+
+
+class Exchange:
+    """Sends requests and reads answers, each over a connection of its own."""
+
+    def __init__(
+        self, trust: ssl.SSLContext | None = None, network: httpcore.AsyncNetworkBackend | None = None
+    ) -> None:
+        self._given_trust = trust
+        self._network = network or httpcore.AnyIOBackend()
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        """The system's certificates: a company's own authority counts, as it does for mail."""
+        return self._given_trust or ssl.create_default_context()
+
+    async def send(self, call: Call, place: Place, addresses: Sequence[str]) -> Answer:
+        """Send ``call`` to the first of ``addresses`` that can be connected to.
+
+        Raises:
+            ToolUnavailable: no connection came about.
+            ToolRefused: the client refuses to send such a request, or makes another one of it.
+            EffectUnknown: it was sent, at least in part, and no answer came.
+        """
+        failure: Exception = OSError("it has no address")
+        async with httpcore.AsyncConnectionPool(
+            ssl_context=self._trust if place.scheme == "https" else None,
+            network_backend=_CheckedNetwork(self._network, call),
+        ) as client:
+            for address in addresses[:MAX_ADDRESSES]:
+                try:
+                    response = await client.handle_async_request(_request(call, place, address))
+                except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                    failure = error
+                    continue
+                except tuple(MEANINGS) as error:
+                    raise error_for(error, place) from error
+                return await _answer(response)
+        raise error_for(failure, place) from failure
+
+
+def _request(call: Call, place: Place, address: str) -> httpcore.Request:
+    extensions: dict[str, Any] = {"timeout": _TIMEOUTS}
+    if not place.literal:
+        # The certificate is checked against a name; where the host is an address, against that.
+        extensions["sni_hostname"] = place.host
+    return httpcore.Request(
+        call.method,
+        httpcore.URL(scheme=place.scheme, host=address, port=place.port, target=call.target),
+        headers=list(call.all_headers().items()),
+        content=call.content,
+        extensions=extensions,
+    )
+
+
+class _CheckedNetwork(httpcore.AsyncNetworkBackend):
+    """Connections over which nothing leaves but ``call``."""
+
+    def __init__(self, network: httpcore.AsyncNetworkBackend, call: Call) -> None:
+        self._network = network
+        self._call = call
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  the client's own signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        stream = await self._network.connect_tcp(host, port, timeout, local_address, socket_options)
+        return _CheckedStream(stream, self._call)
+
+
+class _CheckedStream(httpcore.AsyncNetworkStream):
+    """Holds the bytes of a request back until they are whole, and are known to say what was approved."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream, call: Call) -> None:
+        self._stream = stream
+        self._call = call
+        self._held = bytearray()
+        self._is_sent = False
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        if not buffer:
+            return
+        if self._is_sent:
+            raise EffectUnknown(f"After {self._call} the client sends more than that; it was cut off.")
+        self._held += buffer
+        if not is_whole(bytes(self._held)):
+            return
+        unlike = difference(bytes(self._held), self._call)
+        if unlike:
+            raise ToolRefused(
+                f"What would be sent is not what was approved ({unlike}); nothing was. This is a fault of "
+                "Plangate or its HTTP client: report it."
+            )
+        self._is_sent = True
+        await self._stream.write(bytes(self._held), timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore.AsyncNetworkStream:
+        return _CheckedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout), self._call)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+async def _answer(response: httpcore.Response) -> Answer:
+    """Read the answer as far as it goes; its status is known by now, whatever becomes of the rest."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    body = bytearray()
+    is_whole_body = False
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in response.aiter_stream():
+                body += piece
+                if len(body) > MAX_BODY:
+                    break
+            else:
+                is_whole_body = True
+    except tuple(MEANINGS):
+        pass
+    finally:
+        await response.aclose()
+    return Answer(response.status, headers, bytes(body[:MAX_BODY]), is_whole_body)

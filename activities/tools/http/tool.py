@@ -1,0 +1,210 @@
+"""The tool ``http_request``: one call of one URL, on hosts that an operator has allowed.
+
+Its files: here the arguments and the rules; ``http_url.py`` and ``http_headers.py`` give each URL and header
+its one spelling, ``http_hosts.py`` says where it may go, ``http_call.py`` what an answer means. With the
+vendor's library, ``http_exchange.py`` sends; ``http_wire.py`` compares what is sent with what was approved.
+
+A call whose end is unknown is made again where that is safe: for GET, HEAD, PUT and DELETE, which HTTP
+defines so, and on hosts of PLANGATE_HTTP_IDEMPOTENT_HOSTS, which honour the ``Idempotency-Key`` that every
+call carries. For GET and HEAD, which change nothing, it is no question at all. Else a person is asked.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
+
+from pydantic import AfterValidator, Field, JsonValue, model_validator
+
+from activities.tools.http.addresses import is_public
+from activities.tools.http.call import IDEMPOTENT, SAFE, failure_of, receipt_of
+from activities.tools.http.headers import ALLOWED, KEY_HEADER, HeaderList, is_json, one_spelling
+from activities.tools.http.hosts import HostList, Place, place_of, resolve
+from activities.tools.http.url import MAX_URL, one_url
+from activities.tools.http.wire import Call
+from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
+from plangate.domain.plan import canonical_json
+from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.settings import Settings
+from plangate.tool import Finding, Repeatable, Unknown
+
+if TYPE_CHECKING:
+    from activities.tools.http.exchange import Exchange
+
+# Longer than connecting can take: what it cuts off was on its way.
+WHOLE_SECONDS: Final = 120
+_INEXACT: Final = 2**53
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+def _one_number(value: JsonValue) -> JsonValue:
+    """Return JSON with each whole number as one, however it was written: 600.0 and 6e2 are 600."""
+    match value:
+        case float() if value.is_integer() and abs(value) < _INEXACT:
+            return int(value)
+        case list():
+            return [_one_number(item) for item in value]
+        case dict():
+            return {name: _one_number(item) for name, item in value.items()}
+        case _:
+            return value
+
+
+HeaderValue = Annotated[str, Field(max_length=4_000)]
+
+
+class HttpRequestArguments(ToolArguments):
+    """One HTTP call, as the approver sees it and as it is made."""
+
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+    url: Annotated[str, AfterValidator(one_url)] = Field(
+        max_length=MAX_URL,
+        description="http:// or https://, percent-encoded, no user, no #fragment; %20 for a blank, not +",
+    )
+    headers: Annotated[dict[str, HeaderValue], AfterValidator(one_spelling)] = Field(
+        default={}, max_length=30, description=f"of {', '.join(sorted(ALLOWED))}, and what an operator allows"
+    )
+    json_body: Annotated[JsonValue, AfterValidator(_one_number)] = Field(
+        default=None, description="sent as JSON; null for no body"
+    )
+    body: str | None = Field(default=None, max_length=200_000, description="sent as it is; or use json_body")
+
+    @model_validator(mode="after")
+    def _carry_one_body_at_most(self) -> Self:
+        if self.json_body is not None and self.body is not None:
+            raise ValueError("has both json_body and body; take one out")
+        if self.method in SAFE and (self.json_body is not None or self.body is not None):
+            raise ValueError(f"a {self.method} carries no body; put it in the URL or use another method")
+        return self
+
+    @model_validator(mode="after")
+    def _say_what_the_body_is(self) -> Self:
+        media_type = self.headers.get("content-type")
+        if media_type and self.json_body is not None and not is_json(media_type):
+            raise ValueError(f"has a json_body, and a content-type of {media_type}; use body, or take it out")
+        return self
+
+    def call(self, idempotency_key: str) -> Call:
+        """Return the call that these arguments ask for."""
+        headers = {KEY_HEADER: header_key(idempotency_key), **self.headers}
+        content: bytes | None = None
+        if self.json_body is not None:
+            content = canonical_json(self.json_body)
+            headers.setdefault("content-type", "application/json")
+        elif self.body is not None:
+            content = self.body.encode()
+            headers.setdefault("content-type", "text/plain; charset=utf-8")
+        return Call(self.method, self.url, headers, content, self.json_body)
+
+
+def header_key(idempotency_key: str) -> str:
+    """Return the key as it may stand in a header: it holds a workflow id, which may be any text."""
+    return hashlib.sha256(idempotency_key.encode()).hexdigest()
+
+
+class HttpRequest:
+    """Calls one URL, or knows whether calling it again is safe."""
+
+    declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
+        name="http_request",
+        description="Call one URL over HTTP and keep the answer. Only allowed hosts can be reached.",
+        arguments=HttpRequestArguments,
+        retry_safety=RetrySafety.BY_CALL,
+        seconds=WHOLE_SECONDS + 20,  # with the look-up of the name, so that a failure names the host
+    )
+
+    def __init__(
+        self,
+        exchange: "Exchange",
+        *,
+        allowed: HostList,
+        private: HostList,
+        idempotent: HostList,
+        headers: HeaderList = HeaderList(()),  # noqa: B008  immutable
+        resolve: Resolve = resolve,
+    ) -> None:
+        self._headers = headers
+        self._exchange = exchange
+        self._allowed = allowed
+        self._private = private
+        self._idempotent = idempotent
+        self._resolve = resolve
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Build the tool over the hosts that the settings name.
+
+        Raises:
+            SettingsInvalid: an entry is no host, or no header that can be allowed.
+        """
+        from activities.tools.http.exchange import Exchange  # noqa: PLC0415  slow to import; only to act
+
+        return cls(
+            Exchange(),
+            allowed=HostList("PLANGATE_HTTP_ALLOWED_HOSTS", settings.http_allowed_hosts),
+            private=HostList("PLANGATE_HTTP_PRIVATE_HOSTS", settings.http_private_hosts),
+            idempotent=HostList("PLANGATE_HTTP_IDEMPOTENT_HOSTS", settings.http_idempotent_hosts),
+            headers=HeaderList(settings.http_headers),
+        )
+
+    def objection(self, arguments: HttpRequestArguments) -> str | None:
+        """Object to headers and hosts that are not allowed, and to addresses that are plainly private."""
+        for name in arguments.headers:
+            if name not in self._headers:
+                return f"the header {name} may not be sent; an operator can add it to PLANGATE_HTTP_HEADERS"
+        place = place_of(arguments.url)
+        if place not in self._allowed:
+            return f"{place} may not be reached; an operator can add it to {self._allowed.setting}"
+        if place.literal and place not in self._private and not is_public(place.literal):
+            return self._too_private(place, place.host)
+        return None
+
+    async def act(self, arguments: HttpRequestArguments, idempotency_key: str) -> Receipt:
+        """Make the call."""
+        objection = self.objection(arguments)
+        if objection:
+            raise ToolRefused(f"{objection}.")
+        place = place_of(arguments.url)
+        try:
+            addresses = await self._addresses(place)
+            async with asyncio.timeout(WHOLE_SECONDS):
+                return await self._make(arguments.call(idempotency_key), place, addresses)
+        except (EffectUnknown, TimeoutError) as error:
+            said = str(error) or f"{place} did not answer within {WHOLE_SECONDS} seconds."
+            kind = ToolUnavailable if arguments.method in SAFE else EffectUnknown
+            raise kind(said) from error
+
+    async def find_out(self, arguments: HttpRequestArguments, idempotency_key: str) -> Finding:
+        """Say whether the call may be made again."""
+        place = place_of(arguments.url)
+        if arguments.method in IDEMPOTENT or place in self._idempotent:
+            return Repeatable()
+        return Unknown(
+            f"Ask whoever runs {place} whether the {arguments.method} with the {KEY_HEADER} "
+            f"{header_key(idempotency_key)} was carried out: Plangate cannot see it."
+        )
+
+    async def _addresses(self, place: Place) -> Sequence[str]:
+        """Resolve the host, once; every address must be fit to be connected to, or none is."""
+        addresses = await self._resolve(place.host, place.port)
+        if place not in self._private:
+            for address in addresses:
+                if not is_public(ip_address(address)):
+                    raise ToolRefused(f"{self._too_private(place, address)}.")
+        return addresses
+
+    def _too_private(self, place: Place, address: str) -> str:
+        return (
+            f"{place} has the address {address}, which is not public; an operator can add the host to "
+            f"{self._private.setting}"
+        )
+
+    async def _make(self, call: Call, place: Place, addresses: Sequence[str]) -> Receipt:
+        """Make the one call that was approved, and judge its answer."""
+        answer = await self._exchange.send(call, place, addresses)
+        failure = failure_of(call, answer, honours_keys=place in self._idempotent)
+        if failure is not None:
+            raise failure
+        return receipt_of(call, answer)

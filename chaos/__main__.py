@@ -1,0 +1,147 @@
+"""Run the scenarios one after the other, show a table, and end with 1 where something fell short."""
+
+import argparse
+import asyncio
+import random
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from chaos import (
+    burst,
+    flood,
+    freeze_a_worker,
+    fuzz,
+    kill_the_server,
+    kill_the_worker,
+    lose_the_database,
+    outage,
+    restart_latency,
+)
+from chaos.flood import recorded_model
+from chaos.report import Report
+from chaos.server import EmbeddedServer, TightServer
+from chaos.stage import stage
+from plangate.process_end import end_process
+from tests.support.postgres import PostgresServer
+
+_console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One scenario with its sizes.
+
+    Attributes:
+        in_suite: whether its quick size is quick enough for the suite.
+        thinks: whether a recorded model drafts.
+        on_postgres: whether the records are in a PostgreSQL of its own, which ``act`` is given too.
+        by_default: whether it is performed where none is named; one that takes an hour is not.
+    """
+
+    act: Callable[..., Awaitable[None]]
+    full: object
+    quick: object
+    in_suite: bool = True
+    thinks: bool = False
+    on_postgres: bool = False
+    by_default: bool = True
+
+
+SCENARIOS = {
+    "worker": Scenario(kill_the_worker.act, kill_the_worker.FULL, kill_the_worker.QUICK),
+    "server": Scenario(kill_the_server.act, kill_the_server.FULL, kill_the_server.QUICK),
+    "flood": Scenario(flood.act, flood.FULL, flood.QUICK, thinks=True),
+    "fuzz": Scenario(fuzz.act, fuzz.FULL, fuzz.QUICK),
+    "burst": Scenario(burst.act, burst.FULL, burst.QUICK),
+    "restart": Scenario(restart_latency.act, restart_latency.FULL, restart_latency.QUICK),
+    "freeze": Scenario(freeze_a_worker.act, freeze_a_worker.FULL, freeze_a_worker.QUICK, in_suite=False),
+    "sqlite": Scenario(lose_the_database.sqlite, lose_the_database.FULL, lose_the_database.QUICK),
+    "postgres": Scenario(
+        lose_the_database.postgres, lose_the_database.OFTEN, lose_the_database.ONCE, on_postgres=True
+    ),
+    "outage": Scenario(outage.sqlite, outage.FULL, outage.QUICK),
+    "outage-postgres": Scenario(outage.postgres, outage.FULL, outage.QUICK, in_suite=False, on_postgres=True),
+    "month": Scenario(outage.sqlite, outage.MONTH, outage.QUICK, in_suite=False, by_default=False),
+    "month-postgres": Scenario(
+        outage.postgres, outage.MONTH, outage.QUICK, in_suite=False, on_postgres=True, by_default=False
+    ),
+}
+
+
+async def perform(name: str, folder: Path, *, quick: bool, seed: int, say: Callable[[str], None]) -> Report:
+    """Perform one scenario; whatever it raises is a fault of its report."""
+    scenario, report = SCENARIOS[name], Report(say)
+    try:
+        model = recorded_model(folder / "model.json") if scenario.thinks else None
+        # A small flood is no reason to continue as new, but on a server that calls few events many.
+        is_tight = scenario.thinks and quick
+        server = TightServer(folder / "server", events=300) if is_tight else EmbeddedServer(folder / "server")
+        size = scenario.quick if quick else scenario.full
+        with _records(scenario) as database:
+            url = database.new_database() if database else None
+            act = partial(scenario.act, database=database) if database else scenario.act
+            async with stage(folder, server, seed=seed, records_url=url, model=model) as set_up:
+                await act(set_up, report, size)
+    except Exception as error:  # noqa: BLE001  the other scenarios are to be seen too
+        report.blame(f"{type(error).__name__}: {error}")
+    return report
+
+
+@contextmanager
+def _records(scenario: Scenario) -> Iterator[PostgresServer | None]:
+    """Have the PostgreSQL that the scenario wants; None where its records lie in SQLite."""
+    if not scenario.on_postgres:
+        yield None
+        return
+    database = PostgresServer()
+    try:
+        database.start()
+        yield database
+    finally:
+        database.remove()
+
+
+async def run(names: list[str], *, quick: bool, seed: int) -> bool:
+    """Perform the scenarios, show what was found, and return whether all held."""
+    table = Table("scenario", "held", "took", "figures", "faults")
+    held = True
+    for name in names:
+        _console.print(f"{name} (seed {seed})")
+        with tempfile.TemporaryDirectory(prefix=f"chaos-{name}-") as folder:
+            report = await perform(
+                name, Path(folder), quick=quick, seed=seed, say=lambda line: _console.print(f"  {line}")
+            )
+        held = held and not report.faults
+        figures = "\n".join(f"{figure}: {value}" for figure, value in report.figures.items())
+        faults = "\n".join(report.faults[:10])
+        table.add_row(name, "no" if report.faults else "yes", f"{report.seconds:.0f} s", figures, faults)
+    _console.print(table)
+    return held
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENARIOS)}; by default all but a month"
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes")
+    parser.add_argument("--seed", type=int, default=None, help="repeat what chance did")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in SCENARIOS]
+    if unknown:
+        parser.error(f"no scenario is called {unknown[0]}; there are: {', '.join(SCENARIOS)}")
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
+    names = options.names or [name for name, scenario in SCENARIOS.items() if scenario.by_default]
+    return 0 if asyncio.run(run(names, quick=options.quick, seed=seed)) else 1
+
+
+if __name__ == "__main__":
+    end_process(main())

@@ -1,0 +1,141 @@
+"""kill -9 of the only worker in a burst of approved runs, whose tool cannot know what it did.
+
+What was being called when the worker died is in doubt, and nobody can help it. What was answered before and
+is not on the record, and what was claimed and never called, is in doubt for nothing: of that there may be
+little.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from chaos.inspector import inspect
+from chaos.orders import Order, Place, order
+from chaos.people import by_signal, insist
+from chaos.report import Report
+from chaos.stage import Stage
+from plangate.domain.run import StepState
+
+LEFT_OUT = 4  # how many may be in doubt at one kill beside those that were being called
+FIRST_APPROVAL = 1.5  # seconds from a ready worker to the first effect
+_TOGETHER = 25
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many bursts, of how many runs; each is killed once. Times are no fault on a busy machine."""
+
+    kills: int
+    runs: int
+    is_timed: bool
+
+
+FULL = Size(kills=30, runs=200, is_timed=True)
+QUICK = Size(kills=1, runs=40, is_timed=False)
+
+
+@dataclass(frozen=True)
+class Death:
+    """What one kill came to."""
+
+    doubts: int
+    called: int
+    first: float
+    all_done: float
+
+    @property
+    def needless(self) -> int:
+        """How many steps are in doubt that were not being called."""
+        return self.doubts - self.called
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Kill in one burst after the other: the desk answers at once in one, slowly in the next."""
+    await stage.hire()
+    orders: list[Order] = []
+    deaths: list[Death] = []
+    for number in range(size.kills):
+        slowest = (0.0, 0.6)[number % 2]
+        stage.till.delay = lambda slowest=slowest: stage.chance.uniform(0, slowest)  # type: ignore[misc]
+        burst = [order(f"burst-{number}-{one:03}", [Place.TILL]) for one in range(size.runs)]
+        later = order(f"burst-{number}-later", [Place.TILL])
+        orders += [*burst, later]
+        death = await _death_in(stage, burst, later)
+        deaths.append(death)
+        report.say(
+            f"kill {number + 1} of {size.kills}: {death.doubts} in doubt, {death.called} of them called;"
+            f" first after {death.first:.2f} s, all after {death.all_done:.2f} s"
+        )
+    _report(report, size, deaths)
+    await inspect(stage, orders, report)
+
+
+async def _death_in(stage: Stage, burst: list[Order], later: Order) -> Death:
+    """Kill while a burst is approved; one more run is approved as soon as the next worker is ready.
+
+    What is left of the burst may all have been in the dead worker's hands, and then it is missed first.
+    """
+    everything = [*burst, later]
+    await _each(everything, stage.submit)
+    statuses = {one.workflow_id: await stage.until("in_review", one.workflow_id) for one in everything}
+
+    async def approve(one: Order) -> None:
+        one.decided_at = time.time()
+        await insist(lambda: by_signal(stage, one, statuses[one.workflow_id]))
+
+    begun = len(stage.till.calls)
+    approving = asyncio.create_task(_each(burst, approve))
+    while len(stage.till.calls) - begun < len(burst) // 10:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(stage.chance.uniform(0, 0.015 * len(burst)))
+    died = time.time()
+    stage.worker.kill_9()
+    await approving
+    await stage.hire()
+    ready, before = time.time(), len(stage.till.calls)
+    await approve(later)
+    while len(stage.till.calls) == before:
+        await asyncio.sleep(0.01)
+    first = time.time() - ready
+    await asyncio.gather(*(stage.result(one.workflow_id) for one in everything))
+    return Death(*_doubts(stage, burst, died), first, time.time() - ready)
+
+
+async def _each(orders: list[Order], do: Callable[[Order], Awaitable[None]]) -> None:
+    limit = asyncio.Semaphore(_TOGETHER)
+
+    async def one(order: Order) -> None:
+        async with limit:
+            await do(order)
+
+    await asyncio.gather(*(one(each) for each in orders))
+
+
+def _doubts(stage: Stage, burst: list[Order], died: float) -> tuple[int, int]:
+    """Return how many steps of the burst are in doubt, and how many of these were being called."""
+    doubtful = [
+        one.steps[0].token
+        for one in burst
+        if (status := stage.recorded(one.workflow_id)) and status.steps[0].state is StepState.IN_DOUBT
+    ]
+    reached = [token for token in doubtful if stage.till.effects(token)]
+    return len(doubtful), sum(not stage.till.answered(token, before=died) for token in reached)
+
+
+def _report(report: Report, size: Size, deaths: list[Death]) -> None:
+    report.figure("kills in a burst", f"{size.kills}, of {size.runs} runs each")
+    report.figure("in doubt, being called", _spread([death.called for death in deaths]))
+    report.figure("in doubt beside these", _spread([death.needless for death in deaths]))
+    report.figure("ready → first effect, s", _spread([round(death.first, 2) for death in deaths]))
+    report.figure("ready → all done, s", _spread([round(death.all_done, 2) for death in deaths]))
+    worst = max(death.needless for death in deaths)
+    report.expect(worst <= LEFT_OUT, f"{worst} steps were in doubt beside those that were being called")
+    if size.is_timed:
+        late = max(death.first for death in deaths)
+        report.expect(late <= FIRST_APPROVAL, f"the first approval was served after {late:.2f} s")
+
+
+def _spread(values: Sequence[float]) -> str:
+    ordered = sorted(values)
+    return f"{ordered[0]} to {ordered[-1]}, median {ordered[len(ordered) // 2]}"

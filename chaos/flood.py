@@ -1,0 +1,211 @@
+"""Floods: junk by the thousand while a run waits, while no worker runs, while it executes, and as updates."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from temporalio.service import RPCError
+
+from chaos.inspector import inspect
+from chaos.junk_signals import Flood, compare_with_trail, generate, junk_of_all_shapes, pour
+from chaos.orders import APPROVER, REQUESTER, Order, OrderedStep, Place, order
+from chaos.people import by_signal
+from chaos.report import Report
+from chaos.stage import Stage
+from plangate.domain.request import PlanRequest
+from plangate.domain.status import Status
+
+MEMORY_LIMIT = 400  # megabytes that a worker may take at the most on top of what it takes at rest
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of it."""
+
+    in_review: int
+    no_worker: int
+    padding: int  # letters in each piece that waits for a worker
+    executing: int
+    updates: int
+    at_once: int  # how many senders
+    pause: float = 0.0  # seconds that each sender waits at most between two signals to a run in review
+
+
+FULL = Size(in_review=12_000, no_worker=10_300, padding=2_000, executing=2_000, updates=500, at_once=64)
+QUICK = Size(in_review=500, no_worker=300, padding=2_000, executing=120, updates=30, at_once=4)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """One run for each kind of flood; each is approved afterwards, and executed once."""
+    await stage.hire()
+    orders = [
+        await _in_review(stage, report, size),
+        await _no_worker(stage, report, size),
+        await _executing(stage, report, size),
+        await _updates(stage, report, size),
+    ]
+    await inspect(stage, orders, report)
+    report.expect(not stage.said("deadlock"), "a worker took a run for deadlocked")
+
+
+async def _in_review(stage: Stage, report: Report, size: Size) -> Order:
+    """The second revision of a plan waits, after a decision that counted; everything is carried over."""
+    flooded = Order("flooded-in-review", (OrderedStep(Place.OUTBOX, "flooded-in-review/1"),))
+    request = PlanRequest(requester=REQUESTER, request="Tell Kim", timeout_seconds=3_600)
+    await stage.gateway.submit(request, flooded.workflow_id)
+    first = await stage.until("in_review", flooded.workflow_id)
+    changes = {"by": APPROVER, "plan": first.fingerprint, "comment": "think again"}
+    await stage.handle(flooded.workflow_id).signal("request_changes", changes)
+    before = await stage.until("in_review", flooded.workflow_id, lambda now: now.revision == 2)
+    assert before.fingerprint is not None
+    memory_before = stage.worker.memory()
+    pieces = junk_of_all_shapes(size.in_review, before.fingerprint, stage.chance.randrange(10**6))
+    report.say(f"{size.in_review} signals to a run that waits")
+    flood = await pour(stage, flooded.workflow_id, pieces, report, size.at_once, pause=size.pause)
+    await by_signal(stage, flooded, before)
+    flooded.decided_at = 0.0
+    await stage.result(flooded.workflow_id)
+    _report_flood(report, "in review", flood, size.in_review)
+    chain = await _chain(stage, flooded)
+    report.figure("continued as new", f"{chain - 1} times")
+    report.expect(chain > 1, "the run did not continue as new")
+    _compare(before, await _asked(stage, flooded), report)
+    compare_with_trail(stage, flooded.workflow_id, flood, ours=2, report=report)
+    grown = stage.worker.memory("VmHWM") - memory_before
+    report.figure("worker's memory", f"{memory_before} MB at rest, at most {grown} MB more")
+    report.expect(grown < MEMORY_LIMIT, f"the worker's memory grew by {grown} MB")
+    return flooded
+
+
+async def _no_worker(stage: Stage, report: Report, size: Size) -> Order:
+    """What came while no worker ran comes all at once when one does; the server sets the only limit."""
+    flooded = order("flooded-no-worker", [Place.OUTBOX, Place.VENDOR])
+    await stage.submit(flooded)
+    before = await stage.until("in_review", flooded.workflow_id)
+    assert before.fingerprint is not None
+    stage.worker.kill_9()
+    pieces = junk_of_all_shapes(
+        size.no_worker, before.fingerprint, stage.chance.randrange(10**6), padding=size.padding
+    )
+    report.say(f"{size.no_worker} large signals while no worker runs")
+    flood = await pour(stage, flooded.workflow_id, pieces, report, size.at_once)
+    _report_flood(report, "no worker", flood, size.no_worker)
+    await stage.hire()
+    flooded.decided_at = 0.0
+    await _insist_on_approval(stage, flooded, before)
+    await stage.result(flooded.workflow_id)
+    compare_with_trail(stage, flooded.workflow_id, flood, ours=1, report=report)
+    return flooded
+
+
+async def _executing(stage: Stage, report: Report, size: Size) -> Order:
+    """Nothing that comes while a step acts disturbs it."""
+    flooded = order("flooded-executing", [Place.VENDOR, Place.TILL])
+    await stage.submit(flooded)
+    before = await stage.until("in_review", flooded.workflow_id)
+    assert before.fingerprint is not None
+    pieces = junk_of_all_shapes(size.executing, before.fingerprint, stage.chance.randrange(10**6))
+    delay, stage.vendor.delay = stage.vendor.delay, lambda: 1 + size.executing / 250
+    flooded.decided_at = 0.0
+    await by_signal(stage, flooded, before)
+    await stage.until("executing", flooded.workflow_id)
+    report.say(f"{size.executing} signals to a run that executes")
+    flood = await pour(stage, flooded.workflow_id, pieces, report, size.at_once)
+    await stage.result(flooded.workflow_id)
+    stage.vendor.delay = delay
+    _report_flood(report, "executing", flood, size.executing)
+    compare_with_trail(stage, flooded.workflow_id, flood, ours=1, report=report)
+    return flooded
+
+
+async def _updates(stage: Stage, report: Report, size: Size) -> Order:
+    """Each bad update hears its refusal, and the good one behind them is accepted."""
+    flooded = order("flooded-updates", [Place.OUTBOX])
+    await stage.submit(flooded)
+    before = await stage.until("in_review", flooded.workflow_id)
+    handle, slots = stage.handle(flooded.workflow_id), asyncio.Semaphore(8)
+
+    async def send(inputs: list[object]) -> bool:
+        async with slots:
+            answer = await handle.execute_update("decide", args=inputs)
+            assert isinstance(answer, dict)
+            return bool(answer["accepted"])
+
+    report.say(f"{size.updates} bad updates")
+    bad = [inputs for _, inputs in generate(size.updates, stage.chance.randrange(10**6))]
+    answers = await asyncio.gather(*(send(inputs) for inputs in bad))
+    report.expect(not any(answers), "a bad update was accepted")
+    flooded.decided_at = 0.0
+    accepted = await send([{"by": APPROVER, "plan": before.fingerprint, "decision": "approve"}])
+    report.expect(accepted, "the good update behind the bad ones was refused")
+    report.figure("updates", f"{len(answers)} bad ones answered")
+    return flooded
+
+
+def _compare(before: Status, after: Status, report: Report) -> None:
+    """Check that everything was carried over."""
+    carried = (after.revision, after.fingerprint, after.deadline, after.plan, after.requester, after.request)
+    expected = (
+        before.revision, before.fingerprint, before.deadline, before.plan, before.requester, before.request
+    )  # fmt: skip
+    report.expect(carried == expected, "plan, revision, deadline or request changed on the way")
+    kept = [decision.decision for decision in after.decisions if decision.accepted]
+    report.expect(kept == ["request_changes", "approve"], f"the accepted decisions are {kept}")
+
+
+def _report_flood(report: Report, when: str, flood: Flood, sent: int) -> None:
+    report.figure(f"flood, {when}", f"{sent} sent, {len(flood.taken)} taken by the server")
+    for said, count in flood.refusals.items():
+        report.figure(f"refused by the server, {when}", f"{count} of them: {said}")
+
+
+async def _insist_on_approval(stage: Stage, flooded: Order, before: Status) -> None:
+    """Approve; where the server says that it takes no more, say it again until it does."""
+    async with asyncio.timeout(120):
+        while True:
+            try:
+                return await by_signal(stage, flooded, before)
+            except RPCError:
+                await asyncio.sleep(0.5)
+
+
+async def _asked(stage: Stage, flooded: Order) -> Status:
+    """Ask the workflow itself, not the records."""
+    status = await stage.gateway.status(flooded.workflow_id)
+    assert status.source == "workflow"
+    return status
+
+
+async def _chain(stage: Stage, flooded: Order) -> int:
+    """Count the runs in Temporal that this one run took."""
+    return (await stage.client.count_workflows(f"WorkflowId = '{flooded.workflow_id}'")).count
+
+
+def recorded_model(path: Path) -> Path:
+    """Write the model that drafts one mail, whatever it is asked."""
+    call = {
+        "why": "asked for",
+        "to": ["kim@example.org"],
+        "subject": "flooded-in-review/1",
+        "body": "Hello Kim",
+    }
+    usage = {"prompt_tokens": 10, "completion_tokens": 5}
+    tool = {"id": "call_1", "name": "send_email", "arguments": json.dumps(call)}
+    completions = [
+        {"finish_reason": "function_calls", "content": [tool], "usage": usage, "cached": False},
+        {"finish_reason": "stop", "content": "Tell Kim.", "usage": usage, "cached": False},
+    ]
+    info = {
+        "vision": False, "function_calling": True, "json_output": False, "family": "unknown",
+        "structured_output": False, "multiple_system_messages": False,
+    }  # fmt: skip
+    component = {
+        "provider": "autogen_ext.models.replay.ReplayChatCompletionClient",
+        "component_type": "replay_chat_completion_client",
+        "version": 1,
+        "config": {"chat_completions": completions, "model_info": info},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(component))
+    return path

@@ -1,0 +1,48 @@
+"""A worker stops where it stands, the server takes it for dead, another one takes over, and then it goes on.
+
+Both hold the same run and the same step for a while; the effects ledger must let only one effect through.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from chaos.inspector import inspect
+from chaos.orders import Place, order
+from chaos.people import decide
+from chaos.report import Report
+from chaos.stage import Stage
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of it."""
+
+    runs: int
+    seconds: float  # longer than 4 s, after which a step is done elsewhere, and 12 s, a draft
+
+
+FULL = Size(runs=24, seconds=20)
+QUICK = Size(runs=6, seconds=13)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Freeze one of two workers in the middle of everything, twice, the other one the second time."""
+    places = [Place.TILL, Place.VENDOR, Place.OUTBOX]
+    orders = [
+        order(f"frozen-{number}", places[number % 3 :] + places[: number % 3]) for number in range(size.runs)
+    ]
+    workers = [await stage.hire(), await stage.hire()]
+    half = size.runs // 2
+    for worker, some in zip(workers, (orders[:half], orders[half:]), strict=True):
+        await asyncio.gather(*(stage.submit(each) for each in some))
+        people = [asyncio.create_task(decide(stage, each, stage.chance)) for each in some]
+        await asyncio.sleep(stage.chance.uniform(0.5, 1.0))
+        worker.freeze()
+        report.say(f"one worker stands still for {size.seconds:g} s")
+        began = time.monotonic()
+        await asyncio.gather(*people)
+        await asyncio.sleep(max(0.0, size.seconds - (time.monotonic() - began)))
+        worker.thaw()
+        await asyncio.sleep(3)
+    await inspect(stage, orders, report)

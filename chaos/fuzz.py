@@ -1,0 +1,184 @@
+"""Generated bad input at every door: signals, the update, starts, plan files, the command line."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from activities.tools.registry import declarations
+from chaos import bad_things
+from chaos.inspector import inspect
+from chaos.junk_signals import compare_with_trail, generate, generated, junk_of_all_shapes, pour
+from chaos.orders import Order, Place, order
+from chaos.people import by_signal, insist
+from chaos.report import Report
+from chaos.stage import Stage
+from chaos.trail_checks import check_history
+from plangate.cli.exits import WrongUsage
+from plangate.cli.plan_file import read_plan_file
+from plangate.settings import PROJECT
+
+MAX_STEPS = 20
+CODES = {0, 1, 2, 3}
+SAID_WRONG = ("Traceback", "unforeseen")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of it, two thousand in all."""
+
+    signals: int
+    updates: int
+    starts: int
+    plan_files: int
+    typed: int  # in one process, for speed
+    processes: int  # each a `python starter.py` of its own
+
+
+FULL = Size(signals=700, updates=350, starts=300, plan_files=450, typed=180, processes=20)
+QUICK = Size(signals=80, updates=40, starts=30, plan_files=100, typed=30, processes=2)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """One run is the target of it all; in the end it is approved, executes once, and nothing else does."""
+    await stage.hire()
+    target = order("fuzz-target", [Place.OUTBOX])
+    await stage.submit(target)
+    status = await stage.until("in_review", target.workflow_id)
+    assert status.fingerprint is not None
+    seed = stage.chance.randrange(10**6)
+    pieces = junk_of_all_shapes(size.signals, status.fingerprint, seed)
+    flood = await pour(stage, target.workflow_id, pieces, report, at_once=16)
+    await _update(stage, target, report, size.updates, seed)
+    await _start(stage, report, size.starts, seed)
+    _read_plan_files(stage, report, size.plan_files)
+    ours = await asyncio.to_thread(_type, stage, target, report, size)
+    after = await stage.until("in_review", target.workflow_id)
+    report.expect(not any(decision.accepted for decision in after.decisions), "junk was accepted")
+    report.expect(not stage.mails() and not stage.till.calls and not stage.vendor.calls, "junk had an effect")
+    target.decided_at = 0.0
+    await insist(lambda: by_signal(stage, target, status))
+    await inspect(stage, [target], report)
+    report.expect(sum(map(len, stage.mails().values())) == 1, "something else was executed too")
+    compare_with_trail(stage, target.workflow_id, flood, ours=1 + size.updates + ours, report=report)
+    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+    report.figure("signals, updates, starts", f"{size.signals}, {size.updates}, {size.starts}")
+
+
+async def _update(stage: Stage, target: Order, report: Report, count: int, seed: int) -> None:
+    handle, slots = stage.handle(target.workflow_id), asyncio.Semaphore(8)
+
+    async def send(inputs: list[Any]) -> None:
+        async with slots:
+            answer = await handle.execute_update("decide", args=inputs)
+            refused = isinstance(answer, dict) and answer["accepted"] is False and answer["reason"]
+            report.expect(refused, f"an update was answered with {answer}: {str(inputs)[:200]}")
+
+    report.say(f"{count} bad updates")
+    await asyncio.gather(*(send(inputs) for _, inputs in generate(count, seed + 1)))
+
+
+async def _start(stage: Stage, report: Report, count: int, seed: int) -> None:
+    """Whatever a run is started with: it ends at once and says why."""
+    slots, outcomes = asyncio.Semaphore(8), Counter[str]()
+
+    async def start(number: int, inputs: list[Any]) -> None:
+        async with slots:
+            handle = await stage.client.start_workflow(
+                "PlanApproval", args=inputs, id=f"fuzz-start-{number}", task_queue="chaos"
+            )
+            async with asyncio.timeout(60):
+                result = await handle.result()
+            outcomes[result["outcome"]] += 1
+            report.expect(result["reason"], f"a start ended without a reason: {str(inputs)[:200]}")
+            check_history(await handle.fetch_history(), report)
+
+    report.say(f"{count} runs started with nonsense")
+    await asyncio.gather(
+        *(start(number, inputs) for number, inputs in enumerate(generated(bad_things.starts, count, seed)))
+    )
+    report.expect(outcomes == {"failed": count}, f"nonsense led to {dict(outcomes)}")
+
+
+def _read_plan_files(stage: Stage, report: Report, count: int) -> None:
+    """Whatever a file holds: a list of faults, or a plan; never another error."""
+    outcomes = Counter[str]()
+    report.say(f"{count} bad plan files")
+    for number in range(count):
+        name, content = bad_things.plan_file(stage.chance)
+        path = stage.folder / f"{number}-{name}"
+        path.write_bytes(content)
+        try:
+            read_plan_file(path, declarations(), MAX_STEPS)
+        except WrongUsage:
+            outcomes["refused"] += 1
+        except Exception as error:  # noqa: BLE001  just this is what is looked for
+            report.blame(f"{type(error).__name__} at the plan file {content[:300]!r}: {error}")
+        else:
+            outcomes["good after all"] += 1
+        path.unlink()
+    report.figure("plan files", ", ".join(f"{number} {what}" for what, number in outcomes.items()))
+
+
+def _type(stage: Stage, target: Order, report: Report, size: Size) -> int:
+    """Type bad command lines; return how many of them the run heard of as a decision."""
+    before = _decisions(stage, target)
+    lines = []
+    for number in range(size.typed + size.processes):
+        name, content = bad_things.plan_file(stage.chance)
+        path = stage.folder / f"typed-{number}-{name}"
+        path.write_bytes(content)
+        lines.append(bad_things.command_line(stage.chance, target.workflow_id, str(path)))
+    report.say(f"{len(lines)} bad command lines")
+    answers = [*_in_one_process(stage, lines[: size.typed]), *_each_alone(stage, lines[size.typed :])]
+    report.expect(len(answers) == len(lines), "the process in which lines were typed died")
+    for words, answer in zip(lines, answers, strict=False):
+        shown = [word[:60] for word in words]
+        report.expect(answer["code"] in CODES, f"{shown} ended with {answer['code']}: {answer['err'][-300:]}")
+        wrong = any(word in answer["err"] + answer["out"] for word in SAID_WRONG)
+        report.expect(not wrong, f"{shown} said {answer['err'][-500:]}")
+        silent = answer["code"] in (1, 2, 3) and not answer["err"].strip() and "--json" not in words
+        report.expect(not silent, f"{shown} ended with {answer['code']} and no word")
+    codes = Counter(str(answer["code"]) for answer in answers)
+    report.figure(
+        "command lines", ", ".join(f"{count} ended with {code}" for code, count in sorted(codes.items()))
+    )
+    return _decisions(stage, target) - before
+
+
+def _in_one_process(stage: Stage, lines: list[list[str]]) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "chaos.typed"],
+        input="".join(json.dumps(words) + "\n" for words in lines),
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        env=stage.environment(),
+        timeout=300,
+        check=False,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _each_alone(stage: Stage, lines: list[list[str]]) -> list[dict[str, Any]]:
+    answers = []
+    for words in lines:
+        done = subprocess.run(
+            [sys.executable, str(Path(PROJECT) / "starter.py"), *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=stage.environment(),
+            timeout=60,
+            check=False,
+        )
+        said = {"out": done.stdout.decode(errors="replace"), "err": done.stderr.decode(errors="replace")}
+        answers.append({"code": done.returncode, **said})
+    return answers
+
+
+def _decisions(stage: Stage, target: Order) -> int:
+    return sum(entry.event.kind == "decided" for entry in stage.trail(target.workflow_id))

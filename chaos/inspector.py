@@ -1,0 +1,115 @@
+"""The inspector: after the chaos, compares what was asked for with what happened, on its own evidence."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from chaos.orders import Order, OrderedStep, Place
+from chaos.report import Report
+from chaos.stage import PATIENCE, Stage
+from chaos.trail_checks import check_history, check_trail
+from plangate.audit.inspection import Inspection, Trust, inspect_all
+from plangate.domain.status import RunResult
+from plangate.signing.checkpoints import kept_checkpoint
+
+Mails = Mapping[str, Sequence[Path]]
+
+
+async def inspect(
+    stage: Stage, orders: Sequence[Order], report: Report, *, patience: float = PATIENCE
+) -> None:
+    """Wait for every run's end, then check outcomes, effects, trails and histories."""
+    results = await asyncio.gather(
+        *(stage.result(order.workflow_id, patience) for order in orders), return_exceptions=True
+    )
+    mails, doubts, outcomes = stage.mails(), 0, Counter[str]()
+    for order, result in zip(orders, results, strict=True):
+        if isinstance(result, BaseException):
+            report.blame(f"{order.workflow_id} is lost or blocked: {type(result).__name__} {result}")
+            continue
+        outcomes[result.outcome] += 1
+        doubts += _check_outcome(stage, order, result, mails, report)
+        check_trail(stage.trail(order.workflow_id), report)
+        check_history(await stage.handle(order.workflow_id).fetch_history(), report)
+    for token in stage.vendor.unapproved() + stage.till.unapproved():
+        report.blame(f"{token} was asked for before its approval was on the trail")
+    report.expect(await stage.blocked() == 0, "the server reports a blocked run")
+    await _examine_records(stage, report)
+    report.figure("outcomes", ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
+    report.figure("steps in doubt", doubts)
+    report.figure("asked for again, done once", stage.vendor.repeated())
+
+
+async def _examine_records(stage: Stage, report: Report) -> None:
+    """Examine all of the records as an auditor would, when the last of them are sealed."""
+    trust = Trust(remembered=kept_checkpoint(stage.var_dir / "last-checkpoint.json"))
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            inspection = await asyncio.to_thread(_inspection, stage, trust)
+            if inspection.findings or not inspection.unsealed:
+                break
+            await asyncio.sleep(0.5)
+    for finding in inspection.findings:
+        report.blame(f"audit verify: {finding}")
+    report.figure(
+        "entries on the record", f"{inspection.entries}, sealed by {inspection.checkpoints} checkpoints"
+    )
+
+
+def _inspection(stage: Stage, trust: Trust) -> Inspection:
+    with stage.database.read() as connection:
+        return inspect_all(connection, trust, lambda *_: None)
+
+
+def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, report: Report) -> int:
+    """Check one run's outcome and count its effects; return how many steps are in doubt."""
+    counts = [_effects(stage, step, mails) for step in order.steps]
+    early = [step.token for step in order.steps if _is_early(step, order, mails)]
+    report.expect(not early, f"{early} happened before anybody had consented")
+    if result.outcome == order.outcome:
+        wanted = 1 if order.outcome == "executed" else 0
+        right = all(count == wanted for count in counts)
+        report.expect(right, f"{order.workflow_id} is {result.outcome}, its effects happened {counts} times")
+        return 0
+    status = stage.recorded(order.workflow_id)
+    states = [step.state.value for step in status.steps] if status else []
+    if (result.outcome, order.outcome, states.count("in_doubt")) != ("failed", "executed", 1):
+        report.blame(f"{order.workflow_id} is {result.outcome} ({result.reason}), not {order.outcome}")
+        return 0
+    doubtful = states.index("in_doubt")
+    step = order.steps[doubtful]
+    known = {
+        Place.TILL: False,
+        Place.VENDOR: True,
+        Place.OUTBOX: _was_begun(stage, order, mails.get(step.token, ())),
+    }
+    report.expect(not known[step.place], f"{step.token} is in doubt, though it can be known")
+    before, after = counts[:doubtful], counts[doubtful + 1 :]
+    right = all(count == 1 for count in before) and counts[doubtful] <= 1 and not any(after)
+    report.expect(right, f"{order.workflow_id} is {states}, its effects happened {counts} times")
+    return 1
+
+
+def _was_begun(stage: Stage, order: Order, mails: Sequence[Path]) -> bool:
+    """Whether a mail lay there when its step came to be in doubt: before its first byte nobody can know."""
+    doubted = [
+        entry.at.timestamp() for entry in stage.trail(order.workflow_id) if entry.event.kind == "in_doubt"
+    ]
+    return any(path.stat().st_mtime < doubted[0] for path in mails)
+
+
+def _effects(stage: Stage, step: OrderedStep, mails: Mails) -> int:
+    match step.place:
+        case Place.OUTBOX:
+            return len(mails.get(step.token, ()))
+        case Place.VENDOR:
+            return stage.vendor.effects(step.token)
+        case Place.TILL:
+            return stage.till.effects(step.token)
+
+
+def _is_early(step: OrderedStep, order: Order, mails: Mails) -> bool:
+    """Whether a mail is older than the first decision that was sent; the desks see to theirs."""
+    born = [path.stat().st_mtime for path in mails.get(step.token, ())]
+    return any(order.decided_at is None or at < order.decided_at for at in born)

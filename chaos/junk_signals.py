@@ -1,0 +1,174 @@
+"""Junk in all shapes, each piece marked where it can be, so that none is lost, invented or counted twice."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
+from temporalio.service import RPCError
+
+from chaos.orders import APPROVER, REQUESTER
+from chaos.report import Report
+from chaos.stage import Stage
+from plangate.domain.audit import Decided
+from tests.support.junk import LIKELY_NAMES, bad_inputs
+
+T = TypeVar("T")
+_UNREADABLE = (
+    Payload(metadata={"encoding": b"binary/encrypted"}, data=b"\x00"),
+    Payload(metadata={"encoding": b"json/plain"}, data=b"{not json"),
+    Payload(metadata={}, data=b""),
+)
+_MARK = re.compile(r"junk-\d{6}")
+
+
+@dataclass(frozen=True)
+class Junk:
+    """One signal; a payload is what no client of Temporal would send."""
+
+    name: str
+    inputs: Sequence[Any]
+    mark: str | None = None
+    payload: Payload | None = None
+
+
+@dataclass
+class Flood:
+    """What was sent, what of it the server took, and what it said to the rest."""
+
+    taken: list[Junk] = field(default_factory=list)
+    refusals: Counter[str] = field(default_factory=Counter)
+
+
+def junk_of_all_shapes(count: int, fingerprint: str, chance_seed: int, padding: int = 0) -> list[Junk]:
+    """Return so many pieces; none is a decision that may count, though some come close."""
+    generated = generate(min(count // 10, 300), chance_seed)
+    return [_piece(number, fingerprint, generated, "x" * padding) for number in range(count)]
+
+
+def _piece(number: int, fingerprint: str, generated: Sequence[tuple[str, list[Any]]], padding: str) -> Junk:
+    mark = f"junk-{number:06}"
+    near = {"by": REQUESTER, "plan": fingerprint, "comment": mark + padding}
+    match number % 10:
+        case 0:
+            return Junk("approve", [mark + padding], mark)
+        case 1:
+            return Junk("reject", [{"junk": mark, "more": padding}], mark)
+        case 2:
+            return Junk("request_changes", [mark, {"by": APPROVER, "plan": padding}], mark)
+        case 3:
+            return Junk(f"aprove{number}", [mark, padding], mark)
+        case 4:
+            return Junk("approve", [{**near, "by": APPROVER, "plan": "deadbeef0123"}], mark)
+        case 5:
+            return Junk("approve", [near], mark)
+        case 6:
+            return Junk("approve", [])
+        case 7:
+            return Junk("approve", [], payload=_UNREADABLE[number % len(_UNREADABLE)])
+        case 8:
+            return Junk(f"nonsense{number}", [], payload=_UNREADABLE[number % len(_UNREADABLE)])
+        case _:
+            name, inputs = generated[number % len(generated)]
+            return Junk(name or "blank", inputs)
+
+
+def generate(count: int, chance_seed: int) -> list[tuple[str, list[Any]]]:
+    """Let Hypothesis think of so many bad messages."""
+    return generated(st.tuples(LIKELY_NAMES, bad_inputs), count, chance_seed)
+
+
+def generated(strategy: st.SearchStrategy[T], count: int, chance_seed: int) -> list[T]:
+    """Return so many examples; the same seed gives the same ones."""
+    found: list[T] = []
+
+    @seed(chance_seed)
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(example: T) -> None:
+        found.append(example)
+
+    collect()
+    return (found * count)[:count]  # it may run out of new ideas, or try one more
+
+
+async def pour(
+    stage: Stage,
+    workflow_id: str,
+    pieces: Sequence[Junk],
+    report: Report,
+    at_once: int,
+    *,
+    pause: float = 0.0,
+) -> Flood:
+    """Send all of it, many at once, and keep what the server says to each."""
+    flood, queue = Flood(), list(reversed(pieces))
+
+    async def sender() -> None:
+        while queue:
+            junk = queue.pop()
+            await asyncio.sleep(stage.chance.uniform(0, pause))
+            try:
+                await send(stage, workflow_id, junk)
+            except RPCError as error:
+                flood.refusals[f"{error.status.name}: {error.message}"] += 1
+            else:
+                flood.taken.append(junk)
+            if len(queue) % 2_000 == 0 and queue:
+                report.say(f"{len(queue)} signals to go")
+
+    await asyncio.gather(*(sender() for _ in range(at_once)))
+    return flood
+
+
+async def send(stage: Stage, workflow_id: str, junk: Junk) -> None:
+    """Send one piece; what the SDK would not let out goes by the bare protocol."""
+    if junk.payload is None:
+        await stage.handle(workflow_id).signal(junk.name, args=junk.inputs)
+        return
+    await stage.client.workflow_service.signal_workflow_execution(
+        SignalWorkflowExecutionRequest(
+            namespace=stage.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+            signal_name=junk.name,
+            input=Payloads(payloads=[junk.payload]),
+        ),
+        retry=True,
+    )
+
+
+def compare_with_trail(stage: Stage, workflow_id: str, flood: Flood, ours: int, report: Report) -> None:
+    """Check that the trail has everything that the server took, once each, and nothing else.
+
+    Args:
+        ours: how many decisions on the trail were sent by the scenario itself, beside the flood.
+    """
+    decided = [entry.event for entry in stage.trail(workflow_id) if isinstance(entry.event, Decided)]
+    marks = Counter(mark for event in decided for mark in set(_MARK.findall(event.model_dump_json())))
+    sent = {junk.mark for junk in flood.taken if junk.mark}
+    lost, foreign = sent - set(marks), set(marks) - sent
+    twice = [mark for mark, count in marks.items() if count > 1]
+    report.expect(
+        not lost, f"{len(lost)} signals that the server took are not on the trail: {sorted(lost)[:3]}"
+    )
+    report.expect(not foreign, f"the trail has signals that were not taken: {sorted(foreign)[:3]}")
+    report.expect(not twice, f"{len(twice)} signals are on the trail twice: {twice[:3]}")
+    right = len(decided) == len(flood.taken) + ours
+    report.expect(right, f"the trail has {len(decided)} decisions, not {len(flood.taken)} and {ours} of ours")
+    accepted = [event for event in decided if event.verdict.accepted]
+    by_approver = [
+        event for event in accepted if event.arrival.decision and event.arrival.decision.by == APPROVER
+    ]
+    report.expect(len(by_approver) == len(accepted), "junk was accepted")

@@ -1,0 +1,67 @@
+"""kill -9 of the Temporal server while runs wait for people, and again while they are decided."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from chaos.inspector import inspect
+from chaos.orders import mixed_orders
+from chaos.people import decide
+from chaos.report import Report
+from chaos.stage import Stage
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of it."""
+
+    runs: int
+    kills_while_deciding: int
+
+
+FULL = Size(runs=50, kills_while_deciding=3)
+QUICK = Size(runs=10, kills_while_deciding=1)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Everybody who waited before waits after; whatever the server acknowledged happens."""
+    orders = mixed_orders("served", size.runs, stage.chance)
+    await stage.hire()
+    await asyncio.gather(*(stage.submit(order) for order in orders))
+    for order in orders:
+        await stage.until("in_review", order.workflow_id)  # by the record, which the run hears of in a moment
+        async with asyncio.timeout(60):
+            while await _answered(stage, order.workflow_id) != "in_review":
+                await asyncio.sleep(0.05)
+    report.say(f"{len(orders)} runs wait; the server is killed")
+    await _kill_and_restart(stage, report)
+    states = Counter([(await _answered(stage, order.workflow_id)) for order in orders])
+    report.figure("after the restart", ", ".join(f"{count} {state}" for state, count in states.items()))
+    report.expect(states == {"in_review": len(orders)}, "not all who waited wait still")
+    people = [asyncio.create_task(decide(stage, order, stage.chance)) for order in orders]
+    for _ in range(size.kills_while_deciding):
+        await asyncio.sleep(stage.chance.uniform(0.2, 1.2))
+        await _kill_and_restart(stage, report)
+    await asyncio.gather(*people)
+    await inspect(stage, orders, report)
+    report.expect(stage.worker.is_alive, "the worker did not survive the server's death")
+
+
+async def _kill_and_restart(stage: Stage, report: Report) -> None:
+    await stage.server.kill_9()
+    await asyncio.sleep(stage.chance.uniform(0, 1))
+    began = time.monotonic()
+    address = await stage.server.start()
+    report.expect(address == stage.address, "the server came back elsewhere")
+    report.say(f"the server is back after {time.monotonic() - began:.1f} s")
+
+
+async def _answered(stage: Stage, workflow_id: str) -> str:
+    """Ask the run itself, by way of the server and the worker."""
+    async with asyncio.timeout(60):
+        while True:
+            status = await stage.gateway.status(workflow_id)
+            if status.source == "workflow":
+                return status.state
+            await asyncio.sleep(0.2)

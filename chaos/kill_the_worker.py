@@ -1,0 +1,61 @@
+"""kill -9 of the worker at random moments, while runs are drafted, reviewed, decided and executed."""
+
+import asyncio
+from dataclasses import dataclass
+from random import Random
+
+from chaos.inspector import inspect
+from chaos.orders import Order, mixed_orders
+from chaos.people import decide, insist
+from chaos.report import Report
+from chaos.stage import Stage
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of it."""
+
+    runs: int
+    kills: int
+
+
+FULL = Size(runs=50, kills=25)
+QUICK = Size(runs=6, kills=1)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """All runs are open at once; some are decided after each kill, so that each moment has its victims."""
+    orders = mixed_orders("killed", size.runs, stage.chance)
+    killed = [asyncio.Event() for _ in range(size.kills + 1)]
+    await stage.hire()
+    killed[0].set()
+    people = [asyncio.create_task(_life(stage, order, killed)) for order in orders]
+    for number in range(1, size.kills + 1):
+        await asyncio.sleep(stage.chance.uniform(0.1, 1.5))
+        stage.worker.kill_9()
+        killed[number].set()
+        report.say(f"kill {number} of {size.kills}: {_phases(stage, orders)}")
+        await asyncio.sleep(stage.chance.uniform(0, 0.4))
+        is_last = number == size.kills
+        # One in five is killed again while it comes up.
+        await stage.hire(wait=is_last or stage.chance.random() < 0.8)
+    await asyncio.gather(*people)
+    await inspect(stage, orders, report, patience=400)
+    report.figure("kills of the worker", size.kills)
+    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+
+
+async def _life(stage: Stage, order: Order, killed: list[asyncio.Event]) -> None:
+    """Submit and decide one order, each after a kill chosen by chance."""
+    chance = Random(f"{order.workflow_id}{len(order.steps)}")
+    begin = chance.choice([0, 0, 0, len(killed) // 3])
+    await killed[begin].wait()
+    await insist(lambda: stage.submit(order))
+    await killed[chance.randrange(begin, len(killed))].wait()
+    await asyncio.sleep(chance.uniform(0, 1.5))
+    await decide(stage, order, chance)
+
+
+def _phases(stage: Stage, orders: list[Order]) -> str:
+    states = [status.state if (status := stage.recorded(order.workflow_id)) else "-" for order in orders]
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))

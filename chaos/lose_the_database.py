@@ -1,0 +1,102 @@
+"""The records go away between a decision and its execution: locked, killed, out of disk; and come back."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from dataclasses import dataclass
+from itertools import cycle
+
+from chaos.inspector import inspect
+from chaos.orders import Order, mixed_orders
+from chaos.people import decide
+from chaos.report import Report
+from chaos.stage import Stage
+from tests.support.postgres import PostgresServer
+
+Loss = Callable[[], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of it."""
+
+    runs: int  # for each way to lose the records
+    times: int  # how often they are lost
+    seconds: float  # for how long each time
+
+
+FULL = Size(runs=20, times=5, seconds=4)
+QUICK = Size(runs=4, times=1, seconds=1.5)
+OFTEN = Size(runs=50, times=25, seconds=1)
+ONCE = Size(runs=4, times=1, seconds=0.8)
+
+
+async def sqlite(stage: Stage, report: Report, size: Size) -> None:
+    """SQLite: another process holds the lock, then the disk is full."""
+    await stage.hire()
+    locked = mixed_orders("locked", size.runs, stage.chance)
+    await _through(stage, report, size, locked, lambda: _locked(stage))
+    full = mixed_orders("full", size.runs, stage.chance)
+    await _through(stage, report, size, full, lambda: _full(stage))
+    await inspect(stage, [*locked, *full], report)
+    report.expect(stage.worker.is_alive, "the worker died of it")
+    report.figure("locked and full", f"{size.times} times {size.seconds:g} s each")
+
+
+async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
+    """PostgreSQL: killed with SIGKILL, every second time with the worker, and started again on its files."""
+    await stage.hire()
+    orders = mixed_orders("postgres", size.runs, stage.chance)
+    both = cycle((False, True))
+    await _through(stage, report, size, orders, lambda: _killed(stage, database, and_worker=next(both)))
+    await inspect(stage, orders, report, patience=400)
+    report.expect(stage.worker.is_alive, "the worker died of it")
+    with_worker = len(stage.workers) - 1
+    report.figure("PostgreSQL killed", f"{size.times} times for {size.seconds:g} s")
+    report.figure("the worker killed with it", f"{with_worker} times")
+
+
+async def _through(stage: Stage, report: Report, size: Size, orders: Sequence[Order], lose: Loss) -> None:
+    """Have everything in review, then decide while the records come and go."""
+    await asyncio.gather(*(stage.submit(order) for order in orders))
+    for order in orders:
+        await stage.until("in_review", order.workflow_id)
+    people = [asyncio.create_task(_decide_some_time(stage, order, size)) for order in orders]
+    for number in range(size.times):
+        await asyncio.sleep(stage.chance.uniform(0.1, 1.0))
+        report.say(f"the records go away, {number + 1} of {size.times}")
+        async with lose():
+            await asyncio.sleep(size.seconds)
+    await asyncio.gather(*people)
+
+
+@asynccontextmanager
+async def _locked(stage: Stage) -> AsyncIterator[None]:
+    with closing(sqlite3.connect(stage.var_dir / "records.db", isolation_level=None, timeout=30)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def _full(stage: Stage) -> AsyncIterator[None]:
+    stage.worker.fill_disk(full=True)
+    yield
+    stage.worker.fill_disk(full=False)
+
+
+@asynccontextmanager
+async def _killed(stage: Stage, database: PostgresServer, *, and_worker: bool) -> AsyncIterator[None]:
+    if and_worker:
+        stage.worker.kill_9()
+    await asyncio.to_thread(database.kill_9)
+    yield
+    await asyncio.to_thread(database.start)
+    if and_worker:
+        await stage.hire()
+
+
+async def _decide_some_time(stage: Stage, order: Order, size: Size) -> None:
+    await asyncio.sleep(stage.chance.uniform(0, size.times * (size.seconds + 0.5)))
+    await decide(stage, order, stage.chance, err=False)

@@ -1,0 +1,246 @@
+"""What decisions are recorded with is gone for long, the list of people, database or disk; and comes back.
+
+A day is derived, since no clock can be put forward under an activity that is tried again: what one try adds
+to a history is measured over as many tries as a run makes in a day, some runs at once and in a hurry.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from temporalio.api.activity.v1 import ActivityOptions
+from temporalio.api.common.v1 import RetryPolicy, WorkflowExecution
+from temporalio.api.workflowservice.v1 import UpdateActivityOptionsRequest
+
+from chaos.crew import WorkerProcess
+from chaos.inspector import inspect
+from chaos.orders import APPROVER, REQUESTER, Order, Place, order
+from chaos.report import Report
+from chaos.stage import PATIENCE, Stage
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.status import Status
+from tests.support.postgres import PostgresServer
+from workflows.options import WAIT
+
+Loss = Callable[[], AbstractAsyncContextManager[None]]
+_DAY = timedelta(days=1).total_seconds()
+_MOST_A_DAY = 200  # events of history
+_SOON = 60.0  # in which everything is judged, once it is mended
+_STOPS = 90.0  # in which a worker ends
+_PEOPLE = "".join(f'[[person]]\nname = "{name}"\n' for name in (REQUESTER, APPROVER))
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of it."""
+
+    runs: int  # for each way to lose something
+    seconds: float  # for how long each time
+    hurries: bool  # whether tries come each second, not each twenty
+    ways: int = 3  # how many of the ways to lose something
+    tries: int = 0  # it goes on until so many were made
+
+
+FULL = Size(runs=60, seconds=80, hurries=True)
+QUICK = Size(runs=2, seconds=1, hurries=False, ways=1)
+# Not while another process keeps SQLite's lock: each of those tries waits for it, and there are too few.
+MONTH = Size(runs=120, seconds=80, hurries=True, ways=2, tries=30 * 24 * 60 * 3)
+
+
+async def sqlite(stage: Stage, report: Report, size: Size) -> None:
+    """SQLite: the disk is full, then the list of people broken, then another process keeps the lock."""
+    stage.settings["PLANGATE_PEOPLE"] = str(stage.folder / "people.toml")
+    (stage.folder / "people.toml").write_text(_PEOPLE)
+    losses: dict[str, Loss] = {
+        "disk": lambda: _full(stage),
+        "people": lambda: _people_broken(stage),
+        "lock": lambda: _locked(stage),
+    }
+    await _through(stage, report, size, losses)
+
+
+async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
+    """PostgreSQL: it is killed and stays away, then it is a copy that only reads until it is promoted."""
+    losses: dict[str, Loss] = {
+        "away": lambda: _killed(database),
+        "read-only": lambda: _read_only(database),
+    }
+    await _through(stage, report, size, losses)
+
+
+async def _through(stage: Stage, report: Report, size: Size, losses: dict[str, Loss]) -> None:
+    everything: list[Order] = []
+    await stage.hire()
+    for name, lose in list(losses.items())[: size.ways]:
+        outage = _Outage(stage, report, size, name)
+        await stage.hire()
+        await outage.begin()
+        async with lose():
+            await outage.hold()
+        await outage.end()
+        everything += outage.orders
+    await inspect(stage, everything, report)
+
+
+class _Outage:
+    """One loss, and the runs that wait for its end: some approved, one withdrawn, one that expires."""
+
+    def __init__(self, stage: Stage, report: Report, size: Size, name: str) -> None:
+        self._stage = stage
+        self._report = report
+        self._size = size
+        self._name = name
+        self._approved = [order(f"{name}-{number:03}", [Place.OUTBOX]) for number in range(size.runs)]
+        self._withdrawn = order(f"{name}-withdrawn", [Place.OUTBOX], outcome="withdrawn")
+        self._expired = order(f"{name}-expired", [Place.OUTBOX], outcome="expired")
+        self._told = 0
+        self.orders = [*self._approved, self._withdrawn, self._expired]
+
+    async def begin(self) -> None:
+        """Have all of them in review."""
+        stage, report = self._stage, self._report
+        report.say(f"{self._name} goes away")
+        await asyncio.gather(*(stage.submit(each) for each in [*self._approved, self._withdrawn]))
+        for each in [*self._approved, self._withdrawn]:
+            await stage.until("in_review", each.workflow_id)
+        await stage.submit(self._expired, timeout_seconds=5 + self._size.runs // 2)
+        await stage.until("in_review", self._expired.workflow_id)
+
+    async def hold(self) -> None:
+        """Decide, withdraw and let expire while nothing is recorded; count what it costs, stop a worker."""
+        await asyncio.gather(*(self._decide(each) for each in self.orders))
+        self._report.expect(self._told >= 0.9 * len(self.orders), f"{self._name}: most were told nothing")
+        self._report.figure(f"{self._name}: told what is in the way", f"{self._told} of {len(self.orders)}")
+        await self._stage.gateway.withdraw(self._withdrawn.workflow_id, "not now")
+        await self._shows(self._withdrawn, "withdrawn")
+        await self._shows(self._expired, "expired")
+        if self._size.hurries:
+            await asyncio.gather(*(self._hurry(each) for each in self._approved))
+        events, tries = await self._cost()
+        grown, tried = 0, -1
+        while tried < self._size.tries:
+            await asyncio.sleep(self._size.seconds)
+            more_events, more_tries = await self._cost()
+            grown, tried = more_events - events, more_tries - tries
+            self._report.say(f"{self._name}: {tried} tries, {grown} events")
+        a_day = _DAY / WAIT["retry_policy"].maximum_interval.total_seconds()  # type: ignore[union-attr]
+        each_day = events / len(self._approved) + grown / max(tried, 1) * a_day
+        self._report.expect(each_day < _MOST_A_DAY, f"{self._name}: {each_day:.0f} events a day and run")
+        self._report.figure(f"{self._name}: events a day", f"{each_day:.0f} ({grown} in {tried} tries)")
+        await self._stop_a_worker()
+
+    async def end(self) -> None:
+        """Wait until everything is judged, and say how long it took."""
+        began = time.monotonic()
+        for each in self._approved:
+            await self._stage.until("executed", each.workflow_id)
+        for each in (self._withdrawn, self._expired):
+            await self._stage.result(each.workflow_id)
+        took = time.monotonic() - began
+        self._report.expect(took < _SOON, f"{self._name}: judged {took:.0f} s after the repair")
+        self._report.figure(f"{self._name}: judged after the repair", f"{took:.1f} s")
+
+    async def _decide(self, each: Order) -> None:
+        """Approve by update; the answer has to say what is in the way."""
+        status = await self._status(each)
+        approval = Decision(decision=Choice.APPROVE, by=APPROVER, plan=status.fingerprint or "")
+        each.decided_at = time.time()
+        answer = await self._stage.gateway.decide(each.workflow_id, approval)
+        # All decide at once: where a busy machine answers too late, the decision goes as a signal.
+        said = answer.reason if answer is not None and answer.accepted is None else ""
+        is_told = "as soon as what is in the way is mended: " in said
+        self._report.expect(is_told or answer is None, f"{each.workflow_id}: its approver was told {answer}")
+        self._told += is_told
+        each.acknowledged = True
+
+    async def _shows(self, each: Order, state: str) -> None:
+        """Wait until the run is shown as ended, though that is not on the record."""
+
+        def holds(status: Status) -> bool:
+            return status.state == state and status.unrecorded is not None
+
+        async with asyncio.timeout(PATIENCE + self._size.seconds):
+            while not holds(await self._status(each)):
+                await asyncio.sleep(0.2)
+
+    async def _status(self, each: Order) -> Status:
+        """Ask until a worker answers: where it is too busy the records would, and they may be away."""
+        while True:
+            with suppress(RecordsUnavailable):
+                return await self._stage.gateway.status(each.workflow_id)
+
+    async def _hurry(self, each: Order) -> None:
+        client = self._stage.client
+        await client.workflow_service.update_activity_options(
+            UpdateActivityOptionsRequest(
+                namespace=client.namespace,
+                execution=WorkflowExecution(workflow_id=each.workflow_id),
+                type="wait_for_records",
+                activity_options=ActivityOptions(retry_policy=RetryPolicy(backoff_coefficient=1)),
+                update_mask=FieldMask(paths=["retry_policy.backoff_coefficient"]),
+            )
+        )
+
+    async def _cost(self) -> tuple[int, int]:
+        """Return how many events the waiting runs have, and how often it was looked for their records."""
+        events = tries = 0
+        for each in self._approved:
+            description = await self._stage.handle(each.workflow_id).describe()
+            events += description.history_length
+            tries += sum(pending.attempt for pending in description.raw_description.pending_activities)
+        return events, tries
+
+    async def _stop_a_worker(self) -> None:
+        """Tell the older of two workers to stop."""
+        took = await self._stage.workers[-2].stop(_STOPS)
+        self._report.expect(took < _STOPS, f"{self._name}: the worker did not end on SIGTERM")
+        self._report.figure(f"{self._name}: a worker's end by SIGTERM", f"{took:.1f} s")
+
+
+@asynccontextmanager
+async def _people_broken(stage: Stage) -> AsyncIterator[None]:
+    path = stage.folder / "people.toml"
+    path.write_text(_PEOPLE + "[[person]\nname = oh")
+    yield
+    path.write_text(_PEOPLE)
+
+
+@asynccontextmanager
+async def _full(stage: Stage) -> AsyncIterator[None]:
+    for worker in _alive(stage):
+        worker.fill_disk(full=True)
+    yield
+    for worker in _alive(stage):
+        worker.fill_disk(full=False)
+
+
+def _alive(stage: Stage) -> Sequence[WorkerProcess]:
+    return [worker for worker in stage.workers if worker.is_alive]
+
+
+@asynccontextmanager
+async def _locked(stage: Stage) -> AsyncIterator[None]:
+    with closing(sqlite3.connect(stage.var_dir / "records.db", isolation_level=None, timeout=30)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def _killed(database: PostgresServer) -> AsyncIterator[None]:
+    await asyncio.to_thread(database.kill_9)
+    yield
+    await asyncio.to_thread(database.start)
+
+
+@asynccontextmanager
+async def _read_only(database: PostgresServer) -> AsyncIterator[None]:
+    await asyncio.to_thread(database.become_standby)
+    yield
+    await asyncio.to_thread(database.promote)

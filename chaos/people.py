@@ -1,0 +1,76 @@
+"""The people at the gate: they look, err, decide by any door, and insist until the server has heard them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from random import Random
+
+from temporalio.service import RPCError
+
+from chaos.orders import APPROVER, REQUESTER, Order
+from chaos.stage import Stage
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.errors import PlangateError
+from plangate.domain.status import Status
+
+
+async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True) -> None:
+    """Wait until the order is in review, make a mistake or two, then decide by a door chosen by chance."""
+    status = await stage.until("in_review", order.workflow_id)
+    if err and chance.random() < 0.4:
+        await insist(lambda: _err(stage, status, chance))
+    order.decided_at = time.time()
+    doors: list[Callable[[], Awaitable[None]]] = [
+        lambda: by_signal(stage, order, status),
+        lambda: _by_gateway(stage, order, status),
+    ]
+    if chance.random() < 0.2:  # an impatient one knocks at both
+        await asyncio.gather(*(insist(door) for door in doors))
+    else:
+        door = chance.choice(doors)
+        await insist(door)
+    order.acknowledged = True
+
+
+async def by_signal(stage: Stage, order: Order, status: Status) -> None:
+    """Send the decision that the order is to get, as the Web UI or the command line would."""
+    message = {"by": APPROVER, "plan": status.short_fingerprint}
+    await stage.handle(order.workflow_id).signal(_choice(order).value, message)
+
+
+async def insist(act: Callable[[], Awaitable[None]]) -> None:
+    """Do it again and again while the server does not answer; a run that is over has heard enough."""
+    async with asyncio.timeout(90):
+        while True:
+            try:
+                return await act()
+            except RPCError as error:
+                if "already completed" in str(error):
+                    return None
+            except PlangateError:
+                pass
+            await asyncio.sleep(0.2)
+
+
+async def _by_gateway(stage: Stage, order: Order, status: Status) -> None:
+    assert status.fingerprint is not None
+    decision = Decision(decision=_choice(order), by=APPROVER, plan=status.fingerprint)
+    await stage.gateway.decide(order.workflow_id, decision)
+
+
+async def _err(stage: Stage, status: Status, chance: Random) -> None:
+    """Send something that must not count: from the requester, on another plan, or nonsense."""
+    message: object = chance.choice(
+        [
+            {"by": REQUESTER, "plan": status.short_fingerprint},
+            {"by": APPROVER, "plan": "0123456789ab"},
+            {"by": APPROVER, "plan": (status.fingerprint or "")[:5]},
+            "yes, do it",
+            None,
+        ]
+    )
+    await stage.handle(status.workflow_id).signal("approve", message)
+
+
+def _choice(order: Order) -> Choice:
+    return Choice.REJECT if order.outcome == "rejected" else Choice.APPROVE

@@ -1,0 +1,112 @@
+"""The Temporal servers of the scenarios: the embedded one as users have it, and one with a short memory."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from temporalio.client import Client
+
+from plangate.temporal import dev_server as embedded_server
+from plangate.temporal.connection import DATA_CONVERTER
+from plangate.temporal.search_attributes import KEYS
+
+FIRST_PORT = 24233  # not where a person's own server listens, nor where other tests' servers do
+_PATIENCE = 30.0
+
+
+class Server(Protocol):
+    """A Temporal server that can be killed."""
+
+    async def start(self) -> str:
+        """Start it, or bring it back on the same files and ports; return its address."""
+
+    async def kill_9(self) -> None:
+        """End it as a power cut would."""
+
+    async def stop(self) -> None:
+        """End it for good."""
+
+
+class EmbeddedServer:
+    """The one that ``make worker`` brings along."""
+
+    def __init__(self, var_dir: Path) -> None:
+        self._var_dir = var_dir
+
+    async def start(self) -> str:
+        """Start it."""
+        return (await embedded_server.ensure_running(self._var_dir, first_port=FIRST_PORT)).address
+
+    async def kill_9(self) -> None:
+        """Kill it, and see it dead."""
+        server = embedded_server.running(self._var_dir)
+        assert server is not None
+        os.kill(server.pid, signal.SIGKILL)
+        while embedded_server.running(self._var_dir) is not None:
+            await asyncio.sleep(0.02)
+
+    async def stop(self) -> None:
+        """Kill it too: its graceful end takes a second, and its files are thrown away."""
+        if embedded_server.running(self._var_dir) is not None:
+            await self.kill_9()
+
+
+class TightServer:
+    """A server that calls a history long after few events, so that runs continue as new all the time."""
+
+    def __init__(self, folder: Path, *, events: int) -> None:
+        self._folder = folder
+        self._events = events
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> str:
+        """Start it, and wait until it answers."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("temporal")), *self._arguments()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        address = f"127.0.0.1:{self._port}"
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                try:
+                    client = await Client.connect(address, data_converter=DATA_CONVERTER)
+                    await client.count_workflows("")
+                except RuntimeError:
+                    await asyncio.sleep(0.05)
+                else:
+                    return address
+
+    async def kill_9(self) -> None:
+        """Kill it."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    async def stop(self) -> None:
+        """Kill it too."""
+        await self.kill_9()
+
+    def _arguments(self) -> list[str]:
+        return [
+            "server", "start-dev", "--headless", "--ip=127.0.0.1", f"--port={self._port}",
+            f"--db-filename={self._folder / 'temporal.db'}", "--sqlite-pragma=journal_mode=wal",
+            "--sqlite-pragma=synchronous=normal",
+            f"--dynamic-config-value=limit.historyCount.suggestContinueAsNew={self._events}",
+            *(f"--search-attribute={key.name}=Keyword" for key in KEYS),
+        ]  # fmt: skip
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

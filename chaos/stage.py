@@ -1,0 +1,169 @@
+"""A whole Plangate of real processes: a Temporal server, workers, two desks, a folder for it all.
+
+None of it outlives the block in which it is used.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from email import policy
+from email.parser import BytesHeaderParser
+from pathlib import Path
+from random import Random
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
+
+from chaos.crew import WorkerProcess
+from chaos.desk import Desk, approval_lookup
+from chaos.orders import Order, Place
+from chaos.server import Server
+from plangate.client.client import Gateway
+from plangate.domain.audit import AuditEntry
+from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.status import RunResult, Status
+from plangate.records.database import Database
+from plangate.records.queries import status_on_record
+from plangate.settings import environment_with
+from plangate.temporal.connection import DATA_CONVERTER
+
+PATIENCE = 120.0
+TASK_QUEUE = "chaos"
+
+
+@dataclass
+class Stage:
+    """What a scenario holds of the Plangate under test."""
+
+    folder: Path
+    server: Server
+    address: str
+    client: Client
+    database: Database
+    gateway: Gateway
+    vendor: Desk
+    till: Desk
+    chance: Random
+    settings: dict[str, str]
+    workers: list[WorkerProcess] = field(default_factory=list)
+
+    @property
+    def var_dir(self) -> Path:
+        """Where the workers' data lies."""
+        return self.folder / "var"
+
+    @property
+    def worker(self) -> WorkerProcess:
+        """The newest worker."""
+        return self.workers[-1]
+
+    @property
+    def urls(self) -> dict[Place, str]:
+        """Where the desks are."""
+        return {Place.VENDOR: self.vendor.url, Place.TILL: self.till.url}
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of every program of this stage."""
+        mine = {"TEMPORAL_ADDRESS": self.address, "PLANGATE_LOG_FORMAT": "json", **self.settings}
+        return environment_with(mine, without=("TEMPORAL_", "PLANGATE_", "OPENAI_", "PYTEST"))
+
+    async def hire(self, *, wait: bool = True) -> WorkerProcess:
+        """Start a worker; unless told otherwise, wait until it takes work."""
+        log = self.folder / f"worker-{len(self.workers) + 1}.log"
+        self.workers.append(WorkerProcess(log, self.environment()))
+        if wait:
+            await self.worker.ready()
+        return self.worker
+
+    def handle(self, workflow_id: str) -> WorkflowHandle[object, object]:
+        """Return the run's handle."""
+        return self.client.get_workflow_handle(workflow_id)
+
+    async def submit(self, order: Order, timeout_seconds: int = 3_600) -> None:
+        """Start the run of an order."""
+        await self.gateway.submit(order.request(self.urls, timeout_seconds), order.workflow_id)
+
+    def recorded(self, workflow_id: str) -> Status | None:
+        """Return what the records know of a run; no worker is needed."""
+        return status_on_record(self.database, workflow_id)
+
+    async def until(
+        self, state: str, workflow_id: str, condition: Callable[[Status], bool] = lambda _status: True
+    ) -> Status:
+        """Wait until the records show the run in this state (and the condition holds)."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with suppress(RecordsUnavailable):
+                    status = await asyncio.to_thread(self.recorded, workflow_id)
+                    if status is not None and status.state == state and condition(status):
+                        return status
+                await asyncio.sleep(0.05)
+
+    async def result(self, workflow_id: str, patience: float = PATIENCE) -> RunResult:
+        """Wait for a run's end, however often the server goes away meanwhile."""
+        async with asyncio.timeout(patience):
+            while True:
+                with suppress(RPCError):
+                    return await self.gateway.wait(workflow_id)
+                await asyncio.sleep(0.2)
+
+    def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
+        """Return the audit trail of a run."""
+        return self.gateway.trail(workflow_id)
+
+    async def blocked(self) -> int:
+        """Count the open runs whose workflow task fails again and again."""
+        problem = "TemporalReportedProblems IN ('category=WorkflowTaskFailed')"
+        return (await self.client.count_workflows(f"{problem} AND ExecutionStatus = 'Running'")).count
+
+    def mails(self) -> dict[str, list[Path]]:
+        """Return the mails of the outbox by their subject, which is the token of a step."""
+        found: dict[str, list[Path]] = {}
+        for path in (self.var_dir / "outbox").glob("*.eml"):
+            headers = BytesHeaderParser(policy=policy.default).parsebytes(path.read_bytes())
+            found.setdefault(str(headers["Subject"]), []).append(path)
+        return found
+
+    def said(self, words: str) -> list[str]:
+        """Return the lines of all workers' logs that hold these words."""
+        lines = [line for each in self.workers for line in each.log.read_text(errors="replace").splitlines()]
+        return [line for line in lines if words in line]
+
+
+@asynccontextmanager
+async def stage(
+    folder: Path, server: Server, *, seed: int, records_url: str | None = None, model: Path | None = None
+) -> AsyncIterator[Stage]:
+    """Set everything up but a worker, and take it down again, whatever happens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    address = await server.start()
+    url = records_url or f"sqlite:///{folder / 'var' / 'records.db'}"
+    chance = Random(seed)
+    vendor, till = (
+        Desk(honours_keys=honours, is_approved=approval_lookup(url), delay=lambda: chance.uniform(0, 0.6))
+        for honours in (True, False)
+    )
+    settings = {
+        "PLANGATE_VAR_DIR": str(folder / "var"),
+        "PLANGATE_TASK_QUEUE": TASK_QUEUE,
+        "PLANGATE_SEAL_SECONDS": "1",
+        "PLANGATE_HTTP_ALLOWED_HOSTS": f"{vendor.host},{till.host}",
+        "PLANGATE_HTTP_PRIVATE_HOSTS": f"{vendor.host},{till.host}",
+        "PLANGATE_HTTP_IDEMPOTENT_HOSTS": vendor.host,
+        **({"PLANGATE_DATABASE_URL": records_url} if records_url else {}),
+        **({"PLANGATE_MODEL_CONFIG": str(model)} if model else {}),
+    }
+    database = Database(url)
+    client = await Client.connect(address, data_converter=DATA_CONVERTER)
+    gateway = Gateway(client, TASK_QUEUE, database)
+    set_up = Stage(folder, server, address, client, database, gateway, vendor, till, chance, settings)
+    try:
+        yield set_up
+    finally:
+        for worker in set_up.workers:
+            worker.kill_9()
+        for desk in (vendor, till):
+            desk.close()
+        database.close()
+        await server.stop()

@@ -1,0 +1,94 @@
+"""What must hold of every run's audit trail and of its history in Temporal, whatever was done to it."""
+
+from collections.abc import Sequence
+
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.client import WorkflowHistory
+
+from chaos.orders import REQUESTER
+from chaos.report import Report
+from plangate.domain.audit import (
+    FIRST_HASH,
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    StepDone,
+    entry_after,
+)
+from plangate.domain.decision import Choice
+
+# What the server does to a workflow task by itself: signals came meanwhile, or too many for its buffer.
+_HARMLESS = (
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+)
+
+
+def check_trail(trail: Sequence[AuditEntry], report: Report) -> None:
+    """Check that the trail is whole, and that nothing stands on it ahead of what it follows from."""
+    run = trail[0].workflow_id
+    report.expect(_is_linked(trail), f"the trail of {run} is broken")
+    events = [entry.event for entry in trail]
+    report.expect(sum(isinstance(event, Closed) for event in events) == 1, f"{run} is not closed once")
+    for number, event in enumerate(events):
+        before = events[:number]
+        match event:
+            case Claimed():
+                approved = any(_approves(earlier, event.fingerprint) for earlier in before)
+                report.expect(approved, f"step {event.step} of {run} was claimed before it was approved")
+                drafted = [earlier for earlier in before if isinstance(earlier, Drafted)]
+                right = bool(drafted) and drafted[-1].fingerprint == event.fingerprint
+                report.expect(right, f"step {event.step} of {run} was claimed under a plan not in force")
+            case StepDone():
+                claimed = any(
+                    isinstance(earlier, Claimed) and earlier.step == event.step for earlier in before
+                )
+                report.expect(claimed, f"step {event.step} of {run} was done before it was claimed")
+                again = any(
+                    isinstance(earlier, StepDone) and earlier.step == event.step for earlier in before
+                )
+                report.expect(not again, f"step {event.step} of {run} was done twice")
+
+
+def check_history(history: WorkflowHistory, report: Report) -> None:
+    """Check that no workflow task ever failed for a reason that lies with us."""
+    for event in history.events:
+        if not event.HasField("workflow_task_failed_event_attributes"):
+            continue
+        failed = event.workflow_task_failed_event_attributes
+        if failed.cause not in _HARMLESS:
+            cause = WorkflowTaskFailedCause.Name(failed.cause)
+            report.blame(f"a workflow task of {history.workflow_id} failed: {cause} {failed.failure.message}")
+
+
+def _approves(event: object, fingerprint: str) -> bool:
+    if not isinstance(event, Decided) or not event.verdict.accepted:
+        return False
+    decision = event.arrival.decision
+    return (
+        decision is not None
+        and decision.decision is Choice.APPROVE
+        and fingerprint.startswith(decision.plan)
+        and len(decision.plan) >= 8
+        and decision.by != REQUESTER
+    )
+
+
+def _is_linked(trail: Sequence[AuditEntry]) -> bool:
+    previous = FIRST_HASH
+    for number, entry in enumerate(trail, start=1):
+        expected = entry_after(
+            previous,
+            workflow_id=entry.workflow_id,
+            number=number,
+            key=entry.key,
+            at=entry.at,
+            actor=entry.actor,
+            event=entry.event,
+        )
+        if entry != expected:
+            return False
+        previous = entry.hash
+    return True

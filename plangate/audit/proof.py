@@ -1,0 +1,210 @@
+"""What proves who decided, and that they were allowed to: signatures, and the lists of people.
+
+Decisions and claims name the list of people by which they were judged, and records and bundles keep it: so
+the auditor judges by the same words. A list of today has to know the people and their keys all the same, for
+these stay in it for ever. Where the list of then is not there, the list of today tells, by its own words,
+when a key was valid and a delegation in force; it does not tell when somebody left.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from plangate.domain.audit import AuditEntry, Claimed, Decided, Reopened
+from plangate.domain.claims import SLOW_CLAIM
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.findings import Finding
+from plangate.domain.listed import is_typed, judged_by_no_list, list_named
+from plangate.domain.model import Frozen
+from plangate.domain.people import Approver, People, unknown_requester
+from plangate.domain.plan import short
+from plangate.domain.revocation import (
+    invalid_key,
+    lost_approvals,
+    no_proof,
+    stale_approvers,
+    unfounded_standing,
+    unknown_key,
+)
+from plangate.domain.run import Approval, RunState, apply
+from plangate.domain.visible import one_line
+from plangate.policy.kept_lists import PeopleThen
+from plangate.signing.decisions import Subject, claims_of, other_than_signed
+from plangate.signing.jws import key_id
+
+
+class Lists(Frozen):
+    """The lists of people by which a trail is judged.
+
+    Attributes:
+        today: the newest list that the auditor believes; None to believe what the trail says of people.
+        then: see `PeopleThen`; None where no older list is believed.
+    """
+
+    today: People | None = None
+    then: PeopleThen | None = None
+
+    def named(self, name: str) -> People | None:
+        """Return the list that an entry names, if it is there."""
+        return self.then(name) if self.then and name else None
+
+
+def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
+    """Yield every decision and every step for which the signatures or the lists of people do not stand."""
+    yield from _missing_lists(workflow_id, trail, lists)
+    for entry, is_told in judged_by_no_list(workflow_id, trail):
+        if is_told:
+            what = "names no list of people, though by the run's own words there was one"
+            yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+    state = RunState(workflow_id=workflow_id)
+    used: set[tuple[str | None, str | None]] = set()
+    for entry in trail:
+        event, wrong = entry.event, None
+        if isinstance(event, Decided) and event.approver:
+            approver = event.approver
+            if approver.verified:
+                wrong = _not_signed(event.arrival.decision, approver, state)
+                token = (approver.key_id, approver.token_id)
+                if wrong is None and token in used:
+                    wrong = "its signature was used before"
+                used.add(token)
+            if wrong:
+                wrong = f"the decision by {one_line(approver.name)} is called verified, but {wrong}"
+            else:
+                wrong = _not_allowed(event, approver, state, lists)
+        elif isinstance(event, Claimed):
+            wrong = _revoked_before(entry.at, state, lists.named(event.people))
+        elif isinstance(event, Reopened):
+            wrong = _not_lost(event, state, lists)
+        if wrong:
+            yield Finding(workflow_id=workflow_id, entry=entry.number, what=wrong)
+        state = apply(state, event)
+
+
+def _missing_lists(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
+    """Yield the first entry that names a list of people which is not there, or is no list."""
+    if lists.then is None:
+        return
+    first: dict[str, int] = {}
+    for entry in trail:
+        first.setdefault(list_named(entry.event), entry.number)
+    first.pop("", None)
+    for name, number in first.items():
+        if lists.named(name) is None:
+            what = f"names a list of people that is not there, or cannot be read as one ({short(name)})"
+            yield Finding(workflow_id=workflow_id, entry=number, what=what)
+
+
+def revoked_since(
+    workflow_id: str, trail: Sequence[AuditEntry], people: People, now: datetime
+) -> Iterator[Finding]:
+    """Yield every approval under which a step began, and that would not count today by that list.
+
+    These are notes, for nothing is wrong.
+    """
+    relied_on = _relied_on(workflow_id, trail)
+    state = RunState(workflow_id=workflow_id)
+    for entry in trail:
+        event, after = entry.event, apply(state, entry.event)
+        new = after.approvals[-1:] if len(after.approvals) > len(state.approvals) else ()
+        if relied_on.issuperset(new) and new and isinstance(event, Decided) and event.approver:
+            reason = no_proof(event.approver, people, now) or _without_role(event, state, people, now)
+            if reason:
+                what = f"this approval counted, and would not today: {one_line(reason)}"
+                yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+        state = after
+
+
+def _relied_on(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[Approval]:
+    """Return the approvals under which a step began; what was lost before, nothing follows from."""
+    found: set[Approval] = set()
+    state = RunState(workflow_id=workflow_id)
+    for entry in trail:
+        if isinstance(entry.event, Claimed):
+            found.update(state.approvals)
+        state = apply(state, entry.event)
+    return frozenset(found)
+
+
+def _not_signed(decision: Decision | None, approver: Approver, state: RunState) -> str | None:
+    if decision is None or decision.signature is None or approver.public_key is None:
+        return "has no signature"
+    try:
+        if key_id(approver.public_key) != approver.key_id:
+            return "names another key than the one that it was checked with"
+        claims = claims_of(decision.signature, approver.public_key)
+    except ValueError as error:
+        return str(error)
+    if (claims.jti, claims.signed_at) != (approver.token_id, approver.signed_at):
+        return "was recorded with another time or id than were signed"
+    if state.drafted is None:
+        return "was signed before there was a plan"
+    subject = Subject(
+        workflow_id=state.workflow_id,
+        fingerprint=state.drafted.fingerprint,
+        audience=state.drafted.audience,
+    )
+    return other_than_signed(claims, decision, subject)
+
+
+def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lists) -> str | None:
+    """Say so where the lists do not bear out what the record says of the maker of a decision."""
+    at, counted = event.arrival.received_at, event.verdict.accepted
+    then, today = lists.named(event.people), lists.today
+    reason = None
+    if not event.people and is_typed(approver):
+        return None
+    if today is not None:
+        stranger = counted and today.find(approver.name) is None
+        reason = f"{approver.name} is not in the list of people" if stranger else unknown_key(approver, today)
+    if reason is None and then is not None:
+        reason = no_proof(approver, then, at) if counted else unknown_key(approver, then)
+        if counted and event.arrival.decision and event.arrival.decision.decision is Choice.APPROVE:
+            reason = reason or unknown_requester(then, state.requester)
+        reason = reason or (_without_role(event, state, then, at) if counted else None)
+    elif reason is None and today is not None:
+        reason = invalid_key(approver, today, at)
+        reason = reason or (_without_role(event, state, _all_active(today), at) if counted else None)
+    if reason is None:
+        return None
+    which = "the list of that time" if then is not None else "the list of people"
+    return f"the decision by {one_line(approver.name)} is not borne out by {which}: {one_line(reason)}"
+
+
+def _without_role(event: Decided, state: RunState, people: People, at: datetime) -> str | None:
+    if state.drafted is None or event.approver is None:
+        return None
+    return unfounded_standing(event.approver, people, at, state.drafted.requirement, state.requester)
+
+
+def _all_active(people: People) -> People:
+    """Return the list as if none of them had left: it does not say when they did."""
+    return People(persons=tuple(one.model_copy(update={"active": True}) for one in people.persons))
+
+
+def _revoked_before(at: datetime, state: RunState, people: People | None) -> str | None:
+    """Say so where an approval did not hold any more when a step began, by the list that was looked at."""
+    if people is None:
+        return None
+    reasons = _revoked(state, people, at)
+    if not reasons or not _revoked(state, people, at - SLOW_CLAIM):
+        return None
+    return f"a step began under an approval that did not hold any more: {'; '.join(reasons)}"
+
+
+def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
+    """Say so where an approval is called lost that held, by the list that was looked at or where none was."""
+    people = lists.named(event.people)
+    if event.people and people is None:
+        return None
+    lost = {one.name for one in event.lost} - {
+        one.name for one in lost_approvals(state, people, event.reopened_at)
+    }
+    held = [one_line(one.name) for one in state.approvers if one.name in lost]
+    return f"calls an approval lost that held: {', '.join(held)}" if held else None
+
+
+def _revoked(state: RunState, people: People, at: datetime) -> list[str]:
+    """Return why approvals did not hold then; of the stale ones `broken_story` tells."""
+    stale = stale_approvers(state, at)
+    lost = lost_approvals(state, people, at)
+    return [one_line(one.reason) for one in lost if one.name not in stale]

@@ -1,0 +1,87 @@
+"""Counting what really happened in the demo's world, and comparing it with what the plan said.
+
+The counts come from the world itself (the desk's own book, the files in the outbox), and from the trail; a
+receipt is only what Plangate says of itself.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from email import policy
+from email.parser import BytesHeaderParser
+from pathlib import Path
+
+from plangate.cli.demo.ticket_desk import TicketDesk
+from plangate.domain.audit import AuditEntry, Claimed, Outcome, StepDone
+from plangate.domain.status import Status
+
+Letter = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One kind of effect: how often it was to happen, and how often it did."""
+
+    what: str
+    expected: int
+    found: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether both are the same."""
+        return self.expected == self.found
+
+    def __str__(self) -> str:
+        sign = "✓" if self.holds else "✗"
+        return f"{sign} {self.what}: {self.found} (the plan said {self.expected})"
+
+
+class Outbox:
+    """The mails that came to lie in the outbox since this was made."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._before = frozenset(folder.glob("*.eml"))
+
+    def letters(self) -> dict[Path, Letter]:
+        """Return the new mails, each with its recipients and subject."""
+        return {path: _letter(path) for path in sorted(set(self._folder.glob("*.eml")) - self._before)}
+
+
+def count_effects(
+    status: Status, trail: Sequence[AuditEntry], desk: TicketDesk, outbox: Outbox
+) -> list[Count]:
+    """Return every count that shows whether each effect of the plan happened exactly once, or never."""
+    runs = status.state == Outcome.EXECUTED
+    steps = status.steps if runs else ()
+    asked_for = [(step.arguments.get("method"), step.arguments.get("url")) for step in steps]
+    tickets = asked_for.count(("POST", desk.url))
+    sent = Counter(
+        (", ".join(map(str, _list(step.arguments["to"]))), str(step.arguments["subject"]))
+        for step in steps
+        if step.tool == "send_email"
+    )
+    found = Counter(outbox.letters().values())
+    mails = found if not runs else Counter({letter: found[letter] for letter in sent})
+    return [
+        Count("tickets opened at the desk", tickets, len(desk.tickets)),
+        Count("calls that the desk got", tickets, desk.calls),
+        Count("mails in the outbox", sent.total(), mails.total()),
+        *_on_record(trail, len(steps)),
+    ]
+
+
+def _on_record(trail: Sequence[AuditEntry], steps: int) -> Iterator[Count]:
+    begun = [entry.event.step for entry in trail if isinstance(entry.event, Claimed)]
+    done = [entry.event.step for entry in trail if isinstance(entry.event, StepDone)]
+    yield Count("steps begun, by the audit trail", steps, len(begun))
+    yield Count("steps done, by the audit trail", steps, len(done))
+
+
+def _letter(path: Path) -> Letter:
+    headers = BytesHeaderParser(policy=policy.default).parsebytes(path.read_bytes())
+    return str(headers["To"]), str(headers["Subject"])
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

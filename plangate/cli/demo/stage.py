@@ -1,0 +1,154 @@
+"""The demo's stage: everything that must be there before the story begins, and that must be gone after it."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from temporalio.client import Client
+
+from plangate.cli.demo.effects import Outbox
+from plangate.cli.demo.ticket_desk import TicketDesk, open_desk
+from plangate.cli.demo.worker_process import Crew, crew
+from plangate.cli.session import Session, opened_records, temporal_program
+from plangate.client.client import Gateway
+from plangate.domain.errors import OperatorError
+from plangate.files.durable_file import write_over
+from plangate.files.private_files import make_private_folder, open_private
+from plangate.logs.setup import temporal_runtime
+from plangate.presentation.run_page import Doors
+from plangate.settings import PROJECT, Settings, environment_with
+from plangate.temporal import dev_server as embedded_server
+from plangate.temporal.connection import DATA_CONVERTER
+from plangate.temporal.dev_server import EmbeddedServer
+
+NAMESPACE: Final = "default"
+TASK_QUEUE: Final = "plangate-demo"  # its own, so that no other worker of this machine joins in
+_RECORDED: Final = PROJECT / "examples" / "demo" / "model.json"
+_RECORDED_URL: Final = "http://127.0.0.1:8099/tickets"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the story works with.
+
+    Attributes:
+        folder: where the demo's own files lie.
+        environment: what its workers and the ``temporal`` program are started with.
+        planner: which model plans, in words.
+    """
+
+    settings: Settings
+    folder: Path
+    server: EmbeddedServer
+    session: Session
+    desk: TicketDesk
+    outbox: Outbox
+    crew: Crew
+    environment: dict[str, str]
+    planner: str
+
+
+@asynccontextmanager
+async def set_up(settings: Settings) -> AsyncIterator[Stage]:
+    """Have everything ready while the block runs; only the embedded server outlives it.
+
+    Raises:
+        OperatorError: something that is needed is not there, or another demo is running.
+    """
+    settings = settings.model_copy(update={"task_queue": TASK_QUEUE, "smtp_url": None})
+    folder = settings.var_dir.absolute() / "demo"
+    with _alone(folder), open_desk() as desk, opened_records(settings) as database:
+        async with _server(settings) as server:
+            client = await Client.connect(
+                server.address,
+                namespace=NAMESPACE,
+                data_converter=DATA_CONVERTER,
+                runtime=temporal_runtime(settings),
+            )
+            flags = ("--address", server.address)
+            doors = Doors(flags, NAMESPACE, server.ui_url, program=temporal_program())
+            gateway = Gateway(client, TASK_QUEUE, database)
+            environment = _environment(settings, server, desk, folder)
+            with crew(folder, environment) as workers:
+                yield Stage(
+                    settings=settings,
+                    folder=folder,
+                    server=server,
+                    session=Session(settings, database, gateway, doors),
+                    desk=desk,
+                    outbox=Outbox(settings.outbox),
+                    crew=workers,
+                    environment=environment,
+                    planner=_planner(settings),
+                )
+
+
+def _environment(
+    settings: Settings, server: EmbeddedServer, desk: TicketDesk, folder: Path
+) -> dict[str, str]:
+    """Return our own environment, turned to the embedded server, the desk, and mails that stay here."""
+    changes: dict[str, str | None] = {
+        "TEMPORAL_ADDRESS": server.address,
+        "TEMPORAL_NAMESPACE": NAMESPACE,
+        "TEMPORAL_CONFIG_FILE": os.devnull,
+        "PLANGATE_TASK_QUEUE": TASK_QUEUE,
+        "PLANGATE_VAR_DIR": str(settings.var_dir.absolute()),
+        "PLANGATE_SMTP_URL": None,
+        "PLANGATE_WORKER_BUILD_ID": None,
+        "PLANGATE_HTTP_ALLOWED_HOSTS": desk.place,
+        "PLANGATE_HTTP_PRIVATE_HOSTS": desk.place,
+        "PLANGATE_HTTP_IDEMPOTENT_HOSTS": desk.place,
+        "PLANGATE_LOG_FORMAT": "json",
+        "PLANGATE_LOG_LEVEL": "info",
+    }
+    if not settings.has_model:
+        recorded = folder / "model.json"
+        write_over(recorded, _RECORDED.read_text(encoding="utf-8").replace(_RECORDED_URL, desk.url).encode())
+        changes["PLANGATE_MODEL_CONFIG"] = str(recorded)
+    elif settings.model_config_file is not None:
+        changes["PLANGATE_MODEL_CONFIG"] = str(settings.model_config_file.absolute())
+    return environment_with(changes, without="TEMPORAL_")
+
+
+def _planner(settings: Settings) -> str:
+    if settings.model_config_file is not None:
+        return f"the model of {settings.model_config_file}, live"
+    if settings.has_openai:
+        return f"{settings.model}, live"
+    return "a recorded model conversation, since neither OPENAI_API_KEY nor OPENAI_BASE_URL is set"
+
+
+@asynccontextmanager
+async def _server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
+    """Have the embedded server while the block runs, whoever else leaves; it keeps running after it."""
+    lease = await embedded_server.take_lease(settings.var_dir)
+    try:
+        yield await embedded_server.ensure_running(settings.var_dir)
+    finally:
+        await asyncio.to_thread(os.close, lease.file)  # not release_lease(), with which the last one stops it
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a second demo out: both would be given each other's work.
+
+    Raises:
+        OperatorError: one is running.
+    """
+    try:
+        make_private_folder(folder)
+    except OSError as error:
+        raise OperatorError(
+            f"The folder {folder} cannot be made ({error.strerror}); set PLANGATE_VAR_DIR."
+        ) from None
+    with open(folder / "lock", "w", opener=open_private) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OperatorError("Another demo is running here; wait for its end.") from None
+        yield

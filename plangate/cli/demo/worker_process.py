@@ -1,0 +1,122 @@
+"""The demo's workers: real processes, started, killed with kill -9, and always gone at the end."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from plangate.domain.errors import OperatorError
+from plangate.files.private_files import open_private
+from plangate.settings import PROJECT
+
+_READY_SECONDS: Final = 45.0
+_END_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.1
+
+
+class WorkerProcess:
+    """One ``worker.py``, its log beside it."""
+
+    def __init__(self, number: int, folder: Path, environment: Mapping[str, str]) -> None:
+        self.log = folder / f"worker-{number}.log"
+        with open(self.log, "wb", opener=open_private) as log:
+            self._process = subprocess.Popen(  # noqa: S603  our own program
+                [sys.executable, str(PROJECT / "worker.py")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for the story; it ends the workers itself
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    async def ready(self) -> None:
+        """Wait until it takes work.
+
+        Raises:
+            OperatorError: it ended, or never came up.
+        """
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                while not self._has_said("ready"):
+                    self.check()
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            raise OperatorError(f"The worker does not come up; its log is {self.log}.") from None
+
+    def check(self) -> None:
+        """Raise unless it runs.
+
+        Raises:
+            OperatorError: it has ended.
+        """
+        if self._process.poll() is not None:
+            last = (self.log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+            raise OperatorError(f"The worker has ended: {last}")
+
+    def kill(self) -> None:
+        """Do what kill -9 does."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def end(self) -> None:
+        """Let it finish what it is doing, but not for long."""
+        if self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _has_said(self, action: str) -> bool:
+        for line in self.log.read_text(errors="replace").splitlines():
+            with suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and entry.get("action") == action:
+                    return True
+        return False
+
+
+class Crew:
+    """Starts workers of one environment, each with its own number and log."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environment = environment
+        self._workers: list[WorkerProcess] = []
+
+    async def hire(self) -> WorkerProcess:
+        """Start a worker and return it as soon as it takes work.
+
+        Raises:
+            OperatorError: it does not come up.
+        """
+        worker = WorkerProcess(len(self._workers) + 1, self._folder, self._environment)
+        self._workers.append(worker)
+        await worker.ready()
+        return worker
+
+    def dismiss(self) -> None:
+        """End all that still run."""
+        for worker in self._workers:
+            worker.end()
+
+
+@contextmanager
+def crew(folder: Path, environment: Mapping[str, str]) -> Iterator[Crew]:
+    """Have workers while the block runs; none of them outlives it."""
+    workers = Crew(folder, environment)
+    try:
+        yield workers
+    finally:
+        workers.dismiss()

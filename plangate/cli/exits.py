@@ -1,0 +1,167 @@
+"""How a command ends: the exit codes, and one sentence for whatever went wrong. Light: ``--help`` imports it.
+
+0    done
+1    failed: the run did, or something that is needed is not there
+2    wrong usage, a broken plan file or request: mend what was typed
+3    refused: a decision that does not count, an id that is taken
+130  interrupted by Ctrl-C
+141  whoever read the output has gone away
+"""
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from enum import IntEnum
+from typing import Final
+
+from plangate.cli.answer import give_error
+from plangate.domain.errors import IdInUse, PlangateError, PlanInvalid, Refused, RequestInvalid
+from plangate.domain.visible import one_line
+
+Act = Callable[[], int]
+_MARKS: Final = re.compile("(⟨U\\+[0-9A-F]{4,6}⟩)")
+
+_PARSERS_WORDS: Final = {
+    ": Value error, ": ": ",
+    "Input should be a valid integer, unable to parse string as an integer": "it must be a whole number",
+    "Input should be greater than or equal to ": "it must be at least ",
+}
+
+
+class Exit(IntEnum):
+    """The exit codes; DESIGN's contract names the first four."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    INTERRUPTED = 130
+    NO_READER = 141
+
+
+class WrongUsage(PlangateError):
+    """What was typed cannot be meant; the message says what to type instead."""
+
+
+class Interrupted(PlangateError):
+    """Ctrl-C came while something goes on elsewhere; the message says what."""
+
+
+class OutputClosed(PlangateError):
+    """There is nowhere to print to."""
+
+
+def fill_closed_streams() -> None:
+    """Lead standard streams that are closed nowhere, lest the next file that is opened be taken for one."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  it lives as long as the program
+
+
+def guarded(act: Act) -> int:
+    """Run ``act`` and return its exit code; whatever it raises becomes one sentence on stderr and a code."""
+    try:
+        code = act()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return told("Interrupted.", Exit.INTERRUPTED)
+    except PlangateError as error:
+        return told(str(error), exit_of(error))
+    except BrokenPipeError:
+        _discard_output()
+        return Exit.NO_READER
+    except OSError as error:
+        _show_traceback_if_wanted()
+        return told(_os_sentence(error), Exit.FAILED)
+    except Exception as error:  # noqa: BLE001  the last stop: a person gets a sentence, whatever happened
+        _show_traceback_if_wanted()
+        return told(_unforeseen(error), Exit.FAILED)
+    return code
+
+
+def usage_words(message: str) -> str:
+    """Return what the parser of the command line says of a value, without its own library's words."""
+    for theirs, ours in _PARSERS_WORDS.items():
+        message = message.replace(theirs, ours)
+    return message
+
+
+def exit_of(error: PlangateError) -> Exit:
+    """Return the exit code that an error on purpose ends a command with."""
+    match error:
+        case WrongUsage() | PlanInvalid() | RequestInvalid():
+            return Exit.USAGE
+        case IdInUse() | Refused():
+            return Exit.REFUSED
+        case Interrupted():
+            return Exit.INTERRUPTED
+        case _:
+            return Exit.FAILED
+
+
+def told(sentence: str, code: Exit) -> int:
+    """Say one sentence on stderr, and as JSON where that is expected, and return the exit code."""
+    with suppress(OSError, ValueError):  # what has no reader is told by the code
+        give_error(sentence, code)
+    try:
+        if sys.stderr is not None:
+            sys.stderr.write(fit(sentence) + "\n")
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        pass  # nobody can be told; the code says it
+    _flush_or_discard()
+    return code
+
+
+def fit(sentence: str) -> str:
+    """Return a sentence fit for a terminal; what is drawn as ``⟨U+202E⟩`` in it already stays so."""
+    parts = _MARKS.split(sentence)
+    return "".join(part if _MARKS.fullmatch(part) else one_line(part) for part in parts)
+
+
+def _os_sentence(error: OSError) -> str:
+    what = error.strerror or type(error).__name__
+    where = f" ({error.filename})" if error.filename else ""
+    return f"The operating system refused{where}: {what}; set PLANGATE_LOG_LEVEL=debug to see where."
+
+
+def _unforeseen(error: Exception) -> str:
+    detail = str(error).strip().splitlines()
+    said = f": {detail[0]}" if detail else ""
+    return (
+        f"Something unforeseen happened ({type(error).__name__}{said}); "
+        "run it again with PLANGATE_LOG_LEVEL=debug to see where, and report that."
+    )
+
+
+def _show_traceback_if_wanted() -> None:
+    from plangate.settings import load_settings  # noqa: PLC0415  slow to import, seldom needed
+
+    try:
+        if load_settings().log_level == "debug" and sys.stderr is not None:
+            sys.stderr.write(traceback.format_exc())
+    except (PlangateError, OSError, ValueError):
+        pass  # the sentence that follows is what counts
+
+
+def _flush_or_discard() -> None:
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        _discard_output()
+
+
+def _discard_output() -> None:
+    """Send what is still buffered nowhere: Python would complain about it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)

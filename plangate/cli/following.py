@@ -1,0 +1,137 @@
+"""Looking at a run again and again, gently, until it has moved: no absence of a worker or server ends it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from plangate.client.client import Gateway
+from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalDenied, TemporalUnreachable
+from plangate.domain.run import Phase, StepState
+from plangate.domain.status import Status, StepStatus
+from plangate.presentation.clock import moment, now
+from plangate.presentation.run_page import (
+    decision_words,
+    is_over,
+    needed_words,
+    spelled,
+    step_words,
+    unread_words,
+)
+from plangate.presentation.troubles import troubles
+
+PAUSE: Final = 0.6  # seconds between two looks
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nobody could say where the run stands; ``reason`` is the sentence that says why."""
+
+    reason: str
+
+
+async def looks(gateway: Gateway, workflow_id: str) -> AsyncIterator[Status | Silence]:
+    """Yield where the run stands, again and again, for as long as it is asked for.
+
+    Raises:
+        RunNotFound: there is no such run.
+        TemporalDenied: the server does not take us.
+    """
+    while True:
+        try:
+            yield await gateway.status(workflow_id)
+        except TemporalDenied:
+            raise  # waiting does not help
+        except (NotAnswered, TemporalUnreachable, RecordsUnavailable) as error:
+            yield Silence(str(error))
+        await asyncio.sleep(PAUSE)
+
+
+def absence(look: Status | Silence) -> str | None:
+    """Return what to tell who waits while nobody works on the run, or None where somebody does."""
+    if isinstance(look, Silence):
+        return look.reason
+    if look.source == "workflow" or is_over(look):
+        return None
+    unread = unread_words(look)
+    return (
+        f"No worker answers{f', and {unread}' if unread else ''}. Start one with make worker; Ctrl-C leaves. "
+        f"{look.workflow_id} continues as soon as one runs."
+    )
+
+
+async def moved_on(gateway: Gateway, seen: Status) -> Status:
+    """Wait until the plan of ``seen`` cannot be decided on any more, and return where the run stands then."""
+    async for look in looks(gateway, seen.workflow_id):
+        if isinstance(look, Status) and (look.state != seen.state or look.fingerprint != seen.fingerprint):
+            return look
+    raise AssertionError("looks() never ends by itself")
+
+
+def waiting_words(status: Status, *, is_brought: bool = False) -> str:
+    """Return what the run is waiting for, in one line; ``is_brought``: nothing has to be drafted for it."""
+    match status.state:
+        case Phase.DRAFTING:
+            if not status.revision and (is_brought or not status.request):
+                return f"{status.workflow_id}: the plan is being checked"
+            return f"{status.workflow_id}: a plan is being drafted (revision {status.revision + 1})"
+        case Phase.IN_REVIEW:
+            until = f", until {moment(status.deadline)}" if status.deadline else ""
+            needs = needed_words(status)
+            return f"{status.workflow_id}: plan {status.short_fingerprint} waits for {needs}{until}"
+        case Phase.EXECUTING:
+            done = sum(step.state is StepState.DONE for step in status.steps)
+            next_step = status.steps[min(done, len(status.steps) - 1)]
+            return (
+                f"{status.workflow_id}: step {done + 1} of {len(status.steps)}, {next_step.tool}, "
+                f"{_stands(next_step)}"
+            )
+        case _:
+            return f"{status.workflow_id}: {spelled(status.state)}"
+
+
+def _stands(step: StepStatus) -> str:
+    if step.paused:
+        return "is paused"
+    if step.next_try:
+        return f"waits for attempt {step.attempt}, at {moment(step.next_try, with_seconds=True)}"
+    return "is running"
+
+
+def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None, str]]:
+    """Yield a line for everything that is new in ``after``, and when it happened, where that is known.
+
+    What was there at the first look happened some time ago, nobody saw when; decisions carry their own time.
+    """
+    seen = None if before is None else now()
+    known = before.decisions if before else ()
+    listed_before = len(known) + (before.refusals_not_listed if before else 0)
+    listed_after = len(after.decisions) + after.refusals_not_listed
+    fresh = min(listed_after - listed_before, len(after.decisions))
+    newest = after.decisions[len(after.decisions) - fresh :]
+    decisions = [(decision.received_at, decision_words(decision)) for decision in newest]
+    if before is not None:
+        yield from decisions  # a new plan came of one of them
+    if before is None or before.fingerprint != after.fingerprint:
+        yield from ((seen, line) for line in _new_plan(after))
+    if before is None:
+        yield from decisions
+    if before is None or before.state != after.state:
+        yield from ((seen, line) for line in _new_state(after))
+    steps_before = {step.number: step.state for step in before.steps} if before else {}
+    for step in after.steps:
+        if step.state is not StepState.PENDING and steps_before.get(step.number) != step.state:
+            yield seen, f"Step {step.number} of {len(after.steps)}, {step.tool}: {step_words(step)}"
+    known_troubles = set(troubles(before)) if before else set()
+    yield from ((seen, trouble) for trouble in troubles(after) if trouble not in known_troubles)
+
+
+def _new_plan(status: Status) -> Iterator[str]:
+    if status.plan:
+        yield f"Plan {status.short_fingerprint}, revision {status.revision}: {status.plan.summary}"
+
+
+def _new_state(status: Status) -> Iterator[str]:
+    if not is_over(status):
+        yield f"{status.workflow_id} is {spelled(status.state)}."

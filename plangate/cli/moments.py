@@ -1,0 +1,26 @@
+"""Moments as people write them after an option: a day, a time, or so long ago."""
+
+from datetime import UTC, datetime, timedelta
+
+from plangate.cli.exits import WrongUsage
+from plangate.domain.durations import HOW_TO_WRITE, read_seconds
+from plangate.presentation.clock import now
+
+
+def moment_of(text: str) -> datetime:
+    """Return the moment that ``text`` means; a day or a time without a zone is UTC.
+
+    Raises:
+        WrongUsage: it cannot be read.
+    """
+    seconds = read_seconds(text)
+    try:
+        if seconds is not None:
+            return now() - timedelta(seconds=seconds)
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise WrongUsage(
+            f"The time {text!r} cannot be read; write a day like 2026-05-03 (UTC), or so long ago: "
+            f"{HOW_TO_WRITE}."
+        ) from None

@@ -1,0 +1,84 @@
+"""Which file of this machine an answer comes from, and whether the workers judge by the same one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from plangate.cli.session import opened_records
+from plangate.domain.errors import PlangateError
+from plangate.policy.settled_file import SETTLE_SECONDS
+from plangate.presentation.clock import moment, now
+from plangate.presentation.page import Page
+from plangate.presentation.program import program
+from plangate.records.rule_texts import InForce, What, in_force_at
+from plangate.settings import Settings
+
+_VARIABLES: Final = {"policy": "PLANGATE_POLICY", "people": "PLANGATE_PEOPLE"}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A file that was read here, and what the workers last said on the record that they judge by.
+
+    Attributes:
+        what: the policy or the list of people.
+        path: where it is.
+        hash: SHA-256 of its content.
+        workers: what the records say; None where they say nothing, or cannot be asked.
+    """
+
+    what: What
+    path: Path
+    hash: str
+    workers: InForce | None
+
+    @property
+    def agreement(self) -> Literal["same", "other", "unknown"]:
+        """Whether the workers judge by this content."""
+        if self.workers is None:
+            return "unknown"
+        return "same" if self.workers.text and self.workers.text.hash == self.hash else "other"
+
+    def add_to(self, page: Page) -> None:
+        """Say which file was read, and whether the workers judge by the same one."""
+        page.copied("file", str(self.path.absolute()))
+        page.copied("hash", self.hash)
+        variable = _VARIABLES[self.what]
+        if self.workers is None:
+            page.note(f"Read from this machine. A worker uses the file that {variable} names where it runs;")
+            page.note("the records here do not say which one.")
+        elif self.agreement == "same":
+            since = moment(self.workers.since)
+            page.note(f"The workers have judged by the same content since {since}.", "green")
+        else:
+            self._add_difference(page, self.workers)
+
+    def _add_difference(self, page: Page, workers: InForce) -> None:
+        """Say by what the workers judge instead, and when this content counts."""
+        other = f"another one, with the hash {workers.text.hash}" if workers.text else "none"
+        if self.what == "people":
+            page.note("The workers have not read this content yet.", "bold yellow")
+            page.note(
+                "They read the file at the next decision or step, once it has lain unchanged for "
+                f"{SETTLE_SECONDS:g} seconds, if it is the one that {_VARIABLES[self.what]} names there."
+            )
+            page.note(f"Since {moment(workers.since)} they have judged by {other}. See it:")
+        else:
+            page.note(f"The workers judge by {other}, since {moment(workers.since)}.", "bold yellow")
+            page.note(f"This file counts once {_VARIABLES[self.what]} names it where a worker starts.")
+            page.note("See theirs:")
+        page.command(f"{program()} {self.what} as-of 0s")
+
+    def as_json(self) -> dict[str, str]:
+        """Return the same for machines."""
+        return {"file": str(self.path.absolute()), "workers": self.agreement}
+
+
+def origin_of(settings: Settings, what: What, path: Path, content_hash: str) -> Origin:
+    """Return where an answer comes from; records that cannot be asked leave it open."""
+    try:
+        with opened_records(settings) as database, database.read() as connection:
+            workers = in_force_at(connection, what, now())
+    except PlangateError:
+        workers = None
+    return Origin(what, path, content_hash, workers)

@@ -1,0 +1,95 @@
+"""Where everything is printed: two consoles, and who sits before them.
+
+On a terminal there is colour, and long lines are folded by `plangate.presentation.page`; in a pipe there is
+plain text, a line for a line, whatever its length. Outsiders' text reaches a console only as
+`rich.text.Text`, never as markup.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Any, Final, Never
+
+from rich.console import Console
+
+from plangate.cli.answer import answer_stream, give_json
+from plangate.cli.exits import OutputClosed
+from plangate.presentation.page import Page
+
+_NO_LIMIT: Final = 1_000_000  # columns of a pipe: nothing is folded, cut or padded
+
+
+class _PlainConsole(Console):
+    """A console that leaves a broken pipe to `plangate.cli.exits`, like every other end."""
+
+    def on_broken_pipe(self) -> Never:
+        """Let the error go on."""
+        self.quiet = True
+        raise BrokenPipeError
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What a command prints to.
+
+    Attributes:
+        out: stdout, for what was asked for.
+        err: stderr, for progress and questions.
+        is_json: a machine reads; one JSON value is the whole answer, and nothing goes to ``err``.
+        can_ask: a person sits there: both ends are a terminal, and no machine reads.
+    """
+
+    out: Console
+    err: Console
+    is_json: bool
+    can_ask: bool
+
+    def show(self, page: Page) -> None:
+        """Print a page."""
+        self.out.print(page, crop=False)
+
+    def say(self, words: str) -> None:
+        """Print a sentence, which is fit to be shown."""
+        page = Page()
+        page.sentence(words)
+        self.show(page)
+
+    def print_json(self, value: Any) -> None:
+        """Print one JSON value, in ASCII: whatever it holds, a terminal does not obey it."""
+        give_json(value)
+
+
+def open_screen(*, as_json: bool = False) -> Screen:
+    """Return the screen of this process.
+
+    Raises:
+        OutputClosed: stdout is closed.
+    """
+    stream = answer_stream()
+    if stream is None:
+        raise OutputClosed("The standard output is closed; run it with one, or redirect it to a file.")
+    return Screen(
+        out=_console(stream, quiet=as_json),
+        err=_console(sys.stderr, quiet=as_json),
+        is_json=as_json,
+        can_ask=not as_json and _is_terminal(sys.stdin) and _is_terminal(sys.stderr),
+    )
+
+
+def _console(stream: Any, *, quiet: bool = False) -> Console:
+    is_terminal = _is_terminal(stream)
+    return _PlainConsole(
+        file=stream,
+        width=None if is_terminal else _NO_LIMIT,
+        force_terminal=is_terminal,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        quiet=quiet or stream is None,
+    )
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return stream is not None and bool(stream.isatty())
+    except ValueError:  # closed
+        return False

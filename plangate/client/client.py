@@ -1,0 +1,393 @@
+"""The one door for clients: submit, decide, ask, list, withdraw.
+
+The command line uses it, and the inbox will.
+
+It answers from the workflow where a worker runs, and else from the records and Temporal's visibility; every
+answer says which.
+"""
+
+import asyncio
+import secrets
+import string
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+from temporalio.client import (
+    Client,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import (
+    QueryRejectCondition,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
+from plangate.client.offline_status import OUTCOMES, status_without_workflow, unreachable
+from plangate.client.waiting_runs import waiting_runs
+from plangate.domain.audit import AuditEntry
+from plangate.domain.decision import Decision, DecisionAnswer
+from plangate.domain.errors import (
+    IdInUse,
+    NotAnswered,
+    RecordsMissing,
+    RecordsUnavailable,
+    Refused,
+    RequestInvalid,
+    RunNotFound,
+    StatusContradicts,
+    TrailDamaged,
+)
+from plangate.domain.request import PlanRequest
+from plangate.domain.run import Phase
+from plangate.domain.shown import checked
+from plangate.domain.status import RunResult, Status
+from plangate.domain.visible import one_line
+from plangate.presentation.markdown import request_page, summary_line
+from plangate.records.database import Database
+from plangate.records.lists import WAITING, Wanted
+from plangate.records.queries import revoked_on_record, status_on_record, trail_on_record
+from plangate.records.workers import differences, running_workers
+from plangate.temporal.contract import DECIDE, STATUS, WORKFLOW_TYPE
+from plangate.temporal.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
+
+_log = structlog.get_logger(__name__)
+QUERY_TIMEOUT: Final = timedelta(seconds=3)
+# Above the three seconds in which a run tries to record a decision; then it says what is in the way.
+DECIDE_TIMEOUT: Final = timedelta(seconds=8)
+_ID_ALPHABET: Final = string.ascii_lowercase + string.digits
+_MAX_ID: Final = 200
+_NOBODY_ANSWERS: Final = (
+    RPCStatusCode.CANCELLED,  # how a time limit of ours ends it
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.FAILED_PRECONDITION,  # the server has seen no worker for a while
+)
+
+
+class Gateway:
+    """The client's side of Plangate.
+
+    Args:
+        client: connected to the namespace in which the workers run.
+        database: the records, opened for reading; None where they cannot be reached from here.
+        unpause_command: what a status prints to let a paused step or draft go on.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        task_queue: str,
+        database: Database | None,
+        *,
+        unpause_command: UnpauseCommand = plain_unpause_command,
+    ) -> None:
+        self._client = client
+        self._task_queue = task_queue
+        self._database = database
+        self._unpause_command = unpause_command
+
+    async def submit(self, request: PlanRequest, workflow_id: str | None = None) -> str:
+        """Start a run and return its workflow id; an id that was ever used is refused.
+
+        Raises:
+            IdInUse: the id names another request, now or on the record.
+            RequestInvalid: the id is malformed.
+            TemporalUnreachable: the server does not answer.
+        """
+        workflow_id = _checked_id(workflow_id) if workflow_id else _new_id()
+        if await asyncio.to_thread(self._is_on_record, workflow_id):
+            raise _in_use(workflow_id)
+        ours = TypedSearchAttributes(
+            [
+                SearchAttributePair(PLANGATE_STATE, Phase.DRAFTING.value),
+                SearchAttributePair(PLANGATE_REQUESTER, request.requester),
+            ]
+        )
+        # A server without these attributes refuses them: the run works without, lists are slower to read.
+        for attributes in (ours, TypedSearchAttributes.empty):
+            try:
+                await self._start(request, workflow_id, attributes)
+                break
+            except WorkflowAlreadyStartedError:
+                raise _in_use(workflow_id) from None
+            except RPCError as error:
+                if attributes is not ours or not _is_about_search_attributes(error):
+                    raise unreachable(error) from error
+        return workflow_id
+
+    async def decide(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
+        """Send a decision and return its verdict, or None where it waits, durably, for a worker to judge it.
+
+        The answer of a worker that cannot record it now has no verdict either, and says what is in the way.
+
+        The update answers at once but needs a worker; where none answers the decision goes as a signal, which
+        the server keeps. Only where a worker died in between may both arrive: then the second is refused and
+        changes nothing.
+
+        Raises:
+            NotAnswered: the worker that took it could not answer.
+            RunNotFound: there is no such run.
+            TemporalUnreachable: the server does not answer.
+        """
+        if not await self._has_worker(workflow_id):
+            return await self._decide_later(workflow_id, decision)
+        message = decision.model_dump(mode="json", exclude_none=True)
+        try:
+            answer: DecisionAnswer = await self._handle(workflow_id).execute_update(
+                DECIDE, message, result_type=DecisionAnswer, rpc_timeout=DECIDE_TIMEOUT
+            )
+        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+            if isinstance(error.__cause__, asyncio.CancelledError):
+                raise error.__cause__ from None  # whoever asked has left: nothing more is sent
+            return await self._decide_later(workflow_id, decision)
+        except WorkflowUpdateFailedError as error:
+            raise NotAnswered(f"The worker could not take the decision: {error.cause}") from error
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return await self._late(workflow_id)
+            raise unreachable(error) from error
+        return answer
+
+    async def status(self, workflow_id: str) -> Status:
+        """Return where a run stands: from its workflow if a worker answers, else from the records.
+
+        The plan, its steps and its fingerprint in it agree: they are compared here, on the caller's machine.
+
+        Raises:
+            StatusContradicts: they do not agree in what was answered.
+            RunNotFound: neither Temporal nor the records know the id.
+            NotAnswered: Temporal knows the run, but no worker runs and there are no records here.
+            TemporalUnreachable: the server does not answer.
+        """
+        status = self._checked(await self._status(workflow_id), workflow_id)
+        return await asyncio.to_thread(self._with_what_is_recorded, status)
+
+    def _with_what_is_recorded(self, status: Status) -> Status:
+        """Add what a run does not know of itself: whose approval was revoked, and how its workers differ."""
+        known: dict[str, object] = {"workers_differ": self._workers_differ()}
+        if self._database is not None and status.source == "workflow" and status.approved_by:
+            with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
+                known["revoked"] = revoked_on_record(self._database, status.workflow_id)
+        return status.model_copy(update=known)
+
+    def _workers_differ(self) -> tuple[str, ...]:
+        if self._database is None:
+            return ()
+        with suppress(RecordsMissing, RecordsUnavailable), self._database.read() as connection:
+            return differences(running_workers(connection, self._client.namespace, self._task_queue))
+        return ()
+
+    async def _status(self, workflow_id: str) -> Status:
+        try:
+            status = await self._handle(workflow_id).query(
+                STATUS,
+                result_type=Status,
+                # A run that somebody terminated would still answer, with where it stood then.
+                reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
+                rpc_timeout=QUERY_TIMEOUT,
+            )
+            return await with_attempts(self._client, status, self._unpause_command)
+        except WorkflowQueryFailedError as error:
+            raise RunNotFound(f"{one_line(workflow_id)} is no run of Plangate.") from error
+        except (WorkflowQueryRejectedError, RPCError):
+            return await status_without_workflow(
+                self._client, self._database, workflow_id, self._unpause_command
+            )
+
+    async def wait(self, workflow_id: str) -> RunResult:
+        """Wait until the run is over and return its result."""
+        result: RunResult = await self._client.get_workflow_handle(
+            workflow_id, result_type=RunResult
+        ).result()
+        return result
+
+    async def withdraw(self, workflow_id: str, reason: str) -> None:
+        """Ask the run to end as withdrawn.
+
+        Raises:
+            NotAnswered: the worker that took it could not answer.
+            RunNotFound: there is no such run.
+            Refused: it has ended.
+            TemporalUnreachable: the server does not answer.
+        """
+        await self._check_type(workflow_id)
+        try:
+            await self._handle(workflow_id).cancel(reason=reason)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                ended = (await self.status(workflow_id)).state
+                raise Refused(
+                    f"{one_line(workflow_id)} has ended ({ended}); there is nothing to withdraw."
+                ) from None
+            raise unreachable(error) from error
+
+    async def pending(self, wanted: Wanted = WAITING) -> list[Status]:
+        """Return the runs that wait for a person, soonest deadline first; one page of them.
+
+        Raises:
+            TemporalUnreachable: the server does not answer.
+        """
+        try:
+            found = await waiting_runs(self._client, self._database, self._asked, wanted)
+        except RPCError as error:
+            raise unreachable(error) from error
+        checked = (self._unless_it_contradicts(status, status.workflow_id) for status in found)
+        return [status for status in checked if status]
+
+    def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
+        """Return the audit trail of a run.
+
+        Raises:
+            RecordsMissing: there are no records here.
+            RecordsUnavailable: the database does not answer.
+            RunNotFound: the id is not on the record.
+        """
+        if self._database is None:
+            raise RecordsMissing(
+                "There are no records here; set PLANGATE_DATABASE_URL to the worker's database."
+            )
+        return trail_on_record(self._database, workflow_id)
+
+    # ---- how ------------------------------------------------------------------------------------
+
+    def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(workflow_id)
+
+    async def _start(self, request: PlanRequest, workflow_id: str, attributes: TypedSearchAttributes) -> None:
+        await self._client.start_workflow(
+            WORKFLOW_TYPE,
+            request.model_dump(mode="json"),
+            id=workflow_id,
+            task_queue=self._task_queue,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            search_attributes=attributes,
+            static_summary=summary_line(request.request),
+            static_details=request_page(request.request, request.requester),
+        )
+
+    def _checked(self, status: Status, workflow_id: str) -> Status:
+        return checked(
+            status,
+            workflow_id=workflow_id,
+            namespace=self._client.namespace,
+            objection=self._of_other_records(status),
+        )
+
+    def _is_on_record(self, workflow_id: str) -> bool:
+        try:
+            return self._recorded(workflow_id) is not None
+        except StatusContradicts:
+            return True
+        except RecordsUnavailable:
+            return False  # the worker asks again, before anything is drafted
+
+    def _recorded(self, workflow_id: str) -> Status | None:
+        return None if self._database is None else status_on_record(self._database, workflow_id)
+
+    async def _check_type(self, workflow_id: str) -> None:
+        """Refuse to touch a workflow that is none of ours: it might obey."""
+        try:
+            description = await self._handle(workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise unreachable(error) from error
+            return  # closed and dropped, or never there: the act itself tells which
+        if description.workflow_type != WORKFLOW_TYPE:
+            raise RunNotFound(f"{one_line(workflow_id)} is no run of Plangate.")
+
+    async def _has_worker(self, workflow_id: str) -> bool:
+        """Whether a worker answers for the run; what else may be in the way, the next act says."""
+        try:
+            await self._handle(workflow_id).query(STATUS, rpc_timeout=QUERY_TIMEOUT)
+        except RPCError as error:
+            return error.status not in _NOBODY_ANSWERS
+        except WorkflowQueryFailedError:
+            pass
+        return True
+
+    async def _decide_later(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
+        await self._check_type(workflow_id)
+        message = decision.model_dump(mode="json", exclude_none=True, exclude={"decision"})
+        try:
+            await self._handle(workflow_id).signal(decision.decision.value, message)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return await self._late(workflow_id)
+            raise unreachable(error) from error
+        return None
+
+    async def _late(self, workflow_id: str) -> DecisionAnswer:
+        """Answer a decision on a run that Temporal does not have open."""
+        status = await self.status(workflow_id)
+        if status.state not in OUTCOMES:
+            raise RunNotFound(
+                f"The Temporal server does not have {one_line(workflow_id)} any more; nothing can be decided."
+            )
+        return DecisionAnswer(
+            accepted=False,
+            reason=f"the run has ended ({status.state}); nothing can be decided any more",
+            state=status.state,
+        )
+
+    async def _asked(self, workflow_id: str) -> Status | None:
+        try:
+            return await self._status(workflow_id)
+        except (NotAnswered, RunNotFound, RecordsUnavailable, StatusContradicts, TrailDamaged):
+            return None
+
+    def _of_other_records(self, status: Status) -> str | None:
+        """Say so where the records here have this run, and its plan was made for others."""
+        if self._database is None or status.installation is None:
+            return None
+        with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
+            ours = self._database.installation
+            if status.installation != ours and self._is_on_record(status.workflow_id):
+                return f"its plan was made for the installation {status.installation}, not for {ours}"
+        return None
+
+    def _unless_it_contradicts(self, status: Status, workflow_id: str) -> Status | None:
+        """Leave a run out of a list of others, with a word in the log, where its status is not shown."""
+        try:
+            return self._checked(status, workflow_id)
+        except StatusContradicts as error:
+            _log.warning("A run is left out of the list.", action="pending", error=str(error))
+            return None
+
+
+def _is_about_search_attributes(error: RPCError) -> bool:
+    return error.status is RPCStatusCode.INVALID_ARGUMENT and "search attribute" in str(error).lower()
+
+
+def _new_id() -> str:
+    return "plan-" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
+
+
+def _checked_id(workflow_id: str) -> str:
+    if (
+        len(workflow_id) > _MAX_ID
+        or one_line(workflow_id) != workflow_id
+        or workflow_id != workflow_id.strip()
+        or workflow_id.startswith("-")  # which every command line would take for an option
+    ):
+        raise RequestInvalid(
+            f"An id has up to {_MAX_ID} visible characters, does not begin with -, and has no blanks at its "
+            "ends; choose another --id."
+        )
+    return workflow_id
+
+
+def _in_use(workflow_id: str) -> IdInUse:
+    return IdInUse(
+        f"The id {one_line(workflow_id)} is taken; look at it with `status`, or choose another --id."
+    )

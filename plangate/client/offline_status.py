@@ -1,0 +1,166 @@
+"""Where a run stands when its workflow cannot say: no worker answers, Temporal has dropped it or ended it.
+
+The answer comes from the records, or, before a worker ever took the run up, from what it was started with.
+Its ``source`` says which.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, timedelta
+from typing import Final
+
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
+
+from plangate.client.attempts import UnpauseCommand, attempts_of
+from plangate.domain.audit import Outcome
+from plangate.domain.decision import Choice, Via, read_arrival, who_withdrew
+from plangate.domain.errors import (
+    NotAnswered,
+    RequestInvalid,
+    RunNotFound,
+    TemporalDenied,
+    TemporalUnreachable,
+)
+from plangate.domain.request import read_request
+from plangate.domain.run import Phase, RunState
+from plangate.domain.status import GONE, Status, UnreadDecision, status_of
+from plangate.domain.visible import cut, one_line
+from plangate.records.database import Database
+from plangate.records.queries import status_on_record
+from plangate.temporal.search_attributes import PLANGATE_STATE
+
+OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
+_PAGE: Final = 1_000
+_LISTED_UNREAD: Final = 20
+_LONGEST_NAME: Final = 100
+_LONGEST_CAUSE: Final = 300
+_DESCRIBE_TIMEOUT: Final = timedelta(seconds=3)
+_ENDED_FROM_OUTSIDE: Final[Mapping[WorkflowExecutionStatus | None, str]] = {
+    WorkflowExecutionStatus.TERMINATED: "it was terminated in Temporal, from outside Plangate",
+    WorkflowExecutionStatus.TIMED_OUT: "Temporal's own execution timeout ended it",
+    WorkflowExecutionStatus.FAILED: "its workflow failed in Temporal",
+    WorkflowExecutionStatus.CANCELED: "it was cancelled in Temporal",
+}
+
+
+async def status_without_workflow(
+    client: Client, database: Database | None, workflow_id: str, unpause_command: UnpauseCommand
+) -> Status:
+    """Return where a run stands without asking its workflow.
+
+    Raises:
+        RunNotFound: neither Temporal nor the records know the id.
+        NotAnswered: Temporal knows the run, but the records here do not.
+        RecordsUnavailable: the records do not answer.
+        TemporalUnreachable: the server does not answer.
+    """
+    recorded = await asyncio.to_thread(status_on_record, database, workflow_id) if database else None
+    handle = client.get_workflow_handle(workflow_id)
+    try:
+        description = await handle.describe(rpc_timeout=_DESCRIBE_TIMEOUT)
+        if recorded is None and description.typed_search_attributes.get(PLANGATE_STATE) == Phase.DRAFTING:
+            recorded = await _undrafted(client, handle)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return _dropped(workflow_id, recorded)
+        raise unreachable(error) from error
+    if recorded is None:
+        raise NotAnswered(
+            f"No worker answers for {one_line(workflow_id)}, and there are no records of it here; "
+            "start a worker."
+        )
+    ended = _ENDED_FROM_OUTSIDE.get(description.status)
+    if ended is None:
+        unread = await _unread(client, handle)
+        recorded = attempts_of(description, recorded, unpause_command)
+        return recorded.model_copy(
+            update={
+                "source": f"{recorded.source} (no worker answers)",
+                "unread": tuple(unread[:_LISTED_UNREAD]),
+                "unread_not_listed": max(0, len(unread) - _LISTED_UNREAD),
+            }
+        )
+    changes = {} if recorded.state in OUTCOMES else {"state": Outcome.FAILED.value, "reason": ended}
+    return recorded.model_copy(update={"source": f"{recorded.source} and the Temporal server", **changes})
+
+
+def unreachable(error: RPCError) -> TemporalUnreachable:
+    """Return what to say where the server did not do what it was asked."""
+    said = cut(one_line(error.message or error.status.name), _LONGEST_CAUSE)
+    if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
+        return TemporalDenied(
+            f"The Temporal server does not allow it ({said}); check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE and "
+            "the client certificate."
+        )
+    return TemporalUnreachable(f"The Temporal server did not carry out the request: {said}.")
+
+
+def _dropped(workflow_id: str, recorded: Status | None) -> Status:
+    if recorded is None:
+        raise RunNotFound(f"There is no run called {one_line(workflow_id)}; `pending` lists those that wait.")
+    if recorded.state in OUTCOMES:
+        return recorded.model_copy(update={"source": "records (Temporal's retention has dropped the run)"})
+    return recorded.model_copy(
+        update={
+            "source": "records and the Temporal server",
+            "state": GONE,
+            "reason": f"on the record it is {recorded.state.replace('_', ' ')}, and this Temporal server "
+            "does not have it: it was deleted there, or TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE name another",
+            "still_needed": (),
+        }
+    )
+
+
+async def _unread(client: Client, handle: WorkflowHandle[object, object]) -> list[UnreadDecision]:
+    """Return what lies at the server that no worker has taken up yet, oldest first."""
+    waiting: list[HistoryEvent] = []
+    try:
+        async for event in handle.fetch_history_events(page_size=_PAGE):
+            if event.HasField("workflow_task_completed_event_attributes"):
+                waiting.clear()
+            elif event.HasField("workflow_execution_signaled_event_attributes") or event.HasField(
+                "workflow_execution_cancel_requested_event_attributes"
+            ):
+                waiting.append(event)
+    except RPCError:
+        return []  # it is only said besides
+    return [await _unread_decision(client, event) for event in waiting]
+
+
+async def _unread_decision(client: Client, event: HistoryEvent) -> UnreadDecision:
+    sent_at = event.event_time.ToDatetime(UTC)
+    if event.HasField("workflow_execution_cancel_requested_event_attributes"):
+        asked = event.workflow_execution_cancel_requested_event_attributes
+        return UnreadDecision(decision="withdraw", by=who_withdrew(asked.cause), sent_at=sent_at)
+    signal = event.workflow_execution_signaled_event_attributes
+    name = cut(signal.signal_name, _LONGEST_NAME)
+    if name not in set(Choice):
+        return UnreadDecision(decision=name, sent_at=sent_at)
+    try:
+        inputs = await client.data_converter.decode(signal.input.payloads)
+    except (RuntimeError, ValueError, KeyError):
+        inputs = []
+    arrival = read_arrival(
+        key="", via=Via.SIGNAL, name=name, choice=Choice(name), inputs=inputs, received_at=sent_at
+    )
+    decision = arrival.decision
+    return UnreadDecision(
+        decision=name,
+        by=decision.by if decision else None,
+        plan=decision.plan if decision else None,
+        sent_at=sent_at,
+    )
+
+
+async def _undrafted(client: Client, handle: WorkflowHandle[object, object]) -> Status | None:
+    """Return the status of a run that no worker has taken up yet, from what it was started with."""
+    first = await anext(handle.fetch_history_events(page_size=1))
+    started = first.workflow_execution_started_event_attributes
+    try:
+        request = read_request(await client.data_converter.decode(started.input.payloads))
+    except (RequestInvalid, RuntimeError, ValueError, KeyError):
+        return None  # the worker will say what is wrong with it
+    requested = request.requested(first.event_time.ToDatetime(UTC))
+    return status_of(RunState(workflow_id=handle.id, requested=requested), source="Temporal server")

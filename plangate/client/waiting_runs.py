@@ -1,0 +1,178 @@
+"""The runs that wait for a person: by the records, as far as Temporal has them open.
+
+The records say in one query which runs wait, and Temporal, page by page, whether those are open. Where the
+two count differently, Temporal's whole list is read: a run may have ended there from outside, or have no
+records here, and is asked itself then.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from plangate.domain.errors import RecordsMissing, RecordsUnavailable
+from plangate.domain.people import identity
+from plangate.domain.run import Phase
+from plangate.domain.status import Status
+from plangate.records.database import Database
+from plangate.records.lists import Sort, Wanted
+from plangate.records.queries import StillOpen, open_on_record, statuses_on_record
+from plangate.temporal.search_attributes import PLANGATE_STATE
+
+Thing = TypeVar("Thing")
+Ask = Callable[[str], Awaitable[Status | None]]
+
+_RUNNING: Final = "WorkflowType = 'PlanApproval' AND ExecutionStatus = 'Running'"
+_DRAFTED: Final = f"({PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} = '{Phase.IN_REVIEW}')"
+# A plan may be on the record already, and its run not have heard of it.
+_MAY_WAIT: Final = f"({_DRAFTED} OR {PLANGATE_STATE.name} = '{Phase.DRAFTING}')"
+_ASKED_AT_ONCE: Final = 50  # a run for which no worker answers takes as long as a query may
+_NAMED_AT_ONCE: Final = 200  # ids in one question to Temporal
+# The server finds no id with a quotation mark or a backslash, however it is escaped (tried with 1.32).
+_CAN_BE_NAMED: Final = re.compile(r'[^"\\\x00-\x1f\x7f-\U0010ffff]+')
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One run that waits; ``status`` is there where it had to be asked itself."""
+
+    workflow_id: str
+    deadline: datetime | None
+    status: Status | None = None
+
+
+async def waiting_runs(client: Client, database: Database | None, ask: Ask, wanted: Wanted) -> list[Status]:
+    """Return one page of the runs that wait for a person.
+
+    Args:
+        client: connected to their namespace.
+        database: the records; None where there are none here.
+        ask: says where a run without records stands; None where that cannot be known.
+        wanted: which of them, and in which order.
+
+    Raises:
+        RPCError: the server does not answer.
+    """
+    recorded = await asyncio.to_thread(_recorded, database, wanted)
+    if wanted.limit is not None and await _count(client) == recorded.drafted:
+        page = await _first_open(client, recorded, wanted)
+    else:
+        page = wanted.page(await _all_open(client, recorded, ask, wanted))
+    return await _shown(database, ask, page)
+
+
+def _recorded(database: Database | None, wanted: Wanted) -> StillOpen:
+    if database is not None:
+        try:
+            return open_on_record(database, wanted)
+        except (RecordsMissing, RecordsUnavailable):
+            pass
+    return StillOpen((), 0, frozenset())
+
+
+async def _count(client: Client) -> int | None:
+    """Return how many open runs have a plan by Temporal; None where it has no such attribute."""
+    try:
+        return (await client.count_workflows(f"{_RUNNING} AND {_DRAFTED}")).count
+    except RPCError as error:
+        if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+            raise
+        return None
+
+
+async def _first_open(client: Client, recorded: StillOpen, wanted: Wanted) -> list[_Line]:
+    """Return the page of those on the record, and ask Temporal about no more of them than it takes."""
+    assert wanted.limit is not None
+    found: list[_Line] = []
+    for named in _portions(recorded.waiting, _NAMED_AT_ONCE):
+        still_open = await _open_of(client, [workflow_id for workflow_id, _ in named])
+        found += (_Line(*one) for one in named if one[0] in still_open)
+        if len(found) >= wanted.skip + wanted.limit:
+            break
+    return wanted.page(found)
+
+
+async def _all_open(client: Client, recorded: StillOpen, ask: Ask, wanted: Wanted) -> Iterable[_Line]:
+    try:
+        listed = await _list(client, f"{_RUNNING} AND {_MAY_WAIT}")
+    except RPCError as error:
+        if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+            raise
+        listed = await _list(client, _RUNNING)
+    lines = [_Line(*one) for one in recorded.waiting if one[0] in listed]
+    strangers = [
+        _Line(status.workflow_id, status.deadline, status)
+        for status in await _asked(ask, sorted(listed - recorded.known))
+        if _is_wanted(status, wanted)
+    ]
+    if not strangers:
+        return lines
+    match wanted.sort:
+        case Sort.DEADLINE:
+            return sorted((*lines, *strangers), key=lambda line: line.deadline or _NEVER)
+        case Sort.ID:
+            return sorted((*lines, *strangers), key=lambda line: line.workflow_id)
+        case Sort.NEWEST | Sort.OLDEST:  # when they were requested is on the record alone
+            return (*strangers, *lines)
+
+
+def _is_wanted(status: Status, wanted: Wanted) -> bool:
+    is_theirs = wanted.requester is None or identity(status.requester) == identity(wanted.requester)
+    return status.state == Phase.IN_REVIEW and is_theirs
+
+
+async def _shown(database: Database | None, ask: Ask, page: Sequence[_Line]) -> list[Status]:
+    """Return where these runs stand, by their trails; who has none that can be read is asked."""
+    ids = [line.workflow_id for line in page if line.status is None]
+    read: dict[str, Status] = {}
+    if database is not None and ids:
+        read = {one.workflow_id: one for one in await asyncio.to_thread(statuses_on_record, database, ids)}
+    unread = [workflow_id for workflow_id in ids if workflow_id not in read]
+    read |= {status.workflow_id: status for status in await _asked(ask, unread)}
+    shown = (line.status or read.get(line.workflow_id) for line in page)
+    return [status for status in shown if status and status.state == Phase.IN_REVIEW]
+
+
+async def _asked(ask: Ask, workflow_ids: Sequence[str]) -> list[Status]:
+    answers: list[Status | None] = []
+    for some in _portions(workflow_ids, _ASKED_AT_ONCE):
+        answers += await asyncio.gather(*(ask(workflow_id) for workflow_id in some))
+    return [status for status in answers if status]
+
+
+async def _list(client: Client, query: str) -> set[str]:
+    return {execution.id async for execution in client.list_workflows(query)}
+
+
+def _portions(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
+    for start in range(0, len(things), size):
+        yield things[start : start + size]
+
+
+async def _open_of(client: Client, workflow_ids: Sequence[str]) -> set[str]:
+    """Return those that Temporal has open; ids that its queries cannot name are looked at one by one."""
+    plain = [f"'{_quoted(one)}'" for one in workflow_ids if _CAN_BE_NAMED.fullmatch(one)]
+    named = await _list(client, f"{_RUNNING} AND WorkflowId IN ({', '.join(plain)})") if plain else set()
+    others = [one for one in workflow_ids if not _CAN_BE_NAMED.fullmatch(one)]
+    are_open = await asyncio.gather(*(_is_open(client, one) for one in others))
+    return named | {one for one, is_open in zip(others, are_open, strict=True) if is_open}
+
+
+async def _is_open(client: Client, workflow_id: str) -> bool:
+    try:
+        description = await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return description.status is WorkflowExecutionStatus.RUNNING
+
+
+def _quoted(workflow_id: str) -> str:
+    return workflow_id.replace("'", "''")

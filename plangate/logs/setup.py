@@ -1,0 +1,276 @@
+"""Log lines: a message for people, and ``action``, ``workflow_id``, ``fingerprint``, ``step`` for machines.
+
+One handler on stderr carries all of them, ours and those of the libraries: console on a terminal, JSON lines
+otherwise. Libraries speak from WARNING on only: below it some of them write down prompts and payloads. What
+Temporal adds to a record becomes keys, its Rust core speaks through the same handler, secrets are taken out,
+and no text can break out of its line. A failure that Plangate foresees is one sentence; any other has its
+traceback.
+"""
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from time import monotonic
+from typing import Any, TextIO
+
+import structlog
+from structlog.dev import ConsoleRenderer, plain_traceback
+from structlog.processors import EventRenamer, JSONRenderer
+from structlog.stdlib import ExtraAdder, ProcessorFormatter
+from structlog.typing import EventDict, Processor, WrappedLogger
+from temporalio import activity, workflow
+from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+
+from plangate.domain.errors import PlangateError
+from plangate.domain.visible import many_lines, one_line
+from plangate.logs.redaction import redact, redact_text
+from plangate.settings import Settings
+
+_OURS = (
+    *("plangate", "workflows", "activities", "worker", "starter", "__main__"),
+    *("temporalio.workflow", "temporalio.activity"),  # what workflows and activities say goes by these names
+)
+_CORE = "temporalio.core"
+_REPEAT_SECONDS = 30.0
+_LONGEST_TEXT = 20_000
+
+# What Temporal knows of the place a record comes from, and what we call it.
+_TEMPORAL_KEYS = {
+    "workflow_id": "workflow_id",
+    "run_id": "run_id",
+    "workflow_run_id": "run_id",
+    "activity_type": "activity_type",
+    "attempt": "attempt",
+    "update_name": "update",
+}
+_FOR_MACHINES_ONLY = ("run_id",)
+_SET_HERE = ("timestamp", "level", "logger")  # by _add_origin, whatever a caller gave
+_BAD_SIGNAL = "Failed deserializing signal input"  # anybody can send thousands of these
+_CORE_RETRIES = re.compile(r"gRPC call \w+ retried \d+ times")
+_CORE_ECHO = "Failing workflow task"
+_CORE_CAUSE = re.compile(r'message: "([^"]+)"')
+
+
+def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
+    """Send all log lines of this process to stderr (or ``stream``), instead of where we sent them before."""
+    target = stream or sys.stderr
+    is_console = settings.log_format == "console" or (settings.log_format == "auto" and target.isatty())
+    handler = _PlangateHandler(target)
+    handler.setFormatter(_formatter(is_console=is_console, colours=is_console and target.isatty()))
+    root = logging.getLogger()
+    for old in [each for each in root.handlers if isinstance(each, _PlangateHandler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    _set_levels(settings)
+    logging.captureWarnings(capture=True)
+    workflow.logger.workflow_info_on_message = False  # they come as keys
+    activity.logger.activity_info_on_message = False
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            _add_activity,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+def temporal_runtime(settings: Settings) -> Runtime:
+    """Return this process's Temporal runtime, whose core logs through our handler, and make it the default.
+
+    The default too, so that a client which somebody connects without naming a runtime does not begin a second
+    one, which would write raw lines to the terminal.
+    """
+    runtime = _runtime("ERROR" if settings.log_level == "error" else "WARN")
+    Runtime.set_default(runtime, error_if_already_set=False)
+    return runtime
+
+
+@cache
+def _runtime(core_level: str) -> Runtime:
+    forwarding = LogForwardingConfig(
+        logger=logging.getLogger(_CORE),
+        append_target_to_name=False,
+        prepend_target_on_message=False,
+        append_log_fields_to_message=False,  # they come as keys
+    )
+    levels = TelemetryFilter(core_level=core_level, other_level="ERROR")
+    return Runtime(
+        telemetry=TelemetryConfig(logging=LoggingConfig(filter=levels, forwarding=forwarding)),
+    )
+
+
+class _PlangateHandler(logging.StreamHandler[TextIO]):
+    """Ours, to be told from those of a test runner or an embedding program."""
+
+
+class _CoreFilter(logging.Filter):
+    """Stops what is said elsewhere or again: with no server, each poller says so for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = _CORE_RETRIES.sub("retried", record.getMessage())
+        if kind == _CORE_ECHO:
+            return False
+        now = monotonic()
+        if now - self._last.get(kind, -_REPEAT_SECONDS) < _REPEAT_SECONDS:
+            return False
+        self._last[kind] = now
+        return True
+
+
+def _set_levels(settings: Settings) -> None:
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.getLogger().setLevel(max(level, logging.WARNING))
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
+    logging.getLogger(_CORE).filters = [_CoreFilter()]
+
+
+def _formatter(*, is_console: bool, colours: bool) -> ProcessorFormatter:
+    rendering: list[Processor]
+    if is_console:
+        console = ConsoleRenderer(
+            colors=colours,
+            exception_formatter=plain_traceback,
+            event_key="message",
+            pad_event_to=0,
+            sort_keys=False,
+        )
+        rendering = [_drop_what_is_for_machines, _keep_in_line, console]
+    else:
+        rendering = [JSONRenderer(sort_keys=False)]
+    return ProcessorFormatter(
+        foreign_pre_chain=[ExtraAdder()],
+        processors=[
+            _add_origin,
+            _flatten_temporal,
+            _tell_exception,
+            ProcessorFormatter.remove_processors_meta,
+            _redact,
+            EventRenamer("message"),
+            _order,
+            *rendering,
+        ],
+    )
+
+
+# --- processors ---
+
+
+def _add_activity(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Say which activity of which run speaks, where it does not say so itself."""
+    if activity.in_activity():
+        info = activity.info()
+        event.setdefault("workflow_id", info.workflow_id)
+        event.setdefault("activity_type", info.activity_type)
+    return event
+
+
+def _add_origin(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    record: logging.LogRecord = event["_record"]
+    when = datetime.fromtimestamp(record.created, UTC)  # core's records carry their own time
+    event["timestamp"] = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    event["level"] = record.levelname.lower()
+    event["logger"] = record.name
+    return event
+
+
+def _flatten_temporal(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Turn what Temporal's library attaches into keys; a key that the caller gave himself wins."""
+    for attached in ("temporal_workflow", "temporal_activity"):
+        details = event.pop(attached, None)
+        if isinstance(details, Mapping):
+            for theirs, ours in _TEMPORAL_KEYS.items():
+                if theirs in details:
+                    event.setdefault(ours, details[theirs])
+    for unwanted in ("__temporal_error_identifier", "workflow_info", "activity_info"):
+        event.pop(unwanted, None)
+    from_core = event.pop("temporal_log", None)
+    if from_core is not None:
+        _add_core_fields(event, from_core.fields)
+    return event
+
+
+def _add_core_fields(event: EventDict, fields: Mapping[str, Any]) -> None:
+    error = str(fields.get("error", ""))
+    if _CORE_RETRIES.fullmatch(event["event"]):
+        event["event"] = "The Temporal server does not answer; this process keeps trying."
+        causes = _CORE_CAUSE.findall(error)
+        error = causes[-1] if causes else error
+    if error:
+        event["error"] = error
+    for name, value in fields.items():
+        event.setdefault(name, value)
+
+
+def _tell_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Make one sentence of a foreseen failure, and text of a traceback."""
+    given = event.pop("exc_info", None)
+    if given is True:
+        given = sys.exc_info()
+    error = given[1] if isinstance(given, tuple) else given
+    if not isinstance(error, BaseException):
+        return event
+    if _is_foreseen(error) or event["event"].startswith(_BAD_SIGNAL):
+        kind = error.type if isinstance(error, ApplicationError) and error.type else type(error).__name__
+        message = error.message if isinstance(error, FailureError) else str(error)
+        event.setdefault("error", f"{kind}: {message}")
+    else:
+        event["exception"] = "".join(traceback.format_exception(error)).rstrip()
+    return event
+
+
+def _is_foreseen(error: BaseException) -> bool:
+    if isinstance(error, PlangateError):
+        return True
+    return isinstance(error, FailureError) and (error.__cause__ is None or _is_foreseen(error.__cause__))
+
+
+def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    safe = {
+        name: value if name in _SET_HERE else redact(name, _shortened(value))
+        for name, value in event.items()
+        if name != "event"
+    }
+    return {"event": redact_text(_shortened(str(event.get("event", "")))), **safe}
+
+
+def _shortened(value: Any) -> Any:
+    """Return a long text without its middle: of a traceback, the end says what happened."""
+    if not isinstance(value, str) or len(value) <= _LONGEST_TEXT:
+        return value
+    half = _LONGEST_TEXT // 2
+    return f"{value[:half]} … ({len(value) - 2 * half} characters are left out here) … {value[-half:]}"
+
+
+def _order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    first = ("timestamp", "level", "message", "action", "workflow_id", "fingerprint", "step")
+    ordered = {name: event[name] for name in first if name in event}
+    return {**ordered, **event}
+
+
+def _drop_what_is_for_machines(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {name: value for name, value in event.items() if name not in _FOR_MACHINES_ONLY}
+
+
+def _keep_in_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Make each character visible that a terminal would obey; only a traceback has lines of its own."""
+    return {one_line(name): _in_line(name, value) for name, value in event.items()}
+
+
+def _in_line(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return many_lines(str(value)) if name == "exception" else one_line(str(value))

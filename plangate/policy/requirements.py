@@ -1,0 +1,79 @@
+"""What a plan on the record needed, derived again: a requirement that stands there is nobody's proof.
+
+It follows from the plan, the request, the requester and the policy, and the records and bundles keep the
+policy's text: so a worker that finds a plan, and an auditor, compute it by the same words.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from functools import lru_cache
+
+from plangate.domain.audit import AuditEntry, Drafted, Requested, RuleText
+from plangate.domain.errors import FileInvalid
+from plangate.domain.findings import Finding
+from plangate.domain.people import identity
+from plangate.domain.plan import short
+from plangate.domain.policy import OneApproval, Policy, Requirement, asks_for_less
+from plangate.policy.policy_file import policy_in
+
+
+def derived(policy: Policy, drafted: Drafted, requested: Requested) -> Requirement:
+    """Return what that policy asks of a plan on the record."""
+    requester = drafted.requester or identity(requested.requester)
+    return policy.requirement_for(drafted.plan, request=requested.request, requester=requester)
+
+
+def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
+    """Say so where a plan on the record asks for less than was ``demanded``."""
+    wanted = asks_for_less(drafted.requirement, demanded)
+    longest = demanded.timeout_seconds
+    if wanted is None and longest and drafted.deadline - drafted.drafted_at > timedelta(seconds=longest):
+        wanted = f"a review of at most {longest} seconds"
+    if wanted is None:
+        return None
+    name = demanded.policy_hash
+    by = f"the policy that it names ({short(name)}) does" if name else "is needed where there is no policy"
+    return f"asks for less than {by}: {wanted}"
+
+
+def policy_named(name: str, texts: Iterable[RuleText]) -> Policy | None:
+    """Return the policy whose text has this SHA-256; None where it is not among the texts, or is none."""
+    if not name:
+        return OneApproval()
+    kept = next((text for text in texts if text.hash == name and text.is_as_named()), None)
+    return _read(kept.text) if kept else None
+
+
+@lru_cache(maxsize=16)
+def _read(text: str) -> Policy | None:
+    try:
+        return policy_in(text)
+    except FileInvalid:
+        return None
+
+
+def soft_requirements(
+    workflow_id: str, trail: Sequence[AuditEntry], texts: Sequence[RuleText]
+) -> Iterator[Finding]:
+    """Yield each plan whose requirement is not at least that of the policy that it names."""
+    requested: Requested | None = None
+    for entry in trail:
+        event = entry.event
+        if isinstance(event, Requested):
+            requested = requested or event
+        if isinstance(event, Drafted) and requested is not None and event.is_as_named(workflow_id):
+            what = _wrong(event, requested, texts)
+            if what:
+                yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+
+
+def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) -> str | None:
+    name = drafted.requirement.policy_hash
+    policy = policy_named(name, texts)
+    if policy is None:
+        if all(text.hash != name or not text.is_as_named() for text in texts):
+            return None  # that it is missing is said already
+        return (
+            f"names a policy that cannot be read as one ({short(name)}), so nobody can tell what it asks for"
+        )
+    return wrong_requirement(drafted, derived(policy, drafted, requested))

@@ -1,0 +1,30 @@
+"""How long, as people say it."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+_DAYS_AS_HOURS: Final = 3  # up to so many days, people count hours
+
+
+def spoken(length: timedelta) -> str:
+    """Return a length of time in its two largest units."""
+    seconds = int(length.total_seconds())
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours >= _DAYS_AS_HOURS * 24 + 24:
+        return _two(hours // 24, "days", hours % 24, "h")
+    if hours:
+        return _two(hours, "h", minutes % 60, "min")
+    if minutes:
+        return _two(minutes, "min", seconds % 60, "s")
+    return f"{seconds} s"
+
+
+def from_now(moment: datetime, now: datetime) -> str:
+    """Return how far ``moment`` lies from ``now``: 'in 71 h 59 min', '5 min ago'."""
+    if moment >= now:
+        return f"in {spoken(moment - now)}"
+    return f"{spoken(now - moment)} ago"
+
+
+def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
+    return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"

@@ -1,0 +1,110 @@
+"""Tables on the screen: the runs that wait for a person, and the tools."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from plangate.domain.status import Status
+from plangate.domain.tool import RetrySafety, ToolDeclaration
+from plangate.presentation.durations import from_now
+from plangate.presentation.page import Page
+from plangate.presentation.run_page import needed_words
+from plangate.presentation.table import Column, Table
+
+_LONGEST_WHAT: Final = 80
+_TOOL_LABEL: Final = 14
+_AFTER_A_CRASH: Final[Mapping[RetrySafety, str]] = {
+    RetrySafety.UNKNOWABLE: "the result may be unknown; then the step is in doubt, and a person must check",
+}
+
+
+def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
+    """Return one row for each run that waits, in the given order."""
+    columns = ("id", Column("what", is_text=True), "requester", "plan", Column("needs", is_text=True))
+    return Table(
+        (*columns, "deadline"),
+        [
+            (
+                status.workflow_id,
+                _what(status),
+                status.requester,
+                status.short_fingerprint or "",
+                needed_words(status),
+                from_now(status.deadline, now) if status.deadline else "",
+            )
+            for status in waiting
+        ],
+    )
+
+
+def sources_of(statuses: Iterable[Status]) -> list[str]:
+    """Return who answered for these runs, each once."""
+    return [f"the {source}" for source in sorted({status.source for status in statuses})]
+
+
+def tools_page(declarations: Mapping[str, ToolDeclaration]) -> Page:
+    """Return what each tool does, how it stays safe to retry, and what it takes."""
+    page = Page()
+    for number, declaration in enumerate(declarations.values()):
+        if number:
+            page.gap()
+        page.heading(declaration.name)
+        page.note(declaration.description, "")
+        safety = declaration.retry_safety
+        page.field("after a crash", _AFTER_A_CRASH.get(safety, safety.value), width=_TOOL_LABEL)
+        schema = declaration.schema()
+        required = schema.get("required", [])
+        for name, argument in schema.get("properties", {}).items():
+            page.field(name, _argument(argument, schema, is_required=name in required), indent=4)
+    return page
+
+
+def tool_as_json(declaration: ToolDeclaration) -> dict[str, Any]:
+    """Return a tool for machines; ``Any`` stands for JSON."""
+    return {
+        "name": declaration.name,
+        "description": declaration.description,
+        "retry_safety": declaration.retry_safety.value,
+        "arguments": declaration.schema(),
+    }
+
+
+def _what(status: Status) -> str:
+    """Return the beginning of the request: enough to know it again, in whole words where it has some."""
+    text = status.request.strip() or (status.plan.summary if status.plan else "")
+    line = text.splitlines()[0] if text else ""
+    if len(line) <= _LONGEST_WHAT:
+        return line
+    words, _, _ = line[: _LONGEST_WHAT + 1].rpartition(" ")
+    return f"{words or line[:_LONGEST_WHAT]} …"
+
+
+def _argument(argument: Mapping[str, Any], schema: Mapping[str, Any], *, is_required: bool) -> str:
+    words = [_type_of(argument, schema)]
+    if not is_required:
+        words.append("optional")
+    described = argument.get("description")
+    return ", ".join(words) + (f": {described}" if described else "")
+
+
+def _type_of(argument: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """Return the type that a JSON schema names, in words."""
+    match argument:
+        case {"$ref": str(reference)}:
+            return _type_of(schema.get("$defs", {}).get(reference.rpartition("/")[2], {}), schema)
+        case {"enum": [*choices]}:
+            return " | ".join(str(choice) for choice in choices)
+        case {"const": choice}:
+            return str(choice)
+        case {"anyOf": [*kinds]}:
+            return " or ".join(dict.fromkeys(_type_of(kind, schema) for kind in kinds))
+        case {"type": "array", "items": dict(items)}:
+            return f"list of {_type_of(items, schema)}"
+        case {"type": "object", "additionalProperties": dict(items)}:
+            return f"names with {_type_of(items, schema)}"
+        case {"type": "string"}:
+            return "text"
+        case {"type": str(kind)}:
+            return kind
+        case _:
+            return "any JSON"

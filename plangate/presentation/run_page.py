@@ -1,0 +1,386 @@
+"""A run on the screen: what was asked for, everything that will run, who said what, and how to decide.
+
+What is to be approved is never cut here, whatever its length; what has happened may be.
+"""
+
+import json
+import shlex
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from urllib.parse import quote
+
+from plangate.domain.audit import ModelUse, Outcome
+from plangate.domain.decision import PLACEHOLDER
+from plangate.domain.digest import digest
+from plangate.domain.people import same_person
+from plangate.domain.plan import short
+from plangate.domain.run import Phase, StepState
+from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
+from plangate.domain.visible import cut
+from plangate.presentation.clock import moment
+from plangate.presentation.durations import from_now, spoken
+from plangate.presentation.page import Page
+from plangate.presentation.program import program
+from plangate.presentation.troubles import troubles
+
+ANYBODY: Final = PLACEHOLDER
+SUPPLIED: Final = "(plan supplied by the requester)"
+_LONGEST_AFTERWARDS: Final = 300  # of a receipt's detail, or of what could not be read
+OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
+_STYLES: Final = {
+    Phase.DRAFTING.value: "cyan",
+    Phase.IN_REVIEW.value: "bold yellow",
+    Phase.EXECUTING.value: "cyan",
+    Outcome.EXECUTED.value: "bold green",
+    Outcome.FAILED.value: "bold red",
+    Outcome.REJECTED.value: "bold red",
+    StepState.DONE.value: "green",
+    StepState.IN_DOUBT.value: "bold red",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where else a run can be seen and decided.
+
+    Attributes:
+        cli_flags: what the ``temporal`` command needs to reach the server.
+        namespace: in which Temporal namespace the runs are.
+        ui_url: the Web UI's address, where it is known.
+        is_open: whether the Temporal server answers.
+        program: the ``temporal`` command, as it can be typed here.
+    """
+
+    cli_flags: tuple[str, ...] = ()
+    namespace: str = "default"
+    ui_url: str | None = None
+    is_open: bool = True
+    program: str = "temporal"
+
+    def signal_command(self, workflow_id: str, choice: str, by: str, plan: str) -> str:
+        """Return the ``temporal`` command that sends a decision, ready for a shell."""
+        return shlex.join(self.signal_words(workflow_id, choice, by, plan))
+
+    def signal_words(self, workflow_id: str, choice: str, by: str, plan: str) -> list[str]:
+        """Return the same command as the words of a call."""
+        return self.words(workflow_id, choice, json.dumps({"by": by, "plan": plan}))
+
+    def words(self, workflow_id: str, choice: str, message: str) -> list[str]:
+        """Return the ``temporal`` command that sends this message, as the words of a call."""
+        return [
+            *(self.program, "workflow", "signal", "-w", workflow_id, "--name", choice, "--input", message),
+            *self.cli_flags,
+        ]
+
+    def unpause_command(self, workflow_id: str, activity_id: str) -> str:
+        """Return the ``temporal`` command that lets a paused step or draft go on, ready for a shell."""
+        words = [self.program, "activity", "unpause", "--workflow-id", workflow_id]
+        return shlex.join([*words, "--activity-id", activity_id, *self.cli_flags])
+
+    def page_of(self, workflow_id: str) -> str | None:
+        """Return the address of a run in the Web UI."""
+        if self.ui_url is None:
+            return None
+        namespace, run = quote(self.namespace, safe=""), quote(workflow_id, safe="")
+        return f"{self.ui_url}/namespaces/{namespace}/workflows/{run}"
+
+
+def is_over(status: Status) -> bool:
+    """Return whether the run has an outcome, or is gone: nothing more will happen."""
+    return status.state in OUTCOMES or status.state == GONE
+
+
+def run_page(status: Status, now: datetime) -> Page:
+    """Return everything there is to know of a run."""
+    page = Page()
+    page.heading(f"{status.workflow_id}  {spelled(status.state)}", _STYLES.get(status.state, "bold"))
+    if status.reason:
+        page.field("because", status.reason)
+    page.field("requester", status.requester)
+    page.words("request", status.request or SUPPLIED, exact=exact_command(status))
+    for trouble in troubles(status):
+        page.words("waits", trouble)
+    if any(step.next_try for step in status.steps):
+        page.note(f"To end the run instead: {program()} withdraw {shlex.quote(status.workflow_id)}", indent=4)
+    if status.plan is not None:
+        page.extend(plan_page(status, now))
+    _add_decisions(page, status)
+    _add_unread(page, status)
+    for sentence in status.workers_differ:
+        page.note(sentence, "yellow")
+    page.gap()
+    page.note(source_words(status))
+    return page
+
+
+def plan_page(status: Status, now: datetime) -> Page:
+    """Return the newest plan: everything that will run, what it needs, and until when."""
+    page = Page()
+    page.field("plan", f"{status.short_fingerprint}, revision {status.revision}", "bold")
+    if status.plan:
+        page.field("what runs", digest(status.plan), "bold")
+        page.words("summary", status.plan.summary, exact=exact_command(status))
+        page.note(whose_words(status), indent=4)
+    page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
+    if status.still_needed and status.approved_by:
+        page.field("still needed", needed_words(status), "bold yellow")
+    revoked = {one.name for one in status.revoked}
+    for one in status.revoked:
+        said = f"{one.reason}, so {one.name}'s approval counts no longer; it has to be given again"
+        page.field("approval", said, "bold yellow")
+    for decision in status.decisions:
+        if decision.counts_until and not is_over(status) and decision.by not in revoked:
+            page.field("approval", f"{decision.by}'s approval counts until {moment(decision.counts_until)}")
+    if status.lost:
+        page.field("reopened", _reopened(status), "bold yellow")
+    if status.changes_asked and status.revision > 1:
+        page.words("changes", status.changes_asked)
+    if status.requirement and status.requirement.policy_hash:
+        rules = ", ".join(status.requirement.rules) or "none"
+        page.field("policy", f"rules: {rules}; hash {short(status.requirement.policy_hash)}")
+    if status.deadline and status.state == Phase.IN_REVIEW:
+        page.field("deadline", f"{moment(status.deadline)}, {from_now(status.deadline, now)}")
+    if status.planner:
+        page.field("planner", _planner(status.planner))
+    page.copied("fingerprint", status.fingerprint or "", "")
+    page.field("installation", f"{status.installation}, namespace {status.namespace}")
+    for step in status.steps:
+        _add_step(page, step, len(status.steps), exact_command(status))
+    return page
+
+
+def deciding_page(status: Status, doors: Doors, viewer: str = "", *, signs: bool = False) -> Page:
+    """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI.
+
+    ``viewer`` is who reads it: the requester is told that someone else must approve. ``signs`` says that
+    there are keys on this machine.
+    """
+    page = Page()
+    page.gap()
+    if not doors.is_open:
+        then = "then decide" if status.state == Phase.IN_REVIEW else "and the run goes on"
+        page.heading(f"The Temporal server does not answer. Start it, {then}. On one machine:")
+        page.command("make worker")
+        return page
+    is_one_kept = bool(status.unread) or (status.unrecorded is not None and status.unrecorded.decisions > 0)
+    page.heading("To send another decision" if is_one_kept else "To decide")
+    if status.unread:
+        page.note(
+            "Unread decisions may settle this already: start a worker (make worker) and look again, or", ""
+        )
+    if same_person(viewer, status.requester):
+        page.note(f"You ({viewer}) asked for it, so someone else must approve it.", "yellow")
+    _add_commands(page, status, doors, signs=signs)
+    return page
+
+
+def _add_commands(page: Page, status: Status, doors: Doors, *, signs: bool) -> None:
+    is_signed = status.requirement is not None and status.requirement.signed
+    # A signature names the whole plan: two can be made whose fingerprints begin alike.
+    whole, beginning = status.fingerprint or "", status.short_fingerprint or ""
+    plan = whole if is_signed or signs else beginning
+    run = shlex.quote(status.workflow_id)
+    page.note(f"Replace {ANYBODY} and run this (or reject, or request-changes with --comment):")
+    page.command(f"{program()} approve {_behind_options(run, plan)}")
+    if is_signed:
+        page.note("Decisions must be signed. This prints one for Temporal's command line or the Web UI:")
+        page.command(f"{program()} sign {_behind_options(f'{run} approve', plan)}")
+        return
+    page.note("or with Temporal's command line (or --name reject, request_changes):")
+    page.command(doors.signal_command(status.workflow_id, "approve", ANYBODY, beginning))
+    address = doors.page_of(status.workflow_id)
+    if address:
+        page.note("or in the Web UI, by Send a Signal:")
+        page.line(address)
+
+
+def _behind_json(run: str) -> str:
+    return f"--json -- {run}" if run.startswith(("-", "'-")) else f"{run} --json"
+
+
+def _behind_options(words: str, plan: str) -> str:
+    """Return words that begin with a run's id, and the options; an id like an option stands behind ``--``."""
+    options = f"--by {ANYBODY} --plan {plan}"
+    return f"{options} -- {words}" if words.startswith(("-", "'-")) else f"{words} {options}"
+
+
+def outcome_page(status: Status) -> Page:
+    """Return how a run ended: outcome, receipts, who approved."""
+    page = Page()
+    page.heading(f"{status.workflow_id}  {spelled(status.state)}", _STYLES.get(status.state, "bold"))
+    if status.reason:
+        page.field("because", status.reason)
+    if status.short_fingerprint:
+        page.field("plan", f"{status.short_fingerprint}, revision {status.revision}")
+    if status.approved_by:
+        page.field("approved by", _approvers(status))
+    for step in status.steps:
+        page.field(f"step {step.number}", f"{step.tool}: {_ended(step)}", _STYLES.get(step.state, ""))
+    for trouble in troubles(status):
+        page.words("waits", trouble)
+    page.note(source_words(status))
+    return page
+
+
+def source_words(status: Status) -> str:
+    """Return where the answer comes from."""
+    return f"Source: the {'running ' if status.source == 'workflow' else ''}{status.source}."
+
+
+def exact_command(status: Status) -> str:
+    """Return the command that prints a run with nothing reordered or made visible."""
+    return f"{program()} status {_behind_json(shlex.quote(status.workflow_id))}"
+
+
+def whose_words(status: Status) -> str:
+    """Say that summary and why are claims, and whose."""
+    author = "planner" if status.planner else "plan's author"
+    return f"Summary and why are words of the {author}; what runs is the steps and their arguments."
+
+
+def needed_words(status: Status) -> str:
+    """Return whose approvals the plan still lacks; the whole requirement where nothing is known to lack."""
+    if not status.still_needed or status.requirement is None:
+        return str(status.requirement)
+    return " and ".join(map(str, status.still_needed)) + (", signed" if status.requirement.signed else "")
+
+
+def waits_for(status: Status, viewer: str) -> str:
+    """Return whose approval the plan lacks, and what that means for ``viewer``, who reads it."""
+    needs = needed_words(status)
+    if same_person(viewer, status.requester):
+        return f"waits for {needs}; you asked for it, so someone else must approve"
+    if any(same_person(viewer, name) for name in status.approved_by):
+        return f"waits for {needs}; you have approved it already"
+    return f"waits for {needs}"
+
+
+def unread_words(status: Status) -> str:
+    """Return how many decisions no worker has read yet; empty where there are none."""
+    count = len(status.unread) + status.unread_not_listed
+    if not count:
+        return ""
+    return (
+        "1 decision waits to be read by a worker"
+        if count == 1
+        else f"{count} decisions wait to be read by a worker"
+    )
+
+
+def step_words(step: StepStatus) -> str:
+    """Return in one line what became of a step."""
+    detail = step.receipt.summary if step.receipt else step.failure
+    return spelled(step.state) + (f": {detail}" if detail else "")
+
+
+def decision_words(decision: DecisionStatus) -> str:
+    """Return one decision with its verdict in one line."""
+    verdict = "accepted" if decision.accepted else "refused"
+    who = decision.by or "unknown sender"
+    plan = f" {short(decision.plan)}" if decision.plan else ""
+    lent = f" for {' or '.join(decision.on_behalf_of)}" if decision.on_behalf_of else ""
+    proof = " (signed)" if decision.verified else ""
+    said = f"{who}{lent}{proof}: {spelled(decision.decision)}{plan}"
+    if decision.void:
+        return f"{said}, no longer counts ({decision.void})"
+    return f"{said}, {verdict}: {decision.reason}"
+
+
+def spelled(word: str) -> str:
+    """Return a machine's word as people read it."""
+    return word.replace("_", " ")
+
+
+def _ended(step: StepStatus) -> str:
+    return "not run" if step.state is StepState.PENDING else step_words(step)
+
+
+def _approved_by(status: Status) -> str:
+    return f"; approved by {_approvers(status)}" if status.approved_by else ""
+
+
+def _approvers(status: Status) -> str:
+    return ", ".join(
+        f"{name} (not verified)" if name in status.unverified else name for name in status.approved_by
+    )
+
+
+def _for_how_long(status: Status) -> str:
+    valid_for = status.requirement.approval_valid_for if status.requirement else None
+    if valid_for is None:
+        return ""
+    return f"; each approval counts for {spoken(timedelta(seconds=valid_for))}"
+
+
+def _planner(use: ModelUse) -> str:
+    return f"{use.model}, {use.prompt_tokens + use.completion_tokens:,} tokens"
+
+
+def _add_step(page: Page, step: StepStatus, count: int, exact: str) -> None:
+    page.gap()
+    state = "" if step.state is StepState.PENDING else f"  {spelled(step.state)}"
+    if step.is_begun:
+        state = "  has begun, and is not done by the record"
+    page.note(f"Step {step.number} of {count}: {step.tool}{state}", _STYLES.get(step.state, "bold"))
+    page.arguments(step.arguments, exact=exact)
+    if step.why:
+        page.words("why", step.why, indent=4, exact=exact)
+    if step.failure:
+        page.field("failure", step.failure, "red", indent=4)
+    if step.receipt:
+        page.field("receipt", step.receipt.summary, "green", indent=4)
+        page.arguments(step.receipt.details, indent=6, limit=_LONGEST_AFTERWARDS)
+
+
+def _add_decisions(page: Page, status: Status) -> None:
+    if not status.decisions:
+        return
+    page.gap()
+    page.note("Decisions", "bold")
+    if status.refusals_not_listed:
+        page.note(f"{status.refusals_not_listed} earlier ones are on the audit trail only.", indent=4)
+    reopened_at = status.reopened_at
+    for decision in status.decisions:
+        if reopened_at and decision.received_at > reopened_at:
+            _add_reopening(page, status)
+            reopened_at = None
+        counts = decision.accepted and not decision.void
+        sign, style = ("✓", "green") if counts else ("✗", "yellow")
+        when = f"{sign} {moment(decision.received_at, with_seconds=True)}"
+        page.entry(when, decision_words(decision), style, indent=4)
+        if decision.comment:
+            page.words("comment", decision.comment, indent=6)
+        if decision.excerpt:
+            page.field("it said", cut(decision.excerpt, _LONGEST_AFTERWARDS), indent=6)
+    if reopened_at:
+        _add_reopening(page, status)
+
+
+def _add_reopening(page: Page, status: Status) -> None:
+    assert status.reopened_at is not None
+    when = f"! {moment(status.reopened_at, with_seconds=True)}"
+    page.entry(when, "the review was reopened; approvals that did not hold any more were lost", "yellow", 4)
+
+
+def _reopened(status: Status) -> str:
+    when = moment(status.reopened_at) if status.reopened_at else ""
+    return f"{when}, because {'; '.join(lost.reason for lost in status.lost)}"
+
+
+def _add_unread(page: Page, status: Status) -> None:
+    if not status.unread:
+        return
+    page.gap()
+    page.note(unread_words(status), "bold yellow")
+    for unread in status.unread:
+        when = f"? {moment(unread.sent_at, with_seconds=True)}"
+        page.entry(when, _unread_decision(unread), "yellow", indent=4)
+    if status.unread_not_listed:
+        page.note(f"and {status.unread_not_listed:,} more", indent=4)
+
+
+def _unread_decision(unread: UnreadDecision) -> str:
+    plan = f" plan {short(unread.plan)}" if unread.plan else ""
+    who = f", in the name of {unread.by}" if unread.by else ""
+    return f"{spelled(unread.decision)}{plan}{who}"

@@ -1,0 +1,97 @@
+"""A table for people: aligned columns where they fit, else each row as a record of its own.
+
+No cell is ever cut. Only columns of running text are folded, at blanks; what is copied never is. In a pipe a
+row is one line, whatever its length.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Final
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+
+from plangate.domain.visible import one_line
+from plangate.presentation.page import Page, fold
+
+_GAP: Final = "  "
+_NARROWEST_TEXT: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column; ``is_text`` lets its cells be folded at blanks."""
+
+    name: str
+    is_text: bool = False
+
+
+class Table:
+    """Rows of text, which may come from anywhere.
+
+    Args:
+        columns: their names; a plain string is a column that is never folded.
+        rows: as many cells in each as there are columns; the first names the row.
+    """
+
+    def __init__(self, columns: Sequence[Column | str], rows: Sequence[Sequence[str]]) -> None:
+        self._columns = [Column(one) if isinstance(one, str) else one for one in columns]
+        self._rows = [[one_line(cell) for cell in row] for row in rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        widths = self._widths(options.max_width)
+        if widths is None:
+            yield self._records()
+            return
+        yield Segment(_line([column.name for column in self._columns], widths), console.get_style("bold"))
+        yield Segment(_line(["─" * width for width in widths], widths), console.get_style("dim"))
+        for row in self._rows:
+            cells = [list(fold(cell, width)) for cell, width in zip(row, widths, strict=True)]
+            for line in zip_longest(*cells, fillvalue=""):
+                yield Segment(_line(line, widths))
+
+    def _widths(self, room: int) -> list[int] | None:
+        """Return how wide each column may be, or None where there is no room for them side by side."""
+        widest = [max(map(cell_len, cells)) for cells in self._cells()]
+        narrowest = [
+            min(width, max(_NARROWEST_TEXT, _longest_word(cells))) if column.is_text else width
+            for column, cells, width in zip(self._columns, self._cells(), widest, strict=True)
+        ]
+        room -= len(_GAP) * (len(widest) - 1)
+        if sum(narrowest) > room:
+            return None
+        widths = list(narrowest)
+        for _ in range(min(room, sum(widest)) - sum(widths)):
+            # Each cell of width that is left goes where the most is lacking.
+            neediest = max(range(len(widths)), key=lambda index: widest[index] - widths[index])
+            widths[neediest] += 1
+        return widths
+
+    def _cells(self) -> Iterator[list[str]]:
+        for index, column in enumerate(self._columns):
+            yield [column.name, *(row[index] for row in self._rows)]
+
+    def _records(self) -> Page:
+        page = Page()
+        for number, (name, *cells) in enumerate(self._rows):
+            if number:
+                page.gap()
+            page.heading(name)
+            for column, cell in zip(self._columns[1:], cells, strict=True):
+                if cell:
+                    page.field(column.name, cell)
+        return page
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (
+        cell.rstrip() + " " * (width - cell_len(cell.rstrip()))
+        for cell, width in zip(cells, widths, strict=True)
+    )
+    return _GAP.join(padded).rstrip() + "\n"
+
+
+def _longest_word(cells: Sequence[str]) -> int:
+    return max(cell_len(word) for cell in cells for word in cell.split(" "))

@@ -1,0 +1,98 @@
+"""The audit trail of one run on the screen, a line for an entry."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, assert_never
+
+from plangate.domain.audit import (
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Event,
+    Released,
+    Reopened,
+    Requested,
+    RulesInForce,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+)
+from plangate.domain.plan import short
+from plangate.domain.visible import cut
+from plangate.presentation.clock import moment
+from plangate.presentation.durations import spoken
+from plangate.presentation.page import Page
+from plangate.presentation.run_page import spelled
+
+_LONGEST: Final = 200
+
+
+def trail_page(entries: Sequence[AuditEntry]) -> Page:
+    """Return all entries of a run, and the hash that stands for them all."""
+    page = Page()
+    if not entries:
+        return page
+    count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+    page.heading(f"Audit trail of {entries[0].workflow_id}: {count}")
+    for entry in entries:
+        actor = cut(entry.actor, _LONGEST)
+        when = f"{entry.number:>3}  {moment(entry.at, with_seconds=True)}"
+        page.entry(when, f"{actor}  {_words(entry.event)}", indent=2)
+    page.copied("last hash", entries[-1].hash)
+    return page
+
+
+def _words(event: Event) -> str:
+    match event:
+        case Requested():
+            within = spoken(timedelta(seconds=event.timeout_seconds))
+            what = cut(event.request, _LONGEST) or "a ready plan"
+            return f"asked for: {what}; each review may take {within}"
+        case Drafted():
+            steps = len(event.plan.steps)
+            return (
+                f"plan {short(event.fingerprint)}, revision {event.revision}, "
+                f"{steps} step{'' if steps == 1 else 's'}: {cut(event.plan.summary, _LONGEST)}; "
+                f"needs {event.requirement}"
+            )
+        case Decided():
+            return _decision(event)
+        case Reopened():
+            reasons = "; ".join(lost.reason for lost in event.lost)
+            return f"the plan is in review again, since step {event.step} could not begin: {reasons}"
+        case Claimed():
+            again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+            return f"step {event.step} begins{again}"
+        case Released():
+            return f"step {event.step} did nothing yet, attempt {event.attempt}: {event.reason}"
+        case StepDone():
+            return f"step {event.step} done: {cut(event.receipt.summary, _LONGEST)}"
+        case StepFailed():
+            return f"step {event.step} failed: {event.reason}"
+        case StepInDoubt():
+            return f"step {event.step} is in doubt: {event.reason}"
+        case Closed():
+            return f"closed: {event.outcome}" + (f", {event.reason}" if event.reason else "")
+        case RulesInForce():
+            which = "policy" if event.what == "policy" else "list of people"
+            return f"judges by the {which} {short(event.hash)}" if event.hash else f"has no {which}"
+        case _:
+            assert_never(event)
+
+
+def _decision(event: Decided) -> str:
+    arrival, verdict = event.arrival, event.verdict
+    said = spelled(arrival.decision.decision if arrival.decision else arrival.name)
+    plan = f" {short(arrival.decision.plan)}" if arrival.decision else ""
+    comment = (
+        f" ({cut(arrival.decision.comment, _LONGEST)})"
+        if arrival.decision and arrival.decision.comment
+        else ""
+    )
+    result = "accepted" if verdict.accepted else "refused"
+    proof = ""
+    if event.approver is not None:
+        proof = f", signed with {event.approver.key_id}" if event.approver.verified else ", not verified"
+    return f"{said}{plan} by {arrival.via}{proof}{comment}, {result}: {verdict.reason}"

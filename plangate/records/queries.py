@@ -1,0 +1,234 @@
+"""What the records alone can answer of runs: no Temporal server and no worker is needed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection, Row, Select, func, select
+
+from plangate.domain.audit import AuditEntry, Decided
+from plangate.domain.errors import RecordsMissing, RunNotFound, StatusContradicts, TrailDamaged
+from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.people import LostApproval
+from plangate.domain.revocation import lost_approvals
+from plangate.domain.run import Phase, RunState, fold
+from plangate.domain.shown import checked
+from plangate.domain.status import Status, status_of
+from plangate.domain.visible import one_line
+from plangate.policy.kept_lists import lists_in
+from plangate.records.database import Database
+from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
+from plangate.records.rule_texts import in_force_at
+from plangate.records.tables import Moment, runs
+from plangate.records.trail import read_state, read_trail, read_trails
+
+DAMAGED: Final = "damaged"
+_PAGE: Final = 100  # runs that are looked at together
+_NOW: Final = select(func.now(type_=Moment))
+_log = structlog.get_logger(__name__)
+
+
+def status_on_record(database: Database, workflow_id: str) -> Status | None:
+    """Return where a run stands, or None where the records do not have it.
+
+    Raises:
+        RecordsUnavailable: the database does not answer.
+        StatusContradicts: its plan is not the one that its fingerprint was made of.
+        TrailDamaged: its entries cannot be read.
+    """
+    try:
+        with database.read() as connection:
+            state = read_state(connection, workflow_id)
+            revoked = _revoked(connection, state)
+    except RecordsMissing:
+        return None
+    if state.requested is None:
+        return None
+    status = status_of(state, source="records").model_copy(update={"revoked": revoked})
+    return checked(status, workflow_id=workflow_id)
+
+
+def revoked_on_record(database: Database, workflow_id: str) -> tuple[LostApproval, ...]:
+    """Return the approvals of an open plan under which no step would begin now.
+
+    They are judged by the newest list of people that a worker has put on the record.
+
+    Raises:
+        RecordsMissing: there are no records here.
+        RecordsUnavailable: the database does not answer.
+        TrailDamaged: its entries cannot be read.
+    """
+    with database.read() as connection:
+        return _revoked(connection, read_state(connection, workflow_id))
+
+
+def _revoked(connection: Connection, state: RunState) -> tuple[LostApproval, ...]:
+    if not state.approvals or state.claimed or state.phase not in (Phase.IN_REVIEW, Phase.EXECUTING):
+        return ()
+    now = connection.execute(_NOW).scalar_one()
+    in_force = in_force_at(connection, "people", now)
+    people = lists_in((in_force.text,))(in_force.text.hash) if in_force and in_force.text else None
+    return lost_approvals(state, people, now)
+
+
+def pending_on_record(database: Database, wanted: Wanted = WAITING) -> list[Status]:
+    """Return the runs that wait for a person, soonest deadline first; one page of them.
+
+    Raises:
+        RecordsMissing: there are no records here.
+        RecordsUnavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        return wanted.page(_statuses(connection, wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class StillOpen:
+    """The runs that are open by their rows.
+
+    Attributes:
+        waiting: those that wait for a person, in the wanted order, with their deadlines; of all pages.
+        drafted: how many of all have a plan.
+        known: the ids of all.
+    """
+
+    waiting: Sequence[tuple[str, datetime | None]]
+    drafted: int
+    known: frozenset[str]
+
+
+def open_on_record(database: Database, wanted: Wanted = WAITING) -> StillOpen:
+    """Return which runs are open on the record, from their rows alone.
+
+    Raises:
+        RecordsMissing: there are no records here.
+        RecordsUnavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        query = rows_of(connection, wanted).with_only_columns(runs.c.workflow_id, runs.c.deadline)
+        rows = connection.execute(query.where(runs.c.closed_at.is_(None)))
+        waiting = [(row.workflow_id, row.deadline) for row in rows]
+        still_open = select(runs.c.workflow_id, runs.c.state).where(runs.c.closed_at.is_(None), IS_A_RUN)
+        known = {row.workflow_id: row.state for row in connection.execute(still_open)}
+    drafted = sum(state != Phase.DRAFTING for state in known.values())
+    return StillOpen(waiting, drafted, frozenset(known))
+
+
+def statuses_on_record(database: Database, workflow_ids: Sequence[str]) -> list[Status]:
+    """Return where these runs stand, in the given order, as far as their trails can be read.
+
+    Raises:
+        RecordsMissing: there are no records here.
+        RecordsUnavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        return [status for one in _folded(read_trails(connection, workflow_ids)) if (status := _shown(one))]
+
+
+def _statuses(connection: Connection, wanted: Wanted) -> Iterator[Status]:
+    """Yield what is in the wanted state by its trail, whatever its row says."""
+    for rows in connection.execute(rows_of(connection, wanted)).partitions(_PAGE):
+        for state in _folded(read_trails(connection, [row.workflow_id for row in rows])):
+            if wanted.state in (None, state.state) and (status := _shown(state)):
+                yield status
+
+
+def _shown(state: RunState) -> Status | None:
+    """Return a run's status for a list; None, with a word in the log, where it must not be shown."""
+    try:
+        return checked(status_of(state, source="records"), workflow_id=state.workflow_id)
+    except StatusContradicts as error:
+        _log.warning("A run is left out of the list.", action="pending", error=str(error))
+        return None
+
+
+def _folded(
+    trails: Iterable[tuple[str, tuple[AuditEntry, ...] | TrailDamaged]],
+) -> Iterator[RunState]:
+    for workflow_id, entries in trails:
+        if isinstance(entries, TrailDamaged):  # the others are listed all the same
+            _log.warning("A run is left out of the list.", action="pending", error=str(entries))
+        else:
+            yield fold(workflow_id, (entry.event for entry in entries))
+
+
+class RunSummary(Frozen):
+    """One line of the list of all runs. ``state`` is ``damaged`` where the trail cannot be read."""
+
+    workflow_id: str
+    state: str
+    requester: str
+    requested_at: AwareDatetime
+    closed_at: AwareDatetime | None
+    revision: int = 0
+    fingerprint: str | None = None
+    approved_by: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = ()
+    accepted: int = 0
+    refused: int = 0
+    entries: int
+    last_hash: str
+
+
+def runs_on_record(database: Database, wanted: Wanted = ALL) -> list[RunSummary]:
+    """Return the runs that were ever on the record, one page of them.
+
+    Raises:
+        RecordsMissing: there are no records here.
+        RecordsUnavailable: the database does not answer.
+    """
+    # No row says that its trail is damaged.
+    asked = wanted.model_copy(update={"state": None}) if wanted.state == DAMAGED else wanted
+    with database.read() as connection:
+        summaries = _summaries(connection, rows_of(connection, asked))
+        return wanted.page(one for one in summaries if wanted.state in (None, one.state))
+
+
+def _summaries(connection: Connection, query: Select[Any]) -> Iterator[RunSummary]:
+    for rows in connection.execute(query).partitions(_PAGE):
+        trails = read_trails(connection, [row.workflow_id for row in rows])
+        for row, (_, entries) in zip(rows, trails, strict=True):
+            yield _summary(row, entries)
+
+
+def _summary(row: Row[Any], entries: tuple[AuditEntry, ...] | TrailDamaged) -> RunSummary:
+    """Return one run in a line."""
+    plain: dict[str, Any] = {
+        "workflow_id": row.workflow_id,
+        "requester": row.requester,
+        "requested_at": row.opened_at,
+        "closed_at": row.closed_at,
+        "entries": row.entry_count,
+        "last_hash": row.head_hash,
+    }
+    if isinstance(entries, TrailDamaged):
+        return RunSummary(state=DAMAGED, **plain)
+    status = status_of(fold(row.workflow_id, (entry.event for entry in entries)), source="records")
+    verdicts = [entry.event.verdict for entry in entries if isinstance(entry.event, Decided)]
+    return RunSummary(
+        state=status.state,
+        revision=status.revision,
+        fingerprint=status.fingerprint,
+        approved_by=status.approved_by,
+        unverified=status.unverified,
+        accepted=sum(verdict.accepted for verdict in verdicts),
+        refused=sum(not verdict.accepted for verdict in verdicts),
+        **plain,
+    )
+
+
+def trail_on_record(database: Database, workflow_id: str) -> tuple[AuditEntry, ...]:
+    """Return the audit trail of a run.
+
+    Raises:
+        RecordsMissing: there are no records here.
+        RecordsUnavailable: the database does not answer.
+        RunNotFound: the id is not on the record.
+    """
+    with database.read() as connection:
+        entries = read_trail(connection, workflow_id)
+    if not entries:
+        raise RunNotFound(f"{one_line(workflow_id)} is not on the record; `audit list` shows what is.")
+    return entries

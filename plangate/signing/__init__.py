@@ -1,0 +1,1 @@
+"""Keys, tokens, signed decisions and signed checkpoints. May import files and the domain."""

@@ -1,0 +1,123 @@
+"""Checkpoints, signed: made by a worker with its seal key, and checked by whoever has the public half.
+
+Only the worker's host has the private key, hence whoever can write to the database cannot make one.
+"""
+
+from codecs import BOM_UTF8
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError
+
+from plangate.domain.audit import FIRST_HASH
+from plangate.domain.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
+from plangate.domain.errors import SettingsInvalid
+from plangate.files.private_files import close_to_others
+from plangate.signing.jws import PUBLIC_PREFIX, checked_public, public_of, read_token, write_token
+from plangate.signing.key_files import key_in, write_new_key
+
+TYPE: Final = "plangate-checkpoint+jwt"
+
+
+def seal_key(path: Path) -> Ed25519PrivateKey:
+    """Return the key that seals on this host; it is made where there is none.
+
+    Raises:
+        SettingsInvalid: the file cannot be read or made, or holds no Ed25519 key without a passphrase.
+    """
+    try:
+        if not path.exists():
+            with suppress(FileExistsError):  # another worker of this host was quicker
+                return write_new_key(path)
+        close_to_others([path])
+        return key_in(path.read_bytes())
+    except OSError as error:
+        raise SettingsInvalid(
+            f"The seal key {path} cannot be read or made: {error.strerror}; set PLANGATE_SEAL_KEY."
+        ) from None
+    except (ValueError, TypeError):
+        raise SettingsInvalid(
+            f"{path} holds no Ed25519 key without a passphrase; move it away, and the worker makes a new "
+            "one, or set PLANGATE_SEAL_KEY."
+        ) from None
+
+
+def kept_checkpoint(path: Path) -> Checkpoint | None:
+    """Return the checkpoint that was kept in that file, or None where there is no such file.
+
+    Raises:
+        SettingsInvalid: there is one, and no checkpoint can be read from it.
+    """
+    try:
+        return Checkpoint.model_validate_json(path.read_bytes().removeprefix(BOM_UTF8))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SettingsInvalid(f"The kept checkpoint {path} cannot be read: {error.strerror}.") from None
+    except ValidationError:
+        raise SettingsInvalid(
+            f"The file {path} holds no checkpoint; `audit checkpoint` prints one; find out what became of it."
+        ) from None
+
+
+def checkpoint_after(
+    last: Checkpoint | None, seals: Sequence[Seal], at: datetime, key: Ed25519PrivateKey
+) -> Checkpoint:
+    """Return the signed checkpoint that follows ``last`` and seals these runs."""
+    number = last.number + 1 if last else 1
+    claims = CheckpointClaims(
+        number=number,
+        previous=last.hash if last else FIRST_HASH,
+        runs=len(seals),
+        root=root_of(seal.leaf() for seal in seals),
+        iat=int(at.timestamp()),
+    )
+    token = write_token(claims.model_dump(), key, TYPE)
+    return Checkpoint(number=number, token=token, public_key=public_of(key))
+
+
+def claims_of(checkpoint: Checkpoint) -> CheckpointClaims:
+    """Return what a checkpoint says, if the key that it names signed it.
+
+    Raises:
+        ValueError: it did not; the message says why.
+    """
+    try:
+        return CheckpointClaims.model_validate(read_token(checkpoint.token, checkpoint.public_key, TYPE))
+    except ValidationError:
+        raise ValueError("its token says other things than a checkpoint") from None
+
+
+def sealed_at(checkpoint: Checkpoint) -> datetime | None:
+    """Return when a checkpoint was made, by its own words; None where they cannot be read."""
+    try:
+        return datetime.fromtimestamp(claims_of(checkpoint).iat, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def unknown_sealer(public_key: str) -> str:
+    """Say that seals bear a key which is none of those that may seal, and what to do if it may."""
+    return (
+        f"there are seals by the key {PUBLIC_PREFIX}{public_key}, which is none of those that may seal; "
+        "if it was one of yours, name it in PLANGATE_SEALERS (--sealer for a bundle)"
+    )
+
+
+def broken_checkpoint(checkpoint: Checkpoint, leaves: Sequence[str]) -> str | None:
+    """Say what is wrong with one checkpoint and its leaves, as they are stored, if anything is."""
+    try:
+        if checked_public(checkpoint.public_key) != checkpoint.public_key:
+            return "names its key in another spelling than it was written in"
+        claims = claims_of(checkpoint)
+    except ValueError as error:
+        return f"was changed: {error}"
+    if claims.number != checkpoint.number:
+        return f"was written as checkpoint {claims.number}"
+    if (claims.runs, claims.root) != (len(leaves), root_of(leaves)):
+        return f"seals other runs than those that are stored with it ({claims.runs} then, {len(leaves)} now)"
+    return None

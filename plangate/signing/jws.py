@@ -1,0 +1,140 @@
+"""Compact JWS (RFC 7515) with EdDSA over Ed25519 (RFC 8037), by PyJWT; read in one spelling only.
+
+What a token means is its user's business: `decisions` and `checkpoints` beside this module.
+"""
+
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any, Final
+
+import jwt
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, PyJWTError
+
+from plangate.domain.visible import cut, one_line
+
+PUBLIC_PREFIX: Final = "ed25519:"
+_ALGORITHM: Final = "EdDSA"
+_FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
+_UNREADABLE: Final = "its signature cannot be read"
+_HEADERS: Final = frozenset({"alg", "kid", "typ"})
+_PRIME: Final = 2**255 - 19
+# The y of the eight points of small order (RFC 7748, 6.1): a signature under such a key needs no private one.
+_SMALL_ORDER: Final = frozenset(
+    {
+        0,
+        1,
+        _PRIME - 1,
+        int.from_bytes(
+            bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"
+        ),
+        int.from_bytes(
+            bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little"
+        ),
+    }
+)
+
+
+def write_token(claims: Mapping[str, Any], key: Ed25519PrivateKey, kind: str) -> str:
+    """Return the token of that ``typ`` that says ``claims`` under ``key``."""
+    headers = {"kid": key_id(public_of(key)), "typ": kind}
+    return jwt.encode(dict(claims), key, algorithm=_ALGORITHM, headers=headers)
+
+
+def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
+    """Return what ``token`` says, if the key whose public half is ``public`` signed it; ``Any`` is JSON.
+
+    Raises:
+        ValueError: it did not, or the token is of another kind; the message says why.
+    """
+    kid_of(token)
+    try:
+        header = jwt.get_unverified_header(token)
+        if set(header) != _HEADERS:
+            raise ValueError(_UNREADABLE)
+        if header["typ"] != kind:
+            raise ValueError("its signature is of another kind")
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            Ed25519PublicKey.from_public_bytes(_bytes(public)),
+            algorithms=[_ALGORITHM],
+            # The caller compares them: with the server's clock, and with an audience that the message names.
+            options={"verify_iat": False, "verify_aud": False},
+        )
+    except InvalidAlgorithmError:
+        named = cut(one_line(str(header.get("alg"))), 20)
+        raise ValueError(f"its signature uses the algorithm {named}; only EdDSA is taken") from None
+    except InvalidSignatureError:
+        raise ValueError("its signature does not fit what was signed") from None
+    except PyJWTError:
+        raise ValueError(_UNREADABLE) from None
+    # As `write_token` writes them: a name that stands twice, or another encoding, is another spelling.
+    if _bytes(token.split(".")[1]) != json.dumps(claims, separators=(",", ":")).encode():
+        raise ValueError(_UNREADABLE)
+    return claims
+
+
+def kid_of(token: str) -> str | None:
+    """Return which key ``token`` claims to be signed with.
+
+    Every spelling of a token but the one that `write_token` gives is refused: base64 can be written in many
+    ways, and a token is to count once.
+
+    Raises:
+        ValueError: it is no token.
+    """
+    tail = token.rpartition(".")[2]
+    if not _FORM.fullmatch(token) or _text(_bytes(tail)) != tail:
+        raise ValueError(_UNREADABLE)
+    try:
+        kid = jwt.get_unverified_header(token).get("kid")
+    except PyJWTError:
+        raise ValueError(_UNREADABLE) from None
+    return kid if isinstance(kid, str) else None
+
+
+def public_of(key: Ed25519PrivateKey) -> str:
+    """Return the public half, 32 bytes as base64url."""
+    return _text(key.public_key().public_bytes_raw())
+
+
+def key_id(public: str) -> str:
+    """Return the RFC 7638 thumbprint of a public key."""
+    canonical = f'{{"crv":"Ed25519","kty":"OKP","x":"{public}"}}'
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(canonical.encode())
+    return _text(digest.finalize())
+
+
+def checked_public(public: str) -> str:
+    """Return ``public`` without its prefix, if it is an Ed25519 public key.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        raw = _bytes(public.removeprefix(PUBLIC_PREFIX))
+        Ed25519PublicKey.from_public_bytes(raw)
+        is_weak = _is_weak(raw)
+    except ValueError:
+        is_weak = True
+    if is_weak:
+        raise ValueError("is no Ed25519 public key; paste the line that `starter.py keys` printed") from None
+    return _text(raw)
+
+
+def _is_weak(raw: bytes) -> bool:
+    """Whether anybody could sign under this public key, or it is written otherwise than it should be."""
+    y = int.from_bytes(raw, "little") & (2**255 - 1)
+    return y >= _PRIME or y in _SMALL_ORDER
+
+
+def _text(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,55 @@
+"""Private keys in files: PKCS #8 in PEM, readable by their owner alone, with a passphrase or without."""
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from plangate.files.durable_file import write_once
+from plangate.signing.jws import public_of
+
+
+def write_new_key(path: Path, passphrase: bytes | None = None) -> Ed25519PrivateKey:
+    """Make a key and return it, in a file of its own from now on.
+
+    Raises:
+        FileExistsError: there is a file of that name; it was left as it is.
+        OSError: the folder cannot be written to.
+    """
+    key = Ed25519PrivateKey.generate()
+    encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    if not write_once(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)):
+        raise FileExistsError(path)
+    return key
+
+
+def is_encrypted(pem: bytes) -> bool:
+    """Return whether a key has a passphrase."""
+    return b"ENCRYPTED" in pem
+
+
+def key_in(pem: bytes, passphrase: bytes | None = None) -> Ed25519PrivateKey:
+    """Return the key that a file holds.
+
+    Raises:
+        ValueError: it holds none, or has another passphrase.
+        TypeError: it is no Ed25519 key, or has a passphrase and none was given.
+    """
+    key = load_pem_private_key(pem, passphrase)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TypeError("it is no Ed25519 key")
+    return key
+
+
+def public_half(path: Path) -> str | None:
+    """Return the public half of the key in that file, as base64url; None where it cannot be read as it is."""
+    try:
+        return public_of(key_in(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None

