@@ -15,7 +15,7 @@ from plangate.cli.following import moved_on
 from plangate.cli.keyboard import Keyboard
 from plangate.cli.keys import KeyChain
 from plangate.cli.screen import Screen
-from plangate.client.client import Gateway
+from plangate.client import Client
 from plangate.domain.decision import MAX_COMMENT, Choice, Decision, DecisionAnswer, is_placeholder
 from plangate.domain.digest import digest
 from plangate.domain.people import same_person
@@ -68,7 +68,7 @@ class Gatekeeper:
         by: who decides; asked for where it is None. Never the requester by default.
     """
 
-    def __init__(self, gateway: Gateway, screen: Screen, keys: KeyChain, by: str | None) -> None:
+    def __init__(self, gateway: Client, screen: Screen, keys: KeyChain, by: str | None) -> None:
         self._gateway = gateway
         self._keys = keys
         self._screen = screen
