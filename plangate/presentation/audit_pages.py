@@ -8,8 +8,8 @@ from plangate.domain.plan import short
 from plangate.presentation.bundle_pages import LABEL_WIDTH, add_sealers, unsealed_words
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
-from plangate.presentation.run_page import spelled
 from plangate.presentation.table import Column, Table
+from plangate.presentation.words import proof_words, spelled
 from plangate.records.queries import RunSummary
 
 COLUMNS: Final = (
@@ -43,7 +43,7 @@ def runs_table(summaries: Sequence[RunSummary]) -> Table:
                 moment(one.requested_at),
                 short(one.fingerprint or ""),
                 ", ".join(
-                    f"{name} (not verified)" if name in one.unverified else name for name in one.approved_by
+                    name + proof_words(verified=name not in one.unverified) for name in one.approved_by
                 ),
                 str(one.refused or ""),
             )

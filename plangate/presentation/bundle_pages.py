@@ -8,7 +8,7 @@ from plangate.audit.evidence import Bundle, Story, seal_keys_of, sealed_up_to
 from plangate.domain.findings import Finding
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
-from plangate.presentation.run_page import spelled
+from plangate.presentation.words import spelled
 from plangate.signing.jws import PUBLIC_PREFIX
 
 LABEL_WIDTH: Final = 14

@@ -58,11 +58,12 @@ class Environment:
     @property
     def megabytes(self) -> float:
         """The size of what is installed, as the wheels hold it: without the bytecode that Python adds."""
-        files = [path for path in self._packages.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+        files = [path for path in self.packages.rglob("*") if path.is_file() and path.suffix != ".pyc"]
         return sum(path.stat().st_size for path in files) / 1e6
 
     @property
-    def _packages(self) -> Path:
+    def packages(self) -> Path:
+        """Where Python finds what is installed."""
         (found,) = self.folder.glob("lib/python*/site-packages")
         return found
 
@@ -78,7 +79,7 @@ def install(wheel: Path, folder: Path, extra: str = "") -> Environment:
     for found in _required(_requirements_of(wheel), extra):
         for file in found.files or ():
             source = Path(str(file.locate()))
-            target = environment._packages / file
+            target = environment.packages / file
             if ".." not in file.parts and source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(source)
