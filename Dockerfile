@@ -14,7 +14,6 @@ RUN pip install --require-hashes -r requirements.lock
 
 COPY starter.py worker.py ./
 COPY activities/ activities/
-COPY console/ console/
 COPY deploy/temporal/numeric-address.sh deploy/temporal/worker-is-polling.sh deploy/temporal/
 COPY examples/ examples/
 COPY plangate/ plangate/

@@ -46,7 +46,7 @@ histories: $(DEVELOP) ## record the golden histories of tests/replay anew, on pu
 	@$(RUN) -m tests.replay.record
 
 lock: $(DEVELOP) ## resolve the dependencies anew
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra worker pyproject.toml -o requirements.lock
 	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -c requirements.lock --extra dev pyproject.toml -o requirements-dev.lock
 
 $(VENV)/bin/python:

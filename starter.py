@@ -1,6 +1,7 @@
 """The command line of this application: `plangate`, and what needs the worker's tools."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from plangate.own_python import use_own_python
 
@@ -8,11 +9,13 @@ use_own_python()
 
 from plangate.cli.app import main
 from plangate.cli.application import register_tools
-from plangate.domain.tool import ToolDeclaration
 from plangate.process_end import end_process
 
+if TYPE_CHECKING:
+    from plangate.domain.tool import ToolDeclaration
 
-def _declared() -> Mapping[str, ToolDeclaration]:
+
+def _declared() -> "Mapping[str, ToolDeclaration]":
     from activities.tools.registry import declarations  # noqa: PLC0415  slow, and seldom needed
 
     return declarations()

@@ -19,7 +19,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.tool import Receipt
 from plangate.logs.redaction import recordable
-from plangate.tool import DidNotHappen, Finding, Happened, Repeatable, Tool, Unknown
+from plangate.tool import DidNotHappen, EffectStatus, Happened, Repeatable, Tool, Unknown
 
 # How long a tool may take to find out; how long to act it declares itself.
 FIND_OUT_SECONDS: Final = 60
@@ -89,7 +89,7 @@ async def _resolve(tool: Tool, arguments: Any, key: str, said: str, error: Excep
             raise EffectUnknown(f"{said} {reason}") from error
 
 
-async def _find_out(tool: Tool, arguments: Any, key: str) -> Finding:
+async def _find_out(tool: Tool, arguments: Any, key: str) -> EffectStatus:
     try:
         async with asyncio.timeout(FIND_OUT_SECONDS):
             return await tool.find_out(arguments, key)

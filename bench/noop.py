@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
-from plangate.tool import Finding, Repeatable
+from plangate.tool import EffectStatus, Repeatable
 
 PLAN: Final[dict[str, Any]] = {
     "summary": "Do nothing once",
@@ -37,7 +37,7 @@ class NoOp:
         del arguments, idempotency_key
         return Receipt(summary="nothing was done")
 
-    async def find_out(self, arguments: NoOpArguments, idempotency_key: str) -> Finding:
+    async def find_out(self, arguments: NoOpArguments, idempotency_key: str) -> EffectStatus:
         """Allow doing nothing once more."""
         del arguments, idempotency_key
         return Repeatable()

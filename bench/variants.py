@@ -18,7 +18,7 @@ from temporalio.client import Client, WorkflowHandle
 
 from bench.bare import Bare
 from bench.noop import PLAN, NoOp
-from plangate.client.client import Gateway
+from plangate.client import Client as PlangateClient
 from plangate.domain.drafting import check_plan
 from plangate.domain.plan import Audience, fingerprint_of, short
 from plangate.domain.request import DEFAULT_TIMEOUT, PlanRequest
@@ -75,7 +75,7 @@ class PlangateVariant(Variant):
     def __init__(self, client: Client, task_queue: str, process: Process, var_dir: Path) -> None:
         super().__init__(client, task_queue, process)
         database = Database(Settings(var_dir=var_dir, database_url=None).records)
-        self._gateway = Gateway(client, task_queue, database)
+        self._gateway = PlangateClient(client, task_queue, database)
         self._database = database
         self._plan = check_plan(PLAN, {NoOp.declaration.name: NoOp.declaration}, max_steps=1)
 

@@ -19,7 +19,7 @@ from chaos.crew import WorkerProcess
 from chaos.desk import Desk, approval_lookup
 from chaos.orders import Order, Place
 from chaos.server import Server
-from plangate.client.client import Gateway
+from plangate.client import Client as PlangateClient
 from plangate.domain.audit import AuditEntry
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.status import RunResult, Status
@@ -41,7 +41,7 @@ class Stage:
     address: str
     client: Client
     database: Database
-    gateway: Gateway
+    gateway: PlangateClient
     vendor: Desk
     till: Desk
     chance: Random
@@ -156,7 +156,7 @@ async def stage(
     }
     database = Database(url)
     client = await Client.connect(address, data_converter=DATA_CONVERTER)
-    gateway = Gateway(client, TASK_QUEUE, database)
+    gateway = PlangateClient(client, TASK_QUEUE, database)
     set_up = Stage(folder, server, address, client, database, gateway, vendor, till, chance, settings)
     try:
         yield set_up

@@ -19,6 +19,14 @@ from plangate.domain.errors import SettingsInvalid
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+def _var_dir() -> Path:
+    """Return ``var`` beside worker.py; installed, the user's own folder after the XDG specification."""
+    if (PROJECT / "worker.py").exists():
+        return PROJECT / "var"
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))  # noqa: TID251  the one reader of the environment
+    return (base if base.is_absolute() else Path.home() / ".local" / "state") / "plangate"
+
+
 class Settings(BaseSettings):
     """Everything that can be set from outside, each by ``PLANGATE_`` and its name in capitals."""
 
@@ -27,7 +35,7 @@ class Settings(BaseSettings):
     )
 
     task_queue: str = Field(default="plangate", description="the Temporal task queue")
-    var_dir: Path = Field(default=PROJECT / "var", description="where local data lies")
+    var_dir: Path = Field(default=_var_dir(), description="where local data lies")
     database_url: SecretStr | None = Field(
         default=None, description="the records' database; SQLite under var/ where unset"
     )

@@ -1,10 +1,32 @@
-"""What every tool is, and what it may know after a crash."""
+"""What a tool's author imports: the protocol, its arguments and receipts, and the errors that a tool raises.
+
+An example that runs is in docs/howto-add-a-tool.md. May import settings, files and the domain.
+"""
 
 import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from plangate.domain.tool import Receipt, ToolArguments, ToolDeclaration
+from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
+from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+
+__all__ = [
+    "DidNotHappen",
+    "EffectStatus",
+    "EffectUnknown",
+    "Happened",
+    "Receipt",
+    "Repeatable",
+    "RetrySafety",
+    "SettingsInvalid",
+    "Tool",
+    "ToolArguments",
+    "ToolDeclaration",
+    "ToolRefused",
+    "ToolUnavailable",
+    "Unknown",
+    "arguments_for",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,24 +43,24 @@ class DidNotHappen:
 
 @dataclass(frozen=True, slots=True)
 class Repeatable:
-    """The effect may have happened, and doing it again under the same key changes nothing."""
+    """The effect may have happened, and a repetition under the same idempotency key changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody can say from here; ``reason`` tells a person where to look."""
+    """The tool cannot find out whether the effect happened; ``reason`` says where a person can look."""
 
     reason: str
 
 
-Finding = Happened | DidNotHappen | Repeatable | Unknown
+EffectStatus = Happened | DidNotHappen | Repeatable | Unknown
 
 
 class Tool(Protocol):
-    """An act a step can take in the world.
+    """An action that a step can take in the world.
 
-    ``Any`` stands for the tool's own arguments model, which the declaration names: whoever calls a tool has
-    validated the arguments by exactly that model.
+    ``Any`` stands for the tool's own arguments model, which the declaration names; the arguments were
+    validated by exactly that model.
     """
 
     @property
@@ -46,22 +68,22 @@ class Tool(Protocol):
         """Name, description, arguments and retry safety; readable without constructing the tool."""
 
     def objection(self, arguments: Any) -> str | None:
-        """Say why these settings would never allow such a call; asked at the draft and before each act."""
+        """Return why these settings never allow such a call; asked at the draft and before each act."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
-        """Do it, and return what came back.
+        """Perform the action and return what came back.
 
         Raises:
-            ToolUnavailable: nothing happened; later may be better.
-            ToolRefused: nothing happened; it never will.
+            ToolUnavailable: nothing happened; a later attempt may succeed.
+            ToolRefused: nothing happened, and no attempt will succeed.
             EffectUnknown: it may have happened.
         """
 
-    async def find_out(self, arguments: Any, idempotency_key: str) -> Finding:
-        """Say what became of an earlier `act` under this key whose end nobody saw.
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        """Return what became of an earlier `act` under this key that did not report its end.
 
         Raises:
-            ToolUnavailable: it cannot be asked now; later may be better.
+            ToolUnavailable: it cannot be asked now; a later attempt may succeed.
         """
 
 

@@ -14,7 +14,8 @@ import typer
 
 from plangate import __version__
 from plangate.cli.answer import expect_answer, only_the_answer
-from plangate.cli.audit_commands import audit_app
+from plangate.cli.application import require_application
+from plangate.cli.audit_commands import audit_app, audit_verify_bundle
 from plangate.cli.exits import Act, Exit, WrongUsage, fill_closed_streams, guarded, told, usage_words
 from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, RunId, SkipOption, Sorted, SortOption
 from plangate.cli.rule_commands import keys_app, people_app, policy_app
@@ -106,6 +107,7 @@ def demo(
 
     Exit 0 means that every effect happened exactly once; 1 that something did not hold.
     """
+    require_application()
     from plangate.cli.demo.story import tell  # noqa: PLC0415  imported when it is asked for
 
     return partial(tell, interactive=interactive, as_json=as_json)
@@ -303,6 +305,9 @@ def sign(
     if word not in ("approve", "withdraw_approval", "reject", "request_changes"):
         raise WrongUsage(f"No decision is called {choice!r}; type {_DECISIONS}.")
     return partial(print_signed, _order(word, run, by=by, plan=plan, comment=comment, as_json=as_json))
+
+
+app.command("verify-bundle")(audit_verify_bundle)  # the short name; `audit verify-bundle` is the same
 
 
 def _decide(choice: str, run: str, *, by: str, plan: str | None, comment: str, as_json: bool) -> Act:

@@ -1,20 +1,23 @@
-"""What the application that starts this command line brings along: its tools.
+"""What the application that starts this command line adds to it: its tools and its worker.
 
-The package alone has no tools. `starter.py` registers those of its worker, so that plans and policies are
-checked before anything is sent, and `tools` has something to list.
+The package alone has neither. `starter.py` registers the tools of its worker, so that plans and policies are
+checked before anything is sent, and `tools` has something to list. Light: ``--help`` imports it.
 """
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 from plangate.domain.errors import OperatorError
-from plangate.domain.tool import ToolDeclaration
 
-Declarations = Callable[[], Mapping[str, ToolDeclaration]]
+if TYPE_CHECKING:
+    from plangate.domain.tool import ToolDeclaration
+
+Declarations: TypeAlias = "Callable[[], Mapping[str, ToolDeclaration]]"
 _registered: list[Declarations] = []
 
 
 def register_tools(declarations: Declarations) -> None:
-    """Let commands use what ``declarations`` returns; it is called by commands that need it alone."""
+    """Let commands use what ``declarations`` returns; only commands that need the tools call it."""
     _registered[:] = [declarations]
 
 
@@ -23,15 +26,24 @@ def has_tools() -> bool:
     return bool(_registered)
 
 
-def declared_tools() -> Mapping[str, ToolDeclaration]:
-    """Return what each tool of the application declares, by its name.
+def require_application() -> None:
+    """Check that an application started this command line.
 
     Raises:
-        OperatorError: no application started this command line.
+        OperatorError: the package alone did.
     """
     if not _registered:
         raise OperatorError(
-            "This command needs the tools of the worker, which the package alone does not have; run it with "
-            "python starter.py in the folder of the worker."
+            "This command needs the worker's tools, which the package alone does not have; run it as "
+            "`python starter.py …` in the folder of the worker."
         )
+
+
+def declared_tools() -> "Mapping[str, ToolDeclaration]":
+    """Return what each tool of the application declares, by its name.
+
+    Raises:
+        OperatorError: the package alone started this command line.
+    """
+    require_application()
     return _registered[0]()

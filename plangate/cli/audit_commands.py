@@ -139,7 +139,7 @@ def audit_verify_bundle(
     approved one. Exit 0: no findings. Exit 1: findings, or the list of people cannot be used. Exit 2: FILE
     cannot be read as a bundle, or a key is malformed.
     """
-    from plangate.cli.auditing import verify_bundle  # noqa: PLC0415  imported when it is asked for
+    from plangate.cli.verifying import verify_bundle  # noqa: PLC0415  imported when it is asked for
 
     return partial(
         verify_bundle,

@@ -11,14 +11,7 @@ from typing import Final
 
 from rich.text import Text
 
-from plangate.audit.evidence import (
-    Bundle,
-    bundle_findings,
-    bundle_notes,
-    bundle_of,
-    read_bundle,
-    sealed_up_to,
-)
+from plangate.audit.evidence import Bundle, bundle_of, sealed_up_to
 from plangate.audit.inspection import Inspection, Trust, inspect_all, inspect_run
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.moments import moment_of
@@ -27,6 +20,7 @@ from plangate.cli.paging import on_this_page, say_that_there_are_more, wanted_on
 from plangate.cli.progress import Progress
 from plangate.cli.screen import Screen, open_screen
 from plangate.cli.session import opened_records, settings_for_people
+from plangate.cli.verifying import public_keys
 from plangate.domain.audit import Outcome
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing, RunNotFound, SettingsInvalid
@@ -36,16 +30,8 @@ from plangate.domain.run import Phase
 from plangate.domain.visible import one_line
 from plangate.files.durable_file import write_for_a_person
 from plangate.policy.people_file import read_people
-from plangate.presentation.audit_pages import (
-    COLUMNS,
-    bundle_page,
-    findings_page,
-    inspection_page,
-    notes_page,
-    runs_table,
-    unsealed_words,
-    values_of,
-)
+from plangate.presentation.audit_pages import COLUMNS, inspection_page, runs_table, values_of
+from plangate.presentation.bundle_pages import findings_page, notes_page, unsealed_words
 from plangate.presentation.clock import now
 from plangate.presentation.trail_page import trail_page
 from plangate.records.checkpoints import is_sealed, last_checkpoint, newest_seal
@@ -55,11 +41,9 @@ from plangate.records.rule_texts import texts_of
 from plangate.records.trail import read_trail
 from plangate.settings import Settings
 from plangate.signing.checkpoints import kept_checkpoint
-from plangate.signing.jws import PUBLIC_PREFIX, checked_public
 from plangate.signing.key_files import public_half
 
 _STATES: Final = (*Phase, *Outcome, DAMAGED)
-_MAX_BUNDLE: Final = 200_000_000
 _SEALED_SOON: Final = 2.5  # times the pause between two seals: so long an export waits for the next one
 
 
@@ -176,34 +160,6 @@ def export(workflow_id: str, *, output: Path | None, as_json: bool) -> int:
     return Exit.DONE
 
 
-def verify_bundle(
-    path: Path, *, sealers: tuple[str, ...], people: Path | None, allow_unsealed: bool, as_json: bool
-) -> int:
-    """Examine a bundle by itself: no server, no records, no settings."""
-    screen = open_screen(as_json=as_json)
-    trusted = _public_keys(sealers)
-    bundle = _read_bundle(path)
-    known = read_people(people) if people else None
-    findings = [
-        finding
-        for finding in bundle_findings(bundle, trusted=trusted, people=known)
-        if not (allow_unsealed and finding.is_unsealed)
-    ]
-    notes = bundle_notes(bundle, known, now()) if known and not findings else ()
-    if screen.is_json:
-        lists = {"findings": findings, "notes": notes}
-        screen.print_json(
-            {"workflow_id": bundle.workflow_id}
-            | {name: [finding.model_dump() for finding in found] for name, found in lists.items()}
-        )
-    elif findings:
-        screen.show(findings_page(findings, "This bundle does not prove what it says"))
-    else:
-        screen.show(bundle_page(bundle, is_trusted=bool(trusted), has_people=known is not None))
-        screen.show(notes_page(notes, people))
-    return Exit.FAILED if findings else Exit.DONE
-
-
 def _print_inspection(
     screen: Screen, inspection: Inspection, people: Path | None, *, is_trusted: bool
 ) -> int:
@@ -220,7 +176,7 @@ def _print_inspection(
 def _trust(settings: Settings, screen: Screen, checkpoint: Path | None) -> Trust:
     own = public_half(settings.seal_key)
     return Trust(
-        sealers=_public_keys(settings.sealers) | ({own} if own else frozenset()),
+        sealers=public_keys(settings.sealers) | ({own} if own else frozenset()),
         people=_people(settings),
         now=now(),
         remembered=_read_checkpoint(checkpoint) if checkpoint else _own_checkpoint(settings, screen),
@@ -230,19 +186,6 @@ def _trust(settings: Settings, screen: Screen, checkpoint: Path | None) -> Trust
 
 def _people(settings: Settings) -> People | None:
     return read_people(settings.people_file) if settings.people_file else None
-
-
-def _public_keys(texts: tuple[str, ...]) -> frozenset[str]:
-    for text in texts:
-        if not text.startswith(PUBLIC_PREFIX):
-            raise WrongUsage(
-                f"A key to believe is named by its public line, {PUBLIC_PREFIX}…, as `keys seal` prints it; "
-                f"{one_line(text)} is none."
-            )
-    try:
-        return frozenset(checked_public(text) for text in texts)
-    except ValueError as error:
-        raise WrongUsage(f"A key to believe {error}; it looks like {PUBLIC_PREFIX}… .") from None
 
 
 def _read_checkpoint(path: Path) -> Checkpoint:
@@ -275,17 +218,3 @@ def _bundle(database: Database, workflow_id: str) -> Bundle:
         entries = read_trail(connection, workflow_id)
         texts = texts_of(connection, rules_named(entries))
         return bundle_of(workflow_id, entries, (seal,) if seal else (), texts)
-
-
-def _read_bundle(path: Path) -> Bundle:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BUNDLE + 1)
-    except OSError as error:
-        raise WrongUsage(f"The bundle {path} cannot be opened: {error.strerror}.") from None
-    if len(content) > _MAX_BUNDLE:
-        raise WrongUsage(f"The bundle {path} has more than {_MAX_BUNDLE:,} bytes.")
-    try:
-        return read_bundle(content)
-    except (ValueError, RecursionError):
-        raise WrongUsage(f"The file {path} holds no bundle as `audit export` writes it.") from None

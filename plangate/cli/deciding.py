@@ -30,7 +30,8 @@ from plangate.domain.visible import one_line
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
-from plangate.presentation.run_page import is_over, run_page, spelled
+from plangate.presentation.run_page import is_over, run_page
+from plangate.presentation.words import spelled
 from plangate.settings import Settings, operating_system_user
 
 _PATIENCE: Final = 5.0  # seconds that a withdrawal is waited for

@@ -75,6 +75,9 @@ def guarded(act: Act) -> int:
         return told("Interrupted.", Exit.INTERRUPTED)
     except PlangateError as error:
         return told(str(error), exit_of(error))
+    except ModuleNotFoundError as error:
+        _show_traceback_if_wanted()
+        return told(_missing_sentence(error), Exit.FAILED)
     except BrokenPipeError:
         _discard_output()
         return Exit.NO_READER
@@ -131,6 +134,16 @@ def _os_sentence(error: OSError) -> str:
     what = error.strerror or type(error).__name__
     where = f" ({error.filename})" if error.filename else ""
     return f"The operating system refused{where}: {what}; set PLANGATE_LOG_LEVEL=debug to see where."
+
+
+def _missing_sentence(error: ModuleNotFoundError) -> str:
+    """Return how to install what is not there: the base package has what `verify-bundle` needs alone."""
+    if (error.name or "plangate").startswith("plangate"):
+        return _unforeseen(error)
+    return (
+        f"This command needs more than the base package ({error.name} is not installed); "
+        "run pip install 'plangate[client]' and try again."
+    )
 
 
 def _unforeseen(error: Exception) -> str:

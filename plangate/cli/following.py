@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from plangate.client.client import Gateway
+from plangate.client import Client
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalDenied, TemporalUnreachable
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus
@@ -31,7 +31,7 @@ class Silence:
     reason: str
 
 
-async def looks(gateway: Gateway, workflow_id: str) -> AsyncIterator[Status | Silence]:
+async def looks(gateway: Client, workflow_id: str) -> AsyncIterator[Status | Silence]:
     """Yield where the run stands, again and again, for as long as it is asked for.
 
     Raises:
@@ -61,7 +61,7 @@ def absence(look: Status | Silence) -> str | None:
     )
 
 
-async def moved_on(gateway: Gateway, seen: Status) -> Status:
+async def moved_on(gateway: Client, seen: Status) -> Status:
     """Wait until the plan of ``seen`` cannot be decided on any more, and return where the run stands then."""
     async for look in looks(gateway, seen.workflow_id):
         if isinstance(look, Status) and (look.state != seen.state or look.fingerprint != seen.fingerprint):

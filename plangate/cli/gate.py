@@ -15,7 +15,7 @@ from plangate.cli.following import moved_on
 from plangate.cli.keyboard import Keyboard
 from plangate.cli.keys import KeyChain
 from plangate.cli.screen import Screen
-from plangate.client.client import Gateway
+from plangate.client import Client
 from plangate.domain.decision import MAX_COMMENT, Choice, Decision, DecisionAnswer, is_placeholder
 from plangate.domain.digest import digest
 from plangate.domain.people import same_person
@@ -24,14 +24,8 @@ from plangate.domain.status import Status
 from plangate.domain.visible import one_line
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
-from plangate.presentation.run_page import (
-    SUPPLIED,
-    exact_command,
-    plan_page,
-    spelled,
-    unread_words,
-    waits_for,
-)
+from plangate.presentation.run_page import add_request, plan_page, unread_words, waits_for
+from plangate.presentation.words import spelled
 from plangate.settings import operating_system_user
 
 SENT_LATER: Final = (
@@ -68,7 +62,7 @@ class Gatekeeper:
         by: who decides; asked for where it is None. Never the requester by default.
     """
 
-    def __init__(self, gateway: Gateway, screen: Screen, keys: KeyChain, by: str | None) -> None:
+    def __init__(self, gateway: Client, screen: Screen, keys: KeyChain, by: str | None) -> None:
         self._gateway = gateway
         self._keys = keys
         self._screen = screen
@@ -83,7 +77,7 @@ class Gatekeeper:
         page.heading(f"{status.workflow_id} {waits_for(status, self._viewer)}")
         if status.unread:
             page.note(f"{unread_words(status)}, which may settle it.", "yellow")
-        page.words("request", status.request or SUPPLIED, exact=exact_command(status))
+        add_request(page, status)
         page.field("requester", status.requester)
         page.extend(plan_page(status, now()))
         page.gap()

@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
-from plangate.client.client import Gateway
+from plangate.client import Client
 from plangate.logs.setup import configure_logs
 from plangate.presentation.run_page import Doors
 from plangate.records.database import Database
@@ -24,7 +24,7 @@ class Session:
 
     settings: Settings
     database: Database
-    gateway: Gateway
+    gateway: Client
     doors: Doors
 
 
@@ -52,7 +52,7 @@ async def opened(settings: Settings) -> AsyncIterator[Session]:
     with opened_records(settings) as database:
         client = await connect(settings)
         doors = doors_of(settings, client.namespace)
-        gateway = Gateway(client, settings.task_queue, database, unpause_command=doors.unpause_command)
+        gateway = Client(client, settings.task_queue, database, unpause_command=doors.unpause_command)
         yield Session(settings, database, gateway, doors)
 
 

@@ -1,4 +1,40 @@
-"""The client: submit a plan, decide, ask where a run stands, wait, list.
+"""The client: submit a request or a plan, decide, ask where a run stands, wait for its end, list runs.
 
-May import presentation, records, temporal and what is below; it names the workflow by its type alone.
+It names the workflow by its type. May import presentation, records, temporal and what is below.
 """
+
+from plangate.client.client import Client
+from plangate.domain.audit import Outcome
+from plangate.domain.decision import Choice, Decision, DecisionAnswer
+from plangate.domain.errors import (
+    IdInUse,
+    NotAnswered,
+    PlangateError,
+    Refused,
+    RequestInvalid,
+    RunNotFound,
+    TemporalUnreachable,
+)
+from plangate.domain.plan import Plan, Step
+from plangate.domain.request import PlanRequest
+from plangate.domain.status import RunResult, Status
+
+__all__ = [
+    "Choice",
+    "Client",
+    "Decision",
+    "DecisionAnswer",
+    "IdInUse",
+    "NotAnswered",
+    "Outcome",
+    "Plan",
+    "PlanRequest",
+    "PlangateError",
+    "Refused",
+    "RequestInvalid",
+    "RunNotFound",
+    "RunResult",
+    "Status",
+    "Step",
+    "TemporalUnreachable",
+]

@@ -11,7 +11,8 @@ from typing import Final
 
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import Client as TemporalClient
+from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError
 
 from plangate.domain.run import Phase
@@ -31,7 +32,7 @@ def plain_unpause_command(workflow_id: str, activity_id: str) -> str:
     return shlex.join(words)
 
 
-async def with_attempts(client: Client, status: Status, unpause_command: UnpauseCommand) -> Status:
+async def with_attempts(client: TemporalClient, status: Status, unpause_command: UnpauseCommand) -> Status:
     """Return ``status`` with how it stands with what the run is trying, where it tries anything."""
     if status.state not in _AT_WORK and status.unrecorded is None:
         return status

@@ -1,6 +1,4 @@
-"""The one door for clients: submit, decide, ask, list, withdraw.
-
-The command line uses it, and the inbox will.
+"""The client: submit a request, decide, ask where a run stands, wait for its end, list and withdraw runs.
 
 It answers from the workflow where a worker runs, and else from the records and Temporal's visibility; every
 answer says which.
@@ -11,11 +9,12 @@ import secrets
 import string
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import structlog
+from temporalio.client import Client as TemporalClient
 from temporalio.client import (
-    Client,
+    WorkflowFailureError,
     WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
@@ -33,7 +32,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
-from plangate.client.offline_status import OUTCOMES, status_without_workflow, unreachable
+from plangate.client.offline_status import OUTCOMES, result_of, status_without_workflow, unreachable
 from plangate.client.waiting_runs import waiting_runs
 from plangate.domain.audit import AuditEntry
 from plangate.domain.decision import Decision, DecisionAnswer
@@ -46,6 +45,7 @@ from plangate.domain.errors import (
     RequestInvalid,
     RunNotFound,
     StatusContradicts,
+    TemporalDenied,
     TrailDamaged,
 )
 from plangate.domain.request import PlanRequest
@@ -53,15 +53,19 @@ from plangate.domain.run import Phase
 from plangate.domain.shown import checked
 from plangate.domain.status import RunResult, Status
 from plangate.domain.visible import one_line
+from plangate.logs.setup import leave_logs_to_the_application
 from plangate.presentation.markdown import request_page, summary_line
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted
 from plangate.records.queries import revoked_on_record, status_on_record, trail_on_record
 from plangate.records.workers import differences, running_workers
+from plangate.settings import Settings, load_settings
+from plangate.temporal.connection import connect
 from plangate.temporal.contract import DECIDE, STATUS, WORKFLOW_TYPE
 from plangate.temporal.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
 
 _log = structlog.get_logger(__name__)
+_PAUSE: Final = 1.0  # seconds, until a server that is away is asked again
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
 # Above the three seconds in which a run tries to record a decision; then it says what is in the way.
 DECIDE_TIMEOUT: Final = timedelta(seconds=8)
@@ -74,18 +78,21 @@ _NOBODY_ANSWERS: Final = (
 )
 
 
-class Gateway:
-    """The client's side of Plangate.
+class Client:
+    """A connection to Plangate: it submits, decides, asks, waits and lists.
+
+    `connect` opens one by the settings; the constructor takes parts that are open already.
 
     Args:
         client: connected to the namespace in which the workers run.
+        task_queue: the workers' task queue.
         database: the records, opened for reading; None where they cannot be reached from here.
-        unpause_command: what a status prints to let a paused step or draft go on.
+        unpause_command: returns the command that a status shows for a paused step or draft.
     """
 
     def __init__(
         self,
-        client: Client,
+        client: TemporalClient,
         task_queue: str,
         database: Database | None,
         *,
@@ -95,6 +102,41 @@ class Gateway:
         self._task_queue = task_queue
         self._database = database
         self._unpause_command = unpause_command
+        self._opened: Database | None = None
+
+    @classmethod
+    async def connect(cls, settings: Settings | None = None) -> Self:
+        """Connect as the environment says: ``async with await Client.connect() as client``.
+
+        Temporal's own variables and profile file name its server, ``PLANGATE_TASK_QUEUE`` the workers' queue
+        and ``PLANGATE_DATABASE_URL`` the records. Without records, a status needs a running worker.
+
+        Args:
+            settings: used instead of the ``PLANGATE_`` variables.
+
+        Raises:
+            SettingsInvalid: a setting cannot be used.
+            TemporalDenied: the server does not accept this client, or has no such namespace.
+            TemporalUnreachable: there is no server, or it does not answer.
+        """
+        settings = settings or load_settings()
+        leave_logs_to_the_application()
+        client = await connect(settings)
+        database = Database(settings.records)
+        connected = cls(client, settings.task_queue, database)
+        connected._opened = database
+        return connected
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the records that `connect` opened."""
+        if self._opened is not None:
+            self._opened.close()
 
     async def submit(self, request: PlanRequest, workflow_id: str | None = None) -> str:
         """Start a run and return its workflow id; an id that was ever used is refused.
@@ -205,11 +247,29 @@ class Gateway:
             )
 
     async def wait(self, workflow_id: str) -> RunResult:
-        """Wait until the run is over and return its result."""
-        result: RunResult = await self._client.get_workflow_handle(
-            workflow_id, result_type=RunResult
-        ).result()
-        return result
+        """Wait until the run is over and return its result, though the server is away in between.
+
+        It may take as long as people do; ``asyncio.timeout`` limits it.
+
+        Raises:
+            RunNotFound: there is no such run.
+            TemporalDenied: the server does not accept this client.
+        """
+        handle = self._client.get_workflow_handle(workflow_id, result_type=RunResult)
+        while True:
+            try:
+                result: RunResult = await handle.result()
+            except WorkflowFailureError:  # ended from outside
+                return result_of(await self.status(workflow_id))
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:  # closed and dropped, or never there
+                    return result_of(await self.status(workflow_id))
+                cause = unreachable(error)
+                if isinstance(cause, TemporalDenied):
+                    raise cause from error
+                await asyncio.sleep(_PAUSE)
+            else:
+                return result
 
     async def withdraw(self, workflow_id: str, reason: str) -> None:
         """Ask the run to end as withdrawn.

@@ -10,7 +10,8 @@ from datetime import UTC, timedelta
 from typing import Final
 
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client as TemporalClient
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.attempts import UnpauseCommand, attempts_of
@@ -25,7 +26,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.request import read_request
 from plangate.domain.run import Phase, RunState
-from plangate.domain.status import GONE, Status, UnreadDecision, status_of
+from plangate.domain.status import GONE, RunResult, Status, UnreadDecision, status_of
 from plangate.domain.visible import cut, one_line
 from plangate.records.database import Database
 from plangate.records.queries import status_on_record
@@ -46,7 +47,7 @@ _ENDED_FROM_OUTSIDE: Final[Mapping[WorkflowExecutionStatus | None, str]] = {
 
 
 async def status_without_workflow(
-    client: Client, database: Database | None, workflow_id: str, unpause_command: UnpauseCommand
+    client: TemporalClient, database: Database | None, workflow_id: str, unpause_command: UnpauseCommand
 ) -> Status:
     """Return where a run stands without asking its workflow.
 
@@ -97,6 +98,30 @@ def unreachable(error: RPCError) -> TemporalUnreachable:
     return TemporalUnreachable(f"The Temporal server did not carry out the request: {said}.")
 
 
+def result_of(status: Status) -> RunResult:
+    """Return how a run ended, from its status.
+
+    Raises:
+        RunNotFound: it has not ended, and this Temporal server does not have it.
+    """
+    if status.state not in OUTCOMES:
+        raise RunNotFound(
+            f"The Temporal server does not have {one_line(status.workflow_id)} any more; there is no end to "
+            "wait for."
+        )
+    return RunResult(
+        workflow_id=status.workflow_id,
+        outcome=Outcome(status.state),
+        reason=status.reason,
+        revision=status.revision,
+        fingerprint=status.fingerprint,
+        plan=status.plan,
+        receipts=tuple(step.receipt for step in status.steps),
+        approved_by=status.approved_by,
+        unverified=status.unverified,
+    )
+
+
 def _dropped(workflow_id: str, recorded: Status | None) -> Status:
     if recorded is None:
         raise RunNotFound(f"There is no run called {one_line(workflow_id)}; `pending` lists those that wait.")
@@ -113,7 +138,7 @@ def _dropped(workflow_id: str, recorded: Status | None) -> Status:
     )
 
 
-async def _unread(client: Client, handle: WorkflowHandle[object, object]) -> list[UnreadDecision]:
+async def _unread(client: TemporalClient, handle: WorkflowHandle[object, object]) -> list[UnreadDecision]:
     """Return what lies at the server that no worker has taken up yet, oldest first."""
     waiting: list[HistoryEvent] = []
     try:
@@ -129,7 +154,7 @@ async def _unread(client: Client, handle: WorkflowHandle[object, object]) -> lis
     return [await _unread_decision(client, event) for event in waiting]
 
 
-async def _unread_decision(client: Client, event: HistoryEvent) -> UnreadDecision:
+async def _unread_decision(client: TemporalClient, event: HistoryEvent) -> UnreadDecision:
     sent_at = event.event_time.ToDatetime(UTC)
     if event.HasField("workflow_execution_cancel_requested_event_attributes"):
         asked = event.workflow_execution_cancel_requested_event_attributes
@@ -154,7 +179,7 @@ async def _unread_decision(client: Client, event: HistoryEvent) -> UnreadDecisio
     )
 
 
-async def _undrafted(client: Client, handle: WorkflowHandle[object, object]) -> Status | None:
+async def _undrafted(client: TemporalClient, handle: WorkflowHandle[object, object]) -> Status | None:
     """Return the status of a run that no worker has taken up yet, from what it was started with."""
     first = await anext(handle.fetch_history_events(page_size=1))
     started = first.workflow_execution_started_event_attributes

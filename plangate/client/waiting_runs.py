@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client as TemporalClient
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.domain.errors import RecordsMissing, RecordsUnavailable
@@ -47,7 +48,9 @@ class _Line:
     status: Status | None = None
 
 
-async def waiting_runs(client: Client, database: Database | None, ask: Ask, wanted: Wanted) -> list[Status]:
+async def waiting_runs(
+    client: TemporalClient, database: Database | None, ask: Ask, wanted: Wanted
+) -> list[Status]:
     """Return one page of the runs that wait for a person.
 
     Args:
@@ -76,7 +79,7 @@ def _recorded(database: Database | None, wanted: Wanted) -> StillOpen:
     return StillOpen((), 0, frozenset())
 
 
-async def _count(client: Client) -> int | None:
+async def _count(client: TemporalClient) -> int | None:
     """Return how many open runs have a plan by Temporal; None where it has no such attribute."""
     try:
         return (await client.count_workflows(f"{_RUNNING} AND {_DRAFTED}")).count
@@ -86,7 +89,7 @@ async def _count(client: Client) -> int | None:
         return None
 
 
-async def _first_open(client: Client, recorded: StillOpen, wanted: Wanted) -> list[_Line]:
+async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wanted) -> list[_Line]:
     """Return the page of those on the record, and ask Temporal about no more of them than it takes."""
     assert wanted.limit is not None
     found: list[_Line] = []
@@ -98,7 +101,7 @@ async def _first_open(client: Client, recorded: StillOpen, wanted: Wanted) -> li
     return wanted.page(found)
 
 
-async def _all_open(client: Client, recorded: StillOpen, ask: Ask, wanted: Wanted) -> Iterable[_Line]:
+async def _all_open(client: TemporalClient, recorded: StillOpen, ask: Ask, wanted: Wanted) -> Iterable[_Line]:
     try:
         listed = await _list(client, f"{_RUNNING} AND {_MAY_WAIT}")
     except RPCError as error:
@@ -146,7 +149,7 @@ async def _asked(ask: Ask, workflow_ids: Sequence[str]) -> list[Status]:
     return [status for status in answers if status]
 
 
-async def _list(client: Client, query: str) -> set[str]:
+async def _list(client: TemporalClient, query: str) -> set[str]:
     return {execution.id async for execution in client.list_workflows(query)}
 
 
@@ -155,7 +158,7 @@ def _portions(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
         yield things[start : start + size]
 
 
-async def _open_of(client: Client, workflow_ids: Sequence[str]) -> set[str]:
+async def _open_of(client: TemporalClient, workflow_ids: Sequence[str]) -> set[str]:
     """Return those that Temporal has open; ids that its queries cannot name are looked at one by one."""
     plain = [f"'{_quoted(one)}'" for one in workflow_ids if _CAN_BE_NAMED.fullmatch(one)]
     named = await _list(client, f"{_RUNNING} AND WorkflowId IN ({', '.join(plain)})") if plain else set()
@@ -164,7 +167,7 @@ async def _open_of(client: Client, workflow_ids: Sequence[str]) -> set[str]:
     return named | {one for one, is_open in zip(others, are_open, strict=True) if is_open}
 
 
-async def _is_open(client: Client, workflow_id: str) -> bool:
+async def _is_open(client: TemporalClient, workflow_id: str) -> bool:
     try:
         description = await client.get_workflow_handle(workflow_id).describe()
     except RPCError as error:

@@ -2,7 +2,7 @@
 
 A status may come from a worker or a database of somebody else's. The machine that shows it therefore computes
 the fingerprint itself, from exactly the values that it shows, before it shows them and before it signs.
-Whoever returns a status for people to see, the gateway or the records, passes it through `checked`.
+Whoever returns a status for people to see, the client or the records, passes it through `checked`.
 """
 
 from pydantic import JsonValue

@@ -83,6 +83,19 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
     )
 
 
+def leave_logs_to_the_application() -> None:
+    """Hand log lines to `logging`, where the application has not configured structlog.
+
+    Unconfigured, structlog prints them to the standard output.
+    """
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
+
+
 def temporal_runtime(settings: Settings) -> Runtime:
     """Return this process's Temporal runtime, whose core logs through our handler, and make it the default.
 

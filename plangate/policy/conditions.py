@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
-import cel
 from pydantic import JsonValue
 
 from plangate.domain.plan import Plan, Step
@@ -71,6 +70,8 @@ class Condition:
     """
 
     def __init__(self, source: str) -> None:
+        import cel  # noqa: PLC0415  its own command line comes along: 0.2 s
+
         self.source = source
         try:
             self._program = cel.compile(unicodedata.normalize("NFC", source))

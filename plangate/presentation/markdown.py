@@ -23,6 +23,17 @@ from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepSta
 from plangate.domain.standing_approvals import counts_until, void_because
 from plangate.domain.status import Unrecorded
 from plangate.domain.visible import cut, hosts_in_letters, is_reordered, markdown_code
+from plangate.presentation.words import (
+    NO_LONGER_COUNTS,
+    SUPPLIED,
+    UNKNOWN_SENDER,
+    author_words,
+    proof_words,
+    spelled,
+    status_command,
+    step_name,
+    verdict_word,
+)
 
 # Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a blank 3, a kanji 9.
 _ROOM_FOR_STEPS: Final = 4_500
@@ -39,7 +50,6 @@ _WHERE_THE_PLAN_IS: Final = (
     "`starter.py status` shows it all the same, and a decision that you send is kept until one does."
 )
 _REORDERED: Final = "*This has right-to-left letters, and may be drawn in another order. Exactly:*"
-_WHOSE_WORDS: Final = "*Summary and why are words of the {}; what runs is the steps and their arguments.*"
 _KINDS: Final = {  # text is the usual kind, and has no name
     dict: "object",
     list: "list",
@@ -52,7 +62,7 @@ _KINDS: Final = {  # text is the usual kind, and has no name
 
 def summary_line(request: str) -> str:
     """Return the one line that stands for a run in the lists of the Web UI."""
-    first = next((line for line in request.splitlines() if line.strip()), "Plan supplied by the requester")
+    first = next((line for line in request.splitlines() if line.strip()), SUPPLIED.capitalize())
     return markdown_code(cut(first.strip(), 120))
 
 
@@ -111,11 +121,11 @@ def _heading(state: RunState) -> str:
 def _at_work(state: RunState, since: datetime) -> str:
     """Say where the attempts are: a run is not told of them, nor whether an operator paused one."""
     done = sum(progress.state is StepState.DONE for progress in state.steps)
-    what = f"Step {done + 1} of {len(state.steps)}" if state.phase is Phase.EXECUTING else "The draft"
+    what = step_name(done + 1, len(state.steps)) if state.phase is Phase.EXECUTING else "The draft"
     return (
         f"{what} is being worked at since {since:%Y-%m-%d %H:%M:%S} UTC. Which attempt it is, why the one "
         "before failed, when the next begins, and whether it is paused: under *Pending Activities*, or by\n"
-        f"{markdown_code(f'python starter.py status {state.workflow_id}')}"
+        f"{markdown_code(status_command(state.workflow_id))}"
     )
 
 
@@ -158,7 +168,7 @@ def _so_far(state: RunState, drafted: Drafted) -> str:
 
 
 def _approval(state: RunState, approval: Approval) -> str:
-    proof = "" if approval.approver.verified else " (not verified)"
+    proof = proof_words(verified=approval.approver.verified)
     until = counts_until(state, approval)
     counts = f", counts until {_time(until)}" if until else ""
     return f"{markdown_code(approval.approver.name)}{proof} at {_time(approval.at)}{counts}"
@@ -178,7 +188,7 @@ def _digest(drafted: Drafted) -> tuple[str, bool]:
 
 def _plan(state: RunState, drafted: Drafted) -> str:
     summary = markdown_code(cut(drafted.plan.summary, _ROOM_FOR_LINE))
-    whose = _WHOSE_WORDS.format("planner" if drafted.planner else "plan's author")
+    whose = f"*{author_words(by_planner=drafted.planner is not None)}*"
     name = f"**Plan `{short(drafted.fingerprint)}`**, revision {drafted.revision}:"
     return "\n".join([name, summary, *_reordered(state, drafted.plan.summary), whose])
 
@@ -187,9 +197,7 @@ def _reordered(state: RunState, *texts: str) -> list[str]:
     """Return the line that says how to see these texts exactly, where a screen may reorder them."""
     if not any(map(is_reordered, texts)):
         return []
-    run = shlex.quote(state.workflow_id)
-    words = f"--json -- {run}" if run.startswith(("-", "'-")) else f"{run} --json"
-    return [f"{_REORDERED} {markdown_code(f'python starter.py status {words}')}"]
+    return [f"{_REORDERED} {markdown_code(status_command(state.workflow_id, as_json=True))}"]
 
 
 def _steps(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
@@ -197,7 +205,7 @@ def _steps(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
     parts: list[str] = []
     steps, room, is_whole = drafted.plan.steps, _ROOM_FOR_STEPS, len(drafted.plan.summary) <= _ROOM_FOR_LINE
     for number, (step, progress) in enumerate(zip(steps, state.steps, strict=True), start=1):
-        shown = _step(state, f"Step {number} of {len(steps)}", step, progress)
+        shown = _step(state, step_name(number, len(steps)), step, progress)
         room -= len(quote(shown))
         if room < 0:
             left = len(steps) - number + 1
@@ -242,12 +250,12 @@ def _progress(progress: StepProgress) -> str:
         return ""
     said = progress.receipt.summary if progress.receipt else progress.reason
     told = f": {markdown_code(cut(said, _ROOM_FOR_LINE))}" if said else ""
-    return f" **{progress.state.value.replace('_', ' ')}**{told}"
+    return f" **{spelled(progress.state)}**{told}"
 
 
 def _how_to_read_it_all(state: RunState, drafted: Drafted) -> str:
     """Say where the whole plan is, instead of how to approve what nobody could read here."""
-    command = markdown_code(f"python starter.py status {shlex.quote(state.workflow_id)}")
+    command = markdown_code(status_command(state.workflow_id))
     return (
         f"**Not all of plan `{short(drafted.fingerprint)}` is shown here, so this page does not offer to "
         f"approve it.** This command shows the whole plan, and how to decide on it:\n{command}"
@@ -282,9 +290,9 @@ def _decisions(state: RunState) -> list[str]:
     room = _ROOM_FOR_DECISIONS
     for decided in reversed(state.decisions[-_SHOWN_DECISIONS:]):
         decision = decided.arrival.decision
-        who = markdown_code(decision.by) if decision else "unknown sender"
+        who = markdown_code(decision.by) if decision else UNKNOWN_SENDER
         said = decision.decision if decision else decided.arrival.name
-        proof = " (not verified)" if decided.approver and not decided.approver.verified else ""
+        proof = proof_words(verified=decided.approver is None or decided.approver.verified)
         line = f"{_time(decided.arrival.received_at)} {who}{proof}: {_named(said)} {_verdict(state, decided)}"
         if decision and decision.comment:
             line += f"\n*comment:* {markdown_code(cut(decision.comment, _ROOM_FOR_LINE))}"
@@ -301,10 +309,11 @@ def _decisions(state: RunState) -> list[str]:
 def _verdict(state: RunState, decided: Decided) -> str:
     void = void_because(state, decided)
     if void:
-        return f"**no longer counts**: {markdown_code(cut(void, _ROOM_FOR_LINE))}"
-    verdict = "accepted" if decided.verdict.accepted else "**refused**"
+        return f"**{NO_LONGER_COUNTS}**: {markdown_code(cut(void, _ROOM_FOR_LINE))}"
+    verdict = verdict_word(accepted=decided.verdict.accepted)
+    verdict = verdict if decided.verdict.accepted else f"**{verdict}**"
     return f"{verdict}: {markdown_code(cut(decided.verdict.reason, _ROOM_FOR_LINE))}"
 
 
 def _named(decision: str) -> str:
-    return decision.replace("_", " ") if decision in set(Choice) else markdown_code(decision)
+    return spelled(decision) if decision in set(Choice) else markdown_code(decision)

@@ -23,9 +23,19 @@ from plangate.presentation.durations import from_now, spoken
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
 from plangate.presentation.troubles import troubles
+from plangate.presentation.words import (
+    NO_LONGER_COUNTS,
+    SUPPLIED,
+    UNKNOWN_SENDER,
+    author_words,
+    proof_words,
+    spelled,
+    status_command,
+    step_name,
+    verdict_word,
+)
 
 ANYBODY: Final = PLACEHOLDER
-SUPPLIED: Final = "(plan supplied by the requester)"
 _LONGEST_AFTERWARDS: Final = 300  # of a receipt's detail, or of what could not be read
 OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _STYLES: Final = {
@@ -98,7 +108,7 @@ def run_page(status: Status, now: datetime) -> Page:
     if status.reason:
         page.field("because", status.reason)
     page.field("requester", status.requester)
-    page.words("request", status.request or SUPPLIED, exact=exact_command(status))
+    add_request(page, status)
     for trouble in troubles(status):
         page.words("waits", trouble)
     if any(step.next_try for step in status.steps):
@@ -114,14 +124,19 @@ def run_page(status: Status, now: datetime) -> Page:
     return page
 
 
+def add_request(page: Page, status: Status) -> None:
+    """Add what was asked for."""
+    page.words("request", status.request or f"({SUPPLIED})", exact=_exact(status))
+
+
 def plan_page(status: Status, now: datetime) -> Page:
     """Return the newest plan: everything that will run, what it needs, and until when."""
     page = Page()
     page.field("plan", f"{status.short_fingerprint}, revision {status.revision}", "bold")
     if status.plan:
         page.field("what runs", digest(status.plan), "bold")
-        page.words("summary", status.plan.summary, exact=exact_command(status))
-        page.note(whose_words(status), indent=4)
+        page.words("summary", status.plan.summary, exact=_exact(status))
+        page.note(author_words(by_planner=status.planner is not None), indent=4)
     page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
     if status.still_needed and status.approved_by:
         page.field("still needed", needed_words(status), "bold yellow")
@@ -146,7 +161,7 @@ def plan_page(status: Status, now: datetime) -> Page:
     page.copied("fingerprint", status.fingerprint or "", "")
     page.field("installation", f"{status.installation}, namespace {status.namespace}")
     for step in status.steps:
-        _add_step(page, step, len(status.steps), exact_command(status))
+        _add_step(page, step, len(status.steps), _exact(status))
     return page
 
 
@@ -195,10 +210,6 @@ def _add_commands(page: Page, status: Status, doors: Doors, *, signs: bool) -> N
         page.line(address)
 
 
-def _behind_json(run: str) -> str:
-    return f"--json -- {run}" if run.startswith(("-", "'-")) else f"{run} --json"
-
-
 def _behind_options(words: str, plan: str) -> str:
     """Return words that begin with a run's id, and the options; an id like an option stands behind ``--``."""
     options = f"--by {ANYBODY} --plan {plan}"
@@ -228,15 +239,9 @@ def source_words(status: Status) -> str:
     return f"Source: the {'running ' if status.source == 'workflow' else ''}{status.source}."
 
 
-def exact_command(status: Status) -> str:
+def _exact(status: Status) -> str:
     """Return the command that prints a run with nothing reordered or made visible."""
-    return f"{program()} status {_behind_json(shlex.quote(status.workflow_id))}"
-
-
-def whose_words(status: Status) -> str:
-    """Say that summary and why are claims, and whose."""
-    author = "planner" if status.planner else "plan's author"
-    return f"Summary and why are words of the {author}; what runs is the steps and their arguments."
+    return status_command(status.workflow_id, as_json=True)
 
 
 def needed_words(status: Status) -> str:
@@ -276,20 +281,15 @@ def step_words(step: StepStatus) -> str:
 
 def decision_words(decision: DecisionStatus) -> str:
     """Return one decision with its verdict in one line."""
-    verdict = "accepted" if decision.accepted else "refused"
-    who = decision.by or "unknown sender"
+    verdict = verdict_word(accepted=decision.accepted)
+    who = decision.by or UNKNOWN_SENDER
     plan = f" {short(decision.plan)}" if decision.plan else ""
     lent = f" for {' or '.join(decision.on_behalf_of)}" if decision.on_behalf_of else ""
     proof = " (signed)" if decision.verified else ""
     said = f"{who}{lent}{proof}: {spelled(decision.decision)}{plan}"
     if decision.void:
-        return f"{said}, no longer counts ({decision.void})"
+        return f"{said}, {NO_LONGER_COUNTS} ({decision.void})"
     return f"{said}, {verdict}: {decision.reason}"
-
-
-def spelled(word: str) -> str:
-    """Return a machine's word as people read it."""
-    return word.replace("_", " ")
 
 
 def _ended(step: StepStatus) -> str:
@@ -302,7 +302,7 @@ def _approved_by(status: Status) -> str:
 
 def _approvers(status: Status) -> str:
     return ", ".join(
-        f"{name} (not verified)" if name in status.unverified else name for name in status.approved_by
+        name + proof_words(verified=name not in status.unverified) for name in status.approved_by
     )
 
 
@@ -322,7 +322,7 @@ def _add_step(page: Page, step: StepStatus, count: int, exact: str) -> None:
     state = "" if step.state is StepState.PENDING else f"  {spelled(step.state)}"
     if step.is_begun:
         state = "  has begun, and is not done by the record"
-    page.note(f"Step {step.number} of {count}: {step.tool}{state}", _STYLES.get(step.state, "bold"))
+    page.note(f"{step_name(step.number, count)}: {step.tool}{state}", _STYLES.get(step.state, "bold"))
     page.arguments(step.arguments, exact=exact)
     if step.why:
         page.words("why", step.why, indent=4, exact=exact)

@@ -24,7 +24,7 @@ from plangate.domain.visible import cut
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import spoken
 from plangate.presentation.page import Page
-from plangate.presentation.run_page import spelled
+from plangate.presentation.words import spelled
 
 _LONGEST: Final = 200
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from plangate.domain.status import Attempt, Status, StepStatus, Unrecorded
 from plangate.presentation.clock import moment
+from plangate.presentation.words import UNKNOWN_SENDER, spelled, step_name
 
 
 def troubles(status: Status) -> Iterator[str]:
@@ -21,7 +22,7 @@ def troubles_by_cause(status: Status) -> Iterator[tuple[str, str]]:
     for step in status.steps:
         attempt = _attempt(step)
         if attempt is not None:
-            said = f"Step {step.number} of {len(status.steps)}, {step.tool}, {_tried(attempt)}"
+            said = f"{step_name(step.number, len(status.steps))}, {step.tool}, {_tried(attempt)}"
             yield attempt.paused or attempt.last_error, said
 
 
@@ -37,7 +38,7 @@ def _decisions(what: Unrecorded) -> Iterator[str]:
     """Yield how many decisions wait, and those that are known by whose they are."""
     if not what.decisions:
         return
-    known = [f"{one.by or 'unknown sender'}: {one.decision.replace('_', ' ')}" for one in what.oldest]
+    known = [f"{one.by or UNKNOWN_SENDER}: {spelled(one.decision)}" for one in what.oldest]
     if known and what.decisions > len(known):
         known.append("…")
     named = f" ({', '.join(known)})" if known else ""

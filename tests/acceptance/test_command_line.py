@@ -127,7 +127,6 @@ def test_every_command_has_its_help(typed: Typed) -> None:
 
 def test_the_version_is_the_projects(typed: Typed) -> None:
     assert typed("--version").out == f"plangate {__version__}\n"
-    assert f'version = "{__version__}"' in (PROJECT / "pyproject.toml").read_text()
 
 
 def test_no_command_is_answered_with_the_help(typed: Typed) -> None:

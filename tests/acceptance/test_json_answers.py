@@ -52,6 +52,7 @@ OFFLINE = {
     "audit checkpoint": ("audit", "checkpoint"),
     "audit export": ("audit", "export", "plan-1"),
     "audit verify-bundle": ("audit", "verify-bundle", "/nosuch.json"),
+    "verify-bundle": ("verify-bundle", "/nosuch.json"),
 }
 
 

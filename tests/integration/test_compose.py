@@ -30,7 +30,7 @@ from temporalio.testing import WorkflowEnvironment
 
 import tests.support.postgres
 from plangate import __version__
-from plangate.client.client import Gateway
+from plangate.client import Client as PlangateClient
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
@@ -348,7 +348,7 @@ async def test_a_worker_with_the_files_environment_serves_one_approved_mail(
             # As the image's HEALTHCHECK asks it, from the same folder.
             await asyncio.to_thread(_run, Path("deploy/temporal/worker-is-polling.sh"), environment, image)
             client = await Client.connect(_address(env), data_converter=DATA_CONVERTER)
-            gateway = Gateway(client, Settings().task_queue, None)
+            gateway = PlangateClient(client, Settings().task_queue, None)
             plan = {
                 "summary": "Say hello",
                 "steps": [
@@ -460,7 +460,7 @@ async def _mailpit() -> AsyncIterator[tuple[int, list[Envelope]]]:
         await server.wait_closed()
 
 
-async def _in_review(gateway: Gateway, workflow_id: str) -> Status:
+async def _in_review(gateway: PlangateClient, workflow_id: str) -> Status:
     async with asyncio.timeout(PATIENCE):
         while (status := await gateway.status(workflow_id)).state != "in_review":
             await asyncio.sleep(0.05)

@@ -12,7 +12,7 @@ from plangate.domain.errors import EffectUnknown, PlannerError, ToolError, ToolR
 from plangate.domain.plan import Audience, Plan, Step
 from plangate.domain.policy import ONE_APPROVAL, Requirement
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
-from plangate.tool import DidNotHappen, Finding, Happened, Unknown
+from plangate.tool import DidNotHappen, EffectStatus, Happened, Unknown
 
 AUDIENCE = Audience(installation="5e" * 16, namespace="default")
 """Where the plans of tests without records count."""
@@ -61,7 +61,7 @@ class Notebook:
         self._write(arguments, idempotency_key)
         return self._receipt(arguments)
 
-    async def find_out(self, arguments: NoteArguments, idempotency_key: str) -> Finding:
+    async def find_out(self, arguments: NoteArguments, idempotency_key: str) -> EffectStatus:
         if not self.remembers:
             return Unknown("Look into the notebook.")
         known = any(key == idempotency_key for key, _ in self.lines())

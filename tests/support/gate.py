@@ -13,7 +13,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from plangate.client.client import Gateway
+from plangate.client import Client as PlangateClient
 from plangate.domain.decision import Choice, Decision, DecisionAnswer
 from plangate.domain.people import Directory
 from plangate.domain.policy import Policy
@@ -39,7 +39,7 @@ class Gate:
     database: Database
     notebook: Notebook
     planner: ScriptedPlanner
-    gateway: Gateway
+    gateway: PlangateClient
     tools: dict[str, Tool] = field(default_factory=dict)
     policy: Policy | None = None
     directory: Directory | None = None
@@ -153,6 +153,6 @@ def build_gate(
         database=database,
         notebook=notebook,
         planner=ScriptedPlanner(),
-        gateway=Gateway(client, task_queue, database),
+        gateway=PlangateClient(client, task_queue, database),
         tools={"note": notebook},
     )

@@ -10,7 +10,7 @@ from activities.acting import FIND_OUT_SECONDS, act_once
 from activities.execution import PATIENCE
 from plangate.domain.errors import EffectUnknown, PlangateError, StillBegun, ToolRefused, ToolUnavailable
 from plangate.domain.tool import LONGEST_ACT, Receipt, RetrySafety, ToolArguments, ToolDeclaration
-from plangate.tool import DidNotHappen, Finding, Happened, Repeatable, Unknown
+from plangate.tool import DidNotHappen, EffectStatus, Happened, Repeatable, Unknown
 from workflows.options import STEP
 
 FRESH, OLD = Receipt(summary="now"), Receipt(summary="before")
@@ -21,7 +21,7 @@ class ScriptedTool:
     """Acts and finds out as it is told, and remembers in which order it was asked."""
 
     acts: Exception | None = None
-    finds: Finding | Exception = field(default_factory=DidNotHappen)
+    finds: EffectStatus | Exception = field(default_factory=DidNotHappen)
     objects: str | None = None
     asked: list[str] = field(default_factory=list)
     declaration: ToolDeclaration = field(
@@ -40,7 +40,7 @@ class ScriptedTool:
             raise self.acts
         return FRESH
 
-    async def find_out(self, arguments: object, idempotency_key: str) -> Finding:
+    async def find_out(self, arguments: object, idempotency_key: str) -> EffectStatus:
         del arguments
         assert idempotency_key == "key"
         self.asked.append("find_out")
@@ -82,7 +82,7 @@ BUG, LATER, NEVER, LOST = (
     ],
 )
 async def test_a_first_attempt_says_what_is_known_of_its_effect(
-    acts: Exception | None, finds: Finding | Exception, expected: object
+    acts: Exception | None, finds: EffectStatus | Exception, expected: object
 ) -> None:
     assert await outcome(ScriptedTool(acts, finds), begun_before=False) == expected
 
@@ -104,7 +104,7 @@ async def test_a_first_attempt_says_what_is_known_of_its_effect(
     ],
 )
 async def test_an_attempt_behind_one_that_never_ended_asks_before_it_acts(
-    finds: Finding | Exception, acts: Exception | None, expected: object, asked: list[str]
+    finds: EffectStatus | Exception, acts: Exception | None, expected: object, asked: list[str]
 ) -> None:
     tool = ScriptedTool(acts, finds)
     assert await outcome(tool, begun_before=True) == expected
@@ -124,7 +124,7 @@ async def test_what_may_have_happened_and_is_not_allowed_any_more_is_in_doubt() 
 
 
 @pytest.mark.parametrize("finds", [Unknown("?"), DidNotHappen(), Repeatable()])
-async def test_what_a_tool_was_holding_when_it_broke_off_is_not_repeated(finds: Finding) -> None:
+async def test_what_a_tool_was_holding_when_it_broke_off_is_not_repeated(finds: EffectStatus) -> None:
     bug = ValueError("POST https://h/x?api_key=hunter2\nwith \x1b[2J" + "body " * 5_000)
     with pytest.raises(PlangateError) as told:
         await act_once(ScriptedTool(bug, finds), ToolArguments(), "key", begun_before=False)

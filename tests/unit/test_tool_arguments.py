@@ -24,7 +24,7 @@ from plangate.domain.drafting import check_plan
 from plangate.domain.errors import OperatorError, PlanInvalid, SettingsInvalid
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
-from plangate.tool import Finding, Repeatable
+from plangate.tool import EffectStatus, Repeatable
 
 ANY_CHARACTER = st.characters(exclude_categories=["Cs"])
 BREAKS = st.sampled_from(
@@ -471,7 +471,7 @@ class Idle:
     async def act(self, arguments: Nothing, idempotency_key: str) -> Receipt:  # noqa: ARG002
         return Receipt(summary="nothing")
 
-    async def find_out(self, arguments: Nothing, idempotency_key: str) -> Finding:  # noqa: ARG002
+    async def find_out(self, arguments: Nothing, idempotency_key: str) -> EffectStatus:  # noqa: ARG002
         return Repeatable()
 
 

@@ -18,7 +18,7 @@ from activities.execution import _holder
 from plangate.cli.screen import Screen
 from plangate.cli.session import Session
 from plangate.cli.starting import _drafted
-from plangate.client.client import Gateway
+from plangate.client import Client
 from plangate.domain.errors import ModelUnavailable
 from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
@@ -130,7 +130,7 @@ async def test_a_step_that_an_operator_paused_says_so_and_how_it_goes_on(gate: G
     assert told.startswith("Step 1 of 1, note, is paused in Temporal by olga (wait); to let it go on: ")
     assert f"temporal activity unpause --workflow-id {status.workflow_id} --activity-id " in told
     doors = Doors(("--address", "127.0.0.1:1"), program="bin/temporal")
-    asked = Gateway(gate.client, gate.settings.task_queue, None, unpause_command=doors.unpause_command)
+    asked = Client(gate.client, gate.settings.task_queue, None, unpause_command=doors.unpause_command)
     (told,) = troubles(await asked.status(status.workflow_id))
     assert f"go on: bin/temporal activity unpause --workflow-id {status.workflow_id} " in told
     assert " --address 127.0.0.1:1. The attempt before it failed: " in told

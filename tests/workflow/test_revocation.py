@@ -15,7 +15,7 @@ from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.decisions import Claims, sign
 from plangate.signing.jws import key_id, public_of
-from plangate.tool import Finding
+from plangate.tool import EffectStatus
 from tests.support.fakes import LOST, TRANSIENT, NoteArguments, Notebook
 from tests.support.gate import Gate
 from tests.support.sealed_records import KEYS
@@ -45,7 +45,7 @@ class SlowToAnswer(Notebook):
 
     asked = 0
 
-    async def find_out(self, arguments: NoteArguments, idempotency_key: str) -> Finding:
+    async def find_out(self, arguments: NoteArguments, idempotency_key: str) -> EffectStatus:
         self.asked += 1
         if self.asked == 1:
             raise OSError("The library is closed.")

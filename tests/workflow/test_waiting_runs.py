@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from plangate.client import Client
 from plangate.client import waiting_runs as waiting
-from plangate.client.client import Gateway
 from plangate.domain.request import PlanRequest
 from plangate.records.lists import WAITING, Sort
 from plangate.temporal.search_attributes import KEYS
@@ -19,12 +19,12 @@ from tests.workflow.test_search_attributes import plain_gate
 ODD_IDS = ['a "quoted" id', "b's id \\ with a backslash", "c', d) OR WorkflowId != 'x", "d 東京 é"]
 
 
-async def page(gateway: Gateway, *, skip: int = 0, limit: int | None = 2) -> list[str]:
+async def page(gateway: Client, *, skip: int = 0, limit: int | None = 2) -> list[str]:
     wanted = WAITING.model_copy(update={"sort": Sort.ID, "skip": skip, "limit": limit})
     return [status.workflow_id for status in await gateway.pending(wanted)]
 
 
-async def until_paged(gateway: Gateway, expected: Sequence[str]) -> None:
+async def until_paged(gateway: Client, expected: Sequence[str]) -> None:
     """Lists lag behind by up to a second."""
     async with asyncio.timeout(20):
         while await page(gateway) != expected:
@@ -55,7 +55,7 @@ async def test_pages_leave_out_what_ended_in_temporal_and_have_what_has_no_recor
     tmp_path: Path,
 ) -> None:
     async with plain_gate(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate, gate.worker():
-        elsewhere = Gateway(gate.client, gate.settings.task_queue, None)
+        elsewhere = Client(gate.client, gate.settings.task_queue, None)
         for workflow_id in ("a", "b", "c"):
             await start(gate, workflow_id)
             await gate.until("in_review", workflow_id)

@@ -19,7 +19,7 @@ from activities.tools.email.tool import Mail, mail_receipt
 from plangate.domain.errors import EffectUnknown, ToolUnavailable
 from plangate.domain.tool import Receipt
 from plangate.files.durable_file import move, take_away, write_over
-from plangate.tool import DidNotHappen, Finding, Happened, Unknown
+from plangate.tool import DidNotHappen, EffectStatus, Happened, Unknown
 
 
 class Outbox:
@@ -32,7 +32,7 @@ class Outbox:
         """Write the mail, unless it lies there already."""
         return await asyncio.to_thread(self._put, mail)
 
-    async def find_out(self, mail: Mail) -> Finding:
+    async def find_out(self, mail: Mail) -> EffectStatus:
         """Say what became of a mail, and make sure of it: one that did not happen cannot any more."""
         return await asyncio.to_thread(self._settle, mail)
 
@@ -56,7 +56,7 @@ class Outbox:
                 take_away(self._draft(mail))
             raise ToolUnavailable(self._fault("written to", error)) from error
 
-    def _settle(self, mail: Mail) -> Finding:
+    def _settle(self, mail: Mail) -> EffectStatus:
         try:
             never_was_there = take_away(self._draft(mail))
         except OSError as error:

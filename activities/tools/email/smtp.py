@@ -24,7 +24,7 @@ from activities.tools.email.wire import difference_on_the_wire
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import cut, one_line
-from plangate.tool import Finding, Unknown
+from plangate.tool import EffectStatus, Unknown
 
 # As RFC 5321 (4.5.3.2) advises: five minutes for each command, ten for the reply that ends the mail, since a
 # server that has taken it looks at it first. To get in may take as long as one command, and so may the
@@ -199,7 +199,7 @@ class SmtpServer:
             reply=cut(one_line(f"{reply.code} {reply.message}"), 200),
         )
 
-    async def find_out(self, mail: Mail) -> Finding:
+    async def find_out(self, mail: Mail) -> EffectStatus:
         """Say where a person has to look: SMTP has no way to ask."""
         return Unknown(
             f"Look for the Message-ID {mail.letter.message_id} in the log of {self._name}, or ask "

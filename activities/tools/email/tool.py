@@ -24,7 +24,7 @@ from activities.tools.host_names import one_host
 from plangate.domain.errors import SettingsInvalid, ToolRefused
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
-from plangate.tool import Finding
+from plangate.tool import EffectStatus
 
 MAX_RECIPIENTS: Final = 50
 MAX_SUBJECT: Final = 200
@@ -183,7 +183,7 @@ class Delivery(Protocol):
     async def deliver(self, mail: Mail) -> Receipt:
         """Send it; raises as `Tool.act` does."""
 
-    async def find_out(self, mail: Mail) -> Finding:
+    async def find_out(self, mail: Mail) -> EffectStatus:
         """Say what became of an earlier delivery of the same mail."""
 
 
@@ -241,6 +241,6 @@ class SendEmail:
         """Send the mail."""
         return await self._delivery.deliver(compose(arguments, self._sender, idempotency_key))
 
-    async def find_out(self, arguments: SendEmailArguments, idempotency_key: str) -> Finding:
+    async def find_out(self, arguments: SendEmailArguments, idempotency_key: str) -> EffectStatus:
         """Say whether the mail was sent, as far as its delivery can know."""
         return await self._delivery.find_out(compose(arguments, self._sender, idempotency_key))

@@ -27,7 +27,7 @@ from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.plan import canonical_json
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
-from plangate.tool import Finding, Repeatable, Unknown
+from plangate.tool import EffectStatus, Repeatable, Unknown
 
 if TYPE_CHECKING:
     from activities.tools.http.exchange import Exchange
@@ -176,7 +176,7 @@ class HttpRequest:
             kind = ToolUnavailable if arguments.method in SAFE else EffectUnknown
             raise kind(said) from error
 
-    async def find_out(self, arguments: HttpRequestArguments, idempotency_key: str) -> Finding:
+    async def find_out(self, arguments: HttpRequestArguments, idempotency_key: str) -> EffectStatus:
         """Say whether the call may be made again."""
         place = place_of(arguments.url)
         if arguments.method in IDEMPOTENT or place in self._idempotent:

@@ -15,7 +15,7 @@ from plangate.cli.demo.effects import Outbox
 from plangate.cli.demo.ticket_desk import TicketDesk, open_desk
 from plangate.cli.demo.worker_process import Crew, crew
 from plangate.cli.session import Session, opened_records, temporal_program
-from plangate.client.client import Gateway
+from plangate.client import Client as PlangateClient
 from plangate.domain.errors import OperatorError
 from plangate.files.durable_file import write_over
 from plangate.files.private_files import make_private_folder, open_private
@@ -72,7 +72,7 @@ async def set_up(settings: Settings) -> AsyncIterator[Stage]:
             )
             flags = ("--address", server.address)
             doors = Doors(flags, NAMESPACE, server.ui_url, program=temporal_program())
-            gateway = Gateway(client, TASK_QUEUE, database)
+            gateway = PlangateClient(client, TASK_QUEUE, database)
             environment = _environment(settings, server, desk, folder)
             with crew(folder, environment) as workers:
                 yield Stage(

@@ -25,8 +25,9 @@ from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
-from plangate.presentation.run_page import outcome_page, run_page, spelled
+from plangate.presentation.run_page import outcome_page, run_page
 from plangate.presentation.trail_page import trail_page
+from plangate.presentation.words import spelled
 from plangate.settings import Settings
 
 REQUESTER: Final = "rita"

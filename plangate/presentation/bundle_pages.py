@@ -1,0 +1,101 @@
+"""Pages of findings, and of a bundle that was examined. Need no database: the base package shows them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from plangate.audit.evidence import Bundle, Story, seal_keys_of, sealed_up_to
+from plangate.domain.findings import Finding
+from plangate.presentation.clock import moment
+from plangate.presentation.page import Page
+from plangate.presentation.words import spelled
+from plangate.signing.jws import PUBLIC_PREFIX
+
+LABEL_WIDTH: Final = 14
+_SHOWN_NOTES: Final = 20
+
+
+def findings_page(findings: Sequence[Finding], what: str) -> Page:
+    """Return all that was found, a line each."""
+    page = Page()
+    count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+    page.heading(f"{what}: {count}.", "bold red")
+    for finding in findings:
+        page.note(f"✗ {finding}", "red")
+    return page
+
+
+def notes_page(notes: Sequence[Finding], people: Path | None) -> Page:
+    """Return which approvals would not count today; nothing is wrong with what followed from them.
+
+    ``people`` is the list by which that was judged.
+    """
+    page = Page()
+    if notes:
+        revoked = f"Revoked since then, by the list of people {people}: {len(notes)}."
+        page.heading(f"{revoked} What they approved was approved.", "yellow")
+    for note in notes[:_SHOWN_NOTES]:
+        page.note(f"· {note}", "yellow")
+    if len(notes) > _SHOWN_NOTES:
+        page.note(f"and {len(notes) - _SHOWN_NOTES} more; --json names them all", "yellow")
+    return page
+
+
+def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
+    """Return what a sound bundle proves."""
+    story = Story.model_validate(bundle.story)
+    page = Page()
+    sealed = sealed_up_to(bundle)
+    if is_trusted and sealed == len(bundle.entries):
+        page.heading("This bundle proves what it says.", "bold green")
+    elif is_trusted:
+        page.heading("The file is consistent, but not all of it is sealed.", "bold yellow")
+    else:
+        page.heading(
+            "The file is consistent. The signer is not verified yet: name its key with --sealer.",
+            "bold yellow",
+        )
+    page.field("run", bundle.workflow_id, width=LABEL_WIDTH)
+    page.field(
+        "outcome", spelled(story.state) + (f": {story.reason}" if story.reason else ""), width=LABEL_WIDTH
+    )
+    page.field("requester", story.requester, width=LABEL_WIDTH)
+    if story.fingerprint:
+        page.copied("plan", story.fingerprint, "", width=LABEL_WIDTH)
+        page.field("revision", str(story.revision), width=LABEL_WIDTH)
+    if story.requirement:
+        page.field("needed", str(story.requirement), width=LABEL_WIDTH)
+    for one in story.decisions:
+        if one.accepted:
+            proof = f"signed with {one.key_id}" if one.verified else "not verified: only a typed name"
+            said = f"{one.by}, {moment(one.received_at, with_seconds=True)}, {proof}"
+            page.field(spelled(one.decision), said, width=LABEL_WIDTH)
+    for step in story.steps:
+        receipt = f": {step.receipt.summary}" if step.receipt else ""
+        page.field(f"step {step.number}", f"{step.tool}, {spelled(step.state)}{receipt}", width=LABEL_WIDTH)
+        page.arguments(step.arguments)
+    page.field("sealed", f"{sealed} of {len(bundle.entries)} entries", width=LABEL_WIDTH)
+    add_sealers(page, seal_keys_of(bundle), "name it with --sealer", is_trusted=is_trusted)
+    if story.public_keys and not has_people:
+        page.note(
+            "The keys of the approvers are those that the bundle names; compare them with --people FILE.",
+            "yellow",
+        )
+    return page
+
+
+def unsealed_words(count: int, then: str) -> str:
+    """Return what to say of entries that no checkpoint covers."""
+    entries = "1 entry is" if count == 1 else f"{count} entries are"
+    return f"{entries} not sealed yet; a worker does it within seconds, {then}."
+
+
+def add_sealers(page: Page, keys: Sequence[str], then: str, *, is_trusted: bool) -> None:
+    """Name the keys that sealed what is shown, and where they are not trusted yet, what to do ``then``."""
+    for key in keys:
+        page.copied("sealed by", PUBLIC_PREFIX + key, width=LABEL_WIDTH)
+    if keys and not is_trusted:
+        page.note(
+            f"Compare that with what `starter.py keys seal` prints on the worker's host, then {then}.",
+            "yellow",
+        )

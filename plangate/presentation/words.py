@@ -1,0 +1,48 @@
+"""Words that every page of a run shares: those that are printed, and those of Temporal's Web UI.
+
+A workflow imports this module: it is deterministic, and knows no terminal.
+"""
+
+import shlex
+from typing import Final
+
+from plangate.presentation.program import program
+
+UNKNOWN_SENDER: Final = "unknown sender"
+NO_LONGER_COUNTS: Final = "no longer counts"
+SUPPLIED: Final = "plan supplied by the requester"
+
+
+def spelled(word: str) -> str:
+    """Return a machine's word as people read it: ``in_doubt`` is 'in doubt'."""
+    return word.replace("_", " ")
+
+
+def verdict_word(*, accepted: bool) -> str:
+    """Return the verdict on a decision in one word."""
+    return "accepted" if accepted else "refused"
+
+
+def proof_words(*, verified: bool) -> str:
+    """Return what follows a name that only was typed; empty where a signature proved it."""
+    return "" if verified else " (not verified)"
+
+
+def step_name(number: int, count: int) -> str:
+    """Return the name of a step of a plan of ``count``."""
+    return f"Step {number} of {count}"
+
+
+def author_words(*, by_planner: bool) -> str:
+    """Say whose claims summary and why are."""
+    author = "planner" if by_planner else "plan's author"
+    return f"Summary and why are words of the {author}; what runs is the steps and their arguments."
+
+
+def status_command(workflow_id: str, *, as_json: bool = False) -> str:
+    """Return the command that shows a run, ready for a shell; an id like an option stands after ``--``."""
+    run = shlex.quote(workflow_id)
+    if not as_json:
+        return f"{program()} status {run}"
+    words = f"--json -- {run}" if run.startswith(("-", "'-")) else f"{run} --json"
+    return f"{program()} status {words}"

@@ -1,0 +1,137 @@
+"""The wheel in an empty environment: an auditor has the base alone, an app developer the client too."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+from zipfile import ZipFile
+
+import pytest
+
+from plangate.settings import PROJECT
+from plangate.temporal.dev_server import known_address
+from tests.support.installed import Environment, build_wheel, install
+from tests.support.program import PATIENCE, Home, Typed
+
+HEAVY = ("temporalio", "sqlalchemy", "alembic", "structlog", "autogen_core", "openai", "yaml")
+APPLICATION = ("workflows", "activities", "worker", "starter", "tests")
+MOST_MEGABYTES = 55
+DECIDES = """
+import asyncio, sys
+from plangate.client import Choice, Client, Decision
+
+async def main(run):
+    async with await Client.connect() as client:
+        while (status := await client.status(run)).state != "in_review":
+            await asyncio.sleep(0.1)
+        decision = Decision(decision=Choice.APPROVE, by="dana", plan=status.fingerprint)
+        print((await client.decide(run, decision)).accepted)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return install(wheel, tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def client(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return install(wheel, tmp_path_factory.mktemp("client"), "client")
+
+
+def importable(environment: Environment, names: tuple[str, ...]) -> list[str]:
+    looks = f"from importlib.util import find_spec; print(*[n for n in {names} if find_spec(n)])"
+    return environment.run("python", "-c", looks).out.split()
+
+
+def test_the_wheel_holds_the_package_alone_and_all_of_its_files(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {name.split("/")[0].partition("-")[0] for name in names} == {"plangate"}
+    kept = {
+        str(path.relative_to(PROJECT))
+        for path in (PROJECT / "plangate").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {name for name in names if ".dist-info/" not in name} == kept
+    assert "plangate/py.typed" in kept
+
+
+@pytest.mark.timeout(120)
+def test_an_auditor_needs_the_base_alone(
+    base: Environment, plangate: Home, typing: Callable[[Home], Typed], mail_plan: Path, tmp_path: Path
+) -> None:
+    typed, name, bundle = typing(plangate), f"run-{uuid4().hex[:8]}", tmp_path / "bundle.json"
+    fingerprint = typed(
+        "start", "--plan", str(mail_plan), "--id", name, "--requester", "rita", "--json"
+    ).json["fingerprint"]
+    assert typed("approve", name, "--by", "dana", "--plan", fingerprint).code == 0
+    assert typed("watch", name).code == 0
+    assert typed("audit", "export", name, "--output", str(bundle)).code == 0
+    sealer = next(word for word in typed("keys", "seal").out.split() if word.startswith("ed25519:"))
+
+    assert importable(base, (*HEAVY, *APPLICATION)) == []
+    assert base.megabytes <= MOST_MEGABYTES
+    proved = base.run("plangate", "verify-bundle", str(bundle), "--sealer", sealer)
+    assert (proved.code, proved.err) == (0, "")
+    assert "This bundle proves what it says." in proved.out
+    assert base.run("plangate", "audit", "verify-bundle", str(bundle), "--sealer", sealer) == proved
+
+    bundle.write_text(bundle.read_text().replace("ann@example.org", "eve@example.org"))
+    changed = base.run("plangate", "verify-bundle", str(bundle), "--sealer", sealer)
+    assert (changed.code, "does not prove what it says" in changed.out) == (1, True)
+
+
+@pytest.mark.parametrize("words", [("status", "x"), ("audit", "list"), ("approve", "x", "--by", "dana")])
+def test_other_commands_of_the_base_name_the_extra_that_they_need(
+    base: Environment, words: tuple[str, ...]
+) -> None:
+    ended = base.run("plangate", *words)
+    assert ended.code == 1
+    assert "pip install 'plangate[client]'" in ended.sentence
+
+
+@pytest.mark.parametrize("command", ["demo", "tools"])
+def test_commands_of_the_application_say_where_they_are(client: Environment, command: str) -> None:
+    ended = client.run("plangate", command)
+    assert (ended.code, "python starter.py" in ended.sentence) == (1, True)
+
+
+@pytest.mark.timeout(120)
+def test_an_app_developer_submits_and_awaits_a_plan_with_the_client(
+    client: Environment, plangate: Home
+) -> None:
+    assert importable(client, ("alembic", "autogen_core", "openai", *APPLICATION)) == []
+    there = {
+        "TEMPORAL_ADDRESS": known_address(plangate.var_dir),
+        **{name: value for name, value in plangate.settings.items() if name == "PLANGATE_TASK_QUEUE"},
+    }
+    example = subprocess.Popen(
+        client.command("python", str(PROJECT / "examples" / "submit_a_plan.py")),
+        cwd=client.folder,
+        env=client.variables(there),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert example.stdout is not None
+        run = example.stdout.readline().split()[0]
+        decided = client.run("python", "-c", DECIDES, run, changes=there)
+        assert (decided.out, decided.err) == ("True\n", "")
+        out, err = example.communicate(timeout=PATIENCE)
+    finally:
+        example.kill()
+    assert (out, err) == (f"{run} executed, approved by dana.\n", "")
+
+    shown = client.run("plangate", "status", run, "--json", changes=there)
+    assert (shown.code, shown.json["state"]) == (0, "executed")
+    again = client.run("plangate", "approve", run, "--by", "erin", "--plan", "0" * 12, changes=there)
+    assert (again.code, "has ended" in again.sentence) == (3, True)
