@@ -12,18 +12,13 @@ from typing import Any, Final, Literal
 
 from pydantic import JsonValue
 
+from plangate.audit.dates import dated_ahead
+from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import Lists, revoked_since, unproven
+from plangate.audit.rules import broken_story
 from plangate.domain.audit import AuditEntry, Closed, Decided, RuleText, WrittenEntry
 from plangate.domain.checkpoint import Seal, SealedBy
-from plangate.domain.dates import dated_ahead
-from plangate.domain.findings import (
-    Finding,
-    broken_links,
-    broken_story,
-    missing_rules,
-    readable,
-    rules_named,
-)
+from plangate.domain.findings import Finding, broken_links, readable
 from plangate.domain.model import AwareDatetime, Frozen, Typed
 from plangate.domain.people import People
 from plangate.domain.plan import Plan

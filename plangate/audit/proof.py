@@ -9,11 +9,11 @@ when a key was valid and a delegation in force; it does not tell when somebody l
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from plangate.audit.claims import SLOW_CLAIM
+from plangate.audit.judged_by import is_typed, judged_by_no_list, list_named
 from plangate.domain.audit import AuditEntry, Claimed, Decided, Reopened
-from plangate.domain.claims import SLOW_CLAIM
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.findings import Finding
-from plangate.domain.listed import is_typed, judged_by_no_list, list_named
 from plangate.domain.model import Frozen
 from plangate.domain.people import Approver, People, unknown_requester
 from plangate.domain.plan import short

@@ -20,6 +20,7 @@ from plangate.audit.evidence import (
     sealed_up_to,
 )
 from plangate.audit.inspection import Inspection, Trust, inspect_all, inspect_run
+from plangate.audit.judged_by import rules_named
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.moments import moment_of
 from plangate.cli.options import PageOptions
@@ -30,7 +31,6 @@ from plangate.cli.session import opened_records, settings_for_people
 from plangate.domain.audit import Outcome
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing, RunNotFound, SettingsInvalid
-from plangate.domain.findings import rules_named
 from plangate.domain.people import People
 from plangate.domain.run import Phase
 from plangate.domain.visible import one_line

@@ -9,9 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from activities.decisions import _Court
+from plangate.audit.rules import broken_story
 from plangate.domain.audit import Decided, Drafted, WrittenEntry
 from plangate.domain.decision import Arrival, Choice, Decision, Via
-from plangate.domain.findings import broken_story, readable
+from plangate.domain.findings import readable
 from plangate.domain.plan import Audience, Plan, Step
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.request import PlanRequest

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from plangate.audit.rules import broken_story
 from plangate.domain.audit import (
     FIRST_HASH,
     RULES_TRAIL,
@@ -26,7 +27,7 @@ from plangate.domain.audit import (
     entry_after,
 )
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
-from plangate.domain.findings import broken_links, broken_story, readable
+from plangate.domain.findings import broken_links, readable
 from plangate.domain.people import ANYONE, Approver, LostApproval, Standing
 from plangate.domain.plan import Plan, Step, fingerprint_of, idempotency_key
 from plangate.domain.policy import ONE_APPROVAL

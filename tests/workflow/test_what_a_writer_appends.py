@@ -7,8 +7,8 @@ from sqlalchemy import insert
 
 from plangate.audit.evidence import bundle_findings, bundle_notes, bundle_of
 from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.judged_by import rules_named
 from plangate.domain.audit import RulesInForce
-from plangate.domain.findings import rules_named
 from plangate.domain.people import People
 from plangate.domain.policy import Need, Requirement
 from plangate.policy.people_file import people_in

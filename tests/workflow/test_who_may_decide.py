@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from plangate.audit.judged_by import rules_named
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Choice
 from plangate.domain.errors import DirectoryUnavailable
-from plangate.domain.findings import rules_named
 from plangate.domain.people import Identified
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Need, Requirement

@@ -1,7 +1,8 @@
-"""By which list of people a trail was judged, and where it names none though there was one."""
+"""Which policies and lists of people a trail was judged by, and where it should name a list and does not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from plangate.audit.claims import beginnings
 from plangate.domain.audit import (
     AuditEntry,
     Claimed,
@@ -10,9 +11,11 @@ from plangate.domain.audit import (
     Event,
     Reopened,
     RulesInForce,
+    RuleText,
 )
-from plangate.domain.claims import beginnings
+from plangate.domain.findings import Finding
 from plangate.domain.people import ANYONE, Approver, Standing
+from plangate.domain.plan import short
 
 
 def list_named(event: Event) -> str:
@@ -24,6 +27,35 @@ def list_named(event: Event) -> str:
             return name
         case _:
             return ""
+
+
+def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
+    """Return the hashes of the texts that a trail was judged by, each with the number of the first entry."""
+    named: dict[str, int] = {}
+    for entry in entries:
+        match entry.event:
+            case Drafted(requirement=requirement):
+                named.setdefault(requirement.policy_hash, entry.number)
+            case RulesInForce(hash=hash_of_text):
+                named.setdefault(hash_of_text, entry.number)
+            case event:
+                named.setdefault(list_named(event), entry.number)
+    named.pop("", None)
+    return named
+
+
+def missing_rules(
+    workflow_id: str, entries: Sequence[AuditEntry], texts: Iterable[RuleText]
+) -> Iterator[Finding]:
+    """Yield each entry that was judged by a text which is not there, or is another one than it was."""
+    kept = {text.hash: text for text in texts}
+    for name, number in rules_named(entries).items():
+        if name not in kept:
+            what = f"was judged by a policy or list of people that is missing ({short(name)})"
+            yield Finding(workflow_id=workflow_id, entry=number, what=what)
+        elif not kept[name].is_as_named():
+            what = f"was judged by a policy or list of people that was changed since ({short(name)})"
+            yield Finding(workflow_id=workflow_id, entry=number, what=what)
 
 
 def is_typed(approver: Approver) -> bool:
