@@ -15,6 +15,7 @@ from activities.tasks import AdmitTask
 from activities.waiting import write_soon
 from plangate.domain.audit import Decided, Event, Outcome
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.fold import apply, as_in_review, changes
 from plangate.domain.people import (
     Directory,
     Identified,
@@ -26,7 +27,7 @@ from plangate.domain.people import (
 from plangate.domain.plan import Audience, short
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
-from plangate.domain.run import Phase, RunState, apply, as_in_review, changes, was_taken_back
+from plangate.domain.run import Phase, RunState, was_taken_back
 from plangate.records.database import Database
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.records.used_signatures import use_token

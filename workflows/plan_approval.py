@@ -2,7 +2,7 @@
 
 `run` reads as the business. Signals and the update only put arrivals in a tray; one clerk takes them out,
 in order, has each admitted (judged and recorded), and applies the verdicts. What the run is changes by
-`plangate.domain.run.apply` alone.
+`plangate.domain.fold.apply` alone.
 
 Three habits of this file come from the platform:
 
@@ -37,18 +37,11 @@ with workflow.unsafe.imports_passed_through():
     from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, RunRef
     from plangate.domain.decision import MAX_COMMENT, Arrival, Choice, DecisionAnswer, Verdict
     from plangate.domain.errors import RequestInvalid
+    from plangate.domain.fold import apply
     from plangate.domain.model import AwareDatetime, Frozen
     from plangate.domain.plan import short
     from plangate.domain.request import PlanRequest, check_opening, read_request
-    from plangate.domain.run import (
-        Phase,
-        RunState,
-        StepState,
-        apply,
-        has_followed,
-        is_behind,
-        next_wakeup,
-    )
+    from plangate.domain.run import Phase, RunState, StepState, has_followed, is_behind, next_wakeup
     from plangate.domain.status import RunResult, Status, Unrecorded, result_of, status_of, unread_of
     from plangate.domain.visible import cut
     from plangate.presentation.markdown import details_page

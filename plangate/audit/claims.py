@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from plangate.domain.audit import AuditEntry, Claimed, Released, StepFailed
+from plangate.domain.fold import apply
 from plangate.domain.plan import idempotency_key
-from plangate.domain.run import RunState, apply
+from plangate.domain.run import RunState
 
 SLOW_CLAIM: Final = timedelta(minutes=1)
 """The longest time between the look at the approvals and the claim on the record."""

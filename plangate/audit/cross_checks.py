@@ -24,8 +24,8 @@ from plangate.domain.audit import (
     WrittenEntry,
 )
 from plangate.domain.checkpoint import Seal
+from plangate.domain.fold import fold
 from plangate.domain.plan import idempotency_key
-from plangate.domain.run import fold
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import one_line
 from plangate.records.ledger import EffectState

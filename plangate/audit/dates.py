@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from plangate.domain.audit import AuditEntry, Claimed, Decided, Drafted, Reopened, Requested, WrittenEntry
+from plangate.domain.fold import changes
 from plangate.domain.review import CLOCK_LEEWAY
-from plangate.domain.run import RunState, changes
+from plangate.domain.run import RunState
 
 TWO_CLOCKS: Final = timedelta(hours=1)
 """How far the clocks of the Temporal server and of the records' database may be apart."""

@@ -19,11 +19,12 @@ from plangate.audit.rules import broken_story
 from plangate.domain.audit import AuditEntry, Closed, Decided, RuleText, WrittenEntry
 from plangate.domain.checkpoint import Seal, SealedBy
 from plangate.domain.findings import Finding, broken_links, readable
+from plangate.domain.fold import fold
 from plangate.domain.model import AwareDatetime, Frozen, Typed
 from plangate.domain.people import People
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Requirement
-from plangate.domain.run import RunState, fold
+from plangate.domain.run import RunState
 from plangate.domain.status import StepStatus, decision_status, status_of
 from plangate.domain.visible import one_line
 from plangate.policy.kept_lists import PeopleThen, lists_in

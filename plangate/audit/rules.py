@@ -49,11 +49,12 @@ from plangate.domain.audit import (
 )
 from plangate.domain.errors import NotApproved
 from plangate.domain.findings import Finding
+from plangate.domain.fold import apply, changes
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import MIN_PREFIX, idempotency_key, short
 from plangate.domain.review import authorise, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
-from plangate.domain.run import Phase, RunState, StepState, apply, changes
+from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.visible import one_line
 
 

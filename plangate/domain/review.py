@@ -12,10 +12,11 @@ from plangate.domain import policy
 from plangate.domain.audit import Decided, Outcome
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict
 from plangate.domain.errors import NotApproved
+from plangate.domain.fold import apply
 from plangate.domain.people import Approver, Identified, same_person
 from plangate.domain.plan import short
 from plangate.domain.policy import Need
-from plangate.domain.run import Phase, RunState, StepState, apply
+from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.visible import one_line
 
 CLOCK_LEEWAY: Final = timedelta(minutes=5)

@@ -28,6 +28,7 @@ from plangate.domain.audit import (
     entry_after,
 )
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.fold import fold
 from plangate.domain.people import (
     ANYONE,
     Approver,
@@ -41,7 +42,6 @@ from plangate.domain.people import (
 from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, idempotency_key
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import judge
-from plangate.domain.run import fold
 from plangate.domain.tool import Receipt
 from plangate.signing.decisions import Claims, Subject, sign, verify
 from plangate.signing.jws import key_id, public_of

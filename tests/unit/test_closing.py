@@ -6,7 +6,8 @@ import pytest
 
 from activities.closing import _can_end_so
 from plangate.domain.audit import Closed, Outcome, Reopened
-from plangate.domain.run import RunState, apply
+from plangate.domain.fold import apply
+from plangate.domain.run import RunState
 from tests.unit.test_review import DEADLINE, NOON, approved, arrival, decide, done, drafted, state_after
 
 WAITING = state_after(drafted())

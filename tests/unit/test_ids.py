@@ -8,9 +8,9 @@ import pytest
 from plangate.client.client import _checked_id
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.errors import RequestInvalid
+from plangate.domain.fold import fold
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
-from plangate.domain.run import fold
 from plangate.domain.status import Status, status_of
 from plangate.presentation.program import program
 from plangate.presentation.run_page import Doors, deciding_page

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, StepDone, StepInDoubt
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.errors import NotApproved
+from plangate.domain.fold import KEPT_REFUSALS, apply, fold
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.review import authorise, judge
-from plangate.domain.run import KEPT_REFUSALS, Phase, RunState, apply, fold, next_wakeup
+from plangate.domain.run import Phase, RunState, next_wakeup
 from plangate.domain.tool import Receipt
 from tests.support.fakes import AUDIENCE
 from tests.support.senders import judge_all, sender_of, sent

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from plangate.domain.audit import Claimed, Decided, Event, Reopened
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.fold import KEPT_ACCEPTED, apply
 from plangate.domain.people import LostApproval, People, identify
 from plangate.domain.plan import idempotency_key
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
-from plangate.domain.run import KEPT_ACCEPTED, Phase, RunState, apply, is_behind
+from plangate.domain.run import Phase, RunState, is_behind
 from tests.support.senders import sender_of
 from tests.support.times import times
 from tests.unit.test_details import decided

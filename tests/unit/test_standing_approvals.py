@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from plangate.cli.following import waiting_words
 from plangate.domain.audit import Decided, Drafted, Event, Reopened, Requested
 from plangate.domain.decision import Choice, Via, read_arrival
+from plangate.domain.fold import apply
 from plangate.domain.people import Approver, LostApproval, Standing
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement
-from plangate.domain.run import Approval, RunState, apply
+from plangate.domain.run import Approval, RunState
 from plangate.domain.standing_approvals import counts_until
 from plangate.domain.status import status_of
 from plangate.presentation.lists import pending_table

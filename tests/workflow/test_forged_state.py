@@ -17,9 +17,10 @@ from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
 from plangate.audit.inspection import inspect_all
 from plangate.domain.audit import Closed, Drafted, Outcome, Requested, RunRef
 from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.fold import apply
 from plangate.domain.policy import Requirement
 from plangate.domain.request import PlanRequest
-from plangate.domain.run import RunState, apply
+from plangate.domain.run import RunState
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.sealed_records import ByFirstWord, Everybody, trust
