@@ -38,7 +38,6 @@ from plangate.domain.audit import (
     Decided,
     Drafted,
     Event,
-    Outcome,
     Released,
     Reopened,
     Requested,
@@ -50,6 +49,7 @@ from plangate.domain.audit import (
 from plangate.domain.errors import NotApproved
 from plangate.domain.findings import Finding
 from plangate.domain.fold import apply, changes
+from plangate.domain.lifecycle import may_end
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import MIN_PREFIX, idempotency_key, short
 from plangate.domain.review import authorise, judge
@@ -264,16 +264,5 @@ def _wrong_end(
 
 
 def _wrong_close(state: RunState, entry: AuditEntry, event: Closed) -> str | None:
-    undone = [number for number, step in enumerate(state.steps, 1) if step.state is not StepState.DONE]
-    was_rejected = state.closed is not None and state.closed.outcome is Outcome.REJECTED
-    match event.outcome:
-        case Outcome.EXECUTED if undone or not state.steps:
-            return "is called executed, and not every step was done"
-        case Outcome.REJECTED if not was_rejected:
-            return "is called rejected, and nobody who may rejected it"
-        case Outcome.EXPIRED if state.deadline is None or entry.at < state.deadline:
-            return "is called expired ahead of its deadline"
-        case Outcome.FAILED | Outcome.WITHDRAWN | Outcome.EXPIRED if state.steps and not undone:
-            return f"is called {event.outcome.value}, and every step was done"
-        case _:
-            return None
+    reason = may_end(state, event.outcome, entry.at)
+    return f"has the outcome {event.outcome}, but {reason}" if reason else None

@@ -24,6 +24,7 @@ from plangate.domain.audit import (
     StepInDoubt,
 )
 from plangate.domain.decision import MAX_COMMENT, Choice
+from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import same_person
 from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
 from plangate.domain.visible import cut
@@ -96,30 +97,22 @@ def as_in_review(state: RunState) -> RunState:
 
 
 def _apply_decision(state: RunState, decided: Decided) -> RunState:
-    """Follow an accepted decision, if it is about the plan that is in review now.
+    """Return the state after a decision: another one if it was accepted and the life cycle allows it now.
 
-    Whatever a verdict says: two workers that take each other for dead may write theirs down in any order, and
-    an approval of one plan must not become one of the next; nor may one count that came behind the deadline.
+    The verdict alone is not enough. Two workers that take each other for dead may record theirs in any order,
+    and neither an approval of a replaced plan nor one after the deadline may count.
     """
-    decision = decided.arrival.decision
-    if decision is None or not decided.verdict.accepted:
-        return state
-    if not decision.names(state.fingerprint):
-        return state
-    if decision.decision is Choice.WITHDRAW_APPROVAL:
-        return _take_back(state, decision.by)
-    if state.phase is not Phase.IN_REVIEW:
-        return state
-    if state.deadline is not None and decided.arrival.received_at >= state.deadline:
+    decision, received_at = decided.arrival.decision, decided.arrival.received_at
+    if decision is None or not decided.verdict.accepted or why_not_now(state, decision, received_at):
         return state
     match decision.decision:
         case Choice.APPROVE:
-            maker = decided.approver
-            if maker is None or any(same_person(maker.name, one.name) for one in state.approvers):
+            return _approve(state, decided)
+        case Choice.WITHDRAW_APPROVAL:
+            kept = tuple(one for one in state.approvals if not same_person(one.approver.name, decision.by))
+            if len(kept) == len(state.approvals):
                 return state
-            approval = Approval(approver=decided.approver, at=decided.arrival.received_at)
-            after = _with(state, approvals=(*state.approvals, approval))
-            return _with(after, phase=Phase.EXECUTING) if after.is_approved else after
+            return _with(state, phase=Phase.IN_REVIEW, approvals=kept)
         case Choice.REJECT:
             reason = f"rejected by {decision.by}" + (f": {decision.comment}" if decision.comment else "")
             return _with(state, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.REJECTED, reason=reason))
@@ -129,13 +122,14 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
             assert_never(decision.decision)
 
 
-def _take_back(state: RunState, name: str) -> RunState:
-    """Leave out the approval by ``name``; an approved plan that has not begun is in review again."""
-    kept = tuple(one for one in state.approvals if not same_person(one.approver.name, name))
-    is_open = state.phase is Phase.IN_REVIEW or (state.phase is Phase.EXECUTING and not state.claimed)
-    if not is_open or len(kept) == len(state.approvals):
+def _approve(state: RunState, decided: Decided) -> RunState:
+    """Count an approval once for each person; the plan may run when nothing is missing any more."""
+    approver = decided.approver
+    if approver is None or any(same_person(approver.name, one.name) for one in state.approvers):
         return state
-    return _with(state, phase=Phase.IN_REVIEW, approvals=kept)
+    approval = Approval(approver=approver, at=decided.arrival.received_at)
+    after = _with(state, approvals=(*state.approvals, approval))
+    return _with(after, phase=Phase.EXECUTING) if after.is_approved else after
 
 
 def _keep(state: RunState, decided: Decided) -> RunState:

@@ -143,7 +143,7 @@ def test_an_approved_plan_is_authorised_step_by_step() -> None:
         (state_after(drafted()), drafted().fingerprint, 1, "is not approved"),
         (decide(state_after(drafted()), arrival(by="rita")), drafted().fingerprint, 1, "is not approved"),
         (approved(), drafted(2).fingerprint, 1, "No plan"),
-        (approved(), drafted().fingerprint, 2, "before every step ahead of it is done"),
+        (approved(), drafted().fingerprint, 2, "before the steps before it are done"),
         (approved(), drafted().fingerprint, 3, "no step 3"),
         (approved(), drafted().fingerprint, 0, "no step 0"),
         (apply(approved(), drafted(2)), drafted().fingerprint, 1, "was replaced"),
@@ -154,7 +154,7 @@ def test_an_approved_plan_is_authorised_step_by_step() -> None:
             1,
             "closed (withdrawn)",
         ),
-        (apply(approved(), StepInDoubt(step=1, reason="?")), drafted().fingerprint, 2, "before every step"),
+        (apply(approved(), StepInDoubt(step=1, reason="?")), drafted().fingerprint, 2, "before the steps"),
     ],
 )
 def test_anything_else_is_not(state: RunState, fingerprint: str, step: int, reason: str) -> None:

@@ -206,7 +206,7 @@ async def test_an_end_that_was_handed_over_is_not_what_the_record_says(idle_gate
     recorded = gate.gateway._recorded(workflow_id)
     assert recorded is not None
     assert (recorded.state, gate.notebook.texts()) == ("failed", [])
-    assert "its record does not" in recorded.reason
+    assert "the run reported the outcome executed" in recorded.reason
 
 
 @pytest.mark.parametrize(
