@@ -5,7 +5,7 @@ The last step closes an executed run, in the same transaction as its receipt.
 
 from datetime import datetime
 from functools import reduce
-from typing import Final
+from typing import Final, assert_never
 
 import structlog
 from temporalio import activity
@@ -96,9 +96,15 @@ class Closing:
             return [_note(task, task.fingerprint, "done", done)]
         if effect.state is EffectState.BEGUN:
             settle_effect(trail, key, effect.holder, EffectState.IN_DOUBT)
-        in_doubt = effect.state in (EffectState.BEGUN, EffectState.IN_DOUBT)
-        event = (StepInDoubt if in_doubt else StepFailed)(step=task.step, reason=task.reason)
-        return [_note(task, task.fingerprint, "in_doubt" if in_doubt else "failed", event)]
+        match effect.state:
+            case EffectState.BEGUN | EffectState.IN_DOUBT:
+                doubt = StepInDoubt(step=task.step, reason=task.reason)
+                return [_note(task, task.fingerprint, "in_doubt", doubt)]
+            case EffectState.RELEASED | EffectState.DONE:
+                failed = StepFailed(step=task.step, reason=task.reason)
+                return [_note(task, task.fingerprint, "failed", failed)]
+            case _:
+                assert_never(effect.state)
 
 
 def _dated(trail: OpenTrail, task: CloseTask) -> CloseTask:

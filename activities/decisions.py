@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property, reduce
-from typing import Final
+from typing import Final, assert_never
 
 import structlog
 from temporalio import activity
@@ -231,13 +231,15 @@ class _Court:
                 return followed and judge(in_review, event.arrival, sender).verdict.accepted
             case Choice.REJECT:
                 return record.closed is not None and record.closed.outcome is Outcome.REJECTED
-            case Choice.REQUEST_CHANGES if record.closed is None:
+            case Choice.REQUEST_CHANGES:
+                if record.closed is not None:
+                    return False
                 is_drafting = record.phase is Phase.DRAFTING and record.next_revision == state.next_revision
                 return is_drafting or record.next_revision > state.next_revision
-            case Choice.WITHDRAW_APPROVAL if record.phase is Phase.IN_REVIEW:
-                return not counts and was_taken_back(record)
+            case Choice.WITHDRAW_APPROVAL:
+                return record.phase is Phase.IN_REVIEW and not counts and was_taken_back(record)
             case _:
-                return False
+                assert_never(decision.decision)
 
 
 def _is(arrival: Arrival, choice: Choice) -> bool:

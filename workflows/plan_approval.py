@@ -20,7 +20,7 @@ and a withdrawal end the run at once (docs/decisions/0026).
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, assert_never
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -139,10 +139,16 @@ class PlanApproval:
         return await life
 
     async def _live(self) -> RunResult:
-        while self._state.phase is not Phase.CLOSED:
-            await self._draft()  # nothing to do unless a plan is wanted
-            await self._review()  # nothing to do unless a plan waits for a person
-            await self._execute()  # nothing to do unless a plan is approved
+        while (phase := self._state.phase) is not Phase.CLOSED:
+            match phase:
+                case Phase.DRAFTING:
+                    await self._draft()
+                case Phase.IN_REVIEW:
+                    await self._review()
+                case Phase.EXECUTING:
+                    await self._execute()
+                case _:
+                    assert_never(phase)
         await self._close()
         await self._unless_it_grows(lambda: not self._tray and workflow.all_handlers_finished())
         return result_of(self._state)
@@ -187,8 +193,6 @@ class PlanApproval:
         self._tray.put_back([one.model_copy(update={"received_at": now}) for one in before.arrivals])
 
     async def _draft(self) -> None:
-        if self._state.phase is not Phase.DRAFTING:
-            return
         assert self._request is not None
         revision, before = self._state.next_revision, self._state.drafted
         task = DraftTask(
@@ -216,8 +220,6 @@ class PlanApproval:
             self._apply(drafted)
 
     async def _review(self) -> None:
-        if self._state.phase is not Phase.IN_REVIEW:
-            return
         drafted = self._state.drafted
         assert drafted is not None
         self._list_as(Phase.IN_REVIEW)
@@ -252,7 +254,8 @@ class PlanApproval:
 
     async def _execute(self) -> None:
         drafted = self._state.drafted
-        while self._state.phase is Phase.EXECUTING and drafted is not None:
+        assert drafted is not None
+        while self._state.phase is Phase.EXECUTING:
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
                 return

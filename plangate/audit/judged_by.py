@@ -1,17 +1,24 @@
 """Which policies and lists of people a trail was judged by, and where it should name a list and does not."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import assert_never
 
 from plangate.audit.claims import beginnings
 from plangate.domain.audit import (
     AuditEntry,
     Claimed,
+    Closed,
     Decided,
     Drafted,
     Event,
+    Released,
     Reopened,
+    Requested,
     RulesInForce,
     RuleText,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
 )
 from plangate.domain.findings import Finding
 from plangate.domain.people import ANYONE, Approver, Standing
@@ -23,23 +30,26 @@ def list_named(event: Event) -> str:
     match event:
         case Decided(people=name) | Reopened(people=name) | Claimed(people=name):
             return name
-        case RulesInForce(what="people", hash=name):
-            return name
-        case _:
+        case RulesInForce():
+            return event.hash if event.what == "people" else ""
+        case Requested() | Drafted() | Released() | StepDone() | StepFailed() | StepInDoubt() | Closed():
             return ""
+        case _:
+            assert_never(event)
 
 
 def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
     """Return the hashes of the texts that a trail was judged by, each with the number of the first entry."""
     named: dict[str, int] = {}
     for entry in entries:
-        match entry.event:
-            case Drafted(requirement=requirement):
-                named.setdefault(requirement.policy_hash, entry.number)
-            case RulesInForce(hash=hash_of_text):
-                named.setdefault(hash_of_text, entry.number)
-            case event:
-                named.setdefault(list_named(event), entry.number)
+        event = entry.event
+        if isinstance(event, Drafted):
+            name = event.requirement.policy_hash
+        elif isinstance(event, RulesInForce):
+            name = event.hash
+        else:
+            name = list_named(event)
+        named.setdefault(name, entry.number)
     named.pop("", None)
     return named
 
@@ -75,14 +85,13 @@ def judged_by_no_list(workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator
     for entry in trail:
         event = entry.event
         is_listed = is_listed or _tells_of_a_list(event)
-        match event:
-            case Decided(approver=Approver() as approver, people=""):
-                if event.verdict.accepted or not is_typed(approver):
-                    yield entry, is_listed
-            case Claimed(people="") if entry.number in begin:
-                yield entry, is_listed
-            case _:
-                pass
+        if isinstance(event, Decided):
+            approver = event.approver
+            judged = approver is not None and (event.verdict.accepted or not is_typed(approver))
+        else:
+            judged = isinstance(event, Claimed) and entry.number in begin
+        if judged and not list_named(event):
+            yield entry, is_listed
 
 
 def _tells_of_a_list(event: Event) -> bool:

@@ -122,8 +122,10 @@ def _may_come_late(state: RunState, event: Event, claimed: Counter[str]) -> bool
             return True
         case StepDone() | Released() | StepFailed() | StepInDoubt():
             return idempotency_key(state.workflow_id, state.fingerprint or "", event.step) in claimed
-        case _:
+        case Requested() | Drafted() | Reopened() | Claimed() | Closed() | RulesInForce():
             return False
+        case _:
+            assert_never(event)
 
 
 def _objection(state: RunState, entry: AuditEntry, claimed: Counter[str]) -> str | None:
@@ -245,22 +247,24 @@ def _wrong_end(
 ) -> str | None:
     """Compare what became of a step with its claims; only a step that did not happen may have had none."""
     if not 1 <= event.step <= len(state.steps):
-        return f"speaks of step {event.step}, which the plan has not"
+        return f"refers to step {event.step}, which does not exist"
     claims = claimed[idempotency_key(state.workflow_id, state.fingerprint or "", event.step)]
     is_done = state.steps[event.step - 1].state is StepState.DONE
+    if is_done:
+        return f"step {event.step} was done {'a second time' if isinstance(event, StepDone) else 'already'}"
     match event:
-        case StepDone() if not claims:
-            return f"step {event.step} was done without having begun under this plan"
         case StepDone():
-            return f"step {event.step} was done a second time" if is_done else None
-        case _ if is_done:
-            return f"step {event.step} was done already"
-        case StepInDoubt() if not claims:
-            return f"step {event.step} is in doubt without having begun under this plan"
-        case Released() if event.attempt != claims:
-            return f"gives back attempt {event.attempt} of step {event.step}, of which {claims} began"
-        case _:
+            return None if claims else f"step {event.step} was done but never claimed under this plan"
+        case StepInDoubt():
+            return None if claims else f"step {event.step} is in doubt but was never claimed under this plan"
+        case Released():
+            if event.attempt == claims:
+                return None
+            return f"releases attempt {event.attempt} of step {event.step}, which has {claims} claims"
+        case StepFailed():
             return None
+        case _:
+            assert_never(event)
 
 
 def _wrong_close(state: RunState, entry: AuditEntry, event: Closed) -> str | None:

@@ -9,7 +9,7 @@ page says so and offers no decision to paste: nobody is asked to approve what th
 import json
 import shlex
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import quote
 
 from pydantic import JsonValue
@@ -96,16 +96,23 @@ def _heading(state: RunState) -> str:
     if state.closed:
         why = f"\n{markdown_code(cut(state.closed.reason, _ROOM_FOR_LINE))}" if state.closed.reason else ""
         return f"### Ended: {state.state}{why}"
-    match state.phase, state.drafted:
-        case Phase.IN_REVIEW, Drafted() as drafted:
+    drafting = f"### Revision {state.next_revision} is being drafted"
+    match state.phase:
+        case Phase.DRAFTING:
+            return drafting
+        case Phase.IN_REVIEW:
+            if state.drafted is None:
+                return drafting
             return (
                 f"### Waits for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
-                f"Needs {drafted.requirement}.{_so_far(state, drafted)}{_again(state)}"
+                f"Needs {state.drafted.requirement}.{_so_far(state, state.drafted)}{_again(state)}"
             )
-        case Phase.EXECUTING, _:
+        case Phase.EXECUTING:
             return "### Approved, running"
+        case Phase.CLOSED:
+            return f"### Ended: {state.state}"
         case _:
-            return f"### Revision {state.next_revision} is being drafted"
+            assert_never(state.phase)
 
 
 def _at_work(state: RunState, since: datetime) -> str:

@@ -198,7 +198,8 @@ def test_however_a_run_ends_the_closer_writes_what_the_auditor_accepts(
         (
             [
                 ("draft", 0), ((Choice.APPROVE, "dana", "newest"), 0),
-                ((Choice.APPROVE, "erik", "newest"), 0), ("claim", 0), ("done", 0), ("claim", 0), ("done", 60),
+                ((Choice.APPROVE, "erik", "newest"), 0),
+                ("claim", 0), ("done", 0), ("claim", 0), ("done", 60),
             ],
             {"executed"},
         ),
