@@ -16,6 +16,7 @@ from plangate.audit.dates import dated_ahead
 from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import Lists, revoked_since, unproven
 from plangate.audit.rules import broken_story
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, Closed, Decided, RuleText, WrittenEntry
 from plangate.domain.checkpoint import Seal, SealedBy
 from plangate.domain.findings import Finding, broken_links, readable
@@ -42,11 +43,11 @@ class SignedDecision(Frozen):
     decision: str
     plan: str | None
     comment: str
-    received_at: AwareDatetime
+    at: AwareDatetime
     via: str
     accepted: bool
     reason: str
-    verified: bool
+    assurance: Assurance
     on_behalf_of: tuple[str, ...] = ()
     key_id: str | None = None
     signature: str | None = None
@@ -207,7 +208,7 @@ def story_of(workflow_id: str, entries: Sequence[AuditEntry]) -> Story:
     status = status_of(state, source="trail")
     closed = next((entry.at for entry in entries if isinstance(entry.event, Closed)), None)
     decided = [(entry, entry.event) for entry in entries if isinstance(entry.event, Decided)]
-    proven = [event.approver for _, event in decided if event.approver and event.approver.verified]
+    proven = [event.approver for _, event in decided if event.approver and event.approver.is_signed]
     keys = {(one.name, one.key_id or "", one.public_key or "") for one in proven}
     return Story(
         **status.model_dump(

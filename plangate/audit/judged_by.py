@@ -71,7 +71,7 @@ def missing_rules(
 def is_typed(approver: Approver) -> bool:
     """Whether a typed name was all there was, as where nobody keeps a list of people."""
     own = Standing(person=approver.name, roles=(ANYONE,))
-    return not approver.verified and approver.standings == (own,)
+    return not approver.is_signed and approver.standings == (own,)
 
 
 def judged_by_no_list(workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:

@@ -115,7 +115,7 @@ def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None
     listed_after = len(after.decisions) + after.refusals_not_listed
     fresh = min(listed_after - listed_before, len(after.decisions))
     newest = after.decisions[len(after.decisions) - fresh :]
-    decisions = [(decision.received_at, decision_words(decision)) for decision in newest]
+    decisions = [(decision.at, decision_words(decision)) for decision in newest]
     if before is not None:
         yield from decisions  # a new plan came of one of them
     if before is None or before.fingerprint != after.fingerprint:

@@ -78,7 +78,7 @@ def _approved_before(state: RunState, decision: Decision) -> str | None:
 
 def _not_proven(state: RunState, approver: Approver) -> str | None:
     requirement = state.drafted.requirement if state.drafted else None
-    if requirement and requirement.signed and not approver.verified:
+    if requirement and approver.assurance < requirement.assurance:
         return (
             "this plan takes signed decisions only; make a key with `starter.py keys new`, and decide with "
             "`starter.py approve`, or paste what `starter.py sign` prints"

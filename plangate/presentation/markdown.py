@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted
 from plangate.domain.decision import PLACEHOLDER, Choice
 from plangate.domain.digest import digest
@@ -165,7 +166,7 @@ def _so_far(state: RunState, drafted: Drafted) -> str:
 
 
 def _approval(state: RunState, approval: Approval) -> str:
-    proof = "" if approval.approver.verified else " (not verified)"
+    proof = "" if approval.approver.is_signed else " (not verified)"
     until = counts_until(state, approval)
     counts = f", counts until {_time(until)}" if until else ""
     return f"{markdown_code(approval.approver.name)}{proof} at {_time(approval.at)}{counts}"
@@ -262,7 +263,7 @@ def _how_to_read_it_all(state: RunState, drafted: Drafted) -> str:
 
 
 def _how_to_decide(state: RunState, drafted: Drafted) -> str:
-    if drafted.requirement.signed:
+    if drafted.requirement.assurance is Assurance.SIGNED:
         command = f"python starter.py sign {shlex.quote(state.workflow_id)} approve --by {PLACEHOLDER}"
         return (
             "**To decide:** this plan takes signed decisions only. Let this command print yours, on the "
@@ -291,7 +292,7 @@ def _decisions(state: RunState) -> list[str]:
         decision = decided.arrival.decision
         who = markdown_code(decision.by) if decision else "unknown sender"
         said = decision.decision if decision else decided.arrival.name
-        proof = " (not verified)" if decided.approver and not decided.approver.verified else ""
+        proof = " (not verified)" if decided.approver and not decided.approver.is_signed else ""
         line = f"{_time(decided.arrival.received_at)} {who}{proof}: {_named(said)} {_verdict(state, decided)}"
         if decision and decision.comment:
             line += f"\n*comment:* {markdown_code(cut(decision.comment, _ROOM_FOR_LINE))}"

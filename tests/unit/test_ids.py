@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from plangate.client.client import _checked_id
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.fold import fold
@@ -27,7 +28,9 @@ def in_review(workflow_id: str, *, signed: bool) -> Status:
         plan=plan,
         fingerprint=fingerprint_of(plan, 1, workflow_id, AUDIENCE),
         audience=AUDIENCE,
-        requirement=ONE_APPROVAL.model_copy(update={"signed": signed}),
+        requirement=ONE_APPROVAL.model_copy(
+            update={"assurance": Assurance.SIGNED if signed else Assurance.TYPED}
+        ),
         drafted_at=NOW,
         deadline=NOW + timedelta(hours=1),
     )

@@ -85,4 +85,4 @@ def test_a_person_in_a_list_signs_under_any_spelling(script: str, tmp_path: Path
 
     assert found.objection == ""
     assert found.approver is not None
-    assert (found.approver.name, found.approver.verified) == (listed, True)
+    assert (found.approver.name, found.approver.is_signed) == (listed, True)

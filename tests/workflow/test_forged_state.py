@@ -159,7 +159,7 @@ async def test_a_state_that_was_handed_over_gets_no_unsigned_approval_executed(i
             await asyncio.sleep(0.05)
         status = await gate.until("in_review", workflow_id)
         assert status.requirement is not None
-        assert not status.requirement.signed  # so it says
+        assert status.requirement.assurance == "typed"  # so it says
         for by in ("dana", "erik"):
             await gate.signal(status, by=by)
         judged = await gate.until("in_review", workflow_id, lambda now: len(now.decisions) == 2)

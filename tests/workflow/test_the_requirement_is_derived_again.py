@@ -31,7 +31,7 @@ STRICT = policy_in(
 name = "payments"
 when = "request.requester != 'fred' && totals.note.sum == 0 && step.arguments.text.startsWith('pay')"
 needs = [{ role = "finance" }, { role = "anyone" }]
-signed = true
+assurance = "signed"
 timeout = "10m"
 approval_valid_for = "5m"
 """
