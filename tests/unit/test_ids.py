@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from plangate.client.client import _checked_id
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.errors import RequestInvalid
+from plangate.domain.fold import fold
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
-from plangate.domain.run import fold
 from plangate.domain.status import Status, status_of
 from plangate.presentation.program import program
 from plangate.presentation.run_page import Doors, deciding_page
@@ -27,7 +28,9 @@ def in_review(workflow_id: str, *, signed: bool) -> Status:
         plan=plan,
         fingerprint=fingerprint_of(plan, 1, workflow_id, AUDIENCE),
         audience=AUDIENCE,
-        requirement=ONE_APPROVAL.model_copy(update={"signed": signed}),
+        requirement=ONE_APPROVAL.model_copy(
+            update={"assurance": Assurance.SIGNED if signed else Assurance.TYPED}
+        ),
         drafted_at=NOW,
         deadline=NOW + timedelta(hours=1),
     )

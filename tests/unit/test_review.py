@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, StepDone, StepInDoubt
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.errors import NotApproved
+from plangate.domain.fold import KEPT_REFUSALS, apply, fold
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.review import authorise, judge
-from plangate.domain.run import KEPT_REFUSALS, Phase, RunState, apply, fold, next_wakeup
+from plangate.domain.run import Phase, RunState, next_wakeup
 from plangate.domain.tool import Receipt
 from tests.support.fakes import AUDIENCE
 from tests.support.senders import judge_all, sender_of, sent
@@ -142,7 +143,7 @@ def test_an_approved_plan_is_authorised_step_by_step() -> None:
         (state_after(drafted()), drafted().fingerprint, 1, "is not approved"),
         (decide(state_after(drafted()), arrival(by="rita")), drafted().fingerprint, 1, "is not approved"),
         (approved(), drafted(2).fingerprint, 1, "No plan"),
-        (approved(), drafted().fingerprint, 2, "before every step ahead of it is done"),
+        (approved(), drafted().fingerprint, 2, "before the steps before it are done"),
         (approved(), drafted().fingerprint, 3, "no step 3"),
         (approved(), drafted().fingerprint, 0, "no step 0"),
         (apply(approved(), drafted(2)), drafted().fingerprint, 1, "was replaced"),
@@ -153,7 +154,7 @@ def test_an_approved_plan_is_authorised_step_by_step() -> None:
             1,
             "closed (withdrawn)",
         ),
-        (apply(approved(), StepInDoubt(step=1, reason="?")), drafted().fingerprint, 2, "before every step"),
+        (apply(approved(), StepInDoubt(step=1, reason="?")), drafted().fingerprint, 2, "before the steps"),
     ],
 )
 def test_anything_else_is_not(state: RunState, fingerprint: str, step: int, reason: str) -> None:

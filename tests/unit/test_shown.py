@@ -9,9 +9,9 @@ from typing import Any, Final
 import pytest
 
 from plangate.domain.audit import Drafted, Requested
+from plangate.domain.fold import fold
 from plangate.domain.plan import Plan, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
-from plangate.domain.run import fold
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Status, status_of
 from tests.support.fakes import AUDIENCE

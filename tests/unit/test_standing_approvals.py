@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.cli.following import waiting_words
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted, Event, Reopened, Requested
 from plangate.domain.decision import Choice, Via, read_arrival
+from plangate.domain.fold import apply
 from plangate.domain.people import Approver, LostApproval, Standing
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement
-from plangate.domain.run import Approval, RunState, apply
+from plangate.domain.run import Approval, RunState
 from plangate.domain.standing_approvals import counts_until
 from plangate.domain.status import status_of
 from plangate.presentation.lists import pending_table
@@ -162,7 +164,9 @@ def test_until_when_an_approval_counts_is_told() -> None:
 def test_a_signed_approval_counts_from_its_signature() -> None:
     state = in_review(TWO.model_copy(update={"approval_valid_for": 3600}))
     own = Standing(person="gina", roles=("anyone",))
-    gina = Approver(name="gina", standings=(own,), verified=True, signed_at=NOON - timedelta(minutes=2))
+    gina = Approver(
+        name="gina", standings=(own,), assurance=Assurance.SIGNED, signed_at=NOON - timedelta(minutes=2)
+    )
 
     assert counts_until(state, Approval(approver=gina, at=NOON)) == NOON + timedelta(minutes=58)
 

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.errors import NotApproved
+from plangate.domain.fold import apply, fold
 from plangate.domain.people import ANYONE, Approver, Delegation, People, Person, Standing
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement, covered
 from plangate.domain.review import authorise, judge
 from plangate.domain.revocation import stale_approvers
-from plangate.domain.run import Phase, RunState, apply, fold
+from plangate.domain.run import Phase, RunState
 from tests.support.fakes import AUDIENCE
 from tests.support.senders import sender_of
 

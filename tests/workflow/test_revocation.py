@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Reopened
 from plangate.domain.decision import Choice
 from plangate.domain.errors import DirectoryUnavailable
@@ -58,7 +59,12 @@ def key_of(name: str, **limits: datetime) -> Key:
 
 
 def needs(*roles: str, signed: bool = False) -> Wants:
-    return Wants(Requirement(needs=tuple(Need(role=role, count=1) for role in roles), signed=signed))
+    return Wants(
+        Requirement(
+            needs=tuple(Need(role=role, count=1) for role in roles),
+            assurance=Assurance.SIGNED if signed else Assurance.TYPED,
+        )
+    )
 
 
 def signed(
