@@ -5,8 +5,6 @@ answer says which.
 """
 
 import asyncio
-import secrets
-import string
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, Self
@@ -21,40 +19,30 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import (
-    QueryRejectCondition,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
 from plangate.client.offline_status import OUTCOMES, result_of, status_without_workflow, unreachable
+from plangate.client.starting import checked_id, in_use, new_id, start_run
 from plangate.client.waiting_runs import waiting_runs
 from plangate.domain.audit import AuditEntry
 from plangate.domain.decision import Decision, DecisionAnswer
 from plangate.domain.errors import (
-    IdInUse,
     NotAnswered,
     RecordsMissing,
     RecordsUnavailable,
     Refused,
-    RequestInvalid,
     RunNotFound,
     StatusContradicts,
     TemporalDenied,
     TrailDamaged,
 )
 from plangate.domain.request import PlanRequest
-from plangate.domain.run import Phase
 from plangate.domain.shown import checked
 from plangate.domain.status import RunResult, Status
 from plangate.domain.visible import one_line
 from plangate.logs.setup import leave_logs_to_the_application
-from plangate.presentation.markdown import request_page, summary_line
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted
 from plangate.records.queries import revoked_on_record, status_on_record, trail_on_record
@@ -62,15 +50,12 @@ from plangate.records.workers import differences, running_workers
 from plangate.settings import Settings, load_settings
 from plangate.temporal.connection import connect
 from plangate.temporal.contract import DECIDE, STATUS, WORKFLOW_TYPE
-from plangate.temporal.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
 
 _log = structlog.get_logger(__name__)
 _PAUSE: Final = 1.0  # seconds, until a server that is away is asked again
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
 # Above the three seconds in which a run tries to record a decision; then it says what is in the way.
 DECIDE_TIMEOUT: Final = timedelta(seconds=8)
-_ID_ALPHABET: Final = string.ascii_lowercase + string.digits
-_MAX_ID: Final = 200
 _NOBODY_ANSWERS: Final = (
     RPCStatusCode.CANCELLED,  # how a time limit of ours ends it
     RPCStatusCode.DEADLINE_EXCEEDED,
@@ -146,25 +131,10 @@ class Client:
             RequestInvalid: the id is malformed.
             TemporalUnreachable: the server does not answer.
         """
-        workflow_id = _checked_id(workflow_id) if workflow_id else _new_id()
+        workflow_id = checked_id(workflow_id) if workflow_id else new_id()
         if await asyncio.to_thread(self._is_on_record, workflow_id):
-            raise _in_use(workflow_id)
-        ours = TypedSearchAttributes(
-            [
-                SearchAttributePair(PLANGATE_STATE, Phase.DRAFTING.value),
-                SearchAttributePair(PLANGATE_REQUESTER, request.requester),
-            ]
-        )
-        # A server without these attributes refuses them: the run works without, lists are slower to read.
-        for attributes in (ours, TypedSearchAttributes.empty):
-            try:
-                await self._start(request, workflow_id, attributes)
-                break
-            except WorkflowAlreadyStartedError:
-                raise _in_use(workflow_id) from None
-            except RPCError as error:
-                if attributes is not ours or not _is_about_search_attributes(error):
-                    raise unreachable(error) from error
+            raise in_use(workflow_id)
+        await start_run(self._client, self._task_queue, request, workflow_id)
         return workflow_id
 
     async def decide(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
@@ -323,19 +293,6 @@ class Client:
     def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(workflow_id)
 
-    async def _start(self, request: PlanRequest, workflow_id: str, attributes: TypedSearchAttributes) -> None:
-        await self._client.start_workflow(
-            WORKFLOW_TYPE,
-            request.model_dump(mode="json"),
-            id=workflow_id,
-            task_queue=self._task_queue,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            search_attributes=attributes,
-            static_summary=summary_line(request.request),
-            static_details=request_page(request.request, request.requester),
-        )
-
     def _checked(self, status: Status, workflow_id: str) -> Status:
         return checked(
             status,
@@ -423,31 +380,3 @@ class Client:
         except StatusContradicts as error:
             _log.warning("A run is left out of the list.", action="pending", error=str(error))
             return None
-
-
-def _is_about_search_attributes(error: RPCError) -> bool:
-    return error.status is RPCStatusCode.INVALID_ARGUMENT and "search attribute" in str(error).lower()
-
-
-def _new_id() -> str:
-    return "plan-" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
-
-
-def _checked_id(workflow_id: str) -> str:
-    if (
-        len(workflow_id) > _MAX_ID
-        or one_line(workflow_id) != workflow_id
-        or workflow_id != workflow_id.strip()
-        or workflow_id.startswith("-")  # which every command line would take for an option
-    ):
-        raise RequestInvalid(
-            f"An id has up to {_MAX_ID} visible characters, does not begin with -, and has no blanks at its "
-            "ends; choose another --id."
-        )
-    return workflow_id
-
-
-def _in_use(workflow_id: str) -> IdInUse:
-    return IdInUse(
-        f"The id {one_line(workflow_id)} is taken; look at it with `status`, or choose another --id."
-    )
