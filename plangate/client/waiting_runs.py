@@ -30,7 +30,7 @@ Ask = Callable[[str], Awaitable[Status | None]]
 
 _RUNNING: Final = "WorkflowType = 'PlanApproval' AND ExecutionStatus = 'Running'"
 _DRAFTED: Final = f"({PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} = '{Phase.IN_REVIEW}')"
-# A plan may be on the record already, and its run not have heard of it.
+# A plan may be on the record before its workflow knows.
 _MAY_WAIT: Final = f"({_DRAFTED} OR {PLANGATE_STATE.name} = '{Phase.DRAFTING}')"
 _ASKED_AT_ONCE: Final = 50  # a run for which no worker answers takes as long as a query may
 _NAMED_AT_ONCE: Final = 200  # ids in one question to Temporal
