@@ -1,6 +1,6 @@
-"""A run on the screen: what was asked for, everything that will run, who said what, and how to decide.
+"""The page of a run: the request, everything that will run, the decisions, and how to decide.
 
-What is to be approved is never cut here, whatever its length; what has happened may be.
+A plan that can be approved is never cut, whatever its length; what has happened may be.
 """
 
 import json
@@ -169,8 +169,8 @@ def plan_page(status: Status, now: datetime) -> Page:
 def deciding_page(status: Status, doors: Doors, viewer: str = "", *, signs: bool = False) -> Page:
     """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI.
 
-    ``viewer`` is who reads it: the requester is told that someone else must approve. ``signs`` says that
-    there are keys on this machine.
+    ``viewer`` is the reader: for the requester, the page says that someone else must approve. ``signs`` says
+    that there are keys on this machine.
     """
     page = Page()
     page.gap()
