@@ -38,7 +38,7 @@ def other_time_than_said(entry: AuditEntry) -> str | None:
     """Say so where the event tells another time than its entry is listed under."""
     match entry.event:
         case Requested(requested_at=at) | Drafted(drafted_at=at) | Reopened(reopened_at=at):
-            return None if at == entry.at else "is listed at another time than it says"
+            return None if at == entry.at else "has another time than its event states"
         case (
             Decided()
             | Claimed()

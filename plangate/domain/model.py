@@ -1,4 +1,4 @@
-"""What every model of the domain is: frozen, and closed to unknown fields where somebody typed it."""
+"""The bases of all models: frozen, and closed to unknown fields where people type them."""
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -8,14 +8,13 @@ __all__ = ["AwareDatetime", "Frozen", "Typed"]
 class Frozen(BaseModel):
     """An immutable value that only Plangate writes.
 
-    A field that a newer release has added is passed over, so that workers of two releases can share the
-    records and the open runs.
+    Fields that a newer release added are ignored, so workers of two releases can share records and open runs.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Typed(Frozen):
-    """An immutable value that somebody typed: a field that it does not know is a fault to be told."""
+    """An immutable value that a person typed: an unknown field is a fault."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
