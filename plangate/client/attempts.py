@@ -23,7 +23,7 @@ UnpauseCommand = Callable[[str, str], str]
 """Returns the command that unpauses an activity: of a workflow id, and an activity id."""
 _MAX_ERROR: Final = 1_000
 _TIMEOUT: Final = timedelta(seconds=3)
-_AT_WORK: Final = frozenset((Phase.DRAFTING.value, Phase.EXECUTING.value))
+_AT_WORK: Final = frozenset(phase.value for phase in Phase if phase.is_at_work)
 
 
 def plain_unpause_command(workflow_id: str, activity_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from plangate.domain import policy
 from plangate.domain.audit import Closed, Decided, Drafted, Event, Reopened, Requested
@@ -18,6 +19,17 @@ class Phase(StrEnum):
     IN_REVIEW = "in_review"
     EXECUTING = "executing"
     CLOSED = "closed"
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether an activity works for the run in this phase, so that there are attempts to show."""
+        match self:
+            case Phase.DRAFTING | Phase.EXECUTING:
+                return True
+            case Phase.IN_REVIEW | Phase.CLOSED:
+                return False
+            case _:
+                assert_never(self)
 
 
 class StepState(StrEnum):

@@ -86,7 +86,7 @@ def details_page(
         at_work_since: when the draft or the step began that is being worked at, if one is.
     """
     parts = [_heading(state), *([_what_waits(unrecorded)] if unrecorded else [])]
-    if at_work_since and state.phase in (Phase.DRAFTING, Phase.EXECUTING):
+    if at_work_since and state.phase.is_at_work:
         parts.append(_at_work(state, at_work_since))
     if state.drafted:
         steps, is_whole = _steps(state, state.drafted)

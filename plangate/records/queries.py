@@ -66,7 +66,7 @@ def revoked_on_record(database: Database, workflow_id: str) -> tuple[LostApprova
 
 
 def _revoked(connection: Connection, state: RunState) -> tuple[LostApproval, ...]:
-    if not state.approvals or state.claimed or state.phase not in (Phase.IN_REVIEW, Phase.EXECUTING):
+    if not state.approvals or state.claimed or state.phase is Phase.CLOSED:
         return ()
     now = connection.execute(_NOW).scalar_one()
     in_force = in_force_at(connection, "people", now)

@@ -297,9 +297,7 @@ def test_a_plan_expires_at_its_deadline() -> None:
 def test_a_decision_that_is_listed_under_another_name_or_time_is_named() -> None:
     entries = trail(*GOOD)
     entries[3] = entries[3].model_copy(update={"actor": "erik"})
-    assert [one.what for one in broken_story(RUN, entries)] == [
-        "has the actor erik, but dana decided"
-    ]
+    assert [one.what for one in broken_story(RUN, entries)] == ["has the actor erik, but dana decided"]
     entries[3] = entries[3].model_copy(update={"actor": "dana", "at": NOON + HOUR})
     assert [one.what for one in broken_story(RUN, entries)] == [
         "has another time than the decision was received"
