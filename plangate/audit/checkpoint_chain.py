@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from sqlalchemy import Connection
 
 from plangate.domain.audit import FIRST_HASH
+from plangate.domain.base import Frozen
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.findings import Finding
-from plangate.domain.model import Frozen
 from plangate.domain.visible import one_line
 from plangate.records.checkpoints import (
     all_numbers,

@@ -19,10 +19,10 @@ from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import revoked_since
 from plangate.audit.rules_examined import RulesTold, SealsMade, back_dated_rules
 from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Drafted, WrittenEntry
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing
 from plangate.domain.findings import Finding, readable
-from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import People
 from plangate.domain.visible import one_line
 from plangate.policy.kept_lists import lists_in

@@ -14,10 +14,10 @@ from plangate.audit.claims import SLOW_CLAIM
 from plangate.audit.judged_by import is_typed, judged_by_no_list, list_named
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, Claimed, Decided, Reopened
+from plangate.domain.base import Frozen
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.findings import Finding
 from plangate.domain.fold import apply
-from plangate.domain.model import Frozen
 from plangate.domain.people import Approver, People, unknown_requester
 from plangate.domain.plan import short
 from plangate.domain.revocation import (

@@ -10,8 +10,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, RootModel, field_serializer
 
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Verdict
-from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record, fingerprint_of
 from plangate.domain.policy import Requirement

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
-from plangate.domain.model import Frozen, Typed
+from plangate.domain.base import Frozen, Typed
 from plangate.domain.plan import canonical_json
 
 MOST_RUNS: Final = 1_000

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
-from plangate.domain.model import AwareDatetime, Frozen, Typed
+from plangate.domain.base import AwareDatetime, Frozen, Typed
 from plangate.domain.people import identity
 from plangate.domain.plan import MIN_PREFIX
 from plangate.domain.visible import cut, one_line

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from plangate.domain.audit import FIRST_HASH, AuditEntry, WrittenEntry, read_event
-from plangate.domain.model import Frozen
+from plangate.domain.base import Frozen
 from plangate.domain.visible import one_line
 
 _SEARCHED: Final = 500  # the longest trail in which the place of a moved entry is searched

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from pydantic import Field
 
 from plangate.domain.assurance import Assurance
-from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.base import AwareDatetime, Frozen
 
 ANYONE: Final = "anyone"
 """The role of every known person."""

@@ -10,7 +10,7 @@ from typing import Final
 import rfc8785
 from pydantic import Field, JsonValue
 
-from plangate.domain.model import Frozen, Typed
+from plangate.domain.base import Frozen, Typed
 from plangate.domain.visible import cut
 
 MIN_PREFIX: Final = 8

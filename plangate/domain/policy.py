@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from pydantic import Field
 
 from plangate.domain.assurance import Assurance
-from plangate.domain.model import Frozen
+from plangate.domain.base import Frozen
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
 

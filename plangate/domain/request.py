@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final
 from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
 from plangate.domain.audit import Requested, RunRef
+from plangate.domain.base import Typed
 from plangate.domain.decision import PersonName
 from plangate.domain.errors import RequestInvalid
-from plangate.domain.model import Typed
 from plangate.domain.plan import MAX_PLAN_BYTES
 from plangate.domain.visible import cut, one_line
 

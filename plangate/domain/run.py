@@ -6,8 +6,8 @@ from typing import assert_never
 
 from plangate.domain import policy
 from plangate.domain.audit import Closed, Decided, Drafted, Event, Reopened, Requested
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice
-from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Approver
 from plangate.domain.tool import Receipt
 

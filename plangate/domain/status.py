@@ -6,8 +6,8 @@ from pydantic import JsonValue
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, ModelUse, Outcome
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival
-from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import Plan, short
 from plangate.domain.policy import Need, Requirement, missing

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from plangate.domain.model import Frozen
+from plangate.domain.base import Frozen
 from plangate.domain.plan import uncanonical
 from plangate.domain.visible import one_line
 

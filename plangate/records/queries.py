@@ -9,9 +9,9 @@ import structlog
 from sqlalchemy import Connection, Row, Select, func, select
 
 from plangate.domain.audit import AuditEntry, Decided
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import RecordsMissing, RunNotFound, StatusContradicts, TrailDamaged
 from plangate.domain.fold import fold
-from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import LostApproval
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import Phase, RunState

@@ -32,10 +32,10 @@ from plangate.domain.audit import (
     entry_after,
     read_event,
 )
+from plangate.domain.base import Frozen
 from plangate.domain.errors import IdInUse, RequestInvalid, TrailDamaged
 from plangate.domain.findings import Finding, broken_links
 from plangate.domain.fold import apply, fold
-from plangate.domain.model import Frozen
 from plangate.domain.request import check_opening
 from plangate.domain.run import RunState
 from plangate.domain.visible import one_line

@@ -19,9 +19,9 @@ from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
 from plangate.domain.audit import Outcome, Requested, RunRef
+from plangate.domain.base import Frozen
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.fold import fold
-from plangate.domain.model import Frozen
 from plangate.domain.people import NoDirectory
 from plangate.domain.plan import Audience, Plan, fingerprint_of
 from plangate.domain.policy import OneApproval
