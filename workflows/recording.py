@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
         RequestInvalid,
         TrailDamaged,
     )
-    from plangate.domain.visible import cut
+    from plangate.domain.escaping import cut
     from workflows import options
 
 MAX_REASON: Final = 10_000

@@ -47,6 +47,7 @@ from plangate.domain.audit import (
     StepInDoubt,
 )
 from plangate.domain.errors import NotApproved
+from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
 from plangate.domain.fold import apply, changes
 from plangate.domain.lifecycle import may_end
@@ -55,7 +56,6 @@ from plangate.domain.plan import MIN_PREFIX, idempotency_key, short
 from plangate.domain.review import authorise, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState
-from plangate.domain.visible import one_line
 
 
 def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:

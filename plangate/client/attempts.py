@@ -15,9 +15,9 @@ from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError
 
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.run import Phase
 from plangate.domain.status import Attempt, Status, with_step_attempt
-from plangate.domain.visible import cut, one_line
 
 UnpauseCommand = Callable[[str, str], str]
 """Returns the command that unpauses an activity: of a workflow id, and an activity id."""

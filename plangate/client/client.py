@@ -38,10 +38,10 @@ from plangate.domain.errors import (
     TemporalDenied,
     TrailDamaged,
 )
+from plangate.domain.escaping import one_line
 from plangate.domain.request import PlanRequest
 from plangate.domain.shown import checked
 from plangate.domain.status import RunResult, Status
-from plangate.domain.visible import one_line
 from plangate.logs.setup import leave_logs_to_the_application
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted

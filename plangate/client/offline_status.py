@@ -24,10 +24,10 @@ from plangate.domain.errors import (
     TemporalDenied,
     TemporalUnreachable,
 )
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.request import read_request
 from plangate.domain.run import Phase, RunState
 from plangate.domain.status import GONE, RunResult, Status, UnreadDecision, status_of
-from plangate.domain.visible import cut, one_line
 from plangate.records.database import Database
 from plangate.records.queries import status_on_record
 from plangate.temporal.search_attributes import PLANGATE_STATE

@@ -14,9 +14,9 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from plangate.domain.base import AwareDatetime, Frozen, Typed
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import identity
 from plangate.domain.plan import MIN_PREFIX
-from plangate.domain.visible import cut, one_line
 
 MAX_COMMENT: Final = 4_000
 MAX_SIGNATURE: Final = 100_000  # a token holds the comment, each of its characters in up to 16

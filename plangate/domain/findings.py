@@ -11,7 +11,7 @@ from typing import Final
 
 from plangate.domain.audit import FIRST_HASH, AuditEntry, WrittenEntry, read_event
 from plangate.domain.base import Frozen
-from plangate.domain.visible import one_line
+from plangate.domain.escaping import one_line
 
 _SEARCHED: Final = 500  # the longest trail in which the place of a moved entry is searched
 

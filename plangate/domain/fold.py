@@ -24,10 +24,10 @@ from plangate.domain.audit import (
     StepInDoubt,
 )
 from plangate.domain.decision import MAX_COMMENT, Choice
+from plangate.domain.escaping import cut
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import same_person
 from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
-from plangate.domain.visible import cut
 
 KEPT_REFUSALS: Final = 50
 KEPT_ACCEPTED: Final = 60

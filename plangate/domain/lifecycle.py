@@ -23,9 +23,9 @@ from typing import Final, assert_never
 
 from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice, Decision
+from plangate.domain.escaping import one_line
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, RunState, StepState
-from plangate.domain.visible import one_line
 
 Rule = Callable[[RunState, Decision, datetime], str | None]
 """Return why a decision that was received at a time is not allowed, or None where it is."""

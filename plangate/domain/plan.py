@@ -11,7 +11,7 @@ import rfc8785
 from pydantic import Field, JsonValue
 
 from plangate.domain.base import Frozen, Typed
-from plangate.domain.visible import cut
+from plangate.domain.escaping import cut
 
 MIN_PREFIX: Final = 8
 SHORT_LENGTH: Final = 12

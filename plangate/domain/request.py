@@ -12,8 +12,8 @@ from plangate.domain.audit import Requested, RunRef
 from plangate.domain.base import Typed
 from plangate.domain.decision import PersonName
 from plangate.domain.errors import RequestInvalid
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import MAX_PLAN_BYTES
-from plangate.domain.visible import cut, one_line
 
 MAX_REQUEST: Final = 20_000
 # More than any plan that passes its checks, and well below what the server hands on to an activity (2 MB).

@@ -8,9 +8,9 @@ every status through `checked`.
 from pydantic import JsonValue
 
 from plangate.domain.errors import StatusContradicts
+from plangate.domain.escaping import one_line
 from plangate.domain.plan import SHORT_LENGTH, Audience, canonical_json, fingerprint_of, short
 from plangate.domain.status import Status
-from plangate.domain.visible import one_line
 
 
 def checked(

@@ -18,12 +18,12 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted
 from plangate.domain.decision import PLACEHOLDER, Choice
 from plangate.domain.digest import digest
+from plangate.domain.escaping import cut, hosts_in_letters, is_reordered, markdown_code
 from plangate.domain.plan import Step, short
 from plangate.domain.policy import missing
 from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
 from plangate.domain.standing_approvals import counts_until, void_because
 from plangate.domain.status import Unrecorded
-from plangate.domain.visible import cut, hosts_in_letters, is_reordered, markdown_code
 from plangate.presentation.words import (
     NO_LONGER_COUNTS,
     SUPPLIED,

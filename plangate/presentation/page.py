@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 
-from plangate.domain.visible import cut, hosts_in_letters, is_reordered, many_lines, one_line
+from plangate.domain.escaping import cut, hosts_in_letters, is_reordered, many_lines, one_line
 
 LABEL_WIDTH: Final = 12
 _WIDEST_LABEL: Final = 26

@@ -14,11 +14,11 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import ModelUse, Outcome
 from plangate.domain.decision import PLACEHOLDER
 from plangate.domain.digest import digest
+from plangate.domain.escaping import cut
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
-from plangate.domain.visible import cut
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import from_now, spoken
 from plangate.presentation.page import Page

@@ -11,13 +11,13 @@ from sqlalchemy import Connection, Row, Select, func, select
 from plangate.domain.audit import AuditEntry, Decided
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import RecordsMissing, RunNotFound, StatusContradicts, TrailDamaged
+from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold
 from plangate.domain.people import LostApproval
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import Phase, RunState
 from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of
-from plangate.domain.visible import one_line
 from plangate.policy.kept_lists import lists_in
 from plangate.records.database import Database
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of

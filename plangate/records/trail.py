@@ -34,11 +34,11 @@ from plangate.domain.audit import (
 )
 from plangate.domain.base import Frozen
 from plangate.domain.errors import IdInUse, RequestInvalid, TrailDamaged
+from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, broken_links
 from plangate.domain.fold import apply, fold
 from plangate.domain.request import check_opening
 from plangate.domain.run import RunState
-from plangate.domain.visible import one_line
 from plangate.records.prepared import Prepared
 from plangate.records.tables import audit_entries, runs
 
