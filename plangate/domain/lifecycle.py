@@ -71,7 +71,7 @@ def row_of(phase: Phase) -> Row:
 
 
 def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> str | None:
-    """Return why ``decision`` is not allowed as the run stands, whoever made it; None where it is.
+    """Return why ``decision`` is not allowed as the run stands, by any person; None where it is.
 
     An allowed decision names the newest plan of the run.
     """

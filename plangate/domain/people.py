@@ -145,7 +145,7 @@ class People(Frozen):
         """Return who ``name`` is at that time, and in whose names they may act."""
         person = self.find(name)
         if person is None:
-            return Identified(objection=f"nobody called {name} is known here")
+            return Identified(objection=f"{name} is not in the list of people")
         if not person.active:
             return Identified(objection=f"{person.name} is not active any more")
         own = Standing(person=person.name, roles=(*person.roles, ANYONE))
