@@ -113,7 +113,7 @@ def test_the_bank_in_ten_minutes(bank: Home, typed: Typed, tmp_path: Path) -> No
     bundle.write_text(json.dumps(story))
     changed = typed("audit", "verify-bundle", str(bundle), *trusting)
     assert changed.code == 1
-    assert "the section 'steps' says other things than the trail" in changed.out
+    assert "the section 'steps' differs from the trail" in changed.out
     story["texts"] = []
     bundle.write_text(json.dumps(story))
     without = typed("audit", "verify-bundle", str(bundle), *trusting)

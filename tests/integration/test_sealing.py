@@ -125,7 +125,7 @@ def test_the_newest_checkpoint_is_kept_beside_the_database_and_tells_of_records_
     ]
     other = Checkpoint(number=1, token="another one", public_key="k")
     assert about_checkpoints(examined(database, other)) == [
-        "checkpoint 1 is another one than was kept elsewhere"
+        "checkpoint 1 differs from the one that was kept elsewhere"
     ]
     with database.read() as connection:
         in_a_file = inspect_all(connection, Trust(remembered=later, where="in kept.json"), lambda *_: None)
@@ -144,7 +144,7 @@ def test_a_worker_says_so_once_where_the_records_lack_what_it_sealed_and_keeps_i
             write_down(database, run_ref(), note(str(number)))
             assert sealing.seal()
     assert [line["log_level"] for line in said] == ["error"]
-    assert "put back or changed" in said[0]["event"]
+    assert "restored or changed" in said[0]["event"]
     assert kept_checkpoint(tmp_path / "kept.json") == lost
 
 
