@@ -119,7 +119,9 @@ async def test_something_else_there_is_told_in_time(settings, monkeypatch, answe
 async def test_a_host_that_does_not_exist_is_told(settings, monkeypatch):
     monkeypatch.setenv("TEMPORAL_ADDRESS", "nobody.invalid:7233")
 
-    with pytest.raises(TemporalUnreachable, match=r"nobody\.invalid:7233 cannot be used: the host is unknown"):
+    with pytest.raises(
+        TemporalUnreachable, match=r"nobody\.invalid:7233 cannot be used: the host is unknown"
+    ):
         await connect(settings)
 
 
