@@ -104,7 +104,7 @@ async def test_the_last_one_out_stops_the_server(var_dir):
 async def test_a_killed_holder_leaves_the_server_to_the_next(var_dir):
     script = (
         "import asyncio, os, signal, sys; from pathlib import Path\n"
-        "from plangate import embedded_server as e\n"
+        "from plangate.temporal import dev_server as e\n"
         "async def main():\n"
         f"    async with e.leased(Path(sys.argv[1]), first_port={FIRST_PORT}):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -121,7 +121,7 @@ async def test_a_killed_holder_leaves_the_server_to_the_next(var_dir):
 
 async def test_two_who_start_at_once_start_one(var_dir):
     script = (
-        "import asyncio, sys; from pathlib import Path; from plangate import embedded_server as e\n"
+        "import asyncio, sys; from pathlib import Path; from plangate.temporal import dev_server as e\n"
         f"server = asyncio.run(e.ensure_running(Path(sys.argv[1]), first_port={FIRST_PORT}))\n"
         "print(server.pid, server.started_by_us)\n"
     )
