@@ -311,8 +311,8 @@ class _Owners:
         if entry.previous_hash == FIRST_HASH or not self._left:
             return []
         self._left -= 1
-        behind = {"hash": entry.previous_hash, "run": entry.workflow_id}
-        return list(self._connection.scalars(_OWNERS, behind))
+        predecessor = {"hash": entry.previous_hash, "run": entry.workflow_id}
+        return list(self._connection.scalars(_OWNERS, predecessor))
 
 
 # ---- all of them --------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ async def test_the_model_sees_only_proposing_tools():
     assert set(shown) == set(TOOLS)
     assert all("why" in tool["parameters"]["required"] for tool in shown.values())
     (rules,) = said_to_model(server.requests[0], "system")
-    assert "7 at the most" in rules
+    assert "7 at most" in rules
 
 
 async def test_a_model_that_proposes_nothing_is_quoted_visibly():

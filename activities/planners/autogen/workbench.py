@@ -87,7 +87,7 @@ class ProposingWorkbench(Workbench):
 
     def _propose(self, name: str, arguments: Mapping[str, Any] | None) -> ToolResult:
         own = dict(arguments) if isinstance(arguments, Mapping) else {}
-        faults = [] if own else ["the arguments were empty, or not one readable JSON object"]
+        faults = [] if own else ["the arguments are empty, or not a readable JSON object"]
         why = own.pop(WHY, None)
         faults += _faults_of_why(why)
         try:
@@ -95,13 +95,13 @@ class ProposingWorkbench(Workbench):
         except PlanInvalid as error:
             faults.extend(error.faults)
         if faults:
-            return _answer(name, _mend(name, faults), is_error=True)
+            return _answer(name, _correction(name, faults), is_error=True)
         same = json.dumps([name, checked], sort_keys=True)
         if same in self._in_this_answer:
             return _answer(
                 name,
-                f"Not recorded: it is the same as step {self._in_this_answer[same]}. If the request wants it "
-                "done twice, call it once more in your next answer; otherwise go on.",
+                f"Not recorded: it is the same as step {self._in_this_answer[same]}. If it is to be done "
+                "twice, call it again in your next answer; otherwise continue.",
             )
         if len(self._steps) >= self._max_steps:
             self.over_limit = True
@@ -144,17 +144,17 @@ def _answer(name: str, text: str, *, is_error: bool = False) -> ToolResult:
 
 def _faults_of_why(why: object) -> list[str]:
     if not isinstance(why, str) or not why.strip():
-        return [f"{WHY}: is missing; say why this step is needed, for the person who approves it"]
+        return [f"{WHY}: is missing; tell the approver why this step is needed"]
     if len(why) > _MAX_REASON:
         return [f"{WHY}: {len(why)} characters are more than the limit of {_MAX_REASON}"]
     return list(uncanonical(why, WHY))
 
 
-def _mend(name: str, faults: list[str]) -> str:
+def _correction(name: str, faults: list[str]) -> str:
     lines = [cut(one_line(fault), _MAX_FAULT_LENGTH) for fault in faults[:_MAX_FAULTS]]
     if len(faults) > _MAX_FAULTS:
-        lines.append(f"and {len(faults) - _MAX_FAULTS} faults more")
-    return "\n".join([f"Not recorded: {name}. Mend this and call it again:", *lines])
+        lines.append(f"and {len(faults) - _MAX_FAULTS} more faults")
+    return "\n".join([f"Not recorded: {name}. Fix this and call it again:", *lines])
 
 
 def _tool_schema(declaration: ToolDeclaration) -> ToolSchema:

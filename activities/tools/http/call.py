@@ -67,9 +67,9 @@ def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError |
     """Return the tool error for an answer, or None for success: the table above."""
     status = answer.status
     said = f"{call} was answered {answer}"
-    told = cut(one_line(answer.text().strip()), 300)
-    if told:
-        said += f" ({told})"
+    excerpt = cut(one_line(answer.text().strip()), 300)
+    if excerpt:
+        said += f" ({excerpt})"
     match status // 100:
         case 2:
             return None
