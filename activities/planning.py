@@ -26,6 +26,7 @@ from plangate.domain.errors import (
     RequestInvalid,
     WorkerStopping,
 )
+from plangate.domain.faults import Fault
 from plangate.domain.people import Directory, People, identity
 from plangate.domain.plan import Plan, fingerprint_of, short
 from plangate.domain.request import check_opening
@@ -118,7 +119,7 @@ class Planning:
             tool = self._tools[step.tool]
             objection = tool.objection(arguments_for(tool.declaration, step.arguments))
             if objection:
-                faults.append(f"steps[{index}]: {objection}")
+                faults.append(Fault(("steps", index), objection))
         if faults:
             raise PlanInvalid(faults)
 

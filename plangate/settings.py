@@ -1,7 +1,7 @@
-"""The settings: the only reader of the environment.
+"""The settings. Nothing else reads the environment.
 
-Temporal's own variables (``TEMPORAL_ADDRESS`` and its like) are read by `plangate.temporal.connection`
-through Temporal's own library; everything else that can be set is here.
+The exception are Temporal's own variables (``TEMPORAL_ADDRESS`` and the like), which
+`plangate.temporal.connection` reads through Temporal's library.
 """
 
 import getpass
@@ -15,6 +15,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from plangate.domain.errors import SettingsInvalid
+from plangate.domain.validation import faults_in
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -23,28 +24,28 @@ def _var_dir() -> Path:
     """Return ``var`` beside worker.py; installed, the user's own folder after the XDG specification."""
     if (PROJECT / "worker.py").exists():
         return PROJECT / "var"
-    base = Path(os.environ.get("XDG_STATE_HOME", ""))  # noqa: TID251  the one reader of the environment
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))  # noqa: TID251  this module reads the environment
     return (base if base.is_absolute() else Path.home() / ".local" / "state") / "plangate"
 
 
 class Settings(BaseSettings):
-    """Everything that can be set from outside, each by ``PLANGATE_`` and its name in capitals."""
+    """All settings, each with the variable ``PLANGATE_`` and its name in capitals if it has no alias."""
 
     model_config = SettingsConfigDict(
         env_prefix="PLANGATE_", frozen=True, env_ignore_empty=True, populate_by_name=True
     )
 
     task_queue: str = Field(default="plangate", description="the Temporal task queue")
-    var_dir: Path = Field(default=_var_dir(), description="where local data lies")
+    var_dir: Path = Field(default=_var_dir(), description="the directory of local data")
     database_url: SecretStr | None = Field(
-        default=None, description="the records' database; SQLite under var/ where unset"
+        default=None, description="the database of the records; unset: SQLite under var/"
     )
 
-    model: str = Field(default="gpt-4o-mini", description="the model that plans")
+    model: str = Field(default="gpt-4o-mini", description="the model that drafts plans")
     model_config_file: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("model_config_file", "PLANGATE_MODEL_CONFIG"),
-        description="an AutoGen component file (JSON) of any other model client",
+        description="an AutoGen component file (JSON) of another model client",
     )
     openai_api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY")
@@ -52,28 +53,28 @@ class Settings(BaseSettings):
     openai_base_url: str | None = Field(
         default=None, validation_alias=AliasChoices("openai_base_url", "OPENAI_BASE_URL")
     )
-    draft_seconds: int = Field(  # below the hour that Temporal gives the activity (`workflows.options.DRAFT`)
+    draft_seconds: int = Field(  # below the hour of `workflows.options.DRAFT`
         default=300, ge=1, le=3_500, description="the time limit of one draft, in seconds"
     )
     model_outage_seconds: int = Field(
         default=3600,
         ge=0,
         le=31_536_000,
-        description="how long a draft waits for a model's service that does not answer",
+        description="how long a draft waits while the model's service does not answer, in seconds",
     )
-    max_steps: int = Field(default=20, ge=1, le=200, description="the most steps that a plan may have")
+    max_steps: int = Field(default=20, ge=1, le=200, description="how many steps a plan may have")
 
     policy_file: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("policy_file", "PLANGATE_POLICY"),
-        description="the policy (TOML): which approvals a plan needs; unset: one by anyone but the requester",
+        description="the policy (TOML): who must approve what; unset: anyone but the requester",
     )
     people_file: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("people_file", "PLANGATE_PEOPLE"),
-        description="the list of people (TOML): roles, keys, delegations; unset: a typed name will do",
+        description="the list of people (TOML): roles, keys, delegations; unset: any typed name counts",
     )
-    keys_dir: Path | None = Field(default=None, description="where private keys to sign with lie")
+    keys_dir: Path | None = Field(default=None, description="the directory of private keys to sign with")
 
     key_passphrase: SecretStr | None = Field(default=None, description="the passphrase of a private key")
 
@@ -83,10 +84,10 @@ class Settings(BaseSettings):
         description="the private key that a worker seals the trail with; unset: var/seal.pem",
     )
     seal_seconds: int = Field(
-        default=10, ge=1, le=86_400, description="how often the trail is sealed, in seconds"
+        default=10, ge=1, le=86_400, description="seconds between two seals of the trail"
     )
     sealers: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="public keys whose seals are believed, comma-separated; ed25519:…"
+        default=(), description="public keys whose seals are trusted, comma-separated; ed25519:…"
     )
 
     smtp_url: SecretStr | None = Field(
@@ -98,20 +99,20 @@ class Settings(BaseSettings):
         default=(), description="hosts that http_request may reach, comma-separated; HOST or HOST:PORT"
     )
     http_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="those of them that may be on a private network"
+        default=(), description="those that may be on a private network"
     )
     http_idempotent_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="those of them that honour Idempotency-Key, hence may be asked again"
+        default=(), description="those that honour Idempotency-Key, so that a call may be repeated"
     )
     http_headers: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="headers that a plan may set beyond the usual ones, comma-separated"
+        default=(), description="headers that a plan may set besides the usual ones, comma-separated"
     )
 
     public_temporal_address: str | None = Field(
         default=None,
         pattern=r"^[^\s/]+:[0-9]{1,5}$",
         examples=["temporal.example.org:7233"],
-        description="HOST:PORT of the Temporal server as people type it, where it is another from here",
+        description="HOST:PORT of the Temporal server as people reach it, if different from the worker's",
     )
     public_temporal_ui: str | None = Field(
         default=None,
@@ -121,7 +122,7 @@ class Settings(BaseSettings):
     )
 
     worker_build_id: str | None = Field(
-        default=None, description="turns worker versioning on, with AUTO_UPGRADE"
+        default=None, description="turns on worker versioning, with AUTO_UPGRADE"
     )
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -138,32 +139,32 @@ class Settings(BaseSettings):
 
     @property
     def records(self) -> str | Path:
-        """Where the records are: the URL of a database, or the path of a SQLite file."""
+        """The URL of a database, or the path of a SQLite file."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return self.var_dir / "records.db"
 
     @property
     def private_keys(self) -> Path:
-        """Where private keys lie: in the user's own folder, after the XDG base directory specification."""
-        base = Path(os.environ.get("XDG_CONFIG_HOME", ""))  # noqa: TID251  the one reader of the environment
+        """The directory of private keys, by default after the XDG base directory specification."""
+        base = Path(os.environ.get("XDG_CONFIG_HOME", ""))  # noqa: TID251  this module reads the environment
         return (
             self.keys_dir or (base if base.is_absolute() else Path.home() / ".config") / "plangate" / "keys"
         )
 
     @property
     def seal_key(self) -> Path:
-        """Where the private key lies that this host's workers seal the trail with."""
+        """The private key with which the workers of this host seal the trail."""
         return self.seal_key_file or self.var_dir / "seal.pem"
 
     @property
     def last_checkpoint(self) -> Path:
-        """Where this host's workers keep the newest checkpoint that they made, outside the database."""
+        """The file in which the workers of this host keep their newest checkpoint, outside the database."""
         return self.var_dir / "last-checkpoint.json"
 
     @property
     def outbox(self) -> Path:
-        """Where mails lie while no SMTP server is set."""
+        """The directory of mails while no SMTP server is set."""
         return self.var_dir / "outbox"
 
     @property
@@ -173,7 +174,7 @@ class Settings(BaseSettings):
 
     @property
     def has_model(self) -> bool:
-        """Whether there is anything to plan with."""
+        """Whether a model is configured."""
         return self.model_config_file is not None or self.has_openai
 
 
@@ -190,15 +191,15 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        name = str(fault["loc"][0]) if fault["loc"] else "?"
+        fault = faults_in(error)[0]
+        name = str(fault.path[0])
         variable = name if name.isupper() else f"PLANGATE_{name.upper()}"
-        advice = _advice(name) or fault["msg"]
+        advice = _advice(name) or f"it {fault.message}"
         raise SettingsInvalid(f"The setting {variable} cannot be used: {advice}.") from None
 
 
 def _advice(name: str) -> str:
-    """Return what to write into a setting, in plain words; empty where anything may be written."""
+    """Return what to write into a setting; empty if its type does not say."""
     match Settings.model_json_schema()["properties"].get(name):
         case {"enum": [*words, last]}:
             return f"use {', '.join(words)} or {last}"
@@ -210,9 +211,11 @@ def _advice(name: str) -> str:
 
 
 def environment_with(changes: Mapping[str, str | None], *, without: str | tuple[str, ...]) -> dict[str, str]:
-    """Return the environment for a program to be started: ours, with ``changes``; None takes a variable out.
+    """Return this process's environment for another program, changed.
 
-    Variables that begin with ``without``, or with one of them, are left out before.
+    Args:
+        changes: variables to set; None removes one.
+        without: prefixes of variables that are removed first.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}  # noqa: TID251
     merged = {**kept, **changes}
@@ -220,7 +223,7 @@ def environment_with(changes: Mapping[str, str | None], *, without: str | tuple[
 
 
 def proxies_of_environment() -> dict[str, str]:
-    """Return HTTP_PROXY and its like by their first word in small letters (``http``, ``all``, ``no``)."""
+    """Return HTTP_PROXY and the like by their first word in lower case (``http``, ``all``, ``no``)."""
     return getproxies()
 
 
@@ -230,7 +233,7 @@ def needs_no_proxy(host: str) -> bool:
 
 
 def operating_system_user() -> str:
-    """Return who is at the keyboard, as the operating system says."""
+    """Return the name of the user by the operating system."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -10,14 +10,13 @@ from typing import Final, Protocol
 from activities.tools.email.tool import SendEmail
 from activities.tools.http.tool import HttpRequest
 from plangate.domain.errors import OperatorError
-from plangate.domain.tool import ToolDeclaration
+from plangate.domain.plan import MAX_TOOL_NAME
+from plangate.domain.tool import REASON_ARGUMENT, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import Tool
 
-# The planner adds an argument of this name to every tool, in which the model gives the step's reason.
-RESERVED_ARGUMENT: Final = "why"
-# A function name that every model service accepts.
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+# Names that every model's service accepts for a function.
+_NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_TOOL_NAME - 1}}}")
 
 
 class ToolClass(Protocol):
@@ -61,14 +60,15 @@ def _checked(tools: Iterable[ToolClass]) -> Iterator[ToolClass]:
         name = tool.declaration.name
         if not _NAME.fullmatch(name):
             raise OperatorError(
-                f"{name!r} is not a valid tool name; use at most 64 of a-z, 0-9 and _, a letter first."
+                f"A tool cannot be called {name!r}; use at most {MAX_TOOL_NAME} of a-z, 0-9 and _, "
+                "a letter first."
             )
         if name in names:
             raise OperatorError(f"Two tools are called {name}; rename one of them.")
-        if RESERVED_ARGUMENT in tool.declaration.schema().get("properties", {}):
+        if REASON_ARGUMENT in tool.declaration.schema().get("properties", {}):
             raise OperatorError(
-                f"The tool {name} has an argument called '{RESERVED_ARGUMENT}', which is reserved for the "
-                "reason of a step; rename the argument."
+                f"The tool {name} has an argument called '{REASON_ARGUMENT}', which is reserved for the "
+                "reason of a step; rename it."
             )
         names.add(name)
         yield tool

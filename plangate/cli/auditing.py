@@ -24,6 +24,7 @@ from plangate.cli.session import opened_records, settings_for_people
 from plangate.cli.verifying import public_keys
 from plangate.domain.audit import Outcome
 from plangate.domain.checkpoint import Checkpoint
+from plangate.domain.counting import counted
 from plangate.domain.errors import RecordsMissing, RunNotFound, SettingsInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.people import People
@@ -148,8 +149,7 @@ def export(workflow_id: str, *, output: Path | None, as_json: bool) -> int:
                 f"{output} cannot be written: {error.strerror}; name a new or a plain file, or leave "
                 "--output out to have it on stdout."
             ) from None
-        count = len(bundle.entries)
-        entries = "1 entry" if count == 1 else f"{count} entries"
+        entries = counted(len(bundle.entries), "entry", "entries")
         screen.out.print(Text(one_line(f"{output} holds {workflow_id}: {entries}.")), soft_wrap=True)
     unsealed = len(bundle.entries) - sealed_up_to(bundle)
     if screen.is_json and output is not None:

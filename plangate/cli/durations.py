@@ -1,23 +1,18 @@
-"""How long, as people type it."""
+"""Read a length of time that was typed after an option."""
 
 from datetime import timedelta
 
 from plangate.cli.exits import WrongUsage
-from plangate.domain.durations import HOW_TO_WRITE, read_seconds
-from plangate.domain.request import LONGEST_TIMEOUT
+from plangate.domain import durations
 
 
 def read_timeout(text: str) -> timedelta:
-    """Return the time that ``text`` means.
+    """Return how long a review may take.
 
     Raises:
-        WrongUsage: it means none, or one that no review may take.
+        WrongUsage: ``text`` is not a length of time, or too long or short for a review.
     """
-    seconds = read_seconds(text)
-    if seconds is None:
-        raise WrongUsage(f"The timeout {text!r} cannot be read; {HOW_TO_WRITE}.")
-    if not 1 <= seconds <= LONGEST_TIMEOUT.total_seconds():
-        raise WrongUsage(
-            f"The timeout {text!r} is not between one second and {LONGEST_TIMEOUT.days} days; {HOW_TO_WRITE}."
-        )
-    return timedelta(seconds=seconds)
+    try:
+        return timedelta(seconds=durations.read_timeout(text))
+    except ValueError as error:
+        raise WrongUsage(f"The timeout {error}.") from None

@@ -22,6 +22,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.people import same_person
 from plangate.domain.plan import FINGERPRINT_LENGTH, MIN_PREFIX
 from plangate.domain.status import Status
+from plangate.domain.validation import faults_in
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import add_request, plan_page, unread_words, waits_for
@@ -202,8 +203,7 @@ def made_decision(choice: Choice, *, by: str, plan: str | None, comment: str) ->
     try:
         return Decision(decision=choice, by=by, plan=plan, comment=comment)
     except ValidationError as error:
-        field = error.errors(include_url=False, include_input=False)[0]["loc"][0]
-        raise WrongUsage(_MENDS[str(field)]) from None
+        raise WrongUsage(_MENDS[str(faults_in(error)[0].path[0])]) from None
 
 
 _YET_TO_BE_SHOWN: Final = "0" * FINGERPRINT_LENGTH

@@ -1,7 +1,6 @@
-"""Reading lines from the person at the terminal without stopping everything else.
+"""Read lines from the terminal without blocking the event loop.
 
-Python's own `input` would keep the event loop, and with it Ctrl-C, waiting; here a question can be taken back
-when what it asks has been settled elsewhere.
+`input` would block it, and Ctrl-C with it; `Keyboard.ask` can be cancelled when its question is obsolete.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ _AT_ONCE = 65_536
 
 
 class Keyboard:
-    """Asks on stderr, and reads answers from the terminal, line by line."""
+    """Asks on stderr and reads answers from the terminal, line by line."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -24,12 +23,12 @@ class Keyboard:
         self._typed = b""
 
     def discard(self) -> None:
-        """Forget what was typed before the question: it cannot have been its answer."""
+        """Discard what was typed before a question: it cannot be the answer."""
         self._typed = b""
         termios.tcflush(self._file, termios.TCIFLUSH)
 
     async def ask(self, question: str) -> str | None:
-        """Return the answer without its outer blanks, or None where there will never be one (Ctrl-D)."""
+        """Return the answer without outer blanks; None at the end of the input (Ctrl-D)."""
         self._console.print(Text(f"{question} ", style="bold"), end="")
         while b"\n" not in self._typed:
             chunk = await self._read()

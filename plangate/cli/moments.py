@@ -1,4 +1,4 @@
-"""Moments as people write them after an option: a day, a time, or so long ago."""
+"""Read a moment that was typed after an option: a day, a time, or how long ago."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +8,7 @@ from plangate.presentation.clock import now
 
 
 def moment_of(text: str) -> datetime:
-    """Return the moment that ``text`` means; a day or a time without a zone is UTC.
+    """Return the moment; a day or a time without a zone is in UTC.
 
     Raises:
         WrongUsage: it cannot be read.
@@ -21,6 +21,6 @@ def moment_of(text: str) -> datetime:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise WrongUsage(
-            f"The time {text!r} cannot be read; write a day like 2026-05-03 (UTC), or so long ago: "
+            f"The time {text!r} cannot be read; write a day like 2026-05-03 (UTC). For how long ago, "
             f"{HOW_TO_WRITE}."
         ) from None

@@ -15,6 +15,7 @@ from plangate.cli.plan_file import read_plan_file
 from plangate.cli.screen import Screen, open_screen
 from plangate.cli.session import opened_records, settings_for_people
 from plangate.domain.assurance import Assurance
+from plangate.domain.counting import counted
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import FileInvalid, RecordsMissing
 from plangate.domain.escaping import many_lines, one_line
@@ -44,8 +45,7 @@ def check_policy(path: Path | None, *, as_json: bool) -> int:
         )
         return Exit.DONE
     page = Page()
-    count = len(policy.rules)
-    page.heading(f"This policy can be used: {count} rule{'' if count == 1 else 's'} and the default.")
+    page.heading(f"This policy can be used: {counted(len(policy.rules), 'rule')} and the default.")
     width = max(len(rule.name) for rule in (policy.default, *(rule for rule, _ in policy.rules)))
     for rule, when in policy.rules:
         page.field(rule.name, _asks(rule), width=width)
@@ -152,12 +152,12 @@ def _add_origin(page: Page, origin: Origin, settings: Settings) -> None:
 
 def _faults(screen: Screen, error: FileInvalid) -> int:
     if screen.is_json:
-        faults = [{"message": fault} for fault in error.faults]
+        faults = [fault.as_json() for fault in error.faults]
         screen.print_json({"file": error.path, **error_as_json(str(error), Exit.USAGE, faults)})
         return Exit.USAGE
     for fault in error.faults:
-        screen.err.print(Text(fault), soft_wrap=True)
-    count = "1 fault" if len(error.faults) == 1 else f"{len(error.faults)} faults"
+        screen.err.print(Text(str(fault)), soft_wrap=True)
+    count = counted(len(error.faults), "fault")
     raise WrongUsage(f"{error.path} cannot be used ({count}); fix it and try again.")
 
 
@@ -187,13 +187,12 @@ def _explained(explanation: Explanation) -> Page:
 
 def _people_page(people: People) -> Page:
     page = Page()
-    count = len(people.persons)
-    page.heading(f"This list can be used: {count} {'person' if count == 1 else 'people'}.")
+    page.heading(f"This list can be used: {counted(len(people.persons), 'person', 'people')}.")
     at = now()
     width = max(LABEL_WIDTH, *(cell_len(person.name) for person in people.persons))
     for person in people.persons:
         valid = sum(in_force(key, at) for key in person.keys)
-        keys = f"{valid} valid key{'' if valid == 1 else 's'}" if person.keys else "no key"
+        keys = counted(valid, "valid key") if person.keys else "no key"
         roles = ", ".join(person.roles) or "no role"
         page.field(person.name, f"{roles}; {keys}" + ("" if person.active else "; not active"), width=width)
         for lent in person.delegates:

@@ -19,12 +19,14 @@ from plangate.cli.plan_file import STANDARD_INPUT, PlanFileFaults, read_plan_fil
 from plangate.cli.progress import Progress
 from plangate.cli.screen import Screen, open_screen
 from plangate.cli.session import Session, opened, run_async, settings_for_people
+from plangate.cli.tree import PlacedFault
 from plangate.cli.watching import watch_to_the_end
 from plangate.domain.audit import Outcome
 from plangate.domain.escaping import one_line
 from plangate.domain.request import MAX_REQUEST, PlanRequest
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
+from plangate.domain.validation import faults_in
 from plangate.presentation.clock import now
 from plangate.presentation.program import program
 from plangate.presentation.run_page import deciding_page, is_over, run_page
@@ -148,10 +150,9 @@ def _request(order: StartOrder, settings: Settings) -> PlanRequest:
             requester=requester, request=text, plan=plan, timeout_seconds=int(timeout.total_seconds())
         )
     except ValidationError as error:
-        field = error.errors(include_url=False, include_input=False)[0]["loc"][0]
         raise WrongUsage(
             f"The request is longer than {MAX_REQUEST:,} characters; shorten it."
-            if field == "request"
+            if faults_in(error)[0].path == ("request",)
             else "The name after --requester must have 1 to 100 visible characters."
         ) from None
 
@@ -187,18 +188,13 @@ def _show_faults(screen: Screen, error: PlanFileFaults) -> int:
         screen.print_json(error_as_json(str(error), Exit.USAGE, faults))
         return Exit.USAGE
     screen.err.print(Text(one_line(str(error))), soft_wrap=True)
-    for place, path, message in error.faults:
+    for place, fault in error.faults:
         name = "line " if error.path == STANDARD_INPUT else f"{error.path}:"
         where = f"{name}{place.line}:{place.column}"
-        said = f"{path}: {message}" if path else message
-        screen.err.print(Text(f"  {one_line(f'{where}: {said}')}"), soft_wrap=True)
+        words = str(fault) if fault.path else fault.message
+        screen.err.print(Text(f"  {one_line(f'{where}: {words}')}"), soft_wrap=True)
     return Exit.USAGE
 
 
-def _fault_as_json(fault: Any) -> dict[str, Any]:
-    return {
-        "line": fault.place.line,
-        "column": fault.place.column,
-        "path": fault.path,
-        "message": fault.message,
-    }
+def _fault_as_json(placed: PlacedFault) -> dict[str, Any]:
+    return {"line": placed.place.line, "column": placed.place.column, **placed.fault.as_json()}

@@ -1,13 +1,17 @@
-"""A plan file as it is read: its value, and the place of every part of it in the file.
+"""What a plan file holds, and the place of each part of it: the same for JSON and YAML.
 
-Readers tell a `TreeBuilder` what they come across; nothing here recurses, hence no depth is too deep for it.
+A reader hands over `Part`s in the order of the file, and `compose` makes a `Tree` of them. Nothing here
+knows what a plan is.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from plangate.domain.faults import Fault, FaultPath
+
 MAX_DEPTH: Final = 100
-_MAX_PATH: Final = 1_200  # characters; below a longer path, the place of each part is that of the whole
 
 
 class Place(NamedTuple):
@@ -17,139 +21,149 @@ class Place(NamedTuple):
     column: int
 
 
-class Fault(NamedTuple):
-    """One thing that is wrong with a file. ``path`` names the part, such as ``steps[1].arguments.to``."""
+START: Final = Place(1, 1)
+
+
+class PlacedFault(NamedTuple):
+    """A fault of a file, and where it is."""
 
     place: Place
-    path: str
-    message: str
+    fault: Fault
 
 
 class Unreadable(Exception):
-    """Reading cannot go on after this fault."""
+    """Reading stops at this fault."""
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.message)
-        self.fault = fault
+    def __init__(self, place: Place, message: str, path: FaultPath = ()) -> None:
+        super().__init__(message)
+        self.fault = PlacedFault(place, Fault(path, message))
+
+
+class Kind(StrEnum):
+    """What a part is."""
+
+    MAPPING = "mapping"
+    LIST = "list"
+    END = "end"
+    SCALAR = "scalar"
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
-    """What a file says, where it says it, and what is wrong with how it says it.
+class Part:
+    """The beginning or the end of a mapping or list, or a scalar, which may be the name of a value.
 
     Attributes:
-        value: the value. ``Any`` stands for JSON.
-        places: the place of each part by its path; '' is the whole.
-        faults: what the value cannot be trusted for.
-        blanks: places at which something unusable stood; the value has null there.
+        place: where it begins.
+        kind: what it is; END ends the mapping or list that began last.
+        value: the value of a scalar, as JSON has it; None if it cannot be used.
+        faults: what is wrong with it.
+        as_name: what else is wrong with it if it is a name.
+        as_value: what else is wrong with it if it is a value.
     """
 
-    value: Any
-    places: dict[str, Place]
-    faults: tuple[Fault, ...]
-    blanks: frozenset[Place] = frozenset()
+    place: Place
+    kind: Kind
+    value: str | int | float | bool | None = None
+    faults: tuple[str, ...] = ()
+    as_name: str = ""
+    as_value: str = ""
 
 
-@dataclass(slots=True)
-class _Frame:
-    """A mapping or a list that is still open; ``key`` is None where a mapping's value is to be dropped."""
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value with its place; a mapping or list holds nodes in turn."""
 
-    value: Any
-    path: str
-    is_name: bool  # it stands where a name belongs, hence leads nowhere
-    at_key: bool
-    key: str | None = None
+    place: Place
+    content: "dict[str, Node] | list[Node] | str | int | float | bool | None"
+
+    def value(self) -> Any:
+        """Return the value; ``Any`` stands for JSON."""
+        match self.content:
+            case dict():
+                return {name: node.value() for name, node in self.content.items()}
+            case list():
+                return [node.value() for node in self.content]
+            case _:
+                return self.content
+
+    def at(self, path: FaultPath) -> "Node":
+        """Return the innermost node that ``path`` leads to."""
+        node = self
+        for part in path:
+            match node.content:
+                case dict() as members if part in members:
+                    node = members[str(part)]
+                case list() as items if isinstance(part, int) and part < len(items):
+                    node = items[part]
+                case _:
+                    break
+        return node
 
 
-@dataclass(slots=True)
-class TreeBuilder:
-    """Puts a tree together from its parts in the order of the file."""
+def compose(parts: Iterator[Part]) -> tuple[Node, list[PlacedFault]]:
+    """Return the value that the parts make, and what is wrong with how the file writes it.
 
-    faults: list[Fault] = field(default_factory=list)
-    places: dict[str, Place] = field(default_factory=dict)
-    blanks: set[Place] = field(default_factory=set)
-    _frames: list[_Frame] = field(default_factory=list)
-    _root: Any = None
+    Raises:
+        Unreadable: there are no parts, they are nested too deeply, or their reader raised it.
+    """
+    first = next(parts, None)
+    if first is None:
+        raise Unreadable(START, "the file is empty")
+    composer = _Composer(parts)
+    root = composer.node(first, ())
+    for _ in parts:
+        pass  # a reader raises at what follows the value
+    return root, composer.faults
 
-    @property
-    def at_key(self) -> bool:
-        """Whether a mapping's next name is due."""
-        return bool(self._frames) and self._frames[-1].at_key
 
-    @property
-    def path(self) -> str:
-        """The path of what comes next."""
-        if not self._frames:
-            return ""
-        frame = self._frames[-1]
-        if isinstance(frame.value, list):
-            path = f"{frame.path}[{len(frame.value)}]"
-        elif frame.at_key or frame.key is None or len(frame.key) > _MAX_PATH:
-            return frame.path
-        else:
-            path = f"{frame.path}.{frame.key}" if frame.path else frame.key
-        return path if len(path) <= _MAX_PATH else frame.path
+class _Composer:
+    def __init__(self, parts: Iterator[Part]) -> None:
+        self._parts = parts
+        self._depth = 0
+        self.faults: list[PlacedFault] = []
 
-    def fault(self, place: Place, message: str) -> None:
-        """Note that something is wrong with what comes next."""
-        self.faults.append(Fault(place, self.path, message))
+    def node(self, part: Part, path: FaultPath) -> Node:
+        """Return the node that begins with ``part``."""
+        self._note(part, path, *part.faults, part.as_value)
+        match part.kind:
+            case Kind.MAPPING | Kind.LIST:
+                if self._depth >= MAX_DEPTH:
+                    raise Unreadable(part.place, f"nested deeper than {MAX_DEPTH} levels", path)
+                self._depth += 1
+                is_mapping = part.kind is Kind.MAPPING
+                content: Any = self._members(path) if is_mapping else self._items(path)
+                self._depth -= 1
+            case Kind.SCALAR | Kind.END:
+                content = part.value
+        return Node(part.place, content)
 
-    def blank(self, place: Place, message: str) -> None:
-        """Put null where something unusable stands, and note why."""
-        self.fault(place, message)
-        self.blanks.add(place)
-        if self.at_key:
-            self.key(place, None)
-        else:
-            self.scalar(place, None)
+    def _items(self, path: FaultPath) -> list[Node]:
+        items: list[Node] = []
+        while (part := next(self._parts)).kind is not Kind.END:
+            items.append(self.node(part, (*path, len(items))))
+        return items
 
-    def key(self, place: Place, name: str | None) -> None:
-        """Take the name of a mapping's next value; None drops that value."""
-        frame = self._frames[-1]
-        if name is not None and name in frame.value:
-            self.fault(place, f"the name {name!r} is there twice")
-            name = None
-        frame.at_key, frame.key = False, name
+    def _members(self, path: FaultPath) -> dict[str, Node]:
+        members: dict[str, Node] = {}
+        while (part := next(self._parts)).kind is not Kind.END:
+            name = self._name(part, path, members)
+            node = self.node(next(self._parts), path if name is None else (*path, name))
+            if name is not None:
+                members[name] = node
+        return members
 
-    def scalar(self, place: Place, value: Any) -> None:
-        """Take a value that holds no others."""
-        self._put(place, value)
+    def _name(self, part: Part, path: FaultPath, members: dict[str, Node]) -> str | None:
+        """Return the name of the next value; None if the value has no place in the mapping."""
+        if part.kind is not Kind.SCALAR:
+            self._note(part, path, "a name must be text, not a mapping or a list")
+            self.node(part, path)
+            return None
+        is_known = part.value in members
+        self._note(
+            part, path, *part.faults, part.as_name, f"duplicate name {part.value!r}" if is_known else ""
+        )
+        usable = isinstance(part.value, str) and not part.as_name and not is_known
+        return str(part.value) if usable else None
 
-    def open(self, place: Place, container: dict[str, Any] | list[Any]) -> None:
-        """Begin a mapping or a list.
-
-        Raises:
-            Unreadable: it is nested too deeply.
-        """
-        path, is_name = self.path, self.at_key
-        if len(self._frames) >= MAX_DEPTH:
-            raise Unreadable(Fault(place, path, f"nested deeper than {MAX_DEPTH} levels"))
-        if is_name:
-            self.fault(place, "a name must be text, not a mapping or a list")
-        else:
-            self._put(place, container)
-        self._frames.append(_Frame(container, path, is_name, at_key=isinstance(container, dict)))
-
-    def close(self) -> None:
-        """End the mapping or list that was begun last."""
-        if self._frames.pop().is_name:
-            self._frames[-1].at_key, self._frames[-1].key = False, None
-
-    def tree(self) -> Tree:
-        """Return what has been read."""
-        return Tree(self._root, self.places, tuple(self.faults), frozenset(self.blanks))
-
-    def _put(self, place: Place, value: Any) -> None:
-        if not self._frames:
-            self._root = value
-            self.places.setdefault("", place)
-            return
-        frame = self._frames[-1]
-        if isinstance(frame.value, list):
-            self.places.setdefault(self.path, place)
-            frame.value.append(value)
-            return
-        if frame.key is not None:
-            self.places.setdefault(self.path, place)
-            frame.value[frame.key] = value
-        frame.at_key, frame.key = True, None
+    def _note(self, part: Part, path: FaultPath, *messages: str) -> None:
+        self.faults += (PlacedFault(part.place, Fault(path, message)) for message in messages if message)

@@ -23,10 +23,10 @@ from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
-from plangate.client.offline_status import OUTCOMES, result_of, status_without_workflow, unreachable
+from plangate.client.offline_status import result_of, status_without_workflow, unreachable
 from plangate.client.starting import checked_id, in_use, new_id, start_run
 from plangate.client.waiting_runs import waiting_runs
-from plangate.domain.audit import AuditEntry
+from plangate.domain.audit import OUTCOMES, AuditEntry
 from plangate.domain.decision import Decision, DecisionAnswer
 from plangate.domain.errors import (
     NotAnswered,

@@ -15,7 +15,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.attempts import UnpauseCommand, attempts_of
-from plangate.domain.audit import Outcome
+from plangate.domain.audit import OUTCOMES, Outcome
 from plangate.domain.decision import Choice, Via, read_arrival, who_withdrew
 from plangate.domain.errors import (
     NotAnswered,
@@ -32,7 +32,6 @@ from plangate.records.database import Database
 from plangate.records.queries import status_on_record
 from plangate.temporal.search_attributes import PLANGATE_STATE
 
-OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _PAGE: Final = 1_000
 _LISTED_UNREAD: Final = 20
 _LONGEST_NAME: Final = 100

@@ -32,6 +32,10 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
+"""The states of runs that have ended."""
+
+
 class ModelUse(Frozen):
     """Which model drafted a plan, and what it took, in tokens."""
 

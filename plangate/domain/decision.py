@@ -6,6 +6,7 @@ which holds either a `Decision` or the reason why it cannot be read. It never ra
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
@@ -16,7 +17,8 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from plangate.domain.base import AwareDatetime, Frozen, Typed
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import identity
-from plangate.domain.plan import MIN_PREFIX
+from plangate.domain.plan import FINGERPRINT_LENGTH, MIN_PREFIX
+from plangate.domain.validation import faults_in
 
 MAX_COMMENT: Final = 4_000
 MAX_SIGNATURE: Final = 100_000  # a token holds the comment, each of its characters in up to 16
@@ -27,8 +29,11 @@ _PLACEHOLDERS: Final = frozenset(
 )
 _DRESS: Final = frozenset({"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk"})  # Sm: < and >; Sc: $
 _EXCERPT_LENGTH: Final = 300
+_MOST_FAULTS: Final = 5
+_LONGEST_FAULT: Final = 120
 _WITHDRAWN_BY: Final = "withdrawn by "
 _LONGEST_NAME: Final = 100
+_HEX: Final = re.compile(r"[0-9a-f]*")
 _HOW: Final = 'send one JSON object such as {"by": "dana", "plan": "3f9a12bc4d5e"}'
 
 
@@ -40,7 +45,9 @@ def _plainly_visible(name: str) -> str:
     return name.strip()
 
 
-def _long_enough(plan: str) -> str:
+def _fingerprint_digits(plan: str) -> str:
+    if not _HEX.fullmatch(plan):
+        raise ValueError("must consist of the digits 0-9 and a-f of the fingerprint")
     if len(plan) < MIN_PREFIX:
         raise ValueError(f"is too short; give at least {MIN_PREFIX} digits of the fingerprint")
     return plan
@@ -51,8 +58,8 @@ PersonName = Annotated[
 ]
 PlanName = Annotated[
     str,
-    StringConstraints(pattern=r"^[0-9a-fA-F]*$", max_length=64, to_lower=True),
-    AfterValidator(_long_enough),
+    StringConstraints(max_length=FINGERPRINT_LENGTH, to_lower=True),
+    AfterValidator(_fingerprint_digits),
 ]
 
 
@@ -183,7 +190,8 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
     try:
         decision = Decision.model_validate(raw)
     except ValidationError as error:
-        raise ValueError("; ".join(_sentences(error))) from None
+        faults = faults_in(error)[:_MOST_FAULTS]
+        raise ValueError("; ".join(cut(one_line(str(fault)), _LONGEST_FAULT) for fault in faults)) from None
     if is_placeholder(decision.by):
         raise ValueError(f'"by" is only a placeholder, {decision.by}; put your own name in its place')
     if decision.decision is Choice.REQUEST_CHANGES and not decision.comment.strip():
@@ -198,22 +206,6 @@ def is_placeholder(name: str) -> bool:
     """
     words = (" " if unicodedata.category(char) in _DRESS else char for char in identity(name))
     return " ".join("".join(words).split()) in _PLACEHOLDERS
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    sentences = []
-    for fault in error.errors(include_url=False, include_context=False, include_input=False)[:5]:
-        field = one_line(cut(".".join(str(part) for part in fault["loc"]), 40))
-        message = fault["msg"].removeprefix("Value error, ")
-        match fault["type"]:
-            case "missing":
-                message = "is missing"
-            case "extra_forbidden":
-                message = "is an unknown field; remove it"
-            case "string_pattern_mismatch":
-                message = "holds more than hexadecimal digits"
-        sentences.append(f'"{field}" {message[0].lower()}{message[1:]}')
-    return sentences
 
 
 def _kind(

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
+from plangate.domain.counting import counted
 from plangate.domain.plan import Plan, Step
 
 _RECIPIENTS: Final = ("to", "cc", "bcc")
@@ -66,13 +67,13 @@ def _part(tool: str, numbers: list[int], recipients: Places, calls: Places) -> s
     told = _named(tool, len(numbers))
     count = sum(map(len, recipients.values()))
     if recipients and count != len(numbers):
-        told += f" ({count} recipient{'' if count == 1 else 's'})"
+        told += f" ({counted(count, 'recipient')})"
     what = [_counted(places, between) for places, between in ((recipients, " to "), (calls, " ")) if places]
     return f"{told}: {', '.join(what)}" if what else told
 
 
 def _named(tool: str, count: int) -> str:
-    return f"{count} mail{'' if count == 1 else 's'}" if tool == _MAIL else f"{count} {_plain(tool)}"
+    return counted(count, "mail") if tool == _MAIL else f"{count} {_plain(tool)}"
 
 
 def _counted(places: Places, between: str) -> str:

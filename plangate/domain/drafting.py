@@ -1,7 +1,4 @@
-"""From something that claims to be a plan to a `Plan`, or to the list of all that is wrong with it.
-
-The planner's proposals and a user's own plan file pass through here alike.
-"""
+"""Check a plan that a planner or a person wrote: return a `Plan`, or raise with every fault in it."""
 
 import json
 from collections.abc import Mapping
@@ -10,24 +7,26 @@ from typing import cast
 from pydantic import JsonValue, ValidationError
 
 from plangate.domain.errors import PlanInvalid
-from plangate.domain.faults import sentences
+from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.plan import MAX_PLAN_BYTES, Plan, Step, canonical_json, uncanonical
 from plangate.domain.tool import ToolArguments, ToolDeclaration
+from plangate.domain.validation import faults_in
 
 
 def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int) -> Plan:
     """Return ``raw`` as a plan whose arguments are complete and validated by each tool's own model.
 
     Raises:
-        PlanInvalid: with every fault found, each beginning with its place.
+        PlanInvalid: carries every fault.
     """
-    plan, faults = plan_shaped(raw), []
+    plan = plan_shaped(raw)
+    faults: list[Fault] = []
     if len(plan.steps) > max_steps:
-        faults.append(f"steps: {len(plan.steps)} steps are more than the limit of {max_steps}")
+        faults.append(Fault(("steps",), f"{len(plan.steps)} steps are more than the limit of {max_steps}"))
     steps: list[Step] = []
     for index, step in enumerate(plan.steps):
         try:
-            arguments = check_arguments(step.tool, step.arguments, tools, f"steps[{index}]")
+            arguments = check_arguments(step.tool, step.arguments, tools, ("steps", index))
         except PlanInvalid as error:
             faults.extend(error.faults)
             continue
@@ -37,7 +36,7 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
     checked = plan.model_copy(update={"steps": tuple(steps)})
     size = len(canonical_json(checked.model_dump(mode="json")))
     if size > MAX_PLAN_BYTES:
-        raise PlanInvalid([f"plan: {size:,} bytes are more than the limit of {MAX_PLAN_BYTES:,}"])
+        raise PlanInvalid([Fault((), f"has {size:,} bytes, more than the limit of {MAX_PLAN_BYTES:,}")])
     return checked
 
 
@@ -45,21 +44,21 @@ def plan_shaped(raw: object) -> Plan:
     """Return ``raw`` as a plan, whatever its tools are.
 
     Raises:
-        PlanInvalid: with every fault found, each beginning with its place.
+        PlanInvalid: carries every fault.
     """
-    faults = list(uncanonical(raw, "plan"))
+    faults = list(uncanonical(raw))
     if faults:
         raise PlanInvalid(faults)
     try:
         return Plan.model_validate_json(json.dumps(raw), strict=True)
     except ValidationError as error:
-        raise PlanInvalid(sentences(error, whole="plan")) from None
+        raise PlanInvalid(faults_in(error)) from None
 
 
 def check_arguments(
-    tool: str, arguments: Mapping[str, JsonValue], tools: Mapping[str, ToolDeclaration], place: str
+    tool: str, arguments: Mapping[str, JsonValue], tools: Mapping[str, ToolDeclaration], at: FaultPath = ()
 ) -> ToolArguments:
-    """Validate the arguments of one step by the model of its tool.
+    """Validate the arguments of one step, whose path is ``at``, by the model of its tool.
 
     Raises:
         PlanInvalid: the tool is unknown, or the arguments break its model.
@@ -67,14 +66,14 @@ def check_arguments(
     declaration = tools.get(tool)
     if declaration is None:
         known = ", ".join(sorted(tools)) or "none"
-        raise PlanInvalid([f"{place}.tool: no tool is called {tool!r}; there are: {known}"])
-    faults = list(uncanonical(arguments, f"{place}.arguments"))
+        raise PlanInvalid([Fault((*at, "tool"), f"no tool is called {tool!r}; there are: {known}")])
+    faults = list(uncanonical(arguments, (*at, "arguments")))
     if faults:
         raise PlanInvalid(faults)
     try:
         return declaration.arguments.model_validate_json(json.dumps(arguments))
     except ValidationError as error:
-        raise PlanInvalid(sentences(error, f"{place}.arguments")) from None
+        raise PlanInvalid(faults_in(error, (*at, "arguments"))) from None
 
 
 def complete(arguments: ToolArguments) -> dict[str, JsonValue]:

@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Final
 
 HOW_TO_WRITE: Final = "write it like 72h, 30m, 45s, 7d or 1h30m"
+LONGEST_TIMEOUT: Final = timedelta(days=365)
+"""The longest time that a review may take or an approval may count; the shortest is one second."""
 _UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 _DURATION: Final = re.compile(
     # Blanks belong to what stands before them, so that there is one way alone to share them out.
@@ -14,10 +16,24 @@ _DURATION: Final = re.compile(
 
 
 def read_seconds(text: str) -> int | None:
-    """Return how many seconds ``text`` means; None if it means no length of time."""
+    """Return the length of time in seconds; None if ``text`` is not one."""
     match = _DURATION.fullmatch(text)
     if match is None or not any(match.groups()):
         return None
     counts = {unit: int(count or 0) for unit, count in zip(_UNITS, match.groups(), strict=True)}
     # Summed before it could be made a timedelta, which has an end.
     return sum(count * int(timedelta(**{unit: 1}).total_seconds()) for unit, count in counts.items())
+
+
+def read_timeout(text: str) -> int:
+    """Return how many seconds ``text`` gives a review.
+
+    Raises:
+        ValueError: it is not a length of time, or too long or short for a review.
+    """
+    seconds = read_seconds(text)
+    if seconds is None:
+        raise ValueError(f"{text!r} cannot be read; {HOW_TO_WRITE}")
+    if not 1 <= seconds <= LONGEST_TIMEOUT.total_seconds():
+        raise ValueError(f"{text!r} is not between 1 second and {LONGEST_TIMEOUT.days} days; {HOW_TO_WRITE}")
+    return seconds

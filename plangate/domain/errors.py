@@ -40,6 +40,9 @@ The message of each error is one sentence for a person: what is wrong and what t
 
 from collections.abc import Sequence
 
+from plangate.domain.counting import counted
+from plangate.domain.faults import Fault
+
 
 class PlangateError(Exception):
     """The base of all errors that Plangate raises on purpose; ``str()`` is for people."""
@@ -50,16 +53,12 @@ class BadInput(PlangateError):
 
 
 class PlanInvalid(BadInput):
-    """A plan breaks one or more rules.
+    """A plan breaks one rule or more; ``faults`` holds each."""
 
-    ``faults`` holds one sentence for each, beginning with its place (``steps[2].arguments.to``).
-    """
-
-    def __init__(self, faults: Sequence[str]) -> None:
+    def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
-        count = len(self.faults)
-        heading = "1 fault" if count == 1 else f"{count} faults"
-        super().__init__(f"The plan cannot be used ({heading}): " + "; ".join(self.faults))
+        listed = "; ".join(map(str, self.faults))
+        super().__init__(f"The plan cannot be used ({counted(len(self.faults), 'fault')}): {listed}")
 
 
 class RequestInvalid(BadInput):
@@ -159,14 +158,13 @@ class SettingsInvalid(OperatorError):
 
 
 class FileInvalid(OperatorError):
-    """A policy or list of people has faults; ``faults`` has a sentence for each, with its place."""
+    """A policy or a list of people breaks one rule or more; ``faults`` holds each."""
 
-    def __init__(self, path: str, faults: Sequence[str]) -> None:
+    def __init__(self, path: str, faults: Sequence[Fault]) -> None:
         self.path = path
         self.faults = tuple(faults)
-        count = len(self.faults)
-        heading = "1 fault" if count == 1 else f"{count} faults"
-        super().__init__(f"{path} cannot be used ({heading}): " + "; ".join(self.faults))
+        listed = "; ".join(map(str, self.faults))
+        super().__init__(f"{path} cannot be used ({counted(len(self.faults), 'fault')}): {listed}")
 
 
 class RecordsMissing(OperatorError):

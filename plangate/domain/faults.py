@@ -1,28 +1,34 @@
-"""What pydantic found wrong, in sentences for the person who typed it."""
+"""One thing that is wrong with a plan, a file or a message, and which part of it is wrong."""
 
-from pydantic import ValidationError
+from typing import NamedTuple, TypeAlias
+
+FaultPath: TypeAlias = tuple[str | int, ...]
+"""The way to a part from the outside in: names of fields and indexes of lists; empty for the whole."""
 
 
-def sentences(error: ValidationError, place: str = "", *, whole: str = "it") -> list[str]:
-    """Return one sentence for each fault, beginning with its place below ``place``.
+class Fault(NamedTuple):
+    """What is wrong with one part.
 
-    Args:
-        error: what pydantic raised.
-        place: where the value that was validated stands, such as ``steps[2]``.
-        whole: what to call that value where ``place`` is empty and the fault is its own.
+    Attributes:
+        path: the part.
+        message: the rest of a sentence that begins with the part, such as ``must be text``.
     """
-    told = []
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        path = place
-        for part in fault["loc"]:
-            path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-        message = fault["msg"].removeprefix("Value error, ")
-        match fault["type"]:
-            case "missing":
-                message = "is missing"
-            case "too_short" if fault["loc"] and fault["loc"][-1] == "steps":
-                message = "there must be at least one step"
-            case "extra_forbidden":
-                message = "is not known here; take it out"
-        told.append(f"{path or whole}: {message}")
-    return told
+
+    path: FaultPath
+    message: str
+
+    def __str__(self) -> str:
+        """Return it as people read it: ``steps[0].arguments.to: must be a list``."""
+        return f"{path_text(self.path)}: {self.message}" if self.path else f"it {self.message}"
+
+    def as_json(self) -> dict[str, str]:
+        """Return it as JSON, with the path as text."""
+        return {"path": path_text(self.path), "message": self.message}
+
+
+def path_text(path: FaultPath) -> str:
+    """Return a path as people read it: ``steps[0].arguments.to``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

@@ -12,14 +12,18 @@ from pydantic import Field, JsonValue
 
 from plangate.domain.base import Frozen, Typed
 from plangate.domain.escaping import cut
+from plangate.domain.faults import Fault, FaultPath
 
 MIN_PREFIX: Final = 8
 SHORT_LENGTH: Final = 12
 FINGERPRINT_LENGTH: Final = 64
 MAX_PLAN_BYTES: Final = 256 * 1024
+MAX_TOOL_NAME: Final = 64
+MAX_SUMMARY: Final = 2_000
+MAX_REASON: Final = 2_000  # of one step
 _MAX_SAFE_INTEGER: Final = 2**53 - 1
 _MAX_DEPTH: Final = 32
-_MAX_PLACE: Final = 1_000  # characters of the names that lead to a value, which are shown with it
+_MAX_NAMES: Final = 1_000  # characters of the names that lead to a value, which are shown with it
 _SHOWN_OF_NAME: Final = 60
 _RECORD: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
@@ -27,15 +31,15 @@ _RECORD: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators
 class Step(Typed):
     """One tool with its arguments, and the reason for it."""
 
-    tool: str = Field(min_length=1, max_length=100)
+    tool: str = Field(min_length=1, max_length=MAX_TOOL_NAME)
     arguments: dict[str, JsonValue]
-    reason: str = Field(default="", max_length=2_000)
+    reason: str = Field(default="", max_length=MAX_REASON)
 
 
 class Plan(Typed):
     """A summary and ordered steps. Two plans are the same when their fingerprints are."""
 
-    summary: str = Field(min_length=1, max_length=2_000)
+    summary: str = Field(min_length=1, max_length=MAX_SUMMARY)
     steps: tuple[Step, ...] = Field(min_length=1)
 
 
@@ -104,38 +108,52 @@ def short(fingerprint: str) -> str:
 
 
 def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
-    value: object, place: str, depth: int = 0
-) -> Iterator[str]:
-    """Yield a sentence for every value below ``place`` that JSON cannot carry from one reader to the next."""
+    value: object, path: FaultPath = (), depth: int = 0
+) -> Iterator[Fault]:
+    """Yield a fault for every value that JSON cannot carry from one reader to the next.
+
+    Args:
+        value: the part at ``path``.
+        path: the path of that part.
+        depth: how many levels of the value that was asked about are above it.
+    """
     match value:
         case None | bool():
             return
         case int() | float() if abs(value) > _MAX_SAFE_INTEGER and math.isfinite(value):
-            yield f"{place}: {value} is too large to survive JSON exactly; write it as text"
+            yield Fault(path, f"{value} is too large to survive JSON exactly; write it as text")
         case float() if not math.isfinite(value):
-            yield f"{place}: {value} is not a JSON number"
+            yield Fault(path, f"{value} is not a JSON number")
         case int() | float():
             return
         case str():
-            if any(unicodedata.category(char) == "Cs" for char in value):
-                yield f"{place}: the text holds half of a surrogate pair, which is not a character"
+            if _has_half_a_pair(value):
+                yield Fault(path, "the text holds half of a surrogate pair, which is not a character")
         case _ if depth >= _MAX_DEPTH:
-            yield f"{place}: nested deeper than {_MAX_DEPTH} levels"
+            yield Fault(path, f"nested deeper than {_MAX_DEPTH} levels")
         case Mapping():
+            room = _MAX_NAMES - sum(len(part) for part in path if isinstance(part, str))
             for key, item in value.items():
                 if not isinstance(key, str):
-                    yield f"{place}: the name {key!r} is not text"
-                    continue
-                if len(place) + len(key) > _MAX_PLACE:
-                    yield (
-                        f"{place}: the names that lead to a value have over {_MAX_PLACE} characters here; "
-                        f"shorten {cut(key, _SHOWN_OF_NAME)!r}"
+                    yield Fault(path, f"the name {key!r} is not text")
+                elif len(key) > room:
+                    yield Fault(
+                        path,
+                        f"the names that lead to a value have over {_MAX_NAMES} characters here; "
+                        f"shorten {cut(key, _SHOWN_OF_NAME)!r}",
                     )
-                    continue
-                yield from uncanonical(key, f"{place} (a name)", depth)
-                yield from uncanonical(item, f"{place}.{key}", depth + 1)
+                else:
+                    if _has_half_a_pair(key):
+                        yield Fault(
+                            path, f"the name {key!r} holds half of a surrogate pair, which is not a character"
+                        )
+                    yield from uncanonical(item, (*path, key), depth + 1)
         case list() | tuple():
             for index, item in enumerate(value):
-                yield from uncanonical(item, f"{place}[{index}]", depth + 1)
+                yield from uncanonical(item, (*path, index), depth + 1)
         case _:
-            yield f"{place}: {type(value).__name__} is not a JSON value"
+            yield Fault(path, f"{type(value).__name__} is not a JSON value")
+
+
+def _has_half_a_pair(text: str) -> bool:
+    return any(unicodedata.category(char) == "Cs" for char in text)

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
+from plangate.domain.counting import counted
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
 
@@ -31,7 +32,7 @@ class Need(Frozen):
     def __str__(self) -> str:
         """Return it in words."""
         who = "anyone but the requester" if self.role == ANYONE else self.role
-        return f"{self.count} approval{'' if self.count == 1 else 's'} by {who}"
+        return f"{counted(self.count, 'approval')} by {who}"
 
 
 class Requirement(Frozen):
@@ -127,7 +128,7 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
             return str(need)
     needed = sum(need.count for need in demanded.needs)
     if sum(has.values()) < needed:
-        return f"{needed} approval{'' if needed == 1 else 's'} in all"
+        return f"{counted(needed, 'approval')} in all"
     if requirement.assurance < demanded.assurance:
         return f'the assurance "{demanded.assurance}"'
     if _is_longer(requirement.approval_valid_for, demanded.approval_valid_for):

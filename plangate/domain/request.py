@@ -11,18 +11,20 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError
 from plangate.domain.audit import Requested, RunRef
 from plangate.domain.base import Typed
 from plangate.domain.decision import PersonName
+from plangate.domain.durations import LONGEST_TIMEOUT
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import MAX_PLAN_BYTES
+from plangate.domain.validation import faults_in
 
 MAX_REQUEST: Final = 20_000
 # More than any plan that passes its checks, and well below what the server hands on to an activity (2 MB).
 MAX_RAW_PLAN_BYTES: Final = 2 * MAX_PLAN_BYTES
 DEFAULT_TIMEOUT: Final = timedelta(hours=72)
-LONGEST_TIMEOUT: Final = timedelta(days=365)
 EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """Before any request that a record can hold."""
 _BETWEEN_CLOCKS: Final = timedelta(minutes=1)  # as far as those of one Temporal's hosts may differ
+_LONGEST_FAULT: Final = 120
 _CHAIN_ID: Final = re.compile(r"[!-~]{0,100}")
 
 
@@ -103,7 +105,5 @@ def _read(fields: dict[Any, Any]) -> PlanRequest:
     try:
         return PlanRequest.model_validate(fields)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = one_line(cut(".".join(str(part) for part in fault["loc"]), 40))
-        message = fault["msg"].removeprefix("Value error, ")
-        raise RequestInvalid(f'The request cannot be used: "{field}": {message}.') from None
+        fault = cut(one_line(str(faults_in(error)[0])), _LONGEST_FAULT)
+        raise RequestInvalid(f"The request cannot be used: {fault}.") from None

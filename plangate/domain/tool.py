@@ -11,6 +11,8 @@ from plangate.domain.escaping import one_line
 from plangate.domain.plan import uncanonical
 
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
+REASON_ARGUMENT: Final = "why"
+"""What a planner calls a step's reason among the arguments of a tool; no tool may have one of that name."""
 
 
 class ToolArguments(BaseModel):
@@ -37,7 +39,7 @@ class Receipt(Frozen):
 
 def storable(receipt: Receipt) -> Receipt:
     """Return the receipt with its details as text where JSON could not carry them: it must be kept."""
-    if not any(uncanonical(receipt.model_dump(), "receipt")):
+    if not any(uncanonical(receipt.model_dump())):
         return receipt
     shown = {one_line(name): one_line(str(value)) for name, value in receipt.details.items()}
     return Receipt(summary=one_line(receipt.summary), details=dict(shown))

@@ -1,4 +1,4 @@
-"""The lists of people that the records keep, as they were."""
+"""Read the lists of people that the records keep."""
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -9,13 +9,13 @@ from plangate.domain.people import People
 from plangate.policy.people_file import people_in
 
 PeopleThen = Callable[[str], People | None]
-"""Returns the list of people whose text has this SHA-256; None where it is not there."""
+"""Returns the list of people whose text has this SHA-256; None if there is none."""
 
 
 def lists_in(texts: Iterable[RuleText]) -> PeopleThen:
-    """Return the lists of people among the texts that were kept, each as it was named.
+    """Return a function that reads one of these texts as a list of people, by its SHA-256.
 
-    Which of them are lists, the entries say that name them: only these ask for one.
+    A text of a policy is never asked for: entries name policies and lists in different fields.
     """
     kept = {text.hash: text for text in texts if text.is_as_named()}
 
@@ -27,7 +27,7 @@ def lists_in(texts: Iterable[RuleText]) -> PeopleThen:
 
 @lru_cache(maxsize=16)
 def _parsed(text: str) -> People | None:
-    """Read a list that was kept; None where this release cannot, or it never was one."""
+    """Return the list; None if this release cannot read the text as one."""
     try:
         return people_in(text)
     except FileInvalid:

@@ -1,4 +1,4 @@
-"""The list of people that people write, as TOML: names, roles, public keys, delegations."""
+"""Read the list of people, a TOML file: names, roles, public keys, delegations."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,22 +6,23 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 
 from plangate.domain.base import AwareDatetime, Typed
 from plangate.domain.decision import PersonName
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
-from plangate.domain.faults import sentences
+from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.people import ANYONE, Delegation, Key, People, Person, identity
+from plangate.domain.validation import faults_in
 from plangate.policy.settled_file import SETTLE_SECONDS, SettledFile, read_settled
-from plangate.policy.toml_file import parse_toml, places, tables, unknown_names
+from plangate.policy.toml_file import Name, parse_toml, places, tables, unknown_names
 from plangate.signing.jws import checked_public, key_id
 
 _TEXT_OF_NAME: Final = 60
 
 
 def _moment(value: object) -> object:
-    """Take a bare date for its first moment in UTC, and a time without a zone for UTC."""
+    """Read a bare date as midnight UTC, and a time without a zone as UTC."""
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, date):
@@ -31,14 +32,12 @@ def _moment(value: object) -> object:
 
 def _role(value: str) -> str:
     if value == ANYONE:
-        raise ValueError(f"'{ANYONE}' is everybody's already; take it out")
+        raise ValueError(f"everyone has the role '{ANYONE}' already; remove it")
     return value
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
-RoleName = Annotated[
-    str, StringConstraints(min_length=1, max_length=100, pattern=r"^\w[\w .:/-]*$"), BeforeValidator(_role)
-]
+RoleName = Annotated[Name, AfterValidator(_role)]
 
 
 class _KeyEntry(Typed):
@@ -70,7 +69,7 @@ class _PersonEntry(Typed):
 
 
 class PeopleFile:
-    """A directory in a file, read anew for every decision; implements `plangate.domain.people.Directory`."""
+    """A directory in a file, read for every decision; implements `plangate.domain.people.Directory`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -78,17 +77,17 @@ class PeopleFile:
         self._known: tuple[bytes, People] | None = None
 
     def people(self) -> People:
-        """Return everybody. The file is looked at each time, and parsed again where it has changed.
+        """Return all people; parse the file again if it has changed.
 
         Raises:
-            DirectoryUnavailable: the file cannot be read, is broken, or is being changed just now.
+            DirectoryUnavailable: the file cannot be read, has faults, or was saved a moment ago.
         """
         try:
             raw = self._file.read()
             if raw is None:
                 raise DirectoryUnavailable(
-                    "Nothing is drafted, decided or done until the list of people has lain unchanged for "
-                    f"{SETTLE_SECONDS:g} seconds: {self._path} was saved just now."
+                    f"The list of people {self._path} was saved just now; nothing is drafted, decided or "
+                    f"done until it has not changed for {SETTLE_SECONDS:g} seconds."
                 )
             known = self._known
             if known is None or known[0] != raw:
@@ -104,13 +103,13 @@ def read_people(path: Path) -> People:
     """Read a list of people.
 
     Raises:
-        FileInvalid: with every fault, each with its person and place.
+        FileInvalid: carries every fault.
     """
     return _parsed(path, read_settled(path))
 
 
 def people_in(text: str, name: str = "the list of people") -> People:
-    """Read a list of people that was kept as a text, such as the one in a bundle.
+    """Read a list of people from its text, such as the one in an evidence bundle.
 
     Raises:
         FileInvalid: as `read_people`.
@@ -128,35 +127,38 @@ def _parsed(path: Path, raw: bytes) -> People:
     for index, entry in enumerate(tables(document, "person", faults)):
         name = str(entry.get("name", index + 1))[:_TEXT_OF_NAME]
         labels[index] = f"person {name!r} ({where.get(index, 'in a list')})"
-        person = _person(entry, labels[index], faults)
+        person = _person(entry, (labels[index],), faults)
         if person is not None:
             persons[index] = person
     faults += _faults_among(persons, labels)
     if not persons and not faults:
-        faults.append("nobody is in it; write at least one person, under [[person]]")
+        faults.append(Fault((), "lists no one; write at least one person, under [[person]]"))
     if faults:
         raise FileInvalid(str(path), faults)
     return People(persons=tuple(persons.values()), text=raw.decode(), hash=hashlib.sha256(raw).hexdigest())
 
 
-def _person(entry: dict[str, Any], place: str, faults: list[str]) -> Person | None:
+def _person(entry: dict[str, Any], at: FaultPath, faults: list[Fault]) -> Person | None:
     try:
         typed = _PersonEntry.model_validate(entry)
     except ValidationError as error:
-        faults += sentences(error, place)
+        faults += faults_in(error, at)
         return None
     keys = []
     for index, key in enumerate(typed.keys):
         try:
             public = checked_public(key.public)
         except ValueError as error:
-            faults.append(f"{place}.keys[{index}].public: {error}")
+            faults.append(Fault((*at, "keys", index, "public"), str(error)))
             continue
         keys.append(Key(id=key_id(public), x=public, valid_from=key.valid_from, valid_until=key.valid_until))
-    limited = [("keys", key) for key in typed.keys] + [("delegates", one) for one in typed.delegates]
-    for what, one in limited:
+    limited: list[tuple[str, int, _KeyEntry | _DelegationEntry]] = [
+        *(("keys", index, key) for index, key in enumerate(typed.keys)),
+        *(("delegates", index, one) for index, one in enumerate(typed.delegates)),
+    ]
+    for what, index, one in limited:
         if one.valid_from and one.valid_until and one.valid_until <= one.valid_from:
-            faults.append(f"{place}.{what}: ends before it begins; mend 'from' or 'until'")
+            faults.append(Fault((*at, what, index), "ends before it begins; correct 'from' or 'until'"))
     return Person(
         name=typed.name,
         roles=tuple(typed.roles),
@@ -172,29 +174,29 @@ def _person(entry: dict[str, Any], place: str, faults: list[str]) -> Person | No
     )
 
 
-def _faults_among(persons: Mapping[int, Person], labels: Mapping[int, str]) -> list[str]:
-    faults: list[str] = []
+def _faults_among(persons: Mapping[int, Person], labels: Mapping[int, str]) -> list[Fault]:
+    faults: list[Fault] = []
     names: dict[str, str] = {}
     keys: dict[str, str] = {}
     for index, person in persons.items():
         place = labels[index]
         if identity(person.name) in names:
-            faults.append(f"{place}.name: is the same as that of {names[identity(person.name)]}")
+            faults.append(Fault((place, "name"), f"is also the name of {names[identity(person.name)]}"))
         names.setdefault(identity(person.name), place)
         faults += [
-            f"{place}.keys: one of them is {keys[key.id]}'s; each person needs their own"
-            for key in person.keys
+            Fault((place, "keys", index), f"is also a key of {keys[key.id]}; each person needs their own")
+            for index, key in enumerate(person.keys)
             if keys.setdefault(key.id, place) != place
         ]
     for index, person in persons.items():
         for number, delegation in enumerate(person.delegates):
-            place = f"{labels[index]}.delegates[{number}]"
+            at = (labels[index], "delegates", number)
             if identity(delegation.to) not in names:
-                faults.append(f"{place}.to: nobody called {delegation.to!r} is in this list")
+                faults.append(Fault((*at, "to"), f"{delegation.to!r} is not in this list"))
             elif identity(delegation.to) == identity(person.name):
-                faults.append(f"{place}.to: is the person herself")
+                faults.append(Fault((*at, "to"), "is the same person; name someone else"))
             lacking = [role for role in delegation.roles if role not in person.roles]
             if lacking or not delegation.roles:
-                what = f"{', '.join(lacking)}, which {person.name} has not" if lacking else "no role"
-                faults.append(f"{place}.roles: lends {what}")
+                what = f"{', '.join(lacking)}, which {person.name} does not have" if lacking else "no role"
+                faults.append(Fault((*at, "roles"), f"lends {what}"))
     return faults

@@ -1,7 +1,7 @@
-"""The policy that people write, as TOML: rules with a condition each, and what a plan needs where it holds.
+"""Read the policy, a TOML file of rules, each with a condition and what a plan needs if it holds.
 
-A worker reads it once, at its start, and does not start with a broken one. It fails closed: where a condition
-is neither true nor false of a step, a rule that demands counts as matched and a rule that frees does not.
+A worker reads it once, at its start, and does not start if it has faults. It fails closed: if a condition
+is neither true nor false of a step, a rule that demands approvals matches and a rule without needs does not.
 """
 
 import hashlib
@@ -13,21 +13,30 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, Vali
 
 from plangate.domain.assurance import Assurance, read_assurance
 from plangate.domain.base import Frozen, Typed
-from plangate.domain.durations import HOW_TO_WRITE, read_seconds
+from plangate.domain.durations import read_timeout
 from plangate.domain.errors import FileInvalid
-from plangate.domain.faults import sentences
+from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.people import ANYONE
-from plangate.domain.plan import Plan
+from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import DEFAULT_RULE, MAX_COUNT, ONE_APPROVAL, Need, Requirement, Rule, combined
-from plangate.domain.request import LONGEST_TIMEOUT
 from plangate.domain.tool import ToolDeclaration
-from plangate.policy.conditions import Condition, Unclear, numbers_of, sample_steps, variables_of
+from plangate.domain.validation import faults_in
+from plangate.policy.conditions import Condition, Unclear
+from plangate.policy.policy_input import numbers_of, sample_steps, variables_of_steps
 from plangate.policy.settled_file import read_settled
-from plangate.policy.toml_file import parse_toml, places, tables, unknown_names
+from plangate.policy.toml_file import Name, parse_toml, places, tables, unknown_names
 
 _TEXT_OF_RULE: Final = 60
+_DEFAULT: Final = ("[default]",)
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\w][\w .:/-]*$")]
+
+def _seconds(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("must be text such as '4h'")  # noqa: TRY004  pydantic takes a ValueError for a fault
+    return read_timeout(value)
+
+
+Seconds = Annotated[int, BeforeValidator(_seconds)]
 
 
 class _NeedEntry(Typed):
@@ -42,8 +51,8 @@ class _DefaultEntry(Typed):
 
     needs: list[_NeedEntry]
     assurance: Annotated[Assurance, BeforeValidator(read_assurance)] = Assurance.TYPED
-    timeout: str | None = None
-    approval_valid_for: str | None = None
+    timeout: Seconds | None = None
+    approval_valid_for: Seconds | None = None
 
 
 class _RuleEntry(_DefaultEntry):
@@ -52,7 +61,7 @@ class _RuleEntry(_DefaultEntry):
 
 
 class UnclearMatch(Frozen):
-    """A rule whose condition is neither true nor false of a step, and whether it counts as matched."""
+    """A rule whose condition is neither true nor false of a step, and whether it matches then."""
 
     rule: str
     reason: str
@@ -60,7 +69,7 @@ class UnclearMatch(Frozen):
 
 
 class StepExplanation(Frozen):
-    """Which rules matched one step (from 1); the default where none did."""
+    """Which rules matched one step (from 1); the default if none did."""
 
     number: int
     tool: str
@@ -76,16 +85,16 @@ class Explanation(Frozen):
 
 
 class _Known(NamedTuple):
-    """What a policy is compared with: the tools that there are, and the roles that somebody has."""
+    """What a policy is checked against: all tools, and the roles that active people have."""
 
     tools: Mapping[str, ToolDeclaration]
     roles: Collection[str] | None
 
 
 class FilePolicy:
-    """A policy as a file has it; implements `plangate.domain.policy.Policy`.
+    """A policy from a file; implements `plangate.domain.policy.Policy`.
 
-    Without ``tools`` the sums and counts are those that its conditions name.
+    Without ``tools``, ``totals`` and ``counts`` hold only what its conditions name.
     """
 
     def __init__(
@@ -113,13 +122,17 @@ class FilePolicy:
     def explain(self, plan: Plan, *, request: str, requester: str) -> Explanation:
         """Return what this plan needs, and which rule asked for it at which step."""
         steps = tuple(
-            self._explain_step(plan, number, request, requester) for number in range(1, len(plan.steps) + 1)
+            self._explain_step(step, variables)
+            for step, variables in zip(
+                plan.steps,
+                variables_of_steps(plan, self._numbers, request=request, requester=requester),
+                strict=True,
+            )
         )
         matched = [[self._rules[name][0] for name in step.rules if name in self._rules] for step in steps]
         return Explanation(steps=steps, requirement=combined(matched, self.default, self.policy_hash))
 
-    def _explain_step(self, plan: Plan, number: int, request: str, requester: str) -> StepExplanation:
-        variables = variables_of(plan, number, self._numbers, request=request, requester=requester)
+    def _explain_step(self, step: Step, variables: Mapping[str, Any]) -> StepExplanation:
         matched, unclear = [], []
         for name, (rule, condition) in self._rules.items():
             try:
@@ -130,8 +143,8 @@ class FilePolicy:
             if counts:
                 matched.append(name)
         return StepExplanation(
-            number=number,
-            tool=plan.steps[number - 1].tool,
+            number=variables["step"]["number"],
+            tool=step.tool,
             rules=tuple(matched) or (DEFAULT_RULE,),
             unclear=tuple(unclear),
         )
@@ -145,19 +158,19 @@ def read_policy(
     Args:
         path: the TOML file.
         tools: all tools that a plan can use, by name.
-        roles: the roles that somebody has; None where there is no list of people.
+        roles: the roles that active people have; None if there is no list of people.
 
     Raises:
-        FileInvalid: with every fault, each with its rule and place.
+        FileInvalid: carries every fault.
     """
     return _parsed(path, read_settled(path), _Known(tools, roles))
 
 
 def policy_in(text: str) -> FilePolicy:
-    """Read a policy that was kept as a text, by its own words: the tools and roles of then are not known.
+    """Read a policy from the text that the records keep, without checking its tools and roles.
 
     Raises:
-        FileInvalid: it is none that this release can read.
+        FileInvalid: this release cannot read it.
     """
     return _parsed(Path("the policy"), text.encode(), None)
 
@@ -178,116 +191,105 @@ def _parsed(path: Path, raw: bytes, known: _Known | None) -> FilePolicy:
     rules: dict[str, tuple[Rule, Condition]] = {}
     names: set[str] = set()
     for index, entry in enumerate(tables(document, "rule", faults)):
-        place = (
-            f"rule {str(entry.get('name', index + 1))[:_TEXT_OF_RULE]!r} ({where.get(index, 'in a list')})"
-        )
-        condition = _condition(entry.get("when"), place, known, faults)
-        rule = _rule(entry, place, known, faults)
+        name = str(entry.get("name", index + 1))[:_TEXT_OF_RULE]
+        at: FaultPath = (f"rule {name!r} ({where.get(index, 'in a list')})",)
+        condition = _condition(entry.get("when"), (*at, "when"), known, faults)
+        rule = _rule(entry, at, known, faults)
         if rule is None:
             continue
         if rule.name == DEFAULT_RULE or rule.name in names:
-            why = "is kept for [default]" if rule.name == DEFAULT_RULE else "is another rule's too"
-            faults.append(f"{place}.name: {why}; choose another name")
+            why = "is reserved for [default]" if rule.name == DEFAULT_RULE else "is also another rule's name"
+            faults.append(Fault((*at, "name"), f"{why}; choose another name"))
         names.add(rule.name)
         if condition is not None:
             rules[rule.name] = (rule, condition)
     default = _default(document.get("default"), faults)
-    faults += _faults_of_rule(default, "[default]", known)
+    faults += _faults_of_rule(default, _DEFAULT, known)
     if not document:
-        faults.append(
-            "it is empty; write a rule, under [[rule]], or at least what every plan needs, under [default]"
-        )
+        hint = "write a rule, under [[rule]], or at least what every plan needs, under [default]"
+        faults.append(Fault((), f"is empty; {hint}"))
     if faults:
         raise FileInvalid(str(path), faults)
     return FilePolicy(rules, default, known.tools if known else None, raw.decode())
 
 
-def _condition(when: object, place: str, known: _Known | None, faults: list[str]) -> Condition | None:
+def _condition(when: object, at: FaultPath, known: _Known | None, faults: list[Fault]) -> Condition | None:
     if not isinstance(when, str):
-        return None  # that it is missing, or no text, is said with the rest of the rule
+        return None  # `_rule` reports that it is missing or not text
     try:
         condition = Condition(when)
     except ValueError as error:
-        faults.append(f"{place}.when: {error}")
+        faults.append(Fault(at, str(error)))
         return None
     if known is not None:
-        faults += _faults_of_condition(condition, place, known.tools)
+        faults += (Fault(at, message) for message in _faults_of_condition(condition, known.tools))
     return condition
 
 
-def _rule(entry: dict[str, Any], place: str, known: _Known | None, faults: list[str]) -> Rule | None:
+def _rule(entry: dict[str, Any], at: FaultPath, known: _Known | None, faults: list[Fault]) -> Rule | None:
     try:
         typed = _RuleEntry.model_validate(entry)
     except ValidationError as error:
-        faults += sentences(error, place)
+        faults += faults_in(error, at)
         return None
-    rule = _as_rule(typed, typed.name, place, faults)
-    faults += _faults_of_rule(rule, place, known)
+    rule = _as_rule(typed, typed.name)
+    faults += _faults_of_rule(rule, at, known)
     return rule
 
 
-def _default(entry: object, faults: list[str]) -> Rule:
+def _default(entry: object, faults: list[Fault]) -> Rule:
     if entry is None:
         return Rule(name=DEFAULT_RULE, needs=ONE_APPROVAL.needs)
     try:
         typed = _DefaultEntry.model_validate(entry)
     except ValidationError as error:
-        faults += sentences(error, "[default]")
+        faults += faults_in(error, _DEFAULT)
         return Rule(name=DEFAULT_RULE, needs=ONE_APPROVAL.needs)
-    return _as_rule(typed, DEFAULT_RULE, "[default]", faults)
+    return _as_rule(typed, DEFAULT_RULE)
 
 
-def _as_rule(entry: _DefaultEntry, name: str, place: str, faults: list[str]) -> Rule:
+def _as_rule(entry: _DefaultEntry, name: str) -> Rule:
     return Rule(
         name=name,
         needs=tuple(Need(role=need.role, count=need.count) for need in entry.needs),
         assurance=entry.assurance,
-        timeout_seconds=_seconds(entry.timeout, f"{place}.timeout", faults),
-        approval_valid_for=_seconds(entry.approval_valid_for, f"{place}.approval_valid_for", faults),
+        timeout_seconds=entry.timeout,
+        approval_valid_for=entry.approval_valid_for,
     )
 
 
-def _seconds(text: str | None, place: str, faults: list[str]) -> int | None:
-    if text is None:
-        return None
-    seconds = read_seconds(text)
-    if seconds is None:
-        faults.append(f"{place}: {text!r} cannot be read; {HOW_TO_WRITE}")
-    elif not 1 <= seconds <= LONGEST_TIMEOUT.total_seconds():
-        faults.append(f"{place}: {text!r} is not between one second and {LONGEST_TIMEOUT.days} days")
-    return seconds
-
-
-def _faults_of_rule(rule: Rule, place: str, known: _Known | None) -> Iterator[str]:
+def _faults_of_rule(rule: Rule, at: FaultPath, known: _Known | None) -> Iterator[Fault]:
+    in_needs = (*at, "needs")
     named = [need.role for need in rule.needs]
     for role in dict.fromkeys(named):
         if named.count(role) > 1:
-            yield f"{place}.needs: names the role {role} more than once; add the counts up"
+            yield Fault(in_needs, f"names the role {role} more than once; add the counts up")
         if role == ANYONE or known is None:
             continue
         if known.roles is None:
-            yield f"{place}.needs: asks for {role}, and there is no list of people; set PLANGATE_PEOPLE"
+            yield Fault(in_needs, f"asks for {role}, but there is no list of people; set PLANGATE_PEOPLE")
         elif role not in known.roles:
             there = ", ".join(sorted(known.roles)) or "none"
-            yield f"{place}.needs: nobody active has the role {role}; the roles that somebody has: {there}"
+            yield Fault(in_needs, f"no active person has the role {role}; roles that people have: {there}")
     asks = rule.assurance > Assurance.TYPED or rule.timeout_seconds or rule.approval_valid_for
     if asks and not rule.needs:
-        yield f"{place}: needs no approval, so assurance, timeout and approval_valid_for have no effect"
+        yield Fault(
+            at, "needs no approval, so assurance, timeout and approval_valid_for have no effect; remove them"
+        )
 
 
-def _faults_of_condition(
-    condition: Condition, place: str, tools: Mapping[str, ToolDeclaration]
-) -> Iterator[str]:
+def _faults_of_condition(condition: Condition, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
     unknown = list(condition.unknown_words(tools))
-    yield from (f"{place}.when: {fault}" for fault in unknown)
+    yield from unknown
     if unknown or not tools:
         return
     reasons = []
     for step in sample_steps(tools):
         plan = Plan(summary="x", steps=(step,))
+        (variables,) = variables_of_steps(plan, numbers_of(tools), request="x", requester="x")
         try:
-            condition.holds(variables_of(plan, 1, numbers_of(tools), request="x", requester="x"))
+            condition.holds(variables)
         except Unclear as error:
             reasons.append(str(error))
     if len(reasons) == len(tools):
-        yield f"{place}.when: is neither true nor false of a step of any tool: {reasons[0]}"
+        yield f"is neither true nor false of a step of any tool: {reasons[0]}"

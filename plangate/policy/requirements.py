@@ -1,7 +1,7 @@
-"""What a plan on the record needed, derived again: a requirement that stands there is nobody's proof.
+"""Derive again what a plan on the record needs, instead of trusting the requirement on the record.
 
-It follows from the plan, the request, the requester and the policy, and the records and bundles keep the
-policy's text: so a worker that finds a plan, and an auditor, compute it by the same words.
+The requirement follows from the plan, the request, the requester and the policy. Records and bundles keep the
+policy's text, so a worker that finds a plan and an auditor compute the same requirement.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,13 +18,13 @@ from plangate.policy.policy_file import policy_in
 
 
 def derived(policy: Policy, drafted: Drafted, requested: Requested) -> Requirement:
-    """Return what that policy asks of a plan on the record."""
+    """Return what the policy requires of a plan on the record."""
     requester = drafted.requester or identity(requested.requester)
     return policy.requirement_for(drafted.plan, request=requested.request, requester=requester)
 
 
 def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
-    """Say so where a plan on the record asks for less than was ``demanded``."""
+    """Return what is wrong if a plan on the record asks for less than was ``demanded``."""
     wanted = asks_for_less(drafted.requirement, demanded)
     longest = demanded.timeout_seconds
     if wanted is None and longest and drafted.deadline - drafted.drafted_at > timedelta(seconds=longest):
@@ -32,12 +32,12 @@ def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
     if wanted is None:
         return None
     name = demanded.policy_hash
-    by = f"the policy that it names ({short(name)}) does" if name else "is needed where there is no policy"
+    by = f"the policy that it names ({short(name)}) does" if name else "is needed without a policy"
     return f"asks for less than {by}: {wanted}"
 
 
 def policy_named(name: str, texts: Iterable[RuleText]) -> Policy | None:
-    """Return the policy whose text has this SHA-256; None where it is not among the texts, or is none."""
+    """Return the policy whose text has this SHA-256; None if no text has it, or it cannot be read."""
     if not name:
         return OneApproval()
     kept = next((text for text in texts if text.hash == name and text.is_as_named()), None)
@@ -55,7 +55,7 @@ def _read(text: str) -> Policy | None:
 def soft_requirements(
     workflow_id: str, trail: Sequence[AuditEntry], texts: Sequence[RuleText]
 ) -> Iterator[Finding]:
-    """Yield each plan whose requirement is not at least that of the policy that it names."""
+    """Yield each plan whose requirement asks for less than the policy that it names."""
     requested: Requested | None = None
     for entry in trail:
         event = entry.event
@@ -72,8 +72,6 @@ def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) ->
     policy = policy_named(name, texts)
     if policy is None:
         if all(text.hash != name or not text.is_as_named() for text in texts):
-            return None  # that it is missing is said already
-        return (
-            f"names a policy that cannot be read as one ({short(name)}), so nobody can tell what it asks for"
-        )
+            return None  # another finding reports that it is missing
+        return f"names a policy that cannot be read ({short(name)}), so what it requires is unknown"
     return wrong_requirement(drafted, derived(policy, drafted, requested))

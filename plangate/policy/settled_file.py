@@ -1,9 +1,9 @@
-"""Files that people save while a worker reads them: believed once they have lain unchanged for a while.
+"""Read files that people save while a worker reads them, once they have not changed for a while.
 
-An editor may empty a file before it fills it again, and half a list of people can be a whole TOML document
-in which somebody is active who is not. So content counts when the file was not touched for `SETTLE_SECONDS`
-by its own times, or by ours where the clocks of a file server differ; and it is as long as the file says
-that it is, before and after it was read.
+An editor may empty a file before it fills it again, and half a list of people can be a valid TOML document in
+which a person is active who is not. So content counts when the file has not changed for `SETTLE_SECONDS`, by
+its own times or, if the clock of a file server differs, by this process's; and when its size was the same
+before and after reading, and is that of the content.
 """
 
 import os
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plangate.domain.errors import FileInvalid
+from plangate.domain.faults import Fault
 
 MAX_BYTES: Final = 1_000_000
 SETTLE_SECONDS = 2.0
@@ -22,7 +23,7 @@ _LONGEST_WAIT: Final = 30.0
 
 
 class _Stamp(NamedTuple):
-    """What changes where a file is written to, or another takes its place."""
+    """What changes when a file is written to or replaced."""
 
     device: int
     inode: int
@@ -32,18 +33,18 @@ class _Stamp(NamedTuple):
 
 
 class SettledFile:
-    """One file, read each time that it is asked for.
+    """One file, read on each call.
 
     Args:
         path: the file.
-        now: the time, in seconds since 1970.
-        elapsed: seconds by a clock that never goes back.
+        now: returns the time, in seconds since 1970.
+        elapsed: returns seconds by a clock that never goes back.
     """
 
     def __init__(
         self,
         path: Path,
-        now: Callable[[], float] = time.time,  # noqa: TID251  files have this machine's time
+        now: Callable[[], float] = time.time,  # noqa: TID251  compared with the times of files
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
@@ -53,7 +54,7 @@ class SettledFile:
         self._seen: tuple[_Stamp, bytes, float] | None = None
 
     def read(self) -> bytes | None:
-        """Return what is in the file; None while it is being changed.
+        """Return the content; None while the file is changing.
 
         Raises:
             FileInvalid: it cannot be opened, or is too large.
@@ -66,9 +67,9 @@ class SettledFile:
                 content = file.read(MAX_BYTES + 1)
             after = self._stamp()
         except OSError as error:
-            raise FileInvalid(str(self._path), [f"it cannot be opened: {error.strerror}"]) from None
+            raise FileInvalid(str(self._path), [Fault((), f"cannot be opened: {error.strerror}")]) from None
         if len(content) > MAX_BYTES:
-            raise FileInvalid(str(self._path), [f"it has more than {MAX_BYTES} bytes"])
+            raise FileInvalid(str(self._path), [Fault((), f"has more than {MAX_BYTES:,} bytes")])
         if before != after or len(content) != after.size or not self._has_settled(after, content):
             return None
         self._known = (after, content)
@@ -82,13 +83,13 @@ class SettledFile:
 
     def _stamp(self) -> _Stamp:
         found = os.stat(self._path)  # noqa: PTH116  as the other callers on the way of a decision
-        if not stat.S_ISREG(found.st_mode):  # to read a pipe would not end
-            raise FileInvalid(str(self._path), ["it is not a plain file"])
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would not end
+            raise FileInvalid(str(self._path), [Fault((), "is not a plain file")])
         return _Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def read_settled(path: Path) -> bytes:
-    """Return what is in a file; wait, where it was changed a moment ago.
+    """Return the content of a file; wait if it changed a moment ago.
 
     Raises:
         FileInvalid: it cannot be opened, is too large, or never stops changing.
@@ -96,6 +97,6 @@ def read_settled(path: Path) -> bytes:
     file, ends = SettledFile(path), time.monotonic() + _LONGEST_WAIT
     while (content := file.read()) is None:
         if time.monotonic() > ends:
-            raise FileInvalid(str(path), ["it is being written to all the time; wait for the end of that"])
+            raise FileInvalid(str(path), [Fault((), "never stops changing; wait until nothing writes to it")])
         time.sleep(_POLL_SECONDS)
     return content

@@ -1,35 +1,51 @@
-"""TOML files that people write: read whole, or refused with every fault and its place."""
+"""Read the TOML files that people write."""
 
 import re
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, StringConstraints
 
 from plangate.domain.errors import FileInvalid
+from plangate.domain.faults import Fault
 
+_NAME: Final = re.compile(r"\w[\w .:/-]*")
 _MOST_DOTS: Final = 1_000  # on a line; the reader takes time by the square of a name's parts
 _HEADER: Final = re.compile(r"\s*\[\[\s*([\w-]+)\s*\]\]")
+
+
+def _written_plainly(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("must begin with a letter or digit; use letters, digits, blanks and _ . : / - only")
+    return name
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_written_plainly)]
+"""The name of a rule or a role."""
 
 
 def parse_toml(path: Path, raw: bytes) -> dict[str, Any]:
     """Return the document; ``Any`` stands for TOML.
 
     Raises:
-        FileInvalid: it is no TOML.
+        FileInvalid: it is not TOML.
     """
     try:
         text = _text(raw)
         for number, line in enumerate(text.split("\n"), 1):
             if line.count(".") > _MOST_DOTS:
-                raise FileInvalid(str(path), [f"line {number} has over {_MOST_DOTS} dots; break it up"])
+                raise FileInvalid(
+                    str(path), [Fault((f"line {number}",), f"has over {_MOST_DOTS} dots; split it")]
+                )
         return tomllib.loads(text)
     except UnicodeDecodeError:
-        raise FileInvalid(str(path), ["it is no UTF-8 text"]) from None
+        raise FileInvalid(str(path), [Fault((), "is not UTF-8 text; save it as UTF-8")]) from None
     except RecursionError:
-        raise FileInvalid(str(path), ["it is nested too deeply"]) from None
+        raise FileInvalid(str(path), [Fault((), "is nested too deeply")]) from None
     except tomllib.TOMLDecodeError as error:
-        raise FileInvalid(str(path), [f"it is no TOML: {error}"]) from None
+        raise FileInvalid(str(path), [Fault((), f"is not TOML: {error}")]) from None
 
 
 def places(raw: bytes, table: str) -> Mapping[int, str]:
@@ -41,26 +57,26 @@ def places(raw: bytes, table: str) -> Mapping[int, str]:
 
 def unknown_names(
     document: Mapping[str, Any], known: Collection[str], belongs_elsewhere: Mapping[str, str]
-) -> list[str]:
-    """Return a fault for each name at the top that this kind of file has not; ``Any`` stands for TOML.
+) -> list[Fault]:
+    """Return a fault for each unknown name at the top level; ``Any`` stands for TOML.
 
-    ``belongs_elsewhere`` says of the names of another kind of file where they belong.
+    ``belongs_elsewhere`` maps the names of another kind of file to a hint where they belong.
     """
     return [
-        f"{name}: is not known here; {belongs_elsewhere.get(name, 'take it out')}"
+        Fault((name,), f"unknown field; {belongs_elsewhere.get(name, 'remove it')}")
         for name in document
         if name not in known
     ]
 
 
-def tables(document: Mapping[str, Any], name: str, faults: list[str]) -> list[dict[str, Any]]:
-    """Return the tables of one name, and put a fault where they are none; ``Any`` stands for TOML."""
+def tables(document: Mapping[str, Any], name: str, faults: list[Fault]) -> list[dict[str, Any]]:
+    """Return the tables of one name, or add a fault if they are not tables; ``Any`` stands for TOML."""
     found = document.get(name, [])
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        faults.append(f"{name}: write each as a table of its own, under [[{name}]]")
+        faults.append(Fault((name,), f"write each as a table of its own, under [[{name}]]"))
         return []
     return found
 
 
 def _text(raw: bytes) -> str:
-    return raw.decode("utf-8-sig")  # some editors of Windows begin a file with a byte order mark
+    return raw.decode("utf-8-sig")  # some Windows editors write a byte order mark

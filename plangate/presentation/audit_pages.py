@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from plangate.audit.inspection import Inspection
+from plangate.domain.counting import counted
 from plangate.domain.plan import short
 from plangate.presentation.bundle_pages import LABEL_WIDTH, add_sealers, unsealed_words
 from plangate.presentation.clock import moment
@@ -57,10 +58,12 @@ def inspection_page(inspection: Inspection, *, is_trusted: bool) -> Page:
     page = Page()
     if not inspection.findings:
         page.heading("Verified: nothing was changed.", "bold green")
-    counts = {"run": inspection.runs, "checkpoint": inspection.checkpoints}
-    examined = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
-    entries = "1 entry" if inspection.entries == 1 else f"{inspection.entries:,} entries"
-    page.field("examined", f"{examined}, {entries}", width=LABEL_WIDTH)
+    examined = (
+        counted(inspection.runs, "run"),
+        counted(inspection.checkpoints, "checkpoint"),
+        counted(inspection.entries, "entry", "entries"),
+    )
+    page.field("examined", ", ".join(examined), width=LABEL_WIDTH)
     page.copied("installation", inspection.installation, width=LABEL_WIDTH)
     if inspection.unsealed:
         words = unsealed_words(inspection.unsealed, "look again then")

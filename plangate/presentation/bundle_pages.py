@@ -6,6 +6,7 @@ from typing import Final
 
 from plangate.audit.evidence import Bundle, Story, seal_keys_of, sealed_up_to
 from plangate.domain.assurance import Assurance
+from plangate.domain.counting import counted
 from plangate.domain.findings import Finding
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
@@ -19,8 +20,7 @@ _SHOWN_NOTES: Final = 20
 def findings_page(findings: Sequence[Finding], what: str) -> Page:
     """Return all that was found, a line each."""
     page = Page()
-    count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
-    page.heading(f"{what}: {count}.", "bold red")
+    page.heading(f"{what}: {counted(len(findings), 'finding')}.", "bold red")
     for finding in findings:
         page.note(f"✗ {finding}", "red")
     return page
@@ -91,7 +91,7 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
 
 def unsealed_words(count: int, then: str) -> str:
     """Return what to say of entries that no checkpoint covers."""
-    entries = "1 entry is" if count == 1 else f"{count} entries are"
+    entries = counted(count, "entry is", "entries are")
     return f"{entries} not sealed yet; a worker does it within seconds, {then}."
 
 

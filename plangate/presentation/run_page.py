@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from plangate.domain.assurance import Assurance
-from plangate.domain.audit import ModelUse, Outcome
+from plangate.domain.audit import OUTCOMES, ModelUse, Outcome
 from plangate.domain.decision import PLACEHOLDER
 from plangate.domain.digest import digest
 from plangate.domain.escaping import cut
@@ -38,7 +38,6 @@ from plangate.presentation.words import (
 
 ANYBODY: Final = PLACEHOLDER
 _LONGEST_AFTERWARDS: Final = 300  # of a receipt's detail, or of what could not be read
-OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 _STYLES: Final = {
     Phase.DRAFTING.value: "cyan",
     Phase.IN_REVIEW.value: "bold yellow",

@@ -19,6 +19,7 @@ from plangate.domain.audit import (
     StepFailed,
     StepInDoubt,
 )
+from plangate.domain.counting import counted
 from plangate.domain.escaping import cut
 from plangate.domain.plan import short
 from plangate.presentation.clock import moment
@@ -34,8 +35,7 @@ def trail_page(entries: Sequence[AuditEntry]) -> Page:
     page = Page()
     if not entries:
         return page
-    count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
-    page.heading(f"Audit trail of {entries[0].workflow_id}: {count}")
+    page.heading(f"Audit trail of {entries[0].workflow_id}: {counted(len(entries), 'entry', 'entries')}")
     for entry in entries:
         actor = cut(entry.actor, _LONGEST)
         when = f"{entry.number:>3}  {moment(entry.at, with_seconds=True)}"
@@ -51,10 +51,9 @@ def _words(event: Event) -> str:
             what = cut(event.request, _LONGEST) or "a ready plan"
             return f"asked for: {what}; each review may take {within}"
         case Drafted():
-            steps = len(event.plan.steps)
             return (
                 f"plan {short(event.fingerprint)}, revision {event.revision}, "
-                f"{steps} step{'' if steps == 1 else 's'}: {cut(event.plan.summary, _LONGEST)}; "
+                f"{counted(len(event.plan.steps), 'step')}: {cut(event.plan.summary, _LONGEST)}; "
                 f"needs {event.requirement}"
             )
         case Decided():

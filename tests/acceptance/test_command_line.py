@@ -385,15 +385,15 @@ def test_every_fault_of_a_plan_file_is_on_its_own_line(typed: Typed, tmp_path: P
     ended = typed("start", "--plan", str(path))
     assert (ended.code, ended.out) == (2, "")
     first, *rest = ended.err.splitlines()
-    assert first == f"The plan file {path} cannot be used (4 faults); mend it and start again."
+    assert first == f"The plan file {path} cannot be used (4 faults); fix it and try again."
     assert rest[0].startswith(f"  {path}:3:11: steps[0].tool: no tool is called 'nosuch'")
     assert len(rest) == 4
     as_json = typed("start", "--plan", str(path), "--json")
     assert as_json.code == 2
     assert [(fault["line"], fault["column"], fault["path"]) for fault in as_json.json["faults"]] == [
         (3, 11, "steps[0].tool"),
-        (6, 16, "steps[1].arguments.body"),
         (6, 16, "steps[1].arguments.subject"),
+        (6, 16, "steps[1].arguments.body"),
         (6, 21, "steps[1].arguments.to"),
     ]
 

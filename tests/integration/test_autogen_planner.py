@@ -124,7 +124,7 @@ async def test_the_model_mends_a_bad_call():
         draft = await draft_at(server)
     assert len(draft.plan.steps) == 1
     (answer,) = said_to_model(server.requests[1], "tool")
-    assert "send_email.arguments.to" in answer
+    assert "arguments.to: must be a list" in answer
     assert "step 1 recorded" in said_to_model(server.requests[2], "tool")[1]
 
 

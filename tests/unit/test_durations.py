@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from plangate.cli.durations import read_timeout
 from plangate.cli.exits import WrongUsage
-from plangate.domain.request import LONGEST_TIMEOUT
+from plangate.domain.durations import LONGEST_TIMEOUT
 from plangate.presentation.durations import from_now, spoken
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -119,7 +119,7 @@ json_values = st.recursive(
 @given(arguments=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), json_values, max_size=4))
 def test_a_fingerprint_survives_the_way_through_json_and_back(arguments: dict[str, object]) -> None:
     plan = Plan.model_validate({"summary": "s", "steps": ({"tool": "t", "arguments": arguments},)})
-    assert not list(uncanonical(arguments, "arguments"))
+    assert not list(uncanonical(arguments))
     again = Plan.model_validate_json(plan.model_dump_json())
     assert fingerprint_of(again, 1, "w", AUDIENCE) == fingerprint_of(plan, 1, "w", AUDIENCE)
     loaded = Plan.model_validate_json(json.dumps(plan.model_dump(mode="json")))
@@ -128,8 +128,9 @@ def test_a_fingerprint_survives_the_way_through_json_and_back(arguments: dict[st
 
 @pytest.mark.parametrize("number", [2**53, float(2**53), 1e16, -1e16, 1e21, 1e308])
 def test_a_number_that_no_reader_can_trust_is_refused_in_any_spelling(number: float) -> None:
-    (fault,) = uncanonical({"amount": number}, "arguments")
-    assert "too large to survive JSON exactly; write it as text" in fault
+    (fault,) = uncanonical({"amount": number})
+    assert fault.path == ("amount",)
+    assert "too large to survive JSON exactly; write it as text" in fault.message
 
 
 def test_a_checked_plan_shows_every_argument_the_defaults_too() -> None:
@@ -147,12 +148,12 @@ def test_every_fault_is_listed_with_its_place() -> None:
     }
     with pytest.raises(PlanInvalid) as caught:
         check_plan(raw, TOOLS, 1)
-    faults = "\n".join(caught.value.faults)
+    faults = "\n".join(map(str, caught.value.faults))
     assert "steps: 2 steps are more than the limit of 1" in faults
     assert "steps[0].tool: no tool is called 'nuke'; there are: note" in faults
     assert "steps[1].arguments.text: is missing" in faults
-    assert "steps[1].arguments.more: is not known here" in faults
-    assert "steps[1].arguments.copies:" in faults
+    assert "steps[1].arguments.more: unknown field; remove it" in faults
+    assert "steps[1].arguments.copies: must be a whole number" in faults
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from pydantic import Field, JsonValue
 
 from plangate.cli.exits import Exit, WrongUsage, exit_of
 from plangate.cli.plan_file import MAX_BYTES, PlanFileFaults, read_plan_file
-from plangate.cli.tree import Fault
+from plangate.cli.tree import PlacedFault
+from plangate.domain.faults import path_text
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 
 Read = Callable[..., Any]
@@ -42,8 +43,8 @@ def faults(read: Read, content: str | bytes, **more: Any) -> list[str]:
     with pytest.raises(PlanFileFaults) as raised:
         read(content, **more)
     return [
-        f"{fault.place.line}:{fault.place.column} {fault.path}: {fault.message}"
-        for fault in raised.value.faults
+        f"{place.line}:{place.column} {path_text(fault.path)}: {fault.message}"
+        for place, fault in raised.value.faults
     ]
 
 
@@ -138,11 +139,11 @@ steps:
   - arguments: {}
 """
     assert faults(read, text) == [
-        "2:7 hint: is not known here; take it out",
-        "6:13 steps[0].arguments.text: Input should be a valid string",
-        "7:11 steps[0].arguments.to: Tuple should have at most 3 items after validation, not 4",
-        "8:11 steps[0].arguments.zz: is not known here; take it out",
-        "9:13 steps[0].resaon: is not known here; take it out",
+        "2:7 hint: unknown field; remove it",
+        "6:13 steps[0].arguments.text: must be text",
+        "7:11 steps[0].arguments.to: must have at most 3 items",
+        "8:11 steps[0].arguments.zz: unknown field; remove it",
+        "9:13 steps[0].resaon: unknown field; remove it",
         "10:11 steps[1].tool: no tool is called 'nosuch'; there are: note",
         "12:5 steps[2].tool: is missing",
     ]
@@ -151,24 +152,24 @@ steps:
 def test_places_in_json_are_found_too(read: Read) -> None:
     text = '{\n\t"summary": "s",\n\t"steps": [{"tool": "note",\n\t"arguments": {"text": 1, "text": "a"}}]\n}'
     assert faults(read, text, name="plan.json") == [
-        "4:24 steps[0].arguments.text: Input should be a valid string",
-        "4:27 steps[0].arguments: the name 'text' is there twice",
+        "4:24 steps[0].arguments.text: must be text",
+        "4:27 steps[0].arguments: duplicate name 'text'",
     ]
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("text: &a hi", "the anchor &a is not understood here; take it out"),
-        ("text: *a", "*a refers to another part; write it out instead"),
-        ("text: !!str 7", "the tag tag:yaml.org,2002:str is not understood here; take it out"),
-        ("text: !x y", "the tag !x is not understood here; take it out"),
-        ("<<: {text: hi}", "merge keys are not understood here; write the values out"),
+        ("text: &a hi", "the anchor &a is not supported; remove it"),
+        ("text: *a", "the alias *a is not supported; write the value out"),
+        ("text: !!str 7", "the tag tag:yaml.org,2002:str is not supported; remove it"),
+        ("text: !x y", "the tag !x is not supported; remove it"),
+        ("<<: {text: hi}", "merge keys are not supported; write the values out"),
         ("7: hi", 'a name must be text; write "7" in quotes'),
         ("true: hi", 'a name must be text; write "true" in quotes'),
         ("? [a]\n      : hi", "a name must be text, not a mapping or a list"),
         ("? {a: b}\n      : {text: hi}", "a name must be text, not a mapping or a list"),
-        ("? *a\n      : hi", "*a refers to another part; write it out instead"),
+        ("? *a\n      : hi", "the alias *a is not supported; write the value out"),
     ],
 )
 def test_what_makes_a_plan_other_than_its_lines_show_is_a_fault(read: Read, line: str, message: str) -> None:
@@ -222,13 +223,13 @@ def test_a_comment_that_cuts_nothing_short_is_none(read: Read, text: str) -> Non
         (b"", "plan.yaml", "1:1 : the file is empty"),
         (b"", "plan.json", "1:1 : this is not JSON"),
         (b"# only a remark\n", "plan.yaml", "1:1 : the file is empty"),
-        (b"7", "plan.yaml", "1:1 : Input should be"),
-        (b"[]", "plan.json", "1:1 : Input should be"),
+        (b"7", "plan.yaml", "1:1 : must be an object"),
+        (b"[]", "plan.json", "1:1 : must be an object"),
         (b"a: b\n---\na: b\n", "plan.yaml", "2:1 : a second document begins"),
-        (b"%TAG ! x:\n---\na: b", "plan.yaml", "1:1 : tags are not understood here"),
+        (b"%TAG ! x:\n---\na: b", "plan.yaml", "1:1 : tags are not supported"),
         (b"a: b\nc: 'd\n", "plan.yaml", "3:1 : this is not YAML"),
         (b"a: b\n\tc: d", "plan.yaml", "2:1 : this is not YAML"),
-        (b"a: b\nc: \x07", "plan.yaml", "2:4 : the character U+0007 may not stand here"),
+        (b"a: b\nc: \x07", "plan.yaml", "2:4 : the character U+0007 is not allowed here"),
         (b"summary: s\nsteps: caf\xe9", "plan.yaml", "2:11 : the byte 0xE9 is not UTF-8"),
         ("summary".encode("utf-16"), "plan.yaml", "1:1 : the byte 0xFF is not UTF-8"),
         (b'{"a": 1,}', "plan.json", "1:"),
@@ -283,7 +284,7 @@ def test_too_many_steps_are_a_fault(read: Read) -> None:
 
 def test_a_name_with_dots_and_colons_is_still_found(read: Read) -> None:
     text = 'summary: s\nsteps:\n- tool: note\n  arguments:\n    "a.b: c[0]": 1\n'
-    assert faults(read, text) == ["5:18 steps[0].arguments.a.b: c[0]: is not known here; take it out"]
+    assert faults(read, text) == ["5:18 steps[0].arguments.a.b: c[0]: unknown field; remove it"]
 
 
 def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
@@ -293,7 +294,7 @@ def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
         assert exit_of(raised.value) is Exit.USAGE
 
 
-def read_or_faults(path: Path) -> tuple[Fault, ...]:
+def read_or_faults(path: Path) -> tuple[PlacedFault, ...]:
     try:
         read_plan_file(path, TOOLS, 5)
     except PlanFileFaults as error:
@@ -369,7 +370,7 @@ def test_whatever_a_file_holds_it_is_a_plan_or_has_faults(tmp_path: Path, conten
     for name in ("plan.yaml", "plan.json", "plan.txt"):
         (tmp_path / name).write_bytes(raw)
         found = read_or_faults(tmp_path / name)
-        assert all(fault.message and fault.place >= (1, 1) for fault in found)
+        assert all(fault.message and place >= (1, 1) for place, fault in found)
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

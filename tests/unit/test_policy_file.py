@@ -74,9 +74,9 @@ def asked(rules: FilePolicy, *steps: Step, request: str = "please") -> dict[str,
 
 
 def faults(tmp_path: Path, text: str, roles: frozenset[str] | None = ROLES) -> str:
-    with pytest.raises(FileInvalid) as told:
+    with pytest.raises(FileInvalid) as raised:
         policy(tmp_path, text, roles)
-    return "\n".join(told.value.faults)
+    return "\n".join(map(str, raised.value.faults))
 
 
 def test_a_step_that_no_rule_matches_gets_the_default_and_without_one_anybodys_approval(
@@ -160,7 +160,7 @@ def test_times_are_the_shortest_and_signed_if_any_rule_says_so(tmp_path: Path) -
     assert requirement.rules == ("one", "two")
 
 
-def test_every_fault_is_told_with_its_rule_and_its_place(tmp_path: Path) -> None:
+def test_every_fault_is_listed_with_its_rule_and_its_place(tmp_path: Path) -> None:
     told = faults(
         tmp_path,
         rule("step.tool ==", name="syntax")
@@ -184,23 +184,23 @@ def test_every_fault_is_told_with_its_rule_and_its_place(tmp_path: Path) -> None
     )
     for words in (
         "rule 'syntax' (line 1).when: 1:13: Syntax error",
-        "rule 'field' (line 6).when: step has no argments; it has arguments, number, reason, tool",
+        "rule 'field' (line 6).when: step has no field argments; it has: arguments, number, reason, tool",
         ".when: no tool has an argument amonut",
-        ".when: there is no tool refnd",
+        ".when: no tool is called refnd; there are: note, refund",
         ".when: note has no numeric argument text",
-        ".when: there is no variable total",
-        ".when: there is no function lower",
+        ".when: no variable is called total; there are: counts, plan, request, step, totals",
+        ".when: no function is called lower",
         ".when: is neither true nor false of a step of any tool",
-        "nobody active has the role cfo; the roles that somebody has: finance, ops",
-        ".needs[0].count: Input should be greater than or equal to 1",
-        ".needs[0].cuont: is not known here",
-        "needs no approval, so assurance",
+        "no active person has the role cfo; roles that people have: finance, ops",
+        ".needs[0].count: must be at least 1",
+        ".needs[0].cuont: unknown field; remove it",
+        "needs no approval, so assurance, timeout and approval_valid_for have no effect",
         ".timeout: 'soon' cannot be read",
         '.assurance: must be "typed" or "signed"',
         '.assurance: "login" is reserved for a later release; write "typed" or "signed"',
-        ".name: is kept for [default]",
-        "rule 'syntax' (line 81).name: is another rule's too",
-        "defualt: is not known here",
+        ".name: is reserved for [default]",
+        "rule 'syntax' (line 81).name: is also another rule's name",
+        "defualt: unknown field; remove it",
     ):
         assert words in told
 
@@ -313,10 +313,10 @@ def test_the_policies_and_lists_that_the_reference_shows_can_be_used(tmp_path: P
 def test_a_condition_on_a_spelling_that_no_plan_has_is_a_fault(tmp_path: Path, when: str) -> None:
     path = tmp_path / "policy.toml"
     path.write_text(rule(when, '[{ role = "anyone" }]'))
-    with pytest.raises(FileInvalid) as told:
+    with pytest.raises(FileInvalid) as raised:
         read_policy(path, declarations(), None)
 
-    assert "plans spell it in lower case" in "\n".join(told.value.faults)
+    assert "as plans have it: in lower case" in "\n".join(map(str, raised.value.faults))
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,6 @@ class BrokenArguments(ToolArguments):
         raise RecursionError(value)
 
 
-class ClashingArguments(ToolArguments):
-    why: str
-
-
 async def schema_of(name: str, workbench: ProposingWorkbench | None = None) -> dict[str, Any]:
     tools = await (workbench or ProposingWorkbench(TOOLS, 5)).list_tools()
     (parameters,) = [tool["parameters"] for tool in tools if tool["name"] == name]
@@ -105,18 +101,14 @@ async def test_calls_started_together_keep_their_order():
         ("send_email", {key: MAIL[key] for key in MAIL if key != "why"}, "why: is missing"),
         ("send_email", {**MAIL, "why": "  "}, "why: is missing"),
         ("send_email", {**MAIL, "why": 7}, "why: is missing"),
-        ("send_email", {**MAIL, "why": "x" * 2001}, "why: 2001 characters are more than the limit of 2000"),
+        ("send_email", {**MAIL, "why": "x" * 2001}, "why: has 2001 characters, more than the limit of 2000"),
         ("send_email", {**MAIL, "why": "\ud800"}, "half of a surrogate pair"),
-        (
-            "send_email",
-            {**MAIL, "subject": 7},
-            "send_email.arguments.subject: Input should be a valid string",
-        ),
-        ("send_email", {**MAIL, "bcc": ["x@example.org"]}, "send_email.arguments.bcc: is not known here"),
+        ("send_email", {**MAIL, "subject": 7}, "arguments.subject: must be text"),
+        ("send_email", {**MAIL, "bcc": ["x@example.org"]}, "arguments.bcc: unknown field; remove it"),
         ("http_request", {**HTTP, "json_body": float("nan")}, "not a JSON number"),
-        ("send_email", {}, "the arguments are empty"),
-        ("send_email", None, "the arguments are empty"),
-        ("send_email", ["not", "an", "object"], "not a readable JSON object"),
+        ("send_email", {}, "it has no arguments"),
+        ("send_email", None, "it has no arguments"),
+        ("send_email", ["not", "an", "object"], "not one readable JSON object"),
     ],
 )
 async def test_a_bad_call_is_answered_with_what_is_wrong(name, arguments, expected):
@@ -136,9 +128,9 @@ async def test_every_fault_of_a_call_has_its_own_line():
     assert len(lines) == 5
     assert [line.split(":")[0] for line in lines[1:]] == [
         "why",
-        "send_email.arguments.to",
-        "send_email.arguments.subject",
-        "send_email.arguments.body",
+        "arguments.to",
+        "arguments.subject",
+        "arguments.body",
     ]
 
 
@@ -164,11 +156,6 @@ async def test_a_tool_that_breaks_is_kept_and_not_raised():
     result = await workbench.call_tool("break", {"text": "x", "why": "y"})
     assert result.is_error
     assert isinstance(workbench.broken_by, RecursionError)
-
-
-def test_a_tool_with_an_argument_called_why_is_a_mistake():
-    with pytest.raises(ValueError, match="rename it"):
-        ProposingWorkbench({"clash": declare("clash", ClashingArguments)}, 5)
 
 
 async def test_the_longest_why_fits_into_a_step():

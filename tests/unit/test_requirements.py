@@ -101,12 +101,12 @@ def test_the_policies_of_the_examples_are_read_as_kept(path: Path) -> None:
 @pytest.mark.parametrize(
     ("when", "said"),
     [
-        ("totals.refund.all(name, totals.refund[name] < 5.0)", "reads totals without a name"),
-        ("size(counts) > 1", "reads counts without a name"),
-        ("totals['refund'][step.tool] > 1.0", "reads totals without a name"),
-        ("counts[step.tool] > 1", "reads counts without a name"),
+        ("totals.refund.all(name, totals.refund[name] < 5.0)", "uses totals without a name"),
+        ("size(counts) > 1", "uses counts without a name"),
+        ("totals['refund'][step.tool] > 1.0", "uses totals without a name"),
+        ("counts[step.tool] > 1", "uses counts without a name"),
         ("totals['refund']['to'] > 1.0", "refund has no numeric argument to"),
-        ("counts['mail'] > 1", "there is no tool mail"),
+        ("counts['mail'] > 1", "no tool is called mail"),
     ],
 )
 def test_sums_and_counts_are_read_by_name(folder: Path, when: str, said: str) -> None:

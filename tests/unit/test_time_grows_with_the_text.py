@@ -19,10 +19,10 @@ from rich.console import Console
 
 from activities.tools.registry import declarations
 from plangate.cli.exits import fit
-from plangate.cli.json_reader import read_json
+from plangate.cli.json_reader import json_parts
 from plangate.cli.plan_file import PlanFileFaults, read_plan_file
-from plangate.cli.tree import Unreadable
-from plangate.cli.yaml_reader import read_yaml
+from plangate.cli.tree import Unreadable, compose
+from plangate.cli.yaml_reader import yaml_parts
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.drafting import check_plan
 from plangate.domain.durations import read_seconds
@@ -32,7 +32,8 @@ from plangate.domain.people import identity
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.request import read_request
 from plangate.logs.redaction import redact, redact_text
-from plangate.policy.conditions import Condition, variables_of
+from plangate.policy.conditions import Condition
+from plangate.policy.policy_input import variables_of_steps
 from plangate.policy.toml_file import parse_toml, places
 from plangate.presentation.page import Page
 from plangate.settings import PROJECT
@@ -220,8 +221,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "fit": fit,
     "a page": shown,
     "read_seconds": read_seconds,
-    "read_json": told(read_json),
-    "read_yaml": told(read_yaml),
+    "JSON": told(lambda text: compose(json_parts(text))),
+    "YAML": told(lambda text: compose(yaml_parts(text))),
     "parse_toml": told(lambda text: parse_toml(Path("x"), text.encode(errors="replace"))),
     "places": lambda text: places(text.encode(errors="replace"), "rule"),
     "kid_of": told(kid_of),
@@ -296,7 +297,7 @@ def test_no_argument_takes_a_condition_long(condition: str) -> None:
         step = Step(tool="x", arguments={"texts": ["a" * 10] * (size // 10)}, reason="a" * 2_000)
         steps = (step, *(Step(tool="x", arguments={"text": "a" * 1_000}) for _ in range(size // 1_000)))
         plan = Plan(summary="s", steps=steps)
-        judged.holds(variables_of(plan, 1, {}, request="a" * size, requester="a"))
+        judged.holds(next(variables_of_steps(plan, {}, request="a" * size, requester="a")))
         fingerprint_of(plan, 1, "w", AUDIENCE)
 
     assert growth(judge, lambda size: size) < LONGER

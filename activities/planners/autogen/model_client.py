@@ -16,6 +16,8 @@ from pydantic import ValidationError
 
 from plangate.domain.errors import ModelRefused, NoModel, SettingsInvalid
 from plangate.domain.escaping import cut, one_line
+from plangate.domain.faults import path_text
+from plangate.domain.validation import faults_in
 from plangate.settings import Settings
 
 _OPENAI: Final = "https://api.openai.com/v1"
@@ -153,8 +155,7 @@ def _name_in(component: Mapping[str, Any]) -> str | None:
 def _why_not_loaded(error: Exception) -> str:
     """Return what is wrong, without values: a component file may contain keys."""
     if isinstance(error, ValidationError):
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        places = ", ".join(".".join(str(part) for part in fault["loc"]) for fault in faults[:5])
+        places = ", ".join(path_text(fault.path) for fault in faults_in(error)[:5])
         return f"its config does not fit its provider, at {cut(one_line(places), 200)}"
     if isinstance(error, ImportError | AttributeError):
         return f"its provider cannot be imported: {cut(one_line(str(error)), 200)}"

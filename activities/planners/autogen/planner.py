@@ -32,15 +32,15 @@ from activities.planners.autogen.model_client import ModelOpener, no_model
 from activities.planners.autogen.model_errors import place_of, planner_error
 from activities.planners.autogen.workbench import ProposingWorkbench
 from plangate.domain.audit import ModelUse
+from plangate.domain.counting import counted
 from plangate.domain.errors import DraftUnusable, ModelRefused, ModelUnavailable, PlangateError
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import Plan, Step
+from plangate.domain.plan import MAX_SUMMARY, Plan, Step
 from plangate.domain.tool import ToolDeclaration
 
 _log = structlog.get_logger(__name__)
 
 MAX_BAD_CALLS: Final = 10
-_MAX_SUMMARY: Final = 2_000  # as Plan.summary in plangate.domain.plan
 _ROOM_FOR_CUT: Final = 60
 _MAX_QUOTE: Final = 300
 # Warnings of AutoGen's OpenAI client about unusual answers; two of them contain the model's text.
@@ -225,9 +225,8 @@ def _summary(words: str, steps: tuple[Step, ...]) -> str:
     # A plan with a lone surrogate has no canonical form.
     words = words.encode("utf-8", "replace").decode("utf-8")
     if not words:
-        count = "1 step" if len(steps) == 1 else f"{len(steps)} steps"
-        words = f"{count}: " + ", ".join(step.tool for step in steps)
-    return words if len(words) <= _MAX_SUMMARY else cut(words, _MAX_SUMMARY - _ROOM_FOR_CUT)
+        words = f"{counted(len(steps), 'step')}: " + ", ".join(step.tool for step in steps)
+    return words if len(words) <= MAX_SUMMARY else cut(words, MAX_SUMMARY - _ROOM_FOR_CUT)
 
 
 def _quote(text: str) -> str:

@@ -12,19 +12,19 @@ from autogen_core import CancellationToken
 from autogen_core.tools import ParametersSchema, TextResultContent, ToolResult, ToolSchema, Workbench
 from pydantic import JsonValue
 
+from plangate.domain.counting import counted
 from plangate.domain.drafting import check_arguments, complete
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import Step, uncanonical
-from plangate.domain.tool import ToolDeclaration
+from plangate.domain.faults import Fault
+from plangate.domain.plan import MAX_REASON, Step, uncanonical
+from plangate.domain.tool import REASON_ARGUMENT, ToolDeclaration
 
-WHY: Final = "why"
-_WHY_SCHEMA: Final = {
+_REASON_SCHEMA: Final = {
     "type": "string",
     "description": "why this step is needed, for the person who approves it",
     "minLength": 1,
 }
-_MAX_REASON: Final = 2_000  # as Step.reason in plangate.domain.plan
 _MAX_FAULTS: Final = 20
 _MAX_FAULT_LENGTH: Final = 300
 
@@ -87,11 +87,11 @@ class ProposingWorkbench(Workbench):
 
     def _propose(self, name: str, arguments: Mapping[str, Any] | None) -> ToolResult:
         own = dict(arguments) if isinstance(arguments, Mapping) else {}
-        faults = [] if own else ["the arguments are empty, or not a readable JSON object"]
-        why = own.pop(WHY, None)
+        faults = [] if own else [Fault((), "has no arguments, or they are not one readable JSON object")]
+        why = own.pop(REASON_ARGUMENT, None)
         faults += _faults_of_why(why)
         try:
-            checked = complete(check_arguments(name, own, self._tools, name))
+            checked = complete(check_arguments(name, own, self._tools))
         except PlanInvalid as error:
             faults.extend(error.faults)
         if faults:
@@ -142,32 +142,29 @@ def _answer(name: str, text: str, *, is_error: bool = False) -> ToolResult:
     return ToolResult(name=name, result=[TextResultContent(content=text)], is_error=is_error)
 
 
-def _faults_of_why(why: object) -> list[str]:
+def _faults_of_why(why: object) -> list[Fault]:
+    at = (REASON_ARGUMENT,)
     if not isinstance(why, str) or not why.strip():
-        return [f"{WHY}: is missing; tell the approver why this step is needed"]
-    if len(why) > _MAX_REASON:
-        return [f"{WHY}: {len(why)} characters are more than the limit of {_MAX_REASON}"]
-    return list(uncanonical(why, WHY))
+        return [Fault(at, "is missing; say why this step is needed, for the person who approves it")]
+    if len(why) > MAX_REASON:
+        return [Fault(at, f"has {len(why)} characters, more than the limit of {MAX_REASON}")]
+    return list(uncanonical(why, at))
 
 
-def _correction(name: str, faults: list[str]) -> str:
-    lines = [cut(one_line(fault), _MAX_FAULT_LENGTH) for fault in faults[:_MAX_FAULTS]]
+def _correction(name: str, faults: list[Fault]) -> str:
+    lines = [cut(one_line(str(fault)), _MAX_FAULT_LENGTH) for fault in faults[:_MAX_FAULTS]]
     if len(faults) > _MAX_FAULTS:
-        lines.append(f"and {len(faults) - _MAX_FAULTS} more faults")
+        lines.append(f"and {counted(len(faults) - _MAX_FAULTS, 'more fault')}")
     return "\n".join([f"Not recorded: {name}. Fix this and call it again:", *lines])
 
 
 def _tool_schema(declaration: ToolDeclaration) -> ToolSchema:
-    if WHY in declaration.arguments.model_fields:
-        raise ValueError(
-            f"The tool {declaration.name} has an argument called '{WHY}', which is reserved; rename it."
-        )
     raw = declaration.schema()
     schema = _inlined(raw, raw.get("$defs", {}))
     parameters = {
         "type": "object",
-        "properties": {WHY: _WHY_SCHEMA, **schema.get("properties", {})},
-        "required": [WHY, *schema.get("required", [])],
+        "properties": {REASON_ARGUMENT: _REASON_SCHEMA, **schema.get("properties", {})},
+        "required": [REASON_ARGUMENT, *schema.get("required", [])],
         "additionalProperties": False,
     }
     return ToolSchema(

@@ -1,0 +1,6 @@
+"""Numbers with their nouns."""
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return ``1 fault`` or ``1,200 faults``; ``many`` is the plural where it is not ``one`` and an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

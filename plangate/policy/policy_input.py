@@ -1,0 +1,216 @@
+"""What a policy's conditions see of a plan: the one place where a variable is added.
+
+The names that a condition may use, the values that it gets, and the table in docs/policy.md all follow from
+`PolicyInput`: its fields, their types and their descriptions.
+"""
+
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+from pydantic import BaseModel, Field, JsonValue
+
+from plangate.domain.base import Frozen
+from plangate.domain.plan import Plan, Step
+from plangate.domain.tool import ToolArguments, ToolDeclaration
+
+Number = int | float
+
+
+class RequestInput(Frozen):
+    """The request."""
+
+    text: str = Field(description="what was asked for")
+    requester: str = Field(description="who asked for it")
+
+    @classmethod
+    def of(cls, request: str, requester: str) -> "RequestInput":
+        """Return what a condition sees of a request."""
+        return cls(text=_one_text(request), requester=_one_text(requester))
+
+
+class StepInput(Frozen):
+    """One step."""
+
+    tool: str = Field(description="the name of the tool")
+    number: int = Field(description="the position of the step in the plan, from 1")
+    reason: str = Field(description="why the planner or the author wants the step")
+    arguments: dict[str, JsonValue] = Field(description="its arguments with their types, defaults filled in")
+
+    @classmethod
+    def of(cls, step: Step, number: int) -> "StepInput":
+        """Return what a condition sees of step ``number``."""
+        reason, arguments = _one_text(step.reason), _one_text(step.arguments)
+        return cls(tool=step.tool, number=number, reason=reason, arguments=arguments)
+
+
+class PlanInput(Frozen):
+    """The whole plan."""
+
+    summary: str = Field(description="the summary of the plan")
+    steps: tuple[StepInput, ...] = Field(description="all steps; each has the same fields as `step`")
+
+    @classmethod
+    def of(cls, plan: Plan) -> "PlanInput":
+        """Return what a condition sees of a plan."""
+        steps = tuple(StepInput.of(step, number) for number, step in enumerate(plan.steps, start=1))
+        return cls(summary=_one_text(plan.summary), steps=steps)
+
+
+class PolicyInput(Frozen):
+    """The variables of a condition.
+
+    Texts are in Unicode's normal form C, as the conditions are: texts that read alike are equal.
+    """
+
+    request: RequestInput
+    plan: PlanInput
+    step: StepInput = Field(description="the step that the condition is evaluated for")
+    totals: dict[str, dict[str, Number]] = Field(
+        description="`totals.TOOL.ARGUMENT`: the sum of a numeric argument over all steps of that tool; 0 if "
+        "no step has it. Name both (`totals['TOOL']['ARGUMENT']` is the same): a condition cannot iterate "
+        "over `totals`"
+    )
+    counts: dict[str, int] = Field(
+        description="`counts.TOOL`: how many steps use the tool. Name the tool here too"
+    )
+
+    @classmethod
+    def of(
+        cls, plan: Plan, numbers: Mapping[str, Collection[str]], *, request: str, requester: str
+    ) -> "PolicyInput":
+        """Return what a condition sees of the first step of a plan.
+
+        ``numbers`` maps each tool to its numeric arguments: their sum is 0 if no step has one.
+        """
+        seen = PlanInput.of(plan)
+        used = Counter(one.tool for one in plan.steps)
+        tools = {*numbers, *used}
+        return cls(
+            request=RequestInput.of(request, requester),
+            plan=seen,
+            step=seen.steps[0],
+            totals={name: _totals(plan.steps, name, numbers.get(name, ())) for name in tools},
+            counts={name: used[name] for name in tools},
+        )
+
+
+def _fields(annotation: Any) -> Mapping[str, str]:
+    """Return the fields of a variable with their descriptions; empty if it is a map, which has any names."""
+    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return {}
+    return {name: field.description or "" for name, field in annotation.model_fields.items()}
+
+
+FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
+    name: _fields(field.annotation) for name, field in PolicyInput.model_fields.items()
+}
+"""Each variable with its fields and their descriptions; a variable with any names in it has none here."""
+
+
+def variables_of_steps(
+    plan: Plan, numbers: Mapping[str, Collection[str]], *, request: str, requester: str
+) -> Iterator[dict[str, Any]]:
+    """Yield the variables for each step of a plan, as `PolicyInput.of` takes it; ``Any`` stands for JSON."""
+    shared = PolicyInput.of(plan, numbers, request=request, requester=requester).model_dump(mode="json")
+    for step in shared["plan"]["steps"]:
+        yield {**shared, "step": step}
+
+
+def sample_steps(tools: Mapping[str, ToolDeclaration]) -> Iterator[Step]:
+    """Yield a step of each tool with arguments of the right types, to try a condition on."""
+    for name, declaration in tools.items():
+        schema = declaration.schema()
+        arguments = {
+            argument: _sample(described, schema) for argument, described in properties(schema).items()
+        }
+        yield Step(tool=name, arguments=arguments)
+
+
+def numbers_of(tools: Mapping[str, ToolDeclaration]) -> dict[str, tuple[str, ...]]:
+    """Return each tool with its numeric arguments."""
+    return {name: numeric_arguments(declaration.arguments) for name, declaration in tools.items()}
+
+
+@cache
+def numeric_arguments(arguments: type[ToolArguments]) -> tuple[str, ...]:
+    """Return the numeric arguments; cached, because making a schema takes longer than judging a plan."""
+    schema = arguments.model_json_schema()
+    described = properties(schema).items()
+    return tuple(name for name, one in described if _types(one, schema) & {"integer", "number"})
+
+
+def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the properties of a JSON schema, which ``Any`` stands for."""
+    found: Mapping[str, Any] = schema.get("properties", {})
+    return found
+
+
+def _one_text(value: JsonValue) -> Any:
+    """Return JSON with each text in normal form C; names stay, because two must not become one."""
+    match value:
+        case str():
+            return unicodedata.normalize("NFC", value)
+        case list():
+            return [_one_text(item) for item in value]
+        case dict():
+            return {name: _one_text(item) for name, item in value.items()}
+        case _:
+            return value
+
+
+def _totals(steps: Sequence[Step], tool: str, numeric: Collection[str]) -> dict[str, Number]:
+    """Return the sum of each numeric argument over all steps of one tool."""
+    found: dict[str, list[Number]] = {name: [] for name in numeric}
+    for step in steps:
+        if step.tool == tool:
+            for name, value in step.arguments.items():
+                if isinstance(value, Number) and not isinstance(value, bool):
+                    found.setdefault(name, []).append(value)
+    return {
+        name: sum(values) if all(isinstance(value, int) for value in values) else math.fsum(values)
+        for name, values in found.items()
+    }
+
+
+def _resolved(described: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the alternatives that a JSON schema allows, with references followed."""
+    if "$ref" in described:
+        yield from _resolved(schema.get("$defs", {}).get(described["$ref"].rpartition("/")[2], {}), schema)
+    elif "anyOf" in described:
+        for one in described["anyOf"]:
+            yield from _resolved(one, schema)
+    else:
+        yield described
+
+
+def _types(described: Mapping[str, Any], schema: Mapping[str, Any]) -> set[str]:
+    return {one.get("type", "") for one in _resolved(described, schema)}
+
+
+def _sample(described: Mapping[str, Any], schema: Mapping[str, Any]) -> JsonValue:
+    one = next(_resolved(described, schema))
+    if "const" in one:
+        const: JsonValue = one["const"]
+        return const
+    if "enum" in one:
+        first: JsonValue = one["enum"][0]
+        return first
+    match one.get("type"):
+        case "integer":
+            return 1
+        case "number":
+            return 1.5
+        case "boolean":
+            return True
+        case "array":
+            return [_sample(one.get("items", {}), schema)]
+        case "object":
+            return {name: _sample(field, schema) for name, field in properties(one).items()}
+        case "null":
+            return None
+        case _:
+            return "x"

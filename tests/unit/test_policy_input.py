@@ -1,0 +1,51 @@
+"""The variables of a condition are one model: names, values and reference follow from it."""
+
+from pathlib import Path
+
+import pytest
+
+from plangate.domain.plan import Plan, Step
+from plangate.policy.conditions import Condition
+from plangate.policy.policy_input import FIELDS, variables_of_steps
+from plangate.policy.reference import with_variables
+
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "policy.md"
+PLAN = Plan(
+    summary="Cafe\u0301",
+    steps=(
+        Step(tool="refund", arguments={"amount": 1}),
+        Step(tool="note", arguments={"text": "x"}, reason="because"),
+    ),
+)
+
+
+def test_the_reference_is_current() -> None:
+    text = REFERENCE.read_text("utf-8")
+    assert with_variables(text) == text, "run make reference"
+
+
+def test_a_document_without_the_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"marks .* are missing"):
+        with_variables("# Policy\n")
+
+
+def test_each_step_gets_every_variable_of_the_reference() -> None:
+    numbers = {"refund": ("amount",), "mail": ()}
+    first, second = variables_of_steps(PLAN, numbers, request="Pay", requester="rita")
+    assert first.keys() == FIELDS.keys()
+    assert all(first[name].keys() == fields.keys() for name, fields in FIELDS.items() if fields)
+    assert first["totals"] == {"refund": {"amount": 1}, "note": {}, "mail": {}}
+    assert first["counts"] == {"refund": 1, "note": 1, "mail": 0}
+    assert second["step"] == second["plan"]["steps"][1]
+    assert (second["step"]["number"], second["step"]["reason"]) == (2, "because")
+
+
+def test_texts_are_in_one_normal_form() -> None:
+    (first, _) = variables_of_steps(PLAN, {}, request="", requester="")
+    assert Condition("plan.summary == 'Caf\u00e9'").holds(first)
+
+
+@pytest.mark.parametrize("name", [f"{root}.{field}" for root, fields in FIELDS.items() for field in fields])
+def test_a_condition_may_name_every_field_of_the_reference(name: str) -> None:
+    condition = Condition(f"size(string({name})) > 0")
+    assert list(condition.unknown_words({})) == []
