@@ -1,33 +1,85 @@
-"""The command line. Thin: it parses, hands over to `console`, and ends with the exit code that comes back.
+"""The command line: its commands, and `main`, which parses what was typed and ends with the exit code.
 
-Each command returns what is to be done; `main` does it, under the one guard that turns every error into one
-sentence. Nothing slow is imported before a command is known, so that ``--help`` answers at once.
+Adding a command takes a function in `plangate.cli.commands` and a line in `_COMMANDS`. A command that was
+parsed is run by `main`, under the one guard that turns every error into one sentence.
 """
 
 import sys
-from functools import partial
+from collections.abc import Iterator
 from io import TextIOWrapper
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
 
 from plangate import __version__
 from plangate.cli.answer import expect_answer, only_the_answer
-from plangate.cli.application import require_application
-from plangate.cli.audit_commands import audit_app, audit_verify_bundle
-from plangate.cli.exits import Act, Exit, WrongUsage, fill_closed_streams, guarded, told, usage_words
-from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, RunId, SkipOption, Sorted, SortOption
-from plangate.cli.rule_commands import keys_app, people_app, policy_app
+from plangate.cli.exits import Exit, WrongUsage, fill_closed_streams, guarded, told, usage_words
+from plangate.cli.lazy import LazyCommand
 from plangate.presentation.program import call_it, program
 from plangate.process_end import end_process
 
-if TYPE_CHECKING:
-    from plangate.cli.deciding import DecisionOrder
+_HERE: Final = "plangate.cli.commands"
 
-_DECISIONS: Final = "approve, withdraw-approval, reject or request-changes"
 
-app = typer.Typer(
+def _command(name: str, function: str, help_line: str, *, needs_application: bool = False) -> LazyCommand:
+    return LazyCommand(name, f"{_HERE}.{function}", help_line, needs_application=needs_application)
+
+
+def _group(name: str, help_line: str, *commands: LazyCommand) -> TyperGroup:
+    return TyperGroup(name=name, help=help_line, commands=commands, rich_markup_mode=None)
+
+
+_VERIFY_BUNDLE: Final = _command("verify-bundle", "verify_bundle:verify_bundle", "Verify a bundle offline.")
+
+_COMMANDS: Final = (
+    _command("demo", "demo:demo", "Run an end-to-end demo (about ten seconds).", needs_application=True),
+    _command("start", "start:start", "Start a run, and wait for its plan."),
+    _command("status", "status:status", "Show the state of a run, and all that it will do."),
+    _command("pending", "pending:pending", "List the runs that wait for a decision."),
+    _command("approve", "decide:approve", "Approve exactly one plan of a run."),
+    _command("withdraw-approval", "decide:withdraw_approval", "Withdraw your approval of a plan."),
+    _command("reject", "decide:reject", "Reject a plan, which ends its run."),
+    _command("request-changes", "decide:request_changes", "Ask for another revision of a plan."),
+    _command("withdraw", "withdraw:withdraw", "Withdraw a run."),
+    _command("watch", "watch:watch", "Watch a run to its end; on a terminal, ask for the decision."),
+    _command("tools", "tools:tools", "List what the steps of a plan can do.", needs_application=True),
+    _command("sign", "sign:sign", "Print a signed decision for the Web UI or Temporal's CLI."),
+    _VERIFY_BUNDLE,
+    _group(
+        "policy",
+        "Check a policy, and see what it requires of a plan.",
+        _command("check", "policy:check", "Check a policy: print its rules, or every fault (exit 2)."),
+        _command("as-of", "policy:as_of", "Print the policy of that time, from the records."),
+        _command("explain", "policy:explain", "Show which rule asks for what in a plan."),
+    ),
+    _group(
+        "people",
+        "Check the list of people.",
+        _command("as-of", "people:as_of", "Print the list of people of that time, from the records."),
+        _command("check", "people:check", "Check a list of people: print it, or every fault (exit 2)."),
+    ),
+    _group(
+        "keys",
+        "Manage the keys that sign decisions.",
+        _command("new", "keys:new", "Make a key pair, and print its public line for the list of people."),
+        _command("list", "keys:list_all", "List the private keys on this machine."),
+        _command("seal", "keys:seal", "Print the public key that seals the trail on this host."),
+    ),
+    _group(
+        "audit",
+        "Show, verify and export the audit trail.",
+        _command("show", "audit:show", "Print the audit trail of a run."),
+        _command("list", "audit:list_runs", "List the runs on the record, a page at a time."),
+        _command("verify", "audit:verify", "Verify that nothing on the record was changed."),
+        _command("checkpoint", "audit:checkpoint", "Print the newest checkpoint, to be kept elsewhere."),
+        _command("export", "audit:export", "Write the evidence of one run into one file."),
+        _VERIFY_BUNDLE,
+    ),
+)
+
+_app: Final = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # rich's own help costs a tenth of a second
     pretty_exceptions_enable=False,
@@ -35,53 +87,13 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 130 interrupted.",
 )
 
-for _name, _group in {
-    "policy": policy_app,
-    "people": people_app,
-    "keys": keys_app,
-    "audit": audit_app,
-}.items():
-    app.add_typer(_group, name=_name)
 
-By = Annotated[
-    str,
-    typer.Option(
-        "--by",
-        metavar="NAME",
-        show_default=False,
-        help="Your name. The requester may reject or request changes, not approve.",
-    ),
-]
-MaybeBy = Annotated[
-    str | None,
-    typer.Option(
-        "--by", metavar="NAME", show_default=False, help="Your name for decisions; asked for if left out."
-    ),
-]
-PlanPrefix = Annotated[
-    str | None,
-    typer.Option(
-        "--plan",
-        metavar="PREFIX",
-        show_default=False,
-        help="The fingerprint of the plan that you saw, or its first 8 digits or more. "
-        "Without it, on a terminal, the plan is shown and you are asked.",
-    ),
-]
-Comment = Annotated[
-    str,
-    typer.Option(
-        "--comment", metavar="TEXT", show_default=False, help="A comment; request-changes requires one."
-    ),
-]
-
-
-@app.callback(invoke_without_command=True)
+@_app.callback(invoke_without_command=True)
 def plangate(
     context: typer.Context,
     *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-) -> Act | None:
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
     """Plangate: a gate between AI agents and the world.
 
     Nothing that an agent plans happens before the right people have approved exactly that.
@@ -92,239 +104,20 @@ def plangate(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(Exit.USAGE)
-    return None
 
 
-@app.command()
-def demo(
-    *,
-    interactive: Annotated[
-        bool, typer.Option("--interactive", help="Stop at the gate, and ask in this terminal.")
-    ] = False,
-    as_json: AsJson = False,
-) -> Act:
-    """Run an end-to-end demo (about ten seconds).
-
-    Exit 0 means that every effect happened exactly once; 1 that something did not hold.
-    """
-    require_application()
-    from plangate.cli.demo.story import tell  # noqa: PLC0415  imported when it is asked for
-
-    return partial(tell, interactive=interactive, as_json=as_json)
+root: Final = get_group(_app)
+for _one in _COMMANDS:
+    root.add_command(_one)
 
 
-@app.command()
-def start(
-    text: Annotated[
-        str,
-        typer.Argument(
-            show_default=False, help="What you want done, in plain words; - reads standard input."
-        ),
-    ] = "",
-    *,
-    plan: Annotated[
-        Path | None,
-        typer.Option(
-            "--plan",
-            metavar="FILE",
-            show_default=False,
-            help="A ready plan, JSON or YAML; - reads standard input.",
-        ),
-    ] = None,
-    workflow_id: Annotated[
-        str | None,
-        typer.Option("--id", metavar="ID", show_default=False, help="The run's id; made up otherwise."),
-    ] = None,
-    requester: Annotated[
-        str | None,
-        typer.Option("--requester", metavar="NAME", show_default="you, by the operating system"),
-    ] = None,
-    timeout: Annotated[
-        str, typer.Option("--timeout", metavar="TIME", help="How long people may take: 72h, 30m, 7d, 1h30m.")
-    ] = "72h",
-    by: MaybeBy = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Watch it to its end, and ask at the gate.")] = False,
-    no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Return at once, without waiting for the plan.")
-    ] = False,
-    as_json: AsJson = False,
-) -> Act:
-    """Start a run, and wait for its plan.
-
-    Exit 0: the plan is there (with --watch: it was executed). Exit 1: it could not be drafted (with --watch:
-    or was not executed). Exit 2: the request or the plan file is wrong. Exit 3: the id is taken.
-    """
-    from plangate.cli import starting  # noqa: PLC0415  imported when it is asked for
-
-    order = starting.StartOrder(
-        text=text,
-        plan_file=plan,
-        workflow_id=workflow_id,
-        requester=requester,
-        timeout=timeout,
-        by=by,
-        watch=watch,
-        wait=not no_wait,
-        as_json=as_json,
-    )
-    return partial(starting.start, order)
-
-
-@app.command()
-def status(run: RunId, *, as_json: AsJson = False) -> Act:
-    """Show where a run stands, and all that it will do.
-
-    It answers while no worker runs too, and after Temporal has dropped the run; its last line says who did.
-    """
-    from plangate.cli.looking import show_status  # noqa: PLC0415  imported when it is asked for
-
-    return partial(show_status, run, as_json=as_json)
-
-
-@app.command()
-def pending(
-    *,
-    requester: Annotated[
-        str | None,
-        typer.Option("--requester", metavar="NAME", show_default=False, help="Only those of that requester."),
-    ] = None,
-    sort: SortOption = Sorted.DEADLINE,
-    limit: LimitOption = PAGE,
-    skip: SkipOption = 0,
-    as_json: AsJson = False,
-) -> Act:
-    """List the runs that wait for a decision."""
-    from plangate.cli.looking import show_pending  # noqa: PLC0415  imported when it is asked for
-
-    page = PageOptions(sort, limit, skip)
-    return partial(show_pending, page, requester=requester, as_json=as_json)
-
-
-@app.command()
-def approve(
-    run: RunId, *, by: By, plan: PlanPrefix = None, comment: Comment = "", as_json: AsJson = False
-) -> Act:
-    """Approve exactly one plan of a run.
-
-    Exit 0: accepted, or sent durably where no worker runs to judge it now. Exit 3: refused, and why.
-    """
-    return _decide("approve", run, by=by, plan=plan, comment=comment, as_json=as_json)
-
-
-@app.command()
-def withdraw_approval(
-    run: RunId, *, by: By, plan: PlanPrefix = None, comment: Comment = "", as_json: AsJson = False
-) -> Act:
-    """Take your own approval back.
-
-    It can be taken back until the first step begins. Exit codes as for approve.
-    """
-    return _decide("withdraw_approval", run, by=by, plan=plan, comment=comment, as_json=as_json)
-
-
-@app.command()
-def reject(
-    run: RunId, *, by: By, plan: PlanPrefix = None, comment: Comment = "", as_json: AsJson = False
-) -> Act:
-    """Reject a plan, which ends its run. Exit codes as for approve."""
-    return _decide("reject", run, by=by, plan=plan, comment=comment, as_json=as_json)
-
-
-@app.command()
-def request_changes(
-    run: RunId, *, by: By, plan: PlanPrefix = None, comment: Comment = "", as_json: AsJson = False
-) -> Act:
-    """Ask for another revision of a plan.
-
-    --comment says what to change. Exit codes as for approve.
-    """
-    return _decide("request_changes", run, by=by, plan=plan, comment=comment, as_json=as_json)
-
-
-@app.command()
-def withdraw(
-    run: RunId,
-    *,
-    by: Annotated[
-        str | None,
-        typer.Option("--by", metavar="NAME", show_default="you, by the operating system"),
-    ] = None,
-    comment: Comment = "",
-    as_json: AsJson = False,
-) -> Act:
-    """Withdraw a run. A step that is running is finished first. Exit 3: the run has ended already."""
-    from plangate.cli.deciding import withdraw as act  # noqa: PLC0415  imported when it is asked for
-
-    return partial(act, run, by=by, comment=comment, as_json=as_json)
-
-
-@app.command()
-def watch(run: RunId, *, by: MaybeBy = None, as_json: AsJson = False) -> Act:
-    """Watch a run to its end; on a terminal, ask at the gate.
-
-    Exit 0: the plan was executed. Exit 1: it failed, expired, was rejected or withdrawn.
-    """
-    from plangate.cli.watching import watch as act  # noqa: PLC0415  imported when it is asked for
-
-    return partial(act, run, by=by, as_json=as_json)
-
-
-@app.command()
-def tools(*, as_json: AsJson = False) -> Act:
-    """List what the steps of a plan can do."""
-    from plangate.cli.looking import show_tools  # noqa: PLC0415  imported when it is asked for
-
-    return partial(show_tools, as_json=as_json)
-
-
-@app.command(short_help="Print a signed decision for the Web UI or Temporal's CLI.")
-def sign(
-    run: RunId,
-    choice: Annotated[
-        str,
-        typer.Argument(
-            metavar="DECISION",
-            show_default=False,
-            help=f"{_DECISIONS}.",
-        ),
-    ],
-    *,
-    by: By,
-    plan: PlanPrefix = None,
-    comment: Comment = "",
-    as_json: AsJson = False,
-) -> Act:
-    """Print a signed decision for the Web UI or Temporal's CLI.
-
-    It is signed with the key that `keys new` made for that name, and fits into the Web UI's Send a Signal and
-    Temporal's command line. Only the JSON goes to standard output; --json leaves out the words beside it.
-    """
-    from plangate.cli.deciding import print_signed  # noqa: PLC0415  imported when it is asked for
-
-    word = choice.replace("-", "_")
-    if word not in ("approve", "withdraw_approval", "reject", "request_changes"):
-        raise WrongUsage(f"No decision is called {choice!r}; type {_DECISIONS}.")
-    return partial(print_signed, _order(word, run, by=by, plan=plan, comment=comment, as_json=as_json))
-
-
-app.command("verify-bundle")(audit_verify_bundle)  # the short name; `audit verify-bundle` is the same
-
-
-def _decide(choice: str, run: str, *, by: str, plan: str | None, comment: str, as_json: bool) -> Act:
-    from plangate.cli.deciding import decide  # noqa: PLC0415  imported when it is asked for
-
-    return partial(decide, _order(choice, run, by=by, plan=plan, comment=comment, as_json=as_json))
-
-
-def _order(
-    choice: str, run: str, *, by: str, plan: str | None, comment: str, as_json: bool
-) -> "DecisionOrder":
-    from plangate.cli.deciding import DecisionOrder  # noqa: PLC0415  imported when it is asked for
-    from plangate.domain.decision import Choice  # noqa: PLC0415  as above
-
-    return DecisionOrder(
-        workflow_id=run, choice=Choice(choice), by=by, plan=plan, comment=comment, as_json=as_json
-    )
+def every_command(group: TyperGroup = root, path: tuple[str, ...] = ()) -> Iterator[tuple[str, TyperCommand]]:
+    """Yield every command, imported, by what is typed for it."""
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from every_command(command, (*path, name))
+        elif isinstance(command, LazyCommand):
+            yield " ".join((*path, name)), command.load()
 
 
 def main() -> int:
@@ -339,8 +132,8 @@ def main() -> int:
 
 def _typed_command() -> str:
     """Return the program and the command that was typed, for errors that do not say which it was."""
-    groups = {group.name for group in app.registered_groups}
-    typed = sys.argv[1:3] if sys.argv[1] in groups else sys.argv[1:2]
+    is_group = isinstance(root.commands.get(sys.argv[1]), TyperGroup)
+    typed = sys.argv[1:3] if is_group else sys.argv[1:2]
     return " ".join([program(), *(word for word in typed if not word.startswith("-"))])
 
 
@@ -348,7 +141,7 @@ def _parse_and_act() -> int:
     if any("\udc80" <= char <= "\udcff" for word in sys.argv[1:] for char in word):
         raise WrongUsage("What was typed is not UTF-8 text; use a UTF-8 terminal, or put it into a file.")
     try:
-        act = app(prog_name=program(), standalone_mode=False)
+        act = root(prog_name=program(), standalone_mode=False)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else _typed_command()

@@ -31,7 +31,7 @@ class Silence:
     reason: str
 
 
-async def looks(gateway: Client, workflow_id: str) -> AsyncIterator[Status | Silence]:
+async def looks(client: Client, workflow_id: str) -> AsyncIterator[Status | Silence]:
     """Yield where the run stands, again and again, for as long as it is asked for.
 
     Raises:
@@ -40,7 +40,7 @@ async def looks(gateway: Client, workflow_id: str) -> AsyncIterator[Status | Sil
     """
     while True:
         try:
-            yield await gateway.status(workflow_id)
+            yield await client.status(workflow_id)
         except TemporalDenied:
             raise  # waiting does not help
         except (NotAnswered, TemporalUnreachable, RecordsUnavailable) as error:
@@ -61,22 +61,22 @@ def absence(look: Status | Silence) -> str | None:
     )
 
 
-async def moved_on(gateway: Client, seen: Status) -> Status:
+async def moved_on(client: Client, seen: Status) -> Status:
     """Wait until the plan of ``seen`` cannot be decided on any more, and return where the run stands then."""
-    async for look in looks(gateway, seen.workflow_id):
+    async for look in looks(client, seen.workflow_id):
         if isinstance(look, Status) and (look.state != seen.state or look.fingerprint != seen.fingerprint):
             return look
     raise AssertionError("looks() never ends by itself")
 
 
-def waiting_words(status: Status, *, is_brought: bool = False) -> str:
-    """Return what the run is waiting for, in one line; ``is_brought``: nothing has to be drafted for it."""
+def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
+    """Return what the run is waiting for, in one line; ``is_supplied``: nothing has to be drafted for it."""
     if status.state not in list(Phase):
         return f"{status.workflow_id}: {spelled(status.state)}"
     phase = Phase(status.state)
     match phase:
         case Phase.DRAFTING:
-            if not status.revision and (is_brought or not status.request):
+            if not status.revision and (is_supplied or not status.request):
                 return f"{status.workflow_id}: the plan is being checked"
             return f"{status.workflow_id}: a plan is being drafted (revision {status.revision + 1})"
         case Phase.IN_REVIEW:

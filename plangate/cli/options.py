@@ -1,4 +1,4 @@
-"""Arguments and options that commands of several groups share. Light: ``--help`` imports it."""
+"""Arguments and options that several commands share. Light: ``--help`` imports it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,6 +8,47 @@ from typing import Annotated, Final
 import typer
 
 RunId = Annotated[str, typer.Argument(metavar="ID", show_default=False, help="The run's workflow id.")]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        metavar="NAME",
+        show_default=False,
+        help="Your name. The requester may reject or request changes, not approve.",
+    ),
+]
+MaybeBy = Annotated[
+    str | None,
+    typer.Option(
+        "--by", metavar="NAME", show_default=False, help="Your name for decisions; asked for if omitted."
+    ),
+]
+Requester = Annotated[
+    str | None,
+    typer.Option("--requester", metavar="NAME", show_default="the operating system's user"),
+]
+PlanPrefix = Annotated[
+    str | None,
+    typer.Option(
+        "--plan",
+        metavar="PREFIX",
+        show_default=False,
+        help="The fingerprint of the plan that you saw: all of it, or its first 8 digits or more. "
+        "If omitted on a terminal, the plan is shown and you are asked.",
+    ),
+]
+Comment = Annotated[
+    str,
+    typer.Option(
+        "--comment", metavar="TEXT", show_default=False, help="A comment; request-changes requires one."
+    ),
+]
+When = Annotated[
+    str,
+    typer.Argument(
+        metavar="TIME", show_default=False, help="A day or time (2026-05-03T12:00, UTC), or an age: 7d."
+    ),
+]
 MaybeFile = Annotated[
     Path | None,
     typer.Argument(

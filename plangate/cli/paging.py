@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from rich.text import Text
-
 from plangate.cli.options import PageOptions
 from plangate.cli.screen import Screen
 from plangate.records.lists import Sort, Wanted
@@ -28,4 +26,4 @@ def say_that_there_are_more(screen: Screen, page: PageOptions, found: Sequence[o
     if page.limit and len(found) > page.limit:
         next_page = page.skip + page.limit
         words = f"There are more; --skip {next_page} shows the next, --limit 0 all of them."
-        screen.out.print(Text(words, style="dim"), soft_wrap=True)
+        screen.write_line(words, "dim")

@@ -1,4 +1,4 @@
-"""Where everything is printed: two consoles, and who sits before them.
+"""Where everything is printed: standard output, standard error, and whether a person can be asked.
 
 On a terminal there is colour, and long lines are folded by `plangate.presentation.page`; in a pipe there is
 plain text, a line for a line, whatever its length. Outsiders' text reaches a console only as
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Never
 
 from rich.console import Console
+from rich.text import Text
 
 from plangate.cli.answer import answer_stream, give_json
 from plangate.cli.exits import OutputClosed
@@ -19,10 +20,10 @@ _NO_LIMIT: Final = 1_000_000  # columns of a pipe: nothing is folded, cut or pad
 
 
 class _PlainConsole(Console):
-    """A console that leaves a broken pipe to `plangate.cli.exits`, like every other end."""
+    """A console that leaves a broken pipe to `plangate.cli.exits`."""
 
     def on_broken_pipe(self) -> Never:
-        """Let the error go on."""
+        """Raise the error."""
         self.quiet = True
         raise BrokenPipeError
 
@@ -34,8 +35,8 @@ class Screen:
     Attributes:
         out: stdout, for what was asked for.
         err: stderr, for progress and questions.
-        is_json: a machine reads; one JSON value is the whole answer, and nothing goes to ``err``.
-        can_ask: a person sits there: both ends are a terminal, and no machine reads.
+        is_json: one JSON value is the whole answer, and nothing goes to ``err``.
+        can_ask: a person can be asked: stdin and stderr are terminals, and --json was not given.
     """
 
     out: Console
@@ -53,8 +54,24 @@ class Screen:
         page.sentence(words)
         self.show(page)
 
+    def show_aside(self, page: Page) -> None:
+        """Print a page on stderr, beside the answer."""
+        self.err.print(page, crop=False)
+
+    def say_aside(self, words: str, style: str = "") -> None:
+        """Print a sentence, which is fit to be shown, on stderr."""
+        self.err.print(Text(words, style=style), soft_wrap=True)
+
+    def write_line(self, words: str, style: str = "") -> None:
+        """Print a line that is copied or read by a program: it is never folded by us."""
+        self.out.print(Text(words, style=style), soft_wrap=True)
+
+    def write_text(self, text: str) -> None:
+        """Print a text as it is, without a line break of ours at its end."""
+        self.out.print(Text(text), soft_wrap=True, end="")
+
     def print_json(self, value: Any) -> None:
-        """Print one JSON value, in ASCII: whatever it holds, a terminal does not obey it."""
+        """Print one JSON value, in ASCII: no control character reaches the terminal."""
         give_json(value)
 
 

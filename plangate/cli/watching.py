@@ -1,14 +1,13 @@
-"""`watch`, and `start --watch`: a line for each thing that happens, the question at the gate, the outcome."""
+"""Watch a run: a line for each thing that happens, the question about its plan, the outcome."""
 
 import asyncio
 
+from plangate.cli.console import Session
 from plangate.cli.exits import Exit, Interrupted
 from plangate.cli.following import Silence, absence, looks, news, waiting_words
 from plangate.cli.gate import Asked, Gatekeeper
-from plangate.cli.keys import KeyChain
 from plangate.cli.progress import Progress
-from plangate.cli.screen import Screen, open_screen
-from plangate.cli.session import Session, opened, run_async, settings_for_people
+from plangate.cli.screen import Screen
 from plangate.domain.audit import Outcome
 from plangate.domain.escaping import one_line
 from plangate.domain.run import Phase
@@ -19,21 +18,11 @@ from plangate.presentation.program import program
 from plangate.presentation.run_page import is_over, outcome_page
 
 
-def watch(workflow_id: str, *, by: str | None, as_json: bool) -> int:
-    """Watch a run to its end and return how it ended."""
-    settings, screen = settings_for_people(), open_screen(as_json=as_json)
-
-    async def main() -> int:
-        async with opened(settings) as session:
-            return await watch_to_the_end(session, screen, workflow_id, by)
-
-    return run_async(main())
-
-
-async def watch_to_the_end(session: Session, screen: Screen, workflow_id: str, by: str | None) -> int:
-    """Watch, ask where a person can be asked, print the outcome; 0 where the plan was executed, else 1."""
+async def watch_to_the_end(session: Session, workflow_id: str, by: str | None) -> int:
+    """Watch a run, ask for decisions on a terminal, and print the outcome; return 0 if it was executed."""
+    screen = session.screen
     try:
-        status = await follow_to_the_end(session, screen, workflow_id, by)
+        status = await follow_to_the_end(session, workflow_id, by)
     except asyncio.CancelledError:
         raise Interrupted(
             f"Stopped watching; {one_line(workflow_id)} continues. "
@@ -46,17 +35,14 @@ async def watch_to_the_end(session: Session, screen: Screen, workflow_id: str, b
     return Exit.DONE if status.state == Outcome.EXECUTED else Exit.FAILED
 
 
-async def follow_to_the_end(session: Session, screen: Screen, workflow_id: str, by: str | None) -> Status:
-    """Print what happens and ask where a person can be asked; return the status with the outcome."""
-    gatekeeper = (
-        Gatekeeper(session.gateway, screen, KeyChain(session.settings, screen), by)
-        if screen.can_ask
-        else None
-    )
+async def follow_to_the_end(session: Session, workflow_id: str, by: str | None) -> Status:
+    """Print what happens and ask for decisions on a terminal; return the status with the outcome."""
+    screen = session.screen
+    gatekeeper = Gatekeeper(session, by) if screen.can_ask else None
     before: Status | None = None
     asked_about: set[str | None] = set()
     with Progress(screen.err) as progress:
-        async for look in looks(session.gateway, workflow_id):
+        async for look in looks(session.client, workflow_id):
             away = absence(look)
             if away:
                 progress.note(away)

@@ -156,7 +156,7 @@ def test_what_cannot_be_examined_is_one_sentence(typed: Typed, tmp_path: Path) -
     for words, code, said in (
         (("audit", "verify", "nobody"), 1, "nobody is not on the record"),
         (("audit", "export", "nobody"), 1, "nobody is not on the record"),
-        (("audit", "verify-bundle", str(nonsense)), 2, "holds no bundle"),
+        (("audit", "verify-bundle", str(nonsense)), 2, "is not a bundle"),
         (("audit", "verify-bundle", str(tmp_path / "none")), 2, "cannot be opened"),
         (("audit", "verify-bundle", str(nonsense), "--sealer", "me"), 2, "named by its public line"),
         (("audit", "verify", "--checkpoint", str(nonsense)), 2, "is not a checkpoint"),

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plangate import __version__
+from plangate.cli.app import every_command, root
 from plangate.cli.exits import Exit, guarded
 from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.errors import IdInUse, NotAnswered, Refused
@@ -41,6 +43,7 @@ COMMANDS = (
     "watch",
     "tools",
     "sign",
+    "verify-bundle",
     "audit",
     "policy",
     "people",
@@ -96,7 +99,19 @@ def recorded(home: Home) -> Drafted:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["start", "--help"], ["approve", "-h"], ["--version"], ["nosuch"]]
+    "words",
+    [
+        ["--help"],
+        ["start", "--help"],
+        ["approve", "-h"],
+        ["audit", "verify", "--help"],
+        ["policy", "explain", "-h"],
+        ["people", "check", "-h"],
+        ["keys", "new", "-h"],
+        ["verify-bundle", "-h"],
+        ["--version"],
+        ["nosuch"],
+    ],
 )
 def test_help_imports_nothing_slow(home: Home, words: list[str]) -> None:
     done = subprocess.run(
@@ -125,6 +140,14 @@ def test_every_command_has_its_help(typed: Typed) -> None:
         assert "..." not in ended.out.partition("Commands:")[2]
 
 
+def test_the_line_of_a_command_is_the_first_sentence_of_its_help() -> None:
+    for words, command in every_command():
+        lazy: Any = root
+        for word in words.split():
+            lazy = lazy.commands[word]
+        assert (command.help or "").replace("\n", " ").startswith(lazy.short_help), words
+
+
 def test_the_version_is_the_projects(typed: Typed) -> None:
     assert typed("--version").out == f"plangate {__version__}\n"
 
@@ -151,7 +174,7 @@ def test_no_command_is_answered_with_the_help(typed: Typed) -> None:
         (["start", "a", "b"], "unexpected extra argument"),
         (["start", "hi", "--timeout", "soon"], "write it like 72h, 30m, 45s, 7d or 1h30m"),
         (["start", "hi", "--timeout", "0s"], "not between one second and 365 days"),
-        (["start", "hi", "--watch", "--no-wait"], "cannot both be meant"),
+        (["start", "hi", "--watch", "--no-wait"], "are mutually exclusive; leave one out"),
         (["start", "hi", "--requester", " "], "--requester must have 1 to 100 visible characters"),
         (["start", "hi", "--requester", "d\u202eana"], "--requester must have 1 to 100 visible characters"),
         (["start", "x" * 20_001], "longer than 20,000 characters"),

@@ -4,13 +4,12 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
 from plangate.cli import app
 from plangate.client import client as gateway
@@ -51,19 +50,9 @@ OFFLINE = {
     "audit verify": ("audit", "verify"),
     "audit checkpoint": ("audit", "checkpoint"),
     "audit export": ("audit", "export", "plan-1"),
-    "audit verify-bundle": ("audit", "verify-bundle", "/nosuch.json"),
     "verify-bundle": ("verify-bundle", "/nosuch.json"),
+    "audit verify-bundle": ("audit", "verify-bundle", "/nosuch.json"),
 }
-
-
-def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Yield every command that does something, by what is typed."""
-    command = group or get_command(app.app)
-    if not hasattr(command, "commands"):
-        yield " ".join(path), command
-        return
-    for name, one in command.commands.items():
-        yield from commands(one, (*path, name))
 
 
 @pytest.fixture
@@ -98,7 +87,7 @@ def is_error(answer: Any, code: int) -> bool:
 
 
 def test_every_command_takes_json() -> None:
-    known = dict(commands())
+    known = dict(app.every_command())
     without = [
         name for name, command in known.items() if "--json" not in str([one.opts for one in command.params])
     ]
@@ -159,16 +148,16 @@ NOISY = """
 import os, subprocess, sys, warnings
 sys.path.insert(0, {project!r})
 import starter
-from plangate.cli import looking
+from plangate.cli import application
 
-def noisy(*, as_json):
+def noisy():
     print("printed")
     os.write(1, b"written past Python\\n")
     subprocess.run(["echo", "by a child"], check=True)
     warnings.warn("careful")
-    return looking_show(as_json=as_json)
+    return declared_tools()
 
-looking_show, looking.show_tools = looking.show_tools, noisy
+declared_tools, application.declared_tools = application.declared_tools, noisy
 sys.argv = ["starter.py", "tools", "--json"]
 sys.exit(starter.main())
 """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from plangate.cli.auditing import list_runs
-from plangate.cli.looking import show_pending
+from plangate.cli.commands.audit import list_runs
+from plangate.cli.commands.pending import pending as list_pending
 from plangate.cli.options import PageOptions, Sorted
 from plangate.records.database import Database
 from plangate.records.lists import Sort
@@ -17,11 +17,11 @@ Show = Callable[[PageOptions, bool], int]
 
 
 def pending(page: PageOptions, as_json: bool) -> int:
-    return show_pending(page, requester=None, as_json=as_json)
+    return list_pending(sort=page.sort, limit=page.limit, skip=page.skip, as_json=as_json)
 
 
 def audit_list(page: PageOptions, as_json: bool) -> int:
-    return list_runs(page, since=None, by=None, state=None, as_json=as_json, as_csv=False)
+    return list_runs(sort=page.sort, limit=page.limit, skip=page.skip, as_json=as_json)
 
 
 @pytest.fixture

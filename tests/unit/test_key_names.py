@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from plangate.cli.keys import KeyChain
+from plangate.cli.key_chain import KeyChain
 from plangate.cli.screen import open_screen
 from plangate.domain.people import identity
 from plangate.settings import Settings

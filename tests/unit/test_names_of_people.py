@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from plangate.cli.keys import KeyChain
+from plangate.cli.key_chain import KeyChain
 from plangate.cli.screen import open_screen
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.decision import Choice, Decision, PersonName

@@ -89,11 +89,11 @@ def test_status_shows_it_and_watch_tells_it_once() -> None:
     assert list(news(shown, shown)) == []
 
 
-def test_a_plan_that_was_brought_is_checked_and_not_drafted() -> None:
+def test_a_plan_that_was_supplied_is_checked_and_not_drafted() -> None:
     drafting = status().model_copy(update={"state": "drafting", "revision": 0, "request": ""})
     assert waiting_words(drafting) == "plan-1: the plan is being checked"
     with_words = drafting.model_copy(update={"request": "Do it."})
     assert waiting_words(with_words) == "plan-1: a plan is being drafted (revision 1)"
-    assert waiting_words(with_words, is_brought=True) == "plan-1: the plan is being checked"
+    assert waiting_words(with_words, is_supplied=True) == "plan-1: the plan is being checked"
     again = drafting.model_copy(update={"revision": 1})
-    assert waiting_words(again, is_brought=True) == "plan-1: a plan is being drafted (revision 2)"
+    assert waiting_words(again, is_supplied=True) == "plan-1: a plan is being drafted (revision 2)"

@@ -15,9 +15,11 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.testing import ActivityEnvironment
 
 from activities.execution import _holder
+from plangate.cli.commands.start import drafted
+from plangate.cli.console import Console as CommandConsole
+from plangate.cli.console import Session
+from plangate.cli.key_chain import KeyChain
 from plangate.cli.screen import Screen
-from plangate.cli.session import Session
-from plangate.cli.starting import _drafted
 from plangate.client import Client
 from plangate.domain.errors import ModelUnavailable
 from plangate.domain.run import StepState
@@ -104,9 +106,10 @@ async def test_start_says_once_for_each_cause_why_there_is_no_plan_yet(gate: Gat
     asleep, away = ModelUnavailable("The model is asleep."), ModelUnavailable("The model is away.")
     gate.planner.failures = [asleep, asleep, away]
     workflow_id = await gate.submit(request="one")
-    session = Session(gate.settings, gate.database, gate.gateway, Doors())
     screen = Screen(Console(file=StringIO()), Console(file=StringIO(), width=400), False, False)
-    status = await _drafted(session, screen, workflow_id, is_brought=False)
+    console = CommandConsole(gate.settings, screen, KeyChain(gate.settings, screen))
+    session = Session(console, gate.database, gate.gateway, Doors())
+    status = await drafted(session, workflow_id, is_supplied=False)
     assert status.state == "in_review"
     said = screen.err.file.getvalue()  # type: ignore[attr-defined]
     assert f"{workflow_id}: a plan is being drafted (revision 1)" in said

@@ -5,16 +5,17 @@ import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from temporalio.client import Client
 
+from plangate.cli.console import Console, Session
 from plangate.cli.demo.effects import Outbox
 from plangate.cli.demo.ticket_desk import TicketDesk, open_desk
 from plangate.cli.demo.worker_process import Crew, crew
-from plangate.cli.session import Session, opened_records, temporal_program
+from plangate.cli.session import opened_records, temporal_program
 from plangate.client import Client as PlangateClient
 from plangate.domain.errors import OperatorError
 from plangate.files.durable_file import write_over
@@ -54,13 +55,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def set_up(settings: Settings) -> AsyncIterator[Stage]:
+async def set_up(console: Console) -> AsyncIterator[Stage]:
     """Have everything ready while the block runs; only the embedded server outlives it.
 
     Raises:
         OperatorError: something that is needed is not there, or another demo is running.
     """
-    settings = settings.model_copy(update={"task_queue": TASK_QUEUE, "smtp_url": None})
+    settings = console.settings.model_copy(update={"task_queue": TASK_QUEUE, "smtp_url": None})
     folder = settings.var_dir.absolute() / "demo"
     with _alone(folder), open_desk() as desk, opened_records(settings) as database:
         async with _server(settings) as server:
@@ -72,14 +73,14 @@ async def set_up(settings: Settings) -> AsyncIterator[Stage]:
             )
             flags = ("--address", server.address)
             doors = Doors(flags, NAMESPACE, server.ui_url, program=temporal_program())
-            gateway = PlangateClient(client, TASK_QUEUE, database)
+            connected = PlangateClient(client, TASK_QUEUE, database)
             environment = _environment(settings, server, desk, folder)
             with crew(folder, environment) as workers:
                 yield Stage(
                     settings=settings,
                     folder=folder,
                     server=server,
-                    session=Session(settings, database, gateway, doors),
+                    session=Session(replace(console, settings=settings), database, connected, doors),
                     desk=desk,
                     outbox=Outbox(settings.outbox),
                     crew=workers,

@@ -1,4 +1,4 @@
-"""The demo's story, in chapters: draft, kill -9, approve while nobody runs, come back, act exactly once."""
+"""The demo, in chapters: draft, kill -9, approve while no worker runs, restart, act exactly once."""
 
 import asyncio
 import shlex
@@ -8,14 +8,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from plangate.cli.console import Console
 from plangate.cli.demo.effects import count_effects
 from plangate.cli.demo.stage import Stage, set_up
 from plangate.cli.demo.worker_process import WorkerProcess
-from plangate.cli.exits import Exit, Interrupted, WrongUsage, told
+from plangate.cli.exits import Exit, Interrupted, told
 from plangate.cli.following import Silence, looks, waiting_words
 from plangate.cli.progress import Progress
-from plangate.cli.screen import Screen, open_screen
-from plangate.cli.session import settings_for_people
 from plangate.cli.watching import follow_to_the_end
 from plangate.domain.audit import Outcome
 from plangate.domain.errors import OperatorError
@@ -28,7 +27,6 @@ from plangate.presentation.program import program
 from plangate.presentation.run_page import outcome_page, run_page
 from plangate.presentation.trail_page import trail_page
 from plangate.presentation.words import spelled
-from plangate.settings import Settings
 
 REQUESTER: Final = "rita"
 APPROVER: Final = "dana"
@@ -43,29 +41,21 @@ _WITHDRAW_SECONDS: Final = 5.0
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def tell(*, interactive: bool, as_json: bool) -> int:
-    """Tell the story, or only how it ended as JSON; 0 where all of it held."""
-    settings, screen = settings_for_people(), open_screen(as_json=as_json)
-    if interactive and not screen.can_ask:
-        raise WrongUsage(
-            "--interactive asks in a terminal, and there is none here; run it in one, or leave it out."
-        )
-    return asyncio.run(_tell(settings, screen, interactive=interactive))
-
-
-async def _tell(settings: Settings, screen: Screen, *, interactive: bool) -> int:
+async def tell(console: Console, *, interactive: bool) -> int:
+    """Run the demo and print each chapter, or only its result as JSON; return 0 if all of it held."""
+    settings = console.settings
     _break_off_at_a_signal()
     limit = None if interactive else _STORY_SECONDS + (settings.draft_seconds if settings.has_model else 0)
     try:
-        async with asyncio.timeout(limit), set_up(settings) as stage:
-            return await _Story(stage, screen).tell(interactive=interactive)
+        async with asyncio.timeout(limit), set_up(console) as stage:
+            return await _Story(stage).tell(interactive=interactive)
     except TimeoutError:
         raise OperatorError(
             f"The demo did not end within {limit:g} s; look into {settings.var_dir / 'demo'} for its logs."
         ) from None
     except asyncio.CancelledError:
         raise Interrupted(
-            "The demo is broken off and its workers are ended; the embedded server runs on until make stop."
+            "The demo was interrupted and its workers are ended; the embedded server runs until make stop."
         ) from None
 
 
@@ -84,16 +74,16 @@ def _break_off_at_a_signal() -> None:
 
 
 class _Story:
-    """One telling."""
+    """One run of the demo."""
 
-    def __init__(self, stage: Stage, screen: Screen) -> None:
+    def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._screen = screen
-        self._gateway = stage.session.gateway
+        self._screen = stage.session.screen
+        self._client = stage.session.client
         self._number = 0
 
     async def tell(self, *, interactive: bool) -> int:
-        """Tell all chapters; return 0 where every effect happened exactly once."""
+        """Run all chapters; return 0 where every effect happened exactly once."""
         self._show_server()
         worker = await self._hire("A worker starts, a process of its own")
         workflow_id = await self._submit()
@@ -112,8 +102,8 @@ class _Story:
         return self._end(status, interactive=interactive)
 
     async def _withdraw(self, workflow_id: str) -> None:
-        await self._gateway.withdraw(workflow_id, "the demo was broken off")
-        await self._gateway.wait(workflow_id)  # while there is a worker that sees to it
+        await self._client.withdraw(workflow_id, "the demo was broken off")
+        await self._client.wait(workflow_id)  # while there is a worker that sees to it
 
     def _show_server(self) -> None:
         server = self._stage.server
@@ -135,7 +125,7 @@ class _Story:
 
     async def _submit(self) -> str:
         text = _REQUEST.format(desk=self._stage.desk.url)
-        workflow_id = await self._gateway.submit(PlanRequest(requester=REQUESTER, request=text))
+        workflow_id = await self._client.submit(PlanRequest(requester=REQUESTER, request=text))
         page = self._chapter(f"{REQUESTER.capitalize()} asks for something")
         page.block(text)
         page.note(f"The request is {workflow_id}. The planner is an AutoGen agent; its tools only propose.")
@@ -145,7 +135,7 @@ class _Story:
 
     async def _draft(self, worker: WorkerProcess, workflow_id: str) -> Status:
         with Progress(self._screen.err) as progress:
-            async for look in looks(self._gateway, workflow_id):
+            async for look in looks(self._client, workflow_id):
                 worker.check()
                 if isinstance(look, Silence):
                     progress.note(look.reason)
@@ -168,7 +158,7 @@ class _Story:
         page.note("No worker runs now. Nothing is lost, and the status command answers all the same:")
         page.command(f"{program()} status {workflow_id}")
         self._screen.show(page)
-        status = await self._gateway.status(workflow_id)
+        status = await self._client.status(workflow_id)
         page = Page()
         page.field("state", f"{spelled(status.state)}, plan {status.short_fingerprint}")
         page.field("source", f"the {status.source}")
@@ -210,13 +200,14 @@ class _Story:
         if interactive and not self._stage.settings.has_model:
             page.note("A recorded model cannot think: asked for changes, it notes them in the ticket.")
         self._screen.show(page)
-        screen = replace(self._screen, can_ask=interactive)
-        status = await follow_to_the_end(self._stage.session, screen, workflow_id, None)
+        session = self._stage.session
+        console = replace(session.console, screen=replace(self._screen, can_ask=interactive))
+        status = await follow_to_the_end(replace(session, console=console), workflow_id, None)
         self._screen.show(outcome_page(status))
         return status
 
     def _end(self, status: Status, *, interactive: bool) -> int:
-        trail = self._gateway.trail(status.workflow_id)
+        trail = self._client.trail(status.workflow_id)
         counts = count_effects(status, trail, self._stage.desk, self._stage.outbox)
         page = self._chapter("Every effect, counted in the world it happened in")
         for count in counts:

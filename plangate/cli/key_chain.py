@@ -3,18 +3,14 @@
 import getpass
 import hashlib
 import secrets
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from rich.text import Text
 
-from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.screen import Screen, open_screen
-from plangate.cli.session import settings_for_people
+from plangate.cli.screen import Screen
 from plangate.domain.decision import Decision
 from plangate.domain.errors import SettingsInvalid, StatusContradicts
 from plangate.domain.escaping import one_line
@@ -22,20 +18,31 @@ from plangate.domain.people import identity
 from plangate.domain.plan import Audience
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Status
-from plangate.files.durable_file import write_over
 from plangate.files.private_files import close_to_others
 from plangate.presentation.clock import now
-from plangate.presentation.page import Page
 from plangate.presentation.program import program
 from plangate.settings import Settings
 from plangate.signing.decisions import Claims, Subject, sign
-from plangate.signing.jws import PUBLIC_PREFIX, key_id, public_of
-from plangate.signing.key_files import is_encrypted, key_in, public_half, write_new_key
+from plangate.signing.jws import PUBLIC_PREFIX
+from plangate.signing.key_files import is_encrypted, key_in, public_half
 
 _SUFFIX: Final = ".pem"
-_PUBLIC_SUFFIX: Final = ".pub"
+PUBLIC_SUFFIX: Final = ".pub"
 _LONGEST_STEM: Final = 200  # of the 255 bytes that a file's name may have
 _BEGIN_OF_STEM: Final = 160
+
+
+@dataclass(frozen=True, slots=True)
+class KeptKey:
+    """A private key that is here: whose it is, its public line, and its file."""
+
+    name: str
+    public: str
+    path: Path
+
+    def as_json(self) -> dict[str, str]:
+        """Return the same for machines."""
+        return {"name": self.name, "public": self.public, "path": str(self.path)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ class KeyChain:
 
     @property
     def has_any(self) -> bool:
-        """Whether there is a key of anybody's."""
+        """Whether there is any key."""
         return any(self.path_of("x").parent.glob(f"*{_SUFFIX}"))
 
     def signed(self, decision: Decision, status: Status) -> Decision:
@@ -79,6 +86,11 @@ class KeyChain:
         )
         return exact.model_copy(update={"signature": sign(claims, key)})
 
+    def listed(self) -> list[KeptKey]:
+        """Return the keys that are here; no passphrase is asked for."""
+        paths = sorted(self.settings.private_keys.glob(f"*{_SUFFIX}"))
+        return [KeptKey(_name_of(path), _public_line(path), path) for path in paths]
+
     def path_of(self, name: str) -> Path:
         """Return where the key of that name lies, or would."""
         return self.settings.private_keys / (_stem_of(identity(name)) + _SUFFIX)
@@ -102,12 +114,12 @@ class KeyChain:
             return key_in(pem, self._passphrase(path) if is_encrypted(pem) else None)
         except ValueError:
             raise SettingsInvalid(
-                f"The key {path} cannot be opened; is the passphrase right? Without the key, a decision can "
-                "be sent from another account, unsigned."
+                f"The key {path} cannot be opened; check the passphrase. To send a decision unsigned, use an "
+                "account without this key."
             ) from None
         except TypeError:
             raise SettingsInvalid(
-                f"The key {path} is no Ed25519 key; make one with `starter.py keys new`."
+                f"The key {path} is not an Ed25519 key; make one with: {program()} keys new NAME"
             ) from None
 
     def _passphrase(self, path: Path) -> bytes:
@@ -116,7 +128,7 @@ class KeyChain:
             return given.get_secret_value().encode()
         if not self.screen.can_ask:
             raise SettingsInvalid(
-                f"The key {path} has a passphrase, and nobody can be asked for it here; "
+                f"The key {path} has a passphrase, and there is no terminal to ask for it; "
                 "set PLANGATE_KEY_PASSPHRASE."
             )
         return getpass.getpass(f"Passphrase of {path.name}: ").encode()
@@ -132,77 +144,6 @@ def _subject(status: Status) -> Subject:
         )
     audience = Audience(installation=status.installation, namespace=status.namespace)
     return Subject(workflow_id=status.workflow_id, fingerprint=status.fingerprint, audience=audience)
-
-
-def new_key(name: str, *, with_passphrase: bool, as_json: bool) -> int:
-    """Make a key pair for ``name``, and print the public line to paste into the list of people."""
-    settings, screen = settings_for_people(), open_screen(as_json=as_json)
-    if not identity(name) or one_line(name) != name:
-        raise WrongUsage("The name must have visible characters; use the one in the list of people.")
-    path = KeyChain(settings, screen).path_of(name)
-    passphrase = _new_passphrase(settings, screen) if with_passphrase else None
-    try:
-        public = public_of(write_new_key(path, passphrase))
-        write_over(path.with_suffix(_PUBLIC_SUFFIX), f"{PUBLIC_PREFIX}{public}\n{identity(name)}\n".encode())
-    except FileExistsError:
-        raise WrongUsage(
-            f"There is a key for {name} already: {path}. To replace it, move it away and make the new one. "
-            "Keep its public line in the list of people, with `until = …`: what it signed is still examined "
-            "by it."
-        ) from None
-    if screen.is_json:
-        screen.print_json(
-            {"name": name, "public": PUBLIC_PREFIX + public, "id": key_id(public), "path": str(path)}
-        )
-        return Exit.DONE
-    page = Page()
-    page.heading(f"A key for {name}")
-    page.copied("private", str(path))
-    page.note("It never leaves this machine; the decisions of that name are signed with it from now on.")
-    page.note("This line goes into the list of people (PLANGATE_PEOPLE), below that person's name:")
-    page.line(f'keys = [{{ public = "{PUBLIC_PREFIX}{public}" }}]')
-    page.note("The key counts once this line is in the workers' list of people.")
-    screen.show(page)
-    return Exit.DONE
-
-
-def show_seal_key(*, as_json: bool) -> int:
-    """Print the public half of the key that seals on this host."""
-    settings, screen = settings_for_people(), open_screen(as_json=as_json)
-    public = public_half(settings.seal_key)
-    if public is None:
-        raise SettingsInvalid(
-            f"There is no seal key in {settings.seal_key}; a worker makes it when it starts, on its own host."
-        )
-    if screen.is_json:
-        screen.print_json({"public": PUBLIC_PREFIX + public, "id": key_id(public)})
-        return Exit.DONE
-    page = Page()
-    page.heading("The key that seals the trail on this host")
-    page.copied("id", key_id(public))
-    page.copied("public", PUBLIC_PREFIX + public)
-    screen.show(page)
-    return Exit.DONE
-
-
-def list_keys(*, as_json: bool) -> int:
-    """Print whose keys are here, with their public lines; no passphrase is asked for."""
-    settings, screen = settings_for_people(), open_screen(as_json=as_json)
-    paths = sorted(settings.private_keys.glob(f"*{_SUFFIX}"))
-    keys = [{"name": _name_of(path), "public": _public_line(path), "path": str(path)} for path in paths]
-    if screen.is_json:
-        screen.print_json(keys)
-    elif not keys:
-        words = f"There is no key in {settings.private_keys}; make one: {program()} keys new NAME"
-        screen.out.print(Text(words), soft_wrap=True)
-    else:
-        page = Page()
-        for key in keys:
-            page.heading(key["name"])
-            page.line(f'keys = [{{ public = "{key["public"]}" }}]')
-            page.copied("private", key["path"])
-        screen.show(page)
-    return Exit.DONE
 
 
 def _stem_of(name: str) -> str:
@@ -223,7 +164,7 @@ def _name_of(path: Path) -> str:
 
 
 def _public_file(path: Path) -> list[str]:
-    return path.with_suffix(_PUBLIC_SUFFIX).read_text(encoding="utf-8").splitlines()
+    return path.with_suffix(PUBLIC_SUFFIX).read_text(encoding="utf-8").splitlines()
 
 
 def _public_line(path: Path) -> str:
@@ -233,14 +174,3 @@ def _public_line(path: Path) -> str:
     except (OSError, ValueError, IndexError):
         public = public_half(path)
         return PUBLIC_PREFIX + public if public else "(it has a passphrase; its public line is not here)"
-
-
-def _new_passphrase(settings: Settings, screen: Screen) -> bytes:
-    if settings.key_passphrase is not None:
-        return settings.key_passphrase.get_secret_value().encode()
-    if not screen.can_ask:
-        raise WrongUsage("A passphrase is asked for on a terminal only; or set PLANGATE_KEY_PASSPHRASE.")
-    first, second = (getpass.getpass(f"{word}: ", sys.stderr) for word in ("Passphrase", "Once more"))
-    if not first or first != second:
-        raise WrongUsage("The two passphrases differ, or are empty; try again.")
-    return first.encode()

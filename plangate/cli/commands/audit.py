@@ -1,0 +1,254 @@
+"""`audit …`: the audit trail, read from the records: neither a worker nor a Temporal server is needed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plangate.audit import evidence, inspection, judged_by
+from plangate.cli import console, moments, paging, progress, public_keys
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, RunId, SkipOption, Sorted, SortOption
+from plangate.domain import audit as events
+from plangate.domain import checkpoint as checkpoints
+from plangate.domain import counting, errors, escaping, run
+from plangate.files import durable_file
+from plangate.policy import people_file
+from plangate.presentation import audit_pages, bundle_pages, clock, trail_page
+from plangate.records import checkpoints as seals
+from plangate.records import database as databases
+from plangate.records import queries, rule_texts, trail
+from plangate.signing import checkpoints as signed_checkpoints
+from plangate.signing import key_files
+
+_SEALED_SOON = 2.5  # times the pause between two seals: so long an export waits for the next one
+_PAUSE = 0.3  # seconds
+
+
+def show(workflow_id: RunId, *, as_json: AsJson = False) -> int:
+    """Print the audit trail of a run.
+
+    Like all of audit, it is read from the records; neither a worker nor a Temporal server is needed.
+    """
+    here = console.open_console(as_json=as_json)
+    with here.records() as database:
+        entries = queries.trail_on_record(database, workflow_id)
+    if here.screen.is_json:
+        here.screen.print_json([entry.model_dump(mode="json") for entry in entries])
+    else:
+        here.screen.show(trail_page.trail_page(entries))
+    return Exit.DONE
+
+
+def list_runs(
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="WHEN", show_default=False, help="A day (2026-05-03), or an age: 7d."
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="NAME", show_default=False, help="Requested or decided by this person."),
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", metavar="STATE", show_default=False, help="Such as executed, or in_review."),
+    ] = None,
+    as_json: AsJson = False,
+    sort: SortOption = Sorted.NEWEST,
+    limit: LimitOption = PAGE,
+    skip: SkipOption = 0,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> int:
+    """List the runs on the record, a page at a time."""
+    states = (*run.Phase, *events.Outcome, queries.DAMAGED)
+    if state is not None and state not in states:
+        raise WrongUsage(f"{state!r} is not a state; use one of {', '.join(states)}.")
+    if as_json and as_csv:
+        raise WrongUsage("--json and --csv are mutually exclusive; leave one out.")
+    here = console.open_console(as_json=as_json or as_csv)
+    options = PageOptions(sort, limit, skip)
+    wanted = paging.wanted_on(options, since=moments.moment_of(since) if since else None, by=by, state=state)
+    with here.records() as database:
+        found = queries.runs_on_record(database, wanted)
+    shown = paging.on_this_page(options, found)
+    out = here.screen.out
+    if as_json:
+        here.screen.print_json([summary.model_dump(mode="json") for summary in shown])
+    elif as_csv:
+        writer = csv.writer(out.file, lineterminator="\n")
+        writer.writerow(audit_pages.COLUMNS)
+        writer.writerows(audit_pages.values_of(summary) for summary in shown)
+    elif shown:
+        out.print(audit_pages.runs_table(shown), crop=False)
+        paging.say_that_there_are_more(here.screen, options, found)
+    else:
+        is_filtered = any((since, by, state, skip))
+        here.screen.say("No run on the record matches." if is_filtered else "Nothing is on the record yet.")
+    return Exit.DONE
+
+
+def verify(
+    workflow_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", show_default=False, help="One run; default: everything.")
+    ] = None,
+    *,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint", metavar="FILE", show_default=False, help="A checkpoint that was kept elsewhere."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Verify that nothing on the record was changed.
+
+    Finds and names every edit, gap, swap, foreign entry and missing run. Exit 0: nothing was changed.
+    Exit 1: there are findings, or the records could not be examined.
+    """
+    here = console.open_console(as_json=as_json)
+    trust = _trust(here, checkpoint)
+    with progress.Progress(here.screen.err) as shown, here.reading() as connection:
+        if workflow_id is None:
+            inspected = inspection.inspect_all(
+                connection, trust, lambda done, of: shown.brief(f"run {done + 1} of {of}")
+            )
+        else:
+            inspected = inspection.inspect_run(connection, workflow_id, trust)
+    if workflow_id is not None and not inspected.is_known:
+        raise errors.RunNotFound(
+            f"{escaping.one_line(workflow_id)} is not on the record; `audit list` shows what is."
+        )
+    return _show_inspection(here, inspected, is_trusted=bool(trust.sealers))
+
+
+def checkpoint(*, as_json: AsJson = False) -> int:
+    """Print the newest checkpoint, to be kept elsewhere.
+
+    It is JSON in any case, with --json on several lines. If the records are ever put back to an older state,
+    `audit verify --checkpoint FILE` detects it.
+    """
+    here = console.open_console(as_json=as_json)
+    with here.reading() as connection:
+        newest = seals.last_checkpoint(connection)
+    if newest is None:
+        raise errors.RecordsMissing("Nothing is sealed yet; a worker seals new entries every few seconds.")
+    if here.screen.is_json:
+        here.screen.print_json(newest.model_dump(mode="json"))
+    else:
+        here.screen.out.file.write(newest.model_dump_json() + "\n")
+    return Exit.DONE
+
+
+def export(
+    workflow_id: RunId,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", show_default="standard output", help="The file to write."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Write the evidence of one run into one file.
+
+    Give it to an auditor without access to these records, who examines it by `verify-bundle`. The file is
+    JSON in any case; with --output, --json prints what was written.
+    """
+    here = console.open_console(as_json=as_json)
+    with here.records() as database, progress.Progress(here.screen.err) as waiting:
+        queries.trail_on_record(database, workflow_id)  # or raise at once that there is none
+        ends = time.monotonic() + _SEALED_SOON * here.settings.seal_seconds
+        while not _is_sealed(database, workflow_id) and time.monotonic() < ends:
+            waiting.brief("waiting for the newest entries to be sealed")
+            time.sleep(_PAUSE)
+        bundle = _bundle(database, workflow_id)
+    content = json.dumps(bundle.model_dump(mode="json"), indent=2, ensure_ascii=True) + "\n"
+    unsealed = len(bundle.entries) - evidence.sealed_up_to(bundle)
+    if output is None:
+        here.screen.out.file.write(content)
+    else:
+        _write(output, content)
+        entries = counting.counted(len(bundle.entries), "entry", "entries")
+        here.screen.write_line(escaping.one_line(f"{output} holds {workflow_id}: {entries}."))
+    if here.screen.is_json and output is not None:
+        written = {"workflow_id": workflow_id, "file": str(output), "entries": len(bundle.entries)}
+        here.screen.print_json({**written, "unsealed": unsealed})
+    if unsealed:
+        words = bundle_pages.unsealed_words(unsealed, "export it again then")
+        here.screen.say_aside(words, "yellow")
+    return Exit.DONE
+
+
+def _write(output: Path, content: str) -> None:
+    try:
+        durable_file.write_for_a_person(output, content.encode())
+    except OSError as error:
+        raise WrongUsage(
+            f"{output} cannot be written: {error.strerror}; name a new or a plain file, or leave "
+            "--output out to have it on stdout."
+        ) from None
+
+
+def _show_inspection(here: console.Console, inspected: inspection.Inspection, *, is_trusted: bool) -> int:
+    screen = here.screen
+    if screen.is_json:
+        screen.print_json(inspected.model_dump(mode="json"))
+    else:
+        if inspected.findings:
+            screen.show(bundle_pages.findings_page(inspected.findings, "The records were changed"))
+        screen.show(audit_pages.inspection_page(inspected, is_trusted=is_trusted))
+        screen.show(bundle_pages.notes_page(inspected.notes, here.settings.people_file))
+    return Exit.FAILED if inspected.findings else Exit.DONE
+
+
+def _trust(here: console.Console, checkpoint: Path | None) -> inspection.Trust:
+    settings = here.settings
+    own = key_files.public_half(settings.seal_key)
+    return inspection.Trust(
+        sealers=public_keys.read_public_keys(settings.sealers) | ({own} if own else frozenset()),
+        people=people_file.read_people(settings.people_file) if settings.people_file else None,
+        now=clock.now(),
+        remembered=_read_checkpoint(checkpoint) if checkpoint else _own_checkpoint(here),
+        where=f"in {escaping.one_line(str(checkpoint or settings.last_checkpoint))}",
+    )
+
+
+def _read_checkpoint(path: Path) -> checkpoints.Checkpoint:
+    try:
+        found = signed_checkpoints.kept_checkpoint(path)
+    except errors.SettingsInvalid as error:
+        raise WrongUsage(str(error)) from None
+    if found is None:
+        raise WrongUsage(f"There is no file {path}; `audit checkpoint` prints what belongs into it.")
+    return found
+
+
+def _own_checkpoint(here: console.Console) -> checkpoints.Checkpoint | None:
+    """Return what a worker of this host kept, or None where this user cannot read it."""
+    try:
+        return signed_checkpoints.kept_checkpoint(here.settings.last_checkpoint)
+    except errors.SettingsInvalid as error:
+        here.screen.say_aside(escaping.one_line(str(error)), "yellow")
+        return None
+
+
+def _is_sealed(database: databases.Database, workflow_id: str) -> bool:
+    with database.read() as connection:
+        return seals.is_sealed(connection, workflow_id)
+
+
+def _bundle(database: databases.Database, workflow_id: str) -> evidence.Bundle:
+    with database.read() as connection:
+        seal = seals.newest_seal(connection, workflow_id)
+        entries = trail.read_trail(connection, workflow_id)
+        texts = rule_texts.texts_of(connection, judged_by.rules_named(entries))
+        return evidence.bundle_of(workflow_id, entries, (seal,) if seal else (), texts)

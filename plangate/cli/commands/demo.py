@@ -1,0 +1,32 @@
+"""`demo`: an end-to-end run in which a worker is killed; `plangate.cli.demo` tells it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from plangate.cli import console
+from plangate.cli.demo import story
+from plangate.cli.exits import WrongUsage
+from plangate.cli.options import AsJson
+
+
+def demo(
+    *,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Stop for the decision, and ask in this terminal.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Run an end-to-end demo (about ten seconds).
+
+    Exit 0: every effect happened exactly once. Exit 1: something failed.
+    """
+    here = console.open_console(as_json=as_json)
+    if interactive and not here.screen.can_ask:
+        raise WrongUsage(
+            "--interactive asks in a terminal, and there is none here; run it in one, or leave it out."
+        )
+    return asyncio.run(story.tell(here, interactive=interactive))

@@ -1,0 +1,119 @@
+"""`keys …`: the private keys of this user, and the public key that seals on this host."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plangate.cli import console, key_chain
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.options import AsJson
+from plangate.domain import errors, escaping, people
+from plangate.files import durable_file
+from plangate.presentation import page, program
+from plangate.signing import jws, key_files
+
+
+def new(
+    name: Annotated[
+        str, typer.Argument(show_default=False, help="Whose key it is, as in the list of people.")
+    ],
+    *,
+    passphrase: Annotated[
+        bool, typer.Option("--passphrase", help="Protect the key with a passphrase.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Make a key pair, and print its public line for the list of people."""
+    here = console.open_console(as_json=as_json)
+    if not people.identity(name) or escaping.one_line(name) != name:
+        raise WrongUsage("The name must have visible characters; use the one in the list of people.")
+    path = here.keys.path_of(name)
+    secret = _new_passphrase(here) if passphrase else None
+    try:
+        public = jws.public_of(key_files.write_new_key(path, secret))
+        beside = f"{jws.PUBLIC_PREFIX}{public}\n{people.identity(name)}\n"
+        durable_file.write_over(path.with_suffix(key_chain.PUBLIC_SUFFIX), beside.encode())
+    except FileExistsError:
+        raise WrongUsage(
+            f"There is a key for {name} already: {path}. To replace it, move it away and make the new one. "
+            "Keep its public line in the list of people, with `until = …`: signatures made with the old key "
+            "are still checked against it."
+        ) from None
+    if here.screen.is_json:
+        here.screen.print_json(
+            {"name": name, "public": jws.PUBLIC_PREFIX + public, "id": jws.key_id(public), "path": str(path)}
+        )
+    else:
+        here.screen.show(_new_key_page(name, public, path))
+    return Exit.DONE
+
+
+def list_all(*, as_json: AsJson = False) -> int:
+    """List the private keys on this machine."""
+    here = console.open_console(as_json=as_json)
+    keys = here.keys.listed()
+    if here.screen.is_json:
+        here.screen.print_json([one.as_json() for one in keys])
+    elif not keys:
+        make_one = f"{program.program()} keys new NAME"
+        here.screen.write_line(f"There is no key in {here.settings.private_keys}; make one: {make_one}")
+    else:
+        shown = page.Page()
+        for key in keys:
+            shown.heading(key.name)
+            shown.line(f'keys = [{{ public = "{key.public}" }}]')
+            shown.copied("private", str(key.path))
+        here.screen.show(shown)
+    return Exit.DONE
+
+
+def seal(*, as_json: AsJson = False) -> int:
+    """Print the public key that seals the trail on this host.
+
+    Auditors name it to say whose seals they trust: PLANGATE_SEALERS, or --sealer.
+    """
+    here = console.open_console(as_json=as_json)
+    public = key_files.public_half(here.settings.seal_key)
+    if public is None:
+        raise errors.SettingsInvalid(
+            f"There is no seal key in {here.settings.seal_key}; a worker makes it when it starts, "
+            "on its own host."
+        )
+    if here.screen.is_json:
+        here.screen.print_json({"public": jws.PUBLIC_PREFIX + public, "id": jws.key_id(public)})
+        return Exit.DONE
+    shown = page.Page()
+    shown.heading("The key that seals the trail on this host")
+    shown.copied("id", jws.key_id(public))
+    shown.copied("public", jws.PUBLIC_PREFIX + public)
+    here.screen.show(shown)
+    return Exit.DONE
+
+
+def _new_key_page(name: str, public: str, path: Path) -> page.Page:
+    shown = page.Page()
+    shown.heading(f"A key for {name}")
+    shown.copied("private", str(path))
+    shown.note("It never leaves this machine. Decisions made here under that name are now signed with it.")
+    shown.note("Add this line to the list of people (PLANGATE_PEOPLE), below that person's name:")
+    shown.line(f'keys = [{{ public = "{jws.PUBLIC_PREFIX}{public}" }}]')
+    shown.note("The key counts once this line is in the workers' list of people.")
+    return shown
+
+
+def _new_passphrase(here: console.Console) -> bytes:
+    if here.settings.key_passphrase is not None:
+        return here.settings.key_passphrase.get_secret_value().encode()
+    if not here.screen.can_ask:
+        raise WrongUsage(
+            "A passphrase can be asked for on a terminal only; use one, or set PLANGATE_KEY_PASSPHRASE."
+        )
+    first, second = (getpass.getpass(f"{word}: ", sys.stderr) for word in ("Passphrase", "Once more"))
+    if not first or first != second:
+        raise WrongUsage("The two passphrases differ, or are empty; try again.")
+    return first.encode()

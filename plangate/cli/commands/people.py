@@ -1,0 +1,54 @@
+"""`people …`: whether a list of people can be used, and which one was in force."""
+
+from __future__ import annotations
+
+from plangate.cli import console, origin, rule_files
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.options import AsJson, MaybeFile, When
+from plangate.domain import counting, errors
+from plangate.domain import people as domain
+from plangate.policy import people_file
+from plangate.presentation import clock, page
+
+
+def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
+    """Check a list of people: print it, or every fault (exit 2)."""
+    here = console.open_console(as_json=as_json)
+    path = file or here.settings.people_file
+    if path is None:
+        raise WrongUsage("Name the file, or set PLANGATE_PEOPLE.")
+    try:
+        people = people_file.read_people(path)
+    except errors.FileInvalid as error:
+        return rule_files.show_faults(here, error)
+    source = origin.origin_of(here.settings, "people", path, people.hash)
+    if here.screen.is_json:
+        here.screen.print_json({**source.as_json(), **people.model_dump(mode="json")})
+        return Exit.DONE
+    shown = _page_of(people)
+    shown.gap()
+    source.add_to(shown)
+    here.screen.show(shown)
+    return Exit.DONE
+
+
+def as_of(when: When, *, as_json: AsJson = False) -> int:
+    """Print the list of people of that time, from the records."""
+    return rule_files.show_as_of(console.open_console(as_json=as_json), "people", when)
+
+
+def _page_of(people: domain.People) -> page.Page:
+    shown = page.Page()
+    shown.heading(f"This list can be used: {counting.counted(len(people.persons), 'person', 'people')}.")
+    at = clock.now()
+    width = rule_files.widest(person.name for person in people.persons)
+    for person in people.persons:
+        valid = sum(domain.in_force(key, at) for key in person.keys)
+        keys = counting.counted(valid, "valid key") if person.keys else "no key"
+        roles = ", ".join(person.roles) or "no role"
+        active = "" if person.active else "; not active"
+        shown.field(person.name, f"{roles}; {keys}{active}", width=width)
+        for lent in person.delegates:
+            when = "active now" if domain.in_force(lent, at) else "not active now"
+            shown.note(f"{lent.to} may act as {', '.join(lent.roles)} ({when})", indent=4)
+    return shown

@@ -1,0 +1,142 @@
+"""`policy …`: whether a policy can be used, what it requires of a plan, and which one was in force."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plangate.cli import application, console, origin, plan_file, rule_files
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.options import AsJson, MaybeFile, Requester, When
+from plangate.domain import assurance, counting, drafting, errors, people
+from plangate.domain import policy as domain
+from plangate.policy import people_file, policy_file
+from plangate.presentation import durations, page
+
+
+def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
+    """Check a policy: print its rules, or every fault (exit 2)."""
+    here = console.open_console(as_json=as_json)
+    try:
+        policy, source = _read(here, file)
+    except errors.FileInvalid as error:
+        return rule_files.show_faults(here, error)
+    if here.screen.is_json:
+        rules = [{**rule.model_dump(mode="json"), "when": when} for rule, when in policy.rules]
+        default = policy.default.model_dump(mode="json")
+        here.screen.print_json(
+            {**source.as_json(), "hash": policy.policy_hash, "rules": rules, "default": default}
+        )
+        return Exit.DONE
+    shown = page.Page()
+    shown.heading(f"This policy can be used: {counting.counted(len(policy.rules), 'rule')} and the default.")
+    width = max(len(rule.name) for rule in (policy.default, *(rule for rule, _ in policy.rules)))
+    for rule, when in policy.rules:
+        shown.field(rule.name, _needs_of(rule), width=width)
+        shown.words("when", when, indent=4)
+    shown.field("otherwise", _needs_of(policy.default), width=width)
+    _add_origin(shown, here, source)
+    here.screen.show(shown)
+    return Exit.DONE
+
+
+def as_of(when: When, *, as_json: AsJson = False) -> int:
+    """Print the policy of that time, from the records."""
+    return rule_files.show_as_of(console.open_console(as_json=as_json), "policy", when)
+
+
+def explain(
+    *,
+    plan: Annotated[
+        Path,
+        typer.Option(
+            "--plan", metavar="FILE", show_default=False, help="JSON or YAML; - reads standard input."
+        ),
+    ],
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", metavar="FILE", show_default="PLANGATE_POLICY", help="The policy's file."),
+    ] = None,
+    request: Annotated[
+        str, typer.Option("--request", metavar="TEXT", show_default=False, help="The request's words.")
+    ] = "",
+    requester: Requester = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show which rule asks for what in a plan."""
+    here = console.open_console(as_json=as_json)
+    tools, limit = application.declared_tools(), here.settings.max_steps
+    checked = drafting.check_plan(plan_file.read_plan_file(plan, tools, limit), tools, limit)
+    if policy is None and here.settings.policy_file is None:
+        return _show_without_policy(here)
+    try:
+        found, source = _read(here, policy)
+        known = people_file.read_people(here.settings.people_file) if here.settings.people_file else None
+    except errors.FileInvalid as error:
+        return rule_files.show_faults(here, error)
+    name = people.name_for_rules(known, requester or here.user)
+    explanation = found.explain(checked, request=request, requester=name)
+    if here.screen.is_json:
+        here.screen.print_json({**source.as_json(), **explanation.model_dump(mode="json")})
+        return Exit.DONE
+    shown = _explained(explanation)
+    _add_origin(shown, here, source)
+    here.screen.show(shown)
+    return Exit.DONE
+
+
+def _show_without_policy(here: console.Console) -> int:
+    if here.screen.is_json:
+        needed = domain.ONE_APPROVAL.model_dump(mode="json")
+        here.screen.print_json({"steps": [], "requirement": needed})
+    else:
+        shown = page.Page()
+        shown.sentence(f"No policy is set here (PLANGATE_POLICY): every plan needs {domain.ONE_APPROVAL}.")
+        shown.note("A worker uses the file that PLANGATE_POLICY names where it runs; it may have one.", "", 0)
+        here.screen.show(shown)
+    return Exit.DONE
+
+
+def _read(here: console.Console, path: Path | None) -> tuple[policy_file.FilePolicy, origin.Origin]:
+    settings = here.settings
+    path = path or settings.policy_file
+    if path is None:
+        raise WrongUsage("Name the policy's file, or set PLANGATE_POLICY.")
+    roles = people_file.read_people(settings.people_file).roles() if settings.people_file else None
+    policy = policy_file.read_policy(path, application.declared_tools(), roles)
+    return policy, origin.origin_of(settings, "policy", path, policy.policy_hash)
+
+
+def _add_origin(shown: page.Page, here: console.Console, source: origin.Origin) -> None:
+    shown.gap()
+    if here.settings.people_file:
+        shown.copied("roles from", str(here.settings.people_file.absolute()))
+    source.add_to(shown)
+
+
+def _needs_of(rule: domain.Rule) -> str:
+    if not rule.needs:
+        return "needs no approval"
+    parts = [" and ".join(map(str, rule.needs))]
+    if rule.assurance is not assurance.Assurance.TYPED:
+        parts.append(str(rule.assurance))
+    if rule.timeout_seconds:
+        parts.append(f"within {durations.spoken(timedelta(seconds=rule.timeout_seconds))}")
+    if rule.approval_valid_for:
+        valid = durations.spoken(timedelta(seconds=rule.approval_valid_for))
+        parts.append(f"each approval valid for {valid}")
+    return ", ".join(parts)
+
+
+def _explained(explanation: policy_file.Explanation) -> page.Page:
+    shown = page.Page()
+    shown.heading(f"By this policy file, the plan needs {explanation.requirement}.")
+    for step in explanation.steps:
+        shown.field(f"step {step.number}", f"{step.tool}: {', '.join(step.rules)}")
+        for one in step.unclear:
+            effect = "counts as matched" if one.counts else "does not take the need for approval away"
+            shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
+    return shown

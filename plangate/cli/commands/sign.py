@@ -1,0 +1,79 @@
+"""`sign`: a finished, signed decision, for the Temporal CLI or the Web UI's dialog."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from typing import Annotated
+
+import typer
+
+from plangate.cli import choices, console, decisions, gate, preflight
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.options import AsJson, By, Comment, PlanPrefix, RunId
+from plangate.domain import decision as domain
+from plangate.domain import errors
+from plangate.presentation import clock, page, program, run_page
+
+_DECISIONS = "approve, withdraw-approval, reject or request-changes"
+
+
+def sign(
+    workflow_id: RunId,
+    choice: Annotated[str, typer.Argument(metavar="DECISION", show_default=False, help=f"{_DECISIONS}.")],
+    *,
+    by: By,
+    plan: PlanPrefix = None,
+    comment: Comment = "",
+    as_json: AsJson = False,
+) -> int:
+    """Print a signed decision for the Web UI or Temporal's CLI.
+
+    It is signed with the key that `keys new` made for that name. Paste it into the Web UI's Send a Signal, or
+    give it to Temporal's command line. The standard output holds the JSON alone; --json leaves out the
+    explanation beside it.
+    """
+    known = {choices.command_of(one): one for one in domain.Choice}
+    wanted = known.get(choice.replace("_", "-"))
+    if wanted is None:
+        raise WrongUsage(f"No decision is called {choice!r}; type {_DECISIONS}.")
+    decision = decisions.made_decision(wanted, by=by, plan=plan, comment=comment)
+    here = console.open_console(as_json=as_json)
+    if not here.keys.has(decision.by):
+        make_one = f"{program.program()} keys new {shlex.quote(decision.by)}"
+        raise WrongUsage(f"There is no key for {decision.by} on this machine; make one with: {make_one}")
+    return asyncio.run(_sign(here, workflow_id, decision))
+
+
+async def _sign(here: console.Console, workflow_id: str, decision: domain.Decision) -> int:
+    await preflight.require_named_plan(here, workflow_id, decision)
+    is_shown = preflight.must_be_shown(here, decision)
+    async with here.connected() as session:
+        status = await session.client.status(workflow_id)
+        fingerprint = preflight.checked(status, decision)
+        if is_shown:
+            here.screen.show_aside(run_page.run_page(status, clock.now()))
+            if not await gate.Gatekeeper(session, decision.by).confirm_signing(status, decision.decision):
+                here.screen.say_aside("Nothing was signed.")
+                return Exit.FAILED
+            now = await session.client.status(workflow_id)
+            if preflight.decidable(now, decision.decision) != fingerprint:
+                raise errors.Refused("The plan was replaced meanwhile; look at the new one and sign that.")
+        signed = here.keys.signed(decision, status)
+        message = signed.model_dump(mode="json", exclude_none=True, exclude={"decision"})
+        if here.screen.is_json:
+            here.screen.print_json(message)
+            return Exit.DONE
+        here.screen.write_line(json.dumps(message))
+        here.screen.show_aside(_how_to_send(session, workflow_id, decision.decision, json.dumps(message)))
+        return Exit.DONE
+
+
+def _how_to_send(
+    session: console.Session, workflow_id: str, choice: domain.Choice, message: str
+) -> page.Page:
+    shown = page.Page()
+    shown.note(f"Paste it into the Web UI's Send a Signal, under {choice}, or run:")
+    shown.command(shlex.join(session.doors.words(workflow_id, choice, message)))
+    return shown

@@ -1,0 +1,139 @@
+"""`start`: submit a request, wait for its plan, show it, and say how to decide."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plangate.cli import console, following, plan_file, progress, request, watching
+from plangate.cli.exits import Exit, Interrupted, WrongUsage
+from plangate.cli.options import AsJson, MaybeBy, Requester
+from plangate.domain import audit, escaping, run, status
+from plangate.domain import request as requests
+from plangate.presentation import clock, program, run_page, troubles
+
+
+def start(
+    text: Annotated[
+        str,
+        typer.Argument(
+            show_default=False, help="What you want done, in plain words; - reads standard input."
+        ),
+    ] = "",
+    *,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan",
+            metavar="FILE",
+            show_default=False,
+            help="A ready plan, JSON or YAML; - reads standard input.",
+        ),
+    ] = None,
+    workflow_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", show_default="generated", help="The run's id.")
+    ] = None,
+    requester: Requester = None,
+    timeout: Annotated[
+        str,
+        typer.Option("--timeout", metavar="TIME", help="How long the review may take: 72h, 30m, 7d, 1h30m."),
+    ] = "72h",
+    by: MaybeBy = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Watch the run to its end, and ask for the decision.")
+    ] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Return at once, without waiting for the plan.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Start a run, and wait for its plan.
+
+    Exit 0: the plan is ready (with --watch: it was executed). Exit 1: it could not be drafted (with --watch:
+    or was not executed). Exit 2: the request or the plan file is wrong. Exit 3: the id is taken.
+    """
+    here = console.open_console(as_json=as_json)
+    if watch and no_wait:
+        raise WrongUsage("--watch and --no-wait are mutually exclusive; leave one out.")
+    try:
+        asked = request.read_request(
+            text,
+            plan,
+            timeout=timeout,
+            requester=here.user if requester is None else requester,
+            settings=here.settings,
+        )
+    except plan_file.PlanFileFaults as error:
+        return request.show_faults(here.screen, error)
+
+    async def submit() -> int:
+        async with here.connected() as session:
+            started = await session.client.submit(asked, workflow_id)
+            if not here.screen.is_json:
+                here.screen.write_line(f"Started {escaping.one_line(started)}.")
+            if no_wait:
+                return _show_started(session, started)
+            if watch:
+                return await watching.watch_to_the_end(session, started, by)
+            return await _wait_for_the_plan(session, started, asked)
+
+    return asyncio.run(submit())
+
+
+async def _wait_for_the_plan(session: console.Session, workflow_id: str, asked: requests.PlanRequest) -> int:
+    here = session.console
+    try:
+        found = await drafted(session, workflow_id, is_supplied=asked.plan is not None)
+    except asyncio.CancelledError:
+        raise Interrupted(
+            f"Stopped waiting for the plan; {escaping.one_line(workflow_id)} continues. "
+            f"See it with: {program.program()} status {escaping.one_line(workflow_id)}"
+        ) from None
+    if here.screen.is_json:
+        here.screen.print_json(found.model_dump(mode="json"))
+    else:
+        here.screen.show(run_page.run_page(found, clock.now()))
+        if found.state == run.Phase.IN_REVIEW:
+            signs = here.keys.has_any
+            here.screen.show(run_page.deciding_page(found, session.doors, here.user, signs=signs))
+    is_failed = run_page.is_over(found) and found.state != audit.Outcome.EXECUTED
+    return Exit.FAILED if is_failed else Exit.DONE
+
+
+async def drafted(session: console.Session, workflow_id: str, *, is_supplied: bool) -> status.Status:
+    """Wait until the plan is ready or the run has ended; print once what it waits for.
+
+    Args:
+        session: where the run is.
+        workflow_id: the run.
+        is_supplied: whether the requester supplied the plan, so that none is drafted.
+    """
+    known: set[str] = set()
+    with progress.Progress(session.screen.err) as waiting:
+        async for look in following.looks(session.client, workflow_id):
+            if isinstance(look, status.Status) and look.state != run.Phase.DRAFTING:
+                return look
+            away = following.absence(look)
+            if away:
+                waiting.note(away)
+            elif isinstance(look, status.Status):
+                waiting.update(following.waiting_words(look, is_supplied=is_supplied))
+                found = dict(troubles.troubles_by_cause(look))
+                for cause in [one for one in found if one not in known]:
+                    waiting.note(f"{found[cause]} Ctrl-C leaves; the run continues.")
+                    known.add(cause)
+    raise AssertionError("looks() never ends by itself")
+
+
+def _show_started(session: console.Session, workflow_id: str) -> int:
+    address = session.doors.page_of(workflow_id)
+    if session.screen.is_json:
+        session.screen.print_json({"workflow_id": workflow_id, "web_ui": address})
+        return Exit.DONE
+    session.screen.write_line(f"See it with: {program.program()} status {escaping.one_line(workflow_id)}")
+    if address:
+        session.screen.write_line(address)
+    return Exit.DONE

@@ -1,0 +1,47 @@
+"""`status`: the state of one run, also while no worker or Temporal server answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+from plangate.cli import console
+from plangate.cli.exits import Exit
+from plangate.cli.options import AsJson, RunId
+from plangate.domain import errors, run
+from plangate.domain import status as statuses
+from plangate.presentation import clock, run_page
+from plangate.records import queries
+
+
+def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
+    """Show the state of a run, and all that it will do.
+
+    Works while no worker runs too, and after Temporal has deleted the run. The last line names the source.
+    """
+    here = console.open_console(as_json=as_json)
+    found, doors = asyncio.run(_found(here, workflow_id))
+    if here.screen.is_json:
+        here.screen.print_json(found.model_dump(mode="json"))
+        return Exit.DONE
+    here.screen.show(run_page.run_page(found, clock.now()))
+    if found.state == run.Phase.IN_REVIEW or not (doors.is_open or run_page.is_over(found)):
+        here.screen.show(run_page.deciding_page(found, doors, here.user, signs=here.keys.has_any))
+    return Exit.DONE
+
+
+async def _found(here: console.Console, workflow_id: str) -> tuple[statuses.Status, run_page.Doors]:
+    try:
+        async with here.connected() as session:
+            return await session.client.status(workflow_id), session.doors
+    except errors.TemporalDenied:
+        raise
+    except errors.TemporalUnreachable as unreachable:
+        with here.records() as database:
+            try:
+                recorded = await asyncio.to_thread(queries.status_on_record, database, workflow_id)
+            except errors.RecordsUnavailable:
+                recorded = None
+        if recorded is None:
+            raise unreachable from None
+        offline = recorded.model_copy(update={"source": console.NO_SERVER})
+        return offline, run_page.Doors(is_open=False)

@@ -1,0 +1,18 @@
+"""`tools`: what the steps of a plan can do."""
+
+from __future__ import annotations
+
+from plangate.cli import application, console
+from plangate.cli.exits import Exit
+from plangate.cli.options import AsJson
+from plangate.presentation import lists
+
+
+def tools(*, as_json: AsJson = False) -> int:
+    """List what the steps of a plan can do."""
+    screen = console.open_console(as_json=as_json).screen
+    if screen.is_json:
+        screen.print_json([lists.tool_as_json(one) for one in application.declared_tools().values()])
+    else:
+        screen.show(lists.tools_page(application.declared_tools()))
+    return Exit.DONE

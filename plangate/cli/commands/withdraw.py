@@ -1,0 +1,70 @@
+"""`withdraw`: ask a run to end."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from plangate.cli import console, following
+from plangate.cli.exits import Exit
+from plangate.cli.options import AsJson, Comment, RunId
+from plangate.domain import audit, errors, escaping, status
+from plangate.domain import decision as domain
+from plangate.presentation import run_page, words
+
+_SECONDS_TO_WAIT = 5.0
+
+
+def withdraw(
+    workflow_id: RunId,
+    *,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", show_default="the operating system's user")
+    ] = None,
+    comment: Comment = "",
+    as_json: AsJson = False,
+) -> int:
+    """Withdraw a run.
+
+    A step that is running is finished first. Exit 3: the run has already ended.
+    """
+    here = console.open_console(as_json=as_json)
+    return asyncio.run(_withdraw(here, workflow_id, domain.withdrawal(by or here.user, comment)))
+
+
+async def _withdraw(here: console.Console, workflow_id: str, reason: str) -> int:
+    async with here.connected() as session:
+        with suppress(errors.NotAnswered, errors.RecordsUnavailable):  # it can be withdrawn all the same
+            before = await session.client.status(workflow_id)
+            if run_page.is_over(before):
+                why = before.reason or words.spelled(before.state)
+                raise errors.Refused(f"{workflow_id} has already ended: {why}.")
+        await session.client.withdraw(workflow_id, reason)
+        return _show(here, workflow_id, await _ended(session, workflow_id))
+
+
+async def _ended(session: console.Session, workflow_id: str) -> status.Status | None:
+    """Return the status with the outcome, or None where the run does not end soon."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SECONDS_TO_WAIT):
+            async for look in following.looks(session.client, workflow_id):
+                if not isinstance(look, following.Silence) and run_page.is_over(look):
+                    return look
+    return None
+
+
+def _show(here: console.Console, workflow_id: str, ended: status.Status | None) -> int:
+    is_withdrawn = ended is None or ended.state == audit.Outcome.WITHDRAWN
+    if here.screen.is_json:
+        here.screen.print_json({"workflow_id": workflow_id, "state": ended.state if ended else None})
+    elif ended is None:
+        sent = f"The withdrawal of {workflow_id} was sent; a worker ends the run after its current step."
+        here.screen.say(escaping.one_line(sent))
+    elif is_withdrawn:
+        here.screen.say(escaping.one_line(f"{workflow_id} is {ended.reason or 'withdrawn'}."))
+    else:
+        raise errors.Refused(f"{workflow_id} had already ended ({ended.state}); nothing was withdrawn.")
+    return Exit.DONE if is_withdrawn else Exit.REFUSED

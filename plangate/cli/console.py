@@ -1,0 +1,106 @@
+"""What a command works with: the settings, the screen, the user's keys, and the ways to the system."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+
+from plangate.cli.key_chain import KeyChain
+from plangate.cli.screen import Screen, open_screen
+from plangate.cli.session import doors_of, opened_records, settings_for_people
+from plangate.client import Client
+from plangate.presentation.run_page import Doors
+from plangate.records.database import Database
+from plangate.settings import Settings, operating_system_user
+from plangate.temporal.connection import connect
+
+NO_SERVER: Final = "records (the Temporal server does not answer)"
+"""The source of a status that was read without a server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Where a command runs.
+
+    Attributes:
+        settings: those of this process.
+        screen: where the command prints, and whether it can ask.
+        keys: the private keys that decisions are signed with.
+    """
+
+    settings: Settings
+    screen: Screen
+    keys: KeyChain
+
+    @property
+    def user(self) -> str:
+        """The name of the operating system's user: the default wherever a requester is named."""
+        return operating_system_user()
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator["Session"]:
+        """Connect to the Temporal server and open the records, for the block that follows.
+
+        Raises:
+            OperatorError: the server cannot be reached, or a setting cannot be used.
+        """
+        with self.records() as database:
+            temporal = await connect(self.settings)
+            doors = doors_of(self.settings, temporal.namespace)
+            queue, unpause = self.settings.task_queue, doors.unpause_command
+            client = Client(temporal, queue, database, unpause_command=unpause)
+            yield Session(self, database, client, doors)
+
+    @contextmanager
+    def records(self) -> Iterator[Database]:
+        """Open the records for the block that follows.
+
+        Raises:
+            SettingsInvalid: their address cannot be used.
+        """
+        with opened_records(self.settings) as database:
+            yield database
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open the records and read in one transaction.
+
+        Raises:
+            SettingsInvalid: the address of the records cannot be used.
+        """
+        with self.records() as database, database.read() as connection:
+            yield connection
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A console that is connected to a Temporal server.
+
+    Attributes:
+        database: the records.
+        client: what reads runs and sends decisions.
+        doors: where else a run can be seen and decided.
+    """
+
+    console: Console
+    database: Database
+    client: Client
+    doors: Doors
+
+    @property
+    def screen(self) -> Screen:
+        """Where the command prints."""
+        return self.console.screen
+
+
+def open_console(*, as_json: bool = False) -> Console:
+    """Return the console of this process.
+
+    Raises:
+        OutputClosed: the standard output is closed.
+        SettingsInvalid: a setting cannot be used.
+    """
+    settings, screen = settings_for_people(), open_screen(as_json=as_json)
+    return Console(settings, screen, KeyChain(settings, screen))

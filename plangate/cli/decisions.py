@@ -1,0 +1,64 @@
+"""A decision that is made at a terminal: read from what was typed, and its verdict in words."""
+
+from typing import Final
+
+from pydantic import ValidationError
+
+from plangate.cli.exits import WrongUsage
+from plangate.domain.decision import MAX_COMMENT, Choice, Decision, DecisionAnswer, is_placeholder
+from plangate.domain.escaping import one_line
+from plangate.domain.plan import FINGERPRINT_LENGTH, MIN_PREFIX
+from plangate.domain.validation import faults_in
+
+SENT_LATER: Final = (
+    "No worker answered: the decision waits at the Temporal server, and is judged as soon as a worker runs. "
+    "Check the result with the status command."
+)
+_ANY_PLAN: Final = "0" * FINGERPRINT_LENGTH
+_UNNAMED: Final = ""  # cannot be typed as a plan, and no worker accepts it
+_WRONG: Final = {
+    "by": "The name after --by must be your own, with 1 to 100 visible characters.",
+    "plan": f"The plan is named by {MIN_PREFIX} or more of the digits 0-9 and a-f of its fingerprint; "
+    "copy them from the status command.",
+    "comment": f"The comment is longer than {MAX_COMMENT:,} characters; shorten it.",
+}
+_AT_A_PROMPT: Final = {_WRONG["by"]: "Type your own name, with 1 to 100 visible characters."}
+
+
+def made_decision(choice: Choice, *, by: str, plan: str | None, comment: str) -> Decision:
+    """Return the decision that was typed.
+
+    Where no plan is named, it is about the one that will be shown; `KeyChain.signed` enters its fingerprint.
+
+    Raises:
+        WrongUsage: a part of it is missing or malformed.
+    """
+    if choice is Choice.REQUEST_CHANGES and not comment.strip():
+        raise WrongUsage("Say what to change with --comment; the planner reads it.")
+    if plan and len(plan) < MIN_PREFIX:
+        raise WrongUsage(_WRONG["plan"])
+    if is_placeholder(by):
+        raise WrongUsage(_WRONG["by"])
+    try:
+        decision = Decision(decision=choice, by=by, plan=plan or _ANY_PLAN, comment=comment)
+    except ValidationError as error:
+        raise WrongUsage(_WRONG[str(faults_in(error)[0].path[0])]) from None
+    return decision if plan else decision.model_copy(update={"plan": _UNNAMED})
+
+
+def names_a_plan(decision: Decision) -> bool:
+    """Return whether a plan was typed, not left to be shown."""
+    return decision.plan != _UNNAMED
+
+
+def at_a_prompt(sentence: str) -> str:
+    """Return what `made_decision` says of an option, as it is said to a person who was asked for it."""
+    return _AT_A_PROMPT.get(sentence, sentence)
+
+
+def verdict_words(answer: DecisionAnswer | None) -> str:
+    """Return the verdict on a decision that was sent, as a sentence; None where no worker has judged it."""
+    if answer is None:
+        return SENT_LATER
+    verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
+    return one_line(f"{verdict}: {answer.reason.rstrip('.')}.")

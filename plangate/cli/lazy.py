@@ -1,0 +1,98 @@
+"""Commands that are imported when they are typed: `--help` answers in a fraction of a second.
+
+This is the lazy group of Click's documentation ("Complex Applications"), with one addition: while the module
+of a command is imported, the modules of the package that it imports are found, but not run. Each is run when
+it is first used (`importlib.util.LazyLoader`), after the options were parsed. Light: ``--help`` imports it.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial, wraps
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
+from types import ModuleType
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+from typer.main import get_command
+
+from plangate.cli.application import require_application
+from plangate.cli.exits import Act
+
+_PACKAGE = "plangate."
+
+
+class LazyCommand(TyperCommand):
+    """A command of which the name and one line of help are known, until it is typed.
+
+    Args:
+        name: what is typed.
+        where: the command's function, as ``module:function``.
+        short_help: its line in the help of its group: the first sentence of the function's docstring.
+        needs_application: whether it can do without what `starter.py` adds to the package.
+    """
+
+    def __init__(self, name: str, where: str, short_help: str, *, needs_application: bool = False) -> None:
+        super().__init__(name, short_help=short_help, rich_markup_mode=None)
+        self._where = where
+        self._needs_application = needs_application
+
+    def load(self) -> TyperCommand:
+        """Import the command's function and return the command that its parameters make."""
+        module, _, function = self._where.partition(":")
+        with _running_modules_when_used():
+            found = getattr(import_module(module), function)
+        app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        app.command(self.name)(_postponed(found))
+        command = get_command(app)
+        assert isinstance(command, TyperCommand)
+        return command
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Parse ``args`` as the command does. ``Any`` stands for Typer's own copy of Click.
+
+        Raises:
+            OperatorError: it needs the application, and the package alone was started.
+        """
+        if self._needs_application:
+            require_application()
+        return self.load().make_context(info_name, args, parent, **extra)
+
+
+def _postponed(function: Callable[..., int]) -> Callable[..., Act]:
+    """Return ``function`` with its parameters, but returning what is to be done, for `plangate.cli.app`."""
+
+    @wraps(function)
+    def postponed(**typed: Any) -> Act:
+        return partial(function, **typed)
+
+    return postponed
+
+
+class _UnrunModules(MetaPathFinder):
+    """Finds modules of the package, and has them run when they are first used."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec of a module of the package; packages are run at once, they hold next to nothing."""
+        if not fullname.startswith(_PACKAGE):
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None and spec.submodule_search_locations is None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
+
+
+@contextmanager
+def _running_modules_when_used() -> Iterator[None]:
+    finder = _UnrunModules()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)

@@ -1,0 +1,94 @@
+"""What is checked before a decision is made: that there is a plan to decide on, and that this person may."""
+
+from contextlib import suppress
+
+from plangate.cli.console import Console
+from plangate.cli.decisions import names_a_plan
+from plangate.cli.exits import WrongUsage
+from plangate.domain.decision import Choice, Decision
+from plangate.domain.errors import NotAnswered, RecordsUnavailable, Refused, TemporalUnreachable
+from plangate.domain.people import same_person
+from plangate.domain.plan import FINGERPRINT_LENGTH, short
+from plangate.domain.run import Phase
+from plangate.domain.status import Status
+from plangate.presentation.program import program
+from plangate.presentation.run_page import is_over
+from plangate.presentation.words import spelled
+
+
+async def require_named_plan(console: Console, workflow_id: str, decision: Decision) -> None:
+    """Check that the plan is named, where it cannot be shown and asked about.
+
+    Raises:
+        RunNotFound: there is no such run.
+        Refused: no plan of it can be decided on.
+        WrongUsage: the plan must be named.
+    """
+    if names_a_plan(decision) or console.screen.can_ask:
+        return
+    with suppress(NotAnswered, RecordsUnavailable, TemporalUnreachable):
+        async with console.connected() as session:
+            status = await session.client.status(workflow_id)
+        if is_over(status):
+            raise Refused(f"{workflow_id} has ended ({spelled(status.state)}).")
+        decidable(status, decision.decision)
+    raise WrongUsage(
+        "Name the plan that you saw, with --plan and its fingerprint: "
+        f"{program()} status {workflow_id} shows it."
+    )
+
+
+def must_be_shown(console: Console, decision: Decision) -> bool:
+    """Return whether the plan has to be shown before the decision is made.
+
+    Two plans can be made whose fingerprints begin alike. A signature is given on a plan that this command has
+    shown, or that was named by its whole fingerprint.
+
+    Raises:
+        WrongUsage: it has to be shown, and there is no terminal to ask at.
+    """
+    if not names_a_plan(decision):
+        return True
+    is_whole = len(decision.plan) == FINGERPRINT_LENGTH
+    if is_whole or not console.keys.has(decision.by):
+        return False
+    if not console.screen.can_ask:
+        raise WrongUsage(
+            f"A signature names the whole plan: give all {FINGERPRINT_LENGTH} digits of its fingerprint "
+            f"after --plan ({program()} status prints them)."
+        )
+    return True
+
+
+def decidable(status: Status, choice: Choice) -> str:
+    """Return the fingerprint of the plan on which ``choice`` can be decided now.
+
+    Raises:
+        Refused: there is none.
+    """
+    open_for = {Phase.IN_REVIEW}
+    if choice is Choice.WITHDRAW_APPROVAL:
+        open_for.add(Phase.EXECUTING)  # the record says whether a step has begun
+    if status.state not in open_for or status.fingerprint is None:
+        raise Refused(f"{status.workflow_id} is {spelled(status.state)}; there is nothing to decide now.")
+    return status.fingerprint
+
+
+def checked(status: Status, decision: Decision) -> str:
+    """Return the fingerprint of the plan that is decided on, before a question is asked.
+
+    Raises:
+        Refused: the worker would refuse this decision, or another plan is in review than the one named.
+    """
+    fingerprint = decidable(status, decision.decision)
+    if names_a_plan(decision) and not fingerprint.startswith(decision.plan):
+        raise Refused(
+            f"The plan in review is {short(fingerprint)}, not {short(decision.plan)}; "
+            f"see it with: {program()} status {status.workflow_id}"
+        )
+    if decision.decision is Choice.APPROVE and same_person(decision.by, status.requester):
+        raise Refused(f"Refused: {status.requester} asked for this; someone else must approve it.")
+    has_approved = any(same_person(decision.by, name) for name in status.approved_by)
+    if decision.decision is Choice.WITHDRAW_APPROVAL and not has_approved:
+        raise Refused(f"Refused: {decision.by} has not approved this plan; there is nothing to withdraw.")
+    return fingerprint

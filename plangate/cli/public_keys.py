@@ -1,0 +1,25 @@
+"""Public keys as they are typed: the lines that `keys seal` and `keys new` print."""
+
+from collections.abc import Sequence
+
+from plangate.cli.exits import WrongUsage
+from plangate.domain.escaping import one_line
+from plangate.signing.jws import PUBLIC_PREFIX, checked_public
+
+
+def read_public_keys(lines: Sequence[str]) -> frozenset[str]:
+    """Return the keys in public lines.
+
+    Raises:
+        WrongUsage: a line is not a public key.
+    """
+    for line in lines:
+        if not line.startswith(PUBLIC_PREFIX):
+            raise WrongUsage(
+                f"{one_line(line)} is not a public key; use the line that `keys seal` prints, "
+                f"{PUBLIC_PREFIX}…"
+            )
+    try:
+        return frozenset(checked_public(line) for line in lines)
+    except ValueError as error:
+        raise WrongUsage(f"A public key {error}; it looks like {PUBLIC_PREFIX}… .") from None

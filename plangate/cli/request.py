@@ -1,0 +1,104 @@
+"""The request that `start` submits: read from words, standard input or a plan file."""
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from plangate.cli.answer import error_as_json
+from plangate.cli.application import declared_tools, has_tools
+from plangate.cli.durations import read_timeout
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.plan_file import STANDARD_INPUT, PlanFileFaults, read_plan_file
+from plangate.cli.screen import Screen
+from plangate.cli.tree import PlacedFault
+from plangate.domain.escaping import one_line
+from plangate.domain.request import MAX_REQUEST, PlanRequest
+from plangate.domain.validation import faults_in
+from plangate.presentation.program import program
+from plangate.settings import Settings
+
+_FROM_STDIN: Final = "-"
+_PLAN_SUFFIXES: Final = (".json", ".yaml", ".yml")
+
+
+def read_request(
+    text: str, plan_path: Path | None, *, timeout: str, requester: str, settings: Settings
+) -> PlanRequest:
+    """Return the request that was typed.
+
+    Args:
+        text: what is wanted, in plain words; "-" stands for standard input.
+        plan_path: the file of a ready plan; "-" stands for standard input.
+        timeout: how long the review may take, as it was typed.
+        requester: who asks.
+        settings: they limit a plan.
+
+    Raises:
+        WrongUsage: there is neither text nor plan, or one of them cannot be used.
+        PlanFileFaults: the plan file has faults.
+    """
+    if text == _FROM_STDIN and plan_path == STANDARD_INPUT:
+        raise WrongUsage("The standard input is the request or the plan, not both; name a file for the plan.")
+    seconds = int(read_timeout(timeout).total_seconds())
+    words = _standard_input() if text == _FROM_STDIN else text
+    if plan_path is None and Path(words).suffix in _PLAN_SUFFIXES and Path(words).is_file():
+        raise WrongUsage(f"{words} is a file; to submit the plan in it, write --plan {words}.")
+    if not words.strip() and plan_path is None:
+        raise WrongUsage(f'Say what you want done ({program()} start "…"), or supply a plan: --plan FILE.')
+    plan = _plan_in(plan_path, settings) if plan_path else None
+    try:
+        return PlanRequest(requester=requester, request=words, plan=plan, timeout_seconds=seconds)
+    except ValidationError as error:
+        raise WrongUsage(
+            _TOO_LONG
+            if faults_in(error)[0].path == ("request",)
+            else "The name after --requester must have 1 to 100 visible characters."
+        ) from None
+
+
+_TOO_LONG: Final = f"The request is longer than {MAX_REQUEST:,} characters; shorten it."
+
+
+def _plan_in(path: Path, settings: Settings) -> Any:
+    return read_plan_file(path, declared_tools() if has_tools() else None, settings.max_steps)
+
+
+def _standard_input() -> str:
+    """Return the request on standard input.
+
+    Raises:
+        WrongUsage: it is closed, is not text, or is too long.
+    """
+    if sys.stdin is None:
+        raise WrongUsage("The standard input is closed; give the request as TEXT.")
+    content = sys.stdin.buffer.read(4 * MAX_REQUEST + 1)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        if len(content) <= 4 * MAX_REQUEST:
+            raise WrongUsage("The standard input is not UTF-8 text; convert it.") from None
+        text = content.decode(errors="replace")
+    if len(text) > MAX_REQUEST:
+        raise WrongUsage(_TOO_LONG)
+    return text
+
+
+def show_faults(screen: Screen, error: PlanFileFaults) -> int:
+    """Print every fault of a plan file, on stderr or as one JSON object, and return the exit code."""
+    if screen.is_json:
+        faults = [_fault_as_json(fault) for fault in error.faults]
+        screen.print_json(error_as_json(str(error), Exit.USAGE, faults))
+        return Exit.USAGE
+    screen.say_aside(one_line(str(error)))
+    for place, fault in error.faults:
+        name = "line " if error.path == STANDARD_INPUT else f"{error.path}:"
+        where = f"{name}{place.line}:{place.column}"
+        words = str(fault) if fault.path else fault.message
+        screen.say_aside(f"  {one_line(f'{where}: {words}')}")
+    return Exit.USAGE
+
+
+def _fault_as_json(placed: PlacedFault) -> dict[str, Any]:
+    return {"line": placed.place.line, "column": placed.place.column, **placed.fault.as_json()}

@@ -1,0 +1,58 @@
+"""What the commands on a policy and on a list of people share: the faults of a file, and past contents."""
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len
+
+from plangate.cli.answer import error_as_json
+from plangate.cli.console import Console
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.moments import moment_of
+from plangate.domain.counting import counted
+from plangate.domain.errors import FileInvalid, RecordsMissing
+from plangate.domain.escaping import many_lines, one_line
+from plangate.presentation.clock import moment
+from plangate.presentation.page import LABEL_WIDTH
+from plangate.records.rule_texts import What, in_force_at
+
+
+def widest(words: Iterable[str]) -> int:
+    """Return how many columns the widest of ``words`` takes, at least those of a page's labels."""
+    return max(LABEL_WIDTH, *map(cell_len, words))
+
+
+def show_faults(console: Console, error: FileInvalid) -> int:
+    """Print every fault of a file, and return the exit code.
+
+    Raises:
+        WrongUsage: the sentence that ends the command, where a person reads.
+    """
+    screen = console.screen
+    if screen.is_json:
+        faults = [fault.as_json() for fault in error.faults]
+        screen.print_json({"file": error.path, **error_as_json(str(error), Exit.USAGE, faults)})
+        return Exit.USAGE
+    for fault in error.faults:
+        screen.say_aside(str(fault))
+    count = counted(len(error.faults), "fault")
+    raise WrongUsage(f"{error.path} cannot be used ({count}); fix it and try again.")
+
+
+def show_as_of(console: Console, what: What, when: str) -> int:
+    """Print the policy or the list of people that workers judged by at a time, from the records."""
+    screen, at = console.screen, moment_of(when)
+    with console.reading() as connection:
+        found = in_force_at(connection, what, at)
+    name = "policy" if what == "policy" else "list of people"
+    if found is None:
+        raise RecordsMissing(f"On {moment(at)} no worker had recorded a {name} yet.")
+    if screen.is_json:
+        screen.print_json(found.model_dump(mode="json"))
+        return Exit.DONE
+    since = f"since {moment(found.since, with_seconds=True)}, by {one_line(found.worker)}"
+    if found.text is None:
+        screen.say_aside(f"No {name} was set {since}.")
+        return Exit.DONE
+    screen.say_aside(f"This {name} was in force {since}; SHA-256 {found.text.hash}.")
+    screen.write_text(many_lines(found.text.text))
+    return Exit.DONE
