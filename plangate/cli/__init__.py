@@ -1,5 +1,5 @@
 """The command line: what is typed, asked and printed.
 
-May import everything in the package. What takes long to import is imported by the command that needs it, so
-that ``--help`` answers at once.
+`app.py` lists the commands, `commands/` holds them, and `lazy.py` imports one when it is typed, so that
+``--help`` stays fast. May import everything in the package.
 """

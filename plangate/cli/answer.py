@@ -1,8 +1,8 @@
-"""What goes to the standard output: the answer of a command, and nothing else.
+"""Keep the standard output for the answer of a command.
 
-While a command acts, whatever else prints there goes to stderr: a library's log lines, from Rust or C too, a
-child process, a stray ``print``. With ``--json`` the answer is one JSON value, also where the command fails:
-``{"error": sentence, "exit_code": code, "faults": [...]}``. Light: ``--help`` imports it.
+While a command runs, anything else that prints there goes to stderr: a library's log lines, from Rust or C
+too, a child process, a stray ``print``. With ``--json`` the answer is one JSON value, also where the command
+fails: ``{"error": sentence, "exit_code": code, "faults": [...]}``. Light: ``--help`` imports it.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 
 @dataclass(slots=True)
 class _Answer:
-    """Whether JSON is expected, whether it was given, and where to give it while a command acts."""
+    """Whether JSON is expected, whether it was printed, and where to print it while a command runs."""
 
     is_json: bool = False
     is_given: bool = False
@@ -27,19 +27,19 @@ _answer: Final = _Answer()
 
 
 def expect_answer(words: Sequence[str]) -> None:
-    """Begin a command line: ``words`` are what was typed after the program's name."""
+    """Note whether JSON is expected, by the words of the command line after the program's name."""
     options = words[: words.index("--")] if "--" in words else words
     _answer.is_json, _answer.is_given = "--json" in options, False
 
 
 @contextmanager
 def only_the_answer() -> Iterator[None]:
-    """Keep the standard output for `answer_stream`, and lead what else is printed there to stderr."""
+    """Keep the standard output for `answer_stream`; anything else that is printed there goes to stderr."""
     ours = sys.stdout
     try:
         kept = os.dup(1)
         os.fstat(2)
-    except OSError:  # there is no output to keep, or nowhere else to lead it
+    except OSError:  # there is no output to keep, or no stderr
         yield
         return
     if ours is None:
@@ -48,7 +48,7 @@ def only_the_answer() -> Iterator[None]:
         return
     ours.flush()
     os.dup2(2, 1)
-    stream = os.fdopen(  # closed below, whatever becomes of what is still in it
+    stream = os.fdopen(  # closed below, even if what it still holds cannot be written
         kept,
         "w",
         buffering=1 if os.isatty(kept) else -1,
@@ -72,7 +72,7 @@ def answer_stream() -> TextIO | None:
 
 
 def give_json(value: Any) -> None:
-    """Write one JSON value, in ASCII: a terminal obeys nothing in it. ``Any`` stands for JSON."""
+    """Write one JSON value, in ASCII: it holds no control characters. ``Any`` stands for JSON."""
     stream = answer_stream()
     if stream is not None:
         stream.write(json.dumps(value, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f") + "\n")
@@ -80,7 +80,7 @@ def give_json(value: Any) -> None:
 
 
 def give_error(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> None:
-    """Answer with an error, where JSON is expected and nothing was answered yet; ``Any`` stands for JSON."""
+    """Write an error as JSON, where that is expected and nothing was written yet; ``Any`` stands for JSON."""
     if _answer.is_json and not _answer.is_given:
         give_json(error_as_json(sentence, code, faults))
 

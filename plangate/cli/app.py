@@ -15,7 +15,7 @@ from typer.main import get_group
 
 from plangate import __version__
 from plangate.cli.answer import expect_answer, only_the_answer
-from plangate.cli.exits import Exit, WrongUsage, fill_closed_streams, guarded, told, usage_words
+from plangate.cli.exits import Exit, WrongUsage, end_with, fill_closed_streams, guarded, usage_words
 from plangate.cli.lazy import LazyCommand
 from plangate.presentation.program import call_it, program
 from plangate.process_end import end_process
@@ -139,7 +139,7 @@ def _typed_command() -> str:
 
 def _parse_and_act() -> int:
     if any("\udc80" <= char <= "\udcff" for word in sys.argv[1:] for char in word):
-        raise WrongUsage("What was typed is not UTF-8 text; use a UTF-8 terminal, or put it into a file.")
+        raise WrongUsage("The command line is not UTF-8 text; use a UTF-8 terminal, or put it into a file.")
     try:
         act = root(prog_name=program(), standalone_mode=False)
     except typer.TyperException as error:
@@ -149,7 +149,7 @@ def _parse_and_act() -> int:
         hint = f"see {command} --help"
         if message.startswith("No such option"):
             hint += f", or write an id that begins with - behind --, as in {command} -- -ID"
-        return told(f"{message}; {hint}.", Exit.USAGE)
+        return end_with(f"{message}; {hint}.", Exit.USAGE)
     if act == Exit.INTERRUPTED:  # how Typer says that Ctrl-C came while it parsed
         raise KeyboardInterrupt
     if callable(act):

@@ -1,11 +1,11 @@
-"""How a command ends: the exit codes, and one sentence for whatever went wrong. Light: ``--help`` imports it.
+"""How a command ends: the exit codes, and one sentence for every error. Light: ``--help`` imports it.
 
 0    done
 1    failed: the run did, or something that is needed is not there
-2    wrong usage, a broken plan file or request: mend what was typed
-3    refused: a decision that does not count, an id that is taken
+2    wrong usage, or a plan file or request that cannot be used
+3    refused: a decision that is not accepted, an id that is taken
 130  interrupted by Ctrl-C
-141  whoever read the output has gone away
+141  the reader of the output has gone
 """
 
 import os
@@ -32,7 +32,7 @@ _PARSERS_WORDS: Final = {
 
 
 class Exit(IntEnum):
-    """The exit codes; DESIGN's contract names the first four."""
+    """The exit codes."""
 
     DONE = 0
     FAILED = 1
@@ -43,19 +43,19 @@ class Exit(IntEnum):
 
 
 class WrongUsage(PlangateError):
-    """What was typed cannot be meant; the message says what to type instead."""
+    """The command line cannot be used; the message says what to type instead."""
 
 
 class Interrupted(PlangateError):
-    """Ctrl-C came while something goes on elsewhere; the message says what."""
+    """Ctrl-C ended the command; the message says what continues without it."""
 
 
 class OutputClosed(PlangateError):
-    """There is nowhere to print to."""
+    """The standard output is closed."""
 
 
 def fill_closed_streams() -> None:
-    """Lead standard streams that are closed nowhere, lest the next file that is opened be taken for one."""
+    """Open /dev/null in place of closed standard streams, so that no other file takes their numbers."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -66,39 +66,39 @@ def fill_closed_streams() -> None:
 
 
 def guarded(act: Act) -> int:
-    """Run ``act`` and return its exit code; whatever it raises becomes one sentence on stderr and a code."""
+    """Run ``act`` and return its exit code; an error becomes one sentence on stderr and a code."""
     try:
         code = act()
         if sys.stdout is not None:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        return told("Interrupted.", Exit.INTERRUPTED)
+        return end_with("Interrupted.", Exit.INTERRUPTED)
     except PlangateError as error:
-        return told(str(error), exit_of(error))
+        return end_with(str(error), exit_of(error))
     except ModuleNotFoundError as error:
         _show_traceback_if_wanted()
-        return told(_missing_sentence(error), Exit.FAILED)
+        return end_with(_missing_sentence(error), Exit.FAILED)
     except BrokenPipeError:
         _discard_output()
         return Exit.NO_READER
     except OSError as error:
         _show_traceback_if_wanted()
-        return told(_os_sentence(error), Exit.FAILED)
-    except Exception as error:  # noqa: BLE001  the last stop: a person gets a sentence, whatever happened
+        return end_with(_os_sentence(error), Exit.FAILED)
+    except Exception as error:  # noqa: BLE001  the last stop: every error becomes a sentence
         _show_traceback_if_wanted()
-        return told(_unforeseen(error), Exit.FAILED)
+        return end_with(_unforeseen(error), Exit.FAILED)
     return code
 
 
 def usage_words(message: str) -> str:
-    """Return what the parser of the command line says of a value, without its own library's words."""
+    """Return the parser's message about a value, without the words of its library."""
     for theirs, ours in _PARSERS_WORDS.items():
         message = message.replace(theirs, ours)
     return message
 
 
 def exit_of(error: PlangateError) -> Exit:
-    """Return the exit code that an error on purpose ends a command with."""
+    """Return the exit code for an error that Plangate raises."""
     match error:
         case WrongUsage() | PlanInvalid() | RequestInvalid():
             return Exit.USAGE
@@ -110,16 +110,16 @@ def exit_of(error: PlangateError) -> Exit:
             return Exit.FAILED
 
 
-def told(sentence: str, code: Exit) -> int:
-    """Say one sentence on stderr, and as JSON where that is expected, and return the exit code."""
-    with suppress(OSError, ValueError):  # what has no reader is told by the code
+def end_with(sentence: str, code: Exit) -> int:
+    """Print one sentence on stderr, and as JSON where that is expected, and return the exit code."""
+    with suppress(OSError, ValueError):  # without a reader, the exit code says it
         give_error(sentence, code)
     try:
         if sys.stderr is not None:
             sys.stderr.write(fit(sentence) + "\n")
             sys.stderr.flush()
     except (OSError, ValueError):
-        pass  # nobody can be told; the code says it
+        pass  # the exit code says it
     _flush_or_discard()
     return code
 
@@ -174,7 +174,7 @@ def _flush_or_discard() -> None:
 
 
 def _discard_output() -> None:
-    """Send what is still buffered nowhere: Python would complain about it at its end."""
+    """Send what is still buffered to /dev/null: Python would complain about it at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""Looking at a run again and again, gently, until it has moved: no absence of a worker or server ends it."""
+"""Poll a run until it has moved on. The polling goes on while a worker or the server is away."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -26,17 +26,17 @@ PAUSE: Final = 0.6  # seconds between two looks
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nobody could say where the run stands; ``reason`` is the sentence that says why."""
+    """The state of the run cannot be read now; ``reason`` is the sentence that says why."""
 
     reason: str
 
 
 async def looks(client: Client, workflow_id: str) -> AsyncIterator[Status | Silence]:
-    """Yield where the run stands, again and again, for as long as it is asked for.
+    """Yield the status of a run, every `PAUSE` seconds.
 
     Raises:
         RunNotFound: there is no such run.
-        TemporalDenied: the server does not take us.
+        TemporalDenied: the server does not accept this client.
     """
     while True:
         try:
@@ -49,7 +49,7 @@ async def looks(client: Client, workflow_id: str) -> AsyncIterator[Status | Sile
 
 
 def absence(look: Status | Silence) -> str | None:
-    """Return what to tell who waits while nobody works on the run, or None where somebody does."""
+    """Return the sentence that says that no worker runs, or None where one does."""
     if isinstance(look, Silence):
         return look.reason
     if look.source == "workflow" or is_over(look):
@@ -62,15 +62,15 @@ def absence(look: Status | Silence) -> str | None:
 
 
 async def moved_on(client: Client, seen: Status) -> Status:
-    """Wait until the plan of ``seen`` cannot be decided on any more, and return where the run stands then."""
+    """Wait until the plan of ``seen`` can no longer be decided on, and return the status then."""
     async for look in looks(client, seen.workflow_id):
         if isinstance(look, Status) and (look.state != seen.state or look.fingerprint != seen.fingerprint):
             return look
-    raise AssertionError("looks() never ends by itself")
+    raise AssertionError("looks() never ends")
 
 
 def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
-    """Return what the run is waiting for, in one line; ``is_supplied``: nothing has to be drafted for it."""
+    """Return what the run waits for, in one line; ``is_supplied``: its plan is checked, not drafted."""
     if status.state not in list(Phase):
         return f"{status.workflow_id}: {spelled(status.state)}"
     phase = Phase(status.state)
@@ -107,7 +107,7 @@ def _stands(step: StepStatus) -> str:
 def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None, str]]:
     """Yield a line for everything that is new in ``after``, and when it happened, where that is known.
 
-    What was there at the first look happened some time ago, nobody saw when; decisions carry their own time.
+    Decisions carry their own time. Anything else that the first look finds has none: it happened before.
     """
     seen = None if before is None else now()
     known = before.decisions if before else ()

@@ -92,7 +92,7 @@ class KeyChain:
         return [KeptKey(_name_of(path), _public_line(path), path) for path in paths]
 
     def path_of(self, name: str) -> Path:
-        """Return where the key of that name lies, or would."""
+        """Return the path of the key of that name, which may not exist."""
         return self.settings.private_keys / (_stem_of(identity(name)) + _SUFFIX)
 
     def _key(self, name: str) -> Ed25519PrivateKey | None:

@@ -1,4 +1,4 @@
-"""Which file of this machine an answer comes from, and whether the workers judge by the same one."""
+"""Which file on this machine was read, and whether the workers use the same content."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,13 @@ _VARIABLES: Final = {"policy": "PLANGATE_POLICY", "people": "PLANGATE_PEOPLE"}
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A file that was read here, and what the workers last said on the record that they judge by.
+    """A file that was read here, and the content that the workers last recorded as theirs.
 
     Attributes:
         what: the policy or the list of people.
         path: where it is.
         hash: SHA-256 of its content.
-        workers: what the records say; None where they say nothing, or cannot be asked.
+        workers: what the records hold; None where they hold nothing, or cannot be read.
     """
 
     what: What
@@ -34,13 +34,13 @@ class Origin:
 
     @property
     def agreement(self) -> Literal["same", "other", "unknown"]:
-        """Whether the workers judge by this content."""
+        """Whether the workers use this content."""
         if self.workers is None:
             return "unknown"
         return "same" if self.workers.text and self.workers.text.hash == self.hash else "other"
 
     def add_to(self, page: Page) -> None:
-        """Say which file was read, and whether the workers judge by the same one."""
+        """Add which file was read, and whether the workers use the same content."""
         page.copied("file", str(self.path.absolute()))
         page.copied("hash", self.hash)
         variable = _VARIABLES[self.what]
@@ -54,7 +54,7 @@ class Origin:
             self._add_difference(page, self.workers)
 
     def _add_difference(self, page: Page, workers: InForce) -> None:
-        """Say by what the workers judge instead, and when this content counts."""
+        """Add what the workers use instead, and when this content will count."""
         other = f"another one, with the hash {workers.text.hash}" if workers.text else "none"
         if self.what == "people":
             page.note("The workers have not read this content yet.", "bold yellow")
@@ -75,7 +75,7 @@ class Origin:
 
 
 def origin_of(settings: Settings, what: What, path: Path, content_hash: str) -> Origin:
-    """Return where an answer comes from; records that cannot be asked leave it open."""
+    """Return the origin of an answer; if the records cannot be read, ``workers`` is None."""
     try:
         with opened_records(settings) as database, database.read() as connection:
             workers = in_force_at(connection, what, now())

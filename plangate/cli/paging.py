@@ -1,4 +1,4 @@
-"""One page of a list: what is asked for, what of it is shown, and how to see the rest."""
+"""One page of a list: what to read, what to show of it, and how to see the rest."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ Listed = TypeVar("Listed")
 
 
 def wanted_on(page: PageOptions, **filters: Any) -> Wanted:
-    """Return what to ask for: one more than is shown, so that it is known whether there are more."""
+    """Return what to read: one more than is shown, so that it is known whether there are more."""
     limit = page.limit + 1 if page.limit else None
     return Wanted(sort=Sort(page.sort), limit=limit, skip=page.skip, **filters)
 
@@ -22,7 +22,7 @@ def on_this_page(page: PageOptions, found: Sequence[Listed]) -> Sequence[Listed]
 
 
 def say_that_there_are_more(screen: Screen, page: PageOptions, found: Sequence[object]) -> None:
-    """Say how to see the rest, if there is one."""
+    """Print how to see the rest, if there is one."""
     if page.limit and len(found) > page.limit:
         next_page = page.skip + page.limit
         words = f"There are more; --skip {next_page} shows the next, --limit 0 all of them."

@@ -1,4 +1,4 @@
-"""What is said while a person waits: a spinner on a terminal, lines in a pipe, nothing for a machine."""
+"""What is shown while a command waits: a spinner on a terminal, lines in a pipe, nothing with --json."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ class _Spinner:
 
 
 class Progress:
-    """One line that says what is waited for; it is gone when the block ends."""
+    """One line that names what the command waits for; it is removed when the block ends."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -56,7 +56,7 @@ class Progress:
             self._live.stop()
 
     def update(self, words: str) -> None:
-        """Say what is waited for now; in a pipe only when it has changed."""
+        """Show what the command waits for now; in a pipe, only a change."""
         changed, self._said = words != self._said, words
         self._noted = ""
         if self._live:
@@ -66,12 +66,12 @@ class Progress:
             self._console.print(Text(one_line(words)))
 
     def brief(self, words: str) -> None:
-        """Say what will not take long: on a terminal only."""
+        """Show what will not take long, on a terminal only."""
         if self._live:
             self.update(words)
 
     def note(self, words: str) -> None:
-        """Say a thing that stays on the screen, once until something else is said."""
+        """Print a sentence that stays on the screen, unless it was the last one."""
         if words == self._noted:
             return
         self._noted = words
@@ -82,7 +82,7 @@ class Progress:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Keep the line away while something else is printed or asked."""
+        """Hide the line while something else is printed or asked."""
         if self._live is None or not self._said:
             yield
             return

@@ -66,7 +66,7 @@ async def follow_to_the_end(session: Session, workflow_id: str, by: str | None) 
                     )
             elif not away:
                 progress.update(waiting_words(look))
-    raise AssertionError("looks() never ends by itself")
+    raise AssertionError("looks() never ends")
 
 
 def _print_news(screen: Screen, before: Status | None, after: Status) -> None:

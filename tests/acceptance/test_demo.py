@@ -73,10 +73,10 @@ def test_broken_off_it_leaves_no_worker_behind(home: Home) -> None:
     while "A worker starts" not in log.read_text() and monotonic() < ends:
         sleep(0.1)
     second = home.starter("demo")
-    assert (second.code, second.sentence) == (1, "Another demo is running here; wait for its end.")
+    assert (second.code, second.sentence) == (1, "Another demo is running here; wait until it ends.")
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 130
-    assert "The demo is broken off and its workers are ended" in log.read_text()
+    assert "The demo was interrupted and its workers are ended" in log.read_text()
     assert workers_of(home) == []
 
 
@@ -86,7 +86,7 @@ def test_broken_off_at_the_gate_it_leaves_nothing_that_waits(home: Home) -> None
     try:
         (workflow_id,) = set(re.findall(r"plan-\w{8}", screen.sees("or [l]ater? ")))
         screen.types("\x03")
-        screen.sees("The demo is broken off and its workers are ended")
+        screen.sees("The demo was interrupted and its workers are ended")
         assert screen.ends() == 130
     finally:
         screen.close()

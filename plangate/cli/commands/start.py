@@ -125,7 +125,7 @@ async def drafted(session: console.Session, workflow_id: str, *, is_supplied: bo
                 for cause in [one for one in found if one not in known]:
                     waiting.note(f"{found[cause]} Ctrl-C leaves; the run continues.")
                     known.add(cause)
-    raise AssertionError("looks() never ends by itself")
+    raise AssertionError("looks() never ends")
 
 
 def _show_started(session: console.Session, workflow_id: str) -> int:

@@ -1,1 +1,1 @@
-"""The demo: the whole story, told by real processes. Nothing in it is faked but the customer."""
+"""The demo: a run from request to outcome, with real processes. Only the customer is made up."""

@@ -1,7 +1,7 @@
-"""Counting what really happened in the demo's world, and comparing it with what the plan said.
+"""Count the effects that happened in the demo, and compare them with the plan.
 
-The counts come from the world itself (the desk's own book, the files in the outbox), and from the trail; a
-receipt is only what Plangate says of itself.
+The counts come from the ticket desk, the files in the outbox and the trail, not from receipts: those are what
+Plangate itself reports.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ class Count:
 
 
 class Outbox:
-    """The mails that came to lie in the outbox since this was made."""
+    """The mails that were added to the outbox since this was made."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""The demo's stage: everything that must be there before the story begins, and that must be gone after it."""
+"""Set up what the demo needs, a server, a ticket desk, an outbox and workers, and remove it afterwards."""
 
 import asyncio
 import fcntl
@@ -56,10 +56,10 @@ class Stage:
 
 @asynccontextmanager
 async def set_up(console: Console) -> AsyncIterator[Stage]:
-    """Have everything ready while the block runs; only the embedded server outlives it.
+    """Set up everything for the block; only the embedded server keeps running after it.
 
     Raises:
-        OperatorError: something that is needed is not there, or another demo is running.
+        OperatorError: something is missing, or another demo is running.
     """
     settings = console.settings.model_copy(update={"task_queue": TASK_QUEUE, "smtp_url": None})
     folder = settings.var_dir.absolute() / "demo"
@@ -92,7 +92,7 @@ async def set_up(console: Console) -> AsyncIterator[Stage]:
 def _environment(
     settings: Settings, server: EmbeddedServer, desk: TicketDesk, folder: Path
 ) -> dict[str, str]:
-    """Return our own environment, turned to the embedded server, the desk, and mails that stay here."""
+    """Return the environment of this process, changed to the demo's server, desk and outbox."""
     changes: dict[str, str | None] = {
         "TEMPORAL_ADDRESS": server.address,
         "TEMPORAL_NAMESPACE": NAMESPACE,
@@ -126,7 +126,7 @@ def _planner(settings: Settings) -> str:
 
 @asynccontextmanager
 async def _server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
-    """Have the embedded server while the block runs, whoever else leaves; it keeps running after it."""
+    """Keep the embedded server running for the block, and after it."""
     lease = await embedded_server.take_lease(settings.var_dir)
     try:
         yield await embedded_server.ensure_running(settings.var_dir)
@@ -136,7 +136,7 @@ async def _server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second demo out: both would be given each other's work.
+    """Hold the lock of the only demo on this machine: two would take each other's work.
 
     Raises:
         OperatorError: one is running.
@@ -151,5 +151,5 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OperatorError("Another demo is running here; wait for its end.") from None
+            raise OperatorError("Another demo is running here; wait until it ends.") from None
         yield

