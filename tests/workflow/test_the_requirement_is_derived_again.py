@@ -11,6 +11,7 @@ from sqlalchemy import insert
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import inspect_all
 from plangate.audit.judged_by import rules_named
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, Requested, RulesInForce, RunRef
 from plangate.domain.drafting import check_plan
 from plangate.domain.plan import Audience, Plan, fingerprint_of
@@ -124,7 +125,10 @@ SOFTER: dict[str, tuple[Callable[[Requirement], Requirement], str]] = {
         lambda one: one.model_copy(update={"needs": (Need(role="finance", count=1),)}),
         "2 approvals in all",
     ),
-    "no signatures": (lambda one: one.model_copy(update={"signed": False}), "signatures"),
+    "no signatures": (
+        lambda one: one.model_copy(update={"assurance": Assurance.TYPED}),
+        'the assurance "signed"',
+    ),
     "old approvals": (
         lambda one: one.model_copy(update={"approval_valid_for": None}),
         "approvals that are no older than 300 seconds",
