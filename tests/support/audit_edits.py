@@ -434,7 +434,7 @@ def change_text(connection: Connection, chance: Random) -> str:
 
 def _forged(text: str) -> str:
     """Change a name in a list of people, or a rule in a policy."""
-    return text.replace("dana", "eve") if "dana" in text else text.replace("true", "false")
+    return text.replace("dana", "eve") if "dana" in text else text.replace("signed", "typed")
 
 
 def change_rules_trail(connection: Connection, chance: Random) -> str:

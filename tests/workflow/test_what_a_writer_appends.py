@@ -92,7 +92,10 @@ def test_a_run_of_long_ago_that_no_checkpoint_of_that_time_seals_is_named(idle_g
     seal(idle_gate, NOW - HOUR)
     forged(idle_gate, THEN, NOW - 30 * DAY)
     seal(idle_gate)
-    said = "is dated long before checkpoint 2, the first to seal it; others were made since"
+    said = (
+        "is dated long before checkpoint 2, the first to seal it, although earlier checkpoints were made in "
+        "between"
+    )
     assert found(idle_gate, THEN) == [f"forged, entry 2: {said}"]
 
 
