@@ -43,6 +43,7 @@ from plangate.logs.setup import configure_logs, temporal_runtime
 from plangate.policy.rules import Rules, read_rules
 from plangate.process_end import end_process
 from plangate.records.database import Database
+from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.settings import Settings, load_settings
 from plangate.signing.checkpoints import seal_key
@@ -88,22 +89,23 @@ def build_worker(
 ) -> Worker:
     """Wire one worker over the given adapters; without a policy and a directory, anyone may approve."""
     times, requiring = SignalTimes(client), Requiring(policy or OneApproval())
-    directory = RecordedPeople(directory or NoDirectory(), database, client.identity)
+    records = Records(database)
+    people = RecordedPeople(directory or NoDirectory(), records, client.identity)
     activities: list[Callable[..., Any]] = [
         Planning(
-            database,
+            records,
             planner,
             tools,
             requiring,
-            directory=directory,
+            directory=people,
             max_steps=settings.max_steps,
             times=times,
             patience=timedelta(seconds=settings.model_outage_seconds),
         ).draft_plan,
-        Decisions(database, times, directory, can_draft=planner.has_model).admit_decisions,
-        Execution(database, tools, directory, requiring).execute_step,
-        Closing(database).close_run,
-        Waiting(database, directory).wait_for_records,
+        Decisions(records, times, people, can_draft=planner.has_model).admit_decisions,
+        Execution(records, tools, people, requiring).execute_step,
+        Closing(records).close_run,
+        Waiting(records, people).wait_for_records,
     ]
     return Worker(
         client,

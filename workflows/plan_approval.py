@@ -181,7 +181,7 @@ class PlanApproval:
         state = before.carried
         if state.requested is None or not before.is_within_limits:
             raise RequestInvalid(_UNREADABLE)
-        check_opening(_ref_of(state), workflow.now())
+        check_opening(_opening_of(state), workflow.now())
         self._state, self._request = before.carried, before.request
         self._stopped_at = before.stopped_at
         self._admitting.resume(before.hindrance)
@@ -196,7 +196,7 @@ class PlanApproval:
         assert self._request is not None
         revision, before = self._state.next_revision, self._state.drafted
         task = DraftTask(
-            run=self._ref(),
+            run=_opening_of(self._state),
             revision=revision,
             supplied=self._request.plan if before is None else None,
             feedback=self._state.feedback,
@@ -266,13 +266,15 @@ class PlanApproval:
             await self._execute_step(drafted, done + 1)
 
     async def _execute_step(self, drafted: Drafted, step: int) -> None:
+        requested = self._state.requested
+        assert requested is not None
         task = StepTask(
-            run=self._ref(),
+            run=_ref_of(self._state),
+            requested_at=requested.requested_at,
             plan=drafted.plan,
             revision=drafted.revision,
             fingerprint=drafted.fingerprint,
             step=step,
-            tries=options.STEP_TRIES,
         )
         summary = f"step {step} of {len(drafted.plan.steps)}: {drafted.plan.steps[step - 1].tool}"
         self._at_work_since = workflow.now()
@@ -307,7 +309,7 @@ class PlanApproval:
         assert closed is not None
         if not self._closed_on_record:
             task = CloseTask(
-                run=self._ref(),
+                run=_opening_of(self._state),
                 outcome=closed.outcome,
                 reason=closed.reason,
                 at=self._ended_at or workflow.now(),
@@ -409,7 +411,7 @@ class PlanApproval:
 
     def _admission(self) -> AdmitTask:
         self._batch = self._tray.first(options.ADMIT_AT_ONCE, options.ADMIT_BYTES)
-        return AdmitTask(run=self._ref(), state=self._state, arrivals=self._batch)
+        return AdmitTask(run=_ref_of(self._state), state=self._state, arrivals=self._batch)
 
     def _may_admit(self) -> bool:
         """Whether the record knows, too, what a decision is judged by: the end of the run comes first."""
@@ -454,9 +456,6 @@ class PlanApproval:
         if workflow.info().typed_search_attributes.get(PLANGATE_STATE) is not None:
             workflow.upsert_search_attributes([PLANGATE_STATE.value_set(state)])
 
-    def _ref(self) -> RunRef:
-        return _ref_of(self._state)
-
     async def _unless_it_grows(self, condition: Callable[[], bool]) -> None:
         """Wait for ``condition``, and go on with an empty history where it gets long meanwhile."""
         while True:
@@ -500,14 +499,18 @@ class PlanApproval:
 
 
 def _ref_of(state: RunState) -> RunRef:
-    assert state.requested is not None
+    """Return which run this is, for what writes to a trail that is open already."""
     info = workflow.info()
     return RunRef(
         workflow_id=info.workflow_id,
         chain_id=info.first_execution_run_id,
-        requested=state.requested,
         audience=state.drafted.audience if state.drafted else None,
     )
+
+
+def _opening_of(state: RunState) -> RunRef:
+    """Return which run this is, with its request, for what may be the first to write to its trail."""
+    return _ref_of(state).model_copy(update={"requested": state.requested})
 
 
 def _continues_itself() -> bool:

@@ -52,8 +52,8 @@ class PlanRequest(Typed):
         )
 
 
-def check_opening(run: RunRef, now: datetime | None = None) -> None:
-    """Check the request of a run once more, before it is recorded.
+def check_opening(run: RunRef, now: datetime | None = None) -> Requested:
+    """Check the request of a run once more, before it is recorded, and return it.
 
     Any client of the namespace can start a workflow whose request was never checked by `read_request`.
 
@@ -62,9 +62,11 @@ def check_opening(run: RunRef, now: datetime | None = None) -> None:
         now: the time, where it is known; nothing was requested later.
 
     Raises:
-        RequestInvalid: the request would have been refused.
+        RequestInvalid: the request would have been refused, or is missing.
     """
     said = run.requested
+    if said is None:
+        raise RequestInvalid('The request cannot be used: "requested" is missing.')
     read = _read({name: getattr(said, name) for name in ("requester", "request", "timeout_seconds")})
     if read.requester != said.requester:
         raise RequestInvalid('The request cannot be used: "requester" has blanks at its ends.')
@@ -73,6 +75,7 @@ def check_opening(run: RunRef, now: datetime | None = None) -> None:
         raise RequestInvalid('The request cannot be used: "requested_at" is not a possible time.')
     if not _CHAIN_ID.fullmatch(run.chain_id):
         raise RequestInvalid('The request cannot be used: "chain_id" is not the id of a run.')
+    return said
 
 
 def read_request(inputs: Sequence[object]) -> PlanRequest:

@@ -14,7 +14,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.testing import ActivityEnvironment
 
-from activities.execution import _holder
+from activities.attempt import _holder
 from plangate.cli.screen import Screen
 from plangate.cli.session import Session
 from plangate.cli.starting import _drafted

@@ -64,6 +64,7 @@ def planned(gate: Gate, text: str = "pay 9000") -> Plan:
 
 def put_there(gate: Gate, ref: RunRef, requirement: Requirement, **more: Any) -> Drafted:
     """Write a plan as somebody does who has every right on the database."""
+    assert ref.requested is not None
     at = ref.requested.requested_at
     plan = planned(gate)
     audience = Audience(installation=gate.database.installation, namespace="default")
