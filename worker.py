@@ -116,8 +116,6 @@ def build_worker(
         # The sandbox would detect what does not replay. The replay tests run in it instead, and a test reads
         # the code for paths that no history covers (docs/decisions/0022).
         workflow_runner=UnsandboxedWorkflowRunner(),
-        # Runs take their turns in the event loop, and no clock takes one for deadlocked (the same decision).
-        debug_mode=True,
         interceptors=[PageWhenAsked()],
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,

@@ -73,7 +73,6 @@ def _worker(variant: str, client: Client, settings: Settings) -> Worker:
         return worker()
     return worker(
         workflow_runner=UnsandboxedWorkflowRunner(),
-        debug_mode=True,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
     )

@@ -133,9 +133,7 @@ class PlanApproval:
                 reason = workflow.cancellation_reason() or "withdrawn by a request to cancel it"
                 self._withdrawn = cut(reason, MAX_COMMENT)
             if admitting.done():
-                await (
-                    admitting
-                )  # it only ends by an exception, which fails the workflow task; that is retried
+                await admitting  # it ends by an exception alone, which fails the workflow task
         admitting.cancel()
         return await life
 
