@@ -125,6 +125,13 @@ def build_worker(
     )
 
 
+def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> AutoGenPlanner:
+    """Return the planner for these tools, which it gets as declarations only."""
+    declarations = {name: tool.declaration for name, tool in tools.items()}
+    open_model = model_client_factory(settings)
+    return AutoGenPlanner(open_model, settings.draft_seconds, declarations, settings.max_steps)
+
+
 def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
     """Return the options of worker versioning, which is opt-in; open runs move to the newest version."""
     if settings.worker_build_id is None:
@@ -171,7 +178,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
 async def _run_connected(
     settings: Settings, stopping: asyncio.Event, tools: Mapping[str, Tool], rules: Rules
 ) -> None:
-    planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
+    planner = plan_with_model(settings, tools)
     await planner.try_model()
     client = await connect(settings, runtime=temporal_runtime(settings))
     database = Database(settings.records)

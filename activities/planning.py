@@ -105,9 +105,7 @@ class Planning:
         if task.supplied is not None:
             return _Made(plan=check_plan(task.supplied, self._declarations, self._max_steps))
         brief = Brief(request=request, previous=task.previous, feedback=task.feedback)
-        draft = await _unless_the_worker_stops(
-            self._planner.draft(brief, self._declarations, self._max_steps)
-        )
+        draft = await _unless_the_worker_stops(self._planner.draft(brief))
         try:
             plan = check_plan(draft.plan.model_dump(mode="json"), self._declarations, self._max_steps)
         except PlanInvalid as error:
