@@ -1,9 +1,9 @@
-"""The database under the records: one kind of transaction, and one error when it is away.
+"""The database of the records: one kind of transaction, and one error when it is away.
 
-What is particular to one is in `plangate.records.sqlite_file` and `plangate.records.postgresql_server`.
-SQLite's writers take its lock when their transaction begins, hence several workers of one machine may share
-the file; PostgreSQL's write under READ COMMITTED and the lock on the run's row, whatever the server prefers.
-On both a writer waits half a minute for a lock, no longer.
+`plangate.records.sqlite_file` and `plangate.records.postgresql_server` hold what differs. Writers to SQLite
+take its lock when their transaction begins, so several workers on one machine may share the file; writers to
+PostgreSQL use READ COMMITTED and the lock on the run's row, whatever the server's default is. On both a
+writer waits at most 30 seconds for a lock.
 """
 
 import sqlite3
@@ -31,7 +31,7 @@ class LockHeld(Exception):
 
 
 class Store(Protocol):
-    """What the records lie in. ``Any`` stands for SQLAlchemy's options of a connection that reads."""
+    """SQLite's file or PostgreSQL's server. ``Any``: SQLAlchemy's options of a connection that reads."""
 
     engine: Engine
     where: str

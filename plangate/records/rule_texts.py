@@ -1,4 +1,4 @@
-"""By which right: every policy and list of people that a worker judged by, and since when.
+"""Every policy and list of people that a worker judged by, and since when.
 
 A text is kept under its SHA-256, which plans (`Requirement.policy_hash`) and decisions (`Decided.people`)
 name. When a worker begins to judge by another text, that is an entry on the trail of rules (`RULES_TRAIL`),
@@ -43,10 +43,10 @@ class InForce(Frozen):
 
 
 class RecordedPeople:
-    """A directory whose list of people is on the record before anybody is judged by it.
+    """A directory whose list of people is on the record before a decision is judged by it.
 
-    It is entered once more where another worker has entered another one since, so that the trail of rules
-    never says of a list by which somebody is judged that it was replaced long ago.
+    It is entered again where another worker has entered another list since, so that the trail of rules never
+    shows a list as replaced long ago while a worker still judges by it.
     """
 
     def __init__(self, directory: Directory, records: Records, worker: str) -> None:

@@ -90,11 +90,11 @@ async def test_a_receipt_that_cannot_be_stored_at_once_is_stored_later_and_nothi
 ) -> None:
     write, refusals = gate.database.write, [2]
 
-    def refuse_after_the_act() -> object:
+    def refuse_after_the_act(**options: bool) -> object:
         if gate.notebook.texts() and refusals[0]:
             refusals[0] -= 1
             raise RecordsUnavailable("The records are away.")
-        return write()
+        return write(**options)
 
     monkeypatch.setattr(gate.database, "write", refuse_after_the_act)
     status = await gate.in_review("one")
