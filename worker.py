@@ -43,6 +43,7 @@ from plangate.logs.setup import configure_logs, temporal_runtime
 from plangate.policy.rules import Rules, read_rules
 from plangate.process_end import end_process
 from plangate.records.database import Database
+from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.settings import Settings, load_settings
 from plangate.signing.checkpoints import seal_key
@@ -88,22 +89,23 @@ def build_worker(
 ) -> Worker:
     """Wire one worker over the given adapters; without a policy and a directory, anyone may approve."""
     times, requiring = SignalTimes(client), Requiring(policy or OneApproval())
-    directory = RecordedPeople(directory or NoDirectory(), database, client.identity)
+    records = Records(database)
+    people = RecordedPeople(directory or NoDirectory(), records, client.identity)
     activities: list[Callable[..., Any]] = [
         Planning(
-            database,
+            records,
             planner,
             tools,
             requiring,
-            directory=directory,
+            directory=people,
             max_steps=settings.max_steps,
             times=times,
             patience=timedelta(seconds=settings.model_outage_seconds),
         ).draft_plan,
-        Decisions(database, times, directory, can_draft=planner.has_model).admit_decisions,
-        Execution(database, tools, directory, requiring).execute_step,
-        Closing(database).close_run,
-        Waiting(database, directory).wait_for_records,
+        Decisions(records, times, people, can_draft=planner.has_model).admit_decisions,
+        Execution(records, tools, people, requiring).execute_step,
+        Closing(records).close_run,
+        Waiting(records, people).wait_for_records,
     ]
     return Worker(
         client,
@@ -114,8 +116,6 @@ def build_worker(
         # The sandbox would detect what does not replay. The replay tests run in it instead, and a test reads
         # the code for paths that no history covers (docs/decisions/0022).
         workflow_runner=UnsandboxedWorkflowRunner(),
-        # Runs take their turns in the event loop, and no clock takes one for deadlocked (the same decision).
-        debug_mode=True,
         interceptors=[PageWhenAsked()],
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
@@ -123,6 +123,13 @@ def build_worker(
         max_heartbeat_throttle_interval=HEARTBEAT_EVERY,
         deployment_config=_deployment(settings),
     )
+
+
+def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> AutoGenPlanner:
+    """Return the planner for these tools, which it gets as declarations only."""
+    declarations = {name: tool.declaration for name, tool in tools.items()}
+    open_model = model_client_factory(settings)
+    return AutoGenPlanner(open_model, settings.draft_seconds, declarations, settings.max_steps)
 
 
 def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
@@ -171,7 +178,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
 async def _run_connected(
     settings: Settings, stopping: asyncio.Event, tools: Mapping[str, Tool], rules: Rules
 ) -> None:
-    planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
+    planner = plan_with_model(settings, tools)
     await planner.try_model()
     client = await connect(settings, runtime=temporal_runtime(settings))
     database = Database(settings.records)

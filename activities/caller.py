@@ -1,7 +1,8 @@
-"""Who asks: a run's record is written, and its steps are executed, for that run's own workflow alone.
+"""Authorize the calling workflow: a run's record and its steps are for that run's own workflow alone.
 
-Whoever can reach the namespace can schedule our activities from a workflow of their own, or without one, with
-any input. What Temporal says of the caller is not theirs to choose: its id belongs to the run that holds it.
+Anyone who can reach the namespace can schedule these activities from a workflow of their own, or without one,
+with any input. What Temporal says of the caller they cannot choose: a workflow id belongs to the run that
+holds it.
 """
 
 from temporalio import activity
@@ -10,27 +11,27 @@ from plangate.domain.audit import RunRef
 from plangate.domain.errors import NotApproved, OtherRecords
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import Audience
-from plangate.records.database import Database
+from plangate.records.records import Records
 from plangate.temporal.contract import WORKFLOW_TYPE
 
 
-def own_audience(database: Database) -> Audience:
+def own_audience(records: Records) -> Audience:
     """Return where plans that this worker drafts and executes count, whatever a workflow says.
 
     Raises:
         RecordsUnavailable: the database did not answer.
     """
-    return Audience(installation=database.installation, namespace=activity.info().namespace)
+    return Audience(installation=records.database.installation, namespace=activity.info().namespace)
 
 
-def check_caller(run: RunRef, database: Database, *, is_local: bool = False) -> None:
+def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> None:
     """Do nothing if the activity was scheduled by the workflow of ``run``, whose records are here.
 
     Args:
         run: whose record is to be written.
-        database: the records of this worker.
-        is_local: whether only our own workflow may ask, in the process that runs it. What is scheduled at the
-            server can be asked for by any workflow of that name, on any task queue; a local activity cannot.
+        records: those of this worker.
+        is_local: whether it has to be a local activity, which only Plangate's own workflow can schedule, in
+            the process that runs it. Any workflow of that name, on any task queue, can schedule the others.
 
     Raises:
         NotApproved: it was scheduled by something else.
@@ -45,9 +46,9 @@ def check_caller(run: RunRef, database: Database, *, is_local: bool = False) -> 
             f"Only the run {cut(one_line(run.workflow_id), 200)} itself may ask for this, not {asker}, "
             "so nothing of it may run."
         )
-    if run.audience is not None and run.audience != own_audience(database):
+    if run.audience is not None and run.audience != own_audience(records):
         raise OtherRecords(
             f"This run's plan was made for the installation {cut(one_line(str(run.audience)), 200)}, and "
-            f"this worker has the records of {own_audience(database)}. Stop it, or set its "
+            f"this worker has the records of {own_audience(records)}. Stop it, or set its "
             "PLANGATE_DATABASE_URL; a worker with the run's records goes on."
         )

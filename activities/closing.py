@@ -11,19 +11,19 @@ import structlog
 from temporalio import activity
 
 from activities.caller import check_caller
-from activities.failures import told_to_temporal
+from activities.failures import as_application_errors
 from activities.heartbeat import this_worker
 from activities.tasks import CloseResult, CloseTask
-from activities.waiting import write_soon
-from plangate.domain.audit import Closed, Outcome, StepDone, StepFailed, StepInDoubt, step_key
+from activities.waiting import soon
+from plangate.domain.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt, step_key
 from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.domain.fold import apply
 from plangate.domain.lifecycle import every_step_is_done, may_end
 from plangate.domain.plan import idempotency_key
 from plangate.domain.run import RunState
-from plangate.records.database import Database
 from plangate.records.ledger import EffectState, find_effect, settle_effect
-from plangate.records.trail import Note, OpenTrail, open_trail
+from plangate.records.records import Records
+from plangate.records.trail import Note, OpenTrail
 
 _NOT_BEGUN: Final = "it was not begun; the outcome of the run says why"
 _log = structlog.get_logger(__name__)
@@ -32,8 +32,8 @@ _log = structlog.get_logger(__name__)
 class Closing:
     """Closes runs on the record."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, records: Records) -> None:
+        self._records = records
 
     @activity.defn
     async def close_run(self, task: CloseTask) -> CloseResult:
@@ -42,41 +42,29 @@ class Closing:
         Raises:
             ApplicationError: the records do not answer.
         """
-        with told_to_temporal():
-            check_caller(task.run, self._database, is_local=True)
-            return await write_soon(self._database, self._close, task)
+        with as_application_errors():
+            check_caller(task.run, self._records, is_local=True)
+            writing = self._records.transact(task.run, lambda trail: self._close(trail, task))
+            try:
+                events = await soon(self._records, writing)
+            except (IdInUse, RequestInvalid):
+                # This run never was on the record, nor can it be; the one that is must not be closed by it.
+                return CloseResult(events=(_closed(task),))
+            _log_end(task, events[-1])
+            return CloseResult(events=events)
 
-    def _close(self, task: CloseTask) -> CloseResult:
-        closed = Closed(outcome=task.outcome, reason=task.reason)
-        try:
-            with self._database.write() as connection:
-                trail = open_trail(connection, task.run)
-                if trail.is_closed:  # by its last step, or before a reset: return what is recorded
-                    notes = self._step_notes(trail, task)
-                    known = trail.find([note.key for note in notes])
-                    notes = [note for note in notes if note.key in known]
-                else:
-                    task = _dated(trail, task)
-                    notes = self._step_notes(trail, task)
-                    record = reduce(apply, (note.event for note in notes), trail.state())
-                    closed = ending(record, task.outcome, task.reason, task.at)
-                entries = trail.append(
-                    *notes,
-                    Note(key="closed", at=task.at, actor=this_worker(), event=closed),
-                )
-        except (IdInUse, RequestInvalid):
-            # This run cannot be recorded; the recorded run with this id must not be closed by it.
-            return CloseResult(events=(closed,))
-        recorded = entries[-1].event
-        if isinstance(recorded, Closed):  # may differ from what the run reported
-            _log.info(
-                "The run is closed.",
-                action="closed",
-                workflow_id=task.run.workflow_id,
-                outcome=recorded.outcome.value,
-                reason=recorded.reason,
-            )
-        return CloseResult(events=tuple(entry.event for entry in entries))
+    def _close(self, trail: OpenTrail, task: CloseTask) -> tuple[Event, ...]:
+        if trail.is_closed:  # by its last step, or before a reset: return what is recorded
+            closed, notes = _closed(task), self._step_notes(trail, task)
+            known = trail.find([note.key for note in notes])
+            notes = [note for note in notes if note.key in known]
+        else:
+            task = _dated(trail, task)
+            notes = self._step_notes(trail, task)
+            record = reduce(apply, (note.event for note in notes), trail.state())
+            closed = ending(record, task.outcome, task.reason, task.at)
+        entries = trail.append(*notes, Note(key="closed", at=task.at, actor=this_worker(), event=closed))
+        return tuple(entry.event for entry in entries)
 
     def _step_notes(self, trail: OpenTrail, task: CloseTask) -> list[Note]:
         """Return what became of the step at which the run stopped, by the ledger of effects."""
@@ -105,6 +93,21 @@ class Closing:
                 return [_note(task, task.fingerprint, "failed", failed)]
             case _:
                 assert_never(effect.state)
+
+
+def _closed(task: CloseTask) -> Closed:
+    return Closed(outcome=task.outcome, reason=task.reason)
+
+
+def _log_end(task: CloseTask, recorded: Event) -> None:
+    if isinstance(recorded, Closed):  # its outcome may be another than the run's
+        _log.info(
+            "The run is closed.",
+            action="closed",
+            workflow_id=task.run.workflow_id,
+            outcome=recorded.outcome.value,
+            reason=recorded.reason,
+        )
 
 
 def _dated(trail: OpenTrail, task: CloseTask) -> CloseTask:

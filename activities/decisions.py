@@ -1,4 +1,4 @@
-"""The local activity that admits decisions: verdict and record first, and only then do they count."""
+"""The local activity that admits decisions: judged and recorded first, and only then do they count."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,15 +9,14 @@ import structlog
 from temporalio import activity
 
 from activities.caller import check_caller, own_audience
-from activities.failures import told_to_temporal
+from activities.failures import as_application_errors
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
-from activities.waiting import write_soon
+from activities.waiting import soon
 from plangate.domain.audit import Decided, Event, Outcome
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.fold import apply, as_in_review, changes
 from plangate.domain.people import (
-    Directory,
     Identified,
     People,
     identify,
@@ -28,13 +27,14 @@ from plangate.domain.plan import Audience, short
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
 from plangate.domain.run import Phase, RunState, was_taken_back
-from plangate.records.database import Database
-from plangate.records.trail import Note, OpenTrail, open_trail
+from plangate.records.records import Records
+from plangate.records.rule_texts import RecordedPeople
+from plangate.records.trail import Note, OpenTrail
 from plangate.records.used_signatures import use_token
 from plangate.signing.decisions import Subject, verify
 
 _NO_DRAFT: Final = (
-    "no model is set here that could make another plan; reject this one, and bring the one you want"
+    "no model is configured, so the plan cannot be redrafted; reject it and submit a new plan file"
 )
 _log = structlog.get_logger(__name__)
 
@@ -43,9 +43,9 @@ class Decisions:
     """Admits what arrives under a decision's name."""
 
     def __init__(
-        self, database: Database, times: SignalTimes, directory: Directory, *, can_draft: bool
+        self, records: Records, times: SignalTimes, directory: RecordedPeople, *, can_draft: bool
     ) -> None:
-        self._database = database
+        self._records = records
         self._times = times
         self._directory = directory
         self._can_draft = can_draft
@@ -54,22 +54,25 @@ class Decisions:
     async def admit_decisions(self, task: AdmitTask) -> tuple[Decided, ...]:
         """Return the arrivals with their verdicts, in order, after all of them are on the record.
 
-        Return none, and write nothing, where the record has a plan that the run has yet to hear of: whoever
-        looks at the record may decide on it already, and the run is to judge that when it knows the plan too.
+        Return an empty tuple, and write nothing, where the record has a plan that the run does not know yet:
+        an approver may have seen it there, and the run judges their decision once it knows the plan too.
 
         Raises:
             ApplicationError: the id is another run's, or the records or the list of people do not answer.
         """
-        with told_to_temporal():
-            check_caller(task.run, self._database, is_local=True)
+        with as_application_errors():
+            check_caller(task.run, self._records, is_local=True)
             arrivals = await self._in_time(task)
-            return await write_soon(self._database, self._record, task, arrivals)
+            decided = await soon(self._records, self._recorded(task, arrivals))
+            for event in decided:
+                _log_decided(task, event)
+            return decided
 
     async def _in_time(self, task: AdmitTask) -> tuple[Arrival, ...]:
-        """Correct the time of signals that may have lain waiting because no worker ran.
+        """Correct the time of signals that may have waited because no worker ran.
 
-        They came when the server received them, not when the workflow woke up. It matters where the deadline
-        has passed by now, or where approvals get too old; updates cannot wait without a worker.
+        They came when the server received them, not when the workflow woke up. That matters where the
+        deadline has passed by now, or where approvals expire; updates cannot wait without a worker.
         """
         deadline, drafted = task.state.deadline, task.state.drafted
         is_timed = drafted is not None and drafted.requirement.approval_valid_for is not None
@@ -79,34 +82,36 @@ class Decisions:
         )
         return await self._times.corrected(task.arrivals, must_be=must_be)
 
-    def _record(self, task: AdmitTask, arrivals: tuple[Arrival, ...]) -> tuple[Decided, ...]:
-        people, audience = self._directory.people(), own_audience(self._database)
-        with self._database.write() as connection:
-            trail = open_trail(connection, task.run)
+    async def _recorded(self, task: AdmitTask, arrivals: tuple[Arrival, ...]) -> tuple[Decided, ...]:
+        people, audience = await self._directory.people(), own_audience(self._records)
+
+        def judge_all(trail: OpenTrail) -> tuple[Decided, ...]:
             if _is_ahead(trail, task.state):
                 return ()
             court = _Court(trail, task.state, people, audience, can_draft=self._can_draft)
-            decided = court.judged(arrivals)
-            entries = trail.append(*map(_note, decided))
-        events = tuple(entry.event for entry in entries if isinstance(entry.event, Decided))
-        for event in events:
-            _log.info(
-                "A decision is on the record.",
-                action="decided",
-                workflow_id=task.run.workflow_id,
-                fingerprint=short(task.state.fingerprint or ""),
-                decision=event.arrival.name,
-                accepted=event.verdict.accepted,
-                reason=event.verdict.reason,
-            )
-        return events
+            entries = trail.append(*map(_note, court.judged(arrivals)))
+            return tuple(entry.event for entry in entries if isinstance(entry.event, Decided))
+
+        return await self._records.transact(task.opening(), judge_all)
+
+
+def _log_decided(task: AdmitTask, event: Decided) -> None:
+    _log.info(
+        "A decision is on the record.",
+        action="decided",
+        workflow_id=task.run.workflow_id,
+        fingerprint=short(task.state.fingerprint or ""),
+        decision=event.arrival.name,
+        accepted=event.verdict.accepted,
+        reason=event.verdict.reason,
+    )
 
 
 class _Court:
     """Judges a batch inside one transaction: by the record, which alone may let a decision count.
 
-    A run may have been handed a state of somebody else's making, so that what it says of itself can refuse a
-    decision and never accept one. The record is folded once, and follows each verdict from there.
+    A run may have been given a forged state, so what it says of itself can refuse a decision but never accept
+    one. The record is folded once, and follows each verdict from there.
     """
 
     def __init__(
@@ -126,13 +131,13 @@ class _Court:
 
     @cached_property
     def _record(self) -> RunState:
-        """The run by its record, behind the verdicts that are about to be on it."""
+        """The run by its record, after the verdicts that are about to be on it."""
         return reduce(apply, self._new, self._trail.state())
 
     def judged(self, arrivals: Sequence[Arrival]) -> list[Decided]:
         """Return each arrival with its verdict, each judged after the ones before it took effect.
 
-        What was judged before keeps its verdict: the worker that wrote it may have died before the run heard.
+        What was judged before keeps its verdict: the worker that wrote it may have died before it reported.
         """
         recorded = self._trail.find([arrival.key for arrival in arrivals])
         decided: list[Decided] = []
@@ -157,16 +162,16 @@ class _Court:
     def _judge(self, arrival: Arrival) -> Decided:
         sender = self._sender(arrival)
         event = self._verdict(self._state, arrival, sender)
-        # Only the record knows whether a step was claimed, so that it is asked whatever the run says.
+        # Only the record knows whether a step was claimed, so it is asked whatever the run says.
         if event.verdict.accepted or _is(arrival, Choice.WITHDRAW_APPROVAL):
             by_record = self._verdict(self._record, arrival, sender)
-            if by_record.verdict.accepted or not self._is_on_its_way(event, sender):
+            if by_record.verdict.accepted or not self._already_applied_on_record(event, sender):
                 event = by_record
-        event = self._saying_what_no_longer_holds(event)
+        event = self._with_lost_approvals(event)
         return event.model_copy(update={"people": self._people.hash if self._people else ""})
 
-    def _saying_what_no_longer_holds(self, event: Decided) -> Decided:
-        """Say so where an earlier approval was lost meanwhile: the step will find that, and run nothing."""
+    def _with_lost_approvals(self, event: Decided) -> Decided:
+        """Add to the verdict that an earlier approval was lost meanwhile; the step will not run then."""
         if not event.verdict.accepted or self._record.phase is not Phase.IN_REVIEW:
             return event
         after = apply(self._record, event)
@@ -180,14 +185,14 @@ class _Court:
         return event.model_copy(update={"verdict": Verdict(accepted=True, reason=reason)})
 
     def _verdict(self, state: RunState, arrival: Arrival, sender: Identified) -> Decided:
-        if _is(arrival, Choice.APPROVE) and not sender.objection and not self._is_the_first:
+        if _is(arrival, Choice.APPROVE) and not sender.objection and not self._is_first:
             put_back = may_be_put_back(state, self._events, arrival, sender.approver)
             if put_back:
                 sender = sender.model_copy(update={"objection": put_back})
         return judge(state, arrival, sender)
 
     @property
-    def _is_the_first(self) -> bool:
+    def _is_first(self) -> bool:
         return self._trail.is_without_decisions and not self._new
 
     def _sender(self, arrival: Arrival) -> Identified:
@@ -214,11 +219,11 @@ class _Court:
         )
         return verify(decision, subject=subject, people=self._people, at=at)
 
-    def _is_on_its_way(self, event: Decided, sender: Identified) -> bool:
-        """Whether the record has followed this decision already, and the run has yet to.
+    def _already_applied_on_record(self, event: Decided, sender: Identified) -> bool:
+        """Whether the record has applied this decision already, and the run has yet to.
 
-        So it is behind a reset, and where a workflow task was lost that brought an update: what was written
-        then is there, and the same decision comes once more. To accept it once more changes nothing there.
+        That is so after a reset, and where a workflow task was lost that brought an update: the decision is
+        on the record and arrives once more. Accepting it again changes nothing there.
         """
         state, record, decision = self._state, self._record, event.arrival.decision
         if decision is None or not event.verdict.accepted or changes(record, event):
@@ -256,7 +261,7 @@ def _note(event: Decided) -> Note:
 
 
 def _is_ahead(trail: OpenTrail, state: RunState) -> bool:
-    """Whether the plan that the run is waiting for is on the record by now."""
+    """Whether the record has the plan already that the run is waiting for."""
     if state.phase is not Phase.DRAFTING:
         return False
     recorded = trail.state().drafted

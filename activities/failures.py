@@ -1,6 +1,6 @@
-"""Which failures are tried again. The one place that turns Plangate's errors into Temporal's."""
+"""Which failures are retried: the one place that turns Plangate's errors into Temporal's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from plangate.domain import errors
 from plangate.domain.escaping import cut
 from plangate.logs.redaction import recordable, redact_text
 
-# A plan may have more faults than the server takes; a failure that it refuses would be tried again for ever.
+# A plan may have more faults than the server takes; a failure that it refuses would be retried for ever.
 _MAX_MESSAGE = 10_000
 _IN_SECONDS = 120
 _MAX_UNFORESEEN = 300
@@ -22,27 +22,28 @@ _TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable, errors.StillBegun
 
 
 @contextmanager
-def told_to_temporal(
-    tries: int | None = None, tried: Callable[[], int] | None = None, outage: Outage | None = None
+def as_application_errors(
+    tries: int | None = None, tried: int | None = None, outage: Outage | None = None
 ) -> Iterator[None]:
     """Turn what the block raises into an `ApplicationError` whose type is the error's name.
 
     Args:
-        tries: after so many attempts a transient failure, or one that nobody foresaw, is final.
+        tries: after so many attempts a transient failure, or an unforeseen one, is final.
             A failure of the records or of the list of people never is: the run waits until they are back.
-        tried: says how often it was tried; Temporal's count of attempts where left out.
-        outage: says for how long a transient failure is tried again, whatever the number of tries.
+        tried: how many attempts there were, this one included; Temporal's count where left out.
+        outage: how long a transient failure is retried, whatever the number of tries.
 
     The cause is left out on purpose: Temporal would keep its text and its stack in the history for ever. Of
-    an unforeseen error the log has the whole, and the history its kind and one line without secrets.
+    an unforeseen error the log has the whole, and the history its type and one line without secrets.
     """
-    counted = tried or (lambda: activity.info().attempt)
     try:
         yield
+    except ApplicationError:
+        raise  # turned into one already, nearer to its cause
     except (errors.RecordsUnavailable, errors.DirectoryUnavailable, errors.WorkerStopping) as error:
         raise _failure(error, final=False, again=_soon(error)) from None
     except _TRANSIENT as error:
-        count = counted()
+        count = _counted(tried)
         if outage is not None:
             lasted = outage.goes_on()
             raise _failure(error, final=lasted is not None, tried=count, lasted=lasted) from None
@@ -50,12 +51,16 @@ def told_to_temporal(
     except errors.PlangateError as error:
         raise _failure(error, final=True) from None
     except Exception as error:  # noqa: BLE001  it goes on as another kind of error
-        count, kind = counted(), type(error).__name__
+        count, kind = _counted(tried), type(error).__name__
         is_last = _is_last(tries, count)
         _log.exception("Something unforeseen happened.", action="unforeseen", attempt=count)
         said = recordable(f"{kind}: {error}", _MAX_UNFORESEEN)
         often = f"An unforeseen failure, {count} times" if is_last else "An unforeseen failure"
         raise ApplicationError(f"{often}: {said}", type=kind, non_retryable=is_last) from None
+
+
+def _counted(tried: int | None) -> int:
+    return activity.info().attempt if tried is None else tried
 
 
 def _in_words(lasted: timedelta) -> str:
@@ -68,10 +73,10 @@ def _is_last(tries: int | None, tried: int) -> bool:
 
 
 def _soon(error: errors.PlangateError) -> timedelta | None:
-    """Return when to come again to records or a list of people that were away; None for the usual time.
+    """Return when to retry after the records or the list of people were away; None for the usual pause.
 
-    A step's own pauses grow to minutes. They are for what it asks of the world; within half a minute of a
-    repair of ours everything goes on.
+    The pauses between a step's tries grow to minutes. They are meant for the tool's service; within half a
+    minute of a repair of the records everything continues.
     """
     if isinstance(error, errors.WorkerStopping) or not activity.in_activity() or activity.info().is_local:
         return None

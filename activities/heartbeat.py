@@ -1,4 +1,4 @@
-"""What every activity shows of itself: its heartbeat, its name, and the server's time."""
+"""An activity's heartbeats, the server's time, and the identity of this worker."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,53 +13,53 @@ from plangate.elapsed import elapsed
 HEARTBEAT_EVERY: Final = timedelta(seconds=1)
 
 
-class Pulse:
-    """Whether the server may still count on this attempt; not once it has missed the heartbeats.
+class Heartbeats:
+    """Tracks whether this attempt's heartbeats came in time.
 
     A machine that slept sends the next heartbeat as it wakes up, too late: by then the server has given the
-    attempt up, and no other heartbeat brings it back.
+    attempt up, and no later heartbeat brings it back.
     """
 
     def __init__(self) -> None:
         self._patience = activity.info().heartbeat_timeout
         self._last = elapsed()
-        self._is_lost = False
+        self._are_missed = False
 
     @property
-    def is_lost(self) -> bool:
-        """Whether so long a time lay between two heartbeats, or lies behind the last one."""
+    def are_missed(self) -> bool:
+        """Whether the heartbeat timeout passed between two heartbeats, or since the last one."""
         pause = timedelta(seconds=elapsed() - self._last)
         if self._patience and pause >= self._patience:
-            self._is_lost = True
-        return self._is_lost
+            self._are_missed = True
+        return self._are_missed
 
-    def beat(self) -> None:
-        """Take note of a heartbeat."""
-        self._is_lost = self.is_lost
+    def sent(self) -> None:
+        """Note that a heartbeat was sent."""
+        self._are_missed = self.are_missed
         self._last = elapsed()
 
 
 @contextmanager
-def beating() -> Iterator[Pulse]:
+def heartbeating() -> Iterator[Heartbeats]:
     """Send a heartbeat every second while the block runs, so that a dead worker is noticed soon.
 
     The first one comes after a second: the start of the attempt counts as one, and most end before.
-    What an earlier attempt put into its heartbeats is handed on.
+    The details of an earlier attempt's heartbeats are handed on.
     """
     details = activity.info().heartbeat_details
     loop, seconds = asyncio.get_running_loop(), HEARTBEAT_EVERY.total_seconds()
-    pulse = Pulse()
+    heartbeats = Heartbeats()
     timer: asyncio.TimerHandle
 
     def beat() -> None:
         nonlocal timer
-        pulse.beat()
+        heartbeats.sent()
         activity.heartbeat(*details)
         timer = loop.call_later(seconds, beat)
 
     timer = loop.call_later(seconds, beat)
     try:
-        yield pulse
+        yield heartbeats
     finally:
         timer.cancel()
 
@@ -77,5 +77,5 @@ class ServerClock:
 
 
 def this_worker() -> str:
-    """Return the identity under which this worker signs what it writes down."""
+    """Return the identity under which this worker appends to the trail."""
     return activity.client().identity

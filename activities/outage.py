@@ -1,7 +1,7 @@
-"""How long what an activity depends on has been away, counted over all of its attempts.
+"""How long a service that an activity needs has been away, counted over all of the activity's attempts.
 
-The count travels in the activity's heartbeats, which Temporal hands to the next attempt: a new worker goes on
-with it, and what is handed on by the workflow needs no field for it.
+The count travels in the activity's heartbeats, which Temporal hands to the next attempt: a new worker
+continues it, and the workflow's messages need no field for it.
 """
 
 from datetime import timedelta
@@ -22,7 +22,7 @@ class Outage:
         self._clock = clock
 
     def goes_on(self) -> timedelta | None:
-        """Take note of a failure; return how long they have been going on if that is too long by now.
+        """Count a failure; return how long the outage has lasted if that is too long by now.
 
         Call it once in an attempt, when nothing else sends a heartbeat any more.
         """

@@ -1,8 +1,8 @@
-"""How fast the steps of one worker begin: one after the other, and none while a receipt waits to be stored.
+"""The pace at which a worker's steps begin: one after the other, and none while a receipt waits to be stored.
 
-Where a tool cannot know what it did, a worker that dies leaves in doubt what was being called. What it had
-claimed and not called yet, and what was answered and not stored yet, comes on top of that for nothing;
-without pacing that is as much as there are tasks in a busy event loop (docs/decisions/0029).
+When a worker dies, the steps whose tools were being called are in doubt, if the tools cannot find out.
+Without pacing, so would be those claimed but not called yet, and those answered but not stored yet: as many
+as there are tasks in a busy event loop (docs/decisions/0029).
 """
 
 import asyncio

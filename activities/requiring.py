@@ -1,16 +1,16 @@
-"""Whether a plan on the record asks for what it needs: derived again, for whoever wrote it may not be ours.
+"""Check that a plan on the record asks for the approvals it needs, by deriving the requirement again.
 
-By the worker's own policy, where the plan was made by that one. Else by the text of the policy that the plan
-names, which the records keep, as long as it was that policy's time; a plan runs by what was in force when it
-was made.
+What is on the record may have been written by another program. The requirement is derived by the worker's own
+policy where the plan names that one; else by the text of the policy that it names, which the records keep, if
+that policy was in force when the plan was made.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from plangate.audit.checkpoint_times import SLOW_WRITE
 from plangate.audit.rules_in_force import OTHER_WORKERS, RuleHistory
-from plangate.domain.audit import Drafted, Requested, RunRef
+from plangate.domain.audit import Drafted, Requested
 from plangate.domain.errors import NotApproved
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
@@ -29,8 +29,13 @@ class Requiring:
         self.policy = policy
         self._sound: set[tuple[Requested, str, Requirement, str, timedelta]] = set()
 
-    def borne_out(self, trail: OpenTrail, run: RunRef, drafted: Drafted) -> Drafted:
+    def borne_out(self, trail: OpenTrail, requested_at: datetime, drafted: Drafted) -> Drafted:
         """Return a plan on the record, if its policy asks for no more than it does.
+
+        Args:
+            trail: the run's.
+            requested_at: when the request came by Temporal, which the record may have otherwise.
+            drafted: the plan.
 
         Raises:
             NotApproved: it asks for less; or which policy it was made by, cannot be.
@@ -41,7 +46,7 @@ class Requiring:
         key = (requested, drafted.fingerprint, drafted.requirement, drafted.requester, review)
         if key in self._sound:
             return drafted
-        wrong = self._wrong(trail, run, requested, drafted)
+        wrong = self._wrong(trail, requested_at, requested, drafted)
         if wrong is not None:
             raise NotApproved(
                 f"Plan {short(drafted.fingerprint)} is on the record otherwise than a worker makes one: it "
@@ -53,7 +58,9 @@ class Requiring:
         self._sound.add(key)
         return drafted
 
-    def _wrong(self, trail: OpenTrail, run: RunRef, requested: Requested, drafted: Drafted) -> str | None:
+    def _wrong(
+        self, trail: OpenTrail, requested_at: datetime, requested: Requested, drafted: Drafted
+    ) -> str | None:
         if not drafted.is_as_named(trail.workflow_id):
             return "has a fingerprint that is not that of its plan"
         if drafted.requester and not same_person(drafted.requester, requested.requester):
@@ -65,8 +72,7 @@ class Requiring:
         policy = policy_named(name, texts_of(trail.connection, (name,)))
         if policy is None:
             return f"names a policy that the records do not keep, or that cannot be read ({short(name)})"
-        # A plan is made behind its request, of which Temporal tells when it came.
-        made = max(drafted.drafted_at, run.requested.requested_at)
+        made = max(drafted.drafted_at, requested_at)  # no plan is older than its request
         slack = OTHER_WORKERS if name else SLOW_WRITE
         other = RuleHistory(trail.connection).not_its_policy(name, made, slack)
         return other or wrong_requirement(drafted, derived(policy, drafted, requested))

@@ -1,7 +1,7 @@
-"""When the server received each signal of a run; the workflow itself is not told.
+"""The time at which the server received each signal of a run, which the workflow does not get.
 
-It sees a signal when a worker wakes it up, which may be days later. The n-th signal that a workflow's
-handlers saw is the n-th signal event of its history: each one reaches them, decodable or not
+A workflow sees a signal when a worker runs it, which may be days later. The n-th signal that its handlers saw
+is the n-th signal event of its history: each one reaches them, decodable or not
 (`plangate.temporal.payloads`).
 """
 
@@ -19,11 +19,11 @@ _FOLLOWED: Final = 10_000
 
 
 class SignalTimes:
-    """Corrects the times of signals that may have lain waiting.
+    """Corrects the times of signals that may have waited for a worker.
 
-    To read a history takes as long as to judge a decision. So the history is asked only about runs that this
-    process has not followed so far: those may have waited for it. A run that it drafted, or judged before, is
-    woken up by this worker as soon as a signal comes, or by another one, which asks for itself.
+    Reading a history takes as long as judging a decision, so it is read only for runs that this process has
+    not followed so far: their signals may have waited. A run that it drafted, or judged before, gets a signal
+    at once from this worker, or from another one, which reads the history for itself.
     """
 
     def __init__(self, client: Client) -> None:
@@ -31,7 +31,7 @@ class SignalTimes:
         self._followed: OrderedDict[str, None] = OrderedDict()
 
     def follow(self) -> None:
-        """Remember that this process takes work of the present activity's run."""
+        """Remember that this process works for the present activity's run."""
         run_id = activity.info().workflow_run_id or ""
         self._followed[run_id] = None
         self._followed.move_to_end(run_id)

@@ -1,4 +1,8 @@
-"""What the workflow hands to its activities, and what comes back where it is no event of the trail."""
+"""The inputs of the activities, and their results where these are not events of the trail.
+
+Only what may write first to a run's trail brings the request along: the draft, an admission (its state has
+it) and the close.
+"""
 
 from pydantic import JsonValue
 
@@ -10,7 +14,7 @@ from plangate.domain.run import RunState
 
 
 class DraftTask(Frozen):
-    """Draft revision ``revision``: of the supplied plan if there is one, of the request else."""
+    """Draft revision ``revision``: from the supplied plan if there is one, else from the request."""
 
     run: RunRef
     revision: int
@@ -18,24 +22,36 @@ class DraftTask(Frozen):
     feedback: str = ""
     previous: Plan | None = None
 
+    def requested_by(self, name: str) -> "DraftTask":
+        """Return this task with the requester's name written so."""
+        requested = self.run.requested
+        if requested is None or requested.requester == name:
+            return self
+        requested = requested.model_copy(update={"requester": name})
+        return self.model_copy(update={"run": self.run.model_copy(update={"requested": requested})})
+
 
 class AdmitTask(Frozen):
-    """Judge these arrivals as the run stands, in their order."""
+    """Judge these arrivals by the run's state, in their order."""
 
     run: RunRef
     state: RunState
     arrivals: tuple[Arrival, ...]
 
+    def opening(self) -> RunRef:
+        """Return the run with its request, for a decision that arrived before the draft opens the trail."""
+        return self.run.model_copy(update={"requested": self.state.requested})
+
 
 class StepTask(Frozen):
-    """Execute step ``step`` (from 1) of exactly this plan."""
+    """Execute step ``step`` (from 1) of exactly this plan; ``requested_at`` is when its request came."""
 
     run: RunRef
+    requested_at: AwareDatetime
     plan: Plan
     revision: int
     fingerprint: str
     step: int
-    tries: int
 
 
 class StepResult(Frozen):

@@ -1,26 +1,27 @@
-"""Waiting until something can be put on the record again, outside any workflow task.
+"""The activity that waits until something can be recorded again, outside any workflow task.
 
-What a run writes is written by local activities, for nobody else can schedule those; and they must not wait
-long, since all of a workflow task waits with them. Where the records or the list of people do not answer, or
-the run's own trail cannot be read, the run schedules `Waiting.wait_for_records`, an ordinary activity: the
-server tries it again and again, for days, without an event of history. It writes nothing and returns nothing,
-so that it may be asked by anybody.
+A run writes by local activities, since no other workflow can schedule those. They must not wait long: their
+whole workflow task waits with them. Where the records or the list of people do not answer, or the run's own
+trail cannot be read, the run schedules `Waiting.wait_for_records`, an ordinary activity: the server retries
+it for days without an event of history. It changes nothing and returns nothing, so any workflow may schedule
+it.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
 
 import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.failures import told_to_temporal
+from activities.failures import as_application_errors
 from activities.tasks import WaitTask
 from plangate.domain.errors import RecordsUnavailable
-from plangate.domain.people import Directory
 from plangate.records.database import Database
 from plangate.records.probe import prove_writable
+from plangate.records.records import Records
+from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import prove_readable
 
 Written = TypeVar("Written")
@@ -31,83 +32,82 @@ _PATIENCE: Final = 8.0
 
 
 class Waiting:
-    """Says when the records and the list of people answer; one look at the records serves all runs that wait.
+    """Checks the records and the list of people; one check of the database serves all runs that wait.
 
-    A database that hangs holds a thread for half a minute, and a thousand runs may wait for it. Only when it
-    answers has each its own trail looked at.
+    A database that hangs holds a thread for half a minute, and a thousand runs may wait for it. Each run's
+    own trail is read only once the database answers.
     """
 
-    def __init__(self, database: Database, directory: Directory) -> None:
-        self._database = database
+    def __init__(self, records: Records, directory: RecordedPeople) -> None:
+        self._records = records
         self._directory = directory
-        self._looking: dict[bool, asyncio.Future[None]] = {}
+        self._checking: dict[bool, asyncio.Future[None]] = {}
 
     @activity.defn
     async def wait_for_records(self, task: WaitTask) -> None:
-        """Return once the records can be written, and the trail of the run that asks be read.
+        """Return once the records can be written and the run's own trail can be read.
 
-        The list of people, too, where it is needed.
+        The list of people, too, where ``task`` needs it.
 
         Raises:
-            ApplicationError: they do not answer now, or are damaged; to be tried again.
+            ApplicationError: they do not answer now, or are damaged; to be retried.
         """
-        looking = self._looking.get(task.needs_people)
-        if looking is None or looking.done():
-            looking = asyncio.ensure_future(
-                self._database.transact(self._look, task, activity.info().workflow_id or "")
-            )
-            looking.add_done_callback(_log_failure)
-            self._looking[task.needs_people] = looking
+        workflow_id = activity.info().workflow_id or ""
+        checking = self._checking.get(task.needs_people)
+        if checking is None or checking.done():
+            checking = asyncio.ensure_future(self._check(task, workflow_id))
+            checking.add_done_callback(_log_failure)
+            self._checking[task.needs_people] = checking
         try:
-            with told_to_temporal():
-                await _within(_PATIENCE, self._database, looking)
-                reading = asyncio.to_thread(self._read, activity.info().workflow_id or "", task.chain_id)
-                await _within(_PATIENCE / 2, self._database, asyncio.ensure_future(reading))
+            with as_application_errors():
+                await _within(_PATIENCE, self._records.database, checking)
+                reading = asyncio.to_thread(self._read, workflow_id, task.chain_id)
+                await _within(_PATIENCE / 2, self._records.database, asyncio.ensure_future(reading))
         except ApplicationError as error:
-            # Benign: the library would log it once more for each run that waits.
+            # Benign: the SDK would log it once more for each run that waits.
             benign = ApplicationErrorCategory.BENIGN
             raise ApplicationError(error.message, type=error.type, category=benign) from None
 
-    def _look(self, task: WaitTask, workflow_id: str) -> None:
+    async def _check(self, task: WaitTask, workflow_id: str) -> None:
         if task.needs_people:
-            self._directory.people()
-        prove_writable(self._database, workflow_id)
+            await self._directory.people()
+        await self._records.write(lambda connection: prove_writable(connection, workflow_id))
 
     def _read(self, workflow_id: str, chain_id: str) -> None:
-        with self._database.read() as connection:
+        with self._records.database.read() as connection:
             prove_readable(connection, workflow_id, chain_id)
 
 
-async def write_soon(database: Database, write: Callable[..., Written], *arguments: object) -> Written:
-    """Call ``write`` in a transaction, and wait for it no longer than a local activity may.
+async def soon(records: Records, writing: Coroutine[Any, Any, Written]) -> Written:
+    """Await what writes, no longer than a local activity may.
 
-    What is given up may still be written; whoever comes again finds it by its key.
+    What is given up may still be written; the next attempt finds it by its key.
 
     Raises:
-        RecordsUnavailable: the database did not answer so soon, or not at all.
+        RecordsUnavailable: the database did not answer within that time, or not at all.
     """
-    return await _within(_SOON, database, asyncio.ensure_future(database.transact(write, *arguments)))
+    return await _within(_SOON, records.database, asyncio.ensure_future(writing))
 
 
-def _log_failure(look: "asyncio.Future[None]") -> None:
-    error = None if look.cancelled() else look.exception()
+def _log_failure(check: "asyncio.Future[None]") -> None:
+    error = None if check.cancelled() else check.exception()
     if error is not None:
         _log.warning("Nothing can be recorded now; runs wait for it.", action="waiting", error=str(error))
 
 
-def _let_go(answer: "asyncio.Future[Written]") -> None:
-    """Take note of a failure that came too late for anybody to be told of."""
+def _retrieve(answer: "asyncio.Future[Written]") -> None:
+    """Retrieve an exception that came after the time limit, so that asyncio does not report it."""
     if not answer.cancelled():
         answer.exception()
 
 
 async def _within(seconds: float, database: Database, answer: "asyncio.Future[Written]") -> Written:
-    # Shielded: what hangs in a thread cannot be broken off, and others may wait for the same answer.
+    # Shielded: what hangs in a thread cannot be broken off, and other runs may wait for the same answer.
     try:
         async with asyncio.timeout(seconds):
             return await asyncio.shield(answer)
     except TimeoutError:
-        answer.add_done_callback(_let_go)
+        answer.add_done_callback(_retrieve)
         raise RecordsUnavailable(
             f"The records at {database.where} did not answer within {seconds:g} seconds."
         ) from None

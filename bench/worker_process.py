@@ -20,8 +20,6 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.planners.autogen.model_client import model_client_factory
-from activities.planners.autogen.planner import AutoGenPlanner
 from bench.bare import Bare, do_nothing, hand_over_plan
 from bench.noop import NoOp
 from plangate.audit.sealing import Sealing
@@ -32,7 +30,7 @@ from plangate.settings import Settings
 from plangate.signing.checkpoints import seal_key
 from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.worker_process import in_background, raise_gc_threshold
-from worker import GRACE, STICKY_TIMEOUT, build_worker  # noqa: TID251  the wiring itself is measured
+from worker import GRACE, STICKY_TIMEOUT, build_worker, plan_with_model  # noqa: TID251  the wiring itself is measured
 
 VARIANTS: Final = ("plangate", "bare", "tuned")
 _PAGE: Final = resource.getpagesize()
@@ -59,8 +57,8 @@ def _worker(variant: str, client: Client, settings: Settings) -> Worker:
     if variant == "plangate":
         database = Database(settings.records)
         database.migrate()
-        planner = AutoGenPlanner(model_client_factory(settings), settings.draft_seconds)
         tools = {NoOp.declaration.name: NoOp()}
+        planner = plan_with_model(settings, tools)
         return build_worker(client, settings, database=database, tools=tools, planner=planner)
     worker = partial(
         Worker,
@@ -73,7 +71,6 @@ def _worker(variant: str, client: Client, settings: Settings) -> Worker:
         return worker()
     return worker(
         workflow_runner=UnsandboxedWorkflowRunner(),
-        debug_mode=True,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
     )

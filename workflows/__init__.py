@@ -1,1 +1,1 @@
-"""What decides when: deterministic, and free of vendor libraries. ``gateway.py`` is the door for clients."""
+"""Workflow code alone: deterministic, with no I/O and no vendor library but Temporal's."""

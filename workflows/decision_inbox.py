@@ -1,8 +1,8 @@
-"""The tray: where decisions lie between their arrival and their admission, in the order in which they came.
+"""The inbox of a run: decisions between their arrival and their admission, in the order in which they came.
 
-A handler only puts down what came, unread: a flood that lay waiting while no worker ran comes in one go, and
-all else in the worker waits until it is taken in, and the server ten seconds. Reading takes its time; the
-clerk does it, a batch at a time. It never raises, whatever was sent.
+A handler only stores what came, unread. Signals that waited while no worker ran arrive all at once, in one
+workflow task, which has to end within seconds. They are parsed later, a batch at a time
+(`PlanApproval._process_inbox`). Parsing never raises, whatever was sent.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ class _Item:
         return len(self.arrival.model_dump_json().encode())
 
 
-class Tray:
+class DecisionInbox:
     """Holds what has arrived and is not admitted yet, and the verdicts that updates wait for."""
 
     def __init__(self) -> None:
@@ -54,11 +54,11 @@ class Tray:
         self._signals_seen = 0
 
     def __len__(self) -> int:
-        """Count what waits, including what is being admitted now."""
+        """Count the arrivals that are not admitted yet, including those being admitted now."""
         return len(self._items)
 
-    def put_signal(self, choice: Choice, inputs: Sequence[Any]) -> None:
-        """Take in what came under a decision's name."""
+    def add_signal(self, choice: Choice, inputs: Sequence[Any]) -> None:
+        """Add a signal that came under a decision's name."""
         self._put(
             partial(
                 read_arrival,
@@ -71,8 +71,8 @@ class Tray:
             )
         )
 
-    def put_unknown(self, name: str, inputs: Sequence[RawValue]) -> None:
-        """Take in what came under a name that nobody knows."""
+    def add_unknown(self, name: str, inputs: Sequence[RawValue]) -> None:
+        """Add a signal that came under an unknown name."""
         self._put(
             partial(
                 _read_unknown,
@@ -83,10 +83,10 @@ class Tray:
             )
         )
 
-    async def put_update(self, inputs: Sequence[Any], gives_up: Callable[[], bool]) -> Verdict | None:
-        """Take in an update, and wait for its verdict; return None where ``gives_up`` comes true before.
+    async def submit_update(self, inputs: Sequence[Any], gives_up: Callable[[], bool]) -> Verdict | None:
+        """Add an update, and wait for its verdict; return None where ``gives_up`` comes true before.
 
-        It stays in the tray all the same.
+        It stays in the inbox in that case.
         """
         update = workflow.current_update_info()
         assert update is not None
@@ -109,15 +109,15 @@ class Tray:
             return None
         return self._verdicts.pop(key)
 
-    def put_back(self, arrivals: Sequence[Arrival]) -> None:
-        """Take in what the run before had not judged yet."""
+    def restore(self, arrivals: Sequence[Arrival]) -> None:
+        """Add what the run before continue-as-new had not judged yet."""
         for arrival in arrivals:
             self._items.append(_Item(partial(_same, arrival)))
 
     def first(self, count: int, size: int) -> tuple[Arrival, ...]:
         """Return the oldest arrivals: one, and up to ``count`` as long as they fit into ``size`` bytes.
 
-        They stay in the tray until `settle`.
+        They stay in the inbox until `resolve`.
         """
         batch: list[Arrival] = []
         for item in self._items[:count]:
@@ -128,7 +128,7 @@ class Tray:
         return tuple(batch)
 
     def fits(self, size: int) -> bool:
-        """Whether everything that waits fits into so many bytes."""
+        """Whether all arrivals together fit into so many bytes."""
         for item in self._items:
             size -= item.size
             if size < 0:
@@ -136,11 +136,11 @@ class Tray:
         return True
 
     def everything(self) -> tuple[Arrival, ...]:
-        """Return all that waits, in order."""
+        """Return all arrivals that are not admitted yet, in order."""
         return tuple(item.arrival for item in self._items)
 
-    def settle(self, decided: Sequence[Decided]) -> None:
-        """Take out the oldest arrivals, which have these verdicts now, and tell whoever waits."""
+    def resolve(self, decided: Sequence[Decided]) -> None:
+        """Remove the oldest arrivals, which have these verdicts now, and wake the updates among them."""
         # By their place and not by their key: after a reset the recorded keys name the run before.
         for item, event in zip(self._items, decided, strict=False):
             if item.update is not None:

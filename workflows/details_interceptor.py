@@ -1,7 +1,7 @@
-"""The page that the Web UI shows of a run is drawn when somebody looks at it.
+"""Render a run's details page when the Web UI queries it.
 
-Temporal's library wants it set after each move of a run, and hands it out when the Web UI asks. It is seldom
-looked at; to draw it anew each time is work between an approval and its effect, and a good part of a flood.
+The SDK expects it to be set after each change of a run, and returns it when the Web UI asks. It is seldom
+looked at; rendering it each time would be work between an approval and its effect, and in every flood.
 """
 
 import logging
@@ -31,16 +31,16 @@ class HasPage(Protocol):
 
 
 class PageWhenAsked(Interceptor):
-    """Puts the page into the answer to whoever asks for it; the worker's only workflow is a `HasPage`."""
+    """Adds the page to the answer of the metadata query; the worker's only workflow is a `HasPage`."""
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type["_Asked"]:  # noqa: A002
-        """Return what stands between a run and the queries to it."""
+        """Return the interceptor of a run's queries."""
         del input
         return _Asked
 
 
 class _Asked(WorkflowInboundInterceptor):
-    async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002  the library's own name for it
+    async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002  the SDK's own name for it
         answer = await super().handle_query(input)
         if input.query == METADATA and isinstance(answer, WorkflowMetadata):
             answer.current_details = _page(cast("HasPage", workflow.instance()))
@@ -50,6 +50,6 @@ class _Asked(WorkflowInboundInterceptor):
 def _page(run: HasPage) -> str:
     try:
         return run.page()
-    except Exception:  # noqa: BLE001  the names of the signals are in the same answer, and are to be had
-        _log.exception("The page of the run cannot be drawn.", extra={"action": "page"})
-        return "This page cannot be drawn; `starter.py status` shows the run."
+    except Exception:  # noqa: BLE001  the names of the signals are in the same answer
+        _log.exception("The details page of the run cannot be rendered.", extra={"action": "page"})
+        return "This page cannot be rendered; `starter.py status` shows the run."

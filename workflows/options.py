@@ -30,9 +30,6 @@ class LocalOptions(TypedDict):
     retry_policy: RetryPolicy
 
 
-# Twelve tries over about half an hour ride out the restart of a mail server, not its replacement.
-STEP_TRIES: Final = 12
-
 DRAFT: Final = RegularOptions(
     # Above the draft's own limit (PLANGATE_DRAFT_SECONDS), which gives the better message.
     start_to_close_timeout=timedelta(hours=1),
@@ -55,7 +52,7 @@ STEP: Final = RegularOptions(
     # Heartbeats come every second; after four seconds without one the step goes on elsewhere, as the claim in
     # the ledger says. What that costs where the worker only stood still: docs/decisions/0029.
     heartbeat_timeout=timedelta(seconds=4),
-    # From one second to five minutes apart: see STEP_TRIES.
+    # From one second to five minutes apart, over about half an hour: see `activities.execution.STEP_TRIES`.
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1), backoff_coefficient=2.5, maximum_interval=timedelta(minutes=5)
     ),

@@ -1,20 +1,19 @@
 """The workflow `PlanApproval`: draft a plan, wait for people, run exactly what they approved.
 
-`run` reads as the business. Signals and the update only put arrivals in a tray; one clerk takes them out,
-in order, has each admitted (judged and recorded), and applies the verdicts. What the run is changes by
+`run` reads as the business. Signals and the update only add arrivals to an inbox; `_process_inbox` takes them
+out in order, has each admitted (judged and recorded), and applies the verdicts. The run's state changes by
 `plangate.domain.fold.apply` alone.
 
 Three habits of this file come from the platform:
 
-* Handlers and `run` take whatever is sent (``Any``, and more inputs than they want), for a typed parameter
-  would block the run or drop the message silently; what came is judged by the domain.
-* The deadline's timer is left running when the plan is approved, since to cancel it would cost an event of
-  history for nothing.
-* Cancellation (the Web UI's button, `starter.py withdraw`) must not break off what is being written down,
-  hence the life of the run is a task of its own, and a cancellation of `run` is only noted.
+* Handlers and `run` accept any input (``Any``, and more inputs than they need): a typed parameter would block
+  the run or drop the message silently. The domain judges what came.
+* The deadline's timer is left running when the plan is approved: to cancel it would cost an event of history.
+* Cancellation (the Web UI's button, `starter.py withdraw`) must not interrupt what is being recorded, so the
+  phases run in a task of their own, and a cancellation of `run` is only noted.
 
-Where a decision cannot be recorded now it waits in the tray, and the run does not wait with it: the deadline
-and a withdrawal end the run at once (docs/decisions/0026).
+A decision that cannot be recorded now waits in the inbox, and the run does not wait with it: the deadline and
+a withdrawal end the run at once (docs/decisions/0026).
 """
 
 import asyncio
@@ -48,7 +47,7 @@ with workflow.unsafe.imports_passed_through():
     from plangate.temporal.contract import WORKFLOW_TYPE
     from plangate.temporal.search_attributes import PLANGATE_STATE
     from workflows import options
-    from workflows.decision_inbox import Tray
+    from workflows.decision_inbox import DecisionInbox
     from workflows.recording import LONGEST_REASON, Hindrance, Recording, reason_of
 
 _NO_CRON: Final = (
@@ -94,7 +93,7 @@ class Carried(Frozen):
 
     @property
     def is_within_limits(self) -> bool:
-        """Whether a run of ours could have got as far as this: what it ends with goes on the record."""
+        """Whether an honest run could have reached this state: what it ends with goes on the record."""
         state, step = self.carried, self.stopped_at
         reasons = [one.reason for one in state.steps] + ([state.closed.reason] if state.closed else [])
         return all(len(one) <= LONGEST_REASON for one in reasons) and (
@@ -109,7 +108,7 @@ class PlanApproval:
     def __init__(self) -> None:
         self._state = RunState(workflow_id=workflow.info().workflow_id)
         self._request: PlanRequest | None = None
-        self._tray = Tray()
+        self._inbox = DecisionInbox()
         self._batch: tuple[Arrival, ...] = ()
         self._withdrawn: str | None = None
         self._stopped_at: int | None = None
@@ -125,20 +124,20 @@ class PlanApproval:
     async def run(self, request: Any = None, *more: Any) -> RunResult:
         """Draft, review, execute, close; whatever happens, the outcome is the result."""
         self._open((request, *more))
-        life = asyncio.create_task(self._live())
-        clerk = asyncio.create_task(self._admit_arrivals())
+        life = asyncio.create_task(self._run_phases())
+        admitting = asyncio.create_task(self._process_inbox())
         while not life.done():
             try:
-                await workflow.wait((life, clerk), return_when=asyncio.FIRST_COMPLETED)
+                await workflow.wait((life, admitting), return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
                 reason = workflow.cancellation_reason() or "withdrawn by a request to cancel it"
                 self._withdrawn = cut(reason, MAX_COMMENT)
-            if clerk.done():
-                await clerk  # it never ends by itself: what stopped it fails the task, which is tried again
-        clerk.cancel()
+            if admitting.done():
+                await admitting  # it ends by an exception alone, which fails the workflow task
+        admitting.cancel()
         return await life
 
-    async def _live(self) -> RunResult:
+    async def _run_phases(self) -> RunResult:
         while (phase := self._state.phase) is not Phase.CLOSED:
             match phase:
                 case Phase.DRAFTING:
@@ -150,7 +149,7 @@ class PlanApproval:
                 case _:
                     assert_never(phase)
         await self._close()
-        await self._unless_it_grows(lambda: not self._tray and workflow.all_handlers_finished())
+        await self._unless_it_grows(lambda: not self._inbox and workflow.all_handlers_finished())
         return result_of(self._state)
 
     def _open(self, inputs: Sequence[Any]) -> None:
@@ -181,22 +180,22 @@ class PlanApproval:
         state = before.carried
         if state.requested is None or not before.is_within_limits:
             raise RequestInvalid(_UNREADABLE)
-        check_opening(_ref_of(state), workflow.now())
+        check_opening(_opening_of(state), workflow.now())
         self._state, self._request = before.carried, before.request
         self._stopped_at = before.stopped_at
         self._admitting.resume(before.hindrance)
         self._closing.resume(before.closing)
-        # Nothing but a run's word says when they came to the run before: they count as come now, and it goes
-        # on as new only before its deadline (docs/decisions/0020).
+        # When they came to the run before, only that run says: they count as come now, and a run continues as
+        # new only before its deadline (docs/decisions/0020).
         now = workflow.now()
         self._ended_at = min(before.ended_at, now) if before.ended_at else None
-        self._tray.put_back([one.model_copy(update={"received_at": now}) for one in before.arrivals])
+        self._inbox.restore([one.model_copy(update={"received_at": now}) for one in before.arrivals])
 
     async def _draft(self) -> None:
         assert self._request is not None
         revision, before = self._state.next_revision, self._state.drafted
         task = DraftTask(
-            run=self._ref(),
+            run=_opening_of(self._state),
             revision=revision,
             supplied=self._request.plan if before is None else None,
             feedback=self._state.feedback,
@@ -222,7 +221,7 @@ class PlanApproval:
     async def _review(self) -> None:
         drafted = self._state.drafted
         assert drafted is not None
-        self._list_as(Phase.IN_REVIEW)
+        self._update_search_attribute(Phase.IN_REVIEW)
         now = workflow.now()
         deadline = asyncio.create_task(
             workflow.sleep(
@@ -248,7 +247,7 @@ class PlanApproval:
 
     def _why_expired(self) -> str:
         until = f"{self._state.deadline:%Y-%m-%d %H:%M} UTC"
-        if not self._tray:
+        if not self._inbox:
             return f"nobody decided before the deadline, {until}"
         return f"no decision could be recorded before the deadline, {until}"
 
@@ -266,13 +265,15 @@ class PlanApproval:
             await self._execute_step(drafted, done + 1)
 
     async def _execute_step(self, drafted: Drafted, step: int) -> None:
+        requested = self._state.requested
+        assert requested is not None
         task = StepTask(
-            run=self._ref(),
+            run=_ref_of(self._state),
+            requested_at=requested.requested_at,
             plan=drafted.plan,
             revision=drafted.revision,
             fingerprint=drafted.fingerprint,
             step=step,
-            tries=options.STEP_TRIES,
         )
         summary = f"step {step} of {len(drafted.plan.steps)}: {drafted.plan.steps[step - 1].tool}"
         self._at_work_since = workflow.now()
@@ -284,7 +285,7 @@ class PlanApproval:
             result: StepResult = await acting
         except ActivityError as error:
             if self._state.phase is not Phase.EXECUTING:
-                return  # an approval was taken back ahead of the step: whatever it met, it did nothing
+                return  # an approval was taken back before the step: it did nothing, whatever the error
             self._stopped_at = step
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
@@ -307,7 +308,7 @@ class PlanApproval:
         assert closed is not None
         if not self._closed_on_record:
             task = CloseTask(
-                run=self._ref(),
+                run=_opening_of(self._state),
                 outcome=closed.outcome,
                 reason=closed.reason,
                 at=self._ended_at or workflow.now(),
@@ -319,7 +320,7 @@ class PlanApproval:
             for event in (await writing).events:
                 self._apply(event)
             self._closed_on_record = True
-        self._list_as(self._state.state)
+        self._update_search_attribute(self._state.state)
 
     # ---- what arrives ---------------------------------------------------------------------------
 
@@ -328,7 +329,7 @@ class PlanApproval:
     )
     def approve(self, *inputs: Any) -> None:
         """An approver consents to exactly one plan."""
-        self._tray.put_signal(Choice.APPROVE, inputs)
+        self._inbox.add_signal(Choice.APPROVE, inputs)
 
     @workflow.signal(
         description='Reject the plan; this ends the run. Send {"by": "…", "plan": "…", "comment": "why"}'
@@ -336,7 +337,7 @@ class PlanApproval:
     )
     def reject(self, *inputs: Any) -> None:
         """An approver refuses; the run ends."""
-        self._tray.put_signal(Choice.REJECT, inputs)
+        self._inbox.add_signal(Choice.REJECT, inputs)
 
     @workflow.signal(
         description='Ask for another revision. Send {"by": "…", "plan": "…", "comment": "what to change"}'
@@ -344,7 +345,7 @@ class PlanApproval:
     )
     def request_changes(self, *inputs: Any) -> None:
         """An approver wants another revision."""
-        self._tray.put_signal(Choice.REQUEST_CHANGES, inputs)
+        self._inbox.add_signal(Choice.REQUEST_CHANGES, inputs)
 
     @workflow.signal(
         description='Take your own approval back, until the first step begins. Send {"by": "…", "plan": "…"}'
@@ -352,19 +353,19 @@ class PlanApproval:
     )
     def withdraw_approval(self, *inputs: Any) -> None:
         """An approver takes back that they approved."""
-        self._tray.put_signal(Choice.WITHDRAW_APPROVAL, inputs)
+        self._inbox.add_signal(Choice.WITHDRAW_APPROVAL, inputs)
 
     @workflow.signal(dynamic=True)
     def unknown(self, name: str, inputs: Sequence[RawValue]) -> None:
-        """A signal with a name that nobody knows: shown and recorded, never followed."""
-        self._tray.put_unknown(name, inputs)
+        """A signal with an unknown name: shown and recorded, never followed."""
+        self._inbox.add_unknown(name, inputs)
 
     @workflow.update(
         description='Decide, and hear the verdict. Send {"decision": "approve", "by": "…", "plan": "…"}'
     )
     async def decide(self, *inputs: Any) -> DecisionAnswer:
         """The same as the signals, with the verdict as its answer."""
-        verdict = await self._tray.put_update(inputs, lambda: self._waits_outside)
+        verdict = await self._inbox.submit_update(inputs, lambda: self._waits_outside)
         if verdict is not None:
             return DecisionAnswer(accepted=verdict.accepted, reason=verdict.reason, state=self._state.state)
         unrecorded = self._unrecorded()
@@ -383,11 +384,11 @@ class PlanApproval:
         """Return what the Web UI shows of the run as it stands; see `workflows.details_interceptor`."""
         return details_page(self._state, self._unrecorded(), self._at_work_since)
 
-    async def _admit_arrivals(self) -> None:
-        """The clerk: take arrivals from the tray, in order, for as long as the run lives."""
+    async def _process_inbox(self) -> None:
+        """Admit incoming decisions in order, for as long as the run lives."""
         unreported = 0
         while True:
-            await workflow.wait_condition(lambda: bool(self._tray))
+            await workflow.wait_condition(lambda: bool(self._inbox))
             try:
                 decided = await self._admitting.write(
                     Decisions.admit_decisions, self._admission, self._may_admit
@@ -395,24 +396,24 @@ class PlanApproval:
             except FailureError as error:
                 refused = Verdict(accepted=False, reason=reason_of(error))
                 decided = tuple(Decided(arrival=arrival, verdict=refused) for arrival in self._batch)
-            if not decided:  # they may be about the plan that is just being handed to this run
+            if not decided:  # they may be about the plan that this run is just about to receive
                 await workflow.wait_condition(lambda: self._state.phase is not Phase.DRAFTING)
                 continue
             for event in decided:
                 self._apply(event)
-            self._tray.settle(decided)
+            self._inbox.resolve(decided)
             unreported += sum(len(event.model_dump_json()) for event in decided)
-            if unreported > options.REPORT_BYTES and self._tray:
+            if unreported > options.REPORT_BYTES and self._inbox:
                 # A timer ends the workflow task: all of a flood in one would be more than the server takes.
                 await workflow.sleep(options.SHORTEST, summary="many decisions arrived")
                 unreported = 0
 
     def _admission(self) -> AdmitTask:
-        self._batch = self._tray.first(options.ADMIT_AT_ONCE, options.ADMIT_BYTES)
-        return AdmitTask(run=self._ref(), state=self._state, arrivals=self._batch)
+        self._batch = self._inbox.first(options.ADMIT_AT_ONCE, options.ADMIT_BYTES)
+        return AdmitTask(run=_ref_of(self._state), state=self._state, arrivals=self._batch)
 
     def _may_admit(self) -> bool:
-        """Whether the record knows, too, what a decision is judged by: the end of the run comes first."""
+        """Whether the record has all that decisions are judged by: the end of the run is recorded first."""
         return self._state.phase is not Phase.CLOSED or self._closed_on_record
 
     @property
@@ -421,16 +422,16 @@ class PlanApproval:
         return self._admitting.waits_outside or (self._closing.waits_outside and not self._may_admit())
 
     def _may_move_on(self) -> bool:
-        """Whether no decision is being judged: what cannot be recorded now is judged by the state then."""
-        return not self._tray or self._waits_outside
+        """Whether no decision is being judged; what cannot be recorded now is judged by a later state."""
+        return not self._inbox or self._waits_outside
 
     def _unrecorded(self) -> Unrecorded | None:
         hindrances = [one for one in (self._admitting.hindrance, self._closing.hindrance) if one]
         if not hindrances:
             return None
         return Unrecorded(
-            decisions=len(self._tray),
-            oldest=tuple(map(unread_of, self._tray.first(options.LISTED_UNRECORDED, options.ADMIT_BYTES))),
+            decisions=len(self._inbox),
+            oldest=tuple(map(unread_of, self._inbox.first(options.LISTED_UNRECORDED, options.ADMIT_BYTES))),
             outcome=self._state.phase is Phase.CLOSED and not self._closed_on_record,
             cause=hindrances[-1].cause,
             since=min(one.since for one in hindrances),
@@ -446,19 +447,16 @@ class PlanApproval:
         self._ended_at = workflow.now()
         self._apply(Closed(outcome=outcome, reason=reason))
 
-    def _list_as(self, state: str) -> None:
-        """Say in the lists what the run waits for, or how it ended, where it was started with the attribute.
+    def _update_search_attribute(self, state: str) -> None:
+        """Set the search attribute by which lists show the run's state, where it was started with it.
 
         While it executes it is still listed as in review: one event of history less (docs/decisions/0003).
         """
         if workflow.info().typed_search_attributes.get(PLANGATE_STATE) is not None:
             workflow.upsert_search_attributes([PLANGATE_STATE.value_set(state)])
 
-    def _ref(self) -> RunRef:
-        return _ref_of(self._state)
-
     async def _unless_it_grows(self, condition: Callable[[], bool]) -> None:
-        """Wait for ``condition``, and go on with an empty history where it gets long meanwhile."""
+        """Wait for ``condition``, and continue as new where the history gets long meanwhile."""
         while True:
             await workflow.wait_condition(lambda: condition() or self._may_continue_as_new())
             if condition():
@@ -466,7 +464,7 @@ class PlanApproval:
             await self._continue_as_new()
 
     def _may_continue_as_new(self) -> bool:
-        """Whether the history is long, and nothing is at work that the next run would not have."""
+        """Whether the history is long, and nothing is under way that the next run would not have."""
         return (
             workflow.info().is_continue_as_new_suggested()
             and self._request is not None
@@ -474,14 +472,14 @@ class PlanApproval:
             and self._may_move_on()
             and workflow.all_handlers_finished()
             and (self._withdrawn is None or self._state.phase is Phase.CLOSED)
-            and self._tray.fits(options.CARRY_BYTES)
+            and self._inbox.fits(options.CARRY_BYTES)
         )
 
     async def _continue_as_new(self) -> None:
-        """Go on with an empty history; return where something came in between, which would be lost.
+        """Continue with an empty history; return where something came in between, which would be lost.
 
-        The server refuses it where a signal comes while it is told, and then the worker has to read the whole
-        history again. Under a flood it can succeed only in a task as short as the one behind this timer.
+        The server refuses the command if a signal arrives meanwhile, and the worker then has to read the
+        whole history again. Under a flood it can succeed only in a task as short as the one after this timer.
         """
         assert self._request is not None
         await workflow.sleep(options.SHORTEST, summary="the history is long")
@@ -490,7 +488,7 @@ class PlanApproval:
         carried = Carried(
             carried=self._state,
             request=self._request.model_copy(update={"plan": None}),  # it is drafted, and may be large
-            arrivals=self._tray.everything(),
+            arrivals=self._inbox.everything(),
             hindrance=self._admitting.hindrance,
             closing=self._closing.hindrance,
             ended_at=self._ended_at,
@@ -500,14 +498,18 @@ class PlanApproval:
 
 
 def _ref_of(state: RunState) -> RunRef:
-    assert state.requested is not None
+    """Return which run this is, for what writes to a trail that is open already."""
     info = workflow.info()
     return RunRef(
         workflow_id=info.workflow_id,
         chain_id=info.first_execution_run_id,
-        requested=state.requested,
         audience=state.drafted.audience if state.drafted else None,
     )
+
+
+def _opening_of(state: RunState) -> RunRef:
+    """Return which run this is, with its request, for what may be the first to write to its trail."""
+    return _ref_of(state).model_copy(update={"requested": state.requested})
 
 
 def _continues_itself() -> bool:

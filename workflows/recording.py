@@ -1,8 +1,8 @@
-"""How a run writes: by a local activity, and where that cannot be done now, by waiting outside for it.
+"""How a run records: by a local activity, or by waiting outside the workflow task until that is possible.
 
-A local activity is a part of its workflow task: were it tried without end, the task would not end either, the
-server would write three events every eight seconds to keep it alive, and after some days end the run. So it
-is tried twice. Then an ordinary activity waits (`activities.waiting`), and the run goes on meanwhile.
+A local activity is part of its workflow task. Retried without end, it would keep the task open: the server
+would write three events every eight seconds, and end the run after some days. So it is tried twice. Then an
+ordinary activity waits (`activities.waiting`), and the run goes on meanwhile.
 """
 
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,7 @@ _AWAY: Final = frozenset(
     one.__name__ for one in (RecordsUnavailable, DirectoryUnavailable, OtherRecords, TrailDamaged)
 )
 _DAMAGED: Final = TrailDamaged.__name__
-# What no repair can change: such a run never was on the record. All else is somebody's to mend, and waits.
+# What no repair can change: such a run never was on the record. All else can be repaired, and waits.
 _NEVER: Final = frozenset(one.__name__ for one in (IdInUse, RequestInvalid))
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -62,11 +62,11 @@ class Recording:
 
     @property
     def waits_outside(self) -> bool:
-        """Whether something is to be written and nobody is at it: the run may move on without it."""
+        """Whether something is to be written and no attempt is under way: the run may move on without it."""
         return self.hindrance is not None and not self.is_trying
 
     def resume(self, hindrance: Hindrance | None) -> None:
-        """Go on where the run before was waiting; it is tried again before anything else."""
+        """Continue where the run before was waiting; it is tried again before anything else."""
         self.hindrance, self.is_trying = hindrance, hindrance is not None
 
     async def write(
@@ -75,7 +75,7 @@ class Recording:
         make_task: Callable[[], Task],
         may_begin: Callable[[], bool] = lambda: True,
     ) -> Result:
-        """Write what ``make_task`` says at each try; return what came of it, however long that takes.
+        """Write what ``make_task`` returns at each try; return the result, however long that takes.
 
         No try begins before ``may_begin`` is true.
 

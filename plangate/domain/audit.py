@@ -56,16 +56,16 @@ class Requested(Frozen):
 
 
 class RunRef(Frozen):
-    """Which run writes, and what opened it.
+    """Which run writes.
 
-    ``audience`` is where its newest plan counts, once there is one. ``chain_id``, the first run id of the
-    chain of Temporal runs, tells a run that goes on (continue-as-new, a reset) from a second start of the
-    same workflow id.
+    ``chain_id``, the first run id of the chain of Temporal runs, tells a run that goes on (continue-as-new,
+    a reset) from a second start of the same workflow id. ``requested`` opens its trail; None where the trail
+    has to be there already. ``audience`` is where its newest plan counts, once there is one.
     """
 
     workflow_id: str
     chain_id: str
-    requested: Requested
+    requested: Requested | None = None
     audience: Audience | None = None
 
 

@@ -54,8 +54,8 @@ class PlanRequest(Typed):
         )
 
 
-def check_opening(run: RunRef, now: datetime | None = None) -> None:
-    """Check the request of a run once more, before it is recorded.
+def check_opening(run: RunRef, now: datetime | None = None) -> Requested:
+    """Check the request of a run once more, before it is recorded, and return it.
 
     Any client of the namespace can start a workflow whose request was never checked by `read_request`.
 
@@ -64,9 +64,11 @@ def check_opening(run: RunRef, now: datetime | None = None) -> None:
         now: the time, where it is known; nothing was requested later.
 
     Raises:
-        RequestInvalid: the request would have been refused.
+        RequestInvalid: the request would have been refused, or is missing.
     """
     said = run.requested
+    if said is None:
+        raise RequestInvalid('The request cannot be used: "requested" is missing.')
     read = _read({name: getattr(said, name) for name in ("requester", "request", "timeout_seconds")})
     if read.requester != said.requester:
         raise RequestInvalid('The request cannot be used: "requester" has blanks at its ends.')
@@ -75,6 +77,7 @@ def check_opening(run: RunRef, now: datetime | None = None) -> None:
         raise RequestInvalid('The request cannot be used: "requested_at" is not a possible time.')
     if not _CHAIN_ID.fullmatch(run.chain_id):
         raise RequestInvalid('The request cannot be used: "chain_id" is not the id of a run.')
+    return said
 
 
 def read_request(inputs: Sequence[object]) -> PlanRequest:

@@ -1,19 +1,17 @@
-"""The database under the records: one kind of transaction, and one error when it is away.
+"""The database of the records: one kind of transaction, and one error when it is away.
 
-What is particular to one is in `plangate.records.sqlite_file` and `plangate.records.postgresql_server`.
-SQLite's writers take its lock when their transaction begins, hence several workers of one machine may share
-the file; PostgreSQL's write under READ COMMITTED and the lock on the run's row, whatever the server prefers.
-On both a writer waits half a minute for a lock, no longer.
+`plangate.records.sqlite_file` and `plangate.records.postgresql_server` hold what differs. Writers to SQLite
+take its lock when their transaction begins, so several workers on one machine may share the file; writers to
+PostgreSQL use READ COMMITTED and the lock on the run's row, whatever the server's default is. On both a
+writer waits at most 30 seconds for a lock.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -23,17 +21,17 @@ from plangate.domain.errors import OperatorError, RecordsMissing, RecordsUnavail
 from plangate.records.database_url import SqlitePlace, read_place
 from plangate.records.installation import read_installation
 from plangate.records.sqlite_file import SqliteFile, raw
-from plangate.records.turns import Turns
 
-Result = TypeVar("Result")
-_LOCK_WAIT_SECONDS: Final = 30
-_POSTGRESQL_WRITERS: Final = 4  # at once, of one process; its pool has five connections
+LOCK_WAIT_SECONDS: Final = 30
 _MIGRATION_LOCK: Final = 7_240_115  # any number, the same for every worker: PostgreSQL's advisory lock
-_WAITS_FOR_NOBODY: Final = ContextVar("_WAITS_FOR_NOBODY", default=False)
+
+
+class LockHeld(Exception):
+    """Another writer holds SQLite's lock, and the caller does not wait for it."""
 
 
 class Store(Protocol):
-    """What the records lie in. ``Any`` stands for SQLAlchemy's options of a connection that reads."""
+    """SQLite's file or PostgreSQL's server. ``Any``: SQLAlchemy's options of a connection that reads."""
 
     engine: Engine
     where: str
@@ -77,7 +75,6 @@ class Database:
         self._has_tables = False
         self._turn = Lock()
         self._installation: str | None = None
-        self._turns = Turns(1 if self.is_sqlite else _POSTGRESQL_WRITERS, _LOCK_WAIT_SECONDS)
 
     @property
     def is_sqlite(self) -> bool:
@@ -103,47 +100,26 @@ class Database:
         return self._installation
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, waits: bool = True) -> Iterator[Connection]:
         """Open a transaction that writes: all of it is kept when the block ends well, nothing otherwise.
 
-        Where the connection is lost at the very end, it may have been kept all the same: whoever comes again
+        Where the connection is lost during the commit, it may have been kept all the same: the next attempt
         must find out.
+
+        Args:
+            waits: whether to wait for SQLite's lock; PostgreSQL's locks are waited for in any case.
 
         Raises:
             RecordsUnavailable: the database did not answer, takes no writes, or is another one by now.
+            LockHeld: another writer has SQLite's lock, and ``waits`` is false; nothing was done.
         """
-        with self._speaking_plainly(), self._in_turn():
+        with self._translate_errors(), self._serialize_writers(waits=waits):
             with self._engine.begin() as connection:
                 check_kept = self._store.begin(connection, writes=True)
                 if self.is_sqlite:
-                    _begin_immediate(connection)
+                    _begin_immediate(connection, waits=waits)
                 yield connection
             check_kept()
-
-    async def transact(self, act: Callable[..., Result], *arguments: object, receipt: bool = False) -> Result:
-        """Call ``act``, which writes one or two transactions, without keeping the event loop waiting.
-
-        Where SQLite's lock is free it is called at once: to hand it to a thread takes as long as the
-        transaction itself. Where somebody holds the lock, and with PostgreSQL, it goes to a thread.
-        With ``receipt`` it comes before all others of this process that wait.
-
-        Raises:
-            RecordsUnavailable: those before it wait for the database, and it did not get its turn.
-            Exception: whatever ``act`` raises.
-        """
-        async with self._turns.taken(receipt=receipt):
-            return await self._transact(act, *arguments)
-
-    async def _transact(self, act: Callable[..., Result], *arguments: object) -> Result:
-        if self.is_sqlite:
-            at_once = _WAITS_FOR_NOBODY.set(True)
-            try:
-                return act(*arguments)
-            except _LockHeld:
-                pass  # nothing was done yet: a transaction takes the lock before all else
-            finally:
-                _WAITS_FOR_NOBODY.reset(at_once)
-        return await asyncio.to_thread(act, *arguments)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -154,7 +130,7 @@ class Database:
             RecordsMissing: no worker has ever made the tables.
         """
         with (
-            self._speaking_plainly(),
+            self._translate_errors(),
             self._engine.connect().execution_options(**self._store.reading) as connection,
         ):
             self._store.begin(connection, writes=False)
@@ -202,18 +178,18 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _in_turn(self) -> Iterator[None]:
+    def _serialize_writers(self, *, waits: bool) -> Iterator[None]:
         """Let the threads of this process write to SQLite one after the other.
 
-        Those who meet at SQLite's own lock sleep and try again, in no order: one of six may wait for seconds.
+        Threads that meet at SQLite's own lock sleep and try again in no order: one of six may wait for
+        seconds.
         """
         if not self.is_sqlite:
             yield
             return
-        waits = not _WAITS_FOR_NOBODY.get()
-        if not self._turn.acquire(blocking=waits, timeout=_LOCK_WAIT_SECONDS if waits else -1):
+        if not self._turn.acquire(blocking=waits, timeout=LOCK_WAIT_SECONDS if waits else -1):
             if not waits:
-                raise _LockHeld
+                raise LockHeld
             raise self._store.unusable("database is locked")
         try:
             yield
@@ -221,39 +197,34 @@ class Database:
             self._turn.release()
 
     @contextmanager
-    def _speaking_plainly(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
-            # Whatever a database says (away, locked, deadlock, no permission, a full disk), the caller comes
-            # again, for nothing may go on that is not on the record.
+            # Away, locked, a deadlock, no permission, a full disk: the caller tries again in each case, for
+            # nothing may go on that is not on the record.
             raise self._store.unusable(self._store.words(error)) from error
 
 
-class _LockHeld(Exception):
-    """Somebody else writes to SQLite just now, and nobody is to be waited for."""
-
-
-def _begin_immediate(connection: Connection) -> None:
+def _begin_immediate(connection: Connection, *, waits: bool) -> None:
     """Begin SQLite's own transaction with its lock, past SQLAlchemy, which takes longer for it than SQLite.
 
     Raises:
-        _LockHeld: somebody else has it, and nobody is to be waited for.
+        LockHeld: another writer has it, and ``waits`` is false.
         sqlite3.Error: the database did not answer.
     """
-    waits = not _WAITS_FOR_NOBODY.get()
     _set_patience(connection, waits=waits)
     try:
         raw(connection).execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
         if not waits and "locked" in str(error):
-            raise _LockHeld from None
+            raise LockHeld from None
         raise
 
 
 def _set_patience(connection: Connection, *, waits: bool) -> None:
-    """Let this connection wait for SQLite's locks, or not; as it was left by whoever had it before."""
-    seconds = _LOCK_WAIT_SECONDS if waits else 0
+    """Let this connection wait for SQLite's locks, or not, whatever its last user set."""
+    seconds = LOCK_WAIT_SECONDS if waits else 0
     if connection.info.get("patience") != seconds:
         raw(connection).execute(f"PRAGMA busy_timeout = {seconds * 1000}")
         connection.info["patience"] = seconds
@@ -262,7 +233,7 @@ def _set_patience(connection: Connection, *, waits: bool) -> None:
 def _store_at(setting: str | Path) -> Store:
     place = read_place(setting)
     if isinstance(place, SqlitePlace):
-        return SqliteFile(place, _LOCK_WAIT_SECONDS)
+        return SqliteFile(place, LOCK_WAIT_SECONDS)
     from plangate.records.postgresql_server import PostgresqlServer  # noqa: PLC0415  slow, and seldom needed
 
-    return PostgresqlServer(place, _LOCK_WAIT_SECONDS)
+    return PostgresqlServer(place, LOCK_WAIT_SECONDS)

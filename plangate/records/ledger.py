@@ -1,6 +1,6 @@
 """The effects ledger: one row for each effect, claimed before it acts and settled after.
 
-A row is ``begun`` while somebody acts under it, ``released`` when an attempt is known to have done nothing,
+A row is ``begun`` while an attempt acts under it, ``released`` when an attempt is known to have done nothing,
 ``done`` with its receipt, or ``in_doubt``. Only the holder of a claim may settle it.
 
 The ledger is used with the run's trail open: its lock is the one lock of all writers, for two locks would be
@@ -79,9 +79,9 @@ def claim_effect(trail: OpenTrail, found: Effect | None, claim: Effect) -> Effec
 def settle_effect(
     trail: OpenTrail, key: str, holder: str, state: EffectState, receipt: Receipt | None = None
 ) -> bool:
-    """Settle a begun effect; return False, changing nothing, where somebody else holds the claim by now.
+    """Settle a begun effect; return False, changing nothing, where another attempt holds the claim by now.
 
-    To settle it once more in the same way is no fault: the holder did not hear that it was done.
+    Settling it again in the same way returns True: the holder may not know that the first commit was kept.
     """
     settled = _SETTLE(
         trail.connection, {"effect": key, "by": holder, "state": state.value, "receipt": _written(receipt)}

@@ -1,4 +1,4 @@
-"""By which right: every policy and list of people that a worker judged by, and since when.
+"""Every policy and list of people that a worker judged by, and since when.
 
 A text is kept under its SHA-256, which plans (`Requirement.policy_hash`) and decisions (`Decided.people`)
 name. When a worker begins to judge by another text, that is an entry on the trail of rules (`RULES_TRAIL`),
@@ -14,10 +14,12 @@ from sqlalchemy.dialects import postgresql
 
 from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText
 from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.errors import DirectoryUnavailable
 from plangate.domain.people import Directory, People
 from plangate.elapsed import elapsed
 from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
+from plangate.records.records import Records
 from plangate.records.tables import Moment, rule_texts
 from plangate.records.trail import Note, OpenTrail, open_rules_trail, read_trail
 from plangate.signing.checkpoints import sealed_at
@@ -41,20 +43,20 @@ class InForce(Frozen):
 
 
 class RecordedPeople:
-    """A directory whose list of people is on the record before anybody is judged by it.
+    """A directory whose list of people is on the record before a decision is judged by it.
 
-    It is entered once more where another worker has entered another one since, so that the trail of rules
-    never says of a list by which somebody is judged that it was replaced long ago.
+    It is entered again where another worker has entered another list since, so that the trail of rules never
+    shows a list as replaced long ago while a worker still judges by it.
     """
 
-    def __init__(self, directory: Directory, database: Database, worker: str) -> None:
+    def __init__(self, directory: Directory, records: Records, worker: str) -> None:
         self._directory = directory
-        self._database = database
+        self._records = records
         self._worker = worker
         self._recorded: tuple[str, float] | None = None
 
-    def people(self) -> People | None:
-        """Return everybody; call it outside of a transaction.
+    async def people(self) -> People | None:
+        """Return everybody; call it outside of a transaction, since it may write one of its own.
 
         Raises:
             DirectoryUnavailable: the list cannot be read now.
@@ -62,9 +64,23 @@ class RecordedPeople:
         """
         people = self._directory.people()
         if people is not None and people.hash and not self._is_recorded(people.hash):
-            record_rules(self._database, "people", people.text, people.hash, self._worker)
+            text, name = people.text, people.hash
+            await self._records.write(
+                lambda connection: enter_rules(connection, "people", text, name, self._worker)
+            )
             self._recorded = people.hash, elapsed()
         return people
+
+    async def people_or_fault(self) -> People | DirectoryUnavailable | None:
+        """Return everybody, or the error where the list cannot be read, for where that does not matter yet.
+
+        Raises:
+            RecordsUnavailable: the database did not answer.
+        """
+        try:
+            return await self.people()
+        except DirectoryUnavailable as error:
+            return error
 
     def _is_recorded(self, name: str) -> bool:
         if self._recorded is None:
@@ -87,17 +103,22 @@ def record_rules(database: Database, what: What, text: str, text_hash: str, work
         RecordsUnavailable: the database did not answer.
     """
     with database.write() as connection:
-        if text_hash and not texts_of(connection, (text_hash,)):
-            connection.execute(_INSERT[connection.dialect.name], {"hash": text_hash, "text": text})
-        now = connection.execute(_NOW).scalar_one()
-        trail = open_rules_trail(connection, worker, now)
-        before = [one.event for one in trail.entries() if isinstance(one.event, RulesInForce)]
-        last = next((event for event in reversed(before) if event.what == what), None)
-        if last is None or last.hash != text_hash:
-            event = RulesInForce(what=what, hash=text_hash)
-            key = f"{what}:{sum(one.what == what for one in before) + 1}"
-            at = max([now, *_times_before(connection, trail)])
-            trail.append(Note(key=key, at=at, actor=worker, event=event))
+        enter_rules(connection, what, text, text_hash, worker)
+
+
+def enter_rules(connection: Connection, what: What, text: str, text_hash: str, worker: str) -> None:
+    """Do what `record_rules` does, inside an open transaction that writes."""
+    if text_hash and not texts_of(connection, (text_hash,)):
+        connection.execute(_INSERT[connection.dialect.name], {"hash": text_hash, "text": text})
+    now = connection.execute(_NOW).scalar_one()
+    trail = open_rules_trail(connection, worker, now)
+    before = [one.event for one in trail.entries() if isinstance(one.event, RulesInForce)]
+    last = next((event for event in reversed(before) if event.what == what), None)
+    if last is None or last.hash != text_hash:
+        event = RulesInForce(what=what, hash=text_hash)
+        key = f"{what}:{sum(one.what == what for one in before) + 1}"
+        at = max([now, *_times_before(connection, trail)])
+        trail.append(Note(key=key, at=at, actor=worker, event=event))
 
 
 def _times_before(connection: Connection, trail: OpenTrail) -> Iterator[datetime]:

@@ -33,7 +33,7 @@ from plangate.domain.audit import (
     read_event,
 )
 from plangate.domain.base import Frozen
-from plangate.domain.errors import IdInUse, RequestInvalid, TrailDamaged
+from plangate.domain.errors import IdInUse, NotApproved, RequestInvalid, TrailDamaged
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, broken_links
 from plangate.domain.fold import apply, fold
@@ -193,12 +193,13 @@ class OpenTrail:
 def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
     """Take the lock on the trail of ``run``, until the transaction ends.
 
-    Who comes first opens the trail with the request: the draft, a decision that arrived before it, or the
+    The first writer opens the trail with the request: the draft, a decision that arrived before it, or the
     close of a run that was withdrawn at once.
 
     Raises:
         IdInUse: another run has this workflow id on the record.
         RequestInvalid: no record can hold this workflow id, or what the run says was requested.
+        NotApproved: nothing of the run is on the record, and it brings no request.
         TrailDamaged: the run has a plan, so that it was on the record, and now another one is.
     """
     if run.workflow_id == RULES_TRAIL:
@@ -209,9 +210,9 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
         )
     head = _locked_run(connection, run.workflow_id)
     if head is None:
+        first = _opening(run)
         check_opening(run)
-        asked = run.requested
-        head = _open(connection, run.workflow_id, run.chain_id, asked.requester, asked.requested_at)
+        head = _open(connection, run.workflow_id, run.chain_id, first.requester, first.requested_at)
     if head.chain_id != run.chain_id:
         if run.audience is not None:
             raise _damaged(run.workflow_id, "it names another request by now")
@@ -220,9 +221,15 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
         )
     trail = OpenTrail(connection, head)
     if not head.entry_count:
-        first = run.requested.model_copy(update={"chain_id": run.chain_id})
+        first = _opening(run).model_copy(update={"chain_id": run.chain_id})
         trail.append(Note(key="requested", at=first.requested_at, actor=first.requester, event=first))
     return trail
+
+
+def _opening(run: RunRef) -> Requested:
+    if run.requested is None:
+        raise NotApproved(f"Nothing of the run {run.workflow_id} is on the record, so nothing of it may run.")
+    return run.requested
 
 
 def open_rules_trail(connection: Connection, worker: str, at: datetime) -> OpenTrail:

@@ -1,7 +1,7 @@
-"""Who writes next: receipts before all else.
+"""The order of writers that wait: receipts first.
 
-A tool's answer that is not on the record yet is lost with the worker, and its step ends in doubt; a claim or
-a decision that has to wait loses nothing.
+A tool's answer that is not on the record yet is lost with the worker, and its step ends in doubt. A claim or
+a decision that waits loses nothing.
 """
 
 import asyncio
@@ -13,10 +13,7 @@ from plangate.domain.errors import RecordsUnavailable
 
 
 class Turns:
-    """Lets so many write at once, the others in the order in which they came, those with a receipt first.
-
-    It belongs to the tasks of one event loop.
-    """
+    """Lets ``places`` tasks of one event loop write at once; the others follow in order, receipts first."""
 
     def __init__(self, places: int, patience: float) -> None:
         self._free = places
@@ -26,10 +23,10 @@ class Turns:
 
     @asynccontextmanager
     async def taken(self, *, receipt: bool) -> AsyncIterator[None]:
-        """Wait for a turn, and have it while the block runs.
+        """Wait for a turn, and hold it while the block runs.
 
         Raises:
-            RecordsUnavailable: it did not come; those before wait for the database themselves.
+            RecordsUnavailable: it did not come in time; those before wait for the database.
         """
         if self._free:
             self._free -= 1
@@ -52,9 +49,9 @@ class Turns:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it was given to us in the same moment
+            if not turn.cancelled():  # the turn came in the same moment
                 self._pass_on()
-            raise  # who has left is passed over, whenever that is noticed
+            raise  # `_pass_on` skips a turn that is cancelled
 
     def _pass_on(self) -> None:
         for line in (self._receipts, self._others):

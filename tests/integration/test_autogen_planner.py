@@ -64,8 +64,9 @@ async def draft_at(server: OpenAIServer, brief: Brief | None = None, **options: 
         model=options.pop("model", "gpt-4o-mini"),
         model_config_file=None,
     )
-    planner = AutoGenPlanner(model_client_factory(settings), options.pop("seconds", 10))
-    return await planner.draft(brief or Brief(request=REQUEST), TOOLS, options.pop("max_steps", 5))
+    seconds, max_steps = options.pop("seconds", 10), options.pop("max_steps", 5)
+    planner = AutoGenPlanner(model_client_factory(settings), seconds, TOOLS, max_steps)
+    return await planner.draft(brief or Brief(request=REQUEST))
 
 
 async def draft_of(script: Script, **options: Any) -> Draft:
@@ -239,9 +240,9 @@ async def test_a_model_that_never_stops_ends():
         cached=False,
     )
     client = ReplayChatCompletionClient([empty] * 50, CAN_CALL)
-    planner = AutoGenPlanner(lambda: OpenModel("replay", client), 5)
+    planner = AutoGenPlanner(lambda: OpenModel("replay", client), 5, TOOLS, 3)
     with pytest.raises(DraftUnusable, match="never stopped calling tools"):
-        await planner.draft(Brief(request=REQUEST), TOOLS, 3)
+        await planner.draft(Brief(request=REQUEST))
 
 
 async def test_a_model_that_gives_no_summary_gets_a_plain_one():
@@ -336,7 +337,7 @@ async def test_a_cancelled_draft_ends_at_once_and_closes_its_client():
             model.client.close = closing  # type: ignore[method-assign]
             return model
 
-        task = asyncio.create_task(AutoGenPlanner(open_model, 30).draft(Brief(request=REQUEST), TOOLS, 5))
+        task = asyncio.create_task(AutoGenPlanner(open_model, 30, TOOLS, 5).draft(Brief(request=REQUEST)))
         assert await asyncio.to_thread(server.asked.wait, 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -387,9 +388,9 @@ async def test_calls_without_an_id_get_one_each():
 
 async def test_a_model_that_cannot_call_tools_is_refused_before_it_is_asked():
     client = ReplayChatCompletionClient(["hello"])
-    planner = AutoGenPlanner(lambda: OpenModel("parrot", client), 5)
+    planner = AutoGenPlanner(lambda: OpenModel("parrot", client), 5, TOOLS, 3)
     with pytest.raises(ModelRefused, match="'parrot' cannot call tools"):
-        await planner.draft(Brief(request=REQUEST), TOOLS, 3)
+        await planner.draft(Brief(request=REQUEST))
     assert client.create_calls == []
 
 
@@ -415,17 +416,17 @@ async def test_no_model_and_a_broken_model_file_are_told_by_the_planner(monkeypa
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANGATE_MODEL_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(NoModel, match="--plan FILE"):
-        await AutoGenPlanner(model_client_factory(Settings()), 5).draft(Brief(request=REQUEST), TOOLS, 5)
+        await AutoGenPlanner(model_client_factory(Settings()), 5, TOOLS, 5).draft(Brief(request=REQUEST))
     settings = Settings(model_config_file=tmp_path / "none.json")
     with pytest.raises(SettingsInvalid, match=r"none\.json"):
-        await AutoGenPlanner(model_client_factory(settings), 5).draft(Brief(request=REQUEST), TOOLS, 5)
+        await AutoGenPlanner(model_client_factory(settings), 5, TOOLS, 5).draft(Brief(request=REQUEST))
 
 
 async def test_the_recorded_conversation_of_the_demo_makes_its_plan():
     settings = Settings(model_config_file=PROJECT / "examples" / "demo" / "model.json")
-    planner = AutoGenPlanner(model_client_factory(settings), 5)
+    planner = AutoGenPlanner(model_client_factory(settings), 5, TOOLS, 20)
     for _ in range(2):  # each draft begins the recording anew
-        draft = await planner.draft(Brief(request="Customer 4711 was charged twice."), TOOLS, 20)
+        draft = await planner.draft(Brief(request="Customer 4711 was charged twice."))
         ticket, mail = draft.plan.steps
         assert (ticket.tool, mail.tool) == ("http_request", "send_email")
         assert ticket.arguments["method"] == "POST"
@@ -440,11 +441,11 @@ async def test_the_recorded_conversation_of_the_demo_makes_its_plan():
 
 async def test_the_recorded_conversation_answers_every_request_for_changes_with_another_plan():
     settings = Settings(model_config_file=PROJECT / "examples" / "demo" / "model.json")
-    planner = AutoGenPlanner(model_client_factory(settings), 10)
-    plans = [(await planner.draft(Brief(request=REQUEST), TOOLS, 5)).plan]
+    planner = AutoGenPlanner(model_client_factory(settings), 10, TOOLS, 5)
+    plans = [(await planner.draft(Brief(request=REQUEST))).plan]
     for changes in ("Be kinder.", 'Say "sorry" first.'):
         brief = Brief(request=REQUEST, previous=plans[-1], feedback=changes)
-        plans.append((await planner.draft(brief, TOOLS, 5)).plan)
+        plans.append((await planner.draft(brief)).plan)
         assert changes in str(plans[-1].steps[0].arguments["json_body"])
         assert plans[-1].summary == f"{plans[0].summary} Changed as asked: {changes}"
         assert [step.tool for step in plans[-1].steps] == ["http_request", "send_email"]

@@ -44,12 +44,13 @@ DONE = Says(WORDS)
 
 def planner_at(server: OpenAIServer, **options: Any) -> AutoGenPlanner:
     settings = Settings(openai_base_url=server.base_url, openai_api_key=SECRET, model_config_file=None)
-    return AutoGenPlanner(model_client_factory(settings), options.pop("seconds", 10))
+    seconds, max_steps = options.pop("seconds", 10), options.pop("max_steps", 5)
+    return AutoGenPlanner(model_client_factory(settings), seconds, TOOLS, max_steps)
 
 
 async def draft_of(script: Script, max_steps: int = 5) -> Draft:
     with OpenAIServer(script) as server:
-        return await planner_at(server).draft(Brief(request="Tell Kim."), TOOLS, max_steps)
+        return await planner_at(server, max_steps=max_steps).draft(Brief(request="Tell Kim."))
 
 
 async def refusal_of(script: Script, kind: type[PlannerError] = DraftUnusable) -> str:
@@ -172,7 +173,7 @@ async def test_a_refusal_of_the_model_is_quoted() -> None:
 )
 async def test_each_call_of_an_answer_has_an_id_of_its_own_towards_the_server(ids: tuple[Any, ...]) -> None:
     with OpenAIServer([Odd(mails(1, 2, 3), ids=ids), DONE]) as server:
-        draft = await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
+        draft = await planner_at(server).draft(Brief(request="r"))
     assert subjects(draft) == ["mail 1", "mail 2", "mail 3"]
     (sent,) = [message for message in server.requests[1]["messages"] if message["role"] == "assistant"]
     answered = [message for message in server.requests[1]["messages"] if message["role"] == "tool"]
@@ -184,7 +185,7 @@ async def test_each_call_of_an_answer_has_an_id_of_its_own_towards_the_server(id
 
 async def test_an_id_that_comes_again_in_a_later_answer_is_made_distinct_and_the_first_is_kept() -> None:
     with OpenAIServer([Odd(mails(1), ids=("call_0",)), Odd(mails(2), ids=("call_0",)), DONE]) as server:
-        await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
+        await planner_at(server).draft(Brief(request="r"))
     first, second = [one["tool_call_id"] for one in server.requests[2]["messages"] if one["role"] == "tool"]
     assert (first, second != "call_0") == ("call_0", True)
 
@@ -216,7 +217,7 @@ async def test_a_call_that_cannot_be_read_is_not_left_out(calls: Any) -> None:
 async def test_thoughts_are_no_part_of_the_summary_and_do_not_go_back_to_the_server() -> None:
     thinking = Calls(MAIL_CALL.calls, text="<think>wire 1000</think>Let me see.")
     with OpenAIServer([thinking, Says("<think>wire 1000</think>\n\nTell Kim.")]) as server:
-        draft = await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
+        draft = await planner_at(server).draft(Brief(request="r"))
     assert draft.plan.summary == WORDS
     assert "wire 1000" not in str(server.requests)
 
@@ -365,7 +366,7 @@ async def test_of_several_choices_the_one_that_speaks_counts_and_two_are_too_man
 
 async def test_no_message_carries_a_name() -> None:
     with OpenAIServer([MAIL_CALL, DONE]) as server:
-        await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
+        await planner_at(server).draft(Brief(request="r"))
     assert all("name" not in message for request in server.requests for message in request["messages"])
 
 
@@ -374,7 +375,7 @@ async def test_a_server_gets_back_what_it_sent_along_with_its_calls() -> None:
     signed[0]["extra_content"] = {"google": {"thought_signature": "c2lnbmVk"}}
     odd = Odd(Says(None), message={"tool_calls": signed, "reasoning_content": "Two mails. \ud83d"})
     with OpenAIServer([odd, Odd(mails(3), ids=("a",)), DONE]) as server:
-        draft = await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
+        draft = await planner_at(server).draft(Brief(request="r"))
     assert subjects(draft) == ["mail 1", "mail 2", "mail 3"]
     for request in server.requests[1:]:
         first = next(message for message in request["messages"] if message["role"] == "assistant")
@@ -389,7 +390,7 @@ async def test_a_server_gets_back_what_it_sent_along_with_its_calls() -> None:
 
 async def test_a_call_repeated_within_one_answer_is_asked_back_and_is_one_step() -> None:
     with OpenAIServer([mails(1, 2, 1, 1), DONE]) as server:
-        draft = await planner_at(server).draft(Brief(request="r"), TOOLS, 5)
+        draft = await planner_at(server).draft(Brief(request="r"))
     assert subjects(draft) == ["mail 1", "mail 2"]
     answers = [one["content"] for one in server.requests[1]["messages"] if one["role"] == "tool"]
     assert [answer[:22] for answer in answers[2:]] == ["Not recorded: it is th"] * 2
@@ -472,7 +473,7 @@ def expected_of(turns: Sequence[Turn]) -> tuple[list[str], str] | None:
 async def outcome_of(turns: Sequence[Turn]) -> Draft | str:
     with OpenAIServer([one.reply for one in turns]) as server:
         try:
-            return await planner_at(server).draft(Brief(request="r"), TOOLS, 20)
+            return await planner_at(server, max_steps=20).draft(Brief(request="r"))
         except PlannerError as error:
             return str(error)
 

@@ -77,11 +77,11 @@ class Proxy:
 
 
 def planner_for(**settings: Any) -> AutoGenPlanner:
-    return AutoGenPlanner(model_client_factory(Settings(openai_api_key="k", **settings)), 5)
+    return AutoGenPlanner(model_client_factory(Settings(openai_api_key="k", **settings)), 5, TOOLS, 5)
 
 
 async def steps_of(planner: AutoGenPlanner) -> int:
-    return len((await planner.draft(Brief(request="Tell Kim."), TOOLS, 5)).plan.steps)
+    return len((await planner.draft(Brief(request="Tell Kim."))).plan.steps)
 
 
 def component(folder: Path, **config: Any) -> Path:

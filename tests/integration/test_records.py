@@ -8,13 +8,14 @@ from sqlalchemy import func, select
 
 from plangate.domain.audit import Closed, Decided, Outcome, StepDone
 from plangate.domain.decision import Choice, Verdict, Via, read_arrival
-from plangate.domain.errors import IdInUse, RecordsMissing, RequestInvalid
+from plangate.domain.errors import IdInUse, NotApproved, RecordsMissing, RequestInvalid, ToolRefused
 from plangate.domain.tool import Receipt
 from plangate.records.database import Database
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
 from plangate.records.queries import open_on_record, pending_on_record, status_on_record
+from plangate.records.records import Records
 from plangate.records.tables import runs
-from plangate.records.trail import open_trail, read_state
+from plangate.records.trail import OpenTrail, open_trail, read_state
 from tests.support.record_writer import (
     KEY,
     NOON,
@@ -238,3 +239,23 @@ def test_a_reader_sees_one_state_though_others_write_meanwhile(database: Databas
         assert read_state(connection, "plan-1") == before
         assert connection.scalar(select(func.count()).select_from(runs)) == 1
     assert open_on_record(database).known == {"plan-2"}
+
+
+async def test_an_act_that_raises_leaves_nothing_behind(database: Database) -> None:
+    def append_and_fail(opened: OpenTrail) -> None:
+        opened.append(note("one"))
+        raise ToolRefused("No.")
+
+    with pytest.raises(ToolRefused):
+        await Records(database).transact(run_ref(), append_and_fail)
+    assert trail(database) == ()
+
+
+async def test_a_run_that_is_not_on_the_record_opens_a_trail_by_its_request_alone(database: Database) -> None:
+    records, without = Records(database), run_ref().model_copy(update={"requested": None})
+    with pytest.raises(NotApproved, match="Nothing of the run plan-1 is on the record"):
+        await records.transact(without, lambda opened: opened.append(note("one")))
+    assert trail(database) == ()
+    await records.transact(run_ref(), lambda opened: opened.append(note("one")))
+    await records.transact(without, lambda opened: opened.append(note("two")))
+    assert [entry.key for entry in trail(database)] == ["requested", "one", "two"]

@@ -15,7 +15,8 @@ from plangate.domain.errors import IdInUse, RecordsUnavailable
 from plangate.domain.tool import Receipt
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState, claim_effect, find_effect, settle_effect
-from plangate.records.trail import Note, open_trail
+from plangate.records.records import Records
+from plangate.records.trail import Note, OpenTrail, open_trail
 from tests.support.record_writer import (
     KEY,
     append_many,
@@ -138,7 +139,7 @@ def test_what_a_killed_writer_had_not_finished_is_not_there_and_its_lock_is_free
 def test_a_writer_that_waits_too_long_for_the_lock_says_so(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plangate.records.database._LOCK_WAIT_SECONDS", 1)
+    monkeypatch.setattr("plangate.records.database.LOCK_WAIT_SECONDS", 1)
     database = Database(database_url)
     database.migrate()
     write_down(database, run_ref(), note("one"))
@@ -155,9 +156,10 @@ async def test_who_waits_for_sqlites_lock_keeps_nobody_else_waiting(tmp_path: Pa
     url = f"sqlite:///{tmp_path / 'records.db'}"
     database = Database(url)
     database.migrate()
-    threads = [await database.transact(write_and_say_where, database, note("one"))]
+    records = Records(database)
+    threads = [await records.transact(run_ref(), write_and_say_where(note("one")))]
     holder = in_a_process_that_holds_a_transaction(url)
-    writing = asyncio.create_task(database.transact(write_and_say_where, database, note("two")))
+    writing = asyncio.create_task(records.transact(run_ref(), write_and_say_where(note("two"))))
     begun = monotonic()
     await asyncio.sleep(0.3)
     assert monotonic() - begun < 2
@@ -176,10 +178,11 @@ async def test_a_receipt_is_written_before_all_that_waits_for_the_records(tmp_pa
     database = Database(url)
     database.migrate()
     holder = in_a_process_that_holds_a_transaction(url)
+    records = Records(database)
     keys = ["first", "claim 1", "claim 2", "receipt"]
     writing = [
         asyncio.create_task(
-            database.transact(write_and_say_where, database, note(key), receipt=key == "receipt")
+            records.transact(run_ref(), write_and_say_where(note(key)), receipt=key == "receipt")
         )
         for key in keys
     ]
@@ -191,6 +194,9 @@ async def test_a_receipt_is_written_before_all_that_waits_for_the_records(tmp_pa
     database.close()
 
 
-def write_and_say_where(database: Database, happening: Note) -> int:
-    write_down(database, run_ref(), happening)
-    return get_ident()
+def write_and_say_where(happening: Note) -> Callable[[OpenTrail], int]:
+    def act(trail: OpenTrail) -> int:
+        trail.append(happening)
+        return get_ident()
+
+    return act

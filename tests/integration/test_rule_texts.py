@@ -17,6 +17,7 @@ from plangate.policy.people_file import PeopleFile
 from plangate.records.checkpoints import seal_what_moved
 from plangate.records.database import Database
 from plangate.records.queries import pending_on_record, runs_on_record
+from plangate.records.records import Records
 from plangate.records.rule_texts import InForce, RecordedPeople, in_force_at, record_rules, texts_of
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_rules_trail, read_trail
@@ -82,33 +83,35 @@ def test_what_was_in_force_at_a_time_is_answered_from_the_records(database: Data
         assert then.text.text == FIRST
 
 
-def test_a_list_is_on_the_record_before_anybody_is_judged_by_it(database: Database, tmp_path: Path) -> None:
+async def test_a_list_is_on_the_record_before_anybody_is_judged_by_it(
+    database: Database, tmp_path: Path
+) -> None:
     path = tmp_path / "people.toml"
     path.write_text(FIRST)
-    directory = RecordedPeople(PeopleFile(path), database, "worker@here")
-    people = directory.people()
+    directory = RecordedPeople(PeopleFile(path), Records(database), "worker@here")
+    people = await directory.people()
     assert people is not None
     assert rules(database) == [("people", people.hash)]
     path.write_text("[[person]]\n")
     with pytest.raises(DirectoryUnavailable):
-        directory.people()
+        await directory.people()
     path.write_text(SECOND)
-    assert directory.people() == directory.people()
+    assert await directory.people() == await directory.people()
     assert rules(database) == [("people", digest(FIRST)), ("people", digest(SECOND))]
 
 
-def test_a_list_that_another_worker_replaced_is_entered_again_by_who_still_judges_by_it(
+async def test_a_list_that_another_worker_replaced_is_entered_again_by_who_still_judges_by_it(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would look as if that worker judged by a list of long ago."""
     path, clock = tmp_path / "people.toml", [0.0]
     monkeypatch.setattr("plangate.records.rule_texts.elapsed", lambda: clock[0])
     path.write_text(FIRST)
-    directory = RecordedPeople(PeopleFile(path), database, "worker@here")
-    directory.people()
+    directory = RecordedPeople(PeopleFile(path), Records(database), "worker@here")
+    await directory.people()
     record(database, SECOND, "worker@there")
     for clock[0], names in ((299.0, (FIRST, SECOND)), (301.0, (FIRST, SECOND, FIRST))):
-        directory.people()
+        await directory.people()
         assert rules(database) == [("people", digest(text)) for text in names]
 
 

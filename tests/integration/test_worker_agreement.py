@@ -21,7 +21,7 @@ from plangate.records.tables import workers
 from plangate.records.trail import read_trail
 from plangate.records.workers import WorkerFacts, differences, forget_worker, report_worker, running_workers
 from plangate.temporal.worker_agreement import WorkerAgreement, hash_of_tools, polling_identity
-from tests.integration.slow_workflow import Slow
+from tests.integration.stuck_workflow import Stuck
 from tests.support.fakes import Notebook
 from tests.support.gate import Gate
 from tests.support.grpc_stub import NOT_FOUND, OK, PERMISSION_DENIED, refusing
@@ -94,7 +94,7 @@ async def polling(gate: Gate, installation: str) -> AsyncIterator[None]:
         elsewhere,
         task_queue=gate.settings.task_queue,
         identity=polling_identity("7@elsewhere", installation),
-        workflows=[Slow],
+        workflows=[Stuck],
     ):
         yield
 

@@ -34,7 +34,6 @@ async def test_a_workflow_speaks_once_and_says_who_it_is(env: WorkflowEnvironmen
         task_queue="speaking",
         workflows=[Speaking],
         workflow_runner=UnsandboxedWorkflowRunner(),
-        debug_mode=True,
         max_cached_workflows=0,
     ):
         handle = await env.client.start_workflow(Speaking.run, id="speaking", task_queue="speaking")

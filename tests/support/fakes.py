@@ -1,7 +1,6 @@
 """Working fakes: a tool and a planner that do something real, small and visible."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -100,8 +99,7 @@ class ScriptedPlanner:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def draft(self, brief: Brief, tools: Mapping[str, ToolDeclaration], max_steps: int) -> Draft:
-        del tools, max_steps
+    async def draft(self, brief: Brief) -> Draft:
         self.briefs.append(brief)
         await self.gate.wait()
         if self.failures:

@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities import heartbeat as pulse
-from activities.heartbeat import Pulse
+from activities import heartbeat
+from activities.heartbeat import Heartbeats
 from plangate import elapsed
 from plangate.settings import PROJECT
 
@@ -76,35 +76,35 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(pulse, "elapsed", clock)
+    monkeypatch.setattr(heartbeat, "elapsed", clock)
     return clock
 
 
-def pulse_of(heartbeat_timeout: timedelta | None) -> Pulse:
+def heartbeats_of(heartbeat_timeout: timedelta | None) -> Heartbeats:
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, heartbeat_timeout=heartbeat_timeout)
-    made: Pulse = environment.run(Pulse)
+    made: Heartbeats = environment.run(Heartbeats)
     return made
 
 
 def test_an_attempt_whose_heartbeats_come_in_time_is_not_lost(clock: Clock) -> None:
-    one = pulse_of(timedelta(seconds=4))
+    one = heartbeats_of(timedelta(seconds=4))
     for _ in range(10):
         clock.now += 3.9
-        assert not one.is_lost
-        one.beat()
+        assert not one.are_missed
+        one.sent()
 
 
 def test_an_attempt_that_missed_its_heartbeats_is_lost_and_no_later_one_brings_it_back(clock: Clock) -> None:
-    one = pulse_of(timedelta(seconds=4))
+    one = heartbeats_of(timedelta(seconds=4))
     clock.now += 4
-    one.beat()  # the first that is sent as the machine wakes up
+    one.sent()  # the first that is sent as the machine wakes up
     clock.now += 1
-    one.beat()
-    assert one.is_lost
+    one.sent()
+    assert one.are_missed
 
 
 def test_an_attempt_without_a_heartbeat_timeout_is_never_lost(clock: Clock) -> None:
-    one = pulse_of(None)
+    one = heartbeats_of(None)
     clock.now += 1e6
-    assert not one.is_lost
+    assert not one.are_missed

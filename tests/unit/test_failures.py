@@ -7,12 +7,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.failures import told_to_temporal
+from activities.failures import as_application_errors
 from plangate.domain import errors
 
 
 def failure(error: Exception, tries: int, tried: int) -> ApplicationError:
-    with pytest.raises(ApplicationError) as caught, told_to_temporal(tries, lambda: tried):
+    with pytest.raises(ApplicationError) as caught, as_application_errors(tries, tried):
         raise error
     return caught.value
 

@@ -9,8 +9,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.failures import told_to_temporal
-from activities.heartbeat import ServerClock, beating
+from activities.failures import as_application_errors
+from activities.heartbeat import ServerClock, heartbeating
 from activities.outage import Outage
 from plangate.domain.errors import DraftUnusable, ModelUnavailable, PlannerError
 
@@ -49,7 +49,7 @@ class Attempts:
         self.kept = details
 
     def _attempt(self, error: PlannerError) -> None:
-        with told_to_temporal(5, outage=Outage(self._patience, ServerClock())):
+        with as_application_errors(5, outage=Outage(self._patience, ServerClock())):
             raise error
 
 
@@ -96,7 +96,7 @@ async def test_the_heartbeats_of_a_long_attempt_hand_the_count_on(monkeypatch: p
     environment.on_heartbeat = lambda *details: beats.put_nowait(details)
 
     async def attempt() -> tuple[Any, ...]:
-        with beating():
+        with heartbeating():
             return await beats.get()
 
     assert await environment.run(attempt) == (60.0, 1.0)

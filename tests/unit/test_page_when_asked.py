@@ -1,4 +1,4 @@
-"""A page that cannot be drawn takes nothing else with it."""
+"""A page that cannot be rendered takes nothing else with it."""
 
 from workflows.details_interceptor import _page
 
@@ -9,4 +9,4 @@ class Broken:
 
 
 def test_a_page_that_cannot_be_drawn_says_so_in_its_place() -> None:
-    assert _page(Broken()) == "This page cannot be drawn; `starter.py status` shows the run."
+    assert _page(Broken()) == "This page cannot be rendered; `starter.py status` shows the run."

@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -16,6 +15,7 @@ from plangate.domain.status import Status
 from plangate.records.trail import read_trail
 from tests.support.audit_edits import take_the_guards_off
 from tests.support.gate import Gate
+from tests.support.transactions import refuse_transactions
 from tests.workflow.test_what_cannot_be_recorded_waits_outside import events, kinds, waiting
 
 EVENT = ("audit_entries", "event", "{}", " AND number = 2")
@@ -81,17 +81,14 @@ async def test_the_end_of_a_run_waits_until_it_is_mended(gate: Gate, by: str) ->
 
 
 @pytest.mark.parametrize("error", [TrailDamaged, RecordsMissing, NotApproved])
-@pytest.mark.parametrize("writer", ["decisions", "closing"])
+@pytest.mark.parametrize("writer", ["admit_decisions", "close_run"])
 async def test_no_failure_that_somebody_can_mend_is_final(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, writer: str, error: type[PlangateError]
 ) -> None:
-    async def refuse(*_: object) -> Any:
-        raise error("This is somebody's to mend.")
-
     status = await gate.in_review("one")
     with monkeypatch.context() as patch:
-        patch.setattr(f"activities.{writer}.write_soon", refuse)
-        if writer == "decisions":
+        refuse_transactions(patch, writer, error("This is somebody's to mend."))
+        if writer == "admit_decisions":
             await gate.decide(status, "reject", by="erik", comment="fraud!")
         else:
             await gate.gateway.withdraw(status.workflow_id, "not now")
@@ -100,7 +97,7 @@ async def test_no_failure_that_somebody_can_mend_is_final(
         assert shown.unrecorded.cause == "This is somebody's to mend."
         assert kinds(gate, status) == ["requested", "drafted"]
     ended = await gate.result(status.workflow_id)
-    assert ended.outcome == ("rejected" if writer == "decisions" else "withdrawn")
+    assert ended.outcome == ("rejected" if writer == "admit_decisions" else "withdrawn")
     assert kinds(gate, status)[-1] == "closed"
 
 

@@ -13,6 +13,7 @@ from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.audit import Outcome, Requested, RunRef
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.status import Status
+from plangate.records.records import Records
 from plangate.records.tables import effects
 from tests.support.gate import Gate
 
@@ -33,7 +34,7 @@ async def close_over(gate: Gate, status: Status) -> None:
     elsewhere.info = replace(
         elsewhere.info, workflow_id=status.workflow_id, workflow_type="PlanApproval", is_local=True
     )
-    await elsewhere.run(Closing(gate.database).close_run, task)
+    await elsewhere.run(Closing(Records(gate.database)).close_run, task)
 
 
 @pytest.mark.parametrize(

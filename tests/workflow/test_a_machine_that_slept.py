@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from temporalio import activity
 
-from activities import heartbeat as pulse
+from activities import heartbeat
 from activities.pacing import Pacing, Turn
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.tool import Receipt
@@ -30,7 +30,7 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr(pulse, "elapsed", machine.elapsed)
+    monkeypatch.setattr(heartbeat, "elapsed", machine.elapsed)
     return machine
 
 
@@ -74,7 +74,9 @@ async def test_a_step_does_not_begin_under_an_approval_that_got_too_old_meanwhil
     gate = idle_gate
     gate.policy = ValidFor(600)
     sleep_before_the_claim(machine, 601, monkeypatch)
-    monkeypatch.setattr(pulse.Pulse, "is_lost", False)  # as where nobody limits the time between heartbeats
+    monkeypatch.setattr(
+        heartbeat.Heartbeats, "are_missed", False
+    )  # as where nobody limits the time between heartbeats
     async with gate.worker():
         status = await gate.in_review("one")
         await gate.decide(status)

@@ -39,7 +39,7 @@ async def test_a_worker_stops_at_once_while_decisions_wait_for_the_records(
 ) -> None:
     gate = idle_gate
 
-    def away() -> object:
+    def away(**_: object) -> object:
         raise RecordsUnavailable("The records are away.")
 
     async with asyncio.timeout(20), gate.worker():

@@ -14,7 +14,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.testing import ActivityEnvironment
 
-from activities.execution import _holder
+from activities.attempt import _holder
 from plangate.cli.commands.start import drafted
 from plangate.cli.console import Console as CommandConsole
 from plangate.cli.console import Session

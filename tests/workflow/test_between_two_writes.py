@@ -9,12 +9,11 @@ from sqlalchemy import select
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
-from activities.execution import Execution
 from activities.tasks import StepResult
 from plangate.audit.inspection import inspect_all
 from plangate.domain.audit import Requested, RunRef
 from plangate.domain.decision import Arrival, Choice, Decision, Via
-from plangate.domain.errors import EffectUnknown, InDoubt, RecordsUnavailable, ToolUnavailable
+from plangate.domain.errors import EffectUnknown, RecordsUnavailable, ToolUnavailable
 from plangate.domain.people import identify
 from plangate.domain.review import judge
 from plangate.domain.tool import Receipt
@@ -22,20 +21,21 @@ from plangate.records.tables import runs
 from plangate.records.trail import Note, open_trail, read_trail
 from tests.support.gate import Gate
 from tests.support.sealed_records import sealing, trust
+from tests.support.transactions import hook_transactions
 
 
 @pytest.mark.parametrize("texts", [("one",), ("one", "two")])
 async def test_a_step_whose_worker_dies_behind_its_receipt_stays_done_when_the_run_is_withdrawn(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, texts: tuple[str, ...]
 ) -> None:
-    execute, kept = Execution._execute, asyncio.Event()
+    kept = asyncio.Event()
 
-    async def die_behind_the_receipt(self: Execution, attempt: Any) -> StepResult:
-        await execute(self, attempt)
-        kept.set()
-        raise RuntimeError("killed between the commit and the report")
+    async def die_behind_the_receipt(result: object, is_receipt: bool) -> None:
+        if is_receipt or isinstance(result, StepResult):
+            kept.set()
+            raise RuntimeError("killed between the commit and the report")
 
-    monkeypatch.setattr(Execution, "_execute", die_behind_the_receipt)
+    hook_transactions(monkeypatch, "execute_step", after=die_behind_the_receipt)
     status = await gate.in_review(*texts)
     await gate.decide(status)
     await kept.wait()
@@ -52,16 +52,15 @@ async def test_a_step_whose_worker_dies_behind_its_receipt_stays_done_when_the_r
 async def test_a_step_whose_worker_dies_behind_its_doubt_is_not_done_again(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute = Execution._execute
+    deaths = [1]
 
-    async def die_behind_the_doubt(self: Execution, attempt: Any) -> StepResult:
-        try:
-            return await execute(self, attempt)
-        except InDoubt:
-            monkeypatch.setattr(Execution, "_execute", execute)
-            raise RuntimeError("killed between the commit and the report") from None
+    async def die_behind_the_doubt(result: object, is_receipt: bool) -> None:
+        del result
+        if is_receipt and deaths[0]:
+            deaths[0] -= 1
+            raise RuntimeError("killed between the commit and the report")
 
-    monkeypatch.setattr(Execution, "_execute", die_behind_the_doubt)
+    hook_transactions(monkeypatch, "execute_step", after=die_behind_the_doubt)
     gate.notebook.failures = [EffectUnknown("nobody knows")]
     gate.notebook.writes_before_failing = True
     status = await gate.in_review("one")
@@ -70,6 +69,7 @@ async def test_a_step_whose_worker_dies_behind_its_doubt_is_not_done_again(
     assert result.outcome == "failed"
     assert "in doubt" in result.reason
     assert gate.notebook.texts() == ["one"]
+    assert deaths == [0]
 
 
 async def test_a_reset_to_a_point_behind_an_update_goes_on(gate: Gate) -> None:
@@ -115,11 +115,11 @@ async def test_a_blip_of_the_records_behind_a_certain_nothing_happened_leaves_no
     gate.notebook.failures = [ToolUnavailable("busy")]
     write, blips = gate.database.write, [1]
 
-    def fail_once_behind_the_act() -> Any:
+    def fail_once_behind_the_act(**options: Any) -> Any:
         if gate.notebook.entered.is_set() and blips[0]:
             blips[0] -= 1
             raise RecordsUnavailable("The records are away.")
-        return write()
+        return write(**options)
 
     monkeypatch.setattr(gate.database, "write", fail_once_behind_the_act)
     status = await gate.in_review("one")

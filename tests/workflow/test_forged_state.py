@@ -34,6 +34,11 @@ def _ref(chain_id: str, seconds: int = 3600) -> RunRef:
     return RunRef(workflow_id=workflow.info().workflow_id, chain_id=chain_id, requested=requested)
 
 
+def _begun(ref: RunRef) -> RunState:
+    assert ref.requested is not None
+    return apply(RunState(workflow_id=ref.workflow_id), ref.requested)
+
+
 async def _act(name: str, task: Any, ours: str, result: type | None = None) -> Any:
     return await workflow.execute_activity(
         name, task, task_queue=ours, start_to_close_timeout=timedelta(seconds=20), result_type=result
@@ -44,7 +49,7 @@ def _softened(drafted: Drafted, ref: RunRef) -> RunState:
     """The state of the run, in which nothing has to be signed."""
     needs = drafted.requirement.needs
     soft = drafted.model_copy(update={"requirement": Requirement(needs=needs)})
-    return apply(apply(RunState(workflow_id=ref.workflow_id), ref.requested), soft)
+    return apply(_begun(ref), soft)
 
 
 def _with_an_approval(drafted: Drafted, ref: RunRef) -> Carried:
@@ -56,7 +61,7 @@ def _with_an_approval(drafted: Drafted, ref: RunRef) -> Carried:
         received_at=drafted.drafted_at,
         decision=Decision(decision=Choice.APPROVE, by="dana", plan=drafted.fingerprint),
     )
-    state = apply(apply(RunState(workflow_id=ref.workflow_id), ref.requested), drafted)
+    state = apply(_begun(ref), drafted)
     return Carried(carried=state, request=PlanRequest(requester="rita"), arrivals=(approval,))
 
 
@@ -116,7 +121,12 @@ class Foreign:
             again = DraftTask(run=ref, revision=2, supplied=notes("free one"))
             await _act("draft_plan", again, ours, Drafted)
         step = StepTask(
-            run=ref, plan=drafted.plan, revision=1, fingerprint=drafted.fingerprint, step=1, tries=1
+            run=ref,
+            plan=drafted.plan,
+            revision=1,
+            fingerprint=drafted.fingerprint,
+            step=1,
+            requested_at=workflow.now(),
         )
         await _act("execute_step", step, ours)
         return "done"

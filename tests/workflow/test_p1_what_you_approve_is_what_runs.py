@@ -26,6 +26,8 @@ from plangate.domain.people import NoDirectory
 from plangate.domain.plan import Audience, Plan, fingerprint_of
 from plangate.domain.policy import OneApproval
 from plangate.domain.status import Status
+from plangate.records.records import Records
+from plangate.records.rule_texts import RecordedPeople
 from tests.support.fakes import NoteArguments, notes
 from tests.support.gate import Gate
 
@@ -125,11 +127,15 @@ def _step_task(workflow_id: str, plan: Plan, fingerprint: str, chain: str = "x")
         request="", requester="mallory", timeout_seconds=1, requested_at="2026-01-01T00:00:00Z"
     )
     run = RunRef(workflow_id=workflow_id, chain_id=chain, requested=requested)
-    return StepTask(run=run, plan=plan, revision=1, fingerprint=fingerprint, step=1, tries=1)
+    return StepTask(
+        run=run, plan=plan, revision=1, fingerprint=fingerprint, step=1, requested_at=requested.requested_at
+    )
 
 
 async def _intrude(gate: Gate, workflow_id: str, task: StepTask) -> str:
-    execution = Execution(gate.database, gate.tools, NoDirectory(), Requiring(OneApproval()))
+    records = Records(gate.database)
+    nobody = RecordedPeople(NoDirectory(), records, "intruder")
+    execution = Execution(records, gate.tools, nobody, Requiring(OneApproval()))
     task = task.model_copy(update={"run": task.run.model_copy(update={"workflow_id": workflow_id})})
     worker = Worker(
         gate.client,
@@ -220,21 +226,22 @@ async def test_no_workflow_but_the_run_itself_may_write_on_its_record(
         "close_run": CloseTask(run=ref, outcome=Outcome.EXECUTED, reason="", at=state.requested.requested_at),
     }
     queue = f"{gate.settings.task_queue}-foreign"
-    times = SignalTimes(gate.client)
+    times, records = SignalTimes(gate.client), Records(gate.database)
+    nobody = RecordedPeople(NoDirectory(), records, "foreigner")
     activities: list[Callable[..., Any]] = [
         Planning(
-            gate.database,
+            records,
             gate.planner,
             gate.tools,
             Requiring(OneApproval()),
-            directory=NoDirectory(),
+            directory=nobody,
             max_steps=20,
             times=times,
             patience=timedelta(0),
         ).draft_plan,
-        Decisions(gate.database, times, NoDirectory(), can_draft=True).admit_decisions,
-        Execution(gate.database, gate.tools, NoDirectory(), Requiring(OneApproval())).execute_step,
-        Closing(gate.database).close_run,
+        Decisions(records, times, nobody, can_draft=True).admit_decisions,
+        Execution(records, gate.tools, nobody, Requiring(OneApproval())).execute_step,
+        Closing(records).close_run,
     ]
     worker = Worker(
         gate.client,

@@ -19,15 +19,17 @@ from temporalio.testing import ActivityEnvironment
 from activities.execution import Execution
 from activities.requiring import Requiring
 from activities.tasks import StepResult, StepTask
-from plangate.domain.audit import Drafted, Requested, RunRef
+from plangate.domain.audit import Requested, RunRef
 from plangate.domain.errors import EffectUnknown, IdInUse, RecordsUnavailable, ToolRefused, ToolUnavailable
 from plangate.domain.people import NoDirectory
 from plangate.domain.policy import OneApproval
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import Status
+from plangate.records.records import Records
+from plangate.records.rule_texts import RecordedPeople
 from tests.support.fakes import NoteArguments, Notebook, notes
 from tests.support.gate import Gate
-from workflows.options import STEP_TRIES
+from tests.support.transactions import hook_transactions
 
 
 async def test_a_transient_failure_of_a_tool_is_tried_again_and_the_effect_happens_once(gate: Gate) -> None:
@@ -88,11 +90,11 @@ async def test_a_receipt_that_cannot_be_stored_at_once_is_stored_later_and_nothi
 ) -> None:
     write, refusals = gate.database.write, [2]
 
-    def refuse_after_the_act() -> object:
+    def refuse_after_the_act(**options: bool) -> object:
         if gate.notebook.texts() and refusals[0]:
             refusals[0] -= 1
             raise RecordsUnavailable("The records are away.")
-        return write()
+        return write(**options)
 
     monkeypatch.setattr(gate.database, "write", refuse_after_the_act)
     status = await gate.in_review("one")
@@ -108,7 +110,7 @@ async def test_a_decision_waits_while_the_records_are_away_and_counts_when_they_
     status = await gate.in_review("one")
     write = gate.database.write
 
-    def away() -> object:
+    def away(**_: object) -> object:
         raise RecordsUnavailable("The records are away.")
 
     monkeypatch.setattr(gate.database, "write", away)
@@ -124,15 +126,13 @@ async def test_an_approval_of_a_plan_that_only_the_record_shows_yet_counts_as_so
     gate: Gate, monkeypatch: pytest.MonkeyPatch, by_update: bool
 ) -> None:
     """The worker may die between writing the plan down and telling the run; people see the record."""
-    transact, told = gate.database.transact, asyncio.Event()
+    told = asyncio.Event()
 
-    async def write_down_and_dawdle(*arguments: Any, **more: Any) -> Any:
-        written = await transact(*arguments, **more)
-        if isinstance(written, Drafted):
-            await told.wait()
-        return written
+    async def dawdle(written: object, is_receipt: bool) -> None:
+        del written, is_receipt
+        await told.wait()
 
-    monkeypatch.setattr(gate.database, "transact", write_down_and_dawdle)
+    hook_transactions(monkeypatch, "draft_plan", after=dawdle)
     workflow_id = await gate.submit("one")
     async with asyncio.timeout(10):
         while (seen := gate.gateway._recorded(workflow_id)) is None or seen.state != "in_review":
@@ -258,13 +258,21 @@ async def _attempt_elsewhere(
         activity_id=pending.activity_id,
         started_time=pending.last_started_time.ToDatetime(UTC) + started,
     )
-    run = RunRef(workflow_id=status.workflow_id, chain_id=description.run_id, requested=opened)
     task = StepTask(
-        run=run, plan=status.plan, revision=1, fingerprint=status.fingerprint, step=1, tries=STEP_TRIES
+        run=RunRef(workflow_id=status.workflow_id, chain_id=description.run_id),
+        requested_at=opened.requested_at,
+        plan=status.plan,
+        revision=1,
+        fingerprint=status.fingerprint,
+        step=1,
     )
     notebook = OnceNotebook("note", gate.notebook.path, remembers=True)
+    records = Records(gate.database)
     execution = execution or Execution(
-        gate.database, {"note": notebook}, NoDirectory(), Requiring(OneApproval())
+        records,
+        {"note": notebook},
+        RecordedPeople(NoDirectory(), records, "elsewhere"),
+        Requiring(OneApproval()),
     )
     result: StepResult = await elsewhere.run(execution.execute_step, task)
     return result

@@ -155,7 +155,7 @@ async def test_when_the_planner_plans_the_request_is_on_the_record(gate: Gate) -
 async def test_nothing_is_shown_for_review_that_could_not_be_written_down(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> object:
+    def away(**_: object) -> object:
         raise RecordsUnavailable("The records are away.")
 
     write = gate.database.write

@@ -18,7 +18,6 @@ from plangate.domain.decision import Choice, read_arrival, unknown_name
 from plangate.domain.request import PlanRequest
 from tests.support.gate import Gate
 from tests.support.junk import LIKELY_NAMES, bad_inputs
-from worker import build_worker
 
 
 @pytest.mark.parametrize(
@@ -272,19 +271,6 @@ async def test_large_decisions_that_lay_waiting_do_not_make_a_message_that_the_s
     whole = [event for event in trail if isinstance(event, Decided) and not event.verdict.accepted]
     assert len(whole) == 300
     assert {event.arrival.decision and event.arrival.decision.signature for event in whole} == {"s" * 8_000}
-
-
-async def test_a_flood_may_take_a_busy_machine_longer_than_the_library_s_two_seconds(idle_gate: Gate) -> None:
-    """The library says so of its debug mode: whoever moves on to another version of it must see it again."""
-    gate = idle_gate
-    worker = build_worker(
-        gate.client, gate.settings, database=gate.database, tools=gate.tools, planner=gate.planner
-    )
-    assert worker.config()["debug_mode"]
-    assert worker._workflow_worker is not None
-    assert worker._workflow_worker._deadlock_timeout_seconds is None
-    async with worker:
-        pass
 
 
 async def test_more_faults_than_the_server_takes_are_cut_and_end_the_run(gate: Gate) -> None:

@@ -2,15 +2,14 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from activities.execution import Execution
 from activities.tasks import StepResult
 from plangate.domain.status import Status
 from tests.support.fakes import ValidFor
 from tests.support.gate import Gate
+from tests.support.transactions import hook_transactions
 
 SECONDS = 2  # long enough for a busy machine to start a step, short enough to wait for
 
@@ -105,16 +104,15 @@ async def test_the_rest_can_be_refused(idle_gate: Gate, choice: str) -> None:
 async def test_a_worker_that_dies_before_the_run_hears_of_it_opens_the_review_once(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, execute = idle_gate, Execution._execute
+    gate, deaths = idle_gate, [1]
 
-    async def die_behind_it(self: Execution, attempt: Any) -> StepResult:
-        result = await execute(self, attempt)
-        if result.reopened is not None:
-            monkeypatch.setattr(Execution, "_execute", execute)
+    async def die_behind_it(result: object, is_receipt: bool) -> None:
+        del is_receipt
+        if deaths[0] and isinstance(result, StepResult) and result.reopened:
+            deaths[0] -= 1
             raise RuntimeError("killed between the commit and the report")
-        return result
 
-    monkeypatch.setattr(Execution, "_execute", die_behind_it)
+    hook_transactions(monkeypatch, "execute_step", after=die_behind_it)
     status = await approved_long_ago(gate)
     async with gate.worker():
         again = await reopened(gate, status.workflow_id)
@@ -123,6 +121,7 @@ async def test_a_worker_that_dies_before_the_run_hears_of_it_opens_the_review_on
         assert (await gate.result(status.workflow_id)).outcome == "executed"
         assert kinds(gate, status.workflow_id).count("reopened") == 1
         assert gate.notebook.texts() == ["one"]
+    assert deaths == [0]
 
 
 async def test_a_fresh_approval_is_no_reason_to_ask_again(idle_gate: Gate) -> None:

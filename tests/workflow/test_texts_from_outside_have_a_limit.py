@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from activities.failures import told_to_temporal
+from activities.failures import as_application_errors
 from plangate.domain.decision import MAX_COMMENT, Choice, Via, read_arrival, unknown_name
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.request import read_request
@@ -85,7 +85,7 @@ def test_an_unforeseen_failure_is_cut_at_every_try() -> None:
         with (
             capture_logs(),
             pytest.raises(ApplicationError) as caught,
-            told_to_temporal(1 if is_last else 2, lambda: 1),
+            as_application_errors(1 if is_last else 2, 1),
         ):
             raise ZeroDivisionError("x" * 30_000)
         assert len(caught.value.message) < 11_000
@@ -95,7 +95,7 @@ def test_an_unforeseen_failure_is_cut_at_every_try() -> None:
 def test_the_cause_of_an_unforeseen_failure_is_not_what_carries_a_large_text_to_the_server() -> None:
     failure = ZeroDivisionError()
     failure.__cause__ = KeyError("x" * 30_000)
-    with capture_logs(), pytest.raises(ApplicationError) as caught, told_to_temporal(3, lambda: 3):
+    with capture_logs(), pytest.raises(ApplicationError) as caught, as_application_errors(3, 3):
         raise failure
     assert caught.value.__cause__ is None
 

@@ -65,6 +65,7 @@ def planned(gate: Gate, text: str = "pay 9000") -> Plan:
 
 def put_there(gate: Gate, ref: RunRef, requirement: Requirement, **more: Any) -> Drafted:
     """Write a plan as somebody does who has every right on the database."""
+    assert ref.requested is not None
     at = ref.requested.requested_at
     plan = planned(gate)
     audience = Audience(installation=gate.database.installation, namespace="default")
@@ -270,10 +271,10 @@ async def test_a_step_asks_again_where_the_plan_was_put_there_behind_the_draft(
     """The claim looks by itself, whatever the draft let through."""
     gate = idle_gate
     gate.policy, gate.directory = STRICT, Everybody()
-    monkeypatch.setattr("activities.planning.Planning._open_and_look", lambda *_: None)
+    monkeypatch.setattr("activities.planning.Planning._earlier", lambda *_: None)
     ref = await begun(gate)
     drafted = put_there(gate, ref, Requirement(policy_hash=STRICT.policy_hash), requester="rita")
-    monkeypatch.setattr("activities.planning.Planning._record", lambda *_: drafted)
+    monkeypatch.setattr("activities.planning.Planning._record", lambda *_, **__: (drafted, False))
     async with gate.worker():
         result = await gate.result(ref.workflow_id)
     assert (result.outcome, gate.notebook.texts()) == ("failed", [])

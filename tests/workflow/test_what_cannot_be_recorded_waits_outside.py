@@ -16,6 +16,7 @@ from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable
 from plangate.domain.people import People
 from plangate.domain.status import Status
 from tests.support.gate import Gate
+from tests.support.transactions import refuse_transactions
 
 SEEN_BROKEN = "Decisions wait until the list of people can be read: people.toml cannot be used (1 fault): oh."
 
@@ -36,7 +37,7 @@ class Breakable:
 def away(gate: Gate) -> Iterator[None]:
     """Have the records away while the block runs."""
 
-    def refuse() -> Any:
+    def refuse(**_: Any) -> Any:
         raise RecordsUnavailable("The records are away.")
 
     write = gate.database.write
@@ -164,12 +165,9 @@ async def test_a_withdrawal_is_recorded_though_nobody_can_be_judged(idle_gate: G
 async def test_what_is_judged_by_the_end_of_a_run_is_recorded_behind_it(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refuse(*_: object) -> Any:
-        raise RecordsUnavailable("Only this cannot be written.")
-
     status = await gate.in_review("one")
     with monkeypatch.context() as patch:
-        patch.setattr("activities.closing.write_soon", refuse)
+        refuse_transactions(patch, "close_run", RecordsUnavailable("Only this cannot be written."))
         await gate.gateway.withdraw(status.workflow_id, "not now")
         await waiting(gate, status, lambda now: now.state == "withdrawn")
         await gate.signal(status)

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from activities.execution import Execution
-from activities.tasks import StepResult
 from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.audit import Requested, RunRef
 from plangate.domain.decision import Arrival, Choice, Decision, Via
@@ -21,6 +19,7 @@ from plangate.records.tables import runs
 from plangate.records.trail import Note, open_trail, read_trail
 from tests.support.gate import Gate
 from tests.support.sealed_records import Everybody
+from tests.support.transactions import hook_transactions
 from tests.workflow.test_a_lawful_life_has_no_finding import reset
 from tests.workflow.test_revocation import house, needs, signed
 from tests.workflow.test_who_may_decide import Wants
@@ -46,14 +45,11 @@ class Held:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go, self.came = asyncio.Event(), asyncio.Event()
-        execute, held = Execution._execute, self
+        hook_transactions(monkeypatch, "execute_step", before=self._wait)
 
-        async def waiting(self: Execution, attempt: Any) -> StepResult:
-            held.came.set()
-            await held.go.wait()
-            return await execute(self, attempt)
-
-        monkeypatch.setattr(Execution, "_execute", waiting)
+    async def _wait(self) -> None:
+        self.came.set()
+        await self.go.wait()
 
 
 @pytest.fixture

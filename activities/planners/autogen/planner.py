@@ -77,9 +77,13 @@ You are given one JSON object. Its "request" is what the requester wants done. I
 class AutoGenPlanner:
     """Drafts plans with an AutoGen `AssistantAgent` whose tools only propose."""
 
-    def __init__(self, open_model: ModelOpener, seconds: float) -> None:
+    def __init__(
+        self, open_model: ModelOpener, seconds: float, tools: Mapping[str, ToolDeclaration], max_steps: int
+    ) -> None:
         self._open_model = open_model
         self._seconds = seconds
+        self._tools = tools
+        self._max_steps = max_steps
 
     @property
     def has_model(self) -> bool:
@@ -101,7 +105,7 @@ class AutoGenPlanner:
             except ModelRefused as error:
                 _log.warning(str(error), action="model_unreachable")
 
-    async def draft(self, brief: Brief, tools: Mapping[str, ToolDeclaration], max_steps: int) -> Draft:
+    async def draft(self, brief: Brief) -> Draft:
         """Draft a plan; raises as `activities.planner.Planner` says."""
         _quieten()
         opened = self._open_model()
@@ -109,7 +113,7 @@ class AutoGenPlanner:
         cancellation = CancellationToken()
         try:
             _check_it_calls_tools(client, opened.name)
-            conversation = _Conversation(ProposingWorkbench(tools, max_steps), max_steps)
+            conversation = _Conversation(ProposingWorkbench(self._tools, self._max_steps), self._max_steps)
             async with asyncio.timeout(self._seconds):
                 await conversation.hold(client, brief, cancellation)
         except PlangateError:

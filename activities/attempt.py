@@ -1,0 +1,293 @@
+"""One attempt at one step, as the records see it.
+
+`claim`, `finish` and `settle` are acts on the run's open trail: each runs inside one transaction, and what it
+returns is on the record once that transaction is committed (`plangate.records.records.Records.transact`).
+"""
+
+import secrets
+from typing import Final
+
+import structlog
+from temporalio import activity
+
+from activities.heartbeat import Heartbeats, ServerClock, this_worker
+from activities.requiring import Requiring
+from activities.tasks import StepResult, StepTask
+from plangate.domain.audit import (
+    Claimed,
+    Closed,
+    Outcome,
+    Released,
+    Reopened,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+    step_key,
+)
+from plangate.domain.base import Frozen
+from plangate.domain.errors import (
+    DirectoryUnavailable,
+    InDoubt,
+    NotApproved,
+    StillBegun,
+    ToolError,
+    ToolRefused,
+    ToolUnavailable,
+    TrailDamaged,
+)
+from plangate.domain.people import People
+from plangate.domain.plan import Audience, Step, fingerprint_of, idempotency_key, short
+from plangate.domain.review import authorise
+from plangate.domain.revocation import lost_approvals
+from plangate.domain.run import Phase, RunState, was_taken_back
+from plangate.domain.tool import Receipt
+from plangate.logs.redaction import recordable
+from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
+from plangate.records.trail import Note, OpenTrail
+
+_LONGEST_REASON: Final = 2_000
+_REOPENED: Final = "An approval does not hold any more; the plan is in review again."
+_log = structlog.get_logger(__name__)
+
+
+class Claim(Frozen):
+    """The attempt may act. ``begun_before``: an earlier attempt may have acted and did not say so."""
+
+    effect: Effect
+    begun_before: bool
+
+
+class Attempt:
+    """One attempt of the present activity at one step."""
+
+    def __init__(self, task: StepTask, requiring: Requiring, heartbeats: Heartbeats) -> None:
+        info = activity.info()
+        self._task = task
+        self._requiring = requiring
+        self._heartbeats = heartbeats
+        self._clock = ServerClock()
+        # The run is the one that Temporal says is running, whatever the task claims.
+        self.run = task.run.model_copy(update={"workflow_id": info.workflow_id})
+        self.activity = (info.workflow_run_id, info.activity_id)  # the same for all its attempts
+        self._key = idempotency_key(self.run.workflow_id, task.fingerprint, task.step)
+        self._holder = _holder(info)
+        self._log = _log.bind(
+            workflow_id=self.run.workflow_id, fingerprint=short(task.fingerprint), step=task.step
+        )
+
+    def check_fingerprint(self, audience: Audience) -> Step:
+        """Return the step to execute, if the plan is what its fingerprint says.
+
+        Raises:
+            NotApproved: it is not, or has no such step.
+        """
+        task = self._task
+        actual = fingerprint_of(task.plan, task.revision, self.run.workflow_id, audience)
+        if actual != task.fingerprint:
+            raise NotApproved(
+                f"The plan handed over for execution is {short(actual)}, not {short(task.fingerprint)}, "
+                "so nothing of it may run."
+            )
+        if not 1 <= task.step <= len(task.plan.steps):
+            raise NotApproved(f"Plan {short(actual)} has no step {task.step}.")
+        return task.plan.steps[task.step - 1]
+
+    # ---- acts on the open trail -----------------------------------------------------------------
+
+    def claim(self, trail: OpenTrail, people: People | DirectoryUnavailable | None) -> Claim | StepResult:
+        """Take the claim if the record allows it; else return what the workflow has to know instead.
+
+        That is the receipt of an earlier attempt, the review that is opened again because an approval does
+        not hold any more, or the record's state where it left the execution and the run does not know yet.
+
+        An effect that was begun before is not checked against the people again: it began while the
+        approvals held.
+
+        Raises:
+            DirectoryUnavailable: there is a list of people, and it cannot be read: no step begins meanwhile.
+            InDoubt: an earlier attempt left the step in doubt.
+            NotApproved: the record does not allow this step.
+            StillBegun: a newer attempt holds the claim, or soon will.
+        """
+        trail.check()
+        step = self._task.step
+        found = find_effect(trail, self._key)
+        if found is not None and found.receipt is not None:
+            return self._result(found.receipt)
+        if found is not None and found.state is EffectState.IN_DOUBT:
+            raise InDoubt(f"Step {step} is in doubt since an earlier attempt; nothing was repeated.")
+        if self._is_stale(found):
+            raise StillBegun(f"Step {step} is in the hands of a newer attempt, or will be soon.")
+        state, people_hash = trail.state(), ""
+        if found is None or found.state is EffectState.RELEASED:
+            instead = self._instead_of_beginning(trail, state, people)
+            if instead is not None:
+                return instead
+            people_hash = people.hash if isinstance(people, People) else ""
+        authorise(state, self._task.fingerprint, step)
+        effect = claim_effect(trail, found, self._new_claim())
+        self._append_claim(trail, effect, people_hash)
+        return Claim(effect=effect, begun_before=found is not None and found.state is EffectState.BEGUN)
+
+    def finish(self, trail: OpenTrail, receipt: Receipt) -> StepResult:
+        """Store the receipt; with the last step's the run is closed, in the same transaction.
+
+        Raises:
+            InDoubt, StillBegun: another attempt took the step over, and did not store a receipt either.
+        """
+        result = self._result(receipt)
+        if not settle_effect(trail, self._key, self._holder, EffectState.DONE, receipt):
+            return self._result_of_another(find_effect(trail, self._key))
+        notes = [self._note("done", self._done(receipt))]
+        if result.closed:
+            notes.append(Note(key="closed", at=self._clock.now(), actor=this_worker(), event=result.closed))
+        trail.append(*notes)
+        return result
+
+    def settle(self, trail: OpenTrail, claim: Claim, state: EffectState, failure: ToolError) -> bool:
+        """Give the claim back, for another attempt or for good, or put the step in doubt.
+
+        Return False, changing nothing, where another attempt holds the claim by now.
+        """
+        step, reason = self._task.step, recordable(str(failure), _LONGEST_REASON)
+        if not settle_effect(trail, self._key, self._holder, state):
+            return False
+        if state is EffectState.IN_DOUBT:
+            note = self._note("in_doubt", StepInDoubt(step=step, reason=reason))
+        elif isinstance(failure, ToolRefused):
+            note = self._note("failed", StepFailed(step=step, reason=reason))
+        else:
+            number = claim.effect.attempts
+            note = self._note(f"released:{number}", Released(step=step, attempt=number, reason=reason))
+        trail.append(note)
+        return True
+
+    # ---- after the commit -----------------------------------------------------------------------
+
+    def log_claim(self, claim: Claim) -> None:
+        """Log that the step is claimed."""
+        self._log.debug("The step is claimed.", action="claimed", attempt=claim.effect.attempts)
+
+    def log_failure(self, state: EffectState, failure: ToolError) -> None:
+        """Log that the step did not get done."""
+        is_final = not isinstance(failure, ToolUnavailable)
+        self._log.warning("The step did not get done.", action=state.value, final=is_final)
+
+    def log_result(self, result: StepResult) -> None:
+        """Log what the workflow is about to learn, by whichever attempt lives to return it."""
+        if result.closed:
+            outcome = result.closed.outcome.value
+            self._log.info("The last step is done, and the run is closed.", action="closed", outcome=outcome)
+        elif result.done:
+            self._log.info("The step is done.", action="done")
+        elif result.reopened:
+            self._log.info(_REOPENED, action="reopened")
+
+    # ---- parts ----------------------------------------------------------------------------------
+
+    def _is_stale(self, found: Effect | None) -> bool:
+        """Whether a newer attempt holds the claim, or the server has given this one up."""
+        return self._heartbeats.are_missed or (found is not None and _is_newer(found.holder, self._holder))
+
+    def _instead_of_beginning(
+        self, trail: OpenTrail, state: RunState, people: People | DirectoryUnavailable | None
+    ) -> StepResult | None:
+        task = self._task
+        if _has_left_the_execution(state, task.fingerprint) and not trail.is_closed:
+            return StepResult(record=state)
+        if state.drafted is not None and state.fingerprint == task.fingerprint:
+            self._requiring.borne_out(trail, task.requested_at, state.drafted)
+        if isinstance(people, DirectoryUnavailable):
+            raise people
+        return self._reopened(trail, state, people)
+
+    def _reopened(self, trail: OpenTrail, state: RunState, people: People | None) -> StepResult | None:
+        """Open the review again if an approval does not hold any more, by the list of people of now."""
+        now = self._clock.now()
+        lost = lost_approvals(state, people, now)
+        if not lost or state.phase is not Phase.EXECUTING or state.fingerprint != self._task.fingerprint:
+            return None
+        assert state.drafted is not None
+        event = Reopened(
+            fingerprint=self._task.fingerprint,
+            step=self._task.step,
+            lost=lost,
+            people=people.hash if people else "",
+            reopened_at=now,
+            deadline=now + (state.drafted.deadline - state.drafted.drafted_at),
+        )
+        trail.append(Note(key=f"reopened:{now.isoformat()}", at=now, actor=this_worker(), event=event))
+        return StepResult(reopened=event)
+
+    def _append_claim(self, trail: OpenTrail, effect: Effect, people_hash: str) -> None:
+        event = Claimed(
+            step=self._task.step,
+            idempotency_key=self._key,
+            fingerprint=self._task.fingerprint,
+            attempt=effect.attempts,
+            people=people_hash,
+        )
+        (entry,) = trail.append(self._note(f"claimed:{effect.attempts}", event))
+        if entry.event != event:
+            raise TrailDamaged(
+                f"The trail has another claim than the ledger for step {self._task.step}; look at it with: "
+                f"starter.py audit verify {self.run.workflow_id}"
+            )
+
+    def _result_of_another(self, effect: Effect | None) -> StepResult:
+        """Return what another attempt stored that took the step over while this one acted."""
+        step = self._task.step
+        if effect is not None and effect.receipt is not None:
+            return self._result(effect.receipt)
+        if effect is not None and effect.state is EffectState.IN_DOUBT:
+            raise InDoubt(f"Step {step} is in doubt: another attempt took it over while it was being done.")
+        raise StillBegun(f"Step {step} was taken over by another attempt while it was being done.")
+
+    def _result(self, receipt: Receipt) -> StepResult:
+        is_last = self._task.step == len(self._task.plan.steps)
+        return StepResult(
+            done=self._done(receipt),
+            closed=Closed(outcome=Outcome.EXECUTED) if is_last else None,
+        )
+
+    def _done(self, receipt: Receipt) -> StepDone:
+        return StepDone(step=self._task.step, receipt=receipt)
+
+    def _new_claim(self) -> Effect:
+        return Effect(
+            idempotency_key=self._key,
+            workflow_id=self.run.workflow_id,
+            fingerprint=self._task.fingerprint,
+            step=self._task.step,
+            state=EffectState.BEGUN,
+            holder=self._holder,
+            attempts=1,
+        )
+
+    def _note(self, what: str, event: Claimed | Released | StepDone | StepFailed | StepInDoubt) -> Note:
+        key = step_key(self._task.fingerprint, self._task.step, what)
+        return Note(key=key, at=self._clock.now(), actor=this_worker(), event=event)
+
+
+def _has_left_the_execution(record: RunState, fingerprint: str) -> bool:
+    """Whether this plan was approved by the record, and is in review again or past it."""
+    if record.fingerprint != fingerprint or record.phase is Phase.EXECUTING:
+        return False
+    return record.reopened is not None or was_taken_back(record)
+
+
+def _holder(info: activity.Info) -> str:
+    """Return a name for one attempt at one activity that no other attempt ever has.
+
+    It holds the time at which the server started the attempt. Its number would not do: an operator may reset
+    it (`temporal activity reset`). Time goes on, and where two clocks disagree the next attempt is later.
+    """
+    started = int(info.started_time.timestamp() * 1_000_000)
+    return f"{info.workflow_run_id}:{info.activity_id}:{started}:{secrets.token_hex(8)}"
+
+
+def _is_newer(holder: str, than: str) -> bool:
+    """Whether one holder of a claim is a later attempt at the same activity than another one."""
+    *theirs, their_start, _ = holder.split(":")
+    *ours, our_start, _ = than.split(":")
+    return theirs == ours and int(their_start) > int(our_start)

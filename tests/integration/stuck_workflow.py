@@ -1,0 +1,20 @@
+"""A workflow for `test_deadlock_detection`, and for any test that needs one it never starts."""
+
+from typing import ClassVar
+
+from temporalio import workflow
+
+
+@workflow.defn
+class Stuck:
+    """Never yields in its first turn; returns in the next."""
+
+    turns: ClassVar[int] = 0
+
+    @workflow.run
+    async def run(self) -> int:
+        """Return the number of turns that it took."""
+        Stuck.turns += 1
+        while Stuck.turns == 1:
+            pass
+        return Stuck.turns

@@ -1,0 +1,48 @@
+"""A run that never yields is stopped by the SDK's deadlock detection, and nothing else waits for it."""
+
+import asyncio
+from time import monotonic
+
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from tests.integration.stuck_workflow import Stuck
+from tests.support.gate import Gate
+from worker import build_worker
+
+_PATIENCE = 30.0
+
+
+def test_the_worker_runs_with_deadlock_detection(idle_gate: Gate) -> None:
+    gate = idle_gate
+    worker = build_worker(
+        gate.client, gate.settings, database=gate.database, tools=gate.tools, planner=gate.planner
+    )
+    assert not worker.config()["debug_mode"]
+
+
+async def test_heartbeats_go_on_while_a_run_never_yields_and_its_task_is_tried_again(
+    env: WorkflowEnvironment,
+) -> None:
+    Stuck.turns = 0
+    async with (
+        Worker(
+            env.client, task_queue="stuck", workflows=[Stuck], workflow_runner=UnsandboxedWorkflowRunner()
+        ),
+        asyncio.timeout(_PATIENCE),
+    ):
+        handle = await env.client.start_workflow(Stuck.run, id="stuck", task_queue="stuck")
+        result, longest, last = asyncio.create_task(handle.result()), 0.0, monotonic()
+        while not result.done():
+            await asyncio.sleep(0.02)
+            longest, last = max(longest, monotonic() - last), monotonic()
+        assert await result == 2
+        events = [event async for event in handle.fetch_history_events()]
+    failures = [
+        event.workflow_task_failed_event_attributes.failure.message
+        for event in events
+        if event.HasField("workflow_task_failed_event_attributes")
+    ]
+    assert len(failures) == 1
+    assert "deadlock" in failures[0]
+    assert longest < 1.5  # where a heartbeat is due every second, and missed after four
