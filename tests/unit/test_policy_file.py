@@ -245,7 +245,9 @@ rules_ = st.lists(
 
 
 @given(st.lists(rules_, min_size=1, max_size=4), needs)
-def test_rules_add_up_as_said(matched: list[list[Rule]], default: list[Need]) -> None:
+def test_combined_rules_need_the_largest_count_of_each_role(
+    matched: list[list[Rule]], default: list[Need]
+) -> None:
     fallback = Rule(name=DEFAULT_RULE, needs=tuple(default))
     got = combined(matched, fallback, "")
     everything = [one for some in matched for one in (some or [fallback])]

@@ -16,12 +16,7 @@ from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
 from plangate.domain.run import KEPT_ACCEPTED, Phase, RunState, apply, is_behind
-from tests.support.senders import sender_of
-from tests.support.times import times
-from tests.unit.test_details import decided
-from tests.unit.test_details import in_review as a_review
-from tests.unit.test_review import DEADLINE, NOON, REQUESTED, accepts, arrival, decide, drafted, state_after
-from tests.unit.test_who_may_approve import (
+from tests.support.naive_review import (
     Case,
     arrival_of,
     at,
@@ -30,6 +25,11 @@ from tests.unit.test_who_may_approve import (
     in_review,
     people_of,
 )
+from tests.support.senders import sender_of
+from tests.support.times import times
+from tests.unit.test_details import decided
+from tests.unit.test_details import in_review as a_review
+from tests.unit.test_review import DEADLINE, NOON, REQUESTED, accepts, arrival, decide, drafted, state_after
 
 TWO = Requirement(needs=(Need(role="anyone", count=2),))
 

@@ -87,7 +87,7 @@ async def test_steps_that_are_done_stay_done_and_only_the_rest_is_executed(idle_
 
 
 @pytest.mark.parametrize("choice", ["reject", "withdraw"])
-async def test_the_rest_can_be_refused(idle_gate: Gate, choice: str) -> None:
+async def test_the_remaining_steps_can_be_rejected_or_withdrawn(idle_gate: Gate, choice: str) -> None:
     idle_gate.policy = ValidFor(SECONDS)
     async with idle_gate.worker():
         again = await stale_behind_step_one(idle_gate)

@@ -21,7 +21,7 @@ from plangate.records.tables import runs
 from plangate.records.trail import Note, open_trail, read_trail
 from tests.support.gate import Gate
 from tests.support.sealed_records import Everybody
-from tests.workflow.test_a_lawful_life_has_no_finding import reset
+from tests.workflow.test_audit_no_false_positives import reset
 from tests.workflow.test_revocation import house, needs, signed
 from tests.workflow.test_who_may_decide import Wants
 

@@ -1,31 +1,26 @@
-"""Who may approve what, and when it is enough: thousands of cases against a rule of this file's own.
+"""A second, naive review: who may approve what, and when it is enough, written from the design alone.
 
-The rule is written from the words of the design, by trying every assignment of approvals to demanded roles;
-it shares nothing with the code but the words of the cases.
+It tries every assignment of approvals to demanded roles, and shares nothing with the code but the words of
+the cases. `cases` generates people, demands and decisions; `in_review`, `people_of` and `arrival_of` hand
+the same case to the code under test.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import product
-from random import Random
 from typing import Any
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.decision import Arrival, Choice, Decision, Via
-from plangate.domain.errors import NotApproved
-from plangate.domain.people import ANYONE, Approver, Delegation, People, Person, Standing
+from plangate.domain.people import ANYONE, Delegation, People, Person
 from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.policy import Need, Requirement, covered
-from plangate.domain.review import authorise, judge
-from plangate.domain.revocation import stale_approvers
-from plangate.domain.run import Phase, RunState, apply, fold
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.run import RunState, fold
 from tests.support.fakes import AUDIENCE
-from tests.support.senders import sender_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DEADLINE = NOON + timedelta(hours=10)
@@ -33,12 +28,11 @@ PLAN = Plan(summary="s", steps=(Step(tool="t", arguments={}),))
 OLD, NEW = (fingerprint_of(PLAN, revision, "w", AUDIENCE) for revision in (1, 2))
 NAMES = ("rita", "dana", "erik", "fred", "gina")
 ROLES = ("finance", "ops", "legal")
-LEAST_CASES = 5_000
 
 
 @dataclass
 class Loan:
-    """Somebody lends roles to another, between two hours of the day."""
+    """A delegation of roles to another person, between two hours of the day."""
 
     to: str
     roles: tuple[str, ...]
@@ -55,7 +49,7 @@ class Human:
 
 @dataclass
 class Said:
-    """One decision as a case has it: who, in which spelling, what, on which plan, in which hour."""
+    """One decision of a case: who decides, in which spelling, what, on which plan and in which hour."""
 
     by: str
     spelled: str
@@ -70,7 +64,6 @@ class Case:
     needs: dict[str, int]
     valid_hours: int | None
     said: list[Said]
-    count: Counter[str] = field(default_factory=Counter)
 
 
 some_roles = st.lists(st.sampled_from(ROLES), max_size=2, unique=True).map(tuple)
@@ -99,17 +92,20 @@ said = st.builds(
 cases = st.builds(
     Case,
     humans=st.fixed_dictionaries(dict.fromkeys(NAMES, humans)),
-    needs=st.dictionaries(st.sampled_from((*ROLES, ANYONE)), st.integers(1, 2), min_size=1, max_size=3),
+    needs=st.one_of(
+        st.dictionaries(st.sampled_from((*ROLES, ANYONE)), st.integers(1, 2), min_size=1, max_size=3),
+        st.just({"finance": 1, "ops": 1}),  # so that whoever has both roles may have to move
+    ),
     valid_hours=st.sampled_from([None, None, 2, 5]),
     said=st.lists(said, min_size=3, max_size=8).map(lambda some: sorted(some, key=lambda one: one.hour)),
 )
 
 
-# ---- the rule of this file ----------------------------------------------------------------------
+# ---- the naive rule -----------------------------------------------------------------------------
 
 
 def capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
-    """Every (person, role) that somebody can stand for at that hour; nobody stands for the requester."""
+    """Return every (person, role) that `by` can stand for at that hour; the requester has no stand-in."""
     human = case.humans.get(by)
     if human is None or not human.active or by == "rita":
         return []
@@ -123,7 +119,7 @@ def capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
 
 
 def most_filled(needs: dict[str, int], people: Sequence[list[tuple[str, str]]]) -> int:
-    """The most demanded places that these people fill, over every way to place them."""
+    """Return the most demanded places that these people fill, over every way to place them."""
     useful = [[None, *(way for way in set(ways) if way[1] in needs)] for ways in people]
     best = 0
     for ways in product(*useful):
@@ -136,7 +132,7 @@ def most_filled(needs: dict[str, int], people: Sequence[list[tuple[str, str]]]) 
 
 
 class Naive:
-    """The review as the design tells it."""
+    """The review as the design describes it."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -166,7 +162,7 @@ class Naive:
         return True
 
 
-# ---- the code -----------------------------------------------------------------------------------
+# ---- the same case for the code -----------------------------------------------------------------
 
 
 def at(hour: int) -> datetime:
@@ -213,97 +209,3 @@ def arrival_of(one: Said, number: int) -> Arrival:
     return Arrival(
         key=str(number), via=Via.SIGNAL, name=one.choice.value, received_at=at(one.hour), decision=decision
     )
-
-
-def test_every_case_of_the_table_ends_as_the_naive_rule_says() -> None:
-    seen: Counter[str] = Counter()
-
-    @settings(max_examples=2_000, deadline=None, database=None, derandomize=True)
-    @given(cases)
-    def compare(case: Case) -> None:
-        state, naive, people = in_review(case), Naive(case), people_of(case)
-        for number, one in enumerate(case.said):
-            arrival = arrival_of(one, number)
-            event = judge(state, arrival, sender_of(arrival, people))
-            expected = naive.accepts(one)
-            assert event.verdict.accepted is expected, event.verdict.reason
-            state = apply(state, event)
-            assert (state.phase is Phase.EXECUTING) is naive.enough
-            seen[_kind(one, event.verdict.reason, accepted=expected)] += 1
-            seen["cases"] += 1
-        _compare_authorisation(state, naive, seen)
-
-    compare()
-    assert seen["cases"] >= LEAST_CASES
-    for corner in (
-        "approved", "rejected", "changes", "known role lacking", "requester", "twice", "old plan",
-        "too late", "unknown", "inactive", "enough", "stale", "lent", "rearranged",
-    ):  # fmt: skip
-        assert seen[corner] >= 10, (corner, seen)
-
-
-def _compare_authorisation(state: RunState, naive: Naive, seen: Counter[str]) -> None:
-    """A step may start as long as the approvals are there, and none of them is older than allowed."""
-    try:
-        authorise(state, NEW, 1)
-    except NotApproved:
-        assert not naive.enough
-        return
-    assert naive.enough
-    seen["enough"] += 1
-    valid = naive.case.valid_hours
-    hour = 11
-    old = {by for by, when, _ in naive.approved if valid is not None and hour - when > valid}
-    assert {name.strip().lower() for name in stale_approvers(state, at(hour))} == old
-    seen["stale"] += bool(old)
-    seen["lent"] += any(all(person != by for person, role in ways if role in naive.case.needs)
-                        for by, _, ways in naive.approved)  # fmt: skip
-    seen["rearranged"] += _first_come_first_served(naive) < sum(naive.case.needs.values())
-
-
-def _first_come_first_served(naive: Naive) -> int:
-    """How many places are filled if each takes the first one that fits, and keeps it."""
-    left, used = dict(naive.case.needs), set()
-    for _, _, ways in naive.approved:
-        for person, role in ways:
-            if left.get(role) and person not in used:
-                left[role] -= 1
-                used.add(person)
-                break
-    return sum(naive.case.needs.values()) - sum(left.values())
-
-
-def _kind(one: Said, reason: str, *, accepted: bool) -> str:
-    if accepted:
-        return {"approve": "approved", "reject": "rejected", "request_changes": "changes"}[one.choice]
-    for words, kind in {
-        "has ended": "over", "approved already and is being": "over", "was replaced": "old plan",
-        "deadline": "too late", "nobody called": "unknown", "not active": "inactive",
-        "asked for this": "requester", "counts once": "twice", "has no role": "known role lacking",
-    }.items():  # fmt: skip
-        if words in reason:
-            return kind
-    return reason.partition(" ")[2]
-
-
-def test_however_many_people_lend_to_each_other_the_places_are_counted_soon() -> None:
-    """Twenty of them have more ways to fill the places than can be tried."""
-    names = [f"p{number}" for number in range(20)]
-    everybody = tuple(Standing(person=name, roles=("a", "b", "c")) for name in names)
-    approvers = [Approver(name=name, standings=everybody) for name in names]
-    needs = tuple(Need(role=role, count=7) for role in ("a", "b"))
-    assert covered(Requirement(needs=needs), approvers, "rita") == 14
-    assert covered(Requirement(needs=(*needs, Need(role="d", count=7))), approvers, "rita") == 14
-    chance = Random(11)
-    for _ in range(40):  # the best that is found where not everything can be tried
-        some = [
-            Approver(
-                name=name,
-                standings=tuple(
-                    Standing(person=chance.choice(names), roles=(chance.choice("abcd"),)) for _ in range(12)
-                ),
-            )
-            for name in names[:17]
-        ]
-        wanted = Requirement(needs=tuple(Need(role=role, count=chance.randint(1, 8)) for role in "abcd"))
-        assert 0 < covered(wanted, some, "rita") <= 17

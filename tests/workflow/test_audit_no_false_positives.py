@@ -1,4 +1,4 @@
-"""Whatever lawfully happens to a run, the auditor finds nothing: a false alarm would hide the true one."""
+"""The audit reports nothing for runs in which everything was done by the rules, however unusual."""
 
 import asyncio
 from datetime import timedelta
@@ -21,7 +21,7 @@ from tests.workflow.test_stale_approvals import SECONDS, reopened
 
 
 def findings(gate: Gate, skipped: timedelta | None = None) -> list[str]:
-    """Seal what moved, and examine everything; the clock of the records skipped as much as the server's."""
+    """Seal what moved and audit everything, on a clock moved on by `skipped`, as the server's was."""
     if skipped is None:
         sealing(gate).seal()
     else:
@@ -34,7 +34,7 @@ def findings(gate: Gate, skipped: timedelta | None = None) -> list[str]:
 
 
 async def reset(gate: Gate, workflow_id: str, event_type: str, which: int = 0) -> None:
-    """Reset a run to behind the last workflow task that was completed before such an event."""
+    """Reset a run to just after the last workflow task that was completed before such an event."""
     handle = gate.handle(workflow_id)
     history = await handle.fetch_history()
     completed = [
@@ -46,7 +46,7 @@ async def reset(gate: Gate, workflow_id: str, event_type: str, which: int = 0) -
         ResetWorkflowExecutionRequest(
             namespace=gate.client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=workflow_id),
-            reason="to see what an auditor says of it",
+            reason="a test of the audit",
             workflow_task_finish_event_id=point,
             request_id=f"reset-{workflow_id}-{point}",
         )
