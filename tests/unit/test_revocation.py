@@ -67,7 +67,7 @@ def _distinct(taken: list[list[str]], used: frozenset[str]) -> bool:
 def test_approvals_are_lost_as_the_naive_rule_says() -> None:
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=times(150), deadline=None, database=None, derandomize=True)
+    @settings(max_examples=times(60), deadline=None, database=None, derandomize=True)
     @given(cases, cases, st.sampled_from([9, 11, 13]))
     def compare(before: Case, after: Case, hour: int) -> None:
         before.valid_hours = None
