@@ -21,6 +21,7 @@ from plangate.domain.request import PlanRequest
 from plangate.domain.status import RunResult, Status
 from plangate.policy.policy_file import FilePolicy
 from plangate.records.database import Database
+from plangate.records.queries import status_on_record
 from plangate.records.rule_texts import record_rules
 from plangate.settings import Settings
 from plangate.tool import Tool
@@ -108,6 +109,10 @@ class Gate:
                 if status.state == state and (condition is None or condition(status)):
                     return status
                 await asyncio.sleep(0.02)
+
+    def recorded(self, workflow_id: str) -> Status | None:
+        """Return where the run stands by the records alone."""
+        return status_on_record(self.database, workflow_id)
 
     async def decide(
         self, status: Status, decision: str = "approve", by: str = "dana", **more: Any

@@ -28,7 +28,7 @@ from tests.support.sealed_records import sealing, trust
 async def test_a_step_whose_worker_dies_after_storing_its_receipt_stays_done_when_the_run_is_withdrawn(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, texts: tuple[str, ...]
 ) -> None:
-    execute, kept = Execution._execute, asyncio.Event()
+    execute, kept = Execution._execute, asyncio.Event()  # noqa: SLF001  the attempt has no other seam
 
     async def die_behind_the_receipt(self: Execution, attempt: Any) -> StepResult:
         await execute(self, attempt)
@@ -52,7 +52,7 @@ async def test_a_step_whose_worker_dies_after_storing_its_receipt_stays_done_whe
 async def test_a_step_whose_worker_dies_after_storing_its_doubt_is_not_repeated(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute = Execution._execute
+    execute = Execution._execute  # noqa: SLF001  the attempt has no other seam
 
     async def die_behind_the_doubt(self: Execution, attempt: Any) -> StepResult:
         try:

@@ -202,7 +202,7 @@ async def test_an_end_that_was_handed_over_is_not_what_the_record_says(idle_gate
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         workflow_id = await handed_over(gate, "lie", queue)
         await gate.result(workflow_id)
-    recorded = gate.gateway._recorded(workflow_id)
+    recorded = gate.recorded(workflow_id)
     assert recorded is not None
     assert (recorded.state, gate.notebook.texts()) == ("failed", [])
     assert "its record does not" in recorded.reason

@@ -135,7 +135,7 @@ async def test_an_approval_of_a_plan_that_only_the_record_shows_yet_counts_as_so
     monkeypatch.setattr(gate.database, "transact", write_down_and_dawdle)
     workflow_id = await gate.submit("one")
     async with asyncio.timeout(10):
-        while (seen := gate.gateway._recorded(workflow_id)) is None or seen.state != "in_review":
+        while (seen := gate.recorded(workflow_id)) is None or seen.state != "in_review":
             await asyncio.sleep(0.02)
     deciding = asyncio.create_task(gate.decide(seen) if by_update else gate.signal(seen))
     await asyncio.sleep(0.5)
@@ -336,7 +336,8 @@ async def test_a_step_that_is_withdrawn_before_its_turn_never_begins(
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")
-        with executions[0]._pacing.storing():  # the receipt of another step waits
+        # The receipt of another step waits.
+        with executions[0]._pacing.storing():  # noqa: SLF001  the pacing has no other seam
             await gate.decide(status)
             await gate.gateway.withdraw(status.workflow_id, "not now")
             await asyncio.sleep(2.2)  # a heartbeat tells the worker

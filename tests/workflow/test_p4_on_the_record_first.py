@@ -124,7 +124,7 @@ async def test_the_state_folded_from_the_trail_is_the_state_that_the_workflow_sh
     await gate.signal(second)
     await gate.result(status.workflow_id)
     shown = await gate.gateway.status(status.workflow_id)
-    recorded = gate.gateway._recorded(status.workflow_id)
+    recorded = gate.recorded(status.workflow_id)
     assert recorded is not None
     assert recorded.model_copy(update={"source": "workflow"}) == shown
 

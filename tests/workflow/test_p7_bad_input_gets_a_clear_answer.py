@@ -281,8 +281,9 @@ async def test_a_flood_may_take_a_busy_machine_longer_than_the_library_s_two_sec
         gate.client, gate.settings, database=gate.database, tools=gate.tools, planner=gate.planner
     )
     assert worker.config()["debug_mode"]
-    assert worker._workflow_worker is not None
-    assert worker._workflow_worker._deadlock_timeout_seconds is None
+    inside = worker._workflow_worker  # noqa: SLF001  the SDK has no public name for it
+    assert inside is not None
+    assert inside._deadlock_timeout_seconds is None  # noqa: SLF001  nor for this
     async with worker:
         pass
 

@@ -105,7 +105,7 @@ async def test_the_remaining_steps_can_be_rejected_or_withdrawn(idle_gate: Gate,
 async def test_a_worker_that_dies_before_the_run_hears_of_it_opens_the_review_once(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, execute = idle_gate, Execution._execute
+    gate, execute = idle_gate, Execution._execute  # noqa: SLF001  the attempt has no other seam
 
     async def die_behind_it(self: Execution, attempt: Any) -> StepResult:
         result = await execute(self, attempt)

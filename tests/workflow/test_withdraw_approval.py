@@ -46,7 +46,7 @@ class Held:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go, self.came = asyncio.Event(), asyncio.Event()
-        execute, held = Execution._execute, self
+        execute, held = Execution._execute, self  # noqa: SLF001  the attempt has no other seam
 
         async def waiting(self: Execution, attempt: Any) -> StepResult:
             held.came.set()
