@@ -8,24 +8,22 @@ the same case to the code under test.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import product
-from typing import Any
 
 from hypothesis import strategies as st
 
-from plangate.domain.audit import Drafted, Requested
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.people import ANYONE, Delegation, People, Person
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.run import RunState, fold
+from tests.support.build import NOON, RUN, drafted, requested
 from tests.support.fakes import AUDIENCE
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DEADLINE = NOON + timedelta(hours=10)
 PLAN = Plan(summary="s", steps=(Step(tool="t", arguments={}),))
-OLD, NEW = (fingerprint_of(PLAN, revision, "w", AUDIENCE) for revision in (1, 2))
+OLD, NEW = (fingerprint_of(PLAN, revision, RUN, AUDIENCE) for revision in (1, 2))
 NAMES = ("rita", "dana", "erik", "fred", "gina")
 ROLES = ("finance", "ops", "legal")
 
@@ -190,15 +188,8 @@ def in_review(case: Case) -> RunState:
         needs=tuple(Need(role=role, count=count) for role, count in case.needs.items()),
         approval_valid_for=case.valid_hours * 3600 if case.valid_hours else None,
     )
-    requested = Requested(request="r", requester="RITA ", timeout_seconds=60, requested_at=NOON)
-    drafts: list[Any] = [
-        Drafted(
-            revision=revision, plan=PLAN, fingerprint=fingerprint, audience=AUDIENCE, requirement=requirement,
-            drafted_at=NOON, deadline=DEADLINE,
-        )
-        for revision, fingerprint in enumerate((OLD, NEW), start=1)
-    ]  # fmt: skip
-    return fold("w", [requested, *drafts])
+    drafts = (drafted(PLAN, revision, requirement=requirement, deadline=DEADLINE) for revision in (1, 2))
+    return fold(RUN, (requested(requester="RITA "), *drafts))
 
 
 def arrival_of(one: Said, number: int) -> Arrival:

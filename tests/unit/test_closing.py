@@ -7,7 +7,7 @@ import pytest
 from activities.closing import _can_end_so
 from plangate.domain.audit import Closed, Outcome, Reopened
 from plangate.domain.run import RunState, apply
-from tests.unit.test_review import DEADLINE, NOON, approved, arrival, decide, done, drafted, state_after
+from tests.support.build import DEADLINE, NOON, approved, arrival, decide, done, drafted, state_after
 
 WAITING = state_after(drafted())
 HOUR = timedelta(hours=1)

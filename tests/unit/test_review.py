@@ -1,68 +1,34 @@
 """The verdict on a decision and the steps it authorises: single cases, then thousands of generated ones."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from random import Random
 
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, StepDone, StepInDoubt
-from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.audit import Closed, Decided, Outcome, StepInDoubt
+from plangate.domain.decision import Arrival, Choice, Verdict
 from plangate.domain.errors import NotApproved
 from plangate.domain.people import Approver, Standing
-from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.policy import ONE_APPROVAL, Need, Requirement, covered
+from plangate.domain.policy import Need, Requirement, covered
 from plangate.domain.review import authorise, judge
 from plangate.domain.revocation import stale_approvers
-from plangate.domain.run import KEPT_REFUSALS, Phase, RunState, apply, fold, next_wakeup
-from plangate.domain.tool import Receipt
-from tests.support.fakes import AUDIENCE
+from plangate.domain.run import KEPT_REFUSALS, Phase, RunState, apply, next_wakeup
+from tests.support.build import (
+    DEADLINE,
+    NOON,
+    accepts,
+    approved,
+    arrival,
+    decide,
+    done,
+    drafted,
+    state_after,
+)
 from tests.support.naive_review import NEW, Case, Naive, Said, arrival_of, at, cases, in_review, people_of
 from tests.support.senders import judge_all, sender_of, sent
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-DEADLINE = NOON + timedelta(hours=1)
-PLAN = Plan(summary="s", steps=(Step(tool="t", arguments={}), Step(tool="t", arguments={"n": 2})))
-REQUESTED = Requested(request="r", requester="rita", timeout_seconds=3600, requested_at=NOON)
-
-
-def drafted(revision: int = 1, requirement: Requirement = ONE_APPROVAL) -> Drafted:
-    return Drafted(
-        revision=revision,
-        plan=PLAN,
-        fingerprint=fingerprint_of(PLAN, revision, "w", AUDIENCE),
-        audience=AUDIENCE,
-        requirement=requirement,
-        drafted_at=NOON,
-        deadline=DEADLINE,
-    )
-
-
-def arrival(
-    decision: str = "approve",
-    by: str = "dana",
-    plan: str | None = None,
-    at: datetime = NOON,
-    comment: str = "c",
-) -> Arrival:
-    said = Decision(decision=Choice(decision), by=by, plan=plan or drafted().fingerprint, comment=comment)
-    return Arrival(key=f"{decision}{by}{at}", via=Via.SIGNAL, name=decision, received_at=at, decision=said)
-
-
-def state_after(*events: Event) -> RunState:
-    return fold("w", (REQUESTED, *events))
-
-
-def decide(state: RunState, *arrivals: Arrival) -> RunState:
-    for event in judge_all(state, sent(arrivals)):
-        state = apply(state, event)
-    return state
-
-
-def accepts(state: RunState, one: Arrival) -> bool:
-    return judge(state, one, sender_of(one)).verdict.accepted
 
 
 def test_a_plan_that_needs_no_approval_executes_at_once() -> None:
@@ -127,14 +93,6 @@ def test_only_the_newest_refusals_are_kept_and_the_rest_counted() -> None:
     assert state.decisions[0].arrival.received_at == NOON + timedelta(seconds=7)
 
 
-def approved() -> RunState:
-    return decide(state_after(drafted()), arrival())
-
-
-def done(step: int) -> StepDone:
-    return StepDone(step=step, receipt=Receipt(summary="ok"))
-
-
 def test_an_approved_plan_is_authorised_step_by_step() -> None:
     authorise(approved(), drafted().fingerprint, 1)
     authorise(apply(approved(), done(1)), drafted().fingerprint, 2)
@@ -146,12 +104,12 @@ def test_an_approved_plan_is_authorised_step_by_step() -> None:
         (state_after(), drafted().fingerprint, 1, "No plan"),
         (state_after(drafted()), drafted().fingerprint, 1, "is not approved"),
         (decide(state_after(drafted()), arrival(by="rita")), drafted().fingerprint, 1, "is not approved"),
-        (approved(), drafted(2).fingerprint, 1, "No plan"),
+        (approved(), drafted(revision=2).fingerprint, 1, "No plan"),
         (approved(), drafted().fingerprint, 2, "before every step ahead of it is done"),
         (approved(), drafted().fingerprint, 3, "no step 3"),
         (approved(), drafted().fingerprint, 0, "no step 0"),
-        (apply(approved(), drafted(2)), drafted().fingerprint, 1, "was replaced"),
-        (apply(approved(), drafted(2)), drafted(2).fingerprint, 1, "is not approved"),
+        (apply(approved(), drafted(revision=2)), drafted().fingerprint, 1, "was replaced"),
+        (apply(approved(), drafted(revision=2)), drafted(revision=2).fingerprint, 1, "is not approved"),
         (
             apply(approved(), Closed(outcome=Outcome.WITHDRAWN)),
             drafted().fingerprint,
@@ -172,7 +130,9 @@ arrivals = st.builds(
     arrival,
     decision=st.sampled_from(["approve", "reject", "request_changes"]),
     by=st.sampled_from(["dana", "rita", "RITA", "erik"]),
-    plan=st.sampled_from([drafted(n).fingerprint[:length] for n in (1, 2, 3) for length in (8, 12, 64)]),
+    plan=st.sampled_from(
+        [drafted(revision=n).fingerprint[:length] for n in (1, 2, 3) for length in (8, 12, 64)]
+    ),
     at=st.sampled_from([NOON, DEADLINE - timedelta(seconds=1), DEADLINE, DEADLINE + timedelta(days=1)]),
 )
 
@@ -189,7 +149,7 @@ def test_an_approval_counts_only_in_review_in_time_on_this_plan_by_another_perso
         if event.verdict.accepted:
             assert before.phase is Phase.IN_REVIEW
             assert one.decision is not None
-            assert drafted(revision).fingerprint.startswith(one.decision.plan)
+            assert drafted(revision=revision).fingerprint.startswith(one.decision.plan)
             assert one.received_at < DEADLINE
             assert one.decision.decision != "approve" or one.decision.by.lower() != "rita"
         else:
@@ -197,7 +157,7 @@ def test_an_approval_counts_only_in_review_in_time_on_this_plan_by_another_perso
             assert event.verdict.reason
         if state.phase is Phase.DRAFTING:
             revision += 1
-            state = apply(state, drafted(revision))
+            state = apply(state, drafted(revision=revision))
     accepted = [event for event in state.decisions if event.verdict.accepted and isinstance(event, Decided)]
     assert (state.phase is Phase.EXECUTING) == any(
         event.arrival.decision is not None and event.arrival.decision.decision == "approve"

@@ -16,6 +16,7 @@ from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
 from plangate.domain.run import KEPT_ACCEPTED, Phase, RunState, apply, is_behind
+from tests.support.build import DEADLINE, NOON, accepts, arrival, decide, drafted, requested, state_after
 from tests.support.naive_review import (
     Case,
     arrival_of,
@@ -29,7 +30,6 @@ from tests.support.senders import sender_of
 from tests.support.times import times
 from tests.unit.test_details import decided
 from tests.unit.test_details import in_review as a_review
-from tests.unit.test_review import DEADLINE, NOON, REQUESTED, accepts, arrival, decide, drafted, state_after
 
 TWO = Requirement(needs=(Need(role="anyone", count=2),))
 
@@ -187,7 +187,7 @@ def said(
 
 def put_back(requirement: Requirement, *before: Event, now: Decided) -> str | None:
     state = state_after(drafted(requirement=requirement))
-    return may_be_put_back(state, (REQUESTED, *before), now.arrival, now.approver)
+    return may_be_put_back(state, (requested(), *before), now.arrival, now.approver)
 
 
 def test_behind_a_reset_an_ageing_approval_with_the_same_comment_is_refused_and_with_another_is_not() -> None:

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Reopened, Requested, entry_after
+from plangate.domain.audit import Closed, Decided, Event, Outcome, Reopened, entry_after
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.people import LostApproval
-from plangate.domain.plan import Plan, Step, fingerprint_of
+from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.run import fold as fold_run
 from plangate.domain.status import Status, UnreadDecision, status_of
@@ -26,7 +26,7 @@ from plangate.presentation.lists import pending_table, tools_page
 from plangate.presentation.page import Page, fold
 from plangate.presentation.run_page import Doors, deciding_page, outcome_page, run_page, waits_for
 from plangate.presentation.trail_page import trail_page
-from tests.support.fakes import AUDIENCE
+from tests.support.build import drafted, requested
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ID = "plan-abc"
@@ -46,17 +46,8 @@ def events(
     requester: str = "rita",
 ) -> list[Event]:
     plan = Plan(summary=summary, steps=(Step(tool="note", arguments=arguments or {}, reason=why),))
-    requested = Requested(request=request, requester=requester, timeout_seconds=3600, requested_at=NOW)
-    drafted = Drafted(
-        revision=1,
-        plan=plan,
-        fingerprint=fingerprint_of(plan, 1, ID, AUDIENCE),
-        audience=AUDIENCE,
-        requirement=ONE_APPROVAL,
-        drafted_at=NOW,
-        deadline=NOW + timedelta(hours=2),
-    )
-    return [requested, drafted]
+    asked = requested(request=request, requester=requester, requested_at=NOW)
+    return [asked, drafted(plan, run=ID, drafted_at=NOW, deadline=NOW + timedelta(hours=2))]
 
 
 def status_with(arguments: dict[str, Any] | None = None, **more: str) -> Status:
