@@ -45,6 +45,7 @@ from plangate.domain.run import fold
 from plangate.domain.tool import Receipt
 from plangate.signing.decisions import Claims, Subject, sign, verify
 from plangate.signing.jws import key_id, public_of
+from tests.support.build import drafted, requested
 
 NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -107,12 +108,10 @@ def key_of(name: str, **limits: datetime | None) -> Key:
 
 
 def opening(requirement: Requirement) -> list[Event]:
-    requested = Requested(request="", requester="rita", timeout_seconds=7 * 86400, requested_at=NOON)
-    drafted = Drafted(
-        revision=1, plan=PLAN, fingerprint=PRINT, audience=AUDIENCE, requirement=requirement,
-        drafted_at=NOON, deadline=NOON + 2 * DAY,
-    )  # fmt: skip
-    return [requested, drafted]
+    waits = drafted(
+        PLAN, audience=AUDIENCE, requirement=requirement, drafted_at=NOON, deadline=NOON + 2 * DAY
+    )
+    return [requested(timeout_seconds=7 * 86400, requested_at=NOON), waits]
 
 
 def written(events: Sequence[Event]) -> list[AuditEntry]:

@@ -9,7 +9,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
 
 from activities.tools.registry import declarations
 from plangate.domain.drafting import check_plan
@@ -17,33 +16,11 @@ from plangate.domain.errors import FileInvalid
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import DEFAULT_RULE, Need, Rule, combined
-from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 from plangate.policy.people_file import read_people
 from plangate.policy.policy_file import Explanation, FilePolicy, read_policy
 from plangate.settings import PROJECT
+from tests.support.stand_in_tools import REFUND_AND_NOTE as TOOLS
 
-
-class RefundArguments(ToolArguments):
-    """Money back."""
-
-    amount: float
-    to: list[str] = Field(default=[])
-    note: str | None = None
-
-
-class NoteArguments(ToolArguments):
-    """A note."""
-
-    text: str
-
-
-TOOLS = {
-    one.name: one
-    for one in (
-        ToolDeclaration("refund", "", RefundArguments, RetrySafety.UNKNOWABLE),
-        ToolDeclaration("note", "", NoteArguments, RetrySafety.UNKNOWABLE),
-    )
-}
 BANK = PROJECT / "examples" / "bank"
 ROLES = frozenset({"finance", "ops"})
 

@@ -10,7 +10,6 @@ from plangate.domain.audit import Reopened
 from plangate.domain.decision import Choice
 from plangate.domain.errors import DirectoryUnavailable
 from plangate.domain.people import Delegation, Key, People, Person
-from plangate.domain.policy import Need, Requirement
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.decisions import Claims, sign
@@ -18,8 +17,8 @@ from plangate.signing.jws import key_id, public_of
 from plangate.tool import EffectStatus
 from tests.support.fakes import LOST, TRANSIENT, NoteArguments, Notebook
 from tests.support.gate import Gate
+from tests.support.policies import Wants, wants
 from tests.support.sealed_records import KEYS
-from tests.workflow.test_who_may_decide import Wants
 
 PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
 
@@ -58,7 +57,7 @@ def key_of(name: str, **limits: datetime) -> Key:
 
 
 def needs(*roles: str, signed: bool = False) -> Wants:
-    return Wants(Requirement(needs=tuple(Need(role=role, count=1) for role in roles), signed=signed))
+    return wants(*((role, 1) for role in roles), signed=signed)
 
 
 def signed(

@@ -13,20 +13,20 @@ from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.audit import Requested, RunRef
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.people import identify
-from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
+from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.review import judge
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.records.tables import runs
 from plangate.records.trail import Note, open_trail, read_trail
 from tests.support.gate import Gate
+from tests.support.policies import Wants, wants
 from tests.support.sealed_records import Everybody
 from tests.workflow.test_audit_no_false_positives import reset
 from tests.workflow.test_revocation import house, needs, signed
-from tests.workflow.test_who_may_decide import Wants
 
 __all__ = ["house"]
-TWO = Wants(Requirement(needs=(Need(role="anyone", count=2),)))
+TWO = wants(("anyone", 2))
 
 
 def findings(gate: Gate) -> list[str]:
