@@ -509,14 +509,17 @@ async def test_a_connection_that_drops_after_the_data_leaves_the_mail_in_doubt()
 
 
 async def test_a_server_that_is_silent_after_the_data_leaves_the_mail_in_doubt():
+    left = asyncio.Event()
+
     class Silent(Postbox):
         async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
-            await asyncio.sleep(1)
+            await left.wait()
             return "250 too late"
 
     async with mail_server(Silent()) as port:
         with pytest.raises(EffectUnknown):
             await tool(port, reply_seconds=0.2).act(MAIL, KEY)
+        left.set()
 
 
 @pytest.mark.parametrize(("minutes", "end"), [(9, Receipt), (11, EffectUnknown)])

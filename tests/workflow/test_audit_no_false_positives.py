@@ -14,10 +14,11 @@ from plangate.domain.decision import Choice
 from plangate.domain.request import PlanRequest
 from plangate.records.checkpoints import seal_what_moved
 from plangate.signing.checkpoints import checkpoint_after
-from tests.support.fakes import LOST, PERMANENT, TRANSIENT, ValidFor
+from tests.support.fakes import LOST, PERMANENT, TRANSIENT
 from tests.support.gate import Gate
+from tests.support.policies import one_approval
 from tests.support.sealed_records import SEAL_KEY, ByFirstWord, Everybody, sealing, signature, trust
-from tests.workflow.test_stale_approvals import SECONDS, reopened
+from tests.workflow.test_stale_approvals import TOO_OLD, VALID, reopened_too_late
 
 
 def findings(gate: Gate, skipped: timedelta | None = None) -> list[str]:
@@ -55,12 +56,13 @@ async def reset(gate: Gate, workflow_id: str, event_type: str, which: int = 0) -
 
 async def test_a_step_that_was_begun_under_a_plan_that_was_then_replaced(idle_gate: Gate) -> None:
     gate = idle_gate
-    gate.policy = ValidFor(SECONDS)
+    gate.policy = one_approval(valid_for=VALID)
     async with gate.worker():
         status = await gate.in_review(request="one")
         gate.notebook.failures = [TRANSIENT] * 20
         await gate.decide(status)
-        again = await reopened(gate, status.workflow_id)
+        await gate.notebook.entered.wait()
+        again = await reopened_too_late(gate, status)
         gate.notebook.failures = []
         assert (await gate.decide(again, "request_changes", comment="two")).accepted
         second = await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
@@ -71,7 +73,7 @@ async def test_a_step_that_was_begun_under_a_plan_that_was_then_replaced(idle_ga
     ]
     assert {claim.fingerprint for claim in claims} == {status.fingerprint, second.fingerprint}
     assert [claim.step for claim in claims if claim.fingerprint == second.fingerprint] == [1, 2]
-    assert findings(gate) == []
+    assert findings(gate, TOO_OLD) == []
 
 
 async def test_a_run_that_is_withdrawn_while_its_plan_is_being_made(gate: Gate) -> None:

@@ -65,9 +65,8 @@ class Foreign:
 
     @workflow.run
     async def run(self, ours: str, what: str) -> str:
-        is_brief = what in ("late", "backdate", "key", "garbage")
-        ref = _ref(workflow.info().first_execution_run_id, 2 if is_brief else 3600)
-        text = "one" if is_brief else "signed one"
+        ref = _ref(workflow.info().first_execution_run_id, 1 if what == "backdate" else 3600)
+        text = "one" if what in ("late", "backdate", "key", "garbage") else "signed one"
         task = DraftTask(run=ref, revision=1, supplied=notes(text))
         drafted: Drafted = await _act("draft_plan", task, ours, Drafted)
         if what in ("carry", "late", "lie"):
@@ -86,8 +85,9 @@ class Foreign:
             ended_at = workflow.now() + timedelta(days=int(days))
             carried = Carried(carried=state, request=PlanRequest(requester="rita"), ended_at=ended_at)
             workflow.continue_as_new(args=[carried.model_dump(mode="json")], task_queue=ours)
+        if what == "backdate":
+            await workflow.sleep(1.1)
         if what in ("backdate", "key", "garbage"):
-            await workflow.sleep(2.5)
             handed_on: dict[str, Any] = _with_an_approval(drafted, ref).model_dump(mode="json")
             if what == "key":
                 handed_on["arrivals"][0]["key"] = "closed"
@@ -188,7 +188,7 @@ async def test_a_later_deadline_that_was_handed_over_lets_no_late_approval_count
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         workflow_id = await handed_over(gate, "late", queue)
         status = await gate.until("in_review", workflow_id)
-        await asyncio.sleep(2.5)
+        await gate.env.fast_forward(gate.handle(workflow_id), timedelta(hours=2))
         await gate.signal(status)
         judged = await gate.until("in_review", workflow_id, lambda now: bool(now.decisions))
     assert [one.accepted for one in judged.decisions] == [False]

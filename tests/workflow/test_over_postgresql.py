@@ -1,6 +1,5 @@
 """A whole Plangate whose records are in PostgreSQL, which is killed and cut off along the way."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -15,6 +14,7 @@ from tests.support.fakes import notes
 from tests.support.gate import Gate, build_gate
 from tests.support.postgres import PostgresServer
 from tests.support.record_writer import assert_unbroken
+from tests.workflow.test_what_cannot_be_recorded_waits_outside import waiting as unrecorded
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -79,7 +79,7 @@ async def test_a_run_outlives_the_kill_9_of_postgresql_and_every_effect_happens_
     try:
         gate.notebook.gate.set()  # the first step acts while its receipt cannot be stored
         await gate.signal(waiting)
-        await asyncio.sleep(1)
+        await unrecorded(gate, waiting)
         assert gate.notebook.texts() == ["one"]
     finally:
         postgres.start()

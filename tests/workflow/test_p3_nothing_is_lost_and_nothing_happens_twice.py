@@ -106,14 +106,16 @@ async def test_a_decision_waits_while_the_records_are_away_and_counts_when_they_
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = await gate.in_review("one")
-    write = gate.database.write
+    write, tried = gate.database.write, asyncio.Event()
 
     def away() -> object:
+        tried.set()
         raise RecordsUnavailable("The records are away.")
 
     monkeypatch.setattr(gate.database, "write", away)
     await gate.signal(status)
-    await asyncio.sleep(1)
+    await tried.wait()
+    await asyncio.sleep(0.1)
     assert gate.notebook.texts() == []
     monkeypatch.setattr(gate.database, "write", write)
     assert (await gate.result(status.workflow_id)).outcome == "executed"
