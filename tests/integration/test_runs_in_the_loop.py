@@ -26,7 +26,7 @@ async def client(env: WorkflowEnvironment):
         yield env.client
 
 
-async def test_a_turn_that_takes_its_time_is_not_taken_for_a_deadlock(client):
+async def test_a_long_turn_is_not_taken_for_a_deadlock(client):
     handle = await client.start_workflow(Slow.run, _LONG, id="long", task_queue="slow")
     async with asyncio.timeout(_PATIENCE):
         assert await handle.result() == threading.get_ident()
@@ -34,7 +34,7 @@ async def test_a_turn_that_takes_its_time_is_not_taken_for_a_deadlock(client):
     assert not [kind for kind in kinds if "failed" in kind or "timed_out" in kind]
 
 
-async def test_the_loop_is_its_own_again_behind_each_turn_whatever_became_of_it(client):
+async def test_the_loop_is_released_after_each_turn_even_a_failed_one(client):
     loop = asyncio.get_running_loop()
     for number, fails in enumerate((False, True, False)):
         run = client.execute_workflow(Slow.run, args=[0.0, fails], id=f"turn-{number}", task_queue="slow")

@@ -152,7 +152,7 @@ def test_a_page_that_leaves_nothing_out_says_nothing_of_it() -> None:
     st.text("a東", max_size=400),
     st.integers(1, 12),
 )
-def test_whoever_is_offered_the_decision_was_shown_the_whole_plan(
+def test_a_page_that_offers_the_decision_shows_the_whole_plan(
     summary: str, value: Any, reason: str, steps: int
 ) -> None:
     page = details_page(in_review({"value": value}, summary=summary or "s", reason=reason, steps=steps))

@@ -42,7 +42,7 @@ def test_the_clock_goes_on_with_time_and_never_back() -> None:
 
 
 def test_nothing_else_measures_by_a_clock_that_stands_still_in_sleep() -> None:
-    """A scan of the code: whoever needs one more has to say on which side of sleep it stands."""
+    """Scan the code: each further clock has to be listed on one side of sleep."""
     files = [
         PROJECT / "worker.py",
         PROJECT / "starter.py",

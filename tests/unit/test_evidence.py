@@ -140,7 +140,7 @@ def test_a_bundle_is_read_in_one_spelling_only() -> None:
             read_bundle(other)
 
 
-def test_a_bundle_that_nobody_sealed_says_so() -> None:
+def test_an_unsealed_bundle_says_so() -> None:
     bundle = bundle_of(RUN, trail(approved(sign(claims(), DANA), approver())), (), (LIST,))
     (finding,) = bundle_findings(bundle, trusted=frozenset(), people=None)
     assert finding.is_unsealed

@@ -129,14 +129,14 @@ def test_an_approved_plan_is_in_review_again_until_its_first_step_is_claimed() -
     assert not accepts(begun(state), taking_back())
 
 
-def test_a_withdrawal_that_is_written_down_behind_a_claim_changes_nothing() -> None:
+def test_a_withdrawal_recorded_after_a_claim_changes_nothing() -> None:
     state = begun(decide(state_after(drafted()), arrival()))
     late = Decided(arrival=taking_back(), verdict=Verdict(accepted=True, reason=""))
     after = apply(state, late)
     assert (after.phase, after.approvals) == (state.phase, state.approvals)
 
 
-def test_an_approved_plan_can_be_stopped_behind_its_deadline_and_a_review_cannot() -> None:
+def test_an_approval_can_be_withdrawn_after_the_deadline_and_a_review_cannot_be_decided() -> None:
     late = DEADLINE + timedelta(hours=1)
     assert accepts(decide(state_after(drafted()), arrival()), taking_back(at=late))
     assert not accepts(decide(state_after(drafted(requirement=TWO)), arrival()), taking_back(at=late))
@@ -190,7 +190,7 @@ def put_back(requirement: Requirement, *before: Event, now: Decided) -> str | No
     return may_be_put_back(state, (requested(), *before), now.arrival, now.approver)
 
 
-def test_behind_a_reset_an_ageing_approval_with_the_same_comment_is_refused_and_with_another_is_not() -> None:
+def test_after_a_reset_an_ageing_approval_counts_only_with_another_comment() -> None:
     old = said("approve", comment="as ever")
     assert put_back(AGEING, old, now=said("approve", comment="as ever", run="r2"))
     assert put_back(AGEING, old, now=said("approve", comment="today", run="r2")) is None

@@ -1,4 +1,4 @@
-"""What an approver is shown is what will run: all of it, nothing hidden, nothing posing as words of ours."""
+"""The page shows all that will run, hides nothing, and lets no text from outside pose as Plangate's words."""
 
 import re
 import shlex
@@ -263,7 +263,7 @@ def test_what_is_copied_stands_alone_on_its_line_where_it_does_not_fit_beside_it
     assert printed(page, width=60) == f"  fingerprint\n  {'0123456789abcdef' * 4}\n"
 
 
-def test_the_page_addresses_whoever_reads_it() -> None:
+def test_the_page_addresses_its_reader() -> None:
     status, doors = status_with(requester="rita"), Doors()
     assert waits_for(status, "RITA").endswith("; you asked for it, so someone else must approve")
     assert waits_for(status, "dana") == "waits for 1 approval by anyone but the requester"
@@ -274,7 +274,7 @@ def test_the_page_addresses_whoever_reads_it() -> None:
     assert own not in printed(deciding_page(status, doors, "dana"), terminal=False)
 
 
-def test_decisions_that_nobody_has_read_are_told_before_another_is_asked_for() -> None:
+def test_unread_decisions_are_shown_before_another_is_asked_for() -> None:
     sent = UnreadDecision(decision="approve", by="dana", plan="0123456789abcdef" * 4, sent_at=NOW)
     junk = UnreadDecision(decision="a\x1b[2J", sent_at=NOW)
     status = status_with().model_copy(update={"unread": (sent, junk), "unread_not_listed": 3})

@@ -117,7 +117,7 @@ def test_a_key_counts_from_its_first_moment_to_its_last(limits: dict[str, Any], 
     assert words in assert_refused(check(token, people=people))
 
 
-def test_nobody_signs_for_somebody_else() -> None:
+def test_a_key_signs_for_its_owner_alone() -> None:
     assert "not one of Dana's" in assert_refused(check(sign(claims(), EVE)))
     assert "nobody called" in assert_refused(check(sign(claims(by="frank"), DANA), by="frank"))
 

@@ -1,4 +1,4 @@
-"""Whoever looks at a run sees which approvals count, until when, and what is still needed."""
+"""Every page of a run shows which approvals count, until when, and what is still needed."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -131,7 +131,7 @@ async def test_a_signed_decision_that_is_sent_again_to_another_run_or_too_late(i
     assert findings(gate) == []
 
 
-async def test_a_plan_that_nobody_decided_on(gate: Gate) -> None:
+async def test_an_undecided_plan_that_expired(gate: Gate) -> None:
     status = await gate.in_review("one", timeout=timedelta(days=2))
     await gate.env.fast_forward(gate.handle(status.workflow_id))
     assert (await gate.result(status.workflow_id)).outcome == "expired"

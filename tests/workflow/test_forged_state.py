@@ -1,7 +1,7 @@
-"""P1 against whoever may write in the namespace: what a workflow says of itself is not believed.
+"""P1 against anyone who may write in the namespace: Plangate does not believe what a workflow says of itself.
 
-The foreign workflows here have our workflow's name and their own task queue, hence their own code. They
-schedule our activities, or hand a state of their own to our workers by continue-as-new.
+The foreign workflows have the name of Plangate's and their own task queue, hence their own code. They
+schedule Plangate's activities, or hand a state of their own to its workers by continue-as-new.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ def _with_an_approval(drafted: Drafted, ref: RunRef) -> Carried:
 
 @workflow.defn(name="PlanApproval", sandboxed=False)
 class Foreign:
-    """Does with a plan that has to be signed whatever it is told to."""
+    """Does with a plan that has to be signed what its argument says."""
 
     @workflow.run
     async def run(self, ours: str, what: str) -> str:
@@ -130,7 +130,7 @@ class Foreign:
         ("draft", "is in_review by its record"),
     ],
 )
-async def test_a_foreign_workflow_of_our_name_gets_nothing_executed(
+async def test_a_foreign_workflow_of_the_same_name_gets_nothing_executed(
     idle_gate: Gate, what: str, said: str
 ) -> None:
     gate = idle_gate

@@ -125,9 +125,7 @@ async def test_a_workflow_that_claims_the_id_of_an_approved_run_still_executes_n
 
 @pytest.mark.parametrize("id_of", ["its own", "the terminated run's"])
 @pytest.mark.parametrize("name", ["draft_plan", "admit_decisions", "execute_step", "close_run"])
-async def test_no_workflow_but_the_run_itself_may_write_on_its_record(
-    gate: Gate, name: str, id_of: str
-) -> None:
+async def test_only_the_run_itself_may_write_on_its_record(gate: Gate, name: str, id_of: str) -> None:
     status = await gate.in_review("good")
     assert status.fingerprint is not None
     state = fold(status.workflow_id, (entry.event for entry in gate.gateway.trail(status.workflow_id)))

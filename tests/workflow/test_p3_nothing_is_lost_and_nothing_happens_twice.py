@@ -38,7 +38,7 @@ async def test_a_transient_failure_of_a_tool_is_tried_again_and_the_effect_happe
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_steps_behind_a_failed_one_are_not_done(gate: Gate) -> None:
+async def test_steps_after_a_failed_one_are_not_executed(gate: Gate) -> None:
     status = await gate.in_review("one", "two")
     gate.notebook.failures = [ToolRefused("The notebook is full; buy another one.")]
     await gate.decide(status)
@@ -49,7 +49,7 @@ async def test_steps_behind_a_failed_one_are_not_done(gate: Gate) -> None:
     assert gate.notebook.texts() == []
 
 
-async def test_an_effect_whose_end_nobody_saw_is_in_doubt_and_not_repeated(gate: Gate) -> None:
+async def test_an_effect_of_unknown_outcome_is_in_doubt_and_not_repeated(gate: Gate) -> None:
     gate.notebook.failures = [EffectUnknown("The pencil broke.")]
     gate.notebook.writes_before_failing = True
     status = await gate.in_review("one", "two")

@@ -10,7 +10,7 @@ from tests.support.gate import Gate
 from tests.support.policies import Wants
 
 
-async def test_a_plan_that_nobody_decides_on_expires_at_its_deadline(gate: Gate) -> None:
+async def test_an_undecided_plan_expires_at_its_deadline(gate: Gate) -> None:
     status = await gate.in_review("one", timeout=timedelta(days=3))
     await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(days=3, minutes=1))
     assert (await gate.result(status.workflow_id)).outcome == "expired"
@@ -64,7 +64,7 @@ async def test_an_approval_sent_in_time_counts_though_the_worker_came_back_after
         assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_an_approval_sent_after_the_deadline_does_not_count_though_no_worker_saw_it_pass(
+async def test_an_approval_sent_after_the_deadline_does_not_count_though_no_worker_ran_then(
     idle_gate: Gate,
 ) -> None:
     gate = idle_gate

@@ -325,7 +325,7 @@ async def test_a_schedule_cannot_hand_over_a_state_of_its_own(gate: Gate) -> Non
 
 @given(name=LIKELY_NAMES, inputs=bad_inputs)
 @settings(max_examples=300, deadline=None)
-def test_whatever_comes_is_read_without_raising(name: str, inputs: list[Any]) -> None:
+def test_any_signal_is_read_without_raising(name: str, inputs: list[Any]) -> None:
     at = "2026-01-01T00:00:00Z"
     for choice in (None, *Choice):
         read_arrival(key="k", via="signal", name=name, choice=choice, inputs=inputs, received_at=at)  # type: ignore[arg-type]

@@ -219,7 +219,7 @@ async def test_a_step_that_had_begun_is_finished_whatever_was_revoked_since(
         assert notebook.texts() == ["one"]
 
 
-async def test_whoever_approves_last_is_told_which_approval_does_not_count_any_more(
+async def test_the_last_approver_is_shown_which_approval_no_longer_counts(
     idle_gate: Gate, house: House
 ) -> None:
     gate = idle_gate

@@ -114,9 +114,7 @@ async def test_what_follows_it_is_followed_although_a_step_was_on_its_way(
     assert findings(gate) == []
 
 
-async def test_it_may_be_approved_again_before_the_step_that_was_on_its_way_looks(
-    gate: Gate, held: Held
-) -> None:
+async def test_an_approval_may_be_given_again_before_the_scheduled_step_looks(gate: Gate, held: Held) -> None:
     status = await gate.in_review("one")
     await gate.decide(status)
     await held.came.wait()
@@ -158,7 +156,7 @@ async def test_only_an_approval_of_ones_own_can_be_taken_back(idle_gate: Gate) -
 
 
 @pytest.mark.usefixtures("house")
-async def test_it_is_judged_and_signed_as_an_approval_is(idle_gate: Gate) -> None:
+async def test_a_withdrawal_is_judged_and_signed_as_an_approval_is(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = needs("finance", "ops", signed=True)
     gate.directory = Everybody()  # a list that has a text, which the auditor looks up
@@ -224,7 +222,7 @@ async def test_a_reset_does_not_bring_an_approval_back_that_was_taken_back(
     assert findings(gate) == []
 
 
-async def test_a_run_that_did_not_hear_of_it_learns_it_from_its_step(idle_gate: Gate, held: Held) -> None:
+async def test_a_run_that_missed_a_withdrawal_learns_of_it_from_its_step(idle_gate: Gate, held: Held) -> None:
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")
