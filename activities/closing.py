@@ -1,10 +1,11 @@
-"""The local activity that closes a run on the record, whatever its outcome but 'executed'.
+"""The local activity that closes a run on the record, unless its last step did.
 
-A run that executes is closed by its last step, in the same transaction as that step's receipt.
+The last step closes an executed run, in the same transaction as its receipt.
 """
 
 from datetime import datetime
-from typing import Final
+from functools import reduce
+from typing import Final, assert_never
 
 import structlog
 from temporalio import activity
@@ -16,8 +17,10 @@ from activities.tasks import CloseResult, CloseTask
 from activities.waiting import write_soon
 from plangate.domain.audit import Closed, Outcome, StepDone, StepFailed, StepInDoubt, step_key
 from plangate.domain.errors import IdInUse, RequestInvalid
+from plangate.domain.fold import apply
+from plangate.domain.lifecycle import every_step_is_done, may_end
 from plangate.domain.plan import idempotency_key
-from plangate.domain.run import RunState, StepState
+from plangate.domain.run import RunState
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState, find_effect, settle_effect
 from plangate.records.trail import Note, OpenTrail, open_trail
@@ -34,7 +37,7 @@ class Closing:
 
     @activity.defn
     async def close_run(self, task: CloseTask) -> CloseResult:
-        """Write down the outcome, and what is known of the step that did not get done.
+        """Record the outcome, and what is known of the step that did not get done.
 
         Raises:
             ApplicationError: the records do not answer.
@@ -48,24 +51,24 @@ class Closing:
         try:
             with self._database.write() as connection:
                 trail = open_trail(connection, task.run)
-                if not trail.is_closed:
-                    task = _dated(trail, task)
-                if not trail.is_closed and not _can_end_so(trail.state(), task.outcome, task.at):
-                    reason = f"the run calls itself {task.outcome}, and its record does not"
-                    closed = Closed(outcome=Outcome.FAILED, reason=reason)
-                notes = self._step_notes(trail, task)
-                if trail.is_closed:  # behind a reset, or by the last step: what is there is told, and no more
+                if trail.is_closed:  # by its last step, or before a reset: return what is recorded
+                    notes = self._step_notes(trail, task)
                     known = trail.find([note.key for note in notes])
                     notes = [note for note in notes if note.key in known]
+                else:
+                    task = _dated(trail, task)
+                    notes = self._step_notes(trail, task)
+                    record = reduce(apply, (note.event for note in notes), trail.state())
+                    closed = ending(record, task.outcome, task.reason, task.at)
                 entries = trail.append(
                     *notes,
                     Note(key="closed", at=task.at, actor=this_worker(), event=closed),
                 )
         except (IdInUse, RequestInvalid):
-            # This run never was on the record, nor can it be; the one that is must not be closed by it.
+            # This run cannot be recorded; the recorded run with this id must not be closed by it.
             return CloseResult(events=(closed,))
         recorded = entries[-1].event
-        if isinstance(recorded, Closed):  # which may be another end than the run's
+        if isinstance(recorded, Closed):  # may differ from what the run reported
             _log.info(
                 "The run is closed.",
                 action="closed",
@@ -76,44 +79,51 @@ class Closing:
         return CloseResult(events=tuple(entry.event for entry in entries))
 
     def _step_notes(self, trail: OpenTrail, task: CloseTask) -> list[Note]:
-        """Say what became of the step at which the run stopped; the ledger knows better than an error."""
+        """Return what became of the step at which the run stopped, by the ledger of effects."""
         if task.step is None or task.fingerprint is None:
             return []
         key = idempotency_key(task.run.workflow_id, task.fingerprint, task.step)
         effect = find_effect(trail, key)
         if effect is None:
-            # No worker has a word on it, and a state may have been handed to the run: its words are not ours.
+            # The step was never claimed. The reason that the run gives may be forged, so it is left out.
             record = trail.state()
             if record.fingerprint != task.fingerprint or not 1 <= task.step <= len(record.steps):
                 return []
             failed = StepFailed(step=task.step, reason=_NOT_BEGUN)
             return [_note(task, task.fingerprint, "failed", failed)]
-        if effect.receipt is not None:  # its worker died before it could say so
+        if effect.receipt is not None:  # its worker died before Temporal had the result
             done = StepDone(step=task.step, receipt=effect.receipt)
             return [_note(task, task.fingerprint, "done", done)]
         if effect.state is EffectState.BEGUN:
             settle_effect(trail, key, effect.holder, EffectState.IN_DOUBT)
-        in_doubt = effect.state in (EffectState.BEGUN, EffectState.IN_DOUBT)
-        event = (StepInDoubt if in_doubt else StepFailed)(step=task.step, reason=task.reason)
-        return [_note(task, task.fingerprint, "in_doubt" if in_doubt else "failed", event)]
+        match effect.state:
+            case EffectState.BEGUN | EffectState.IN_DOUBT:
+                doubt = StepInDoubt(step=task.step, reason=task.reason)
+                return [_note(task, task.fingerprint, "in_doubt", doubt)]
+            case EffectState.RELEASED | EffectState.DONE:
+                failed = StepFailed(step=task.step, reason=task.reason)
+                return [_note(task, task.fingerprint, "failed", failed)]
+            case _:
+                assert_never(effect.state)
 
 
 def _dated(trail: OpenTrail, task: CloseTask) -> CloseTask:
-    """Let no run end before what is on its record already, whatever it says; it never says later than now."""
+    """Return the task with a time no earlier than the last entry on the record."""
     return task.model_copy(update={"at": max(task.at, trail.entries()[-1].at)})
 
 
-def _can_end_so(record: RunState, outcome: Outcome, at: datetime) -> bool:
-    """Whether the record bears out what the run says of its end; a state may have been handed to it."""
-    match outcome:
-        case Outcome.EXECUTED:
-            return bool(record.steps) and all(step.state is StepState.DONE for step in record.steps)
-        case Outcome.REJECTED:
-            return record.closed is not None and record.closed.outcome is Outcome.REJECTED
-        case Outcome.EXPIRED:
-            return record.deadline is not None and at >= record.deadline
-        case _:
-            return True
+def ending(record: RunState, outcome: Outcome, reason: str, at: datetime) -> Closed:
+    """Return the end that goes on the record: what the run reports, unless its record contradicts it.
+
+    The state of a run may have been forged, see docs/decisions/0020.
+    """
+    contradiction = may_end(record, outcome, at)
+    if contradiction is None:
+        return Closed(outcome=outcome, reason=reason)
+    return Closed(
+        outcome=Outcome.EXECUTED if every_step_is_done(record) else Outcome.FAILED,
+        reason=f"the run reported the outcome {outcome}, but {contradiction}",
+    )
 
 
 def _note(task: CloseTask, fingerprint: str, what: str, event: StepDone | StepFailed | StepInDoubt) -> Note:

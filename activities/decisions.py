@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property, reduce
-from typing import Final
+from typing import Final, assert_never
 
 import structlog
 from temporalio import activity
@@ -15,6 +15,7 @@ from activities.tasks import AdmitTask
 from activities.waiting import write_soon
 from plangate.domain.audit import Decided, Event, Outcome
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.fold import apply, as_in_review, changes
 from plangate.domain.people import (
     Directory,
     Identified,
@@ -26,7 +27,7 @@ from plangate.domain.people import (
 from plangate.domain.plan import Audience, short
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
-from plangate.domain.run import Phase, RunState, apply, as_in_review, changes, was_taken_back
+from plangate.domain.run import Phase, RunState, was_taken_back
 from plangate.records.database import Database
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.records.used_signatures import use_token
@@ -230,13 +231,15 @@ class _Court:
                 return followed and judge(in_review, event.arrival, sender).verdict.accepted
             case Choice.REJECT:
                 return record.closed is not None and record.closed.outcome is Outcome.REJECTED
-            case Choice.REQUEST_CHANGES if record.closed is None:
+            case Choice.REQUEST_CHANGES:
+                if record.closed is not None:
+                    return False
                 is_drafting = record.phase is Phase.DRAFTING and record.next_revision == state.next_revision
                 return is_drafting or record.next_revision > state.next_revision
-            case Choice.WITHDRAW_APPROVAL if record.phase is Phase.IN_REVIEW:
-                return not counts and was_taken_back(record)
+            case Choice.WITHDRAW_APPROVAL:
+                return record.phase is Phase.IN_REVIEW and not counts and was_taken_back(record)
             case _:
-                return False
+                assert_never(decision.decision)
 
 
 def _is(arrival: Arrival, choice: Choice) -> bool:

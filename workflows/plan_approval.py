@@ -2,7 +2,7 @@
 
 `run` reads as the business. Signals and the update only put arrivals in a tray; one clerk takes them out,
 in order, has each admitted (judged and recorded), and applies the verdicts. What the run is changes by
-`plangate.domain.run.apply` alone.
+`plangate.domain.fold.apply` alone.
 
 Three habits of this file come from the platform:
 
@@ -20,7 +20,7 @@ and a withdrawal end the run at once (docs/decisions/0026).
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, assert_never
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -37,18 +37,11 @@ with workflow.unsafe.imports_passed_through():
     from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, RunRef
     from plangate.domain.decision import MAX_COMMENT, Arrival, Choice, DecisionAnswer, Verdict
     from plangate.domain.errors import RequestInvalid
+    from plangate.domain.fold import apply
     from plangate.domain.model import AwareDatetime, Frozen
     from plangate.domain.plan import short
     from plangate.domain.request import PlanRequest, check_opening, read_request
-    from plangate.domain.run import (
-        Phase,
-        RunState,
-        StepState,
-        apply,
-        has_followed,
-        is_behind,
-        next_wakeup,
-    )
+    from plangate.domain.run import Phase, RunState, StepState, has_followed, is_behind, next_wakeup
     from plangate.domain.status import RunResult, Status, Unrecorded, result_of, status_of, unread_of
     from plangate.domain.visible import cut
     from plangate.presentation.markdown import details_page
@@ -146,10 +139,16 @@ class PlanApproval:
         return await life
 
     async def _live(self) -> RunResult:
-        while self._state.phase is not Phase.CLOSED:
-            await self._draft()  # nothing to do unless a plan is wanted
-            await self._review()  # nothing to do unless a plan waits for a person
-            await self._execute()  # nothing to do unless a plan is approved
+        while (phase := self._state.phase) is not Phase.CLOSED:
+            match phase:
+                case Phase.DRAFTING:
+                    await self._draft()
+                case Phase.IN_REVIEW:
+                    await self._review()
+                case Phase.EXECUTING:
+                    await self._execute()
+                case _:
+                    assert_never(phase)
         await self._close()
         await self._unless_it_grows(lambda: not self._tray and workflow.all_handlers_finished())
         return result_of(self._state)
@@ -194,8 +193,6 @@ class PlanApproval:
         self._tray.put_back([one.model_copy(update={"received_at": now}) for one in before.arrivals])
 
     async def _draft(self) -> None:
-        if self._state.phase is not Phase.DRAFTING:
-            return
         assert self._request is not None
         revision, before = self._state.next_revision, self._state.drafted
         task = DraftTask(
@@ -223,8 +220,6 @@ class PlanApproval:
             self._apply(drafted)
 
     async def _review(self) -> None:
-        if self._state.phase is not Phase.IN_REVIEW:
-            return
         drafted = self._state.drafted
         assert drafted is not None
         self._list_as(Phase.IN_REVIEW)
@@ -259,7 +254,8 @@ class PlanApproval:
 
     async def _execute(self) -> None:
         drafted = self._state.drafted
-        while self._state.phase is Phase.EXECUTING and drafted is not None:
+        assert drafted is not None
+        while self._state.phase is Phase.EXECUTING:
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
                 return

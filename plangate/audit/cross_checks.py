@@ -6,7 +6,7 @@ Each function yields sentences about one run, without its name. The rows are as 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from sqlalchemy import Row
 
@@ -17,15 +17,17 @@ from plangate.domain.audit import (
     Decided,
     Drafted,
     Released,
+    Reopened,
     Requested,
+    RulesInForce,
     StepDone,
     StepFailed,
     StepInDoubt,
     WrittenEntry,
 )
 from plangate.domain.checkpoint import Seal
+from plangate.domain.fold import fold
 from plangate.domain.plan import idempotency_key
-from plangate.domain.run import fold
 from plangate.domain.tool import Receipt
 from plangate.domain.visible import one_line
 from plangate.records.ledger import EffectState
@@ -104,9 +106,14 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
                 effect = steps[event.step] = told.setdefault(event.idempotency_key, _Told())
                 effect.claims += 1
                 effect.end = EffectState.BEGUN
-            case StepDone() | Released() | StepFailed() | StepInDoubt() if event.step in steps:
-                steps[event.step].end = _ENDS[type(event)]
-                steps[event.step].receipt = event.receipt if isinstance(event, StepDone) else None
+            case StepDone() | Released() | StepFailed() | StepInDoubt():
+                if event.step in steps:
+                    steps[event.step].end = _ENDS[type(event)]
+                    steps[event.step].receipt = event.receipt if isinstance(event, StepDone) else None
+            case Requested() | Decided() | Reopened() | Closed() | RulesInForce():
+                pass
+            case _:
+                assert_never(event)
     known = {row.idempotency_key: row for row in rows}
     for key in sorted({*told, *known}):
         what = _wrong_effect(workflow_id, known.get(key), told.get(key) or _Told())

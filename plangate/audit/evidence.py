@@ -12,23 +12,20 @@ from typing import Any, Final, Literal
 
 from pydantic import JsonValue
 
+from plangate.audit.dates import dated_ahead
+from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import Lists, revoked_since, unproven
+from plangate.audit.rules import broken_story
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, Closed, Decided, RuleText, WrittenEntry
 from plangate.domain.checkpoint import Seal, SealedBy
-from plangate.domain.dates import dated_ahead
-from plangate.domain.findings import (
-    Finding,
-    broken_links,
-    broken_story,
-    missing_rules,
-    readable,
-    rules_named,
-)
+from plangate.domain.findings import Finding, broken_links, readable
+from plangate.domain.fold import fold
 from plangate.domain.model import AwareDatetime, Frozen, Typed
 from plangate.domain.people import People
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Requirement
-from plangate.domain.run import RunState, fold
+from plangate.domain.run import RunState
 from plangate.domain.status import StepStatus, decision_status, status_of
 from plangate.domain.visible import one_line
 from plangate.policy.kept_lists import PeopleThen, lists_in
@@ -46,11 +43,11 @@ class SignedDecision(Frozen):
     decision: str
     plan: str | None
     comment: str
-    received_at: AwareDatetime
+    at: AwareDatetime
     via: str
     accepted: bool
     reason: str
-    verified: bool
+    assurance: Assurance
     on_behalf_of: tuple[str, ...] = ()
     key_id: str | None = None
     signature: str | None = None
@@ -211,7 +208,7 @@ def story_of(workflow_id: str, entries: Sequence[AuditEntry]) -> Story:
     status = status_of(state, source="trail")
     closed = next((entry.at for entry in entries if isinstance(entry.event, Closed)), None)
     decided = [(entry, entry.event) for entry in entries if isinstance(entry.event, Decided)]
-    proven = [event.approver for _, event in decided if event.approver and event.approver.verified]
+    proven = [event.approver for _, event in decided if event.approver and event.approver.is_signed]
     keys = {(one.name, one.key_id or "", one.public_key or "") for one in proven}
     return Story(
         **status.model_dump(

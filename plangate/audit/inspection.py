@@ -15,12 +15,13 @@ from sqlalchemy import Connection, Select, String, Table, bindparam, exists, fun
 from plangate.audit.checkpoint_chain import compared_with_kept, examine_chain, examine_checkpoints_of
 from plangate.audit.cross_checks import moment, wrong_effects, wrong_row, wrong_seals, wrong_tokens
 from plangate.audit.evidence import examined
+from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import revoked_since
 from plangate.audit.rules_examined import RulesTold, SealsMade, back_dated_rules
 from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Drafted, WrittenEntry
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing
-from plangate.domain.findings import Finding, missing_rules, readable, rules_named
+from plangate.domain.findings import Finding, readable
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import People
 from plangate.domain.visible import one_line

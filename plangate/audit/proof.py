@@ -8,12 +8,15 @@ when a key was valid and a delegation in force; it does not tell when somebody l
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import assert_never
 
+from plangate.audit.claims import SLOW_CLAIM
+from plangate.audit.judged_by import is_typed, judged_by_no_list, list_named
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, Claimed, Decided, Reopened
-from plangate.domain.claims import SLOW_CLAIM
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.findings import Finding
-from plangate.domain.listed import is_typed, judged_by_no_list, list_named
+from plangate.domain.fold import apply
 from plangate.domain.model import Frozen
 from plangate.domain.people import Approver, People, unknown_requester
 from plangate.domain.plan import short
@@ -25,7 +28,7 @@ from plangate.domain.revocation import (
     unfounded_standing,
     unknown_key,
 )
-from plangate.domain.run import Approval, RunState, apply
+from plangate.domain.run import Approval, RunState
 from plangate.domain.visible import one_line
 from plangate.policy.kept_lists import PeopleThen
 from plangate.signing.decisions import Subject, claims_of, other_than_signed
@@ -61,14 +64,10 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
         event, wrong = entry.event, None
         if isinstance(event, Decided) and event.approver:
             approver = event.approver
-            if approver.verified:
-                wrong = _not_signed(event.arrival.decision, approver, state)
-                token = (approver.key_id, approver.token_id)
-                if wrong is None and token in used:
-                    wrong = "its signature was used before"
-                used.add(token)
+            wrong = _without_proof(event, approver, state, used)
             if wrong:
-                wrong = f"the decision by {one_line(approver.name)} is called verified, but {wrong}"
+                proof = f"has the assurance {approver.assurance}"
+                wrong = f"the decision by {one_line(approver.name)} {proof}, but {wrong}"
             else:
                 wrong = _not_allowed(event, approver, state, lists)
         elif isinstance(event, Claimed):
@@ -123,6 +122,26 @@ def _relied_on(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[Appro
             found.update(state.approvals)
         state = apply(state, entry.event)
     return frozenset(found)
+
+
+def _without_proof(
+    event: Decided, approver: Approver, state: RunState, used: set[tuple[str | None, str | None]]
+) -> str | None:
+    """Return what is wrong with the proof of a decision; ``used`` are the signatures before it."""
+    match approver.assurance:
+        case Assurance.TYPED:
+            return None
+        case Assurance.LOGIN:
+            return "this release of Plangate knows no logins"
+        case Assurance.SIGNED:
+            wrong = _not_signed(event.arrival.decision, approver, state)
+            token = (approver.key_id, approver.token_id)
+            if wrong is None and token in used:
+                wrong = "its signature was used before"
+            used.add(token)
+            return wrong
+        case _:
+            assert_never(approver.assurance)
 
 
 def _not_signed(decision: Decision | None, approver: Approver, state: RunState) -> str | None:

@@ -8,11 +8,11 @@ from typing import Final
 from sqlalchemy import Connection, String, bindparam, select, type_coerce
 
 from plangate.audit.cross_checks import moment
+from plangate.audit.dates import dated_ahead, dated_back
+from plangate.audit.judged_by import judged_by_no_list, list_named, rules_named
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, RulesInForce, read_event
 from plangate.domain.checkpoint import MOST_RUNS, Seal
-from plangate.domain.dates import dated_ahead, dated_back
-from plangate.domain.findings import Finding, rules_named
-from plangate.domain.listed import judged_by_no_list, list_named
+from plangate.domain.findings import Finding
 from plangate.domain.plan import short
 from plangate.records.checkpoints import checkpoint_of
 from plangate.records.tables import audit_entries

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from plangate.audit.evidence import Bundle, bundle_of, sealed_up_to
 from plangate.audit.inspection import Inspection, Trust, inspect_all, inspect_run
+from plangate.audit.judged_by import rules_named
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.moments import moment_of
 from plangate.cli.options import PageOptions
@@ -24,7 +25,6 @@ from plangate.cli.verifying import public_keys
 from plangate.domain.audit import Outcome
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing, RunNotFound, SettingsInvalid
-from plangate.domain.findings import rules_named
 from plangate.domain.people import People
 from plangate.domain.run import Phase
 from plangate.domain.visible import one_line

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, assert_never
 
 from plangate.client import Client
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalDenied, TemporalUnreachable
@@ -15,11 +15,11 @@ from plangate.presentation.run_page import (
     decision_words,
     is_over,
     needed_words,
-    spelled,
     step_words,
     unread_words,
 )
 from plangate.presentation.troubles import troubles
+from plangate.presentation.words import spelled
 
 PAUSE: Final = 0.6  # seconds between two looks
 
@@ -71,7 +71,10 @@ async def moved_on(gateway: Client, seen: Status) -> Status:
 
 def waiting_words(status: Status, *, is_brought: bool = False) -> str:
     """Return what the run is waiting for, in one line; ``is_brought``: nothing has to be drafted for it."""
-    match status.state:
+    if status.state not in list(Phase):
+        return f"{status.workflow_id}: {spelled(status.state)}"
+    phase = Phase(status.state)
+    match phase:
         case Phase.DRAFTING:
             if not status.revision and (is_brought or not status.request):
                 return f"{status.workflow_id}: the plan is being checked"
@@ -87,8 +90,10 @@ def waiting_words(status: Status, *, is_brought: bool = False) -> str:
                 f"{status.workflow_id}: step {done + 1} of {len(status.steps)}, {next_step.tool}, "
                 f"{_stands(next_step)}"
             )
-        case _:
+        case Phase.CLOSED:
             return f"{status.workflow_id}: {spelled(status.state)}"
+        case _:
+            assert_never(phase)
 
 
 def _stands(step: StepStatus) -> str:
@@ -110,7 +115,7 @@ def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None
     listed_after = len(after.decisions) + after.refusals_not_listed
     fresh = min(listed_after - listed_before, len(after.decisions))
     newest = after.decisions[len(after.decisions) - fresh :]
-    decisions = [(decision.received_at, decision_words(decision)) for decision in newest]
+    decisions = [(decision.at, decision_words(decision)) for decision in newest]
     if before is not None:
         yield from decisions  # a new plan came of one of them
     if before is None or before.fingerprint != after.fingerprint:

@@ -14,6 +14,7 @@ from plangate.cli.origin import Origin, origin_of
 from plangate.cli.plan_file import read_plan_file
 from plangate.cli.screen import Screen, open_screen
 from plangate.cli.session import opened_records, settings_for_people
+from plangate.domain.assurance import Assurance
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import FileInvalid, RecordsMissing
 from plangate.domain.people import People, in_force, name_for_rules
@@ -164,8 +165,8 @@ def _asks(rule: Rule) -> str:
     if not rule.needs:
         return "needs no approval"
     parts = [" and ".join(map(str, rule.needs))]
-    if rule.signed:
-        parts.append("signed")
+    if rule.assurance is not Assurance.TYPED:
+        parts.append(str(rule.assurance))
     if rule.timeout_seconds:
         parts.append(f"within {spoken(timedelta(seconds=rule.timeout_seconds))}")
     if rule.approval_valid_for:

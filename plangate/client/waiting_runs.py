@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowExecutionStatus
@@ -123,6 +123,8 @@ async def _all_open(client: TemporalClient, recorded: StillOpen, ask: Ask, wante
             return sorted((*lines, *strangers), key=lambda line: line.workflow_id)
         case Sort.NEWEST | Sort.OLDEST:  # when they were requested is on the record alone
             return (*strangers, *lines)
+        case _:
+            assert_never(wanted.sort)
 
 
 def _is_wanted(status: Status, wanted: Wanted) -> bool:

@@ -1,6 +1,6 @@
 """The audit trail: what is written down of a run, and how its entries hang together.
 
-Every entry carries one `Event`. Folding the events of a run by `plangate.domain.run.apply` gives its state:
+Every entry carries one `Event`. Folding the events of a run by `plangate.domain.fold.apply` gives its state:
 the trail is no copy of the truth, it is the truth.
 """
 

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from pydantic import Field
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.model import AwareDatetime, Frozen
 
 ANYONE: Final = "anyone"
@@ -61,7 +62,7 @@ class Approver(Frozen):
     Attributes:
         name: as the directory writes it, or as it was typed where there is no directory.
         standings: in whose names this person may act: her own first, then each who delegated to her.
-        verified: whether a signature proved that it was she.
+        assurance: what proof there was of who it was.
         key_id: the key that proved it, by its RFC 7638 thumbprint.
         public_key: the public half of that key, 32 bytes as base64url, as the directory had it.
         signed_at: when it was signed, by the signer's clock.
@@ -70,14 +71,19 @@ class Approver(Frozen):
 
     name: str
     standings: tuple[Standing, ...]
-    verified: bool = False
+    assurance: Assurance = Assurance.TYPED
     key_id: str | None = None
     public_key: str | None = None
     signed_at: AwareDatetime | None = None
     token_id: str | None = None
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether a signature proved who it was."""
+        return self.assurance is Assurance.SIGNED
+
     def roles(self) -> frozenset[str]:
-        """Return all roles that this person can act with, her own and delegated ones."""
+        """Return all roles that this person can act with, their own and delegated ones."""
         return frozenset(role for standing in self.standings for role in standing.roles)
 
 

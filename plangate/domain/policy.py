@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from pydantic import Field
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.model import Frozen
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
@@ -38,7 +39,7 @@ class Requirement(Frozen):
 
     Attributes:
         needs: per role the largest count that any matching rule asked for, in the order of the rules.
-        signed: whether decisions must be signed.
+        assurance: what proof a decision must have of who made it.
         approval_valid_for: after how many seconds an approval is too old for a step to start under it.
         timeout_seconds: how long a review may take, where a rule says so; the request may ask for less.
         rules: the rules that asked for all this, or that freed the plan.
@@ -46,7 +47,7 @@ class Requirement(Frozen):
     """
 
     needs: tuple[Need, ...] = ()
-    signed: bool = False
+    assurance: Assurance = Assurance.TYPED
     approval_valid_for: int | None = None
     timeout_seconds: int | None = None
     rules: tuple[str, ...] = ()
@@ -56,7 +57,12 @@ class Requirement(Frozen):
         """Spell it out for people."""
         if not self.needs:
             return "no approval" + (f" (rule: {', '.join(self.rules)})" if self.rules else "")
-        return " and ".join(map(str, self.needs)) + (", signed" if self.signed else "")
+        return " and ".join(map(str, self.needs)) + self.proof_words
+
+    @property
+    def proof_words(self) -> str:
+        """What follows the needs where people are shown them: empty if a typed name is enough."""
+        return "" if self.assurance is Assurance.TYPED else f", {self.assurance}"
 
 
 class Rule(Frozen):
@@ -64,7 +70,7 @@ class Rule(Frozen):
 
     name: str
     needs: tuple[Need, ...] = ()
-    signed: bool = False
+    assurance: Assurance = Assurance.TYPED
     timeout_seconds: int | None = None
     approval_valid_for: int | None = None
 
@@ -92,7 +98,7 @@ class OneApproval:
 def combined(matched: Iterable[Sequence[Rule]], default: Rule, policy_hash: str) -> Requirement:
     """Add up what the rules ask for that matched each step (one sequence for each step).
 
-    Per role the largest count, the shortest times, signed if any says so. A step that nothing matched gets
+    Per role the largest count, the shortest times, the strongest proof. A step that nothing matched gets
     ``default``; a plan is free only if no rule that matched any step demands anything.
     """
     asked = [rule for rules in matched for rule in (rules or (default,))]
@@ -102,7 +108,7 @@ def combined(matched: Iterable[Sequence[Rule]], default: Rule, policy_hash: str)
         counts[need.role] = max(need.count, counts.get(need.role, 0))
     return Requirement(
         needs=tuple(Need(role=role, count=count) for role, count in counts.items()),
-        signed=any(rule.signed for rule in demanding),
+        assurance=max((rule.assurance for rule in demanding), default=Assurance.TYPED),
         approval_valid_for=_least(rule.approval_valid_for for rule in demanding),
         timeout_seconds=_least(rule.timeout_seconds for rule in demanding),
         rules=tuple(dict.fromkeys(rule.name for rule in (demanding or asked))),
@@ -122,8 +128,8 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
     needed = sum(need.count for need in demanded.needs)
     if sum(has.values()) < needed:
         return f"{needed} approval{'' if needed == 1 else 's'} in all"
-    if demanded.signed and not requirement.signed:
-        return "signatures"
+    if requirement.assurance < demanded.assurance:
+        return f'the assurance "{demanded.assurance}"'
     if _is_longer(requirement.approval_valid_for, demanded.approval_valid_for):
         return f"approvals that are no older than {demanded.approval_valid_for} seconds"
     if _is_longer(requirement.timeout_seconds, demanded.timeout_seconds):
@@ -144,10 +150,10 @@ def covered(requirement: Requirement, approvers: Sequence[Approver], requester: 
     """Return how many of the demanded approvals these people give, if they are assigned at their best.
 
     Whoever acts counts once, and so does everybody in whose name somebody acts; the requester never does, and
-    where decisions have to be signed, nobody does whose signature did not prove it.
+    no one counts whose decision has less proof than the requirement asks for.
     """
     demanded = {need.role: need.count for need in requirement.needs}
-    counted = [one for one in _once_each(approvers) if one.verified or not requirement.signed]
+    counted = [one for one in _once_each(approvers) if one.assurance >= requirement.assurance]
     ways = [ways_of(approver, demanded, requester) for approver in counted]
     return _most(ways, demanded)
 
@@ -157,7 +163,7 @@ def missing(requirement: Requirement, approvers: Sequence[Approver], requester: 
     have = covered(requirement, approvers, requester)
     still = []
     for need in requirement.needs:
-        helpers = [_stranger(number, need.role) for number in range(need.count)]
+        helpers = [_placeholder_approver(number, need.role) for number in range(need.count)]
         more = covered(requirement, [*approvers, *helpers], requester) - have
         if more:
             still.append(Need(role=need.role, count=more))
@@ -220,9 +226,9 @@ def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]
     return most(0, tuple(demanded.items()), frozenset())
 
 
-def _stranger(number: int, role: str) -> Approver:
-    name = f"\0{number}"  # nobody can be called so
-    return Approver(name=name, standings=(Standing(person=name, roles=(role,)),), verified=True)
+def _placeholder_approver(number: int, role: str) -> Approver:
+    name = f"\0{number}"  # no person can have this name
+    return Approver(name=name, standings=(Standing(person=name, roles=(role,)),), assurance=max(Assurance))
 
 
 def _least(values: Iterable[int | None]) -> int | None:

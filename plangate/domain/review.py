@@ -1,39 +1,40 @@
-"""The review: what becomes of a decision, and what stands on the record as approved.
+"""The review: the verdict on a decision, and whether the record allows a step to run.
 
-`judge` gives the verdict; it is the only place where a decision is accepted. `authorise` asks the same
-question of the record, later and independently, before a step acts.
+`judge` is the only place where a decision is accepted: if the life cycle allows it now, and this person may
+make it. `authorise` checks the record again, independently, before a step acts.
 """
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Final, assert_never
 
 from plangate.domain import policy
-from plangate.domain.audit import Decided, Outcome
+from plangate.domain.audit import Decided
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict
 from plangate.domain.errors import NotApproved
+from plangate.domain.fold import apply
+from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import Approver, Identified, same_person
 from plangate.domain.plan import short
 from plangate.domain.policy import Need
-from plangate.domain.run import Phase, RunState, StepState, apply
-from plangate.domain.visible import one_line
+from plangate.domain.run import Phase, RunState, StepState
 
 CLOCK_LEEWAY: Final = timedelta(minutes=5)
 """How far a signer's clock may be off."""
 
 
 def judge(state: RunState, arrival: Arrival, sender: Identified) -> Decided:
-    """Return ``arrival`` with its verdict as the run stands, and with what is known of its sender."""
+    """Return ``arrival`` with its verdict, as the run stands, and with the approver it was judged by."""
     objection = _objection(state, arrival, sender)
     if objection:
         verdict = Verdict(accepted=False, reason=objection)
     else:
-        verdict = Verdict(accepted=True, reason=_welcome(state, arrival, sender))
+        verdict = Verdict(accepted=True, reason=_acceptance_message(state, arrival, sender))
     return Decided(arrival=arrival, verdict=verdict, approver=sender.approver)
 
 
 def authorise(state: RunState, fingerprint: str, step: int) -> None:
-    """Do nothing if the record allows step ``step`` (from 1) of the plan with ``fingerprint`` to run now.
+    """Check that the record allows step ``step`` (from 1) of the plan with ``fingerprint`` to run now.
 
     Raises:
         NotApproved: it does not; the message says why.
@@ -50,28 +51,23 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
     if not 1 <= step <= len(state.steps):
         raise NotApproved(f"{plan.capitalize()} has no step {step}.")
     if any(progress.state is not StepState.DONE for progress in state.steps[: step - 1]):
-        raise NotApproved(f"Step {step} may not run before every step ahead of it is done.")
+        raise NotApproved(f"Step {step} may not run before the steps before it are done.")
 
 
 def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | None:
     decision = arrival.decision
     if decision is None:
         return arrival.fault
-    plan = (
-        _heard_twice(state, decision)
-        or _not_open(state, decision)
-        or _wrong_plan(state, decision)
-        or _past_deadline(state, arrival)
-    )
-    if plan:
-        return plan
+    not_now = _approved_before(state, decision) or why_not_now(state, decision, arrival.received_at)
+    if not_now:
+        return not_now
     if sender.approver is None or sender.objection:
-        return sender.objection or f"it is not known who {decision.by} is"
+        return sender.objection or f"{decision.by} is not known"
     return _not_proven(state, sender.approver) or _may_not_decide(state, decision, sender.approver)
 
 
-def _heard_twice(state: RunState, decision: Decision) -> str | None:
-    """Say so where this approval counts already: who sends it by two doors did nothing wrong."""
+def _approved_before(state: RunState, decision: Decision) -> str | None:
+    """Say so where this approval counts already, as when it is sent both as a signal and as an update."""
     if decision.decision is not Choice.APPROVE:
         return None
     for approver in state.approvers:
@@ -80,45 +76,9 @@ def _heard_twice(state: RunState, decision: Decision) -> str | None:
     return None
 
 
-def _not_open(state: RunState, decision: Decision) -> str | None:
-    match state.phase:
-        case Phase.CLOSED:
-            return f"the run has ended ({state.state}); nothing can be decided any more"
-        case Phase.EXECUTING if decision.decision is not Choice.WITHDRAW_APPROVAL:
-            return "the plan is approved already and is being executed"
-        case Phase.EXECUTING if state.claimed:
-            return (
-                f"step {state.claimed} has begun, so no approval can be taken back any more; to stop what is "
-                f"left, withdraw the run: starter.py withdraw {one_line(state.workflow_id)}"
-            )
-        case _:
-            return None
-
-
-def _wrong_plan(state: RunState, decision: Decision) -> str | None:
-    named = short(decision.plan)
-    current = state.drafted
-    if any(map(decision.names, state.replaced)):
-        newest = f"revision {current.revision}, {short(current.fingerprint)}" if current else "a newer one"
-        return f"plan {named} was replaced by {newest}; look at the new plan and decide on that"
-    if current is None:
-        return "there is no plan to decide on yet; wait for the draft"
-    if not decision.names(current.fingerprint):
-        return f"no plan of this run begins with {named}; the plan in review is {short(current.fingerprint)}"
-    if state.phase is Phase.DRAFTING:
-        return f"changes to plan {named} were requested and a new one is being drafted; wait for it"
-    return None
-
-
-def _past_deadline(state: RunState, arrival: Arrival) -> str | None:
-    if state.phase is Phase.IN_REVIEW and state.deadline and arrival.received_at >= state.deadline:
-        return f"the deadline, {state.deadline:%Y-%m-%d %H:%M} UTC, has passed"
-    return None
-
-
 def _not_proven(state: RunState, approver: Approver) -> str | None:
     requirement = state.drafted.requirement if state.drafted else None
-    if requirement and requirement.signed and not approver.verified:
+    if requirement and approver.assurance < requirement.assurance:
         return (
             "this plan takes signed decisions only; make a key with `starter.py keys new`, and decide with "
             "`starter.py approve`, or paste what `starter.py sign` prints"
@@ -131,18 +91,21 @@ def _not_proven(state: RunState, approver: Approver) -> str | None:
 
 def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> str | None:
     is_requester = same_person(approver.name, state.requester)
-    done = [number for number, step in enumerate(state.steps, 1) if step.state is StepState.DONE]
-    if done and decision.decision is Choice.REQUEST_CHANGES:
-        return (
-            f"step {done[-1]} of this plan is done, and a new plan would do it again; "
-            "approve the rest, or reject it"
-        )
-    if decision.decision is Choice.WITHDRAW_APPROVAL:
-        return _nothing_to_take_back(state, approver)
-    if decision.decision is not Choice.APPROVE:
-        return None if is_requester else _has_no_say(state, approver)
-    if is_requester:
-        return f"{approver.name} asked for this; someone else must approve it"
+    match decision.decision:
+        case Choice.APPROVE if is_requester:
+            return f"{approver.name} asked for this; someone else must approve it"
+        case Choice.APPROVE:
+            return _adds_nothing(state, approver)
+        case Choice.REJECT | Choice.REQUEST_CHANGES:
+            return None if is_requester else _has_no_say(state, approver)
+        case Choice.WITHDRAW_APPROVAL:
+            return _nothing_to_withdraw(state, approver)
+        case _:
+            assert_never(decision.decision)
+
+
+def _adds_nothing(state: RunState, approver: Approver) -> str | None:
+    """Say so where an approval by this person would leave as much missing as before."""
     assert state.drafted is not None
     requirement, before = state.drafted.requirement, state.approvers
     if policy.covered(requirement, (*before, approver), state.requester) > policy.covered(
@@ -150,19 +113,19 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
     ):
         return None
     return _has_no_say(state, approver) or (
-        f"{approver.name}'s approval adds nothing to those that are there; "
+        f"{approver.name}'s approval adds nothing to the approvals so far; "
         f"still needed: {_spelled(policy.missing(requirement, before, state.requester))}"
     )
 
 
-def _nothing_to_take_back(state: RunState, approver: Approver) -> str | None:
+def _nothing_to_withdraw(state: RunState, approver: Approver) -> str | None:
     if any(same_person(approver.name, one.name) for one in state.approvers):
         return None
-    return f"no approval of this plan by {approver.name} counts, so that there is nothing to take back"
+    return f"{approver.name} has no approval of this plan to withdraw"
 
 
 def _has_no_say(state: RunState, approver: Approver) -> str | None:
-    """Say so where this person has, in nobody's name but the requester's, a role that the plan asks for."""
+    """Say so where this person has no role that the plan asks for, except in the requester's name."""
     assert state.drafted is not None
     requirement = state.drafted.requirement
     if policy.covered(requirement, (approver,), state.requester):
@@ -174,7 +137,8 @@ def _spelled(needs: Iterable[Need]) -> str:
     return " and ".join(map(str, needs))
 
 
-def _welcome(state: RunState, arrival: Arrival, sender: Identified) -> str:
+def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -> str:
+    """Return what follows from an accepted decision."""
     accepted = Verdict(accepted=True, reason="")
     after = apply(state, Decided(arrival=arrival, verdict=accepted, approver=sender.approver))
     match after.phase:
@@ -183,9 +147,11 @@ def _welcome(state: RunState, arrival: Arrival, sender: Identified) -> str:
         case Phase.DRAFTING:
             return "a new revision is being drafted"
         case Phase.CLOSED:
-            return f"the run ends: {Outcome.REJECTED}"
-        case _:
+            return f"the run ends: {after.state}"
+        case Phase.IN_REVIEW:
             assert state.drafted is not None
             still = policy.missing(state.drafted.requirement, after.approvers, state.requester)
-            done = "approved" if len(after.approvals) > len(state.approvals) else "the approval is taken back"
+            done = "approved" if len(after.approvals) > len(state.approvals) else "approval withdrawn"
             return f"{done}; still needed: {_spelled(still)}"
+        case _:
+            assert_never(after.phase)

@@ -85,7 +85,7 @@ def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
 
 def unknown_key(approver: Approver, people: People) -> str | None:
     """Say so where the key that a decision was signed with is not one of its maker's, by that list."""
-    if not approver.verified:
+    if not approver.is_signed:
         return None
     person = people.find(approver.name)
     if person is not None and approver.public_key in [key.x for key in person.keys]:
@@ -95,7 +95,7 @@ def unknown_key(approver: Approver, people: People) -> str | None:
 
 def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
     """Say so where the key that a decision was signed with is not valid then, or was not when it signed."""
-    person = people.find(approver.name) if approver.verified else None
+    person = people.find(approver.name) if approver.is_signed else None
     for key in person.keys if person else ():
         if key.x != approver.public_key:
             continue
@@ -164,7 +164,7 @@ def may_be_put_back(
         if _said(one, Choice.WITHDRAW_APPROVAL) and one.verdict.accepted
         and one.arrival.decision is not None and one.arrival.decision.names(state.fingerprint)
     ]  # fmt: skip
-    if approver is not None and approver.verified and approver.signed_at is not None:
+    if approver is not None and approver.is_signed and approver.signed_at is not None:
         if any(approver.signed_at < _whole_second(one) for one in taken_back):
             return "it was signed before that approval was taken back; look at the plan and sign again"
         return None

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, ModelUse, Outcome
 from plangate.domain.decision import Arrival
 from plangate.domain.model import AwareDatetime, Frozen
@@ -21,7 +22,7 @@ GONE: Final = "gone"
 class DecisionStatus(Frozen):
     """One decision with its verdict. ``by`` and ``plan`` are missing where it could not be read.
 
-    ``verified`` says whether a signature proved who it was; ``on_behalf_of`` names those who lent their roles
+    ``assurance`` is the proof of who made it; ``on_behalf_of`` names those who lent their roles
     where the sender's own would not have done. ``void`` says why an accepted approval does not count any
     more; ``counts_until`` is when one that counts gets too old for a step to start under it.
     """
@@ -32,10 +33,10 @@ class DecisionStatus(Frozen):
     comment: str
     accepted: bool
     reason: str
-    verified: bool = False
+    assurance: Assurance = Assurance.TYPED
     on_behalf_of: tuple[str, ...] = ()
     via: str
-    received_at: AwareDatetime
+    at: AwareDatetime
     excerpt: str = ""
     void: str = ""
     counts_until: AwareDatetime | None = None
@@ -257,7 +258,7 @@ def _names(state: RunState) -> tuple[str, ...]:
 
 
 def _unverified(state: RunState) -> tuple[str, ...]:
-    return tuple(approver.name for approver in state.approvers if not approver.verified)
+    return tuple(approver.name for approver in state.approvers if approver.assurance is Assurance.TYPED)
 
 
 def _decisions(state: RunState) -> tuple[DecisionStatus, ...]:
@@ -285,10 +286,10 @@ def decision_status(decided: Decided, requirement: Requirement | None) -> Decisi
         **known,
         accepted=decided.verdict.accepted,
         reason=decided.verdict.reason,
-        verified=decided.approver is not None and decided.approver.verified,
+        assurance=decided.approver.assurance if decided.approver else Assurance.TYPED,
         on_behalf_of=on_behalf_of(decided.approver, requirement),
         via=arrival.via,
-        received_at=arrival.received_at,
+        at=arrival.received_at,
         excerpt=arrival.excerpt,
     )
 

@@ -24,7 +24,7 @@ class RetrySafety(StrEnum):
 
     LOOK_UP = "looks up whether it happened"
     VENDOR_KEY = "repeats safely under the same idempotency key"
-    UNKNOWABLE = "cannot know; a crash in the middle leaves the step in doubt"
+    UNKNOWABLE = "the result may be unknown; then the step is in doubt, and a person must check"
     BY_CALL = "depends on the call"
 
 

@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
+from plangate.domain.assurance import Assurance, read_assurance
 from plangate.domain.durations import HOW_TO_WRITE, read_seconds
 from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import sentences
@@ -40,7 +41,7 @@ class _DefaultEntry(Typed):
     model_config = ConfigDict(strict=True)
 
     needs: list[_NeedEntry]
-    signed: bool = False
+    assurance: Annotated[Assurance, BeforeValidator(read_assurance)] = Assurance.TYPED
     timeout: str | None = None
     approval_valid_for: str | None = None
 
@@ -240,7 +241,7 @@ def _as_rule(entry: _DefaultEntry, name: str, place: str, faults: list[str]) -> 
     return Rule(
         name=name,
         needs=tuple(Need(role=need.role, count=need.count) for need in entry.needs),
-        signed=entry.signed,
+        assurance=entry.assurance,
         timeout_seconds=_seconds(entry.timeout, f"{place}.timeout", faults),
         approval_valid_for=_seconds(entry.approval_valid_for, f"{place}.approval_valid_for", faults),
     )
@@ -269,8 +270,9 @@ def _faults_of_rule(rule: Rule, place: str, known: _Known | None) -> Iterator[st
         elif role not in known.roles:
             there = ", ".join(sorted(known.roles)) or "none"
             yield f"{place}.needs: nobody active has the role {role}; the roles that somebody has: {there}"
-    if not rule.needs and (rule.signed or rule.timeout_seconds or rule.approval_valid_for):
-        yield f"{place}: frees what it matches, hence signed, timeout and approval_valid_for say nothing here"
+    asks = rule.assurance > Assurance.TYPED or rule.timeout_seconds or rule.approval_valid_for
+    if asks and not rule.needs:
+        yield f"{place}: needs no approval, so assurance, timeout and approval_valid_for have no effect"
 
 
 def _faults_of_condition(

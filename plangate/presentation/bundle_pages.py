@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from plangate.audit.evidence import Bundle, Story, seal_keys_of, sealed_up_to
+from plangate.domain.assurance import Assurance
 from plangate.domain.findings import Finding
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
@@ -67,8 +68,12 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
         page.field("needed", str(story.requirement), width=LABEL_WIDTH)
     for one in story.decisions:
         if one.accepted:
-            proof = f"signed with {one.key_id}" if one.verified else "not verified: only a typed name"
-            said = f"{one.by}, {moment(one.received_at, with_seconds=True)}, {proof}"
+            proof = (
+                f"signed with {one.key_id}"
+                if one.assurance is Assurance.SIGNED
+                else "not verified: only a typed name"
+            )
+            said = f"{one.by}, {moment(one.at, with_seconds=True)}, {proof}"
             page.field(spelled(one.decision), said, width=LABEL_WIDTH)
     for step in story.steps:
         receipt = f": {step.receipt.summary}" if step.receipt else ""

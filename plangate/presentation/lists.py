@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from plangate.domain.status import Status
-from plangate.domain.tool import RetrySafety, ToolDeclaration
+from plangate.domain.tool import ToolDeclaration
 from plangate.presentation.durations import from_now
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import needed_words
@@ -13,9 +13,6 @@ from plangate.presentation.table import Column, Table
 
 _LONGEST_WHAT: Final = 80
 _TOOL_LABEL: Final = 14
-_AFTER_A_CRASH: Final[Mapping[RetrySafety, str]] = {
-    RetrySafety.UNKNOWABLE: "the result may be unknown; then the step is in doubt, and a person must check",
-}
 
 
 def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
@@ -50,8 +47,7 @@ def tools_page(declarations: Mapping[str, ToolDeclaration]) -> Page:
             page.gap()
         page.heading(declaration.name)
         page.note(declaration.description, "")
-        safety = declaration.retry_safety
-        page.field("after a crash", _AFTER_A_CRASH.get(safety, safety.value), width=_TOOL_LABEL)
+        page.field("after a crash", declaration.retry_safety, width=_TOOL_LABEL)
         schema = declaration.schema()
         required = schema.get("required", [])
         for name, argument in schema.get("properties", {}).items():

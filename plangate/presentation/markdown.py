@@ -9,11 +9,12 @@ page says so and offers no decision to paste: nobody is asked to approve what th
 import json
 import shlex
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import quote
 
 from pydantic import JsonValue
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted
 from plangate.domain.decision import PLACEHOLDER, Choice
 from plangate.domain.digest import digest
@@ -106,16 +107,23 @@ def _heading(state: RunState) -> str:
     if state.closed:
         why = f"\n{markdown_code(cut(state.closed.reason, _ROOM_FOR_LINE))}" if state.closed.reason else ""
         return f"### Ended: {state.state}{why}"
-    match state.phase, state.drafted:
-        case Phase.IN_REVIEW, Drafted() as drafted:
+    drafting = f"### Revision {state.next_revision} is being drafted"
+    match state.phase:
+        case Phase.DRAFTING:
+            return drafting
+        case Phase.IN_REVIEW:
+            if state.drafted is None:
+                return drafting
             return (
                 f"### Waits for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
-                f"Needs {drafted.requirement}.{_so_far(state, drafted)}{_again(state)}"
+                f"Needs {state.drafted.requirement}.{_so_far(state, state.drafted)}{_again(state)}"
             )
-        case Phase.EXECUTING, _:
+        case Phase.EXECUTING:
             return "### Approved, running"
+        case Phase.CLOSED:
+            return f"### Ended: {state.state}"
         case _:
-            return f"### Revision {state.next_revision} is being drafted"
+            assert_never(state.phase)
 
 
 def _at_work(state: RunState, since: datetime) -> str:
@@ -168,7 +176,7 @@ def _so_far(state: RunState, drafted: Drafted) -> str:
 
 
 def _approval(state: RunState, approval: Approval) -> str:
-    proof = proof_words(verified=approval.approver.verified)
+    proof = proof_words(verified=approval.approver.is_signed)
     until = counts_until(state, approval)
     counts = f", counts until {_time(until)}" if until else ""
     return f"{markdown_code(approval.approver.name)}{proof} at {_time(approval.at)}{counts}"
@@ -263,7 +271,7 @@ def _how_to_read_it_all(state: RunState, drafted: Drafted) -> str:
 
 
 def _how_to_decide(state: RunState, drafted: Drafted) -> str:
-    if drafted.requirement.signed:
+    if drafted.requirement.assurance is Assurance.SIGNED:
         command = f"python starter.py sign {shlex.quote(state.workflow_id)} approve --by {PLACEHOLDER}"
         return (
             "**To decide:** this plan takes signed decisions only. Let this command print yours, on the "
@@ -292,7 +300,7 @@ def _decisions(state: RunState) -> list[str]:
         decision = decided.arrival.decision
         who = markdown_code(decision.by) if decision else UNKNOWN_SENDER
         said = decision.decision if decision else decided.arrival.name
-        proof = proof_words(verified=decided.approver is None or decided.approver.verified)
+        proof = proof_words(verified=decided.approver is None or decided.approver.is_signed)
         line = f"{_time(decided.arrival.received_at)} {who}{proof}: {_named(said)} {_verdict(state, decided)}"
         if decision and decision.comment:
             line += f"\n*comment:* {markdown_code(cut(decision.comment, _ROOM_FOR_LINE))}"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -174,6 +174,8 @@ def _folded(row: Row, width: int) -> Iterator[Row]:
             yield from _at_blanks(replace(row, margin=below, folded_margin=below), width)
         case Fold.AT_BLANKS:
             yield from _at_blanks(row, width)
+        case _:
+            assert_never(row.fold)
 
 
 def _at_blanks(row: Row, width: int) -> Iterator[Row]:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import ModelUse, Outcome
 from plangate.domain.decision import PLACEHOLDER
 from plangate.domain.digest import digest
@@ -191,7 +192,7 @@ def deciding_page(status: Status, doors: Doors, viewer: str = "", *, signs: bool
 
 
 def _add_commands(page: Page, status: Status, doors: Doors, *, signs: bool) -> None:
-    is_signed = status.requirement is not None and status.requirement.signed
+    is_signed = status.requirement is not None and status.requirement.assurance is Assurance.SIGNED
     # A signature names the whole plan: two can be made whose fingerprints begin alike.
     whole, beginning = status.fingerprint or "", status.short_fingerprint or ""
     plan = whole if is_signed or signs else beginning
@@ -248,7 +249,7 @@ def needed_words(status: Status) -> str:
     """Return whose approvals the plan still lacks; the whole requirement where nothing is known to lack."""
     if not status.still_needed or status.requirement is None:
         return str(status.requirement)
-    return " and ".join(map(str, status.still_needed)) + (", signed" if status.requirement.signed else "")
+    return " and ".join(map(str, status.still_needed)) + status.requirement.proof_words
 
 
 def waits_for(status: Status, viewer: str) -> str:
@@ -285,7 +286,7 @@ def decision_words(decision: DecisionStatus) -> str:
     who = decision.by or UNKNOWN_SENDER
     plan = f" {short(decision.plan)}" if decision.plan else ""
     lent = f" for {' or '.join(decision.on_behalf_of)}" if decision.on_behalf_of else ""
-    proof = " (signed)" if decision.verified else ""
+    proof = "" if decision.assurance is Assurance.TYPED else f" ({decision.assurance})"
     said = f"{who}{lent}{proof}: {spelled(decision.decision)}{plan}"
     if decision.void:
         return f"{said}, {NO_LONGER_COUNTS} ({decision.void})"
@@ -342,12 +343,12 @@ def _add_decisions(page: Page, status: Status) -> None:
         page.note(f"{status.refusals_not_listed} earlier ones are on the audit trail only.", indent=4)
     reopened_at = status.reopened_at
     for decision in status.decisions:
-        if reopened_at and decision.received_at > reopened_at:
+        if reopened_at and decision.at > reopened_at:
             _add_reopening(page, status)
             reopened_at = None
         counts = decision.accepted and not decision.void
         sign, style = ("✓", "green") if counts else ("✗", "yellow")
-        when = f"{sign} {moment(decision.received_at, with_seconds=True)}"
+        when = f"{sign} {moment(decision.at, with_seconds=True)}"
         page.entry(when, decision_words(decision), style, indent=4)
         if decision.comment:
             page.words("comment", decision.comment, indent=6)

@@ -94,5 +94,5 @@ def _decision(event: Decided) -> str:
     result = "accepted" if verdict.accepted else "refused"
     proof = ""
     if event.approver is not None:
-        proof = f", signed with {event.approver.key_id}" if event.approver.verified else ", not verified"
+        proof = f", signed with {event.approver.key_id}" if event.approver.is_signed else ", not verified"
     return f"{said}{plan} by {arrival.via}{proof}{comment}, {result}: {verdict.reason}"

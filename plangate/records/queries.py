@@ -10,10 +10,11 @@ from sqlalchemy import Connection, Row, Select, func, select
 
 from plangate.domain.audit import AuditEntry, Decided
 from plangate.domain.errors import RecordsMissing, RunNotFound, StatusContradicts, TrailDamaged
+from plangate.domain.fold import fold
 from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import LostApproval
 from plangate.domain.revocation import lost_approvals
-from plangate.domain.run import Phase, RunState, fold
+from plangate.domain.run import Phase, RunState
 from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of
 from plangate.domain.visible import one_line

@@ -7,7 +7,7 @@ any other.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,8 +19,11 @@ from plangate.domain.audit import (
     Claimed,
     Closed,
     Decided,
+    Drafted,
     Event,
     Released,
+    Reopened,
+    Requested,
     RulesInForce,
     RunRef,
     StepDone,
@@ -31,9 +34,10 @@ from plangate.domain.audit import (
 )
 from plangate.domain.errors import IdInUse, RequestInvalid, TrailDamaged
 from plangate.domain.findings import Finding, broken_links
+from plangate.domain.fold import apply, fold
 from plangate.domain.model import Frozen
 from plangate.domain.request import check_opening
-from plangate.domain.run import RunState, apply, fold
+from plangate.domain.run import RunState
 from plangate.domain.visible import one_line
 from plangate.records.prepared import Prepared
 from plangate.records.tables import audit_entries, runs
@@ -177,9 +181,9 @@ class OpenTrail:
 
     def _standing(self, new: Sequence[AuditEntry]) -> dict[str, object]:
         """Return where the run stands now, as lists show it, if these entries may have changed that."""
-        match new[-1].event:
-            case Closed(outcome=outcome):  # the last step's, which has not read the trail
-                return {"state": outcome.value}
+        last = new[-1].event
+        if isinstance(last, Closed):  # the last step's, which has not read the trail
+            return {"state": last.outcome.value}
         if not any(_moves(entry.event) for entry in new):
             return {}
         state = self.state()
@@ -317,8 +321,10 @@ def _moves(event: Event) -> bool:
             return False
         case Decided(verdict=verdict):
             return verdict.accepted
-        case _:
+        case Requested() | Drafted() | Reopened() | Closed():
             return True
+        case _:
+            assert_never(event)
 
 
 def _entries(workflow_id: str, rows: Callable[[], Sequence[Any]]) -> tuple[AuditEntry, ...]:

@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, insert, select
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Arrival
 from plangate.domain.people import Approver, Identified
 from plangate.records.prepared import Prepared
@@ -12,7 +13,7 @@ from plangate.records.trail import OpenTrail
 
 _USED_BEFORE: Final = "this signed decision was used before; sign a new one"
 _NO_PROOF: Final = {
-    "verified": False,
+    "assurance": Assurance.TYPED,
     "key_id": None,
     "public_key": None,
     "signed_at": None,

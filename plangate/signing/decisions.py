@@ -10,6 +10,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.model import Frozen, Typed
 from plangate.domain.people import Identified, Key, People, Person, in_force, same_person
@@ -78,7 +79,7 @@ def verify(decision: Decision, *, subject: Subject, people: People, at: datetime
     if objection:
         return known.model_copy(update={"objection": objection})
     proven = {
-        "verified": True,
+        "assurance": Assurance.SIGNED,
         "key_id": key.id,
         "public_key": key.x,
         "signed_at": claims.signed_at,

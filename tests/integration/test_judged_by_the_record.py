@@ -9,13 +9,16 @@ import pytest
 from pydantic import ValidationError
 
 from activities.decisions import _Court
+from plangate.audit.rules import broken_story
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted, WrittenEntry
 from plangate.domain.decision import Arrival, Choice, Decision, Via
-from plangate.domain.findings import broken_story, readable
+from plangate.domain.findings import readable
+from plangate.domain.fold import apply
 from plangate.domain.plan import Audience, Plan, Step
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.request import PlanRequest
-from plangate.domain.run import Phase, RunState, apply
+from plangate.domain.run import Phase, RunState
 from plangate.records.database import Database
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.signing.decisions import Claims, sign
@@ -27,7 +30,9 @@ from workflows.plan_approval import Carried
 HERE = Audience(installation="here", namespace="default")
 OURS, THEIRS = "abcdef01" + "1" * 56, "abcdef01" + "2" * 56
 PLAN = Plan(summary="s", steps=(Step(tool="note", arguments={}),))
-BOTH = Requirement(needs=(Need(role="finance", count=1), Need(role="ops", count=1)), signed=True)
+BOTH = Requirement(
+    needs=(Need(role="finance", count=1), Need(role="ops", count=1)), assurance=Assurance.SIGNED
+)
 NOW = NOON + timedelta(minutes=1)
 
 
@@ -93,7 +98,7 @@ def test_an_approval_that_was_signed_for_another_plan_counts_for_none_that_begin
     )
     assert [one.verdict.accepted for one in verdicts] == [False, False]
     assert all(said in one.verdict.reason for one in verdicts)
-    assert not any(one.approver and one.approver.verified for one in verdicts)
+    assert not any(one.approver and one.approver.is_signed for one in verdicts)
 
 
 def test_approvals_that_were_signed_for_this_plan_count(trail: OpenTrail) -> None:

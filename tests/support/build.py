@@ -19,10 +19,11 @@ from plangate.domain.audit import (
     entry_after,
 )
 from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.fold import apply, fold
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.review import judge
-from plangate.domain.run import RunState, apply, fold
+from plangate.domain.run import RunState
 from plangate.domain.tool import Receipt
 from tests.support.fakes import AUDIENCE
 from tests.support.senders import judge_all, sender_of, sent

@@ -14,10 +14,11 @@ from itertools import product
 from hypothesis import strategies as st
 
 from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.fold import fold
 from plangate.domain.people import ANYONE, Delegation, People, Person
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement
-from plangate.domain.run import RunState, fold
+from plangate.domain.run import RunState
 from tests.support.build import NOON, RUN, drafted, requested
 from tests.support.fakes import AUDIENCE
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import (
     FIRST_HASH,
     AuditEntry,
@@ -28,6 +29,7 @@ from plangate.domain.audit import (
     entry_after,
 )
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.fold import fold
 from plangate.domain.people import (
     ANYONE,
     Approver,
@@ -41,7 +43,6 @@ from plangate.domain.people import (
 from plangate.domain.plan import Audience, Plan, Step, fingerprint_of, idempotency_key
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import judge
-from plangate.domain.run import fold
 from plangate.domain.tool import Receipt
 from plangate.signing.decisions import Claims, Subject, sign, verify
 from plangate.signing.jws import key_id, public_of
@@ -166,7 +167,7 @@ def forged(
     maker = Approver(
         name=by,
         standings=tuple(Standing(person=person, roles=(role, ANYONE)) for person, role in standings),
-        verified=True,
+        assurance=Assurance.SIGNED,
         key_id=key_id(public_of(KEYS[signer])),
         public_key=public_of(KEYS[signer]),
         signed_at=at.replace(microsecond=0),
@@ -205,7 +206,7 @@ def sound(chance: Random) -> Case:
     chance.shuffle(persons)
     people = People(persons=tuple(persons))
     needs = tuple(Need(role=role, count=1) for role in roles)
-    case = Case(chance, people, people, Requirement(needs=needs, signed=True))
+    case = Case(chance, people, people, Requirement(needs=needs, assurance=Assurance.SIGNED))
     for role in roles:
         by = "gina" if role == "legal" and chance.random() < 0.5 else OWNERS[role]
         case.decided.append(lawful(case, by))
@@ -312,7 +313,7 @@ def called_unsigned(case: Case) -> str:
     """An approval without a signature fills a place that takes signed ones."""
     place, name, role = attacked(case)
     proof = dict.fromkeys(("key_id", "public_key", "signed_at", "token_id"))
-    forged(case, place, name, "mallory", [(OWNERS[role], role)], verified=False, **proof)
+    forged(case, place, name, "mallory", [(OWNERS[role], role)], assurance=Assurance.TYPED, **proof)
     return "this plan takes signed decisions only"
 
 
@@ -412,7 +413,7 @@ def withdrawal_by_another(case: Case) -> str:
     maker = case.decided[place].approver
     verdict = Verdict(accepted=True, reason="so")
     case.more.append(Decided(arrival=came, verdict=verdict, approver=maker, people=THEN))
-    return "is called verified, but its signature does not fit what was signed"
+    return "has the assurance signed, but its signature does not fit what was signed"
 
 
 def reopened_for_nothing(case: Case) -> str:

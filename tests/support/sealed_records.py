@@ -52,7 +52,7 @@ needs = []
 name = "signed notes"
 when = "plan.steps[0].arguments.text.startsWith('signed ')"
 needs = [{ role = "finance" }, { role = "ops" }]
-signed = true
+assurance = "signed"
 """
 
 

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Arrival
+from plangate.domain.fold import apply
 from plangate.domain.people import Identified, People, identify
 from plangate.domain.review import judge
-from plangate.domain.run import RunState, apply
+from plangate.domain.run import RunState
 
 Sent = tuple[Arrival, Identified]
 

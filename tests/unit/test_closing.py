@@ -1,12 +1,13 @@
 """A run may call itself what its record bears out, and nothing else."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from activities.closing import _can_end_so
+from activities.closing import ending
 from plangate.domain.audit import Closed, Outcome, Reopened
-from plangate.domain.run import RunState, apply
+from plangate.domain.fold import apply
+from plangate.domain.run import RunState
 from tests.support.build import DEADLINE, NOON, approved, arrival, decide, done, drafted, state_after
 
 WAITING = state_after(drafted())
@@ -30,15 +31,28 @@ DONE = apply(apply(approved(), done(1)), done(2))
     ],
 )
 def test_an_outcome_has_to_be_on_the_record(record: RunState, outcome: Outcome, is_so: bool) -> None:
-    assert _can_end_so(record, outcome, DEADLINE) is is_so
+    assert (ending(record, outcome, "", DEADLINE).outcome is outcome) is is_so
 
 
 def test_a_run_expires_at_its_deadline_and_not_before() -> None:
     late = Reopened(
         fingerprint=drafted().fingerprint, step=1, lost=(), reopened_at=NOON, deadline=DEADLINE + HOUR
     )
-    assert not _can_end_so(WAITING, Outcome.EXPIRED, DEADLINE - timedelta(seconds=1))
-    assert _can_end_so(WAITING, Outcome.EXPIRED, DEADLINE)
-    assert not _can_end_so(apply(approved(), late), Outcome.EXPIRED, DEADLINE)
-    assert _can_end_so(apply(approved(), late), Outcome.EXPIRED, DEADLINE + HOUR)
-    assert not _can_end_so(state_after(), Outcome.EXPIRED, DEADLINE)
+    assert not expires(WAITING, DEADLINE - timedelta(seconds=1))
+    assert expires(WAITING, DEADLINE)
+    assert not expires(apply(approved(), late), DEADLINE)
+    assert expires(apply(approved(), late), DEADLINE + HOUR)
+    assert not expires(state_after(), DEADLINE)
+
+
+def expires(record: RunState, at: datetime) -> bool:
+    return ending(record, Outcome.EXPIRED, "", at).outcome is Outcome.EXPIRED
+
+
+def test_an_end_that_contradicts_the_record_is_replaced_by_the_one_on_the_record() -> None:
+    assert ending(DONE, Outcome.WITHDRAWN, "", DEADLINE) == Closed(
+        outcome=Outcome.EXECUTED, reason="the run reported the outcome withdrawn, but every step is done"
+    )
+    assert ending(WAITING, Outcome.EXECUTED, "", DEADLINE) == Closed(
+        outcome=Outcome.FAILED, reason="the run reported the outcome executed, but not every step is done"
+    )

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from plangate.audit.evidence import bundle_findings, bundle_of, examined, read_bundle
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import (
     AuditEntry,
     Decided,
@@ -34,7 +35,7 @@ name = "dana"
 keys = [{{ public = "{PUBLIC_PREFIX}{public_of(DANA)}" }}]
 """
 LIST = RuleText(hash=hashlib.sha256(LIST_TEXT.encode()).hexdigest(), text=LIST_TEXT)
-SIGNED = Requirement(needs=(Need(role=ANYONE, count=2),), signed=True)
+SIGNED = Requirement(needs=(Need(role=ANYONE, count=2),), assurance=Assurance.SIGNED)
 
 
 def claims(**more: Any) -> Claims:
@@ -47,7 +48,8 @@ def claims(**more: Any) -> Claims:
 
 def approver(**more: Any) -> Approver:
     said: dict[str, Any] = {
-        "name": "dana", "standings": (Standing(person="dana", roles=(ANYONE,)),), "verified": True,
+        "name": "dana", "standings": (Standing(person="dana", roles=(ANYONE,)),),
+        "assurance": Assurance.SIGNED,
         "key_id": key_id(public_of(DANA)), "public_key": public_of(DANA), "signed_at": NOON,
         "token_id": "0123456789",
     }  # fmt: skip
@@ -93,7 +95,7 @@ def test_a_decision_that_is_called_verified_and_is_not_is_named(
     token: str | None, maker: Approver, words: str
 ) -> None:
     (finding,) = said(approved(token, maker))
-    assert finding.startswith("the decision by dana is called verified, but")
+    assert finding.startswith("the decision by dana has the assurance signed, but")
     assert words in finding
 
 
@@ -117,7 +119,9 @@ def test_a_key_that_is_not_in_the_auditors_list_is_named() -> None:
 
 
 def test_what_is_not_signed_proves_nothing_where_it_had_to_be() -> None:
-    unsigned = approver(verified=False, key_id=None, public_key=None, signed_at=None, token_id=None)
+    unsigned = approver(
+        assurance=Assurance.TYPED, key_id=None, public_key=None, signed_at=None, token_id=None
+    )
     (finding,) = said(approved(None, unsigned))
     assert "was accepted, though this plan takes signed decisions only" in finding
 
@@ -149,7 +153,12 @@ def test_an_unsealed_bundle_says_so() -> None:
 
 def test_a_name_that_would_not_be_taken_today_is_read_from_a_trail_of_yesterday() -> None:
     maker = approver(
-        name="YOUR-NAME", verified=False, key_id=None, public_key=None, token_id=None, signed_at=None
+        name="YOUR-NAME",
+        assurance=Assurance.TYPED,
+        key_id=None,
+        public_key=None,
+        token_id=None,
+        signed_at=None,
     )
     entry = trail(approved(None, maker))[-1]
     assert read_event(entry.written) == entry.event

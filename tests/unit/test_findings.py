@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from plangate.audit.rules import broken_story
 from plangate.domain.audit import (
     FIRST_HASH,
     RULES_TRAIL,
@@ -24,7 +25,7 @@ from plangate.domain.audit import (
     entry_after,
 )
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
-from plangate.domain.findings import broken_links, broken_story, readable
+from plangate.domain.findings import broken_links, readable
 from plangate.domain.people import ANYONE, Approver, LostApproval, Standing
 from plangate.domain.plan import Plan, Step, fingerprint_of, idempotency_key
 from plangate.domain.policy import ONE_APPROVAL
@@ -106,7 +107,7 @@ def test_an_expiry_is_dated_by_the_review_that_was_open_last() -> None:
     for at, count in ((NOON + HOUR, 1), (NOON + 2 * HOUR, 0)):
         entries[-1] = entries[-1].model_copy(update={"at": at})
         found = [one.what for one in broken_story(RUN, entries)]
-        assert found == ["is called expired ahead of its deadline"] * count
+        assert found == ["has the outcome expired, but its deadline had not passed"] * count
 
 
 def test_an_edit_is_named() -> None:
@@ -194,25 +195,25 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ((*GOOD[:2], decided("rita")), "was accepted, though rita asked for this"),
         ((*GOOD[:2], claimed()), "a step began that was not allowed to: Plan"),
         ((*GOOD[:2], decided(accepted=False), claimed()), "is not approved on the record"),
-        ((*GOOD[:4], claimed(2)), "before every step ahead of it is done"),
+        ((*GOOD[:4], claimed(2)), "before the steps before it are done"),
         ((*GOOD[:4], claimed(idempotency_key="other")), "its idempotency key is not that of its plan"),
-        ((*GOOD[:4], done()), "step 1 was done without having begun under this plan"),
+        ((*GOOD[:4], done()), "step 1 was done but never claimed under this plan"),
         ((*GOOD[:6], done()), "step 1 was done a second time"),
-        ((*GOOD[:6], done(3)), "speaks of step 3, which the plan has not"),
-        ((*GOOD[:6], StepFailed(step=0, reason="")), "speaks of step 0, which the plan has not"),
-        ((*GOOD[:6], EXECUTED), "is called executed, and not every step was done"),
-        ((requested(), EXECUTED), "is called executed"),
-        ((*GOOD[:2], REJECTED), "is called rejected, and nobody who may rejected it"),
+        ((*GOOD[:6], done(3)), "refers to step 3, which does not exist"),
+        ((*GOOD[:6], StepFailed(step=0, reason="")), "refers to step 0, which does not exist"),
+        ((*GOOD[:6], EXECUTED), "has the outcome executed, but not every step is done"),
+        ((requested(), EXECUTED), "has the outcome executed"),
+        ((*GOOD[:2], REJECTED), "has the outcome rejected, but no authorized rejection is recorded"),
         ((requested(), drafted(requester="dana")), "calls dana the requester, and rita asked for it"),
         ((*GOOD[:4], claimed(attempt=2)), "calls attempt 2 what is attempt 1"),
         ((*GOOD[:5], claimed(attempt=1)), "calls attempt 1 what is attempt 2"),
-        ((*GOOD[:4], StepInDoubt(step=1, reason="")), "is in doubt without having begun under this plan"),
-        ((*GOOD[:4], Released(step=1, attempt=1, reason="")), "attempt 1 of step 1, of which 0 began"),
-        ((*GOOD[:5], Released(step=1, attempt=7, reason="")), "attempt 7 of step 1, of which 1 began"),
-        ((*GOOD[:8], FAILED), "is called failed, and every step was done"),
-        ((*GOOD[:8], WITHDRAWN), "is called withdrawn, and every step was done"),
+        ((*GOOD[:4], StepInDoubt(step=1, reason="")), "is in doubt but was never claimed under this plan"),
+        ((*GOOD[:4], Released(step=1, attempt=1, reason="")), "attempt 1 of step 1, which has 0 claims"),
+        ((*GOOD[:5], Released(step=1, attempt=7, reason="")), "attempt 7 of step 1, which has 1 claims"),
+        ((*GOOD[:8], FAILED), "has the outcome failed, but every step is done"),
+        ((*GOOD[:8], WITHDRAWN), "has the outcome withdrawn, but every step is done"),
         ((*GOOD[:4], again(deadline=NOON + 2 * HOUR)), "for longer than the first time"),
-        ((*GOOD[:2], EXPIRED), "is called expired ahead of its deadline"),
+        ((*GOOD[:2], EXPIRED), "has the outcome expired, but its deadline had not passed"),
         (
             (*GOOD[:2], Reopened(fingerprint=PRINT, step=1, stale=(), reopened_at=NOON, deadline=NOON)),
             "opens the review of a plan again that was not being executed",

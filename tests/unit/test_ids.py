@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from plangate.client.client import _checked_id
+from plangate.domain.assurance import Assurance
 from plangate.domain.errors import RequestInvalid
+from plangate.domain.fold import fold
 from plangate.domain.policy import ONE_APPROVAL
-from plangate.domain.run import fold
 from plangate.domain.status import Status, status_of
 from plangate.presentation.program import program
 from plangate.presentation.run_page import Doors, deciding_page
@@ -18,7 +19,9 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 def in_review(workflow_id: str, *, signed: bool) -> Status:
-    requirement = ONE_APPROVAL.model_copy(update={"signed": signed})
+    requirement = ONE_APPROVAL.model_copy(
+        update={"assurance": Assurance.SIGNED if signed else Assurance.TYPED}
+    )
     waits = drafted(run=workflow_id, requirement=requirement)
     return status_of(fold(workflow_id, [requested(), waits]), source="records")
 

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from plangate.cli.keys import KeyChain
 from plangate.cli.screen import open_screen
 from plangate.domain.decision import Choice, Decision, PersonName
+from plangate.domain.fold import fold
 from plangate.domain.people import same_person
-from plangate.domain.run import fold
 from plangate.domain.status import status_of
 from plangate.policy.people_file import read_people
 from plangate.settings import Settings
@@ -73,4 +73,4 @@ def test_a_person_in_a_list_signs_under_any_spelling(script: str, tmp_path: Path
 
     assert found.objection == ""
     assert found.approver is not None
-    assert (found.approver.name, found.approver.verified) == (listed, True)
+    assert (found.approver.name, found.approver.is_signed) == (listed, True)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.tools.registry import declarations
+from plangate.domain.assurance import Assurance
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import FileInvalid
 from plangate.domain.people import ANYONE
@@ -128,11 +129,11 @@ def test_times_are_the_shortest_and_signed_if_any_rule_says_so(tmp_path: Path) -
     rules = policy(
         tmp_path,
         rule("true", name="one", more="timeout = '4h'\napproval_valid_for = '30m'")
-        + rule("true", name="two", more="timeout = '1h30m'\nsigned = true"),
+        + rule("true", name="two", more="timeout = '1h30m'\nassurance = 'signed'"),
     )
     requirement = explain(rules).requirement
     assert (requirement.timeout_seconds, requirement.approval_valid_for) == (5_400, 1_800)
-    assert requirement.signed
+    assert requirement.assurance is Assurance.SIGNED
     assert requirement.rules == ("one", "two")
 
 
@@ -150,9 +151,10 @@ def test_every_fault_is_told_with_its_rule_and_its_place(tmp_path: Path) -> None
         + rule("true", "[{ role = 'cfo' }]", name="role")
         + rule("true", "[{ role = 'ops', count = 0 }]", name="count")
         + rule("true", "[{ role = 'ops', cuont = 1 }]", name="key")
-        + rule("true", "[]", name="free", more="signed = true")
+        + rule("true", "[]", name="free", more="assurance = 'signed'")
         + rule("true", name="time", more="timeout = 'soon'")
-        + rule("true", name="type", more="signed = 'yes'")
+        + rule("true", name="type", more="assurance = 'yes'")
+        + rule("true", name="later", more="assurance = 'login'")
         + rule("true", name="default")
         + rule("true", name="syntax")
         + "[defualt]\nneeds = []\n",
@@ -169,11 +171,12 @@ def test_every_fault_is_told_with_its_rule_and_its_place(tmp_path: Path) -> None
         "nobody active has the role cfo; the roles that somebody has: finance, ops",
         ".needs[0].count: Input should be greater than or equal to 1",
         ".needs[0].cuont: is not known here",
-        "frees what it matches, hence signed",
+        "needs no approval, so assurance",
         ".timeout: 'soon' cannot be read",
-        ".signed: Input should be a valid boolean",
+        '.assurance: must be "typed" or "signed"',
+        '.assurance: "login" is reserved for a later release; write "typed" or "signed"',
         ".name: is kept for [default]",
-        "rule 'syntax' (line 76).name: is another rule's too",
+        "rule 'syntax' (line 81).name: is another rule's too",
         "defualt: is not known here",
     ):
         assert words in told
@@ -216,7 +219,12 @@ needs = st.lists(
     max_size=3, unique_by=lambda need: need.role,
 )  # fmt: skip
 rules_ = st.lists(
-    st.builds(Rule, name=st.sampled_from(["x", "y", "z"]), needs=needs.map(tuple), signed=st.booleans()),
+    st.builds(
+        Rule,
+        name=st.sampled_from(["x", "y", "z"]),
+        needs=needs.map(tuple),
+        assurance=st.sampled_from(Assurance),
+    ),
     max_size=3,
 )
 
@@ -233,7 +241,8 @@ def test_combined_rules_need_the_largest_count_of_each_role(
         for need in one.needs:
             expected[need.role] = max(expected.get(need.role, 0), need.count)
     assert {need.role: need.count for need in got.needs} == expected
-    assert got.signed == any(one.signed for one in everything if one.needs)
+    asked = [one.assurance.rank for one in everything if one.needs]
+    assert got.assurance.rank == max(asked, default=0)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import Need, Requirement, asks_for_less
@@ -104,8 +105,8 @@ def one(*needs: tuple[str, int], **more: Any) -> Requirement:
         (one(("finance", 1)), one(("finance", 1), (ANYONE, 1)), "2 approvals in all"),
         (one(), one((ANYONE, 1)), "1 approval in all"),
         (one(), one(), None),
-        (one(("a", 1)), one(("a", 1), signed=True), "signatures"),
-        (one(("a", 1), signed=True), one(("a", 1)), None),
+        (one(("a", 1)), one(("a", 1), assurance=Assurance.SIGNED), 'the assurance "signed"'),
+        (one(("a", 1), assurance=Assurance.SIGNED), one(("a", 1)), None),
         (one(approval_valid_for=9), one(approval_valid_for=8), "approvals that are no older than 8 seconds"),
         (one(approval_valid_for=8), one(approval_valid_for=8), None),
         (one(timeout_seconds=None), one(timeout_seconds=8), "a review of at most 8 seconds"),

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from plangate.domain.audit import Closed, Decided, Outcome, StepInDoubt
 from plangate.domain.decision import Arrival, Choice, Verdict
 from plangate.domain.errors import NotApproved
+from plangate.domain.fold import KEPT_REFUSALS, apply
 from plangate.domain.people import Approver, Standing
 from plangate.domain.policy import Need, Requirement, covered
 from plangate.domain.review import authorise, judge
 from plangate.domain.revocation import stale_approvers
-from plangate.domain.run import KEPT_REFUSALS, Phase, RunState, apply, next_wakeup
+from plangate.domain.run import Phase, RunState, next_wakeup
 from tests.support.build import (
     DEADLINE,
     NOON,
@@ -105,7 +106,7 @@ def test_an_approved_plan_is_authorised_step_by_step() -> None:
         (state_after(drafted()), drafted().fingerprint, 1, "is not approved"),
         (decide(state_after(drafted()), arrival(by="rita")), drafted().fingerprint, 1, "is not approved"),
         (approved(), drafted(revision=2).fingerprint, 1, "No plan"),
-        (approved(), drafted().fingerprint, 2, "before every step ahead of it is done"),
+        (approved(), drafted().fingerprint, 2, "before the steps before it are done"),
         (approved(), drafted().fingerprint, 3, "no step 3"),
         (approved(), drafted().fingerprint, 0, "no step 0"),
         (apply(approved(), drafted(revision=2)), drafted().fingerprint, 1, "was replaced"),
@@ -116,7 +117,7 @@ def test_an_approved_plan_is_authorised_step_by_step() -> None:
             1,
             "closed (withdrawn)",
         ),
-        (apply(approved(), StepInDoubt(step=1, reason="?")), drafted().fingerprint, 2, "before every step"),
+        (apply(approved(), StepInDoubt(step=1, reason="?")), drafted().fingerprint, 2, "before the steps"),
     ],
 )
 def test_a_step_without_an_approval_in_force_is_not_authorised(

@@ -8,14 +8,16 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Claimed, Decided, Event, Reopened
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.fold import KEPT_ACCEPTED, apply
 from plangate.domain.people import LostApproval, People, identify
 from plangate.domain.plan import idempotency_key
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
-from plangate.domain.run import KEPT_ACCEPTED, Phase, RunState, apply, is_behind
+from plangate.domain.run import Phase, RunState, is_behind
 from tests.support.build import DEADLINE, NOON, accepts, arrival, decide, drafted, requested, state_after
 from tests.support.naive_review import (
     Case,
@@ -225,10 +227,12 @@ def test_nothing_but_an_approval_is_put_back() -> None:
 
 def test_a_signed_approval_is_as_old_as_its_signature_however_late_it_comes() -> None:
     hour = timedelta(hours=1)
-    one_hour = Requirement(needs=(Need(role="anyone", count=1),), signed=True, approval_valid_for=3600)
+    one_hour = Requirement(
+        needs=(Need(role="anyone", count=1),), assurance=Assurance.SIGNED, approval_valid_for=3600
+    )
     signer = identify(None, "dana", NOON).approver
     assert signer is not None
-    signed = signer.model_copy(update={"verified": True, "key_id": "k", "signed_at": NOON})
+    signed = signer.model_copy(update={"assurance": Assurance.SIGNED, "key_id": "k", "signed_at": NOON})
     arrived = arrival(at=NOON + hour * 3)
     accepted = Decided(arrival=arrived, verdict=Verdict(accepted=True, reason="so"), approver=signed)
     late = drafted(requirement=one_hour).model_copy(update={"deadline": NOON + hour * 9})

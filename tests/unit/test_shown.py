@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import pytest
 
+from plangate.domain.fold import fold
 from plangate.domain.plan import Plan
-from plangate.domain.run import fold
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Status, status_of
 from tests.support.build import drafted, requested

@@ -64,7 +64,7 @@ def check(token: str, at: datetime = NOON, people: People = PEOPLE, **changes: A
 
 def assert_refused(known: Identified) -> str:
     assert known.objection
-    assert known.approver is None or not known.approver.verified
+    assert known.approver is None or not known.approver.is_signed
     return known.objection
 
 
@@ -72,7 +72,7 @@ def test_a_signed_decision_proves_who_made_it() -> None:
     known = check(sign(claims(), DANA))
     assert known.objection == ""
     assert known.approver is not None
-    assert (known.approver.name, known.approver.verified) == ("Dana", True)
+    assert (known.approver.name, known.approver.is_signed) == ("Dana", True)
     assert known.approver.key_id == DANAS.id
     assert known.approver.token_id == "0123456789abcdef"
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.cli.following import waiting_words
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted, Reopened, Requested
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.people import Approver, LostApproval, Standing
@@ -156,7 +157,9 @@ def test_until_when_an_approval_counts_is_told() -> None:
 def test_a_signed_approval_counts_from_its_signature() -> None:
     state = in_review(TWO.model_copy(update={"approval_valid_for": 3600}))
     own = Standing(person="gina", roles=("anyone",))
-    gina = Approver(name="gina", standings=(own,), verified=True, signed_at=NOON - timedelta(minutes=2))
+    gina = Approver(
+        name="gina", standings=(own,), assurance=Assurance.SIGNED, signed_at=NOON - timedelta(minutes=2)
+    )
 
     assert counts_until(state, Approval(approver=gina, at=NOON)) == NOON + timedelta(minutes=58)
 

@@ -11,7 +11,7 @@ from sqlalchemy import insert
 
 from plangate.audit.evidence import bundle_findings, bundle_notes, bundle_of
 from plangate.audit.inspection import Inspection, Trust, inspect_all
-from plangate.domain.findings import rules_named
+from plangate.audit.judged_by import rules_named
 from plangate.policy.people_file import PeopleFile, read_people
 from plangate.presentation.clock import now
 from plangate.presentation.run_page import run_page

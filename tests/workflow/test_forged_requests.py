@@ -10,8 +10,9 @@ from temporalio.client import WorkflowFailureError
 
 from plangate.domain.audit import Closed, Drafted, Outcome, RunRef, StepFailed
 from plangate.domain.errors import RequestInvalid
+from plangate.domain.fold import apply
 from plangate.domain.request import LONGEST_TIMEOUT, MAX_REQUEST, PlanRequest, check_opening
-from plangate.domain.run import RunState, apply
+from plangate.domain.run import RunState
 from plangate.records.queries import runs_on_record
 from tests.support.fakes import notes
 from tests.support.gate import Gate

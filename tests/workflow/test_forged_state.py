@@ -17,9 +17,10 @@ from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
 from plangate.audit.inspection import inspect_all
 from plangate.domain.audit import Closed, Drafted, Outcome, Requested, RunRef
 from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.fold import apply
 from plangate.domain.policy import Requirement
 from plangate.domain.request import PlanRequest
-from plangate.domain.run import RunState, apply
+from plangate.domain.run import RunState
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.sealed_records import ByFirstWord, Everybody, trust
@@ -158,7 +159,7 @@ async def test_a_state_that_was_handed_over_gets_no_unsigned_approval_executed(i
             await asyncio.sleep(0.05)
         status = await gate.until("in_review", workflow_id)
         assert status.requirement is not None
-        assert not status.requirement.signed  # so it says
+        assert status.requirement.assurance == "typed"  # so it says
         for by in ("dana", "erik"):
             await gate.signal(status, by=by)
         judged = await gate.until("in_review", workflow_id, lambda now: len(now.decisions) == 2)
@@ -205,7 +206,7 @@ async def test_an_end_that_was_handed_over_is_not_what_the_record_says(idle_gate
     recorded = gate.recorded(workflow_id)
     assert recorded is not None
     assert (recorded.state, gate.notebook.texts()) == ("failed", [])
-    assert "its record does not" in recorded.reason
+    assert "the run reported the outcome executed" in recorded.reason
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ async def test_whatever_a_plan_says_of_itself_the_rules_ask_for_the_same(
         name = "notes"
         when = "step.tool == 'note' && size(step.arguments.text) > 0"
         needs = [{ role = "finance", count = 2 }]
-        signed = true
+        assurance = "signed"
         [[rule]]
         name = "free notes"
         when = "step.arguments.text == 'free' && plan.summary == 'free' && request.text == 'free'"
@@ -68,7 +68,7 @@ async def test_whatever_a_plan_says_of_itself_the_rules_ask_for_the_same(
         status = await idle_gate.in_review(request=words)
         assert status.requirement is not None
         assert [(need.role, need.count) for need in status.requirement.needs] == [("finance", 2)]
-        assert (status.requirement.signed, status.requirement.rules) == (True, ("notes",))
+        assert (status.requirement.assurance, status.requirement.rules) == ("signed", ("notes",))
         assert not (await idle_gate.decide(status, by="dana")).accepted
     assert idle_gate.notebook.texts() == []
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Reopened
 from plangate.domain.decision import Choice
 from plangate.domain.errors import DirectoryUnavailable
@@ -57,7 +58,8 @@ def key_of(name: str, **limits: datetime) -> Key:
 
 
 def needs(*roles: str, signed: bool = False) -> Wants:
-    return wants(*((role, 1) for role in roles), signed=signed)
+    assurance = Assurance.SIGNED if signed else Assurance.TYPED
+    return wants(*((role, 1) for role in roles), assurance=assurance)
 
 
 def signed(

@@ -10,9 +10,9 @@ from sqlalchemy import insert
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import inspect_all
+from plangate.audit.judged_by import rules_named
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, Requested, RulesInForce, RunRef
 from plangate.domain.drafting import check_plan
-from plangate.domain.findings import rules_named
 from plangate.domain.plan import Audience, Plan, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 from plangate.domain.request import PlanRequest
@@ -31,7 +31,7 @@ STRICT = policy_in(
 name = "payments"
 when = "request.requester != 'fred' && totals.note.sum == 0 && step.arguments.text.startsWith('pay')"
 needs = [{ role = "finance" }, { role = "anyone" }]
-signed = true
+assurance = "signed"
 timeout = "10m"
 approval_valid_for = "5m"
 """

@@ -15,7 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
 from plangate.audit.inspection import Inspection, Trust, inspect_all, inspect_run
-from plangate.domain.findings import rules_named
+from plangate.audit.judged_by import rules_named
 from plangate.records.checkpoints import newest_seal
 from plangate.records.database import Database
 from plangate.records.rule_texts import texts_of

@@ -7,8 +7,9 @@ from sqlalchemy import insert
 
 from plangate.audit.evidence import bundle_findings, bundle_notes, bundle_of
 from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.judged_by import rules_named
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import RulesInForce
-from plangate.domain.findings import rules_named
 from plangate.domain.people import People
 from plangate.domain.policy import Need, Requirement
 from plangate.policy.people_file import people_in
@@ -24,7 +25,7 @@ from tests.support.sealed_records import KEYS, SEAL_KEY
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-NEEDS = Requirement(needs=(Need(role="finance", count=1),), signed=True)
+NEEDS = Requirement(needs=(Need(role="finance", count=1),), assurance=Assurance.SIGNED)
 
 
 def listed(*, erik: str = 'roles = ["finance"]', key: str = "erik") -> People:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from plangate.audit.judged_by import rules_named
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided
 from plangate.domain.decision import Choice
 from plangate.domain.errors import DirectoryUnavailable
-from plangate.domain.findings import rules_named
 from plangate.domain.people import Identified
 from plangate.domain.status import Status
 from plangate.policy.people_file import PeopleFile, read_people
@@ -165,7 +166,7 @@ async def test_a_delegation_that_is_not_in_force_lends_nothing(
 async def test_where_signatures_are_asked_for_an_unsigned_decision_is_refused_and_says_how_to_sign(
     idle_gate: Gate,
 ) -> None:
-    idle_gate.policy = wants(("finance", 1), signed=True)
+    idle_gate.policy = wants(("finance", 1), assurance=Assurance.SIGNED)
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
         for decision in ("approve", "reject", "request_changes"):
@@ -179,7 +180,7 @@ async def test_where_signatures_are_asked_for_an_unsigned_decision_is_refused_an
 
 @pytest.mark.usefixtures("people")
 async def test_a_signed_decision_counts_once_in_all_runs(idle_gate: Gate) -> None:
-    idle_gate.policy = wants(("finance", 2), signed=True)
+    idle_gate.policy = wants(("finance", 2), assurance=Assurance.SIGNED)
     async with idle_gate.worker():
         status, other = await idle_gate.in_review("one"), await idle_gate.in_review("two")
         signed = token(status)
@@ -194,7 +195,7 @@ async def test_a_signed_decision_counts_once_in_all_runs(idle_gate: Gate) -> Non
 async def test_what_was_signed_for_another_installation_or_namespace_does_not_count_here(
     idle_gate: Gate,
 ) -> None:
-    idle_gate.policy = wants(("finance", 1), signed=True)
+    idle_gate.policy = wants(("finance", 1), assurance=Assurance.SIGNED)
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
         for elsewhere, words in (
@@ -208,7 +209,7 @@ async def test_what_was_signed_for_another_installation_or_namespace_does_not_co
 
 @pytest.mark.usefixtures("people")
 async def test_what_was_signed_before_the_review_began_is_not_for_this_review(idle_gate: Gate) -> None:
-    idle_gate.policy = wants(("finance", 1), signed=True)
+    idle_gate.policy = wants(("finance", 1), assurance=Assurance.SIGNED)
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
         early = int((now() - timedelta(minutes=6)).timestamp())
@@ -250,10 +251,10 @@ async def test_an_unsigned_approval_is_marked_unverified_wherever_it_is_shown(id
         result = await idle_gate.result(status.workflow_id)
         after = await idle_gate.gateway.status(status.workflow_id)
         assert result.unverified == after.unverified == ("Fred",)
-        assert [one.verified for one in after.decisions] == [False, True]
+        assert [one.assurance for one in after.decisions] == ["typed", "signed"]
         recorded = [entry.event for entry in idle_gate.gateway.trail(status.workflow_id)]
         assert [
-            event.approver.verified for event in recorded if event.kind == "decided" and event.approver
+            event.approver.is_signed for event in recorded if event.kind == "decided" and event.approver
         ] == [
             False,
             True,

@@ -69,7 +69,7 @@ async def test_an_approval_that_was_taken_back_does_not_count_and_can_be_given_a
         taken = await withdraw(idle_gate, status)
         assert taken == (
             True,
-            "the approval is taken back; still needed: 2 approvals by anyone but the requester",
+            "approval withdrawn; still needed: 2 approvals by anyone but the requester",
         )
         assert (await idle_gate.gateway.status(status.workflow_id)).approved_by == ()
         assert (await idle_gate.decide(status, by="erik")).accepted
@@ -145,14 +145,14 @@ async def test_only_an_approval_of_ones_own_can_be_taken_back(idle_gate: Gate) -
     idle_gate.policy = needs("legal", "ops")
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
-        assert "nothing to take back" in (await withdraw(idle_gate, status, "gina"))[1]
+        assert "no approval of this plan to withdraw" in (await withdraw(idle_gate, status, "gina"))[1]
         assert (await idle_gate.decide(status, by="gina")).accepted
         for other in ("fred", "erik", "rita"):
             accepted, reason = await withdraw(idle_gate, status, other)
-            assert (accepted, "nothing to take back" in reason) == (False, True)
+            assert (accepted, "no approval of this plan to withdraw" in reason) == (False, True)
         assert not (await withdraw(idle_gate, status, "gina", plan="0" * 12))[0]
         assert (await withdraw(idle_gate, status, "GINA"))[0]
-        assert "nothing to take back" in (await withdraw(idle_gate, status, "gina"))[1]
+        assert "no approval of this plan to withdraw" in (await withdraw(idle_gate, status, "gina"))[1]
 
 
 @pytest.mark.usefixtures("house")
@@ -260,6 +260,6 @@ async def test_a_plan_that_needs_no_approval_has_none_to_take_back(idle_gate: Ga
         workflow_id = await idle_gate.submit("one")
         await held.came.wait()
         status = await idle_gate.gateway.status(workflow_id)
-        assert "nothing to take back" in (await withdraw(idle_gate, status))[1]
+        assert "no approval of this plan to withdraw" in (await withdraw(idle_gate, status))[1]
         held.go.set()
         assert (await idle_gate.result(workflow_id)).outcome == "executed"

@@ -6,11 +6,26 @@ was suspended counts on too slowly, so that an entry may be dated too early by t
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, assert_never
 
-from plangate.domain.audit import AuditEntry, Claimed, Decided, Drafted, Reopened, Requested, WrittenEntry
+from plangate.domain.audit import (
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Released,
+    Reopened,
+    Requested,
+    RulesInForce,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+    WrittenEntry,
+)
+from plangate.domain.fold import changes
 from plangate.domain.review import CLOCK_LEEWAY
-from plangate.domain.run import RunState, changes
+from plangate.domain.run import RunState
 
 TWO_CLOCKS: Final = timedelta(hours=1)
 """How far the clocks of the Temporal server and of the records' database may be apart."""
@@ -24,8 +39,19 @@ def other_time_than_said(entry: AuditEntry) -> str | None:
     match entry.event:
         case Requested(requested_at=at) | Drafted(drafted_at=at) | Reopened(reopened_at=at):
             return None if at == entry.at else "is listed at another time than it says"
-        case _:
+        case (
+            Decided()
+            | Claimed()
+            | Released()
+            | StepDone()
+            | StepFailed()
+            | StepInDoubt()
+            | Closed()
+            | RulesInForce()
+        ):
             return None
+        case _:
+            assert_never(entry.event)
 
 
 class Order:

@@ -7,11 +7,25 @@ follow this one rule.
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, assert_never
 
-from plangate.domain.audit import AuditEntry, Claimed, Released, StepFailed
+from plangate.domain.audit import (
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Released,
+    Reopened,
+    Requested,
+    RulesInForce,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+)
+from plangate.domain.fold import apply
 from plangate.domain.plan import idempotency_key
-from plangate.domain.run import RunState, apply
+from plangate.domain.run import RunState
 
 SLOW_CLAIM: Final = timedelta(minutes=1)
 """The longest time between the look at the approvals and the claim on the record."""
@@ -33,6 +47,17 @@ def _beginnings(workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[int]:
                 begun.add(key)
             case Released(step=step) | StepFailed(step=step):
                 begun.discard(idempotency_key(workflow_id, state.fingerprint or "", step))
-            case _:
+            case (
+                Requested()
+                | Drafted()
+                | Decided()
+                | Reopened()
+                | StepDone()
+                | StepInDoubt()
+                | Closed()
+                | RulesInForce()
+            ):
                 pass
+            case _:
+                assert_never(entry.event)
         state = apply(state, entry.event)

@@ -1,0 +1,100 @@
+"""Which policies and lists of people a trail was judged by, and where it should name a list and does not."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import assert_never
+
+from plangate.audit.claims import beginnings
+from plangate.domain.audit import (
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Event,
+    Released,
+    Reopened,
+    Requested,
+    RulesInForce,
+    RuleText,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+)
+from plangate.domain.findings import Finding
+from plangate.domain.people import ANYONE, Approver, Standing
+from plangate.domain.plan import short
+
+
+def list_named(event: Event) -> str:
+    """Return the SHA-256 of the list of people that an event names; empty where it names none."""
+    match event:
+        case Decided(people=name) | Reopened(people=name) | Claimed(people=name):
+            return name
+        case RulesInForce():
+            return event.hash if event.what == "people" else ""
+        case Requested() | Drafted() | Released() | StepDone() | StepFailed() | StepInDoubt() | Closed():
+            return ""
+        case _:
+            assert_never(event)
+
+
+def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
+    """Return the hashes of the texts that a trail was judged by, each with the number of the first entry."""
+    named: dict[str, int] = {}
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, Drafted):
+            name = event.requirement.policy_hash
+        elif isinstance(event, RulesInForce):
+            name = event.hash
+        else:
+            name = list_named(event)
+        named.setdefault(name, entry.number)
+    named.pop("", None)
+    return named
+
+
+def missing_rules(
+    workflow_id: str, entries: Sequence[AuditEntry], texts: Iterable[RuleText]
+) -> Iterator[Finding]:
+    """Yield each entry that was judged by a text which is not there, or is another one than it was."""
+    kept = {text.hash: text for text in texts}
+    for name, number in rules_named(entries).items():
+        if name not in kept:
+            what = f"was judged by a policy or list of people that is missing ({short(name)})"
+            yield Finding(workflow_id=workflow_id, entry=number, what=what)
+        elif not kept[name].is_as_named():
+            what = f"was judged by a policy or list of people that was changed since ({short(name)})"
+            yield Finding(workflow_id=workflow_id, entry=number, what=what)
+
+
+def is_typed(approver: Approver) -> bool:
+    """Whether a typed name was all there was, as where nobody keeps a list of people."""
+    own = Standing(person=approver.name, roles=(ANYONE,))
+    return not approver.is_signed and approver.standings == (own,)
+
+
+def judged_by_no_list(workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:
+    """Yield each accepted decision and each begin of a step that names no list of people.
+
+    With each stands whether there was a list, by what the run itself says: up to there an entry names one, or
+    knows of somebody what only a list tells. A step that had begun before is left out: nobody looks again.
+    """
+    begin = beginnings(workflow_id, trail)
+    is_listed = False
+    for entry in trail:
+        event = entry.event
+        is_listed = is_listed or _tells_of_a_list(event)
+        if isinstance(event, Decided):
+            approver = event.approver
+            judged = approver is not None and (event.verdict.accepted or not is_typed(approver))
+        else:
+            judged = isinstance(event, Claimed) and entry.number in begin
+        if judged and not list_named(event):
+            yield entry, is_listed
+
+
+def _tells_of_a_list(event: Event) -> bool:
+    if isinstance(event, Decided) and event.approver is not None and not is_typed(event.approver):
+        return True
+    return bool(list_named(event)) or (isinstance(event, Drafted) and bool(event.requester))

@@ -1,0 +1,272 @@
+"""The auditor's rules for one trail: each entry has to follow from the entries before it.
+
+`broken_story` applies them without I/O; `plangate.domain.findings.broken_links` has checked the hashes. Where
+the entries are read from, the records or a bundle, makes no difference.
+
+- The first entry is the request, and there is only one.
+- A draft has the fingerprint of its plan, the next revision, the same installation, namespace and requester
+  as before, and a review no longer than the request asked for. It is made while the run is drafting.
+- A decision has the actor and the time of its arrival. An accepted one names a plan; if it changed the run,
+  `judge` accepts it again, and it cannot be an earlier approval that was sent a second time.
+- A review is reopened only while its plan is being executed, for approvals that were counted, and for no
+  longer than the first time.
+- A claim has its plan's idempotency key and the next attempt number, `authorise` allows it, and when the step
+  began no approval was too old.
+- A step that is done, in doubt or released was claimed before; a step is done only once.
+- A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the entry before.
+- After the end come only decisions, and the results of steps that were claimed.
+- An entry has the time that its event states, and is not dated before what it follows from.
+
+On the trail of rules every entry is a change of the policy or of the list of people, in order.
+
+    >>> list(broken_story("plan-1", []))
+    []
+"""
+
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
+from datetime import timedelta
+from typing import assert_never
+
+from plangate.audit.claims import SLOW_CLAIM, beginnings
+from plangate.audit.dates import Order, other_time_than_said
+from plangate.domain.audit import (
+    RULES_TRAIL,
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Event,
+    Released,
+    Reopened,
+    Requested,
+    RulesInForce,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+)
+from plangate.domain.errors import NotApproved
+from plangate.domain.findings import Finding
+from plangate.domain.fold import apply, changes
+from plangate.domain.lifecycle import may_end
+from plangate.domain.people import Identified, same_person
+from plangate.domain.plan import MIN_PREFIX, idempotency_key, short
+from plangate.domain.review import authorise, judge
+from plangate.domain.revocation import may_be_put_back, stale_approvers
+from plangate.domain.run import Phase, RunState, StepState
+from plangate.domain.visible import one_line
+
+
+def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:
+    """Yield every entry that says what could not follow from the entries before it."""
+    if workflow_id == RULES_TRAIL:
+        yield from _broken_rules_trail(entries)
+        return
+    state = RunState(workflow_id=workflow_id)
+    claimed: Counter[str] = Counter()
+    begin = beginnings(workflow_id, entries)
+    order, has_ended = Order(), False
+    for position, entry in enumerate(entries):
+        event = entry.event
+        if position == 0 and not isinstance(event, Requested):
+            objection: str | None = "is not the request, which opens every trail"
+        elif has_ended and not _may_come_late(state, event, claimed):
+            objection = f"tells of a run ({event.kind}) that had ended"
+        else:
+            objection = (
+                _objection(state, entry, claimed)
+                or _begun_too_late(state, entry, begin)
+                or _put_back(state, entries[:position], event)
+                or _closed_early(entries[position - 1], entry)
+                or other_time_than_said(entry)
+                or order.objection(entry)
+            )
+        if objection:
+            yield Finding(workflow_id=workflow_id, entry=entry.number, what=objection)
+        if isinstance(event, Claimed):
+            claimed[event.idempotency_key] += 1
+        order.follow(state, entry)
+        has_ended = has_ended or isinstance(event, Closed)
+        state = apply(state, event)
+
+
+def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
+    """Yield every entry that cannot be the next change on the trail of rules."""
+    last: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    latest = None
+    for entry in entries:
+        event = entry.event
+        if not isinstance(event, RulesInForce):
+            yield _on_rules_trail(entry, "belongs on the trail of a run, not on that of rules")
+            continue
+        counts[event.what] += 1
+        if latest is not None and entry.at < latest:
+            yield _on_rules_trail(entry, "is dated before the entry ahead of it")
+        if entry.key != f"{event.what}:{counts[event.what]}":
+            yield _on_rules_trail(entry, f"has the key {one_line(entry.key)}, not the next one")
+        if last.get(event.what) == event.hash:
+            yield _on_rules_trail(entry, "is no change: the same was in force before")
+        last[event.what], latest = event.hash, entry.at
+
+
+def _on_rules_trail(entry: AuditEntry, what: str) -> Finding:
+    return Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
+
+
+def _may_come_late(state: RunState, event: Event, claimed: Counter[str]) -> bool:
+    """Whether this may stand behind the end of its run: a decision, or the end of a step that was acting."""
+    match event:
+        case Decided():
+            return True
+        case StepDone() | Released() | StepFailed() | StepInDoubt():
+            return idempotency_key(state.workflow_id, state.fingerprint or "", event.step) in claimed
+        case Requested() | Drafted() | Reopened() | Claimed() | Closed() | RulesInForce():
+            return False
+        case _:
+            assert_never(event)
+
+
+def _objection(state: RunState, entry: AuditEntry, claimed: Counter[str]) -> str | None:
+    event = entry.event
+    match event:
+        case Requested():
+            return "is a second request" if state.requested else None
+        case Drafted():
+            return _wrong_draft(state, event)
+        case Decided():
+            return _wrong_maker(entry, event) or _wrong_verdict(state, event)
+        case Reopened():
+            return _wrong_reopening(state, event)
+        case Claimed():
+            return _wrong_claim(state, event, claimed)
+        case StepDone() | Released() | StepFailed() | StepInDoubt():
+            return _wrong_end(state, event, claimed)
+        case Closed():
+            return _wrong_close(state, entry, event)
+        case RulesInForce():
+            return "belongs on the trail of rules, not on that of a run"
+        case _:
+            assert_never(event)
+
+
+def _wrong_draft(state: RunState, event: Drafted) -> str | None:
+    if not event.is_as_named(state.workflow_id):
+        return f"the fingerprint {short(event.fingerprint)} is not that of its plan"
+    if event.revision != state.next_revision:
+        return f"is revision {event.revision} where revision {state.next_revision} belongs"
+    if state.drafted is not None and state.drafted.audience != event.audience:
+        return "was made for another installation or namespace than the revision before"
+    if state.phase is not Phase.DRAFTING:
+        return f"a plan was made while the run was {state.state}"
+    if event.requester and not same_person(event.requester, state.requester):
+        return (
+            f"calls {one_line(event.requester)} the requester, and {one_line(state.requester)} asked for it"
+        )
+    longest = state.requested.timeout_seconds if state.requested else 0
+    if event.deadline - event.drafted_at > timedelta(seconds=longest):
+        return "its review takes longer than was asked for"
+    return None
+
+
+def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
+    """Compare who decided, and when, with what the entry is listed under."""
+    decision, approver = event.arrival.decision, event.approver
+    if approver is not None and (decision is None or not same_person(approver.name, decision.by)):
+        return f"is taken for a decision by {one_line(approver.name)}, who is not named in it"
+    if approver is not None and entry.actor != approver.name:
+        return f"is listed under {one_line(entry.actor)}, and was decided by {one_line(approver.name)}"
+    if entry.at != event.arrival.received_at:
+        return "is listed at another time than it was received"
+    return None
+
+
+def _wrong_verdict(state: RunState, event: Decided) -> str | None:
+    """Judge an accepted decision that changed something once more, as the run stood and by what was known."""
+    decision = event.arrival.decision
+    if event.verdict.accepted and (decision is None or len(decision.plan) < MIN_PREFIX):
+        return "was accepted, and names no plan"
+    if not changes(state, event):
+        return None
+    again = judge(state, event.arrival, Identified(approver=event.approver))
+    return None if again.verdict.accepted else f"was accepted, though {again.verdict.reason}"
+
+
+def _put_back(state: RunState, before: Sequence[AuditEntry], event: Event) -> str | None:
+    """Say so where an approval counted that may be an earlier one which came once more."""
+    if not isinstance(event, Decided) or len(apply(state, event).approvals) <= len(state.approvals):
+        return None
+    again = may_be_put_back(state, [entry.event for entry in before], event.arrival, event.approver)
+    return f"was accepted, though {again}" if again else None
+
+
+def _closed_early(before: AuditEntry, entry: AuditEntry) -> str | None:
+    if isinstance(entry.event, Closed) and entry.at < before.at:
+        return "ends the run at a time before the entry ahead of it"
+    return None
+
+
+def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
+    if state.phase is not Phase.EXECUTING or event.fingerprint != state.fingerprint:
+        return "opens the review of a plan again that was not being executed"
+    if not event.lost:
+        return "opens the review of a plan again for no reason"
+    drafted = state.drafted
+    if drafted and event.deadline - event.reopened_at > drafted.deadline - drafted.drafted_at:
+        return "opens the review again for longer than the first time"
+    strangers = {one.name for one in event.lost} - {one.name for one in state.approvers}
+    if strangers:
+        return f"calls an approval lost that there was not: {', '.join(map(one_line, sorted(strangers)))}"
+    return None
+
+
+def _wrong_claim(state: RunState, event: Claimed, claimed: Counter[str]) -> str | None:
+    if event.idempotency_key != idempotency_key(state.workflow_id, event.fingerprint, event.step):
+        return "its idempotency key is not that of its plan and step"
+    try:
+        authorise(state, event.fingerprint, event.step)
+    except NotApproved as error:
+        return f"a step began that was not allowed to: {error}"
+    if event.attempt != claimed[event.idempotency_key] + 1:
+        return f"calls attempt {event.attempt} what is attempt {claimed[event.idempotency_key] + 1}"
+    return None
+
+
+def _begun_too_late(state: RunState, entry: AuditEntry, begin: Container[int]) -> str | None:
+    if not isinstance(entry.event, Claimed) or entry.number not in begin:
+        return None
+    stale = stale_approvers(state, entry.at - SLOW_CLAIM)
+    if not stale:
+        return None
+    return f"a step began under an approval by {', '.join(map(one_line, stale))} that was too old"
+
+
+def _wrong_end(
+    state: RunState, event: StepDone | Released | StepFailed | StepInDoubt, claimed: Counter[str]
+) -> str | None:
+    """Compare what became of a step with its claims; only a step that did not happen may have had none."""
+    if not 1 <= event.step <= len(state.steps):
+        return f"refers to step {event.step}, which does not exist"
+    claims = claimed[idempotency_key(state.workflow_id, state.fingerprint or "", event.step)]
+    is_done = state.steps[event.step - 1].state is StepState.DONE
+    if is_done:
+        return f"step {event.step} was done {'a second time' if isinstance(event, StepDone) else 'already'}"
+    match event:
+        case StepDone():
+            return None if claims else f"step {event.step} was done but never claimed under this plan"
+        case StepInDoubt():
+            return None if claims else f"step {event.step} is in doubt but was never claimed under this plan"
+        case Released():
+            if event.attempt == claims:
+                return None
+            return f"releases attempt {event.attempt} of step {event.step}, which has {claims} claims"
+        case StepFailed():
+            return None
+        case _:
+            assert_never(event)
+
+
+def _wrong_close(state: RunState, entry: AuditEntry, event: Closed) -> str | None:
+    reason = may_end(state, event.outcome, entry.at)
+    return f"has the outcome {event.outcome}, but {reason}" if reason else None

@@ -1,0 +1,171 @@
+"""How each event changes a run.
+
+The workflow folds events as they happen; a reader of the audit trail folds the same events from the record
+and gets the same state. What a decision may change, `plangate.domain.lifecycle` says.
+"""
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import Final, assert_never
+
+from plangate.domain.audit import (
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Event,
+    Outcome,
+    Released,
+    Reopened,
+    Requested,
+    RulesInForce,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+)
+from plangate.domain.decision import MAX_COMMENT, Choice
+from plangate.domain.lifecycle import why_not_now
+from plangate.domain.people import same_person
+from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
+from plangate.domain.visible import cut
+
+KEPT_REFUSALS: Final = 50
+KEPT_ACCEPTED: Final = 60
+_REFUSED_COMMENT: Final = 300
+
+
+def fold(workflow_id: str, events: Iterable[Event]) -> RunState:
+    """Return the state that these events lead to."""
+    return reduce(apply, events, RunState(workflow_id=workflow_id))
+
+
+def _named(requested: Requested | None, requester: str) -> Requested | None:
+    """Return the request with its requester as the list of people writes the name, where there is one."""
+    if requested is None or not requester:
+        return requested
+    return requested.model_copy(update={"requester": requester})
+
+
+def apply(state: RunState, event: Event) -> RunState:
+    """Return the state after ``event``."""
+    match event:
+        case Requested():
+            return _with(state, requested=event)
+        case Drafted():
+            return _with(
+                state,
+                requested=_named(state.requested, event.requester),
+                phase=Phase.IN_REVIEW if event.requirement.needs else Phase.EXECUTING,
+                drafted=event,
+                replaced=(*state.replaced, state.drafted.fingerprint) if state.drafted else (),
+                approvals=(),
+                reopened=None,
+                claimed=0,
+                steps=(StepProgress(),) * len(event.plan.steps),
+            )
+        case Reopened():
+            lost = {one.name for one in event.lost}
+            kept = tuple(one for one in state.approvals if one.approver.name not in lost)
+            return _with(state, phase=Phase.IN_REVIEW, reopened=event, approvals=kept, claimed=0)
+        case Decided():
+            return _apply_decision(_keep(state, event), event)
+        case Claimed():
+            return _with(state, claimed=event.step)
+        case Released() | RulesInForce():
+            return state
+        case StepDone():
+            return _with_step(state, event.step, StepProgress(state=StepState.DONE, receipt=event.receipt))
+        case StepFailed():
+            return _with_step(state, event.step, StepProgress(state=StepState.FAILED, reason=event.reason))
+        case StepInDoubt():
+            return _with_step(state, event.step, StepProgress(state=StepState.IN_DOUBT, reason=event.reason))
+        case Closed():
+            return _with(state, phase=Phase.CLOSED, closed=event)
+        case _:
+            assert_never(event)
+
+
+def changes(state: RunState, decided: Decided) -> bool:
+    """Whether the run is another one after this decision, except for what it remembers of it."""
+    after = apply(state, decided)
+    return (after.phase, after.approvals, after.closed) != (state.phase, state.approvals, state.closed)
+
+
+def as_in_review(state: RunState) -> RunState:
+    """Return the state in which the review of the newest plan is open, and nobody has decided yet."""
+    return _with(state, phase=Phase.IN_REVIEW, approvals=(), claimed=0, closed=None)
+
+
+def _apply_decision(state: RunState, decided: Decided) -> RunState:
+    """Return the state after a decision: another one if it was accepted and the life cycle allows it now.
+
+    The verdict alone is not enough. Two workers that take each other for dead may record theirs in any order,
+    and neither an approval of a replaced plan nor one after the deadline may count.
+    """
+    decision, received_at = decided.arrival.decision, decided.arrival.received_at
+    if decision is None or not decided.verdict.accepted or why_not_now(state, decision, received_at):
+        return state
+    match decision.decision:
+        case Choice.APPROVE:
+            return _approve(state, decided)
+        case Choice.WITHDRAW_APPROVAL:
+            kept = tuple(one for one in state.approvals if not same_person(one.approver.name, decision.by))
+            if len(kept) == len(state.approvals):
+                return state
+            return _with(state, phase=Phase.IN_REVIEW, approvals=kept)
+        case Choice.REJECT:
+            reason = f"rejected by {decision.by}" + (f": {decision.comment}" if decision.comment else "")
+            return _with(state, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.REJECTED, reason=reason))
+        case Choice.REQUEST_CHANGES:
+            return _with(state, phase=Phase.DRAFTING, feedback=decision.comment, approvals=(), reopened=None)
+        case _:
+            assert_never(decision.decision)
+
+
+def _approve(state: RunState, decided: Decided) -> RunState:
+    """Count an approval once for each person; the plan may run when nothing is missing any more."""
+    approver = decided.approver
+    if approver is None or any(same_person(approver.name, one.name) for one in state.approvers):
+        return state
+    approval = Approval(approver=approver, at=decided.arrival.received_at)
+    after = _with(state, approvals=(*state.approvals, approval))
+    return _with(after, phase=Phase.EXECUTING) if after.is_approved else after
+
+
+def _keep(state: RunState, decided: Decided) -> RunState:
+    """Keep the newest decisions of each verdict; the trail has them all, and whole.
+
+    Nobody can make many accepted ones, but who approves and takes it back, again and again.
+    """
+    decisions = (*state.decisions, _slim(decided))
+    accepted = decided.verdict.accepted
+    alike = [index for index, kept in enumerate(decisions) if kept.verdict.accepted is accepted]
+    if len(alike) <= (KEPT_ACCEPTED if accepted else KEPT_REFUSALS):
+        return _with(state, decisions=decisions)
+    oldest = alike[0]
+    return _with(
+        state,
+        decisions=decisions[:oldest] + decisions[oldest + 1 :],
+        refusals_not_kept=state.refusals_not_kept + 1,
+    )
+
+
+def _slim(decided: Decided) -> Decided:
+    """Leave out what a run need not carry with it: its state has to fit into one message."""
+    decision = decided.arrival.decision
+    if decision is None:
+        return decided
+    room = MAX_COMMENT if decided.verdict.accepted else _REFUSED_COMMENT
+    slim = decision.model_copy(update={"signature": None, "comment": cut(decision.comment, room)})
+    return decided.model_copy(update={"arrival": decided.arrival.model_copy(update={"decision": slim})})
+
+
+def _with_step(state: RunState, step: int, progress: StepProgress) -> RunState:
+    index = step - 1
+    if not 0 <= index < len(state.steps):  # a trail that somebody edited; whoever examines it will say so
+        return state
+    return _with(state, steps=(*state.steps[:index], progress, *state.steps[index + 1 :]))
+
+
+def _with(state: RunState, **changes: object) -> RunState:
+    return state.model_copy(update=changes)

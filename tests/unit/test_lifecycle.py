@@ -1,0 +1,212 @@
+"""Judge, fold, closer and auditor agree on what a run may do next, and on how it may end."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities.closing import ending
+from plangate.audit.rules import broken_story
+from plangate.domain.audit import (
+    FIRST_HASH,
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Event,
+    Outcome,
+    Reopened,
+    Requested,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+    entry_after,
+)
+from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.errors import NotApproved
+from plangate.domain.fold import apply, changes
+from plangate.domain.lifecycle import may_end, why_not_now
+from plangate.domain.people import LostApproval
+from plangate.domain.plan import Plan, Step, fingerprint_of, idempotency_key
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.review import authorise, judge
+from plangate.domain.run import Phase, RunState
+from plangate.domain.tool import Receipt
+from tests.support.fakes import AUDIENCE
+from tests.support.senders import sender_of
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+RUN = "w"
+PLAN = Plan(summary="s", steps=(Step(tool="t", arguments={}), Step(tool="t", arguments={"n": 2})))
+TWO = Requirement(needs=(Need(role="anyone", count=2),))
+ANOTHER_PLAN = "0" * 64
+
+decisions = st.tuples(
+    st.sampled_from(Choice),
+    st.sampled_from(["dana", "erik", "gina", "rita"]),
+    st.sampled_from(["newest", "newest", "newest", "first", "unknown"]),
+)
+actions = st.lists(
+    st.tuples(
+        st.one_of(decisions, st.sampled_from(["draft", "claim", "done", "failed", "in doubt", "reopen"])),
+        st.sampled_from([0, 0, 1, 1, 5, 59, 60]),
+    ),
+    max_size=25,
+)
+
+
+class Life:
+    """One run as it goes, with its trail."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+        self.state = RunState(workflow_id=RUN)
+        self.trail: list[AuditEntry] = []
+        self._attempts = [0, 0]
+        self.add(Requested(request="r", requester="rita", timeout_seconds=3600, requested_at=NOON))
+
+    def add(self, event: Event, actor: str = "worker") -> None:
+        self.trail.append(self.entry(event, actor))
+        self.state = apply(self.state, event)
+
+    def entry(self, event: Event, actor: str = "worker") -> AuditEntry:
+        number = len(self.trail) + 1
+        previous = self.trail[-1].hash if self.trail else FIRST_HASH
+        return entry_after(
+            previous, workflow_id=RUN, number=number, key=f"{number}", at=self.now, actor=actor, event=event
+        )
+
+    def happen(self, what: str) -> None:
+        """Let this happen, where it can."""
+        step = 1 + sum(one.receipt is not None for one in self.state.steps)
+        match what:
+            case "draft" if self.state.phase is Phase.DRAFTING:
+                self.add(self._draft())
+                self._attempts = [0, 0]
+            case "claim" if self._may_claim(step):
+                self._attempts[step - 1] += 1
+                self.add(self._claim(step))
+            case "done" if self._is_begun(step):
+                self.add(StepDone(step=step, receipt=Receipt(summary="ok")))
+            case "failed" if self._is_begun(step):
+                self.add(StepFailed(step=step, reason="no"))
+            case "in doubt" if self._is_begun(step):
+                self.add(StepInDoubt(step=step, reason="?"))
+            case "reopen" if self.state.phase is Phase.EXECUTING:
+                lost = (LostApproval(name=self.state.approvers[0].name, reason="too old"),)
+                self.add(
+                    Reopened(
+                        fingerprint=self.state.fingerprint or "", step=step, lost=lost,
+                        reopened_at=self.now, deadline=self.now + HOUR,
+                    )
+                )  # fmt: skip
+
+    def decided(self, choice: Choice, by: str, plan: str) -> Decided:
+        named = {"newest": self.state.fingerprint, "first": self._draft(1).fingerprint}
+        decision = Decision(
+            decision=choice, by=by, plan=named.get(plan) or ANOTHER_PLAN, comment=f"comment {len(self.trail)}"
+        )
+        arrival = Arrival(
+            key=f"{len(self.trail)}", via=Via.SIGNAL, name=choice, received_at=self.now, decision=decision
+        )
+        return judge(self.state, arrival, sender_of(arrival))
+
+    def findings_with(self, *events: tuple[Event, str]) -> list[str]:
+        """What the auditor says of the trail with these behind it."""
+        more = [self.entry(event, actor) for event, actor in events]
+        return [finding.what for finding in broken_story(RUN, [*self.trail, *more])]
+
+    def _draft(self, revision: int | None = None) -> Drafted:
+        number = revision or self.state.next_revision
+        return Drafted(
+            revision=number, plan=PLAN, fingerprint=fingerprint_of(PLAN, number, RUN, AUDIENCE),
+            audience=AUDIENCE, requirement=TWO, drafted_at=self.now, deadline=self.now + HOUR,
+        )  # fmt: skip
+
+    def _claim(self, step: int) -> Claimed:
+        plan = self.state.fingerprint or ""
+        key = idempotency_key(RUN, plan, step)
+        return Claimed(step=step, idempotency_key=key, fingerprint=plan, attempt=self._attempts[step - 1])
+
+    def _may_claim(self, step: int) -> bool:
+        try:
+            authorise(self.state, self.state.fingerprint or "", step)
+        except NotApproved:
+            return False
+        return True
+
+    def _is_begun(self, step: int) -> bool:
+        return self.state.phase is Phase.EXECUTING and self.state.claimed == step
+
+
+def lives(happening: Iterable[tuple[tuple[Choice, str, str] | str, int]]) -> Iterable[tuple[Life, Decided]]:
+    """Yield the life ahead of each of its decisions, with the judge's verdict on it."""
+    life = Life()
+    for what, minutes in happening:
+        life.now += timedelta(minutes=minutes)
+        if isinstance(what, str):
+            life.happen(what)
+            continue
+        event = life.decided(*what)
+        yield life, event
+        life.add(event, actor=event.approver.name if event.approver else "unknown")
+
+
+@given(actions)
+def test_what_the_table_refuses_the_judge_refuses_and_neither_fold_nor_auditor_lets_it_count(
+    happening: list[tuple[tuple[Choice, str, str] | str, int]],
+) -> None:
+    for life, event in lives([("draft", 0), *happening]):
+        decision, approver = event.arrival.decision, event.approver
+        assert decision is not None
+        assert approver is not None
+        forced = event.model_copy(update={"verdict": Verdict(accepted=True, reason="forged")})
+        refused = why_not_now(life.state, decision, life.now)
+        assert not (refused and event.verdict.accepted)
+        assert not (refused and changes(life.state, forced))
+        assert changes(life.state, event) is event.verdict.accepted
+        counts_unduly = changes(life.state, forced) and not event.verdict.accepted
+        found = life.findings_with((forced, approver.name))
+        assert found == ([f"was accepted, though {event.verdict.reason}"] if counts_unduly else [])
+
+
+@given(actions)
+def test_however_a_run_ends_the_closer_writes_what_the_auditor_accepts(
+    happening: list[tuple[tuple[Choice, str, str] | str, int]],
+) -> None:
+    *_, (life, _) = lives([*happening, ((Choice.APPROVE, "hugo", "unknown"), 0)])
+    for outcome in Outcome:
+        reason = may_end(life.state, outcome, life.now)
+        said = [f"has the outcome {outcome}, but {reason}"] if reason else []
+        assert life.findings_with((Closed(outcome=outcome), "worker")) == said
+        written = ending(life.state, outcome, "because", life.now)
+        assert (written.outcome, written.reason) == (outcome, "because") or reason
+        assert life.findings_with((written, "worker")) == []
+
+
+@pytest.mark.parametrize(
+    ("happening", "ends"),
+    [
+        ([], {"withdrawn", "failed"}),
+        ([("draft", 0)], {"withdrawn", "failed"}),
+        ([("draft", 0), ((Choice.REJECT, "dana", "newest"), 5)], {"rejected", "withdrawn", "failed"}),
+        ([("draft", 0), ("draft", 60)], {"expired", "withdrawn", "failed"}),
+        (
+            [
+                ("draft", 0), ((Choice.APPROVE, "dana", "newest"), 0),
+                ((Choice.APPROVE, "erik", "newest"), 0),
+                ("claim", 0), ("done", 0), ("claim", 0), ("done", 60),
+            ],
+            {"executed"},
+        ),
+    ],
+)  # fmt: skip
+def test_a_run_ends_as_its_record_says(
+    happening: list[tuple[tuple[Choice, str, str] | str, int]], ends: set[str]
+) -> None:
+    *_, (life, _) = lives([*happening, ((Choice.APPROVE, "hugo", "unknown"), 0)])
+    assert {outcome for outcome in Outcome if may_end(life.state, outcome, life.now) is None} == ends
