@@ -8,8 +8,8 @@ from temporalio import activity
 
 from plangate.domain.audit import RunRef
 from plangate.domain.errors import NotApproved, OtherRecords
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import Audience
-from plangate.domain.visible import cut, one_line
 from plangate.records.database import Database
 from plangate.temporal.contract import WORKFLOW_TYPE
 

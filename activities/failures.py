@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.outage import Outage
 from plangate.domain import errors
-from plangate.domain.visible import cut
+from plangate.domain.escaping import cut
 from plangate.logs.redaction import recordable, redact_text
 
 # A plan may have more faults than the server takes; a failure that it refuses would be tried again for ever.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from plangate.domain.audit import ModelUse
-from plangate.domain.model import Frozen
+from plangate.domain.base import Frozen
 from plangate.domain.plan import Plan
 from plangate.domain.tool import ToolDeclaration
 

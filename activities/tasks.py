@@ -3,8 +3,8 @@
 from pydantic import JsonValue
 
 from plangate.domain.audit import Closed, Event, Outcome, Reopened, RunRef, StepDone
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival
-from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.plan import Plan
 from plangate.domain.run import RunState
 

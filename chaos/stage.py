@@ -21,7 +21,7 @@ from chaos.orders import Order, Place
 from chaos.server import Server
 from plangate.client import Client as PlangateClient
 from plangate.domain.audit import AuditEntry
-from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.errors import RecordsUnavailable, TemporalUnreachable
 from plangate.domain.status import RunResult, Status
 from plangate.records.database import Database
 from plangate.records.queries import status_on_record
@@ -103,7 +103,7 @@ class Stage:
         """Wait for a run's end, however often the server goes away meanwhile."""
         async with asyncio.timeout(patience):
             while True:
-                with suppress(RPCError):
+                with suppress(RPCError, TemporalUnreachable):
                     return await self.gateway.wait(workflow_id)
                 await asyncio.sleep(0.2)
 

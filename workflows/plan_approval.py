@@ -35,15 +35,15 @@ with workflow.unsafe.imports_passed_through():
     from activities.planning import Planning
     from activities.tasks import AdmitTask, CloseTask, DraftTask, StepResult, StepTask
     from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, RunRef
+    from plangate.domain.base import AwareDatetime, Frozen
     from plangate.domain.decision import MAX_COMMENT, Arrival, Choice, DecisionAnswer, Verdict
     from plangate.domain.errors import RequestInvalid
+    from plangate.domain.escaping import cut
     from plangate.domain.fold import apply
-    from plangate.domain.model import AwareDatetime, Frozen
     from plangate.domain.plan import short
     from plangate.domain.request import PlanRequest, check_opening, read_request
     from plangate.domain.run import Phase, RunState, StepState, has_followed, is_behind, next_wakeup
     from plangate.domain.status import RunResult, Status, Unrecorded, result_of, status_of, unread_of
-    from plangate.domain.visible import cut
     from plangate.presentation.markdown import details_page
     from plangate.temporal.contract import WORKFLOW_TYPE
     from plangate.temporal.search_attributes import PLANGATE_STATE

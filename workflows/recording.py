@@ -15,6 +15,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 with workflow.unsafe.imports_passed_through():
     from activities.tasks import WaitTask
     from activities.waiting import Waiting
+    from plangate.domain.base import AwareDatetime, Frozen
     from plangate.domain.errors import (
         DirectoryUnavailable,
         IdInUse,
@@ -23,8 +24,7 @@ with workflow.unsafe.imports_passed_through():
         RequestInvalid,
         TrailDamaged,
     )
-    from plangate.domain.model import AwareDatetime, Frozen
-    from plangate.domain.visible import cut
+    from plangate.domain.escaping import cut
     from workflows import options
 
 MAX_REASON: Final = 10_000

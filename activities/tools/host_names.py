@@ -2,7 +2,7 @@
 
 ``BÜCHER.example``, ``bücher.example``, ``XN--BCHER-KVA.example`` and full-width letters all mean one host,
 ``xn--bcher-kva.example``. The mapping is UTS 46, non-transitional; what IDNA 2008 does not allow is refused.
-People are shown the letters beside it (`plangate.domain.visible.hosts_in_letters`).
+People are shown the letters beside it (`plangate.domain.escaping.hosts_in_letters`).
 """
 
 import re

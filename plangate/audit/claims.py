@@ -1,8 +1,7 @@
-"""Which claims begin a step, so that whoever makes them looks at the approvals again.
+"""Which claims begin a step, so that its approvals are checked again.
 
-A step that had begun before goes on whatever became of its approvals: to stop in the middle would leave its
-effect in doubt. A claim that was given back, and taken once more, begins anew. Worker, auditor and bundle
-follow this one rule.
+A step that has begun goes on even if its approvals are lost: stopping in the middle would leave its effect in
+doubt. A claim after a released one begins the step anew.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +27,7 @@ from plangate.domain.plan import idempotency_key
 from plangate.domain.run import RunState
 
 SLOW_CLAIM: Final = timedelta(minutes=1)
-"""The longest time between the look at the approvals and the claim on the record."""
+"""The longest time between checking the approvals and recording the claim."""
 
 
 def beginnings(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[int]:

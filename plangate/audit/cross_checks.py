@@ -26,10 +26,10 @@ from plangate.domain.audit import (
     WrittenEntry,
 )
 from plangate.domain.checkpoint import Seal
+from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold
 from plangate.domain.plan import idempotency_key
 from plangate.domain.tool import Receipt
-from plangate.domain.visible import one_line
 from plangate.records.ledger import EffectState
 from plangate.records.used_signatures import name_of_token
 

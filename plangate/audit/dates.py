@@ -1,7 +1,7 @@
-"""Whether the times of a trail can be: each behind what it follows from, and near the checkpoints.
+"""Whether the times of a trail are possible: each after what it follows from, and near the checkpoints.
 
-Entries have the Temporal server's time, carried on by the worker from the start of its attempt. A host that
-was suspended counts on too slowly, so that an entry may be dated too early by that long; none is too late.
+Entries have the Temporal server's time, extrapolated by the worker from the start of its attempt. On a host
+that was suspended this clock falls behind, so an entry may be dated too early by that long, never too late.
 """
 
 from collections.abc import Sequence
@@ -28,17 +28,17 @@ from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.run import RunState
 
 TWO_CLOCKS: Final = timedelta(hours=1)
-"""How far the clocks of the Temporal server and of the records' database may be apart."""
+"""The allowed difference between the clocks of the Temporal server and of the records' database."""
 
 SUSPENDED: Final = timedelta(days=7)
-"""The longest time for which a host may have been suspended in the middle of its work."""
+"""The longest allowed suspension of a host in the middle of its work."""
 
 
 def other_time_than_said(entry: AuditEntry) -> str | None:
-    """Say so where the event tells another time than its entry is listed under."""
+    """Say so where an entry has another time than its event states."""
     match entry.event:
         case Requested(requested_at=at) | Drafted(drafted_at=at) | Reopened(reopened_at=at):
-            return None if at == entry.at else "is listed at another time than it says"
+            return None if at == entry.at else "has another time than its event states"
         case (
             Decided()
             | Claimed()
@@ -55,26 +55,26 @@ def other_time_than_said(entry: AuditEntry) -> str | None:
 
 
 class Order:
-    """The times of one trail, entry by entry: what a worker writes follows from all that it found there.
+    """The times of one trail, entry by entry: what a worker writes comes after all entries that it read.
 
-    A decision has the time at which it arrived, which may be long before it could be judged. One that
-    changed nothing is no measure either: it may have come while a step's host was suspended.
+    A decision has the time of its arrival, which may be long before it was judged. A decision that changed
+    nothing is not compared with either: it may have arrived while a step's host was suspended.
     """
 
     def __init__(self) -> None:
         self._latest: AuditEntry | None = None
 
     def objection(self, entry: AuditEntry) -> str | None:
-        """Say so where the entry is dated well before what it follows from."""
+        """Say so where the entry is dated well before the entries it follows from."""
         latest = self._latest
         if latest is None or isinstance(entry.event, Decided) or entry.at >= latest.at - CLOCK_LEEWAY:
             return None
         return f"is dated before entry {latest.number} ({latest.event.kind}), which it follows from"
 
     def follow(self, state: RunState, entry: AuditEntry) -> None:
-        """Remember an entry as what others follow from; ``state`` is the run's ahead of it.
+        """Compare later entries with this one; ``state`` is the run's before it.
 
-        One that is dated too early is the measure from there on: it is named, and not the ones behind it.
+        After an entry that is dated too early, later ones are compared with it, so that only it is reported.
         """
         if isinstance(entry.event, Decided):
             if not changes(state, entry.event):
@@ -85,20 +85,20 @@ class Order:
 
 
 def dated_ahead(entries: Sequence[WrittenEntry], sealed_at: datetime) -> WrittenEntry | None:
-    """Return the first of these that is dated well after the checkpoint which seals it."""
+    """Return the first entry that is dated well after the checkpoint that seals it."""
     return next((entry for entry in entries if entry.at > sealed_at + TWO_CLOCKS), None)
 
 
 def dated_back(entries: Sequence[AuditEntry], made_without: datetime, *, is_new: bool) -> AuditEntry | None:
-    """Return the first of these plans and claims that is dated well before a checkpoint made without it.
+    """Return the first plan or claim that is dated well before a checkpoint that does not have it.
 
-    The request, decisions and ends are left out: they may wait long to be written down, with their own time.
+    The request, decisions and ends are left out: they keep their own time, however late they are recorded.
 
     Args:
-        entries: what one checkpoint sealed of a trail.
-        made_without: when a checkpoint was made before that one, so that these were not there yet.
-        is_new: whether nothing of the trail was sealed before. Then its first plan was made at once, and
-            no host was suspended in the middle.
+        entries: the entries of a trail that one checkpoint sealed.
+        made_without: when an earlier checkpoint was made, at which these entries did not exist yet.
+        is_new: whether nothing of the trail was sealed before. Then its first plan was recorded at once, and
+            no host was suspended in between.
     """
     for entry in entries:
         if isinstance(entry.event, Drafted | Claimed):

@@ -18,16 +18,16 @@ from plangate.audit.proof import Lists, revoked_since, unproven
 from plangate.audit.rules import broken_story
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, Closed, Decided, RuleText, WrittenEntry
+from plangate.domain.base import AwareDatetime, Frozen, Typed
 from plangate.domain.checkpoint import Seal, SealedBy
+from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, broken_links, readable
 from plangate.domain.fold import fold
-from plangate.domain.model import AwareDatetime, Frozen, Typed
 from plangate.domain.people import People
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Requirement
 from plangate.domain.run import RunState
 from plangate.domain.status import StepStatus, decision_status, status_of
-from plangate.domain.visible import one_line
 from plangate.policy.kept_lists import PeopleThen, lists_in
 from plangate.policy.requirements import soft_requirements
 from plangate.signing.checkpoints import broken_checkpoint, sealed_at, unknown_sealer

@@ -19,12 +19,12 @@ from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import revoked_since
 from plangate.audit.rules_examined import RulesTold, SealsMade, back_dated_rules
 from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Drafted, WrittenEntry
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing
+from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, readable
-from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import People
-from plangate.domain.visible import one_line
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.requirements import soft_requirements
 from plangate.records.checkpoints import seals_of_run

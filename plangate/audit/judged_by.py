@@ -39,7 +39,7 @@ def list_named(event: Event) -> str:
 
 
 def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
-    """Return the hashes of the texts that a trail was judged by, each with the number of the first entry."""
+    """Return the hashes of the texts a trail was judged by, each with the number of the first such entry."""
     named: dict[str, int] = {}
     for entry in entries:
         event = entry.event
@@ -57,7 +57,7 @@ def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
 def missing_rules(
     workflow_id: str, entries: Sequence[AuditEntry], texts: Iterable[RuleText]
 ) -> Iterator[Finding]:
-    """Yield each entry that was judged by a text which is not there, or is another one than it was."""
+    """Yield each entry that was judged by a text that is missing or was changed."""
     kept = {text.hash: text for text in texts}
     for name, number in rules_named(entries).items():
         if name not in kept:
@@ -69,22 +69,22 @@ def missing_rules(
 
 
 def is_typed(approver: Approver) -> bool:
-    """Whether a typed name was all there was, as where nobody keeps a list of people."""
+    """Return whether a typed name was the only proof, as without a list of people."""
     own = Standing(person=approver.name, roles=(ANYONE,))
     return not approver.is_signed and approver.standings == (own,)
 
 
 def judged_by_no_list(workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:
-    """Yield each accepted decision and each begin of a step that names no list of people.
+    """Yield each accepted decision and each beginning of a step that names no list of people.
 
-    With each stands whether there was a list, by what the run itself says: up to there an entry names one, or
-    knows of somebody what only a list tells. A step that had begun before is left out: nobody looks again.
+    The flag says whether there was a list, by the run itself: an earlier entry names one, or has what only a
+    list can give. A step that had begun before is left out: its approvals are not checked again.
     """
     begin = beginnings(workflow_id, trail)
     is_listed = False
     for entry in trail:
         event = entry.event
-        is_listed = is_listed or _tells_of_a_list(event)
+        is_listed = is_listed or _implies_a_list(event)
         if isinstance(event, Decided):
             approver = event.approver
             judged = approver is not None and (event.verdict.accepted or not is_typed(approver))
@@ -94,7 +94,7 @@ def judged_by_no_list(workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator
             yield entry, is_listed
 
 
-def _tells_of_a_list(event: Event) -> bool:
+def _implies_a_list(event: Event) -> bool:
     if isinstance(event, Decided) and event.approver is not None and not is_typed(event.approver):
         return True
     return bool(list_named(event)) or (isinstance(event, Drafted) and bool(event.requester))

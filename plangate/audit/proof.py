@@ -14,10 +14,11 @@ from plangate.audit.claims import SLOW_CLAIM
 from plangate.audit.judged_by import is_typed, judged_by_no_list, list_named
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, Claimed, Decided, Reopened
+from plangate.domain.base import Frozen
 from plangate.domain.decision import Choice, Decision
+from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
 from plangate.domain.fold import apply
-from plangate.domain.model import Frozen
 from plangate.domain.people import Approver, People, unknown_requester
 from plangate.domain.plan import short
 from plangate.domain.revocation import (
@@ -29,7 +30,6 @@ from plangate.domain.revocation import (
     unknown_key,
 )
 from plangate.domain.run import Approval, RunState
-from plangate.domain.visible import one_line
 from plangate.policy.kept_lists import PeopleThen
 from plangate.signing.decisions import Subject, claims_of, other_than_signed
 from plangate.signing.jws import key_id

@@ -47,6 +47,7 @@ from plangate.domain.audit import (
     StepInDoubt,
 )
 from plangate.domain.errors import NotApproved
+from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
 from plangate.domain.fold import apply, changes
 from plangate.domain.lifecycle import may_end
@@ -55,7 +56,6 @@ from plangate.domain.plan import MIN_PREFIX, idempotency_key, short
 from plangate.domain.review import authorise, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState
-from plangate.domain.visible import one_line
 
 
 def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:
@@ -70,9 +70,9 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
     for position, entry in enumerate(entries):
         event = entry.event
         if position == 0 and not isinstance(event, Requested):
-            objection: str | None = "is not the request, which opens every trail"
+            objection: str | None = "is not the request, which must come first"
         elif has_ended and not _may_come_late(state, event, claimed):
-            objection = f"tells of a run ({event.kind}) that had ended"
+            objection = f"records {event.kind} after the end of the run"
         else:
             objection = (
                 _objection(state, entry, claimed)
@@ -103,11 +103,11 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
             continue
         counts[event.what] += 1
         if latest is not None and entry.at < latest:
-            yield _on_rules_trail(entry, "is dated before the entry ahead of it")
+            yield _on_rules_trail(entry, "is dated before the previous entry")
         if entry.key != f"{event.what}:{counts[event.what]}":
             yield _on_rules_trail(entry, f"has the key {one_line(entry.key)}, not the next one")
         if last.get(event.what) == event.hash:
-            yield _on_rules_trail(entry, "is no change: the same was in force before")
+            yield _on_rules_trail(entry, "changes nothing: the same text was in force before")
         last[event.what], latest = event.hash, entry.at
 
 
@@ -116,7 +116,7 @@ def _on_rules_trail(entry: AuditEntry, what: str) -> Finding:
 
 
 def _may_come_late(state: RunState, event: Event, claimed: Counter[str]) -> bool:
-    """Whether this may stand behind the end of its run: a decision, or the end of a step that was acting."""
+    """Return whether this may come after the end: a decision, or the result of a step that was acting."""
     match event:
         case Decided():
             return True
@@ -132,7 +132,7 @@ def _objection(state: RunState, entry: AuditEntry, claimed: Counter[str]) -> str
     event = entry.event
     match event:
         case Requested():
-            return "is a second request" if state.requested else None
+            return "is a duplicate request" if state.requested else None
         case Drafted():
             return _wrong_draft(state, event)
         case Decided():
@@ -155,38 +155,38 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
     if not event.is_as_named(state.workflow_id):
         return f"the fingerprint {short(event.fingerprint)} is not that of its plan"
     if event.revision != state.next_revision:
-        return f"is revision {event.revision} where revision {state.next_revision} belongs"
+        return f"is revision {event.revision}, expected revision {state.next_revision}"
     if state.drafted is not None and state.drafted.audience != event.audience:
         return "was made for another installation or namespace than the revision before"
     if state.phase is not Phase.DRAFTING:
-        return f"a plan was made while the run was {state.state}"
+        return f"drafts a plan while the run is {state.state}"
     if event.requester and not same_person(event.requester, state.requester):
         return (
             f"calls {one_line(event.requester)} the requester, and {one_line(state.requester)} asked for it"
         )
     longest = state.requested.timeout_seconds if state.requested else 0
     if event.deadline - event.drafted_at > timedelta(seconds=longest):
-        return "its review takes longer than was asked for"
+        return "allows a longer review than was requested"
     return None
 
 
 def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
-    """Compare who decided, and when, with what the entry is listed under."""
+    """Compare the entry's actor and time with who decided, and when."""
     decision, approver = event.arrival.decision, event.approver
     if approver is not None and (decision is None or not same_person(approver.name, decision.by)):
-        return f"is taken for a decision by {one_line(approver.name)}, who is not named in it"
+        return f"is attributed to {one_line(approver.name)}, whom the decision does not name"
     if approver is not None and entry.actor != approver.name:
-        return f"is listed under {one_line(entry.actor)}, and was decided by {one_line(approver.name)}"
+        return f"has the actor {one_line(entry.actor)}, but {one_line(approver.name)} decided"
     if entry.at != event.arrival.received_at:
-        return "is listed at another time than it was received"
+        return "has another time than the decision was received"
     return None
 
 
 def _wrong_verdict(state: RunState, event: Decided) -> str | None:
-    """Judge an accepted decision that changed something once more, as the run stood and by what was known."""
+    """Judge an accepted decision again, if it changed the run, by what was known then."""
     decision = event.arrival.decision
     if event.verdict.accepted and (decision is None or len(decision.plan) < MIN_PREFIX):
-        return "was accepted, and names no plan"
+        return "was accepted but names no plan"
     if not changes(state, event):
         return None
     again = judge(state, event.arrival, Identified(approver=event.approver))
@@ -194,7 +194,7 @@ def _wrong_verdict(state: RunState, event: Decided) -> str | None:
 
 
 def _put_back(state: RunState, before: Sequence[AuditEntry], event: Event) -> str | None:
-    """Say so where an approval counted that may be an earlier one which came once more."""
+    """Say so where an approval counted that may be an earlier one sent a second time."""
     if not isinstance(event, Decided) or len(apply(state, event).approvals) <= len(state.approvals):
         return None
     again = may_be_put_back(state, [entry.event for entry in before], event.arrival, event.approver)
@@ -203,21 +203,21 @@ def _put_back(state: RunState, before: Sequence[AuditEntry], event: Event) -> st
 
 def _closed_early(before: AuditEntry, entry: AuditEntry) -> str | None:
     if isinstance(entry.event, Closed) and entry.at < before.at:
-        return "ends the run at a time before the entry ahead of it"
+        return "ends the run before the time of the previous entry"
     return None
 
 
 def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
     if state.phase is not Phase.EXECUTING or event.fingerprint != state.fingerprint:
-        return "opens the review of a plan again that was not being executed"
+        return "reopens the review of a plan that was not being executed"
     if not event.lost:
-        return "opens the review of a plan again for no reason"
+        return "reopens the review without a lost approval"
     drafted = state.drafted
     if drafted and event.deadline - event.reopened_at > drafted.deadline - drafted.drafted_at:
-        return "opens the review again for longer than the first time"
+        return "reopens the review for longer than the first time"
     strangers = {one.name for one in event.lost} - {one.name for one in state.approvers}
     if strangers:
-        return f"calls an approval lost that there was not: {', '.join(map(one_line, sorted(strangers)))}"
+        return f"lists lost approvals that did not exist: {', '.join(map(one_line, sorted(strangers)))}"
     return None
 
 
@@ -227,9 +227,9 @@ def _wrong_claim(state: RunState, event: Claimed, claimed: Counter[str]) -> str 
     try:
         authorise(state, event.fingerprint, event.step)
     except NotApproved as error:
-        return f"a step began that was not allowed to: {error}"
+        return f"a step began that was not allowed: {error}"
     if event.attempt != claimed[event.idempotency_key] + 1:
-        return f"calls attempt {event.attempt} what is attempt {claimed[event.idempotency_key] + 1}"
+        return f"is numbered attempt {event.attempt}, expected attempt {claimed[event.idempotency_key] + 1}"
     return None
 
 
@@ -245,7 +245,7 @@ def _begun_too_late(state: RunState, entry: AuditEntry, begin: Container[int]) -
 def _wrong_end(
     state: RunState, event: StepDone | Released | StepFailed | StepInDoubt, claimed: Counter[str]
 ) -> str | None:
-    """Compare what became of a step with its claims; only a step that did not happen may have had none."""
+    """Compare the result of a step with its claims; a step may only fail without one."""
     if not 1 <= event.step <= len(state.steps):
         return f"refers to step {event.step}, which does not exist"
     claims = claimed[idempotency_key(state.workflow_id, state.fingerprint or "", event.step)]

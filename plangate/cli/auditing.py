@@ -25,9 +25,9 @@ from plangate.cli.verifying import public_keys
 from plangate.domain.audit import Outcome
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing, RunNotFound, SettingsInvalid
+from plangate.domain.escaping import one_line
 from plangate.domain.people import People
 from plangate.domain.run import Phase
-from plangate.domain.visible import one_line
 from plangate.files.durable_file import write_for_a_person
 from plangate.policy.people_file import read_people
 from plangate.presentation.audit_pages import COLUMNS, inspection_page, runs_table, values_of

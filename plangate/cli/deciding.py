@@ -22,11 +22,11 @@ from plangate.cli.session import Session, opened, run_async, settings_for_people
 from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, withdrawal
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, Refused, TemporalUnreachable
+from plangate.domain.escaping import one_line
 from plangate.domain.people import same_person
 from plangate.domain.plan import FINGERPRINT_LENGTH, short
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
-from plangate.domain.visible import one_line
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.program import program

@@ -19,7 +19,7 @@ from typing import Final
 
 from plangate.cli.answer import give_error
 from plangate.domain.errors import IdInUse, PlangateError, PlanInvalid, Refused, RequestInvalid
-from plangate.domain.visible import one_line
+from plangate.domain.escaping import one_line
 
 Act = Callable[[], int]
 _MARKS: Final = re.compile("(⟨U\\+[0-9A-F]{4,6}⟩)")

@@ -18,10 +18,10 @@ from plangate.cli.screen import Screen
 from plangate.client import Client
 from plangate.domain.decision import MAX_COMMENT, Choice, Decision, DecisionAnswer, is_placeholder
 from plangate.domain.digest import digest
+from plangate.domain.escaping import one_line
 from plangate.domain.people import same_person
 from plangate.domain.plan import FINGERPRINT_LENGTH, MIN_PREFIX
 from plangate.domain.status import Status
-from plangate.domain.visible import one_line
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import add_request, plan_page, unread_words, waits_for

@@ -17,11 +17,11 @@ from plangate.cli.screen import Screen, open_screen
 from plangate.cli.session import settings_for_people
 from plangate.domain.decision import Decision
 from plangate.domain.errors import SettingsInvalid, StatusContradicts
+from plangate.domain.escaping import one_line
 from plangate.domain.people import identity
 from plangate.domain.plan import Audience
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Status
-from plangate.domain.visible import one_line
 from plangate.files.durable_file import write_over
 from plangate.files.private_files import close_to_others
 from plangate.presentation.clock import now

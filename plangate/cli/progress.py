@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from plangate.cli.exits import fit
-from plangate.domain.visible import one_line
+from plangate.domain.escaping import one_line
 from plangate.presentation.page import Page
 
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"

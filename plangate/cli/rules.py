@@ -17,9 +17,9 @@ from plangate.cli.session import opened_records, settings_for_people
 from plangate.domain.assurance import Assurance
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import FileInvalid, RecordsMissing
+from plangate.domain.escaping import many_lines, one_line
 from plangate.domain.people import People, in_force, name_for_rules
 from plangate.domain.policy import ONE_APPROVAL, Rule
-from plangate.domain.visible import many_lines, one_line
 from plangate.policy.people_file import read_people
 from plangate.policy.policy_file import Explanation, FilePolicy, read_policy
 from plangate.presentation.clock import moment, now

@@ -21,10 +21,10 @@ from plangate.cli.screen import Screen, open_screen
 from plangate.cli.session import Session, opened, run_async, settings_for_people
 from plangate.cli.watching import watch_to_the_end
 from plangate.domain.audit import Outcome
+from plangate.domain.escaping import one_line
 from plangate.domain.request import MAX_REQUEST, PlanRequest
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
-from plangate.domain.visible import one_line
 from plangate.presentation.clock import now
 from plangate.presentation.program import program
 from plangate.presentation.run_page import deciding_page, is_over, run_page

@@ -9,7 +9,7 @@ from typing import Final
 from plangate.audit.evidence import Bundle, bundle_findings, bundle_notes, read_bundle
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.screen import open_screen
-from plangate.domain.visible import one_line
+from plangate.domain.escaping import one_line
 from plangate.policy.people_file import read_people
 from plangate.presentation.bundle_pages import bundle_page, findings_page, notes_page
 from plangate.presentation.clock import now

@@ -10,9 +10,9 @@ from plangate.cli.progress import Progress
 from plangate.cli.screen import Screen, open_screen
 from plangate.cli.session import Session, opened, run_async, settings_for_people
 from plangate.domain.audit import Outcome
+from plangate.domain.escaping import one_line
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
-from plangate.domain.visible import one_line
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
 from plangate.presentation.program import program

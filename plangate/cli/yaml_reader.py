@@ -15,7 +15,7 @@ from yaml import events
 
 from plangate.cli.json_reader import number
 from plangate.cli.tree import Fault, Place, Tree, TreeBuilder, Unreadable
-from plangate.domain.visible import cut
+from plangate.domain.escaping import cut
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS: Final[dict[str, bool | None]] = {

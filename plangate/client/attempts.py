@@ -1,7 +1,7 @@
-"""How often something was tried, why it failed, and when it is tried again: only the Temporal server knows.
+"""The attempts of a run's activities: how many, why the last one failed, when the next begins.
 
-A run is not told of its activities' attempts, nor that an operator paused one. The server is, and shows it
-to clients.
+A workflow does not see the attempts of its activities, nor that an operator paused one. The Temporal server
+does, and describes them to clients.
 """
 
 import shlex
@@ -15,25 +15,25 @@ from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError
 
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.run import Phase
 from plangate.domain.status import Attempt, Status, with_step_attempt
-from plangate.domain.visible import cut, one_line
 
 UnpauseCommand = Callable[[str, str], str]
-"""Returns the command that lets an activity go on, from the ids of its run and of itself."""
+"""Returns the command that unpauses an activity: of a workflow id, and an activity id."""
 _MAX_ERROR: Final = 1_000
 _TIMEOUT: Final = timedelta(seconds=3)
-_AT_WORK: Final = frozenset((Phase.DRAFTING.value, Phase.EXECUTING.value))
+_AT_WORK: Final = frozenset(phase.value for phase in Phase if phase.is_at_work)
 
 
 def plain_unpause_command(workflow_id: str, activity_id: str) -> str:
-    """Return the command for a server that Temporal's command line finds without being told where."""
+    """Return the command for a server that Temporal's command line finds by its own settings."""
     words = ("temporal", "activity", "unpause", "--workflow-id", workflow_id, "--activity-id", activity_id)
     return shlex.join(words)
 
 
 async def with_attempts(client: TemporalClient, status: Status, unpause_command: UnpauseCommand) -> Status:
-    """Return ``status`` with how it stands with what the run is trying, where it tries anything."""
+    """Return ``status`` with the attempts of the running activity, if one runs."""
     if status.state not in _AT_WORK and status.unrecorded is None:
         return status
     try:
@@ -41,7 +41,7 @@ async def with_attempts(client: TemporalClient, status: Status, unpause_command:
         description = await handle.describe(rpc_timeout=_TIMEOUT)
         return attempts_of(description, status, unpause_command)
     except RPCError:
-        return status  # it is only said besides
+        return status  # the status is useful without
 
 
 def attempts_of(
@@ -68,7 +68,7 @@ def attempts_of(
 def _attempt(
     workflow_id: str, pending: PendingActivityInfo, unpause_command: UnpauseCommand
 ) -> Attempt | None:
-    """Return what is to be said of an activity; None where all goes well so far."""
+    """Return the attempt of an activity that failed or is paused; None for any other."""
     is_failing = pending.HasField("last_failure")
     if not (is_failing or pending.paused):
         return None

@@ -5,8 +5,6 @@ answer says which.
 """
 
 import asyncio
-import secrets
-import string
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, Self
@@ -21,40 +19,30 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import (
-    QueryRejectCondition,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
 from plangate.client.offline_status import OUTCOMES, result_of, status_without_workflow, unreachable
+from plangate.client.starting import checked_id, in_use, new_id, start_run
 from plangate.client.waiting_runs import waiting_runs
 from plangate.domain.audit import AuditEntry
 from plangate.domain.decision import Decision, DecisionAnswer
 from plangate.domain.errors import (
-    IdInUse,
     NotAnswered,
     RecordsMissing,
     RecordsUnavailable,
     Refused,
-    RequestInvalid,
     RunNotFound,
     StatusContradicts,
     TemporalDenied,
     TrailDamaged,
 )
+from plangate.domain.escaping import one_line
 from plangate.domain.request import PlanRequest
-from plangate.domain.run import Phase
 from plangate.domain.shown import checked
 from plangate.domain.status import RunResult, Status
-from plangate.domain.visible import one_line
 from plangate.logs.setup import leave_logs_to_the_application
-from plangate.presentation.markdown import request_page, summary_line
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted
 from plangate.records.queries import revoked_on_record, status_on_record, trail_on_record
@@ -62,17 +50,14 @@ from plangate.records.workers import differences, running_workers
 from plangate.settings import Settings, load_settings
 from plangate.temporal.connection import connect
 from plangate.temporal.contract import DECIDE, STATUS, WORKFLOW_TYPE
-from plangate.temporal.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
 
 _log = structlog.get_logger(__name__)
 _PAUSE: Final = 1.0  # seconds, until a server that is away is asked again
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
-# Above the three seconds in which a run tries to record a decision; then it says what is in the way.
+# A run tries for three seconds to record a decision, then answers with what prevents it.
 DECIDE_TIMEOUT: Final = timedelta(seconds=8)
-_ID_ALPHABET: Final = string.ascii_lowercase + string.digits
-_MAX_ID: Final = 200
-_NOBODY_ANSWERS: Final = (
-    RPCStatusCode.CANCELLED,  # how a time limit of ours ends it
+_NO_WORKER: Final = (
+    RPCStatusCode.CANCELLED,  # at the time limit of the query
     RPCStatusCode.DEADLINE_EXCEEDED,
     RPCStatusCode.FAILED_PRECONDITION,  # the server has seen no worker for a while
 )
@@ -146,35 +131,20 @@ class Client:
             RequestInvalid: the id is malformed.
             TemporalUnreachable: the server does not answer.
         """
-        workflow_id = _checked_id(workflow_id) if workflow_id else _new_id()
+        workflow_id = checked_id(workflow_id) if workflow_id else new_id()
         if await asyncio.to_thread(self._is_on_record, workflow_id):
-            raise _in_use(workflow_id)
-        ours = TypedSearchAttributes(
-            [
-                SearchAttributePair(PLANGATE_STATE, Phase.DRAFTING.value),
-                SearchAttributePair(PLANGATE_REQUESTER, request.requester),
-            ]
-        )
-        # A server without these attributes refuses them: the run works without, lists are slower to read.
-        for attributes in (ours, TypedSearchAttributes.empty):
-            try:
-                await self._start(request, workflow_id, attributes)
-                break
-            except WorkflowAlreadyStartedError:
-                raise _in_use(workflow_id) from None
-            except RPCError as error:
-                if attributes is not ours or not _is_about_search_attributes(error):
-                    raise unreachable(error) from error
+            raise in_use(workflow_id)
+        await start_run(self._client, self._task_queue, request, workflow_id)
         return workflow_id
 
     async def decide(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
-        """Send a decision and return its verdict, or None where it waits, durably, for a worker to judge it.
+        """Send a decision and return its verdict; None if no worker runs, and the decision waits for one.
 
-        The answer of a worker that cannot record it now has no verdict either, and says what is in the way.
+        The answer has ``accepted`` None where a worker took the decision and cannot record it yet; its
+        ``reason`` says why.
 
-        The update answers at once but needs a worker; where none answers the decision goes as a signal, which
-        the server keeps. Only where a worker died in between may both arrive: then the second is refused and
-        changes nothing.
+        The update returns a verdict at once but needs a worker. Without one, the decision goes as a signal,
+        which the server keeps. Both may arrive if a worker dies in between: the second is refused.
 
         Raises:
             NotAnswered: the worker that took it could not answer.
@@ -190,23 +160,23 @@ class Client:
             )
         except WorkflowUpdateRPCTimeoutOrCancelledError as error:
             if isinstance(error.__cause__, asyncio.CancelledError):
-                raise error.__cause__ from None  # whoever asked has left: nothing more is sent
+                raise error.__cause__ from None  # the caller was cancelled: send nothing more
             return await self._decide_later(workflow_id, decision)
         except WorkflowUpdateFailedError as error:
             raise NotAnswered(f"The worker could not take the decision: {error.cause}") from error
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return await self._late(workflow_id)
+                return await self._answer_too_late(workflow_id)
             raise unreachable(error) from error
         return answer
 
     async def status(self, workflow_id: str) -> Status:
         """Return where a run stands: from its workflow if a worker answers, else from the records.
 
-        The plan, its steps and its fingerprint in it agree: they are compared here, on the caller's machine.
+        Its plan, steps and fingerprint are compared here, on the caller's machine.
 
         Raises:
-            StatusContradicts: they do not agree in what was answered.
+            StatusContradicts: they do not agree.
             RunNotFound: neither Temporal nor the records know the id.
             NotAnswered: Temporal knows the run, but no worker runs and there are no records here.
             TemporalUnreachable: the server does not answer.
@@ -215,7 +185,7 @@ class Client:
         return await asyncio.to_thread(self._with_what_is_recorded, status)
 
     def _with_what_is_recorded(self, status: Status) -> Status:
-        """Add what a run does not know of itself: whose approval was revoked, and how its workers differ."""
+        """Add what only the records know: revoked approvals, and how the workers differ."""
         known: dict[str, object] = {"workers_differ": self._workers_differ()}
         if self._database is not None and status.source == "workflow" and status.approved_by:
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
@@ -234,7 +204,7 @@ class Client:
             status = await self._handle(workflow_id).query(
                 STATUS,
                 result_type=Status,
-                # A run that somebody terminated would still answer, with where it stood then.
+                # A terminated run would still answer, with its state before that.
                 reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
                 rpc_timeout=QUERY_TIMEOUT,
             )
@@ -247,9 +217,9 @@ class Client:
             )
 
     async def wait(self, workflow_id: str) -> RunResult:
-        """Wait until the run is over and return its result, though the server is away in between.
+        """Wait until the run has ended and return its result; an outage of the server only delays it.
 
-        It may take as long as people do; ``asyncio.timeout`` limits it.
+        Approvals may take weeks; set a limit with ``asyncio.timeout``.
 
         Raises:
             RunNotFound: there is no such run.
@@ -298,10 +268,10 @@ class Client:
             TemporalUnreachable: the server does not answer.
         """
         try:
-            found = await waiting_runs(self._client, self._database, self._asked, wanted)
+            found = await waiting_runs(self._client, self._database, self._status_if_known, wanted)
         except RPCError as error:
             raise unreachable(error) from error
-        checked = (self._unless_it_contradicts(status, status.workflow_id) for status in found)
+        checked = (self._if_consistent(status, status.workflow_id) for status in found)
         return [status for status in checked if status]
 
     def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
@@ -318,30 +288,15 @@ class Client:
             )
         return trail_on_record(self._database, workflow_id)
 
-    # ---- how ------------------------------------------------------------------------------------
-
     def _handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(workflow_id)
-
-    async def _start(self, request: PlanRequest, workflow_id: str, attributes: TypedSearchAttributes) -> None:
-        await self._client.start_workflow(
-            WORKFLOW_TYPE,
-            request.model_dump(mode="json"),
-            id=workflow_id,
-            task_queue=self._task_queue,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            search_attributes=attributes,
-            static_summary=summary_line(request.request),
-            static_details=request_page(request.request, request.requester),
-        )
 
     def _checked(self, status: Status, workflow_id: str) -> Status:
         return checked(
             status,
             workflow_id=workflow_id,
             namespace=self._client.namespace,
-            objection=self._of_other_records(status),
+            objection=self._made_elsewhere(status),
         )
 
     def _is_on_record(self, workflow_id: str) -> bool:
@@ -356,22 +311,22 @@ class Client:
         return None if self._database is None else status_on_record(self._database, workflow_id)
 
     async def _check_type(self, workflow_id: str) -> None:
-        """Refuse to touch a workflow that is none of ours: it might obey."""
+        """Check that the workflow is a run, before it is sent a signal or a cancellation."""
         try:
             description = await self._handle(workflow_id).describe(rpc_timeout=QUERY_TIMEOUT)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise unreachable(error) from error
-            return  # closed and dropped, or never there: the act itself tells which
+            return  # the call that follows finds out why
         if description.workflow_type != WORKFLOW_TYPE:
             raise RunNotFound(f"{one_line(workflow_id)} is no run of Plangate.")
 
     async def _has_worker(self, workflow_id: str) -> bool:
-        """Whether a worker answers for the run; what else may be in the way, the next act says."""
+        """Return whether a worker answers for the run; the next call reports any other error."""
         try:
             await self._handle(workflow_id).query(STATUS, rpc_timeout=QUERY_TIMEOUT)
         except RPCError as error:
-            return error.status not in _NOBODY_ANSWERS
+            return error.status not in _NO_WORKER
         except WorkflowQueryFailedError:
             pass
         return True
@@ -383,11 +338,11 @@ class Client:
             await self._handle(workflow_id).signal(decision.decision.value, message)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return await self._late(workflow_id)
+                return await self._answer_too_late(workflow_id)
             raise unreachable(error) from error
         return None
 
-    async def _late(self, workflow_id: str) -> DecisionAnswer:
+    async def _answer_too_late(self, workflow_id: str) -> DecisionAnswer:
         """Answer a decision on a run that Temporal does not have open."""
         status = await self.status(workflow_id)
         if status.state not in OUTCOMES:
@@ -400,14 +355,14 @@ class Client:
             state=status.state,
         )
 
-    async def _asked(self, workflow_id: str) -> Status | None:
+    async def _status_if_known(self, workflow_id: str) -> Status | None:
         try:
             return await self._status(workflow_id)
         except (NotAnswered, RunNotFound, RecordsUnavailable, StatusContradicts, TrailDamaged):
             return None
 
-    def _of_other_records(self, status: Status) -> str | None:
-        """Say so where the records here have this run, and its plan was made for others."""
+    def _made_elsewhere(self, status: Status) -> str | None:
+        """Return an objection where the plan names another installation than the records of this run."""
         if self._database is None or status.installation is None:
             return None
         with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
@@ -416,38 +371,10 @@ class Client:
                 return f"its plan was made for the installation {status.installation}, not for {ours}"
         return None
 
-    def _unless_it_contradicts(self, status: Status, workflow_id: str) -> Status | None:
-        """Leave a run out of a list of others, with a word in the log, where its status is not shown."""
+    def _if_consistent(self, status: Status, workflow_id: str) -> Status | None:
+        """Return the status, or None and a log line where it contradicts itself."""
         try:
             return self._checked(status, workflow_id)
         except StatusContradicts as error:
             _log.warning("A run is left out of the list.", action="pending", error=str(error))
             return None
-
-
-def _is_about_search_attributes(error: RPCError) -> bool:
-    return error.status is RPCStatusCode.INVALID_ARGUMENT and "search attribute" in str(error).lower()
-
-
-def _new_id() -> str:
-    return "plan-" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
-
-
-def _checked_id(workflow_id: str) -> str:
-    if (
-        len(workflow_id) > _MAX_ID
-        or one_line(workflow_id) != workflow_id
-        or workflow_id != workflow_id.strip()
-        or workflow_id.startswith("-")  # which every command line would take for an option
-    ):
-        raise RequestInvalid(
-            f"An id has up to {_MAX_ID} visible characters, does not begin with -, and has no blanks at its "
-            "ends; choose another --id."
-        )
-    return workflow_id
-
-
-def _in_use(workflow_id: str) -> IdInUse:
-    return IdInUse(
-        f"The id {one_line(workflow_id)} is taken; look at it with `status`, or choose another --id."
-    )

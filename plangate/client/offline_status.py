@@ -1,7 +1,7 @@
-"""Where a run stands when its workflow cannot say: no worker answers, Temporal has dropped it or ended it.
+"""The status of a run whose workflow does not answer: no worker runs, or Temporal dropped or ended it.
 
-The answer comes from the records, or, before a worker ever took the run up, from what it was started with.
-Its ``source`` says which.
+It comes from the records; before a worker took up the run, from the input it was started with. Its
+``source`` says which.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from plangate.domain.errors import (
     TemporalDenied,
     TemporalUnreachable,
 )
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.request import read_request
 from plangate.domain.run import Phase, RunState
 from plangate.domain.status import GONE, RunResult, Status, UnreadDecision, status_of
-from plangate.domain.visible import cut, one_line
 from plangate.records.database import Database
 from plangate.records.queries import status_on_record
 from plangate.temporal.search_attributes import PLANGATE_STATE
@@ -88,7 +88,7 @@ async def status_without_workflow(
 
 
 def unreachable(error: RPCError) -> TemporalUnreachable:
-    """Return what to say where the server did not do what it was asked."""
+    """Return the error for a call that the server did not carry out."""
     said = cut(one_line(error.message or error.status.name), _LONGEST_CAUSE)
     if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
         return TemporalDenied(
@@ -139,7 +139,7 @@ def _dropped(workflow_id: str, recorded: Status | None) -> Status:
 
 
 async def _unread(client: TemporalClient, handle: WorkflowHandle[object, object]) -> list[UnreadDecision]:
-    """Return what lies at the server that no worker has taken up yet, oldest first."""
+    """Return the decisions that no worker has read yet, oldest first."""
     waiting: list[HistoryEvent] = []
     try:
         async for event in handle.fetch_history_events(page_size=_PAGE):
@@ -150,7 +150,7 @@ async def _unread(client: TemporalClient, handle: WorkflowHandle[object, object]
             ):
                 waiting.append(event)
     except RPCError:
-        return []  # it is only said besides
+        return []  # the status is useful without
     return [await _unread_decision(client, event) for event in waiting]
 
 

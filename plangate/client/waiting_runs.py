@@ -1,8 +1,8 @@
-"""The runs that wait for a person: by the records, as far as Temporal has them open.
+"""List the runs that wait for a decision: those of the records that Temporal has open.
 
-The records say in one query which runs wait, and Temporal, page by page, whether those are open. Where the
-two count differently, Temporal's whole list is read: a run may have ended there from outside, or have no
-records here, and is asked itself then.
+One query reads the waiting runs from the records; Temporal confirms, page by page, which are open. Where the
+two counts differ, Temporal's whole list is read: a run may have been ended there from outside, or have no
+records here, and is then queried itself.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ Ask = Callable[[str], Awaitable[Status | None]]
 
 _RUNNING: Final = "WorkflowType = 'PlanApproval' AND ExecutionStatus = 'Running'"
 _DRAFTED: Final = f"({PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} = '{Phase.IN_REVIEW}')"
-# A plan may be on the record already, and its run not have heard of it.
+# A plan may be on the record before its workflow knows.
 _MAY_WAIT: Final = f"({_DRAFTED} OR {PLANGATE_STATE.name} = '{Phase.DRAFTING}')"
 _ASKED_AT_ONCE: Final = 50  # a run for which no worker answers takes as long as a query may
 _NAMED_AT_ONCE: Final = 200  # ids in one question to Temporal

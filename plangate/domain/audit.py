@@ -1,7 +1,7 @@
-"""The audit trail: what is written down of a run, and how its entries hang together.
+"""The audit trail: the events of a run, and how its entries are linked.
 
 Every entry carries one `Event`. Folding the events of a run by `plangate.domain.fold.apply` gives its state:
-the trail is no copy of the truth, it is the truth.
+the trail is the source of truth, not a copy.
 """
 
 import hashlib
@@ -10,8 +10,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, RootModel, field_serializer
 
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Verdict
-from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record, fingerprint_of
 from plangate.domain.policy import Requirement
@@ -41,7 +41,7 @@ class ModelUse(Frozen):
 
 
 class Requested(Frozen):
-    """Somebody wants something done. ``chain_id`` is put in as it is written down, see `RunRef`."""
+    """A request was made. ``chain_id`` is filled in when it is recorded, see `RunRef`."""
 
     kind: Literal["requested"] = "requested"
     request: str
@@ -66,7 +66,7 @@ class RunRef(Frozen):
 
 
 class Drafted(Frozen):
-    """A plan was made, checked, and its requirement set; the review is open until the deadline.
+    """A plan was drafted and checked, and its requirement set; the review is open until the deadline.
 
     ``requester`` is who asked, as the list of people writes the name; empty where there is no list.
     """
@@ -91,10 +91,10 @@ class Drafted(Frozen):
 
 
 class Decided(Frozen):
-    """A decision arrived and got its verdict; the refused and the unreadable ones too.
+    """A decision arrived and got its verdict; refused and unreadable ones are recorded too.
 
-    ``approver`` is what was known of its sender at that moment, where anything was; ``people`` is the hash of
-    the list of people that it was known from, empty where there is no list.
+    ``approver`` is what was known of the sender at that moment, if anything; ``people`` is the hash of the
+    list of people used, empty without a list.
     """
 
     kind: Literal["decided"] = "decided"
@@ -105,10 +105,10 @@ class Decided(Frozen):
 
 
 class Reopened(Frozen):
-    """An approval did not hold any more when a step was to start: the plan is in review again.
+    """An approval no longer held when a step was to start: the plan is in review again.
 
-    ``lost`` says whose approvals do not count any more, and why; the steps done so far stay done. ``people``
-    is the SHA-256 of the list of people by which they were looked at, empty where there is none.
+    ``lost`` has the approvals that no longer count, with the reasons; done steps stay done. ``people`` is the
+    SHA-256 of the list of people they were checked against, empty without a list.
     """
 
     kind: Literal["reopened"] = "reopened"
@@ -121,9 +121,9 @@ class Reopened(Frozen):
 
 
 class Claimed(Frozen):
-    """A step is about to act. ``people`` is the SHA-256 of the list of people by which the approvals held.
+    """A step is about to act. ``people`` is the SHA-256 of the list by which its approvals were checked.
 
-    It is empty where there is no list, and where the step had begun before: then nothing was looked at.
+    It is empty without a list, and where the step had begun before: then nothing was checked.
     """
 
     kind: Literal["claimed"] = "claimed"
@@ -135,7 +135,7 @@ class Claimed(Frozen):
 
 
 class StepDone(Frozen):
-    """A step acted, and this came back."""
+    """A step acted, and its tool returned this receipt."""
 
     kind: Literal["done"] = "done"
     step: int
@@ -143,7 +143,7 @@ class StepDone(Frozen):
 
 
 class Released(Frozen):
-    """An attempt at a step is known to have done nothing; another one may begin."""
+    """An attempt at a step is known to have done nothing; another may follow."""
 
     kind: Literal["released"] = "released"
     step: int
@@ -176,9 +176,9 @@ class Closed(Frozen):
 
 
 class RuleText(Frozen):
-    """One policy or list of people, as it was when it was judged by. ``hash`` is SHA-256 of ``text``.
+    """One policy or list of people, as it was when it was used. ``hash`` is the SHA-256 of ``text``.
 
-    Which of the two it is, the entries say that name it.
+    Which of the two it is follows from the entries that name it.
     """
 
     hash: str
@@ -190,7 +190,7 @@ class RuleText(Frozen):
 
 
 class RulesInForce(Frozen):
-    """A worker judges by this text from now on; on the trail of rules alone.
+    """A worker uses this policy or list of people from now on; only on the trail of rules.
 
     Attributes:
         what: which of the two files it is.
@@ -219,7 +219,7 @@ Event = Annotated[
 
 
 class AnyEvent(RootModel[Event]):
-    """Any one event, read back by its ``kind``."""
+    """One event of any kind, told apart by its ``kind``."""
 
 
 class WrittenEntry(Frozen):
@@ -227,13 +227,13 @@ class WrittenEntry(Frozen):
 
     Attributes:
         number: 1 for the first entry of its run, then without a gap.
-        key: names the happening within its run; the same happening is never written twice.
+        key: identifies what happened within its run; it is never written twice.
         at: when, by the Temporal server's clock.
-        actor: who acted: a person for a request or a decision, the worker's identity else.
-        written: the event as JSON, exactly as it was written down; what the hash is about.
+        actor: the person for a request or a decision, else the worker's identity.
+        written: the event as JSON, exactly as it was stored and hashed.
         previous_hash: the hash of the entry before, 64 zeros for the first.
         hash: SHA-256 over the canonical JSON (RFC 8785) of all the other fields; ``written`` goes in as the
-            text it is, so that whoever checks it need not know our events.
+            text it is, so a verifier need not know the event types.
     """
 
     workflow_id: str
@@ -253,7 +253,7 @@ class WrittenEntry(Frozen):
         """Return the hash that belongs to what is written here.
 
         Raises:
-            ValueError: what is written here has no canonical JSON, so that it never was written by us.
+            ValueError: the content has no canonical JSON, so Plangate never wrote it.
         """
         content: dict[str, str | int] = {
             "workflow_id": self.workflow_id,
@@ -274,10 +274,10 @@ class AuditEntry(WrittenEntry):
 
 
 def read_event(written: str) -> Event:
-    """Return the event that stands in an entry.
+    """Return the event of an entry.
 
     Raises:
-        ValueError: none that this release knows.
+        ValueError: this release does not know it.
     """
     return AnyEvent.model_validate_json(written).root
 

@@ -1,10 +1,10 @@
-"""Checkpoints: what seals the trails of many runs at one moment, so that a whole run cannot vanish unseen.
+"""Checkpoints seal the trails of many runs at one moment, so that no whole run can vanish unnoticed.
 
-A checkpoint says of each run that moved since the one before how many entries its trail had and the hash of
-the last. It is a chain of its own: each names the one before. Signed it is in `plangate.signing.checkpoints`.
+A checkpoint holds, for each run that changed since the last one, the length of its trail and the hash of its
+last entry. Checkpoints form a chain: each names the one before. `plangate.signing.checkpoints` signs them.
 
-One run's place in a checkpoint is a leaf, a hash that gives nothing away, hence a bundle about one run may
-hold the whole checkpoint.
+A run appears in a checkpoint as a leaf, a hash that reveals nothing, so the bundle of one run may hold the
+whole checkpoint.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
-from plangate.domain.model import Frozen, Typed
+from plangate.domain.base import Frozen, Typed
 from plangate.domain.plan import canonical_json
 
 MOST_RUNS: Final = 1_000
-"""How many runs one checkpoint seals at most; the next one follows at once."""
+"""The most runs that one checkpoint seals; the next one follows at once."""
 
 Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
@@ -35,13 +35,13 @@ class Seal(Frozen):
 
 
 class CheckpointClaims(Typed):
-    """What a checkpoint's token says.
+    """The claims of a checkpoint's token.
 
     Attributes:
         number: 1 for the first checkpoint, then without a gap.
         previous: SHA-256 of the token of the checkpoint before, 64 zeros for the first.
         runs: how many leaves it has.
-        root: SHA-256 over all leaves, in ascending order, one behind the other, as hex digits.
+        root: SHA-256 over all leaves, concatenated in ascending order, as hex digits.
         iat: when, in whole seconds since 1970, by the clock of the records' database.
     """
 

@@ -1,7 +1,7 @@
-"""Decisions as they arrive, and verdicts as they leave.
+"""Decisions as they arrive, and their verdicts.
 
-A decision comes from outside, typed by hand as often as not. `read_arrival` turns whatever came into
-an `Arrival`, which holds either a `Decision` or the sentence that says why it is none. It never raises.
+A decision comes from outside and is often typed by hand. `read_arrival` turns any input into an `Arrival`,
+which holds either a `Decision` or the reason why it cannot be read. It never raises.
 """
 
 import hashlib
@@ -13,15 +13,15 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
-from plangate.domain.model import AwareDatetime, Frozen, Typed
+from plangate.domain.base import AwareDatetime, Frozen, Typed
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import identity
 from plangate.domain.plan import MIN_PREFIX
-from plangate.domain.visible import cut, one_line
 
 MAX_COMMENT: Final = 4_000
 MAX_SIGNATURE: Final = 100_000  # a token holds the comment, each of its characters in up to 16
 PLACEHOLDER: Final = "YOUR-NAME"
-"""What stands for the approver's name where a decision is shown to be copied; it is nobody's name."""
+"""What stands for the approver's name in a decision that is shown to be copied; no person has this name."""
 _PLACEHOLDERS: Final = frozenset(
     {"", "your name", "yourname", "your name here", "name", "my name", "approver name", "placeholder"}
 )
@@ -57,7 +57,7 @@ PlanName = Annotated[
 
 
 class Choice(StrEnum):
-    """What an approver can say."""
+    """What an approver can decide."""
 
     APPROVE = "approve"
     REJECT = "reject"
@@ -66,14 +66,14 @@ class Choice(StrEnum):
 
 
 class Via(StrEnum):
-    """How a decision came."""
+    """How a decision was sent."""
 
     SIGNAL = "signal"
     UPDATE = "update"
 
 
 class Decision(Typed):
-    """What one approver says of one fingerprint (or a prefix of it)."""
+    """What one approver decides on one fingerprint (or a prefix of it)."""
 
     decision: Choice
     by: PersonName
@@ -82,18 +82,18 @@ class Decision(Typed):
     signature: str | None = Field(default=None, max_length=MAX_SIGNATURE)
 
     def names(self, fingerprint: str | None) -> bool:
-        """Whether this is about the plan with that fingerprint; a few digits name none."""
+        """Return whether this names the plan with that fingerprint; fewer than 8 digits name none."""
         return len(self.plan) >= MIN_PREFIX and (fingerprint or "").startswith(self.plan)
 
 
 class Arrival(Frozen):
-    """One message that came in under a decision's name, readable or not.
+    """One message that was sent as a decision, readable or not.
 
     Attributes:
-        key: names this arrival for ever, within its run.
+        key: identifies this arrival within its run.
         received_at: the server's time at which the workflow saw it.
-        fault: why there is no decision in it, where there is none.
-        excerpt: the beginning of what was sent, made visible, where there is no decision in it.
+        fault: why it cannot be read as a decision; empty if it can.
+        excerpt: the beginning of what was sent, with hidden characters made visible, if it cannot be read.
     """
 
     key: str
@@ -106,7 +106,7 @@ class Arrival(Frozen):
 
 
 class Verdict(Frozen):
-    """What became of a decision: accepted, or refused with the reason."""
+    """Whether a decision was accepted, with the reason."""
 
     accepted: bool
     reason: str
@@ -115,8 +115,8 @@ class Verdict(Frozen):
 class DecisionAnswer(Frozen):
     """What the update ``decide`` answers: the verdict, and the run's state after it.
 
-    ``accepted`` is None where there is no verdict yet: the decision is kept, and judged as soon as it can be
-    recorded; ``reason`` says what is in the way.
+    ``accepted`` is None while there is no verdict: the decision is kept, and judged as soon as it can be
+    recorded; ``reason`` says what prevents that.
     """
 
     accepted: bool | None
@@ -133,7 +133,7 @@ def read_arrival(
     inputs: Sequence[object],
     received_at: AwareDatetime,
 ) -> Arrival:
-    """Read what came under ``name``; ``choice`` is what the name itself already says, if anything."""
+    """Read what was sent under ``name``; ``choice`` is the decision that the name already implies, if any."""
     decision: Decision | None = None
     fault = ""
     try:
@@ -152,7 +152,7 @@ def read_arrival(
 
 
 def unknown_name(*, key: str, name: str, inputs: Sequence[object], received_at: AwareDatetime) -> Arrival:
-    """Read a signal whose name nobody knows: often a decision with a typing error, never one that counts."""
+    """Return the arrival of a signal with an unknown name, often a typing error; it never counts."""
     names = ", ".join(Choice)
     shown = one_line(cut(name, 60))
     return Arrival(
@@ -192,9 +192,9 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
 
 
 def is_placeholder(name: str) -> bool:
-    """Whether somebody has copied a decision without putting a name in, however that is dressed up.
+    """Return whether a name is a placeholder that was copied and not replaced.
 
-    Dashes, brackets, dots and the like count as blanks: ``<your-name>`` is one, and so is ``…``.
+    Dashes, brackets, dots and the like count as blanks: ``<your-name>`` is a placeholder, and so is ``…``.
     """
     words = (" " if unicodedata.category(char) in _DRESS else char for char in identity(name))
     return " ".join("".join(words).split()) in _PLACEHOLDERS
@@ -209,7 +209,7 @@ def _sentences(error: ValidationError) -> list[str]:
             case "missing":
                 message = "is missing"
             case "extra_forbidden":
-                message = "is not known here; take it out"
+                message = "is an unknown field; remove it"
             case "string_pattern_mismatch":
                 message = "holds more than hexadecimal digits"
         sentences.append(f'"{field}" {message[0].lower()}{message[1:]}')
@@ -245,12 +245,12 @@ def _excerpt(inputs: Sequence[object]) -> str:
 
 
 def withdrawal(who: str, comment: str) -> str:
-    """Return the reason of a cancellation that ``who`` asks for."""
+    """Return the reason of a cancellation requested by ``who``."""
     return _WITHDRAWN_BY + one_line(who) + (f": {one_line(comment)}" if comment.strip() else "")
 
 
 def who_withdrew(reason: str) -> str | None:
-    """Return whom the reason of a cancellation names, or None where it names nobody; anyone can write it."""
+    """Return who a cancellation's reason names, if anyone; it is not proof, since any client can write it."""
     if not reason.startswith(_WITHDRAWN_BY):
         return None
     name, _, _ = reason.removeprefix(_WITHDRAWN_BY).partition(": ")
@@ -263,5 +263,5 @@ def signal_key(run_id: str, number: int) -> str:
 
 
 def update_key(run_id: str, update_id: str) -> str:
-    """Return the key of an update, which its id (the client's own words, hence hashed) names already."""
+    """Return the key of an update; its id is chosen by the client, so it is hashed."""
     return f"{run_id}:update:{hashlib.sha256(update_id.encode()).hexdigest()[:32]}"

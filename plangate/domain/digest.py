@@ -1,8 +1,8 @@
-"""A plan in one line: how many steps of which kind, to whom the mails go, which calls are made, and where.
+"""A plan in one line: how many steps of which kind, who gets the mails, and which calls go where.
 
-A long plan hides its odd step in its length. The line counts every step, every host of a recipient and every
-method and host of a call, and names the step of what occurs once. Steps are told by their arguments: ``to``,
-``cc`` and ``bcc`` are recipients, ``url`` is a call; whatever else is counted under its tool's name.
+An unusual step is easily overlooked in a long plan. The line counts every step, every recipient's host and
+every method and host of a call, and names the step of what occurs once. The arguments ``to``, ``cc`` and
+``bcc`` are recipients, ``url`` is a call; other steps are counted under their tool's name.
 """
 
 import json
@@ -32,7 +32,7 @@ Places = dict[str, list[int]]
 def digest(plan: Plan) -> str:
     """Return the plan in one line, such as '3 mails: 2 to example.org, 1 to evil.example (step 3)'.
 
-    Whoever shows it makes hidden characters visible.
+    Hidden characters are left in: make them visible before it is shown.
     """
     steps: Places = {}
     recipients: dict[str, Places] = {}
@@ -53,7 +53,7 @@ def digest(plan: Plan) -> str:
 
 
 def _with_paths(calls: Places, paths: Mapping[int, str]) -> Places:
-    """Return the calls, and behind one that is made once what it is made on."""
+    """Return the calls, each that occurs once with its path."""
     return {
         f"{call}{paths[numbers[0]]}" if len(numbers) == 1 else call: numbers
         for call, numbers in calls.items()
@@ -85,7 +85,7 @@ def _counted(places: Places, between: str) -> str:
 
 
 def _recipients(step: Step) -> Iterator[str]:
-    """Yield the host of each recipient of a step; the whole text where it is no address."""
+    """Yield the host of each recipient of a step; the whole text if it is not an address."""
     for name in _RECIPIENTS:
         for text in _texts(step.arguments.get(name)):
             host = text.rpartition("@")[2].lower()
@@ -111,13 +111,13 @@ def _call(arguments: Mapping[str, JsonValue]) -> str:
 
 
 def _host(url: str) -> str:
-    """Return the host of a URL, with its port; all of a URL that could be read in another way."""
+    """Return the host of a URL, with its port; the whole URL if it could be read differently."""
     plain = _PLAIN_URL.fullmatch(url.lower())
     return plain[1] if plain else _plain(url)
 
 
 def _path(url: str) -> str:
-    """Return the path of a URL whose host is told; its end, and that there is a query, where it is long."""
+    """Return the path of a URL whose host is shown; a long path is shortened, a query marked."""
     if not _PLAIN_URL.fullmatch(url.lower()):
         return ""
     parts = urlsplit(url)

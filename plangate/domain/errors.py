@@ -3,17 +3,17 @@
 The message of each error is one sentence for a person: what is wrong and what to do.
 
     PlangateError
-    ├── BadInput                 the sender mends what was sent
+    ├── BadInput                 the sender fixes what was sent
     │   ├── PlanInvalid          carries every fault with its place
     │   ├── RequestInvalid
     │   ├── IdInUse
     │   └── RunNotFound
-    ├── Refused                  nobody may do this; nothing was done
+    ├── Refused                  not allowed; nothing was done
     │   ├── NotApproved
-    │   └── StatusContradicts    what was answered is not shown, since its parts do not agree
+    │   └── StatusContradicts    the status is not shown, since its parts do not agree
     ├── PlannerError             the operator or the requester looks at the model
     │   ├── NoModel              permanent: nothing is configured
-    │   ├── ModelRefused         permanent: the model's service said no
+    │   ├── ModelRefused         permanent: the model's service refused
     │   ├── ModelUnavailable     transient
     │   └── DraftUnusable        permanent: the model answered, but not with a plan
     ├── ToolError                raised by tools, one for each thing that can be known
@@ -26,16 +26,16 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── WorkerStopping           transient: another worker takes over
     ├── RecordsUnavailable       transient: the operator looks at the database
     │   └── OtherRecords         transient: a worker with the run's own records takes over
-    ├── DirectoryUnavailable     transient: the operator mends the list of people
-    └── OperatorError            the operator mends the set-up
+    ├── DirectoryUnavailable     transient: the operator fixes the list of people
+    └── OperatorError            the operator fixes the set-up
         ├── SettingsInvalid
         ├── FileInvalid          a policy or a list of people; carries every fault with its place
         ├── RecordsMissing
-        ├── TrailDamaged         what is on the record is not what was written
+        ├── TrailDamaged         the record is not what was written
         └── TemporalUnreachable
-            └── TemporalDenied   the server is there, and does not take us as we are set up
+            └── TemporalDenied   the server answers, but refuses this client
 
-Which of them is tried again is said in one place, ``activities/failures.py``.
+``activities/failures.py`` alone decides which of them are retried.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class BadInput(PlangateError):
 
 
 class PlanInvalid(BadInput):
-    """A plan breaks one rule or more.
+    """A plan breaks one or more rules.
 
     ``faults`` holds one sentence for each, beginning with its place (``steps[2].arguments.to``).
     """
@@ -71,15 +71,15 @@ class IdInUse(BadInput):
 
 
 class RunNotFound(BadInput):
-    """There is no run of that name, or none that is open."""
+    """There is no run with that id, or no open one."""
 
 
 class NotAnswered(PlangateError):
-    """No worker answered, or none that could."""
+    """No worker answered."""
 
 
 class Refused(PlangateError):
-    """An act was asked for that the rules do not allow."""
+    """The rules do not allow it."""
 
 
 class NotApproved(Refused):
@@ -87,11 +87,11 @@ class NotApproved(Refused):
 
 
 class StatusContradicts(Refused):
-    """A status came whose parts do not agree, so that showing or signing it would mislead."""
+    """The parts of a status do not agree, so showing or signing it would mislead."""
 
 
 class PlannerError(PlangateError):
-    """No plan came of the request."""
+    """The request did not lead to a plan."""
 
 
 class NoModel(PlannerError):
@@ -107,7 +107,7 @@ class ModelUnavailable(PlannerError):
 
 
 class DraftUnusable(PlannerError):
-    """The model answered, but what it proposed is no plan."""
+    """The model answered, but not with a plan."""
 
 
 class ToolError(PlangateError):
@@ -135,7 +135,7 @@ class InDoubt(PlangateError):
 
 
 class WorkerStopping(PlangateError):
-    """The worker was told to stop and leaves its work, which has no effect yet, to another one."""
+    """The worker is stopping and leaves its work, which has no effect yet, to another one."""
 
 
 class RecordsUnavailable(PlangateError):
@@ -143,11 +143,11 @@ class RecordsUnavailable(PlangateError):
 
 
 class OtherRecords(RecordsUnavailable):
-    """This worker has other records than those that the run's plan was made for."""
+    """This worker uses other records than the ones that the run's plan was made for."""
 
 
 class DirectoryUnavailable(PlangateError):
-    """There is a list of people, and it cannot be read now: nobody is known until it can."""
+    """The list of people cannot be read now; no decision can be judged until it can."""
 
 
 class OperatorError(PlangateError):
@@ -159,7 +159,7 @@ class SettingsInvalid(OperatorError):
 
 
 class FileInvalid(OperatorError):
-    """A policy or a list of people breaks a rule or more; ``faults`` says each with its place."""
+    """A policy or list of people has faults; ``faults`` has a sentence for each, with its place."""
 
     def __init__(self, path: str, faults: Sequence[str]) -> None:
         self.path = path
@@ -182,4 +182,4 @@ class TemporalUnreachable(OperatorError):
 
 
 class TemporalDenied(TemporalUnreachable):
-    """The Temporal server answers, and does not take us: no such namespace, a wrong key or certificate."""
+    """The Temporal server refuses this client: an unknown namespace, a wrong key or certificate."""

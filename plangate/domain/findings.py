@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from plangate.domain.audit import FIRST_HASH, AuditEntry, WrittenEntry, read_event
-from plangate.domain.model import Frozen
-from plangate.domain.visible import one_line
+from plangate.domain.base import Frozen
+from plangate.domain.escaping import one_line
 
-_SEARCHED: Final = 500  # entries among which the true place of one is looked for
+_SEARCHED: Final = 500  # the longest trail in which the place of a moved entry is searched
 
 
-def _nobody(entry: WrittenEntry) -> Iterable[str]:
+def _no_owners(entry: WrittenEntry) -> Iterable[str]:
     del entry
     return ()
 
 
 class Finding(Frozen):
-    """Something that is not as Plangate wrote it, or cannot be told from that (``is_unsealed``).
+    """Something that is not as Plangate wrote it, or may not be (``is_unsealed``).
 
     ``entry`` is its number in its run, if it has one.
     """
@@ -33,7 +33,7 @@ class Finding(Frozen):
     is_unsealed: bool = False
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return the finding in one line."""
         place = one_line(self.workflow_id) if self.workflow_id else "the records"
         return f"{place}, entry {self.entry}: {self.what}" if self.entry else f"{place}: {self.what}"
 
@@ -41,21 +41,21 @@ class Finding(Frozen):
 def broken_links(
     workflow_id: str,
     entries: Sequence[WrittenEntry],
-    owners: Callable[[WrittenEntry], Iterable[str]] = _nobody,
+    owners: Callable[[WrittenEntry], Iterable[str]] = _no_owners,
 ) -> Iterator[Finding]:
-    """Yield every place at which these are not the whole trail of one run, from its first entry on, in order.
+    """Yield every place where these entries are not the whole trail of one run, in order.
 
-    ``owners`` says to which other runs an entry that does not belong here might belong, where that is known.
+    ``owners`` returns the other runs to which an entry that does not belong here might belong.
     """
     number = 1
-    link: str | None = FIRST_HASH  # none where it is unknown: nobody is blamed for the fault ahead of them
+    link: str | None = FIRST_HASH  # None after a fault: the next entry is not blamed for it
     for entry in entries:
         if entry.number > number:
             yield _missing(workflow_id, number, entry.number - 1)
             link = None
-        wrong = _wrong_by_itself(workflow_id, entry, number, entries, owners)
+        wrong = _wrong_entry(workflow_id, entry, number, entries, owners)
         if wrong is None and link is not None and entry.previous_hash != link:
-            wrong = "does not follow from the entry before it, by its hash"
+            wrong = "does not link to the hash of the previous entry"
         if wrong:
             yield _finding(workflow_id, entry, wrong)
         link = None if wrong else entry.hash
@@ -71,15 +71,15 @@ def readable(entries: Iterable[WrittenEntry]) -> Iterator[AuditEntry | Finding]:
         try:
             event = read_event(entry.written)
         except ValueError:
-            yield _finding(entry.workflow_id, entry, "holds no event that this release of Plangate can read")
+            yield _finding(entry.workflow_id, entry, "holds an event that this release cannot read")
             continue
         yield AuditEntry(**{**dict(entry), "event": event})
         if not _is_within(json.loads(entry.written), json.loads(event.model_dump_json())):
-            yield _finding(entry.workflow_id, entry, "says more than this release of Plangate knows")
+            yield _finding(entry.workflow_id, entry, "has fields that this release of Plangate does not know")
 
 
 def _is_within(written: object, known: object) -> bool:
-    """Whether all fields that were written are known; a field that was added later may be missing."""
+    """Return whether all written fields are known; fields that were added later may be missing."""
     match written, known:
         case dict(), dict():
             return all(name in known and _is_within(value, known[name]) for name, value in written.items())
@@ -94,7 +94,7 @@ def _missing(workflow_id: str, first: int, last: int) -> Finding:
     return Finding(workflow_id=workflow_id, entry=first, what=what)
 
 
-def _wrong_by_itself(
+def _wrong_entry(
     workflow_id: str,
     entry: WrittenEntry,
     number: int,
@@ -118,15 +118,15 @@ def _is_as_written(entry: WrittenEntry) -> bool:
 
 
 def _how_it_was_changed(entry: WrittenEntry, entries: Sequence[WrittenEntry], owners: Iterable[str]) -> str:
-    """Say where the entry's content belongs, if it was only moved; else that it was changed."""
+    """Return where the entry belongs, if it was only moved; else that it was changed."""
     for owner in owners:
         if _is_as_written(entry.model_copy(update={"workflow_id": owner})):
             return f"belongs to the run {one_line(owner)}"
     for other in entries if len(entries) <= _SEARCHED else ():
         moved = entry.model_copy(update={"number": other.number, "previous_hash": other.previous_hash})
         if other is not entry and _is_as_written(moved):
-            return f"is in the place of another: it was written as entry {other.number}"
-    return "was changed: its hash does not fit what it says"
+            return f"was moved: it was written as entry {other.number}"
+    return "was changed: its hash does not match its content"
 
 
 def _finding(workflow_id: str, entry: WrittenEntry, what: str) -> Finding:

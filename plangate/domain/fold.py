@@ -24,10 +24,10 @@ from plangate.domain.audit import (
     StepInDoubt,
 )
 from plangate.domain.decision import MAX_COMMENT, Choice
+from plangate.domain.escaping import cut
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import same_person
 from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
-from plangate.domain.visible import cut
 
 KEPT_REFUSALS: Final = 50
 KEPT_ACCEPTED: Final = 60
@@ -40,7 +40,7 @@ def fold(workflow_id: str, events: Iterable[Event]) -> RunState:
 
 
 def _named(requested: Requested | None, requester: str) -> Requested | None:
-    """Return the request with its requester as the list of people writes the name, where there is one."""
+    """Return the request with the requester's name as the list of people writes it, if there is one."""
     if requested is None or not requester:
         return requested
     return requested.model_copy(update={"requester": requester})
@@ -86,13 +86,13 @@ def apply(state: RunState, event: Event) -> RunState:
 
 
 def changes(state: RunState, decided: Decided) -> bool:
-    """Whether the run is another one after this decision, except for what it remembers of it."""
+    """Return whether this decision changes the phase, the approvals or the end of the run."""
     after = apply(state, decided)
     return (after.phase, after.approvals, after.closed) != (state.phase, state.approvals, state.closed)
 
 
 def as_in_review(state: RunState) -> RunState:
-    """Return the state in which the review of the newest plan is open, and nobody has decided yet."""
+    """Return the state with the review of the newest plan open and no decision on it."""
     return _with(state, phase=Phase.IN_REVIEW, approvals=(), claimed=0, closed=None)
 
 
@@ -133,9 +133,9 @@ def _approve(state: RunState, decided: Decided) -> RunState:
 
 
 def _keep(state: RunState, decided: Decided) -> RunState:
-    """Keep the newest decisions of each verdict; the trail has them all, and whole.
+    """Keep the newest decisions of each verdict, shortened; the trail has all of them in full.
 
-    Nobody can make many accepted ones, but who approves and takes it back, again and again.
+    Many accepted ones arise only where an approval is given and withdrawn again and again.
     """
     decisions = (*state.decisions, _slim(decided))
     accepted = decided.verdict.accepted
@@ -151,7 +151,7 @@ def _keep(state: RunState, decided: Decided) -> RunState:
 
 
 def _slim(decided: Decided) -> Decided:
-    """Leave out what a run need not carry with it: its state has to fit into one message."""
+    """Return the decision without what the state need not carry: it has to fit into one message."""
     decision = decided.arrival.decision
     if decision is None:
         return decided
@@ -162,7 +162,7 @@ def _slim(decided: Decided) -> Decided:
 
 def _with_step(state: RunState, step: int, progress: StepProgress) -> RunState:
     index = step - 1
-    if not 0 <= index < len(state.steps):  # a trail that somebody edited; whoever examines it will say so
+    if not 0 <= index < len(state.steps):  # the trail was edited, which an audit reports
         return state
     return _with(state, steps=(*state.steps[:index], progress, *state.steps[index + 1 :]))
 

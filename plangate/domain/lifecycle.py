@@ -23,9 +23,9 @@ from typing import Final, assert_never
 
 from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice, Decision
+from plangate.domain.escaping import one_line
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, RunState, StepState
-from plangate.domain.visible import one_line
 
 Rule = Callable[[RunState, Decision, datetime], str | None]
 """Return why a decision that was received at a time is not allowed, or None where it is."""
@@ -71,7 +71,7 @@ def row_of(phase: Phase) -> Row:
 
 
 def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> str | None:
-    """Return why ``decision`` is not allowed as the run stands, whoever made it; None where it is.
+    """Return why ``decision`` is not allowed as the run stands, by any person; None where it is.
 
     An allowed decision names the newest plan of the run.
     """

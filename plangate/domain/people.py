@@ -1,8 +1,8 @@
-"""People: who there is, what they may do today, and in whose name.
+"""People: who they are, what they may do, and in whose name.
 
-A directory is read afresh for every decision, for who left yesterday cannot approve today. What it said of
-an approver at that moment goes on the record with the decision (`Approver`), so that nothing read from the
-record later depends on what the directory says by then.
+The directory is read for every decision, so a person who left yesterday cannot approve today. What it says
+of an approver at that moment is recorded with the decision (`Approver`): what the record means later does not
+depend on later changes of the directory.
 """
 
 import unicodedata
@@ -12,10 +12,10 @@ from typing import Final, Protocol
 from pydantic import Field
 
 from plangate.domain.assurance import Assurance
-from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.base import AwareDatetime, Frozen
 
 ANYONE: Final = "anyone"
-"""The role that everybody has who is known at all."""
+"""The role of every known person."""
 _LONGEST_NAME: Final = 1_000
 _JOINERS: Final = {0x200C: None, 0x200D: None}
 
@@ -30,7 +30,7 @@ class Key(Frozen):
 
 
 class Delegation(Frozen):
-    """Somebody lets another person act for her, with some of her roles, for a time."""
+    """A person lets another act for them, with some of their roles, for a time."""
 
     to: str
     roles: tuple[str, ...]
@@ -39,7 +39,7 @@ class Delegation(Frozen):
 
 
 class Person(Frozen):
-    """One person as the directory has her."""
+    """One person as the directory has them."""
 
     name: str
     roles: tuple[str, ...] = ()
@@ -50,18 +50,18 @@ class Person(Frozen):
 
 
 class Standing(Frozen):
-    """In whose name somebody acts, and with which roles."""
+    """In whose name a person acts, and with which roles."""
 
     person: str
     roles: tuple[str, ...]
 
 
 class Approver(Frozen):
-    """Who decided, as far as it was known at that moment.
+    """Who decided, as known at that moment.
 
     Attributes:
         name: as the directory writes it, or as it was typed where there is no directory.
-        standings: in whose names this person may act: her own first, then each who delegated to her.
+        standings: in whose names this person may act: their own first, then each who delegated to them.
         assurance: what proof there was of who it was.
         key_id: the key that proved it, by its RFC 7638 thumbprint.
         public_key: the public half of that key, 32 bytes as base64url, as the directory had it.
@@ -88,40 +88,40 @@ class Approver(Frozen):
 
 
 class LostApproval(Frozen):
-    """An approval that does not hold any more: whose it was, and the clause that says why."""
+    """An approval that no longer holds: who gave it, and a clause with the reason."""
 
     name: str
     reason: str
 
 
 class Identified(Frozen):
-    """What is known of the sender of one arrival: an approver, or why there is none."""
+    """The sender of one arrival: an approver, or the reason why there is none."""
 
     approver: Approver | None = None
     objection: str = ""
 
 
 class Directory(Protocol):
-    """Says who somebody is; asked anew for every decision."""
+    """Says who a person is; read for every decision."""
 
     def people(self) -> "People | None":
-        """Return everybody; None where nobody keeps a list, and a typed name is all there is.
+        """Return the list of people; None without one, where a typed name is enough.
 
         Raises:
-            DirectoryUnavailable: there is a list, and it cannot be read now.
+            DirectoryUnavailable: the list cannot be read now.
         """
         ...
 
 
 class NoDirectory:
-    """Nobody keeps a list of people."""
+    """The directory without a list of people."""
 
     def people(self) -> None:
-        """Return none."""
+        """Return None."""
 
 
 class People(Frozen):
-    """Everybody there is.
+    """The list of people.
 
     Attributes:
         persons: each of them, in the order of the list.
@@ -134,25 +134,25 @@ class People(Frozen):
     hash: str = Field(default="", exclude=True)
 
     def roles(self) -> frozenset[str]:
-        """Return every role that somebody active has."""
+        """Return every role that an active person has."""
         return frozenset(role for person in self.persons if person.active for role in person.roles)
 
     def find(self, name: str) -> Person | None:
-        """Return the person of that name, however it is typed."""
+        """Return the person with that name, in any spelling of it."""
         return next((person for person in self.persons if same_person(person.name, name)), None)
 
     def identify(self, name: str, at: AwareDatetime) -> Identified:
-        """Return who ``name`` is at that time, and in whose names she may act then."""
+        """Return who ``name`` is at that time, and in whose names they may act."""
         person = self.find(name)
         if person is None:
-            return Identified(objection=f"nobody called {name} is known here")
+            return Identified(objection=f"{name} is not in the list of people")
         if not person.active:
             return Identified(objection=f"{person.name} is not active any more")
         own = Standing(person=person.name, roles=(*person.roles, ANYONE))
         return Identified(approver=Approver(name=person.name, standings=(own, *self._lent_to(person, at))))
 
     def _lent_to(self, person: Person, at: AwareDatetime) -> tuple[Standing, ...]:
-        """Return the standings that others lend to ``person``: only roles that they have themselves."""
+        """Return what others delegate to ``person``: only roles that they have themselves."""
         lent = []
         for other in self.persons:
             roles = {
@@ -168,39 +168,39 @@ class People(Frozen):
 
 
 def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
-    """Return who somebody is who calls herself ``name``; without a list of people a name is all there is."""
+    """Return who ``name`` is; without a list of people a typed name is enough."""
     if people is not None:
         return people.identify(name, at)
     return Identified(approver=Approver(name=name, standings=(Standing(person=name, roles=(ANYONE,)),)))
 
 
 def unknown_requester(people: People | None, requester: str) -> str | None:
-    """Say so where a list of people does not have who asked: the same person might approve."""
+    """Say so where the list of people lacks the requester, who might then approve under another name."""
     if people is None or people.find(requester) is not None:
         return None
     return (
-        f"{requester}, who asked for this, is not in the list of people, so nobody can tell whether the same "
-        f"person approves; put {requester} back (active = false for who has left), then approve again"
+        f"{requester}, who asked for this, is not in the list of people, so the same person might approve; "
+        f"put {requester} back (with active = false if they left), then approve again"
     )
 
 
 def name_for_rules(people: People | None, name: str) -> str:
-    """Return the one spelling of a name that rules see: the list's own, or `identity` where there is none."""
+    """Return the spelling of a name that rules see: the list's, or `identity` without a list."""
     person = people.find(name) if people is not None else None
     return person.name if person is not None else identity(name)
 
 
 def same_person(one: str, other: str) -> bool:
-    """Return whether two typed names mean the same person: case, width and blanks do not count."""
+    """Return whether two typed names mean the same person, ignoring case, width and blanks."""
     return identity(one) == identity(other)
 
 
 def identity(name: str) -> str:
-    """Return what two spellings of one name have in common.
+    """Return the form that all spellings of one name share.
 
-    Beside what Unicode folds, the letter i with and without its dot is one, because Turkish pairs the four in
-    its own way, and a joiner, which shapes the letters beside it, does not count. A text too long for a name
-    is returned as it is: the time that normalizing takes grows with the square of the length.
+    Beyond Unicode case folding, the letter i with and without its dot is one, because Turkish pairs the four
+    differently, and joiners are left out. A text too long for a name is returned unchanged, since normalizing
+    takes time in proportion to the square of its length.
     """
     return name if len(name) > _LONGEST_NAME else _folded(name)
 

@@ -10,8 +10,8 @@ from typing import Final
 import rfc8785
 from pydantic import Field, JsonValue
 
-from plangate.domain.model import Frozen, Typed
-from plangate.domain.visible import cut
+from plangate.domain.base import Frozen, Typed
+from plangate.domain.escaping import cut
 
 MIN_PREFIX: Final = 8
 SHORT_LENGTH: Final = 12
@@ -25,7 +25,7 @@ _RECORD: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators
 
 
 class Step(Typed):
-    """One tool with its arguments, and why."""
+    """One tool with its arguments, and the reason for it."""
 
     tool: str = Field(min_length=1, max_length=100)
     arguments: dict[str, JsonValue]
@@ -65,12 +65,12 @@ def canonical_json(value: JsonValue) -> bytes:
 
 
 def canonical_record(fields: Mapping[str, str | int]) -> bytes:
-    """Return what `canonical_json` does, for texts and whole numbers under ASCII names, much sooner.
+    """Return the same as `canonical_json`, much faster, for texts and whole numbers under ASCII names.
 
-    What makes RFC 8785 slow are numbers with a fraction and the order of other names.
+    RFC 8785 is slow because of fractions and the sorting of other names.
 
     Raises:
-        ValueError: a number or a text is none that JSON carries unchanged.
+        ValueError: JSON cannot carry a number or a text unchanged.
     """
     if any(isinstance(value, int) and abs(value) > _MAX_SAFE_INTEGER for value in fields.values()):
         raise ValueError("a number is too large to survive JSON exactly")
@@ -94,7 +94,7 @@ def fingerprint_of(plan: Plan, revision: int, workflow_id: str, audience: Audien
 
 
 def idempotency_key(workflow_id: str, fingerprint: str, step: int) -> str:
-    """Return the name of the effect of one step for ever; it never depends on the attempt."""
+    """Return the permanent name of one step's effect; it never depends on the attempt."""
     return f"{workflow_id}:{fingerprint}:{step}"
 
 
@@ -118,7 +118,7 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
             return
         case str():
             if any(unicodedata.category(char) == "Cs" for char in value):
-                yield f"{place}: the text holds half of a surrogate pair, which is no character"
+                yield f"{place}: the text holds half of a surrogate pair, which is not a character"
         case _ if depth >= _MAX_DEPTH:
             yield f"{place}: nested deeper than {_MAX_DEPTH} levels"
         case Mapping():
@@ -138,4 +138,4 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
             for index, item in enumerate(value):
                 yield from uncanonical(item, f"{place}[{index}]", depth + 1)
         case _:
-            yield f"{place}: {type(value).__name__} is no JSON value"
+            yield f"{place}: {type(value).__name__} is not a JSON value"

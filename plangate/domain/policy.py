@@ -13,36 +13,36 @@ from typing import Final, Protocol
 from pydantic import Field
 
 from plangate.domain.assurance import Assurance
-from plangate.domain.model import Frozen
+from plangate.domain.base import Frozen
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
 
 MAX_COUNT: Final = 20
 DEFAULT_RULE: Final = "default"
-_MOST_LOOKS: Final = 20_000  # some tenths of a second, in which everything else of a worker stands still
+_MOST_LOOKS: Final = 20_000  # under half a second, during which it blocks the worker
 
 
 class Need(Frozen):
-    """So many approvals from people of one role; ``anyone`` is everybody but the requester."""
+    """A number of approvals by people of one role; ``anyone`` is every person but the requester."""
 
     role: str
     count: int = Field(ge=1, le=MAX_COUNT)
 
     def __str__(self) -> str:
-        """Spell it out for people."""
+        """Return it in words."""
         who = "anyone but the requester" if self.role == ANYONE else self.role
         return f"{self.count} approval{'' if self.count == 1 else 's'} by {who}"
 
 
 class Requirement(Frozen):
-    """What the policy demands of one plan; no needs means that it may run by itself.
+    """What the policy demands of one plan; without needs it runs without approval.
 
     Attributes:
         needs: per role the largest count that any matching rule asked for, in the order of the rules.
         assurance: what proof a decision must have of who made it.
         approval_valid_for: after how many seconds an approval is too old for a step to start under it.
         timeout_seconds: how long a review may take, where a rule says so; the request may ask for less.
-        rules: the rules that asked for all this, or that freed the plan.
+        rules: the rules that demand this, or that freed the plan.
         policy_hash: SHA-256 of the policy file; empty where there is none.
     """
 
@@ -54,7 +54,7 @@ class Requirement(Frozen):
     policy_hash: str = ""
 
     def __str__(self) -> str:
-        """Spell it out for people."""
+        """Return it in words."""
         if not self.needs:
             return "no approval" + (f" (rule: {', '.join(self.rules)})" if self.rules else "")
         return " and ".join(map(str, self.needs)) + self.proof_words
@@ -66,7 +66,7 @@ class Requirement(Frozen):
 
 
 class Rule(Frozen):
-    """What one rule asks for where it matches; no needs means that it frees what it matches."""
+    """What one rule asks for where it matches; without needs it frees what it matches."""
 
     name: str
     needs: tuple[Need, ...] = ()
@@ -76,10 +76,10 @@ class Rule(Frozen):
 
 
 class Policy(Protocol):
-    """Says what a plan needs."""
+    """Derives the requirement of a plan."""
 
     def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
-        """Return what this plan needs; a pure function of what it is given."""
+        """Return what this plan needs: a pure function of the arguments."""
         ...
 
 
@@ -87,7 +87,7 @@ ONE_APPROVAL: Final = Requirement(needs=(Need(role=ANYONE, count=1),))
 
 
 class OneApproval:
-    """The policy where none is set: anybody but the requester, once, for every plan."""
+    """The policy without a policy file: one approval of every plan, by anyone but the requester."""
 
     def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
         """Return one approval."""
@@ -96,7 +96,7 @@ class OneApproval:
 
 
 def combined(matched: Iterable[Sequence[Rule]], default: Rule, policy_hash: str) -> Requirement:
-    """Add up what the rules ask for that matched each step (one sequence for each step).
+    """Combine the rules that matched each step (one sequence for each step).
 
     Per role the largest count, the shortest times, the strongest proof. A step that nothing matched gets
     ``default``; a plan is free only if no rule that matched any step demands anything.
@@ -117,9 +117,9 @@ def combined(matched: Iterable[Sequence[Rule]], default: Rule, policy_hash: str)
 
 
 def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None:
-    """Return what is demanded and not asked for; None where a requirement asks for all of it.
+    """Return what is demanded but missing in a requirement; None if nothing is.
 
-    Who counts for any role counts for `ANYONE` too, so more of one role may stand in for that.
+    A person with any role counts for `ANYONE` too, so more of one role may stand in for it.
     """
     has = {need.role: need.count for need in requirement.needs}
     for need in demanded.needs:
@@ -147,9 +147,9 @@ def satisfied(requirement: Requirement, approvers: Sequence[Approver], requester
 
 
 def covered(requirement: Requirement, approvers: Sequence[Approver], requester: str) -> int:
-    """Return how many of the demanded approvals these people give, if they are assigned at their best.
+    """Return how many of the demanded approvals these people give, under the best assignment.
 
-    Whoever acts counts once, and so does everybody in whose name somebody acts; the requester never does, and
+    Each approver counts once, and so does each person in whose name they act; the requester never counts, and
     no one counts whose decision has less proof than the requirement asks for.
     """
     demanded = {need.role: need.count for need in requirement.needs}
@@ -159,7 +159,7 @@ def covered(requirement: Requirement, approvers: Sequence[Approver], requester: 
 
 
 def missing(requirement: Requirement, approvers: Sequence[Approver], requester: str) -> tuple[Need, ...]:
-    """Return whose approvals would bring the plan further now: per role, how many of them."""
+    """Return which approvals would count now: per role, how many."""
     have = covered(requirement, approvers, requester)
     still = []
     for need in requirement.needs:
@@ -190,9 +190,9 @@ def ways_of(approver: Approver, demanded: Container[str], requester: str) -> tup
 def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]) -> int:
     """Return how many of these approvals can count at once: no person twice, no role more than demanded.
 
-    A search with a memory, which begins with whoever has the fewest ways, and ends where no more can be had.
-    Whom no later approval could stand for is forgotten. Where twenty people lend each other many roles it
-    could take for ever all the same: then it returns the best that it found, and that never is too much.
+    A memoized search that starts with the approvals that have the fewest ways, and stops at the upper bound.
+    A person for whom no later approval can stand is forgotten. With twenty people who delegate many roles to
+    each other it could still take too long: then it returns the best found so far, which is never too many.
     """
     if len(ways) == 1:  # as nearly always
         return int(any(demanded.get(role) for _, role in ways[0]))

@@ -1,4 +1,4 @@
-"""What starts a run: the request as it comes in at the door."""
+"""The request that starts a run."""
 
 import json
 import re
@@ -9,11 +9,11 @@ from typing import Annotated, Any, Final
 from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
 from plangate.domain.audit import Requested, RunRef
+from plangate.domain.base import Typed
 from plangate.domain.decision import PersonName
 from plangate.domain.errors import RequestInvalid
-from plangate.domain.model import Typed
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import MAX_PLAN_BYTES
-from plangate.domain.visible import cut, one_line
 
 MAX_REQUEST: Final = 20_000
 # More than any plan that passes its checks, and well below what the server hands on to an activity (2 MB).
@@ -30,7 +30,7 @@ class PlanRequest(Typed):
     """The input of the workflow ``PlanApproval``.
 
     Attributes:
-        request: what is wanted, in plain words; may be empty where a ready plan comes along.
+        request: what is wanted, in plain words; may be empty if a plan is supplied.
         plan: a ready plan, unchecked; None where the planner is to draft one.
         timeout_seconds: how long each review may take before it expires.
     """
@@ -53,16 +53,16 @@ class PlanRequest(Typed):
 
 
 def check_opening(run: RunRef, now: datetime | None = None) -> None:
-    """Do nothing if the door would have let through what this run says it was asked for.
+    """Check the request of a run once more, before it is recorded.
 
-    Whoever may write in the namespace can hand over a run that never came through the door.
+    Any client of the namespace can start a workflow whose request was never checked by `read_request`.
 
     Args:
         run: what would open its trail.
         now: the time, where it is known; nothing was requested later.
 
     Raises:
-        RequestInvalid: the door would not have.
+        RequestInvalid: the request would have been refused.
     """
     said = run.requested
     read = _read({name: getattr(said, name) for name in ("requester", "request", "timeout_seconds")})
@@ -70,16 +70,16 @@ def check_opening(run: RunRef, now: datetime | None = None) -> None:
         raise RequestInvalid('The request cannot be used: "requester" has blanks at its ends.')
     latest = said.requested_at if now is None else now + _BETWEEN_CLOCKS
     if not EARLIEST <= said.requested_at <= latest:
-        raise RequestInvalid('The request cannot be used: "requested_at" is no time when it can have come.')
+        raise RequestInvalid('The request cannot be used: "requested_at" is not a possible time.')
     if not _CHAIN_ID.fullmatch(run.chain_id):
-        raise RequestInvalid('The request cannot be used: "chain_id" is no id of a run.')
+        raise RequestInvalid('The request cannot be used: "chain_id" is not the id of a run.')
 
 
 def read_request(inputs: Sequence[object]) -> PlanRequest:
     """Read the inputs that a workflow was started with.
 
     Raises:
-        RequestInvalid: they are no request; the message says why.
+        RequestInvalid: they are not a request; the message says why.
     """
     if len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise RequestInvalid(
@@ -89,7 +89,7 @@ def read_request(inputs: Sequence[object]) -> PlanRequest:
     request = _read(inputs[0])
     if not request.request.strip() and request.plan is None:
         raise RequestInvalid(
-            "The request is empty; say what you want done, or bring a plan with --plan FILE."
+            "The request is empty; say what you want done, or supply a plan with --plan FILE."
         )
     size = len(json.dumps(request.plan, ensure_ascii=False).encode(errors="surrogatepass"))
     if size > MAX_RAW_PLAN_BYTES:

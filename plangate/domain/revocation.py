@@ -1,7 +1,7 @@
-"""Whether what was accepted still holds, by a list of people and at a time.
+"""Whether accepted approvals still hold, by a list of people and at a time.
 
-A worker asks before each step, with the list of now. An auditor asks with the list that was in force then,
-and with one of today, which says what was revoked since. All of it is pure: what is given decides.
+A worker checks before each step, with the current list. An auditor checks with the list that was in force
+then, and with today's, which shows what was revoked since.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,17 +15,17 @@ from plangate.domain.policy import Requirement
 from plangate.domain.run import RunState
 from plangate.domain.standing_approvals import given_at
 
-_TAKEN_BACK = "says the same as the approval that was taken back, and may be that one sent twice"
+_TAKEN_BACK = "says the same as the approval that was withdrawn, and may be a replay of it"
 _PUT_BACK = (
-    "it says what an approval from before the run was reset or continued said, and may be that one put back; "
-    "approve again with a comment of today"
+    "it may be a replay of an earlier unsigned approval, from before the run was reset or continued; "
+    "approve again with a different comment"
 )
 
 
 def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
     """Return whose approvals are too old at that time for a step to start under them.
 
-    A signed one is as old as its signature: whoever carries it could keep it back.
+    A signed one is as old as its signature, since its delivery can be delayed.
     """
     valid_for = state.drafted.requirement.approval_valid_for if state.drafted else None
     if valid_for is None:
@@ -37,8 +37,8 @@ def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
 def lost_approvals(state: RunState, people: People | None, at: datetime) -> tuple[LostApproval, ...]:
     """Return the approvals under which no step may start at that time, each with the reason.
 
-    Every approval fills one place of the requirement, since one that adds nothing is refused. So none can be
-    lost without leaving a place empty.
+    Every approval meets one part of the requirement, since one that adds nothing is refused. So a lost one
+    always leaves something missing.
     """
     if state.drafted is None:
         return ()
@@ -63,7 +63,7 @@ def lost_approvals(state: RunState, people: People | None, at: datetime) -> tupl
 def _lost_roles(
     state: RunState, requirement: Requirement, approvers: Sequence[Approver], people: People, at: datetime
 ) -> Iterator[LostApproval]:
-    """Yield those who lost a role that counted; where the places are filled without it, nothing is lost."""
+    """Yield the approvals whose role was lost, unless the requirement is met without it."""
     left = [_narrowed(approver, people, at) for approver in approvers]
     if policy.covered(requirement, left, state.requester) == len(approvers):
         return
@@ -74,7 +74,7 @@ def _lost_roles(
 
 
 def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
-    """Say why that list, in force at that time, does not know this person, or not their key."""
+    """Return why that list, at that time, does not know this person or their key."""
     name, person = approver.name, people.find(approver.name)
     if person is None:
         return f"{name} is not in the list of people"
@@ -84,7 +84,7 @@ def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
 
 
 def unknown_key(approver: Approver, people: People) -> str | None:
-    """Say so where the key that a decision was signed with is not one of its maker's, by that list."""
+    """Say so where the signing key is not one of the approver's keys in that list."""
     if not approver.is_signed:
         return None
     person = people.find(approver.name)
@@ -94,7 +94,7 @@ def unknown_key(approver: Approver, people: People) -> str | None:
 
 
 def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
-    """Say so where the key that a decision was signed with is not valid then, or was not when it signed."""
+    """Say so where the signing key is not valid at that time, or was not when it signed."""
     person = people.find(approver.name) if approver.is_signed else None
     for key in person.keys if person else ():
         if key.x != approver.public_key:
@@ -110,9 +110,9 @@ def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
 def unfounded_standing(
     approver: Approver, people: People, at: datetime, requirement: Requirement, requester: str
 ) -> str | None:
-    """Say so where the record gives somebody a role that is asked for, and the list does not give it.
+    """Say so where the record gives the approver a demanded role that the list does not give.
 
-    Roles that are not asked for do not matter, nor does in whose name the requester could act.
+    Roles that are not demanded do not matter, nor do delegations by the requester.
     """
     demanded = {need.role for need in requirement.needs}
     had = policy.ways_of(approver, demanded, requester)
@@ -122,13 +122,13 @@ def unfounded_standing(
         return None
     person, role = lacking[0]
     if same_person(person, approver.name):
-        return f"{approver.name} has not the role {role}"
+        return f"{approver.name} does not have the role {role}"
     owner = next(one.person for one in approver.standings if same_person(one.person, person))
     return f"{owner} does not let {approver.name} act with the role {role}"
 
 
 def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
-    """Return the approver with those of their standings alone that the list gives them at that time."""
+    """Return the approver with only the standings that the list gives them at that time."""
     known = people.identify(approver.name, at).approver
     given = known.standings if known else ()
     standings = []
@@ -144,16 +144,16 @@ def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
 def may_be_put_back(
     state: RunState, before: Sequence[Event], arrival: Arrival, approver: Approver | None
 ) -> str | None:
-    """Say so where an approval may be an earlier one that was taken back or lost, and came once more.
+    """Say so where an approval may be a replay of an earlier one that was withdrawn or lost.
 
-    Temporal hands signals over again behind a reset, with the time of the reset, and a decision may come by
-    signal and update. A signed one is told by its id, and by when it was signed; of the others only that
-    matters whose earlier approval was taken back, was lost, or can get too old.
+    After a reset Temporal delivers signals again, with the time of the reset, and a decision may arrive both
+    as signal and update. A signed one is recognized by its id and the time of its signature; of the others
+    only those matter whose earlier approval was withdrawn, was lost, or can get too old.
 
     Args:
         state: the run, with the plan in review.
-        before: what is on its trail, or about to be, ahead of this arrival.
-        arrival: what came.
+        before: the events before this arrival, recorded or about to be.
+        arrival: the approval.
         approver: what is known of its sender.
     """
     decision = arrival.decision
@@ -166,7 +166,7 @@ def may_be_put_back(
     ]  # fmt: skip
     if approver is not None and approver.is_signed and approver.signed_at is not None:
         if any(approver.signed_at < _whole_second(one) for one in taken_back):
-            return "it was signed before that approval was taken back; look at the plan and sign again"
+            return "it was signed before that approval was withdrawn; look at the plan and sign again"
         return None
     same = [
         one for one in _decided_by(decision.by, before)
@@ -203,6 +203,6 @@ def _was_lost(name: str, before: Sequence[Event]) -> bool:
 
 
 def _whole_second(taken_back: Decided) -> datetime:
-    """Return when an approval was taken back, by the signer's clock where it is known, in whole seconds."""
+    """Return when an approval was withdrawn, by the signer's clock if known, in whole seconds."""
     signed_at = taken_back.approver.signed_at if taken_back.approver else None
     return (signed_at or taken_back.arrival.received_at).replace(microsecond=0)

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from plangate.domain import policy
 from plangate.domain.audit import Closed, Decided, Drafted, Event, Reopened, Requested
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice
-from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Approver
 from plangate.domain.tool import Receipt
 
@@ -19,9 +20,20 @@ class Phase(StrEnum):
     EXECUTING = "executing"
     CLOSED = "closed"
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether an activity works for the run in this phase, so that there are attempts to show."""
+        match self:
+            case Phase.DRAFTING | Phase.EXECUTING:
+                return True
+            case Phase.IN_REVIEW | Phase.CLOSED:
+                return False
+            case _:
+                assert_never(self)
+
 
 class StepState(StrEnum):
-    """How far one step has come."""
+    """How far a step has come."""
 
     PENDING = "pending"
     DONE = "done"
@@ -30,7 +42,7 @@ class StepState(StrEnum):
 
 
 class StepProgress(Frozen):
-    """One step's state, with what came of it."""
+    """A step's state, with its receipt or the reason."""
 
     state: StepState = StepState.PENDING
     receipt: Receipt | None = None
@@ -45,12 +57,12 @@ class Approval(Frozen):
 
 
 class RunState(Frozen):
-    """Everything a run knows of itself; what continue-as-new carries over.
+    """Everything a run knows of itself, and what continue-as-new carries over.
 
     Attributes:
-        claimed: the last step that was claimed since the plan was approved, 0 before any was. The record
-            knows it; a workflow does not hear of claims.
-        refusals_not_kept: how many decisions, nearly all of them refused, are on the trail alone.
+        claimed: the last step claimed since the plan was approved, or 0. Only the record knows it; a workflow
+            is not informed of claims.
+        refusals_not_kept: how many decisions, nearly all of them refused, are only on the trail.
     """
 
     workflow_id: str
@@ -69,12 +81,12 @@ class RunState(Frozen):
 
     @property
     def state(self) -> str:
-        """The phase, or the outcome once there is one: the word that people see."""
+        """The phase, or the outcome of a closed run: the word that people see."""
         return self.closed.outcome.value if self.closed else self.phase.value
 
     @property
     def requester(self) -> str:
-        """Who asked; empty before anybody did."""
+        """Who made the request; empty before it."""
         return self.requested.requester if self.requested else ""
 
     @property
@@ -89,14 +101,14 @@ class RunState(Frozen):
 
     @property
     def deadline(self) -> datetime | None:
-        """When the review ends; None before there was one."""
+        """When the review ends; None before the first."""
         if self.reopened is not None:
             return self.reopened.deadline
         return self.drafted.deadline if self.drafted else None
 
     @property
     def review_began(self) -> datetime | None:
-        """When the review of the newest plan began, the last time."""
+        """When the last review of the newest plan began."""
         if self.reopened is not None:
             return self.reopened.reopened_at
         return self.drafted.drafted_at if self.drafted else None
@@ -115,7 +127,7 @@ class RunState(Frozen):
 
 
 def was_taken_back(state: RunState) -> bool:
-    """Whether an approval of the newest plan was taken back, and this state followed."""
+    """Return whether an approval of the newest plan was withdrawn."""
     return any(
         decided.verdict.accepted
         and decided.arrival.decision is not None
@@ -126,21 +138,21 @@ def was_taken_back(state: RunState) -> bool:
 
 
 def has_followed(state: RunState, event: Event) -> bool:
-    """Whether this decision is in ``state`` already."""
+    """Return whether ``state`` has this decision already."""
     return isinstance(event, Decided) and any(
         decided.arrival.key == event.arrival.key for decided in state.decisions
     )
 
 
 def is_behind(state: RunState, record: RunState) -> bool:
-    """Whether ``record`` knows every accepted decision that ``state`` knows, so that it is no older."""
+    """Return whether ``record`` has every accepted decision of ``state``, so it is at least as new."""
     known = {decided.arrival.key for decided in record.decisions}
     newest = [decided.arrival.key for decided in state.decisions if decided.verdict.accepted][-1:]
     return known.issuperset(newest)
 
 
 def next_wakeup(state: RunState, now: datetime) -> datetime | None:
-    """Return when the run must look at itself again if nothing comes, or None if no clock moves it."""
+    """Return when the run has to act if nothing arrives, or None if no deadline is open."""
     if state.phase is Phase.IN_REVIEW and state.deadline:
         return max(now, state.deadline)
     return None

@@ -1,16 +1,16 @@
-"""What is shown is what is signed: compare the parts of a status that a person is about to be shown.
+"""What is shown is what is signed: check the parts of a status before a person sees it.
 
-A status may come from a worker or a database of somebody else's. The machine that shows it therefore computes
-the fingerprint itself, from exactly the values that it shows, before it shows them and before it signs.
-Whoever returns a status for people to see, the client or the records, passes it through `checked`.
+A status may come from an untrusted worker or database. The machine that shows it computes the fingerprint
+itself, from exactly the values that it shows, before it shows or signs them. The client and the records pass
+every status through `checked`.
 """
 
 from pydantic import JsonValue
 
 from plangate.domain.errors import StatusContradicts
+from plangate.domain.escaping import one_line
 from plangate.domain.plan import SHORT_LENGTH, Audience, canonical_json, fingerprint_of, short
 from plangate.domain.status import Status
-from plangate.domain.visible import one_line
 
 
 def checked(
@@ -19,7 +19,7 @@ def checked(
     """Return ``status`` if its parts agree, and the caller has no ``objection`` of its own.
 
     Raises:
-        StatusContradicts: they do not; the message says which, and what to do.
+        StatusContradicts: they do not agree; the message says which, and what to do.
     """
     wrong = contradiction(status, workflow_id=workflow_id, namespace=namespace) or objection
     if wrong is None:
@@ -35,9 +35,9 @@ def contradiction(status: Status, *, workflow_id: str, namespace: str | None = N
     """Return why ``status`` cannot be shown as that of ``workflow_id``, or None if its parts agree.
 
     Args:
-        status: as it came.
-        workflow_id: the run that was asked for.
-        namespace: the Temporal namespace in which it was asked for; None where no server was asked.
+        status: as received.
+        workflow_id: the requested run.
+        namespace: the Temporal namespace it was requested in; None without a server.
     """
     if status.workflow_id != workflow_id:
         return f"it is the status of another run, {status.workflow_id}"

@@ -21,15 +21,15 @@ def given_at(approval: Approval) -> datetime:
 
 
 def counts_until(state: RunState, approval: Approval) -> datetime | None:
-    """Return when this approval gets too old for a step to start; None where it never does."""
+    """Return when this approval gets too old for a step to start; None if never."""
     valid_for = state.drafted.requirement.approval_valid_for if state.drafted else None
     return None if valid_for is None else given_at(approval) + timedelta(seconds=valid_for)
 
 
 def approval_of(state: RunState, decided: Decided) -> Approval | None:
-    """Return the approval that counts because of this decision, if one does.
+    """Return the approval that counts because of this decision, if any.
 
-    It is the last of its maker that was accepted: several may have come at the same moment.
+    It is the last accepted one of its approver: several may arrive at the same moment.
     """
     if not is_approval(decided) or decided.approver is None or not _is_of_this_plan(state, decided):
         return None
@@ -41,14 +41,14 @@ def approval_of(state: RunState, decided: Decided) -> Approval | None:
 
 
 def void_because(state: RunState, decided: Decided) -> str:
-    """Return why an accepted approval does not count any more; empty where it does, or is none."""
+    """Return why an accepted approval no longer counts; empty if it does, or is not an approval."""
     if not is_approval(decided) or approval_of(state, decided) is not None:
         return ""
     if not _is_of_this_plan(state, decided):
         revision = state.drafted.revision if state.drafted else 0
         return f"its plan was replaced by revision {revision}"
     if _was_taken_back(state, decided):
-        return "it was taken back"
+        return "it was withdrawn"
     if state.reopened is not None and decided.arrival.received_at <= state.reopened.reopened_at:
         name = decided.approver.name if decided.approver else ""
         reasons = [lost.reason for lost in state.reopened.lost if same_person(lost.name, name)]
@@ -64,7 +64,7 @@ def _is_of_this_plan(state: RunState, decided: Decided) -> bool:
 
 
 def _was_taken_back(state: RunState, approval: Decided) -> bool:
-    """Whether its maker took it back later, by a decision that is still listed."""
+    """Return whether its approver withdrew it later, by a decision that is still listed."""
     name = approval.approver.name if approval.approver else ""
     for later in _behind(state, approval):
         decision = later.arrival.decision

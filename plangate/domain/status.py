@@ -6,8 +6,8 @@ from pydantic import JsonValue
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, ModelUse, Outcome
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival
-from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import Plan, short
 from plangate.domain.policy import Need, Requirement, missing
@@ -16,7 +16,7 @@ from plangate.domain.standing_approvals import approval_of, counts_until, void_b
 from plangate.domain.tool import Receipt
 
 GONE: Final = "gone"
-"""The state of a run that is open on the record, and that the Temporal server does not have."""
+"""The state of a run that is open on the record but unknown to the Temporal server."""
 
 
 class DecisionStatus(Frozen):
@@ -43,7 +43,7 @@ class DecisionStatus(Frozen):
 
 
 class UnreadDecision(Frozen):
-    """A message that is not judged yet: no worker runs to do so, or it cannot be put on the record now.
+    """A decision that is not judged yet: no worker is running, or it cannot be recorded now.
 
     ``by`` and ``plan`` are missing where it cannot be read; ``decision`` is ``withdraw`` for a cancellation.
     """
@@ -55,13 +55,13 @@ class UnreadDecision(Frozen):
 
 
 class Attempt(Frozen):
-    """Work that is tried again, or was paused from outside.
+    """Work that is retried, or was paused in Temporal.
 
     Attributes:
         attempt: the number of the attempt that runs now or comes next, by Temporal's count.
-        last_error: what the attempt before said; empty where there was none.
+        last_error: the error of the attempt before; empty without one.
         next_try: when the next one begins; None while one runs, and while it is paused.
-        paused: who paused it in Temporal and how it is let go on; empty where it is not paused.
+        paused: who paused it in Temporal, and how to resume it; empty if it is not paused.
     """
 
     attempt: int
@@ -92,7 +92,7 @@ class StepStatus(Frozen):
 
 
 class Unrecorded(Frozen):
-    """What waits because it cannot be put on the record, and why.
+    """What cannot be recorded now, and why.
 
     ``decisions`` counts those that are not judged yet, and ``oldest`` are the first few of them; ``outcome``
     says whether the run's end waits.
@@ -106,16 +106,16 @@ class Unrecorded(Frozen):
 
 
 class Status(Frozen):
-    """Everything that one may ask of a run; ``source`` says who answered.
+    """Everything there is to know of a run; ``source`` says who answered.
 
-    ``unverified`` are those who approved by typing a name, which nothing proved; ``still_needed`` is what the
-    plan lacks before it may run; ``lost`` are the approvals that did not hold any more when a step was to
-    begin, so that the plan is in review again, since ``reopened_at``; ``revoked`` are those under which no
-    step would begin now, by the list of people on the record; ``unread`` are decisions that were sent
-    and that no worker has taken up yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id``
+    ``unverified`` are those whose approval has the assurance ``typed``; ``still_needed`` is what the
+    plan lacks before it may run; ``lost`` are the approvals that no longer held when a step was to begin,
+    so that the plan is in review again, since ``reopened_at``; ``revoked`` are those under which no
+    step would begin now, by the list of people on the record; ``unread`` are decisions that
+    no worker has judged yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id``
     in ``installation`` and ``namespace``: `plangate.domain.shown` computes it again. ``workers_differ`` says
     in which rules or tools the workers of the task queue differ, as far as the records can be asked.
-    ``drafting`` is how it stands with a draft that is tried again.
+    ``drafting`` is the attempt of a draft that is retried.
     """
 
     workflow_id: str
@@ -151,7 +151,7 @@ class Status(Frozen):
 
 
 class RunResult(Frozen):
-    """What the workflow returns: the outcome, the plan that it was about, the receipts, who approved."""
+    """What the workflow returns: the outcome, the newest plan, the receipts, who approved."""
 
     workflow_id: str
     outcome: Outcome
@@ -165,7 +165,7 @@ class RunResult(Frozen):
 
 
 def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None) -> Status:
-    """Return ``state`` as people and machines are shown it."""
+    """Return ``state`` as it is shown to people and machines."""
     drafted = state.drafted
     return Status(
         workflow_id=state.workflow_id,
@@ -197,7 +197,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
 
 
 def with_step_attempt(status: Status, attempt: Attempt) -> Status:
-    """Return ``status`` with how it stands with the step that is being executed."""
+    """Return ``status`` with the attempt of the step that is being executed."""
     steps = list(status.steps)
     for index, step in enumerate(steps):
         if step.state is StepState.PENDING:
@@ -228,7 +228,7 @@ def result_of(state: RunState) -> RunResult:
 
 
 def unread_of(arrival: Arrival) -> UnreadDecision:
-    """Return what a message says that is not judged yet; nothing in it has been checked."""
+    """Return what a message says before it is judged; nothing in it has been checked."""
     decision = arrival.decision
     return UnreadDecision(
         decision=decision.decision if decision else arrival.name,
@@ -239,7 +239,7 @@ def unread_of(arrival: Arrival) -> UnreadDecision:
 
 
 def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> tuple[str, ...]:
-    """Return in whose names somebody approved who could not have done so in her own."""
+    """Return in whose names an approver acted who could not have approved in their own."""
     if approver is None or requirement is None:
         return ()
     demanded = {need.role for need in requirement.needs}
@@ -275,7 +275,7 @@ def _decisions(state: RunState) -> tuple[DecisionStatus, ...]:
 
 
 def decision_status(decided: Decided, requirement: Requirement | None) -> DecisionStatus:
-    """Return one decision as people and machines are shown it."""
+    """Return one decision as it is shown to people and machines."""
     arrival, decision = decided.arrival, decided.arrival.decision
     known: dict[str, Any] = (
         {"by": decision.by, "decision": decision.decision, "plan": decision.plan, "comment": decision.comment}

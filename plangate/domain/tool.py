@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from plangate.domain.model import Frozen
+from plangate.domain.base import Frozen
+from plangate.domain.escaping import one_line
 from plangate.domain.plan import uncanonical
-from plangate.domain.visible import one_line
 
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
 

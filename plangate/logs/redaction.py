@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from plangate.domain.visible import cut, one_line
+from plangate.domain.escaping import cut, one_line
 
 REDACTED = "[redacted]"
 

@@ -27,7 +27,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 from plangate.domain.errors import PlangateError
-from plangate.domain.visible import many_lines, one_line
+from plangate.domain.escaping import many_lines, one_line
 from plangate.logs.redaction import redact, redact_text
 from plangate.settings import Settings
 

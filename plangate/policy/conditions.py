@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import Plan, Step
 from plangate.domain.tool import ToolArguments, ToolDeclaration
-from plangate.domain.visible import cut, one_line
 
 _FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "request": frozenset({"text", "requester"}),

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
+from plangate.domain.base import AwareDatetime, Typed
 from plangate.domain.decision import PersonName
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
 from plangate.domain.faults import sentences
-from plangate.domain.model import AwareDatetime, Typed
 from plangate.domain.people import ANYONE, Delegation, Key, People, Person, identity
 from plangate.policy.settled_file import SETTLE_SECONDS, SettledFile, read_settled
 from plangate.policy.toml_file import parse_toml, places, tables, unknown_names

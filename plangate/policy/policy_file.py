@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final, NamedTuple
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from plangate.domain.assurance import Assurance, read_assurance
+from plangate.domain.base import Frozen, Typed
 from plangate.domain.durations import HOW_TO_WRITE, read_seconds
 from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import sentences
-from plangate.domain.model import Frozen, Typed
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan
 from plangate.domain.policy import DEFAULT_RULE, MAX_COUNT, ONE_APPROVAL, Need, Requirement, Rule, combined

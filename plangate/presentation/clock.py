@@ -1,4 +1,4 @@
-"""The clock on the wall, and how people are told a moment: in their own zone, with UTC beside."""
+"""This machine's clock, and moments in the words of people: in their own zone, with UTC beside."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final

@@ -1,4 +1,4 @@
-"""How long, as people say it."""
+"""Lengths of time in the words of people."""
 
 from datetime import datetime, timedelta
 from typing import Final

@@ -1,9 +1,9 @@
 """The page that Temporal's Web UI shows of an open run: the plan, the deadline, a decision ready to paste.
 
 Markdown for the Web UI's own renderer. It keeps the line breaks of a paragraph, makes quotes curly, and cuts
-off what is wide in a block; hence everything that came from outside stands in code spans, exact and
-wrapped. The page travels in a URL, hence it is cut to a few kilobytes. Where part of the plan is cut, the
-page says so and offers no decision to paste: nobody is asked to approve what they cannot read.
+off what is wide in a block; so all untrusted text stands in code spans, exact and wrapped. The page travels
+in a URL, so it is limited to a few kilobytes. Where part of the plan is cut, the page says so and offers no
+decision to paste: an approver must be able to read the whole plan.
 """
 
 import json
@@ -18,12 +18,12 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted
 from plangate.domain.decision import PLACEHOLDER, Choice
 from plangate.domain.digest import digest
+from plangate.domain.escaping import cut, hosts_in_letters, is_reordered, markdown_code
 from plangate.domain.plan import Step, short
 from plangate.domain.policy import missing
 from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
 from plangate.domain.standing_approvals import counts_until, void_because
 from plangate.domain.status import Unrecorded
-from plangate.domain.visible import cut, hosts_in_letters, is_reordered, markdown_code
 from plangate.presentation.words import (
     NO_LONGER_COUNTS,
     SUPPLIED,
@@ -86,7 +86,7 @@ def details_page(
         at_work_since: when the draft or the step began that is being worked at, if one is.
     """
     parts = [_heading(state), *([_what_waits(unrecorded)] if unrecorded else [])]
-    if at_work_since and state.phase in (Phase.DRAFTING, Phase.EXECUTING):
+    if at_work_since and state.phase.is_at_work:
         parts.append(_at_work(state, at_work_since))
     if state.drafted:
         steps, is_whole = _steps(state, state.drafted)
@@ -127,7 +127,7 @@ def _heading(state: RunState) -> str:
 
 
 def _at_work(state: RunState, since: datetime) -> str:
-    """Say where the attempts are: a run is not told of them, nor whether an operator paused one."""
+    """Say where the attempts are shown: a workflow does not see them, nor whether one is paused."""
     done = sum(progress.state is StepState.DONE for progress in state.steps)
     what = step_name(done + 1, len(state.steps)) if state.phase is Phase.EXECUTING else "The draft"
     return (
@@ -257,12 +257,12 @@ def _progress(progress: StepProgress) -> str:
     if progress.state is StepState.PENDING:
         return ""
     said = progress.receipt.summary if progress.receipt else progress.reason
-    told = f": {markdown_code(cut(said, _ROOM_FOR_LINE))}" if said else ""
-    return f" **{spelled(progress.state)}**{told}"
+    detail = f": {markdown_code(cut(said, _ROOM_FOR_LINE))}" if said else ""
+    return f" **{spelled(progress.state)}**{detail}"
 
 
 def _how_to_read_it_all(state: RunState, drafted: Drafted) -> str:
-    """Say where the whole plan is, instead of how to approve what nobody could read here."""
+    """Say where the whole plan is, instead of how to approve it."""
     command = markdown_code(status_command(state.workflow_id))
     return (
         f"**Not all of plan `{short(drafted.fingerprint)}` is shown here, so this page does not offer to "

@@ -1,7 +1,7 @@
-"""A page for people: labelled fields and quoted blocks, in which an outsider's text stays in its place.
+"""A neutral page: labelled fields and quoted blocks, in which untrusted text stays in its place.
 
-Every row has a margin of ours. Where a row is folded on a terminal its rest gets that margin too, so that no
-text can reach the left edge and pass for a heading of ours, however it is padded.
+Every row has a margin. Where a terminal folds a row, its rest gets that margin too, so that untrusted text,
+however it is padded, cannot reach the left edge and pass for a heading of Plangate.
 """
 
 import json
@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 
-from plangate.domain.visible import cut, hosts_in_letters, is_reordered, many_lines, one_line
+from plangate.domain.escaping import cut, hosts_in_letters, is_reordered, many_lines, one_line
 
 LABEL_WIDTH: Final = 12
 _WIDEST_LABEL: Final = 26
@@ -65,7 +65,7 @@ class Page:
         self.rows.append(Row("", "", ""))
 
     def sentence(self, text: str, style: str = "") -> None:
-        """Add a sentence of our own words at the left edge."""
+        """Add a sentence of Plangate at the left edge."""
         self.rows.append(Row("", "", text, style))
 
     def entry(self, when: str, text: str, style: str = "", indent: int = 0) -> None:
@@ -75,7 +75,7 @@ class Page:
         self.rows.append(Row(margin, margin + "    ", stamp + one_line(text), style))
 
     def note(self, text: str, style: str = "dim", indent: int = 2) -> None:
-        """Add a line of our own words below a heading."""
+        """Add a line of Plangate below a heading."""
         self.rows.append(Row(" " * indent, " " * (indent + 2), one_line(text), style))
 
     def field(
@@ -86,9 +86,9 @@ class Page:
         self.rows.append(Row(margin, " " * (indent + width + 1), one_line(text), style))
 
     def words(self, label: str, text: str, indent: int = 2, exact: str = "") -> None:
-        """Add an outsider's words: on the label's line if they are one line, else as a block below it.
+        """Add untrusted text: on the label's line if it is one line, else as a block below it.
 
-        ``exact`` is the command that prints them as they are, named where a screen may reorder them.
+        ``exact`` is the command that prints it unchanged; it is shown where a screen may reorder the text.
         """
         if "\n" in text:
             self.rows.append(Row(" " * indent, "", one_line(label), margin_style="", style="dim"))
@@ -99,7 +99,7 @@ class Page:
             self.note(REORDERED.format(exact), "yellow", indent + 2)
 
     def block(self, text: str, indent: int = 4) -> None:
-        """Add an outsider's lines, each with a bar at its left."""
+        """Add untrusted lines, each with a bar at its left."""
         for line in many_lines(text).split("\n"):
             self.rows.append(Row(" " * indent + _BAR, " " * indent + _FOLDED_BAR, line))
 
@@ -109,13 +109,13 @@ class Page:
         self.rows.append(Row(margin, margin + "    ", one_line(text), "cyan", fold=Fold.COMMAND))
 
     def line(self, text: str, indent: int = 4) -> None:
-        """Add any other line to be copied and pasted; it is never folded by us."""
+        """Add any other line to be copied and pasted; it is never folded."""
         self.rows.append(Row(" " * indent, "", one_line(text), "cyan", fold=Fold.NEVER))
 
     def copied(
         self, label: str, text: str, style: str = "cyan", indent: int = 2, width: int = LABEL_WIDTH
     ) -> None:
-        """Add a labelled address, path or key, to be copied; it is never folded by us."""
+        """Add a labelled address, path or key, to be copied; it is never folded."""
         margin = " " * indent + label.ljust(width) + " "
         self.rows.append(Row(margin, "", one_line(text), style, fold=Fold.NEVER))
 

@@ -1,6 +1,6 @@
-"""A run on the screen: what was asked for, everything that will run, who said what, and how to decide.
+"""The page of a run: the request, everything that will run, the decisions, and how to decide.
 
-What is to be approved is never cut here, whatever its length; what has happened may be.
+A plan that can be approved is never cut, whatever its length; what has happened may be.
 """
 
 import json
@@ -14,11 +14,11 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import ModelUse, Outcome
 from plangate.domain.decision import PLACEHOLDER
 from plangate.domain.digest import digest
+from plangate.domain.escaping import cut
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
-from plangate.domain.visible import cut
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import from_now, spoken
 from plangate.presentation.page import Page
@@ -169,8 +169,8 @@ def plan_page(status: Status, now: datetime) -> Page:
 def deciding_page(status: Status, doors: Doors, viewer: str = "", *, signs: bool = False) -> Page:
     """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI.
 
-    ``viewer`` is who reads it: the requester is told that someone else must approve. ``signs`` says that
-    there are keys on this machine.
+    ``viewer`` is the reader: for the requester, the page says that someone else must approve. ``signs`` says
+    that there are keys on this machine.
     """
     page = Page()
     page.gap()

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 
-from plangate.domain.visible import one_line
+from plangate.domain.escaping import one_line
 from plangate.presentation.page import Page, fold
 
 _GAP: Final = "  "

@@ -19,8 +19,8 @@ from plangate.domain.audit import (
     StepFailed,
     StepInDoubt,
 )
+from plangate.domain.escaping import cut
 from plangate.domain.plan import short
-from plangate.domain.visible import cut
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import spoken
 from plangate.presentation.page import Page

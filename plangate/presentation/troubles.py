@@ -1,4 +1,4 @@
-"""What keeps a run from going on, in sentences: it is tried again, is paused, or cannot be recorded."""
+"""Why a run does not proceed, in sentences: it is retried, is paused, or cannot be recorded."""
 
 from collections.abc import Iterator
 
@@ -8,12 +8,12 @@ from plangate.presentation.words import UNKNOWN_SENDER, spelled, step_name
 
 
 def troubles(status: Status) -> Iterator[str]:
-    """Yield a sentence for each thing that the run cannot get on with now."""
+    """Yield a sentence for each cause that holds the run up now."""
     yield from (said for _, said in troubles_by_cause(status))
 
 
 def troubles_by_cause(status: Status) -> Iterator[tuple[str, str]]:
-    """Yield each of these sentences behind its cause, which stays the same from one attempt to the next."""
+    """Yield each of these sentences after its cause, which stays the same from one attempt to the next."""
     if status.unrecorded is not None:
         yield status.unrecorded.cause, _unrecorded(status.unrecorded)
     if status.drafting is not None:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from plangate.domain.errors import SettingsInvalid
-from plangate.domain.visible import cut, one_line
+from plangate.domain.escaping import cut, one_line
 
 _SETTING: Final = "PLANGATE_DATABASE_URL"
 _SCHEMES: Final = {"postgres": "postgresql", "postgresql": "postgresql", "sqlite": "sqlite"}

@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, Connection, Select, or_, select
 
 from plangate.domain.audit import RULES_TRAIL
-from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.people import identity
 from plangate.domain.run import Phase
 from plangate.records.tables import audit_entries, runs

@@ -9,15 +9,15 @@ import structlog
 from sqlalchemy import Connection, Row, Select, func, select
 
 from plangate.domain.audit import AuditEntry, Decided
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import RecordsMissing, RunNotFound, StatusContradicts, TrailDamaged
+from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold
-from plangate.domain.model import AwareDatetime, Frozen
 from plangate.domain.people import LostApproval
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import Phase, RunState
 from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of
-from plangate.domain.visible import one_line
 from plangate.policy.kept_lists import lists_in
 from plangate.records.database import Database
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
@@ -66,7 +66,7 @@ def revoked_on_record(database: Database, workflow_id: str) -> tuple[LostApprova
 
 
 def _revoked(connection: Connection, state: RunState) -> tuple[LostApproval, ...]:
-    if not state.approvals or state.claimed or state.phase not in (Phase.IN_REVIEW, Phase.EXECUTING):
+    if not state.approvals or state.claimed or state.phase is Phase.CLOSED:
         return ()
     now = connection.execute(_NOW).scalar_one()
     in_force = in_force_at(connection, "people", now)

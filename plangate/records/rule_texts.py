@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.dialects import postgresql
 
 from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText
-from plangate.domain.model import AwareDatetime, Frozen
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.people import Directory, People
 from plangate.elapsed import elapsed
 from plangate.records.checkpoints import checkpoint_of, seals_of_run

@@ -32,13 +32,13 @@ from plangate.domain.audit import (
     entry_after,
     read_event,
 )
+from plangate.domain.base import Frozen
 from plangate.domain.errors import IdInUse, RequestInvalid, TrailDamaged
+from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, broken_links
 from plangate.domain.fold import apply, fold
-from plangate.domain.model import Frozen
 from plangate.domain.request import check_opening
 from plangate.domain.run import RunState
-from plangate.domain.visible import one_line
 from plangate.records.prepared import Prepared
 from plangate.records.tables import audit_entries, runs
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from plangate.domain.model import Frozen
+from plangate.domain.base import Frozen
+from plangate.domain.escaping import one_line
 from plangate.domain.plan import short
-from plangate.domain.visible import one_line
 from plangate.records.tables import Moment, workers
 
 SEEN_FOR: Final = timedelta(seconds=90)

@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError
 
 from plangate.domain.assurance import Assurance
+from plangate.domain.base import Frozen, Typed
 from plangate.domain.decision import Choice, Decision
-from plangate.domain.model import Frozen, Typed
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import Identified, Key, People, Person, in_force, same_person
 from plangate.domain.plan import Audience, short
 from plangate.domain.review import CLOCK_LEEWAY
-from plangate.domain.visible import cut, one_line
 from plangate.signing.jws import kid_of, read_token, write_token
 
 TYPE: Final = "plangate-decision+jwt"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, PyJWTError
 
-from plangate.domain.visible import cut, one_line
+from plangate.domain.escaping import cut, one_line
 
 PUBLIC_PREFIX: Final = "ed25519:"
 _ALGORITHM: Final = "EdDSA"

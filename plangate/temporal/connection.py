@@ -17,7 +17,7 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.domain.errors import SettingsInvalid, TemporalDenied, TemporalUnreachable
-from plangate.domain.visible import cut, one_line
+from plangate.domain.escaping import cut, one_line
 from plangate.logs.setup import temporal_runtime
 from plangate.settings import Settings
 from plangate.temporal import dev_server as embedded_server

@@ -14,9 +14,9 @@ from playwright.async_api import Browser, Frame, Page, async_playwright, expect
 from temporalio.client import Client
 
 from plangate.domain.audit import Decided
+from plangate.domain.escaping import many_lines
 from plangate.domain.plan import Plan
 from plangate.domain.status import Status
-from plangate.domain.visible import many_lines
 from plangate.temporal import dev_server as embedded_server
 from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.dev_server import EmbeddedServer

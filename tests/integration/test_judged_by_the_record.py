@@ -192,7 +192,7 @@ def test_a_few_digits_name_no_plan_wherever_they_come_from(trail: OpenTrail, pla
         *trail.entries(),
         trail.entries()[-1].model_copy(update={"number": 3, "event": bad, "actor": "dana", "at": NOW}),
     ]
-    assert "was accepted, and names no plan" in [found.what for found in broken_story("plan-1", entries)]
+    assert "was accepted but names no plan" in [found.what for found in broken_story("plan-1", entries)]
     enter(trail, bad)
     stored = [WrittenEntry(**dict(one)) for one in trail.entries()]
     assert any("can read" in str(one) for one in readable(stored))

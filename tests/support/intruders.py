@@ -18,7 +18,7 @@ from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import StepTask
 from plangate.domain.audit import Requested, RunRef
-from plangate.domain.model import Frozen
+from plangate.domain.base import Frozen
 from plangate.domain.people import NoDirectory
 from plangate.domain.plan import Plan
 from plangate.domain.policy import OneApproval

@@ -229,7 +229,7 @@ def role_of_ones_own_making(case: Case) -> str:
     """Mallory, with a key and no such role, approves 'as finance'."""
     place, _, role = attacked(case)
     forged(case, place, "mallory", "mallory", [("mallory", role)])
-    return f"mallory has not the role {role}"
+    return f"mallory does not have the role {role}"
 
 
 def lent_by_nobody(case: Case) -> str:
@@ -305,7 +305,7 @@ def role_that_was_not_theirs(case: Case) -> str:
     case.change(OWNERS[role], roles=("cook",), delegates=())
     del place
     if name == OWNERS[role]:
-        return f"{name} has not the role {role}"
+        return f"{name} does not have the role {role}"
     return f"{OWNERS[role]} does not let {name} act with the role {role}"
 
 
@@ -321,7 +321,7 @@ def in_anothers_name(case: Case) -> str:
     """The decision names one person, and is taken for one by another."""
     place, name, role = attacked(case)
     forged(case, place, "mallory", "mallory", [(OWNERS[role], role)], name=name)
-    return f"is taken for a decision by {name}, who is not named in it"
+    return f"is attributed to {name}, whom the decision does not name"
 
 
 # ---- revoked between the approval and the step ---------------------------------------------------
@@ -367,7 +367,7 @@ def role_taken(case: Case) -> str:
     _, name, role = attacked(case)
     case.revoke(OWNERS[role], roles=("cook",))
     if name == OWNERS[role]:
-        return f"{name} has not the role {role}"
+        return f"{name} does not have the role {role}"
     return f"{OWNERS[role]} does not let {name} act with the role {role}"
 
 
@@ -390,7 +390,7 @@ def same_token_again(case: Case) -> str:
     """The approval that was taken back stands there once more, at another time."""
     place, _ = _take_back(case)
     case.more.append(_again(case.decided[place]))
-    return "it was signed before that approval was taken back"
+    return "it was signed before that approval was withdrawn"
 
 
 def token_from_before(case: Case) -> str:
@@ -401,7 +401,7 @@ def token_from_before(case: Case) -> str:
     came = arrival(name, "r:signal:99", event.arrival.received_at, token(name, name, at, "from-before"))
     maker = event.approver.model_copy(update={"signed_at": at, "token_id": "from-before"})
     case.more.append(event.model_copy(update={"arrival": came, "approver": maker}))
-    return "it was signed before that approval was taken back"
+    return "it was signed before that approval was withdrawn"
 
 
 def withdrawal_by_another(case: Case) -> str:
@@ -422,7 +422,7 @@ def reopened_for_nothing(case: Case) -> str:
     case.more.append(
         Reopened(fingerprint=PRINT, step=1, lost=lost, reopened_at=NOON + DAY, deadline=NOON + 2 * DAY)
     )
-    return "for no reason" if not lost else "calls an approval lost that there was not: nobody"
+    return "without a lost approval" if not lost else "lists lost approvals that did not exist: nobody"
 
 
 def reopened_for_an_untrue_reason(case: Case) -> str:

@@ -12,13 +12,13 @@ from markdown_it import MarkdownIt
 
 from plangate.domain.audit import Closed, Decided, Outcome, Reopened, StepDone
 from plangate.domain.decision import Choice, Via, read_arrival
+from plangate.domain.escaping import markdown_code, one_line
 from plangate.domain.people import LostApproval
 from plangate.domain.plan import Plan
 from plangate.domain.policy import ONE_APPROVAL, Need
 from plangate.domain.run import RunState
 from plangate.domain.status import Unrecorded
 from plangate.domain.tool import Receipt
-from plangate.domain.visible import markdown_code, one_line
 from plangate.presentation.markdown import details_page, request_page, summary_line
 from tests.support.build import NOON, RUN, after, drafted, requested
 from tests.support.senders import judge_all, sent

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from plangate.client.client import _checked_id
+from plangate.client.starting import checked_id
 from plangate.domain.assurance import Assurance
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.fold import fold
@@ -29,7 +29,7 @@ def in_review(workflow_id: str, *, signed: bool) -> Status:
 @pytest.mark.parametrize("workflow_id", ["-x", "--json", "-", " x", "x ", "x\u202ey", "x" * 201])
 def test_an_id_that_cannot_be_typed_is_refused_for_a_new_run(workflow_id: str) -> None:
     with pytest.raises(RequestInvalid, match="does not begin with -"):
-        _checked_id(workflow_id)
+        checked_id(workflow_id)
 
 
 @pytest.mark.parametrize("signed", [False, True])

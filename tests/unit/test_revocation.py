@@ -213,7 +213,7 @@ def test_what_was_lost_is_not_put_back_by_a_reset_either() -> None:
 def test_what_was_taken_back_does_not_count_again_because_it_came_twice() -> None:
     before = (said("approve"), said("withdraw_approval", number=2))
     for run in ("r1", "r2"):
-        assert "sent twice" in (put_back(TWO, *before, now=said("approve", run=run, number=3)) or "")
+        assert "a replay of it" in (put_back(TWO, *before, now=said("approve", run=run, number=3)) or "")
         assert put_back(TWO, *before, now=said("approve", comment="anew", run=run, number=3)) is None
     refused = said("withdraw_approval", number=2, accepted=False)
     assert put_back(TWO, said("approve"), refused, now=said("approve", number=3)) is None

@@ -14,13 +14,13 @@ from rich.console import Console
 
 from plangate.domain.audit import Closed, Decided, Event, Outcome, Reopened, entry_after
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold as fold_run
 from plangate.domain.people import LostApproval
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.status import Status, UnreadDecision, status_of
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
-from plangate.domain.visible import one_line
 from plangate.presentation.clock import moment
 from plangate.presentation.lists import pending_table, tools_page
 from plangate.presentation.page import Page, fold

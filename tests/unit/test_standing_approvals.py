@@ -97,7 +97,7 @@ def test_an_approval_that_was_taken_back_keeps_no_tick_and_a_later_one_has_it() 
 
     first, _, again = status_of(state, source="workflow").decisions
 
-    assert (first.void, again.void) == ("it was taken back", "")
+    assert (first.void, again.void) == ("it was withdrawn", "")
 
 
 def test_an_approval_of_a_replaced_revision_keeps_no_tick() -> None:

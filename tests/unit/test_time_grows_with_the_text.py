@@ -27,10 +27,10 @@ from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.drafting import check_plan
 from plangate.domain.durations import read_seconds
 from plangate.domain.errors import FileInvalid, PlanInvalid, RequestInvalid
+from plangate.domain.escaping import many_lines, markdown_code, one_line
 from plangate.domain.people import identity
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.request import read_request
-from plangate.domain.visible import many_lines, markdown_code, one_line
 from plangate.logs.redaction import redact, redact_text
 from plangate.policy.conditions import Condition, variables_of
 from plangate.policy.toml_file import parse_toml, places

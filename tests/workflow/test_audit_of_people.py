@@ -66,7 +66,7 @@ async def executed(gate: Gate) -> str:
     [
         ('roles = ["finance"]', 'roles = ["finance"]\nactive = false', "dana is not active any more"),
         ('" }}]'.replace("}}", "}"), '", until = 2020-01-01 }]', "was not valid when dana signed"),
-        ('roles = ["finance"]', 'roles = ["ops"]', "dana has not the role finance"),
+        ('roles = ["finance"]', 'roles = ["ops"]', "dana does not have the role finance"),
     ],
 )
 async def test_what_was_revoked_since_is_noted_and_nothing_is_wrong(
@@ -151,7 +151,7 @@ async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(
         findings = inspect_all(connection, Trust(people=read_people(people)), lambda *_: None).findings
     (finding,) = [one for one in findings if one.entry is not None]
     assert "the decision by erik is not borne out by the list of that time" in finding.what
-    assert "erik has not the role finance" in finding.what
+    assert "erik does not have the role finance" in finding.what
 
 
 async def test_a_list_of_people_of_ones_own_making_is_found(idle_gate: Gate, people: Path) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from activities.tasks import AdmitTask, CloseTask, DraftTask
 from plangate.domain.audit import Outcome, RunRef
+from plangate.domain.base import Frozen
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.fold import fold
-from plangate.domain.model import Frozen
 from plangate.domain.plan import Audience, Plan, fingerprint_of
 from plangate.domain.status import Status
 from tests.support.fakes import NoteArguments, notes

@@ -33,7 +33,7 @@ from worker import build_worker
         ("approve", [{"by": "dana", "plan": "*"}], "more than hexadecimal digits"),
         ("approve", [{"plan": "3f9a12bc4d5e"}], '"by" is missing'),
         ("approve", [{"by": "dana", "plan": "3f9a12bc4d5e"}], "no plan of this run begins with 3f9a12bc4d5e"),
-        ("approve", [{"by": "dana", "plan": "3f9a12bc4d5e", "role": "admin"}], '"role" is not known here'),
+        ("approve", [{"by": "dana", "plan": "3f9a12bc4d5e", "role": "admin"}], '"role" is an unknown field'),
         ("approve", [{"by": "da\u200bna", "plan": "3f9a12bc4d5e"}], "cannot be seen"),
         ("approve", [{"decision": "reject", "by": "dana", "plan": "3f9a12bc4d5e"}], 'leave out "decision"'),
         ("request_changes", [{"by": "dana", "plan": "3f9a12bc4d5e"}], 'needs a "comment"'),

@@ -118,7 +118,7 @@ REVOCATIONS: dict[str, tuple[dict[str, object], str]] = {
     "key not begun": ({"keys": (key_of("dana", valid_from=FUTURE),)}, "was not valid when dana signed"),
     "left": ({"active": False}, "dana is not active any more"),
     "another person now": ({"name": "donna"}, "dana is not in the list of people"),
-    "lost the role": ({"roles": ("ops",)}, "dana has not the role finance"),
+    "lost the role": ({"roles": ("ops",)}, "dana does not have the role finance"),
 }
 
 

@@ -167,6 +167,6 @@ def test_a_key_that_the_auditors_list_does_not_know_is_named_and_a_role_is_noted
     findings, _ = found_in_the_bundle(idle_gate, listed(key="dana"))
     assert ["the key that erik signed with is not one of erik's" in one for one in findings] == [True]
     findings, noted = found_in_the_bundle(idle_gate, listed(erik='roles = ["ops"]'))
-    assert (findings, ["erik has not the role finance" in one for one in noted]) == ([], [True])
+    assert (findings, ["erik does not have the role finance" in one for one in noted]) == ([], [True])
     (said,) = found(idle_gate, listed(erik='roles = ["ops"]'))
     assert "was judged by a list of people that no worker ever had in force" in said

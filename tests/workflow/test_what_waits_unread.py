@@ -3,7 +3,7 @@
 import pytest
 
 from plangate.domain.decision import who_withdrew, withdrawal
-from plangate.domain.visible import cut
+from plangate.domain.escaping import cut
 from tests.support.gate import Gate
 
 

@@ -90,7 +90,7 @@ async def test_only_people_with_the_roles_that_are_asked_for_can_approve(idle_ga
     idle_gate.policy = wants(("finance", 1), ("ops", 1))
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
-        for by, why in {"nobody": "nobody called", "rita": "asked for this"}.items():
+        for by, why in {"nobody": "not in the list of people", "rita": "asked for this"}.items():
             assert why in (await idle_gate.decide(status, by=by)).reason
         assert (await idle_gate.decide(status, by="fred")).accepted
         assert "counts once" in (await idle_gate.decide(status, by="FRED")).reason
@@ -291,4 +291,4 @@ async def test_a_plan_that_a_rule_frees_runs_by_itself_and_the_record_names_the_
 def test_nobody_is_known_by_a_name_that_only_looks_like_one(people: Path) -> None:
     listed = read_people(people)
     for name in ("D\u0430na", "Dana.", "Dan a", ""):
-        assert listed.identify(name, now()) == Identified(objection=f"nobody called {name} is known here")
+        assert listed.identify(name, now()) == Identified(objection=f"{name} is not in the list of people")

@@ -73,7 +73,7 @@ async def test_an_approval_that_was_taken_back_does_not_count_and_can_be_given_a
         )
         assert (await idle_gate.gateway.status(status.workflow_id)).approved_by == ()
         assert (await idle_gate.decide(status, by="erik")).accepted
-        assert "may be that one sent twice" in (await idle_gate.decide(status)).reason
+        assert "may be a replay of it" in (await idle_gate.decide(status)).reason
         assert (await idle_gate.decide(status, comment="now I am sure")).accepted
         assert (await idle_gate.result(status.workflow_id)).approved_by == ("erik", "dana")
     assert findings(idle_gate) == []
@@ -172,7 +172,7 @@ async def test_a_withdrawal_is_judged_and_signed_as_an_approval_is(idle_gate: Ga
         back = signed(status, "dana", "dana-0003", Choice.WITHDRAW_APPROVAL, at=later)
         assert (await withdraw(gate, status, signature=back))[0]
         assert "used before" in (await gate.decide(status, signature=token)).reason
-        assert "before that approval was taken back" in (await gate.decide(status, signature=early)).reason
+        assert "before that approval was withdrawn" in (await gate.decide(status, signature=early)).reason
         fresh = signed(status, "dana", "dana-0004", at=later)
         assert (await gate.decide(status, signature=fresh)).accepted
         assert (await gate.decide(status, by="erik", signature=signed(status, "erik", "erik-0001"))).accepted
@@ -191,7 +191,7 @@ async def test_an_approval_and_its_withdrawal_that_waited_for_a_worker_leave_not
     async with gate.worker():
         after = await gate.until("in_review", status.workflow_id, lambda found: len(found.decisions) == 3)
         assert [one.accepted for one in after.decisions] == [True, True, False]
-        assert "sent twice" in after.decisions[-1].reason
+        assert "a replay of it" in after.decisions[-1].reason
         assert gate.notebook.texts() == []
     assert findings(gate) == []
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from activities.planners.autogen.model_errors import error_in_answer
 from plangate.domain.errors import DraftUnusable, ModelUnavailable
-from plangate.domain.visible import cut, one_line
+from plangate.domain.escaping import cut, one_line
 
 # As written by OpenAI, Azure, Mistral, Groq, Gemini, DeepSeek, Anthropic, vLLM, SGLang, TGI and Ollama.
 _WHOLE: Final = frozenset(

@@ -15,7 +15,7 @@ from autogen_core.models import ChatCompletionClient, ModelFamily, ModelInfo
 from pydantic import ValidationError
 
 from plangate.domain.errors import ModelRefused, NoModel, SettingsInvalid
-from plangate.domain.visible import cut, one_line
+from plangate.domain.escaping import cut, one_line
 from plangate.settings import Settings
 
 _OPENAI: Final = "https://api.openai.com/v1"

@@ -16,7 +16,7 @@ from openai import DefaultAsyncHttpxClient
 from activities.planners.autogen.answers import normalized
 from activities.planners.autogen.echoes import Echoes
 from plangate.domain.errors import ModelRefused, ModelUnavailable
-from plangate.domain.visible import one_line
+from plangate.domain.escaping import one_line
 from plangate.settings import needs_no_proxy, proxies_of_environment
 
 # A long plan is some ten thousand tokens, a hundred kilobytes.

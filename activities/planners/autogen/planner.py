@@ -33,9 +33,9 @@ from activities.planners.autogen.model_errors import place_of, planner_error
 from activities.planners.autogen.workbench import ProposingWorkbench
 from plangate.domain.audit import ModelUse
 from plangate.domain.errors import DraftUnusable, ModelRefused, ModelUnavailable, PlangateError
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import Plan, Step
 from plangate.domain.tool import ToolDeclaration
-from plangate.domain.visible import cut, one_line
 
 _log = structlog.get_logger(__name__)
 

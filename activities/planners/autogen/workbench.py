@@ -14,9 +14,9 @@ from pydantic import JsonValue
 
 from plangate.domain.drafting import check_arguments, complete
 from plangate.domain.errors import PlanInvalid
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import Step, uncanonical
 from plangate.domain.tool import ToolDeclaration
-from plangate.domain.visible import cut, one_line
 
 WHY: Final = "why"
 _WHY_SCHEMA: Final = {

@@ -22,8 +22,8 @@ from pydantic import SecretStr
 from activities.tools.email.tool import Mail, mail_receipt, refuse_unlike
 from activities.tools.email.wire import difference_on_the_wire
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import Receipt
-from plangate.domain.visible import cut, one_line
 from plangate.tool import EffectStatus, Unknown
 
 # As RFC 5321 (4.5.3.2) advises: five minutes for each command, ten for the reply that ends the mail, since a

@@ -24,8 +24,8 @@ from typing import Final
 from activities.tools.http.headers import KEY_HEADER
 from activities.tools.http.wire import Call
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import Receipt
-from plangate.domain.visible import cut, one_line
 
 SAFE: Final = frozenset({"GET", "HEAD"})
 IDEMPOTENT: Final = SAFE | {"PUT", "DELETE"}

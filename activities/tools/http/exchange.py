@@ -21,7 +21,7 @@ from activities.tools.http.call import Answer
 from activities.tools.http.hosts import Place
 from activities.tools.http.wire import Call, difference, is_whole
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
-from plangate.domain.visible import cut, one_line
+from plangate.domain.escaping import cut, one_line
 
 CONNECT_SECONDS: Final = 5
 WRITE_SECONDS: Final = 10

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from plangate.domain.errors import SettingsInvalid
-from plangate.domain.visible import cut, one_line
+from plangate.domain.escaping import cut, one_line
 
 KEY_HEADER: Final = "idempotency-key"
 ALLOWED: Final = frozenset({

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plangate.domain.visible import cut, hosts_in_letters, many_lines, one_line
+from plangate.domain.escaping import cut, hosts_in_letters, many_lines, one_line
 
 # Words in the names of what draws nothing, and those that have one and are drawn all the same.
 BLANK_BY_NAME = re.compile(

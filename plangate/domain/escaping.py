@@ -1,10 +1,10 @@
-"""Text from outsiders, made fit to be shown: nothing hidden, nothing reordered, nothing obeyed.
+"""Escape untrusted text, so that nothing in it is hidden, reordered or obeyed.
 
 An approver must not be shown something other than what will run. Every character that a terminal
 or a browser would obey instead of draw (control characters, ANSI escapes, bidirectional overrides,
 zero-width and blank look-alikes, stacks of combining marks) is drawn as ``⟨U+202E⟩``. The bracket ``⟨``
-itself is drawn so too, hence two different texts never look the same for this reason. One such character
-stays as it is where it can be seen: the non-joiner of Persian, between two letters that would join otherwise.
+itself is escaped too, so two different texts never look the same because of this. One such character is kept
+where it can be seen: the non-joiner of Persian, between two letters that would join otherwise.
 """
 
 import re
@@ -99,10 +99,10 @@ def _show(text: str, kept: dict[str, str]) -> str:
 
 
 def is_reordered(text: str) -> bool:
-    """Return whether a screen that knows right-to-left scripts draws parts of ``text`` in another order.
+    """Return whether a screen may draw parts of ``text`` in another order, because of right-to-left scripts.
 
     Hebrew or Arabic letters beside digits or Latin letters: "100 ש 7" may be drawn as "100 7 ש". No hidden
-    character is needed for it, hence it is said beside the text.
+    character is needed for that, so a note beside the text has to say it.
     """
     if text.isascii():
         return False
@@ -162,9 +162,9 @@ def hosts_in_letters(text: str) -> tuple[str, ...]:
 
 
 def _disguise(host: str) -> str:
-    """Return the mark of a host whose letters may be taken for others; empty where there is none.
+    """Return a warning for a host whose letters may be mistaken for others; empty for any other host.
 
-    Below a top-level domain of its own script, as .укр, a name is what it looks like.
+    Below a top-level domain of the same script, such as .укр, a name is what it looks like.
     """
     labels, scripts = host.split("."), list[str]()
     is_below_latin = labels[-1].isascii()

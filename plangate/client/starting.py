@@ -1,0 +1,108 @@
+"""Start the workflow of a run, under an id that was never used."""
+
+import secrets
+import string
+from typing import Final
+
+from temporalio.client import Client as TemporalClient
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from plangate.client.offline_status import unreachable
+from plangate.domain.errors import IdInUse, RequestInvalid
+from plangate.domain.request import PlanRequest
+from plangate.domain.run import Phase
+from plangate.domain.visible import one_line
+from plangate.presentation.markdown import request_page, summary_line
+from plangate.temporal.contract import WORKFLOW_TYPE
+from plangate.temporal.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
+
+_ID_ALPHABET: Final = string.ascii_lowercase + string.digits
+_MAX_ID: Final = 200
+
+
+async def start_run(client: TemporalClient, task_queue: str, request: PlanRequest, workflow_id: str) -> None:
+    """Start the workflow; lists find it by its search attributes, where the server has them.
+
+    Raises:
+        IdInUse: Temporal has the id already.
+        TemporalUnreachable: the server does not answer.
+    """
+    listed = TypedSearchAttributes(
+        [
+            SearchAttributePair(PLANGATE_STATE, Phase.DRAFTING.value),
+            SearchAttributePair(PLANGATE_REQUESTER, request.requester),
+        ]
+    )
+    # A server without these attributes refuses them: the run works without, lists are slower to read.
+    for attributes in (listed, TypedSearchAttributes.empty):
+        try:
+            await _start(client, task_queue, request, workflow_id, attributes)
+        except WorkflowAlreadyStartedError:
+            raise in_use(workflow_id) from None
+        except RPCError as error:
+            if attributes is not listed or not _is_about_search_attributes(error):
+                raise unreachable(error) from error
+        else:
+            return
+
+
+async def _start(
+    client: TemporalClient,
+    task_queue: str,
+    request: PlanRequest,
+    workflow_id: str,
+    attributes: TypedSearchAttributes,
+) -> None:
+    await client.start_workflow(
+        WORKFLOW_TYPE,
+        request.model_dump(mode="json"),
+        id=workflow_id,
+        task_queue=task_queue,
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+        search_attributes=attributes,
+        static_summary=summary_line(request.request),
+        static_details=request_page(request.request, request.requester),
+    )
+
+
+def _is_about_search_attributes(error: RPCError) -> bool:
+    return error.status is RPCStatusCode.INVALID_ARGUMENT and "search attribute" in str(error).lower()
+
+
+def new_id() -> str:
+    """Return a random id."""
+    return "plan-" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
+
+
+def checked_id(workflow_id: str) -> str:
+    """Return an id that may name a run.
+
+    Raises:
+        RequestInvalid: it may not.
+    """
+    if (
+        len(workflow_id) > _MAX_ID
+        or one_line(workflow_id) != workflow_id
+        or workflow_id != workflow_id.strip()
+        or workflow_id.startswith("-")  # which every command line would take for an option
+    ):
+        raise RequestInvalid(
+            f"An id has up to {_MAX_ID} visible characters, does not begin with -, and has no blanks at its "
+            "ends; choose another --id."
+        )
+    return workflow_id
+
+
+def in_use(workflow_id: str) -> IdInUse:
+    """Return the error for an id that names a run already."""
+    return IdInUse(
+        f"The id {one_line(workflow_id)} is taken; look at it with `status`, or choose another --id."
+    )

@@ -1,0 +1,20 @@
+"""The bases of all models: frozen, and closed to unknown fields where people type them."""
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+__all__ = ["AwareDatetime", "Frozen", "Typed"]
+
+
+class Frozen(BaseModel):
+    """An immutable value that only Plangate writes.
+
+    Fields that a newer release added are ignored, so workers of two releases can share records and open runs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Typed(Frozen):
+    """An immutable value that a person typed: an unknown field is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,48 @@
+"""How an application uses the client: without records, and for runs whose end is not the workflow's own."""
+
+import asyncio
+
+import pytest
+
+from plangate.client import Choice, Client, Decision, Outcome, PlanRequest, RunNotFound
+from tests.support.fakes import notes
+from tests.support.gate import Gate
+from tests.workflow.test_retention import drop, executed
+
+
+async def test_a_client_without_records_submits_decides_and_waits(gate: Gate) -> None:
+    client = Client(gate.client, gate.settings.task_queue, None)
+    run = await client.submit(PlanRequest(requester="rita", plan=notes("one")))
+    async with asyncio.timeout(30):
+        while (status := await client.status(run)).state != "in_review":
+            await asyncio.sleep(0.02)
+        waiting = asyncio.create_task(client.wait(run))
+        answer = await client.decide(
+            run, Decision(decision=Choice.APPROVE, by="dana", plan=status.fingerprint or "")
+        )
+        result = await waiting
+    assert answer is not None
+    assert answer.accepted
+    assert (result.outcome, result.approved_by) == (Outcome.EXECUTED, ("dana",))
+    client.close()  # closes nothing that it did not open
+
+
+async def test_waiting_for_a_run_that_temporal_terminated_returns_failed_and_why(gate: Gate) -> None:
+    status = await gate.in_review("one")
+    waiting = asyncio.create_task(gate.result(status.workflow_id))
+    await gate.handle(status.workflow_id).terminate("an operator's mistake")
+    result = await waiting
+    assert (result.outcome, result.plan, result.approved_by) == (Outcome.FAILED, status.plan, ())
+    assert "terminated in Temporal" in result.reason
+
+
+async def test_waiting_for_a_run_that_temporal_dropped_returns_the_result_on_record(gate: Gate) -> None:
+    workflow_id = (await executed(gate, "one", "two")).workflow_id
+    before = await gate.result(workflow_id)
+    await drop(gate, workflow_id)
+    assert await gate.result(workflow_id) == before
+
+
+async def test_waiting_for_a_run_that_never_was_ends_at_once(gate: Gate) -> None:
+    with pytest.raises(RunNotFound, match="no run called"):
+        await gate.result("plan-that-never-was")
