@@ -8,7 +8,8 @@ was made.
 from datetime import timedelta
 from typing import Final
 
-from plangate.audit.rules_examined import OTHER_WORKERS, SLOW_WRITE, RulesTold
+from plangate.audit.checkpoint_times import SLOW_WRITE
+from plangate.audit.rules_in_force import OTHER_WORKERS, RuleHistory
 from plangate.domain.audit import Drafted, Requested, RunRef
 from plangate.domain.errors import NotApproved
 from plangate.domain.people import same_person
@@ -67,5 +68,5 @@ class Requiring:
         # A plan is made behind its request, of which Temporal tells when it came.
         made = max(drafted.drafted_at, run.requested.requested_at)
         slack = OTHER_WORKERS if name else SLOW_WRITE
-        other = RulesTold(trail.connection).not_its_policy(name, made, slack)
+        other = RuleHistory(trail.connection).not_its_policy(name, made, slack)
         return other or wrong_requirement(drafted, derived(policy, drafted, requested))

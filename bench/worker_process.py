@@ -31,7 +31,8 @@ from plangate.records.database import Database
 from plangate.settings import Settings
 from plangate.signing.checkpoints import seal_key
 from plangate.temporal.connection import DATA_CONVERTER
-from worker import GRACE, STICKY_TIMEOUT, beside, build_worker, collect_seldom  # noqa: TID251  the wiring itself is measured
+from plangate.temporal.worker_process import in_background, raise_gc_threshold
+from worker import GRACE, STICKY_TIMEOUT, build_worker  # noqa: TID251  the wiring itself is measured
 
 VARIANTS: Final = ("plangate", "bare", "tuned")
 _PAGE: Final = resource.getpagesize()
@@ -49,7 +50,7 @@ async def _serve(variant: str, address: str, settings: Settings) -> None:
         sealing = Sealing(
             database, seal_key(settings.seal_key), settings.last_checkpoint, settings.seal_seconds
         )
-        async with beside(sealing.keep_sealing()):
+        async with in_background(sealing.keep_sealing()):
             await _answer()
         database.close()
 
@@ -114,7 +115,7 @@ def main() -> int:
     configure_logs(settings)
     is_bare = options.variant == "bare"
     if not is_bare:
-        collect_seldom()
+        raise_gc_threshold()
     run = asyncio.run if is_bare else uvloop.run
     run(_serve(options.variant, options.address, settings))
     return 0

@@ -1,8 +1,8 @@
-"""Names of hosts in their one spelling: lower case, and A-labels (``xn--…``) for international ones.
+"""Give a host name its one spelling: lower case, with A-labels (``xn--…``) for international names.
 
-``BÜCHER.example``, ``bücher.example``, ``XN--BCHER-KVA.example`` and full-width letters all mean one host,
-``xn--bcher-kva.example``. The mapping is UTS 46, non-transitional; what IDNA 2008 does not allow is refused.
-People are shown the letters beside it (`plangate.domain.escaping.hosts_in_letters`).
+``BÜCHER.example``, ``bücher.example``, ``XN--BCHER-KVA.example`` and full-width letters all name one host,
+``xn--bcher-kva.example``. The mapping is UTS 46, non-transitional; names that IDNA 2008 does not allow are
+refused. People also see the letters (`plangate.domain.escaping.hosts_in_letters`).
 """
 
 import re
@@ -18,7 +18,7 @@ def one_host(text: str) -> str:
     """Return the one spelling of the host name ``text``.
 
     Raises:
-        ValueError: there can be no such host; the message says why, as in 'names the host … '.
+        ValueError: no such host can exist; the message begins with 'names the host'.
     """
     folded = text.lower()
     try:
@@ -26,7 +26,7 @@ def one_host(text: str) -> str:
             folded = idna.uts46_remap(text, std3_rules=False, transitional=False)
         name = ".".join(_one_label(label) for label in folded.split("."))
     except (idna.IDNAError, UnicodeError) as error:
-        raise ValueError(f"names the host {text!r}, which is no international host name ({error})") from None
+        raise ValueError(f"names the host {text!r}, which IDNA does not allow ({error})") from None
     if len(name) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise ValueError(f"names the host {text!r}, which cannot exist")
     return name
@@ -35,5 +35,5 @@ def one_host(text: str) -> str:
 def _one_label(label: str) -> str:
     if label.isascii() and not label.startswith("xn--"):
         return label
-    # An A-label is decoded and made anew: one that stands for nothing, or not for itself, is refused.
+    # Decode an A-label and encode it again, which refuses invalid and non-canonical ones.
     return idna.alabel(label).decode("ascii")

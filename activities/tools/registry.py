@@ -1,6 +1,6 @@
-"""The tools that this Plangate has: the one place where a tool is registered, one line for each.
+"""The registry of tools: one line for each.
 
-Reading the declarations constructs nothing and imports no vendor library, so the command line may do it.
+Reading the declarations constructs no tool and imports no vendor library, so the command line can do it.
 """
 
 import re
@@ -16,16 +16,16 @@ from plangate.tool import Tool
 
 # The planner adds an argument of this name to every tool, in which the model gives the step's reason.
 RESERVED_ARGUMENT: Final = "why"
-# What every model's service takes as the name of a function.
+# A function name that every model service accepts.
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class ToolClass(Protocol):
-    """What is registered: the class of a tool, which declares it and knows how to build it."""
+    """A registered class: it declares a tool and builds it from the settings."""
 
     @property
     def declaration(self) -> ToolDeclaration:
-        """The same for every instance."""
+        """The declaration, the same for every instance."""
 
     def from_settings(self, settings: Settings) -> Tool:
         """Build the tool.
@@ -42,12 +42,12 @@ TOOLS: Final[tuple[ToolClass, ...]] = (
 
 
 def declarations(tools: Iterable[ToolClass] = TOOLS) -> Mapping[str, ToolDeclaration]:
-    """Return what each tool declares, by its name."""
+    """Return each tool's declaration by its name."""
     return {tool.declaration.name: tool.declaration for tool in _checked(tools)}
 
 
 def build_tools(settings: Settings, tools: Iterable[ToolClass] = TOOLS) -> Mapping[str, Tool]:
-    """Return the tools, built, by their names; for worker.py alone.
+    """Build the tools and return them by name; only worker.py calls this.
 
     Raises:
         SettingsInvalid: a setting of a tool cannot be used.
@@ -61,14 +61,14 @@ def _checked(tools: Iterable[ToolClass]) -> Iterator[ToolClass]:
         name = tool.declaration.name
         if not _NAME.fullmatch(name):
             raise OperatorError(
-                f"A tool cannot be called {name!r}; use at most 64 of a-z, 0-9 and _, a letter first."
+                f"{name!r} is not a valid tool name; use at most 64 of a-z, 0-9 and _, a letter first."
             )
         if name in names:
             raise OperatorError(f"Two tools are called {name}; rename one of them.")
         if RESERVED_ARGUMENT in tool.declaration.schema().get("properties", {}):
             raise OperatorError(
-                f"The tool {name} has an argument called '{RESERVED_ARGUMENT}', which is kept for the "
-                "reason of a step; rename it."
+                f"The tool {name} has an argument called '{RESERVED_ARGUMENT}', which is reserved for the "
+                "reason of a step; rename the argument."
             )
         names.add(name)
         yield tool

@@ -1,4 +1,5 @@
-"""What an auditor checks: trails, rows, effects and seals; by the records, or by one run's bundle offline.
+"""Verify what Plangate recorded: all records against each other, or one run's bundle offline.
 
-May import records, policy, signing and what is below. `evidence` and what it imports need no database.
+`inspection` verifies the records, `evidence` one trail and its bundle; each docstring lists the checks. May
+import records, policy, signing and what is below. `evidence` and what it imports need no database.
 """

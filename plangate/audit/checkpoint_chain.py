@@ -1,4 +1,4 @@
-"""The chain of checkpoints, as it is stored: whether it is whole, and whether it seals what it sealed."""
+"""Verify the stored checkpoints: each by its signature and its seals, and all of them as one chain."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,7 +19,7 @@ from plangate.signing.checkpoints import broken_checkpoint, claims_of, unknown_s
 
 
 class Chain(Frozen):
-    """What the checkpoints came to; ``sealers`` are the public keys that signed them, each once."""
+    """The result for the checkpoints; ``sealers`` are the distinct public keys that signed them."""
 
     count: int
     sealers: tuple[str, ...]
@@ -27,7 +27,7 @@ class Chain(Frozen):
 
 
 def examine_chain(connection: Connection, trusted: frozenset[str]) -> Chain:
-    """Examine all checkpoints, each by itself and as the follower of the one before."""
+    """Verify all checkpoints, and that each follows the one before it."""
     findings: list[Finding] = []
     sealers: dict[str, None] = {}
     previous, number = FIRST_HASH, 0
@@ -42,30 +42,34 @@ def examine_chain(connection: Connection, trusted: frozenset[str]) -> Chain:
         sealers[checkpoint.public_key] = None
         findings += _examined(connection, checkpoint)
         if stored == number + 1 and previous and _previous_of(checkpoint) not in (previous, None):
-            findings.append(
-                _of_records(f"checkpoint {stored} does not follow the one before it, by its hash")
-            )
+            findings.append(_of_records(f"checkpoint {stored} does not link to the one before it"))
         previous, number = checkpoint.hash, stored
-    findings += _strangers(sealers, trusted)
+    findings += _untrusted(sealers, trusted)
     return Chain(count=len(numbers), sealers=tuple(sealers), findings=tuple(findings))
 
 
 def examine_checkpoints_of(connection: Connection, workflow_id: str, trusted: frozenset[str]) -> Chain:
-    """Examine the checkpoints that seal one run, each by itself."""
+    """Verify the checkpoints that seal one run, without the chain between them."""
     findings: list[Finding] = []
     numbers = numbers_of_run(connection, workflow_id)
     found = [one for one in (_read(connection, number, findings) for number in numbers) if one]
     for checkpoint in found:
         findings += _examined(connection, checkpoint)
     sealers = dict.fromkeys(checkpoint.public_key for checkpoint in found)
-    findings += _strangers(sealers, trusted)
+    findings += _untrusted(sealers, trusted)
     return Chain(count=len(found), sealers=tuple(sealers), findings=tuple(findings))
 
 
 def compared_with_kept(
     connection: Connection, kept: Checkpoint | None, where: str = "elsewhere"
 ) -> Iterator[Finding]:
-    """Yield it if a checkpoint that was kept ``where`` is not in the records as it was."""
+    """Yield a finding if the checkpoint ``kept`` elsewhere is missing from the records or differs there.
+
+    Args:
+        connection: to the records.
+        kept: the checkpoint; None if there is none.
+        where: where it was kept, for the message.
+    """
     if kept is None:
         return
     findings: list[Finding] = []
@@ -77,16 +81,16 @@ def compared_with_kept(
             if last < kept.number
             else f"checkpoint {kept.number} is missing"
         )
-        yield _of_records(f"{words}; one with the number {kept.number} was kept {where}")
+        yield _of_records(f"{words}, but checkpoint {kept.number} was kept {where}")
     elif stored.hash != kept.hash:
-        yield _of_records(f"checkpoint {kept.number} is another one than was kept {where}")
+        yield _of_records(f"checkpoint {kept.number} differs from the one that was kept {where}")
 
 
 def _read(connection: Connection, number: int, findings: list[Finding]) -> Checkpoint | None:
     try:
         return checkpoint_of(connection, number)
     except ValueError:
-        findings.append(_of_records(f"checkpoint {number} holds what no checkpoint can hold"))
+        findings.append(_of_records(f"checkpoint {number} is malformed"))
         return None
 
 
@@ -95,12 +99,12 @@ def _examined(connection: Connection, checkpoint: Checkpoint) -> Iterable[Findin
         leaves = [seal.leaf() for seal in seals_of_checkpoint(connection, checkpoint.number)]
         wrong = broken_checkpoint(checkpoint, leaves)
     except (ValueError, TypeError) as error:
-        wrong = f"seals what Plangate never writes ({one_line(str(error).splitlines()[0])})"
+        wrong = f"seals values that Plangate never writes ({one_line(str(error).splitlines()[0])})"
     return [_of_records(f"checkpoint {checkpoint.number} {wrong}")] if wrong else []
 
 
-def _strangers(sealers: Iterable[str], trusted: frozenset[str]) -> Iterator[Finding]:
-    """Yield each key that seals and may not; none where nobody said which may."""
+def _untrusted(sealers: Iterable[str], trusted: frozenset[str]) -> Iterator[Finding]:
+    """Yield each key that signed and is not trusted; nothing if ``trusted`` is empty."""
     for key in sealers:
         if trusted and key not in trusted:
             yield _of_records(unknown_sealer(key))
@@ -116,7 +120,7 @@ def _previous_of(checkpoint: Checkpoint) -> str | None:
     try:
         return claims_of(checkpoint).previous
     except ValueError:
-        return None  # said already
+        return None  # reported by _examined
 
 
 def _of_records(what: str) -> Finding:

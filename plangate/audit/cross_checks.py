@@ -1,6 +1,6 @@
-"""What stands beside a trail and must agree with it: the run's row, its seals, effects and used tokens.
+"""Compare a run's trail with what is stored outside it: its row, its seals, its effects and used signatures.
 
-Each function yields sentences about one run, without its name. The rows are as they are stored, by anybody.
+Each function yields findings as sentences without their subject, the run. Anyone may have changed the rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,16 +35,16 @@ from plangate.records.used_signatures import name_of_token
 
 
 def moment(stored: str | datetime | None) -> datetime | None:
-    """Return a time as it is stored, which on SQLite is text without a zone.
+    """Return a stored time as an aware datetime; SQLite stores text without a zone.
 
     Raises:
-        ValueError: it is no time.
-        TypeError: nor is it a text.
+        ValueError: the text is not a time.
+        TypeError: it is neither text nor a time.
     """
     if stored is None:
         return None
     if not isinstance(stored, str | datetime):
-        raise TypeError("a time is stored as something else")
+        raise TypeError("a stored time is neither text nor a time")
     at = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
@@ -55,15 +55,15 @@ def wrong_row(
     trail: Sequence[AuditEntry],
     sealed: Sequence[tuple[Seal, int]],
 ) -> Iterator[str]:
-    """Compare the run's row with its entries, with as many of them as could be read, and with its seals."""
+    """Compare the run's row with its entries, with those that could be read (``trail``), and its seals."""
     if not entries:
-        yield "has no entry at all, not even its request"
+        yield "has no entries, not even its request"
     if row.entry_count != len(entries):
         yield f"has {len(entries)} entries; it had {row.entry_count} when the last one was written"
     elif entries and row.head_hash != entries[-1].hash:
         yield f"ends with another entry than the one that was written last, entry {row.entry_count}"
     if row.sealed_count != max((seal.number for seal, _ in sealed), default=0):
-        yield f"is called sealed up to entry {row.sealed_count}, and no checkpoint says so"
+        yield f"is listed as sealed up to entry {row.sealed_count}, which no checkpoint confirms"
     closed = next((one.at for one in trail if isinstance(one.event, Closed)), None)
     if moment(row.closed_at) != closed:
         yield "is listed as closed at another time than its trail says"
@@ -81,29 +81,29 @@ def wrong_row(
         elif moment(row.deadline) != state.deadline:
             yield "is listed with another deadline than its trail says"
     elif row.deadline is not None:
-        yield "is listed with a deadline and no state"
+        yield "is listed with a deadline but no state"
 
 
 def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, int]]) -> Iterator[str]:
-    """Compare the trail with what checkpoints sealed of it."""
+    """Compare the trail with the entries that checkpoints sealed."""
     hashes = {entry.number: entry.hash for entry in entries}
     for seal, checkpoint in sealed:
         if seal.number not in hashes:
             yield f"has no entry {seal.number}, which checkpoint {checkpoint} sealed"
         elif hashes[seal.number] != seal.hash:
-            yield f"has another entry {seal.number} than the one that checkpoint {checkpoint} sealed"
+            yield f"has an entry {seal.number} that differs from the one checkpoint {checkpoint} sealed"
 
 
 def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Iterator[str]:
-    """Compare the effects ledger with the trail: they are written together."""
-    told: dict[str, _Told] = {}
-    steps: dict[int, _Told] = {}  # of the plan that is executed
+    """Compare the ledger of effects with the trail; both are written in one transaction."""
+    recorded: dict[str, _Effect] = {}
+    steps: dict[int, _Effect] = {}  # of the plan that is executed
     for event in (entry.event for entry in trail):
         match event:
             case Drafted():
                 steps = {}
             case Claimed():
-                effect = steps[event.step] = told.setdefault(event.idempotency_key, _Told())
+                effect = steps[event.step] = recorded.setdefault(event.idempotency_key, _Effect())
                 effect.claims += 1
                 effect.end = EffectState.BEGUN
             case StepDone() | Released() | StepFailed() | StepInDoubt():
@@ -115,8 +115,8 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
             case _:
                 assert_never(event)
     known = {row.idempotency_key: row for row in rows}
-    for key in sorted({*told, *known}):
-        what = _wrong_effect(workflow_id, known.get(key), told.get(key) or _Told())
+    for key in sorted({*recorded, *known}):
+        what = _wrong_effect(workflow_id, known.get(key), recorded.get(key) or _Effect())
         if what:
             yield f"the effect {one_line(key)} {what}"
 
@@ -130,30 +130,30 @@ _ENDS: Final = {
 
 
 @dataclass
-class _Told:
-    """What the trail tells of one effect."""
+class _Effect:
+    """One effect by the trail."""
 
     claims: int = 0
     end: EffectState = EffectState.BEGUN
     receipt: Receipt | None = None
 
 
-def _wrong_effect(workflow_id: str, row: Row[Any] | None, told: _Told) -> str | None:
+def _wrong_effect(workflow_id: str, row: Row[Any] | None, recorded: _Effect) -> str | None:
     if row is None:
-        return "is on the trail and not in the ledger"
+        return "is on the trail, but not in the ledger"
     if row.idempotency_key != idempotency_key(workflow_id, row.fingerprint, row.step):
         return "is in the ledger under another plan or step"
-    if row.attempts != told.claims:
-        return f"was begun {row.attempts} times by the ledger, {told.claims} times by the trail"
-    if row.state != told.end:
-        return f"is {one_line(str(row.state))} in the ledger, and {told.end} on the trail"
-    if not _is_receipt(row.receipt, told.receipt):
-        return "has another receipt in the ledger than on the trail"
+    if row.attempts != recorded.claims:
+        return f"began {row.attempts} times by the ledger, {recorded.claims} times by the trail"
+    if row.state != recorded.end:
+        return f"is {one_line(str(row.state))} in the ledger, but {recorded.end} on the trail"
+    if not _is_receipt(row.receipt, recorded.receipt):
+        return "has a receipt in the ledger that differs from the one on the trail"
     return None
 
 
 def _is_receipt(stored: object, receipt: Receipt | None) -> bool:
-    """Compare by meaning, for a later release may write a receipt otherwise."""
+    """Compare receipts as values: a later release may write them differently."""
     if receipt is None or not isinstance(stored, str):
         return stored is receipt is None
     try:
@@ -163,19 +163,19 @@ def _is_receipt(stored: object, receipt: Receipt | None) -> bool:
 
 
 def wrong_tokens(rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Iterator[str]:
-    """Compare the signed decisions that count as used with those on the trail, in both directions."""
-    told: dict[str, str] = {}
+    """Compare the signatures marked as used with the signed decisions on the trail, in both directions."""
+    recorded: dict[str, str] = {}
     for entry in trail:
         event = entry.event
         if isinstance(event, Decided) and event.approver:
             token = name_of_token(event.approver)
             if token is not None:
-                told[entry.key] = token
+                recorded[entry.key] = token
     used = {str(row.arrival_key): str(row.token_id) for row in rows}
-    for key in sorted({*told, *used}):
+    for key in sorted({*recorded, *used}):
         if key not in used:
-            yield f"the signed decision {one_line(told[key])} is not among those that count as used"
-        elif key not in told:
-            yield f"a signed decision counts as used that is not on the trail ({one_line(used[key])})"
-        elif used[key] != told[key]:
-            yield f"another signed decision counts as used than {one_line(told[key])}"
+            yield f"the signed decision {one_line(recorded[key])} is not marked as used"
+        elif key not in recorded:
+            yield f"a signed decision is marked as used, but is not on the trail ({one_line(used[key])})"
+        elif used[key] != recorded[key]:
+            yield f"another signed decision is marked as used instead of {one_line(recorded[key])}"

@@ -1,8 +1,21 @@
-"""What proves a run's story to somebody who trusts neither us nor our servers.
+"""Verify one trail and one evidence bundle, without trusting Plangate or its servers.
 
-`examined` examines one trail: the chain of hashes, what follows from what, and the signatures. A `Bundle` is
-all of one run in one file: what happened in plain sections, the trail that they are drawn from, and the
-checkpoints that seal it. docs/audit-format.md describes it for those who want to check it by other means.
+A trail (`examined`):
+
+1. Every entry links to the one before it by its hash (`broken_links`) and can be read.
+2. Every entry follows from the ones before it (`broken_story`).
+3. Signatures and the lists of people support every decision, and every step's approvals (`unproven`).
+
+A bundle, which is one run in one file (`bundle_findings`):
+
+4. Its trail is sound, by 1 to 3.
+5. Its plain sections say exactly what the trail says.
+6. It contains every policy and list of people that the trail names, unchanged, and no other text.
+7. The policy demands the requirement on record.
+8. Every checkpoint has a trusted signature, seals the entries that are there, and is not older than they are.
+9. A checkpoint seals the last entry.
+
+docs/audit-format.md describes the format for other implementations.
 """
 
 import json
@@ -36,7 +49,7 @@ FORMAT: Final = "plangate-evidence-2"
 
 
 class SignedDecision(Frozen):
-    """One decision, with what proves it; ``entry`` is where it stands on the trail."""
+    """One decision with its proof; ``entry`` is its number on the trail."""
 
     entry: int
     by: str | None
@@ -54,7 +67,7 @@ class SignedDecision(Frozen):
 
 
 class PublicKey(Frozen):
-    """A key that signed a decision of this run, as the list of people had it then."""
+    """A key that signed a decision of this run, as it was in the list of people at the time."""
 
     person: str
     id: str
@@ -62,7 +75,7 @@ class PublicKey(Frozen):
 
 
 class Story(Frozen):
-    """What happened, in plain words and values; all of it is drawn from the trail."""
+    """What happened, as plain values; all of it follows from the trail."""
 
     request: str
     requester: str
@@ -83,7 +96,7 @@ class Story(Frozen):
 
 
 class Bundle(Typed):
-    """One run, whole, in one file. ``texts`` are the policies and lists of people that it was judged by."""
+    """One complete run in one file; ``texts`` are the policies and lists of people it was judged by."""
 
     format: Literal["plangate-evidence-2"] = FORMAT
     workflow_id: str
@@ -100,14 +113,14 @@ def examined(
     owners: Callable[[WrittenEntry], Iterable[str]] | None = None,
     then: PeopleThen | None = None,
 ) -> Iterator[Finding]:
-    """Yield all that is wrong with one trail by itself.
+    """Yield the findings about one trail (1 to 3).
 
     Args:
         workflow_id: the run.
         entries: all of its trail, in order.
-        people: whose keys are believed; None to believe those that the trail names.
+        people: the people whose keys are trusted; None to trust the keys that the trail names.
         owners: see `broken_links`.
-        then: the lists of people that the trail names, as far as they are there.
+        then: the lists of people that the trail names, as far as they are available.
     """
     broken = list(
         broken_links(workflow_id, entries, owners) if owners else broken_links(workflow_id, entries)
@@ -115,7 +128,7 @@ def examined(
     read = list(readable(entries))
     broken += [one for one in read if isinstance(one, Finding)]
     if broken:
-        yield from broken  # what is said by entries that nobody wrote needs no refutation
+        yield from broken  # the content of forged entries needs no further check
         return
     trail = [one for one in read if isinstance(one, AuditEntry)]
     yield from broken_story(workflow_id, trail)
@@ -139,71 +152,77 @@ def bundle_of(
 
 
 def read_bundle(content: bytes | str) -> Bundle:
-    """Read a bundle, as it is written and in no other way: nothing may stand in it that is not examined.
+    """Parse a bundle, in the one form in which it is written: it may contain nothing that is not verified.
 
     Raises:
-        ValueError: it is none, or says a thing twice, or more than a bundle says.
+        ValueError: it is not a bundle, or it has a repeated or unknown name.
     """
     raw: Any = json.loads(content, object_pairs_hook=_each_name_once)
     bundle = Bundle.model_validate(raw)
     if _as_text(bundle.model_dump(mode="json")) != _as_text(raw):
-        raise ValueError("it is written otherwise than a bundle is")
+        raise ValueError("it is not written as a bundle is")
     return bundle
 
 
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands twice in one object")
+        raise ValueError("a name occurs twice in one object")
     return found
 
 
 def bundle_findings(bundle: Bundle, *, trusted: frozenset[str], people: People | None) -> Iterator[Finding]:
-    """Yield all that is wrong with a bundle, by itself and without anybody's servers.
+    """Yield the findings about a bundle (4 to 9), offline.
 
     Args:
-        bundle: as it was read.
-        trusted: public keys that may seal, as base64url; empty to believe those that the bundle names.
-        people: whose keys are believed; None to believe those that the bundle names.
+        bundle: as `read_bundle` returns.
+        trusted: public keys that may seal, as base64url; empty to trust those that the bundle names.
+        people: the people whose keys are trusted; None to trust the keys that the bundle names.
     """
     run = bundle.workflow_id
     if not bundle.entries:
-        yield Finding(workflow_id=run, what="there is no trail in it")
+        yield Finding(workflow_id=run, what="the bundle contains no trail")
+    # (4) The trail.
     findings = list(examined(run, bundle.entries, people, then=lists_in(bundle.texts)))
     yield from findings
     if not findings:
         trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
+        # (5) The sections.
         yield from _untrue_sections(bundle, trail)
+        # (6) The rules.
         yield from missing_rules(run, trail, bundle.texts)
-        yield from soft_requirements(run, trail, bundle.texts)
         for text in bundle.texts:
             if text.hash not in rules_named(trail):
                 yield Finding(workflow_id=run, what=f"nothing was judged by the text {one_line(text.hash)}")
+        # (7) The requirement.
+        yield from soft_requirements(run, trail, bundle.texts)
+    # (8) The checkpoints.
     for sealed in bundle.checkpoints:
         yield from _broken_seal(bundle, sealed, trusted)
+    # (9) The last entry.
     unsealed = len(bundle.entries) - sealed_up_to(bundle)
     if unsealed > 0:
         which = f"entry {len(bundle.entries)} is" if unsealed == 1 else f"the last {unsealed} entries are"
         yield Finding(
             workflow_id=run,
-            what=f"{which} sealed by no checkpoint: anybody could have written this",
+            what=f"{which} not sealed by a checkpoint: anyone could have written this",
             is_unsealed=True,
         )
 
 
 def bundle_notes(bundle: Bundle, people: People, now: datetime) -> tuple[Finding, ...]:
-    """Return which approvals of a sound bundle would not count today, by that list of people."""
+    """Return the approvals of a sound bundle that would not count at ``now``, by ``people``."""
     trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
     return tuple(revoked_since(bundle.workflow_id, trail, people, now))
 
 
 def sealed_up_to(bundle: Bundle) -> int:
-    """Return the number of the last entry that a checkpoint of the bundle covers; 0 where none does."""
+    """Return the number of the last entry that a checkpoint of the bundle covers; 0 for none."""
     return max((sealed.entry for sealed in bundle.checkpoints), default=0)
 
 
 def story_of(workflow_id: str, entries: Sequence[AuditEntry]) -> Story:
-    """Return what happened in a run, as its trail tells it."""
+    """Return what happened in a run, by its trail."""
     state = fold(workflow_id, (entry.event for entry in entries))
     status = status_of(state, source="trail")
     closed = next((entry.at for entry in entries if isinstance(entry.event, Closed)), None)
@@ -246,7 +265,7 @@ def _signed_decision(state: RunState, number: int, event: Decided) -> SignedDeci
 
 
 def _untrue_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Yield each section of the story that is not exactly what the trail says."""
+    """Yield each section of the story that differs from the trail."""
     true: Any = story_of(bundle.workflow_id, trail).model_dump(mode="json")
     for name in sorted({*bundle.story, *true}):
         if name not in bundle.story:
@@ -254,14 +273,14 @@ def _untrue_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Fi
         elif name not in true:
             what = f"the section {one_line(name)!r} is unknown"
         elif _as_text(bundle.story[name]) != _as_text(true[name]):
-            what = f"the section {name!r} says other things than the trail"
+            what = f"the section {name!r} differs from the trail"
         else:
             continue
         yield Finding(workflow_id=bundle.workflow_id, what=what)
 
 
 def _as_text(value: JsonValue) -> str:
-    """Return JSON in which equal means equal: in Python 1, 1.0 and True are the same."""
+    """Return JSON text to compare: in Python, 1, 1.0 and True are equal."""
     return json.dumps(value, sort_keys=True)
 
 
@@ -291,5 +310,5 @@ def _broken_seal(bundle: Bundle, sealed: SealedBy, trusted: frozenset[str]) -> I
 
 
 def seal_keys_of(bundle: Bundle) -> tuple[str, ...]:
-    """Return the public keys that seal a bundle, as base64url, each once."""
+    """Return the distinct public keys that seal a bundle, as base64url."""
     return tuple(dict.fromkeys(sealed.checkpoint.public_key for sealed in bundle.checkpoints))

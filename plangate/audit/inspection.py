@@ -1,8 +1,27 @@
-"""The examination of the records: whether they are what Plangate wrote, and where they are not.
+"""Verify the records: that they are what Plangate wrote, and where they are not.
 
-It looks at every run's trail by itself (`plangate.audit.evidence`), at the run's row, its effects and its
-signed decisions beside it, and at the checkpoints that seal the trails. What it reads may have been changed
-by anybody, hence nothing of it is taken for well-formed.
+For each run, and for the trail of rules:
+
+1. Each entry is well-formed, and is listed under the kind of its event.
+2. The trail is sound: no entry is missing, moved or changed; each follows from the ones before it; signatures
+   and lists of people support each decision (`evidence.examined`).
+3. Every policy and list of people that it names is kept, unchanged.
+4. Every plan was drafted for this installation.
+5. Those rules were in force at the time (`rules_in_force`) and demand the requirement on record. On the trail
+   of rules, no entry is dated before a checkpoint that does not seal it yet.
+6. The run's row agrees with the trail (`cross_checks`).
+7. Every sealed entry is still there, unchanged.
+8. The times agree with the checkpoints (`checkpoint_times`), and the ledger of effects and the used
+   signatures agree with the trail. These checks need a sound trail: they run only if 1 to 5 find nothing.
+
+For the records as a whole:
+
+9. No table names a run that is not on record.
+10. Every checkpoint has a trusted signature, follows the one before it, and seals what is stored with it
+    (`checkpoint_chain`).
+11. A checkpoint that was kept elsewhere is still on record.
+
+Anyone may have changed what is read, so nothing is assumed to be well-formed.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,11 +32,12 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Select, String, Table, bindparam, exists, func, select, type_coerce
 
 from plangate.audit.checkpoint_chain import compared_with_kept, examine_chain, examine_checkpoints_of
+from plangate.audit.checkpoint_times import CheckpointTimes, back_dated_rules
 from plangate.audit.cross_checks import moment, wrong_effects, wrong_row, wrong_seals, wrong_tokens
 from plangate.audit.evidence import examined
 from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import revoked_since
-from plangate.audit.rules_examined import RulesTold, SealsMade, back_dated_rules
+from plangate.audit.rules_in_force import RuleHistory
 from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Drafted, WrittenEntry
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.checkpoint import Checkpoint
@@ -43,13 +63,13 @@ _TABLES_OF_RUNS: Final = {"entries": audit_entries, "effects": effects, "signed 
 
 
 class Trust(Frozen):
-    """Whom the examiner believes.
+    """What the auditor trusts.
 
     Attributes:
-        sealers: public keys that may seal, as base64url; empty to believe those that the records name.
-        people: whose keys may sign; None to believe those that the trail names.
-        now: by when it is noted what was revoked since; None to note nothing.
-        remembered: the newest checkpoint that was kept elsewhere, which must be in the records still.
+        sealers: public keys that may seal, as base64url; empty to trust those that the records name.
+        people: the people whose keys may sign; None to trust the keys that the trail names.
+        now: report approvals revoked by then as notes; None for no notes.
+        remembered: the newest checkpoint that was kept elsewhere; it must still be on record.
         where: where it was kept, as ``in FILE``.
     """
 
@@ -61,14 +81,14 @@ class Trust(Frozen):
 
 
 class Inspection(Frozen):
-    """What was examined, and what was found.
+    """The result of an inspection.
 
     Attributes:
         installation: the id of these records.
-        is_known: whether anything at all is stored of what was asked for.
-        unsealed: how many entries no checkpoint covers yet.
-        sealers: the public keys, as base64url, by which the checkpoints are signed.
-        notes: approvals that counted and would not today, by the list of people; nothing is wrong with them.
+        is_known: whether anything is stored of the requested run.
+        unsealed: the number of entries that no checkpoint covers yet.
+        sealers: the public keys that signed the checkpoints, as base64url.
+        notes: approvals that counted and would not count today, by the list of people; these are no faults.
     """
 
     installation: str
@@ -83,7 +103,7 @@ class Inspection(Frozen):
 
 
 class _Run(Frozen):
-    """What one run came to."""
+    """The result for one run."""
 
     is_known: bool = True
     entries: int = 0
@@ -97,15 +117,15 @@ class _Run(Frozen):
 
 
 def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspection:
-    """Examine one run, the checkpoints that seal it, and that the one which was kept elsewhere is there."""
-    with _whatever_is_stored(connection):
-        beside = _Beside(connection)
-        run = _examine_run(workflow_id, trust, beside)
+    """Verify one run, the checkpoints that seal it, and the checkpoint that was kept elsewhere."""
+    with _tolerant_of_bad_text(connection):
+        context = _Context(connection)
+        run = _examine_run(workflow_id, trust, context)
         chain = examine_checkpoints_of(connection, workflow_id, trust.sealers)
         kept = compared_with_kept(connection, trust.remembered, trust.where)
     return Inspection(
         is_known=run.is_known,
-        installation=beside.installation,
+        installation=context.installation,
         runs=1,
         entries=run.entries,
         unsealed=run.unsealed,
@@ -117,29 +137,31 @@ def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspe
 
 
 def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, int], None]) -> Inspection:
-    """Examine everything; ``progress`` is told how many runs are done, and of how many."""
+    """Verify all records; ``progress`` receives the number of runs done and their total."""
     findings: list[Finding] = []
     notes: list[Finding] = []
     entries = unsealed = 0
-    with _whatever_is_stored(connection):
-        beside = _Beside(connection)
+    with _tolerant_of_bad_text(connection):
+        context = _Context(connection)
         ids = connection.scalars(_IDS).all()
         for done, workflow_id in enumerate(ids):
             progress(done, len(ids))
             if not isinstance(workflow_id, str):
                 findings.append(
-                    Finding(workflow_id="", what=f"a run is called {workflow_id!r}, which is no text")
+                    Finding(workflow_id="", what=f"a run has the id {workflow_id!r}, which is not text")
                 )
                 continue
-            run = _examine_run(workflow_id, trust, beside)
+            run = _examine_run(workflow_id, trust, context)
             entries, unsealed = entries + run.entries, unsealed + run.unsealed
             findings += run.findings
             notes += run.notes
-        findings += _ownerless(connection)
+        # (9) No table names a run that is not on record.
+        findings += _without_run(connection)
+        # (10) The chain of checkpoints, and (11) the checkpoint that was kept elsewhere.
         chain = examine_chain(connection, trust.sealers)
         findings += [*chain.findings, *compared_with_kept(connection, trust.remembered, trust.where)]
     return Inspection(
-        installation=beside.installation,
+        installation=context.installation,
         runs=len([one for one in ids if one != RULES_TRAIL]),
         entries=entries,
         unsealed=unsealed,
@@ -150,46 +172,51 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
     )
 
 
-class _Beside:
-    """What the records say beside the run that is examined: it is read once for all of them."""
+class _Context:
+    """What the checks of every run need from the rest of the records, read once."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.installation = _installation(connection)
         self.owners = _Owners(connection)
-        self.rules = RulesTold(connection)
-        self.made = SealsMade(connection)
+        self.rules = RuleHistory(connection)
+        self.times = CheckpointTimes(connection)
 
 
 # ---- one run ------------------------------------------------------------------------------------
 
 
-def _examine_run(workflow_id: str, trust: Trust, beside: "_Beside") -> _Run:
+def _examine_run(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     try:
-        return _examined(workflow_id, trust, beside)
-    except (ValueError, TypeError) as error:  # a text where a number belongs, a time that is none
-        what = f"holds what Plangate never writes ({one_line(str(error).splitlines()[0])})"
+        return _examined(workflow_id, trust, context)
+    except (ValueError, TypeError) as error:  # text in a column of numbers, a time that is not one
+        what = f"contains values that Plangate never writes ({one_line(str(error).splitlines()[0])})"
         return _Run(findings=(Finding(workflow_id=workflow_id, what=what),))
 
 
-def _examined(workflow_id: str, trust: Trust, beside: "_Beside") -> _Run:
-    connection, rules = beside.connection, beside.rules
+def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
+    connection, rules = context.connection, context.rules
     of_run = {"run": workflow_id}
     row = connection.execute(
         _as_stored(connection, runs).where(runs.c.workflow_id == workflow_id)
     ).one_or_none()
+    # (1) Each entry is well-formed.
     read = list(_written(connection, workflow_id))
     entries = [one for one in read if isinstance(one, WrittenEntry)]
     if row is None and not entries:
         return _Run(is_known=False)
     trail = [one for one in readable(entries) if isinstance(one, AuditEntry)]
     texts = texts_of(connection, rules_named(trail))
+    # (2) The trail is sound.
     findings = [one for one in read if isinstance(one, Finding)] or list(
-        examined(workflow_id, entries, trust.people, beside.owners.of, lists_in(texts))
+        examined(workflow_id, entries, trust.people, context.owners.of, lists_in(texts))
     )
+    # (3) The rules are kept, unchanged.
     findings += list(missing_rules(workflow_id, trail, texts))
-    findings += list(_made_elsewhere(workflow_id, trail, beside.installation))
+    # (4) The plans were drafted for this installation.
+    findings += list(_made_elsewhere(workflow_id, trail, context.installation))
     sealed = seals_of_run(connection, workflow_id)
+    # (5) The rules were in force, and demand what is on record.
     if workflow_id == RULES_TRAIL:
         findings += list(back_dated_rules(connection, trail, sealed))
     else:
@@ -198,13 +225,15 @@ def _examined(workflow_id: str, trust: Trust, beside: "_Beside") -> _Run:
         findings += list(rules.replaced(workflow_id, trail))
         findings += list(rules.other_policy(workflow_id, trail))
         findings += list(soft_requirements(workflow_id, trail, texts))
+    # (6) The run's row, and (7) its seals.
     wrong = [
-        *(wrong_row(row, entries, trail, sealed) if row is not None else ["is not on the record at all"]),
+        *(wrong_row(row, entries, trail, sealed) if row is not None else ["has entries, but no row"]),
         *wrong_seals(entries, sealed),
     ]
+    # (8) Times, effects and used signatures.
     if not findings:
         if workflow_id != RULES_TRAIL:
-            findings += list(beside.made.of_other_times(workflow_id, trail, sealed))
+            findings += list(context.times.contradicting(workflow_id, trail, sealed))
         wrong += wrong_effects(workflow_id, connection.execute(_EFFECTS, of_run).all(), trail)
         wrong += wrong_tokens(connection.execute(_TOKENS, of_run).all(), trail)
     findings += [Finding(workflow_id=workflow_id, what=what) for what in wrong]
@@ -216,7 +245,7 @@ def _examined(workflow_id: str, trust: Trust, beside: "_Beside") -> _Run:
 
 
 def _written(connection: Connection, workflow_id: str) -> Iterator[WrittenEntry | Finding]:
-    """Yield every entry of a run as it is stored, or that what is stored is none."""
+    """Yield every entry of a run as it is stored, or a finding if it is malformed."""
     rows = connection.execute(
         _as_stored(connection, audit_entries)
         .where(audit_entries.c.workflow_id == workflow_id)
@@ -229,7 +258,7 @@ def _written(connection: Connection, workflow_id: str) -> Iterator[WrittenEntry 
             )
         except (ValidationError, ValueError, TypeError):
             number = row.number if isinstance(row.number, int) else None
-            yield Finding(workflow_id=workflow_id, entry=number, what="holds what no entry can hold")
+            yield Finding(workflow_id=workflow_id, entry=number, what="is malformed")
             continue
         yield entry
         kind = next((one.event.kind for one in readable([entry]) if isinstance(one, AuditEntry)), row.kind)
@@ -240,7 +269,7 @@ def _written(connection: Connection, workflow_id: str) -> Iterator[WrittenEntry 
 
 
 def _installation(connection: Connection) -> str:
-    """Return the id of these records, or a word that is none where somebody has changed it."""
+    """Return the id of these records, or ``unknown`` if it was removed or changed."""
     try:
         return read_installation(connection)
     except RecordsMissing:
@@ -248,7 +277,7 @@ def _installation(connection: Connection) -> str:
 
 
 def _made_elsewhere(workflow_id: str, trail: list[AuditEntry], installation: str) -> Iterator[Finding]:
-    """Yield every plan that was made for other records than these."""
+    """Yield every plan that was drafted for another installation."""
     for entry in trail:
         if isinstance(entry.event, Drafted) and entry.event.audience.installation != installation:
             what = f"its plan was made for the installation {one_line(entry.event.audience.installation)}"
@@ -256,7 +285,7 @@ def _made_elsewhere(workflow_id: str, trail: list[AuditEntry], installation: str
 
 
 def _as_stored(connection: Connection, table: Table) -> Select[Any]:
-    """Select all of a table, times as they are stored: SQLite keeps text, which may be no time."""
+    """Select all columns as they are stored: SQLite keeps times as text, which may be malformed."""
     if connection.dialect.name != "sqlite":
         return select(table)
     return select(
@@ -268,9 +297,9 @@ def _as_stored(connection: Connection, table: Table) -> Select[Any]:
 
 
 class _Owners:
-    """Says which runs an entry may have been taken from: its place there is behind the one that it names.
+    """Finds the runs from which an entry may have been moved: those that contain its predecessor.
 
-    Each answer takes a look at every entry there is, hence there are only so many.
+    Each query reads all entries, so their number is limited.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -278,42 +307,42 @@ class _Owners:
         self._left = _OWNERS_SOUGHT
 
     def of(self, entry: WrittenEntry) -> list[str]:
-        """Return the runs, as far as there still are answers."""
+        """Return the runs that contain the entry's predecessor; none once the limit is reached."""
         if entry.previous_hash == FIRST_HASH or not self._left:
             return []
         self._left -= 1
-        behind = {"hash": entry.previous_hash, "run": entry.workflow_id}
-        return list(self._connection.scalars(_OWNERS, behind))
+        predecessor = {"hash": entry.previous_hash, "run": entry.workflow_id}
+        return list(self._connection.scalars(_OWNERS, predecessor))
 
 
 # ---- all of them --------------------------------------------------------------------------------
 
 
-def _ownerless(connection: Connection) -> Iterator[Finding]:
-    """Yield what is stored of runs that are not on the record."""
+def _without_run(connection: Connection) -> Iterator[Finding]:
+    """Yield rows that belong to runs which are not on record."""
     for name, table in _TABLES_OF_RUNS.items():
-        of_nobody = ~exists().where(runs.c.workflow_id == table.c.workflow_id)
+        of_no_run = ~exists().where(runs.c.workflow_id == table.c.workflow_id)
         counted = (
             select(table.c.workflow_id, func.count().label("count"))
-            .where(of_nobody)
+            .where(of_no_run)
             .group_by(table.c.workflow_id)
         )
         for row in connection.execute(counted):
             yield Finding(
                 workflow_id=str(row.workflow_id),
-                what=f"is not on the record any more, though it has {row.count} {name} there",
+                what=f"is no longer on record, though {row.count} {name} of it are",
             )
-    of_nobody = ~exists().where(runs.c.workflow_id == seals.c.workflow_id)
-    for row in connection.execute(select(seals).where(of_nobody).order_by(seals.c.number)):
+    of_no_run = ~exists().where(runs.c.workflow_id == seals.c.workflow_id)
+    for row in connection.execute(select(seals).where(of_no_run).order_by(seals.c.number)):
         yield Finding(
             workflow_id=str(row.workflow_id),
-            what=f"is not on the record any more; checkpoint {row.checkpoint} sealed its entry {row.number}",
+            what=f"is no longer on record; checkpoint {row.checkpoint} sealed its entry {row.number}",
         )
 
 
 @contextmanager
-def _whatever_is_stored(connection: Connection) -> Iterator[None]:
-    """Read text that is no UTF-8 as far as it goes: SQLite stores it, and its driver would not read on."""
+def _tolerant_of_bad_text(connection: Connection) -> Iterator[None]:
+    """Replace bytes that are not UTF-8: SQLite stores them, and its driver would stop reading."""
     if connection.dialect.name != "sqlite":
         yield
         return

@@ -1,9 +1,9 @@
-"""What proves who decided, and that they were allowed to: signatures, and the lists of people.
+"""Verify who decided and that they were allowed to, by signatures and lists of people.
 
-Decisions and claims name the list of people by which they were judged, and records and bundles keep it: so
-the auditor judges by the same words. A list of today has to know the people and their keys all the same, for
-these stay in it for ever. Where the list of then is not there, the list of today tells, by its own words,
-when a key was valid and a delegation in force; it does not tell when somebody left.
+Decisions and claims name the list of people by which they were judged, and records and bundles keep it, so
+the auditor judges by the same list. Today's list must still name the people and their keys, which are never
+removed from it. Without the list of that time, today's list shows when a key was valid and a delegation in
+force, but not when a person left.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,27 +36,27 @@ from plangate.signing.jws import key_id
 
 
 class Lists(Frozen):
-    """The lists of people by which a trail is judged.
+    """The lists of people by which a trail is verified.
 
     Attributes:
-        today: the newest list that the auditor believes; None to believe what the trail says of people.
-        then: see `PeopleThen`; None where no older list is believed.
+        today: the newest list, which the auditor trusts; None to trust what the trail says about people.
+        then: returns older lists, see `PeopleThen`; None if none are trusted.
     """
 
     today: People | None = None
     then: PeopleThen | None = None
 
     def named(self, name: str) -> People | None:
-        """Return the list that an entry names, if it is there."""
+        """Return the list that an entry names, or None if it is not available."""
         return self.then(name) if self.then and name else None
 
 
 def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
-    """Yield every decision and every step for which the signatures or the lists of people do not stand."""
+    """Yield every decision and step that the signatures and lists of people do not support."""
     yield from _missing_lists(workflow_id, trail, lists)
-    for entry, is_told in judged_by_no_list(workflow_id, trail):
-        if is_told:
-            what = "names no list of people, though by the run's own words there was one"
+    for entry, is_contradicted in judged_by_no_list(workflow_id, trail):
+        if is_contradicted:
+            what = "names no list of people, although the run's earlier entries name one"
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
     state = RunState(workflow_id=workflow_id)
     used: set[tuple[str | None, str | None]] = set()
@@ -80,7 +80,7 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
 
 
 def _missing_lists(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
-    """Yield the first entry that names a list of people which is not there, or is no list."""
+    """Yield the first entry that names each list of people that is missing or unreadable."""
     if lists.then is None:
         return
     first: dict[str, int] = {}
@@ -89,16 +89,16 @@ def _missing_lists(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) 
     first.pop("", None)
     for name, number in first.items():
         if lists.named(name) is None:
-            what = f"names a list of people that is not there, or cannot be read as one ({short(name)})"
+            what = f"names a list of people that is missing or cannot be read ({short(name)})"
             yield Finding(workflow_id=workflow_id, entry=number, what=what)
 
 
 def revoked_since(
     workflow_id: str, trail: Sequence[AuditEntry], people: People, now: datetime
 ) -> Iterator[Finding]:
-    """Yield every approval under which a step began, and that would not count today by that list.
+    """Yield every approval that a step relied on and that would not count at ``now``, by ``people``.
 
-    These are notes, for nothing is wrong.
+    These are notes, not faults.
     """
     relied_on = _relied_on(workflow_id, trail)
     state = RunState(workflow_id=workflow_id)
@@ -108,13 +108,13 @@ def revoked_since(
         if relied_on.issuperset(new) and new and isinstance(event, Decided) and event.approver:
             reason = no_proof(event.approver, people, now) or _without_role(event, state, people, now)
             if reason:
-                what = f"this approval counted, and would not today: {one_line(reason)}"
+                what = f"this approval counted, but would not count today: {one_line(reason)}"
                 yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
         state = after
 
 
 def _relied_on(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[Approval]:
-    """Return the approvals under which a step began; what was lost before, nothing follows from."""
+    """Return the approvals in force when a step began; approvals lost before had no effect."""
     found: set[Approval] = set()
     state = RunState(workflow_id=workflow_id)
     for entry in trail:
@@ -149,12 +149,12 @@ def _not_signed(decision: Decision | None, approver: Approver, state: RunState) 
         return "has no signature"
     try:
         if key_id(approver.public_key) != approver.key_id:
-            return "names another key than the one that it was checked with"
+            return "names a key other than the one it was checked with"
         claims = claims_of(decision.signature, approver.public_key)
     except ValueError as error:
         return str(error)
     if (claims.jti, claims.signed_at) != (approver.token_id, approver.signed_at):
-        return "was recorded with another time or id than were signed"
+        return "was recorded with a time or id other than the signed one"
     if state.drafted is None:
         return "was signed before there was a plan"
     subject = Subject(
@@ -166,7 +166,7 @@ def _not_signed(decision: Decision | None, approver: Approver, state: RunState) 
 
 
 def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lists) -> str | None:
-    """Say so where the lists do not bear out what the record says of the maker of a decision."""
+    """Return why the lists do not support the recorded approver of a decision, or None."""
     at, counted = event.arrival.received_at, event.verdict.accepted
     then, today = lists.named(event.people), lists.today
     reason = None
@@ -186,7 +186,7 @@ def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lis
     if reason is None:
         return None
     which = "the list of that time" if then is not None else "the list of people"
-    return f"the decision by {one_line(approver.name)} is not borne out by {which}: {one_line(reason)}"
+    return f"the decision by {one_line(approver.name)} is not supported by {which}: {one_line(reason)}"
 
 
 def _without_role(event: Decided, state: RunState, people: People, at: datetime) -> str | None:
@@ -196,22 +196,22 @@ def _without_role(event: Decided, state: RunState, people: People, at: datetime)
 
 
 def _all_active(people: People) -> People:
-    """Return the list as if none of them had left: it does not say when they did."""
+    """Return the list with everyone active: a list does not say when a person left."""
     return People(persons=tuple(one.model_copy(update={"active": True}) for one in people.persons))
 
 
 def _revoked_before(at: datetime, state: RunState, people: People | None) -> str | None:
-    """Say so where an approval did not hold any more when a step began, by the list that was looked at."""
+    """Return which approvals no longer held when a step began, by the list that was used, or None."""
     if people is None:
         return None
     reasons = _revoked(state, people, at)
     if not reasons or not _revoked(state, people, at - SLOW_CLAIM):
         return None
-    return f"a step began under an approval that did not hold any more: {'; '.join(reasons)}"
+    return f"a step began under an approval that no longer held: {'; '.join(reasons)}"
 
 
 def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
-    """Say so where an approval is called lost that held, by the list that was looked at or where none was."""
+    """Return which approvals were recorded as lost although they held, by the list that was used, or None."""
     people = lists.named(event.people)
     if event.people and people is None:
         return None
@@ -219,11 +219,11 @@ def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
         one.name for one in lost_approvals(state, people, event.reopened_at)
     }
     held = [one_line(one.name) for one in state.approvers if one.name in lost]
-    return f"calls an approval lost that held: {', '.join(held)}" if held else None
+    return f"records an approval as lost that held: {', '.join(held)}" if held else None
 
 
 def _revoked(state: RunState, people: People, at: datetime) -> list[str]:
-    """Return why approvals did not hold then; of the stale ones `broken_story` tells."""
+    """Return why approvals did not hold at ``at``; `broken_story` reports stale ones."""
     stale = stale_approvers(state, at)
     lost = lost_approvals(state, people, at)
     return [one_line(one.reason) for one in lost if one.name not in stale]

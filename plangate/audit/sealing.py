@@ -1,7 +1,7 @@
-"""Sealing: what a worker does beside its activities, so that nobody can take a run out of the records unseen.
+"""Seal the trails: a worker signs checkpoints, so that removing a run from the records is detected.
 
-Every few seconds it signs a checkpoint over the runs that moved, and keeps the newest one in a file of its
-own: the records may be put back to an older state with all their checkpoints, but the file is not in them.
+Every few seconds it signs a checkpoint over the runs that changed. The newest one is also kept in a file
+outside the records: restoring an older state of the records, checkpoints included, does not restore the file.
 """
 
 import asyncio
@@ -21,18 +21,18 @@ from plangate.records.database import Database
 from plangate.signing.checkpoints import checkpoint_after, kept_checkpoint
 
 _ACTION: Final = "sealing"
-_NOT_SEALED: Final = "The trail could not be sealed; it is tried again."
+_NOT_SEALED: Final = "The trails could not be sealed; Plangate tries again."
 _log = structlog.get_logger(__name__)
 
 
 class Sealing:
-    """Seals the trail with one key.
+    """Seals the trails with one key.
 
     Args:
         database: the records.
         key: signs the checkpoints.
-        kept: the file for the newest one.
-        every: seconds between two looks at what moved.
+        kept: the file for the newest checkpoint.
+        every: the interval in seconds.
     """
 
     def __init__(self, database: Database, key: Ed25519PrivateKey, kept: Path, every: float) -> None:
@@ -40,10 +40,10 @@ class Sealing:
         self._key = key
         self._kept = kept
         self._every = every
-        self._complained = False
+        self._reported = False
 
     async def keep_sealing(self) -> None:
-        """Seal again and again, until cancelled; and once more then."""
+        """Seal at intervals until cancelled, then once more."""
         try:
             while True:
                 await asyncio.sleep(self._every)
@@ -52,7 +52,10 @@ class Sealing:
             await asyncio.to_thread(self._seal_all)
 
     def seal(self) -> Checkpoint | None:
-        """Seal what moved, at most as many runs as one checkpoint takes; None where nothing did.
+        """Seal the runs that changed, up to the limit of one checkpoint.
+
+        Returns:
+            The checkpoint; None if nothing had changed.
 
         Raises:
             RecordsUnavailable: the database did not answer; nothing was sealed.
@@ -69,32 +72,32 @@ class Sealing:
                 sealed = self.seal()
                 if sealed is None:
                     return
-                _log.debug("The trail is sealed.", action=_ACTION, checkpoint=sealed.number)
+                _log.debug("The trails were sealed.", action=_ACTION, checkpoint=sealed.number)
         except (RecordsUnavailable, OSError) as error:
             _log.warning(_NOT_SEALED, action=_ACTION, error=str(error))
-        except Exception:  # noqa: BLE001  whatever it is, it must not end the sealing
+        except Exception:  # noqa: BLE001  no error may end the sealing
             _log.exception(_NOT_SEALED, action=_ACTION)
 
     def _may_replace_kept(self) -> bool:
-        """Return whether the records still have what was kept; if not it stays, and that is said once."""
+        """Return whether the records still contain the kept checkpoint; if not, log it once."""
         try:
             kept = kept_checkpoint(self._kept)
         except SettingsInvalid as error:
-            return self._complain(str(error))
+            return self._report(str(error))
         if kept is None:
-            self._complained = False
+            self._reported = False
             return True
         with self._database.read() as connection:
             if checkpoint_of(connection, kept.number) == kept:
                 return True
-        return self._complain(
-            f"The records were put back or changed: they lack checkpoint {kept.number}, which was made here. "
-            f"Look at them with `starter.py audit verify`; if it was meant, delete {self._kept}."
+        return self._report(
+            f"The records were restored or changed: they lack checkpoint {kept.number}, made by this host. "
+            f"Check them with `starter.py audit verify`; if this was intended, delete {self._kept}."
         )
 
-    def _complain(self, what: str) -> bool:
-        if not self._complained:
-            self._complained = True
+    def _report(self, what: str) -> bool:
+        if not self._reported:
+            self._reported = True
             _log.error(what, action=_ACTION)
         return False
 

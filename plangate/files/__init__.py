@@ -1,1 +1,1 @@
-"""Files that only this user can read, and files that are whole or not there. Imports the domain alone."""
+"""Private files and atomic, durable writes. May import the domain only."""

@@ -1,8 +1,8 @@
-"""Files that are whole and on the disk, or not there: a crash at any moment leaves the one or the other.
+"""Write files atomically and durably: after a crash at any moment, a file is complete or absent.
 
-`write_once` never replaces: it makes the mere existence of a file the answer to 'did it happen?' after a
-crash. `write_over` always does. `write_for_a_person` replaces a plain file only. Of all who `move` or
-`take_away` one file, one alone succeeds.
+`write_once` never replaces a file, so its existence answers "did it happen?" after a crash. `write_over`
+always replaces. `write_for_a_person` replaces regular files only. If several processes `move` or `take_away`
+one file, exactly one of them succeeds.
 """
 
 import errno
@@ -26,15 +26,16 @@ _KINDS = {
 
 
 def write_once(path: Path, content: bytes) -> bool:
-    """Write ``content`` to ``path``, for this user alone; where a file lies there already, leave that one.
+    """Write ``content`` to ``path``, readable by this user only, unless the file exists.
 
-    Return whether it was written.
+    Returns:
+        Whether it was written.
 
     Raises:
         OSError: the folder cannot be written to.
     """
-    with _beside(path, content) as part:
-        try:  # unlike a rename, a link never replaces what another attempt has written meanwhile
+    with _temporary(path, content) as part:
+        try:  # unlike a rename, a link never replaces what another attempt has written in the meantime
             path.hardlink_to(part)
         except FileExistsError:
             return False
@@ -43,41 +44,40 @@ def write_once(path: Path, content: bytes) -> bool:
 
 
 def write_over(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path``, for this user alone, in place of what is there.
+    """Write ``content`` to ``path``, readable by this user only, replacing any file there.
 
     Raises:
         OSError: the folder cannot be written to.
     """
-    with _beside(path, content) as part:
+    with _temporary(path, content) as part:
         part.replace(path)
     _sync_folder(path.parent)
 
 
 def write_for_a_person(path: Path, content: bytes) -> None:
-    """Write ``content`` to a path that a person named: to a new file, or in place of a plain one.
+    """Write ``content`` to a path that a person typed, replacing only a regular file.
 
-    What is written is renamed into place, so that a device, a pipe, a folder or a link of that name would be
-    gone, or written to by halves: they are refused.
+    The write ends with a rename, which would replace a device, pipe or link instead of writing to it.
 
     Raises:
-        OSError: it cannot be written; with EINVAL where something else than a plain file is there.
+        OSError: it cannot be written; EINVAL if something other than a regular file is there.
     """
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         mode = stat.S_IFREG
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, f"it is {_KINDS.get(stat.S_IFMT(mode), 'no plain file')}", str(path))
+        raise OSError(errno.EINVAL, f"it is {_KINDS.get(stat.S_IFMT(mode), 'not a regular file')}", str(path))
     if not path.parent.is_dir():
         raise OSError(errno.ENOENT, f"there is no folder {path.parent}", str(path))
     write_over(path, content)
 
 
 def move(path: Path, to: Path) -> None:
-    """Give a file another name in its folder, in place of what has that name.
+    """Rename a file within its folder, replacing any file of the new name.
 
     Raises:
-        FileNotFoundError: it is not there.
+        FileNotFoundError: the file does not exist.
         OSError: the folder cannot be written to.
     """
     path.replace(to)
@@ -85,7 +85,7 @@ def move(path: Path, to: Path) -> None:
 
 
 def take_away(path: Path) -> bool:
-    """Delete a file; return whether it was there.
+    """Delete a file and return whether it existed.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -99,14 +99,14 @@ def take_away(path: Path) -> bool:
 
 
 @contextmanager
-def _beside(path: Path, content: bytes) -> Iterator[Path]:
-    """Have ``content`` on the disk in a hidden file beside ``path``, which is gone behind the block."""
+def _temporary(path: Path, content: bytes) -> Iterator[Path]:
+    """Write ``content`` durably to a hidden temporary file next to ``path``; delete it after the block."""
     make_private_folder(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
     part = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)  # a umask may have taken more away
+            os.fchmod(file.fileno(), 0o600)  # whatever the umask
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -116,7 +116,7 @@ def _beside(path: Path, content: bytes) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the name itself survive a power failure, not only what the file holds."""
+    """Make the file's name durable too, not only its content."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

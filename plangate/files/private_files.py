@@ -1,7 +1,7 @@
-"""Files and folders for this user alone from their first byte, whatever the umask is.
+"""Create files and folders with access for this user only, whatever the umask.
 
-A folder that exists is never changed, since it may be anybody's (``/tmp``); a file of ours that is open to
-others is closed to them.
+An existing folder is never changed, because it may be shared (``/tmp``); an existing file of Plangate's that
+others can read is restricted.
 """
 
 import os
@@ -17,22 +17,22 @@ _OTHERS: Final = 0o077
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user alone.
+    """Create a folder and its missing parents, with access for this user only.
 
     Raises:
-        OSError: it cannot be made, or something else has its name.
+        OSError: it cannot be created, or something else has its name.
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
-        with suppress(FileExistsError):  # another process was quicker, and made it in the same way
+        with suppress(FileExistsError):  # another process was faster, and created it in the same way
             one.mkdir(mode=_FOLDER)
-            one.chmod(_FOLDER)  # a umask may have taken more away
+            one.chmod(_FOLDER)  # whatever the umask
     if not folder.is_dir():
         raise NotADirectoryError(20, os.strerror(20), str(folder))
 
 
 def open_private(path: str | Path, flags: int) -> int:
-    """Open a file and return its descriptor; where ``flags`` make it, it is for this user alone.
+    """Open a file and return its descriptor; a file that ``flags`` create is for this user only.
 
     Raises:
         OSError: it cannot be opened.
@@ -41,26 +41,27 @@ def open_private(path: str | Path, flags: int) -> int:
 
 
 def create_private_file(path: Path) -> bool:
-    """Make an empty file; leave one that is there untouched, and unopened. Return whether it was made.
+    """Create an empty file and return True, or return False if it exists.
 
-    Unopened, because to close a file takes away all locks that this process has on it, SQLite's too.
+    An existing file is not even opened: closing it would release all locks of this process on it, including
+    SQLite's.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     try:
         made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE)
     except FileExistsError:
         return False
     try:
-        os.fchmod(made, _FILE)  # a umask may have taken more away
+        os.fchmod(made, _FILE)  # whatever the umask
     finally:
         os.close(made)
     return True
 
 
 def close_to_others(paths: Iterable[Path]) -> list[Path]:
-    """Take away what others may do with these files, as far as they exist; return those left open to them."""
+    """Remove other users' access to the files that exist; return those that could not be changed."""
     left = []
     for path in paths:
         try:
@@ -75,7 +76,7 @@ def close_to_others(paths: Iterable[Path]) -> list[Path]:
 
 
 def is_open_to_others(folder: Path) -> bool:
-    """Return whether users besides the owner may look into a folder, or write to it."""
+    """Return whether other users have any access to a folder."""
     try:
         return bool(folder.stat().st_mode & _OTHERS)
     except OSError:

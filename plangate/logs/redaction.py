@@ -1,9 +1,9 @@
-"""What must not be written down is taken out: by its name where it has one, by its shape in a text.
+"""Redact secrets from log lines and kept texts: by the name of a value, or by the shape of a text.
 
-This is the net. The first duty is with whoever logs: prompts, arguments and secrets are never logged.
+This is a safety net: code must not log prompts, arguments or secrets in the first place.
 
-The texts come from outsiders and may be long, so each shape is found in time proportional to the text: from
-one character, at most one attempt reads on, and none reads back (``++``, or an end that always matches).
+Texts come from outside and may be long, so every pattern runs in linear time: at each character at most one
+attempt reads on, and none backtracks (``++``, or an end that always matches).
 """
 
 import re
@@ -30,9 +30,9 @@ _SECRET_SHAPES = (
         rf"\1{REDACTED}",
     ),
     (re.compile(r"\b(bearer|basic)\s++[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
-    # What pydantic found wrong; to the end, where what came behind it was cut off.
+    # The input in a pydantic error; to the end of the text if the rest was cut off.
     (re.compile(r"(?<=input_value=).+?(?=, input_type=|\Z)", re.DOTALL), REDACTED),
-    # A signed token: three parts, of which the first begins like the Base64 of '{"'.
+    # A signed token: three parts, the first of which begins like the Base64 of '{"'.
     (re.compile(r"(?<![\w-])(?=(?:[\w-]*?-)?eyJ[\w-]{8})[\w-]++\.[\w-]++\.[\w-]*"), REDACTED),
     (
         re.compile(r"\b(?:sk|rk|pk|whsec|ghp|gho|ghs|github_pat|xox[a-z])[-_][\w-]{12,}"),
@@ -42,9 +42,9 @@ _SECRET_SHAPES = (
 
 
 def redact(name: str, value: Any) -> Any:
-    """Return the value as it may be logged under this name."""
+    """Return the value with its secrets redacted, as it may be logged under this name."""
     if value is None or isinstance(value, (bool, int, float)):
-        return value  # a count of tokens is no token
+        return value  # a count of tokens is not a token
     if _names_a_secret(name):
         return REDACTED
     if isinstance(value, str):
@@ -57,8 +57,8 @@ def redact(name: str, value: Any) -> Any:
 
 
 def redact_text(text: str) -> str:
-    """Return the text without what has the shape of a secret; none has one of letters and digits alone."""
-    if text.isalnum():
+    """Return the text with everything that has the shape of a secret redacted."""
+    if text.isalnum():  # no shape is made of letters and digits only
         return text
     for shape, replacement in _SECRET_SHAPES:
         text = shape.sub(replacement, text)
@@ -66,13 +66,13 @@ def redact_text(text: str) -> str:
 
 
 def recordable(text: str, limit: int) -> str:
-    """Return what somebody else's code wrote, as it may be kept for ever: one line, no secrets, not too long.
+    """Return foreign text as it may be kept: one line, without secrets, at most ``limit`` characters.
 
     Args:
-        text: of an exception, say; it may hold whatever the code had in its hands.
-        limit: how many characters are kept.
+        text: for example of an exception; it may contain anything that the code handled.
+        limit: the maximum length in characters.
     """
-    # Cut far behind the limit first, and at it afterwards: no secret is cut in two and kept.
+    # Cut far beyond the limit first, then at the limit: a secret cut in two would not be recognized.
     return cut(one_line(redact_text(text[: 10 * limit])), limit)
 
 

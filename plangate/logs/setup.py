@@ -1,10 +1,10 @@
-"""Log lines: a message for people, and ``action``, ``workflow_id``, ``fingerprint``, ``step`` for machines.
+"""Configure logging.
 
-One handler on stderr carries all of them, ours and those of the libraries: console on a terminal, JSON lines
-otherwise. Libraries speak from WARNING on only: below it some of them write down prompts and payloads. What
-Temporal adds to a record becomes keys, its Rust core speaks through the same handler, secrets are taken out,
-and no text can break out of its line. A failure that Plangate foresees is one sentence; any other has its
-traceback.
+A line has a message for people, and the keys ``action``, ``workflow_id``, ``fingerprint``, ``step`` for
+machines. One handler on stderr formats all lines, Plangate's and the libraries': console on a terminal, JSON
+lines otherwise. Libraries log from WARNING on, because below it some of them log prompts and payloads.
+Fields that Temporal attaches become keys, its Rust core logs through the same handler, secrets are redacted,
+and no text can break its line. An expected failure is logged as one sentence, any other with its traceback.
 """
 
 import logging
@@ -33,13 +33,13 @@ from plangate.settings import Settings
 
 _OURS = (
     *("plangate", "workflows", "activities", "worker", "starter", "__main__"),
-    *("temporalio.workflow", "temporalio.activity"),  # what workflows and activities say goes by these names
+    *("temporalio.workflow", "temporalio.activity"),  # the loggers of workflows and activities
 )
 _CORE = "temporalio.core"
 _REPEAT_SECONDS = 30.0
 _LONGEST_TEXT = 20_000
 
-# What Temporal knows of the place a record comes from, and what we call it.
+# The keys that Temporal attaches to a record, and their names in our lines.
 _TEMPORAL_KEYS = {
     "workflow_id": "workflow_id",
     "run_id": "run_id",
@@ -49,15 +49,15 @@ _TEMPORAL_KEYS = {
     "update_name": "update",
 }
 _FOR_MACHINES_ONLY = ("run_id",)
-_SET_HERE = ("timestamp", "level", "logger")  # by _add_origin, whatever a caller gave
-_BAD_SIGNAL = "Failed deserializing signal input"  # anybody can send thousands of these
+_SET_HERE = ("timestamp", "level", "logger")  # by _add_origin, over whatever a caller passed
+_BAD_SIGNAL = "Failed deserializing signal input"  # anyone can send thousands of these
 _CORE_RETRIES = re.compile(r"gRPC call \w+ retried \d+ times")
 _CORE_ECHO = "Failing workflow task"
 _CORE_CAUSE = re.compile(r'message: "([^"]+)"')
 
 
 def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
-    """Send all log lines of this process to stderr (or ``stream``), instead of where we sent them before."""
+    """Send all log lines of this process to stderr (or ``stream``), replacing an earlier configuration."""
     target = stream or sys.stderr
     is_console = settings.log_format == "console" or (settings.log_format == "auto" and target.isatty())
     handler = _PlangateHandler(target)
@@ -99,8 +99,8 @@ def leave_logs_to_the_application() -> None:
 def temporal_runtime(settings: Settings) -> Runtime:
     """Return this process's Temporal runtime, whose core logs through our handler, and make it the default.
 
-    The default too, so that a client which somebody connects without naming a runtime does not begin a second
-    one, which would write raw lines to the terminal.
+    As the default, it also serves clients that name no runtime; a second one would write raw lines to the
+    terminal.
     """
     runtime = _runtime("ERROR" if settings.log_level == "error" else "WARN")
     Runtime.set_default(runtime, error_if_already_set=False)
@@ -122,11 +122,11 @@ def _runtime(core_level: str) -> Runtime:
 
 
 class _PlangateHandler(logging.StreamHandler[TextIO]):
-    """Ours, to be told from those of a test runner or an embedding program."""
+    """Plangate's handler, distinguishable from those of a test runner or an embedding program."""
 
 
 class _CoreFilter(logging.Filter):
-    """Stops what is said elsewhere or again: with no server, each poller says so for ever."""
+    """Drops duplicate lines: without a server, every poller logs the same line for ever."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ def _formatter(*, is_console: bool, colours: bool) -> ProcessorFormatter:
         processors=[
             _add_origin,
             _flatten_temporal,
-            _tell_exception,
+            _describe_exception,
             ProcessorFormatter.remove_processors_meta,
             _redact,
             EventRenamer("message"),
@@ -183,7 +183,7 @@ def _formatter(*, is_console: bool, colours: bool) -> ProcessorFormatter:
 
 
 def _add_activity(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Say which activity of which run speaks, where it does not say so itself."""
+    """Add the activity and its run, unless the caller did."""
     if activity.in_activity():
         info = activity.info()
         event.setdefault("workflow_id", info.workflow_id)
@@ -201,7 +201,7 @@ def _add_origin(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
 
 
 def _flatten_temporal(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Turn what Temporal's library attaches into keys; a key that the caller gave himself wins."""
+    """Turn the fields that Temporal's SDK attaches into keys; a key passed by the caller takes precedence."""
     for attached in ("temporal_workflow", "temporal_activity"):
         details = event.pop(attached, None)
         if isinstance(details, Mapping):
@@ -228,15 +228,15 @@ def _add_core_fields(event: EventDict, fields: Mapping[str, Any]) -> None:
         event.setdefault(name, value)
 
 
-def _tell_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Make one sentence of a foreseen failure, and text of a traceback."""
+def _describe_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Turn an expected failure into one sentence, and any other into the text of its traceback."""
     given = event.pop("exc_info", None)
     if given is True:
         given = sys.exc_info()
     error = given[1] if isinstance(given, tuple) else given
     if not isinstance(error, BaseException):
         return event
-    if _is_foreseen(error) or event["event"].startswith(_BAD_SIGNAL):
+    if _is_expected(error) or event["event"].startswith(_BAD_SIGNAL):
         kind = error.type if isinstance(error, ApplicationError) and error.type else type(error).__name__
         message = error.message if isinstance(error, FailureError) else str(error)
         event.setdefault("error", f"{kind}: {message}")
@@ -245,10 +245,10 @@ def _tell_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> E
     return event
 
 
-def _is_foreseen(error: BaseException) -> bool:
+def _is_expected(error: BaseException) -> bool:
     if isinstance(error, PlangateError):
         return True
-    return isinstance(error, FailureError) and (error.__cause__ is None or _is_foreseen(error.__cause__))
+    return isinstance(error, FailureError) and (error.__cause__ is None or _is_expected(error.__cause__))
 
 
 def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -261,11 +261,11 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
 
 
 def _shortened(value: Any) -> Any:
-    """Return a long text without its middle: of a traceback, the end says what happened."""
+    """Return a long text without its middle, because the end of a traceback says what happened."""
     if not isinstance(value, str) or len(value) <= _LONGEST_TEXT:
         return value
     half = _LONGEST_TEXT // 2
-    return f"{value[:half]} … ({len(value) - 2 * half} characters are left out here) … {value[-half:]}"
+    return f"{value[:half]} … ({len(value) - 2 * half} characters omitted) … {value[-half:]}"
 
 
 def _order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -279,7 +279,7 @@ def _drop_what_is_for_machines(_logger: WrappedLogger, _method: str, event: Even
 
 
 def _keep_in_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Make each character visible that a terminal would obey; only a traceback has lines of its own."""
+    """Escape control characters; only a traceback keeps its lines."""
     return {one_line(name): _in_line(name, value) for name, value in event.items()}
 
 

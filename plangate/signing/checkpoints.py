@@ -1,6 +1,6 @@
-"""Checkpoints, signed: made by a worker with its seal key, and checked by whoever has the public half.
+"""Sign checkpoints with a worker's seal key, and verify them with its public half.
 
-Only the worker's host has the private key, hence whoever can write to the database cannot make one.
+Only the worker's host has the private key, so write access to the database is not enough to make one.
 """
 
 from codecs import BOM_UTF8
@@ -24,33 +24,33 @@ TYPE: Final = "plangate-checkpoint+jwt"
 
 
 def seal_key(path: Path) -> Ed25519PrivateKey:
-    """Return the key that seals on this host; it is made where there is none.
+    """Return the seal key of this host; create it if there is none.
 
     Raises:
-        SettingsInvalid: the file cannot be read or made, or holds no Ed25519 key without a passphrase.
+        SettingsInvalid: the file cannot be read or created, or is not an Ed25519 key without a passphrase.
     """
     try:
         if not path.exists():
-            with suppress(FileExistsError):  # another worker of this host was quicker
+            with suppress(FileExistsError):  # another worker of this host was faster
                 return write_new_key(path)
         close_to_others([path])
         return key_in(path.read_bytes())
     except OSError as error:
         raise SettingsInvalid(
-            f"The seal key {path} cannot be read or made: {error.strerror}; set PLANGATE_SEAL_KEY."
+            f"The seal key {path} cannot be read or created: {error.strerror}; set PLANGATE_SEAL_KEY."
         ) from None
     except (ValueError, TypeError):
         raise SettingsInvalid(
-            f"{path} holds no Ed25519 key without a passphrase; move it away, and the worker makes a new "
+            f"{path} is not an Ed25519 key without a passphrase; move it away to let the worker create a new "
             "one, or set PLANGATE_SEAL_KEY."
         ) from None
 
 
 def kept_checkpoint(path: Path) -> Checkpoint | None:
-    """Return the checkpoint that was kept in that file, or None where there is no such file.
+    """Return the checkpoint kept in a file, or None if there is no such file.
 
     Raises:
-        SettingsInvalid: there is one, and no checkpoint can be read from it.
+        SettingsInvalid: the file exists, but a checkpoint cannot be read from it.
     """
     try:
         return Checkpoint.model_validate_json(path.read_bytes().removeprefix(BOM_UTF8))
@@ -60,7 +60,7 @@ def kept_checkpoint(path: Path) -> Checkpoint | None:
         raise SettingsInvalid(f"The kept checkpoint {path} cannot be read: {error.strerror}.") from None
     except ValidationError:
         raise SettingsInvalid(
-            f"The file {path} holds no checkpoint; `audit checkpoint` prints one; find out what became of it."
+            f"The file {path} is not a checkpoint as `audit checkpoint` prints it; find out what changed it."
         ) from None
 
 
@@ -81,19 +81,19 @@ def checkpoint_after(
 
 
 def claims_of(checkpoint: Checkpoint) -> CheckpointClaims:
-    """Return what a checkpoint says, if the key that it names signed it.
+    """Verify a checkpoint's signature by the key that it names, and return its claims.
 
     Raises:
-        ValueError: it did not; the message says why.
+        ValueError: the signature or the claims are not valid; the message says why.
     """
     try:
         return CheckpointClaims.model_validate(read_token(checkpoint.token, checkpoint.public_key, TYPE))
     except ValidationError:
-        raise ValueError("its token says other things than a checkpoint") from None
+        raise ValueError("its token is not that of a checkpoint") from None
 
 
 def sealed_at(checkpoint: Checkpoint) -> datetime | None:
-    """Return when a checkpoint was made, by its own words; None where they cannot be read."""
+    """Return the time at which a checkpoint was made, by its claims; None if they cannot be read."""
     try:
         return datetime.fromtimestamp(claims_of(checkpoint).iat, UTC)
     except (ValueError, OverflowError, OSError):
@@ -101,23 +101,23 @@ def sealed_at(checkpoint: Checkpoint) -> datetime | None:
 
 
 def unknown_sealer(public_key: str) -> str:
-    """Say that seals bear a key which is none of those that may seal, and what to do if it may."""
+    """Return the finding that a checkpoint was signed by an untrusted key, and what to do."""
     return (
-        f"there are seals by the key {PUBLIC_PREFIX}{public_key}, which is none of those that may seal; "
-        "if it was one of yours, name it in PLANGATE_SEALERS (--sealer for a bundle)"
+        f"a checkpoint was signed by the untrusted key {PUBLIC_PREFIX}{public_key}; if the key is yours, add "
+        "it to PLANGATE_SEALERS (--sealer for a bundle)"
     )
 
 
 def broken_checkpoint(checkpoint: Checkpoint, leaves: Sequence[str]) -> str | None:
-    """Say what is wrong with one checkpoint and its leaves, as they are stored, if anything is."""
+    """Return what is wrong with a checkpoint and its stored leaves, or None."""
     try:
         if checked_public(checkpoint.public_key) != checkpoint.public_key:
-            return "names its key in another spelling than it was written in"
+            return "names its key in a spelling that Plangate does not write"
         claims = claims_of(checkpoint)
     except ValueError as error:
         return f"was changed: {error}"
     if claims.number != checkpoint.number:
         return f"was written as checkpoint {claims.number}"
     if (claims.runs, claims.root) != (len(leaves), root_of(leaves)):
-        return f"seals other runs than those that are stored with it ({claims.runs} then, {len(leaves)} now)"
+        return f"seals other runs than those stored with it ({claims.runs} then, {len(leaves)} now)"
     return None

@@ -1,7 +1,6 @@
-"""Signed decisions: a token that binds one decision to one run, one plan and one moment.
+"""Sign decisions and verify them: a token binds one decision to one run, one plan and one time.
 
-Whoever has the approver's public key can check it, without us. `verify` says who sent a decision, or why its
-signature does not prove it.
+Anyone who has the approver's public key can verify it without Plangate.
 """
 
 from datetime import UTC, datetime
@@ -20,12 +19,12 @@ from plangate.domain.review import CLOCK_LEEWAY
 from plangate.signing.jws import kid_of, read_token, write_token
 
 TYPE: Final = "plangate-decision+jwt"
-LAST_SECOND: Final = 253_402_300_799  # of the year 9999, behind which there are no dates
+LAST_SECOND: Final = 253_402_300_799  # of the year 9999, the last that Python's dates support
 _HOW: Final = "sign with `starter.py sign`"
 
 
 class Subject(Frozen):
-    """What a decision is about: one plan of one run, and where that counts."""
+    """The subject of a decision: one plan of one run, and the installation and namespace it counts in."""
 
     workflow_id: str
     fingerprint: str
@@ -33,9 +32,9 @@ class Subject(Frozen):
 
 
 class Claims(Typed):
-    """What a token says.
+    """The claims of a token.
 
-    ``aud`` is an `Audience` as text, ``iat`` whole seconds since 1970, UTC, ``jti`` the signer's own choice.
+    ``aud`` is an `Audience` as text, ``iat`` is in seconds since 1970 (UTC), ``jti`` is chosen by the signer.
     """
 
     aud: str
@@ -54,18 +53,21 @@ class Claims(Typed):
 
 
 def sign(claims: Claims, key: Ed25519PrivateKey) -> str:
-    """Return the token that says ``claims`` under ``key``."""
+    """Sign ``claims`` with ``key`` and return the token."""
     return write_token(claims.model_dump(mode="json"), key, TYPE)
 
 
 def verify(decision: Decision, *, subject: Subject, people: People, at: datetime) -> Identified:
-    """Return who sent ``decision``, which carries a signature, at that time.
+    """Identify the sender of a signed decision, and verify its signature.
 
     Args:
-        decision: as it came.
-        subject: the plan in review of the run that it came to.
-        people: with everybody's public keys.
+        decision: as received.
+        subject: the plan in review of the run that received it.
+        people: the list of people, with their public keys.
         at: when it was received, by the server's clock.
+
+    Returns:
+        The approver, ``verified`` if the signature is valid; else with an ``objection`` that says why not.
     """
     known = people.identify(decision.by, at)
     person = people.find(decision.by)
@@ -89,19 +91,19 @@ def verify(decision: Decision, *, subject: Subject, people: People, at: datetime
 
 
 def claims_of(token: str, public: str) -> Claims:
-    """Return what ``token`` says, if the key whose public half is ``public`` signed it.
+    """Verify a token's signature by the key ``public`` and return its claims.
 
     Raises:
-        ValueError: it did not, or it is no token of a decision; the message says why.
+        ValueError: the signature is not valid, or it is not the token of a decision; the message says why.
     """
     try:
         return Claims.model_validate(read_token(token, public, TYPE))
     except ValidationError:
-        raise ValueError("its signature says other things than a decision") from None
+        raise ValueError("its signature is not that of a decision") from None
 
 
 def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> str | None:
-    """Say in what ``decision``, as it came, and its subject differ from what was signed."""
+    """Return how ``decision`` and ``subject`` differ from what was signed, or None."""
     if claims.aud != str(subject.audience):
         return _another_audience(claims.aud, subject.audience)
     if claims.workflow_id != subject.workflow_id:
@@ -135,12 +137,12 @@ def _read(token: str, person: Person, at: datetime) -> tuple[Key, Claims]:
         raise ValueError(f"{error}; {_HOW}") from None
     if key is None:
         raise ValueError(
-            f"it is signed with a key that is not one of {person.name}'s; the list of people has to have the "
-            "public line that `starter.py keys list` prints"
+            f"it is signed with a key that is not one of {person.name}'s; add the public line that "
+            "`starter.py keys list` prints to the list of people"
         )
     raise ValueError(
-        f"it is signed with a key of {person.name}'s that is not valid now; make another with `starter.py "
-        "keys new`, and have its public line put into the list of people"
+        f"it is signed with a key of {person.name}'s that is not valid now; create one with `starter.py keys "
+        "new`, and add its public line to the list of people"
     )
 
 

@@ -1,6 +1,6 @@
-"""Compact JWS (RFC 7515) with EdDSA over Ed25519 (RFC 8037), by PyJWT; read in one spelling only.
+"""Compact JWS (RFC 7515) with EdDSA over Ed25519 (RFC 8037), by PyJWT; accepted in one spelling only.
 
-What a token means is its user's business: `decisions` and `checkpoints` beside this module.
+`decisions` and `checkpoints` define what a token means.
 """
 
 import json
@@ -22,7 +22,7 @@ _FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 _UNREADABLE: Final = "its signature cannot be read"
 _HEADERS: Final = frozenset({"alg", "kid", "typ"})
 _PRIME: Final = 2**255 - 19
-# The y of the eight points of small order (RFC 7748, 6.1): a signature under such a key needs no private one.
+# The y of the eight points of small order (RFC 7748, 6.1): anyone can sign under such a public key.
 _SMALL_ORDER: Final = frozenset(
     {
         0,
@@ -39,16 +39,16 @@ _SMALL_ORDER: Final = frozenset(
 
 
 def write_token(claims: Mapping[str, Any], key: Ed25519PrivateKey, kind: str) -> str:
-    """Return the token of that ``typ`` that says ``claims`` under ``key``."""
+    """Sign ``claims`` with ``key`` and return the token; its header ``typ`` is ``kind``."""
     headers = {"kid": key_id(public_of(key)), "typ": kind}
     return jwt.encode(dict(claims), key, algorithm=_ALGORITHM, headers=headers)
 
 
 def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
-    """Return what ``token`` says, if the key whose public half is ``public`` signed it; ``Any`` is JSON.
+    """Verify a token's signature by the key ``public`` and return its claims as JSON values.
 
     Raises:
-        ValueError: it did not, or the token is of another kind; the message says why.
+        ValueError: the signature is not valid, or the token is of another kind; the message says why.
     """
     kid_of(token)
     try:
@@ -66,25 +66,24 @@ def read_token(token: str, public: str, kind: str) -> dict[str, Any]:
         )
     except InvalidAlgorithmError:
         named = cut(one_line(str(header.get("alg"))), 20)
-        raise ValueError(f"its signature uses the algorithm {named}; only EdDSA is taken") from None
+        raise ValueError(f"its signature uses the algorithm {named}; only EdDSA is accepted") from None
     except InvalidSignatureError:
         raise ValueError("its signature does not fit what was signed") from None
     except PyJWTError:
         raise ValueError(_UNREADABLE) from None
-    # As `write_token` writes them: a name that stands twice, or another encoding, is another spelling.
+    # Exactly as `write_token` writes them: repeated names and other encodings are refused.
     if _bytes(token.split(".")[1]) != json.dumps(claims, separators=(",", ":")).encode():
         raise ValueError(_UNREADABLE)
     return claims
 
 
 def kid_of(token: str) -> str | None:
-    """Return which key ``token`` claims to be signed with.
+    """Return the id of the key that ``token`` claims to be signed with; None if it names none.
 
-    Every spelling of a token but the one that `write_token` gives is refused: base64 can be written in many
-    ways, and a token is to count once.
+    Only the spelling of `write_token` is accepted: base64 has several spellings, and a token must count once.
 
     Raises:
-        ValueError: it is no token.
+        ValueError: it is not a token.
     """
     tail = token.rpartition(".")[2]
     if not _FORM.fullmatch(token) or _text(_bytes(tail)) != tail:
@@ -110,10 +109,10 @@ def key_id(public: str) -> str:
 
 
 def checked_public(public: str) -> str:
-    """Return ``public`` without its prefix, if it is an Ed25519 public key.
+    """Return ``public`` without its prefix, in its one spelling.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not an Ed25519 public key, or a weak one.
     """
     try:
         raw = _bytes(public.removeprefix(PUBLIC_PREFIX))
@@ -122,12 +121,14 @@ def checked_public(public: str) -> str:
     except ValueError:
         is_weak = True
     if is_weak:
-        raise ValueError("is no Ed25519 public key; paste the line that `starter.py keys` printed") from None
+        raise ValueError(
+            "is not an Ed25519 public key; paste the line that `starter.py keys` printed"
+        ) from None
     return _text(raw)
 
 
 def _is_weak(raw: bytes) -> bool:
-    """Whether anybody could sign under this public key, or it is written otherwise than it should be."""
+    """Return whether anyone could sign under this public key, or its encoding is not canonical."""
     y = int.from_bytes(raw, "little") & (2**255 - 1)
     return y >= _PRIME or y in _SMALL_ORDER
 

@@ -1,4 +1,4 @@
-"""Private keys in files: PKCS #8 in PEM, readable by their owner alone, with a passphrase or without."""
+"""Private keys in files: PKCS #8 in PEM, readable only by their owner, with or without a passphrase."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from plangate.signing.jws import public_of
 
 
 def write_new_key(path: Path, passphrase: bytes | None = None) -> Ed25519PrivateKey:
-    """Make a key and return it, in a file of its own from now on.
+    """Generate a key, write it to a new file, and return it.
 
     Raises:
-        FileExistsError: there is a file of that name; it was left as it is.
+        FileExistsError: the file exists; it was not changed.
         OSError: the folder cannot be written to.
     """
     key = Ed25519PrivateKey.generate()
@@ -35,20 +35,20 @@ def is_encrypted(pem: bytes) -> bool:
 
 
 def key_in(pem: bytes, passphrase: bytes | None = None) -> Ed25519PrivateKey:
-    """Return the key that a file holds.
+    """Return the key in a PEM file's content.
 
     Raises:
-        ValueError: it holds none, or has another passphrase.
-        TypeError: it is no Ed25519 key, or has a passphrase and none was given.
+        ValueError: there is no key, or the passphrase is wrong.
+        TypeError: it is not an Ed25519 key, or it needs a passphrase and none was given.
     """
     key = load_pem_private_key(pem, passphrase)
     if not isinstance(key, Ed25519PrivateKey):
-        raise TypeError("it is no Ed25519 key")
+        raise TypeError("it is not an Ed25519 key")
     return key
 
 
 def public_half(path: Path) -> str | None:
-    """Return the public half of the key in that file, as base64url; None where it cannot be read as it is."""
+    """Return the public half of the key in a file, as base64url; None if it cannot be read."""
     try:
         return public_of(key_in(path.read_bytes()))
     except (OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""The Temporal side: connection, payloads, search attributes, names, dev server, agreement of workers.
+"""Everything that uses Temporal: connection, payloads, search attributes, names, dev server, worker process.
 
-May import records, logs, settings and what is below. Look here when Temporal's library is upgraded.
+May import records, logs, settings and what is below. Look here when the Temporal SDK is upgraded.
 """

@@ -1,8 +1,8 @@
-"""The way to the Temporal server: where it is, who we are to it, and one plain sentence when it is not there.
+"""Connect to the Temporal server, and explain a failed connection in one sentence.
 
-Address, namespace, TLS and API key come from the variables and the profile file of Temporal's own tools, read
-by Temporal's own library, so that what works for the ``temporal`` command line works here. Where they name no
-address, the embedded server of this ``var`` directory is used if there ever was one, else localhost.
+Address, namespace, TLS and API key come from the environment variables and the profile file of Temporal's own
+tools, read by the SDK, so that settings of the ``temporal`` command line work here too. Without an address,
+the embedded server of this ``var`` directory is used if there ever was one, else localhost.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from plangate.domain.errors import SettingsInvalid, TemporalDenied, TemporalUnre
 from plangate.domain.escaping import cut, one_line
 from plangate.logs.setup import temporal_runtime
 from plangate.settings import Settings
-from plangate.temporal import dev_server as embedded_server
+from plangate.temporal import dev_server
 from plangate.temporal.payloads import InlineDataConverter, TolerantPayloadConverter
 
-# The one place that says how payloads are written; a codec that encrypts them belongs here.
+# The only data converter; a codec that encrypts payloads belongs here.
 DATA_CONVERTER = InlineDataConverter(payload_converter_class=TolerantPayloadConverter)
 
 _DEFAULT_ADDRESS = "localhost:7233"
@@ -38,38 +38,38 @@ _CHECK_ADDRESS = "check TEMPORAL_ADDRESS and the network"
 _CHECK_TLS = "check TEMPORAL_ADDRESS and the TEMPORAL_TLS settings"
 _CHECK_KEY = "check TEMPORAL_API_KEY, TEMPORAL_NAMESPACE and the client certificate"
 
-# What Temporal's library says at a failed connection, what that means, and what to do. First match wins.
-# A server that is there and does not take us is another matter than one that is away: waiting does not help.
+# A part of the SDK's error, the error to raise, its cause, and what to do. The first match wins.
+# TemporalDenied is separate from TemporalUnreachable, because waiting does not help.
 _CAUSES: Final[tuple[tuple[str, type[TemporalUnreachable], str, str], ...]] = (
-    ("ConnectionRefused", TemporalUnreachable, "nothing listens there", _START_IT),
-    ("dns error", TemporalUnreachable, "no such host is known", _CHECK_ADDRESS),
-    ("Unauthenticated", TemporalDenied, "it does not accept who we are", _CHECK_KEY),
-    ("PermissionDenied", TemporalDenied, "it does not allow us in", _CHECK_KEY),
-    ("InvalidContentType", TemporalDenied, "it does not speak TLS", _CHECK_TLS),
+    ("ConnectionRefused", TemporalUnreachable, "nothing is listening there", _START_IT),
+    ("dns error", TemporalUnreachable, "the host is unknown", _CHECK_ADDRESS),
+    ("Unauthenticated", TemporalDenied, "it rejects the credentials", _CHECK_KEY),
+    ("PermissionDenied", TemporalDenied, "it denies access", _CHECK_KEY),
+    ("InvalidContentType", TemporalDenied, "it does not use TLS", _CHECK_TLS),
     ("InvalidCertificate", TemporalDenied, "its TLS certificate is not trusted", _CHECK_TLS),
-    ("CertificateRequired", TemporalDenied, "it wants a client certificate", _CHECK_TLS),
+    ("CertificateRequired", TemporalDenied, "it requires a client certificate", _CHECK_TLS),
     ("ParseError", TemporalDenied, "the client certificate or its key cannot be read", _CHECK_TLS),
     ("handshake", TemporalDenied, "the TLS handshake failed", _CHECK_TLS),
-    ("unreachable", TemporalUnreachable, "no network leads there", _CHECK_ADDRESS),
-    ("Unavailable", TemporalUnreachable, "it is not ready", "wait until it is"),
-    ("", TemporalUnreachable, "what answers there is no Temporal server, or expects TLS", _CHECK_TLS),
+    ("unreachable", TemporalUnreachable, "its network is unreachable", _CHECK_ADDRESS),
+    ("Unavailable", TemporalUnreachable, "it is not ready", "wait and try again"),
+    ("", TemporalUnreachable, "it is not a Temporal server, or it expects TLS", _CHECK_TLS),
 )
 
 
 async def connect(
     settings: Settings, *, identity: str | None = None, runtime: Runtime | None = None, lazy: bool = False
 ) -> Client:
-    """Connect to the Temporal server and make sure that it has our namespace, within five seconds.
+    """Connect to the Temporal server and check that the namespace exists, within five seconds.
 
     Args:
-        settings: says where the embedded server's files are.
-        identity: who the server's records say we are; the library's process@host where none is given.
-        runtime: the library's runtime, if not the process's own (`plangate.logs.setup.temporal_runtime`).
-        lazy: connect at the first call and check nothing. Such a client cannot carry a worker.
+        settings: of this process; they locate the embedded server's files.
+        identity: this client's identity on the server; by default the SDK's process@host.
+        runtime: the SDK's runtime; by default `plangate.logs.setup.temporal_runtime`.
+        lazy: connect at the first call and check nothing. A worker cannot use such a client.
 
     Raises:
         SettingsInvalid: the profile file, or a certificate that it names, cannot be used.
-        TemporalDenied: the server does not let us in, or has no such namespace.
+        TemporalDenied: the server denies access, or has no such namespace.
         TemporalUnreachable: there is no server, or it does not answer.
     """
     config = _config(settings)
@@ -80,7 +80,7 @@ async def connect(
                 **config,
                 data_converter=DATA_CONVERTER,
                 identity=identity,
-                # Never the library's own default, which writes its log lines to the standard output.
+                # Not the SDK's default runtime, which logs to standard output.
                 runtime=runtime or temporal_runtime(settings),
                 lazy=lazy,
             )
@@ -104,10 +104,9 @@ def address_of(settings: Settings) -> str:
 
 
 def cli_flags(settings: Settings) -> tuple[str, ...]:
-    """Return the flags that a ``temporal`` command needs to reach the same server from a bare environment.
+    """Return the flags that a ``temporal`` command needs to reach the same server without any environment.
 
-    It is typed where people are; where they reach the server under another address than this process does (in
-    a container), the settings name it.
+    People may reach the server at another address than this process (in a container); the settings name it.
 
     Raises:
         SettingsInvalid: the profile file cannot be used.
@@ -124,7 +123,7 @@ def cli_flags(settings: Settings) -> tuple[str, ...]:
 
 
 def _config(settings: Settings) -> ClientConnectConfig:
-    """Return what to connect with; ``target_host`` is always there."""
+    """Return the configuration of the connection; ``target_host`` is always set."""
     try:
         config = ClientConfig.load_client_connect_config()
     except OSError as error:
@@ -134,11 +133,11 @@ def _config(settings: Settings) -> ClientConnectConfig:
     except RuntimeError as error:  # the library's ConfigError has no public name
         raise SettingsInvalid(
             f"The Temporal profile cannot be used: {_first_and_last(str(error))}; "
-            "mend the profile file, or TEMPORAL_PROFILE."
+            "fix the profile file, or TEMPORAL_PROFILE."
         ) from error
     if "target_host" not in config:
-        # Also while it is down: whoever else listens at the default address is not the server of these runs.
-        config["target_host"] = embedded_server.known_address(settings.var_dir) or _DEFAULT_ADDRESS
+        # Also while it is down: another server at the default address does not have these runs.
+        config["target_host"] = dev_server.known_address(settings.var_dir) or _DEFAULT_ADDRESS
     if not _ADDRESS.fullmatch(config["target_host"]):
         raise SettingsInvalid(
             f"The Temporal address {config['target_host']} cannot be used; "
@@ -162,13 +161,13 @@ async def _check_namespace(client: Client, address: str) -> None:
                     f"or create it with temporal operator namespace create --namespace {name}."
                 ) from error
             case RPCStatusCode.UNAUTHENTICATED:
-                why = "it does not accept who we are"
+                why = "it rejects the credentials"
                 raise _unusable(TemporalDenied, address, why, _CHECK_KEY) from error
             case RPCStatusCode.PERMISSION_DENIED:
-                why = f"we may not use its namespace {name}"
+                why = f"it denies access to the namespace {name}"
                 raise _unusable(TemporalDenied, address, why, _CHECK_KEY) from error
             case RPCStatusCode.UNIMPLEMENTED:
-                return  # a proxy that lets only a worker's own calls through
+                return  # a proxy that allows only a worker's own calls
             case _:
                 why = f"it is not ready ({cut(one_line(error.message), _LONGEST_CAUSE)})"
                 raise _unusable(TemporalUnreachable, address, why, _START_IT) from error
@@ -183,6 +182,6 @@ def _unusable(kind: type[TemporalUnreachable], address: str, why: str, remedy: s
 
 
 def _first_and_last(text: str) -> str:
-    """Make one line of the library's drawing of the place in the file: where, and what is wrong."""
+    """Return the first and last line of a TOML error: where, and what is wrong."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0] if len(lines) < 2 else f"{lines[0]}: {lines[-1]}"  # noqa: PLR2004

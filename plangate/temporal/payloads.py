@@ -1,9 +1,10 @@
-"""How payloads are read: as JSON, by pydantic; and what cannot be read is a value too.
+"""Convert payloads: JSON by pydantic; a payload that cannot be decoded becomes a value as well.
 
-Whoever reaches the server may send anything under a decision's name. What the library cannot decode it drops
-(a signal: nobody learns of it, and a thousand of them take longer to log than a workflow task may last), or
-it fails the workflow task (what a run is started with). Here it is handed over as `Undecodable` wherever no
-type is expected, which is just where anything may come: there it is judged, recorded and refused.
+Anyone who can reach the server can send anything under a decision's name. By default the SDK drops a signal
+that it cannot decode (without a trace for the sender, and logging a thousand of them takes longer than a
+workflow task may), and fails the workflow task if a start's input cannot be decoded. Here such a payload
+becomes an `Undecodable` wherever no type is expected, which is where anything may arrive: it is then judged,
+recorded and refused.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ _CONVERTERS: Final = tuple(PydanticPayloadConverter().converters.values())
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """Stands for what came in an encoding that is not known here, or broken."""
+    """A payload in an unknown or broken encoding."""
 
     encoding: str
 
@@ -28,22 +29,22 @@ class Undecodable:
 
 
 class TolerantPayloadConverter(CompositePayloadConverter):
-    """Raises only where a type was expected.
+    """Return `Undecodable` instead of raising, unless a type is expected.
 
-    The library makes a new converter twice for every activation of a run: they all share what pydantic has
-    worked out about our types, which takes longer than to convert by it.
+    The SDK makes two new converters for every workflow activation. They share the pydantic adapters, which
+    take longer to build than to use.
     """
 
     def __init__(self) -> None:
         super().__init__(*_CONVERTERS)
 
     def with_context(self, context: SerializationContext) -> Self:
-        """Return the same: a payload is converted alike, whatever it belongs to."""
+        """Return self: the conversion does not depend on the context."""
         del context
         return self
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
-        """Return the values; `Undecodable` for what is none, if no types are given."""
+        """Return the values; without type hints, `Undecodable` for those that cannot be decoded."""
         if type_hints is not None:
             return super().from_payloads(payloads, type_hints)
         return [self._value(payload) for payload in payloads]
@@ -57,10 +58,11 @@ class TolerantPayloadConverter(CompositePayloadConverter):
 
 @dataclass(frozen=True)
 class InlineDataConverter(DataConverter):
-    """Takes every payload for what it is, and none for a reference to one that lies elsewhere.
+    """Read every payload as it is, never as a reference to external storage.
 
-    Plangate stores none elsewhere. The library raises at a reference that it has no store for, before any
-    converter is asked, and a single signal so marked would block its run for ever.
+    Plangate stores nothing externally. The SDK raises for a reference that it has no store for, before any
+    converter is called, so that one such signal would block a run for ever. There is no public way to prevent
+    this (docs/decisions/0040).
     """
 
     async def _decode_reference_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:

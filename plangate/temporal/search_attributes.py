@@ -1,7 +1,7 @@
-"""The search attributes of Plangate: the two by which runs are listed, named in this one place.
+"""Define and register the two search attributes by which runs are listed.
 
-A server may refuse to have them registered (Temporal Cloud has its own ways) or have one of another type
-already. Neither stops a worker: runs are then started without them, and lists come from the records.
+A server may refuse the registration (Temporal Cloud has its own way), or have one of them with another type.
+Neither stops a worker: runs then start without the attributes, and lists come from the records.
 """
 
 import logging
@@ -24,23 +24,23 @@ _log = logging.getLogger(__name__)
 
 
 async def ensure_search_attributes(client: Client, namespace: str) -> str | None:
-    """Register the search attributes where the server allows it, and check their types.
+    """Register the search attributes if the server allows it, and check their types.
 
     Returns:
-        One sentence on why they cannot be used, or None where they can.
+        A sentence that says why they cannot be used and what to do, or None if they can.
     """
     refusal = await _register(client, namespace)
     try:
         registered = await _registered(client, namespace)
     except RPCError as error:
-        return _told(
-            f"Whether the search attributes exist cannot be known ({_reason(refusal or error)}); "
+        return _logged(
+            f"The search attributes cannot be checked ({_reason(refusal or error)}); "
             f"register them yourself: {_how(namespace)}."
         )
     missing = [key.name for key in KEYS if key.name not in registered]
     if missing:
         reason = f" ({_reason(refusal)})" if refusal else ""
-        return _told(
+        return _logged(
             f"The search attributes {' and '.join(missing)} are missing{reason}; "
             f"register them: {_how(namespace)}."
         )
@@ -48,7 +48,7 @@ async def ensure_search_attributes(client: Client, namespace: str) -> str | None
         if registered[key.name] != _KEYWORD:
             name = IndexedValueType.Name(registered[key.name]).removeprefix("INDEXED_VALUE_TYPE_")
             kind = name.title().replace("_", "")  # as the temporal command line writes it
-            return _told(
+            return _logged(
                 f"The search attribute {key.name} is of type {kind} in the namespace {namespace}; "
                 "remove it and register it as Keyword."
             )
@@ -56,7 +56,7 @@ async def ensure_search_attributes(client: Client, namespace: str) -> str | None
 
 
 async def _register(client: Client, namespace: str) -> RPCError | None:
-    """Try to register; adding what exists is no error, even with another type, hence the reading back."""
+    """Try to register the attributes; the server reports no error if one exists with another type."""
     request = AddSearchAttributesRequest(
         namespace=namespace, search_attributes={key.name: _KEYWORD for key in KEYS}
     )
@@ -83,6 +83,6 @@ def _how(namespace: str) -> str:
     return f"temporal operator search-attribute create --namespace {namespace} {names}"
 
 
-def _told(problem: str) -> str:
+def _logged(problem: str) -> str:
     _log.warning(problem, extra={"action": "search_attributes"})
     return problem

@@ -1,9 +1,9 @@
-"""Workers of one task queue agree: on the records by force, on policy, people and tools by report.
+"""Keep the workers of one task queue consistent: the same records, policy, list of people and tools.
 
 Two workers with different records on one queue would draft a plan on one trail and judge it on the other. A
-worker therefore names its installation in the identity under which it polls, and takes no work while another
-installation polls the same queue. Workers that share their records but not their policy, list of people or
-tools may be in the middle of an update: they go on, and everybody who looks at a run is told.
+worker therefore names its installation in the identity under which it polls, and takes no work while a worker
+of another installation polls the same queue. Workers that share the records but differ in policy, list of
+people or tools may be in the middle of an update: they continue, and every status reports the difference.
 """
 
 import asyncio
@@ -22,8 +22,11 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable
+from plangate.domain.people import People
 from plangate.domain.tool import ToolDeclaration
+from plangate.policy.rules import Rules
 from plangate.records.database import Database
+from plangate.records.rule_texts import record_rules
 from plangate.records.workers import (
     WorkerFacts,
     differences,
@@ -36,16 +39,16 @@ LOOK_EVERY: Final = timedelta(seconds=20)
 _MARK: Final = " installation="
 _SHOWN: Final = 12
 _POLLS_WITHIN: Final = timedelta(seconds=75)  # a poll lasts a minute
-_NOT_SEEN: Final = "The task queue cannot be looked at."
+_NOT_SEEN: Final = "The workers of the task queue cannot be listed."
 _FORBIDDEN: Final = (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED)
 _FOREIGN: Final = "other_installation"
 _TAKES_NO_WORK: Final = (
-    "This worker takes no work: workers with other records poll its task queue. Set PLANGATE_DATABASE_URL to "
-    "the same records as theirs, or PLANGATE_TASK_QUEUE to another queue."
+    "This worker takes no work, because workers with other records poll its task queue. Set "
+    "PLANGATE_DATABASE_URL to their records, or PLANGATE_TASK_QUEUE to another queue."
 )
-_BESIDE: Final = (
-    "Workers with other records poll this worker's task queue. Runs whose plans they draft go on with them "
-    "alone; stop them, or set their PLANGATE_DATABASE_URL to the same records as ours."
+_FOREIGN_POLL: Final = (
+    "Workers with other records poll this worker's task queue. Only they can continue the runs whose plans "
+    "they draft. Stop them, or set their PLANGATE_DATABASE_URL to the records of this worker."
 )
 _log = structlog.get_logger(__name__)
 
@@ -56,9 +59,44 @@ def polling_identity(identity: str, installation: str) -> str:
 
 
 def hash_of_tools(declarations: Iterable[ToolDeclaration]) -> str:
-    """Return the SHA-256 of what a worker can do: names, arguments and retry safety."""
+    """Return the SHA-256 of the tools' names, arguments and retry safety, as hex."""
     described = {one.name: [one.schema(), one.retry_safety.value] for one in declarations}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def record_both_rules(database: Database, rules: Rules, worker: str) -> None:
+    """Record the policy and the list of people that ``worker`` judges by, before it takes work.
+
+    Raises:
+        RecordsUnavailable: the database did not answer.
+        DirectoryUnavailable: the list of people cannot be read now.
+    """
+    record_rules(database, "policy", rules.policy_text, rules.policy_hash, worker)
+    people = rules.directory.people() or People()
+    record_rules(database, "people", people.text, people.hash, worker)
+
+
+def facts_of(client: Client, task_queue: str, rules: Rules, tools: str) -> WorkerFacts:
+    """Return what a worker uses now; its list of people may have changed since it started.
+
+    Args:
+        client: the worker's connection.
+        task_queue: the queue it polls.
+        rules: what it judges by.
+        tools: as `hash_of_tools` returns.
+
+    Raises:
+        DirectoryUnavailable: the list of people cannot be read now.
+    """
+    people = rules.directory.people() or People()
+    return WorkerFacts(
+        worker=client.identity,
+        namespace=client.namespace,
+        task_queue=task_queue,
+        policy=rules.policy_hash,
+        people=people.hash,
+        tools=tools,
+    )
 
 
 class WorkerAgreement:
@@ -67,8 +105,8 @@ class WorkerAgreement:
     Args:
         client: connected to the worker's namespace.
         database: the records.
-        facts: says what this worker works with at the moment.
-        record_rules: enters by what this worker judges, where the trail of rules says otherwise.
+        facts: returns what this worker uses now.
+        record_rules: records the rules this worker judges by, if the trail of rules has others.
     """
 
     def __init__(
@@ -82,12 +120,12 @@ class WorkerAgreement:
         self._database = database
         self._facts = facts
         self._record_rules = record_rules
-        self._said: tuple[str, ...] = ()
+        self._logged: tuple[str, ...] = ()
         self._reported: WorkerFacts | None = None
         self._polled: dict[str, tuple[datetime, float]] = {}
 
     async def wait_for_own_queue(self, task_queue: str, *, every: float = 5.0) -> None:
-        """Return once no worker of another installation polls the task queue; log each who does."""
+        """Return once no worker of another installation polls the task queue; log those that do."""
         while True:
             try:
                 foreign = await self.foreign_pollers(task_queue)
@@ -102,13 +140,13 @@ class WorkerAgreement:
     async def foreign_pollers(self, task_queue: str) -> set[str]:
         """Return the identities of workers of other installations that poll the task queue.
 
-        The server lists one that has gone for five minutes more. It counts as gone when its last poll has not
-        moved for `_POLLS_WITHIN`, by a clock of our own that only measures: the server's time is not known.
-        It stands still while this machine sleeps, for the others may sleep with it.
-        Where something in between lets only a worker's own calls through, none are known.
+        The server lists a worker for five minutes after its last poll. A worker counts as gone once its last
+        poll has not changed for `_POLLS_WITHIN` by the monotonic clock, because the server's time is not
+        known; that clock stops while the machine sleeps, as the other workers may. If a proxy forbids the
+        call, the set is empty.
 
         Raises:
-            RPCError: the server does not answer now.
+            RPCError: the server does not answer.
         """
         ours = polling_identity("", self._database.installation)
         found: dict[str, datetime] = {}
@@ -134,11 +172,10 @@ class WorkerAgreement:
         return {one for one in found if now - self._polled[one][1] < _POLLS_WITHIN.total_seconds()}
 
     async def keep_comparing(self, task_queue: str, every: float = LOOK_EVERY.total_seconds()) -> None:
-        """Report this worker and compare it with the others, until cancelled; take it off then.
+        """Report this worker and compare it with the others until cancelled; then remove the report.
 
-        A worker of another installation that comes later is logged. It stops nothing here: an identity is the
-        poller's own word, and each run refuses a worker with other records by itself. Whatever fails is
-        logged, and tried again.
+        A worker of another installation that appears later is only logged: an identity is unverified, and
+        each run refuses a worker with other records anyway. Every failure is logged and retried.
         """
         try:
             while True:
@@ -147,20 +184,22 @@ class WorkerAgreement:
                     foreign = await self.foreign_pollers(task_queue)
                 except RPCError as error:
                     _log.warning(_NOT_SEEN, action="agreement", error=str(error))
-                except Exception:  # noqa: BLE001  whatever it is, the worker goes on, and is looked at again
+                except Exception:  # noqa: BLE001  the worker goes on, and tries again
                     _log.exception("The workers cannot be compared.", action="agreement")
                 else:
                     if foreign:
-                        _log.error(_BESIDE, action=_FOREIGN, task_queue=task_queue, others=sorted(foreign))
+                        _log.error(
+                            _FOREIGN_POLL, action=_FOREIGN, task_queue=task_queue, others=sorted(foreign)
+                        )
                 await asyncio.sleep(every)
         finally:
             await asyncio.to_thread(self._leave)
 
     def _known_facts(self) -> WorkerFacts:
-        """Return what this worker works with; while its list of people cannot be read, as reported last.
+        """Return what this worker uses; while its list of people cannot be read, what it last reported.
 
         Raises:
-            DirectoryUnavailable: it could not be read since the worker's start.
+            DirectoryUnavailable: the list could not be read since the worker started.
         """
         try:
             self._reported = self._facts()
@@ -174,20 +213,20 @@ class WorkerAgreement:
             facts = self._known_facts()
             with self._database.write() as connection:
                 report_worker(connection, facts)
-                said = differences(running_workers(connection, facts.namespace, facts.task_queue))
-            if not said:  # one that differed may have been the last to enter its rules, and is gone
+                found = differences(running_workers(connection, facts.namespace, facts.task_queue))
+            if not found:  # a worker that differed may have recorded its rules last, and is gone now
                 self._record_rules()
         except (RecordsUnavailable, DirectoryUnavailable) as error:
             _log.warning("The workers cannot be compared.", action="agreement", error=str(error))
             return
-        for sentence in said:
-            if sentence not in self._said:
+        for sentence in found:
+            if sentence not in self._logged:
                 _log.warning(sentence, action="workers_differ")
-        self._said = said
+        self._logged = found
 
     def _leave(self) -> None:
         try:
             with self._database.write() as connection:
                 forget_worker(connection, self._client.identity)
         except RecordsUnavailable:
-            pass  # it counts as gone soon
+            pass  # the report expires

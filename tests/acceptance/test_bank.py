@@ -113,7 +113,7 @@ def test_the_bank_in_ten_minutes(bank: Home, typed: Typed, tmp_path: Path) -> No
     bundle.write_text(json.dumps(story))
     changed = typed("audit", "verify-bundle", str(bundle), *trusting)
     assert changed.code == 1
-    assert "the section 'steps' says other things than the trail" in changed.out
+    assert "the section 'steps' differs from the trail" in changed.out
     story["texts"] = []
     bundle.write_text(json.dumps(story))
     without = typed("audit", "verify-bundle", str(bundle), *trusting)
@@ -159,7 +159,7 @@ def test_what_cannot_be_examined_is_one_sentence(typed: Typed, tmp_path: Path) -
         (("audit", "verify-bundle", str(nonsense)), 2, "holds no bundle"),
         (("audit", "verify-bundle", str(tmp_path / "none")), 2, "cannot be opened"),
         (("audit", "verify-bundle", str(nonsense), "--sealer", "me"), 2, "named by its public line"),
-        (("audit", "verify", "--checkpoint", str(nonsense)), 2, "holds no checkpoint"),
+        (("audit", "verify", "--checkpoint", str(nonsense)), 2, "is not a checkpoint"),
         (("audit", "list", "--state", "merry"), 2, "No run can be 'merry'"),
         (("audit", "list", "--since", "yesterday"), 2, "cannot be read"),
     ):

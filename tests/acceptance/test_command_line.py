@@ -195,7 +195,7 @@ def test_a_plan_on_stdin_is_read_as_a_file_is(typed: Typed) -> None:
         assert "The plan file on the standard input cannot be used" in ended.err
         assert "line " in ended.err
     good = (PROJECT / "examples" / "bank" / "one-approver.yaml").read_bytes()
-    assert "nothing listens there" in typed("start", "--plan", "-", stdin=good).sentence
+    assert "nothing is listening there" in typed("start", "--plan", "-", stdin=good).sentence
     explained = typed("policy", "explain", "--plan", "-", "--json", stdin=good)
     assert explained.json["requirement"]["needs"]
 
@@ -213,7 +213,9 @@ def test_a_plan_on_stdin_is_read_as_a_file_is(typed: Typed) -> None:
 )
 def test_without_a_server_a_sentence_says_what_to_start(typed: Typed, words: list[str]) -> None:
     ended = typed(*words)
-    assert "127.0.0.1:1 cannot be used: nothing listens there; start one with make worker" in ended.sentence
+    assert (
+        "127.0.0.1:1 cannot be used: nothing is listening there; start one with make worker" in ended.sentence
+    )
     assert (ended.code, ended.out) == (1, "")
 
 
@@ -318,7 +320,7 @@ def test_without_a_policy_here_it_is_said_that_a_worker_may_have_one(typed: Type
     ("answers", "said"),
     [
         ([OK, NOT_FOUND], "has no namespace default; set TEMPORAL_NAMESPACE"),
-        ([UNAUTHENTICATED], "it does not accept who we are; check TEMPORAL_API_KEY"),
+        ([UNAUTHENTICATED], "it rejects the credentials; check TEMPORAL_API_KEY"),
         ([OK, OK, PERMISSION_DENIED], "does not allow it"),
     ],
 )

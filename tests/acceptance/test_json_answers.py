@@ -124,7 +124,7 @@ def test_what_needs_no_server_answers_in_json(name: str, home: Home, typing: Cal
         ([UNAVAILABLE], "not ready"),
         ([OK, UNAVAILABLE], "did not answer"),
         ([PERMISSION_DENIED], "TEMPORAL_API_KEY"),
-        ([OK, PERMISSION_DENIED], "may not use its namespace default"),
+        ([OK, PERMISSION_DENIED], "denies access to the namespace default"),
         ([OK, OK, UNAUTHENTICATED], "TEMPORAL_API_KEY"),
         ([OK, NOT_FOUND], "has no namespace default"),
         ([None], "did not answer"),

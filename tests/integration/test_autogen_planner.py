@@ -171,19 +171,19 @@ async def test_the_model_sees_only_proposing_tools():
     assert set(shown) == set(TOOLS)
     assert all("why" in tool["parameters"]["required"] for tool in shown.values())
     (rules,) = said_to_model(server.requests[0], "system")
-    assert "7 at the most" in rules
+    assert "7 at most" in rules
 
 
 async def test_a_model_that_proposes_nothing_is_quoted_visibly():
     with pytest.raises(DraftUnusable) as caught:
         await draft_of([Says("I cannot\nrefund.\u202e \x1b[31m" + "x" * 5000)])
-    assert "proposed no step; it said: 'I cannot⏎refund.⟨U+202E⟩ ⟨U+001B⟩[31m" in str(caught.value)
+    assert "proposed no steps; its answer was: 'I cannot⏎refund.⟨U+202E⟩ ⟨U+001B⟩[31m" in str(caught.value)
     assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize("nothing", [Says(""), Says(None), Says(" \n")])
 async def test_a_model_that_says_nothing_at_all(nothing):
-    with pytest.raises(DraftUnusable, match="no step; it said nothing"):
+    with pytest.raises(DraftUnusable, match="no steps; its answer was empty"):
         await draft_of([nothing])
 
 
@@ -220,7 +220,7 @@ async def test_as_many_steps_as_the_limit_and_as_many_bad_calls_as_allowed_still
     ids=["faulty", "unknown tool", "empty", "not JSON", "null", "brackets", "long number", "deep"],
 )
 async def test_a_model_that_never_mends_its_calls_ends(name, arguments):
-    with pytest.raises(DraftUnusable, match=f"made {MAX_BAD_CALLS + 1} calls that cannot be used"):
+    with pytest.raises(DraftUnusable, match=f"made {MAX_BAD_CALLS + 1} invalid calls"):
         await draft_of([call(name, arguments)], seconds=5)
 
 
@@ -270,11 +270,11 @@ async def test_half_a_character_in_the_summary_does_not_spoil_the_plan():
     [
         (400, ModelRefused, "can call tools"),
         (401, ModelRefused, "OPENAI_API_KEY"),
-        (403, ModelRefused, "what the key may do"),
+        (403, ModelRefused, "check the key's permissions"),
         (404, ModelRefused, "PLANGATE_MODEL"),
-        (422, ModelRefused, "could not use the request"),
-        (408, ModelUnavailable, "ran out of time"),
-        (429, ModelUnavailable, "asked too often"),
+        (422, ModelRefused, "could not process the request"),
+        (408, ModelUnavailable, "timed out"),
+        (429, ModelUnavailable, "limits the rate"),
         (500, ModelUnavailable, "failed (500)"),
         (503, ModelUnavailable, "failed (503)"),
     ],

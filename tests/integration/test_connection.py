@@ -92,7 +92,7 @@ async def test_an_unreachable_server_is_one_sentence_that_says_what_to_do(settin
         await connect(settings)
 
     assert str(caught.value) == (
-        f"The Temporal server at {address} cannot be used: nothing listens there; "
+        f"The Temporal server at {address} cannot be used: nothing is listening there; "
         "start one with make worker, or set TEMPORAL_ADDRESS."
     )
 
@@ -101,7 +101,7 @@ async def test_an_unreachable_server_is_one_sentence_that_says_what_to_do(settin
     ("answer", "sentence"),
     [
         (None, r"did not answer in 0\.5 s"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what answers there is no Temporal server"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it is not a Temporal server"),
     ],
 )
 async def test_something_else_there_is_told_in_time(settings, monkeypatch, answer, sentence):
@@ -119,7 +119,9 @@ async def test_something_else_there_is_told_in_time(settings, monkeypatch, answe
 async def test_a_host_that_does_not_exist_is_told(settings, monkeypatch):
     monkeypatch.setenv("TEMPORAL_ADDRESS", "nobody.invalid:7233")
 
-    with pytest.raises(TemporalUnreachable, match=r"nobody\.invalid:7233 cannot be used: no such host"):
+    with pytest.raises(
+        TemporalUnreachable, match=r"nobody\.invalid:7233 cannot be used: the host is unknown"
+    ):
         await connect(settings)
 
 
@@ -140,7 +142,7 @@ async def test_a_namespace_that_does_not_exist_is_told(settings, address, monkey
 async def test_tls_to_a_server_without_it_is_told_without_the_secret(settings, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
 
-    with pytest.raises(TemporalUnreachable, match=r"does not speak TLS; check .* TEMPORAL_TLS") as caught:
+    with pytest.raises(TemporalUnreachable, match=r"does not use TLS; check .* TEMPORAL_TLS") as caught:
         await connect(settings)
 
     assert "secret-key" not in str(caught.value)
@@ -149,11 +151,11 @@ async def test_tls_to_a_server_without_it_is_told_without_the_secret(settings, m
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        ("Status { code: Unauthenticated, message: x }", "does not accept who we are"),
-        ("Status { code: PermissionDenied, message: x }", "does not allow us in"),
+        ("Status { code: Unauthenticated, message: x }", "rejects the credentials"),
+        ("Status { code: PermissionDenied, message: x }", "denies access"),
         ("InvalidData, error: InvalidCertificate(UnknownIssuer)", "certificate is not trusted"),
         ("PrivateKeyParseError", "client certificate or its key cannot be read"),
-        ("something new", "no Temporal server"),
+        ("something new", "not a Temporal server"),
     ],
 )
 def test_each_refusal_has_its_meaning(error, sentence):

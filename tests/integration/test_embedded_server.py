@@ -104,7 +104,7 @@ async def test_the_last_one_out_stops_the_server(var_dir):
 async def test_a_killed_holder_leaves_the_server_to_the_next(var_dir):
     script = (
         "import asyncio, os, signal, sys; from pathlib import Path\n"
-        "from plangate import embedded_server as e\n"
+        "from plangate.temporal import dev_server as e\n"
         "async def main():\n"
         f"    async with e.leased(Path(sys.argv[1]), first_port={FIRST_PORT}):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -121,7 +121,7 @@ async def test_a_killed_holder_leaves_the_server_to_the_next(var_dir):
 
 async def test_two_who_start_at_once_start_one(var_dir):
     script = (
-        "import asyncio, sys; from pathlib import Path; from plangate import embedded_server as e\n"
+        "import asyncio, sys; from pathlib import Path; from plangate.temporal import dev_server as e\n"
         f"server = asyncio.run(e.ensure_running(Path(sys.argv[1]), first_port={FIRST_PORT}))\n"
         "print(server.pid, server.started_by_us)\n"
     )
@@ -252,7 +252,7 @@ async def test_without_the_program_the_sentence_says_what_to_do(var_dir, monkeyp
 async def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
 
-    with pytest.raises(OperatorError, match="cannot be made"):
+    with pytest.raises(OperatorError, match="cannot be created"):
         await start(tmp_path / "file" / "var")
 
 
@@ -271,12 +271,12 @@ async def test_the_command_line_tells_each_thing_in_one_sentence(var_dir, monkey
     assert await run("status") == (0, "No embedded Temporal server is running.\n")
     code, said = await run("start")
     assert code == 0
-    assert said.startswith("The embedded Temporal server runs at 127.0.0.1:")
+    assert said.startswith("The embedded Temporal server is running at 127.0.0.1:")
     code, said = await run("status")
     server = embedded_server.running(var_dir)
     assert server
     assert f"(process {server.pid})" in said
-    assert await run("stop") == (0, "The embedded Temporal server is stopped.\n")
+    assert await run("stop") == (0, "The embedded Temporal server was stopped.\n")
 
 
 async def test_work_that_follows_without_a_pause_does_not_wait_for_the_servers_next_look(var_dir):

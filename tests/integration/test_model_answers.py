@@ -125,7 +125,7 @@ async def test_an_answer_that_was_withheld_says_so(reply: Calls | Says, reason: 
 )
 async def test_an_answer_that_the_service_broke_off_is_tried_again(reason: str) -> None:
     said = await refusal_of([Odd(MAIL_CALL, finish_reason=reason)], ModelUnavailable)
-    assert f"broke its answer off ({reason.lower()})" in said
+    assert f"aborted its answer ({reason.lower()})" in said
 
 
 async def test_a_reason_that_is_not_known_is_not_believed_and_is_shown_only_if_it_is_a_word() -> None:
@@ -207,7 +207,7 @@ async def test_the_older_function_call_is_a_call() -> None:
     ids=str,
 )
 async def test_a_call_that_cannot_be_read_is_not_left_out(calls: Any) -> None:
-    assert "not be whole" in await refusal_of([Odd(Says(WORDS), message={"tool_calls": calls}), DONE])
+    assert "be incomplete" in await refusal_of([Odd(Says(WORDS), message={"tool_calls": calls}), DONE])
 
 
 # ---- words ------------------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ async def test_a_usage_in_any_form_makes_no_difference_to_the_plan(usage: Any) -
 @pytest.mark.parametrize(
     ("body", "kind", "hint"),
     [
-        ({"error": {"message": SECRET, "code": 429}, "choices": None}, ModelUnavailable, "asked too often"),
+        ({"error": {"message": SECRET, "code": 429}, "choices": None}, ModelUnavailable, "limits the rate"),
         ({"error": {"message": SECRET, "code": "401"}}, ModelRefused, "OPENAI_API_KEY"),
         ({"error": {"message": SECRET, "type": "overloaded_error"}}, ModelUnavailable, "failed (503"),
         ({"error": {"code": "model_not_found"}}, ModelRefused, "PLANGATE_MODEL"),
@@ -322,16 +322,20 @@ async def test_a_usage_in_any_form_makes_no_difference_to_the_plan(usage: Any) -
         ),
         ({"error": f"no {SECRET}"}, ModelUnavailable, "answered with an error"),
         ({"error": {"code": SECRET}}, ModelUnavailable, "without a code"),
-        ({"object": "error", "message": SECRET, "code": 404}, ModelRefused, "knows no such model"),
+        ({"object": "error", "message": SECRET, "code": 404}, ModelRefused, "does not know the model"),
         ({"error": {"code": True, "type": []}}, ModelUnavailable, "without a code"),
-        ({"choices": None, "id": None}, ModelUnavailable, "gave no completion"),
-        ({"choices": [None]}, ModelUnavailable, "gave no completion"),
-        ({"choices": [{"message": None, "finish_reason": "stop"}]}, ModelUnavailable, "gave no completion"),
+        ({"choices": None, "id": None}, ModelUnavailable, "returned no completion"),
+        ({"choices": [None]}, ModelUnavailable, "returned no completion"),
+        (
+            {"choices": [{"message": None, "finish_reason": "stop"}]},
+            ModelUnavailable,
+            "returned no completion",
+        ),
         ({"choices": [{"message": None, "finish_reason": "content_filter"}]}, DraftUnusable, "withheld"),
-        ({"detail": SECRET}, ModelUnavailable, "gave no completion"),
-        ("[" * 100_000, ModelUnavailable, "gave no completion"),
-        ("1" * 10_000, ModelUnavailable, "gave no completion"),
-        ("", ModelUnavailable, "gave no completion"),
+        ({"detail": SECRET}, ModelUnavailable, "returned no completion"),
+        ("[" * 100_000, ModelUnavailable, "returned no completion"),
+        ("1" * 10_000, ModelUnavailable, "returned no completion"),
+        ("", ModelUnavailable, "returned no completion"),
         ("x" * 9_000_000, ModelUnavailable, "more than 8,000,000 bytes"),
     ],
     ids=range(19),

@@ -180,7 +180,7 @@ async def test_a_proxy_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, ad
     monkeypatch.setenv("HTTPS_PROXY", address)
     planner = planner_for()
     await planner.try_model()
-    with pytest.raises(ModelRefused, match="through HTTPS_PROXY, which is no address of a proxy"):
+    with pytest.raises(ModelRefused, match="through HTTPS_PROXY, which is not the address of a proxy"):
         await steps_of(planner)
 
 

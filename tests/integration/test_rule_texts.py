@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert
 
 from plangate.audit.inspection import Trust, inspect_all
-from plangate.audit.rules_examined import RulesTold
+from plangate.audit.rules_in_force import RuleHistory
 from plangate.domain.audit import RULES_TRAIL, Claimed, RulesInForce
 from plangate.domain.errors import DirectoryUnavailable, RequestInvalid
 from plangate.policy.people_file import PeopleFile
@@ -199,7 +199,7 @@ def test_a_text_was_in_force_as_what_it_is_named_for(database: Database) -> None
     noted = note("c", claimed(people=digest(FIRST))), note("d", claimed(people=digest(SECOND)))
     entries = write_down(database, run, *noted)
     with database.read() as connection:
-        found = list(RulesTold(connection).never_in_force(run.workflow_id, entries))
+        found = list(RuleHistory(connection).never_in_force(run.workflow_id, entries))
     assert [(one.entry, one.what) for one in found] == [
         (2, f"was judged by a list of people that no worker ever had in force ({digest(FIRST)[:12]})")
     ]
@@ -223,7 +223,7 @@ def test_a_step_that_knows_of_no_list_is_found_where_one_was_long_in_force(
         database, run_ref(), note("c", claimed(), at=NOON + timedelta(hours=hours)),
     )  # fmt: skip
     with database.read() as connection:
-        found = list(RulesTold(connection).without_list("plan-1", entries))
+        found = list(RuleHistory(connection).without_list("plan-1", entries))
     wanted = [(2, "names no list of people, though one was in force then")]
     assert [(one.entry, one.what) for one in found] == (wanted if is_found else [])
     assert [one for one in examined(database) if "though one was in force" in one] == [

@@ -121,16 +121,16 @@ def test_the_newest_checkpoint_is_kept_beside_the_database_and_tells_of_records_
     assert about_checkpoints(examined(database, kept)) == []
     later = Checkpoint(number=2, token="of records that were put back", public_key="k")
     assert about_checkpoints(examined(database, later)) == [
-        "the checkpoints end with 1; one with the number 2 was kept elsewhere"
+        "the checkpoints end with 1, but checkpoint 2 was kept elsewhere"
     ]
     other = Checkpoint(number=1, token="another one", public_key="k")
     assert about_checkpoints(examined(database, other)) == [
-        "checkpoint 1 is another one than was kept elsewhere"
+        "checkpoint 1 differs from the one that was kept elsewhere"
     ]
     with database.read() as connection:
         in_a_file = inspect_all(connection, Trust(remembered=later, where="in kept.json"), lambda *_: None)
     assert about_checkpoints(in_a_file) == [
-        "the checkpoints end with 1; one with the number 2 was kept in kept.json"
+        "the checkpoints end with 1, but checkpoint 2 was kept in kept.json"
     ]
 
 
@@ -144,7 +144,7 @@ def test_a_worker_says_so_once_where_the_records_lack_what_it_sealed_and_keeps_i
             write_down(database, run_ref(), note(str(number)))
             assert sealing.seal()
     assert [line["log_level"] for line in said] == ["error"]
-    assert "put back or changed" in said[0]["event"]
+    assert "restored or changed" in said[0]["event"]
     assert kept_checkpoint(tmp_path / "kept.json") == lost
 
 
@@ -154,9 +154,9 @@ def test_a_checkpoint_by_a_key_that_may_not_seal_is_found(database: Database, se
     with database.read() as connection:
         others = Trust(sealers=frozenset({"A" * 43}))
         findings = inspect_all(connection, others, lambda *_: None).findings
-    said = [finding.what for finding in findings if "may seal" in finding.what]
+    said = [finding.what for finding in findings if "untrusted key" in finding.what]
     assert len(said) == 1
-    assert "name it in PLANGATE_SEALERS" in said[0]
+    assert "PLANGATE_SEALERS" in said[0]
 
 
 def test_a_kept_checkpoint_is_read_with_a_byte_order_mark_too(

@@ -20,9 +20,10 @@ from pydantic import SecretStr
 from activities.acting import act_once
 from activities.tools.email import outbox
 from activities.tools.email import smtp as smtp_delivery
+from activities.tools.email.message import SendEmailArguments
 from activities.tools.email.outbox import Outbox
 from activities.tools.email.smtp import MEANINGS, SmtpServer, error_for
-from activities.tools.email.tool import SendEmail, SendEmailArguments
+from activities.tools.email.tool import SendEmail
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
 from plangate.files import durable_file
@@ -243,7 +244,7 @@ async def test_the_outbox_does_not_answer_for_a_mail_server_that_was_set_before(
     with pytest.raises(ToolUnavailable):
         await before.act(MAIL, KEY)  # whether it began there or not: the outbox cannot know
 
-    with pytest.raises(EffectUnknown, match="mail server that was set before"):
+    with pytest.raises(EffectUnknown, match="mail server that was configured before"):
         await act_once(after, MAIL, KEY, begun_before=True)
 
     assert list(tmp_path.rglob("*.eml")) == []
@@ -405,7 +406,7 @@ async def test_a_library_that_makes_another_mail_of_it_sends_nothing(monkeypatch
     monkeypatch.setattr(where, name, lambda given: change(kept(given) if isinstance(given, bytes) else given))
     postbox = Postbox()
     async with mail_server(postbox) as port:
-        with pytest.raises(ToolRefused, match="not the mail that was approved"):
+        with pytest.raises(ToolRefused, match="differs from the one that was approved"):
             await tool(port).act(MAIL, KEY)
 
     assert postbox.mails == []

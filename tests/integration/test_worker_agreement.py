@@ -192,7 +192,7 @@ async def test_a_worker_that_cannot_look_takes_no_work_unless_it_never_may(
         assert waiting.done() is is_taken
         waiting.cancel()
         await asyncio.wait((waiting,))
-    assert {log["event"] for log in logs} == {"The task queue cannot be looked at."}
+    assert {log["event"] for log in logs} == {"The workers of the task queue cannot be listed."}
 
 
 async def test_a_worker_that_has_gone_is_told_by_its_last_poll_and_no_clock_of_the_day(

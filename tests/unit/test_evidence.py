@@ -81,14 +81,14 @@ def test_a_decision_that_was_signed_as_it_says_is_no_finding() -> None:
         (None, approver(), "has no signature"),
         (sign(claims(), DANA), approver(public_key=None), "has no signature"),
         (sign(claims(), EVE), approver(), "does not fit what was signed"),
-        (sign(claims(), DANA), approver(key_id=key_id(public_of(EVE))), "names another key"),
-        (sign(claims(jti="another-id-of-mine"), DANA), approver(), "recorded with another time or id"),
-        (sign(claims(iat=int(NOON.timestamp()) - 9), DANA), approver(), "recorded with another time or id"),
+        (sign(claims(), DANA), approver(key_id=key_id(public_of(EVE))), "names a key other"),
+        (sign(claims(jti="another-id-of-mine"), DANA), approver(), "recorded with a time or id other"),
+        (sign(claims(iat=int(NOON.timestamp()) - 9), DANA), approver(), "recorded with a time or id other"),
         (sign(claims(comment="but"), DANA), approver(), "signed with another comment"),
         (sign(claims(workflow_id="plan-2"), DANA), approver(), "signed for the run plan-2"),
         (sign(claims(fingerprint="ab" * 32), DANA), approver(), "signed for plan abababababab"),
         (sign(claims(decision=Choice.REJECT), DANA), approver(), "signed for 'reject'"),
-        (sign(claims(iat=253_402_300_799), DANA), approver(), "recorded with another time or id"),
+        (sign(claims(iat=253_402_300_799), DANA), approver(), "recorded with a time or id other"),
     ],
 )
 def test_a_decision_that_is_called_verified_and_is_not_is_named(
@@ -148,7 +148,7 @@ def test_an_unsealed_bundle_says_so() -> None:
     bundle = bundle_of(RUN, trail(approved(sign(claims(), DANA), approver())), (), (LIST,))
     (finding,) = bundle_findings(bundle, trusted=frozenset(), people=None)
     assert finding.is_unsealed
-    assert "the last 3 entries are sealed by no checkpoint" in finding.what
+    assert "the last 3 entries are not sealed by a checkpoint" in finding.what
 
 
 def test_a_name_that_would_not_be_taken_today_is_read_from_a_trail_of_yesterday() -> None:
@@ -171,5 +171,5 @@ def test_a_text_that_is_no_list_of_people_is_not_taken_for_one() -> None:
         event = approved(sign(claims(), DANA), approver()).model_copy(update={"people": kept.hash})
         bundle = bundle_of(RUN, trail(event), (), (kept,))
         found = [one.what for one in bundle_findings(bundle, trusted=frozenset(), people=None)]
-        wanted = f"names a list of people that is not there, or cannot be read as one ({kept.hash[:12]})"
+        wanted = f"names a list of people that is missing or cannot be read ({kept.hash[:12]})"
         assert wanted in found, text

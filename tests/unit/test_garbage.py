@@ -8,8 +8,8 @@ from plangate.settings import PROJECT
 # Rings that wait long, as runs do, and then are let go; each is a few objects that only a full look frees.
 _PROGRAM = """
 import gc, weakref
-from worker import collect_seldom
-collect_seldom()
+from plangate.temporal.worker_process import raise_gc_threshold
+raise_gc_threshold()
 class Ring:
     def __init__(self):
         self.itself, self.more = self, [[] for _ in range(150)]

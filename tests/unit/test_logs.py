@@ -347,4 +347,4 @@ def test_a_long_text_is_logged_without_its_middle(lines):
     assert len(lines.getvalue()) < 100_000
     assert lines.last["message"].endswith(" here.")
     assert lines.last["error"].endswith("ab")
-    assert "characters are left out here" in lines.last["error"]
+    assert "characters omitted" in lines.last["error"]

@@ -169,15 +169,15 @@ def test_a_folder_is_no_file(tmp_path):
     [
         ("", "it is not JSON (line 1"),
         ('{"provider": ', "it is not JSON (line 1"),
-        ("[" * 100_000, "it is not JSON that can be read"),
-        ("1" * 10_000, "it is not JSON that can be read"),
+        ("[" * 100_000, "it is not readable JSON"),
+        ("1" * 10_000, "it is not readable JSON"),
         ([], 'not one JSON object with a "provider"'),
         ({"config": {}}, 'not one JSON object with a "provider"'),
         ({"provider": 7, "config": {}}, 'not one JSON object with a "provider"'),
-        ({"provider": "X", "config": {}}, "its provider refuses it"),
+        ({"provider": "X", "config": {}}, "its provider rejects it"),
         ({"provider": "autogen_ext.models.none.Client", "config": {}}, "its provider cannot be imported"),
         ({"provider": "autogen_ext.models.replay.None", "config": {}}, "its provider cannot be imported"),
-        ({"provider": "json.JSONDecoder", "config": {}}, "its provider refuses it (TypeError"),
+        ({"provider": "json.JSONDecoder", "config": {}}, "its provider rejects it (TypeError"),
         (
             {"provider": "autogen_ext.models.replay.ReplayChatCompletionClient"},
             "does not fit its provider, at config",
@@ -188,7 +188,7 @@ def test_a_folder_is_no_file(tmp_path):
         ),
         (
             {"provider": "OpenAIChatCompletionClient", "config": {"model": "gpt-4o"}},
-            "its provider refuses it",
+            "its provider rejects it",
         ),
         (
             {"provider": "OpenAIChatCompletionClient", "config": {"model": "own", "api_key": SECRET}},
@@ -199,7 +199,7 @@ def test_a_folder_is_no_file(tmp_path):
                 "provider": "autogen_core.model_context.UnboundedChatCompletionContext",
                 "config": {},
             },
-            "its provider refuses it (TypeError",
+            "its provider rejects it (TypeError",
         ),
     ],
     ids=range(16),

@@ -77,7 +77,7 @@ def test_a_status_says_whether_later_may_be_better(status):
 
 @pytest.mark.parametrize(
     ("status", "hint"),
-    [(401, "OPENAI_API_KEY"), (403, "what the key may do"), (404, "PLANGATE_MODEL"), (429, "quota")],
+    [(401, "OPENAI_API_KEY"), (403, "check the key's permissions"), (404, "PLANGATE_MODEL"), (429, "quota")],
 )
 def test_the_sentence_says_what_to_check(status, hint):
     error = openai.APIStatusError("m", response=httpx2.Response(status, request=REQUEST), body=None)

@@ -77,7 +77,7 @@ def test_every_fault_is_told_with_its_person_and_its_place(tmp_path: Path) -> No
         "person 'dana' (line 1).role: is not known here",
         "characters that cannot be seen",
         "'anyone' is everybody's already",
-        "keys[0].public: is no Ed25519 public key",
+        "keys[0].public: is not an Ed25519 public key",
         "person 'gina' (line 14).keys: ends before it begins",
         "person 'hugo' (line 17).keys: one of them is person 'gina'",
         "delegates[0].to: nobody called 'nobody' is in this list",

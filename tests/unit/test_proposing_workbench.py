@@ -114,9 +114,9 @@ async def test_calls_started_together_keep_their_order():
         ),
         ("send_email", {**MAIL, "bcc": ["x@example.org"]}, "send_email.arguments.bcc: is not known here"),
         ("http_request", {**HTTP, "json_body": float("nan")}, "not a JSON number"),
-        ("send_email", {}, "the arguments were empty"),
-        ("send_email", None, "the arguments were empty"),
-        ("send_email", ["not", "an", "object"], "not one readable JSON object"),
+        ("send_email", {}, "the arguments are empty"),
+        ("send_email", None, "the arguments are empty"),
+        ("send_email", ["not", "an", "object"], "not a readable JSON object"),
     ],
 )
 async def test_a_bad_call_is_answered_with_what_is_wrong(name, arguments, expected):

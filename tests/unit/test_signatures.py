@@ -106,8 +106,8 @@ def test_a_clock_that_is_five_minutes_ahead_is_forgiven() -> None:
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        ({"valid_until": NOON}, "not valid now; make another with `starter.py keys new`"),
-        ({"valid_from": NOON + timedelta(seconds=1)}, "not valid now; make another"),
+        ({"valid_until": NOON}, "not valid now; create one with `starter.py keys new`"),
+        ({"valid_from": NOON + timedelta(seconds=1)}, "not valid now; create one"),
         ({"valid_from": NOON - timedelta(minutes=1)}, "when the key was not valid"),
     ],
 )
@@ -281,7 +281,7 @@ def test_no_key_under_which_anybody_could_sign_is_a_public_key() -> None:
     for y in spellings:
         for sign_bit in (0, 1 << 255):
             public = base64.urlsafe_b64encode((y | sign_bit).to_bytes(32, "little")).rstrip(b"=").decode()
-            with pytest.raises(ValueError, match="is no Ed25519 public key"):
+            with pytest.raises(ValueError, match="is not an Ed25519 public key"):
                 checked_public(public)
     assert checked_public(DANAS.x) == DANAS.x
 

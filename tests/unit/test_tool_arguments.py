@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from activities.planners.autogen.workbench import WHY
-from activities.tools.email.tool import SendEmail, SendEmailArguments, compose
+from activities.tools.email.message import SendEmailArguments, compose
+from activities.tools.email.tool import SendEmail
 from activities.tools.http.hosts import HostList, place_of
 from activities.tools.http.tool import HttpRequest, HttpRequestArguments, header_key
 from activities.tools.http.url import one_url, read_url
@@ -120,7 +121,7 @@ def test_anything_but_a_plain_address_is_refused(address):
 def test_a_letter_that_only_looks_like_another_is_refused_or_makes_another_host_plainly():
     (fault,) = faults("send_email", {"to": ["d\u0430na@example.org"], "subject": "Hi", "body": ""})
 
-    assert fault.startswith("steps[0].arguments.to[0]: holds U+0430, which is not ASCII")
+    assert fault.startswith("steps[0].arguments.to[0]: contains U+0430, which is not ASCII")
     assert mail(to=["dana@ex\u0430mple.org"]).to == ("dana@xn--exmple-4nf.org",)
 
 

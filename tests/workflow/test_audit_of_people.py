@@ -150,7 +150,7 @@ async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(
         write_anew(connection, status.workflow_id, rows)
         findings = inspect_all(connection, Trust(people=read_people(people)), lambda *_: None).findings
     (finding,) = [one for one in findings if one.entry is not None]
-    assert "the decision by erik is not borne out by the list of that time" in finding.what
+    assert "the decision by erik is not supported by the list of that time" in finding.what
     assert "erik does not have the role finance" in finding.what
 
 

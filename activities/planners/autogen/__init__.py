@@ -1,1 +1,1 @@
-"""The planner that AutoGen and a model make; the only place that imports AutoGen."""
+"""The planner built on AutoGen and a model; the only package that imports AutoGen."""

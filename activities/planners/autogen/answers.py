@@ -1,10 +1,9 @@
-"""What a model server answered, brought to the one form of chat completion that AutoGen reads rightly.
+"""Normalize a model server's answer to the form of chat completion that AutoGen reads correctly.
 
-AutoGen believes an answer that is only nearly compatible: it overlooks that it was cut, sends back call ids
-that occur twice, and fails inside itself at token counts or contents of another type. So each answer is taken
-apart here, and put together anew from what is understood. What is not understood is an error, never left out:
-a call that goes missing would make a part of a plan look like the whole. Pure; may import the domain and
-`model_errors`.
+AutoGen mishandles answers that are only nearly compatible: it does not notice truncation, sends repeated call
+ids back, and fails on token counts or contents of unexpected types. Each answer is therefore parsed here and
+rebuilt from what was understood. Anything else is an error and never dropped: without a lost call, a part of
+a plan would look complete. Pure; may import the domain and `model_errors`.
 """
 
 import json
@@ -42,11 +41,11 @@ _MAX_QUOTE: Final = 300
 
 
 def normalized(answer: object) -> dict[str, Any]:
-    """Return a completion with one choice, made only of what AutoGen reads.
+    """Return a completion with one choice and only the fields that AutoGen reads.
 
     Raises:
-        ModelRefused, ModelUnavailable: the answer is an error, or no completion.
-        DraftUnusable: the answer was cut or withheld, or says something in a form that cannot be read.
+        ModelRefused, ModelUnavailable: the answer is an error, or not a completion.
+        DraftUnusable: the answer was truncated or withheld, or part of it cannot be read.
     """
     match answer:
         case [Mapping() as only]:  # how Gemini wraps its errors
@@ -92,11 +91,11 @@ def normalized(answer: object) -> dict[str, Any]:
 
 
 def check_finish_reason(reason: str, *, has_calls: bool) -> None:
-    """Raise unless the model came to its own end; a server that gives no reason is believed.
+    """Raise unless the answer is complete; an answer without a finish reason counts as complete.
 
     Raises:
-        DraftUnusable: the answer was cut, withheld, or ended for a reason that is not known.
-        ModelUnavailable: the service broke it off; another try may do better.
+        DraftUnusable: the answer was truncated, withheld, or ended for an unknown reason.
+        ModelUnavailable: the service aborted the answer; a retry may succeed.
     """
     if reason in _WHOLE or (reason in _CALLS and has_calls):
         return
@@ -107,52 +106,58 @@ def check_finish_reason(reason: str, *, has_calls: bool) -> None:
         )
     if reason in _CUT:
         raise DraftUnusable(
-            "The model's answer was cut at its length limit, so its plan would not be whole; ask for less at "
-            "once, or allow longer answers (max_tokens in PLANGATE_MODEL_CONFIG, num_ctx in Ollama, "
+            "The model's answer was cut at its length limit, so its plan would be incomplete; ask for less "
+            "at once, or allow longer answers (max_tokens in PLANGATE_MODEL_CONFIG, num_ctx in Ollama, "
             "--max-model-len in vLLM)."
         )
     if reason in _WITHHELD:
         raise DraftUnusable(
-            f"The model's service withheld its answer ({reason}), so its plan would not be whole; reword the "
-            "request, or choose another model by PLANGATE_MODEL."
+            f"The model's service withheld its answer ({reason}), so its plan would be incomplete; reword "
+            "the request, or choose another model by PLANGATE_MODEL."
         )
     if reason in _BROKEN_OFF:
-        raise ModelUnavailable(f"The model's service broke its answer off ({reason}).")
+        raise ModelUnavailable(f"The model's service aborted its answer ({reason}).")
     shown = f" ({reason})" if _REASON_WORD.fullmatch(reason) else ""
     raise DraftUnusable(
         f"The model's service ended its answer for a reason that Plangate does not know{shown}, so its plan "
-        "may not be whole; choose another model by PLANGATE_MODEL, or another server by OPENAI_BASE_URL."
+        "may be incomplete; choose another model by PLANGATE_MODEL, or another server by OPENAI_BASE_URL."
     )
 
 
 def _no_completion() -> ModelUnavailable:
     return ModelUnavailable(
-        "The model's service gave no completion; check OPENAI_BASE_URL, which ends in /v1 for most servers."
+        "The model's service returned no completion; check OPENAI_BASE_URL, which ends in /v1 for most "
+        "servers."
     )
 
 
 def _only_choice(choices: object) -> Mapping[str, Any]:
-    """Return the choice that says anything; some proxies put text and calls in two, or add an empty one."""
+    """Return the only choice with content; some proxies add an empty one.
+
+    Raises:
+        ModelUnavailable: there are no choices.
+        DraftUnusable: several choices have content, as with proxies that split text and calls.
+    """
     if not isinstance(choices, list) or not choices or not all(isinstance(one, Mapping) for one in choices):
         raise _no_completion()
-    saying = [one for one in choices if _says_anything(one.get("message"))]
-    if len(saying) > 1:
+    filled = [one for one in choices if _has_content(one.get("message"))]
+    if len(filled) > 1:
         raise DraftUnusable(
-            "The model's service gave several answers at once, and which one counts cannot be known; choose "
+            "The model's service returned several answers at once, so it is unclear which one counts; choose "
             "another server by OPENAI_BASE_URL, or set n to 1 in PLANGATE_MODEL_CONFIG."
         )
-    chosen: Mapping[str, Any] = (saying or choices)[0]
+    chosen: Mapping[str, Any] = (filled or choices)[0]
     return chosen
 
 
-def _says_anything(message: object) -> bool:
+def _has_content(message: object) -> bool:
     return isinstance(message, Mapping) and any(
         message.get(part) for part in ("content", "tool_calls", "function_call", "refusal")
     )
 
 
 def _word(reason: object) -> str:
-    """Return a finish reason in one spelling: ``FinishReason.MAX_TOKENS`` is ``max_tokens``."""
+    """Return a finish reason in one spelling: ``FinishReason.MAX_TOKENS`` becomes ``max_tokens``."""
     if reason is None:
         return ""
     if not isinstance(reason, str):
@@ -161,7 +166,7 @@ def _word(reason: object) -> str:
 
 
 def _calls(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the calls of a message, in order; the older ``function_call`` counts where there is no other."""
+    """Return the calls of a message, in order; ``function_call``, the older form, counts if it is alone."""
     calls = message.get("tool_calls")
     if isinstance(calls, Mapping):
         calls = [calls]
@@ -196,7 +201,7 @@ def _call(call: object) -> dict[str, Any]:
 
 
 def _text(content: object) -> str:
-    """Return the words of a content: a string, or parts of which the thoughts are left out."""
+    """Return the text of a content (a string, or parts) without the model's thoughts."""
     if content is None:
         return ""
     if isinstance(content, str):
@@ -225,8 +230,8 @@ def _text_of_part(part: object) -> str:
 
 def _unreadable_part(what: str) -> DraftUnusable:
     return DraftUnusable(
-        f"The model's service answered with something that cannot be read ({what}), so the plan would not be "
-        "whole; check that PLANGATE_MODEL and its server call tools as OpenAI's chat completions do."
+        f"The model's service answered with something that cannot be read ({what}), so the plan would be "
+        "incomplete; check that PLANGATE_MODEL and its server call tools as OpenAI's chat completions do."
     )
 
 
@@ -242,7 +247,7 @@ def _usage(usage: object) -> dict[str, int]:
 
 
 def _count(value: object) -> int:
-    """Return a count of tokens as a number; 0 where it says nothing: a plan does not depend on it."""
+    """Return a token count as a number; 0 if it cannot be read, because no plan depends on it."""
     if isinstance(value, str):
         try:
             value = float(value[:40])
@@ -260,12 +265,12 @@ def _string(value: object) -> str:
 
 
 def _whole_characters(text: str) -> str:
-    """Replace half a surrogate pair, which is no character and which no request can carry."""
+    """Replace lone surrogates, which no request can carry."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _escaped(arguments: str) -> str:
-    """Return the same JSON, with half a surrogate pair as an escape."""
+    """Return the same JSON with lone surrogates escaped."""
     return _HALF_CHARACTER.sub(lambda half: f"\\u{ord(half[0]):04x}", arguments)
 
 

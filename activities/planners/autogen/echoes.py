@@ -1,8 +1,8 @@
-"""What some servers want back with the calls that they made, and AutoGen does not carry.
+"""Return to a server the extra fields that it sent with its calls, which AutoGen drops.
 
-Gemini 3 signs its calls (``extra_content``), DeepSeek and Kimi want their reasoning beside them
-(``reasoning_content``); without it they refuse the next request of the conversation as malformed. A server
-gets back only what it sent itself. Pure.
+Gemini 3 signs its calls (``extra_content``); DeepSeek and Kimi require their reasoning
+(``reasoning_content``). Without these fields they refuse the next request of the conversation. A server
+receives only what it sent. Pure.
 """
 
 import json
@@ -14,14 +14,14 @@ _OF_MESSAGE: Final = "reasoning_content"
 
 
 class Echoes:
-    """Keeps these fields of one conversation by the ids of its calls."""
+    """Keeps these fields for one conversation, by call id."""
 
     def __init__(self) -> None:
         self._of_calls: dict[str, object] = {}
         self._of_messages: dict[str, object] = {}
 
     def keep(self, answer: object) -> None:
-        """Remember what an answer's calls came with; the first of two calls with one id counts."""
+        """Remember the fields of an answer's calls; of two calls with one id, the first counts."""
         for message, call, own in _calls_of(answer):
             if call.get(_OF_CALL):
                 self._of_calls.setdefault(own, call[_OF_CALL])
@@ -29,7 +29,7 @@ class Echoes:
                 self._of_messages.setdefault(own, message[_OF_MESSAGE])
 
     def add_to(self, request: bytes) -> bytes:
-        """Return a request with what belongs to the calls in it."""
+        """Return a request with the remembered fields of its calls."""
         if not self._of_calls and not self._of_messages:
             return request
         body = json.loads(request)
@@ -43,7 +43,7 @@ class Echoes:
 
 
 def _calls_of(answer: object) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], str]]:
-    """Return each call that has an id, with its message."""
+    """Yield each call that has an id, as message, call and id."""
     choices = answer.get("choices") if isinstance(answer, Mapping) else None
     for choice in choices if isinstance(choices, list) else ():
         message = choice.get("message") if isinstance(choice, Mapping) else None

@@ -1,6 +1,6 @@
-"""What stands between AutoGen and any model client: a client's failures and a model's whims come in here.
+"""Normalize model-client errors and malformed tool calls before AutoGen sees them, for every model client.
 
-What only OpenAI's form of answer shows is looked at in `answers`. May import the domain, the table of model
+`answers` normalizes what only OpenAI's form of answer shows. May import the domain, the table of model
 errors, and autogen_core.
 """
 
@@ -24,18 +24,18 @@ from activities.planners.autogen.answers import check_finish_reason
 from activities.planners.autogen.model_errors import planner_error
 from activities.planners.autogen.words import last_words, without_thoughts
 
-# A client that does not translate its server's reason, or has none.
-_SAYS_NOTHING: Final = "unknown"
+# The finish reason of a client that does not translate its server's reason, or has none.
+_NO_REASON: Final = "unknown"
 
 
 class GuardedClient(ChatCompletionClient):
-    """Hands on to another client; lets through no error of it, and no answer that AutoGen cannot carry.
+    """Wraps a model client: translates its errors, and repairs calls that AutoGen cannot handle.
 
-    AutoGen waits for ever where the handling of a call raises: at a call without an id, which some servers
-    send, or at arguments that break `json.loads` other than by a `JSONDecodeError` (a number of 5,000
-    digits, 10,000 open brackets). Many servers refuse a conversation in which a call's arguments are not
-    JSON, or in which two calls have one id. So each call has an id of its own, and such arguments become
-    ``{}``, which the workbench refuses. What the model thinks is taken out of its words.
+    AutoGen hangs if handling a call raises: a call without an id, which some servers send, or arguments for
+    which `json.loads` raises anything but `JSONDecodeError` (a number of 5,000 digits, 10,000 open brackets).
+    Many servers refuse a conversation in which a call's arguments are not JSON, or two calls share an id.
+    Every call therefore gets a unique id, and such arguments become ``{}``, which the workbench refuses. The
+    model's thoughts are removed from its text.
     """
 
     def __init__(self, client: ChatCompletionClient) -> None:
@@ -55,8 +55,8 @@ class GuardedClient(ChatCompletionClient):
         """Return the model's answer.
 
         Raises:
-            PlannerError: as `planner_error` says (the original is not chained, since it may hold the prompt),
-                or since the answer is not whole.
+            PlannerError: as `planner_error` maps it (the original is not chained, because it may contain the
+                prompt), or because the answer is incomplete.
         """
         try:
             result = await self._client.create(
@@ -67,9 +67,9 @@ class GuardedClient(ChatCompletionClient):
                 extra_create_args=extra_create_args or {},
                 cancellation_token=cancellation_token,
             )
-        except Exception as error:  # noqa: BLE001 — every vendor raises its own; the table knows them
+        except Exception as error:  # noqa: BLE001 — every vendor has its own; the table maps them
             raise planner_error(error) from None
-        reason = "" if result.finish_reason == _SAYS_NOTHING else result.finish_reason
+        reason = "" if result.finish_reason == _NO_REASON else result.finish_reason
         check_finish_reason(reason, has_calls=not isinstance(result.content, str))
         if isinstance(result.content, str):
             return result.model_copy(update={"content": last_words(result.content), "thought": None})
@@ -85,9 +85,9 @@ class GuardedClient(ChatCompletionClient):
         )
 
     def _own_id(self, sent: object) -> str:
-        """Return the id that was sent, or a new one where that is none or is another call's already.
+        """Return the id that was sent, or a new one if it is empty or taken.
 
-        A new one has nine letters and digits, since Mistral's models take no other.
+        A new one has nine letters and digits, the only form that Mistral's models accept.
         """
         number = len(self._ids)
         own = sent if isinstance(sent, str) else ""
@@ -107,11 +107,11 @@ class GuardedClient(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] | None = None,
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
-        """Not offered: a draft needs whole answers, and a stream would pass by the guard."""
+        """Raise: a draft needs complete answers, and a stream would bypass the checks."""
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Close the client behind."""
+        """Close the wrapped client."""
         await self._client.close()
 
     def actual_usage(self) -> RequestUsage:

@@ -1,4 +1,4 @@
-"""Which model plans: the one place that turns settings into an AutoGen model client.
+"""Create the AutoGen model client that the settings name.
 
 May import the domain, the settings and AutoGen.
 """
@@ -32,7 +32,7 @@ _UNKNOWN_MODEL: Final = ModelInfo(
 
 @dataclass(frozen=True, slots=True)
 class OpenModel:
-    """A model client, to be closed after use, and the name that goes on the record."""
+    """A model client, to be closed after use, and the model's name for the record."""
 
     name: str
     client: ChatCompletionClient
@@ -42,12 +42,12 @@ ModelOpener = Callable[[], OpenModel]
 
 
 def model_client_factory(settings: Settings) -> ModelOpener:
-    """Return what opens a new client for each draft, as the settings say.
+    """Return a function that opens a new client for each draft.
 
     Calling the result raises:
-        NoModel: nothing is set.
-        ModelRefused: the proxy that the environment names for the model cannot be used.
-        SettingsInvalid: what is set cannot be used.
+        NoModel: no model is configured.
+        ModelRefused: the proxy for the model cannot be used.
+        SettingsInvalid: a setting cannot be used.
     """
     if settings.model_config_file is not None:
         return partial(_from_file, settings.model_config_file)
@@ -57,15 +57,15 @@ def model_client_factory(settings: Settings) -> ModelOpener:
 
 
 def no_model() -> OpenModel:
-    """Raise NoModel: what stands for a client where none is set."""
+    """Raise NoModel: the opener of a worker without a model."""
     raise NoModel(
-        "The worker has no model to plan with: set OPENAI_API_KEY, OPENAI_BASE_URL or PLANGATE_MODEL_CONFIG "
-        "and restart it, or bring a ready plan with --plan FILE, which needs none."
+        "No model is configured: set OPENAI_API_KEY, OPENAI_BASE_URL or PLANGATE_MODEL_CONFIG and restart "
+        "the worker, or submit a ready plan with --plan FILE, which needs no model."
     )
 
 
 def _openai(settings: Settings) -> OpenModel:
-    # Half a second of imports that a worker with another client, or with none, does not need.
+    # Imports of 0.5 s that a worker without this client does not need.
     from activities.planners.autogen.model_transport import check_way_to  # noqa: PLC0415
     from activities.planners.autogen.openai_clients import CheckedOpenAI  # noqa: PLC0415
 
@@ -77,7 +77,7 @@ def _openai(settings: Settings) -> OpenModel:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else _NO_KEY
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise SettingsInvalid(
-            "The setting OPENAI_API_KEY cannot be used: it holds characters that no key has."
+            "The setting OPENAI_API_KEY cannot be used: it contains characters that no key has."
         )
     opened = partial(
         CheckedOpenAI,
@@ -89,9 +89,9 @@ def _openai(settings: Settings) -> OpenModel:
     try:
         try:
             client = opened()
-        except ValueError:  # how AutoGen says that it does not know the model's name
+        except ValueError:  # AutoGen does not know the model's name
             client = opened(model_info=_UNKNOWN_MODEL)
-    except Exception as error:  # noqa: BLE001 — a malformed address has an error class of its own in each httpx
+    except Exception as error:  # noqa: BLE001 — each httpx has its own error for a malformed address
         raise SettingsInvalid(
             f"The OpenAI client cannot be opened ({type(error).__name__}); check OPENAI_BASE_URL, "
             "OPENAI_API_KEY and PLANGATE_MODEL."
@@ -107,7 +107,7 @@ def _from_file(path: Path) -> OpenModel:
     except Exception as error:  # noqa: BLE001 — a component runs its vendor's code, which may raise anything
         if isinstance(error, ImportError) and "socks" in str(error).lower():
             raise ModelRefused(
-                "The model's client cannot be opened, since ALL_PROXY or HTTPS_PROXY names a SOCKS proxy: "
+                "The model's client cannot be opened, because ALL_PROXY or HTTPS_PROXY names a SOCKS proxy: "
                 "install the Python package socksio, or set HTTPS_PROXY to an HTTP proxy, and restart the "
                 "worker."
             ) from None
@@ -116,7 +116,7 @@ def _from_file(path: Path) -> OpenModel:
 
 
 def _checked(component: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the component with AutoGen's OpenAI clients replaced by those whose answers are normalized."""
+    """Return the component, with AutoGen's OpenAI clients replaced by the normalizing ones."""
     provider = component["provider"]
     if not (provider in WELL_KNOWN_PROVIDERS or provider.startswith("autogen_ext.models.openai.")):
         return dict(component)
@@ -127,7 +127,7 @@ def _checked(component: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return the file's JSON object; ``Any`` stands for a component's own configuration."""
+    """Return the file's JSON object, a component's configuration."""
     try:
         component = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -137,7 +137,7 @@ def _read(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise _unusable(path, f"it is not JSON (line {error.lineno}: {error.msg})") from None
     except (ValueError, RecursionError):
-        raise _unusable(path, "it is not JSON that can be read") from None
+        raise _unusable(path, "it is not readable JSON") from None
     if not isinstance(component, dict) or not isinstance(component.get("provider"), str):
         raise _unusable(path, 'it is not one JSON object with a "provider" and its "config"')
     return component
@@ -151,14 +151,14 @@ def _name_in(component: Mapping[str, Any]) -> str | None:
 
 
 def _why_not_loaded(error: Exception) -> str:
-    """Say what is wrong, without values: a component file may hold keys."""
+    """Return what is wrong, without values: a component file may contain keys."""
     if isinstance(error, ValidationError):
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         places = ", ".join(".".join(str(part) for part in fault["loc"]) for fault in faults[:5])
         return f"its config does not fit its provider, at {cut(one_line(places), 200)}"
     if isinstance(error, ImportError | AttributeError):
         return f"its provider cannot be imported: {cut(one_line(str(error)), 200)}"
-    return f"its provider refuses it ({type(error).__name__}: {cut(one_line(str(error)), 200)})"
+    return f"its provider rejects it ({type(error).__name__}: {cut(one_line(str(error)), 200)})"
 
 
 def _unusable(path: Path, why: str) -> SettingsInvalid:

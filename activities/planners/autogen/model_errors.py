@@ -1,9 +1,9 @@
-"""The one table from what model clients raise to what Plangate fails with.
+"""Map the errors of model clients to planner errors.
 
-Errors are known by their HTTP status, else by the names of their classes: the clients of many vendors are
-made by the same generator and share these names, over two generations of httpx; none has to be imported.
-Some servers say no in an answer whose status is 200: `error_in_answer` reads the same table.
-No message repeats what the service wrote: that may hold parts of the prompt or of the key.
+Errors are recognized by their HTTP status, else by the names of their classes: the clients of many vendors
+come from one generator and share these names, over two generations of httpx, so none has to be imported. Some
+servers report an error with status 200: `error_in_answer` uses the same table. No message repeats the
+service's text, which may contain parts of the prompt or the key.
 """
 
 import re
@@ -21,18 +21,21 @@ _BY_STATUS: Final[Mapping[int, _Meaning]] = {
         "found the request malformed; check that PLANGATE_MODEL can call tools (vLLM: --tool-call-parser)",
     ),
     401: (ModelRefused, "does not accept the key; check OPENAI_API_KEY, or the key in PLANGATE_MODEL_CONFIG"),
-    402: (ModelRefused, "wants to be paid; check the account behind the key"),
-    403: (ModelRefused, "does not allow this; check what the key may do, and PLANGATE_MODEL"),
-    404: (ModelRefused, "knows no such model or address; check PLANGATE_MODEL and OPENAI_BASE_URL"),
-    408: (ModelUnavailable, "ran out of time"),
-    409: (ModelUnavailable, "was in conflict with another request"),
-    413: (ModelRefused, "found the request too large; say it in fewer words"),
+    402: (ModelRefused, "requires payment; check the account of the key"),
+    403: (ModelRefused, "denies access; check the key's permissions, and PLANGATE_MODEL"),
+    404: (ModelRefused, "does not know the model or the address; check PLANGATE_MODEL and OPENAI_BASE_URL"),
+    408: (ModelUnavailable, "timed out"),
+    409: (ModelUnavailable, "reported a conflict with another request"),
+    413: (ModelRefused, "rejected the request as too large; shorten it"),
     422: (
         ModelRefused,
-        "could not use the request; check that the server at OPENAI_BASE_URL takes tools in chat completions",
+        "could not process the request; check that the server at OPENAI_BASE_URL accepts tool calls",
     ),
-    425: (ModelUnavailable, "wants to be asked later"),
-    429: (ModelUnavailable, "is asked too often, or its quota is used up; check the account's limits"),
+    425: (ModelUnavailable, "is not ready"),
+    429: (
+        ModelUnavailable,
+        "limits the rate, or the quota is used up; check the account's limits",
+    ),
 }
 
 _BY_NAME: Final[Mapping[str, _Meaning]] = {
@@ -43,17 +46,17 @@ _BY_NAME: Final[Mapping[str, _Meaning]] = {
     "TransportError": (ModelUnavailable, "cannot be reached; check OPENAI_BASE_URL and the network"),
     "OSError": (ModelUnavailable, "cannot be reached; check OPENAI_BASE_URL and the network"),
     "WebSocketConnectionClosedError": (ModelUnavailable, "closed the connection"),
-    "WebSocketQueueFullError": (ModelUnavailable, "is asked faster than it answers"),
-    "APIResponseValidationError": (ModelUnavailable, "gave no completion; check OPENAI_BASE_URL"),
+    "WebSocketQueueFullError": (ModelUnavailable, "cannot keep up with the requests"),
+    "APIResponseValidationError": (ModelUnavailable, "returned no completion; check OPENAI_BASE_URL"),
     "LengthFinishReasonError": (ModelRefused, "cut its answer at the length limit; ask for less"),
     "ContentFilterFinishReasonError": (
         ModelRefused,
         "withheld its answer (content filter); reword the request",
     ),
-    "OpenAIError": (ModelRefused, "cannot be used as it is set up; check the key and its settings"),
+    "OpenAIError": (ModelRefused, "is not configured correctly; check the key and its settings"),
 }
 
-# What the words of an error in an answer with status 200 stand for, where they are among the known ones.
+# The statuses that known error codes in an answer with status 200 stand for.
 _STATUS_OF_WORD: Final[Mapping[str, int]] = {
     "invalid_request_error": 400,
     "context_length_exceeded": 413,
@@ -77,7 +80,7 @@ _REDIRECT: Final = (ModelRefused, "is at another address; check OPENAI_BASE_URL"
 _OTHER_REFUSAL: Final = (ModelRefused, "refused the request; check PLANGATE_MODEL and OPENAI_BASE_URL")
 _OTHER_FAILURE: Final = (ModelUnavailable, "failed")
 _ERROR_AS_ANSWER: Final = (ModelUnavailable, "answered with an error")
-_UNFORESEEN: Final = (ModelUnavailable, "gave an answer that cannot be read; check OPENAI_BASE_URL")
+_UNFORESEEN: Final = (ModelUnavailable, "returned an answer that cannot be read; check OPENAI_BASE_URL")
 
 _NOT_DONE: Final = (3, 4, 5)
 _CODE_WORD: Final = re.compile(r"[a-z]+(_[a-z]+){0,5}")
@@ -86,9 +89,9 @@ _DIGITS_OF_STATUS: Final = 3
 
 
 def planner_error(error: Exception) -> PlannerError:
-    """Return what ``error``, raised by a model client, means.
+    """Return the planner error for an error of a model client.
 
-    A `PlannerError` among its causes counts, as the transport raises it; else the first known one of them.
+    A `PlannerError` among its causes, as the transport raises it, comes first; else the first known cause.
     """
     for cause in _chain(error):
         if isinstance(cause, PlannerError):
@@ -107,7 +110,7 @@ def planner_error(error: Exception) -> PlannerError:
 
 
 def error_in_answer(error: object) -> PlannerError:
-    """Return what an error object means that came where a completion belongs."""
+    """Return the planner error for an error object that was sent instead of a completion."""
     parts = error if isinstance(error, Mapping) else {}
     words = [part for name in ("code", "type", "status") if isinstance(part := parts.get(name), str)]
     numbers = [_number(parts.get(name)) for name in ("code", "status", "status_code")]
@@ -115,12 +118,12 @@ def error_in_answer(error: object) -> PlannerError:
     status = next((number for number in (*numbers, *known) if number), None)
     kind, sentence = _ERROR_AS_ANSWER if status is None else _meaning_of(status)
     code = next((word for word in words if _is_plain(word)), None)
-    told = ", ".join(part for part in (str(status or ""), code) if part)
-    return kind(f"The model's service {sentence} ({told or 'without a code'}).")
+    shown = ", ".join(part for part in (str(status or ""), code) if part)
+    return kind(f"The model's service {sentence} ({shown or 'without a code'}).")
 
 
 def _number(value: object) -> int | None:
-    """Return an HTTP status that says no, also where it is written as text."""
+    """Return a failing HTTP status, also if it is written as text, or None."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == _DIGITS_OF_STATUS:
         value = int(value)
     return value if isinstance(value, int) and value // 100 in _NOT_DONE else None
@@ -147,7 +150,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _status_of(error: BaseException) -> int | None:
-    """Return the status of an HTTP answer that says no; an unreadable 200 is known by its class."""
+    """Return the failing HTTP status of an error, or None; an unreadable 200 is recognized by its class."""
     status = getattr(error, "status_code", None)
     if status is None:
         status = getattr(getattr(error, "response", None), "status_code", None)
@@ -155,7 +158,7 @@ def _status_of(error: BaseException) -> int | None:
 
 
 def _with_code(status: str, error: BaseException) -> str:
-    """Return the status and the vendor's own code where that is a few plain words, never a key or a text."""
+    """Return the status, with the vendor's code if that is plain words: never a key or free text."""
     code = getattr(error, "code", None)
     return f"{status}, {code}" if isinstance(code, str) and _is_plain(code) else status
 
@@ -165,7 +168,7 @@ def _is_plain(code: str) -> bool:
 
 
 def place_of(error: BaseException) -> str:
-    """Say where it was raised: of an error that nobody foresaw, the message is not shown."""
+    """Return where an error was raised; the message of an unexpected error is never shown."""
     traceback = error.__traceback__
     if traceback is None:
         return ""

@@ -1,7 +1,7 @@
-"""The way to a model server: through the proxy that the environment names, and back with a sound answer.
+"""Send requests to a model server, through the environment's proxy, and normalize its answers.
 
-A transport is where the openai package lets others see an answer before it builds objects of it; what is
-raised here is the cause of what its client raises. May import the domain, the settings and httpx2.
+The transport is where the openai package exposes an answer before it builds objects from it; an error raised
+here becomes the cause of its client's error. May import the domain, the settings and httpx2.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ from plangate.domain.errors import ModelRefused, ModelUnavailable
 from plangate.domain.escaping import one_line
 from plangate.settings import needs_no_proxy, proxies_of_environment
 
-# A long plan is some ten thousand tokens, a hundred kilobytes.
+# A long plan has some 10,000 tokens, or 100 kB.
 _MAX_ANSWER: Final = 8_000_000
 _SOCKS: Final = ("socks4", "socks4a", "socks5", "socks5h")
 _PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
@@ -34,10 +34,10 @@ class ModelTransport(httpx2.AsyncBaseTransport):
         self._ways: dict[tuple[str, str | None], httpx2.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request; what comes back as a success is a completion that AutoGen reads rightly.
+        """Send a request and normalize the completion.
 
         Raises:
-            PlannerError: the proxy cannot be used, or the answer cannot.
+            PlannerError: the proxy or the answer cannot be used.
         """
         sent = _with_body(request, self._echoes.add_to(await request.aread()))
         response = await self._way_to(request.url).handle_async_request(sent)
@@ -56,7 +56,7 @@ class ModelTransport(httpx2.AsyncBaseTransport):
         proxy = proxy_for(url)
         way = (url.scheme, proxy)
         if way not in self._ways:
-            # To a server without TLS, nothing is verified, and reading the certificates would take 20 ms.
+            # Without TLS there is nothing to verify, and loading the certificates takes 20 ms.
             verify = url.scheme == "https" or proxy is not None
             self._ways[way] = httpx2.AsyncHTTPTransport(verify=verify, proxy=proxy)
         return self._ways[way]
@@ -78,22 +78,22 @@ def _with_body(request: httpx2.Request, body: bytes) -> httpx2.Request:
 
 
 def model_http_client() -> httpx2.AsyncClient:
-    """Return the HTTP client for an OpenAI client, otherwise as the openai package makes it."""
+    """Return the openai package's HTTP client with this transport."""
     return DefaultAsyncHttpxClient(transport=ModelTransport())
 
 
 def check_way_to(address: str) -> None:
-    """Raise ModelRefused where the proxy for this server cannot be used."""
+    """Raise ModelRefused if the proxy for this server cannot be used."""
     proxy_for(httpx2.URL(address))
 
 
 def proxy_for(url: httpx2.URL) -> str | None:
-    """Return the proxy for a model server, as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say.
+    """Return the proxy for a model server by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or None.
 
-    A server on this machine is never asked through a proxy, which would ask its own machine.
+    A server on this machine is reached directly: a proxy would look for it on its own machine.
 
     Raises:
-        ModelRefused: the proxy is of a kind that cannot be used here.
+        ModelRefused: this kind of proxy is not supported.
     """
     if _is_this_machine(url.host):
         return None
@@ -116,7 +116,7 @@ def proxy_for(url: httpx2.URL) -> str | None:
         )
     if not _is_address_of_proxy(proxy):
         raise ModelRefused(
-            f"The model cannot be reached through {setting}, which is no address of a proxy; {way_out}"
+            f"The model cannot be reached through {setting}, which is not the address of a proxy; {way_out}"
         )
     return proxy
 
@@ -151,7 +151,7 @@ async def _limited(response: httpx2.Response) -> AsyncIterator[bytes]:
 
 
 def _parsed(raw: bytes) -> object:
-    """Return the JSON of an answer, or None where it is none."""
+    """Return the JSON value of an answer, or None if it is not JSON."""
     try:
         return json.loads(raw)
     except (ValueError, RecursionError):

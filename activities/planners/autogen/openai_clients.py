@@ -1,6 +1,6 @@
-"""AutoGen's OpenAI clients, as Plangate opens them.
+"""AutoGen's OpenAI clients with normalized answers.
 
-Slow to import, hence only where such a client is opened. May import AutoGen and the transport.
+Slow to import, so imported only to open such a client. May import AutoGen and the transport.
 """
 
 from typing import Any, Final
@@ -34,10 +34,10 @@ CHECKED: Final = {
 
 
 def _with_ours(options: dict[str, Any]) -> dict[str, Any]:
-    """Add what Plangate wants of every client, where the options do not say otherwise.
+    """Add Plangate's defaults to a client's options.
 
-    Many servers refuse a message with a ``name``, and a talk of two needs none. Temporal tries again; a
-    client that does so too would multiply the tries.
+    Many servers refuse a message with a ``name``, which a conversation of two does not need. Temporal
+    retries; retries of the client would multiply the attempts.
     """
     return {
         "include_name_in_message": False,

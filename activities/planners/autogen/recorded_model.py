@@ -1,7 +1,7 @@
-"""A recorded conversation in place of a model: the demo plans with it, without a network or a key.
+"""Replay a recorded conversation instead of calling a model, so that the demo needs no network and no key.
 
-It cannot think. Asked for changes, it proposes the previous plan again, with a note of what was asked for in
-the first text that can hold one, so that each revision is another plan, as an approver expects.
+When changes are requested, it proposes the previous plan again, with the request as a note in the first text
+that can hold one, so that each revision differs.
 """
 
 import json
@@ -18,14 +18,14 @@ _UNCOUNTED: Final = RequestUsage(prompt_tokens=0, completion_tokens=0)
 
 
 class RecordedModel(ReplayChatCompletionClient):
-    """Replays its completions, or answers a request for changes; ``Any`` stands for what AutoGen passes."""
+    """Replays its completions, or answers a request for changes."""
 
     component_provider_override = "activities.planners.autogen.recorded_model.RecordedModel"
 
     _has_begun = False
 
     async def create(self, messages: Sequence[LLMMessage], **more: Any) -> CreateResult:
-        """Return the next answer of the conversation that the first message begins."""
+        """Return the next answer; the first message decides whether this is a revision."""
         if not self._has_begun:
             self._has_begun = True
             self.chat_completions = _revision(messages) or self.chat_completions
@@ -33,13 +33,13 @@ class RecordedModel(ReplayChatCompletionClient):
 
 
 def _revision(messages: Sequence[LLMMessage]) -> list[str | CreateResult] | None:
-    """Return the answers to a request for changes; None where the messages hold none."""
+    """Return the answers to a request for changes; None if the messages contain none."""
     for message in messages:
         try:
-            told = json.loads(message.content) if isinstance(message.content, str) else None
+            task = json.loads(message.content) if isinstance(message.content, str) else None
         except ValueError:
             continue
-        match told:
+        match task:
             case {
                 "previous_plan": {"steps": [*steps], "summary": str(summary)},
                 "changes_wanted": str(changes),
@@ -67,7 +67,7 @@ def _changed(steps: list[dict[str, Any]], summary: str, changes: str) -> list[st
 
 
 def _add(values: Any, changes: str) -> bool:
-    """Add the changes to the first text that has room for them, and return whether there was one."""
+    """Add the changes to the first suitable text, and return whether there was one."""
     match values:
         case dict():
             for name in _TEXTS:

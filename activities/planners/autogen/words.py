@@ -1,7 +1,7 @@
-"""What a model's words are: an answer, thoughts beside it, or a tool call that the server took for words.
+"""Separate a model's answer from its thoughts, and detect a tool call that the server returned as text.
 
-Models think aloud between tags, and write calls in a form of their own; servers that do not know the form
-hand both on as text. Pure, and linear in the text.
+Models mark thoughts and calls in forms of their own; servers that do not know the form return both as text.
+Pure; time is linear in the length of the text.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Final
 from plangate.domain.errors import DraftUnusable
 
 _NAME: Final = r"(?:[a-z]{1,12}:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad)"
-# Each alternative begins with a fixed mark and has a bounded length, so that a search reads each place once.
+# Each alternative begins with a fixed mark and has a bounded length, so that a search is linear.
 _TAG: Final = re.compile(
     rf"""
       (?:<|&lt;) \s{{0,3}} \|? (?P<end1>/?) \s{{0,3}} {_NAME}
@@ -26,7 +26,7 @@ _TAG: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-# How gpt-oss marks its channels; without the marks where a server drops special tokens.
+# The channels of gpt-oss; without marks if a server drops special tokens.
 _FINAL: Final = re.compile(r"<\|channel\|>\s{0,3}final\b[^<>]{0,60}<\|message\|>|(?<=\S)assistantfinal")
 _OTHER_CHANNEL: Final = re.compile(r"<\|channel\|>\s{0,3}(?:analysis|commentary)\b")
 _END_OF_CHANNEL: Final = re.compile(r"<\|(?:end|return|call)\|>")
@@ -44,10 +44,9 @@ _ARGUMENT_KEYS: Final = frozenset({"arguments", "parameters", "args", "input", "
 
 
 def without_thoughts(text: str) -> tuple[str, bool]:
-    """Return the text without its thoughts, and whether it ends in the middle of one.
+    """Return the text without its thoughts, and whether it ends within one.
 
-    What stands before a closing tag that nothing opened is a thought too: many templates put the opening tag
-    into the prompt.
+    Text before an unmatched closing tag is a thought too: many templates put the opening tag into the prompt.
     """
     final = deque(_FINAL.finditer(text), maxlen=1)
     if final and (final[0].group().startswith("<") or text.startswith("analysis")):
@@ -70,21 +69,21 @@ def without_thoughts(text: str) -> tuple[str, bool]:
 
 
 def last_words(text: str) -> str:
-    """Return the summary with which a model ends its plan.
+    """Return the summary that ends a model's plan.
 
     Raises:
-        DraftUnusable: the text ends within a thought, or holds a call: the plan would not be whole.
+        DraftUnusable: the text ends within a thought, or contains a call: the plan would be incomplete.
     """
     answer, thinking = without_thoughts(text)
     if _CALL_MARKS.search(text if thinking else answer) or _is_call(answer):
         raise DraftUnusable(
-            "The model called a tool, but its server took the call for words; switch on the server's "
+            "The model called a tool, but its server returned the call as text; enable the server's "
             "tool-call parser (vLLM: --enable-auto-tool-choice, --tool-call-parser), or choose another model "
             "by PLANGATE_MODEL."
         )
     if thinking:
         raise DraftUnusable(
-            "The model's answer ended in the middle of a thought, so its plan would not be whole; "
+            "The model's answer ended in the middle of a thought, so its plan would be incomplete; "
             "allow longer answers (max_tokens in PLANGATE_MODEL_CONFIG, num_ctx in Ollama), or choose "
             "another model by PLANGATE_MODEL."
         )

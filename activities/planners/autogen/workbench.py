@@ -1,7 +1,7 @@
-"""The tools as a planning agent sees them: it may call them all, and nothing happens.
+"""Offer the tools to a planning agent so that a call proposes a step instead of acting.
 
-Each call is checked by the tool's own model and becomes one step of the plan; a call that breaks the
-model is answered with what is wrong, so that the agent mends it. May import the domain and autogen_core.
+Each call is validated by the tool's own model and becomes one step of the plan; an invalid call is answered
+with its faults, so that the agent can correct it. May import the domain and autogen_core.
 """
 
 import json
@@ -30,11 +30,14 @@ _MAX_FAULT_LENGTH: Final = 300
 
 
 class ProposingWorkbench(Workbench):
-    """Hands each tool to the agent as a twin that proposes a step instead of acting.
+    """A workbench whose tools record proposed steps.
+
+    AutoGen swallows exceptions raised here, so failures are reported by attributes, which the planner reads
+    after each round of calls.
 
     Attributes:
-        over_limit: the agent proposed more steps than a plan may have; the further ones are not recorded.
-        broken_by: what went wrong here, in a tool's model, that no agent could mend.
+        over_limit: the agent proposed more steps than a plan may have; the extra ones were not recorded.
+        broken_by: the error of a tool's own model, which no agent can correct.
     """
 
     def __init__(self, tools: Mapping[str, ToolDeclaration], max_steps: int) -> None:
@@ -52,16 +55,16 @@ class ProposingWorkbench(Workbench):
         return tuple(self._steps)
 
     def begin_answer(self) -> None:
-        """Take the calls that follow for those of one answer of the model, until the next time.
+        """Begin a new answer of the model; the calls that follow belong to it.
 
-        The same call twice in one answer is a fault of some models and servers far more often than a wish,
-        and an approver who reads ten steps overlooks that two are one. So the second is not recorded, and the
-        model is asked; a call in a later answer, after that question, is meant.
+        The same call twice in one answer is usually a fault of the model or server, and an approver may not
+        notice the repetition. The second one is therefore not recorded, and the model is asked to repeat
+        it in a later answer if it is intended.
         """
         self._in_this_answer.clear()
 
     async def list_tools(self) -> list[ToolSchema]:
-        """Return what function calling needs to know of each tool."""
+        """Return the schemas for function calling."""
         return self._schemas
 
     async def call_tool(
@@ -71,20 +74,20 @@ class ProposingWorkbench(Workbench):
         cancellation_token: CancellationToken | None = None,  # noqa: ARG002 — AutoGen's signature; nothing waits here
         call_id: str | None = None,  # noqa: ARG002 — as above
     ) -> ToolResult:
-        """Record one step, or say what is wrong with it.
+        """Record one step, or answer with its faults.
 
-        Nothing is awaited before the step is recorded: AutoGen starts the calls of one message in their
-        order and runs them at once, and the steps must keep that order.
+        Nothing is awaited before the step is recorded: AutoGen starts the calls of one message in order and
+        runs them concurrently, and the steps must keep that order.
         """
         try:
             return self._propose(name, arguments)
-        except Exception as error:  # noqa: BLE001 — AutoGen waits for ever for a tool call that raises
+        except Exception as error:  # noqa: BLE001 — AutoGen hangs if a tool call raises
             self.broken_by = error
             return _answer(name, f"{name} cannot be proposed; the tool itself is broken.", is_error=True)
 
     def _propose(self, name: str, arguments: Mapping[str, Any] | None) -> ToolResult:
         own = dict(arguments) if isinstance(arguments, Mapping) else {}
-        faults = [] if own else ["the arguments were empty, or not one readable JSON object"]
+        faults = [] if own else ["the arguments are empty, or not a readable JSON object"]
         why = own.pop(WHY, None)
         faults += _faults_of_why(why)
         try:
@@ -92,13 +95,13 @@ class ProposingWorkbench(Workbench):
         except PlanInvalid as error:
             faults.extend(error.faults)
         if faults:
-            return _answer(name, _mend(name, faults), is_error=True)
+            return _answer(name, _correction(name, faults), is_error=True)
         same = json.dumps([name, checked], sort_keys=True)
         if same in self._in_this_answer:
             return _answer(
                 name,
-                f"Not recorded: it is the same as step {self._in_this_answer[same]}. If the request wants it "
-                "done twice, call it once more in your next answer; otherwise go on.",
+                f"Not recorded: it is the same as step {self._in_this_answer[same]}. If it is to be done "
+                "twice, call it again in your next answer; otherwise continue.",
             )
         if len(self._steps) >= self._max_steps:
             self.over_limit = True
@@ -114,10 +117,10 @@ class ProposingWorkbench(Workbench):
         )
 
     async def start(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resources are held."""
 
     async def stop(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resources are held."""
 
     async def reset(self) -> None:
         """Forget every step."""
@@ -131,7 +134,7 @@ class ProposingWorkbench(Workbench):
         return {"steps": [step.model_dump(mode="json") for step in self._steps]}
 
     async def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take the steps back from `save_state`."""
+        """Restore the steps from `save_state`."""
         self._steps = [Step.model_validate(step) for step in state["steps"]]
 
 
@@ -141,23 +144,23 @@ def _answer(name: str, text: str, *, is_error: bool = False) -> ToolResult:
 
 def _faults_of_why(why: object) -> list[str]:
     if not isinstance(why, str) or not why.strip():
-        return [f"{WHY}: is missing; say why this step is needed, for the person who approves it"]
+        return [f"{WHY}: is missing; tell the approver why this step is needed"]
     if len(why) > _MAX_REASON:
         return [f"{WHY}: {len(why)} characters are more than the limit of {_MAX_REASON}"]
     return list(uncanonical(why, WHY))
 
 
-def _mend(name: str, faults: list[str]) -> str:
+def _correction(name: str, faults: list[str]) -> str:
     lines = [cut(one_line(fault), _MAX_FAULT_LENGTH) for fault in faults[:_MAX_FAULTS]]
     if len(faults) > _MAX_FAULTS:
-        lines.append(f"and {len(faults) - _MAX_FAULTS} faults more")
-    return "\n".join([f"Not recorded: {name}. Mend this and call it again:", *lines])
+        lines.append(f"and {len(faults) - _MAX_FAULTS} more faults")
+    return "\n".join([f"Not recorded: {name}. Fix this and call it again:", *lines])
 
 
 def _tool_schema(declaration: ToolDeclaration) -> ToolSchema:
     if WHY in declaration.arguments.model_fields:
         raise ValueError(
-            f"The tool {declaration.name} has an argument called '{WHY}', as every proposal has; rename it."
+            f"The tool {declaration.name} has an argument called '{WHY}', which is reserved; rename it."
         )
     raw = declaration.schema()
     schema = _inlined(raw, raw.get("$defs", {}))
@@ -175,10 +178,9 @@ def _tool_schema(declaration: ToolDeclaration) -> ToolSchema:
 
 
 def _inlined(node: Any, definitions: Mapping[str, JsonValue], within: tuple[str, ...] = ()) -> Any:
-    """Return a schema with its references replaced, because not every compatible server follows them.
+    """Return a JSON schema with its references inlined, because some compatible servers do not resolve them.
 
-    ``Any`` stands for JSON schema. A model that contains itself ends in an object of any shape; its own
-    validation still says what is wrong with a call.
+    A recursive model ends in an object of any shape; the tool's own validation still reports faults.
     """
     if isinstance(node, list):
         return [_inlined(item, definitions, within) for item in node]

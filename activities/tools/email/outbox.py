@@ -1,12 +1,13 @@
-"""Where mails go while no mail server is set: a folder of .eml files, one whole file for each mail, or none.
+"""Deliver mail into a folder of .eml files, used when no mail server is configured.
 
-A folder answers for itself alone: another worker may have another one, the mail may have begun at a mail
-server, and people file mails away. So it says nothing that a file is missing. Each mail begins as a hidden
-draft of its name, which is renamed to be the mail:
+A mail is written whole or not at all: it begins as a hidden draft, which is renamed to become the mail.
 
-    .NAME.begun      it began here and did not happen, nor will it once the draft is taken away
-    NAME.eml         it happened
-    neither          nobody can say from here: it began elsewhere, was filed away, or has not begun
+    .NAME.begun      the delivery began here and did not happen; once the draft is removed, it cannot
+    NAME.eml         the mail was delivered
+    neither          unknown: the delivery began elsewhere, the file was moved away, or it never began
+
+A missing file proves nothing: another worker may use another folder, an earlier attempt may have used a mail
+server, and people move files.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from email import policy
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
-from activities.tools.email.tool import Mail, mail_receipt
+from activities.tools.email.message import Mail, mail_receipt
 from plangate.domain.errors import EffectUnknown, ToolUnavailable
 from plangate.domain.tool import Receipt
 from plangate.files.durable_file import move, take_away, write_over
@@ -23,17 +24,17 @@ from plangate.tool import DidNotHappen, EffectStatus, Happened, Unknown
 
 
 class Outbox:
-    """The folder of one worker, or of several that share it."""
+    """A folder of mails, used by one worker or shared by several."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def deliver(self, mail: Mail) -> Receipt:
-        """Write the mail, unless it lies there already."""
+        """Write the mail unless it is already there."""
         return await asyncio.to_thread(self._put, mail)
 
     async def find_out(self, mail: Mail) -> EffectStatus:
-        """Say what became of a mail, and make sure of it: one that did not happen cannot any more."""
+        """Determine whether the mail was delivered; if it was not, make sure that it never will be."""
         return await asyncio.to_thread(self._settle, mail)
 
     def _put(self, mail: Mail) -> Receipt:
@@ -42,7 +43,7 @@ class Outbox:
             return there
         self._begin(mail)
         try:
-            with suppress(FileNotFoundError):  # another attempt has put it there, or taken it away
+            with suppress(FileNotFoundError):  # another attempt has delivered or cancelled it
                 move(self._draft(mail), self._path(mail))
             return _receipt_of_file(self._path(mail))
         except OSError as error:
@@ -52,7 +53,7 @@ class Outbox:
         try:
             write_over(self._draft(mail), mail.content)
         except OSError as error:
-            with suppress(OSError):  # the claim is given back, and the next attempt may have another outbox
+            with suppress(OSError):  # the next attempt may use another outbox
                 take_away(self._draft(mail))
             raise ToolUnavailable(self._fault("written to", error)) from error
 
@@ -67,9 +68,9 @@ class Outbox:
         if never_was_there:
             return DidNotHappen()
         return Unknown(
-            f"The mail is not in the outbox {self._folder}, where it may never have begun. Look for the "
-            f"Message-ID {mail.letter.message_id} where its mails are filed away, in the outboxes of other "
-            "workers, and in the log of a mail server that was set before."
+            f"The mail is not in the outbox {self._folder}, and may have been delivered elsewhere. Look for "
+            f"the Message-ID {mail.letter.message_id} where its mails are filed away, in the outboxes "
+            "of other workers, and in the log of any mail server that was configured before."
         )
 
     def _receipt(self, mail: Mail) -> Receipt | None:
@@ -91,10 +92,10 @@ class Outbox:
 
 
 def _receipt_of_file(path: Path) -> Receipt:
-    """Read the receipt back from the mail that lies there; another attempt may have written it."""
+    """Read the receipt back from a stored mail, which another attempt may have written."""
     headers = BytesHeaderParser(policy=policy.default).parsebytes(path.read_bytes())
     return mail_receipt(
-        f"written to {path.name} in the outbox, as no mail server is set",
+        f"written to {path.name} in the outbox, as no mail server is configured",
         message_id=str(headers["Message-ID"]).strip(),  # a folded header begins with its fold
         to=_addresses(headers["To"]),
         cc=_addresses(headers["Cc"]),

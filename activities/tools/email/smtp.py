@@ -1,9 +1,9 @@
-"""Mail over SMTP, and what each of its failures means. The only importer of aiosmtplib.
+"""Deliver mail over SMTP, and classify each failure. The only importer of aiosmtplib.
 
-Everything turns on one moment, DATA. Before it nothing can have been sent, whatever went wrong; after it only
-the server's final reply can say that nothing was sent, and its absence leaves the mail in doubt. The mail
-goes to all recipients or to none: DATA is not begun while one of them is refused. What the library writes,
-the envelope and the mail with its dots doubled, is compared with what was approved before it leaves.
+Before the command DATA nothing can have been sent, whatever fails. After it, only the server's final reply
+can confirm that nothing was sent; without a reply the mail is in doubt. A mail goes to all recipients or to
+none: DATA is not sent if one of them is refused. What the library writes (the envelope, then the mail with
+its dots doubled) is compared with what was approved before it is sent.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ import aiosmtplib
 from aiosmtplib import errors as smtp
 from pydantic import SecretStr
 
-from activities.tools.email.tool import Mail, mail_receipt, refuse_unlike
+from activities.tools.email.message import Mail, mail_receipt, refuse_difference
 from activities.tools.email.wire import difference_on_the_wire
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import Receipt
 from plangate.tool import EffectStatus, Unknown
 
-# As RFC 5321 (4.5.3.2) advises: five minutes for each command, ten for the reply that ends the mail, since a
-# server that has taken it looks at it first. To get in may take as long as one command, and so may the
-# envelope: where they do not end, nothing was sent, and it is tried again. Together they are shorter than the
-# tool's own limit, so that a failure is told with the server's own words.
+# As RFC 5321 (4.5.3.2) recommends: five minutes for each command, ten for the reply that ends the mail, since
+# a server may scan the mail first. Connecting has the limit of one command, and so has the envelope: if one
+# times out, nothing was sent, and the step is retried. The sum is below the tool's own limit, so that a
+# failure carries the server's own words.
 ENVELOPE_SECONDS: Final = 300
 REPLY_SECONDS: Final = 600
 CONNECT_SECONDS: Final = 60
@@ -37,7 +37,7 @@ GOODBYE_SECONDS: Final = 1
 _PORTS: Final = {"smtp": 25, "smtps": 465}
 _SUBMISSION_PORT: Final = 587
 _LAST_PORT: Final = 65_535
-# What stands before the last @ is user and password, whatever is in them.
+# Everything before the last @ is user and password.
 _URL: Final = re.compile(
     r"(?P<scheme>smtps?)://"
     r"(?:(?P<user>[^:/?#]*)(?::(?P<password>.*))?@)?"
@@ -50,7 +50,7 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a failure means before DATA and after it; None where the server's reply code says so."""
+    """What a failure means before and after DATA; None means that the reply code decides."""
 
     before: type[ToolError] | None
     after: type[ToolError] | None = EffectUnknown
@@ -75,11 +75,11 @@ MEANINGS: Final[Mapping[type[Exception], Meaning]] = {
     smtp.SMTPRecipientRefused: _BY_REPLY,
     smtp.SMTPDataError: Meaning(before=None, after=None),
     smtp.SMTPResponseException: Meaning(before=None, after=None),
-    # What the server cannot do: no STARTTLS, no AUTH. The library has no name of its own for these.
+    # What the server does not support (STARTTLS, AUTH), for which the library has no class of its own.
     smtp.SMTPNotSupported: _NEVER,
     smtp.SMTPRecipientsRefused: _NEVER,
     smtp.SMTPException: _NEVER,
-    # What comes from below the library: sockets, TLS, names that cannot be encoded.
+    # From below the library: sockets, TLS, names that cannot be encoded.
     ssl.SSLError: _LATER,
     OSError: _LATER,
     ValueError: _NEVER,
@@ -87,19 +87,17 @@ MEANINGS: Final[Mapping[type[Exception], Meaning]] = {
 
 
 def error_for(error: Exception, server: str, *, data_begun: bool) -> ToolError:
-    """Return what a failure of the library means for the mail."""
+    """Return the tool error for a failure of the library."""
     meaning = next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
     kind = meaning.after if data_begun else meaning.before
     if kind is None:
         kind = _kind_of_reply(error, unclear=EffectUnknown if data_begun else ToolUnavailable)
     said = cut(one_line(_said(error)), 200)
     if kind is EffectUnknown:
-        return EffectUnknown(
-            f"The mail was handed to {server}, and no reply says what became of it ({said})."
-        )
+        return EffectUnknown(f"The mail was handed to {server}, which did not confirm the outcome ({said}).")
     if kind is ToolRefused:
-        return ToolRefused(f"The mail server {server} refuses it ({said}); nothing was sent.")
-    return ToolUnavailable(f"The mail server {server} does not take it now ({said}); nothing was sent.")
+        return ToolRefused(f"The mail server {server} refused the mail ({said}); nothing was sent.")
+    return ToolUnavailable(f"The mail server {server} cannot take the mail now ({said}); nothing was sent.")
 
 
 def _kind_of_reply(error: Exception, unclear: type[ToolError]) -> type[ToolError]:
@@ -108,7 +106,7 @@ def _kind_of_reply(error: Exception, unclear: type[ToolError]) -> type[ToolError
             return ToolUnavailable
         case 5:
             return ToolRefused
-        case _:  # no reply that the standard knows at this place
+        case _:  # not a reply that the standard allows here
             return unclear
 
 
@@ -119,7 +117,7 @@ def _said(error: Exception) -> str:
 
 
 class SmtpServer:
-    """One mail server, and how to get in."""
+    """A mail server with its credentials."""
 
     def __init__(
         self,
@@ -147,12 +145,12 @@ class SmtpServer:
     def from_url(cls, url: SecretStr) -> Self:
         """Read the server from ``smtp://USER:PASSWORD@HOST:PORT`` or ``smtps://``.
 
-        Without a port it is 465 for smtps, 587 for smtp with a user, and 25 without.
+        The default port is 465 for smtps, 587 for smtp with a user, and 25 for smtp without one.
 
         Raises:
-            SettingsInvalid: it is no such address. The message does not repeat it: it holds a password.
+            SettingsInvalid: it is not such a URL. The message omits it, because it contains a password.
         """
-        # By our own rule: to a URL's rule, a # or ? in a password ends the host, and mail goes elsewhere.
+        # Not urllib: to a URL parser a # or ? in a password ends the host, and mail would go elsewhere.
         match = _URL.fullmatch(url.get_secret_value().strip())
         if match is None:
             raise _unusable()
@@ -171,7 +169,7 @@ class SmtpServer:
         )
 
     async def deliver(self, mail: Mail) -> Receipt:
-        """Hand the mail over, to all recipients or to none."""
+        """Send the mail to all recipients or to none."""
         client = self._client()
         data_begun = False
         try:
@@ -184,7 +182,7 @@ class SmtpServer:
                 async with asyncio.timeout(self._reply_seconds):
                     reply = await client.data(mail.content)
         except ToolRefused:
-            client.close()  # without goodbye: in the middle of a mail, that would be a line of it
+            client.close()  # without QUIT, which in the middle of a mail would be one of its lines
             raise
         except (smtp.SMTPException, OSError, ValueError) as error:
             raise error_for(error, self._name, data_begun=data_begun) from error
@@ -200,14 +198,14 @@ class SmtpServer:
         )
 
     async def find_out(self, mail: Mail) -> EffectStatus:
-        """Say where a person has to look: SMTP has no way to ask."""
+        """Return where a person has to look: SMTP has no query for it."""
         return Unknown(
             f"Look for the Message-ID {mail.letter.message_id} in the log of {self._name}, or ask "
-            f"{mail.recipients[0]}: Plangate cannot see whether the mail went out."
+            f"{mail.recipients[0]}: Plangate cannot tell whether the mail was sent."
         )
 
     def _client(self) -> aiosmtplib.SMTP:
-        # A password must not be had by stripping the offer of STARTTLS from the server's greeting.
+        # Require STARTTLS for a password, so that removing its offer from the greeting cannot expose it.
         has_secret = self._username is not None and self._host not in _LOOPBACK
         return aiosmtplib.SMTP(
             hostname=self._host,
@@ -221,7 +219,7 @@ class SmtpServer:
         )
 
     async def _name_envelope(self, client: aiosmtplib.SMTP, mail: Mail) -> None:
-        """Name sender and recipients; raise, before anything is sent, if one of them is refused."""
+        """Send MAIL FROM and RCPT TO; raise before DATA if a recipient is refused."""
         await client.mail(mail.letter.sender)
         refused: list[smtp.SMTPRecipientRefused] = []
         for recipient in mail.recipients:
@@ -236,18 +234,20 @@ class SmtpServer:
             f"{error.recipient} ({cut(one_line(_said(error)), 100)})" for error in (for_good or refused)
         )
         if for_good:
-            raise ToolRefused(f"The mail server {self._name} refuses {names}; nothing was sent to anybody.")
+            raise ToolRefused(
+                f"The mail server {self._name} refused {names}; nothing was sent to any recipient."
+            )
         raise ToolUnavailable(
-            f"The mail server {self._name} does not take {names} now; nothing was sent to anybody."
+            f"The mail server {self._name} cannot take {names} now; nothing was sent to any recipient."
         )
 
 
 @contextmanager
 def _checked(client: aiosmtplib.SMTP, mail: Mail) -> Iterator[None]:
-    """Have the envelope, and the mail, compared with what was approved before the library writes them.
+    """Compare the envelope and the mail with what was approved before the library writes them.
 
     Raises:
-        ToolRefused: within the block, where they differ.
+        ToolRefused: within the block, if they differ.
     """
     protocol = client.protocol
     assert protocol is not None
@@ -257,15 +257,15 @@ def _checked(client: aiosmtplib.SMTP, mail: Mail) -> Iterator[None]:
     written: list[bytes] = []
 
     def checked(data: bytes) -> None:
-        if written or not data.startswith((b"EHLO ", b"HELO ")):  # a greeting comes first, if at all
+        if written or not data.startswith((b"EHLO ", b"HELO ")):  # EHLO, if any, comes first
             if written == lines:
-                refuse_unlike(difference_on_the_wire(data, mail.letter))
+                refuse_difference(difference_on_the_wire(data, mail.letter))
             elif [data] != lines[len(written) :][:1]:
-                refuse_unlike("the envelope")
+                refuse_difference("the envelope")
             written.append(data)
         write(data)
 
-    setattr(protocol, "write", checked)  # noqa: B010  a method, to which mypy lets nothing be assigned
+    setattr(protocol, "write", checked)  # noqa: B010  mypy rejects assigning to a method
     try:
         yield
     finally:
@@ -273,7 +273,7 @@ def _checked(client: aiosmtplib.SMTP, mail: Mail) -> Iterator[None]:
 
 
 async def _leave(client: aiosmtplib.SMTP) -> None:
-    """Say goodbye; whether the server hears it changes nothing, so it is not waited for long."""
+    """Send QUIT and wait briefly: a failure here changes nothing."""
     with suppress(smtp.SMTPException, OSError):
         if client.is_connected:
             await client.quit(timeout=GOODBYE_SECONDS)

@@ -1,9 +1,9 @@
-"""A mail's bytes: composed by us, and read back from what is about to leave by the standard library.
+"""Compose a mail's bytes, and compare the bytes about to be sent with the approved mail.
 
-CPython's own folding loses blanks in long subjects that are not ASCII, differently in each version. So the
-headers are composed here, in the plainest form that RFC 5322 and RFC 2047 have: an encoded word never holds
-more than whole characters, and the fold between two of them is no part of the text. What goes out is read by
-`email.parser` and compared with the mail that was approved. Standard library only.
+CPython's header folding loses spaces in long non-ASCII subjects, differently in each version. Headers are
+therefore composed here, in the plainest form of RFC 5322 and RFC 2047: an encoded word holds whole characters
+only, and the fold between two encoded words is not part of the text. The bytes about to be sent are parsed by
+`email.parser` and compared with the approved mail. Standard library only.
 """
 
 import base64
@@ -19,7 +19,7 @@ _HEADERS: Final = (
     "Content-Transfer-Encoding",
 )  # fmt: skip
 _LINE: Final = 76
-# Octets in one encoded word: '=?utf-8?B??=' and their base64 fit into 75 characters (RFC 2047).
+# Octets in one encoded word: '=?utf-8?B??=' plus their base64 fit into 75 characters (RFC 2047).
 _WORD: Final = 45
 _END: Final = b"\r\n.\r\n"
 _LONE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)")
@@ -27,7 +27,7 @@ _LONE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """All that a mail says: plain addresses, a subject of one line, a body whose lines end with LF."""
+    """The content of a mail: plain addresses, a one-line subject, a body whose lines end with LF."""
 
     sender: str
     to: tuple[str, ...]
@@ -39,7 +39,7 @@ class Letter:
 
 
 def composed(letter: Letter) -> bytes:
-    """Return the mail, pure ASCII, its lines ended with CRLF and short."""
+    """Return the mail's bytes: ASCII, CRLF line endings, lines of at most 76 characters."""
     headers = [("From", letter.sender), ("To", _listed(letter.to))]
     if letter.cc:
         headers.append(("Cc", _listed(letter.cc)))
@@ -58,7 +58,7 @@ def composed(letter: Letter) -> bytes:
 
 
 def difference(content: bytes, letter: Letter) -> str | None:
-    """Say in which part the mail ``content`` differs from ``letter``; None where it says just that."""
+    """Return the part in which the bytes ``content`` differ from ``letter``, or None."""
     if not content.isascii() or _LONE.search(content):
         return "its bytes are not ASCII, or a line does not end with CRLF"
     read = BytesParser(policy=policy.default).parsebytes(content)
@@ -68,7 +68,7 @@ def difference(content: bytes, letter: Letter) -> str | None:
     said = {
         "the sender": (_addresses(read, "From"), (letter.sender,)),
         "the recipients": (_addresses(read, "To"), letter.to),
-        "those who get a copy": (_addresses(read, "Cc"), letter.cc),
+        "the copies": (_addresses(read, "Cc"), letter.cc),
         "the subject": (str(read["Subject"]), letter.subject),
         "the date": (str(read["Date"]), letter.date),
         "the Message-ID": (str(read["Message-ID"]).strip(), letter.message_id),
@@ -78,7 +78,7 @@ def difference(content: bytes, letter: Letter) -> str | None:
 
 
 def difference_on_the_wire(data: bytes, letter: Letter) -> str | None:
-    """Say the same of what follows SMTP's DATA: dots at line starts doubled, a lone dot at the end."""
+    """Do the same for what follows SMTP's DATA: leading dots doubled, a lone dot at the end."""
     if not data.endswith(_END):
         return "its end is missing"
     lines = data.removesuffix(b".\r\n").split(b"\r\n")
@@ -92,7 +92,7 @@ def _listed(addresses: tuple[str, ...]) -> str:
 
 
 def _subject(text: str) -> str:
-    """Return the subject as it stands in the header: as it is, where it is short and plain, or in words."""
+    """Return the header's value: the text itself if it is short and plain, else encoded words."""
     if text.isascii() and "=?" not in text and len(text) + len("Subject: ") <= _LINE:
         return text
     words, word = [], b""

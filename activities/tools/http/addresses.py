@@ -1,12 +1,12 @@
-"""Which IP addresses are part of the open internet: an own list, so that no interpreter's version decides.
+"""Decide which IP addresses are public, by a list of our own that no Python version can change.
 
 As of 2026-11-25: the IANA special-purpose registries for IPv4 (RFC 6890 and its successors) and IPv6,
-multicast and reserved space, and addresses of cloud metadata services outside them. For IPv6 nothing counts
-but global unicast (2000::/3), so that space which is assigned later is not public until this list says so.
+multicast and reserved space, and addresses of cloud metadata services outside them. In IPv6 only global
+unicast (2000::/3) is public, so that space assigned later is private until it is listed here.
 
-An IPv6 address that carries an IPv4 address may lead there. The well-known NAT64 prefix is judged by what it
-carries; IPv4-mapped, IPv4-compatible, 6to4, Teredo and ISATAP addresses are never public: the plain IPv4
-address says the same. Standard library only, and none of its own judgements (``is_global``).
+An IPv6 address that embeds an IPv4 address may lead there. The well-known NAT64 prefix is judged by the
+embedded address; IPv4-mapped, IPv4-compatible, 6to4, Teredo and ISATAP addresses are never public: use the
+plain IPv4 address. Standard library only, without its ``is_global``, which differs between versions.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -51,7 +51,7 @@ _NETWORKS_V6: Final = tuple(IPv6Network(network) for network in SPECIAL_V6)
 
 
 def is_public(address: IpAddress) -> bool:
-    """Return whether an address is one of the open internet; the cloud's metadata service, say, is not."""
+    """Return whether an address is public; a cloud's metadata service, for example, is not."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _NETWORKS_V4)
     value = int(address)

@@ -1,18 +1,16 @@
-"""The answer to an HTTP call, and what it says of the world.
-
-Only 2xx is a plain yes:
+"""Classify the answer to an HTTP call.
 
     2xx                         done: the receipt
-    3xx, GET and HEAD           refused: nothing happened; another URL is another plan
-    307, 308                    refused: they say that the server did nothing yet
-    3xx otherwise               unknown: '303' is how many servers say that it is done
-    408, 425, 429               nothing happened, later may be better
-    503 with Retry-After        the same; without, gateways say it too when a server breaks off, so: unknown
-    409 where keys are honoured unknown: the earlier attempt under this key may still be at work
-    4xx otherwise, 501, 505     refused: nothing happened
-    5xx otherwise               unknown
+    3xx to GET and HEAD         refused: nothing happened; another URL is another plan
+    307, 308                    refused: the server has done nothing yet
+    other 3xx                   unknown: many servers answer 303 when the call is done
+    408, 425, 429               unavailable: nothing happened; retry later
+    503 with Retry-After        unavailable; without it unknown: gateways also send it for a lost server
+    409 where keys are honoured unknown: an earlier attempt with this key may still be running
+    other 4xx, 501, 505         refused: nothing happened
+    other 5xx                   unknown
 
-Imports no client: the tool judges answers without one.
+Imports no client.
 """
 
 import re
@@ -41,9 +39,9 @@ _LATIN: Final = re.compile(r"charset=\"?(iso-8859-1|latin-?1|windows-1252)\b", r
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back; names of headers in lower case.
+    """An answer; header names are in lower case.
 
-    ``is_whole`` is False where the body was longer than is read, or broke off.
+    ``is_whole`` is False if the body was too long to read whole, or broke off.
     """
 
     status: int
@@ -52,7 +50,7 @@ class Answer:
     is_whole: bool
 
     def text(self) -> str:
-        """Return the body as text, where it is text."""
+        """Return the body as text, or "" if it is not text."""
         content_type = self.headers.get("content-type", "")
         if not _TEXT.match(content_type) or self.headers.get("content-encoding", "identity") != "identity":
             return ""
@@ -66,26 +64,24 @@ class Answer:
 
 
 def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError | None:
-    """Return what the answer means where it is no success: the table above."""
+    """Return the tool error for an answer, or None for success: the table above."""
     status = answer.status
     said = f"{call} was answered {answer}"
-    told = cut(one_line(answer.text().strip()), 300)
-    if told:
-        said += f" ({told})"
+    excerpt = cut(one_line(answer.text().strip()), 300)
+    if excerpt:
+        said += f" ({excerpt})"
     match status // 100:
         case 2:
             return None
         case 3 if call.method in SAFE or status in _NOT_YET:
             where = cut(one_line(answer.headers.get("location", "nowhere")), 200)
-            return ToolRefused(
-                f"{said}: it leads to {where}, which is not followed; put the right URL in the plan."
-            )
+            return ToolRefused(f"{said}: redirects are not followed; put the target in the plan ({where}).")
         case 4 if status in _LATER:
             return ToolUnavailable(f"{said}; nothing was done.")
         case 4 if status == HTTPStatus.CONFLICT and honours_keys:
-            return EffectUnknown(f"{said}; an earlier attempt may still be at work.")
+            return EffectUnknown(f"{said}; an earlier attempt may still be running.")
         case 4 if status in _NOT_THERE and call.method == "DELETE":
-            return ToolRefused(f"{said}; it never was there, or an earlier attempt has deleted it.")
+            return ToolRefused(f"{said}; it never existed, or an earlier attempt has deleted it.")
         case 4:
             return ToolRefused(f"{said}; it was not done.")
         case 5 if status == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in answer.headers:
@@ -97,7 +93,7 @@ def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError |
 
 
 def receipt_of(call: Call, answer: Answer) -> Receipt:
-    """Return the receipt of a call that was done."""
+    """Return the receipt of a successful call."""
     text = answer.text()
     return Receipt(
         summary=f"{call} was answered {answer}",

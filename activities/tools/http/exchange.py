@@ -1,12 +1,11 @@
-"""One request to one checked address, and what each failure of the client means; imports httpcore alone.
+"""Send one request to one checked address, and classify each failure of the client; imports httpcore alone.
 
-The request goes to an address, not to a name: the name was resolved and checked before, and resolving it
-again here would let it point elsewhere by now (DNS rebinding). The name stays in ``Host`` and in the TLS
-handshake, where the certificate is checked against it. Proxies of the environment are not used: they would
-resolve it too.
+The request goes to an address, not to a name: the name was resolved and checked before, and a second lookup
+could give another address (DNS rebinding). The name stays in ``Host`` and in the TLS handshake, where the
+certificate is checked against it. Proxies from the environment are not used, because they resolve names too.
 
-The bytes of a request are held back until all of them are there, read back, and compared with the call that
-was approved; where they differ, nothing is sent.
+The bytes of a request are buffered until it is complete, then parsed and compared with the approved call; if
+they differ, nothing is sent.
 """
 
 import asyncio
@@ -30,45 +29,45 @@ MAX_ADDRESSES: Final = 3
 MAX_BODY: Final = 64 * 1024
 
 MEANINGS: Final[Mapping[type[Exception], type[ToolError]]] = {
-    # No connection came about: nothing can have been sent.
+    # No connection was made: nothing can have been sent.
     httpcore.ConnectError: ToolUnavailable,
     httpcore.ConnectTimeout: ToolUnavailable,
     httpcore.PoolTimeout: ToolUnavailable,
     httpcore.ProxyError: ToolUnavailable,
-    # The client itself refuses the request, before it sends a byte.
+    # The client refused the request before it sent a byte.
     httpcore.UnsupportedProtocol: ToolRefused,
     httpcore.LocalProtocolError: ToolRefused,
-    # The request was on its way, wholly or in part.
+    # The request was sent, at least in part.
     httpcore.ReadError: EffectUnknown,
     httpcore.ReadTimeout: EffectUnknown,
     httpcore.WriteError: EffectUnknown,
     httpcore.WriteTimeout: EffectUnknown,
     httpcore.RemoteProtocolError: EffectUnknown,
     httpcore.ConnectionNotAvailable: EffectUnknown,
-    # The families of the above: whatever a later version adds to them is not known to be harmless.
+    # Base classes of the above: an error that a later version adds counts as not harmless.
     httpcore.NetworkError: EffectUnknown,
     httpcore.TimeoutException: EffectUnknown,
     httpcore.ProtocolError: EffectUnknown,
-    # What comes from below the client.
+    # From below the client.
     OSError: EffectUnknown,
 }
 _TIMEOUTS: Final[Mapping[str, float | None]] = {
     "connect": CONNECT_SECONDS,
     "write": WRITE_SECONDS,
-    "read": None,  # the caller says how long to wait for the answer
+    "read": None,  # the caller limits the wait for the answer
     "pool": CONNECT_SECONDS,
 }
 
 
 def error_for(error: Exception, place: Place) -> ToolError:
-    """Return what a failure of the client means for the request."""
+    """Return the tool error for a failure of the client."""
     kind = next(MEANINGS[base] for base in type(error).__mro__ if base in MEANINGS)
     said = cut(one_line(str(error) or type(error).__name__), 200)
     if kind is ToolUnavailable:
         return ToolUnavailable(f"{place} cannot be reached ({said}); nothing was sent.")
     if kind is ToolRefused:
-        return ToolRefused(f"The request to {place} cannot be sent ({said}); nothing was.")
-    return EffectUnknown(f"{place} broke off before it answered ({said}).")
+        return ToolRefused(f"The request to {place} cannot be sent ({said}); nothing was sent.")
+    return EffectUnknown(f"No valid answer came from {place} ({said}).")
 
 
 class Exchange:
@@ -82,16 +81,16 @@ class Exchange:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        """The system's certificates: a company's own authority counts, as it does for mail."""
+        """The system's certificates, including a company's own authority."""
         return self._given_trust or ssl.create_default_context()
 
     async def send(self, call: Call, place: Place, addresses: Sequence[str]) -> Answer:
         """Send ``call`` to the first of ``addresses`` that can be connected to.
 
         Raises:
-            ToolUnavailable: no connection came about.
-            ToolRefused: the client refuses to send such a request, or makes another one of it.
-            EffectUnknown: it was sent, at least in part, and no answer came.
+            ToolUnavailable: no connection could be made.
+            ToolRefused: the client cannot send such a request, or would send a different one.
+            EffectUnknown: it was sent, at least in part, and no answer arrived.
         """
         failure: Exception = OSError("it has no address")
         async with httpcore.AsyncConnectionPool(
@@ -113,7 +112,7 @@ class Exchange:
 def _request(call: Call, place: Place, address: str) -> httpcore.Request:
     extensions: dict[str, Any] = {"timeout": _TIMEOUTS}
     if not place.literal:
-        # The certificate is checked against a name; where the host is an address, against that.
+        # Check the certificate against the name; for a literal address, httpcore checks against that.
         extensions["sni_hostname"] = place.host
     return httpcore.Request(
         call.method,
@@ -125,7 +124,7 @@ def _request(call: Call, place: Place, address: str) -> httpcore.Request:
 
 
 class _CheckedNetwork(httpcore.AsyncNetworkBackend):
-    """Connections over which nothing leaves but ``call``."""
+    """A network whose connections send nothing but ``call``."""
 
     def __init__(self, network: httpcore.AsyncNetworkBackend, call: Call) -> None:
         self._network = network
@@ -144,7 +143,7 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
 
 
 class _CheckedStream(httpcore.AsyncNetworkStream):
-    """Holds the bytes of a request back until they are whole, and are known to say what was approved."""
+    """Buffers a request until it is complete, and sends it only if it is the approved call."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, call: Call) -> None:
         self._stream = stream
@@ -159,15 +158,15 @@ class _CheckedStream(httpcore.AsyncNetworkStream):
         if not buffer:
             return
         if self._is_sent:
-            raise EffectUnknown(f"After {self._call} the client sends more than that; it was cut off.")
+            raise EffectUnknown(f"The client sent more after {self._call}; the connection was closed.")
         self._held += buffer
         if not is_whole(bytes(self._held)):
             return
         unlike = difference(bytes(self._held), self._call)
         if unlike:
             raise ToolRefused(
-                f"What would be sent is not what was approved ({unlike}); nothing was. This is a fault of "
-                "Plangate or its HTTP client: report it."
+                f"The request about to be sent differs from the approved call ({unlike}); nothing was sent. "
+                "This is a bug in Plangate or its HTTP client: report it."
             )
         self._is_sent = True
         await self._stream.write(bytes(self._held), timeout)
@@ -188,7 +187,7 @@ class _CheckedStream(httpcore.AsyncNetworkStream):
 
 
 async def _answer(response: httpcore.Response) -> Answer:
-    """Read the answer as far as it goes; its status is known by now, whatever becomes of the rest."""
+    """Read the answer; a body that breaks off or is too long is returned as far as it was read."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in response.headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")

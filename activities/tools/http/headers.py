@@ -1,9 +1,8 @@
-"""The headers that a plan may set: an allow-list, names in one spelling, media types too.
+"""The headers that a plan may set: an allow-list; names and media types have one spelling.
 
-Servers fold ``_`` and ``-``, and capitals do not count; so a name is lower case, without ``_``, and compared
-as that. What is neither in `ALLOWED` nor in PLANGATE_HTTP_HEADERS is not sent. What belongs to the
-connection, and what makes a call another one than its method and URL say, cannot be allowed at all.
-Standard library only.
+Names are case-insensitive, and some servers treat ``_`` as ``-``: a name is therefore lower case and without
+``_``. Headers that are neither in `ALLOWED` nor in PLANGATE_HTTP_HEADERS are refused. Headers of the
+connection, and headers that can override the method or URL, can never be allowed. Standard library only.
 """
 
 import re
@@ -19,8 +18,8 @@ ALLOWED: Final = frozenset({
     "if-modified-since", "if-none-match", "if-unmodified-since", "prefer", "traceparent", "tracestate",
     "user-agent", "x-api-key", "x-correlation-id", "x-request-id",
 })  # fmt: skip
-# What belongs to the connection and what Plangate itself sets; how the body is to be read; and what servers
-# and proxies take for another method, host, address or path than those of the call.
+# Set by the connection or by Plangate, changes how the body is decoded, or is taken by servers and proxies as
+# another method, host, address or path.
 _NEVER: Final = frozenset({
     "host", "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive", "te",
     "trailer", "upgrade", "expect", "via", "forwarded", "accept-encoding", KEY_HEADER,
@@ -40,46 +39,46 @@ _UTF8: Final = frozenset({"utf-8"})
 
 
 def one_name(text: str) -> str:
-    """Return the one spelling of a header's name.
+    """Return the one spelling of a header name.
 
     Raises:
-        ValueError: it is no plain name, or none that a plan could ever set.
+        ValueError: it is not a header name, or can never be set by a plan.
     """
     name, shown = text.lower(), cut(one_line(text), 60)
     if not text.isascii() or not _NAME.fullmatch(name):
-        raise ValueError(f"'{shown}' is no name of a header; use letters, digits and '-' alone")
+        raise ValueError(f"'{shown}' is not a header name; use only letters, digits and '-'")
     if name in _NEVER or _NEVER_LIKE.fullmatch(name):
-        raise ValueError(f"'{shown}' is not for a plan to set; take it out")
+        raise ValueError(f"'{shown}' cannot be set by a plan; remove it")
     return name
 
 
 def one_spelling(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return all headers in their one spelling, in the order of their names.
+    """Return the headers in their one spelling, sorted by name.
 
     Raises:
-        ValueError: a name or a value cannot be sent, or a name is there twice.
+        ValueError: a name or a value cannot be sent, or a name occurs twice.
     """
     spelled: dict[str, str] = {}
     for text, value in headers.items():
         name = one_name(text)
         if name in spelled:
-            raise ValueError(f"'{name}' is there twice")
+            raise ValueError(f"'{name}' occurs twice; remove one")
         if not _VALUE.fullmatch(value):
-            raise ValueError(f"the value of '{name}' is not one line of ASCII without outer blanks")
+            raise ValueError(f"the value of '{name}' is not one line of ASCII without outer spaces")
         spelled[name] = _value(name, value)
     return dict(sorted(spelled.items()))
 
 
 def is_json(media_type: str) -> bool:
-    """Return whether a media type in its one spelling is a kind of JSON."""
+    """Return whether a media type, in its one spelling, is JSON."""
     return bool(_JSON.fullmatch(media_type.partition(";")[0]))
 
 
 class HeaderList:
-    """`ALLOWED` and the headers that the setting PLANGATE_HTTP_HEADERS adds to them.
+    """`ALLOWED` and the headers of the setting PLANGATE_HTTP_HEADERS.
 
     Raises:
-        SettingsInvalid: an entry of the setting is no header that can be allowed.
+        SettingsInvalid: an entry is not a header that can be allowed.
     """
 
     def __init__(self, entries: Iterable[str]) -> None:
@@ -98,7 +97,7 @@ def _value(name: str, value: str) -> str:
             media = _media(name, value)
             for parameter in media.split("; ")[1:]:
                 if parameter.startswith("charset=") and parameter.removeprefix("charset=") not in _UTF8:
-                    raise ValueError(f"'{name}' names the {parameter}, and a body is sent as UTF-8")
+                    raise ValueError(f"'{name}' names the {parameter}, but bodies are UTF-8; remove it")
             return media
         case "accept":
             return ", ".join(_media(name, one.strip(" ")) for one in value.split(","))
@@ -107,10 +106,10 @@ def _value(name: str, value: str) -> str:
 
 
 def _media(name: str, value: str) -> str:
-    """Return a media type in lower case, as are its parameters' names: ``text/plain; charset=utf-8``."""
+    """Return a media type with type and parameter names in lower case: ``text/plain; charset=utf-8``."""
     match = _MEDIA.fullmatch(value)
     if match is None:
-        raise ValueError(f"'{name}' holds {cut(one_line(value), 60)!r}, which is no plain media type")
+        raise ValueError(f"'{name}' contains {cut(one_line(value), 60)!r}, which is not a plain media type")
     spelled, seen = [match["type"].lower()], set()
     for parameter in match["parameters"].split(";")[1:]:
         key, _, text = parameter.strip(" ").partition("=")

@@ -1,7 +1,7 @@
-"""Where ``http_request`` may go: the hosts of the settings, and their addresses.
+"""The hosts that `http_request` may reach, and their addresses.
 
-An entry of the settings is HOST or HOST:PORT. HOST alone stands for the default port of the URL's scheme
-(443 for https, 80 for http); any other port is named. The same holds in all three lists of hosts.
+An entry of a setting is HOST or HOST:PORT. HOST alone means the default port of the URL's scheme (443 for
+https, 80 for http); any other port must be named. This holds for all three lists of hosts.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ RESOLVE_SECONDS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One server: what two URLs that lead to it have in common. An IPv6 host carries no brackets here."""
+    """One server by scheme, host and port; an IPv6 host has no brackets."""
 
     scheme: str
     host: str
@@ -28,12 +28,12 @@ class Place:
 
     @property
     def is_default_port(self) -> bool:
-        """Whether the scheme says the port already."""
+        """Whether this is the default port of the scheme."""
         return DEFAULT_PORTS[self.scheme] == self.port
 
     @property
     def literal(self) -> IpAddress | None:
-        """The address, where the host is one and no name."""
+        """The address if the host is a literal address, else None."""
         try:
             return ipaddress.ip_address(self.host)
         except ValueError:
@@ -44,17 +44,17 @@ class Place:
 
 
 def place_of(url: str) -> Place:
-    """Return where ``url`` leads.
+    """Return the server that ``url`` leads to.
 
     Raises:
-        ValueError: two readers might read it differently, or it is no URL; the message says why.
+        ValueError: as `read_url`.
     """
     read = read_url(url)
     return Place(read.scheme, read.host, read.port)
 
 
 class HostList:
-    """The hosts that one setting names."""
+    """The hosts in one setting."""
 
     def __init__(self, setting: str, entries: Iterable[str]) -> None:
         self.setting = setting
@@ -70,13 +70,13 @@ class HostList:
             return read_authority(entry)
         except ValueError:
             raise SettingsInvalid(
-                f"The setting {self.setting} cannot be used: {entry!r} is no HOST or HOST:PORT "
+                f"The setting {self.setting} cannot be used: {entry!r} is not HOST or HOST:PORT "
                 "(no scheme, no path, no wildcard)."
             ) from None
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """Return all addresses of ``host``, in the order in which to try them.
+    """Resolve ``host`` and return its addresses in the order to try them.
 
     Raises:
         ToolUnavailable: the name cannot be resolved now.
@@ -85,6 +85,6 @@ async def resolve(host: str, port: int) -> Sequence[str]:
         async with asyncio.timeout(RESOLVE_SECONDS):
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        said = error.strerror or "no answer in time"
-        raise ToolUnavailable(f"The host {host} cannot be found ({said}); nothing was sent.") from error
+        cause = error.strerror or f"no answer within {RESOLVE_SECONDS} s"
+        raise ToolUnavailable(f"The host {host} cannot be resolved ({cause}); nothing was sent.") from error
     return tuple(dict.fromkeys(str(socket_address[0]) for *_, socket_address in found))

@@ -1,17 +1,18 @@
-"""The tool ``http_request``: one call of one URL, on hosts that an operator has allowed.
+"""The tool `http_request`: one call of one URL, on hosts that an operator has allowed.
 
-Its files: here the arguments and the rules; ``http_url.py`` and ``http_headers.py`` give each URL and header
-its one spelling, ``http_hosts.py`` says where it may go, ``http_call.py`` what an answer means. With the
-vendor's library, ``http_exchange.py`` sends; ``http_wire.py`` compares what is sent with what was approved.
+`url` and `headers` normalize what a plan names; `hosts` and `addresses` decide where a call may go;
+`exchange` sends it with the vendor's library; `wire` compares its bytes with what was approved; `call`
+classifies the answer.
 
-A call whose end is unknown is made again where that is safe: for GET, HEAD, PUT and DELETE, which HTTP
-defines so, and on hosts of PLANGATE_HTTP_IDEMPOTENT_HOSTS, which honour the ``Idempotency-Key`` that every
-call carries. For GET and HEAD, which change nothing, it is no question at all. Else a person is asked.
+A call with an unknown outcome is repeated where that is safe: GET, HEAD, PUT and DELETE are idempotent by
+definition of HTTP, and hosts in PLANGATE_HTTP_IDEMPOTENT_HOSTS honour the ``Idempotency-Key`` of every call.
+Otherwise a person decides.
 """
 
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
@@ -32,7 +33,7 @@ from plangate.tool import EffectStatus, Repeatable, Unknown
 if TYPE_CHECKING:
     from activities.tools.http.exchange import Exchange
 
-# Longer than connecting can take: what it cuts off was on its way.
+# Longer than connecting can take, so that a call that times out may have been sent.
 WHOLE_SECONDS: Final = 120
 _INEXACT: Final = 2**53
 
@@ -40,7 +41,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 def _one_number(value: JsonValue) -> JsonValue:
-    """Return JSON with each whole number as one, however it was written: 600.0 and 6e2 are 600."""
+    """Return JSON with whole numbers as integers, however they were written: 600.0 and 6e2 become 600."""
     match value:
         case float() if value.is_integer() and abs(value) < _INEXACT:
             return int(value)
@@ -56,12 +57,12 @@ HeaderValue = Annotated[str, Field(max_length=4_000)]
 
 
 class HttpRequestArguments(ToolArguments):
-    """One HTTP call, as the approver sees it and as it is made."""
+    """One HTTP call, as the approver sees it and as it is sent."""
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
     url: Annotated[str, AfterValidator(one_url)] = Field(
         max_length=MAX_URL,
-        description="http:// or https://, percent-encoded, no user, no #fragment; %20 for a blank, not +",
+        description="http:// or https://, percent-encoded, no user, no #fragment; %20 for a space, not +",
     )
     headers: Annotated[dict[str, HeaderValue], AfterValidator(one_spelling)] = Field(
         default={}, max_length=30, description=f"of {', '.join(sorted(ALLOWED))}, and what an operator allows"
@@ -74,20 +75,25 @@ class HttpRequestArguments(ToolArguments):
     @model_validator(mode="after")
     def _carry_one_body_at_most(self) -> Self:
         if self.json_body is not None and self.body is not None:
-            raise ValueError("has both json_body and body; take one out")
+            raise ValueError("has both json_body and body; remove one")
         if self.method in SAFE and (self.json_body is not None or self.body is not None):
-            raise ValueError(f"a {self.method} carries no body; put it in the URL or use another method")
+            raise ValueError(f"a {self.method} has no body; put the values in the URL or use another method")
         return self
 
     @model_validator(mode="after")
-    def _say_what_the_body_is(self) -> Self:
+    def _match_body_and_content_type(self) -> Self:
         media_type = self.headers.get("content-type")
         if media_type and self.json_body is not None and not is_json(media_type):
-            raise ValueError(f"has a json_body, and a content-type of {media_type}; use body, or take it out")
+            raise ValueError(f"has a json_body with the content-type {media_type}; use body, or remove it")
         return self
 
+    @cached_property
+    def place(self) -> Place:
+        """The server that the URL leads to."""
+        return place_of(self.url)
+
     def call(self, idempotency_key: str) -> Call:
-        """Return the call that these arguments ask for."""
+        """Return the call to send."""
         headers = {KEY_HEADER: header_key(idempotency_key), **self.headers}
         content: bytes | None = None
         if self.json_body is not None:
@@ -100,19 +106,19 @@ class HttpRequestArguments(ToolArguments):
 
 
 def header_key(idempotency_key: str) -> str:
-    """Return the key as it may stand in a header: it holds a workflow id, which may be any text."""
+    """Return the key for the header, hashed: it contains a workflow id, which may be any text."""
     return hashlib.sha256(idempotency_key.encode()).hexdigest()
 
 
 class HttpRequest:
-    """Calls one URL, or knows whether calling it again is safe."""
+    """Calls one URL, and says after a crash whether the call may be repeated."""
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name="http_request",
-        description="Call one URL over HTTP and keep the answer. Only allowed hosts can be reached.",
+        description="Call one URL over HTTP and record the answer. Only allowed hosts can be reached.",
         arguments=HttpRequestArguments,
         retry_safety=RetrySafety.BY_CALL,
-        seconds=WHOLE_SECONDS + 20,  # with the look-up of the name, so that a failure names the host
+        seconds=WHOLE_SECONDS + 20,  # includes the DNS lookup, so that a failure names the host
     )
 
     def __init__(
@@ -134,12 +140,13 @@ class HttpRequest:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Build the tool over the hosts that the settings name.
+        """Build the tool with the hosts and headers of the settings.
 
         Raises:
-            SettingsInvalid: an entry is no host, or no header that can be allowed.
+            SettingsInvalid: an entry is not a host, or not a header that can be allowed.
         """
-        from activities.tools.http.exchange import Exchange  # noqa: PLC0415  slow to import; only to act
+        # The command line reads declarations without loading the vendor's library.
+        from activities.tools.http.exchange import Exchange  # noqa: PLC0415
 
         return cls(
             Exchange(),
@@ -150,11 +157,11 @@ class HttpRequest:
         )
 
     def objection(self, arguments: HttpRequestArguments) -> str | None:
-        """Object to headers and hosts that are not allowed, and to addresses that are plainly private."""
+        """Return why the settings forbid the call: its headers, its host, or a private literal address."""
         for name in arguments.headers:
             if name not in self._headers:
                 return f"the header {name} may not be sent; an operator can add it to PLANGATE_HTTP_HEADERS"
-        place = place_of(arguments.url)
+        place = arguments.place
         if place not in self._allowed:
             return f"{place} may not be reached; an operator can add it to {self._allowed.setting}"
         if place.literal and place not in self._private and not is_public(place.literal):
@@ -162,11 +169,8 @@ class HttpRequest:
         return None
 
     async def act(self, arguments: HttpRequestArguments, idempotency_key: str) -> Receipt:
-        """Make the call."""
-        objection = self.objection(arguments)
-        if objection:
-            raise ToolRefused(f"{objection}.")
-        place = place_of(arguments.url)
+        """Make the call, to a checked address of its host; the caller has checked `objection`."""
+        place = arguments.place
         try:
             addresses = await self._addresses(place)
             async with asyncio.timeout(WHOLE_SECONDS):
@@ -177,17 +181,21 @@ class HttpRequest:
             raise kind(said) from error
 
     async def find_out(self, arguments: HttpRequestArguments, idempotency_key: str) -> EffectStatus:
-        """Say whether the call may be made again."""
-        place = place_of(arguments.url)
+        """Return whether the call may be repeated."""
+        place = arguments.place
         if arguments.method in IDEMPOTENT or place in self._idempotent:
             return Repeatable()
         return Unknown(
-            f"Ask whoever runs {place} whether the {arguments.method} with the {KEY_HEADER} "
-            f"{header_key(idempotency_key)} was carried out: Plangate cannot see it."
+            f"Ask the operator of {place} whether the {arguments.method} with the {KEY_HEADER} "
+            f"{header_key(idempotency_key)} was carried out: Plangate cannot tell."
         )
 
     async def _addresses(self, place: Place) -> Sequence[str]:
-        """Resolve the host, once; every address must be fit to be connected to, or none is."""
+        """Resolve the host once.
+
+        Raises:
+            ToolRefused: one of its addresses is not public, and the host is not allowed to be private.
+        """
         addresses = await self._resolve(place.host, place.port)
         if place not in self._private:
             for address in addresses:
@@ -202,7 +210,7 @@ class HttpRequest:
         )
 
     async def _make(self, call: Call, place: Place, addresses: Sequence[str]) -> Receipt:
-        """Make the one call that was approved, and judge its answer."""
+        """Send the approved call and classify its answer."""
         answer = await self._exchange.send(call, place, addresses)
         failure = failure_of(call, answer, honours_keys=place in self._idempotent)
         if failure is not None:

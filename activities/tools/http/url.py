@@ -1,14 +1,14 @@
-"""URLs in their one spelling, or refused: what a rule, an approver and a server read is one text.
+"""Give a URL its one spelling, or refuse it, so that a rule, an approver and a server read the same text.
 
-By RFC 3986, section 6, and further where servers take two spellings for one:
+Normalized by RFC 3986, section 6, and further where servers treat two spellings as one:
 
-- scheme and host in lower case, hosts in A-labels; a port without zeros, and none where the scheme says it
-- an empty path is ``/``; an empty query is left out, and so are empty parameters
-- what may stand for itself does, everything else is percent-encoded in upper case. So ``%72`` becomes ``r``
-  and ``%3a`` becomes ``:``, while ``[`` becomes ``%5B``
+- scheme and host in lower case, hosts in A-labels; a port without leading zeros, and no default port
+- an empty path becomes ``/``; an empty query and empty parameters are removed
+- a character that need not be encoded is not; every other is percent-encoded in upper case: ``%72`` becomes
+  ``r``, ``%3a`` becomes ``:``, and ``[`` becomes ``%5B``
 
-Refused is what two readers could read differently: users before the host, fragments, backslashes, ``.`` and
-``..`` in any encoding, encoded or doubled slashes, ``;`` and its parameters, bare ``+``, percent signs
+Refused, because two readers could read it differently: users before the host, fragments, backslashes, ``.``
+and ``..`` in any encoding, encoded or doubled slashes, ``;`` and its parameters, bare ``+``, percent signs
 encoded twice, control characters, and octets that are not UTF-8 in normal form C.
 Standard library and `host_names` only.
 """
@@ -32,12 +32,12 @@ _TOKEN: Final = re.compile(r"%[0-9A-Fa-f]{2}|.", re.DOTALL)
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _TWICE: Final = re.compile(r"%25[0-9A-Fa-f]{2}")
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-# What stands for itself, encoded or not, in a segment of a path and in a parameter of a query.
+# Characters that are left unencoded in a path segment and in a query parameter.
 _IN_SEGMENT: Final = _UNRESERVED | frozenset("!$&'()*,=:@")
 _IN_PARAMETER: Final = _UNRESERVED | frozenset("!$'()*,:@/?")
 _BRACKETS: Final = {"[": "%5B", "]": "%5D"}
 _SEPARATORS: Final = "/\\;%."
-# What readers that fold leave out, and what they take for a slash or a backslash beyond normal form KC.
+# Characters that folding readers drop, or take for a slash or backslash beyond normal form KC.
 _FOLDED: Final = dict.fromkeys(map(ord, "\u00ad\u034f\u200b\u200c\u200d\u2060\ufeff")) | {
     **dict.fromkeys((0x2044, 0x2215, 0x29F8), "/"),
     **dict.fromkeys((0x2216, 0x29F5, 0x29F9), "\\"),
@@ -58,7 +58,7 @@ class Url:
 
 
 def authority_of(scheme: str, host: str, port: int) -> str:
-    """Return host and port as they stand in a URL and in ``Host``."""
+    """Return host and port as written in a URL and in ``Host``."""
     shown = f"[{host}]" if ":" in host else host
     return shown if DEFAULT_PORTS[scheme] == port else f"{shown}:{port}"
 
@@ -73,17 +73,17 @@ def one_url(text: str) -> str:
 
 
 def read_url(text: str) -> Url:
-    """Read a URL.
+    """Parse a URL and normalize it.
 
     Raises:
-        ValueError: two readers might read it differently, or it is no URL; the message says why.
+        ValueError: it is not a URL, or two readers could read it differently; the message says why.
     """
     if len(text) > MAX_URL:
         raise ValueError(f"is longer than {MAX_URL} characters")
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()
     if scheme not in DEFAULT_PORTS or not separator:
-        raise ValueError("is no http:// or https:// URL")
+        raise ValueError("is not an http:// or https:// URL")
     _refuse_whole(text)
     cut = min((rest.index(mark) for mark in "/?" if mark in rest), default=len(rest))
     authority, path_and_query = rest[:cut], rest[cut:]
@@ -96,19 +96,19 @@ def read_url(text: str) -> Url:
         target += f"?{parameters}"
     url = Url(scheme, host, port or DEFAULT_PORTS[scheme], target)
     if len(str(url)) > MAX_URL:
-        raise ValueError(f"is longer than {MAX_URL} characters in its plain spelling")
+        raise ValueError(f"is longer than {MAX_URL} characters when normalized")
     return url
 
 
 def read_authority(text: str) -> tuple[str, int | None]:
-    """Read HOST or HOST:PORT.
+    """Parse HOST or HOST:PORT.
 
     Raises:
         ValueError: it is neither.
     """
     match = _AUTHORITY.fullmatch(text)
     if match is None:
-        raise ValueError(f"names {text!r} where HOST or HOST:PORT belongs")
+        raise ValueError(f"has {text!r} where HOST or HOST:PORT is expected")
     port = int(match["port"]) if match["port"] else None
     if port is not None and not 0 < port < 2**16:
         raise ValueError(f"names the port {port}, which does not exist")
@@ -120,46 +120,44 @@ def _host(text: str) -> str:
         try:
             address = IPv6Address(text[1:-1])
         except AddressValueError:
-            raise ValueError(f"names the address {text}, which is no IPv6 address") from None
+            raise ValueError(f"names the address {text}, which is not an IPv6 address") from None
         if address.ipv4_mapped:
-            raise ValueError(f"names the address {text}; write {address.ipv4_mapped}, which it stands for")
+            raise ValueError(f"names the address {text}; write the IPv4 address {address.ipv4_mapped}")
         return str(address)
     name = one_host(text)
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
-        # A number is an address, and of its many ways to be written (0x7f.1) only one is readable.
+        # A numeric name is an address; of its many spellings (0x7f.1), only the dotted one is accepted.
         try:
             return str(IPv4Address(name))
         except AddressValueError:
-            raise ValueError(
-                f"names the address {name}, which is no IPv4 address in its plain form"
-            ) from None
+            raise ValueError(f"names the address {name}, which is not a plain IPv4 address") from None
     return name
 
 
 def _refuse_whole(text: str) -> None:
-    """Refuse what belongs nowhere in a URL."""
+    """Refuse characters that are not allowed anywhere in a URL."""
     authority = text.partition("://")[2].partition("/")[0].partition("?")[0]
     for char in text:
         if not "!" <= char <= "~" and (char.isascii() or char not in authority):
-            raise ValueError(f"holds U+{ord(char):04X}; write it percent-encoded, as UTF-8")
+            raise ValueError(f"contains U+{ord(char):04X}; write it percent-encoded, as UTF-8")
     if "#" in text:
-        raise ValueError("holds a #fragment, which is never sent; take it out")
+        raise ValueError("has a #fragment, which is never sent; remove it")
     if "\\" in text:
-        raise ValueError("holds a backslash, which some readers take for a slash; write %5C in the query")
+        raise ValueError("contains a backslash, which some servers read as a slash; write %5C in the query")
 
 
 def _path(path: str) -> str:
     if "//" in path:
-        raise _unclear("'//' in its path", "some servers take it for one slash; write one")
+        raise _unclear("'//' in its path", "some servers read it as one slash; write one")
     if _TWICE.search(path):
-        raise _unclear("a percent sign in its path that is encoded twice", "encode the path once")
+        raise _unclear("a doubly encoded percent sign in its path", "encode the path once")
     spelled = "".join(_in_path(piece) for piece in _TOKEN.findall(path))
     for segment in _decoded(spelled).split("/"):
         folded = unicodedata.normalize("NFKC", segment.translate(_FOLDED))
         if segment and not folded.strip(" ."):
-            raise _unclear("'.' or '..' in its path", "write the path that it leads to")
+            raise _unclear("'.' or '..' in its path", "write the resolved path")
         if any(folded.count(char) > segment.count(char) for char in _SEPARATORS):
-            raise _unclear("a letter in its path that some servers take for a separator", "leave it out")
+            raise _unclear("a character in its path that some servers read as a separator", "remove it")
     return spelled
 
 
@@ -168,20 +166,20 @@ def _in_path(piece: str) -> str:
     if piece == "/":
         return piece
     if char in "/\\":
-        raise _unclear("an encoded slash in its path", "some servers take it for a plain one; leave it out")
+        raise _unclear("an encoded slash in its path", "some servers decode it; remove it")
     if char == ";":
-        raise _unclear("';' in its path", "some servers cut a path there; leave it out")
+        raise _unclear("';' in its path", "some servers cut the path there; remove it")
     if piece == "+":
-        raise _unclear("'+' in its path", "write %20 for a blank and %2B for a plus")
+        raise _unclear("'+' in its path", "write %20 for a space and %2B for a plus")
     if char < " " or char == "\x7f":
-        raise _unclear(f"U+{ord(char):04X} in its path", "leave the control character out")
+        raise _unclear(f"U+{ord(char):04X} in its path", "remove the control character")
     return _spelled(piece, char, _IN_SEGMENT)
 
 
 def _parameter(text: str) -> str:
-    """Return the spelling of one ``name=value``; the first ``=`` is what parts them.
+    """Return the one spelling of a parameter ``name=value``, split at the first ``=``.
 
-    A name with no value is written without the ``=``, since servers read both alike.
+    A name with an empty value is written without the ``=``: servers read both alike.
     """
     name, _, value = text.partition("=")
     name = "".join(_in_query(piece) for piece in _TOKEN.findall(name))
@@ -194,11 +192,11 @@ def _parameter(text: str) -> str:
 def _in_query(piece: str) -> str:
     char = _plain(piece)
     if piece == "+":
-        raise _unclear("'+' in its query", "write %20 for a blank and %2B for a plus")
+        raise _unclear("'+' in its query", "write %20 for a space and %2B for a plus")
     if piece == ";":
-        raise _unclear("';' in its query", "some servers part parameters there; write & or %3B")
+        raise _unclear("';' in its query", "some servers split parameters there; write & or %3B")
     if char == "\0":
-        raise _unclear("U+0000 in its query", "leave the control character out")
+        raise _unclear("U+0000 in its query", "remove the control character")
     return _spelled(piece, char, _IN_PARAMETER)
 
 
@@ -213,18 +211,18 @@ def _spelled(piece: str, char: str, itself: frozenset[str]) -> str:
         return piece.upper()
     if piece in _BRACKETS:
         return _BRACKETS[piece]
-    raise ValueError(f"holds {piece!r} unencoded; write it as %{ord(piece):02X}")
+    raise ValueError(f"contains {piece!r} unencoded; write it as %{ord(piece):02X}")
 
 
 def _decoded(spelled: str) -> str:
     try:
         text = unquote_to_bytes(spelled).decode()
     except UnicodeDecodeError:
-        raise _unclear("percent-encoded octets that are not UTF-8", "encode them anew") from None
+        raise _unclear("percent-encoded octets that are not UTF-8", "encode them again") from None
     if not unicodedata.is_normalized("NFC", text):
-        raise _unclear("letters that are not in Unicode's normal form C", "encode them anew")
+        raise _unclear("text that is not in Unicode normal form C", "encode them again")
     return text
 
 
 def _unclear(what: str, instead: str) -> ValueError:
-    return ValueError(f"holds {what}; {instead}")
+    return ValueError(f"contains {what}; {instead}")

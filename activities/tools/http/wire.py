@@ -1,7 +1,7 @@
-"""One HTTP call, and what a request says by its final bytes: they are compared before they leave.
+"""One HTTP call, and the comparison of a request's final bytes with it before they are sent.
 
-A client composes, encodes and adds. So the bytes are read back, by a reader of our own that takes nothing but
-the one plain form, and compared with the call that was approved. Standard library only.
+An HTTP client composes, encodes and adds headers. The bytes are therefore parsed again, by a parser that
+accepts one plain form only, and compared with the approved call. Standard library only.
 """
 
 import json
@@ -21,10 +21,10 @@ _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What was approved to be sent.
+    """The approved call.
 
-    ``headers`` are complete but for those that only the connection knows, their names in lower case;
-    ``json_body`` is what ``content`` says, where that is JSON: ``Any`` stands for it.
+    ``headers`` lack only those of the connection (`all_headers`); names are in lower case. ``json_body`` is
+    the value of ``content``, if that is JSON.
     """
 
     method: str
@@ -43,7 +43,7 @@ class Call:
 
     @property
     def authority(self) -> str:
-        """The host, and the port where the scheme does not say it."""
+        """The host, with the port unless it is the scheme's default."""
         return self.url.partition("://")[2].partition("/")[0]
 
     @property
@@ -52,8 +52,8 @@ class Call:
         return self.url.removeprefix(f"{self.scheme}://{self.authority}")
 
     def all_headers(self) -> dict[str, str]:
-        """Return every header that goes out."""
-        # Nothing compressed: a small answer must not unpack to a large one.
+        """Return every header of the request."""
+        # No compression: a small answer must not unpack to a large one.
         headers = {
             "host": self.authority,
             "user-agent": "plangate",
@@ -69,7 +69,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """A request as its bytes say it, over a connection of the given scheme."""
+    """A request as parsed from its bytes."""
 
     method: str
     target: str
@@ -78,17 +78,17 @@ class SentRequest:
 
 
 def is_whole(raw: bytes) -> bool:
-    """Return whether ``raw`` is a request to its end, or more than one."""
+    """Return whether ``raw`` contains a complete request, or more."""
     head, end, body = raw.partition(_END)
     length = _LENGTH.search(head + b"\r\n")
     return bool(end) and len(body) >= (int(length[1]) if length else 0)
 
 
 def read_request(raw: bytes) -> SentRequest:
-    """Read a request.
+    """Parse a request.
 
     Raises:
-        ValueError: it is not in the one plain form; the message says why.
+        ValueError: it is not in the one accepted form; the message says why.
     """
     head, _, body = raw.partition(_END)
     if not head.isascii():
@@ -96,20 +96,20 @@ def read_request(raw: bytes) -> SentRequest:
     first, *lines = head.decode("ascii").split("\r\n")
     request_line = _REQUEST_LINE.fullmatch(first)
     if request_line is None:
-        raise ValueError("its first line is no method, target and HTTP/1.1")
+        raise ValueError("its first line is not method, target and HTTP/1.1")
     headers: dict[str, str] = {}
     for line in lines:
         header = _HEADER.fullmatch(line)
         if header is None or header[1].lower() in headers:
-            raise ValueError("a line of its head is no header, or a header is there twice")
+            raise ValueError("a line of its head is not a header, or a header occurs twice")
         headers[header[1].lower()] = header[2]
     if "transfer-encoding" in headers or int(headers.get("content-length", "0")) != len(body):
-        raise ValueError("its body has another length than it says")
+        raise ValueError("its body does not have the declared length")
     return SentRequest(request_line[1], request_line[2], headers, body)
 
 
 def difference(raw: bytes, call: Call) -> str | None:
-    """Say in which part the request ``raw`` differs from ``call``; None where it is just that call."""
+    """Return the part in which the request ``raw`` differs from ``call``, or None."""
     try:
         sent = read_request(raw)
     except ValueError as error:

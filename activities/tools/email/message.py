@@ -1,0 +1,200 @@
+"""The mail of `send_email`: its arguments, its one form, and the interface of what delivers it.
+
+An approver must be able to read where a mail goes. An address is therefore a plain ``name@host``: no display
+name that says something else, no quoting, no routing characters (``%``, ``!``). It has one spelling, in lower
+case and with the host in A-labels. A recipient named twice is kept once. Subject and body are in Unicode
+normal form C. No argument can add a header: each is checked for line breaks.
+
+Imported by the tool and by both deliveries (`outbox`, `smtp`); imports neither.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Annotated, Final, Protocol
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from activities.tools.email.wire import Letter, composed, difference
+from activities.tools.host_names import one_host
+from plangate.domain.errors import ToolRefused
+from plangate.domain.tool import Receipt, ToolArguments
+from plangate.tool import EffectStatus
+
+MAX_RECIPIENTS: Final = 50
+MAX_SUBJECT: Final = 200
+MAX_BODY: Final = 100_000
+
+_ATOM: Final = r"[A-Za-z0-9_+=&'~#$*/-]+"
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ADDRESS: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
+_MAX_NAME: Final = 64
+_MAX_ADDRESS: Final = 254
+_ENCODED_WORD: Final = re.compile(r"=\?[^?]*\?[^?]*\?[^?]*\?=")
+_CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def _control_character(text: str, allowed: str) -> str | None:
+    """Return the first control character or line separator that is not allowed, as ``U+XXXX``."""
+    for char in text:
+        if unicodedata.category(char) in _CONTROL and char not in allowed:
+            return f"U+{ord(char):04X}"
+    return None
+
+
+def one_address(text: str) -> str:
+    """Return the one spelling of a plain address.
+
+    Raises:
+        ValueError: it is not a plain address; the message says why.
+    """
+    name, at, host = text.rpartition("@")
+    if at and not host.isascii() and not any(char.isspace() for char in host):
+        text = f"{name}@{one_host(host)}"
+    foreign = next((char for char in text if not char.isascii()), None)
+    if foreign is not None:
+        raise ValueError(
+            f"contains U+{ord(foreign):04X}, which is not ASCII and can look like another letter; "
+            "use an address whose part before the @ is ASCII"
+        )
+    text = text.lower()
+    if not _ADDRESS.fullmatch(text) or text.index("@") > _MAX_NAME or len(text) > _MAX_ADDRESS:
+        raise ValueError(
+            "is not a plain address such as dana@example.org; remove display names, brackets and spaces"
+        )
+    return f"{text.rpartition('@')[0]}@{one_host(text.rpartition('@')[2])}"
+
+
+def _plain_subject(text: str) -> str:
+    control = _control_character(text, allowed="")
+    if control:
+        raise ValueError(f"contains the control character {control}; a subject is one line of text")
+    if text != text.strip():
+        raise ValueError("begins or ends with a space; remove it")
+    if _ENCODED_WORD.search(text):
+        raise ValueError("contains '=?…?…?…?=', which mail programs decode; write the decoded text")
+    if len(text := unicodedata.normalize("NFC", text)) > MAX_SUBJECT:
+        raise ValueError(f"is longer than {MAX_SUBJECT} characters in Unicode normal form C")
+    return text
+
+
+def _plain_body(text: str) -> str:
+    control = _control_character(text, allowed="\n\t")
+    if control:
+        raise ValueError(
+            f"contains the control character {control}; only line breaks (\\n) and tabs are allowed"
+        )
+    if len(text := unicodedata.normalize("NFC", text)) > MAX_BODY:
+        raise ValueError(f"is longer than {MAX_BODY} characters in Unicode normal form C")
+    return text
+
+
+def _at_least_one(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    # Not pydantic's min_length: it counts only the valid ones, and so reports a second, wrong fault.
+    if not addresses:
+        raise ValueError("is empty; give at least one address")
+    return _without_repeats(addresses)
+
+
+def _without_repeats(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(addresses))
+
+
+Address = Annotated[str, Field(max_length=_MAX_ADDRESS), AfterValidator(one_address)]
+
+
+class SendEmailArguments(ToolArguments):
+    """One mail, as the approver sees it and as it is sent."""
+
+    to: Annotated[tuple[Address, ...], AfterValidator(_at_least_one)] = Field(
+        max_length=MAX_RECIPIENTS,
+        description="plain addresses such as dana@example.org",
+        json_schema_extra={"minItems": 1},
+    )
+    cc: Annotated[tuple[Address, ...], AfterValidator(_without_repeats)] = Field(
+        default=(), max_length=MAX_RECIPIENTS, description="plain addresses that get a copy"
+    )
+    subject: Annotated[str, AfterValidator(_plain_subject)] = Field(
+        min_length=1, max_length=MAX_SUBJECT, description="one line"
+    )
+    body: Annotated[str, AfterValidator(_plain_body)] = Field(max_length=MAX_BODY, description="plain text")
+
+    @field_validator("cc", mode="after")
+    @classmethod
+    def _drop_recipients_from_cc(cls, cc: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return tuple(address for address in cc if address not in info.data.get("to", ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A composed mail: its content as values and as bytes, and a name derived from the idempotency key."""
+
+    name: str
+    letter: Letter
+    content: bytes
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Everyone who receives it: ``to``, then ``cc``."""
+        return (*self.letter.to, *self.letter.cc)
+
+
+def compose(arguments: SendEmailArguments, sender: str, idempotency_key: str) -> Mail:
+    """Compose the mail of one effect; the same key always gives the same name and Message-ID.
+
+    Raises:
+        ToolRefused: its bytes differ from what was approved.
+    """
+    name = hashlib.sha256(idempotency_key.encode()).hexdigest()
+    letter = Letter(
+        sender=sender,
+        to=arguments.to,
+        cc=arguments.cc,
+        subject=arguments.subject,
+        body=arguments.body,
+        # The local clock is good enough: the date is for the reader; the audit trail has its own time.
+        date=formatdate(),
+        message_id=f"<{name}@{sender.rpartition('@')[2]}>",
+    )
+    content = composed(letter)
+    refuse_difference(difference(content, letter))
+    return Mail(name=name, letter=letter, content=content)
+
+
+def refuse_difference(difference: str | None) -> None:
+    """Raise if the bytes of a mail differ from what was approved.
+
+    Args:
+        difference: names the part that differs; None if nothing does.
+
+    Raises:
+        ToolRefused: they differ.
+    """
+    if difference:
+        raise ToolRefused(
+            f"The mail about to be sent differs from the one that was approved ({difference}); nothing was "
+            "sent. This is a bug in Plangate or its mail library: report it."
+        )
+
+
+class Delivery(Protocol):
+    """A way to deliver mail."""
+
+    async def deliver(self, mail: Mail) -> Receipt:
+        """Deliver the mail; raises as `Tool.act` does."""
+
+    async def find_out(self, mail: Mail) -> EffectStatus:
+        """Determine whether an earlier delivery of the same mail happened."""
+
+
+def mail_receipt(
+    summary: str, *, message_id: str, to: Iterable[str], cc: Iterable[str], subject: str, **more: str
+) -> Receipt:
+    """Return the receipt of a mail, in the same form for every delivery."""
+    return Receipt(
+        summary=summary,
+        details={"message_id": message_id, "to": [*to], "cc": [*cc], "subject": subject, **more},
+    )

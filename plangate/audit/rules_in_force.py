@@ -1,0 +1,151 @@
+"""Check that runs were judged by the policy and the list of people that were in force at the time.
+
+The trail of rules records which texts were in force since when.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+from sqlalchemy import Connection, String, bindparam, select, type_coerce
+
+from plangate.audit.cross_checks import moment
+from plangate.audit.judged_by import judged_by_no_list, list_named, rules_named
+from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, RulesInForce, read_event
+from plangate.domain.findings import Finding
+from plangate.domain.plan import short
+from plangate.records.tables import audit_entries
+
+# During an update, old workers may still use the old text; and runs use the Temporal server's clock.
+OTHER_WORKERS: Final = timedelta(hours=1)
+_EVER: Final = datetime.max.replace(tzinfo=UTC)
+_EVER_SINCE: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class RuleHistory:
+    """Which policy and list of people was in force when, by the trail of rules; read at first use."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @cached_property
+    def _changes(self) -> list[tuple[datetime, RulesInForce]]:
+        """Return the readable entries; the check of that trail itself reports the others."""
+        at = audit_entries.c.at
+        if self._connection.dialect.name == "sqlite":
+            at = type_coerce(at, String).label("at")  # type: ignore[assignment]
+        statement = (
+            select(at, audit_entries.c.event)
+            .where(audit_entries.c.workflow_id == bindparam("run"))
+            .order_by(audit_entries.c.number)
+        )
+        changes = []
+        for row in self._connection.execute(statement, {"run": RULES_TRAIL}):
+            try:
+                since, event = moment(row.at), read_event(row.event)
+            except (ValueError, TypeError):
+                continue
+            if since is not None and isinstance(event, RulesInForce):
+                changes.append((since, event))
+        return changes
+
+    @cached_property
+    def _spans(self) -> list[tuple[datetime, datetime]]:
+        """Return the spans in which some list of people was in force."""
+        spans: list[tuple[datetime, datetime]] = []
+        began: datetime | None = None
+        for at, event in self._changes:
+            if event.what != "people":
+                continue
+            if event.hash and began is None:
+                began = at
+            elif not event.hash and began is not None:
+                spans.append((began, at))
+                began = None
+        return spans if began is None else [*spans, (began, _EVER)]
+
+    @cached_property
+    def _ends(self) -> dict[str, datetime]:
+        """Return when each list of people was last replaced; lists still in force are left out."""
+        ends: dict[str, datetime] = {}
+        last = ""
+        for at, event in self._changes:
+            if event.what != "people":
+                continue
+            ends[last] = at
+            ends.pop(event.hash, None)
+            last = event.hash
+        ends.pop("", None)
+        return ends
+
+    def replaced(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        """Yield the first entry judged by each list of people that had been replaced long before.
+
+        A later list is allowed: a decision may wait long before it is judged.
+        """
+        seen: set[str] = set()
+        for entry in trail:
+            name = list_named(entry.event)
+            if name in seen or name not in self._ends or entry.at <= self._ends[name] + OTHER_WORKERS:
+                continue
+            seen.add(name)
+            what = f"was judged by a list of people that had been replaced long before ({short(name)})"
+            yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+
+    @cached_property
+    def _policies(self) -> list[tuple[str, datetime, datetime]]:
+        """Return each policy with its span; before the first one, no policy (the empty name)."""
+        changes = [(at, event.hash) for at, event in self._changes if event.what == "policy"]
+        names = ["", *(name for _, name in changes)]
+        begins = [_EVER_SINCE, *(at for at, _ in changes)]
+        return list(zip(names, begins, [*begins[1:], _EVER], strict=True))
+
+    def not_its_policy(self, name: str, at: datetime, slack: timedelta = OTHER_WORKERS) -> str | None:
+        """Return what is wrong if the policy ``name`` was not in force at ``at``, or None.
+
+        A policy replaced less than ``slack`` before, or in force soon after, is accepted: clocks differ.
+
+        Args:
+            name: the policy's SHA-256; empty for no policy.
+            at: when the plan was judged.
+            slack: how long a replaced policy is accepted.
+        """
+        was_in_force = any(
+            policy == name
+            and (begin == _EVER_SINCE or begin <= at + OTHER_WORKERS)
+            and (end == _EVER or at < end + slack)
+            for policy, begin, end in self._policies
+        )
+        called = f"the policy {short(name)}" if name else "no policy"
+        return None if was_in_force else f"names {called}, though another one was in force then"
+
+    def other_policy(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        """Yield each plan that was judged by a policy (or none) other than the one in force."""
+        known = {name for name, *_ in self._policies}
+        for entry in trail:
+            if not isinstance(entry.event, Drafted):
+                continue
+            name = entry.event.requirement.policy_hash
+            what = self.not_its_policy(name, entry.event.drafted_at) if name in known else None
+            if what:
+                yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+
+    def never_in_force(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        """Yield the first entry judged by each text that no worker ever had in force as that kind."""
+        known = {(event.what, event.hash) for _, event in self._changes}
+        lists = {list_named(entry.event) for entry in trail}
+        for name, number in rules_named(trail).items():
+            what, called = ("people", "list of people") if name in lists else ("policy", "policy")
+            if (what, name) not in known:
+                what_is_wrong = f"was judged by a {called} that no worker ever had in force ({short(name)})"
+                yield Finding(workflow_id=workflow_id, entry=number, what=what_is_wrong)
+
+    def without_list(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        """Yield each decision and step that names no list of people, though one had long been in force."""
+        for entry, is_reported in judged_by_no_list(workflow_id, trail):
+            if is_reported:  # by the check of the run itself
+                continue
+            if any(since + OTHER_WORKERS <= entry.at < until for since, until in self._spans):
+                what = "names no list of people, though one was in force then"
+                yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)

@@ -1,0 +1,49 @@
+"""The rules that a worker judges by: the policy and the list of people that its settings name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from plangate.domain.people import Directory, NoDirectory
+from plangate.domain.policy import OneApproval, Policy
+from plangate.domain.tool import ToolDeclaration
+from plangate.policy.people_file import PeopleFile, read_people
+from plangate.policy.policy_file import FilePolicy, read_policy
+from plangate.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A policy and a directory; the defaults let anyone approve."""
+
+    policy: Policy
+    directory: Directory
+
+    @property
+    def policy_text(self) -> str:
+        """The text of the policy file; empty without one."""
+        return self.policy.text if isinstance(self.policy, FilePolicy) else ""
+
+    @property
+    def policy_hash(self) -> str:
+        """The SHA-256 of the policy file; empty without one."""
+        return self.policy.policy_hash if isinstance(self.policy, FilePolicy) else ""
+
+
+def read_rules(settings: Settings, tools: Mapping[str, ToolDeclaration]) -> Rules:
+    """Read the policy and the list of people.
+
+    Args:
+        settings: names the two files, or neither.
+        tools: the policy is checked against their declarations.
+
+    Raises:
+        FileInvalid: one of the files cannot be used.
+    """
+    directory: Directory = NoDirectory()
+    roles = None
+    if settings.people_file:
+        directory = PeopleFile(settings.people_file)
+        roles = read_people(settings.people_file).roles()
+    if settings.policy_file is None:
+        return Rules(OneApproval(), directory)
+    return Rules(read_policy(settings.policy_file, tools, roles), directory)
