@@ -90,7 +90,7 @@ async def _death_in(stage: Stage, burst: list[Order], later: Order) -> Death:
         await asyncio.sleep(0.01)
     await asyncio.sleep(stage.chance.uniform(0, 0.015 * len(burst)))
     died = time.time()
-    stage.worker.kill_9()
+    stage.worker.kill()
     await approving
     await stage.hire()
     ready, before = time.time(), len(stage.till.calls)

@@ -1,51 +1,21 @@
-"""The workers of the scenarios: ``worker.py`` as a process of its own, killed with a real SIGKILL."""
+"""The workers of the scenarios: `worker.py` as a process, which can be frozen or run out of disk."""
 
 import asyncio
 import resource
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-from plangate.settings import PROJECT
-
-_PATIENCE = 60.0
+from plangate.cli.demo import worker_process
 
 
-class WorkerProcess:
+class WorkerProcess(worker_process.WorkerProcess):
     """One ``worker.py`` with a log of its own."""
-
-    def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
-        self.log = log
-        with log.open("wb") as file:
-            self._process = subprocess.Popen(
-                [sys.executable, str(PROJECT / "worker.py")],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                env=dict(environment),
-                start_new_session=True,  # Ctrl-C is for the harness; it ends the workers itself
-            )
 
     @property
     def is_alive(self) -> bool:
         """Whether it runs."""
         return self._process.poll() is None
-
-    async def ready(self) -> None:
-        """Wait until it takes work."""
-        async with asyncio.timeout(_PATIENCE):
-            while b'"action": "ready"' not in self.log.read_bytes():
-                if not self.is_alive:
-                    raise RuntimeError(f"The worker ended: {self.log.read_text(errors='replace')[-2000:]}")
-                await asyncio.sleep(0.03)
-
-    def kill_9(self) -> None:
-        """End it as a power cut would."""
-        self._process.kill()
-        self._process.wait()
 
     async def stop(self, patience: float) -> float:
         """Tell it to stop, as a supervisor does; return how many seconds that took, at most ``patience``."""

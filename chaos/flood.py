@@ -84,7 +84,7 @@ async def _no_worker(stage: Stage, report: Report, size: Size) -> Order:
     await stage.submit(flooded)
     before = await stage.until("in_review", flooded.workflow_id)
     assert before.fingerprint is not None
-    stage.worker.kill_9()
+    stage.worker.kill()
     pieces = junk_of_all_shapes(
         size.no_worker, before.fingerprint, stage.chance.randrange(10**6), padding=size.padding
     )

@@ -32,7 +32,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     people = [asyncio.create_task(_life(stage, order, killed)) for order in orders]
     for number in range(1, size.kills + 1):
         await asyncio.sleep(stage.chance.uniform(0.1, 1.5))
-        stage.worker.kill_9()
+        stage.worker.kill()
         killed[number].set()
         report.say(f"kill {number} of {size.kills}: {_phases(stage, orders)}")
         await asyncio.sleep(stage.chance.uniform(0, 0.4))

@@ -89,7 +89,7 @@ async def _full(stage: Stage) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _killed(stage: Stage, database: PostgresServer, *, and_worker: bool) -> AsyncIterator[None]:
     if and_worker:
-        stage.worker.kill_9()
+        stage.worker.kill()
     await asyncio.to_thread(database.kill_9)
     yield
     await asyncio.to_thread(database.start)

@@ -61,7 +61,7 @@ async def _served(stage: Stage, waiting: Order, *, approve_first: bool) -> float
     await stage.submit(waiting)
     status = await stage.until("in_review", waiting.workflow_id)
     await asyncio.sleep(0.3)  # it is cached by the worker now
-    stage.worker.kill_9()
+    stage.worker.kill()
     waiting.decided_at = time.time()
     if approve_first:
         await by_signal(stage, waiting, status)

@@ -70,8 +70,7 @@ class Stage:
 
     async def hire(self, *, wait: bool = True) -> WorkerProcess:
         """Start a worker; unless told otherwise, wait until it takes work."""
-        log = self.folder / f"worker-{len(self.workers) + 1}.log"
-        self.workers.append(WorkerProcess(log, self.environment()))
+        self.workers.append(WorkerProcess(len(self.workers) + 1, self.folder, self.environment()))
         if wait:
             await self.worker.ready()
         return self.worker
@@ -162,7 +161,7 @@ async def stage(
         yield set_up
     finally:
         for worker in set_up.workers:
-            worker.kill_9()
+            worker.kill()
         for desk in (vendor, till):
             desk.close()
         database.close()

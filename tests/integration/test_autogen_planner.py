@@ -345,7 +345,7 @@ async def test_a_cancelled_draft_ends_at_once_and_closes_its_client():
         assert closed.is_set()
 
 
-async def test_nothing_is_left_running_behind_a_draft():
+async def test_nothing_is_left_running_after_a_draft():
     before = len(asyncio.all_tasks())
     with OpenAIServer([MAIL_CALL]) as server, pytest.raises(DraftUnusable):
         await draft_at(server, max_steps=1)

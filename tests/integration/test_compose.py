@@ -267,7 +267,7 @@ def fresh_postgres() -> Iterator[PostgresServer]:
                 PROJECT / "deploy/postgres/create-databases.sh",
                 {
                     **SERVICES["postgres"]["environment"],
-                    "PATH": f"{server._programs / 'bin'}{os.pathsep}{os.environ['PATH']}",
+                    "PATH": f"{server.programs / 'bin'}{os.pathsep}{os.environ['PATH']}",
                     "PGHOST": "127.0.0.1",
                     "PGPORT": str(server.port),
                     "PGPASSWORD": PASSWORD,

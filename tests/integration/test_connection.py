@@ -22,7 +22,7 @@ FIRST_PORT = 26233
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch, tmp_path):
-    """A machine where nobody has set anything."""
+    """A machine without any setting."""
     for name in ("ADDRESS", "NAMESPACE", "PROFILE", "API_KEY", "TLS"):
         monkeypatch.delenv(f"TEMPORAL_{name}", raising=False)
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "none.toml"))
@@ -84,7 +84,7 @@ async def test_a_server_that_is_there_is_used_as_whom_we_say(settings):
     assert client.data_converter is connection.DATA_CONVERTER
 
 
-async def test_nobody_there_is_one_sentence_that_says_what_to_do(settings, monkeypatch):
+async def test_an_unreachable_server_is_one_sentence_that_says_what_to_do(settings, monkeypatch):
     address = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("TEMPORAL_ADDRESS", address)
 
@@ -159,10 +159,10 @@ async def test_tls_to_a_server_without_it_is_told_without_the_secret(settings, m
     ],
 )
 def test_each_refusal_has_its_meaning(error, sentence):
-    assert sentence in str(connection._explained("there", error))
+    assert sentence in str(connection._explained("there", error))  # noqa: SLF001  its table; no server here refuses so
 
 
-async def test_a_lazy_client_asks_nobody(settings, monkeypatch):
+async def test_a_lazy_client_sends_no_request(settings, monkeypatch):
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
 
     await connect(settings, lazy=True)

@@ -160,7 +160,7 @@ async def test_the_supervisor_waits_for_ports_that_another_program_took(var_dir)
         files.write_state(ServerState(port=port, ui_port=port + 1, http_port=port + 2))
 
         with pytest.raises(TemporalUnreachable, match="address already in use"):
-            await embedded_server._start(files, first_port=None)
+            await embedded_server._start(files, first_port=None)  # noqa: SLF001  the supervisor's one try
 
 
 async def test_a_server_that_hangs_is_replaced(var_dir, monkeypatch):
@@ -171,7 +171,8 @@ async def test_a_server_that_hangs_is_replaced(var_dir, monkeypatch):
     os.kill(before.pid, signal.SIGSTOP)
     state = ServerFiles(var_dir).read_state()
     assert state
-    assert await until(lambda: not embedded_server._namespace_answers(state.http_port), 5)
+    answers = embedded_server._namespace_answers  # noqa: SLF001  the question that start() asks
+    assert await until(lambda: not answers(state.http_port), 5)
 
     after = await start(var_dir)
 

@@ -22,7 +22,9 @@ from plangate.domain.run import Phase, RunState
 from plangate.records.database import Database
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.signing.decisions import Claims, sign
-from tests.support.record_writer import NOON, run_ref
+from tests.support import build
+from tests.support.build import NOON
+from tests.support.record_writer import run_ref
 from tests.support.sealed_records import KEYS, people
 from workflows.plan_approval import Carried
 
@@ -36,11 +38,8 @@ NOW = NOON + timedelta(minutes=1)
 
 
 def drafted(requirement: Requirement = BOTH, fingerprint: str = OURS, **more: Any) -> Drafted:
-    said = {
-        "revision": 1, "plan": PLAN, "fingerprint": fingerprint, "audience": HERE, "requirement": requirement,
-        "drafted_at": NOON, "deadline": NOON + timedelta(hours=1),
-    }  # fmt: skip
-    return Drafted(**{**said, **more})
+    fields = {"fingerprint": fingerprint, "audience": HERE, "requirement": requirement, **more}
+    return build.drafted(PLAN, **fields)
 
 
 def state(*events: Any, workflow_id: str = "plan-1") -> RunState:

@@ -13,7 +13,8 @@ from plangate.records.database import Database
 from plangate.records.lists import WAITING, Sort, Wanted
 from plangate.records.queries import open_on_record, pending_on_record, runs_on_record
 from plangate.records.tables import runs
-from tests.support.record_writer import NOON, note, run_ref, write_down
+from tests.support.build import NOON
+from tests.support.record_writer import note, run_ref, write_down
 from tests.support.waiting_runs import put_waiting
 
 MANY = 400

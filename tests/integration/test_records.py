@@ -16,9 +16,9 @@ from plangate.records.queries import open_on_record, pending_on_record, status_o
 from plangate.records.records import Records
 from plangate.records.tables import runs
 from plangate.records.trail import OpenTrail, open_trail, read_state
+from tests.support.build import NOON
 from tests.support.record_writer import (
     KEY,
-    NOON,
     assert_unbroken,
     claim,
     effect,

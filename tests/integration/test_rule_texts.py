@@ -22,7 +22,8 @@ from plangate.records.rule_texts import InForce, RecordedPeople, in_force_at, re
 from plangate.records.tables import rule_texts
 from plangate.records.trail import Note, open_rules_trail, read_trail
 from plangate.signing.checkpoints import checkpoint_after
-from tests.support.record_writer import NOON, ends_of, in_processes, note, run_ref, write_down
+from tests.support.build import NOON
+from tests.support.record_writer import ends_of, in_processes, note, run_ref, write_down
 
 FIRST, SECOND = '[[person]]\nname = "Dana"\n', '[[person]]\nname = "Dana"\nactive = false\n'
 

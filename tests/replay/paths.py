@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from plangate.domain.errors import EffectUnknown, NoModel, ToolRefused
 from plangate.domain.policy import Policy
-from tests.support.fakes import ValidFor
 from tests.support.gate import Gate
-from tests.workflow.test_stale_approvals import SECONDS, stale_behind_step_one
+from tests.support.policies import one_approval
+from tests.workflow.test_stale_approvals import VALID, stale_behind_step_one
 from tests.workflow.test_what_cannot_be_recorded_waits_outside import away, waiting
 
 Path = Callable[[Gate], Awaitable[str]]
@@ -151,5 +151,5 @@ PATHS: tuple[Path, ...] = (
     started_with_nonsense,
 )
 
-POLICIES: Mapping[Path, Policy] = {reopened_then_approved: ValidFor(SECONDS)}
+POLICIES: Mapping[Path, Policy] = {reopened_then_approved: one_approval(valid_for=VALID)}
 """The policy of the worker that walks a path, where it has one."""

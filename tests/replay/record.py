@@ -1,4 +1,4 @@
-"""Record the golden histories anew, by `make histories`: on purpose, when no open run has to survive it."""
+"""Record the golden histories anew (`make histories`), on purpose, while no open run needs the old ones."""
 
 import asyncio
 import json
@@ -9,16 +9,16 @@ from typing import Any
 
 from temporalio.testing import WorkflowEnvironment
 
+from tests.replay import recordings
 from tests.replay.paths import PATHS, POLICIES
 from tests.support.gate import build_gate
 from tests.support.server import start_server
 
 _WORKERS_OWN_QUEUE = re.compile(r"\d+@")
-HISTORIES = Path(__file__).parent / "histories"
 
 
 async def record_all() -> None:
-    """Walk every path on a fresh server and write its history down."""
+    """Walk every path on a fresh server and record its history."""
     env = await start_server()
     try:
         for path in PATHS:
@@ -37,12 +37,11 @@ async def _record(env: WorkflowEnvironment, name: str) -> None:
             workflow_id = await path(gate)
             history = await gate.handle(workflow_id).fetch_history()
         gate.database.close()
-    document = _without_this_machine(json.loads(history.to_json()))
-    (HISTORIES / f"{name}.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    recordings.write(name, _without_this_machine(json.loads(history.to_json())))
 
 
 def _without_this_machine(value: Any) -> Any:
-    """Leave out who recorded it and where its files lie; replay does not look at either."""
+    """Leave out who recorded it and where the files were; replay reads neither."""
     match value:
         case dict():
             known = {"identity": "worker@golden", "stackTrace": ""}

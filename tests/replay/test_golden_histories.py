@@ -1,28 +1,24 @@
-"""Open approvals of every kind move on to this code: each recorded history replays under it."""
-
-from pathlib import Path
+"""Open runs go on under this code: every recorded history replays."""
 
 import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from plangate.temporal.connection import DATA_CONVERTER
+from tests.replay import recordings
 from tests.replay.paths import PATHS
 from tests.support.gate import Gate
 from workflows.plan_approval import PlanApproval
 
-HISTORIES = Path(__file__).parent / "histories"
-
 
 @pytest.mark.parametrize("name", [path.__name__ for path in PATHS])
 async def test_the_recorded_run_replays_under_this_code(name: str) -> None:
-    text = (HISTORIES / f"{name}.json").read_text()
     replayer = Replayer(workflows=[PlanApproval], data_converter=DATA_CONVERTER)
-    await replayer.replay_workflow(WorkflowHistory.from_json(f"golden-{name}", text))
+    await replayer.replay_workflow(WorkflowHistory.from_json(f"golden-{name}", recordings.read(name)))
 
 
 def test_every_recorded_history_belongs_to_a_path() -> None:
-    assert {file.stem for file in HISTORIES.glob("*.json")} == {path.__name__ for path in PATHS}
+    assert recordings.names() == {path.__name__ for path in PATHS}
 
 
 async def test_a_run_in_the_middle_of_its_review_replays_too(gate: Gate) -> None:

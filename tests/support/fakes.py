@@ -9,7 +9,6 @@ from activities.planner import Brief, Draft
 from plangate.domain.audit import ModelUse
 from plangate.domain.errors import EffectUnknown, PlannerError, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.plan import Audience, Plan, Step
-from plangate.domain.policy import ONE_APPROVAL, Requirement
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Unknown
 
@@ -121,14 +120,3 @@ def notes(*texts: str) -> dict[str, object]:
 TRANSIENT: ToolError = ToolUnavailable("The notebook is at the cleaner's; try again later.")
 PERMANENT: ToolError = ToolRefused("The notebook is full; buy another one.")
 LOST: ToolError = EffectUnknown("The pencil broke in the middle.")
-
-
-class ValidFor:
-    """A policy: one approval, which counts for so many seconds."""
-
-    def __init__(self, seconds: int) -> None:
-        self._requirement = ONE_APPROVAL.model_copy(update={"approval_valid_for": seconds})
-
-    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
-        del plan, request, requester
-        return self._requirement

@@ -1,4 +1,4 @@
-"""A whole Plangate in one process: a real Temporal server, a real database, a notebook for its world."""
+"""A whole Plangate in one process: a real Temporal server, a real database, a notebook as its one tool."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -21,6 +21,7 @@ from plangate.domain.request import PlanRequest
 from plangate.domain.status import RunResult, Status
 from plangate.policy.policy_file import FilePolicy
 from plangate.records.database import Database
+from plangate.records.queries import status_on_record
 from plangate.records.rule_texts import record_rules
 from plangate.settings import Settings
 from plangate.tool import Tool
@@ -32,7 +33,7 @@ PATIENCE = 30.0
 
 @dataclass
 class Gate:
-    """What a test holds of the Plangate under test."""
+    """The parts of the Plangate under test."""
 
     server: WorkflowEnvironment | Client
     settings: Settings
@@ -59,7 +60,7 @@ class Gate:
 
     @asynccontextmanager
     async def worker(self, client: Client | None = None, build_id: str | None = None) -> AsyncIterator[None]:
-        """Run a worker for as long as the block runs, with its policy on the record, as `worker.run` does."""
+        """Run a worker for the block, with its policy on the record, as `worker.run` does."""
         if isinstance(self.policy, FilePolicy):
             policy = self.policy
             record_rules(self.database, "policy", policy.text, policy.policy_hash, "worker@here")
@@ -77,7 +78,7 @@ class Gate:
 
     @asynccontextmanager
     async def foreign_worker(self, workflow: type) -> AsyncIterator[str]:
-        """Run somebody else's worker with this workflow for as long as the block runs; yield its queue."""
+        """Run a foreign worker with this workflow for the block; yield its task queue."""
         queue = f"foreign-{uuid4().hex[:8]}"
         async with Worker(
             self.client, task_queue=queue, workflows=[workflow], workflow_runner=UnsandboxedWorkflowRunner()
@@ -109,6 +110,10 @@ class Gate:
                     return status
                 await asyncio.sleep(0.02)
 
+    def recorded(self, workflow_id: str) -> Status | None:
+        """Return where the run stands by the records alone."""
+        return status_on_record(self.database, workflow_id)
+
     async def decide(
         self, status: Status, decision: str = "approve", by: str = "dana", **more: Any
     ) -> DecisionAnswer:
@@ -127,7 +132,7 @@ class Gate:
         await self.handle(status.workflow_id).signal(name, message)
 
     async def result(self, workflow_id: str) -> RunResult:
-        """Wait for the run's end."""
+        """Wait for the end of the run; return its result."""
         async with asyncio.timeout(PATIENCE):
             return await self.gateway.wait(workflow_id)
 

@@ -1,4 +1,4 @@
-"""Attacks on who decided: by somebody who writes to the database and computes every hash anew.
+"""Attacks on who decided, by an attacker who writes to the database and computes every hash anew.
 
 They hold one key of their own, which the list of people knows, or one that was stolen, has ended or has yet
 to begin. What they write is a whole trail that hangs together. A list of people is in force throughout; where
@@ -46,6 +46,7 @@ from plangate.domain.review import judge
 from plangate.domain.tool import Receipt
 from plangate.signing.decisions import Claims, Subject, sign, verify
 from plangate.signing.jws import key_id, public_of
+from tests.support.build import drafted, requested
 
 NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -108,12 +109,10 @@ def key_of(name: str, **limits: datetime | None) -> Key:
 
 
 def opening(requirement: Requirement) -> list[Event]:
-    requested = Requested(request="", requester="rita", timeout_seconds=7 * 86400, requested_at=NOON)
-    drafted = Drafted(
-        revision=1, plan=PLAN, fingerprint=PRINT, audience=AUDIENCE, requirement=requirement,
-        drafted_at=NOON, deadline=NOON + 2 * DAY,
-    )  # fmt: skip
-    return [requested, drafted]
+    waits = drafted(
+        PLAN, audience=AUDIENCE, requirement=requirement, drafted_at=NOON, deadline=NOON + 2 * DAY
+    )
+    return [requested(timeout_seconds=7 * 86400, requested_at=NOON), waits]
 
 
 def written(events: Sequence[Event]) -> list[AuditEntry]:

@@ -50,7 +50,7 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="plangate-pg-"))
         self._data = self._folder / "data"
         self.user = _user_without_rights() if os.geteuid() == 0 else None
-        self._programs = self._lend() if self.user else _installed()
+        self.programs = self._lend() if self.user else _installed()
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
         self._make()
@@ -152,7 +152,7 @@ class PostgresServer:
                     "-c",
                     _LAUNCH,
                     "sh",
-                    str(self._programs / "bin" / "postgres"),
+                    str(self.programs / "bin" / "postgres"),
                     "-D",
                     self._data,
                     *flags,
@@ -166,7 +166,7 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [str(self._programs / "bin" / program), *arguments],
+            [str(self.programs / "bin" / program), *arguments],
             capture_output=True,
             text=True,
             cwd=self._folder,

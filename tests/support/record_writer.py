@@ -3,7 +3,7 @@
 import multiprocessing
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Barrier
@@ -16,9 +16,9 @@ from plangate.domain.tool import Receipt
 from plangate.records.database import Database
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
 from plangate.records.trail import Note, open_trail, read_trail
+from tests.support.build import NOON
 
 KEY = "plan-1:f:1"
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 # The imports are made once, in a server without threads, and each process is a copy of that.
 _PROCESSES = multiprocessing.get_context("forkserver")

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 
@@ -32,6 +32,21 @@ class OrderArguments(ToolArguments):
     lines: list[Line]
 
 
+class RefundArguments(ToolArguments):
+    """Money back."""
+
+    amount: float
+    fee: int | None = None
+    to: list[str] = Field(default=[])
+    note: str | None = None
+
+
+class NoteArguments(ToolArguments):
+    """A note."""
+
+    text: str
+
+
 def declare(name: str, arguments: type[ToolArguments]) -> ToolDeclaration:
     return ToolDeclaration(
         name=name, description=f"{name}, for tests.", arguments=arguments, retry_safety=RetrySafety.VENDOR_KEY
@@ -43,6 +58,9 @@ TOOLS = {
     "http_request": declare("http_request", HttpArguments),
     "order": declare("order", OrderArguments),
 }
+
+REFUND_AND_NOTE = {"refund": declare("refund", RefundArguments), "note": declare("note", NoteArguments)}
+"""The tools of policies: money, which is added up, and a note."""
 
 MAIL = {
     "to": ["kim@example.org"],

@@ -7,7 +7,7 @@ from plangate.domain.plan import Audience, Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.records.database import Database
 from plangate.records.trail import Note, open_trail
-from tests.support.record_writer import NOON
+from tests.support.build import NOON
 
 PLAN = Plan(
     summary="Write to Kim",

@@ -103,7 +103,7 @@ async def test_a_first_attempt_says_what_is_known_of_its_effect(
         (Repeatable(), LOST, StillBegun, ["find_out", "act", "find_out"]),
     ],
 )
-async def test_an_attempt_behind_one_that_never_ended_asks_before_it_acts(
+async def test_an_attempt_after_one_that_never_ended_asks_before_it_acts(
     finds: EffectStatus | Exception, acts: Exception | None, expected: object, asked: list[str]
 ) -> None:
     tool = ScriptedTool(acts, finds)

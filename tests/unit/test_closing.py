@@ -8,7 +8,7 @@ from activities.closing import ending
 from plangate.domain.audit import Closed, Outcome, Reopened
 from plangate.domain.fold import apply
 from plangate.domain.run import RunState
-from tests.unit.test_review import DEADLINE, NOON, approved, arrival, decide, done, drafted, state_after
+from tests.support.build import DEADLINE, NOON, approved, arrival, decide, done, drafted, state_after
 
 WAITING = state_after(drafted())
 HOUR = timedelta(hours=1)

@@ -1,8 +1,7 @@
 """The page of the Web UI: everything an approver needs, and what came from outside is exact and inert."""
 
 import json
-from datetime import UTC, datetime, timedelta
-from functools import reduce
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -11,29 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Reopened, Requested, StepDone
+from plangate.domain.audit import Closed, Decided, Outcome, Reopened, StepDone
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.escaping import markdown_code, one_line
-from plangate.domain.fold import apply
 from plangate.domain.people import LostApproval
-from plangate.domain.plan import Plan, fingerprint_of
+from plangate.domain.plan import Plan
 from plangate.domain.policy import ONE_APPROVAL, Need
 from plangate.domain.run import RunState
 from plangate.domain.status import Unrecorded
 from plangate.domain.tool import Receipt
 from plangate.presentation.markdown import details_page, request_page, summary_line
-from tests.support.fakes import AUDIENCE
+from tests.support.build import NOON, RUN, after, drafted, requested
 from tests.support.senders import judge_all, sent
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOSTILE = st.text(
     st.sampled_from("\x1b\r\n\t\x00\u202e\u200b\ufeff\u2028\u0301\ufe0f⟨⏎ab<>&;`'\"*_[]()#|!\\~:/@-=+.1 $^é"),
     max_size=60,
 )
-
-
-def after(state: RunState, *events: Event) -> RunState:
-    return reduce(apply, events, state)
 
 
 def in_review(
@@ -41,12 +34,8 @@ def in_review(
 ) -> RunState:
     step = {"tool": "note", "arguments": arguments, "reason": reason}
     plan = Plan.model_validate({"summary": summary, "steps": (step,) * steps})
-    drafted = Drafted(
-        revision=1, plan=plan, fingerprint=fingerprint_of(plan, 1, "plan-1", AUDIENCE), audience=AUDIENCE,
-        requirement=ONE_APPROVAL, drafted_at=NOON, deadline=NOON + timedelta(hours=72),
-    )  # fmt: skip
-    requested = Requested(request="Do it.", requester="rita", timeout_seconds=60, requested_at=NOON)
-    return after(RunState(workflow_id="plan-1"), requested, drafted)
+    waits = drafted(plan, deadline=NOON + timedelta(hours=72))
+    return after(RunState(workflow_id=RUN), requested(timeout_seconds=60), waits)
 
 
 def decided(state: RunState, *comments: str, by: str = "dana", choice: Choice = Choice.APPROVE) -> RunState:
@@ -163,7 +152,7 @@ def test_a_page_that_leaves_nothing_out_says_nothing_of_it() -> None:
     st.text("a東", max_size=400),
     st.integers(1, 12),
 )
-def test_whoever_is_offered_the_decision_was_shown_the_whole_plan(
+def test_a_page_that_offers_the_decision_shows_the_whole_plan(
     summary: str, value: Any, reason: str, steps: int
 ) -> None:
     page = details_page(in_review({"value": value}, summary=summary or "s", reason=reason, steps=steps))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,14 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from plangate.audit.evidence import bundle_findings, bundle_of, examined, read_bundle
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import (
-    FIRST_HASH,
     AuditEntry,
     Decided,
-    Drafted,
-    Event,
-    Requested,
     RuleText,
-    entry_after,
     read_event,
 )
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
@@ -27,12 +21,12 @@ from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import Need, Requirement
 from plangate.signing.decisions import Claims, sign
 from plangate.signing.jws import PUBLIC_PREFIX, key_id, public_of
+from tests.support.build import NOON, RUN, chained, drafted, requested
 from tests.support.fakes import AUDIENCE
 
-NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
 DANA, EVE = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
 PLAN = Plan(summary="One note", steps=(Step(tool="note", arguments={"text": "a"}),))
-PRINT = fingerprint_of(PLAN, 1, "plan-1", AUDIENCE)
+PRINT = fingerprint_of(PLAN, 1, RUN, AUDIENCE)
 LIST_TEXT = f"""
 [[person]]
 name = "rita"
@@ -46,7 +40,7 @@ SIGNED = Requirement(needs=(Need(role=ANYONE, count=2),), assurance=Assurance.SI
 
 def claims(**more: Any) -> Claims:
     said: dict[str, Any] = {
-        "aud": str(AUDIENCE), "workflow_id": "plan-1", "fingerprint": PRINT, "decision": Choice.APPROVE,
+        "aud": str(AUDIENCE), "workflow_id": RUN, "fingerprint": PRINT, "decision": Choice.APPROVE,
         "comment": "", "by": "dana", "iat": int(NOON.timestamp()), "jti": "0123456789",
     }  # fmt: skip
     return Claims(**{**said, **more})
@@ -70,36 +64,11 @@ def approved(token: str | None, maker: Approver, key: str = "s1") -> Decided:
 
 
 def trail(*decided: Decided) -> list[AuditEntry]:
-    events: list[tuple[str, Event]] = [
-        ("rita", Requested(request="", requester="rita", timeout_seconds=3600, requested_at=NOON)),
-        (
-            "worker",
-            Drafted(
-                revision=1, plan=PLAN, fingerprint=PRINT, audience=AUDIENCE, requirement=SIGNED,
-                drafted_at=NOON, deadline=NOON + timedelta(hours=1),
-            ),
-        ),
-        *((one.approver.name if one.approver else "", one) for one in decided),
-    ]  # fmt: skip
-    entries: list[AuditEntry] = []
-    for number, (actor, event) in enumerate(events, start=1):
-        before = entries[-1].hash if entries else FIRST_HASH
-        entries.append(
-            entry_after(
-                before,
-                workflow_id="plan-1",
-                number=number,
-                key=f"k{number}",
-                at=NOON,
-                actor=actor,
-                event=event,
-            )
-        )
-    return entries
+    return chained((requested(), drafted(PLAN, requirement=SIGNED), *decided))
 
 
 def said(*decided: Decided, people: People | None = None) -> list[str]:
-    return [one.what for one in examined("plan-1", trail(*decided), people)]
+    return [one.what for one in examined(RUN, trail(*decided), people)]
 
 
 def test_a_decision_that_was_signed_as_it_says_is_no_finding() -> None:
@@ -158,7 +127,7 @@ def test_what_is_not_signed_proves_nothing_where_it_had_to_be() -> None:
 
 
 def test_a_bundle_is_read_in_one_spelling_only() -> None:
-    bundle = bundle_of("plan-1", trail(approved(sign(claims(), DANA), approver())), (), ())
+    bundle = bundle_of(RUN, trail(approved(sign(claims(), DANA), approver())), (), ())
     text = json.dumps(bundle.model_dump(mode="json"))
     assert read_bundle(text) == bundle
     raw = json.loads(text)
@@ -175,8 +144,8 @@ def test_a_bundle_is_read_in_one_spelling_only() -> None:
             read_bundle(other)
 
 
-def test_a_bundle_that_nobody_sealed_says_so() -> None:
-    bundle = bundle_of("plan-1", trail(approved(sign(claims(), DANA), approver())), (), (LIST,))
+def test_an_unsealed_bundle_says_so() -> None:
+    bundle = bundle_of(RUN, trail(approved(sign(claims(), DANA), approver())), (), (LIST,))
     (finding,) = bundle_findings(bundle, trusted=frozenset(), people=None)
     assert finding.is_unsealed
     assert "the last 3 entries are not sealed by a checkpoint" in finding.what
@@ -200,7 +169,7 @@ def test_a_text_that_is_no_list_of_people_is_not_taken_for_one() -> None:
     for text in ("[[rule]]\n", "[[person]]\nname = 'dana'\nactive = 'perhaps'\n", "= 0"):
         kept = RuleText(hash=hashlib.sha256(text.encode()).hexdigest(), text=text)
         event = approved(sign(claims(), DANA), approver()).model_copy(update={"people": kept.hash})
-        bundle = bundle_of("plan-1", trail(event), (), (kept,))
+        bundle = bundle_of(RUN, trail(event), (), (kept,))
         found = [one.what for one in bundle_findings(bundle, trusted=frozenset(), people=None)]
         wanted = f"names a list of people that is missing or cannot be read ({kept.hash[:12]})"
         assert wanted in found, text

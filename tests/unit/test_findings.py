@@ -1,6 +1,6 @@
 """What is wrong with a trail is found by itself and named with its place: no database, no keys."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,9 +18,7 @@ from plangate.domain.audit import (
     Outcome,
     Released,
     Reopened,
-    Requested,
     RulesInForce,
-    StepDone,
     StepFailed,
     StepInDoubt,
     WrittenEntry,
@@ -31,27 +29,16 @@ from plangate.domain.findings import broken_links, readable
 from plangate.domain.people import ANYONE, Approver, LostApproval, Standing
 from plangate.domain.plan import Plan, Step, fingerprint_of, idempotency_key
 from plangate.domain.policy import ONE_APPROVAL
-from plangate.domain.tool import Receipt
+from tests.support import build
+from tests.support.build import HOUR, NOON, RUN, chained, done, requested
 from tests.support.fakes import AUDIENCE
 
-NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
-RUN = "plan-1"
 PLAN = Plan(summary="Two notes", steps=(Step(tool="note", arguments={"text": "a"}),) * 2)
 PRINT = fingerprint_of(PLAN, 1, RUN, AUDIENCE)
-HOUR = timedelta(hours=1)
-
-
-def requested(**more: Any) -> Requested:
-    said = {"request": "", "requester": "rita", "timeout_seconds": 3600, "requested_at": NOON}
-    return Requested(**{**said, **more})
 
 
 def drafted(**more: Any) -> Drafted:
-    said = {
-        "revision": 1, "plan": PLAN, "fingerprint": PRINT, "audience": AUDIENCE,
-        "requirement": ONE_APPROVAL, "drafted_at": NOON, "deadline": NOON + HOUR,
-    }  # fmt: skip
-    return Drafted(**{**said, **more})
+    return build.drafted(PLAN, **more)
 
 
 def decided(by: str = "dana", choice: str = "approve", *, accepted: bool = True, **more: Any) -> Decided:
@@ -77,10 +64,6 @@ def again(**more: Any) -> Reopened:
     return Reopened(**{**said, **more})
 
 
-def done(step: int = 1) -> StepDone:
-    return StepDone(step=step, receipt=Receipt(summary="noted"))
-
-
 EXECUTED = Closed(outcome=Outcome.EXECUTED)
 GOOD: tuple[Event, ...] = (
     requested(), drafted(), decided("rita", accepted=False), decided(), claimed(), done(), claimed(2),
@@ -88,16 +71,8 @@ GOOD: tuple[Event, ...] = (
 )  # fmt: skip
 
 
-def trail(*events: Event, run: str = RUN, at: datetime = NOON) -> list[AuditEntry]:
-    entries: list[AuditEntry] = []
-    for number, event in enumerate(events, start=1):
-        before = entries[-1].hash if entries else FIRST_HASH
-        actor = event.approver.name if isinstance(event, Decided) and event.approver else "somebody"
-        entry = entry_after(
-            before, workflow_id=run, number=number, key=f"key {number}", at=at, actor=actor, event=event
-        )
-        entries.append(entry)
-    return entries
+def trail(*events: Event, run: str = RUN) -> list[AuditEntry]:
+    return chained(events, run=run)
 
 
 def links(entries: list[AuditEntry]) -> list[str]:
@@ -202,7 +177,7 @@ GIVEN_BACK = Released(step=1, attempt=1, reason="away")
 LATE_AGAIN = claimed(attempt=2)
 WITHDRAWN = Closed(outcome=Outcome.WITHDRAWN)
 FAILED = Closed(outcome=Outcome.FAILED, reason="the bank refused")
-SECOND = drafted(revision=2, fingerprint=fingerprint_of(PLAN, 2, RUN, AUDIENCE))
+SECOND = drafted(revision=2)
 OTHER_PLAN = PLAN.model_copy(update={"summary": "Three notes"})
 REJECTED = Closed(outcome=Outcome.REJECTED)
 EXPIRED = Closed(outcome=Outcome.EXPIRED)
@@ -213,7 +188,7 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
     [
         ((drafted(),), "is not the request, which must come first"),
         ((*GOOD[:2], requested()), "is a duplicate request"),
-        ((requested(), drafted(plan=OTHER_PLAN)), "is not that of its plan"),
+        ((requested(), drafted().model_copy(update={"plan": OTHER_PLAN})), "is not that of its plan"),
         ((requested(), SECOND), "expected revision 1"),
         ((*GOOD[:2], drafted()), "is revision 1, expected revision 2"),
         ((*GOOD[:2], SECOND), "drafts a plan while the run is in_review"),

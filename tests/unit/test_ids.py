@@ -1,40 +1,29 @@
 """An id can be typed wherever a run is named; one like an option is written where none is read."""
 
 import shlex
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from plangate.client.starting import checked_id
 from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Drafted, Requested
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.fold import fold
-from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.status import Status, status_of
 from plangate.presentation.program import program
 from plangate.presentation.run_page import Doors, deciding_page
-from tests.support.fakes import AUDIENCE
+from tests.support.build import drafted, requested
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 def in_review(workflow_id: str, *, signed: bool) -> Status:
-    plan = Plan(summary="s", steps=(Step(tool="note", arguments={}),))
-    requested = Requested(request="hi", requester="rita", timeout_seconds=60, requested_at=NOW)
-    drafted = Drafted(
-        revision=1,
-        plan=plan,
-        fingerprint=fingerprint_of(plan, 1, workflow_id, AUDIENCE),
-        audience=AUDIENCE,
-        requirement=ONE_APPROVAL.model_copy(
-            update={"assurance": Assurance.SIGNED if signed else Assurance.TYPED}
-        ),
-        drafted_at=NOW,
-        deadline=NOW + timedelta(hours=1),
+    requirement = ONE_APPROVAL.model_copy(
+        update={"assurance": Assurance.SIGNED if signed else Assurance.TYPED}
     )
-    return status_of(fold(workflow_id, [requested, drafted]), source="records")
+    waits = drafted(run=workflow_id, requirement=requirement)
+    return status_of(fold(workflow_id, [requested(), waits]), source="records")
 
 
 @pytest.mark.parametrize("workflow_id", ["-x", "--json", "-", " x", "x ", "x\u202ey", "x" * 201])

@@ -27,6 +27,16 @@ def opened(**settings: Any) -> OpenModel:
     return model_client_factory(Settings(**settings))()
 
 
+def sdk(client: Any) -> Any:
+    """Return the OpenAI SDK's client inside AutoGen's."""
+    return client._client  # noqa: SLF001  AutoGen has no public name for it
+
+
+def transport(client: Any) -> Any:
+    """Return the HTTP transport inside the OpenAI SDK's client."""
+    return sdk(client)._client._transport  # noqa: SLF001  nor have the SDK and httpx
+
+
 def component(path: Path, content: object) -> Path:
     path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return path
@@ -56,9 +66,9 @@ async def test_a_key_alone_means_openai_itself(monkeypatch):
     model = opened(openai_api_key=SECRET)
     assert isinstance(model.client, OpenAIChatCompletionClient)
     assert model.name == "gpt-4o-mini"
-    assert str(model.client._client.base_url) == "https://api.openai.com/v1/"
-    assert model.client._client.api_key == SECRET
-    assert model.client._client.max_retries == 0
+    assert str(sdk(model.client).base_url) == "https://api.openai.com/v1/"
+    assert sdk(model.client).api_key == SECRET
+    assert sdk(model.client).max_retries == 0
     await model.client.close()
 
 
@@ -68,7 +78,7 @@ async def test_a_server_of_ones_own_needs_no_key_and_any_model_name():
     assert model.name == "qwen-of-the-house"
     assert model.client.model_info["function_calling"] is True
     assert model.client.model_info["vision"] is False
-    assert model.client._client.timeout == 7
+    assert sdk(model.client).timeout == 7
     await model.client.close()
 
 
@@ -129,9 +139,10 @@ async def test_a_component_files_openai_client_is_guarded_like_our_own(tmp_path,
     path = component(tmp_path / "model.json", {"provider": provider, "config": config})
     client = opened(model_config_file=path).client
     assert type(client) is CheckedOpenAI
-    assert isinstance(client._client._client._transport, ModelTransport)
-    assert client._client.max_retries == 0
-    assert client._include_name_in_message is more.get("include_name_in_message", False)
+    assert isinstance(transport(client), ModelTransport)
+    assert sdk(client).max_retries == 0
+    names_the_speaker = client._include_name_in_message  # noqa: SLF001  AutoGen has no public name for it
+    assert names_the_speaker is more.get("include_name_in_message", False)
     await client.close()
 
 
@@ -141,7 +152,7 @@ async def test_a_client_of_azure_is_guarded_too():
         model="gpt-4o", api_key=SECRET, azure_endpoint="https://a.example", api_version="2024-10-21"
     )
     assert CHECKED["AzureOpenAIChatCompletionClient"].endswith(".CheckedAzureOpenAI")
-    assert isinstance(client._client._client._transport, ModelTransport)
+    assert isinstance(transport(client), ModelTransport)
     await client.close()
 
 

@@ -2,7 +2,7 @@
 
 # ruff: noqa: RUF001  these letters are meant
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,18 +10,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from plangate.cli.key_chain import KeyChain
 from plangate.cli.screen import open_screen
-from plangate.domain.audit import Drafted, Requested
 from plangate.domain.decision import Choice, Decision, PersonName
 from plangate.domain.fold import fold
 from plangate.domain.people import same_person
-from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.status import status_of
 from plangate.policy.people_file import read_people
 from plangate.settings import Settings
 from plangate.signing.decisions import Subject, verify
 from plangate.signing.jws import PUBLIC_PREFIX, public_of
 from plangate.signing.key_files import write_new_key
+from tests.support.build import drafted, requested
 from tests.support.fakes import AUDIENCE
 
 NOW = datetime.now(UTC)
@@ -65,19 +63,9 @@ def test_a_person_in_a_list_signs_under_any_spelling(script: str, tmp_path: Path
     file.write_text(line, encoding="utf-8")
     assert keys.has(typed)
 
-    plan = Plan(summary="s", steps=(Step(tool="note", arguments={}),))
-    fingerprint = fingerprint_of(plan, 1, "plan-1", AUDIENCE)
-    requested = Requested(request="hi", requester="rita", timeout_seconds=60, requested_at=NOW)
-    drafted = Drafted(
-        revision=1,
-        plan=plan,
-        fingerprint=fingerprint,
-        audience=AUDIENCE,
-        requirement=ONE_APPROVAL,
-        drafted_at=NOW,
-        deadline=NOW + timedelta(hours=1),
-    )
-    status = status_of(fold("plan-1", [requested, drafted]), source="records")
+    waits = drafted()
+    fingerprint = waits.fingerprint
+    status = status_of(fold("plan-1", [requested(), waits]), source="records")
     decision = Decision(decision=Choice.APPROVE, by=typed, plan=fingerprint)
     signed = keys.signed(decision, status)
     subject = Subject(audience=AUDIENCE, workflow_id="plan-1", fingerprint=fingerprint)

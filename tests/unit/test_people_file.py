@@ -7,8 +7,8 @@ import pytest
 
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
 from plangate.policy.people_file import PeopleFile, read_people
+from tests.support.build import NOON
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PUBLIC = "ed25519:A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"
 
 

@@ -9,7 +9,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
 
 from activities.tools.registry import declarations
 from plangate.domain.assurance import Assurance
@@ -18,33 +17,11 @@ from plangate.domain.errors import FileInvalid
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import DEFAULT_RULE, Need, Rule, combined
-from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 from plangate.policy.people_file import read_people
 from plangate.policy.policy_file import Explanation, FilePolicy, read_policy
 from plangate.settings import PROJECT
+from tests.support.stand_in_tools import REFUND_AND_NOTE as TOOLS
 
-
-class RefundArguments(ToolArguments):
-    """Money back."""
-
-    amount: float
-    to: list[str] = Field(default=[])
-    note: str | None = None
-
-
-class NoteArguments(ToolArguments):
-    """A note."""
-
-    text: str
-
-
-TOOLS = {
-    one.name: one
-    for one in (
-        ToolDeclaration("refund", "", RefundArguments, RetrySafety.UNKNOWABLE),
-        ToolDeclaration("note", "", NoteArguments, RetrySafety.UNKNOWABLE),
-    )
-}
 BANK = PROJECT / "examples" / "bank"
 ROLES = frozenset({"finance", "ops"})
 
@@ -253,7 +230,9 @@ rules_ = st.lists(
 
 
 @given(st.lists(rules_, min_size=1, max_size=4), needs)
-def test_rules_add_up_as_said(matched: list[list[Rule]], default: list[Need]) -> None:
+def test_combined_rules_need_the_largest_count_of_each_role(
+    matched: list[list[Rule]], default: list[Need]
+) -> None:
     fallback = Rule(name=DEFAULT_RULE, needs=tuple(default))
     got = combined(matched, fallback, "")
     everything = [one for some in matched for one in (some or [fallback])]

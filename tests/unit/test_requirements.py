@@ -6,38 +6,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import Need, Requirement, asks_for_less
-from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 from plangate.policy.policy_file import FilePolicy, policy_in, read_policy
 from plangate.settings import PROJECT
+from tests.support.stand_in_tools import REFUND_AND_NOTE as TOOLS
 
-
-class RefundArguments(ToolArguments):
-    """Money back."""
-
-    amount: float
-    fee: int | None = None
-    to: list[str] = Field(default=[])
-
-
-class NoteArguments(ToolArguments):
-    """A note."""
-
-    text: str
-
-
-TOOLS = {
-    one.name: one
-    for one in (
-        ToolDeclaration("refund", "", RefundArguments, RetrySafety.UNKNOWABLE),
-        ToolDeclaration("note", "", NoteArguments, RetrySafety.UNKNOWABLE),
-    )
-}
 CONDITIONS = (
     "totals.refund.amount > 500.0",
     "totals . refund . amount == 0",

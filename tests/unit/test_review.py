@@ -1,72 +1,43 @@
-"""The verdict on a decision, and what stands on the record as approved."""
+"""The verdict on a decision and the steps it authorises: single cases, then thousands of generated ones."""
 
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from datetime import timedelta
+from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Requested, StepDone, StepInDoubt
-from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.audit import Closed, Decided, Outcome, StepInDoubt
+from plangate.domain.decision import Arrival, Choice, Verdict
 from plangate.domain.errors import NotApproved
-from plangate.domain.fold import KEPT_REFUSALS, apply, fold
-from plangate.domain.plan import Plan, Step, fingerprint_of
-from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
+from plangate.domain.fold import KEPT_REFUSALS, apply
+from plangate.domain.people import Approver, Standing
+from plangate.domain.policy import Need, Requirement, covered
 from plangate.domain.review import authorise, judge
+from plangate.domain.revocation import stale_approvers
 from plangate.domain.run import Phase, RunState, next_wakeup
-from plangate.domain.tool import Receipt
-from tests.support.fakes import AUDIENCE
+from tests.support.build import (
+    DEADLINE,
+    NOON,
+    accepts,
+    approved,
+    arrival,
+    decide,
+    done,
+    drafted,
+    state_after,
+)
+from tests.support.naive_review import NEW, Case, Naive, Said, arrival_of, at, cases, in_review, people_of
 from tests.support.senders import judge_all, sender_of, sent
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-DEADLINE = NOON + timedelta(hours=1)
-PLAN = Plan(summary="s", steps=(Step(tool="t", arguments={}), Step(tool="t", arguments={"n": 2})))
-REQUESTED = Requested(request="r", requester="rita", timeout_seconds=3600, requested_at=NOON)
 
-
-def drafted(revision: int = 1, requirement: Requirement = ONE_APPROVAL) -> Drafted:
-    return Drafted(
-        revision=revision,
-        plan=PLAN,
-        fingerprint=fingerprint_of(PLAN, revision, "w", AUDIENCE),
-        audience=AUDIENCE,
-        requirement=requirement,
-        drafted_at=NOON,
-        deadline=DEADLINE,
-    )
-
-
-def arrival(
-    decision: str = "approve",
-    by: str = "dana",
-    plan: str | None = None,
-    at: datetime = NOON,
-    comment: str = "c",
-) -> Arrival:
-    said = Decision(decision=Choice(decision), by=by, plan=plan or drafted().fingerprint, comment=comment)
-    return Arrival(key=f"{decision}{by}{at}", via=Via.SIGNAL, name=decision, received_at=at, decision=said)
-
-
-def state_after(*events: Event) -> RunState:
-    return fold("w", (REQUESTED, *events))
-
-
-def decide(state: RunState, *arrivals: Arrival) -> RunState:
-    for event in judge_all(state, sent(arrivals)):
-        state = apply(state, event)
-    return state
-
-
-def accepts(state: RunState, one: Arrival) -> bool:
-    return judge(state, one, sender_of(one)).verdict.accepted
-
-
-def test_a_plan_without_needs_runs_by_itself() -> None:
+def test_a_plan_that_needs_no_approval_executes_at_once() -> None:
     assert state_after(drafted(requirement=Requirement())).phase is Phase.EXECUTING
 
 
 @pytest.mark.parametrize("decision", list(Choice))
-def test_a_decision_that_is_written_down_late_changes_nothing_once_the_review_is_over(decision: str) -> None:
+def test_a_decision_recorded_after_the_review_has_ended_changes_nothing(decision: str) -> None:
     late = arrival(decision, by="erik")
     accepted = Decided(
         arrival=late, verdict=Verdict(accepted=True, reason=""), approver=sender_of(late).approver
@@ -99,7 +70,7 @@ def test_the_requester_may_reject_or_change_but_not_approve(decision: str) -> No
     assert not accepts(state_after(drafted()), arrival("approve", by="rita"))
 
 
-def test_one_reject_ends_the_review_whoever_approved_before() -> None:
+def test_one_rejection_ends_the_review_despite_earlier_approvals() -> None:
     two = Requirement(needs=(Need(role="anyone", count=2),))
     state = decide(state_after(drafted(requirement=two)), arrival(), arrival("reject", by="erik"))
     assert state.state == "rejected"
@@ -123,14 +94,6 @@ def test_only_the_newest_refusals_are_kept_and_the_rest_counted() -> None:
     assert state.decisions[0].arrival.received_at == NOON + timedelta(seconds=7)
 
 
-def approved() -> RunState:
-    return decide(state_after(drafted()), arrival())
-
-
-def done(step: int) -> StepDone:
-    return StepDone(step=step, receipt=Receipt(summary="ok"))
-
-
 def test_an_approved_plan_is_authorised_step_by_step() -> None:
     authorise(approved(), drafted().fingerprint, 1)
     authorise(apply(approved(), done(1)), drafted().fingerprint, 2)
@@ -142,12 +105,12 @@ def test_an_approved_plan_is_authorised_step_by_step() -> None:
         (state_after(), drafted().fingerprint, 1, "No plan"),
         (state_after(drafted()), drafted().fingerprint, 1, "is not approved"),
         (decide(state_after(drafted()), arrival(by="rita")), drafted().fingerprint, 1, "is not approved"),
-        (approved(), drafted(2).fingerprint, 1, "No plan"),
+        (approved(), drafted(revision=2).fingerprint, 1, "No plan"),
         (approved(), drafted().fingerprint, 2, "before the steps before it are done"),
         (approved(), drafted().fingerprint, 3, "no step 3"),
         (approved(), drafted().fingerprint, 0, "no step 0"),
-        (apply(approved(), drafted(2)), drafted().fingerprint, 1, "was replaced"),
-        (apply(approved(), drafted(2)), drafted(2).fingerprint, 1, "is not approved"),
+        (apply(approved(), drafted(revision=2)), drafted().fingerprint, 1, "was replaced"),
+        (apply(approved(), drafted(revision=2)), drafted(revision=2).fingerprint, 1, "is not approved"),
         (
             apply(approved(), Closed(outcome=Outcome.WITHDRAWN)),
             drafted().fingerprint,
@@ -157,7 +120,9 @@ def test_an_approved_plan_is_authorised_step_by_step() -> None:
         (apply(approved(), StepInDoubt(step=1, reason="?")), drafted().fingerprint, 2, "before the steps"),
     ],
 )
-def test_anything_else_is_not(state: RunState, fingerprint: str, step: int, reason: str) -> None:
+def test_a_step_without_an_approval_in_force_is_not_authorised(
+    state: RunState, fingerprint: str, step: int, reason: str
+) -> None:
     with pytest.raises(NotApproved, match=reason.replace("(", r"\(").replace(")", r"\)")):
         authorise(state, fingerprint, step)
 
@@ -166,13 +131,15 @@ arrivals = st.builds(
     arrival,
     decision=st.sampled_from(["approve", "reject", "request_changes"]),
     by=st.sampled_from(["dana", "rita", "RITA", "erik"]),
-    plan=st.sampled_from([drafted(n).fingerprint[:length] for n in (1, 2, 3) for length in (8, 12, 64)]),
+    plan=st.sampled_from(
+        [drafted(revision=n).fingerprint[:length] for n in (1, 2, 3) for length in (8, 12, 64)]
+    ),
     at=st.sampled_from([NOON, DEADLINE - timedelta(seconds=1), DEADLINE, DEADLINE + timedelta(days=1)]),
 )
 
 
 @given(st.lists(arrivals, max_size=12))
-def test_whatever_comes_an_approval_counts_only_in_review_in_time_on_this_plan_by_another_person(
+def test_an_approval_counts_only_in_review_in_time_on_this_plan_by_another_person(
     coming: list[Arrival],
 ) -> None:
     state, revision = state_after(drafted()), 1
@@ -183,7 +150,7 @@ def test_whatever_comes_an_approval_counts_only_in_review_in_time_on_this_plan_b
         if event.verdict.accepted:
             assert before.phase is Phase.IN_REVIEW
             assert one.decision is not None
-            assert drafted(revision).fingerprint.startswith(one.decision.plan)
+            assert drafted(revision=revision).fingerprint.startswith(one.decision.plan)
             assert one.received_at < DEADLINE
             assert one.decision.decision != "approve" or one.decision.by.lower() != "rita"
         else:
@@ -191,9 +158,104 @@ def test_whatever_comes_an_approval_counts_only_in_review_in_time_on_this_plan_b
             assert event.verdict.reason
         if state.phase is Phase.DRAFTING:
             revision += 1
-            state = apply(state, drafted(revision))
+            state = apply(state, drafted(revision=revision))
     accepted = [event for event in state.decisions if event.verdict.accepted and isinstance(event, Decided)]
     assert (state.phase is Phase.EXECUTING) == any(
         event.arrival.decision is not None and event.arrival.decision.decision == "approve"
         for event in accepted
     )
+
+
+def test_every_generated_review_ends_as_the_naive_rule_says() -> None:
+    seen: Counter[str] = Counter()
+
+    @seed(2)  # one that reaches every corner below
+    @settings(max_examples=2_000, deadline=None, database=None)
+    @given(cases)
+    def compare(case: Case) -> None:
+        state, naive, people = in_review(case), Naive(case), people_of(case)
+        for number, one in enumerate(case.said):
+            arrival = arrival_of(one, number)
+            event = judge(state, arrival, sender_of(arrival, people))
+            expected = naive.accepts(one)
+            assert event.verdict.accepted is expected, event.verdict.reason
+            state = apply(state, event)
+            assert (state.phase is Phase.EXECUTING) is naive.enough
+            seen[_kind(one, event.verdict.reason, accepted=expected)] += 1
+            seen["cases"] += 1
+        _compare_authorisation(state, naive, seen)
+
+    compare()
+    assert seen["cases"] >= 5_000
+    for corner in (
+        "approved", "rejected", "changes", "known role lacking", "requester", "twice", "old plan",
+        "too late", "unknown", "inactive", "enough", "stale", "lent", "rearranged",
+    ):  # fmt: skip
+        assert seen[corner] >= 10, (corner, seen)
+
+
+def _compare_authorisation(state: RunState, naive: Naive, seen: Counter[str]) -> None:
+    """Compare whether step 1 may start, and which approvals are too old an hour after the deadline."""
+    try:
+        authorise(state, NEW, 1)
+    except NotApproved:
+        assert not naive.enough
+        return
+    assert naive.enough
+    seen["enough"] += 1
+    valid = naive.case.valid_hours
+    hour = 11
+    old = {by for by, when, _ in naive.approved if valid is not None and hour - when > valid}
+    assert {name.strip().lower() for name in stale_approvers(state, at(hour))} == old
+    seen["stale"] += bool(old)
+    seen["lent"] += any(all(person != by for person, role in ways if role in naive.case.needs)
+                        for by, _, ways in naive.approved)  # fmt: skip
+    seen["rearranged"] += _first_come_first_served(naive) < sum(naive.case.needs.values())
+
+
+def _first_come_first_served(naive: Naive) -> int:
+    """Count the places that are filled if each approver keeps the first one that fits."""
+    left, used = dict(naive.case.needs), set()
+    for _, _, ways in naive.approved:
+        for person, role in ways:
+            if left.get(role) and person not in used:
+                left[role] -= 1
+                used.add(person)
+                break
+    return sum(naive.case.needs.values()) - sum(left.values())
+
+
+def _kind(one: Said, reason: str, *, accepted: bool) -> str:
+    if accepted:
+        return {"approve": "approved", "reject": "rejected", "request_changes": "changes"}[one.choice]
+    for words, kind in {
+        "has ended": "over", "approved already and is being": "over", "was replaced": "old plan",
+        "deadline": "too late", "not in the list of people": "unknown", "not active": "inactive",
+        "asked for this": "requester", "counts once": "twice", "has no role": "known role lacking",
+    }.items():  # fmt: skip
+        if words in reason:
+            return kind
+    return reason.partition(" ")[2]
+
+
+def test_places_are_counted_quickly_however_many_people_delegate_to_each_other() -> None:
+    """Twenty people have more ways to fill the places than can be tried."""
+    names = [f"p{number}" for number in range(20)]
+    standings = tuple(Standing(person=name, roles=("a", "b", "c")) for name in names)
+    approvers = [Approver(name=name, standings=standings) for name in names]
+    needs = tuple(Need(role=role, count=7) for role in ("a", "b"))
+    assert covered(Requirement(needs=needs), approvers, "rita") == 14
+    assert covered(Requirement(needs=(*needs, Need(role="d", count=7))), approvers, "rita") == 14
+    chance = Random(11)
+    for _ in range(40):  # the best that is found where not everything can be tried
+        some = [
+            Approver(
+                name=name,
+                standings=tuple(
+                    Standing(person=chance.choice(names), roles=(chance.choice("abcd"),)) for _ in range(12)
+                ),
+            )
+            for name in names[:17]
+        ]
+        wanted = Requirement(needs=tuple(Need(role=role, count=chance.randint(1, 8)) for role in "abcd"))
+        assert 0 < covered(wanted, some, "rita") <= 17

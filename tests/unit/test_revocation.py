@@ -18,12 +18,8 @@ from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
 from plangate.domain.run import Phase, RunState, is_behind
-from tests.support.senders import sender_of
-from tests.support.times import times
-from tests.unit.test_details import decided
-from tests.unit.test_details import in_review as a_review
-from tests.unit.test_review import DEADLINE, NOON, REQUESTED, accepts, arrival, decide, drafted, state_after
-from tests.unit.test_who_may_approve import (
+from tests.support.build import DEADLINE, NOON, accepts, arrival, decide, drafted, requested, state_after
+from tests.support.naive_review import (
     Case,
     arrival_of,
     at,
@@ -32,6 +28,10 @@ from tests.unit.test_who_may_approve import (
     in_review,
     people_of,
 )
+from tests.support.senders import sender_of
+from tests.support.times import times
+from tests.unit.test_details import decided
+from tests.unit.test_details import in_review as a_review
 
 TWO = Requirement(needs=(Need(role="anyone", count=2),))
 
@@ -131,14 +131,14 @@ def test_an_approved_plan_is_in_review_again_until_its_first_step_is_claimed() -
     assert not accepts(begun(state), taking_back())
 
 
-def test_a_withdrawal_that_is_written_down_behind_a_claim_changes_nothing() -> None:
+def test_a_withdrawal_recorded_after_a_claim_changes_nothing() -> None:
     state = begun(decide(state_after(drafted()), arrival()))
     late = Decided(arrival=taking_back(), verdict=Verdict(accepted=True, reason=""))
     after = apply(state, late)
     assert (after.phase, after.approvals) == (state.phase, state.approvals)
 
 
-def test_an_approved_plan_can_be_stopped_behind_its_deadline_and_a_review_cannot() -> None:
+def test_an_approval_can_be_withdrawn_after_the_deadline_and_a_review_cannot_be_decided() -> None:
     late = DEADLINE + timedelta(hours=1)
     assert accepts(decide(state_after(drafted()), arrival()), taking_back(at=late))
     assert not accepts(decide(state_after(drafted(requirement=TWO)), arrival()), taking_back(at=late))
@@ -189,10 +189,10 @@ def said(
 
 def put_back(requirement: Requirement, *before: Event, now: Decided) -> str | None:
     state = state_after(drafted(requirement=requirement))
-    return may_be_put_back(state, (REQUESTED, *before), now.arrival, now.approver)
+    return may_be_put_back(state, (requested(), *before), now.arrival, now.approver)
 
 
-def test_behind_a_reset_an_ageing_approval_with_the_same_comment_is_refused_and_with_another_is_not() -> None:
+def test_after_a_reset_an_ageing_approval_counts_only_with_another_comment() -> None:
     old = said("approve", comment="as ever")
     assert put_back(AGEING, old, now=said("approve", comment="as ever", run="r2"))
     assert put_back(AGEING, old, now=said("approve", comment="today", run="r2")) is None

@@ -1,4 +1,4 @@
-"""What an approver is shown is what will run: all of it, nothing hidden, nothing posing as words of ours."""
+"""The page shows all that will run, hides nothing, and lets no text from outside pose as Plangate's words."""
 
 import re
 import shlex
@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, Reopened, Requested, entry_after
+from plangate.domain.audit import Closed, Decided, Event, Outcome, Reopened, entry_after
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold as fold_run
 from plangate.domain.people import LostApproval
-from plangate.domain.plan import Plan, Step, fingerprint_of
+from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.status import Status, UnreadDecision, status_of
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
@@ -26,7 +26,7 @@ from plangate.presentation.lists import pending_table, tools_page
 from plangate.presentation.page import Page, fold
 from plangate.presentation.run_page import Doors, deciding_page, outcome_page, run_page, waits_for
 from plangate.presentation.trail_page import trail_page
-from tests.support.fakes import AUDIENCE
+from tests.support.build import drafted, requested
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ID = "plan-abc"
@@ -46,17 +46,8 @@ def events(
     requester: str = "rita",
 ) -> list[Event]:
     plan = Plan(summary=summary, steps=(Step(tool="note", arguments=arguments or {}, reason=why),))
-    requested = Requested(request=request, requester=requester, timeout_seconds=3600, requested_at=NOW)
-    drafted = Drafted(
-        revision=1,
-        plan=plan,
-        fingerprint=fingerprint_of(plan, 1, ID, AUDIENCE),
-        audience=AUDIENCE,
-        requirement=ONE_APPROVAL,
-        drafted_at=NOW,
-        deadline=NOW + timedelta(hours=2),
-    )
-    return [requested, drafted]
+    asked = requested(request=request, requester=requester, requested_at=NOW)
+    return [asked, drafted(plan, run=ID, drafted_at=NOW, deadline=NOW + timedelta(hours=2))]
 
 
 def status_with(arguments: dict[str, Any] | None = None, **more: str) -> Status:
@@ -272,7 +263,7 @@ def test_what_is_copied_stands_alone_on_its_line_where_it_does_not_fit_beside_it
     assert printed(page, width=60) == f"  fingerprint\n  {'0123456789abcdef' * 4}\n"
 
 
-def test_the_page_addresses_whoever_reads_it() -> None:
+def test_the_page_addresses_its_reader() -> None:
     status, doors = status_with(requester="rita"), Doors()
     assert waits_for(status, "RITA").endswith("; you asked for it, so someone else must approve")
     assert waits_for(status, "dana") == "waits for 1 approval by anyone but the requester"
@@ -283,7 +274,7 @@ def test_the_page_addresses_whoever_reads_it() -> None:
     assert own not in printed(deciding_page(status, doors, "dana"), terminal=False)
 
 
-def test_decisions_that_nobody_has_read_are_told_before_another_is_asked_for() -> None:
+def test_unread_decisions_are_shown_before_another_is_asked_for() -> None:
     sent = UnreadDecision(decision="approve", by="dana", plan="0123456789abcdef" * 4, sent_at=NOW)
     junk = UnreadDecision(decision="a\x1b[2J", sent_at=NOW)
     status = status_with().model_copy(update={"unread": (sent, junk), "unread_not_listed": 3})

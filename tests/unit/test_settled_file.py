@@ -24,10 +24,10 @@ class Clock:
     later = 0.0
 
     def __init__(self) -> None:
-        self._began = 0.0
+        self.began = 0.0
 
     def now(self) -> float:
-        return self._began + self.later
+        return self.began + self.later
 
     def of_file(self, path: Path) -> Callable[[], float]:
         """The time of day, in which a file that is touched now was touched this very moment."""
@@ -99,7 +99,7 @@ def test_nothing_between_two_saves_is_ever_believed(
     for number in range(SAVES // 3):
         content = (AFTER + "# x" * chance.randint(0, 40) + f"\n# {number}\n").encode()
         for act in save(path, content):
-            clock._began += 1000  # the file was quiet for long
+            clock.began += 1000  # the file was quiet for long
             clock.later = 0
             act()
             for _ in range(chance.randint(0, 3)):

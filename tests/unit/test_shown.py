@@ -2,22 +2,19 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
 import pytest
 
-from plangate.domain.audit import Drafted, Requested
 from plangate.domain.fold import fold
-from plangate.domain.plan import Plan, fingerprint_of
-from plangate.domain.policy import ONE_APPROVAL
+from plangate.domain.plan import Plan
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Status, status_of
+from tests.support.build import drafted, requested
 from tests.support.fakes import AUDIENCE
 from tests.support.times import times
 
-NOON = datetime(2026, 5, 3, 12, tzinfo=UTC)
 RUN = "refund-4711"
 ATTACKS: Final = times(900)
 PLAN = Plan.model_validate(
@@ -33,17 +30,7 @@ PLAN = Plan.model_validate(
 
 
 def a_status(plan: Plan = PLAN, revision: int = 1, run: str = RUN) -> Status:
-    drafted = Drafted(
-        revision=revision,
-        plan=plan,
-        fingerprint=fingerprint_of(plan, revision, run, AUDIENCE),
-        audience=AUDIENCE,
-        requirement=ONE_APPROVAL,
-        drafted_at=NOON,
-        deadline=NOON + timedelta(hours=1),
-    )
-    requested = Requested(request="Refund it", requester="rita", timeout_seconds=3600, requested_at=NOON)
-    return status_of(fold(run, (requested, drafted)), source="workflow")
+    return status_of(fold(run, (requested(), drafted(plan, revision, run))), source="workflow")
 
 
 def seen(status: Status) -> str | None:
@@ -56,8 +43,7 @@ def test_a_status_whose_parts_agree_is_shown() -> None:
 
 
 def test_a_run_without_a_plan_yet_is_shown() -> None:
-    requested = Requested(request="x", requester="rita", timeout_seconds=60, requested_at=NOON)
-    assert seen(status_of(fold(RUN, (requested,)), source="workflow")) is None
+    assert seen(status_of(fold(RUN, (requested(),)), source="workflow")) is None
 
 
 @pytest.mark.parametrize(

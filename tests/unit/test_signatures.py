@@ -5,7 +5,7 @@ import hmac
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -18,9 +18,9 @@ from plangate.domain.decision import Choice, Decision
 from plangate.domain.people import Identified, Key, People, Person
 from plangate.signing.decisions import TYPE, Claims, Subject, sign, verify
 from plangate.signing.jws import checked_public, key_id, public_of
+from tests.support.build import NOON
 from tests.support.fakes import AUDIENCE
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RUN, PLAN, OTHER_PLAN = "plan-1", "ab" * 32, "cd" * 32
 DANA, EVE = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
 DANAS = Key(id=key_id(public_of(DANA)), x=public_of(DANA))
@@ -117,7 +117,7 @@ def test_a_key_counts_from_its_first_moment_to_its_last(limits: dict[str, Any], 
     assert words in assert_refused(check(token, people=people))
 
 
-def test_nobody_signs_for_somebody_else() -> None:
+def test_a_key_signs_for_its_owner_alone() -> None:
     assert "not one of Dana's" in assert_refused(check(sign(claims(), EVE)))
     assert "is not in the list of people" in assert_refused(check(sign(claims(by="frank"), DANA), by="frank"))
 

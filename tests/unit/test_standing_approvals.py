@@ -1,18 +1,16 @@
-"""Whoever looks at a run sees which approvals count, until when, and what is still needed."""
+"""Every page of a run shows which approvals count, until when, and what is still needed."""
 
 from datetime import UTC, datetime, timedelta
-from functools import reduce
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plangate.cli.following import waiting_words
 from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Decided, Drafted, Event, Reopened, Requested
+from plangate.domain.audit import Decided, Drafted, Reopened, Requested
 from plangate.domain.decision import Choice, Via, read_arrival
-from plangate.domain.fold import apply
 from plangate.domain.people import Approver, LostApproval, Standing
-from plangate.domain.plan import Plan, Step, fingerprint_of
+from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.run import Approval, RunState
 from plangate.domain.standing_approvals import counts_until
@@ -20,7 +18,8 @@ from plangate.domain.status import status_of
 from plangate.presentation.lists import pending_table
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
-from tests.support.fakes import AUDIENCE
+from tests.support import build
+from tests.support.build import after
 from tests.support.senders import judge_all, sent
 from tests.unit.test_run_view import printed
 
@@ -29,21 +28,15 @@ TWO = Requirement(needs=(Need(role="anyone", count=2),))
 THREE = Requirement(needs=(Need(role="anyone", count=3),))
 
 
-def after(state: RunState, *events: Event) -> RunState:
-    return reduce(apply, events, state)
-
-
 def drafted(revision: int, requirement: Requirement, summary: str = "Write") -> Drafted:
     plan = Plan(summary=summary, steps=(Step(tool="note", arguments={"n": revision}),))
-    return Drafted(
-        revision=revision, plan=plan, fingerprint=fingerprint_of(plan, revision, "plan-1", AUDIENCE),
-        audience=AUDIENCE, requirement=requirement, drafted_at=NOON, deadline=NOON + timedelta(hours=72),
-    )  # fmt: skip
+    deadline = NOON + timedelta(hours=72)
+    return build.drafted(plan, revision, requirement=requirement, drafted_at=NOON, deadline=deadline)
 
 
 def in_review(requirement: Requirement) -> RunState:
-    requested = Requested(request="Do it.", requester="rita", timeout_seconds=60, requested_at=NOON)
-    return after(RunState(workflow_id="plan-1"), requested, drafted(1, requirement))
+    requested = build.requested(timeout_seconds=60, requested_at=NOON)
+    return after(RunState(workflow_id=build.RUN), requested, drafted(1, requirement))
 
 
 def decided(

@@ -12,7 +12,8 @@ from plangate.domain.status import Attempt, Status, UnreadDecision, Unrecorded, 
 from plangate.presentation.clock import moment
 from plangate.presentation.run_page import Doors, deciding_page, run_page
 from plangate.presentation.troubles import troubles
-from tests.unit.test_details import NOON, decided, in_review
+from tests.support.build import NOON
+from tests.unit.test_details import decided, in_review
 
 LATER = NOON + timedelta(minutes=5)
 TWO = "2 decisions (dana: withdraw approval, unknown sender: approve) have"

@@ -67,7 +67,7 @@ def test_mails_and_calls_in_twenty_scripts_arrive_as_they_were_approved():
     assert wire_cases.differences(CASES, seed=1) == []
 
 
-def test_they_do_so_on_another_python(python_3_13, tmp_path):
+def test_mails_and_calls_arrive_as_approved_on_python_3_13_too(python_3_13, tmp_path):
     told = json.loads(output_of(python_3_13, tmp_path, "tests/support/wire_cases.py", str(CASES), "2"))
 
     assert told["python"].startswith("3.13.")

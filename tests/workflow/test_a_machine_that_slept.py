@@ -13,8 +13,8 @@ from activities.pacing import Pacing, Turn
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.tool import Receipt
 from plangate.elapsed import elapsed
-from tests.support.fakes import ValidFor
 from tests.support.gate import Gate
+from tests.support.policies import one_approval
 
 
 class Machine:
@@ -72,7 +72,7 @@ async def test_a_step_does_not_begin_under_an_approval_that_got_too_old_meanwhil
     idle_gate: Gate, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = idle_gate
-    gate.policy = ValidFor(600)
+    gate.policy = one_approval(valid_for=timedelta(minutes=10))
     sleep_before_the_claim(machine, 601, monkeypatch)
     monkeypatch.setattr(
         heartbeat.Heartbeats, "are_missed", False

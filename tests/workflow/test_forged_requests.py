@@ -1,4 +1,4 @@
-"""What the door would not let through is on no record, whoever hands it over, and blocks nothing."""
+"""A request that the client would refuse is never recorded and blocks nothing, whichever way it comes."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

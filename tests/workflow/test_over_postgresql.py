@@ -1,6 +1,5 @@
 """A whole Plangate whose records are in PostgreSQL, which is killed and cut off along the way."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -15,6 +14,7 @@ from tests.support.fakes import notes
 from tests.support.gate import Gate, build_gate
 from tests.support.postgres import PostgresServer
 from tests.support.record_writer import assert_unbroken
+from tests.workflow.test_what_cannot_be_recorded_waits_outside import waiting as unrecorded
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -55,7 +55,7 @@ async def test_requested_changes_make_a_new_revision_that_alone_can_be_approved(
     ]  # fmt: skip
 
 
-async def test_an_effect_whose_end_nobody_saw_is_in_doubt_and_not_repeated(gate: Gate) -> None:
+async def test_an_effect_of_unknown_outcome_is_in_doubt_and_not_repeated(gate: Gate) -> None:
     gate.notebook.failures = [EffectUnknown("The pencil broke.")]
     gate.notebook.writes_before_failing = True
     status = await gate.in_review("one", "two")
@@ -79,7 +79,7 @@ async def test_a_run_outlives_the_kill_9_of_postgresql_and_every_effect_happens_
     try:
         gate.notebook.gate.set()  # the first step acts while its receipt cannot be stored
         await gate.signal(waiting)
-        await asyncio.sleep(1)
+        await unrecorded(gate, waiting)
         assert gate.notebook.texts() == ["one"]
     finally:
         postgres.start()
@@ -89,7 +89,7 @@ async def test_a_run_outlives_the_kill_9_of_postgresql_and_every_effect_happens_
     assert kinds(gate.gateway.trail(status.workflow_id)).count("done") == 2
 
 
-async def test_a_receipt_whose_storing_nobody_heard_of_is_not_taken_for_a_loss(gate: Gate) -> None:
+async def test_a_receipt_whose_commit_was_not_confirmed_is_found_by_the_next_attempt(gate: Gate) -> None:
     """The connection is lost after COMMIT and before its answer: the next try finds its own receipt."""
     write = gate.database.write
     heard: list[str] = []

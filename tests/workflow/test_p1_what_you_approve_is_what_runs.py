@@ -1,35 +1,19 @@
-"""P1: a decision names the fingerprint that was seen; execution recomputes it and runs nothing else."""
+"""P1: a decision names the fingerprint that the approver saw; execution recomputes it and runs only that."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
 
 import pytest
-from temporalio import workflow
-from temporalio.client import WorkflowFailureError
-from temporalio.common import RetryPolicy
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.closing import Closing
-from activities.decisions import Decisions
-from activities.execution import Execution
-from activities.planning import Planning
-from activities.requiring import Requiring
-from activities.signal_times import SignalTimes
-from activities.tasks import AdmitTask, CloseTask, DraftTask, StepTask
-from plangate.domain.audit import Outcome, Requested, RunRef
+from activities.tasks import AdmitTask, CloseTask, DraftTask
+from plangate.domain.audit import Outcome, RunRef
 from plangate.domain.base import Frozen
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.fold import fold
-from plangate.domain.people import NoDirectory
 from plangate.domain.plan import Audience, Plan, fingerprint_of
-from plangate.domain.policy import OneApproval
 from plangate.domain.status import Status
-from plangate.records.records import Records
-from plangate.records.rule_texts import RecordedPeople
 from tests.support.fakes import NoteArguments, notes
 from tests.support.gate import Gate
+from tests.support.intruders import OtherName, SameName, refusal, step_task
 
 
 async def test_the_approved_plan_runs_step_by_step_and_its_receipts_are_returned(gate: Gate) -> None:
@@ -77,7 +61,7 @@ async def test_a_prefix_of_seven_digits_is_refused_with_that_reason(gate: Gate) 
 
 
 class TwoFieldNote(NoteArguments):
-    """The note of a newer release, in which something is done that no approver saw."""
+    """The note of a newer release, with an argument that no approver saw."""
 
     copies: int = 100
 
@@ -108,57 +92,13 @@ async def test_a_worker_that_cannot_do_exactly_this_does_nothing_and_leaves_it_t
     assert gate.notebook.texts() == ["one"]
 
 
-@workflow.defn(name="PlanApproval", sandboxed=False)
-class Intruder:
-    """A workflow of somebody else's that goes by our name and asks for a step to be executed."""
-
-    @workflow.run
-    async def run(self, task: StepTask) -> None:
-        await workflow.execute_activity_method(
-            Execution.execute_step,
-            task,
-            start_to_close_timeout=timedelta(seconds=10),
-            retry_policy=RetryPolicy(maximum_attempts=1),
-        )
-
-
-def _step_task(workflow_id: str, plan: Plan, fingerprint: str, chain: str = "x") -> StepTask:
-    requested = Requested(
-        request="", requester="mallory", timeout_seconds=1, requested_at="2026-01-01T00:00:00Z"
-    )
-    run = RunRef(workflow_id=workflow_id, chain_id=chain, requested=requested)
-    return StepTask(
-        run=run, plan=plan, revision=1, fingerprint=fingerprint, step=1, requested_at=requested.requested_at
-    )
-
-
-async def _intrude(gate: Gate, workflow_id: str, task: StepTask) -> str:
-    records = Records(gate.database)
-    nobody = RecordedPeople(NoDirectory(), records, "intruder")
-    execution = Execution(records, gate.tools, nobody, Requiring(OneApproval()))
-    task = task.model_copy(update={"run": task.run.model_copy(update={"workflow_id": workflow_id})})
-    worker = Worker(
-        gate.client,
-        task_queue=f"{gate.settings.task_queue}-intruder",
-        workflows=[Intruder],
-        activities=[execution.execute_step],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    )
-    async with worker:
-        with pytest.raises(WorkflowFailureError) as caught:
-            await gate.client.execute_workflow(
-                Intruder.run, task, id=workflow_id, task_queue=f"{gate.settings.task_queue}-intruder"
-            )
-    return str(caught.value.cause.__cause__)
-
-
 async def test_a_step_that_any_workflow_asks_for_is_refused_without_an_approval_on_record(gate: Gate) -> None:
     plan = Plan.model_validate_json(
         '{"summary": "x", "steps": [{"tool": "note", "arguments": {"text": "evil"}}]}'
     )
     audience = Audience(installation=gate.database.installation, namespace=gate.client.namespace)
-    task = _step_task("intruder-1", plan, fingerprint_of(plan, 1, "intruder-1", audience))
-    assert "nothing of it may run" in await _intrude(gate, "intruder-1", task)
+    task = step_task("intruder-1", plan, fingerprint_of(plan, 1, "intruder-1", audience))
+    assert "nothing of it may run" in await refusal(gate, SameName, "execute_step", task, "intruder-1")
     assert gate.notebook.texts() == []
 
 
@@ -166,9 +106,9 @@ async def test_a_step_of_another_plan_under_the_approved_fingerprint_is_refused(
     status = await gate.in_review("good")
     assert status.fingerprint is not None
     plan = Plan.model_validate({**notes("evil"), "steps": tuple(notes("evil")["steps"])})  # type: ignore[arg-type]
-    task = _step_task(status.workflow_id, plan, status.fingerprint)
-    said = await _intrude(gate, f"{status.workflow_id}-intruder", task)
-    assert "not " + status.fingerprint[:12] in said
+    intruder = f"{status.workflow_id}-intruder"
+    task = step_task(intruder, plan, status.fingerprint)
+    assert f"not {status.fingerprint[:12]}" in await refusal(gate, SameName, "execute_step", task, intruder)
     assert gate.notebook.texts() == []
 
 
@@ -178,31 +118,14 @@ async def test_a_workflow_that_claims_the_id_of_an_approved_run_still_executes_n
     await gate.result(status.workflow_id)
     assert status.plan is not None
     assert status.fingerprint is not None
-    task = _step_task(status.workflow_id, status.plan, status.fingerprint)
-    said = await _intrude(gate, "intruder-2", task)
-    assert "nothing of it may run" in said
+    task = step_task(status.workflow_id, status.plan, status.fingerprint)
+    assert "nothing of it may run" in await refusal(gate, SameName, "execute_step", task, "intruder-2")
     assert gate.notebook.texts() == ["good"]
 
 
-@workflow.defn(name="Foreigner", sandboxed=False)
-class Foreigner:
-    """A workflow of another type that schedules our activities with whatever input it likes."""
-
-    @workflow.run
-    async def run(self, name: str, task: dict[str, Any]) -> None:
-        await workflow.execute_activity(
-            name,
-            task,
-            start_to_close_timeout=timedelta(seconds=10),
-            retry_policy=RetryPolicy(maximum_attempts=1),
-        )
-
-
-@pytest.mark.parametrize("id_of", ["its own", "the run's, which somebody terminated"])
+@pytest.mark.parametrize("id_of", ["its own", "the terminated run's"])
 @pytest.mark.parametrize("name", ["draft_plan", "admit_decisions", "execute_step", "close_run"])
-async def test_no_workflow_but_the_run_itself_may_write_on_its_record(
-    gate: Gate, name: str, id_of: str
-) -> None:
+async def test_only_the_run_itself_may_write_on_its_record(gate: Gate, name: str, id_of: str) -> None:
     status = await gate.in_review("good")
     assert status.fingerprint is not None
     state = fold(status.workflow_id, (entry.event for entry in gate.gateway.trail(status.workflow_id)))
@@ -220,49 +143,17 @@ async def test_no_workflow_but_the_run_itself_may_write_on_its_record(
     tasks: dict[str, Frozen] = {
         "draft_plan": DraftTask(run=ref, revision=2, supplied=notes("evil")),
         "admit_decisions": AdmitTask(run=ref, state=state, arrivals=(approval,)),
-        "execute_step": _step_task(status.workflow_id, state.drafted.plan, status.fingerprint).model_copy(  # type: ignore[union-attr]
+        "execute_step": step_task(status.workflow_id, state.drafted.plan, status.fingerprint).model_copy(  # type: ignore[union-attr]
             update={"run": ref}
         ),
         "close_run": CloseTask(run=ref, outcome=Outcome.EXECUTED, reason="", at=state.requested.requested_at),
     }
-    queue = f"{gate.settings.task_queue}-foreign"
-    times, records = SignalTimes(gate.client), Records(gate.database)
-    nobody = RecordedPeople(NoDirectory(), records, "foreigner")
-    activities: list[Callable[..., Any]] = [
-        Planning(
-            records,
-            gate.planner,
-            gate.tools,
-            Requiring(OneApproval()),
-            directory=nobody,
-            max_steps=20,
-            times=times,
-            patience=timedelta(0),
-        ).draft_plan,
-        Decisions(records, times, nobody, can_draft=True).admit_decisions,
-        Execution(records, gate.tools, nobody, Requiring(OneApproval())).execute_step,
-        Closing(records).close_run,
-    ]
-    worker = Worker(
-        gate.client,
-        task_queue=queue,
-        workflows=[Foreigner],
-        activities=activities,
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    )
     before = gate.gateway.trail(status.workflow_id)
     foreign_id = f"foreign-{name}-{status.workflow_id}"
     if id_of != "its own":
         await gate.handle(status.workflow_id).terminate()
         foreign_id = status.workflow_id
-    async with worker:
-        with pytest.raises(WorkflowFailureError) as caught:
-            await gate.client.execute_workflow(
-                Foreigner.run,
-                args=[name, tasks[name].model_dump(mode="json")],
-                id=foreign_id,
-                task_queue=queue,
-            )
-    assert "itself may ask for this" in str(caught.value.cause.__cause__)
+    reason = await refusal(gate, OtherName, name, tasks[name], foreign_id)
+    assert "itself may ask for this" in reason
     assert gate.gateway.trail(status.workflow_id) == before
     assert gate.notebook.texts() == []

@@ -98,7 +98,7 @@ async def test_a_verdict_that_a_slower_worker_writes_down_late_does_not_approve_
     )
     with gate.database.write() as connection:
         open_trail(connection, run).append(Note(key="late", at=at, actor="dana", event=late))
-    recorded = gate.gateway._recorded(first.workflow_id)
+    recorded = gate.recorded(first.workflow_id)
     assert recorded is not None
     assert (recorded.state, recorded.revision, recorded.approved_by) == ("in_review", 2, ())
     assert (await gate.decide(second)).accepted

@@ -40,7 +40,7 @@ async def test_a_transient_failure_of_a_tool_is_tried_again_and_the_effect_happe
     assert gate.notebook.texts() == ["one"]
 
 
-async def test_steps_behind_a_failed_one_are_not_done(gate: Gate) -> None:
+async def test_steps_after_a_failed_one_are_not_executed(gate: Gate) -> None:
     status = await gate.in_review("one", "two")
     gate.notebook.failures = [ToolRefused("The notebook is full; buy another one.")]
     await gate.decide(status)
@@ -51,7 +51,7 @@ async def test_steps_behind_a_failed_one_are_not_done(gate: Gate) -> None:
     assert gate.notebook.texts() == []
 
 
-async def test_an_effect_whose_end_nobody_saw_is_in_doubt_and_not_repeated(gate: Gate) -> None:
+async def test_an_effect_of_unknown_outcome_is_in_doubt_and_not_repeated(gate: Gate) -> None:
     gate.notebook.failures = [EffectUnknown("The pencil broke.")]
     gate.notebook.writes_before_failing = True
     status = await gate.in_review("one", "two")
@@ -108,14 +108,16 @@ async def test_a_decision_waits_while_the_records_are_away_and_counts_when_they_
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = await gate.in_review("one")
-    write = gate.database.write
+    write, tried = gate.database.write, asyncio.Event()
 
     def away(**_: object) -> object:
+        tried.set()
         raise RecordsUnavailable("The records are away.")
 
     monkeypatch.setattr(gate.database, "write", away)
     await gate.signal(status)
-    await asyncio.sleep(1)
+    await tried.wait()
+    await asyncio.sleep(0.1)
     assert gate.notebook.texts() == []
     monkeypatch.setattr(gate.database, "write", write)
     assert (await gate.result(status.workflow_id)).outcome == "executed"
@@ -135,7 +137,7 @@ async def test_an_approval_of_a_plan_that_only_the_record_shows_yet_counts_as_so
     hook_transactions(monkeypatch, "draft_plan", after=dawdle)
     workflow_id = await gate.submit("one")
     async with asyncio.timeout(10):
-        while (seen := gate.gateway._recorded(workflow_id)) is None or seen.state != "in_review":
+        while (seen := gate.recorded(workflow_id)) is None or seen.state != "in_review":
             await asyncio.sleep(0.02)
     deciding = asyncio.create_task(gate.decide(seen) if by_update else gate.signal(seen))
     await asyncio.sleep(0.5)
@@ -344,7 +346,8 @@ async def test_a_step_that_is_withdrawn_before_its_turn_never_begins(
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")
-        with executions[0]._pacing.storing():  # the receipt of another step waits
+        # The receipt of another step waits.
+        with executions[0]._pacing.storing():  # noqa: SLF001  the pacing has no other seam
             await gate.decide(status)
             await gate.gateway.withdraw(status.workflow_id, "not now")
             await asyncio.sleep(2.2)  # a heartbeat tells the worker

@@ -124,7 +124,7 @@ async def test_the_state_folded_from_the_trail_is_the_state_that_the_workflow_sh
     await gate.signal(second)
     await gate.result(status.workflow_id)
     shown = await gate.gateway.status(status.workflow_id)
-    recorded = gate.gateway._recorded(status.workflow_id)
+    recorded = gate.recorded(status.workflow_id)
     assert recorded is not None
     assert recorded.model_copy(update={"source": "workflow"}) == shown
 
@@ -167,7 +167,7 @@ async def test_nothing_is_shown_for_review_that_could_not_be_written_down(
     await gate.until("in_review", workflow_id)
 
 
-async def test_an_update_hears_its_verdict_only_after_it_is_on_the_record(gate: Gate) -> None:
+async def test_an_update_returns_its_verdict_only_after_recording_it(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.decide(status, by="rita")
     state = fold(status.workflow_id, (entry.event for entry in gate.gateway.trail(status.workflow_id)))

@@ -11,7 +11,6 @@ from plangate.domain.audit import Reopened
 from plangate.domain.decision import Choice
 from plangate.domain.errors import DirectoryUnavailable
 from plangate.domain.people import Delegation, Key, People, Person
-from plangate.domain.policy import Need, Requirement
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.signing.decisions import Claims, sign
@@ -19,8 +18,8 @@ from plangate.signing.jws import key_id, public_of
 from plangate.tool import EffectStatus
 from tests.support.fakes import LOST, TRANSIENT, NoteArguments, Notebook
 from tests.support.gate import Gate
+from tests.support.policies import Wants, wants
 from tests.support.sealed_records import KEYS
-from tests.workflow.test_who_may_decide import Wants
 
 PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
 
@@ -59,12 +58,8 @@ def key_of(name: str, **limits: datetime) -> Key:
 
 
 def needs(*roles: str, signed: bool = False) -> Wants:
-    return Wants(
-        Requirement(
-            needs=tuple(Need(role=role, count=1) for role in roles),
-            assurance=Assurance.SIGNED if signed else Assurance.TYPED,
-        )
-    )
+    assurance = Assurance.SIGNED if signed else Assurance.TYPED
+    return wants(*((role, 1) for role in roles), assurance=assurance)
 
 
 def signed(
@@ -226,7 +221,7 @@ async def test_a_step_that_had_begun_is_finished_whatever_was_revoked_since(
         assert notebook.texts() == ["one"]
 
 
-async def test_whoever_approves_last_is_told_which_approval_does_not_count_any_more(
+async def test_the_last_approver_is_shown_which_approval_no_longer_counts(
     idle_gate: Gate, house: House
 ) -> None:
     gate = idle_gate

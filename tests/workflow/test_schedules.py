@@ -69,7 +69,7 @@ async def test_every_run_of_a_cron_is_refused_with_a_sentence_that_names_schedul
         assert "Use a Temporal schedule" in said.reason
         assert said.reason.endswith("End this cron with: temporal workflow terminate -w ID")
     await gate.handle(handle.id).terminate()
-    recorded = gate.gateway._recorded(handle.id)
+    recorded = gate.recorded(handle.id)
     assert recorded is not None
     assert recorded.state == "failed"
     assert "Use a Temporal schedule" in recorded.reason

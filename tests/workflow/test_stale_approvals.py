@@ -1,17 +1,18 @@
-"""An approval that has become too old when a step is to start: the plan is in review again."""
+"""An approval is too old when a step is to start: the review is opened again."""
 
-import asyncio
 from datetime import timedelta
 
 import pytest
 
 from activities.tasks import StepResult
 from plangate.domain.status import Status
-from tests.support.fakes import ValidFor
+from tests.support.clock import clock_ahead
 from tests.support.gate import Gate
+from tests.support.policies import one_approval
 from tests.support.transactions import hook_transactions
 
-SECONDS = 2  # long enough for a busy machine to start a step, short enough to wait for
+VALID = timedelta(days=1)
+TOO_OLD = timedelta(days=2)
 
 
 async def reopened(gate: Gate, workflow_id: str) -> Status:
@@ -19,36 +20,42 @@ async def reopened(gate: Gate, workflow_id: str) -> Status:
     return await gate.until("in_review", workflow_id, lambda _: "reopened" in kinds(gate, workflow_id))
 
 
+async def reopened_too_late(gate: Gate, status: Status) -> Status:
+    """Let so much time pass before the next step that no approval counts; return the review that follows."""
+    with clock_ahead(TOO_OLD):
+        await reopened(gate, status.workflow_id)
+    await gate.env.fast_forward(gate.handle(status.workflow_id), TOO_OLD)
+    return await reopened(gate, status.workflow_id)
+
+
 def kinds(gate: Gate, workflow_id: str) -> list[str]:
     return [entry.event.kind for entry in gate.gateway.trail(workflow_id)]
 
 
-async def approved_long_ago(gate: Gate) -> Status:
-    """Have a plan approved by a signal that waits for a worker for longer than it counts."""
-    gate.policy = ValidFor(SECONDS)
+async def approved_without_a_worker(gate: Gate) -> Status:
+    """Have a plan approved by a signal that waits for a worker."""
+    gate.policy = one_approval(valid_for=VALID)
     async with gate.worker():
         status = await gate.in_review("one")
     await gate.signal(status)
-    await asyncio.sleep(SECONDS + 0.3)
     return status
 
 
 async def stale_behind_step_one(gate: Gate) -> Status:
-    """Have the first of two steps take longer than the approval counts."""
+    """Let the first of two steps take longer than the approval counts."""
     status = await gate.in_review("one", "two")
     gate.notebook.gate.clear()
     await gate.decide(status)
     await gate.notebook.entered.wait()
-    await asyncio.sleep(SECONDS + 0.3)
     gate.notebook.gate.set()
-    return await reopened(gate, status.workflow_id)
+    return await reopened_too_late(gate, status)
 
 
 async def test_an_approval_that_waited_too_long_for_a_worker_does_not_count(idle_gate: Gate) -> None:
     gate = idle_gate
-    status = await approved_long_ago(gate)
+    status = await approved_without_a_worker(gate)
     async with gate.worker():
-        again = await reopened(gate, status.workflow_id)
+        again = await reopened_too_late(gate, status)
         assert gate.notebook.texts() == []
         assert again.approved_by == ()
         assert again.fingerprint == status.fingerprint
@@ -60,11 +67,11 @@ async def test_an_approval_that_waited_too_long_for_a_worker_does_not_count(idle
         assert gate.notebook.texts() == ["one"]
 
 
-async def test_the_review_that_was_opened_again_expires_by_its_own_deadline(idle_gate: Gate) -> None:
+async def test_a_reopened_review_expires_by_its_own_deadline(idle_gate: Gate) -> None:
     gate = idle_gate
-    status = await approved_long_ago(gate)
+    status = await approved_without_a_worker(gate)
     async with gate.worker():
-        await reopened(gate, status.workflow_id)
+        await reopened_too_late(gate, status)
         await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(hours=71))
         assert (await gate.gateway.status(status.workflow_id)).state == "in_review"
         await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(hours=2))
@@ -72,8 +79,8 @@ async def test_the_review_that_was_opened_again_expires_by_its_own_deadline(idle
         assert gate.notebook.texts() == []
 
 
-async def test_steps_that_are_done_stay_done_and_only_the_rest_is_executed(idle_gate: Gate) -> None:
-    idle_gate.policy = ValidFor(SECONDS)
+async def test_done_steps_stay_done_and_only_the_remaining_ones_are_executed(idle_gate: Gate) -> None:
+    idle_gate.policy = one_approval(valid_for=VALID)
     async with idle_gate.worker():
         again = await stale_behind_step_one(idle_gate)
         assert [step.state for step in again.steps] == ["done", "pending"]
@@ -86,8 +93,8 @@ async def test_steps_that_are_done_stay_done_and_only_the_rest_is_executed(idle_
 
 
 @pytest.mark.parametrize("choice", ["reject", "withdraw"])
-async def test_the_rest_can_be_refused(idle_gate: Gate, choice: str) -> None:
-    idle_gate.policy = ValidFor(SECONDS)
+async def test_the_remaining_steps_can_be_rejected_or_withdrawn(idle_gate: Gate, choice: str) -> None:
+    idle_gate.policy = one_approval(valid_for=VALID)
     async with idle_gate.worker():
         again = await stale_behind_step_one(idle_gate)
         if choice == "reject":
@@ -101,7 +108,7 @@ async def test_the_rest_can_be_refused(idle_gate: Gate, choice: str) -> None:
         assert idle_gate.notebook.texts() == ["one"]
 
 
-async def test_a_worker_that_dies_before_the_run_hears_of_it_opens_the_review_once(
+async def test_a_worker_that_dies_before_reporting_it_opens_the_review_once(
     idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, deaths = idle_gate, [1]
@@ -113,9 +120,9 @@ async def test_a_worker_that_dies_before_the_run_hears_of_it_opens_the_review_on
             raise RuntimeError("killed between the commit and the report")
 
     hook_transactions(monkeypatch, "execute_step", after=die_behind_it)
-    status = await approved_long_ago(gate)
+    status = await approved_without_a_worker(gate)
     async with gate.worker():
-        again = await reopened(gate, status.workflow_id)
+        again = await reopened_too_late(gate, status)
         assert again.source == "workflow"
         assert (await gate.decide(again)).accepted
         assert (await gate.result(status.workflow_id)).outcome == "executed"
@@ -125,7 +132,7 @@ async def test_a_worker_that_dies_before_the_run_hears_of_it_opens_the_review_on
 
 
 async def test_a_fresh_approval_is_no_reason_to_ask_again(idle_gate: Gate) -> None:
-    idle_gate.policy = ValidFor(3600)
+    idle_gate.policy = one_approval(valid_for=VALID)
     async with idle_gate.worker():
         status = await idle_gate.in_review("one", "two")
         await idle_gate.decide(status)

@@ -1,4 +1,4 @@
-"""Whatever somebody does to the records or to a bundle without the private keys: it is found, and named."""
+"""The audit finds and names every change of the records or of a bundle without the private keys."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -62,7 +62,7 @@ async def records(
     gate.database.close()
 
 
-def test_records_that_nobody_touched_are_what_was_written(records: Records) -> None:
+def test_untouched_records_have_no_finding(records: Records) -> None:
     with records.database.read() as connection:
         inspection = records.examined(connection)
         assert inspection.findings == ()

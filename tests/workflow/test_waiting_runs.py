@@ -10,7 +10,7 @@ from plangate.client import Client
 from plangate.client import waiting_runs as waiting
 from plangate.domain.request import PlanRequest
 from plangate.records.lists import WAITING, Sort
-from plangate.temporal.search_attributes import KEYS
+from plangate.temporal.search_attributes import KEYS, PLANGATE_STATE
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.support.waiting_runs import put_waiting
@@ -43,8 +43,9 @@ async def test_a_page_is_found_without_reading_the_whole_list_whatever_the_ids(
             await start(gate, workflow_id)
             await gate.until("in_review", workflow_id)
         await until_paged(gate.gateway, ODD_IDS[:2])
+        in_review = f"{PLANGATE_STATE.name} = 'in_review'"
         async with asyncio.timeout(20):
-            while await waiting._count(gate.client) != len(ODD_IDS):
+            while (await gate.client.count_workflows(in_review)).count != len(ODD_IDS):
                 await asyncio.sleep(0.05)
         monkeypatch.delattr(waiting, "_all_open")
         assert await page(gate.gateway) == ODD_IDS[:2]

@@ -1,4 +1,4 @@
-"""What somebody with write access appends in a worker's name is found where its times or lists cannot be."""
+"""The audit finds entries appended in a worker's name whose times or lists are impossible."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -78,7 +78,7 @@ def found_in_the_bundle(gate: Gate, today: People, run: str = "forged") -> tuple
     return [one.what for one in findings], [one.what for one in bundle_notes(bundle, today, NOW)]
 
 
-def test_a_run_that_nobody_could_tell_from_a_lawful_one_has_no_finding(idle_gate: Gate) -> None:
+def test_a_run_that_equals_a_lawful_one_has_no_finding(idle_gate: Gate) -> None:
     in_force(idle_gate, (THEN, NOW - DAY))
     seal(idle_gate, NOW - DAY)
     forged(idle_gate, THEN, NOW)

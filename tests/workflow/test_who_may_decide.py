@@ -1,6 +1,5 @@
 """Who may decide, in real runs: people, roles, delegations and signatures, looked up at each decision."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ from plangate.domain.audit import Decided
 from plangate.domain.decision import Choice
 from plangate.domain.errors import DirectoryUnavailable
 from plangate.domain.people import Identified
-from plangate.domain.plan import Plan
-from plangate.domain.policy import Need, Requirement
 from plangate.domain.status import Status
 from plangate.policy.people_file import PeopleFile, read_people
 from plangate.policy.policy_file import read_policy
@@ -25,23 +22,9 @@ from plangate.records.trail import read_trail
 from plangate.signing.decisions import Claims, sign
 from plangate.signing.jws import public_of
 from tests.support.gate import Gate
+from tests.support.policies import wants
 
 DANAS = Ed25519PrivateKey.from_private_bytes(bytes(32))
-
-
-@dataclass
-class Wants:
-    """A policy that wants the same of every plan."""
-
-    requirement: Requirement
-
-    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
-        del plan, request, requester
-        return self.requirement
-
-
-def wants(*needs: tuple[str, int], **more: Any) -> Wants:
-    return Wants(Requirement(needs=tuple(Need(role=role, count=count) for role, count in needs), **more))
 
 
 @pytest.fixture

@@ -11,21 +11,21 @@ from plangate.audit.inspection import Trust, inspect_all
 from plangate.domain.audit import Requested, RunRef
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.people import identify
-from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
+from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.review import judge
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.records.tables import runs
 from plangate.records.trail import Note, open_trail, read_trail
 from tests.support.gate import Gate
+from tests.support.policies import Wants, wants
 from tests.support.sealed_records import Everybody
 from tests.support.transactions import hook_transactions
-from tests.workflow.test_a_lawful_life_has_no_finding import reset
+from tests.workflow.test_audit_no_false_positives import reset
 from tests.workflow.test_revocation import house, needs, signed
-from tests.workflow.test_who_may_decide import Wants
 
 __all__ = ["house"]
-TWO = Wants(Requirement(needs=(Need(role="anyone", count=2),)))
+TWO = wants(("anyone", 2))
 
 
 def findings(gate: Gate) -> list[str]:
@@ -110,9 +110,7 @@ async def test_what_follows_it_is_followed_although_a_step_was_on_its_way(
     assert findings(gate) == []
 
 
-async def test_it_may_be_approved_again_before_the_step_that_was_on_its_way_looks(
-    gate: Gate, held: Held
-) -> None:
+async def test_an_approval_may_be_given_again_before_the_scheduled_step_looks(gate: Gate, held: Held) -> None:
     status = await gate.in_review("one")
     await gate.decide(status)
     await held.came.wait()
@@ -154,7 +152,7 @@ async def test_only_an_approval_of_ones_own_can_be_taken_back(idle_gate: Gate) -
 
 
 @pytest.mark.usefixtures("house")
-async def test_it_is_judged_and_signed_as_an_approval_is(idle_gate: Gate) -> None:
+async def test_a_withdrawal_is_judged_and_signed_as_an_approval_is(idle_gate: Gate) -> None:
     gate = idle_gate
     gate.policy = needs("finance", "ops", signed=True)
     gate.directory = Everybody()  # a list that has a text, which the auditor looks up
@@ -220,7 +218,7 @@ async def test_a_reset_does_not_bring_an_approval_back_that_was_taken_back(
     assert findings(gate) == []
 
 
-async def test_a_run_that_did_not_hear_of_it_learns_it_from_its_step(idle_gate: Gate, held: Held) -> None:
+async def test_a_run_that_missed_a_withdrawal_learns_of_it_from_its_step(idle_gate: Gate, held: Held) -> None:
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")

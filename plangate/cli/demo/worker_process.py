@@ -16,7 +16,7 @@ from plangate.settings import PROJECT
 
 _READY_SECONDS: Final = 45.0
 _END_SECONDS: Final = 5.0
-_POLL_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.03
 
 
 class WorkerProcess:

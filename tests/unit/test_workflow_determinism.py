@@ -1,6 +1,6 @@
-"""What a run decides with has no clock, no chance and no world of its own, so that it replays alike.
+"""Workflow code and the rules it calls read no clock, no randomness and no files, so that runs replay.
 
-The replay tests find what breaks a recorded path; this holds for the paths that no history has, too.
+The replay tests cover the recorded paths; this reads the source, and so covers the others too.
 """
 
 import ast
@@ -21,7 +21,7 @@ CLOCKS = {"now", "utcnow", "today"}
 
 
 def foreign_to_replay(source: str) -> Iterator[str]:
-    """Yield what this source takes from outside, wherever in it."""
+    """Yield each nondeterministic import, clock or call of this source."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names=names):
@@ -37,7 +37,7 @@ def foreign_to_replay(source: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", DECIDING, ids=lambda path: path.stem)
-def test_it_takes_nothing_from_outside(path) -> None:
+def test_a_module_that_decides_is_deterministic(path) -> None:
     assert list(foreign_to_replay(path.read_text())) == []
 
 
@@ -51,5 +51,5 @@ def test_it_takes_nothing_from_outside(path) -> None:
         ("text = open('x').read()", "open"),
     ],
 )
-def test_it_would_be_found(source: str, found: str) -> None:
+def test_a_nondeterministic_import_clock_or_call_is_detected(source: str, found: str) -> None:
     assert list(foreign_to_replay(source)) == [found]

@@ -1,4 +1,4 @@
-"""What becomes of a run when somebody dies, leaves or turns back just between two writes (P3 and P4)."""
+"""A worker crashes, a caller leaves or a run is reset between two writes (P3 and P4)."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from tests.support.transactions import hook_transactions
 
 
 @pytest.mark.parametrize("texts", [("one",), ("one", "two")])
-async def test_a_step_whose_worker_dies_behind_its_receipt_stays_done_when_the_run_is_withdrawn(
+async def test_a_step_whose_worker_dies_after_storing_its_receipt_stays_done_when_the_run_is_withdrawn(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, texts: tuple[str, ...]
 ) -> None:
     kept = asyncio.Event()
@@ -49,7 +49,7 @@ async def test_a_step_whose_worker_dies_behind_its_receipt_stays_done_when_the_r
     assert kinds[-1] == "closed"
 
 
-async def test_a_step_whose_worker_dies_behind_its_doubt_is_not_done_again(
+async def test_a_step_whose_worker_dies_after_storing_its_doubt_is_not_repeated(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deaths = [1]
@@ -72,7 +72,7 @@ async def test_a_step_whose_worker_dies_behind_its_doubt_is_not_done_again(
     assert deaths == [0]
 
 
-async def test_a_reset_to_a_point_behind_an_update_goes_on(gate: Gate) -> None:
+async def test_a_run_reset_to_a_point_after_an_update_goes_on(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.decide(status, by="rita")
     await gate.signal(status, by="rita")
@@ -94,7 +94,7 @@ async def test_a_reset_to_a_point_behind_an_update_goes_on(gate: Gate) -> None:
     assert (await gate.result(status.workflow_id)).outcome == "executed"
 
 
-async def test_whoever_leaves_while_waiting_for_a_verdict_sends_nothing_more(idle_gate: Gate) -> None:
+async def test_a_caller_that_stops_waiting_for_a_verdict_sends_nothing_more(idle_gate: Gate) -> None:
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review("one")
@@ -109,7 +109,7 @@ async def test_whoever_leaves_while_waiting_for_a_verdict_sends_nothing_more(idl
     assert not any(event.HasField("workflow_execution_signaled_event_attributes") for event in events)
 
 
-async def test_a_blip_of_the_records_behind_a_certain_nothing_happened_leaves_no_doubt(
+async def test_a_short_outage_of_the_records_after_a_certain_failure_leaves_no_doubt(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate.notebook.failures = [ToolUnavailable("busy")]
@@ -143,10 +143,10 @@ async def test_a_receipt_that_json_cannot_carry_is_kept_as_text(
 
 
 @pytest.mark.parametrize("decision", ["approve", "reject", "request_changes"])
-async def test_a_decision_that_was_written_down_and_that_the_run_never_heard_of_counts_when_it_comes_again(
+async def test_a_recorded_decision_that_the_run_never_received_counts_when_it_is_sent_again(
     idle_gate: Gate, decision: str
 ) -> None:
-    """A workflow task that is lost takes an update with it, for that is not in the history before its end."""
+    """An update enters the history only when its workflow task completes; a lost task loses the update."""
     gate = idle_gate
     async with gate.worker():
         status = await gate.in_review(request="one")

@@ -1,4 +1,4 @@
-"""Whatever lawfully happens to a run, the auditor finds nothing: a false alarm would hide the true one."""
+"""The audit reports nothing for runs in which everything was done by the rules, however unusual."""
 
 import asyncio
 from datetime import timedelta
@@ -14,14 +14,15 @@ from plangate.domain.decision import Choice
 from plangate.domain.request import PlanRequest
 from plangate.records.checkpoints import seal_what_moved
 from plangate.signing.checkpoints import checkpoint_after
-from tests.support.fakes import LOST, PERMANENT, TRANSIENT, ValidFor
+from tests.support.fakes import LOST, PERMANENT, TRANSIENT
 from tests.support.gate import Gate
+from tests.support.policies import one_approval
 from tests.support.sealed_records import SEAL_KEY, ByFirstWord, Everybody, sealing, signature, trust
-from tests.workflow.test_stale_approvals import SECONDS, reopened
+from tests.workflow.test_stale_approvals import TOO_OLD, VALID, reopened_too_late
 
 
 def findings(gate: Gate, skipped: timedelta | None = None) -> list[str]:
-    """Seal what moved, and examine everything; the clock of the records skipped as much as the server's."""
+    """Seal what moved and audit everything, on a clock moved on by `skipped`, as the server's was."""
     if skipped is None:
         sealing(gate).seal()
     else:
@@ -34,7 +35,7 @@ def findings(gate: Gate, skipped: timedelta | None = None) -> list[str]:
 
 
 async def reset(gate: Gate, workflow_id: str, event_type: str, which: int = 0) -> None:
-    """Reset a run to behind the last workflow task that was completed before such an event."""
+    """Reset a run to just after the last workflow task that was completed before such an event."""
     handle = gate.handle(workflow_id)
     history = await handle.fetch_history()
     completed = [
@@ -46,7 +47,7 @@ async def reset(gate: Gate, workflow_id: str, event_type: str, which: int = 0) -
         ResetWorkflowExecutionRequest(
             namespace=gate.client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=workflow_id),
-            reason="to see what an auditor says of it",
+            reason="a test of the audit",
             workflow_task_finish_event_id=point,
             request_id=f"reset-{workflow_id}-{point}",
         )
@@ -55,12 +56,13 @@ async def reset(gate: Gate, workflow_id: str, event_type: str, which: int = 0) -
 
 async def test_a_step_that_was_begun_under_a_plan_that_was_then_replaced(idle_gate: Gate) -> None:
     gate = idle_gate
-    gate.policy = ValidFor(SECONDS)
+    gate.policy = one_approval(valid_for=VALID)
     async with gate.worker():
         status = await gate.in_review(request="one")
         gate.notebook.failures = [TRANSIENT] * 20
         await gate.decide(status)
-        again = await reopened(gate, status.workflow_id)
+        await gate.notebook.entered.wait()
+        again = await reopened_too_late(gate, status)
         gate.notebook.failures = []
         assert (await gate.decide(again, "request_changes", comment="two")).accepted
         second = await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
@@ -71,7 +73,7 @@ async def test_a_step_that_was_begun_under_a_plan_that_was_then_replaced(idle_ga
     ]
     assert {claim.fingerprint for claim in claims} == {status.fingerprint, second.fingerprint}
     assert [claim.step for claim in claims if claim.fingerprint == second.fingerprint] == [1, 2]
-    assert findings(gate) == []
+    assert findings(gate, TOO_OLD) == []
 
 
 async def test_a_run_that_is_withdrawn_while_its_plan_is_being_made(gate: Gate) -> None:
@@ -129,7 +131,7 @@ async def test_a_signed_decision_that_is_sent_again_to_another_run_or_too_late(i
     assert findings(gate) == []
 
 
-async def test_a_plan_that_nobody_decided_on(gate: Gate) -> None:
+async def test_an_undecided_plan_that_expired(gate: Gate) -> None:
     status = await gate.in_review("one", timeout=timedelta(days=2))
     await gate.env.fast_forward(gate.handle(status.workflow_id))
     assert (await gate.result(status.workflow_id)).outcome == "expired"

@@ -1,4 +1,4 @@
-"""A step is still acting when its run is closed over it: what the late attempt says changes nothing."""
+"""A run is closed while its step is still acting: the late result of that attempt changes nothing."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from tests.support.gate import Gate
 
 
 async def close_over(gate: Gate, status: Status) -> None:
-    """Close the run on the record as a worker does that takes the step's one for dead."""
+    """Close the run on the record as a worker does that takes the acting worker for dead."""
     opened = gate.gateway.trail(status.workflow_id)[0].event
     assert isinstance(opened, Requested)
     task = CloseTask(
@@ -40,7 +40,9 @@ async def close_over(gate: Gate, status: Status) -> None:
 @pytest.mark.parametrize(
     "failure", [None, ToolRefused("full"), ToolUnavailable("away"), EffectUnknown("lost")]
 )
-async def test_whatever_it_brings_back_the_step_stays_in_doubt(gate: Gate, failure: ToolError | None) -> None:
+async def test_the_step_stays_in_doubt_whatever_its_stale_attempt_returns(
+    gate: Gate, failure: ToolError | None
+) -> None:
     gate.notebook.gate.clear()
     status = await gate.in_review("one")
     await gate.signal(status)

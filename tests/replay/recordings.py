@@ -1,0 +1,25 @@
+"""The golden histories on disk: a compressed JSON document for each path; equal runs are equal bytes."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "histories"
+_SUFFIX = ".json.gz"
+
+
+def names() -> set[str]:
+    """Return the names of the recorded paths."""
+    return {file.name.removesuffix(_SUFFIX) for file in FOLDER.glob(f"*{_SUFFIX}")}
+
+
+def read(name: str) -> str:
+    """Return one recorded history as JSON."""
+    return gzip.decompress((FOLDER / f"{name}{_SUFFIX}").read_bytes()).decode()
+
+
+def write(name: str, history: Any) -> None:
+    """Record one history; without a time and a file name in it, equal histories are equal files."""
+    text = json.dumps(history, indent=1, sort_keys=True) + "\n"
+    (FOLDER / f"{name}{_SUFFIX}").write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))

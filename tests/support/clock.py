@@ -1,0 +1,28 @@
+"""The clocks of a test: the server's time set ahead for activities, and the short waits that stay real."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from activities.heartbeat import ServerClock
+
+
+@contextmanager
+def clock_ahead(by: timedelta) -> Iterator[None]:
+    """Set the clock of all activities ahead while the block runs.
+
+    Let the run catch up afterwards, by `WorkflowEnvironment.fast_forward`, so that its trail has one time.
+    """
+    now = ServerClock.now
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ServerClock, "now", lambda clock: now(clock) + by)
+        yield
+
+
+async def until_passed(moment: datetime | None) -> None:
+    """Wait in real time until this moment is over, where no worker runs and the server cannot skip."""
+    assert moment is not None
+    await asyncio.sleep((moment - datetime.now(UTC)).total_seconds() + 0.05)

@@ -1,0 +1,103 @@
+"""Foreign workflows, with code and a task queue of their own, that call Plangate's activities directly."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio import workflow
+from temporalio.client import WorkflowFailureError
+from temporalio.common import RetryPolicy
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.closing import Closing
+from activities.decisions import Decisions
+from activities.execution import Execution
+from activities.planning import Planning
+from activities.requiring import Requiring
+from activities.signal_times import SignalTimes
+from activities.tasks import StepTask
+from plangate.domain.audit import Requested, RunRef
+from plangate.domain.base import Frozen
+from plangate.domain.people import NoDirectory
+from plangate.domain.plan import Plan
+from plangate.domain.policy import OneApproval
+from plangate.records.records import Records
+from plangate.records.rule_texts import RecordedPeople
+from tests.support.gate import Gate
+
+
+async def _call(name: str, task: dict[str, Any]) -> None:
+    await workflow.execute_activity(
+        name, task, start_to_close_timeout=timedelta(seconds=10), retry_policy=RetryPolicy(maximum_attempts=1)
+    )
+
+
+@workflow.defn(name="PlanApproval", sandboxed=False)
+class SameName:
+    """A foreign workflow under the name of Plangate's."""
+
+    @workflow.run
+    async def run(self, name: str, task: dict[str, Any]) -> None:
+        await _call(name, task)
+
+
+@workflow.defn(name="Foreigner", sandboxed=False)
+class OtherName:
+    """A workflow of another type."""
+
+    @workflow.run
+    async def run(self, name: str, task: dict[str, Any]) -> None:
+        await _call(name, task)
+
+
+async def refusal(
+    gate: Gate, kind: type[SameName | OtherName], name: str, task: Frozen, workflow_id: str
+) -> str:
+    """Run the foreign workflow under this id; return why its one activity was refused."""
+    queue = f"{gate.settings.task_queue}-foreign"
+    worker = Worker(
+        gate.client,
+        task_queue=queue,
+        workflows=[kind],
+        activities=_activities(gate),
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    async with worker:
+        with pytest.raises(WorkflowFailureError) as caught:
+            await gate.client.execute_workflow(
+                kind.run, args=[name, task.model_dump(mode="json")], id=workflow_id, task_queue=queue
+            )
+    return str(caught.value.cause.__cause__)
+
+
+def step_task(workflow_id: str, plan: Plan, fingerprint: str) -> StepTask:
+    """Return the task of a first step, as a stranger can make it up."""
+    requested = Requested(
+        request="", requester="mallory", timeout_seconds=1, requested_at="2026-01-01T00:00:00Z"
+    )
+    run = RunRef(workflow_id=workflow_id, chain_id="x", requested=requested)
+    return StepTask(
+        run=run, plan=plan, revision=1, fingerprint=fingerprint, step=1, requested_at=requested.requested_at
+    )
+
+
+def _activities(gate: Gate) -> list[Callable[..., Any]]:
+    times, requiring, records = SignalTimes(gate.client), Requiring(OneApproval()), Records(gate.database)
+    directory = RecordedPeople(NoDirectory(), records, "foreigner")
+    planning = Planning(
+        records,
+        gate.planner,
+        gate.tools,
+        requiring,
+        directory=directory,
+        max_steps=20,
+        times=times,
+        patience=timedelta(0),
+    )
+    return [
+        planning.draft_plan,
+        Decisions(records, times, directory, can_draft=True).admit_decisions,
+        Execution(records, gate.tools, directory, requiring).execute_step,
+        Closing(records).close_run,
+    ]

@@ -1,0 +1,200 @@
+"""A second, naive review: who may approve what, and when it is enough, written from the design alone.
+
+It tries every assignment of approvals to demanded roles, and shares nothing with the code but the words of
+the cases. `cases` generates people, demands and decisions; `in_review`, `people_of` and `arrival_of` hand
+the same case to the code under test.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import product
+
+from hypothesis import strategies as st
+
+from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.fold import fold
+from plangate.domain.people import ANYONE, Delegation, People, Person
+from plangate.domain.plan import Plan, Step, fingerprint_of
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.run import RunState
+from tests.support.build import NOON, RUN, drafted, requested
+from tests.support.fakes import AUDIENCE
+
+DEADLINE = NOON + timedelta(hours=10)
+PLAN = Plan(summary="s", steps=(Step(tool="t", arguments={}),))
+OLD, NEW = (fingerprint_of(PLAN, revision, RUN, AUDIENCE) for revision in (1, 2))
+NAMES = ("rita", "dana", "erik", "fred", "gina")
+ROLES = ("finance", "ops", "legal")
+
+
+@dataclass
+class Loan:
+    """A delegation of roles to another person, between two hours of the day."""
+
+    to: str
+    roles: tuple[str, ...]
+    begins: int
+    ends: int
+
+
+@dataclass
+class Human:
+    roles: tuple[str, ...]
+    active: bool
+    loans: tuple[Loan, ...]
+
+
+@dataclass
+class Said:
+    """One decision of a case: who decides, in which spelling, what, on which plan and in which hour."""
+
+    by: str
+    spelled: str
+    choice: Choice
+    plan: str
+    hour: int
+
+
+@dataclass
+class Case:
+    humans: dict[str, Human]
+    needs: dict[str, int]
+    valid_hours: int | None
+    said: list[Said]
+
+
+some_roles = st.lists(st.sampled_from(ROLES), max_size=2, unique=True).map(tuple)
+loans = st.builds(
+    Loan,
+    to=st.sampled_from(NAMES),
+    roles=st.lists(st.sampled_from(ROLES), min_size=1, max_size=2, unique=True).map(tuple),
+    begins=st.sampled_from([0, 0, 0, 4]),
+    ends=st.sampled_from([12, 12, 12, 3]),
+)
+humans = st.builds(
+    Human,
+    roles=some_roles,
+    active=st.sampled_from([True] * 11 + [False]),
+    loans=st.lists(loans, max_size=2).map(tuple),
+)
+spellings = st.sampled_from([str.lower, str.upper, str.title, lambda name: f" {name} "])
+said = st.builds(
+    lambda by, spell, choice, plan, hour: Said(by, spell(by), choice, plan, hour),
+    by=st.sampled_from((*NAMES[1:], *NAMES[1:], *NAMES, "nobody")),
+    spell=spellings,
+    choice=st.sampled_from([Choice.APPROVE] * 20 + [Choice.REJECT, Choice.REQUEST_CHANGES]),
+    plan=st.sampled_from([NEW] * 10 + [NEW[:8], OLD, OLD[:12], "0" * 12]),
+    hour=st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10]),
+)
+cases = st.builds(
+    Case,
+    humans=st.fixed_dictionaries(dict.fromkeys(NAMES, humans)),
+    needs=st.dictionaries(st.sampled_from((*ROLES, ANYONE)), st.integers(1, 2), min_size=1, max_size=3),
+    valid_hours=st.sampled_from([None, None, 2, 5]),
+    said=st.lists(said, min_size=3, max_size=8).map(lambda some: sorted(some, key=lambda one: one.hour)),
+)
+
+
+# ---- the naive rule -----------------------------------------------------------------------------
+
+
+def capacities(case: Case, by: str, hour: int) -> list[tuple[str, str]]:
+    """Return every (person, role) that `by` can stand for at that hour; the requester has no stand-in."""
+    human = case.humans.get(by)
+    if human is None or not human.active or by == "rita":
+        return []
+    found = [(by, role) for role in (*human.roles, ANYONE)]
+    for name, other in case.humans.items():
+        for loan in other.loans:
+            in_force = loan.begins <= hour < loan.ends
+            if name not in (by, "rita") and loan.to == by and in_force and other.active:
+                found += [(name, role) for role in loan.roles if role in other.roles]
+    return found
+
+
+def most_filled(needs: dict[str, int], people: Sequence[list[tuple[str, str]]]) -> int:
+    """Return the most demanded places that these people fill, over every way to place them."""
+    useful = [[None, *(way for way in set(ways) if way[1] in needs)] for ways in people]
+    best = 0
+    for ways in product(*useful):
+        placed = [way for way in ways if way is not None]
+        persons = [person for person, _ in placed]
+        roles = Counter(role for _, role in placed)
+        if len(set(persons)) == len(persons) and all(roles[role] <= needs[role] for role in roles):
+            best = max(best, len(placed))
+    return best
+
+
+class Naive:
+    """The review as the design describes it."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.approved: list[tuple[str, int, list[tuple[str, str]]]] = []
+        self.over = False
+        self.enough = False
+
+    def accepts(self, one: Said) -> bool:
+        if self.over or self.enough or not NEW.startswith(one.plan) or one.hour >= 10:
+            return False
+        human = self.case.humans.get(one.by)
+        if human is None or not human.active:
+            return False
+        ways = capacities(self.case, one.by, one.hour)
+        if one.choice is not Choice.APPROVE:
+            if one.by != "rita" and most_filled(self.case.needs, [ways]) == 0:
+                return False
+            self.over = True
+            return True
+        if one.by == "rita" or any(one.by == by for by, _, _ in self.approved):
+            return False
+        before = [known for _, _, known in self.approved]
+        if most_filled(self.case.needs, [*before, ways]) == most_filled(self.case.needs, before):
+            return False
+        self.approved.append((one.by, one.hour, ways))
+        self.enough = most_filled(self.case.needs, [*before, ways]) == sum(self.case.needs.values())
+        return True
+
+
+# ---- the same case for the code -----------------------------------------------------------------
+
+
+def at(hour: int) -> datetime:
+    return NOON + timedelta(hours=hour)
+
+
+def people_of(case: Case) -> People:
+    return People(
+        persons=tuple(
+            Person(
+                name=name.title(),
+                roles=human.roles,
+                active=human.active,
+                delegates=tuple(
+                    Delegation(
+                        to=loan.to, roles=loan.roles, valid_from=at(loan.begins), valid_until=at(loan.ends)
+                    )
+                    for loan in human.loans
+                ),
+            )
+            for name, human in case.humans.items()
+        )
+    )
+
+
+def in_review(case: Case) -> RunState:
+    requirement = Requirement(
+        needs=tuple(Need(role=role, count=count) for role, count in case.needs.items()),
+        approval_valid_for=case.valid_hours * 3600 if case.valid_hours else None,
+    )
+    drafts = (drafted(PLAN, revision, requirement=requirement, deadline=DEADLINE) for revision in (1, 2))
+    return fold(RUN, (requested(requester="RITA "), *drafts))
+
+
+def arrival_of(one: Said, number: int) -> Arrival:
+    decision = Decision(decision=one.choice, by=one.spelled, plan=one.plan, comment="c")
+    return Arrival(
+        key=str(number), via=Via.SIGNAL, name=one.choice.value, received_at=at(one.hour), decision=decision
+    )

@@ -1,0 +1,29 @@
+"""Policies that ask the same of every plan."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from plangate.domain.plan import Plan
+from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
+
+
+@dataclass(frozen=True)
+class Wants:
+    """A policy with one requirement, whatever the plan."""
+
+    requirement: Requirement
+
+    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
+        del plan, request, requester
+        return self.requirement
+
+
+def wants(*needs: tuple[str, int], **more: Any) -> Wants:
+    """Ask for approvals by role and count."""
+    return Wants(Requirement(needs=tuple(Need(role=role, count=count) for role, count in needs), **more))
+
+
+def one_approval(*, valid_for: timedelta) -> Wants:
+    """Ask for one approval, which expires."""
+    return Wants(ONE_APPROVAL.model_copy(update={"approval_valid_for": int(valid_for.total_seconds())}))
