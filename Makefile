@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is made from the locks alone.
 .DEFAULT_GOAL := help
-.PHONY: help install demo worker stop test check format chaos bench histories reference lock
+.PHONY: help install demo worker stop test check docs format chaos bench histories lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +14,7 @@ help: ## show this help
 
 install: $(RUNTIME) ## install into .venv what running needs
 
-demo: $(RUNTIME) ## tell the whole story in ten seconds (ARGS=--interactive asks you at the gate)
+demo: $(RUNTIME) ## run an end-to-end demo in about ten seconds (ARGS=--interactive asks you to decide)
 	@$(RUN) starter.py demo $(ARGS)
 
 worker: $(RUNTIME) ## run a worker with an embedded Temporal server
@@ -26,12 +26,16 @@ stop: $(RUNTIME) ## stop the embedded Temporal server
 test: $(DEVELOP) ## run all tests, in three processes (ARGS=… runs what it names, in one)
 	@$(RUN) -m pytest $(or $(ARGS),--numprocesses 3 --dist loadscope)
 
-check: $(DEVELOP) ## check format, lint, types and floors
+check: $(DEVELOP) ## check format, lint, types and layering
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "Run 'make format' first."; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary
 	@out=$$($(VENV)/bin/lint-imports 2>&1) || { echo "$$out"; exit 1; }
-	@echo "Format, lint, types and floors are in order."
+	@echo "Format, lint, types and layering are in order."
+
+docs: $(DEVELOP) ## build the documentation into var/site; fails on a dead link
+	@$(VENV)/bin/mkdocs build --strict --quiet
+	@echo "The documentation is in var/site/index.html."
 
 format: $(DEVELOP) ## format the code
 	@$(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format --quiet .
@@ -42,15 +46,11 @@ chaos: $(DEVELOP) ## kill, flood and fuzz for some minutes; ends with a table
 bench: $(DEVELOP) ## measure against a bare Temporal workflow, and rewrite the table of bench/README.md
 	@$(RUN) -m bench $(ARGS)
 
-histories: $(DEVELOP) ## record the golden histories of tests/replay anew, on purpose
+histories: $(DEVELOP) ## record the golden histories of tests/replay again, on purpose
 	@$(RUN) -m tests.replay.record
 
-reference: $(DEVELOP) ## rewrite the list of a condition's variables in docs/policy.md
-	@$(RUN) -m plangate.policy.reference docs/policy.md > docs/policy.md.new
-	@mv docs/policy.md.new docs/policy.md
-
-lock: $(DEVELOP) ## resolve the dependencies anew
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra worker pyproject.toml -o requirements.lock
+lock: $(DEVELOP) ## resolve the dependencies again
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
 	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -c requirements.lock --extra dev pyproject.toml -o requirements-dev.lock
 
 $(VENV)/bin/python:
