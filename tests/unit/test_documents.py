@@ -120,7 +120,7 @@ def test_every_make_target_that_a_document_names_exists() -> None:
 def test_every_command_and_option_of_the_starter_that_a_document_names_exists() -> None:
     commands, groups = dict(app.every_command()), {"policy", "people", "keys", "audit"}
     seen = set()
-    for document, match in named(r"starter\.py ([a-z][a-z-]*)(.*)$"):
+    for document, match in named(r"(?:starter\.py|^plangate) ([a-z][a-z-]*)(.*)$"):
         name, rest = match.groups()
         if name in groups:
             word, rest = [*rest.split(maxsplit=1), ""][:2]
