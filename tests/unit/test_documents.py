@@ -291,8 +291,12 @@ def test_a_document_names_who_does_something(document: Path) -> None:
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
 def test_a_decision_has_the_parts_of_an_adr(page: Path) -> None:
     text = page.read_text()
-    assert re.match(rf"# {page.stem[:4]} [A-Z].+\n\n- Status: (?:accepted|superseded|rejected)", text)
-    assert re.search(r"^- Date: 20\d\d-\d\d-\d\d$", text, re.MULTILINE)
+    assert re.match(
+        rf"# {page.stem[:4]} [A-Z].+\n\n(?:- Status: |\*\*Status\.\*\* )(?:accepted|superseded)",
+        text,
+        re.IGNORECASE,
+    )
+    assert re.search(r"^(?:- Date: |\*\*Date\.\*\* )20\d\d-\d\d-\d\d$", text, re.MULTILINE)
     parts = re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert parts == ["Context", "Options", "Decision", "Consequences"]
 
