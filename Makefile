@@ -34,7 +34,7 @@ check: $(DEVELOP) ## check format, lint, types and layering
 	@echo "Format, lint, types and layering are in order."
 
 docs: $(DEVELOP) ## build the documentation into var/site; fails on a dead link
-	@$(VENV)/bin/mkdocs build --strict --quiet
+	@$(VENV)/bin/mkdocs build --strict # not --quiet: warnings that are not logged are not counted
 	@echo "The documentation is in var/site/index.html."
 
 format: $(DEVELOP) ## format the code
@@ -46,10 +46,10 @@ chaos: $(DEVELOP) ## kill, flood and fuzz for some minutes; ends with a table
 bench: $(DEVELOP) ## measure against a bare Temporal workflow, and rewrite the table of bench/README.md
 	@$(RUN) -m bench $(ARGS)
 
-histories: $(DEVELOP) ## record the golden histories of tests/replay again, on purpose
+histories: $(DEVELOP) ## record the golden histories of tests/replay anew, on purpose
 	@$(RUN) -m tests.replay.record
 
-lock: $(DEVELOP) ## resolve the dependencies again
+lock: $(DEVELOP) ## resolve the dependencies anew
 	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
 	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -c requirements.lock --extra dev pyproject.toml -o requirements-dev.lock
 
