@@ -1,6 +1,6 @@
 """Draw the README's pictures from a real run: ``.venv/bin/python docs/pictures/make.py``.
 
-Starts a worker with a dev server in a temporary folder, submits the plan of ``docs/quickstart.md``, and writes
+Starts a worker with a dev server in a temporary folder, submits the plan of the quickstart, and writes
 
 - ``review.png``: the run in Temporal's Web UI while it waits for a decision (needs Chromium);
 - ``terminal.svg``: the commands that start, approve and verify the run, with their output;
