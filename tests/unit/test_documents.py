@@ -168,13 +168,14 @@ def test_the_python_of_a_document_compiles_and_imports_what_exists(document: Pat
 
 @pytest.mark.parametrize("name", ["README.md", "docs/howto-submit-from-code.md"])
 def test_the_plans_that_a_program_submits_are_plans(name: str) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", (PROJECT / name).read_text(), re.MULTILINE | re.DOTALL)
-    (plan,) = [
-        ast.literal_eval(node.value)
-        for block in blocks
-        for node in ast.walk(ast.parse(block))
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).lower() == "plan"
-    ]
+    names: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", (PROJECT / name).read_text(), re.MULTILINE | re.DOTALL):
+        for node in ast.parse(block).body:
+            if isinstance(node, ast.Assign) and not any(
+                isinstance(part, ast.Await) for part in ast.walk(node)
+            ):
+                exec(ast.unparse(node), names)
+    plan = names.get("plan") or names.get("PLAN")
     assert len(check_plan(plan, declarations(), max_steps=20).steps) == 1
 
 
@@ -294,8 +295,9 @@ def test_a_decision_has_the_parts_of_an_adr(page: Path) -> None:
     status = r"(?:- Status: |\*\*Status\.\*\* )(?:[Aa]ccepted|[Ss]uperseded)"
     assert re.match(rf"# {page.stem[:4]} [A-Z].+\n\n{status}", text)
     assert re.search(r"^(?:- Date: |\*\*Date\.\*\* )20\d\d-\d\d-\d\d$", text, re.MULTILINE)
-    parts = " ".join(re.findall(r"^## (.+)$", text, re.MULTILINE))
-    assert re.fullmatch("Context.* Options .*[Dd]ecision.* Consequences", parts), parts
+    parts = re.findall(r"^(?:## |\*\*)(Context|Options|Decision|Consequences)\b", text, re.MULTILINE)
+    assert (parts[0], parts[-1]) == ("Context", "Consequences")
+    assert "Options" in parts
 
 
 def test_the_workflow_pins_its_actions_and_runs_what_everybody_runs() -> None:
