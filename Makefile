@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is made from the locks alone.
 .DEFAULT_GOAL := help
-.PHONY: help install demo worker stop test check docs format chaos bench histories lock
+.PHONY: help install demo worker stop test check docs format chaos bench histories reference lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -48,6 +48,10 @@ bench: $(DEVELOP) ## measure against a bare Temporal workflow, and rewrite the t
 
 histories: $(DEVELOP) ## record the golden histories of tests/replay anew, on purpose
 	@$(RUN) -m tests.replay.record
+
+reference: $(DEVELOP) ## rewrite the list of a condition's variables in docs/policy.md
+	@$(RUN) -m plangate.policy.reference docs/policy.md > docs/policy.md.new
+	@mv docs/policy.md.new docs/policy.md
 
 lock: $(DEVELOP) ## resolve the dependencies anew
 	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
