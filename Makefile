@@ -54,7 +54,7 @@ reference: $(DEVELOP) ## rewrite the list of a condition's variables in docs/pol
 	@mv docs/policy.md.new docs/policy.md
 
 lock: $(DEVELOP) ## resolve the dependencies anew
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra worker pyproject.toml -o requirements.lock
 	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -c requirements.lock --extra dev pyproject.toml -o requirements-dev.lock
 
 $(VENV)/bin/python:
