@@ -19,7 +19,7 @@ COPY examples/ examples/
 COPY plangate/ plangate/
 COPY workflows/ workflows/
 
-# The code belongs to root; the worker may write to its own folder alone.
+# Root owns the code; the worker can write to its own folder only.
 RUN useradd --uid 10001 --create-home plangate && install --directory --mode=700 --owner=plangate /var/lib/plangate
 USER plangate
 ENV PLANGATE_VAR_DIR=/var/lib/plangate

@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is made from the locks alone.
 .DEFAULT_GOAL := help
-.PHONY: help install demo worker stop test check format chaos bench histories reference lock
+.PHONY: help install demo worker stop test check docs format chaos bench histories reference lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +14,7 @@ help: ## show this help
 
 install: $(RUNTIME) ## install into .venv what running needs
 
-demo: $(RUNTIME) ## tell the whole story in ten seconds (ARGS=--interactive asks you at the gate)
+demo: $(RUNTIME) ## run an end-to-end demo in about ten seconds (ARGS=--interactive asks you to decide)
 	@$(RUN) starter.py demo $(ARGS)
 
 worker: $(RUNTIME) ## run a worker with an embedded Temporal server
@@ -26,12 +26,16 @@ stop: $(RUNTIME) ## stop the embedded Temporal server
 test: $(DEVELOP) ## run all tests, in three processes (ARGS=… runs what it names, in one)
 	@$(RUN) -m pytest $(or $(ARGS),--numprocesses 3 --dist loadscope)
 
-check: $(DEVELOP) ## check format, lint, types and floors
+check: $(DEVELOP) ## check format, lint, types and layering
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "Run 'make format' first."; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary
 	@out=$$($(VENV)/bin/lint-imports 2>&1) || { echo "$$out"; exit 1; }
-	@echo "Format, lint, types and floors are in order."
+	@echo "Format, lint, types and layering are in order."
+
+docs: $(DEVELOP) ## build the documentation into var/site; fails on a dead link
+	@$(VENV)/bin/mkdocs build --strict # not --quiet: warnings that are not logged are not counted
+	@echo "The documentation is in var/site/index.html."
 
 format: $(DEVELOP) ## format the code
 	@$(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format --quiet .

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from textwrap import fill
 from typing import Final, Generic, TypeVar
 
 from rich import box
@@ -62,7 +63,7 @@ def write_down(figures: Figures) -> None:
         "|---|" + "---:|" * (len(_COLUMNS) - 1),
         *("| " + " | ".join(row) + " |" for row in _rows(figures)),
         "",
-        figures.how,
+        fill(figures.how, 120),
         "",
         (
             f"{os.cpu_count()} cores, Python {platform.python_version()}, "
@@ -78,12 +79,12 @@ def write_down(figures: Figures) -> None:
 def _rows(figures: Figures) -> Iterator[tuple[str, ...]]:
     load, rest, waiting = figures.load, figures.rest, figures.waiting
     yield _row("complete runs per second", load, lambda one: one.runs_per_second, wanted="≥ 0.88")
-    yield _row("approve → executed at rest, median, ms", rest, lambda one: one.median_ms, wanted="≤ 1.35")
-    yield _row("approve → executed at rest, 95th percentile, ms", rest, lambda one: one.p95_ms)
+    yield _row("approve → executed at rest, median ms", rest, lambda one: one.median_ms, wanted="≤ 1.35")
+    yield _row("approve → executed at rest, p95 ms", rest, lambda one: one.p95_ms)
     yield _row(
-        "approve → executed back to back, median, ms", figures.row, lambda one: one.median_ms, wanted="≤ 1.7"
+        "approve → executed back to back, median ms", figures.row, lambda one: one.median_ms, wanted="≤ 1.7"
     )
-    yield _row("approve → executed back to back, 95th percentile, ms", figures.row, lambda one: one.p95_ms)
+    yield _row("approve → executed back to back, p95 ms", figures.row, lambda one: one.p95_ms)
     yield _row("worker: processor time per run, ms", load, lambda one: one.worker_cpu_ms)
     if load and load[0].bare.server_cpu_ms is not None:
         yield _row("server: processor time per run, ms", load, lambda one: one.server_cpu_ms or 0.0)

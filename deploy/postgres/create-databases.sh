@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs once, when the data directory is empty. Neither Temporal nor Plangate can read the other's databases.
-# Each holds every text, and sorts alike everywhere, whatever language the server was made with.
+# UTF-8 and collation C, whatever the server's defaults are.
 set -eu
 
 psql --quiet --set=ON_ERROR_STOP=1 --username=postgres --dbname=postgres \

@@ -1,7 +1,7 @@
-# Sourced by the scripts beside it. The temporal program (gRPC in Go) hangs at names that Docker's DNS resolves;
-# at addresses it does not.
+# Sourced by the scripts beside it. The temporal program (gRPC in Go) hangs on names that Docker's DNS resolves,
+# but not on addresses.
 
-numeric_address() { # ADDRESS, with a port or without; prints IP:PORT, or says why not
+numeric_address() { # ADDRESS, with a port or without; prints IP:PORT, or an error
   case $1 in
     \[*\]:*) host=${1#\[} host=${host%%\]*} port=${1##*:} ;;
     \[*\]) host=${1#\[} host=${host%\]} port= ;;
@@ -11,14 +11,14 @@ numeric_address() { # ADDRESS, with a port or without; prints IP:PORT, or says w
   esac
   case $host in
     *:*) ip=$host ;;
-    *[!0-9.]*) # a name; by IPv4 where it has both, for servers seldom listen on ::1
+    *[!0-9.]*) # a name; IPv4 is preferred, because few servers listen on ::1
       found=$(getent ahostsv4 "$host" 2>/dev/null || getent hosts "$host") || found=
       ip=${found%%[[:space:]]*}
       ;;
     *) ip=$host ;;
   esac
   if [ -z "$ip" ]; then
-    echo "TEMPORAL_ADDRESS is $1, and no address is known for that name; set it to HOST:PORT." >&2
+    echo "TEMPORAL_ADDRESS is $1, which does not resolve to an address; set it to HOST:PORT." >&2
     return 1
   fi
   case $ip in *:*) ip="[$ip]" ;; esac

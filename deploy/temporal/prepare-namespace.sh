@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates the namespace and registers Plangate's two search attributes. Harmless when run again.
+# Creates the namespace and registers Plangate's two search attributes. Safe to run again.
 set -eu
 . "$(dirname "$0")/numeric-address.sh"
 
@@ -10,7 +10,7 @@ tries=0
 until temporal operator cluster health; do
   tries=$((tries + 1))
   if [ "$tries" -ge 30 ]; then
-    echo "The Temporal server at $TEMPORAL_ADDRESS did not get ready." >&2
+    echo "The Temporal server at $TEMPORAL_ADDRESS did not become ready; look at its log." >&2
     exit 1
   fi
   sleep 2
@@ -20,13 +20,13 @@ if ! temporal operator namespace describe --namespace "$TEMPORAL_NAMESPACE" >/de
   temporal operator namespace create --namespace "$TEMPORAL_NAMESPACE" --retention "$RETENTION"
 fi
 
-# A namespace takes a few seconds to be known everywhere.
+# A new namespace takes a few seconds to reach all services.
 tries=0
 until temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" \
   --name PlangateState --type Keyword --name PlangateRequester --type Keyword; do
   tries=$((tries + 1))
   if [ "$tries" -ge 30 ]; then
-    echo "The search attributes could not be registered." >&2
+    echo "The search attributes could not be registered; look at the log of the Temporal server." >&2
     exit 1
   fi
   sleep 2

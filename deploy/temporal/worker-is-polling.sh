@@ -1,11 +1,11 @@
 #!/bin/sh
-# Healthy means: the Temporal server has heard this container's worker ask for work in the last minutes.
+# Healthy: this container's worker polled the Temporal server for work in the last minutes.
 set -eu
 . "$(dirname "$0")/numeric-address.sh"
 
 address=${TEMPORAL_ADDRESS:?names the Temporal server}
 if [ -z "${TEMPORAL_TLS:-}${TEMPORAL_API_KEY:-}" ]; then
-  # With TLS the name is needed for the certificate, and such a server has a name in a real DNS.
+  # TLS needs the name for the certificate, and such a server has a name in a real DNS.
   address=$(numeric_address "$address")
 fi
 temporal task-queue describe --task-queue "${PLANGATE_TASK_QUEUE:-plangate}" --address "$address" |

@@ -249,7 +249,7 @@ def test_a_name_that_nobody_knows_is_one_sentence(script: str) -> None:
         timeout=PATIENCE,
     )
     assert done.returncode == 1
-    assert "no address is known for that name" in done.stderr
+    assert "does not resolve to an address" in done.stderr
 
 
 # ---- it runs --------------------------------------------------------------------------------------

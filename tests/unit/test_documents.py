@@ -1,9 +1,13 @@
-"""The documents name only what exists: files, targets, commands, settings, words."""
+"""The documents name only what exists (files, targets, commands, settings, terms) and keep to one form."""
 
+import ast
+import importlib
 import json
 import re
 import shlex
 import subprocess
+import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +23,21 @@ from plangate.domain.drafting import check_plan
 from plangate.settings import PROJECT, Settings
 
 DOCUMENTS = sorted(
-    [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "examples").rglob("*.md")]
+    [
+        *PROJECT.glob("*.md"),
+        *(
+            path
+            for folder in ("bench", "deploy", "docs", "examples")
+            for path in (PROJECT / folder).rglob("*.md")
+        ),
+    ]
 )
+DECISIONS = sorted((PROJECT / "docs" / "decisions").glob("0*.md"))
 STARTED = datetime(2026, 5, 3, tzinfo=UTC)
 README = (PROJECT / "README.md").read_text()
+QUICKSTART = (PROJECT / "docs" / "quickstart.md").read_text()
+SETTINGS = (PROJECT / "docs" / "settings.md").read_text()
+GLOSSARY = (PROJECT / "docs" / "glossary.md").read_text()
 SOURCES = [
     path
     for folder in ("plangate", "workflows", "activities")
@@ -30,7 +45,7 @@ SOURCES = [
 ] + [PROJECT / "worker.py", PROJECT / "starter.py"]
 # What running makes, what stands for a name of the reader's own, and what we do without.
 NOT_HERE = re.compile(
-    r"var/.*|\.venv/.*|\.env|plan\.yaml|records\.db|outbox/|demo/|temporal\.db|000\d_what_it_does\.py|uv\.lock"
+    r"var/.*|\.venv/.*|\.env|plan\.yaml|policy\.toml|people\.toml|records\.db|outbox/|demo/|temporal\.db|000\d_what_it_does\.py|uv\.lock"
 )
 
 
@@ -74,8 +89,8 @@ def shown_default(name: str) -> str:
             return f"`{value}`"
 
 
-def test_the_readmes_table_of_settings_is_the_settings() -> None:
-    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| .+ \|$", README, re.MULTILINE)
+def test_the_tables_of_settings_are_the_settings() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| .+ \|$", SETTINGS, re.MULTILINE)
     assert rows == [(variable_of(name), shown_default(name)) for name in by_table_order(rows)]
     assert len(rows) == len(Settings.model_fields)
 
@@ -105,7 +120,7 @@ def test_every_make_target_that_a_document_names_exists() -> None:
 def test_every_command_and_option_of_the_starter_that_a_document_names_exists() -> None:
     commands, groups = dict(app.every_command()), {"policy", "people", "keys", "audit"}
     seen = set()
-    for document, match in named(r"starter\.py ([a-z][a-z-]*)(.*)$"):
+    for document, match in named(r"(?:starter\.py|^plangate) ([a-z][a-z-]*)(.*)$"):
         name, rest = match.groups()
         if name in groups:
             word, rest = [*rest.split(maxsplit=1), ""][:2]
@@ -136,9 +151,32 @@ def test_the_decisions_to_be_pasted_can_be_read() -> None:
         assert not arrival.fault, f"{document}: {arrival.fault}"
 
 
-def test_the_readmes_plan_is_a_plan() -> None:
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def test_the_plan_of_the_quickstart_is_a_plan() -> None:
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", QUICKSTART, re.MULTILINE | re.DOTALL)
     assert len(check_plan(yaml.safe_load(block), declarations(), max_steps=20).steps) == 2
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(PROJECT)))
+def test_the_python_of_a_document_compiles_and_imports_what_exists(document: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL):
+        compile(block, document.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module is not None:
+                module = importlib.import_module(node.module)
+                assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/howto-submit-from-code.md"])
+def test_the_plans_that_a_program_submits_are_plans(name: str) -> None:
+    names: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", (PROJECT / name).read_text(), re.MULTILINE | re.DOTALL):
+        for node in ast.parse(block).body:
+            if isinstance(node, ast.Assign) and not any(
+                isinstance(part, ast.Await) for part in ast.walk(node)
+            ):
+                exec(ast.unparse(node), names)
+    plan = names.get("plan") or names.get("PLAN")
+    assert len(check_plan(plan, declarations(), max_steps=20).steps) == 1
 
 
 # ---- what is named is there -----------------------------------------------------------------------
@@ -177,12 +215,26 @@ def test_every_decision_is_in_the_index() -> None:
     assert {name: f"# {name[:4]} {title}" for name, title in index.items()} == pages
 
 
-def test_every_word_of_the_glossary_is_used_by_the_code() -> None:
-    glossary = (PROJECT / "docs" / "glossary.md").read_text()
-    words = re.findall(r"^\| ([a-z -]+) \|", glossary, re.MULTILINE)[1:]
-    assert len(words) > 20
+def terms() -> list[str]:
+    return [
+        term
+        for term in re.findall(r"^\| ([a-z -]+) \|", GLOSSARY, re.MULTILINE)
+        if term not in {"term", "---"}
+    ]
+
+
+def test_every_term_of_the_glossary_is_used_by_the_code() -> None:
+    assert len(terms()) > 20
     text = "\n".join(path.read_text() for path in SOURCES).lower().replace("_", " ")
-    assert [word for word in words if not re.search(rf"\b{word}", text)] == []
+    assert [term for term in terms() if not re.search(rf"\b{term}", text)] == []
+
+
+def test_no_term_of_the_glossary_is_defined_twice() -> None:
+    assert [term for term, count in Counter(terms()).items() if count > 1] == []
+    meanings = re.findall(r"^\| [a-z -]+ \| (.+) \|$", GLOSSARY, re.MULTILINE)
+    assert [
+        meaning for meaning, count in Counter(meanings).items() if count > 1 and meaning != "meaning"
+    ] == []
 
 
 def logged(path: Path) -> set[str]:
@@ -201,6 +253,60 @@ def test_the_actions_of_the_log_that_operations_names_are_those_that_the_code_wr
     text = "\n".join(path.read_text() for path in SOURCES)
     assert {action for action in actions if f'"{action}"' not in text} == set()
     assert set().union(*map(logged, SOURCES)) - actions == set()
+
+
+# ---- form -----------------------------------------------------------------------------------------
+
+
+def test_the_readme_fits_a_landing_page() -> None:
+    assert len(README.splitlines()) <= 130
+
+
+def test_the_readmes_badges_say_what_the_project_declares() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    pictures = PROJECT / "docs" / "pictures"
+    python = project["requires-python"].removeprefix(">=")
+    assert f"<title>python: {python}+</title>" in (pictures / "badge-python.svg").read_text()
+    assert f"<title>licence: {project['license']}</title>" in (pictures / "badge-licence.svg").read_text()
+
+
+def test_no_picture_loads_anything() -> None:
+    for picture in (PROJECT / "docs" / "pictures").glob("*.svg"):
+        assert re.findall(r"(?:url\(|href=)[\"']?(?!#)[^)\"'>]+", picture.read_text()) == [], picture.name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(PROJECT)))
+def test_no_line_of_a_document_is_longer_than_120_characters(document: Path) -> None:
+    lines = enumerate(document.read_text().splitlines(), start=1)
+    assert [number for number, line in lines if len(line) > 120] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(PROJECT)))
+def test_a_document_names_who_does_something(document: Path) -> None:
+    impersonal = re.findall(
+        r"\b(?:somebody|nobody|anybody|everybody|whoever)\b", document.read_text(), re.IGNORECASE
+    )
+    assert impersonal == []
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_has_the_parts_of_an_adr(page: Path) -> None:
+    text = page.read_text()
+    status = r"(?:- Status: |\*\*Status\.\*\* )(?:[Aa]ccepted|[Ss]uperseded)"
+    assert re.match(rf"# {page.stem[:4]} [A-Z].+\n\n{status}", text)
+    assert re.search(r"^(?:- Date: |\*\*Date\.\*\* )20\d\d-\d\d-\d\d$", text, re.MULTILINE)
+    parts = re.findall(r"^(?:## |\*\*)(Context|Options|Decision|Consequences)\b", text, re.MULTILINE)
+    assert (parts[0], parts[-1]) == ("Context", "Consequences")
+    assert "Options" in parts
+
+
+def test_the_workflow_pins_its_actions_and_runs_what_everybody_runs() -> None:
+    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    uses = [step["uses"] for step in job["steps"] if "uses" in step]
+    assert len(uses) == 2
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in uses)
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
 
 
 # ---- what must not be there -----------------------------------------------------------------------

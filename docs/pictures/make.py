@@ -1,0 +1,222 @@
+"""Draw the README's pictures from a real run: ``.venv/bin/python docs/pictures/make.py``.
+
+Starts a worker with a dev server in a temporary folder, submits the plan of the quickstart, and writes
+
+- ``review.png``: the run in Temporal's Web UI while it waits for a decision (needs Chromium);
+- ``terminal.svg``: the commands that start, approve and verify the run, with their output;
+- ``badge-*.svg``: what ``pyproject.toml`` declares.
+"""
+
+import asyncio
+import io
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Final
+
+from playwright.async_api import async_playwright
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.text import Text
+
+HERE: Final = Path(__file__).resolve().parent
+PROJECT: Final = HERE.parent.parent
+COLUMNS: Final = 100
+RUN: Final = "refund-4711"
+PATIENCE: Final = 60.0  # seconds until the worker must be ready, or a page drawn
+# A picture that loads nothing: without the web fonts, the reader's own monospace font is used.
+SPINNER: Final = re.compile(r"[\u2800-\u28ff]")
+BADGE: Final = """\
+<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-label="{label}: {value}">
+  <title>{label}: {value}</title>
+  <rect width="{width}" height="20" rx="3" fill="#555"/>
+  <path fill="{colour}" d="M{left} 0h{right_less}a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3H{left}z"/>
+  <g fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">
+    <text x="{label_x}" y="14">{label}</text>
+    <text x="{value_x}" y="14">{value}</text>
+  </g>
+</svg>
+"""
+SVG: Final = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+
+
+def clean(text: str) -> str:
+    """Leave out the lines of a spinner, which is erased on a real terminal."""
+    return "\n".join(line for line in text.split("\n") if not SPINNER.search(line))
+
+
+class Home:
+    """A folder with a worker's data, and the environment in which commands see it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        self.environment = {
+            **kept,
+            "COLUMNS": str(COLUMNS),
+            "FORCE_COLOR": "1",
+            "PLANGATE_KEYS_DIR": str(folder / "keys"),
+            "PLANGATE_SEAL_SECONDS": "1",
+            "PLANGATE_VAR_DIR": str(folder / "var"),
+            "TEMPORAL_CONFIG_FILE": os.devnull,
+            "TERM": "xterm-256color",
+            "TZ": "UTC",
+        }
+
+    def typed(self, *words: str) -> str:
+        """Run a command on a pseudo-terminal and return what it printed, with its colours.
+
+        Raises:
+            SystemExit: the command failed.
+        """
+        read, write = pty.openpty()
+        with subprocess.Popen(
+            [sys.executable, *words],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=write,
+            stderr=write,
+        ) as process:
+            os.close(write)
+            printed = bytearray()
+            try:
+                while piece := os.read(read, 65536):
+                    printed += piece
+            except OSError:  # Linux reports the end of a pseudo-terminal so
+                pass
+            os.close(read)
+        text = printed.decode()
+        if process.returncode:
+            sys.exit(f"{' '.join(words)} failed:\n{text}")
+        return clean(text.replace("\r\n", "\n").replace(f"{PROJECT}/", ""))
+
+
+@contextmanager
+def worker(home: Home) -> Iterator[None]:
+    """Run a worker with a dev server until the block ends."""
+    log = home.folder / "worker.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, str(PROJECT / "worker.py"), "--dev"],
+            env=home.environment | {"PLANGATE_LOG_FORMAT": "json"},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+        )
+        try:
+            ends = monotonic() + PATIENCE
+            while '"action": "ready"' not in log.read_text():
+                if process.poll() is not None or monotonic() > ends:
+                    sys.exit(f"The worker does not start:\n{log.read_text()}")
+                sleep(0.1)
+            yield
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+async def photograph(url: str, file: Path) -> None:
+    """Open a run in the Web UI and write a picture of its review page."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        sys.exit("There is no Chromium; install one, for instance with apt-get install chromium.")
+    flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=flags)
+        page = await browser.new_page(viewport={"width": 1280, "height": 1150})
+        await page.goto(url)
+        await page.get_by_text("User Metadata").click()
+        async with asyncio.timeout(PATIENCE):
+            while (frame := page.frame(name="user-metadata-current-details")) is None:
+                await asyncio.sleep(0.05)
+            await frame.wait_for_selector("main p")
+        await asyncio.sleep(1)  # the page settles: frames take their contents' height
+        await page.screenshot(path=file)
+        await browser.close()
+
+
+def draw(commands: list[tuple[str, str]], file: Path) -> None:
+    """Write commands and what they printed as one SVG."""
+    console = Console(
+        record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+    )
+    for command, printed in commands:
+        console.print(Text.assemble(("$ ", "bold green"), (command, "bold")), soft_wrap=True)
+        console.print(Text.from_ansi(printed.strip("\n")), soft_wrap=True)
+        console.print()
+    svg = console.export_svg(title="Plangate", code_format=SVG, unique_id="plangate")
+    file.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n")
+
+
+def badge(label: str, value: str, colour: str) -> str:
+    """Return a badge in the usual form: a label and a value, 20 pixels high."""
+    left, right = 10 + 7 * len(label), 10 + 7 * len(value)
+    return BADGE.format(
+        label=label,
+        value=value,
+        colour=colour,
+        width=left + right,
+        left=left,
+        right_less=right - 3,
+        label_x=left / 2,
+        value_x=left + right / 2,
+    )
+
+
+def badges() -> dict[str, str]:
+    """Return the README's badges by their file names."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    python = project["requires-python"].removeprefix(">=")
+    return {
+        "badge-ci.svg": badge("CI", ".ci/run", "#0969da"),
+        "badge-python.svg": badge("python", f"{python}+", "#0969da"),
+        "badge-licence.svg": badge("licence", project["license"], "#0969da"),
+        "badge-docs.svg": badge("docs", "make docs", "#0969da"),
+    }
+
+
+def record() -> None:
+    """Run the quickstart's plan and draw it."""
+    quickstart = (HERE.parent / "quickstart.md").read_text()
+    (plan,) = re.findall(r"^```yaml\n(.*?)^```", quickstart, re.MULTILINE | re.DOTALL)
+    starter = str(PROJECT / "starter.py")
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home(Path(folder))
+        (home.folder / "plan.yaml").write_text(plan)
+        with worker(home):
+            start = ("start", "--plan", "plan.yaml", "--id", RUN, "--requester", "rita")
+            started = home.typed(starter, *start)
+            url = re.search(r"http://[^\s\x1b]+/workflows/[^\s\x1b]+", started)
+            fingerprint = re.search(r"\b[0-9a-f]{12}\b", started)
+            if url is None or fingerprint is None:
+                sys.exit(f"No address or no fingerprint in what start printed:\n{started}")
+            asyncio.run(photograph(url[0], HERE / "review.png"))
+            approve = ("approve", RUN, "--by", "dana", "--plan", fingerprint[0])
+            approved = home.typed(starter, *approve)
+            home.typed(starter, "watch", RUN)
+            home.typed(starter, "audit", "export", RUN, "-o", "run.json")  # waits until the run is sealed
+            verify = ("audit", "verify")
+            verified = home.typed(starter, *verify)
+    outputs = ((start, started), (approve, approved), (verify, verified))
+    draw([(f"python starter.py {' '.join(words)}", text) for words, text in outputs], HERE / "terminal.svg")
+
+
+def main() -> None:
+    """Draw everything."""
+    for name, svg in badges().items():
+        (HERE / name).write_text(svg)
+    record()
+
+
+if __name__ == "__main__":
+    main()
