@@ -1,6 +1,7 @@
 """What each decision is called at a terminal: one table for prompts, questions and commands."""
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from plangate.domain.decision import Choice
 
@@ -39,6 +40,8 @@ def wording_of(choice: Choice) -> Wording:
         case Choice.WITHDRAW_APPROVAL:
             verb = "Withdraw your approval of"
             return Wording("w", "withdraw", "[w]ithdraw your approval", verb, _WHY)
+        case _:
+            assert_never(choice)
 
 
 def command_of(choice: Choice) -> str:

@@ -54,5 +54,5 @@ def show_as_of(console: Console, what: What, when: str) -> int:
         screen.say_aside(f"No {name} was set {since}.")
         return Exit.DONE
     screen.say_aside(f"This {name} was in force {since}; SHA-256 {found.text.hash}.")
-    screen.write_text(many_lines(found.text.text))
+    screen.write_plain(many_lines(found.text.text))
     return Exit.DONE

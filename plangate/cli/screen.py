@@ -66,7 +66,7 @@ class Screen:
         """Print a line that is copied or read by a program: it is never folded by us."""
         self.out.print(Text(words, style=style), soft_wrap=True)
 
-    def write_text(self, text: str) -> None:
+    def write_plain(self, text: str) -> None:
         """Print a text as it is, without a line break at its end."""
         self.out.print(Text(text), soft_wrap=True, end="")
 

@@ -7,7 +7,7 @@ knows what a plan is.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, assert_never
 
 from plangate.domain.faults import Fault, FaultPath
 
@@ -135,6 +135,8 @@ class _Composer:
                 self._depth -= 1
             case Kind.SCALAR | Kind.END:
                 content = part.value
+            case _:
+                assert_never(part.kind)
         return Node(part.place, content)
 
     def _items(self, path: FaultPath) -> list[Node]:
