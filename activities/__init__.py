@@ -1,1 +1,4 @@
-"""Everything that touches the world. The shells here are thin; vendor libraries live in the folders below."""
+"""What the worker does outside of workflow code: the activities, and what they are made of.
+
+May import the package. Vendor libraries are imported in `planners/` and `tools/` alone.
+"""

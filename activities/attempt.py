@@ -57,7 +57,7 @@ class Claim(Frozen):
     begun_before: bool
 
 
-class Attempt:
+class StepAttempt:
     """One attempt of the present activity at one step."""
 
     def __init__(self, task: StepTask, requiring: Requiring, heartbeats: Heartbeats) -> None:
@@ -196,7 +196,7 @@ class Attempt:
         if _has_left_the_execution(state, task.fingerprint) and not trail.is_closed:
             return StepResult(record=state)
         if state.drafted is not None and state.fingerprint == task.fingerprint:
-            self._requiring.borne_out(trail, task.requested_at, state.drafted)
+            self._requiring.require_sound(trail, task.requested_at, state.drafted)
         if isinstance(people, DirectoryUnavailable):
             raise people
         return self._reopened(trail, state, people)

@@ -88,7 +88,7 @@ class Decisions:
         def judge_all(trail: OpenTrail) -> tuple[Decided, ...]:
             if _is_ahead(trail, task.state):
                 return ()
-            court = _Court(trail, task.state, people, audience, can_draft=self._can_draft)
+            court = _Admission(trail, task.state, people, audience, can_draft=self._can_draft)
             entries = trail.append(*map(_note, court.judged(arrivals)))
             return tuple(entry.event for entry in entries if isinstance(entry.event, Decided))
 
@@ -107,7 +107,7 @@ def _log_decided(task: AdmitTask, event: Decided) -> None:
     )
 
 
-class _Court:
+class _Admission:
     """Judges a batch inside one transaction: by the record, which alone may let a decision count.
 
     A run may have been given a forged state, so what it says of itself can refuse a decision but never accept

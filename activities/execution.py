@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from temporalio import activity
 
 from activities.acting import act_once
-from activities.attempt import Attempt, Claim
+from activities.attempt import Claim, StepAttempt
 from activities.caller import check_caller, own_audience
 from activities.failures import as_application_errors
 from activities.heartbeat import heartbeating
@@ -69,10 +69,10 @@ class Execution:
         """
         with heartbeating() as heartbeats, as_application_errors():
             check_caller(task.run, self._records)
-            attempt = Attempt(task, self._requiring, heartbeats)
+            attempt = StepAttempt(task, self._requiring, heartbeats)
             return await _shield_until_done(self._acting.get(attempt.activity) or self._begin(attempt))
 
-    def _begin(self, attempt: Attempt) -> "asyncio.Future[StepResult]":
+    def _begin(self, attempt: StepAttempt) -> "asyncio.Future[StepResult]":
         """Start an attempt, unless one at the same activity goes on in this worker already.
 
         A worker that stood still is taken for dead, and may be given its own step once more: it knows that it
@@ -83,7 +83,7 @@ class Execution:
         acting.add_done_callback(lambda _: self._acting.pop(attempt.activity))
         return acting
 
-    async def _attempt(self, attempt: Attempt) -> StepResult:
+    async def _attempt(self, attempt: StepAttempt) -> StepResult:
         step = attempt.check_fingerprint(own_audience(self._records))
         async with self._pacing.turn() as turn:
             _leave_if_withdrawn()
@@ -97,7 +97,7 @@ class Execution:
             attempt.log_result(claim)
             return claim
 
-    async def _act_and_store(self, attempt: Attempt, step: Step, claim: Claim) -> StepResult:
+    async def _act_and_store(self, attempt: StepAttempt, step: Step, claim: Claim) -> StepResult:
         try:
             receipt = storable(await self._act(step, claim))
         except StillBegun:
@@ -123,14 +123,16 @@ class Execution:
         key = claim.effect.idempotency_key
         return await act_once(tool, arguments, key, begun_before=claim.begun_before)
 
-    async def _settle(self, attempt: Attempt, claim: Claim, state: EffectState, failure: ToolError) -> None:
+    async def _settle(
+        self, attempt: StepAttempt, claim: Claim, state: EffectState, failure: ToolError
+    ) -> None:
         def settle(trail: OpenTrail) -> bool:
             return attempt.settle(trail, claim, state, failure)
 
         if await self._write_with_retry(attempt, settle):
             attempt.log_failure(state, failure)
 
-    async def _write_with_retry(self, attempt: Attempt, act: Callable[[OpenTrail], Written]) -> Written:
+    async def _write_with_retry(self, attempt: StepAttempt, act: Callable[[OpenTrail], Written]) -> Written:
         """Record what became of an effect, with retries: if it is lost, the step ends in doubt needlessly."""
         with self._pacing.storing():
             for wait in PATIENCE:

@@ -128,7 +128,7 @@ class Planning:
         """Return this revision's plan where an earlier attempt recorded it."""
         for entry in trail.entries():
             if isinstance(entry.event, Drafted) and entry.event.revision == task.revision:
-                return self._requiring.borne_out(trail, _requested_at(task), entry.event)
+                return self._requiring.require_sound(trail, _requested_at(task), entry.event)
         return None
 
     def _record(
@@ -148,7 +148,7 @@ class Planning:
         key = f"drafted:{task.revision}"
         earlier = trail.find([key]).get(key)
         if earlier is not None and isinstance(earlier.event, Drafted):
-            return self._requiring.borne_out(trail, _requested_at(task), earlier.event), False
+            return self._requiring.require_sound(trail, _requested_at(task), earlier.event), False
         state = trail.state()
         if state.phase is not Phase.DRAFTING or state.next_revision != task.revision or trail.is_closed:
             raise NotApproved(

@@ -29,7 +29,7 @@ class Requiring:
         self.policy = policy
         self._sound: set[tuple[Requested, str, Requirement, str, timedelta]] = set()
 
-    def borne_out(self, trail: OpenTrail, requested_at: datetime, drafted: Drafted) -> Drafted:
+    def require_sound(self, trail: OpenTrail, requested_at: datetime, drafted: Drafted) -> Drafted:
         """Return a plan on the record, if its policy asks for no more than it does.
 
         Args:

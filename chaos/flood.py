@@ -53,7 +53,7 @@ async def _in_review(stage: Stage, report: Report, size: Size) -> Order:
     """The second revision of a plan waits, after a decision that counted; everything is carried over."""
     flooded = Order("flooded-in-review", (OrderedStep(Place.OUTBOX, "flooded-in-review/1"),))
     request = PlanRequest(requester=REQUESTER, request="Tell Kim", timeout_seconds=3_600)
-    await stage.gateway.submit(request, flooded.workflow_id)
+    await stage.api.submit(request, flooded.workflow_id)
     first = await stage.until("in_review", flooded.workflow_id)
     changes = {"by": APPROVER, "plan": first.fingerprint, "comment": "think again"}
     await stage.handle(flooded.workflow_id).signal("request_changes", changes)
@@ -172,7 +172,7 @@ async def _insist_on_approval(stage: Stage, flooded: Order, before: Status) -> N
 
 async def _asked(stage: Stage, flooded: Order) -> Status:
     """Ask the workflow itself, not the records."""
-    status = await stage.gateway.status(flooded.workflow_id)
+    status = await stage.api.status(flooded.workflow_id)
     assert status.source == "workflow"
     return status
 

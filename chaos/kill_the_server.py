@@ -61,7 +61,7 @@ async def _answered(stage: Stage, workflow_id: str) -> str:
     """Ask the run itself, by way of the server and the worker."""
     async with asyncio.timeout(60):
         while True:
-            status = await stage.gateway.status(workflow_id)
+            status = await stage.api.status(workflow_id)
             if status.source == "workflow":
                 return status.state
             await asyncio.sleep(0.2)

@@ -117,7 +117,7 @@ class _Outage:
         await asyncio.gather(*(self._decide(each) for each in self.orders))
         self._report.expect(self._told >= 0.9 * len(self.orders), f"{self._name}: most were told nothing")
         self._report.figure(f"{self._name}: told what is in the way", f"{self._told} of {len(self.orders)}")
-        await self._stage.gateway.withdraw(self._withdrawn.workflow_id, "not now")
+        await self._stage.api.withdraw(self._withdrawn.workflow_id, "not now")
         await self._shows(self._withdrawn, "withdrawn")
         await self._shows(self._expired, "expired")
         if self._size.hurries:
@@ -151,7 +151,7 @@ class _Outage:
         status = await self._status(each)
         approval = Decision(decision=Choice.APPROVE, by=APPROVER, plan=status.fingerprint or "")
         each.decided_at = time.time()
-        answer = await self._stage.gateway.decide(each.workflow_id, approval)
+        answer = await self._stage.api.decide(each.workflow_id, approval)
         # All decide at once: where a busy machine answers too late, the decision goes as a signal.
         said = answer.reason if answer is not None and answer.accepted is None else ""
         is_told = "as soon as what is in the way is mended: " in said
@@ -173,7 +173,7 @@ class _Outage:
         """Ask until a worker answers: where it is too busy the records would, and they may be away."""
         while True:
             with suppress(RecordsUnavailable):
-                return await self._stage.gateway.status(each.workflow_id)
+                return await self._stage.api.status(each.workflow_id)
 
     async def _hurry(self, each: Order) -> None:
         client = self._stage.client

@@ -55,7 +55,7 @@ async def insist(act: Callable[[], Awaitable[None]]) -> None:
 async def _by_gateway(stage: Stage, order: Order, status: Status) -> None:
     assert status.fingerprint is not None
     decision = Decision(decision=_choice(order), by=APPROVER, plan=status.fingerprint)
-    await stage.gateway.decide(order.workflow_id, decision)
+    await stage.api.decide(order.workflow_id, decision)
 
 
 async def _err(stage: Stage, status: Status, chance: Random) -> None:

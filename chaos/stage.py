@@ -41,7 +41,7 @@ class Stage:
     address: str
     client: Client
     database: Database
-    gateway: PlangateClient
+    api: PlangateClient
     vendor: Desk
     till: Desk
     chance: Random
@@ -81,7 +81,7 @@ class Stage:
 
     async def submit(self, order: Order, timeout_seconds: int = 3_600) -> None:
         """Start the run of an order."""
-        await self.gateway.submit(order.request(self.urls, timeout_seconds), order.workflow_id)
+        await self.api.submit(order.request(self.urls, timeout_seconds), order.workflow_id)
 
     def recorded(self, workflow_id: str) -> Status | None:
         """Return what the records know of a run; no worker is needed."""
@@ -104,12 +104,12 @@ class Stage:
         async with asyncio.timeout(patience):
             while True:
                 with suppress(RPCError, TemporalUnreachable):
-                    return await self.gateway.wait(workflow_id)
+                    return await self.api.wait(workflow_id)
                 await asyncio.sleep(0.2)
 
     def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
         """Return the audit trail of a run."""
-        return self.gateway.trail(workflow_id)
+        return self.api.trail(workflow_id)
 
     async def blocked(self) -> int:
         """Count the open runs whose workflow task fails again and again."""
@@ -155,8 +155,8 @@ async def stage(
     }
     database = Database(url)
     client = await Client.connect(address, data_converter=DATA_CONVERTER)
-    gateway = PlangateClient(client, TASK_QUEUE, database)
-    set_up = Stage(folder, server, address, client, database, gateway, vendor, till, chance, settings)
+    api = PlangateClient(client, TASK_QUEUE, database)
+    set_up = Stage(folder, server, address, client, database, api, vendor, till, chance, settings)
     try:
         yield set_up
     finally:

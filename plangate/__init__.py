@@ -1,3 +1,3 @@
-"""Plangate's vocabulary and plumbing: what more than one process needs."""
+"""The installable package: rules, records, audit, client and command line. Imports nothing above it."""
 
 __version__ = "0.1.0"

@@ -1,1 +1,4 @@
-"""Workflow code alone: deterministic, with no I/O and no vendor library but Temporal's."""
+"""Workflow code alone: deterministic and without I/O.
+
+May import activities (their names and messages) and the package; of vendors Temporal and pydantic alone.
+"""

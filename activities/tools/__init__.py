@@ -1,1 +1,1 @@
-"""The tools: one file for each act a step can take in the world. Vendor libraries are imported here only."""
+"""The tools: one folder for each, and their registry. Vendor libraries stay inside these folders."""

@@ -7,11 +7,11 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from plangate.cli.environment import access_of, opened_records, settings_for_people
 from plangate.cli.key_chain import KeyChain
 from plangate.cli.screen import Screen, open_screen
-from plangate.cli.session import doors_of, opened_records, settings_for_people
 from plangate.client import Client
-from plangate.presentation.run_page import Doors
+from plangate.presentation.run_page import TemporalAccess
 from plangate.records.database import Database
 from plangate.settings import Settings, operating_system_user
 from plangate.temporal.connection import connect
@@ -48,10 +48,10 @@ class Console:
         """
         with self.records() as database:
             temporal = await connect(self.settings)
-            doors = doors_of(self.settings, temporal.namespace)
-            queue, unpause = self.settings.task_queue, doors.unpause_command
+            access = access_of(self.settings, temporal.namespace)
+            queue, unpause = self.settings.task_queue, access.unpause_command
             client = Client(temporal, queue, database, unpause_command=unpause)
-            yield Session(self, database, client, doors)
+            yield Session(self, database, client, access)
 
     @contextmanager
     def records(self) -> Iterator[Database]:
@@ -81,13 +81,13 @@ class Session:
     Attributes:
         database: the records.
         client: what reads runs and sends decisions.
-        doors: where else a run can be seen and decided.
+        access: where else a run can be seen and decided.
     """
 
     console: Console
     database: Database
     client: Client
-    doors: Doors
+    access: TemporalAccess
 
     @property
     def screen(self) -> Screen:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
 
-from plangate.cli.tree import MAX_DEPTH, START, Kind, Part, Place, Unreadable
+from plangate.cli.plan_tree import MAX_DEPTH, START, Kind, Part, Place, Unreadable
 
 _MAX_NUMBER: Final = 400  # characters; the largest float has some 310
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)

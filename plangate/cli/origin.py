@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from plangate.cli.session import opened_records
+from plangate.cli.environment import opened_records
 from plangate.domain.errors import PlangateError
 from plangate.policy.settled_file import SETTLE_SECONDS
 from plangate.presentation.clock import moment, now

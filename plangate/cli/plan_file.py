@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from plangate.cli.exits import WrongUsage
 from plangate.cli.json_reader import json_parts
-from plangate.cli.tree import START, Place, PlacedFault, Unreadable, compose
+from plangate.cli.plan_tree import START, Place, PlacedFault, Unreadable, compose
 from plangate.cli.yaml_reader import yaml_parts
-from plangate.domain.counting import counted
 from plangate.domain.drafting import check_arguments, check_plan, plan_shaped
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.faults import Fault
+from plangate.domain.plurals import counted
 from plangate.domain.tool import ToolDeclaration
 
 MAX_BYTES: Final = 1_000_000

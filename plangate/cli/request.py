@@ -11,8 +11,8 @@ from plangate.cli.application import declared_tools, has_tools
 from plangate.cli.durations import read_timeout
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.plan_file import STANDARD_INPUT, PlanFileFaults, read_plan_file
+from plangate.cli.plan_tree import PlacedFault
 from plangate.cli.screen import Screen
-from plangate.cli.tree import PlacedFault
 from plangate.domain.escaping import one_line
 from plangate.domain.request import MAX_REQUEST, PlanRequest
 from plangate.domain.validation import faults_in

@@ -8,9 +8,9 @@ from plangate.cli.answer import error_as_json
 from plangate.cli.console import Console
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.moments import moment_of
-from plangate.domain.counting import counted
 from plangate.domain.errors import FileInvalid, RecordsMissing
 from plangate.domain.escaping import many_lines, one_line
+from plangate.domain.plurals import counted
 from plangate.presentation.clock import moment
 from plangate.presentation.page import LABEL_WIDTH
 from plangate.records.rule_texts import What, in_force_at

@@ -14,7 +14,7 @@ import yaml
 from yaml import events
 
 from plangate.cli.json_reader import scalar
-from plangate.cli.tree import START, Kind, Part, Place, Unreadable
+from plangate.cli.plan_tree import START, Kind, Part, Place, Unreadable
 from plangate.domain.escaping import cut
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")

@@ -4,22 +4,30 @@ It names the workflow by its type. May import presentation, records, temporal an
 """
 
 from plangate.client.client import Client
-from plangate.domain.audit import Outcome
+from plangate.domain.audit import AuditEntry, Outcome
 from plangate.domain.decision import Choice, Decision, DecisionAnswer
 from plangate.domain.errors import (
     IdInUse,
     NotAnswered,
     PlangateError,
+    RecordsMissing,
+    RecordsUnavailable,
     Refused,
     RequestInvalid,
     RunNotFound,
+    SettingsInvalid,
+    StatusContradicts,
+    TemporalDenied,
     TemporalUnreachable,
 )
 from plangate.domain.plan import Plan, Step
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import RunResult, Status
+from plangate.records.lists import WAITING, Wanted
 
 __all__ = [
+    "WAITING",
+    "AuditEntry",
     "Choice",
     "Client",
     "Decision",
@@ -30,11 +38,17 @@ __all__ = [
     "Plan",
     "PlanRequest",
     "PlangateError",
+    "RecordsMissing",
+    "RecordsUnavailable",
     "Refused",
     "RequestInvalid",
     "RunNotFound",
     "RunResult",
+    "SettingsInvalid",
     "Status",
+    "StatusContradicts",
     "Step",
+    "TemporalDenied",
     "TemporalUnreachable",
+    "Wanted",
 ]

@@ -27,7 +27,7 @@ from plangate.domain.errors import (
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.request import read_request
 from plangate.domain.run import Phase, RunState
-from plangate.domain.status import GONE, RunResult, Status, UnreadDecision, status_of
+from plangate.domain.status import GONE, RunResult, Status, UnreadDecision, status_of, unread_of
 from plangate.records.database import Database
 from plangate.records.queries import status_on_record
 from plangate.temporal.search_attributes import PLANGATE_STATE
@@ -169,13 +169,7 @@ async def _unread_decision(client: TemporalClient, event: HistoryEvent) -> Unrea
     arrival = read_arrival(
         key="", via=Via.SIGNAL, name=name, choice=Choice(name), inputs=inputs, received_at=sent_at
     )
-    decision = arrival.decision
-    return UnreadDecision(
-        decision=name,
-        by=decision.by if decision else None,
-        plan=decision.plan if decision else None,
-        sent_at=sent_at,
-    )
+    return unread_of(arrival)
 
 
 async def _undrafted(client: TemporalClient, handle: WorkflowHandle[object, object]) -> Status | None:

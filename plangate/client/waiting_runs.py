@@ -23,12 +23,13 @@ from plangate.domain.status import Status
 from plangate.records.database import Database
 from plangate.records.lists import Sort, Wanted
 from plangate.records.queries import StillOpen, open_on_record, statuses_on_record
+from plangate.temporal.contract import WORKFLOW_TYPE
 from plangate.temporal.search_attributes import PLANGATE_STATE
 
 Thing = TypeVar("Thing")
 Ask = Callable[[str], Awaitable[Status | None]]
 
-_RUNNING: Final = "WorkflowType = 'PlanApproval' AND ExecutionStatus = 'Running'"
+_RUNNING: Final = f"WorkflowType = '{WORKFLOW_TYPE}' AND ExecutionStatus = 'Running'"
 _DRAFTED: Final = f"({PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} = '{Phase.IN_REVIEW}')"
 # A plan may be on the record before its workflow knows.
 _MAY_WAIT: Final = f"({_DRAFTED} OR {PLANGATE_STATE.name} = '{Phase.DRAFTING}')"

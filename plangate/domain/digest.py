@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
-from plangate.domain.counting import counted
 from plangate.domain.plan import Plan, Step
+from plangate.domain.plurals import counted
 
 _RECIPIENTS: Final = ("to", "cc", "bcc")
 _PLAIN_URL: Final = re.compile(

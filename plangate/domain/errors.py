@@ -40,8 +40,8 @@ The message of each error is one sentence for a person: what is wrong and what t
 
 from collections.abc import Sequence
 
-from plangate.domain.counting import counted
 from plangate.domain.faults import Fault
+from plangate.domain.plurals import counted
 
 
 class PlangateError(Exception):

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
-from plangate.domain.counting import counted
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
+from plangate.domain.plurals import counted
 
 MAX_COUNT: Final = 20
 DEFAULT_RULE: Final = "default"

@@ -10,8 +10,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from plangate.domain.counting import counted
 from plangate.domain.faults import Fault, FaultPath
+from plangate.domain.plurals import counted
 
 _KINDS: Final = {
     **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), "must be text"),

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from plangate.audit.inspection import Inspection
-from plangate.domain.counting import counted
 from plangate.domain.plan import short
+from plangate.domain.plurals import counted
 from plangate.presentation.bundle_pages import LABEL_WIDTH, add_sealers, unsealed_words
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page

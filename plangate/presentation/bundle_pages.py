@@ -6,8 +6,8 @@ from typing import Final
 
 from plangate.audit.evidence import Bundle, Story, seal_keys_of, sealed_up_to
 from plangate.domain.assurance import Assurance
-from plangate.domain.counting import counted
 from plangate.domain.findings import Finding
+from plangate.domain.plurals import counted
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
 from plangate.presentation.words import spelled

@@ -51,7 +51,7 @@ _STYLES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class TemporalAccess:
     """Where else a run can be seen and decided.
 
     Attributes:
@@ -165,7 +165,7 @@ def plan_page(status: Status, now: datetime) -> Page:
     return page
 
 
-def deciding_page(status: Status, doors: Doors, viewer: str = "", *, signs: bool = False) -> Page:
+def deciding_page(status: Status, access: TemporalAccess, viewer: str = "", *, signs: bool = False) -> Page:
     """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI.
 
     ``viewer`` is the reader: for the requester, the page says that someone else must approve. ``signs`` says
@@ -173,7 +173,7 @@ def deciding_page(status: Status, doors: Doors, viewer: str = "", *, signs: bool
     """
     page = Page()
     page.gap()
-    if not doors.is_open:
+    if not access.is_open:
         then = "then decide" if status.state == Phase.IN_REVIEW else "and the run goes on"
         page.heading(f"The Temporal server does not answer. Start it, {then}. On one machine:")
         page.command("make worker")
@@ -186,11 +186,11 @@ def deciding_page(status: Status, doors: Doors, viewer: str = "", *, signs: bool
         )
     if same_person(viewer, status.requester):
         page.note(f"You ({viewer}) asked for it, so someone else must approve it.", "yellow")
-    _add_commands(page, status, doors, signs=signs)
+    _add_commands(page, status, access, signs=signs)
     return page
 
 
-def _add_commands(page: Page, status: Status, doors: Doors, *, signs: bool) -> None:
+def _add_commands(page: Page, status: Status, access: TemporalAccess, *, signs: bool) -> None:
     is_signed = status.requirement is not None and status.requirement.assurance is Assurance.SIGNED
     # A signature names the whole plan: two can be made whose fingerprints begin alike.
     whole, beginning = status.fingerprint or "", status.short_fingerprint or ""
@@ -203,8 +203,8 @@ def _add_commands(page: Page, status: Status, doors: Doors, *, signs: bool) -> N
         page.command(f"{program()} sign {_behind_options(f'{run} approve', plan)}")
         return
     page.note("or with Temporal's command line (or --name reject, request_changes):")
-    page.command(doors.signal_command(status.workflow_id, "approve", ANYBODY, beginning))
-    address = doors.page_of(status.workflow_id)
+    page.command(access.signal_command(status.workflow_id, "approve", ANYBODY, beginning))
+    address = access.page_of(status.workflow_id)
     if address:
         page.note("or in the Web UI, by Send a Signal:")
         page.line(address)

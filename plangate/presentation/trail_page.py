@@ -19,9 +19,9 @@ from plangate.domain.audit import (
     StepFailed,
     StepInDoubt,
 )
-from plangate.domain.counting import counted
 from plangate.domain.escaping import cut
 from plangate.domain.plan import short
+from plangate.domain.plurals import counted
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import spoken
 from plangate.presentation.page import Page

@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, text, update
 
 from plangate.domain.checkpoint import MOST_RUNS, Checkpoint, Seal, SealedBy
-from plangate.records.tables import UNSEALED, Moment, checkpoints, runs, seals
+from plangate.records.tables import NOW, UNSEALED, checkpoints, runs, seals
 
 _ONE_SEALER: Final = 7_240_116  # any number, the same for every worker: PostgreSQL's advisory lock
-_NOW: Final = select(func.now(type_=Moment))
 _LAST: Final = select(checkpoints).order_by(checkpoints.c.number.desc()).limit(1)
 _UNSEALED: Final = (
     select(runs.c.workflow_id, runs.c.entry_count, runs.c.head_hash)
@@ -45,7 +44,7 @@ def seal_what_moved(connection: Connection, sign: Sign) -> Checkpoint | None:
     )
     if not moved:
         return None
-    checkpoint = sign(last_checkpoint(connection), moved, connection.execute(_NOW).scalar_one())
+    checkpoint = sign(last_checkpoint(connection), moved, connection.execute(NOW).scalar_one())
     connection.execute(insert(checkpoints), checkpoint.model_dump())
     connection.execute(
         insert(seals), [{**seal.model_dump(), "checkpoint": checkpoint.number} for seal in moved]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, select
 
 from plangate.domain.audit import AuditEntry, Decided
 from plangate.domain.base import AwareDatetime, Frozen
@@ -22,12 +22,11 @@ from plangate.policy.kept_lists import lists_in
 from plangate.records.database import Database
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
 from plangate.records.rule_texts import in_force_at
-from plangate.records.tables import Moment, runs
+from plangate.records.tables import NOW, runs
 from plangate.records.trail import read_state, read_trail, read_trails
 
 DAMAGED: Final = "damaged"
 _PAGE: Final = 100  # runs that are looked at together
-_NOW: Final = select(func.now(type_=Moment))
 _log = structlog.get_logger(__name__)
 
 
@@ -68,7 +67,7 @@ def revoked_on_record(database: Database, workflow_id: str) -> tuple[LostApprova
 def _revoked(connection: Connection, state: RunState) -> tuple[LostApproval, ...]:
     if not state.approvals or state.claimed or state.phase is Phase.CLOSED:
         return ()
-    now = connection.execute(_NOW).scalar_one()
+    now = connection.execute(NOW).scalar_one()
     in_force = in_force_at(connection, "people", now)
     people = lists_in((in_force.text,))(in_force.text.hash) if in_force and in_force.text else None
     return lost_approvals(state, people, now)

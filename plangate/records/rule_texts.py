@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final, Literal
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import postgresql
 
 from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText
@@ -20,12 +20,11 @@ from plangate.elapsed import elapsed
 from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
 from plangate.records.records import Records
-from plangate.records.tables import Moment, rule_texts
+from plangate.records.tables import NOW, rule_texts
 from plangate.records.trail import Note, OpenTrail, open_rules_trail, read_trail
 from plangate.signing.checkpoints import sealed_at
 
 What = Literal["policy", "people"]
-_NOW: Final = select(func.now(type_=Moment))
 _SAY_AGAIN: Final = 300.0  # seconds; another worker may have entered another list meanwhile
 # Writers to SQLite come one after the other; those to PostgreSQL may bring the same text at once.
 _INSERT: Final = {
@@ -110,7 +109,7 @@ def enter_rules(connection: Connection, what: What, text: str, text_hash: str, w
     """Do what `record_rules` does, inside an open transaction that writes."""
     if text_hash and not texts_of(connection, (text_hash,)):
         connection.execute(_INSERT[connection.dialect.name], {"hash": text_hash, "text": text})
-    now = connection.execute(_NOW).scalar_one()
+    now = connection.execute(NOW).scalar_one()
     trail = open_rules_trail(connection, worker, now)
     before = [one.event for one in trail.entries() if isinstance(one.event, RulesInForce)]
     last = next((event for event in reversed(before) if event.what == what), None)

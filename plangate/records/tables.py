@@ -1,6 +1,7 @@
 """The tables of the records. Their history is in ``migrations/``; what stands here is the newest form."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 from sqlalchemy import (
     Column,
@@ -15,6 +16,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    func,
+    select,
 )
 
 
@@ -36,6 +39,9 @@ class Moment(TypeDecorator[datetime]):
             return value and value.replace(tzinfo=UTC)
         return value.astimezone(UTC)
 
+
+# The time by the clock of the database.
+NOW: Final = select(func.now(type_=Moment))
 
 metadata = MetaData(
     naming_convention={

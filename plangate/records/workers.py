@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from plangate.domain.base import Frozen
 from plangate.domain.escaping import one_line
 from plangate.domain.plan import short
-from plangate.records.tables import Moment, workers
+from plangate.records.tables import NOW, workers
 
 SEEN_FOR: Final = timedelta(seconds=90)
 """A worker that has not reported for so long counts as gone; they report every 20 seconds."""
-_NOW: Final = select(func.now(type_=Moment))
 _RESTART: Final = "Restart those that are out of date."
 _SAME_FILE: Final = (
     "Give all the same file (PLANGATE_PEOPLE); one saved just now counts within half a minute."
@@ -48,7 +47,7 @@ class WorkerFacts(Frozen):
 def report_worker(connection: Connection, facts: WorkerFacts) -> None:
     """Note that this worker runs now, and what it works with."""
     forget_worker(connection, facts.worker)
-    now = connection.execute(_NOW).scalar_one()
+    now = connection.execute(NOW).scalar_one()
     connection.execute(insert(workers), {**facts.model_dump(), "seen_at": now})
 
 
@@ -59,7 +58,7 @@ def forget_worker(connection: Connection, worker: str) -> None:
 
 def running_workers(connection: Connection, namespace: str, task_queue: str) -> tuple[WorkerFacts, ...]:
     """Return the workers of a task queue that have reported lately, by their identity."""
-    now = connection.execute(_NOW).scalar_one()
+    now = connection.execute(NOW).scalar_one()
     rows = connection.execute(
         select(workers)
         .where(

@@ -67,7 +67,8 @@ def verify(decision: Decision, *, subject: Subject, people: People, at: datetime
         at: when it was received, by the server's clock.
 
     Returns:
-        The approver, ``verified`` if the signature is valid; else with an ``objection`` that says why not.
+        The approver, with the assurance ``signed`` if the signature is valid; else an ``objection`` that
+        says why it is not.
     """
     known = people.identify(decision.by, at)
     person = people.find(decision.by)

@@ -1,4 +1,4 @@
-"""A whole Plangate of processes for the tests at the doors: embedded server, worker, records, outbox."""
+"""A whole Plangate of processes for the tests at the access: embedded server, worker, records, outbox."""
 
 import subprocess
 import sys

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from plangate.cli import app
-from plangate.client import client as gateway
+from plangate.client import client as api
 from plangate.client import offline_status as standing
 from plangate.settings import PROJECT
 from plangate.temporal import connection
@@ -67,8 +67,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits of a fraction of a second, for a server that never answers."""
     short = timedelta(seconds=0.3)
     monkeypatch.setattr(connection, "_SECONDS", 0.4)
-    monkeypatch.setattr(gateway, "QUERY_TIMEOUT", short)
-    monkeypatch.setattr(gateway, "DECIDE_TIMEOUT", short)
+    monkeypatch.setattr(api, "QUERY_TIMEOUT", short)
+    monkeypatch.setattr(api, "DECIDE_TIMEOUT", short)
     monkeypatch.setattr(standing, "_DESCRIBE_TIMEOUT", short)
 
 

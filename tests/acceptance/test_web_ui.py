@@ -138,7 +138,7 @@ async def test_what_the_page_shows_is_pasted_into_the_signal_dialog_and_the_plan
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["Refund of 42.50 EUR to Kim"]
     (decided,) = [
-        entry.event for entry in gate.gateway.trail(status.workflow_id) if isinstance(entry.event, Decided)
+        entry.event for entry in gate.api.trail(status.workflow_id) if isinstance(entry.event, Decided)
     ]
     assert decided.arrival.via == "signal"
     assert decided.arrival.decision is not None
@@ -216,4 +216,4 @@ async def test_request_cancellation_withdraws_the_run(gate: Gate, server: Embedd
     result = await gate.result(status.workflow_id)
     assert result.outcome == "withdrawn"
     assert gate.notebook.texts() == []
-    assert gate.gateway.trail(status.workflow_id)[-1].event.kind == "closed"
+    assert gate.api.trail(status.workflow_id)[-1].event.kind == "closed"

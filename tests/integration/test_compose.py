@@ -348,7 +348,7 @@ async def test_a_worker_with_the_files_environment_serves_one_approved_mail(
             # As the image's HEALTHCHECK asks it, from the same folder.
             await asyncio.to_thread(_run, Path("deploy/temporal/worker-is-polling.sh"), environment, image)
             client = await Client.connect(_address(env), data_converter=DATA_CONVERTER)
-            gateway = PlangateClient(client, Settings().task_queue, None)
+            api = PlangateClient(client, Settings().task_queue, None)
             plan = {
                 "summary": "Say hello",
                 "steps": [
@@ -362,13 +362,13 @@ async def test_a_worker_with_the_files_environment_serves_one_approved_mail(
                     }
                 ],
             }
-            workflow_id = await gateway.submit(PlanRequest(requester="rita", plan=plan))
-            status = await _in_review(gateway, workflow_id)
+            workflow_id = await api.submit(PlanRequest(requester="rita", plan=plan))
+            status = await _in_review(api, workflow_id)
             decision = Decision(decision=Choice.APPROVE, by="dana", plan=status.fingerprint or "")
-            answer = await gateway.decide(workflow_id, decision)
+            answer = await api.decide(workflow_id, decision)
             assert answer is not None
             assert answer.accepted
-            assert (await gateway.wait(workflow_id)).outcome == "executed"
+            assert (await api.wait(workflow_id)).outcome == "executed"
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
     (mail,) = mails
@@ -460,8 +460,8 @@ async def _mailpit() -> AsyncIterator[tuple[int, list[Envelope]]]:
         await server.wait_closed()
 
 
-async def _in_review(gateway: PlangateClient, workflow_id: str) -> Status:
+async def _in_review(api: PlangateClient, workflow_id: str) -> Status:
     async with asyncio.timeout(PATIENCE):
-        while (status := await gateway.status(workflow_id)).state != "in_review":
+        while (status := await api.status(workflow_id)).state != "in_review":
             await asyncio.sleep(0.05)
         return status

@@ -10,7 +10,7 @@ from time import monotonic
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from plangate.cli.session import doors_of
+from plangate.cli.environment import access_of
 from plangate.domain.errors import SettingsInvalid, TemporalUnreachable
 from plangate.settings import Settings
 from plangate.temporal import connection
@@ -260,9 +260,9 @@ def test_what_is_shown_to_be_copied_fits_where_people_are(settings, monkeypatch)
             "public_temporal_ui": "http://localhost:8080/",
         }
     )
-    doors = doors_of(outside, "default")
-    assert doors.signal_words("plan-1", "approve", "dana", "12345678")[0] == "temporal"
-    assert "--address" not in doors.signal_words("plan-1", "approve", "dana", "12345678")
-    assert doors.page_of("plan-1") == "http://localhost:8080/namespaces/default/workflows/plan-1"
+    access = access_of(outside, "default")
+    assert access.signal_words("plan-1", "approve", "dana", "12345678")[0] == "temporal"
+    assert "--address" not in access.signal_words("plan-1", "approve", "dana", "12345678")
+    assert access.page_of("plan-1") == "http://localhost:8080/namespaces/default/workflows/plan-1"
     elsewhere = settings.model_copy(update={"public_temporal_address": "temporal.example.org:7233"})
     assert cli_flags(elsewhere) == ("--address", "temporal.example.org:7233")

@@ -241,8 +241,8 @@ async def test_a_difference_between_workers_is_in_every_status_until_it_is_gone(
     with gate.database.write() as connection:
         report_worker(connection, facts("1@one", task_queue=queue))
         report_worker(connection, facts("2@two", task_queue=queue, policy="cc" * 32))
-    (said,) = (await gate.gateway.status(status.workflow_id)).workers_differ
+    (said,) = (await gate.api.status(status.workflow_id)).workers_differ
     assert "differ in their policy" in said
     with gate.database.write() as connection:
         forget_worker(connection, "2@two")
-    assert (await gate.gateway.status(status.workflow_id)).workers_differ == ()
+    assert (await gate.api.status(status.workflow_id)).workers_differ == ()

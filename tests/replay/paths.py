@@ -53,7 +53,7 @@ async def reopened_then_approved(gate: Gate) -> str:
 
 async def withdrawn_in_review(gate: Gate) -> str:
     status = await gate.in_review("one")
-    await gate.gateway.withdraw(status.workflow_id, "by rita")
+    await gate.api.withdraw(status.workflow_id, "by rita")
     return await _ended(gate, status.workflow_id)
 
 
@@ -63,7 +63,7 @@ async def withdrawn_while_drafting(gate: Gate) -> str:
     async with asyncio.timeout(10):
         while not gate.planner.briefs:
             await asyncio.sleep(0.02)
-    await gate.gateway.withdraw(workflow_id, "by rita")
+    await gate.api.withdraw(workflow_id, "by rita")
     gate.planner.gate.set()
     return await _ended(gate, workflow_id)
 
@@ -73,7 +73,7 @@ async def withdrawn_while_executing(gate: Gate) -> str:
     status = await gate.in_review("one", "two")
     await gate.signal(status)
     await gate.notebook.entered.wait()
-    await gate.gateway.withdraw(status.workflow_id, "by rita")
+    await gate.api.withdraw(status.workflow_id, "by rita")
     await asyncio.sleep(0.3)
     gate.notebook.gate.set()
     return await _ended(gate, status.workflow_id)

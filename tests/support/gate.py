@@ -40,7 +40,7 @@ class Gate:
     database: Database
     notebook: Notebook
     planner: ScriptedPlanner
-    gateway: PlangateClient
+    api: PlangateClient
     tools: dict[str, Tool] = field(default_factory=dict)
     policy: Policy | None = None
     directory: Directory | None = None
@@ -93,7 +93,7 @@ class Gate:
         request = PlanRequest(
             requester=requester, plan=plan, timeout_seconds=int(timeout.total_seconds()), **more
         )
-        return await self.gateway.submit(request)
+        return await self.api.submit(request)
 
     async def in_review(self, *texts: str, **more: Any) -> Status:
         """Start such a run and return its status once it waits for a person."""
@@ -105,7 +105,7 @@ class Gate:
         """Wait until the run is in this state (and the condition holds)."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                status = await self.gateway.status(workflow_id)
+                status = await self.api.status(workflow_id)
                 if status.state == state and (condition is None or condition(status)):
                     return status
                 await asyncio.sleep(0.02)
@@ -119,9 +119,7 @@ class Gate:
     ) -> DecisionAnswer:
         """Decide by update on the plan that this status shows."""
         more.setdefault("plan", status.fingerprint)
-        answer = await self.gateway.decide(
-            status.workflow_id, Decision(decision=Choice(decision), by=by, **more)
-        )
+        answer = await self.api.decide(status.workflow_id, Decision(decision=Choice(decision), by=by, **more))
         assert answer is not None
         return answer
 
@@ -134,7 +132,7 @@ class Gate:
     async def result(self, workflow_id: str) -> RunResult:
         """Wait for the end of the run; return its result."""
         async with asyncio.timeout(PATIENCE):
-            return await self.gateway.wait(workflow_id)
+            return await self.api.wait(workflow_id)
 
     async def blocked(self) -> int:
         """Count the runs whose workflow task fails again and again."""
@@ -158,6 +156,6 @@ def build_gate(
         database=database,
         notebook=notebook,
         planner=ScriptedPlanner(),
-        gateway=PlangateClient(client, task_queue, database),
+        api=PlangateClient(client, task_queue, database),
         tools={"note": notebook},
     )

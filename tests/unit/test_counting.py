@@ -1,6 +1,6 @@
 """Numbers with their nouns."""
 
-from plangate.domain.counting import counted
+from plangate.domain.plurals import counted
 
 
 def test_one_is_singular_and_every_other_number_is_plural() -> None:

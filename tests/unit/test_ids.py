@@ -12,7 +12,7 @@ from plangate.domain.fold import fold
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.status import Status, status_of
 from plangate.presentation.program import program
-from plangate.presentation.run_page import Doors, deciding_page
+from plangate.presentation.run_page import TemporalAccess, deciding_page
 from tests.support.build import drafted, requested
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -35,7 +35,7 @@ def test_an_id_that_cannot_be_typed_is_refused_for_a_new_run(workflow_id: str) -
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("workflow_id", ["-x", "--json", "- x", "plan-1", "it's"])
 def test_what_is_shown_to_be_copied_names_the_run_and_no_option(workflow_id: str, signed: bool) -> None:
-    page = deciding_page(in_review(workflow_id, signed=signed), Doors())
+    page = deciding_page(in_review(workflow_id, signed=signed), TemporalAccess())
     commands = [row.text for row in page.rows if row.text.startswith(program())]
     assert len(commands) == 1 + signed
     for command in commands:

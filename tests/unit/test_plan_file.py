@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue
 
 from plangate.cli.exits import Exit, WrongUsage, exit_of
 from plangate.cli.plan_file import MAX_BYTES, PlanFileFaults, read_plan_file
-from plangate.cli.tree import PlacedFault
+from plangate.cli.plan_tree import PlacedFault
 from plangate.domain.faults import path_text
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 

@@ -30,8 +30,8 @@ from tests.support.naive_review import (
 )
 from tests.support.senders import sender_of
 from tests.support.times import times
-from tests.unit.test_details import decided
-from tests.unit.test_details import in_review as a_review
+from tests.unit.test_markdown import decided
+from tests.unit.test_markdown import in_review as a_review
 
 TWO = Requirement(needs=(Need(role="anyone", count=2),))
 

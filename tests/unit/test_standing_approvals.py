@@ -21,7 +21,7 @@ from plangate.presentation.run_page import run_page
 from tests.support import build
 from tests.support.build import after
 from tests.support.senders import judge_all, sent
-from tests.unit.test_run_view import printed
+from tests.unit.test_run_page import printed
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 TWO = Requirement(needs=(Need(role="anyone", count=2),))

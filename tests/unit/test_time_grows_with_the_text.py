@@ -21,7 +21,7 @@ from activities.tools.registry import declarations
 from plangate.cli.exits import fit
 from plangate.cli.json_reader import json_parts
 from plangate.cli.plan_file import PlanFileFaults, read_plan_file
-from plangate.cli.tree import Unreadable, compose
+from plangate.cli.plan_tree import Unreadable, compose
 from plangate.cli.yaml_reader import yaml_parts
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.drafting import check_plan

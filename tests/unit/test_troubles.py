@@ -10,10 +10,10 @@ from plangate.cli.following import news, waiting_words
 from plangate.domain.run import RunState
 from plangate.domain.status import Attempt, Status, UnreadDecision, Unrecorded, status_of, with_step_attempt
 from plangate.presentation.clock import moment
-from plangate.presentation.run_page import Doors, deciding_page, run_page
+from plangate.presentation.run_page import TemporalAccess, deciding_page, run_page
 from plangate.presentation.troubles import troubles
 from tests.support.build import NOON
-from tests.unit.test_details import decided, in_review
+from tests.unit.test_markdown import decided, in_review
 
 LATER = NOON + timedelta(minutes=5)
 TWO = "2 decisions (dana: withdraw approval, unknown sender: approve) have"
@@ -75,7 +75,7 @@ def test_what_is_kept_already_can_be_decided_on_as_well() -> None:
         (waiting.model_copy(update={"unrecorded": away}), "To send another decision"),
     ):
         console = Console(file=StringIO(), width=400)
-        console.print(deciding_page(shown, Doors()))
+        console.print(deciding_page(shown, TemporalAccess()))
         assert console.file.getvalue().strip().splitlines()[0].strip() == heading  # type: ignore[attr-defined]
 
 

@@ -59,7 +59,7 @@ async def test_decisions_that_come_meanwhile_are_judged_and_recorded_once_it_is_
         assert await events(gate, status) == before
         assert before < 50
     assert (await gate.result(status.workflow_id)).reason == "rejected by erik: fraud!"
-    decided = [entry.event for entry in gate.gateway.trail(status.workflow_id)]
+    decided = [entry.event for entry in gate.api.trail(status.workflow_id)]
     verdicts = [event.verdict.accepted for event in decided if isinstance(event, Decided)]
     assert verdicts == [False, True]
     assert gate.notebook.texts() == []
@@ -72,7 +72,7 @@ async def test_the_end_of_a_run_waits_until_it_is_mended(gate: Gate, by: str) ->
     ends_as = "expired" if by == "deadline" else "withdrawn"
     with damaged(gate, status):
         if by == "withdrawal":
-            await gate.gateway.withdraw(status.workflow_id, "not now")
+            await gate.api.withdraw(status.workflow_id, "not now")
         shown = await waiting(gate, status, lambda now: now.state == ends_as)
         assert shown.unrecorded is not None
         assert shown.unrecorded.outcome
@@ -91,7 +91,7 @@ async def test_no_failure_that_somebody_can_mend_is_final(
         if writer == "admit_decisions":
             await gate.decide(status, "reject", by="erik", comment="fraud!")
         else:
-            await gate.gateway.withdraw(status.workflow_id, "not now")
+            await gate.api.withdraw(status.workflow_id, "not now")
         shown = await waiting(gate, status)
         assert shown.unrecorded is not None
         assert shown.unrecorded.cause == "This is somebody's to mend."

@@ -59,13 +59,13 @@ async def test_a_plan_drafted_meanwhile_is_dated_by_the_servers_time(
     monkeypatch.setattr(gate.planner, "draft", with_the_lid_closed)
     async with gate.worker():
         status = await gate.until("in_review", await gate.submit(request="write", timeout=timedelta(hours=1)))
-        first, second = (entry.event for entry in gate.gateway.trail(status.workflow_id)[:2])
+        first, second = (entry.event for entry in gate.api.trail(status.workflow_id)[:2])
         assert isinstance(first, Requested)
         assert isinstance(second, Drafted)
         assert status.deadline is not None
         assert second.drafted_at - first.requested_at >= timedelta(hours=1)
         assert status.deadline - first.requested_at >= timedelta(hours=2)
-        await gate.gateway.withdraw(status.workflow_id, "withdrawn by rita")
+        await gate.api.withdraw(status.workflow_id, "withdrawn by rita")
 
 
 async def test_a_step_does_not_begin_under_an_approval_that_got_too_old_meanwhile(
@@ -81,7 +81,7 @@ async def test_a_step_does_not_begin_under_an_approval_that_got_too_old_meanwhil
         status = await gate.in_review("one")
         await gate.decide(status)
         again = await gate.until("in_review", status.workflow_id, lambda status: not status.approved_by)
-        assert [entry.event.kind for entry in gate.gateway.trail(again.workflow_id)][-1] == "reopened"
+        assert [entry.event.kind for entry in gate.api.trail(again.workflow_id)][-1] == "reopened"
         assert gate.notebook.texts() == []
 
 

@@ -68,9 +68,7 @@ async def test_a_step_that_was_begun_under_a_plan_that_was_then_replaced(idle_ga
         second = await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
         assert (await gate.decide(second)).accepted
         assert (await gate.result(status.workflow_id)).outcome == "executed"
-    claims = [
-        entry.event for entry in gate.gateway.trail(status.workflow_id) if isinstance(entry.event, Claimed)
-    ]
+    claims = [entry.event for entry in gate.api.trail(status.workflow_id) if isinstance(entry.event, Claimed)]
     assert {claim.fingerprint for claim in claims} == {status.fingerprint, second.fingerprint}
     assert [claim.step for claim in claims if claim.fingerprint == second.fingerprint] == [1, 2]
     assert findings(gate, TOO_OLD) == []
@@ -82,11 +80,11 @@ async def test_a_run_that_is_withdrawn_while_its_plan_is_being_made(gate: Gate) 
     await gate.until("drafting", workflow_id)
     while not gate.planner.briefs:
         await asyncio.sleep(0.02)
-    await gate.gateway.withdraw(workflow_id, "not any more")
+    await gate.api.withdraw(workflow_id, "not any more")
     gate.planner.gate.set()
     assert (await gate.result(workflow_id)).outcome == "withdrawn"
     await asyncio.sleep(0.5)  # a draft that ends behind the end of its run
-    kinds = [entry.event.kind for entry in gate.gateway.trail(workflow_id)]
+    kinds = [entry.event.kind for entry in gate.api.trail(workflow_id)]
     assert kinds[-1] == "closed"
     assert findings(gate) == []
 
@@ -140,7 +138,7 @@ async def test_an_undecided_plan_that_expired(gate: Gate) -> None:
 
 async def test_a_request_that_never_became_a_plan(gate: Gate) -> None:
     plan: Any = {"summary": "x", "steps": [{"tool": "none", "arguments": {}}]}
-    workflow_id = await gate.gateway.submit(PlanRequest(requester="rita", plan=plan))
+    workflow_id = await gate.api.submit(PlanRequest(requester="rita", plan=plan))
     assert (await gate.result(workflow_id)).outcome == "failed"
     assert findings(gate) == []
 

@@ -81,7 +81,7 @@ async def test_what_was_revoked_since_is_noted_and_nothing_is_wrong(
     assert inspection.findings == ()
     (note,) = inspection.notes
     assert said in note.what
-    entries = gate.gateway.trail(workflow_id)
+    entries = gate.api.trail(workflow_id)
     with gate.database.read() as connection:
         bundle = bundle_of(workflow_id, entries, (), texts_of(connection, rules_named(entries)))
     today = read_people(people)
@@ -99,10 +99,10 @@ async def test_while_a_plan_waits_its_status_says_whose_approval_was_revoked_and
     async with gate.worker():
         status = await gate.in_review("one")
         assert (await gate.decide(status, signature=signed(status, "dana", "dana-0001"))).accepted
-        assert (await gate.gateway.status(status.workflow_id)).revoked == ()
+        assert (await gate.api.status(status.workflow_id)).revoked == ()
         people.write_text(LIST.replace('roles = ["finance"]', 'roles = ["finance"]\nactive = false'))
         await gate.decide(status, by="erik", decision="withdraw_approval")  # a worker reads the list
-        shown = await gate.gateway.status(status.workflow_id)
+        shown = await gate.api.status(status.workflow_id)
         assert [(one.name, one.reason) for one in shown.revoked] == [("dana", "dana is not active any more")]
     by_record = status_on_record(gate.database, status.workflow_id)
     assert by_record is not None
@@ -118,7 +118,7 @@ async def test_what_was_revoked_is_told_with_the_list_that_says_so(
 ) -> None:
     gate = idle_gate
     workflow_id = await executed(gate)
-    entries = gate.gateway.trail(workflow_id)
+    entries = gate.api.trail(workflow_id)
     with gate.database.read() as connection:
         bundle = bundle_of(workflow_id, entries, (), texts_of(connection, rules_named(entries)))
     kept = tmp_path / "bundle.json"

@@ -39,12 +39,12 @@ async def test_a_step_whose_worker_dies_after_storing_its_receipt_stays_done_whe
     status = await gate.in_review(*texts)
     await gate.decide(status)
     await kept.wait()
-    await gate.gateway.withdraw(status.workflow_id, "withdrawn by rita")
+    await gate.api.withdraw(status.workflow_id, "withdrawn by rita")
     result = await gate.result(status.workflow_id)
-    after = await gate.gateway.status(status.workflow_id)
+    after = await gate.api.status(status.workflow_id)
     assert after.steps[0].state == "done"
     assert result.receipts[0] is not None
-    kinds = [entry.event.kind for entry in gate.gateway.trail(status.workflow_id)]
+    kinds = [entry.event.kind for entry in gate.api.trail(status.workflow_id)]
     assert "step_failed" not in kinds
     assert kinds[-1] == "closed"
 
@@ -100,7 +100,7 @@ async def test_a_caller_that_stops_waiting_for_a_verdict_sends_nothing_more(idle
         status = await gate.in_review("one")
     assert status.fingerprint is not None
     decision = Decision(decision=Choice.APPROVE, by="dana", plan=status.fingerprint)
-    deciding = asyncio.create_task(gate.gateway.decide(status.workflow_id, decision))
+    deciding = asyncio.create_task(gate.api.decide(status.workflow_id, decision))
     await asyncio.sleep(0.7)
     deciding.cancel()
     with pytest.raises(asyncio.CancelledError):

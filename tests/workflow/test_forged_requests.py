@@ -131,7 +131,11 @@ async def test_a_state_that_no_run_of_ours_has_is_refused_and_its_run_ends(
         )
         ended = await gate.result("forged")
     assert (ended.outcome, said in ended.reason) == ("failed", True)
-    assert [entry.event.kind for entry in gate.gateway.trail("forged")] == ["requested", "drafted", "closed"]
+    assert [entry.event.kind for entry in gate.api.trail("forged")] == [
+        "requested",
+        "drafted",
+        "closed",
+    ]
     assert found(gate) == []
 
 
@@ -144,7 +148,7 @@ async def test_nothing_that_a_run_says_of_a_step_that_was_never_claimed_is_a_wor
             "PlanApproval", args=[gate.settings.task_queue, {}, state], id="forged", task_queue=queue
         )
         await gate.result("forged")
-    *_, step, closed = (entry.event for entry in gate.gateway.trail("forged"))
+    *_, step, closed = (entry.event for entry in gate.api.trail("forged"))
     assert step == StepFailed(step=1, reason="it was not begun; the outcome of the run says why")
     assert closed == Closed(outcome=Outcome.FAILED, reason=FAILED["reason"])
     assert found(gate) == []
@@ -155,5 +159,5 @@ async def test_what_is_no_request_is_closed_on_the_record(gate: Gate) -> None:
         "PlanApproval", args=[{"nothing": 1}], id="no-request", task_queue=gate.settings.task_queue
     )
     assert (await gate.result(handle.id)).outcome == "failed"
-    assert [entry.event.kind for entry in gate.gateway.trail(handle.id)] == ["requested", "closed"]
+    assert [entry.event.kind for entry in gate.api.trail(handle.id)] == ["requested", "closed"]
     assert found(gate) == []

@@ -154,7 +154,7 @@ async def test_a_foreign_workflow_of_the_same_name_gets_nothing_executed(
             )
     assert said in str(told.value.cause.__cause__)
     assert gate.notebook.texts() == []
-    assert [entry.event.kind for entry in gate.gateway.trail(workflow_id)] == ["requested", "drafted"]
+    assert [entry.event.kind for entry in gate.api.trail(workflow_id)] == ["requested", "drafted"]
 
 
 async def test_a_state_that_was_handed_over_gets_no_unsigned_approval_executed(idle_gate: Gate) -> None:
@@ -254,7 +254,7 @@ async def test_an_end_that_was_handed_over_cannot_be_dated_at_will(
     async with gate.worker(), gate.foreign_worker(Foreign) as queue:
         workflow_id = await handed_over(gate, f"end {outcome} {days}", queue)
         await gate.result(workflow_id)
-    *_, before, closed = gate.gateway.trail(workflow_id)
+    *_, before, closed = gate.api.trail(workflow_id)
     assert isinstance(closed.event, Closed)
     assert closed.event.outcome == recorded_as
     assert before.at <= closed.at < before.at + timedelta(minutes=1)

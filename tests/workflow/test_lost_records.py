@@ -41,7 +41,7 @@ async def test_no_decision_counts_and_nothing_is_done_until_the_records_are_back
     records.chmod(0o600)
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one", "two"]
-    trail = gate.gateway.trail(status.workflow_id)
+    trail = gate.api.trail(status.workflow_id)
     assert_unbroken(trail)
     assert [entry.event.kind for entry in trail][-1] == "closed"
 

@@ -36,7 +36,7 @@ async def test_an_approved_plan_runs_and_its_trail_tells_it(gate: Gate) -> None:
     await gate.signal(status)
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one", "two"]
-    assert kinds(gate.gateway.trail(status.workflow_id)) == [
+    assert kinds(gate.api.trail(status.workflow_id)) == [
         "requested", "drafted", "decided", "claimed", "done", "claimed", "done", "closed",
     ]  # fmt: skip
 
@@ -49,7 +49,7 @@ async def test_requested_changes_make_a_new_revision_that_alone_can_be_approved(
     assert (await gate.decide(second)).accepted
     assert (await gate.result(first.workflow_id)).revision == 2
     assert gate.notebook.texts() == ["one", "two, please"]
-    assert kinds(gate.gateway.trail(first.workflow_id)) == [
+    assert kinds(gate.api.trail(first.workflow_id)) == [
         "requested", "drafted", "decided", "drafted", "decided", "decided",
         "claimed", "done", "claimed", "done", "closed",
     ]  # fmt: skip
@@ -61,10 +61,10 @@ async def test_an_effect_of_unknown_outcome_is_in_doubt_and_not_repeated(gate: G
     status = await gate.in_review("one", "two")
     await gate.decide(status)
     assert (await gate.result(status.workflow_id)).outcome == "failed"
-    after = await gate.gateway.status(status.workflow_id)
+    after = await gate.api.status(status.workflow_id)
     assert [step.state for step in after.steps] == ["in_doubt", "pending"]
     assert gate.notebook.texts() == ["one"]
-    assert "in_doubt" in kinds(gate.gateway.trail(status.workflow_id))
+    assert "in_doubt" in kinds(gate.api.trail(status.workflow_id))
 
 
 async def test_a_run_outlives_the_kill_9_of_postgresql_and_every_effect_happens_once(
@@ -86,7 +86,7 @@ async def test_a_run_outlives_the_kill_9_of_postgresql_and_every_effect_happens_
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert (await gate.result(waiting.workflow_id)).outcome == "executed"
     assert sorted(gate.notebook.texts()) == ["one", "three", "two"]
-    assert kinds(gate.gateway.trail(status.workflow_id)).count("done") == 2
+    assert kinds(gate.api.trail(status.workflow_id)).count("done") == 2
 
 
 async def test_a_receipt_whose_commit_was_not_confirmed_is_found_by_the_next_attempt(gate: Gate) -> None:
@@ -113,7 +113,7 @@ async def test_a_receipt_whose_commit_was_not_confirmed_is_found_by_the_next_att
     result = await gate.result(status.workflow_id)
     assert (result.outcome, heard) == ("executed", ["lost"])
     assert gate.notebook.texts() == ["one", "two"]
-    assert kinds(gate.gateway.trail(status.workflow_id)).count("done") == 2
+    assert kinds(gate.api.trail(status.workflow_id)).count("done") == 2
 
 
 async def test_an_id_that_no_record_can_hold_fails_the_run_and_says_so(gate: Gate) -> None:

@@ -39,7 +39,7 @@ async def test_an_approval_of_another_run_with_the_same_plan_does_not_count_here
     here, there = await gate.in_review("same"), await gate.in_review("same")
     answer = await gate.decide(here, plan=there.fingerprint)
     assert not answer.accepted
-    assert (await gate.gateway.status(here.workflow_id)).state == "in_review"
+    assert (await gate.api.status(here.workflow_id)).state == "in_review"
     assert gate.notebook.texts() == []
 
 
@@ -128,7 +128,7 @@ async def test_a_workflow_that_claims_the_id_of_an_approved_run_still_executes_n
 async def test_only_the_run_itself_may_write_on_its_record(gate: Gate, name: str, id_of: str) -> None:
     status = await gate.in_review("good")
     assert status.fingerprint is not None
-    state = fold(status.workflow_id, (entry.event for entry in gate.gateway.trail(status.workflow_id)))
+    state = fold(status.workflow_id, (entry.event for entry in gate.api.trail(status.workflow_id)))
     described = await gate.handle(status.workflow_id).describe()
     assert state.requested is not None
     ref = RunRef(workflow_id=status.workflow_id, chain_id=described.run_id, requested=state.requested)
@@ -148,12 +148,12 @@ async def test_only_the_run_itself_may_write_on_its_record(gate: Gate, name: str
         ),
         "close_run": CloseTask(run=ref, outcome=Outcome.EXECUTED, reason="", at=state.requested.requested_at),
     }
-    before = gate.gateway.trail(status.workflow_id)
+    before = gate.api.trail(status.workflow_id)
     foreign_id = f"foreign-{name}-{status.workflow_id}"
     if id_of != "its own":
         await gate.handle(status.workflow_id).terminate()
         foreign_id = status.workflow_id
     reason = await refusal(gate, OtherName, name, tasks[name], foreign_id)
     assert "itself may ask for this" in reason
-    assert gate.gateway.trail(status.workflow_id) == before
+    assert gate.api.trail(status.workflow_id) == before
     assert gate.notebook.texts() == []

@@ -37,7 +37,7 @@ async def test_an_approval_of_the_replaced_revision_is_refused_and_names_the_new
     assert not answer.accepted
     assert second.short_fingerprint is not None
     assert second.short_fingerprint in answer.reason
-    assert (await gate.gateway.status(first.workflow_id)).state == "in_review"
+    assert (await gate.api.status(first.workflow_id)).state == "in_review"
 
 
 async def test_an_approval_that_comes_while_the_new_revision_is_drafted_is_refused(gate: Gate) -> None:
@@ -85,7 +85,7 @@ async def test_a_verdict_that_a_slower_worker_writes_down_late_does_not_approve_
     await gate.decide(first, "request_changes", comment="two")
     second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
     description = await gate.handle(first.workflow_id).describe()
-    opened = gate.gateway.trail(first.workflow_id)[0].event
+    opened = gate.api.trail(first.workflow_id)[0].event
     assert isinstance(opened, Requested)
     run = RunRef(workflow_id=first.workflow_id, chain_id=description.run_id, requested=opened)
     said = Decision(decision=Choice.APPROVE, by="dana", plan=first.fingerprint).model_dump(mode="json")

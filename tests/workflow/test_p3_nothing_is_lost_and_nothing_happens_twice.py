@@ -45,7 +45,7 @@ async def test_steps_after_a_failed_one_are_not_executed(gate: Gate) -> None:
     gate.notebook.failures = [ToolRefused("The notebook is full; buy another one.")]
     await gate.decide(status)
     assert (await gate.result(status.workflow_id)).outcome == "failed"
-    after = await gate.gateway.status(status.workflow_id)
+    after = await gate.api.status(status.workflow_id)
     assert [step.state for step in after.steps] == ["failed", "pending"]
     assert "The notebook is full" in after.reason
     assert gate.notebook.texts() == []
@@ -57,7 +57,7 @@ async def test_an_effect_of_unknown_outcome_is_in_doubt_and_not_repeated(gate: G
     status = await gate.in_review("one", "two")
     await gate.decide(status)
     assert (await gate.result(status.workflow_id)).outcome == "failed"
-    after = await gate.gateway.status(status.workflow_id)
+    after = await gate.api.status(status.workflow_id)
     assert [step.state for step in after.steps] == ["in_doubt", "pending"]
     assert "Step 1 (note) is in doubt" in after.reason
     assert gate.notebook.texts() == ["one"]
@@ -68,7 +68,7 @@ async def test_a_bug_in_a_tool_leaves_the_step_in_doubt_too(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.decide(status)
     await gate.result(status.workflow_id)
-    after = await gate.gateway.status(status.workflow_id)
+    after = await gate.api.status(status.workflow_id)
     assert after.steps[0].state == "in_doubt"
 
 
@@ -141,7 +141,7 @@ async def test_an_approval_of_a_plan_that_only_the_record_shows_yet_counts_as_so
             await asyncio.sleep(0.02)
     deciding = asyncio.create_task(gate.decide(seen) if by_update else gate.signal(seen))
     await asyncio.sleep(0.5)
-    assert (await gate.gateway.status(workflow_id)).decisions == ()
+    assert (await gate.api.status(workflow_id)).decisions == ()
     told.set()
     await deciding
     assert (await gate.result(workflow_id)).outcome == "executed"
@@ -196,16 +196,16 @@ async def test_a_reset_of_the_run_repeats_no_effect(gate: Gate) -> None:
 
 async def test_an_id_that_is_running_or_closed_is_refused(gate: Gate) -> None:
     request = PlanRequest(requester="rita", plan=notes("one"))
-    await gate.gateway.submit(request, f"mine-{gate.settings.task_queue}")
+    await gate.api.submit(request, f"mine-{gate.settings.task_queue}")
     with pytest.raises(IdInUse):
-        await gate.gateway.submit(request, f"mine-{gate.settings.task_queue}")
+        await gate.api.submit(request, f"mine-{gate.settings.task_queue}")
 
 
 async def test_an_id_that_only_the_record_remembers_starts_no_second_run(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.decide(status)
     await gate.result(status.workflow_id)
-    # Whoever starts the workflow past our gateway, once Temporal allows the id again, gets no second effect.
+    # Whoever starts the workflow past our client, once Temporal allows the id again, gets no second effect.
     handle = await gate.client.start_workflow(
         "PlanApproval",
         {"requester": "rita", "plan": notes("one")},
@@ -215,7 +215,7 @@ async def test_an_id_that_only_the_record_remembers_starts_no_second_run(gate: G
     result = await handle.result()
     assert result["outcome"] == "failed"
     assert "names an earlier request" in result["reason"]
-    recorded = gate.gateway.trail(status.workflow_id)
+    recorded = gate.api.trail(status.workflow_id)
     assert [entry.event.kind for entry in recorded][-1] == "closed"
     assert gate.notebook.texts() == ["one"]
 
@@ -249,7 +249,7 @@ async def _attempt_elsewhere(
     assert status.fingerprint is not None
     description = await gate.handle(status.workflow_id).describe()
     (pending,) = description.raw_description.pending_activities
-    opened = gate.gateway.trail(status.workflow_id)[0].event
+    opened = gate.api.trail(status.workflow_id)[0].event
     assert isinstance(opened, Requested)
     elsewhere = ActivityEnvironment(gate.client)
     elsewhere.info = replace(
@@ -349,7 +349,7 @@ async def test_a_step_that_is_withdrawn_before_its_turn_never_begins(
         # The receipt of another step waits.
         with executions[0]._pacing.storing():  # noqa: SLF001  the pacing has no other seam
             await gate.decide(status)
-            await gate.gateway.withdraw(status.workflow_id, "not now")
+            await gate.api.withdraw(status.workflow_id, "not now")
             await asyncio.sleep(2.2)  # a heartbeat tells the worker
         assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
     assert gate.notebook.texts() == []

@@ -21,7 +21,7 @@ async def test_the_trail_tells_the_whole_run_in_order_with_time_and_identity(gat
     status = await gate.in_review("one", "two")
     await gate.signal(status)
     await gate.result(status.workflow_id)
-    trail = gate.gateway.trail(status.workflow_id)
+    trail = gate.api.trail(status.workflow_id)
     assert [entry.event.kind for entry in trail] == [
         "requested", "drafted", "decided", "claimed", "done", "claimed", "done", "closed",
     ]  # fmt: skip
@@ -37,14 +37,14 @@ async def test_each_entry_is_linked_to_the_one_before_by_its_hash(gate: Gate) ->
     await gate.signal(status)
     await gate.result(status.workflow_id)
     previous = FIRST_HASH
-    for entry in gate.gateway.trail(status.workflow_id):
+    for entry in gate.api.trail(status.workflow_id):
         assert entry.previous_hash == previous
         assert entry.hash == entry.expected_hash()
         previous = entry.hash
 
 
 async def test_a_changed_entry_has_another_hash(gate: Gate) -> None:
-    entry = gate.gateway.trail((await gate.in_review("one")).workflow_id)[1]
+    entry = gate.api.trail((await gate.in_review("one")).workflow_id)[1]
     for change in (
         {"number": 3},
         {"key": "drafted:2"},
@@ -68,7 +68,7 @@ async def test_a_field_of_a_newer_release_is_passed_over_but_not_by_the_hash(
         connection.execute(
             update(audit_entries).where(audit_entries.c.number == 1).values(event=json.dumps(event))
         )
-    entry = gate.gateway.trail(status.workflow_id)[0]
+    entry = gate.api.trail(status.workflow_id)[0]
     assert entry.event.kind == "requested"
     assert entry.expected_hash() != entry.hash  # it was edited; nothing of the text is passed over
 
@@ -107,7 +107,7 @@ async def test_refused_and_unreadable_decisions_are_on_the_trail_with_their_reas
     await gate.signal(status)
     await gate.result(status.workflow_id)
     decided = [
-        entry.event for entry in gate.gateway.trail(status.workflow_id) if isinstance(entry.event, Decided)
+        entry.event for entry in gate.api.trail(status.workflow_id) if isinstance(entry.event, Decided)
     ]
     assert [event.verdict.accepted for event in decided] == [False, False, False, True]
     assert "someone else must approve" in decided[0].verdict.reason
@@ -123,7 +123,7 @@ async def test_the_state_folded_from_the_trail_is_the_state_that_the_workflow_sh
     second = await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
     await gate.signal(second)
     await gate.result(status.workflow_id)
-    shown = await gate.gateway.status(status.workflow_id)
+    shown = await gate.api.status(status.workflow_id)
     recorded = gate.recorded(status.workflow_id)
     assert recorded is not None
     assert recorded.model_copy(update={"source": "workflow"}) == shown
@@ -134,11 +134,11 @@ async def test_when_a_tool_acts_its_approval_and_its_claim_are_on_the_record(gat
     status = await gate.in_review("one")
     await gate.signal(status)
     await gate.notebook.entered.wait()
-    kinds = [type(entry.event) for entry in gate.gateway.trail(status.workflow_id)]
+    kinds = [type(entry.event) for entry in gate.api.trail(status.workflow_id)]
     assert kinds == [Requested, Drafted, Decided, Claimed]
     gate.notebook.gate.set()
     await gate.result(status.workflow_id)
-    assert isinstance(gate.gateway.trail(status.workflow_id)[4].event, StepDone)
+    assert isinstance(gate.api.trail(status.workflow_id)[4].event, StepDone)
 
 
 async def test_when_the_planner_plans_the_request_is_on_the_record(gate: Gate) -> None:
@@ -147,7 +147,7 @@ async def test_when_the_planner_plans_the_request_is_on_the_record(gate: Gate) -
     async with asyncio.timeout(10):
         while not gate.planner.briefs:
             await asyncio.sleep(0.02)
-    assert [entry.event.kind for entry in gate.gateway.trail(workflow_id)] == ["requested"]
+    assert [entry.event.kind for entry in gate.api.trail(workflow_id)] == ["requested"]
     gate.planner.gate.set()
     await gate.until("in_review", workflow_id)
 
@@ -162,7 +162,7 @@ async def test_nothing_is_shown_for_review_that_could_not_be_written_down(
     monkeypatch.setattr(gate.database, "write", away)
     workflow_id = await gate.submit("one")
     await asyncio.sleep(0.5)
-    assert (await gate.gateway.status(workflow_id)).state == "drafting"
+    assert (await gate.api.status(workflow_id)).state == "drafting"
     monkeypatch.setattr(gate.database, "write", write)
     await gate.until("in_review", workflow_id)
 
@@ -170,5 +170,5 @@ async def test_nothing_is_shown_for_review_that_could_not_be_written_down(
 async def test_an_update_returns_its_verdict_only_after_recording_it(gate: Gate) -> None:
     status = await gate.in_review("one")
     await gate.decide(status, by="rita")
-    state = fold(status.workflow_id, (entry.event for entry in gate.gateway.trail(status.workflow_id)))
+    state = fold(status.workflow_id, (entry.event for entry in gate.api.trail(status.workflow_id)))
     assert [event.verdict.accepted for event in state.decisions] == [False]

@@ -15,13 +15,13 @@ async def test_an_undecided_plan_expires_at_its_deadline(gate: Gate) -> None:
     await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(days=3, minutes=1))
     assert (await gate.result(status.workflow_id)).outcome == "expired"
     assert gate.notebook.texts() == []
-    assert gate.gateway.trail(status.workflow_id)[-1].event.kind == "closed"
+    assert gate.api.trail(status.workflow_id)[-1].event.kind == "closed"
 
 
 async def test_a_plan_waits_thirty_days_and_runs_when_it_is_approved_then(gate: Gate) -> None:
     status = await gate.in_review("one", timeout=timedelta(days=31))
     assert await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(days=30))
-    assert (await gate.gateway.status(status.workflow_id)).state == "in_review"
+    assert (await gate.api.status(status.workflow_id)).state == "in_review"
     assert (await gate.decide(status)).accepted
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert gate.notebook.texts() == ["one"]
@@ -30,7 +30,7 @@ async def test_a_plan_waits_thirty_days_and_runs_when_it_is_approved_then(gate: 
 async def test_just_before_the_deadline_nothing_has_expired(gate: Gate) -> None:
     status = await gate.in_review("one", timeout=timedelta(days=3))
     await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(days=2, hours=23, minutes=58))
-    assert (await gate.gateway.status(status.workflow_id)).state == "in_review"
+    assert (await gate.api.status(status.workflow_id)).state == "in_review"
 
 
 async def test_refused_decisions_do_not_put_the_deadline_off(gate: Gate) -> None:
@@ -47,7 +47,7 @@ async def test_each_revision_expires_by_its_own_deadline(gate: Gate) -> None:
     await gate.decide(first, "request_changes", comment="two")
     await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
     await gate.env.fast_forward(gate.handle(first.workflow_id), timedelta(days=2))
-    assert (await gate.gateway.status(first.workflow_id)).state == "in_review"
+    assert (await gate.api.status(first.workflow_id)).state == "in_review"
     await gate.env.fast_forward(gate.handle(first.workflow_id), timedelta(days=1, minutes=1))
     assert (await gate.result(first.workflow_id)).outcome == "expired"
 
@@ -74,7 +74,7 @@ async def test_an_approval_sent_after_the_deadline_does_not_count_though_no_work
     await gate.signal(status)
     async with gate.worker():
         assert (await gate.result(status.workflow_id)).outcome == "expired"
-        after = await gate.gateway.status(status.workflow_id)
+        after = await gate.api.status(status.workflow_id)
     assert "the deadline" in after.decisions[0].reason
     assert gate.notebook.texts() == []
 
@@ -87,10 +87,8 @@ async def test_the_shorter_of_the_policys_and_the_requesters_time_counts(
     async with idle_gate.worker():
         status = await idle_gate.in_review("one", timeout=timedelta(seconds=request_))
         (drafted,) = [
-            entry.event
-            for entry in idle_gate.gateway.trail(status.workflow_id)
-            if entry.event.kind == "drafted"
+            entry.event for entry in idle_gate.api.trail(status.workflow_id) if entry.event.kind == "drafted"
         ]
         assert drafted.deadline - drafted.drafted_at == timedelta(hours=1)
         assert status.deadline == drafted.deadline
-        await idle_gate.gateway.withdraw(status.workflow_id, "enough")
+        await idle_gate.api.withdraw(status.workflow_id, "enough")

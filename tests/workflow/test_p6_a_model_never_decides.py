@@ -99,4 +99,4 @@ async def test_the_planner_is_no_approver_whatever_name_it_takes(gate: Gate) -> 
 
 
 async def _submit(gate: Gate, plan: Any) -> str:
-    return await gate.gateway.submit(PlanRequest(requester="rita", plan=plan))
+    return await gate.api.submit(PlanRequest(requester="rita", plan=plan))

@@ -48,7 +48,7 @@ async def test_a_bad_signal_is_a_refused_decision_with_its_reason_everywhere(
     after = await gate.until("in_review", status.workflow_id, lambda now: len(now.decisions) == 1)
     assert not after.decisions[0].accepted
     assert reason in after.decisions[0].reason
-    recorded = gate.gateway.trail(status.workflow_id)[-1].event
+    recorded = gate.api.trail(status.workflow_id)[-1].event
     assert recorded.kind == "decided"
     assert reason in recorded.verdict.reason
     details = await gate.handle(status.workflow_id).query(
@@ -110,7 +110,7 @@ async def test_a_signal_that_cannot_be_decoded_is_a_refused_decision_too(
     )
     assert (await gate.decide(status)).accepted
     assert (await gate.result(status.workflow_id)).outcome == "executed"
-    trail = [entry.event for entry in gate.gateway.trail(status.workflow_id)]
+    trail = [entry.event for entry in gate.api.trail(status.workflow_id)]
     verdicts = [event.verdict.accepted for event in trail if isinstance(event, Decided)]
     assert verdicts == [False, True]
 
@@ -133,7 +133,7 @@ async def test_a_thousand_signals_that_cannot_be_decoded_and_lay_waiting_block_n
     await gate.signal(status)
     async with gate.worker():
         assert (await gate.result(status.workflow_id)).outcome == "executed"
-        after = await gate.gateway.status(status.workflow_id)
+        after = await gate.api.status(status.workflow_id)
     assert len(after.decisions) + after.refusals_not_listed == 1_001
     assert "(cannot be decoded: binary/encrypted)" in after.decisions[0].excerpt
     assert await gate.blocked() == 0
@@ -184,7 +184,7 @@ async def test_a_workflow_started_with_nonsense_fails_at_once_and_says_why(
     result = await handle.result()
     assert result["outcome"] == "failed"
     assert result["reason"]
-    assert gate.gateway.trail(handle.id)[-1].event.kind == "closed"
+    assert gate.api.trail(handle.id)[-1].event.kind == "closed"
 
 
 @pytest.mark.parametrize(
@@ -200,9 +200,7 @@ async def test_a_workflow_started_with_nonsense_fails_at_once_and_says_why(
     ],
 )  # fmt: skip
 async def test_a_bad_plan_ends_the_run_with_its_faults(gate: Gate, plan: Any) -> None:
-    result = await gate.result(
-        await gate.gateway.submit(PlanRequest(requester="rita", request="x", plan=plan))
-    )
+    result = await gate.result(await gate.api.submit(PlanRequest(requester="rita", request="x", plan=plan)))
     assert result.outcome == "failed"
     assert "plan cannot be used" in result.reason
 
@@ -247,7 +245,7 @@ async def test_a_flood_of_junk_loses_no_later_approval(gate: Gate) -> None:
     assert len(after.decisions) == 50
     await gate.signal(status)
     assert (await gate.result(status.workflow_id)).outcome == "executed"
-    entries = gate.gateway.trail(status.workflow_id)
+    entries = gate.api.trail(status.workflow_id)
     assert sum(entry.event.kind == "decided" for entry in entries) == 401
 
 
@@ -264,10 +262,10 @@ async def test_large_decisions_that_lay_waiting_do_not_make_a_message_that_the_s
     await gate.signal(status)
     async with gate.worker():
         assert (await gate.result(status.workflow_id)).outcome == "executed"
-        after = await gate.gateway.status(status.workflow_id)
+        after = await gate.api.status(status.workflow_id)
     assert await gate.blocked() == 0
     assert len(after.model_dump_json()) < 100_000
-    trail = [entry.event for entry in gate.gateway.trail(status.workflow_id)]
+    trail = [entry.event for entry in gate.api.trail(status.workflow_id)]
     whole = [event for event in trail if isinstance(event, Decided) and not event.verdict.accepted]
     assert len(whole) == 300
     assert {event.arrival.decision and event.arrival.decision.signature for event in whole} == {"s" * 8_000}
@@ -276,7 +274,7 @@ async def test_large_decisions_that_lay_waiting_do_not_make_a_message_that_the_s
 async def test_more_faults_than_the_server_takes_are_cut_and_end_the_run(gate: Gate) -> None:
     arguments: dict[str, JsonValue] = {f"unknown-{number}": 1 for number in range(15_000)}
     plan: JsonValue = {"summary": "x", "steps": [{"tool": "note", "arguments": arguments}]}
-    result = await gate.result(await gate.gateway.submit(PlanRequest(requester="rita", plan=plan)))
+    result = await gate.result(await gate.api.submit(PlanRequest(requester="rita", plan=plan)))
     assert result.outcome == "failed"
     assert result.reason.startswith(
         "The plan cannot be used (15,001 faults): steps[0].arguments.text: is missing"
@@ -287,7 +285,7 @@ async def test_more_faults_than_the_server_takes_are_cut_and_end_the_run(gate: G
 async def test_a_plan_too_large_to_be_handed_on_ends_the_run_and_says_so(gate: Gate) -> None:
     text = "x" * 2_096_500  # with what the workflow adds to it, it is more than the server takes
     plan: JsonValue = {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": text}}]}
-    result = await gate.result(await gate.gateway.submit(PlanRequest(requester="rita", plan=plan)))
+    result = await gate.result(await gate.api.submit(PlanRequest(requester="rita", plan=plan)))
     assert result.outcome == "failed"
     assert "more than the limit of 262,144" in result.reason
 
@@ -335,7 +333,7 @@ async def test_generated_junk_neither_blocks_nor_approves(gate: Gate) -> None:
     for name, inputs in sent[:40]:
         answer = await handle.execute_update("decide", args=inputs)
         assert answer["accepted"] is False, (name, inputs)
-    after = await gate.gateway.status(status.workflow_id)
+    after = await gate.api.status(status.workflow_id)
     assert after.state == "in_review"
     assert not any(decision.accepted for decision in after.decisions)
     assert await gate.blocked() == 0

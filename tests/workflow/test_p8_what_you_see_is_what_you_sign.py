@@ -91,7 +91,7 @@ async def test_a_worker_that_lies_about_the_plan_is_not_believed(
 
     async def look() -> None:
         while True:  # while the worker is silent, the records answer, and they say the truth
-            shown = await idle_gate.gateway.status(honest.workflow_id)
+            shown = await idle_gate.api.status(honest.workflow_id)
             assert (shown.plan, shown.steps) == (honest.plan, honest.steps)
 
     async with impostor(idle_gate, lie), asyncio.timeout(30):
@@ -111,8 +111,8 @@ async def test_a_plan_that_was_changed_in_the_database_is_not_shown(idle_gate: G
         changed = written.replace("transfer everything", "say hello to all")
         connection.execute(update(audit_entries).where(*drafted).values(event=changed))
     with pytest.raises(StatusContradicts, match="has the fingerprint"):
-        await idle_gate.gateway.status(honest.workflow_id)
-    assert await idle_gate.gateway.pending() == []
+        await idle_gate.api.status(honest.workflow_id)
+    assert await idle_gate.api.pending() == []
     server_away = Home(
         idle_gate.settings.var_dir, {"TEMPORAL_ADDRESS": "127.0.0.1:1", "PLANGATE_KEYS_DIR": "keys"}
     )
@@ -165,7 +165,7 @@ async def test_no_command_shows_or_signs_what_a_lying_worker_says(
     assert "hello" not in ended.out
     assert "signature" not in ended.out
     async with idle_gate.worker():
-        assert (await idle_gate.gateway.status(honest.workflow_id)).decisions == ()
+        assert (await idle_gate.api.status(honest.workflow_id)).decisions == ()
 
 
 async def test_a_key_signs_no_plan_that_was_named_by_a_part_of_its_fingerprint(idle_gate: Gate) -> None:
@@ -178,7 +178,7 @@ async def test_a_key_signs_no_plan_that_was_named_by_a_part_of_its_fingerprint(i
             short = (*words, "--by", "dana", "--plan", honest.short_fingerprint or "")
             refused = await asyncio.to_thread(home.starter, *short)
             assert (refused.code, "names the whole plan: give all 64 digits" in refused.sentence) == (2, True)
-        assert (await idle_gate.gateway.status(honest.workflow_id)).decisions == ()
+        assert (await idle_gate.api.status(honest.workflow_id)).decisions == ()
         whole = ("approve", honest.workflow_id, "--by", "dana", "--plan", honest.fingerprint or "")
         signing = ("sign", honest.workflow_id, "approve", *whole[2:])
         signed = await asyncio.to_thread(home.starter, *signing, changes={"PATH": os.defpath})
@@ -196,8 +196,8 @@ async def test_a_plan_of_another_installation_is_not_shown_beside_the_runs_own_r
     other = build_gate(idle_gate.server, tmp_path / "other", idle_gate.settings.task_queue)
     async with idle_gate.worker():
         honest = await idle_gate.in_review("transfer everything")
-        assert await other.gateway.status(honest.workflow_id) == honest  # records that know nothing of it
+        assert await other.api.status(honest.workflow_id) == honest  # records that know nothing of it
         write_down(other.database, run_ref(honest.workflow_id))
         with pytest.raises(StatusContradicts, match="was made for the installation"):
-            await other.gateway.status(honest.workflow_id)
+            await other.api.status(honest.workflow_id)
     other.database.close()

@@ -47,7 +47,7 @@ async def executed(gate: Gate, *texts: str) -> Status:
     status = await gate.in_review(*texts)
     await gate.decide(status)
     await gate.result(status.workflow_id)
-    return await gate.gateway.status(status.workflow_id)
+    return await gate.api.status(status.workflow_id)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -62,12 +62,12 @@ async def alone(tmp_path: Path) -> AsyncIterator[Gate]:
 
 async def test_status_and_trail_of_a_dropped_run_come_from_the_records_and_say_so(gate: Gate) -> None:
     before = await executed(gate, "one", "two")
-    trail = gate.gateway.trail(before.workflow_id)
+    trail = gate.api.trail(before.workflow_id)
     await drop(gate, before.workflow_id)
-    after = await gate.gateway.status(before.workflow_id)
+    after = await gate.api.status(before.workflow_id)
     assert after.source == "records (Temporal's retention has dropped the run)"
     assert after == before.model_copy(update={"source": after.source})
-    assert gate.gateway.trail(before.workflow_id) == trail
+    assert gate.api.trail(before.workflow_id) == trail
 
 
 async def test_nothing_can_be_decided_or_withdrawn_on_a_dropped_run_and_the_answer_is_its_outcome(
@@ -75,14 +75,14 @@ async def test_nothing_can_be_decided_or_withdrawn_on_a_dropped_run_and_the_answ
 ) -> None:
     before = await executed(gate, "one")
     await drop(gate, before.workflow_id)
-    answer = await gate.gateway.decide(
+    answer = await gate.api.decide(
         before.workflow_id, Decision(decision=Choice.APPROVE, by="dana", plan=before.fingerprint or "")
     )
     assert answer is not None
     assert not answer.accepted
     assert "the run has ended (executed)" in answer.reason
     with pytest.raises(PlangateError, match=r"has ended \(executed\)"):
-        await gate.gateway.withdraw(before.workflow_id, "too late")
+        await gate.api.withdraw(before.workflow_id, "too late")
     assert gate.notebook.texts() == ["one"]
 
 
@@ -90,12 +90,12 @@ async def test_the_id_of_a_dropped_run_is_refused_at_our_door(gate: Gate) -> Non
     before = await executed(gate, "one")
     await drop(gate, before.workflow_id)
     with pytest.raises(IdInUse, match="is taken"):
-        await gate.gateway.submit(PlanRequest(requester="rita", plan=notes("one")), before.workflow_id)
+        await gate.api.submit(PlanRequest(requester="rita", plan=notes("one")), before.workflow_id)
 
 
 async def test_the_id_of_a_dropped_run_started_past_our_door_fails_and_repeats_nothing(gate: Gate) -> None:
     before = await executed(gate, "one")
-    trail = gate.gateway.trail(before.workflow_id)
+    trail = gate.api.trail(before.workflow_id)
     await drop(gate, before.workflow_id)
     handle = await gate.client.start_workflow(
         "PlanApproval",
@@ -108,13 +108,13 @@ async def test_the_id_of_a_dropped_run_started_past_our_door_fails_and_repeats_n
     assert result["outcome"] == "failed"
     assert "names an earlier request" in result["reason"]
     assert gate.notebook.texts() == ["one"]
-    assert gate.gateway.trail(before.workflow_id) == trail
+    assert gate.api.trail(before.workflow_id) == trail
 
 
 async def test_an_approval_for_a_dropped_run_does_not_reach_a_run_that_took_its_id(gate: Gate) -> None:
     """The same plan in the same revision under the same id has the same fingerprint; the record says no."""
     status = await gate.in_review("one")
-    await gate.gateway.withdraw(status.workflow_id, "not now")
+    await gate.api.withdraw(status.workflow_id, "not now")
     await gate.result(status.workflow_id)
     await drop(gate, status.workflow_id)
     handle = await gate.client.start_workflow(
@@ -127,10 +127,10 @@ async def test_an_approval_for_a_dropped_run_does_not_reach_a_run_that_took_its_
         result_type=dict,
     )
     assert (await handle.result())["outcome"] == "failed"
-    (decision,) = (await gate.gateway.status(status.workflow_id)).decisions
+    (decision,) = (await gate.api.status(status.workflow_id)).decisions
     assert not decision.accepted
     assert gate.notebook.texts() == []
-    assert gate.gateway.trail(status.workflow_id)[-1].event.kind == "closed"
+    assert gate.api.trail(status.workflow_id)[-1].event.kind == "closed"
 
 
 async def test_an_open_run_that_was_dropped_is_not_listed_and_cannot_be_decided_on(alone: Gate) -> None:
@@ -138,13 +138,13 @@ async def test_an_open_run_that_was_dropped_is_not_listed_and_cannot_be_decided_
     async with gate.worker():
         status = await gate.in_review("one")
         await drop(gate, status.workflow_id)
-        after = await gate.gateway.status(status.workflow_id)
+        after = await gate.api.status(status.workflow_id)
         assert (after.state, after.source) == ("gone", "records and the Temporal server")
         assert "on the record it is in review, and this Temporal server does not have it" in after.reason
         assert is_over(after)
         page = "\n".join(row.text for row in run_page(after, datetime.now(UTC)).rows)
         assert "was deleted there" in page
-        assert await gate.gateway.pending() == []
+        assert await gate.api.pending() == []
         with pytest.raises(RunNotFound, match=r"does not have .* any more; nothing can be decided"):
             await gate.decide(status)
 
@@ -154,29 +154,29 @@ async def test_a_terminated_run_is_shown_as_ended_with_a_worker_and_without_one(
     async with gate.worker():
         status = await gate.in_review("one")
         await gate.handle(status.workflow_id).terminate("by hand")
-        with_worker = await gate.gateway.status(status.workflow_id)
+        with_worker = await gate.api.status(status.workflow_id)
         answer = await gate.decide(status)
-    without_worker = await gate.gateway.status(status.workflow_id)
+    without_worker = await gate.api.status(status.workflow_id)
     for shown in (with_worker, without_worker):
         assert shown.state == "failed"
         assert shown.reason == "it was terminated in Temporal, from outside Plangate"
         assert shown.fingerprint == status.fingerprint
     assert not answer.accepted
     assert "the run has ended (failed)" in answer.reason
-    assert await gate.gateway.pending() == []
+    assert await gate.api.pending() == []
     assert gate.notebook.texts() == []
 
 
 async def test_a_run_terminated_before_its_draft_is_shown_as_ended_too(idle_gate: Gate) -> None:
     workflow_id = await idle_gate.submit("one")
     await idle_gate.handle(workflow_id).terminate("by hand")
-    shown = await idle_gate.gateway.status(workflow_id)
+    shown = await idle_gate.api.status(workflow_id)
     assert (shown.state, shown.requester) == ("failed", "rita")
     assert "terminated" in shown.reason
 
 
 async def test_an_id_that_nobody_knows_is_not_found(gate: Gate) -> None:
     with pytest.raises(RunNotFound):
-        await gate.gateway.status("plan-that-never-was")
+        await gate.api.status("plan-that-never-was")
     with pytest.raises(RunNotFound):
-        gate.gateway.trail("plan-that-never-was")
+        gate.api.trail("plan-that-never-was")

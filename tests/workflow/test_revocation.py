@@ -145,7 +145,7 @@ async def test_what_was_revoked_opens_the_review_again_with_the_reason_and_the_o
         assert (await gate.decide(again, signature=signed(again, "dana", "dana-0002"))).accepted
         assert (await gate.result(status.workflow_id)).outcome == "executed"
         assert gate.notebook.texts() == ["one", "two"]
-    events = [entry.event for entry in gate.gateway.trail(status.workflow_id)]
+    events = [entry.event for entry in gate.api.trail(status.workflow_id)]
     assert sum(isinstance(event, Reopened) for event in events) == 1
 
 

@@ -39,7 +39,7 @@ async def until_listed(gate: Gate, query: str, ids: set[str]) -> None:
 
 async def until_pending(gate: Gate, *ids: str) -> None:
     async with asyncio.timeout(20):
-        while {status.workflow_id for status in await gate.gateway.pending()} != set(ids):
+        while {status.workflow_id for status in await gate.api.pending()} != set(ids):
             await asyncio.sleep(0.05)
 
 
@@ -71,7 +71,7 @@ async def test_the_state_of_an_ended_run_is_its_outcome(gate: Gate, outcome: str
     if outcome == "rejected":
         await gate.decide(status, "reject")
     else:
-        await gate.gateway.withdraw(status.workflow_id, "changed my mind")
+        await gate.api.withdraw(status.workflow_id, "changed my mind")
     await gate.result(status.workflow_id)
     assert await attributes(gate, status.workflow_id) == (outcome, "rita")
 

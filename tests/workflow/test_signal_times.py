@@ -9,7 +9,7 @@ from tests.support.gate import Gate
 def received(gate: Gate, workflow_id: str) -> list[float]:
     return [
         entry.event.arrival.received_at.timestamp()
-        for entry in gate.gateway.trail(workflow_id)
+        for entry in gate.api.trail(workflow_id)
         if isinstance(entry.event, Decided)
     ]
 

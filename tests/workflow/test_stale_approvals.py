@@ -29,7 +29,7 @@ async def reopened_too_late(gate: Gate, status: Status) -> Status:
 
 
 def kinds(gate: Gate, workflow_id: str) -> list[str]:
-    return [entry.event.kind for entry in gate.gateway.trail(workflow_id)]
+    return [entry.event.kind for entry in gate.api.trail(workflow_id)]
 
 
 async def approved_without_a_worker(gate: Gate) -> Status:
@@ -73,7 +73,7 @@ async def test_a_reopened_review_expires_by_its_own_deadline(idle_gate: Gate) ->
     async with gate.worker():
         await reopened_too_late(gate, status)
         await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(hours=71))
-        assert (await gate.gateway.status(status.workflow_id)).state == "in_review"
+        assert (await gate.api.status(status.workflow_id)).state == "in_review"
         await gate.env.fast_forward(gate.handle(status.workflow_id), timedelta(hours=2))
         assert (await gate.result(status.workflow_id)).outcome == "expired"
         assert gate.notebook.texts() == []
@@ -100,9 +100,9 @@ async def test_the_remaining_steps_can_be_rejected_or_withdrawn(idle_gate: Gate,
         if choice == "reject":
             await idle_gate.decide(again, "reject")
         else:
-            await idle_gate.gateway.withdraw(again.workflow_id, "withdrawn by rita")
+            await idle_gate.api.withdraw(again.workflow_id, "withdrawn by rita")
         await idle_gate.result(again.workflow_id)
-        after = await idle_gate.gateway.status(again.workflow_id)
+        after = await idle_gate.api.status(again.workflow_id)
         assert after.state == ("rejected" if choice == "reject" else "withdrawn")
         assert [step.state for step in after.steps] == ["done", "pending"]
         assert idle_gate.notebook.texts() == ["one"]

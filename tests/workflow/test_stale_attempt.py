@@ -20,7 +20,7 @@ from tests.support.gate import Gate
 
 async def close_over(gate: Gate, status: Status) -> None:
     """Close the run on the record as a worker does that takes the acting worker for dead."""
-    opened = gate.gateway.trail(status.workflow_id)[0].event
+    opened = gate.api.trail(status.workflow_id)[0].event
     assert isinstance(opened, Requested)
     task = CloseTask(
         run=RunRef(workflow_id=status.workflow_id, chain_id=opened.chain_id, requested=opened),
@@ -52,7 +52,7 @@ async def test_the_step_stays_in_doubt_whatever_its_stale_attempt_returns(
         gate.notebook.failures = [failure]
     gate.notebook.gate.set()
     assert (await gate.result(status.workflow_id)).outcome != "executed"
-    kinds = [entry.event.kind for entry in gate.gateway.trail(status.workflow_id)]
+    kinds = [entry.event.kind for entry in gate.api.trail(status.workflow_id)]
     assert kinds[-3:] == ["claimed", "in_doubt", "closed"]
     with gate.database.read() as connection:
         (row,) = connection.execute(select(effects)).all()

@@ -29,7 +29,7 @@ async def test_a_cancellation_with_more_reason_than_the_server_hands_on_ends_the
     assert result.outcome == "withdrawn"
     assert result.reason.endswith("more characters are not shown here)")
     assert len(result.reason) < MAX_COMMENT + 100
-    assert len(gate.gateway.trail(status.workflow_id)[-1].written) < MAX_COMMENT + 200
+    assert len(gate.api.trail(status.workflow_id)[-1].written) < MAX_COMMENT + 200
 
 
 async def test_the_largest_that_the_server_takes_at_every_entrance_leaves_a_small_run(gate: Gate) -> None:
@@ -57,7 +57,7 @@ async def test_the_largest_that_the_server_takes_at_every_entrance_leaves_a_smal
         "in_review", status.workflow_id, lambda now: len(now.decisions) == 2 * len(large) + 2
     )
     assert len(after.model_dump_json()) < 40_000
-    assert all(len(entry.written) < 3_000 for entry in gate.gateway.trail(status.workflow_id))
+    assert all(len(entry.written) < 3_000 for entry in gate.api.trail(status.workflow_id))
     await gate.signal(status)
     assert (await gate.result(status.workflow_id)).outcome == "executed"
 

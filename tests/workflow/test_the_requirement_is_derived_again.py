@@ -108,7 +108,7 @@ def examined(gate: Gate, workflow_id: str) -> tuple[list[str], list[str]]:
     sealing(gate).seal()
     with gate.database.read() as connection:
         found = [str(one) for one in inspect_all(connection, trust(), lambda *_: None).findings]
-        entries: tuple[AuditEntry, ...] = gate.gateway.trail(workflow_id)
+        entries: tuple[AuditEntry, ...] = gate.api.trail(workflow_id)
         seal = newest_seal(connection, workflow_id)
         texts = texts_of(connection, rules_named(entries))
         bundle = bundle_of(workflow_id, entries, [seal] if seal else [], texts)
@@ -299,9 +299,7 @@ async def test_a_plan_runs_by_the_policy_of_its_time_when_another_one_comes(
     assert gate.notebook.texts() == ["pay 9000"]
     assert examined(gate, status.workflow_id) == ([], [])
     with gate.database.read() as connection:
-        assert inspect_all(connection, trust(), lambda *_: None).entries > len(
-            gate.gateway.trail(RULES_TRAIL)
-        )
+        assert inspect_all(connection, trust(), lambda *_: None).entries > len(gate.api.trail(RULES_TRAIL))
 
 
 async def test_a_plan_of_the_time_without_a_policy_runs_by_one_approval_when_a_policy_comes(

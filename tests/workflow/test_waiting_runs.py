@@ -19,20 +19,20 @@ from tests.workflow.test_search_attributes import plain_gate
 ODD_IDS = ['a "quoted" id', "b's id \\ with a backslash", "c', d) OR WorkflowId != 'x", "d 東京 é"]
 
 
-async def page(gateway: Client, *, skip: int = 0, limit: int | None = 2) -> list[str]:
+async def page(api: Client, *, skip: int = 0, limit: int | None = 2) -> list[str]:
     wanted = WAITING.model_copy(update={"sort": Sort.ID, "skip": skip, "limit": limit})
-    return [status.workflow_id for status in await gateway.pending(wanted)]
+    return [status.workflow_id for status in await api.pending(wanted)]
 
 
-async def until_paged(gateway: Client, expected: Sequence[str]) -> None:
+async def until_paged(api: Client, expected: Sequence[str]) -> None:
     """Lists lag behind by up to a second."""
     async with asyncio.timeout(20):
-        while await page(gateway) != expected:
+        while await page(api) != expected:
             await asyncio.sleep(0.05)
 
 
 async def start(gate: Gate, workflow_id: str) -> None:
-    await gate.gateway.submit(PlanRequest(requester="rita", plan=notes(workflow_id)), workflow_id)
+    await gate.api.submit(PlanRequest(requester="rita", plan=notes(workflow_id)), workflow_id)
 
 
 async def test_a_page_is_found_without_reading_the_whole_list_whatever_the_ids(
@@ -42,14 +42,14 @@ async def test_a_page_is_found_without_reading_the_whole_list_whatever_the_ids(
         for workflow_id in ODD_IDS:
             await start(gate, workflow_id)
             await gate.until("in_review", workflow_id)
-        await until_paged(gate.gateway, ODD_IDS[:2])
+        await until_paged(gate.api, ODD_IDS[:2])
         in_review = f"{PLANGATE_STATE.name} = 'in_review'"
         async with asyncio.timeout(20):
             while (await gate.client.count_workflows(in_review)).count != len(ODD_IDS):
                 await asyncio.sleep(0.05)
         monkeypatch.delattr(waiting, "_all_open")
-        assert await page(gate.gateway) == ODD_IDS[:2]
-        assert await page(gate.gateway, skip=2) == ODD_IDS[2:]
+        assert await page(gate.api) == ODD_IDS[:2]
+        assert await page(gate.api, skip=2) == ODD_IDS[2:]
 
 
 async def test_pages_leave_out_what_ended_in_temporal_and_have_what_has_no_records_here(
@@ -61,13 +61,13 @@ async def test_pages_leave_out_what_ended_in_temporal_and_have_what_has_no_recor
             await start(gate, workflow_id)
             await gate.until("in_review", workflow_id)
         await gate.handle("b").terminate("by hand")
-        for gateway in (gate.gateway, elsewhere):
-            await until_paged(gateway, ["a", "c"])
-            assert await page(gateway, limit=None) == ["a", "c"]
+        for api in (gate.api, elsewhere):
+            await until_paged(api, ["a", "c"])
+            assert await page(api, limit=None) == ["a", "c"]
 
 
 async def test_a_plan_that_is_on_the_record_is_listed_before_its_run_has_heard_of_it(tmp_path: Path) -> None:
     async with plain_gate(tmp_path, *(f"{key.name}=Keyword" for key in KEYS)) as gate:
         await start(gate, "w-00000")  # no worker takes it up: to Temporal it is drafting
         put_waiting(gate.database, 1)
-        await until_paged(gate.gateway, ["w-00000"])
+        await until_paged(gate.api, ["w-00000"])

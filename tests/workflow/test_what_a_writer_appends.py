@@ -68,7 +68,7 @@ def found(gate: Gate, today: People) -> list[str]:
 
 
 def found_in_the_bundle(gate: Gate, today: People, run: str = "forged") -> tuple[list[str], list[str]]:
-    entries = gate.gateway.trail(run)
+    entries = gate.api.trail(run)
     with gate.database.read() as connection:
         sealed = newest_seal(connection, run)
         bundle = bundle_of(

@@ -52,7 +52,7 @@ async def waiting(gate: Gate, status: Status, condition: Callable[[Status], bool
     """Return the status once something of the run cannot be recorded."""
     async with asyncio.timeout(20):
         while True:
-            now = await gate.gateway.status(status.workflow_id)
+            now = await gate.api.status(status.workflow_id)
             if now.unrecorded is not None and condition(now):
                 return now
             await asyncio.sleep(0.05)
@@ -63,7 +63,7 @@ async def events(gate: Gate, status: Status) -> int:
 
 
 def kinds(gate: Gate, status: Status) -> list[str]:
-    return [entry.event.kind for entry in gate.gateway.trail(status.workflow_id)]
+    return [entry.event.kind for entry in gate.api.trail(status.workflow_id)]
 
 
 async def test_an_update_is_answered_with_what_is_in_the_way_and_judged_once_that_is_gone(
@@ -87,7 +87,7 @@ async def test_an_update_is_answered_with_what_is_in_the_way_and_judged_once_tha
         assert shown.unrecorded.cause == SEEN_BROKEN
         people.is_broken = False
         assert (await gate.result(status.workflow_id)).outcome == "executed"
-        assert (await gate.gateway.status(status.workflow_id)).unrecorded is None
+        assert (await gate.api.status(status.workflow_id)).unrecorded is None
 
 
 async def test_waiting_adds_no_event_of_history(gate: Gate) -> None:
@@ -114,7 +114,7 @@ async def test_a_deadline_ends_the_run_at_once_and_it_closes_when_that_is_on_the
     assert (result.outcome, gate.notebook.texts()) == ("expired", [])
     assert result.reason.startswith("no decision could be recorded before the deadline")
     assert kinds(gate, status) == ["requested", "drafted", "closed", "decided"]
-    last = gate.gateway.trail(status.workflow_id)[-1].event
+    last = gate.api.trail(status.workflow_id)[-1].event
     assert isinstance(last, Decided)
     assert "the run has ended (expired)" in last.verdict.reason
 
@@ -124,7 +124,7 @@ async def test_a_withdrawal_ends_the_run_at_once_though_decisions_wait(gate: Gat
     with away(gate):
         await gate.signal(status)
         await waiting(gate, status)
-        await gate.gateway.withdraw(status.workflow_id, "not now")
+        await gate.api.withdraw(status.workflow_id, "not now")
         shown = await waiting(gate, status, lambda now: now.state == "withdrawn")
         assert (shown.reason, shown.unrecorded and shown.unrecorded.outcome) == ("not now", True)
     result = await gate.result(status.workflow_id)
@@ -135,7 +135,7 @@ async def test_an_update_behind_an_end_that_cannot_be_recorded_is_answered_all_t
     """The clerk waits for the end to be recorded first, and nothing is in the way of the decision itself."""
     status = await gate.in_review("one")
     with away(gate):
-        await gate.gateway.withdraw(status.workflow_id, "not now")
+        await gate.api.withdraw(status.workflow_id, "not now")
         await waiting(gate, status, lambda now: now.state == "withdrawn")
         async with asyncio.timeout(5):
             answer = await gate.decide(status)
@@ -152,7 +152,7 @@ async def test_a_withdrawal_is_recorded_though_nobody_can_be_judged(idle_gate: G
         status = await gate.in_review("one")
         people.is_broken = True
         await gate.decide(status)
-        await gate.gateway.withdraw(status.workflow_id, "not now")
+        await gate.api.withdraw(status.workflow_id, "not now")
         await waiting(gate, status, lambda now: now.state == "withdrawn")
         async with asyncio.timeout(10):
             while kinds(gate, status) != ["requested", "drafted", "closed"]:
@@ -168,7 +168,7 @@ async def test_what_is_judged_by_the_end_of_a_run_is_recorded_behind_it(
     status = await gate.in_review("one")
     with monkeypatch.context() as patch:
         refuse_transactions(patch, "close_run", RecordsUnavailable("Only this cannot be written."))
-        await gate.gateway.withdraw(status.workflow_id, "not now")
+        await gate.api.withdraw(status.workflow_id, "not now")
         await waiting(gate, status, lambda now: now.state == "withdrawn")
         await gate.signal(status)
         await asyncio.sleep(0.5)
@@ -214,7 +214,7 @@ async def test_what_is_not_judged_yet_goes_on_into_the_next_run(
         assert shown.unrecorded is not None
         assert (shown.unrecorded.decisions, shown.unrecorded.cause) == (3, "The records are away.")
     assert (await gate.result(status.workflow_id)).outcome == "executed"
-    decided = [entry.event for entry in gate.gateway.trail(status.workflow_id)]
+    decided = [entry.event for entry in gate.api.trail(status.workflow_id)]
     verdicts = [event.verdict.accepted for event in decided if isinstance(event, Decided)]
     assert verdicts == [False, True, False]
 
@@ -225,7 +225,7 @@ async def test_an_end_that_is_not_recorded_yet_goes_on_into_the_next_run(
     status = await gate.in_review("one")
     with away(gate):
         await gate.signal(status)
-        await gate.gateway.withdraw(status.workflow_id, "not now")
+        await gate.api.withdraw(status.workflow_id, "not now")
         await waiting(gate, status, lambda now: now.unrecorded is not None and now.unrecorded.outcome)
         long_history.set()
         await gate.signal(status, by="erik")

@@ -10,11 +10,11 @@ from tests.support.gate import Gate
 async def test_an_unread_withdrawal_is_told_with_who_asked_for_it(idle_gate: Gate) -> None:
     async with idle_gate.worker():
         workflow_id = (await idle_gate.in_review("one")).workflow_id
-    await idle_gate.gateway.withdraw(workflow_id, withdrawal("rita", "not now: later"))
-    (unread,) = (await idle_gate.gateway.status(workflow_id)).unread
+    await idle_gate.api.withdraw(workflow_id, withdrawal("rita", "not now: later"))
+    (unread,) = (await idle_gate.api.status(workflow_id)).unread
     assert (unread.decision, unread.by, unread.plan) == ("withdraw", "rita", None)
     async with idle_gate.worker():
-        ended = await idle_gate.gateway.wait(workflow_id)
+        ended = await idle_gate.api.wait(workflow_id)
     assert ended.reason == "withdrawn by rita: not now: later"
 
 

@@ -105,7 +105,7 @@ async def test_a_requester_whom_the_list_does_not_have_gets_no_plan(idle_gate: G
             workflow_id = await idle_gate.submit("one", requester=name)
             if outcome == "withdrawn":
                 await idle_gate.until("in_review", workflow_id)
-                await idle_gate.gateway.withdraw(workflow_id, "enough")
+                await idle_gate.api.withdraw(workflow_id, "enough")
             result = await idle_gate.result(workflow_id)
             assert result.outcome == outcome
             assert ("is not in the list of people" in result.reason) is (outcome == "failed")
@@ -131,7 +131,7 @@ async def test_a_decision_waits_while_the_list_of_people_is_broken(idle_gate: Ga
         with pytest.raises(DirectoryUnavailable):
             PeopleFile(people).people()
         await idle_gate.signal(status)
-        assert (await idle_gate.gateway.status(status.workflow_id)).state == "in_review"
+        assert (await idle_gate.api.status(status.workflow_id)).state == "in_review"
         write(people)
         assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
 
@@ -147,7 +147,7 @@ async def test_a_delegate_approves_in_the_name_of_who_lent_the_role_and_the_reco
         assert "adds nothing" in (await idle_gate.decide(status, by="fred")).reason
         assert (await idle_gate.decide(status, by="dana")).accepted
         await idle_gate.result(status.workflow_id)
-        decisions = (await idle_gate.gateway.status(status.workflow_id)).decisions
+        decisions = (await idle_gate.api.status(status.workflow_id)).decisions
         assert [one.on_behalf_of for one in decisions if one.accepted] == [("Fred",), ()]
 
 
@@ -233,7 +233,7 @@ async def test_rules_and_record_see_the_requester_as_the_list_of_people_writes_t
     idle_gate.policy = read_policy(path, {}, None)
     async with idle_gate.worker():
         status = await idle_gate.in_review("one", requester="  RITA ")
-        recorded = [entry.event for entry in idle_gate.gateway.trail(status.workflow_id)]
+        recorded = [entry.event for entry in idle_gate.api.trail(status.workflow_id)]
 
     assert status.requirement
     assert status.requirement.rules == ("what Rita asks for",)
@@ -249,10 +249,10 @@ async def test_an_unsigned_approval_is_marked_unverified_wherever_it_is_shown(id
         await idle_gate.decide(status, by="fred")
         await idle_gate.decide(status, signature=token(status))
         result = await idle_gate.result(status.workflow_id)
-        after = await idle_gate.gateway.status(status.workflow_id)
+        after = await idle_gate.api.status(status.workflow_id)
         assert result.unverified == after.unverified == ("Fred",)
         assert [one.assurance for one in after.decisions] == ["typed", "signed"]
-        recorded = [entry.event for entry in idle_gate.gateway.trail(status.workflow_id)]
+        recorded = [entry.event for entry in idle_gate.api.trail(status.workflow_id)]
         assert [
             event.approver.is_signed for event in recorded if event.kind == "decided" and event.approver
         ] == [
@@ -278,9 +278,7 @@ async def test_a_plan_that_a_rule_frees_runs_by_itself_and_the_record_names_the_
         free = await idle_gate.result(await idle_gate.submit("one", "two"))
         assert (free.outcome, free.approved_by) == ("executed", ())
         drafted = next(
-            entry.event
-            for entry in idle_gate.gateway.trail(free.workflow_id)
-            if entry.event.kind == "drafted"
+            entry.event for entry in idle_gate.api.trail(free.workflow_id) if entry.event.kind == "drafted"
         )
         assert drafted.requirement.rules == ("a note or two",)
         assert len(drafted.requirement.policy_hash) == 64

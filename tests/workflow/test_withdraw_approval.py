@@ -67,7 +67,7 @@ async def test_an_approval_that_was_taken_back_does_not_count_and_can_be_given_a
             True,
             "approval withdrawn; still needed: 2 approvals by anyone but the requester",
         )
-        assert (await idle_gate.gateway.status(status.workflow_id)).approved_by == ()
+        assert (await idle_gate.api.status(status.workflow_id)).approved_by == ()
         assert (await idle_gate.decide(status, by="erik")).accepted
         assert "may be a replay of it" in (await idle_gate.decide(status)).reason
         assert (await idle_gate.decide(status, comment="now I am sure")).accepted
@@ -81,7 +81,7 @@ async def test_an_approved_plan_that_has_not_begun_goes_back_to_its_review(gate:
     await held.came.wait()
     accepted, reason = await withdraw(gate, status)
     assert accepted, reason
-    assert (await gate.gateway.status(status.workflow_id)).state == "in_review"
+    assert (await gate.api.status(status.workflow_id)).state == "in_review"
     held.go.set()
     await asyncio.sleep(0.3)
     assert gate.notebook.texts() == []
@@ -102,7 +102,7 @@ async def test_what_follows_it_is_followed_although_a_step_was_on_its_way(
     if end == "reject":
         assert (await gate.decide(status, "reject", "erik")).accepted
     elif end == "withdraw":
-        await gate.gateway.withdraw(status.workflow_id, "withdrawn by rita")
+        await gate.api.withdraw(status.workflow_id, "withdrawn by rita")
     held.go.set()
     outcome = (await gate.result(status.workflow_id)).outcome
     assert outcome == {"reject": "rejected", "withdraw": "withdrawn", "expire": "expired"}[end]
@@ -201,18 +201,18 @@ async def test_a_reset_does_not_bring_an_approval_back_that_was_taken_back(
     async with gate.worker():
         status = await gate.in_review("one")
         for by, name in (("dana", "approve"), ("dana", "withdraw_approval"), ("erik", "approve")):
-            seen = len((await gate.gateway.status(status.workflow_id)).decisions)
+            seen = len((await gate.api.status(status.workflow_id)).decisions)
             await gate.signal(status, name, by=by)
-            while len((await gate.gateway.status(status.workflow_id)).decisions) == seen:
+            while len((await gate.api.status(status.workflow_id)).decisions) == seen:
                 await asyncio.sleep(0.02)
         which = 0 if word == "approve" else 1
         await reset(gate, status.workflow_id, "workflow_execution_signaled_event_attributes", which)
         await asyncio.sleep(0.5)
-        after = await gate.gateway.status(status.workflow_id)
+        after = await gate.api.status(status.workflow_id)
         assert (after.state, gate.notebook.texts()) == ("in_review", [])
         assert "dana" not in after.approved_by
         assert (await gate.decide(after, by="fred")).accepted
-        if (await gate.gateway.status(status.workflow_id)).state == "in_review":
+        if (await gate.api.status(status.workflow_id)).state == "in_review":
             assert (await gate.decide(after, by="gina")).accepted
         assert "dana" not in (await gate.result(status.workflow_id)).approved_by
     assert findings(gate) == []
@@ -225,7 +225,7 @@ async def test_a_run_that_missed_a_withdrawal_learns_of_it_from_its_step(idle_ga
         await gate.decide(status)
         await held.came.wait()
         _on_the_record_alone(gate, status)
-        assert (await gate.gateway.status(status.workflow_id)).state == "executing"
+        assert (await gate.api.status(status.workflow_id)).state == "executing"
         held.go.set()
         after = await gate.until("in_review", status.workflow_id)
         assert after.approved_by == ()
@@ -255,7 +255,7 @@ async def test_a_plan_that_needs_no_approval_has_none_to_take_back(idle_gate: Ga
     async with idle_gate.worker():
         workflow_id = await idle_gate.submit("one")
         await held.came.wait()
-        status = await idle_gate.gateway.status(workflow_id)
+        status = await idle_gate.api.status(workflow_id)
         assert "no approval of this plan to withdraw" in (await withdraw(idle_gate, status))[1]
         held.go.set()
         assert (await idle_gate.result(workflow_id)).outcome == "executed"

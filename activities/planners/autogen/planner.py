@@ -32,10 +32,10 @@ from activities.planners.autogen.model_client import ModelOpener, no_model
 from activities.planners.autogen.model_errors import place_of, planner_error
 from activities.planners.autogen.workbench import ProposingWorkbench
 from plangate.domain.audit import ModelUse
-from plangate.domain.counting import counted
 from plangate.domain.errors import DraftUnusable, ModelRefused, ModelUnavailable, PlangateError
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import MAX_SUMMARY, Plan, Step
+from plangate.domain.plurals import counted
 from plangate.domain.tool import ToolDeclaration
 
 _log = structlog.get_logger(__name__)

@@ -12,12 +12,12 @@ from autogen_core import CancellationToken
 from autogen_core.tools import ParametersSchema, TextResultContent, ToolResult, ToolSchema, Workbench
 from pydantic import JsonValue
 
-from plangate.domain.counting import counted
 from plangate.domain.drafting import check_arguments, complete
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.faults import Fault
 from plangate.domain.plan import MAX_REASON, Step, uncanonical
+from plangate.domain.plurals import counted
 from plangate.domain.tool import REASON_ARGUMENT, ToolDeclaration
 
 _REASON_SCHEMA: Final = {

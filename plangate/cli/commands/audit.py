@@ -16,7 +16,7 @@ from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, RunId, SkipOption, Sorted, SortOption
 from plangate.domain import audit as events
 from plangate.domain import checkpoint as checkpoints
-from plangate.domain import counting, errors, escaping, run
+from plangate.domain import errors, escaping, plurals, run
 from plangate.files import durable_file
 from plangate.policy import people_file
 from plangate.presentation import audit_pages, bundle_pages, clock, trail_page
@@ -177,7 +177,7 @@ def export(
         here.screen.out.file.write(content)
     else:
         _write(output, content)
-        entries = counting.counted(len(bundle.entries), "entry", "entries")
+        entries = plurals.counted(len(bundle.entries), "entry", "entries")
         here.screen.write_line(escaping.one_line(f"{output} holds {workflow_id}: {entries}."))
     if here.screen.is_json and output is not None:
         written = {"workflow_id": workflow_id, "file": str(output), "entries": len(bundle.entries)}

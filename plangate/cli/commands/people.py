@@ -5,7 +5,7 @@ from __future__ import annotations
 from plangate.cli import console, origin, rule_files
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, MaybeFile, When
-from plangate.domain import counting, errors
+from plangate.domain import errors, plurals
 from plangate.domain import people as domain
 from plangate.policy import people_file
 from plangate.presentation import clock, page
@@ -39,12 +39,12 @@ def as_of(when: When, *, as_json: AsJson = False) -> int:
 
 def _page_of(people: domain.People) -> page.Page:
     shown = page.Page()
-    shown.heading(f"This list can be used: {counting.counted(len(people.persons), 'person', 'people')}.")
+    shown.heading(f"This list can be used: {plurals.counted(len(people.persons), 'person', 'people')}.")
     at = clock.now()
     width = rule_files.widest(person.name for person in people.persons)
     for person in people.persons:
         valid = sum(domain.in_force(key, at) for key in person.keys)
-        keys = counting.counted(valid, "valid key") if person.keys else "no key"
+        keys = plurals.counted(valid, "valid key") if person.keys else "no key"
         roles = ", ".join(person.roles) or "no role"
         active = "" if person.active else "; not active"
         shown.field(person.name, f"{roles}; {keys}{active}", width=width)

@@ -11,7 +11,7 @@ import typer
 from plangate.cli import application, console, origin, plan_file, rule_files
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, MaybeFile, Requester, When
-from plangate.domain import assurance, counting, drafting, errors, people
+from plangate.domain import assurance, drafting, errors, people, plurals
 from plangate.domain import policy as domain
 from plangate.policy import people_file, policy_file
 from plangate.presentation import durations, page
@@ -32,7 +32,7 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
         )
         return Exit.DONE
     shown = page.Page()
-    shown.heading(f"This policy can be used: {counting.counted(len(policy.rules), 'rule')} and the default.")
+    shown.heading(f"This policy can be used: {plurals.counted(len(policy.rules), 'rule')} and the default.")
     width = max(len(rule.name) for rule in (policy.default, *(rule for rule, _ in policy.rules)))
     for rule, when in policy.rules:
         shown.field(rule.name, _needs_of(rule), width=width)

@@ -75,5 +75,5 @@ def _how_to_send(
 ) -> page.Page:
     shown = page.Page()
     shown.note(f"Paste it into the Web UI's Send a Signal, under {choice}, or run:")
-    shown.command(shlex.join(session.doors.words(workflow_id, choice, message)))
+    shown.command(shlex.join(session.access.words(workflow_id, choice, message)))
     return shown

@@ -98,7 +98,7 @@ async def _wait_for_the_plan(session: console.Session, workflow_id: str, asked: 
         here.screen.show(run_page.run_page(found, clock.now()))
         if found.state == run.Phase.IN_REVIEW:
             signs = here.keys.has_any
-            here.screen.show(run_page.deciding_page(found, session.doors, here.user, signs=signs))
+            here.screen.show(run_page.deciding_page(found, session.access, here.user, signs=signs))
     is_failed = run_page.is_over(found) and found.state != audit.Outcome.EXECUTED
     return Exit.FAILED if is_failed else Exit.DONE
 
@@ -129,7 +129,7 @@ async def drafted(session: console.Session, workflow_id: str, *, is_supplied: bo
 
 
 def _show_started(session: console.Session, workflow_id: str) -> int:
-    address = session.doors.page_of(workflow_id)
+    address = session.access.page_of(workflow_id)
     if session.screen.is_json:
         session.screen.print_json({"workflow_id": workflow_id, "web_ui": address})
         return Exit.DONE

@@ -19,20 +19,20 @@ def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
     Works while no worker runs too, and after Temporal has deleted the run. The last line names the source.
     """
     here = console.open_console(as_json=as_json)
-    found, doors = asyncio.run(_found(here, workflow_id))
+    found, access = asyncio.run(_found(here, workflow_id))
     if here.screen.is_json:
         here.screen.print_json(found.model_dump(mode="json"))
         return Exit.DONE
     here.screen.show(run_page.run_page(found, clock.now()))
-    if found.state == run.Phase.IN_REVIEW or not (doors.is_open or run_page.is_over(found)):
-        here.screen.show(run_page.deciding_page(found, doors, here.user, signs=here.keys.has_any))
+    if found.state == run.Phase.IN_REVIEW or not (access.is_open or run_page.is_over(found)):
+        here.screen.show(run_page.deciding_page(found, access, here.user, signs=here.keys.has_any))
     return Exit.DONE
 
 
-async def _found(here: console.Console, workflow_id: str) -> tuple[statuses.Status, run_page.Doors]:
+async def _found(here: console.Console, workflow_id: str) -> tuple[statuses.Status, run_page.TemporalAccess]:
     try:
         async with here.connected() as session:
-            return await session.client.status(workflow_id), session.doors
+            return await session.client.status(workflow_id), session.access
     except errors.TemporalDenied:
         raise
     except errors.TemporalUnreachable as unreachable:
@@ -44,4 +44,4 @@ async def _found(here: console.Console, workflow_id: str) -> tuple[statuses.Stat
         if recorded is None:
             raise unreachable from None
         offline = recorded.model_copy(update={"source": console.NO_SERVER})
-        return offline, run_page.Doors(is_open=False)
+        return offline, run_page.TemporalAccess(is_open=False)

@@ -15,13 +15,13 @@ from plangate.cli.console import Console, Session
 from plangate.cli.demo.effects import Outbox
 from plangate.cli.demo.ticket_desk import TicketDesk, open_desk
 from plangate.cli.demo.worker_process import Crew, crew
-from plangate.cli.session import opened_records, temporal_program
+from plangate.cli.environment import opened_records, temporal_program
 from plangate.client import Client as PlangateClient
 from plangate.domain.errors import OperatorError
 from plangate.files.durable_file import write_over
 from plangate.files.private_files import make_private_folder, open_private
 from plangate.logs.setup import temporal_runtime
-from plangate.presentation.run_page import Doors
+from plangate.presentation.run_page import TemporalAccess
 from plangate.settings import PROJECT, Settings, environment_with
 from plangate.temporal import dev_server as embedded_server
 from plangate.temporal.connection import DATA_CONVERTER
@@ -72,7 +72,7 @@ async def set_up(console: Console) -> AsyncIterator[Stage]:
                 runtime=temporal_runtime(settings),
             )
             flags = ("--address", server.address)
-            doors = Doors(flags, NAMESPACE, server.ui_url, program=temporal_program())
+            access = TemporalAccess(flags, NAMESPACE, server.ui_url, program=temporal_program())
             connected = PlangateClient(client, TASK_QUEUE, database)
             environment = _environment(settings, server, desk, folder)
             with crew(folder, environment) as workers:
@@ -80,7 +80,7 @@ async def set_up(console: Console) -> AsyncIterator[Stage]:
                     settings=settings,
                     folder=folder,
                     server=server,
-                    session=Session(replace(console, settings=settings), database, connected, doors),
+                    session=Session(replace(console, settings=settings), database, connected, access),
                     desk=desk,
                     outbox=Outbox(settings.outbox),
                     crew=workers,

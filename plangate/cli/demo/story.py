@@ -168,7 +168,7 @@ class _Story:
 
     async def _approve_without_worker(self, status: Status) -> None:
         plan = status.short_fingerprint or ""
-        words = self._stage.session.doors.signal_words(status.workflow_id, "approve", APPROVER, plan)
+        words = self._stage.session.access.signal_words(status.workflow_id, "approve", APPROVER, plan)
         page = self._chapter(f"{APPROVER.capitalize()} approves with Temporal's own command line")
         page.note("Still no worker runs. The decision names exactly the plan that was shown:")
         page.command(shlex.join(words))
@@ -240,7 +240,7 @@ class _Story:
         for path in self._stage.outbox.letters():
             page.copied("mail", str(path))
         page.copied("records", self._stage.session.database.where)
-        page.copied("Web UI", self._stage.session.doors.page_of(status.workflow_id) or "")
+        page.copied("Web UI", self._stage.session.access.page_of(status.workflow_id) or "")
         page.note("The embedded server keeps running; make stop ends it. To go on, in two terminals:")
         page.command("make worker")
         if self._stage.settings.has_openai or self._stage.settings.model_config_file:

@@ -24,7 +24,7 @@ from plangate.client import Client
 from plangate.domain.errors import ModelUnavailable
 from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
-from plangate.presentation.run_page import Doors
+from plangate.presentation.run_page import TemporalAccess
 from plangate.presentation.troubles import troubles
 from plangate.records.queries import status_on_record
 from tests.support.fakes import TRANSIENT
@@ -33,7 +33,7 @@ from tests.support.gate import Gate
 
 async def seen(gate: Gate, workflow_id: str, condition: Callable[[Status], object]) -> Status:
     async with asyncio.timeout(20):
-        while not condition(status := await gate.gateway.status(workflow_id)):
+        while not condition(status := await gate.api.status(workflow_id)):
             await asyncio.sleep(0.05)
     return status
 
@@ -63,14 +63,14 @@ async def test_a_step_that_is_tried_again_tells_its_attempt_its_failure_and_its_
     assert told.startswith("Step 1 of 1, note, is tried again: attempt 3 begins at ")
     assert told.endswith(f"The attempt before it failed: {TRANSIENT}")
     assert (await gate.result(status.workflow_id)).outcome == "executed"
-    after = await gate.gateway.status(status.workflow_id)
+    after = await gate.api.status(status.workflow_id)
     assert (after.steps[0].attempt, list(troubles(after))) == (None, [])
 
 
 async def test_what_the_next_try_waits_for_is_told_while_no_worker_runs(idle_gate: Gate) -> None:
     async with idle_gate.worker():
         status, _ = await retried_step(idle_gate, failures=2, attempt=3)
-    after = await idle_gate.gateway.status(status.workflow_id)
+    after = await idle_gate.api.status(status.workflow_id)
     assert "no worker answers" in after.source
     assert (after.steps[0].attempt, after.steps[0].last_error) == (3, str(TRANSIENT))
 
@@ -108,7 +108,7 @@ async def test_start_says_once_for_each_cause_why_there_is_no_plan_yet(gate: Gat
     workflow_id = await gate.submit(request="one")
     screen = Screen(Console(file=StringIO()), Console(file=StringIO(), width=400), False, False)
     console = CommandConsole(gate.settings, screen, KeyChain(gate.settings, screen))
-    session = Session(console, gate.database, gate.gateway, Doors())
+    session = Session(console, gate.database, gate.api, TemporalAccess())
     status = await drafted(session, workflow_id, is_supplied=False)
     assert status.state == "in_review"
     said = screen.err.file.getvalue()  # type: ignore[attr-defined]
@@ -132,8 +132,8 @@ async def test_a_step_that_an_operator_paused_says_so_and_how_it_goes_on(gate: G
     (told,) = troubles(status)
     assert told.startswith("Step 1 of 1, note, is paused in Temporal by olga (wait); to let it go on: ")
     assert f"temporal activity unpause --workflow-id {status.workflow_id} --activity-id " in told
-    doors = Doors(("--address", "127.0.0.1:1"), program="bin/temporal")
-    asked = Client(gate.client, gate.settings.task_queue, None, unpause_command=doors.unpause_command)
+    access = TemporalAccess(("--address", "127.0.0.1:1"), program="bin/temporal")
+    asked = Client(gate.client, gate.settings.task_queue, None, unpause_command=access.unpause_command)
     (told,) = troubles(await asked.status(status.workflow_id))
     assert f"go on: bin/temporal activity unpause --workflow-id {status.workflow_id} " in told
     assert " --address 127.0.0.1:1. The attempt before it failed: " in told

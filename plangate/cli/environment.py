@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import which
 
 from plangate.logs.setup import configure_logs
-from plangate.presentation.run_page import Doors
+from plangate.presentation.run_page import TemporalAccess
 from plangate.records.database import Database
 from plangate.settings import Settings, load_settings
 from plangate.temporal import dev_server as embedded_server
@@ -23,13 +23,13 @@ def settings_for_people() -> Settings:
     return settings
 
 
-def doors_of(settings: Settings, namespace: str) -> Doors:
+def access_of(settings: Settings, namespace: str) -> TemporalAccess:
     """Return where else runs can be seen; the Web UI is known where it is set, or the embedded server's."""
     server = embedded_server.running(settings.var_dir)
     is_ours = server is not None and server.address == address_of(settings)
     ui_url = settings.public_temporal_ui or (server.ui_url if server and is_ours else None)
     program = "temporal" if settings.public_temporal_address else temporal_program()
-    return Doors(cli_flags(settings), namespace, ui_url and ui_url.rstrip("/"), program=program)
+    return TemporalAccess(cli_flags(settings), namespace, ui_url and ui_url.rstrip("/"), program=program)
 
 
 def temporal_program() -> str:

@@ -24,7 +24,7 @@ from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 from plangate.presentation.clock import moment
 from plangate.presentation.lists import pending_table, tools_page
 from plangate.presentation.page import Page, fold
-from plangate.presentation.run_page import Doors, deciding_page, outcome_page, run_page, waits_for
+from plangate.presentation.run_page import TemporalAccess, deciding_page, outcome_page, run_page, waits_for
 from plangate.presentation.trail_page import trail_page
 from tests.support.build import drafted, requested
 
@@ -149,12 +149,12 @@ def test_markup_is_only_text() -> None:
 
 def test_how_to_decide_is_ready_for_a_shell() -> None:
     status = status_with().model_copy(update={"workflow_id": "it's; rm -rf"})
-    doors = Doors(("--address", "127.0.0.1:7400"), "default", "http://127.0.0.1:8400")
-    text = printed(deciding_page(status, doors), width=60)
+    access = TemporalAccess(("--address", "127.0.0.1:7400"), "default", "http://127.0.0.1:8400")
+    text = printed(deciding_page(status, access), width=60)
     approving = pasted(text[text.index("python starter.py") : text.index("  or with Temporal's")])
     assert approving[:6] == ["python", "starter.py", "approve", "it's; rm -rf", "--by", "YOUR-NAME"]
     words = pasted(text[text.index("temporal workflow signal") : text.index("  or in the Web UI")])
-    assert words == doors.signal_words(
+    assert words == access.signal_words(
         status.workflow_id, "approve", "YOUR-NAME", status.short_fingerprint or ""
     )
     assert "http://127.0.0.1:8400/namespaces/default/workflows/it%27s%3B%20rm%20-rf" in text
@@ -264,14 +264,14 @@ def test_what_is_copied_stands_alone_on_its_line_where_it_does_not_fit_beside_it
 
 
 def test_the_page_addresses_its_reader() -> None:
-    status, doors = status_with(requester="rita"), Doors()
+    status, access = status_with(requester="rita"), TemporalAccess()
     assert waits_for(status, "RITA").endswith("; you asked for it, so someone else must approve")
     assert waits_for(status, "dana") == "waits for 1 approval by anyone but the requester"
     approved = status.model_copy(update={"approved_by": ("dana",)})
     assert waits_for(approved, "Dana").endswith("; you have approved it already")
     own = "You (rita) asked for it, so someone else must approve it."
-    assert own in printed(deciding_page(status, doors, "rita"), terminal=False)
-    assert own not in printed(deciding_page(status, doors, "dana"), terminal=False)
+    assert own in printed(deciding_page(status, access, "rita"), terminal=False)
+    assert own not in printed(deciding_page(status, access, "dana"), terminal=False)
 
 
 def test_unread_decisions_are_shown_before_another_is_asked_for() -> None:
@@ -279,7 +279,7 @@ def test_unread_decisions_are_shown_before_another_is_asked_for() -> None:
     junk = UnreadDecision(decision="a\x1b[2J", sent_at=NOW)
     status = status_with().model_copy(update={"unread": (sent, junk), "unread_not_listed": 3})
     text = printed(run_page(status, NOW), terminal=False) + printed(
-        deciding_page(status, Doors()), terminal=False
+        deciding_page(status, TemporalAccess()), terminal=False
     )
     assert "  5 decisions wait to be read by a worker\n" in text
     assert f"? {moment(NOW, with_seconds=True)}  approve plan 0123456789ab, in the name of dana\n" in text
@@ -315,8 +315,10 @@ def test_a_review_that_was_opened_again_says_why() -> None:
 
 
 def test_the_command_that_lets_a_paused_step_go_on_names_the_program_and_the_server_too() -> None:
-    doors = Doors(("--address", "127.0.0.1:7400", "--namespace", "ours"), program=".venv/bin/temporal")
-    assert doors.unpause_command("plan 1", "7") == (
+    access = TemporalAccess(
+        ("--address", "127.0.0.1:7400", "--namespace", "ours"), program=".venv/bin/temporal"
+    )
+    assert access.unpause_command("plan 1", "7") == (
         ".venv/bin/temporal activity unpause --workflow-id 'plan 1' --activity-id 7 "
         "--address 127.0.0.1:7400 --namespace ours"
     )
