@@ -153,7 +153,7 @@ async def test_a_decision_without_a_name_in_it_is_refused_and_the_page_says_why(
     await gate.until("in_review", status.workflow_id, lambda now: len(now.decisions) == 1)
     await open_run(page, server, status.workflow_id)
     shown = await shown_in(page, "current-details")
-    assert 'unknown sender: approve refused: "by"' in shown
+    assert "unknown sender: approve refused: by: must" in shown
 
 
 async def test_a_plan_too_long_for_the_page_has_no_decision_to_paste_there(

@@ -196,4 +196,4 @@ def test_a_few_digits_name_no_plan_wherever_they_come_from(trail: OpenTrail, pla
     assert "was accepted but names no plan" in [found.what for found in broken_story("plan-1", entries)]
     enter(trail, bad)
     stored = [WrittenEntry(**dict(one)) for one in trail.entries()]
-    assert any("can read" in str(one) for one in readable(stored))
+    assert any("cannot read" in str(one) for one in readable(stored))

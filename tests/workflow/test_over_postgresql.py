@@ -95,8 +95,8 @@ async def test_a_receipt_whose_commit_was_not_confirmed_is_found_by_the_next_att
     heard: list[str] = []
 
     class Unheard:
-        def __init__(self) -> None:
-            self.transaction = write()
+        def __init__(self, **options: bool) -> None:
+            self.transaction = write(**options)
 
         def __enter__(self) -> object:
             return self.transaction.__enter__()

@@ -347,6 +347,6 @@ async def test_changes_that_no_model_could_make_are_refused_and_the_plan_still_w
         status = await idle_gate.in_review("one")
         answer = await idle_gate.decide(status, "request_changes", comment="two, please")
         assert (answer.accepted, answer.state) == (False, "in_review")
-        assert "no model is set here that could make another plan" in answer.reason
+        assert "no model is configured, so the plan cannot be redrafted" in answer.reason
         assert (await idle_gate.decide(status)).accepted
         assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
