@@ -167,4 +167,4 @@ def test_what_cannot_be_examined_is_one_sentence(typed: Typed, tmp_path: Path) -
         assert (ended.code, ended.out) == (code, "")
         assert said in ended.sentence
     both = typed("audit", "list", "--csv", "--json")
-    assert (both.code, "not both" in both.json["error"]) == (2, True)
+    assert (both.code, "mutually exclusive" in both.json["error"]) == (2, True)
