@@ -147,7 +147,7 @@ class Attempt:
     def settle(self, trail: OpenTrail, claim: Claim, state: EffectState, failure: ToolError) -> bool:
         """Give the claim back, for another attempt or for good, or put the step in doubt.
 
-        Return False, changing nothing, where another attempt holds the claim by now.
+        Return False, changing nothing, if another attempt holds the claim by now.
         """
         step, reason = self._task.step, recordable(str(failure), _LONGEST_REASON)
         if not settle_effect(trail, self._key, self._holder, state):

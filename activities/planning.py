@@ -209,7 +209,7 @@ def _listed_name(name: str, people: People | DirectoryUnavailable | None) -> str
 
 
 def _listed(name: str, people: People | DirectoryUnavailable | None) -> str:
-    """Return the requester as the list of people writes the name; empty where there is no list.
+    """Return the requester as the list of people writes the name; empty if there is no list.
 
     Raises:
         DirectoryUnavailable: there is a list, and it cannot be read.

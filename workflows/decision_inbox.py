@@ -84,7 +84,7 @@ class DecisionInbox:
         )
 
     async def submit_update(self, inputs: Sequence[Any], gives_up: Callable[[], bool]) -> Verdict | None:
-        """Add an update, and wait for its verdict; return None where ``gives_up`` comes true before.
+        """Add an update, and wait for its verdict; return None if ``gives_up`` comes true before.
 
         It stays in the inbox in that case.
         """

@@ -51,7 +51,7 @@ class Recording:
     """Writes one kind of thing, one after the other.
 
     Attributes:
-        hindrance: why what is to be written cannot be written now; None where nothing is in the way.
+        hindrance: why what is to be written cannot be written now; None if nothing is in the way.
         is_trying: whether it is being written just now, so that it may be on the record already.
     """
 

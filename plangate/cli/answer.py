@@ -67,7 +67,7 @@ def only_the_answer() -> Iterator[None]:
 
 
 def answer_stream() -> TextIO | None:
-    """Return where the answer is written; None where the standard output is closed."""
+    """Return where the answer is written; None if the standard output is closed."""
     return _answer.stream or sys.stdout
 
 

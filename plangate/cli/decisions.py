@@ -57,7 +57,7 @@ def at_a_prompt(sentence: str) -> str:
 
 
 def verdict_words(answer: DecisionAnswer | None) -> str:
-    """Return the verdict on a decision that was sent, as a sentence; None where no worker has judged it."""
+    """Return the verdict on a decision that was sent, as a sentence; None if no worker has judged it."""
     if answer is None:
         return SENT_LATER
     verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]

@@ -49,7 +49,7 @@ async def looks(client: Client, workflow_id: str) -> AsyncIterator[Status | Sile
 
 
 def absence(look: Status | Silence) -> str | None:
-    """Return the sentence that says that no worker runs, or None where one does."""
+    """Return the sentence that says that no worker runs, or None if one does."""
     if isinstance(look, Silence):
         return look.reason
     if look.source == "workflow" or is_over(look):

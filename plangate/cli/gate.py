@@ -125,7 +125,7 @@ class Gatekeeper:
         return (Choice.APPROVE, *refusals)
 
     async def _complete(self, status: Status, choice: Choice) -> Decision | None:
-        """Ask for what the decision still lacks; None where the person leaves."""
+        """Ask for what the decision still lacks; None if the person leaves."""
         given = self._by
         while True:
             is_asked = given is None
@@ -133,7 +133,7 @@ class Gatekeeper:
             if by is None:
                 return None
             if choice is Choice.APPROVE and same_person(by, status.requester):
-                self._say(f"{status.requester} asked for this, so someone else must approve it.")
+                self._say(f"{status.requester} is the requester, so another person must approve.")
                 continue
             question = wording_of(choice).question
             comment = await self._keyboard.ask(question) if question else ""

@@ -24,7 +24,7 @@ class Origin:
         what: the policy or the list of people.
         path: where it is.
         hash: SHA-256 of its content.
-        workers: what the records hold; None where they hold nothing, or cannot be read.
+        workers: what the records hold; None if they hold nothing, or cannot be read.
     """
 
     what: What

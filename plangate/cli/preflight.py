@@ -87,7 +87,7 @@ def checked(status: Status, decision: Decision) -> str:
             f"see it with: {program()} status {status.workflow_id}"
         )
     if decision.decision is Choice.APPROVE and same_person(decision.by, status.requester):
-        raise Refused(f"Refused: {status.requester} asked for this; someone else must approve it.")
+        raise Refused(f"Refused: {status.requester} is the requester; another person must approve.")
     has_approved = any(same_person(decision.by, name) for name in status.approved_by)
     if decision.decision is Choice.WITHDRAW_APPROVAL and not has_approved:
         raise Refused(f"Refused: {decision.by} has not approved this plan; there is nothing to withdraw.")

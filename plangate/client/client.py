@@ -71,7 +71,7 @@ class Client:
     Args:
         client: connected to the namespace in which the workers run.
         task_queue: the workers' task queue.
-        database: the records, opened for reading; None where they cannot be reached from here.
+        database: the records, opened for reading; None if they cannot be reached from here.
         unpause_command: returns the command that a status shows for a paused step or draft.
     """
 
@@ -140,7 +140,7 @@ class Client:
     async def decide(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
         """Send a decision and return its verdict; None if no worker runs, and the decision waits for one.
 
-        The answer has ``accepted`` None where a worker took the decision and cannot record it yet; its
+        The answer has ``accepted`` None if a worker took the decision and cannot record it yet; its
         ``reason`` says why.
 
         The update returns a verdict at once but needs a worker. Without one, the decision goes as a signal,

@@ -55,8 +55,8 @@ async def waiting_runs(
 
     Args:
         client: connected to their namespace.
-        database: the records; None where there are none here.
-        ask: says where a run without records stands; None where that cannot be known.
+        database: the records; None if there are none here.
+        ask: says where a run without records stands; None if that cannot be known.
         wanted: which of them, and in which order.
 
     Raises:
@@ -80,7 +80,7 @@ def _recorded(database: Database | None, wanted: Wanted) -> StillOpen:
 
 
 async def _count(client: TemporalClient) -> int | None:
-    """Return how many open runs have a plan by Temporal; None where it has no such attribute."""
+    """Return how many open runs have a plan by Temporal; None if it has no such attribute."""
     try:
         return (await client.count_workflows(f"{_RUNNING} AND {_DRAFTED}")).count
     except RPCError as error:

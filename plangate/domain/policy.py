@@ -44,7 +44,7 @@ class Requirement(Frozen):
         approval_valid_for: after how many seconds an approval is too old for a step to start under it.
         timeout_seconds: how long a review may take, where a rule says so; the request may ask for less.
         rules: the rules that demand this, or that freed the plan.
-        policy_hash: SHA-256 of the policy file; empty where there is none.
+        policy_hash: SHA-256 of the policy file; empty if there is none.
     """
 
     needs: tuple[Need, ...] = ()

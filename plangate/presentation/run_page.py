@@ -142,7 +142,7 @@ def plan_page(status: Status, now: datetime) -> Page:
         page.field("still needed", needed_words(status), "bold yellow")
     revoked = {one.name for one in status.revoked}
     for one in status.revoked:
-        said = f"{one.reason}, so {one.name}'s approval counts no longer; it has to be given again"
+        said = f"{one.reason}, so {one.name}'s approval no longer counts; it has to be given again"
         page.field("approval", said, "bold yellow")
     for decision in status.decisions:
         if decision.counts_until and not is_over(status) and decision.by not in revoked:
@@ -168,7 +168,7 @@ def plan_page(status: Status, now: datetime) -> Page:
 def deciding_page(status: Status, doors: Doors, viewer: str = "", *, signs: bool = False) -> Page:
     """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI.
 
-    ``viewer`` is the reader: for the requester, the page says that someone else must approve. ``signs`` says
+    ``viewer`` is the reader: for the requester, the page says that another person must approve. ``signs`` says
     that there are keys on this machine.
     """
     page = Page()
@@ -185,7 +185,7 @@ def deciding_page(status: Status, doors: Doors, viewer: str = "", *, signs: bool
             "Unread decisions may settle this already: start a worker (make worker) and look again, or", ""
         )
     if same_person(viewer, status.requester):
-        page.note(f"You ({viewer}) asked for it, so someone else must approve it.", "yellow")
+        page.note(f"You ({viewer}) are the requester, so another person must approve.", "yellow")
     _add_commands(page, status, doors, signs=signs)
     return page
 
@@ -255,14 +255,14 @@ def waits_for(status: Status, viewer: str) -> str:
     """Return whose approval the plan lacks, and what that means for ``viewer``, who reads it."""
     needs = needed_words(status)
     if same_person(viewer, status.requester):
-        return f"waits for {needs}; you asked for it, so someone else must approve"
+        return f"waits for {needs}; you are the requester, so another person must approve"
     if any(same_person(viewer, name) for name in status.approved_by):
         return f"waits for {needs}; you have approved it already"
     return f"waits for {needs}"
 
 
 def unread_words(status: Status) -> str:
-    """Return how many decisions no worker has read yet; empty where there are none."""
+    """Return how many decisions no worker has read yet; empty if there are none."""
     count = len(status.unread) + status.unread_not_listed
     if not count:
         return ""

@@ -53,7 +53,7 @@ class Table:
                 yield Segment(_line(line, widths))
 
     def _widths(self, room: int) -> list[int] | None:
-        """Return how wide each column may be, or None where there is no room for them side by side."""
+        """Return how wide each column may be, or None if there is no room for them side by side."""
         widest = [max(map(cell_len, cells)) for cells in self._cells()]
         narrowest = [
             min(width, max(_NARROWEST_TEXT, _longest_word(cells))) if column.is_text else width

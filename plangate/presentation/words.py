@@ -24,7 +24,7 @@ def verdict_word(*, accepted: bool) -> str:
 
 
 def proof_words(*, verified: bool) -> str:
-    """Return what follows a name that only was typed; empty where a signature proved it."""
+    """Return what follows a name that only was typed; empty if a signature proved it."""
     return "" if verified else " (not verified)"
 
 

@@ -30,7 +30,7 @@ Sign = Callable[[Checkpoint | None, Sequence[Seal], datetime], Checkpoint]
 
 
 def seal_what_moved(connection: Connection, sign: Sign) -> Checkpoint | None:
-    """Store a checkpoint over the runs that moved since the last one; None where none did.
+    """Store a checkpoint over the runs that moved since the last one; None if none did.
 
     One worker seals at a time; where another one is at it, this returns None too. A run may move on
     meanwhile: what is sealed is a place that its trail has passed, and the next checkpoint covers the rest.

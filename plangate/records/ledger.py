@@ -79,7 +79,7 @@ def claim_effect(trail: OpenTrail, found: Effect | None, claim: Effect) -> Effec
 def settle_effect(
     trail: OpenTrail, key: str, holder: str, state: EffectState, receipt: Receipt | None = None
 ) -> bool:
-    """Settle a begun effect; return False, changing nothing, where another attempt holds the claim by now.
+    """Settle a begun effect; return False, changing nothing, if another attempt holds the claim by now.
 
     Settling it again in the same way returns True: the holder may not know that the first commit was kept.
     """

@@ -26,7 +26,7 @@ class Answer(NamedTuple):
     changed: int
 
     def one_or_none(self) -> Any:
-        """Return the only row, or None where there is no row.
+        """Return the only row, or None if there is no row.
 
         Raises:
             ValueError: there are several.
@@ -69,7 +69,7 @@ class _Written:
     sql: str
     fixed: Values  # what stands in the statement itself
     parameters: tuple[tuple[str, Turn | None], ...]  # by their places
-    row: Callable[[Sequence[Any]], Any] | None  # None where it answers with no rows
+    row: Callable[[Sequence[Any]], Any] | None  # None if it answers with no rows
 
     def executed(self, cursor: DBAPICursor, values: Sequence[Values]) -> Answer:
         changed = 0

@@ -32,7 +32,7 @@ _log = structlog.get_logger(__name__)
 
 
 def status_on_record(database: Database, workflow_id: str) -> Status | None:
-    """Return where a run stands, or None where the records do not have it.
+    """Return where a run stands, or None if the records do not have it.
 
     Raises:
         RecordsUnavailable: the database does not answer.

@@ -95,8 +95,8 @@ def record_rules(database: Database, what: What, text: str, text_hash: str, work
     Args:
         database: the records.
         what: which of the two it is.
-        text: the file's text; empty where no file is set.
-        text_hash: SHA-256 of it; empty where no file is set.
+        text: the file's text; empty if no file is set.
+        text_hash: SHA-256 of it; empty if no file is set.
         worker: the worker's identity.
 
     Raises:

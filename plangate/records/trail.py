@@ -239,7 +239,7 @@ def open_rules_trail(connection: Connection, worker: str, at: datetime) -> OpenT
 
 
 def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ...]:
-    """Return all entries of one run in order; none where the id is not on the record."""
+    """Return all entries of one run in order; none if the id is not on the record."""
     if not _can_be_held(workflow_id):
         return ()
     return _entries(workflow_id, lambda: _TRAIL(connection, {"run": workflow_id}).rows)

@@ -46,7 +46,7 @@ def use_token(trail: OpenTrail, arrival: Arrival, sender: Identified) -> Identif
 
 
 def name_of_token(approver: Approver) -> str | None:
-    """Return what a signed decision is known by, or None where nothing was signed."""
+    """Return what a signed decision is known by, or None if nothing was signed."""
     if approver.token_id is None or approver.key_id is None:
         return None
     return f"{approver.key_id}:{approver.token_id}"

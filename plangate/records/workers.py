@@ -32,8 +32,8 @@ class WorkerFacts(Frozen):
         worker: its identity.
         namespace: the Temporal namespace that it polls.
         task_queue: the task queue that it polls.
-        policy: SHA-256 of its policy; empty where none is set.
-        people: SHA-256 of its list of people; empty where none is set.
+        policy: SHA-256 of its policy; empty if none is set.
+        people: SHA-256 of its list of people; empty if none is set.
         tools: SHA-256 over the names, argument schemas and retry safety of its tools.
     """
 

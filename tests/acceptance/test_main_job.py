@@ -95,7 +95,7 @@ def test_a_plan_is_approved_executed_and_on_the_trail(typed: Typed, mail_plan: P
     assert (unknown.code, "There is no run called nosuch" in unknown.sentence) == (1, True)
     unnamed = typed("approve", name, "--by", "dana")
     assert (unnamed.code, "Name the plan that you saw, with --plan" in unnamed.sentence) == (2, True)
-    assert (own.code, own.sentence) == (3, "Refused: Rita asked for this; someone else must approve it.")
+    assert (own.code, own.sentence) == (3, "Refused: Rita is the requester; another person must approve.")
     other = typed("approve", name, "--by", "dana", "--plan", "0" * 64, "--json")
     assert (other.code, other.json["accepted"]) == (3, False)
     accepted = typed("approve", name, "--by", "dana", "--plan", plan[:12].upper())
@@ -168,7 +168,7 @@ def test_at_the_gate_a_person_is_asked(mail_plan: Path, name: str, terminal: Ope
     screen.types("your-name\n")
     screen.sees("Type your own name, with 1 to 100 visible characters.")
     screen.types("rita\n")
-    screen.sees("rita asked for this, so someone else must approve it.")
+    screen.sees("rita is the requester, so another person must approve.")
     screen.sees("Your name: ")
     screen.types("dana\n")
     screen.sees("Accepted: approved; the plan runs now.")
@@ -210,7 +210,7 @@ def test_the_requester_is_told_that_someone_else_must_approve(
     started(typed, mail_plan, name)
     screen = terminal("watch", name, "--by", "Rita")
     asked = screen.sees("or [l]ater? ")
-    assert "you asked for it, so someone else must approve" in " ".join(asked.split())
+    assert "you are the requester, so another person must approve" in " ".join(asked.split())
     assert "waits for you" not in asked
     assert "[a]pprove" not in asked
     for words in (("approve", name, "--by", "Rita"), ("withdraw-approval", name, "--by", "dana")):
@@ -222,12 +222,12 @@ def test_the_requester_is_told_that_someone_else_must_approve(
     screen.types("\x03")
     assert screen.ends() == 130
     screen = terminal("watch", name, "--by", "YOUR-NAME")
-    assert "someone else must approve" not in screen.sees("[a]pprove")
+    assert "another person must approve" not in screen.sees("[a]pprove")
     screen.types("a\n")
     screen.sees("The name after --by must be your own")
     screen.sees("Your name: ")
     screen.types("rita\n")
-    screen.sees("rita asked for this, so someone else must approve it.")
+    screen.sees("rita is the requester, so another person must approve.")
     screen.sees("Your name: ")
     screen.types("dana\n")
     screen.sees("Accepted: approved")

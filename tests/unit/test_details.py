@@ -264,11 +264,11 @@ def test_a_review_that_was_opened_again_says_why_and_how_to_take_an_approval_bac
     drafted = state.drafted.model_copy(update={"requirement": two})
     state = state.model_copy(update={"drafted": drafted})
     state = decided(decided(state, "yes"), "too", by="erik")
-    lost = (LostApproval(name="erik", reason="erik is not active any more"),)
+    lost = (LostApproval(name="erik", reason="erik is no longer active"),)
     again = Reopened(fingerprint=state.fingerprint or "", step=1, lost=lost, reopened_at=NOON, deadline=NOON)
     page = details_page(after(state, again))
     assert (
-        "Reopened 2026-01-01 12:00 UTC, when step 1 could not begin, because `erik is not active any more`"
+        "Reopened 2026-01-01 12:00 UTC, when step 1 could not begin, because `erik is no longer active`"
         in page
     )
     assert "`withdraw_approval` takes your own approval back" in page

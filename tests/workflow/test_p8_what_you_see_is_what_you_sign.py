@@ -95,7 +95,7 @@ async def test_a_worker_that_lies_about_the_plan_is_not_believed(
             assert (shown.plan, shown.steps) == (honest.plan, honest.steps)
 
     async with impostor(idle_gate, lie), asyncio.timeout(30):
-        with pytest.raises(StatusContradicts, match="not shown, since its parts do not agree"):
+        with pytest.raises(StatusContradicts, match="not shown, because its parts contradict each other"):
             await look()
     async with idle_gate.worker():
         assert (await idle_gate.until("in_review", honest.workflow_id)).plan == honest.plan

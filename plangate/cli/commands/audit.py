@@ -233,7 +233,7 @@ def _read_checkpoint(path: Path) -> checkpoints.Checkpoint:
 
 
 def _own_checkpoint(here: console.Console) -> checkpoints.Checkpoint | None:
-    """Return what a worker of this host kept, or None where this user cannot read it."""
+    """Return what a worker of this host kept, or None if this user cannot read it."""
     try:
         return signed_checkpoints.kept_checkpoint(here.settings.last_checkpoint)
     except errors.SettingsInvalid as error:

@@ -47,7 +47,7 @@ async def _withdraw(here: console.Console, workflow_id: str, reason: str) -> int
 
 
 async def _ended(session: console.Session, workflow_id: str) -> status.Status | None:
-    """Return the status with the outcome, or None where the run does not end soon."""
+    """Return the status with the outcome, or None if the run does not end soon."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_SECONDS_TO_WAIT):
             async for look in following.looks(session.client, workflow_id):
