@@ -1,1 +1,1 @@
-"""Everything that touches the world. The shells here are thin; vendor libraries live in the folders below."""
+"""The worker's I/O: activities, planners and tools. Vendor libraries are used only in the folders below."""

@@ -150,7 +150,7 @@ def _unforeseen(error: Exception) -> str:
     detail = str(error).strip().splitlines()
     said = f": {detail[0]}" if detail else ""
     return (
-        f"Something unforeseen happened ({type(error).__name__}{said}); "
+        f"An unexpected error occurred ({type(error).__name__}{said}); "
         "run it again with PLANGATE_LOG_LEVEL=debug to see where, and report that."
     )
 

@@ -49,7 +49,7 @@ COMMANDS = (
     "people",
     "keys",
 )
-UNFORESEEN = "Something unforeseen happened"
+UNFORESEEN = "An unexpected error occurred"
 AGAIN = "run it again with PLANGATE_LOG_LEVEL=debug to see where, and report that."
 SLOW = {
     "temporalio",

@@ -172,7 +172,7 @@ def test_a_refused_decision_is_shown_with_its_reason() -> None:
         ),
         verdict=Verdict(accepted=False, reason="no such signal"),
     )
-    closed = Closed(outcome=Outcome.EXPIRED, reason="nobody decided")
+    closed = Closed(outcome=Outcome.EXPIRED, reason="the deadline passed")
     everything = [*events(), refused, unread, closed]
     status = status_of(fold_run(ID, everything), source="records")
     text = printed(run_page(status, NOW), terminal=False)
@@ -189,7 +189,7 @@ def test_a_refused_decision_is_shown_with_its_reason() -> None:
         before = entry.hash
     text = printed(trail_page(trail), terminal=False)
     assert "Audit trail of plan-abc: 5 entries" in text
-    assert "closed: expired, nobody decided" in text
+    assert "closed: expired, the deadline passed" in text
     assert trail[-1].hash in text
     assert "\x1b" not in text
 

@@ -118,7 +118,7 @@ async def test_who_has_left_while_the_run_waited_cannot_approve_any_more(
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
         write(people, dana="active = false")
-        assert "not active any more" in (await idle_gate.decide(status)).reason
+        assert "no longer active" in (await idle_gate.decide(status)).reason
         write(people)
         assert (await idle_gate.decide(status)).accepted
 
