@@ -168,7 +168,7 @@ def plan_page(status: Status, now: datetime) -> Page:
 def deciding_page(status: Status, doors: Doors, viewer: str = "", *, signs: bool = False) -> Page:
     """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI.
 
-    ``viewer`` is the reader: for the requester, the page says that another person must approve. ``signs`` says
+    ``viewer`` is the reader: for the requester, another person must approve. ``signs`` says
     that there are keys on this machine.
     """
     page = Page()
