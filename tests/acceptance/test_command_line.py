@@ -362,7 +362,7 @@ def test_a_server_that_does_not_take_us_is_told_as_such_though_the_records_could
 @pytest.mark.usefixtures("recorded")
 def test_an_id_that_is_not_on_the_record_has_no_trail(typed: Typed) -> None:
     ended = typed("audit", "show", "pl\u202ean")
-    assert "pl⟨U+202E⟩an is not on the record" in ended.sentence
+    assert "pl⟨U+202E⟩an is not recorded" in ended.sentence
     assert ended.code == 1
 
 
