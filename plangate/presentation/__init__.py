@@ -1,5 +1,4 @@
 """A run, its trail and lists as neutral pages, and Markdown for Temporal's Web UI.
 
-Terminals print what is made here; a web page will too. May import audit, records and what is below, and
-prints nothing.
+Terminals print these pages. Imports audit, records and the layers below; prints nothing.
 """

@@ -47,8 +47,8 @@ _ROOM_FOR_CAUSE: Final = 200
 _ROOM_FOR_VALUE: Final = 1_000
 _SHOWN_DECISIONS: Final = 5
 _WHERE_THE_PLAN_IS: Final = (
-    "The plan is under *Current Details*. If nothing stands there, no worker runs just now; "
-    "`starter.py status` shows it all the same, and a decision that you send is kept until one does."
+    "The plan is under *Current Details*. If it is empty, no worker is running; "
+    "`starter.py status` shows the plan anyway, and a decision that you send is kept until one runs."
 )
 _REORDERED: Final = "*This has right-to-left letters, and may be drawn in another order. Exactly:*"
 _KINDS: Final = {  # text is the usual kind, and has no name
@@ -62,7 +62,7 @@ _KINDS: Final = {  # text is the usual kind, and has no name
 
 
 def summary_line(request: str) -> str:
-    """Return the one line that stands for a run in the lists of the Web UI."""
+    """Return the line that describes a run in the Web UI's lists."""
     first = next((line for line in request.splitlines() if line.strip()), SUPPLIED.capitalize())
     return markdown_code(cut(first.strip(), 120))
 
@@ -78,7 +78,7 @@ def request_page(request: str, requester: str) -> str:
 def details_page(
     state: RunState, unrecorded: Unrecorded | None = None, at_work_since: datetime | None = None
 ) -> str:
-    """Return what the Web UI shows of the run as it stands.
+    """Return the Web UI's page of the run in its current state.
 
     Args:
         state: of the run.

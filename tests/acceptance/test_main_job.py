@@ -274,7 +274,7 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
     misspelt = shlex.split(command.replace("--name approve", "--name aprove"))
     subprocess.run([TEMPORAL, *misspelt[1:]], env=alone.environment(), check=True, capture_output=True)
     status = typed("status", name)
-    assert "  2 decisions wait to be read by a worker\n" in status.out
+    assert "  2 decisions wait for a worker\n" in status.out
     assert f"  approve plan {plan[:12]}, in the name of dana\n" in status.out
     assert "\nTo send another decision\n  Unread decisions may settle this already" in status.out
     unread = typed("status", name, "--json").json["unread"]

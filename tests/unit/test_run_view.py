@@ -281,10 +281,10 @@ def test_unread_decisions_are_shown_before_another_is_asked_for() -> None:
     text = printed(run_page(status, NOW), terminal=False) + printed(
         deciding_page(status, Doors()), terminal=False
     )
-    assert "  5 decisions wait to be read by a worker\n" in text
+    assert "  5 decisions wait for a worker\n" in text
     assert f"? {moment(NOW, with_seconds=True)}  approve plan 0123456789ab, in the name of dana\n" in text
     assert "a⟨U+001B⟩[2J\n    and 3 more\n" in text
-    assert text.index("wait to be read") < text.index(
+    assert text.index("wait for a worker") < text.index(
         "To send another decision\n  Unread decisions may settle this already"
     )
 

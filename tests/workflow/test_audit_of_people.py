@@ -129,7 +129,7 @@ async def test_what_was_revoked_is_told_with_the_list_that_says_so(
     for words in (("audit", "verify"), alone):
         told = await asyncio.to_thread(auditor.starter, *words)
         assert told.code == 0, told.err
-        assert f"Revoked since then, by the list of people {people}: 1. What they approved" in told.out
+        assert f"revoked since then, according to the list of people {people}: 1. They were valid" in told.out
 
 
 async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(
