@@ -127,7 +127,7 @@ effects = Table(
     Column("receipt", Text),
 )
 
-# Signed decisions that were used, by the signer's key and the unique id that she gave each.
+# Signed decisions that were used, by the signer's key and the id that the signer chose.
 tokens = Table(
     "tokens",
     metadata,

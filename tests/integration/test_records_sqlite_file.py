@@ -114,7 +114,7 @@ def test_a_copy_that_lacks_nothing_is_used_once_the_file_is_lost(database: Datab
         file.unlink()
     assert "their file is gone; put it back" in refused(database, "second")
     path.with_name("copy").rename(path)
-    assert "opened anew" in refused(database, "second")
+    assert "being reopened" in refused(database, "second")
     write_down(database, run_ref(), note("second"))
     assert keys_at(path) == {"requested", "first", "second"}
 
@@ -130,7 +130,7 @@ def test_a_copy_beside_the_lost_files_own_log_is_not_touched_until_that_is_gone(
     path.with_name("records.db-wal").unlink()
     assert "-wal and -shm beside it" in refused(database, "second")
     path.with_name("records.db-shm").unlink()
-    assert "opened anew" in refused(database, "second")
+    assert "being reopened" in refused(database, "second")
     write_down(database, run_ref(), note("second"))
     assert keys_at(path) == {"requested", "first", "second"}
 
@@ -154,7 +154,7 @@ def test_a_copy_in_which_others_went_on_is_used_too_and_one_of_another_installat
     for left in path.parent.glob("records.db-*"):
         left.unlink()
     path.with_name("copy").rename(path)
-    assert "opened anew" in refused(database, "second")
+    assert "being reopened" in refused(database, "second")
     write_down(database, run_ref(), note("second"))
     assert keys_at(path) == {"requested", "first", "by others", "second"}
 
