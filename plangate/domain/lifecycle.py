@@ -71,7 +71,7 @@ def row_of(phase: Phase) -> Row:
 
 
 def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> str | None:
-    """Return why ``decision`` is not allowed in the current state, whoever makes it; None if it is allowed.
+    """Return why ``decision`` is not allowed in the current state, for any person; None if it is allowed.
 
     An allowed decision names the newest plan of the run.
     """

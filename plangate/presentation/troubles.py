@@ -58,4 +58,4 @@ def _tried(attempt: Attempt) -> str:
     if attempt.paused:
         return f"is {attempt.paused}{failed and '.' + failed}"  # no full stop behind a command
     when = f"begins at {moment(attempt.next_try, with_seconds=True)}" if attempt.next_try else "is running"
-    return f"is tried again: attempt {attempt.attempt} {when}.{failed}"
+    return f"is being retried: attempt {attempt.attempt} {when}.{failed}"
