@@ -130,7 +130,7 @@ async def test_a_step_that_an_operator_paused_says_so_and_how_it_goes_on(gate: G
     )
     status = await seen(gate, status.workflow_id, lambda now: now.steps[0].paused)
     (told,) = troubles(status)
-    assert told.startswith("Step 1 of 1, note, is paused in Temporal by olga (wait); to let it go on: ")
+    assert told.startswith("Step 1 of 1, note, is paused in Temporal by olga (wait); to continue it: ")
     assert f"temporal activity unpause --workflow-id {status.workflow_id} --activity-id " in told
     doors = Doors(("--address", "127.0.0.1:1"), program="bin/temporal")
     asked = Client(gate.client, gate.settings.task_queue, None, unpause_command=doors.unpause_command)
