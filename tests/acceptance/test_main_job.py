@@ -183,7 +183,7 @@ def test_a_question_is_taken_back_when_it_is_settled_elsewhere(
     screen = terminal("watch", name)
     screen.sees("or [l]ater? ")
     assert typed("reject", name, "--by", "dana", "--plan", plan).code == 0
-    screen.sees("No decision is needed any more: the run is rejected.")
+    screen.sees("No decision is needed now: the run is rejected.")
     assert screen.ends() == 1
 
 
