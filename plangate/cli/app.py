@@ -52,7 +52,7 @@ _COMMANDS: Final = (
         "Check a policy, and see what it requires of a plan.",
         _command("check", "policy:check", "Check a policy: print its rules, or every fault (exit 2)."),
         _command("as-of", "policy:as_of", "Print the policy of that time, from the records."),
-        _command("explain", "policy:explain", "Show which rule asks for what in a plan."),
+        _command("explain", "policy:explain", "Show what each rule of a policy requires of a plan."),
     ),
     _group(
         "people",

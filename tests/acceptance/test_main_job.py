@@ -266,7 +266,7 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
     status = typed("status", name)
     assert "in review" in status.out
     assert "Source: the records (no worker answers)." in status.out
-    assert "read by a worker" not in status.out
+    assert "for a worker" not in status.out
     assert name in typed("pending").out
     sent = typed("approve", name, "--by", "dana", "--plan", plan)
     assert (sent.code, "waits at the Temporal server" in sent.out) == (0, True)

@@ -100,8 +100,8 @@ def test_an_older_copy_in_its_place_stops_all_until_the_first_one_is_back(
     put_aside(path)
     path.with_name("copy").rename(path)
     for _ in range(2):
-        assert "another file lies in the place" in refused(database, "third")
-        with pytest.raises(RecordsUnavailable, match="another file"):
+        assert "replaced by another one" in refused(database, "third")
+        with pytest.raises(RecordsUnavailable, match="replaced by another one"):
             trail(database)
     put_back(path)
     write_down(database, run_ref(), note("third"))
@@ -125,10 +125,10 @@ def test_a_copy_beside_the_lost_files_own_log_is_not_touched_until_that_is_gone(
     copied(path, path.with_name("copy"))
     before = path.with_name("copy").read_bytes()
     path.with_name("copy").replace(path)
-    assert "-wal and -shm beside it" in refused(database, "second")
+    assert "-wal and -shm; restore the old file" in refused(database, "second")
     assert path.read_bytes() == before
     path.with_name("records.db-wal").unlink()
-    assert "-wal and -shm beside it" in refused(database, "second")
+    assert "-wal and -shm; restore the old file" in refused(database, "second")
     path.with_name("records.db-shm").unlink()
     assert "being reopened" in refused(database, "second")
     write_down(database, run_ref(), note("second"))
