@@ -1,4 +1,4 @@
-"""What each decision is called at a terminal: one table for prompts, questions and commands."""
+"""The wording of each decision at a terminal: one table for prompts, questions and commands."""
 
 from dataclasses import dataclass
 from typing import assert_never
