@@ -1,8 +1,7 @@
-"""How a tool is made to act at most once, whatever became of an attempt before.
+"""Call a tool so that its effect happens at most once, whatever the result of earlier attempts.
 
-A tool's own errors say that nothing happened, or that it may have. Where an attempt ended without a word (a
-crash, a time-out, a bug), the tool is asked to find out. What stays open after that is in doubt, never
-guessed.
+A tool's own errors say whether the effect may have happened. If an attempt ended without a result (a crash, a
+timeout, a bug), the tool is asked to find out. If it cannot, the step is in doubt.
 """
 
 import asyncio
@@ -21,20 +20,20 @@ from plangate.domain.tool import Receipt
 from plangate.logs.redaction import recordable
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Repeatable, Tool, Unknown
 
-# How long a tool may take to find out; how long to act it declares itself.
+# How long `find_out` may take; a tool declares how long `act` may take.
 FIND_OUT_SECONDS: Final = 60
 _LONGEST_SAID: Final = 300
 _log = structlog.get_logger(__name__)
 
 
 async def act_once(tool: Tool, arguments: Any, key: str, *, begun_before: bool) -> Receipt:
-    """Act, or return the receipt of an attempt before. ``Any`` is the tool's own arguments model.
+    """Act, or return the receipt of an earlier attempt. ``Any`` is the tool's own arguments model.
 
     Raises:
-        ToolUnavailable: nothing happened; later may be better.
+        ToolUnavailable: nothing happened; a retry may succeed.
         StillBegun: it may have happened; the next attempt must ask the tool first.
-        ToolRefused: nothing happened, and it never will.
-        EffectUnknown: it may have happened, and nobody can find out from here.
+        ToolRefused: nothing happened; a retry is pointless.
+        EffectUnknown: it may have happened, and the tool cannot find out.
     """
     if not begun_before:
         return await _act(tool, arguments, key)
@@ -50,7 +49,7 @@ async def act_once(tool: Tool, arguments: Any, key: str, *, begun_before: bool) 
 
 
 async def _repeat(tool: Tool, arguments: Any, key: str) -> Receipt:
-    """Act again where the attempt before may have happened: a failure now does not say that it did not."""
+    """Act again although an earlier attempt may have succeeded; a failure now does not rule that out."""
     try:
         return await _act(tool, arguments, key)
     except ToolUnavailable as error:
@@ -70,14 +69,18 @@ async def _act(tool: Tool, arguments: Any, key: str) -> Receipt:
             return await tool.act(arguments, key)
     except (ToolUnavailable, ToolRefused):
         raise
-    except Exception as error:  # noqa: BLE001  a lost answer, a time-out, a tool's bug: its effect is open
+    except Exception as error:  # noqa: BLE001  a lost answer, a timeout, a tool's bug: the effect is unknown
         said = _sentence(error, tool.declaration.seconds)
         return await _resolve(tool, arguments, key, said, error)
 
 
 async def _resolve(tool: Tool, arguments: Any, key: str, said: str, error: Exception) -> Receipt:
-    """Ask the tool what became of an act whose end was not seen."""
-    _log.warning("A tool broke off; it is asked what became of it.", action="broke_off", exc_info=error)
+    """Ask the tool for the result of an interrupted act."""
+    _log.warning(
+        "A tool failed without a result; it is asked whether the effect happened.",
+        action="broke_off",
+        exc_info=error,
+    )
     match await _find_out(tool, arguments, key):
         case Happened(receipt):
             return receipt
@@ -94,7 +97,9 @@ async def _find_out(tool: Tool, arguments: Any, key: str) -> EffectStatus:
         async with asyncio.timeout(FIND_OUT_SECONDS):
             return await tool.find_out(arguments, key)
     except Exception as error:
-        _log.warning("A tool could not say what became of it.", action="find_out", exc_info=error)
+        _log.warning(
+            "A tool could not find out whether its effect happened.", action="find_out", exc_info=error
+        )
         raise StillBegun(_sentence(error, FIND_OUT_SECONDS)) from error
 
 
@@ -103,6 +108,6 @@ def _sentence(error: Exception, seconds: int) -> str:
         return str(error)
     if isinstance(error, TimeoutError):
         return f"The tool did not answer within {seconds} seconds."
-    # Its text is the tool's, or a library's: it may hold what the tool had in hand, and is kept for ever.
+    # The text comes from the tool or a library, may contain its data, and is stored permanently.
     said = recordable(str(error), _LONGEST_SAID)
     return f"The tool failed unexpectedly ({type(error).__name__}{': ' if said else ''}{said})."

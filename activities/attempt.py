@@ -1,7 +1,7 @@
-"""One attempt at one step, as the records see it.
+"""One attempt of a step, and what it writes to the records.
 
-`claim`, `finish` and `settle` are acts on the run's open trail: each runs inside one transaction, and what it
-returns is on the record once that transaction is committed (`plangate.records.records.Records.transact`).
+`claim`, `finish` and `settle` work on the run's open trail: each runs inside one transaction, and its result
+is recorded once that transaction is committed (`plangate.records.records.Records.transact`).
 """
 
 import secrets
@@ -46,19 +46,19 @@ from plangate.records.ledger import Effect, EffectState, claim_effect, find_effe
 from plangate.records.trail import Note, OpenTrail
 
 _LONGEST_REASON: Final = 2_000
-_REOPENED: Final = "An approval does not hold any more; the plan is in review again."
+_REOPENED: Final = "An approval is no longer valid; the plan is in review again."
 _log = structlog.get_logger(__name__)
 
 
 class Claim(Frozen):
-    """The attempt may act. ``begun_before``: an earlier attempt may have acted and did not say so."""
+    """The attempt may act. ``begun_before``: an earlier attempt may have acted without reporting it."""
 
     effect: Effect
     begun_before: bool
 
 
 class StepAttempt:
-    """One attempt of the present activity at one step."""
+    """One attempt of the current activity to execute a step."""
 
     def __init__(self, task: StepTask, requiring: Requiring, heartbeats: Heartbeats) -> None:
         info = activity.info()
@@ -66,7 +66,7 @@ class StepAttempt:
         self._requiring = requiring
         self._heartbeats = heartbeats
         self._clock = ServerClock()
-        # The run is the one that Temporal says is running, whatever the task claims.
+        # Temporal names the run; the task's own claim is not trusted.
         self.run = task.run.model_copy(update={"workflow_id": info.workflow_id})
         self.activity = (info.workflow_run_id, info.activity_id)  # the same for all its attempts
         self._key = idempotency_key(self.run.workflow_id, task.fingerprint, task.step)
@@ -76,10 +76,10 @@ class StepAttempt:
         )
 
     def check_fingerprint(self, audience: Audience) -> Step:
-        """Return the step to execute, if the plan is what its fingerprint says.
+        """Return the step to execute, if the plan matches its fingerprint.
 
         Raises:
-            NotApproved: it is not, or has no such step.
+            NotApproved: it does not match, or has no such step.
         """
         task = self._task
         actual = fingerprint_of(task.plan, task.revision, self.run.workflow_id, audience)
@@ -92,19 +92,19 @@ class StepAttempt:
             raise NotApproved(f"Plan {short(actual)} has no step {task.step}.")
         return task.plan.steps[task.step - 1]
 
-    # ---- acts on the open trail -----------------------------------------------------------------
+    # ---- on the open trail ----------------------------------------------------------------------
 
     def claim(self, trail: OpenTrail, people: People | DirectoryUnavailable | None) -> Claim | StepResult:
-        """Take the claim if the record allows it; else return what the workflow has to know instead.
+        """Take the claim if the record allows it; else return another result for the workflow.
 
-        That is the receipt of an earlier attempt, the review that is opened again because an approval does
-        not hold any more, or the record's state where it left the execution and the run does not know yet.
+        That is the receipt of an earlier attempt, the reopened review if an approval is no longer valid, or
+        the recorded state if the record has left the execution and the run has not.
 
-        An effect that was begun before is not checked against the people again: it began while the
-        approvals held.
+        An effect that was begun before is not checked against the list of people again: it began while the
+        approvals were valid.
 
         Raises:
-            DirectoryUnavailable: there is a list of people, and it cannot be read: no step begins meanwhile.
+            DirectoryUnavailable: the list of people cannot be read; no step begins until it can.
             InDoubt: an earlier attempt left the step in doubt.
             NotApproved: the record does not allow this step.
             StillBegun: a newer attempt holds the claim, or soon will.
@@ -117,7 +117,7 @@ class StepAttempt:
         if found is not None and found.state is EffectState.IN_DOUBT:
             raise InDoubt(f"Step {step} is in doubt since an earlier attempt; nothing was repeated.")
         if self._is_stale(found):
-            raise StillBegun(f"Step {step} is in the hands of a newer attempt, or will be soon.")
+            raise StillBegun(f"Step {step} is held by a newer attempt, or will be soon.")
         state, people_hash = trail.state(), ""
         if found is None or found.state is EffectState.RELEASED:
             instead = self._instead_of_beginning(trail, state, people)
@@ -130,10 +130,10 @@ class StepAttempt:
         return Claim(effect=effect, begun_before=found is not None and found.state is EffectState.BEGUN)
 
     def finish(self, trail: OpenTrail, receipt: Receipt) -> StepResult:
-        """Store the receipt; with the last step's the run is closed, in the same transaction.
+        """Store the receipt; the last step's receipt also closes the run, in the same transaction.
 
         Raises:
-            InDoubt, StillBegun: another attempt took the step over, and did not store a receipt either.
+            InDoubt, StillBegun: another attempt took over the step, and stored no receipt.
         """
         result = self._result(receipt)
         if not settle_effect(trail, self._key, self._holder, EffectState.DONE, receipt):
@@ -145,9 +145,9 @@ class StepAttempt:
         return result
 
     def settle(self, trail: OpenTrail, claim: Claim, state: EffectState, failure: ToolError) -> bool:
-        """Give the claim back, for another attempt or for good, or put the step in doubt.
+        """Release the claim, for another attempt or for good, or put the step in doubt.
 
-        Return False, changing nothing, where another attempt holds the claim by now.
+        Return False, changing nothing, if another attempt holds the claim by now.
         """
         step, reason = self._task.step, recordable(str(failure), _LONGEST_REASON)
         if not settle_effect(trail, self._key, self._holder, state):
@@ -169,12 +169,12 @@ class StepAttempt:
         self._log.debug("The step is claimed.", action="claimed", attempt=claim.effect.attempts)
 
     def log_failure(self, state: EffectState, failure: ToolError) -> None:
-        """Log that the step did not get done."""
+        """Log that the step was not done."""
         is_final = not isinstance(failure, ToolUnavailable)
-        self._log.warning("The step did not get done.", action=state.value, final=is_final)
+        self._log.warning("The step was not done.", action=state.value, final=is_final)
 
     def log_result(self, result: StepResult) -> None:
-        """Log what the workflow is about to learn, by whichever attempt lives to return it."""
+        """Log the result that the workflow is about to receive."""
         if result.closed:
             outcome = result.closed.outcome.value
             self._log.info("The last step is done, and the run is closed.", action="closed", outcome=outcome)
@@ -186,7 +186,7 @@ class StepAttempt:
     # ---- parts ----------------------------------------------------------------------------------
 
     def _is_stale(self, found: Effect | None) -> bool:
-        """Whether a newer attempt holds the claim, or the server has given this one up."""
+        """Whether a newer attempt holds the claim, or the server has timed out this one."""
         return self._heartbeats.are_missed or (found is not None and _is_newer(found.holder, self._holder))
 
     def _instead_of_beginning(
@@ -202,7 +202,7 @@ class StepAttempt:
         return self._reopened(trail, state, people)
 
     def _reopened(self, trail: OpenTrail, state: RunState, people: People | None) -> StepResult | None:
-        """Open the review again if an approval does not hold any more, by the list of people of now."""
+        """Reopen the review if an approval is no longer valid by the current list of people."""
         now = self._clock.now()
         lost = lost_approvals(state, people, now)
         if not lost or state.phase is not Phase.EXECUTING or state.fingerprint != self._task.fingerprint:
@@ -235,7 +235,7 @@ class StepAttempt:
             )
 
     def _result_of_another(self, effect: Effect | None) -> StepResult:
-        """Return what another attempt stored that took the step over while this one acted."""
+        """Return the result stored by another attempt that took over the step."""
         step = self._task.step
         if effect is not None and effect.receipt is not None:
             return self._result(effect.receipt)
@@ -270,24 +270,24 @@ class StepAttempt:
 
 
 def _has_left_the_execution(record: RunState, fingerprint: str) -> bool:
-    """Whether this plan was approved by the record, and is in review again or past it."""
+    """Whether the record has this plan approved and then in review again, or past that review."""
     if record.fingerprint != fingerprint or record.phase is Phase.EXECUTING:
         return False
     return record.reopened is not None or was_taken_back(record)
 
 
 def _holder(info: activity.Info) -> str:
-    """Return a name for one attempt at one activity that no other attempt ever has.
+    """Return a unique name for one attempt of one activity.
 
-    It holds the time at which the server started the attempt. Its number would not do: an operator may reset
-    it (`temporal activity reset`). Time goes on, and where two clocks disagree the next attempt is later.
+    It contains the time at which the server started the attempt. The attempt's number would not do, because
+    an operator may reset it (`temporal activity reset`).
     """
     started = int(info.started_time.timestamp() * 1_000_000)
     return f"{info.workflow_run_id}:{info.activity_id}:{started}:{secrets.token_hex(8)}"
 
 
 def _is_newer(holder: str, than: str) -> bool:
-    """Whether one holder of a claim is a later attempt at the same activity than another one."""
+    """Whether one holder of a claim is a later attempt of the same activity than another."""
     *theirs, their_start, _ = holder.split(":")
     *ours, our_start, _ = than.split(":")
     return theirs == ours and int(their_start) > int(our_start)

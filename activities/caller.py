@@ -16,7 +16,7 @@ from plangate.temporal.contract import WORKFLOW_TYPE
 
 
 def own_audience(records: Records) -> Audience:
-    """Return where plans that this worker drafts and executes count, whatever a workflow says.
+    """Return the audience of the plans that this worker drafts and executes; a workflow cannot change it.
 
     Raises:
         RecordsUnavailable: the database did not answer.
@@ -25,16 +25,16 @@ def own_audience(records: Records) -> Audience:
 
 
 def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> None:
-    """Do nothing if the activity was scheduled by the workflow of ``run``, whose records are here.
+    """Check that the workflow of ``run`` scheduled the activity, and that this worker has its records.
 
     Args:
-        run: whose record is to be written.
-        records: those of this worker.
+        run: the run whose trail is to be written.
+        records: this worker's.
         is_local: whether it has to be a local activity, which only Plangate's own workflow can schedule, in
             the process that runs it. Any workflow of that name, on any task queue, can schedule the others.
 
     Raises:
-        NotApproved: it was scheduled by something else.
+        NotApproved: another workflow scheduled it.
         OtherRecords: the run's plan was made for other records than those of this worker.
         RecordsUnavailable: the database did not answer.
     """
@@ -50,5 +50,5 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
         raise OtherRecords(
             f"This run's plan was made for the installation {cut(one_line(str(run.audience)), 200)}, and "
             f"this worker has the records of {own_audience(records)}. Stop it, or set its "
-            "PLANGATE_DATABASE_URL; a worker with the run's records goes on."
+            "PLANGATE_DATABASE_URL; a worker with the run's records continues."
         )

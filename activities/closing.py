@@ -1,6 +1,6 @@
-"""The local activity that closes a run on the record, unless its last step did.
+"""The local activity that records the end of a run.
 
-The last step closes an executed run, in the same transaction as its receipt.
+An executed run is closed by its last step instead, in the same transaction as the receipt.
 """
 
 from datetime import datetime
@@ -30,14 +30,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Closing:
-    """Closes runs on the record."""
+    """Records how runs end."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
     @activity.defn
     async def close_run(self, task: CloseTask) -> CloseResult:
-        """Record the outcome, and what is known of the step that did not get done.
+        """Record the outcome, and the state of the step that was not done.
 
         Raises:
             ApplicationError: the records do not answer.
@@ -48,7 +48,7 @@ class Closing:
             try:
                 events = await soon(self._records, writing)
             except (IdInUse, RequestInvalid):
-                # This run never was on the record, nor can it be; the one that is must not be closed by it.
+                # This run was never recorded and cannot be; it must not close the run that has its id.
                 return CloseResult(events=(_closed(task),))
             _log_end(task, events[-1])
             return CloseResult(events=events)
@@ -67,7 +67,7 @@ class Closing:
         return tuple(entry.event for entry in entries)
 
     def _step_notes(self, trail: OpenTrail, task: CloseTask) -> list[Note]:
-        """Return what became of the step at which the run stopped, by the ledger of effects."""
+        """Return how the step ended at which the run stopped, according to the effects ledger."""
         if task.step is None or task.fingerprint is None:
             return []
         key = idempotency_key(task.run.workflow_id, task.fingerprint, task.step)
@@ -100,7 +100,7 @@ def _closed(task: CloseTask) -> Closed:
 
 
 def _log_end(task: CloseTask, recorded: Event) -> None:
-    if isinstance(recorded, Closed):  # its outcome may be another than the run's
+    if isinstance(recorded, Closed):  # its outcome may differ from the run's
         _log.info(
             "The run is closed.",
             action="closed",
@@ -116,9 +116,9 @@ def _dated(trail: OpenTrail, task: CloseTask) -> CloseTask:
 
 
 def ending(record: RunState, outcome: Outcome, reason: str, at: datetime) -> Closed:
-    """Return the end that goes on the record: what the run reports, unless its record contradicts it.
+    """Return the end to record: the one that the run reports, unless its record contradicts it.
 
-    The state of a run may have been forged, see docs/decisions/0020.
+    The state of a run may be forged, see docs/decisions/0020.
     """
     contradiction = may_end(record, outcome, at)
     if contradiction is None:

@@ -1,4 +1,4 @@
-"""The local activity that admits decisions: judged and recorded first, and only then do they count."""
+"""The local activity that admits decisions: it judges and records them before they take effect."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -40,7 +40,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Decisions:
-    """Admits what arrives under a decision's name."""
+    """Judges and records arrivals."""
 
     def __init__(
         self, records: Records, times: SignalTimes, directory: RecordedPeople, *, can_draft: bool
@@ -52,10 +52,10 @@ class Decisions:
 
     @activity.defn
     async def admit_decisions(self, task: AdmitTask) -> tuple[Decided, ...]:
-        """Return the arrivals with their verdicts, in order, after all of them are on the record.
+        """Record the arrivals with their verdicts, and return them in order.
 
-        Return an empty tuple, and write nothing, where the record has a plan that the run does not know yet:
-        an approver may have seen it there, and the run judges their decision once it knows the plan too.
+        Return an empty tuple, and write nothing, if the record has a plan that the run does not know yet: an
+        approver may have seen it there, and the run judges their decision once it knows the plan too.
 
         Raises:
             ApplicationError: the id is another run's, or the records or the list of people do not answer.
@@ -71,8 +71,8 @@ class Decisions:
     async def _in_time(self, task: AdmitTask) -> tuple[Arrival, ...]:
         """Correct the time of signals that may have waited because no worker ran.
 
-        They came when the server received them, not when the workflow woke up. That matters where the
-        deadline has passed by now, or where approvals expire; updates cannot wait without a worker.
+        They count from when the server received them, not from when the workflow woke up. That matters if the
+        deadline has passed by now, or if approvals expire; updates cannot wait without a worker.
         """
         deadline, drafted = task.state.deadline, task.state.drafted
         is_timed = drafted is not None and drafted.requirement.approval_valid_for is not None
@@ -88,8 +88,8 @@ class Decisions:
         def judge_all(trail: OpenTrail) -> tuple[Decided, ...]:
             if _is_ahead(trail, task.state):
                 return ()
-            court = _Admission(trail, task.state, people, audience, can_draft=self._can_draft)
-            entries = trail.append(*map(_note, court.judged(arrivals)))
+            batch = _BatchJudge(trail, task.state, people, audience, can_draft=self._can_draft)
+            entries = trail.append(*map(_note, batch.judged(arrivals)))
             return tuple(entry.event for entry in entries if isinstance(entry.event, Decided))
 
         return await self._records.transact(task.opening(), judge_all)
@@ -97,7 +97,7 @@ class Decisions:
 
 def _log_decided(task: AdmitTask, event: Decided) -> None:
     _log.info(
-        "A decision is on the record.",
+        "A decision is recorded.",
         action="decided",
         workflow_id=task.run.workflow_id,
         fingerprint=short(task.state.fingerprint or ""),
@@ -107,11 +107,11 @@ def _log_decided(task: AdmitTask, event: Decided) -> None:
     )
 
 
-class _Admission:
-    """Judges a batch inside one transaction: by the record, which alone may let a decision count.
+class _BatchJudge:
+    """Judges a batch inside one transaction, by the recorded state of the run.
 
-    A run may have been given a forged state, so what it says of itself can refuse a decision but never accept
-    one. The record is folded once, and follows each verdict from there.
+    The state that the run reports may be forged, so it can refuse a decision but never accept one. The record
+    is folded once, and each verdict is applied to it.
     """
 
     def __init__(
@@ -126,18 +126,18 @@ class _Admission:
 
     @cached_property
     def _events(self) -> list[Event]:
-        """What is on the trail, or about to be."""
+        """The events on the trail, and those about to be appended."""
         return [*(entry.event for entry in self._trail.entries()), *self._new]
 
     @cached_property
     def _record(self) -> RunState:
-        """The run by its record, after the verdicts that are about to be on it."""
+        """The recorded state, after the verdicts that are about to be appended."""
         return reduce(apply, self._new, self._trail.state())
 
     def judged(self, arrivals: Sequence[Arrival]) -> list[Decided]:
-        """Return each arrival with its verdict, each judged after the ones before it took effect.
+        """Return each arrival with its verdict, judged after the previous ones took effect.
 
-        What was judged before keeps its verdict: the worker that wrote it may have died before it reported.
+        Recorded arrivals keep their verdict: the worker that recorded one may have died before it reported.
         """
         recorded = self._trail.find([arrival.key for arrival in arrivals])
         decided: list[Decided] = []
@@ -162,7 +162,7 @@ class _Admission:
     def _judge(self, arrival: Arrival) -> Decided:
         sender = self._sender(arrival)
         event = self._verdict(self._state, arrival, sender)
-        # Only the record knows whether a step was claimed, so it is asked whatever the run says.
+        # Only the record knows whether a step was claimed, so it is checked whatever the run reports.
         if event.verdict.accepted or _is(arrival, Choice.WITHDRAW_APPROVAL):
             by_record = self._verdict(self._record, arrival, sender)
             if by_record.verdict.accepted or not self._already_applied_on_record(event, sender):
@@ -171,7 +171,7 @@ class _Admission:
         return event.model_copy(update={"people": self._people.hash if self._people else ""})
 
     def _with_lost_approvals(self, event: Decided) -> Decided:
-        """Add to the verdict that an earlier approval was lost meanwhile; the step will not run then."""
+        """Add to the verdict that an earlier approval was lost, so that the step will not run."""
         if not event.verdict.accepted or self._record.phase is not Phase.IN_REVIEW:
             return event
         after = apply(self._record, event)
@@ -181,7 +181,7 @@ class _Admission:
         if not lost:
             return event
         why = " and ".join(one.reason for one in lost)
-        reason = f"approved, but {why}; the plan runs when that approval is given again by someone who may"
+        reason = f"approved, but {why}; the plan runs when an authorized person gives that approval again"
         return event.model_copy(update={"verdict": Verdict(accepted=True, reason=reason)})
 
     def _verdict(self, state: RunState, arrival: Arrival, sender: Identified) -> Decided:
@@ -196,7 +196,7 @@ class _Admission:
         return self._trail.is_without_decisions and not self._new
 
     def _sender(self, arrival: Arrival) -> Identified:
-        """Return who sent this, by the list of people and by the signature, as of the time it came."""
+        """Return the sender according to the list of people and the signature, at the time of arrival."""
         decision = arrival.decision
         if decision is None:
             return Identified()
@@ -220,10 +220,10 @@ class _Admission:
         return verify(decision, subject=subject, people=self._people, at=at)
 
     def _already_applied_on_record(self, event: Decided, sender: Identified) -> bool:
-        """Whether the record has applied this decision already, and the run has yet to.
+        """Whether the record has applied this decision already, and the run has not.
 
-        That is so after a reset, and where a workflow task was lost that brought an update: the decision is
-        on the record and arrives once more. Accepting it again changes nothing there.
+        That happens after a reset, or if the workflow task of an update was lost: the decision is recorded
+        and arrives once more. Accepting it again changes nothing in the record.
         """
         state, record, decision = self._state, self._record, event.arrival.decision
         if decision is None or not event.verdict.accepted or changes(record, event):
@@ -261,7 +261,7 @@ def _note(event: Decided) -> Note:
 
 
 def _is_ahead(trail: OpenTrail, state: RunState) -> bool:
-    """Whether the record has the plan already that the run is waiting for."""
+    """Whether the record already has the plan that the run is waiting for."""
     if state.phase is not Phase.DRAFTING:
         return False
     recorded = trail.state().drafted

@@ -1,7 +1,7 @@
 """The activity that executes one step: exactly the approved one, and once.
 
-The order keeps the promises: recompute the fingerprint, ask the record for the approval, claim the effect,
-act, store the receipt. A crash between any two of them leaves a claim that says how to go on.
+The order matters: recompute the fingerprint, check the recorded approval, claim the effect, act, store the
+receipt. After a crash between any two of them, the claim says how to continue.
 """
 
 import asyncio
@@ -38,11 +38,11 @@ from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import OpenTrail
 from plangate.tool import Tool, arguments_for
 
-# Twelve tries over about half an hour ride out the restart of a mail server, not its replacement. An attempt
-# counts once it holds the claim: the absence of the records is no try.
+# Twelve attempts over about half an hour outlast the restart of a mail server, not its replacement. An
+# attempt counts once it holds the claim: an outage of the records does not use up attempts.
 STEP_TRIES: Final = 12
 PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
-_LAST_SECONDS: Final = 2.0  # in which a tool may let go of what it holds when it is broken off
+_LAST_SECONDS: Final = 2.0  # in which a cancelled tool may clean up
 Written = TypeVar("Written")
 
 
@@ -61,7 +61,7 @@ class Execution:
 
     @activity.defn
     async def execute_step(self, task: StepTask) -> StepResult:
-        """Return the step's receipt, from now or from before; nothing acts twice and nothing acts unapproved.
+        """Execute the step if it is approved and not done yet, and return its receipt.
 
         Raises:
             ApplicationError: named after the domain error: not approved, refused by the tool, in doubt, or
@@ -73,10 +73,10 @@ class Execution:
             return await _shield_until_done(self._acting.get(attempt.activity) or self._begin(attempt))
 
     def _begin(self, attempt: StepAttempt) -> "asyncio.Future[StepResult]":
-        """Start an attempt, unless one at the same activity goes on in this worker already.
+        """Start an attempt and register it, so that a retry of the activity in this worker joins it.
 
-        A worker that stood still is taken for dead, and may be given its own step once more: it knows that it
-        is acting, where a tool could only say that it cannot know.
+        A worker that was suspended may be given its own step once more. It knows that it is acting, even if
+        the tool cannot find out.
         """
         acting = asyncio.ensure_future(self._attempt(attempt))
         self._acting[attempt.activity] = acting
@@ -133,7 +133,7 @@ class Execution:
             attempt.log_failure(state, failure)
 
     async def _write_with_retry(self, attempt: StepAttempt, act: Callable[[OpenTrail], Written]) -> Written:
-        """Record what became of an effect, with retries: if it is lost, the step ends in doubt needlessly."""
+        """Record the result of an effect, with retries: if it is lost, the step is needlessly in doubt."""
         with self._pacing.storing():
             for wait in PATIENCE:
                 try:
@@ -150,10 +150,10 @@ class Execution:
 
 
 def _leave_if_withdrawn() -> None:
-    """End an attempt that was withdrawn while it waited for its turn: nothing of it has begun.
+    """End an attempt if the run was withdrawn while it waited for its turn: nothing has begun.
 
     Raises:
-        CancelledError: it was.
+        CancelledError: the run was withdrawn.
     """
     details = activity.cancellation_details()
     if details is not None and details.cancel_requested:
@@ -161,10 +161,10 @@ def _leave_if_withdrawn() -> None:
 
 
 async def _shield_until_done(acting: "asyncio.Future[StepResult]") -> StepResult:
-    """Await an attempt; no withdrawal breaks off an act that has begun, nor does a shutdown within its grace.
+    """Await an attempt; neither a withdrawal nor a shutdown within its grace period cancels it.
 
     Raises:
-        WorkerStopping: the worker's grace is over; the claim stays begun, and the next attempt finds out.
+        WorkerStopping: the grace period is over; the claim stays begun, and the next attempt finds out.
     """
     while True:
         try:
@@ -186,8 +186,8 @@ def _arguments(tool: Tool, step: Step) -> ToolArguments:
     """Return the approved arguments as this worker's tool takes them, if it takes exactly these.
 
     Raises:
-        ToolUnavailable: it takes others than when the plan was made, and a default of today was never
-            approved. A worker of the other version may take them, as in the middle of an update.
+        ToolUnavailable: the tool's arguments have changed since the plan was made, and a new default was
+            never approved. A worker of the other version may take them, as in the middle of an update.
     """
     try:
         arguments = arguments_for(tool.declaration, step.arguments)

@@ -1,4 +1,4 @@
-"""Which failures are retried: the one place that turns Plangate's errors into Temporal's."""
+"""Turn Plangate's errors into Temporal's, and decide which are retried. Nothing else does."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +13,10 @@ from plangate.domain import errors
 from plangate.domain.escaping import cut
 from plangate.logs.redaction import recordable, redact_text
 
-# A plan may have more faults than the server takes; a failure that it refuses would be retried for ever.
+# A plan may have more faults than the server takes; a failure that it refuses would be retried endlessly.
 _MAX_MESSAGE = 10_000
 _IN_SECONDS = 120
-_MAX_UNFORESEEN = 300
+_MAX_UNEXPECTED = 300
 _log = structlog.get_logger(__name__)
 _TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable, errors.StillBegun)
 
@@ -25,21 +25,21 @@ _TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable, errors.StillBegun
 def as_application_errors(
     tries: int | None = None, tried: int | None = None, outage: Outage | None = None
 ) -> Iterator[None]:
-    """Turn what the block raises into an `ApplicationError` whose type is the error's name.
+    """Turn errors of the block into an `ApplicationError` whose type is the error's name.
 
     Args:
-        tries: after so many attempts a transient failure, or an unforeseen one, is final.
-            A failure of the records or of the list of people never is: the run waits until they are back.
-        tried: how many attempts there were, this one included; Temporal's count where left out.
+        tries: after so many attempts a transient or unexpected failure is final. A failure of the records or
+            of the list of people never is: the run waits until they are back.
+        tried: how many attempts there were, including this one; default: Temporal's count.
         outage: how long a transient failure is retried, whatever the number of tries.
 
-    The cause is left out on purpose: Temporal would keep its text and its stack in the history for ever. Of
-    an unforeseen error the log has the whole, and the history its type and one line without secrets.
+    The cause is left out on purpose: Temporal would keep its text and stack in the history. An unexpected
+    error is logged in full; the history gets its type and one line without secrets.
     """
     try:
         yield
     except ApplicationError:
-        raise  # turned into one already, nearer to its cause
+        raise  # already turned into one, closer to the cause
     except (errors.RecordsUnavailable, errors.DirectoryUnavailable, errors.WorkerStopping) as error:
         raise _failure(error, final=False, again=_soon(error)) from None
     except _TRANSIENT as error:
@@ -50,12 +50,12 @@ def as_application_errors(
         raise _failure(error, final=_is_last(tries, count), tried=count) from None
     except errors.PlangateError as error:
         raise _failure(error, final=True) from None
-    except Exception as error:  # noqa: BLE001  it goes on as another kind of error
+    except Exception as error:  # noqa: BLE001  it is raised again as an ApplicationError
         count, kind = _counted(tried), type(error).__name__
         is_last = _is_last(tries, count)
-        _log.exception("Something unforeseen happened.", action="unforeseen", attempt=count)
-        said = recordable(f"{kind}: {error}", _MAX_UNFORESEEN)
-        often = f"An unforeseen failure, {count} times" if is_last else "An unforeseen failure"
+        _log.exception("An unexpected error occurred.", action="unforeseen", attempt=count)
+        said = recordable(f"{kind}: {error}", _MAX_UNEXPECTED)
+        often = f"An unexpected failure, {count} times" if is_last else "An unexpected failure"
         raise ApplicationError(f"{often}: {said}", type=kind, non_retryable=is_last) from None
 
 
@@ -73,10 +73,10 @@ def _is_last(tries: int | None, tried: int) -> bool:
 
 
 def _soon(error: errors.PlangateError) -> timedelta | None:
-    """Return when to retry after the records or the list of people were away; None for the usual pause.
+    """Return when to retry after an outage of the records or the list of people; None for the usual pause.
 
-    The pauses between a step's tries grow to minutes. They are meant for the tool's service; within half a
-    minute of a repair of the records everything continues.
+    The pauses between a step's attempts grow to minutes, for the tool's service. After an outage of the
+    records everything continues within half a minute.
     """
     if isinstance(error, errors.WorkerStopping) or not activity.in_activity() or activity.info().is_local:
         return None

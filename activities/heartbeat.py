@@ -16,8 +16,8 @@ HEARTBEAT_EVERY: Final = timedelta(seconds=1)
 class Heartbeats:
     """Tracks whether this attempt's heartbeats came in time.
 
-    A machine that slept sends the next heartbeat as it wakes up, too late: by then the server has given the
-    attempt up, and no later heartbeat brings it back.
+    A machine that slept sends the next heartbeat when it wakes up. That is too late: the server has timed out
+    the attempt, and a later heartbeat does not revive it.
     """
 
     def __init__(self) -> None:
@@ -43,8 +43,8 @@ class Heartbeats:
 def heartbeating() -> Iterator[Heartbeats]:
     """Send a heartbeat every second while the block runs, so that a dead worker is noticed soon.
 
-    The first one comes after a second: the start of the attempt counts as one, and most end before.
-    The details of an earlier attempt's heartbeats are handed on.
+    The first one is sent after a second: the start of the attempt counts as one, and most are shorter.
+    The details of an earlier attempt's heartbeats are sent again.
     """
     details = activity.info().heartbeat_details
     loop, seconds = asyncio.get_running_loop(), HEARTBEAT_EVERY.total_seconds()
@@ -65,7 +65,7 @@ def heartbeating() -> Iterator[Heartbeats]:
 
 
 class ServerClock:
-    """The Temporal server's time, carried on from this attempt's start, through any sleep of the machine."""
+    """The Temporal server's time, measured from this attempt's start; correct even if the machine slept."""
 
     def __init__(self) -> None:
         self._started = activity.info().started_time

@@ -1,7 +1,7 @@
-"""How long a service that an activity needs has been away, counted over all of the activity's attempts.
+"""The duration of a service's outage, counted over all attempts of an activity.
 
-The count travels in the activity's heartbeats, which Temporal hands to the next attempt: a new worker
-continues it, and the workflow's messages need no field for it.
+It is carried in the heartbeat details, which Temporal hands to the next attempt: a new worker continues the
+count, and the workflow's messages need no field for it.
 """
 
 from datetime import timedelta
@@ -15,16 +15,16 @@ _SANE: Final = 1e11  # seconds since 1970: some 3,000 years
 
 
 class Outage:
-    """Counts the time between failures, without the time for which no worker took the activity up."""
+    """Counts the time between failures, without the time in which no worker ran the activity."""
 
     def __init__(self, patience: timedelta, clock: ServerClock) -> None:
         self._patience = patience
         self._clock = clock
 
     def goes_on(self) -> timedelta | None:
-        """Count a failure; return how long the outage has lasted if that is too long by now.
+        """Count a failure; return the duration of the outage if it exceeds the limit.
 
-        Call it once in an attempt, when nothing else sends a heartbeat any more.
+        Call it once in an attempt, after the last other heartbeat.
         """
         info = activity.info()
         now = self._clock.now().timestamp()

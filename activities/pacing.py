@@ -1,4 +1,4 @@
-"""The pace at which a worker's steps begin: one after the other, and none while a receipt waits to be stored.
+"""Pacing of a worker's steps: they begin one by one, and none while a receipt waits to be stored.
 
 When a worker dies, the steps whose tools were being called are in doubt, if the tools cannot find out.
 Without pacing, so would be those claimed but not called yet, and those answered but not stored yet: as many
@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
-# Passes through the event loop that a call gets to go out, connection and all.
+# Passes of the event loop in which a call can connect and send.
 _PASSES: Final = 10
-# So far apart at least, that a network has a moment too.
+# Minimum time between them, for the network.
 _PASS_SECONDS: Final = 0.001
 
 
@@ -25,7 +25,7 @@ class Turn:
         self._has_ended = False
 
     def end_soon(self) -> None:
-        """Let the next step begin when this one's call had time to go out, however busy the event loop is."""
+        """Let the next step begin once this one's call had time to be sent, even in a busy event loop."""
         self._pass(_PASSES)
 
     def _pass(self, left: int) -> None:
@@ -66,7 +66,7 @@ class Pacing:
 
     @contextmanager
     def storing(self) -> Iterator[None]:
-        """Let no step begin while the block stores what became of one."""
+        """Let no step begin while the block stores a result."""
         self._unstored += 1
         self._all_stored.clear()
         try:

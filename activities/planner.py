@@ -23,7 +23,7 @@ class Draft(Frozen):
 
 
 class Planner(Protocol):
-    """Turns a brief into a plan over the tools that it was made with, without acting."""
+    """Turns a brief into a plan that uses the given tools, without acting."""
 
     @property
     def has_model(self) -> bool:
@@ -36,6 +36,6 @@ class Planner(Protocol):
         Raises:
             NoModel: no model is configured.
             ModelRefused: the model's service refused, for good.
-            ModelUnavailable: the model's service did not answer; later may be better.
+            ModelUnavailable: the model's service did not answer; a retry may succeed.
             DraftUnusable: the model answered, but not with a plan.
         """

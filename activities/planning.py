@@ -1,4 +1,4 @@
-"""The activity that drafts: from a request, or a supplied plan, to a checked plan on the record."""
+"""The activity that drafts: it turns a request, or a supplied plan, into a checked and recorded plan."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping
@@ -37,13 +37,13 @@ from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import Note, OpenTrail
 from plangate.tool import Tool, arguments_for
 
-# How often an unforeseen failure is tried; how long the model's service is retried is a setting.
-_UNFORESEEN_TRIES: Final = 5
+# How often an unexpected failure is retried; a setting limits the retries of the model's service.
+_UNEXPECTED_TRIES: Final = 5
 _log = structlog.get_logger(__name__)
 
 
 class Planning:
-    """Drafts plans with a planner, which gets the tools' declarations and never the tools."""
+    """Drafts plans with a planner, which knows the tools' declarations and has no access to the tools."""
 
     def __init__(
         self,
@@ -69,21 +69,21 @@ class Planning:
 
     @activity.defn
     async def draft_plan(self, task: DraftTask) -> Drafted:
-        """Return the checked plan of one revision, after it and its requirement are on the record.
+        """Record the checked plan of one revision with its requirement, and return it.
 
         Raises:
             ApplicationError: named after the domain error: no model, a model that failed, an invalid plan,
                 an invalid request, an id that is taken, records that do not answer.
         """
         clock = ServerClock()
-        with as_application_errors(_UNFORESEEN_TRIES, outage=Outage(self._patience, clock)):
+        with as_application_errors(_UNEXPECTED_TRIES, outage=Outage(self._patience, clock)):
             check_caller(task.run, self._records)
             requested = check_opening(task.run, clock.now())
             people = await self._directory.people_or_fault()
             task = task.requested_by(_listed_name(requested.requester, people))
             self._times.follow()
             with heartbeating():
-                # A supplied plan costs nothing to check again, and `_record` finds what is there already.
+                # A supplied plan is cheap to check again, and `_record` finds a recorded one.
                 if task.supplied is None:
                     earlier = await self._records.transact(task.run, lambda trail: self._earlier(trail, task))
                     if earlier is not None:
@@ -114,7 +114,7 @@ class Planning:
         return _Made(plan=plan, planner=draft.planner)
 
     def _object(self, plan: Plan) -> None:
-        """Refuse a plan that could never run under these settings; an approver must not be asked in vain."""
+        """Refuse a plan that could never run under these settings, before an approver reviews it."""
         faults = []
         for index, step in enumerate(plan.steps):
             tool = self._tools[step.tool]
@@ -125,7 +125,7 @@ class Planning:
             raise PlanInvalid(faults)
 
     def _earlier(self, trail: OpenTrail, task: DraftTask) -> Drafted | None:
-        """Return this revision's plan where an earlier attempt recorded it."""
+        """Return this revision's plan if an earlier attempt recorded it."""
         for entry in trail.entries():
             if isinstance(entry.event, Drafted) and entry.event.revision == task.revision:
                 return self._requiring.require_sound(trail, _requested_at(task), entry.event)
@@ -141,9 +141,9 @@ class Planning:
         audience: Audience,
         now: datetime,
     ) -> tuple[Drafted, bool]:
-        """Put the plan on the record, where the record wants one; what it says of the request counts.
+        """Record the plan if the recorded state expects one; the recorded request counts.
 
-        Return what is there then, and whether it is new.
+        Return the recorded plan, and whether it is new.
         """
         key = f"drafted:{task.revision}"
         earlier = trail.find([key]).get(key)
@@ -152,7 +152,7 @@ class Planning:
         state = trail.state()
         if state.phase is not Phase.DRAFTING or state.next_revision != task.revision or trail.is_closed:
             raise NotApproved(
-                f"The run is {state.state} by its record, so no revision {task.revision} is made for it."
+                f"The run is recorded as {state.state}, so revision {task.revision} is not drafted."
             )
         assert state.requested is not None
         requested = state.requested
@@ -177,7 +177,7 @@ class Planning:
 
 
 class _Made(Frozen):
-    """A checked plan, and which model made it; none for a supplied plan."""
+    """A checked plan, and the model that made it; None for a supplied plan."""
 
     plan: Plan
     planner: ModelUse | None = None
@@ -185,7 +185,7 @@ class _Made(Frozen):
 
 def _log_drafted(task: DraftTask, drafted: Drafted) -> None:
     _log.info(
-        "A plan is drafted and on the record.",
+        "A plan is drafted and recorded.",
         action="drafted",
         workflow_id=task.run.workflow_id,
         fingerprint=short(drafted.fingerprint),
@@ -195,24 +195,24 @@ def _log_drafted(task: DraftTask, drafted: Drafted) -> None:
 
 
 def _requested_at(task: DraftTask) -> datetime:
-    assert task.run.requested is not None  # `check_opening` is behind it
+    assert task.run.requested is not None  # after `check_opening`
     return task.run.requested.requested_at
 
 
 def _listed_name(name: str, people: People | DirectoryUnavailable | None) -> str:
-    """Return the requester as the list of people writes the name, where it can be read and has it.
+    """Return the requester's name as spelled in the list of people, if the list can be read and has it.
 
-    The request goes on the record in any case; the draft waits for the list.
+    The request is recorded in any case; the draft waits for the list.
     """
     person = people.find(name) if isinstance(people, People) else None
     return person.name if person else name
 
 
 def _listed(name: str, people: People | DirectoryUnavailable | None) -> str:
-    """Return the requester as the list of people writes the name; empty where there is no list.
+    """Return the requester's name as spelled in the list of people; empty if there is no list.
 
     Raises:
-        DirectoryUnavailable: there is a list, and it cannot be read.
+        DirectoryUnavailable: the list cannot be read.
         RequestInvalid: the list does not have that name, so an approver could be the same person.
     """
     if isinstance(people, DirectoryUnavailable):
@@ -229,7 +229,7 @@ def _listed(name: str, people: People | DirectoryUnavailable | None) -> str:
 
 
 async def _unless_the_worker_stops(work: Coroutine[Any, Any, Draft]) -> Draft:
-    """Await ``work``, or cancel it when the worker has to stop: a draft has no effect to finish first.
+    """Await ``work``, or cancel it when the worker has to stop: a draft has no effect.
 
     Raises:
         WorkerStopping: the worker stops, and another one starts over.

@@ -1,8 +1,8 @@
-"""Check that a plan on the record asks for the approvals it needs, by deriving the requirement again.
+"""Check that a recorded plan has the requirement that its policy demands, by deriving it again.
 
-What is on the record may have been written by another program. The requirement is derived by the worker's own
-policy where the plan names that one; else by the text of the policy that it names, which the records keep, if
-that policy was in force when the plan was made.
+The plan may have been written by another program. The requirement is derived by the worker's own policy if
+the plan names that one; else by the recorded text of the policy that it names, if that policy was in force
+when the plan was made.
 """
 
 from datetime import datetime, timedelta
@@ -23,22 +23,22 @@ _REMEMBERED: Final = 10_000  # plans
 
 
 class Requiring:
-    """The policy of this worker, and what it has seen of the plans on the record."""
+    """The policy of this worker, and the recorded plans that it has checked."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._sound: set[tuple[Requested, str, Requirement, str, timedelta]] = set()
 
     def require_sound(self, trail: OpenTrail, requested_at: datetime, drafted: Drafted) -> Drafted:
-        """Return a plan on the record, if its policy asks for no more than it does.
+        """Return a recorded plan if it requires at least what its policy demands.
 
         Args:
             trail: the run's.
-            requested_at: when the request came by Temporal, which the record may have otherwise.
+            requested_at: when the request arrived, according to Temporal; the record may differ.
             drafted: the plan.
 
         Raises:
-            NotApproved: it asks for less; or which policy it was made by, cannot be.
+            NotApproved: it requires less, or names a policy that cannot have applied.
         """
         requested = trail.state().requested
         assert requested is not None
@@ -49,9 +49,9 @@ class Requiring:
         wrong = self._wrong(trail, requested_at, requested, drafted)
         if wrong is not None:
             raise NotApproved(
-                f"Plan {short(drafted.fingerprint)} is on the record otherwise than a worker makes one: it "
-                f"{wrong}. Nothing of it may run; look who can write in the records, and start the request "
-                "again with another --id."
+                f"Plan {short(drafted.fingerprint)} was not recorded by a worker: it {wrong}. "
+                "Nothing of it may run; check who can write to the records, and start the request again with "
+                "another --id."
             )
         if len(self._sound) >= _REMEMBERED:
             self._sound.clear()

@@ -22,8 +22,8 @@ class SignalTimes:
     """Corrects the times of signals that may have waited for a worker.
 
     Reading a history takes as long as judging a decision, so it is read only for runs that this process has
-    not followed so far: their signals may have waited. A run that it drafted, or judged before, gets a signal
-    at once from this worker, or from another one, which reads the history for itself.
+    not followed so far: their signals may have waited. If this process drafted the run or judged a decision
+    before, signals are processed at once, by this worker or by another one that reads the history itself.
     """
 
     def __init__(self, client: Client) -> None:
@@ -31,7 +31,7 @@ class SignalTimes:
         self._followed: OrderedDict[str, None] = OrderedDict()
 
     def follow(self) -> None:
-        """Remember that this process works for the present activity's run."""
+        """Remember that this process follows the current activity's run."""
         run_id = activity.info().workflow_run_id or ""
         self._followed[run_id] = None
         self._followed.move_to_end(run_id)
@@ -42,8 +42,8 @@ class SignalTimes:
         """Return the arrivals with the server's time of receipt.
 
         Args:
-            arrivals: of the present activity's run.
-            must_be: whether something depends on the time, so that the history is asked in any case.
+            arrivals: those of the current activity's run.
+            must_be: read the history in any case, because a verdict depends on the time.
         """
         followed = (activity.info().workflow_run_id or "") in self._followed
         self.follow()

@@ -1,7 +1,7 @@
-"""The inputs of the activities, and their results where these are not events of the trail.
+"""The inputs of the activities, and their results that are not events of the trail.
 
-Only what may write first to a run's trail brings the request along: the draft, an admission (its state has
-it) and the close.
+Only tasks that may open a run's trail contain the request: the draft, an admission (in its state) and the
+close.
 """
 
 from pydantic import JsonValue
@@ -23,7 +23,7 @@ class DraftTask(Frozen):
     previous: Plan | None = None
 
     def requested_by(self, name: str) -> "DraftTask":
-        """Return this task with the requester's name written so."""
+        """Return this task with the requester's name in this spelling."""
         requested = self.run.requested
         if requested is None or requested.requester == name:
             return self
@@ -55,9 +55,9 @@ class StepTask(Frozen):
 
 
 class StepResult(Frozen):
-    """What came of a step: it is done (and the run closed with the last), or the review is open again.
+    """The result of a step: it is done (the last step also closes the run), or the review is reopened.
 
-    ``record`` is the state by the record where that left the execution before the run did.
+    ``record`` is the recorded state, if the record left the execution before the run did.
     """
 
     done: StepDone | None = None
@@ -67,7 +67,7 @@ class StepResult(Frozen):
 
 
 class CloseTask(Frozen):
-    """Close the run; ``step`` is the one that did not get done, where the outcome came of a step."""
+    """Close the run; ``step`` is the step that was not done, if a step led to the outcome."""
 
     run: RunRef
     outcome: Outcome
@@ -78,15 +78,15 @@ class CloseTask(Frozen):
 
 
 class CloseResult(Frozen):
-    """What was written down at the close, in order."""
+    """The events that were recorded at the close, in order."""
 
     events: tuple[Event, ...]
 
 
 class WaitTask(Frozen):
-    """Wait until the records can be written, and the list of people be read if that is needed too.
+    """Wait until the records can be written and, if needed, the list of people can be read.
 
-    The trail of the run that waits is to be readable, and that of the chain ``chain_id``, where one is given.
+    The trail of the waiting run must be readable, and belong to the chain ``chain_id`` if one is given.
     """
 
     needs_people: bool

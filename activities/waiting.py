@@ -1,10 +1,9 @@
 """The activity that waits until something can be recorded again, outside any workflow task.
 
-A run writes by local activities, since no other workflow can schedule those. They must not wait long: their
-whole workflow task waits with them. Where the records or the list of people do not answer, or the run's own
-trail cannot be read, the run schedules `Waiting.wait_for_records`, an ordinary activity: the server retries
-it for days without an event of history. It changes nothing and returns nothing, so any workflow may schedule
-it.
+A run writes by local activities, since no other workflow can schedule those. They must be short, because the
+whole workflow task waits for them. If the records or the list of people do not answer, or the run's own trail
+cannot be read, the run schedules `Waiting.wait_for_records`, an ordinary activity: the server retries it for
+days without adding history events. It changes nothing and returns nothing, so any workflow may schedule it.
 """
 
 import asyncio
@@ -26,7 +25,7 @@ from plangate.records.trail import prove_readable
 
 Written = TypeVar("Written")
 _log = structlog.get_logger(__name__)
-# Two tries of it, and the pause between them, are over before a query gives up waiting (3 s).
+# Two attempts and the pause between them end before a query times out (3 s).
 _SOON: Final = 1.2
 _PATIENCE: Final = 8.0
 
@@ -47,7 +46,7 @@ class Waiting:
     async def wait_for_records(self, task: WaitTask) -> None:
         """Return once the records can be written and the run's own trail can be read.
 
-        The list of people, too, where ``task`` needs it.
+        If ``task`` needs it, the list of people must be readable too.
 
         Raises:
             ApplicationError: they do not answer now, or are damaged; to be retried.
@@ -79,9 +78,9 @@ class Waiting:
 
 
 async def soon(records: Records, writing: Coroutine[Any, Any, Written]) -> Written:
-    """Await what writes, no longer than a local activity may.
+    """Await a write, no longer than a local activity may.
 
-    What is given up may still be written; the next attempt finds it by its key.
+    After a timeout it may still be written; the next attempt finds it by its key.
 
     Raises:
         RecordsUnavailable: the database did not answer within that time, or not at all.
@@ -102,7 +101,7 @@ def _retrieve(answer: "asyncio.Future[Written]") -> None:
 
 
 async def _within(seconds: float, database: Database, answer: "asyncio.Future[Written]") -> Written:
-    # Shielded: what hangs in a thread cannot be broken off, and other runs may wait for the same answer.
+    # Shielded: a hanging thread cannot be cancelled, and other runs may wait for the same answer.
     try:
         async with asyncio.timeout(seconds):
             return await asyncio.shield(answer)

@@ -1,4 +1,4 @@
-"""What the performance figures come from: Plangate beside a bare Temporal workflow of the same shape.
+"""The benchmark: Plangate compared with a bare Temporal workflow of the same shape.
 
-No test states a figure that a clock gave; all of them come from here and stand in ``bench/README.md``.
+Tests contain no measured figures; all of them come from here and are listed in ``bench/README.md``.
 """

@@ -1,4 +1,4 @@
-"""Measure Plangate beside a bare Temporal workflow, on one embedded server, round by round.
+"""Measure Plangate and a bare Temporal workflow, on one embedded server, round by round.
 
 Both workers run all the time, each in its own process; only one of them is given work. Each round measures
 one variant and then the other, and every second round the other one first, so that neither a busy machine

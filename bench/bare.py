@@ -1,7 +1,7 @@
 """The bare workflow: what Plangate's shape costs without Plangate.
 
 An activity that hands over a plan, a signal awaited until a deadline, an activity for the one step. It
-decides nothing, records nothing, and believes whoever sends the signal. Imported in the sandbox, hence lean.
+decides nothing, records nothing, and accepts any signal. The sandbox imports it again, so it imports little.
 """
 
 from datetime import timedelta
@@ -20,7 +20,7 @@ async def hand_over_plan(plan: dict[str, Any]) -> dict[str, Any]:
 
 @activity.defn
 async def do_nothing(plan: dict[str, Any]) -> str:
-    """Execute the one step of the plan, which is none."""
+    """Execute the one step of the plan, which does nothing."""
     return str(plan["summary"])
 
 

@@ -1,6 +1,6 @@
 """The two things compared, as the driver sees them: a worker process of its own, and how a run is started.
 
-Both are approved by the same signal, watched by the same means, and wait for the same time. Whoever approves
+Both are approved by the same signal, watched by the same means, and wait for the same time. An approval of
 Plangate's plan must name its fingerprint, which the driver computes as an approver's own tools could.
 """
 
@@ -68,7 +68,7 @@ class Variant(ABC):
 
 
 class PlangateVariant(Variant):
-    """Plangate, by its own door."""
+    """Plangate, through its own interface."""
 
     name = "plangate"
 

@@ -1,4 +1,4 @@
-"""Run the scenarios one after the other, show a table, and end with 1 where something fell short."""
+"""Run the scenarios one after the other, show a table, and exit with 1 if one failed."""
 
 import argparse
 import asyncio

@@ -1,8 +1,7 @@
 """kill -9 of the only worker in a burst of approved runs, whose tool cannot know what it did.
 
-What was being called when the worker died is in doubt, and nobody can help it. What was answered before and
-is not on the record, and what was claimed and never called, is in doubt for nothing: of that there may be
-little.
+Steps whose tool was being called when the worker died are unavoidably in doubt. Steps that were answered but
+not recorded, or claimed but not called, are needlessly in doubt: there may be only a few of them.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ from chaos.report import Report
 from chaos.stage import Stage
 from plangate.domain.run import StepState
 
-LEFT_OUT = 4  # how many may be in doubt at one kill beside those that were being called
+LEFT_OUT = 4  # how many may be needlessly in doubt after one kill
 FIRST_APPROVAL = 1.5  # seconds from a ready worker to the first effect
 _TOGETHER = 25
 

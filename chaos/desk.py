@@ -1,7 +1,7 @@
-"""A desk in the world outside: an HTTP server whose own log says what happened, when, and who had approved.
+"""The external service: an HTTP server whose own log says what happened, when, and who had approved.
 
-Each request is looked up on the audit trail at the moment it comes in, by plain SQL: an effect that is not
-yet approved there is caught in the act, whatever the trail says afterwards.
+Each request is looked up on the audit trail when it arrives, by plain SQL: an effect that is not approved
+there is detected at once, whatever the trail says afterwards.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A worker stops where it stands, the server takes it for dead, another one takes over, and then it goes on.
+"""A worker is suspended, the server considers it dead, another one takes over, and then the first resumes.
 
 Both hold the same run and the same step for a while; the effects ledger must let only one effect through.
 """

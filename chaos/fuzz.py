@@ -1,4 +1,4 @@
-"""Generated bad input at every door: signals, the update, starts, plan files, the command line."""
+"""Generated bad input at every entry point: signals, the update, starts, plan files, the command line."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The inspector: after the chaos, compares what was asked for with what happened, on its own evidence."""
+"""After the chaos, compare the requests with the effects, on independent evidence."""
 
 import asyncio
 from collections import Counter
@@ -66,7 +66,7 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
     """Check one run's outcome and count its effects; return how many steps are in doubt."""
     counts = [_effects(stage, step, mails) for step in order.steps]
     early = [step.token for step in order.steps if _is_early(step, order, mails)]
-    report.expect(not early, f"{early} happened before anybody had consented")
+    report.expect(not early, f"{early} happened before an approval")
     if result.outcome == order.outcome:
         wanted = 1 if order.outcome == "executed" else 0
         right = all(count == wanted for count in counts)

@@ -31,7 +31,7 @@ class OrderedStep:
 
 @dataclass
 class Order:
-    """One run as it was asked for, and when somebody first consented to it."""
+    """One requested run, and the time of its first approval."""
 
     workflow_id: str
     steps: tuple[OrderedStep, ...]

@@ -154,7 +154,7 @@ class _Outage:
         answer = await self._stage.api.decide(each.workflow_id, approval)
         # All decide at once: where a busy machine answers too late, the decision goes as a signal.
         said = answer.reason if answer is not None and answer.accepted is None else ""
-        is_told = "as soon as what is in the way is mended: " in said
+        is_told = "as soon as this problem is solved: " in said
         self._report.expect(is_told or answer is None, f"{each.workflow_id}: its approver was told {answer}")
         self._told += is_told
         each.acknowledged = True

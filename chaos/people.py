@@ -1,4 +1,4 @@
-"""The people at the gate: they look, err, decide by any door, and insist until the server has heard them."""
+"""Simulated approvers: they look, make mistakes, decide by any channel, and retry until accepted."""
 
 import asyncio
 import time
@@ -15,20 +15,20 @@ from plangate.domain.status import Status
 
 
 async def decide(stage: Stage, order: Order, chance: Random, *, err: bool = True) -> None:
-    """Wait until the order is in review, make a mistake or two, then decide by a door chosen by chance."""
+    """Wait until the order is in review, make a mistake or two, then decide by a random channel."""
     status = await stage.until("in_review", order.workflow_id)
     if err and chance.random() < 0.4:
         await insist(lambda: _err(stage, status, chance))
     order.decided_at = time.time()
-    doors: list[Callable[[], Awaitable[None]]] = [
+    channels: list[Callable[[], Awaitable[None]]] = [
         lambda: by_signal(stage, order, status),
         lambda: _by_gateway(stage, order, status),
     ]
     if chance.random() < 0.2:  # an impatient one knocks at both
-        await asyncio.gather(*(insist(door) for door in doors))
+        await asyncio.gather(*(insist(channel) for channel in channels))
     else:
-        door = chance.choice(doors)
-        await insist(door)
+        channel = chance.choice(channels)
+        await insist(channel)
     order.acknowledged = True
 
 
@@ -39,7 +39,7 @@ async def by_signal(stage: Stage, order: Order, status: Status) -> None:
 
 
 async def insist(act: Callable[[], Awaitable[None]]) -> None:
-    """Do it again and again while the server does not answer; a run that is over has heard enough."""
+    """Retry while the server does not answer; stop when the run has ended."""
     async with asyncio.timeout(90):
         while True:
             try:

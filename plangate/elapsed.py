@@ -1,8 +1,7 @@
-"""How long something took, the time included for which the machine slept.
+"""Elapsed time, including the time in which the machine slept.
 
-`time.monotonic` stands still while a laptop's lid is closed, on Linux and on macOS. That is right for a limit
-on work that sleeps as well, and wrong for what goes on elsewhere: the Temporal server's time, and how long
-it waits for a heartbeat.
+`time.monotonic` stops while the machine sleeps, on Linux and on macOS. That is right for a limit on local
+work, and wrong for what continues elsewhere: the Temporal server's time, and its wait for a heartbeat.
 """
 
 import time

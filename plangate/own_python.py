@@ -1,7 +1,6 @@
 """The project's own Python: `python starter.py` and `python worker.py` work from any shell.
 
-Imports nothing but the standard library: it runs before anything that `make install` brings is known to be
-there.
+Imports only the standard library, because it runs before the other packages are known to be installed.
 """
 
 import os
@@ -14,7 +13,7 @@ _NEEDED = ("temporalio", "typer")
 
 
 def use_own_python() -> None:
-    """Go on in the project's `.venv` where this Python lacks what is needed; without one, say what to do."""
+    """Restart in the project's `.venv` if this Python lacks packages; without a `.venv`, say what to do."""
     if all(find_spec(name) for name in _NEEDED):
         return
     own = _PROJECT / ".venv" / "bin" / "python"

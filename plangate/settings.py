@@ -21,7 +21,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def _var_dir() -> Path:
-    """Return ``var`` beside worker.py; installed, the user's own folder after the XDG specification."""
+    """Return ``var`` next to worker.py; if installed, the user's data folder (XDG specification)."""
     if (PROJECT / "worker.py").exists():
         return PROJECT / "var"
     base = Path(os.environ.get("XDG_STATE_HOME", ""))  # noqa: TID251  this module reads the environment

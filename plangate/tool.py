@@ -1,4 +1,4 @@
-"""What a tool's author imports: the protocol, its arguments and receipts, and the errors that a tool raises.
+"""The API for tool authors: the protocol, arguments, receipts, and the errors that a tool raises.
 
 An example that runs is in docs/howto-add-a-tool.md. May import settings, files and the domain.
 """
@@ -43,7 +43,7 @@ class DidNotHappen:
 
 @dataclass(frozen=True, slots=True)
 class Repeatable:
-    """The effect may have happened, and a repetition under the same idempotency key changes nothing."""
+    """The effect may have happened; repeating it under the same idempotency key is safe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ EffectStatus = Happened | DidNotHappen | Repeatable | Unknown
 
 
 class Tool(Protocol):
-    """An action that a step can take in the world.
+    """An action that a step can take.
 
     ``Any`` stands for the tool's own arguments model, which the declaration names; the arguments were
     validated by exactly that model.
@@ -68,10 +68,10 @@ class Tool(Protocol):
         """Name, description, arguments and retry safety; readable without constructing the tool."""
 
     def objection(self, arguments: Any) -> str | None:
-        """Return why these settings never allow such a call; asked at the draft and before each act."""
+        """Return why the settings never allow such a call; checked at the draft and before each act."""
 
     async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
-        """Perform the action and return what came back.
+        """Perform the action and return its receipt.
 
         Raises:
             ToolUnavailable: nothing happened; a later attempt may succeed.
@@ -80,7 +80,7 @@ class Tool(Protocol):
         """
 
     async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
-        """Return what became of an earlier `act` under this key that did not report its end.
+        """Return the result of an earlier `act` under this key that did not report one.
 
         Raises:
             ToolUnavailable: it cannot be asked now; a later attempt may succeed.

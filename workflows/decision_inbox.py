@@ -1,8 +1,8 @@
-"""The inbox of a run: decisions between their arrival and their admission, in the order in which they came.
+"""The inbox of a run: a queue of arrivals until their admission, in order.
 
-A handler only stores what came, unread. Signals that waited while no worker ran arrive all at once, in one
-workflow task, which has to end within seconds. They are parsed later, a batch at a time
-(`PlanApproval._process_inbox`). Parsing never raises, whatever was sent.
+A handler only stores its input. Signals that waited while no worker ran arrive all at once, in one workflow
+task, which has to end within seconds. They are parsed later, a batch at a time
+(`PlanApproval._process_inbox`). Parsing never raises, whatever the input.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class _Item:
-    """One arrival, read when it is first asked for; ``update`` is the key of the update that waits for it."""
+    """One arrival, parsed on first use; ``update`` is the key of the update that waits for its verdict."""
 
     def __init__(self, read: Callable[[], Arrival], update: str | None = None) -> None:
         self._read = read
@@ -46,7 +46,7 @@ class _Item:
 
 
 class DecisionInbox:
-    """Holds what has arrived and is not admitted yet, and the verdicts that updates wait for."""
+    """Holds the arrivals that are not admitted yet, and the verdicts that updates wait for."""
 
     def __init__(self) -> None:
         self._items: list[_Item] = []
@@ -58,7 +58,7 @@ class DecisionInbox:
         return len(self._items)
 
     def add_signal(self, choice: Choice, inputs: Sequence[Any]) -> None:
-        """Add a signal that came under a decision's name."""
+        """Add a signal that is named after a decision."""
         self._put(
             partial(
                 read_arrival,
@@ -72,7 +72,7 @@ class DecisionInbox:
         )
 
     def add_unknown(self, name: str, inputs: Sequence[RawValue]) -> None:
-        """Add a signal that came under an unknown name."""
+        """Add a signal with an unknown name."""
         self._put(
             partial(
                 _read_unknown,
@@ -84,9 +84,9 @@ class DecisionInbox:
         )
 
     async def submit_update(self, inputs: Sequence[Any], gives_up: Callable[[], bool]) -> Verdict | None:
-        """Add an update, and wait for its verdict; return None where ``gives_up`` comes true before.
+        """Add an update, and wait for its verdict; return None if ``gives_up`` becomes true first.
 
-        It stays in the inbox in that case.
+        The arrival then stays in the inbox.
         """
         update = workflow.current_update_info()
         assert update is not None
@@ -110,7 +110,7 @@ class DecisionInbox:
         return self._verdicts.pop(key)
 
     def restore(self, arrivals: Sequence[Arrival]) -> None:
-        """Add what the run before continue-as-new had not judged yet."""
+        """Add the arrivals that the previous run carried over by continue-as-new."""
         for arrival in arrivals:
             self._items.append(_Item(partial(_same, arrival)))
 
@@ -128,7 +128,7 @@ class DecisionInbox:
         return tuple(batch)
 
     def fits(self, size: int) -> bool:
-        """Whether all arrivals together fit into so many bytes."""
+        """Whether all arrivals together have at most ``size`` bytes."""
         for item in self._items:
             size -= item.size
             if size < 0:
@@ -140,8 +140,8 @@ class DecisionInbox:
         return tuple(item.arrival for item in self._items)
 
     def resolve(self, decided: Sequence[Decided]) -> None:
-        """Remove the oldest arrivals, which have these verdicts now, and wake the updates among them."""
-        # By their place and not by their key: after a reset the recorded keys name the run before.
+        """Remove the oldest arrivals, which now have these verdicts, and answer the updates among them."""
+        # By position, not by key: after a reset the recorded keys name the previous run.
         for item, event in zip(self._items, decided, strict=False):
             if item.update is not None:
                 self._verdicts[item.update] = event.verdict

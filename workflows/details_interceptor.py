@@ -26,7 +26,7 @@ class HasPage(Protocol):
     """A workflow of which there is a page."""
 
     def page(self) -> str:
-        """Return the page as the run stands, in Markdown."""
+        """Return the page of the run's current state, in Markdown."""
         ...
 
 

@@ -1,8 +1,8 @@
 """Every timeout and retry of the workflow, each with its reason.
 
-No activity has a limit on its whole life: how long a worker is away must not decide what becomes of a
-request. How often and how long they are tried is counted by the activities themselves, which know a failure
-of the records (never final) from one of the model or of a tool.
+No activity has a schedule-to-close timeout: a worker's absence must not end a request. The activities count
+their attempts themselves, because they can tell a failure of the records (never final) from one of the model
+or of a tool.
 """
 
 from datetime import timedelta
@@ -34,10 +34,10 @@ DRAFT: Final = RegularOptions(
     # Above the draft's own limit (PLANGATE_DRAFT_SECONDS), which gives the better message.
     start_to_close_timeout=timedelta(hours=1),
     # Heartbeats come every second; a worker that misses twelve is dead, and another one starts over. No
-    # sooner, for a draft that is made twice is paid for twice.
+    # sooner, because a repeated draft is paid for twice.
     heartbeat_timeout=timedelta(seconds=12),
-    # From two seconds to a minute apart, so that a draft goes on within a minute of the end of an outage; how
-    # long it is tried again is a setting of the worker (PLANGATE_MODEL_OUTAGE_SECONDS).
+    # From two seconds to a minute apart, so that a draft continues within a minute of the end of an outage.
+    # How long it is retried is a setting of the worker (PLANGATE_MODEL_OUTAGE_SECONDS).
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=2), backoff_coefficient=2.5, maximum_interval=timedelta(minutes=1)
     ),
@@ -46,24 +46,24 @@ DRAFT: Final = RegularOptions(
 )
 
 STEP: Final = RegularOptions(
-    # Above the longest that a tool may declare, the minute to find out what became of it, and the patience
-    # with which the receipt is stored. A dead worker is noticed by its heartbeats long before.
+    # Above the longest time that a tool may declare, plus a minute for `find_out` and the retries of storing
+    # the receipt. A dead worker is noticed by its missing heartbeats long before.
     start_to_close_timeout=timedelta(seconds=LONGEST_ACT, minutes=10),
-    # Heartbeats come every second; after four seconds without one the step goes on elsewhere, as the claim in
-    # the ledger says. What that costs where the worker only stood still: docs/decisions/0029.
+    # Heartbeats come every second; after four seconds without one another worker continues the step from its
+    # claim. What that costs if the worker was only suspended: docs/decisions/0029.
     heartbeat_timeout=timedelta(seconds=4),
     # From one second to five minutes apart, over about half an hour: see `activities.execution.STEP_TRIES`.
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1), backoff_coefficient=2.5, maximum_interval=timedelta(minutes=5)
     ),
-    # A withdrawal waits for the step's true end: what has begun to act is never broken off.
+    # A withdrawal waits until the step has ended: an act that has begun is never cancelled.
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
 RECORD: Final = LocalOptions(
-    # Reading when a flood of signals came takes its time; the records are waited for much shorter.
+    # Long enough to read when a flood of signals arrived; the wait for the records is much shorter.
     start_to_close_timeout=timedelta(seconds=40),
-    # Twice, over in three seconds: a workflow task waits with it, and so does all that is asked of the run.
+    # Two attempts within three seconds: the workflow task waits for them, and so do queries and updates.
     retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2),
 )
 
@@ -71,29 +71,29 @@ WAIT: Final = RegularOptions(
     # Above the eight seconds that the activity itself waits for an answer.
     start_to_close_timeout=timedelta(seconds=15),
     heartbeat_timeout=timedelta(seconds=15),
-    # Without end, for nothing may follow from a decision that is not on the record, and never more than 20
-    # seconds apart: what waits is judged within a minute of the repair. Tries write no history.
+    # Unlimited, because an unrecorded decision may have no effect, and at most 20 seconds apart, so that
+    # decisions are judged within a minute of the repair. Attempts write no history.
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20)),
-    # A run that ends otherwise needs no answer.
+    # A run that ends for another reason needs no answer.
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
 
-# Where the records seemed to answer and the write failed all the same: a pause that grows to this.
+# The longest pause between writes that fail although the records answer.
 LONGEST_PAUSE: Final = timedelta(seconds=30)
-# And where it failed for another reason than their absence: a fault of ours is not mended in a minute.
+# The longest pause if they fail for another reason than an outage: a bug is not fixed in a minute.
 LONGEST_PAUSE_OF_A_FAULT: Final = timedelta(hours=1)
 
-# How much of what is not judged yet continue-as-new hands on: with the largest plan, half of what the server
-# takes as one payload (2 MB).
+# How many bytes of arrivals continue-as-new carries over: with the largest plan, half of the server's limit
+# for a payload (2 MB).
 CARRY_BYTES: Final = 750_000
-# How many arrivals one admission takes: enough for a flood, small enough to be read in a tenth of a second,
-# for all else in the worker waits while a run is between two of its waits.
+# How many arrivals one admission takes: enough for a flood, few enough to be parsed in 0.1 s, because
+# everything else in the worker waits for it.
 ADMIT_AT_ONCE: Final = 100
-# And how many bytes of them: an eighth of what the server takes as one payload (2 MB).
+# And how many bytes of them: an eighth of the server's limit for a payload (2 MB).
 ADMIT_BYTES: Final = 250_000
 # How many of the decisions that cannot be recorded a status names.
 LISTED_UNRECORDED: Final = 5
-# How many bytes of admissions are reported to the server at once: a quarter of what it takes (4 MB).
+# How many bytes of admissions are reported to the server at once: a quarter of its limit (4 MB).
 REPORT_BYTES: Final = 1_000_000
 # The shortest timer there is: it ends a workflow task and begins another.
 SHORTEST: Final = timedelta(milliseconds=1)

@@ -1,16 +1,16 @@
-"""The workflow `PlanApproval`: draft a plan, wait for people, run exactly what they approved.
+"""The workflow `PlanApproval`: draft a plan, wait for approval, execute exactly the approved plan.
 
-`run` reads as the business. Signals and the update only add arrivals to an inbox; `_process_inbox` takes them
+`run` shows the process. Signals and the update only add arrivals to an inbox; `_process_inbox` takes them
 out in order, has each admitted (judged and recorded), and applies the verdicts. The run's state changes by
 `plangate.domain.fold.apply` alone.
 
-Three habits of this file come from the platform:
+Three patterns in this file come from Temporal:
 
 * Handlers and `run` accept any input (``Any``, and more inputs than they need): a typed parameter would block
-  the run or drop the message silently. The domain judges what came.
-* The deadline's timer is left running when the plan is approved: to cancel it would cost an event of history.
-* Cancellation (the Web UI's button, `starter.py withdraw`) must not interrupt what is being recorded, so the
-  phases run in a task of their own, and a cancellation of `run` is only noted.
+  the run or drop the message silently. The domain validates the input.
+* The deadline's timer is left running when the plan is approved: cancelling it would add a history event.
+* Cancellation (the Web UI's button, `starter.py withdraw`) must not interrupt a write to the records, so
+  the phases run in a separate task, and `run` only remembers that it was cancelled.
 
 A decision that cannot be recorded now waits in the inbox, and the run does not wait with it: the deadline and
 a withdrawal end the run at once (docs/decisions/0026).
@@ -69,10 +69,10 @@ class Carried(Frozen):
     """What continue-as-new hands to the next run of the chain.
 
     Attributes:
-        arrivals: what is not judged yet.
-        hindrance: why it is not.
-        closing: why the run's end is not on the record yet.
-        ended_at: when the run ended, where its end is not on the record yet.
+        arrivals: arrivals without a verdict.
+        hindrance: why they cannot be recorded.
+        closing: why the end of the run cannot be recorded.
+        ended_at: when the run ended, if that is not recorded yet.
         stopped_at: the step at which it ended.
     """
 
@@ -93,7 +93,7 @@ class Carried(Frozen):
 
     @property
     def is_within_limits(self) -> bool:
-        """Whether an honest run could have reached this state: what it ends with goes on the record."""
+        """Whether this state is within a run's own limits, because its reasons will be recorded."""
         state, step = self.carried, self.stopped_at
         reasons = [one.reason for one in state.steps] + ([state.closed.reason] if state.closed else [])
         return all(len(one) <= LONGEST_REASON for one in reasons) and (
@@ -118,11 +118,11 @@ class PlanApproval:
         self._admitting = Recording(needs_people=True)
         self._closing = Recording(needs_people=False)
 
-    # ---- the business ---------------------------------------------------------------------------
+    # ---- the process ----------------------------------------------------------------------------
 
     @workflow.run
     async def run(self, request: Any = None, *more: Any) -> RunResult:
-        """Draft, review, execute, close; whatever happens, the outcome is the result."""
+        """Draft, review, execute and close; return the outcome in every case."""
         self._open((request, *more))
         life = asyncio.create_task(self._run_phases())
         admitting = asyncio.create_task(self._process_inbox())
@@ -133,7 +133,7 @@ class PlanApproval:
                 reason = workflow.cancellation_reason() or "withdrawn by a request to cancel it"
                 self._withdrawn = cut(reason, MAX_COMMENT)
             if admitting.done():
-                await admitting  # it ends by an exception alone, which fails the workflow task
+                await admitting  # it ends only by an exception, which fails the workflow task
         admitting.cancel()
         return await life
 
@@ -153,7 +153,7 @@ class PlanApproval:
         return result_of(self._state)
 
     def _open(self, inputs: Sequence[Any]) -> None:
-        """Take over the state of the run before, or begin with the request."""
+        """Restore the state of the previous run, or start with the request."""
         try:
             match inputs:
                 case _ if workflow.info().cron_schedule:
@@ -163,12 +163,12 @@ class PlanApproval:
                 case _:
                     self._request = read_request(inputs)
                     self._apply(self._request.requested(workflow.now()))
-                    workflow.logger.info("A request has come in.", extra={"action": "requested"})
+                    workflow.logger.info("A request was received.", extra={"action": "requested"})
         except RequestInvalid as error:
             self._refuse(str(error))
 
     def _refuse(self, why: str) -> None:
-        """End at once; what the run was started with is no request."""
+        """End at once, because the input is not a valid request."""
         self._apply(PlanRequest(requester="unknown").requested(workflow.now()))
         self._end(Outcome.FAILED, why)
 
@@ -185,8 +185,8 @@ class PlanApproval:
         self._stopped_at = before.stopped_at
         self._admitting.resume(before.hindrance)
         self._closing.resume(before.closing)
-        # When they came to the run before, only that run says: they count as come now, and a run continues as
-        # new only before its deadline (docs/decisions/0020).
+        # Times of arrival that the previous run reports are not trusted: they count as received now. A run
+        # continues as new only before its deadline (docs/decisions/0020).
         now = workflow.now()
         self._ended_at = min(before.ended_at, now) if before.ended_at else None
         self._inbox.restore([one.model_copy(update={"received_at": now}) for one in before.arrivals])
@@ -248,7 +248,7 @@ class PlanApproval:
     def _why_expired(self) -> str:
         until = f"{self._state.deadline:%Y-%m-%d %H:%M} UTC"
         if not self._inbox:
-            return f"nobody decided before the deadline, {until}"
+            return f"the deadline, {until}, passed without the required approvals"
         return f"no decision could be recorded before the deadline, {until}"
 
     async def _execute(self) -> None:
@@ -280,12 +280,12 @@ class PlanApproval:
         acting = workflow.start_activity_method(Execution.execute_step, task, summary=summary, **options.STEP)
         await workflow.wait_condition(lambda: acting.done() or self._withdrawn is not None)
         if self._withdrawn is not None and not acting.done():
-            acting.cancel()  # ends the waiting between two tries; an act that has begun is finished first
+            acting.cancel()  # ends the pause between two attempts; an act that has begun is finished first
         try:
             result: StepResult = await acting
         except ActivityError as error:
             if self._state.phase is not Phase.EXECUTING:
-                return  # an approval was taken back before the step: it did nothing, whatever the error
+                return  # an approval was withdrawn before the step: it did nothing, whatever the error
             self._stopped_at = step
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
@@ -303,7 +303,7 @@ class PlanApproval:
             self._apply(result.closed)
 
     async def _close(self) -> None:
-        """Put the outcome on the record, unless the last step did."""
+        """Record the outcome, unless the last step did."""
         closed = self._state.closed
         assert closed is not None
         if not self._closed_on_record:
@@ -322,13 +322,13 @@ class PlanApproval:
             self._closed_on_record = True
         self._update_search_attribute(self._state.state)
 
-    # ---- what arrives ---------------------------------------------------------------------------
+    # ---- messages -------------------------------------------------------------------------------
 
     @workflow.signal(
         description='Approve the plan. Send {"by": "your name", "plan": "its first 12 digits"}' + _OR_SIGNED
     )
     def approve(self, *inputs: Any) -> None:
-        """An approver consents to exactly one plan."""
+        """Approve exactly one plan."""
         self._inbox.add_signal(Choice.APPROVE, inputs)
 
     @workflow.signal(
@@ -336,7 +336,7 @@ class PlanApproval:
         + _OR_SIGNED
     )
     def reject(self, *inputs: Any) -> None:
-        """An approver refuses; the run ends."""
+        """Reject the plan; the run ends."""
         self._inbox.add_signal(Choice.REJECT, inputs)
 
     @workflow.signal(
@@ -344,7 +344,7 @@ class PlanApproval:
         + _OR_SIGNED
     )
     def request_changes(self, *inputs: Any) -> None:
-        """An approver wants another revision."""
+        """Request another revision."""
         self._inbox.add_signal(Choice.REQUEST_CHANGES, inputs)
 
     @workflow.signal(
@@ -352,36 +352,36 @@ class PlanApproval:
         + _OR_SIGNED
     )
     def withdraw_approval(self, *inputs: Any) -> None:
-        """An approver takes back that they approved."""
+        """Withdraw an approval."""
         self._inbox.add_signal(Choice.WITHDRAW_APPROVAL, inputs)
 
     @workflow.signal(dynamic=True)
     def unknown(self, name: str, inputs: Sequence[RawValue]) -> None:
-        """A signal with an unknown name: shown and recorded, never followed."""
+        """Record a signal with an unknown name as a refused decision."""
         self._inbox.add_unknown(name, inputs)
 
     @workflow.update(
-        description='Decide, and hear the verdict. Send {"decision": "approve", "by": "…", "plan": "…"}'
+        description='Decide, and get the verdict. Send {"decision": "approve", "by": "…", "plan": "…"}'
     )
     async def decide(self, *inputs: Any) -> DecisionAnswer:
-        """The same as the signals, with the verdict as its answer."""
+        """Decide as the signals do, and return the verdict."""
         verdict = await self._inbox.submit_update(inputs, lambda: self._waits_outside)
         if verdict is not None:
             return DecisionAnswer(accepted=verdict.accepted, reason=verdict.reason, state=self._state.state)
         unrecorded = self._unrecorded()
         kept = (
-            "your decision was received, and will be judged as soon as what is in the way is mended: "
+            "your decision was received, and will be judged as soon as this problem is solved: "
             f"{unrecorded.cause.rstrip('.') if unrecorded else ''}. You need not send it again"
         )
         return DecisionAnswer(accepted=None, reason=kept, state=self._state.state)
 
-    @workflow.query(description="Where the run stands: plan, decisions, deadline, steps")
+    @workflow.query(description="The state of the run: plan, decisions, deadline, steps")
     def status(self) -> Status:
-        """Everything there is to know of the run."""
+        """Return the status of the run."""
         return status_of(self._state, source="workflow", unrecorded=self._unrecorded())
 
     def page(self) -> str:
-        """Return what the Web UI shows of the run as it stands; see `workflows.details_interceptor`."""
+        """Return the Web UI's page of the run in its current state; see `workflows.details_interceptor`."""
         return details_page(self._state, self._unrecorded(), self._at_work_since)
 
     async def _process_inbox(self) -> None:
@@ -396,7 +396,7 @@ class PlanApproval:
             except FailureError as error:
                 refused = Verdict(accepted=False, reason=reason_of(error))
                 decided = tuple(Decided(arrival=arrival, verdict=refused) for arrival in self._batch)
-            if not decided:  # they may be about the plan that this run is just about to receive
+            if not decided:  # they may name the plan that this run is about to receive
                 await workflow.wait_condition(lambda: self._state.phase is not Phase.DRAFTING)
                 continue
             for event in decided:
@@ -404,7 +404,7 @@ class PlanApproval:
             self._inbox.resolve(decided)
             unreported += sum(len(event.model_dump_json()) for event in decided)
             if unreported > options.REPORT_BYTES and self._inbox:
-                # A timer ends the workflow task: all of a flood in one would be more than the server takes.
+                # A timer ends the workflow task: a whole flood in one would exceed the server's limit.
                 await workflow.sleep(options.SHORTEST, summary="many decisions arrived")
                 unreported = 0
 
@@ -413,16 +413,16 @@ class PlanApproval:
         return AdmitTask(run=_ref_of(self._state), state=self._state, arrivals=self._batch)
 
     def _may_admit(self) -> bool:
-        """Whether the record has all that decisions are judged by: the end of the run is recorded first."""
+        """Whether decisions may be recorded now: the end of the run is recorded before them."""
         return self._state.phase is not Phase.CLOSED or self._closed_on_record
 
     @property
     def _waits_outside(self) -> bool:
-        """Whether decisions have to wait until something can be recorded: themselves, or the run's end."""
+        """Whether decisions wait because they, or the end of the run, cannot be recorded now."""
         return self._admitting.waits_outside or (self._closing.waits_outside and not self._may_admit())
 
     def _may_move_on(self) -> bool:
-        """Whether no decision is being judged; what cannot be recorded now is judged by a later state."""
+        """Whether no decision is being judged; decisions that cannot be recorded now are judged later."""
         return not self._inbox or self._waits_outside
 
     def _unrecorded(self) -> Unrecorded | None:
@@ -437,7 +437,7 @@ class PlanApproval:
             since=min(one.since for one in hindrances),
         )
 
-    # ---- the shell ------------------------------------------------------------------------------
+    # ---- state and history ----------------------------------------------------------------------
 
     def _apply(self, event: Event) -> None:
         if not has_followed(self._state, event):  # the record's state may have brought it
@@ -448,15 +448,15 @@ class PlanApproval:
         self._apply(Closed(outcome=outcome, reason=reason))
 
     def _update_search_attribute(self, state: str) -> None:
-        """Set the search attribute by which lists show the run's state, where it was started with it.
+        """Set the search attribute with the run's state, if the run was started with it.
 
-        While it executes it is still listed as in review: one event of history less (docs/decisions/0003).
+        During execution it still says in review: that saves a history event (docs/decisions/0003).
         """
         if workflow.info().typed_search_attributes.get(PLANGATE_STATE) is not None:
             workflow.upsert_search_attributes([PLANGATE_STATE.value_set(state)])
 
     async def _unless_it_grows(self, condition: Callable[[], bool]) -> None:
-        """Wait for ``condition``, and continue as new where the history gets long meanwhile."""
+        """Wait for ``condition``, and continue as new if the history gets too long."""
         while True:
             await workflow.wait_condition(lambda: condition() or self._may_continue_as_new())
             if condition():
@@ -464,7 +464,7 @@ class PlanApproval:
             await self._continue_as_new()
 
     def _may_continue_as_new(self) -> bool:
-        """Whether the history is long, and nothing is under way that the next run would not have."""
+        """Whether the history is long, and nothing is in progress that the next run would lose."""
         return (
             workflow.info().is_continue_as_new_suggested()
             and self._request is not None
@@ -476,10 +476,10 @@ class PlanApproval:
         )
 
     async def _continue_as_new(self) -> None:
-        """Continue with an empty history; return where something came in between, which would be lost.
+        """Continue with an empty history; return if a message arrived in between, which would be lost.
 
-        The server refuses the command if a signal arrives meanwhile, and the worker then has to read the
-        whole history again. Under a flood it can succeed only in a task as short as the one after this timer.
+        The server refuses the command if a signal arrives first, and the worker then has to read the whole
+        history again. Under a flood it can succeed only in a task as short as the one after this timer.
         """
         assert self._request is not None
         await workflow.sleep(options.SHORTEST, summary="the history is long")
@@ -498,7 +498,7 @@ class PlanApproval:
 
 
 def _ref_of(state: RunState) -> RunRef:
-    """Return which run this is, for what writes to a trail that is open already."""
+    """Return the reference to this run, for writes to an existing trail."""
     info = workflow.info()
     return RunRef(
         workflow_id=info.workflow_id,
@@ -508,11 +508,11 @@ def _ref_of(state: RunState) -> RunRef:
 
 
 def _opening_of(state: RunState) -> RunRef:
-    """Return which run this is, with its request, for what may be the first to write to its trail."""
+    """Return the reference to this run with its request, for writes that may open the trail."""
     return _ref_of(state).model_copy(update={"requested": state.requested})
 
 
 def _continues_itself() -> bool:
-    """Whether `_continue_as_new` began this run, and no retry: its input may be anybody's."""
+    """Whether this run was started by `_continue_as_new`. A retry's input may come from any client."""
     info = workflow.info()
     return bool(info.continued_run_id) and info.attempt == 1

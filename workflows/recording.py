@@ -1,8 +1,8 @@
-"""How a run records: by a local activity, or by waiting outside the workflow task until that is possible.
+"""Write to the records from a run: by a local activity, with waits outside the workflow task.
 
-A local activity is part of its workflow task. Retried without end, it would keep the task open: the server
+A local activity is part of its workflow task. Retried endlessly, it would keep the task open: the server
 would write three events every eight seconds, and end the run after some days. So it is tried twice. Then an
-ordinary activity waits (`activities.waiting`), and the run goes on meanwhile.
+ordinary activity waits (`activities.waiting`), and the run continues.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,30 +29,30 @@ with workflow.unsafe.imports_passed_through():
 
 MAX_REASON: Final = 10_000
 LONGEST_REASON: Final = MAX_REASON + 100  # with the words that say how much was cut
-# What is over when `Waiting.wait_for_records` returns, so that another try is worth it soon.
+# Outages that are over when `Waiting.wait_for_records` returns, so that a retry may follow soon.
 _AWAY: Final = frozenset(
     one.__name__ for one in (RecordsUnavailable, DirectoryUnavailable, OtherRecords, TrailDamaged)
 )
 _DAMAGED: Final = TrailDamaged.__name__
-# What no repair can change: such a run never was on the record. All else can be repaired, and waits.
+# Permanent failures: such a run was never recorded. All others can be repaired, so the run waits.
 _NEVER: Final = frozenset(one.__name__ for one in (IdInUse, RequestInvalid))
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
 class Hindrance(Frozen):
-    """Why something cannot be put on the record, and since when."""
+    """Why something cannot be recorded, and since when."""
 
     cause: str
     since: AwareDatetime
 
 
 class Recording:
-    """Writes one kind of thing, one after the other.
+    """Writes one kind of entry, one after the other.
 
     Attributes:
-        hindrance: why what is to be written cannot be written now; None where nothing is in the way.
-        is_trying: whether it is being written just now, so that it may be on the record already.
+        hindrance: why the next entry cannot be written now; None if it can.
+        is_trying: whether it is being written now, so that it may be recorded already.
     """
 
     def __init__(self, *, needs_people: bool) -> None:
@@ -62,11 +62,11 @@ class Recording:
 
     @property
     def waits_outside(self) -> bool:
-        """Whether something is to be written and no attempt is under way: the run may move on without it."""
+        """Whether an entry waits and no attempt is in progress: the run may continue without it."""
         return self.hindrance is not None and not self.is_trying
 
     def resume(self, hindrance: Hindrance | None) -> None:
-        """Continue where the run before was waiting; it is tried again before anything else."""
+        """Continue the previous run's wait; the write is retried before anything else."""
         self.hindrance, self.is_trying = hindrance, hindrance is not None
 
     async def write(
@@ -75,12 +75,12 @@ class Recording:
         make_task: Callable[[], Task],
         may_begin: Callable[[], bool] = lambda: True,
     ) -> Result:
-        """Write what ``make_task`` returns at each try; return the result, however long that takes.
+        """Write what ``make_task`` returns, with retries, and return the result, however long that takes.
 
-        No try begins before ``may_begin`` is true.
+        No attempt begins before ``may_begin`` is true.
 
         Raises:
-            FailureError: it can never be written, since the run never was on the record.
+            FailureError: it can never be written, because the run was never recorded.
         """
         rounds = 0
         while True:
@@ -106,12 +106,12 @@ class Recording:
             rounds += 1
 
     async def _wait_outside(self, rounds: int, failure: FailureError) -> None:
-        """Wait until it is worth another try; ``rounds`` tries failed although it seemed to be."""
+        """Wait until a retry may succeed; ``rounds`` retries have failed so far."""
         if rounds:
             longest = options.LONGEST_PAUSE if _is_away(failure) else options.LONGEST_PAUSE_OF_A_FAULT
             pause = min(timedelta(seconds=2 ** min(rounds, 20)), longest)
             await workflow.sleep(pause, summary="it could not be recorded")
-        # Else another request may have this id on the record, and that it has is no damage.
+        # Otherwise another request may be recorded under this id, which is no damage.
         chain_id = workflow.info().first_execution_run_id if _type_of(failure) == _DAMAGED else ""
         await workflow.execute_activity_method(
             Waiting.wait_for_records,
@@ -122,7 +122,7 @@ class Recording:
 
 
 def reason_of(error: FailureError) -> str:
-    """Return the sentence that says why an activity failed, cut to what fits into a message."""
+    """Return why an activity failed, in one sentence that fits into a message."""
     cause = _bare(error)
     if isinstance(cause, ApplicationError):
         return cut(cause.message, MAX_REASON)
@@ -130,7 +130,7 @@ def reason_of(error: FailureError) -> str:
 
 
 def _bare(error: FailureError) -> BaseException:
-    """Return what the activity raised; a local one's failure may come without a wrapping."""
+    """Return the activity's own error; a local activity's failure may not be wrapped."""
     return error.cause or error if isinstance(error, ActivityError) else error
 
 

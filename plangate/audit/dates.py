@@ -35,7 +35,7 @@ SUSPENDED: Final = timedelta(days=7)
 
 
 def other_time_than_said(entry: AuditEntry) -> str | None:
-    """Say so where an entry has another time than its event states."""
+    """Object if an entry has another time than its event states."""
     match entry.event:
         case Requested(requested_at=at) | Drafted(drafted_at=at) | Reopened(reopened_at=at):
             return None if at == entry.at else "has another time than its event states"
@@ -65,7 +65,7 @@ class Order:
         self._latest: AuditEntry | None = None
 
     def objection(self, entry: AuditEntry) -> str | None:
-        """Say so where the entry is dated well before the entries it follows from."""
+        """Object if the entry is dated well before the entries it follows from."""
         latest = self._latest
         if latest is None or isinstance(entry.event, Decided) or entry.at >= latest.at - CLOCK_LEEWAY:
             return None

@@ -26,7 +26,7 @@ from plangate.domain.plan import short
 
 
 def list_named(event: Event) -> str:
-    """Return the SHA-256 of the list of people that an event names; empty where it names none."""
+    """Return the SHA-256 of the list of people that an event names; empty if it names none."""
     match event:
         case Decided(people=name) | Reopened(people=name) | Claimed(people=name):
             return name

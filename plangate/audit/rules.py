@@ -194,7 +194,7 @@ def _wrong_verdict(state: RunState, event: Decided) -> str | None:
 
 
 def _put_back(state: RunState, before: Sequence[AuditEntry], event: Event) -> str | None:
-    """Say so where an approval counted that may be an earlier one sent a second time."""
+    """Object if an approval counted that may be an earlier one sent a second time."""
     if not isinstance(event, Decided) or len(apply(state, event).approvals) <= len(state.approvals):
         return None
     again = may_be_put_back(state, [entry.event for entry in before], event.arrival, event.approver)

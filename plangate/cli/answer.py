@@ -1,7 +1,7 @@
-"""Keep the standard output for the answer of a command.
+"""Reserve standard output for the answer of a command.
 
 While a command runs, anything else that prints there goes to stderr: a library's log lines, from Rust or C
-too, a child process, a stray ``print``. With ``--json`` the answer is one JSON value, also where the command
+too, a child process, a stray ``print``. With ``--json`` the answer is one JSON value, also if the command
 fails: ``{"error": sentence, "exit_code": code, "faults": [...]}``. Light: ``--help`` imports it.
 """
 
@@ -34,7 +34,7 @@ def expect_answer(words: Sequence[str]) -> None:
 
 @contextmanager
 def only_the_answer() -> Iterator[None]:
-    """Keep the standard output for `answer_stream`; anything else that is printed there goes to stderr."""
+    """Reserve standard output for `answer_stream`; anything else that is printed there goes to stderr."""
     ours = sys.stdout
     try:
         kept = os.dup(1)
@@ -67,7 +67,7 @@ def only_the_answer() -> Iterator[None]:
 
 
 def answer_stream() -> TextIO | None:
-    """Return where the answer is written; None where the standard output is closed."""
+    """Return the stream for the answer; None if standard output is closed."""
     return _answer.stream or sys.stdout
 
 
@@ -80,7 +80,7 @@ def give_json(value: Any) -> None:
 
 
 def give_error(sentence: str, code: int, faults: Sequence[dict[str, Any]] = ()) -> None:
-    """Write an error as JSON, where that is expected and nothing was written yet; ``Any`` stands for JSON."""
+    """Write an error as JSON, if that is expected and nothing was written yet; ``Any`` stands for JSON."""
     if _answer.is_json and not _answer.is_given:
         give_json(error_as_json(sentence, code, faults))
 

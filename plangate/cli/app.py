@@ -36,7 +36,7 @@ _VERIFY_BUNDLE: Final = _command("verify-bundle", "verify_bundle:verify_bundle",
 _COMMANDS: Final = (
     _command("demo", "demo:demo", "Run an end-to-end demo (about ten seconds).", needs_application=True),
     _command("start", "start:start", "Start a run, and wait for its plan."),
-    _command("status", "status:status", "Show the state of a run, and all that it will do."),
+    _command("status", "status:status", "Show a run: its state, plan and decisions."),
     _command("pending", "pending:pending", "List the runs that wait for a decision."),
     _command("approve", "decide:approve", "Approve exactly one plan of a run."),
     _command("withdraw-approval", "decide:withdraw_approval", "Withdraw your approval of a plan."),
@@ -44,7 +44,7 @@ _COMMANDS: Final = (
     _command("request-changes", "decide:request_changes", "Ask for another revision of a plan."),
     _command("withdraw", "withdraw:withdraw", "Withdraw a run."),
     _command("watch", "watch:watch", "Watch a run to its end; on a terminal, ask for the decision."),
-    _command("tools", "tools:tools", "List what the steps of a plan can do.", needs_application=True),
+    _command("tools", "tools:tools", "List the tools that plans can use.", needs_application=True),
     _command("sign", "sign:sign", "Print a signed decision for the Web UI or Temporal's CLI."),
     _VERIFY_BUNDLE,
     _group(
@@ -52,7 +52,7 @@ _COMMANDS: Final = (
         "Check a policy, and see what it requires of a plan.",
         _command("check", "policy:check", "Check a policy: print its rules, or every fault (exit 2)."),
         _command("as-of", "policy:as_of", "Print the policy of that time, from the records."),
-        _command("explain", "policy:explain", "Show which rule asks for what in a plan."),
+        _command("explain", "policy:explain", "Show what each rule of a policy requires of a plan."),
     ),
     _group(
         "people",
@@ -71,8 +71,8 @@ _COMMANDS: Final = (
         "audit",
         "Show, verify and export the audit trail.",
         _command("show", "audit:show", "Print the audit trail of a run."),
-        _command("list", "audit:list_runs", "List the runs on the record, a page at a time."),
-        _command("verify", "audit:verify", "Verify that nothing on the record was changed."),
+        _command("list", "audit:list_runs", "List the recorded runs, a page at a time."),
+        _command("verify", "audit:verify", "Verify that no record was changed."),
         _command("checkpoint", "audit:checkpoint", "Print the newest checkpoint, to be kept elsewhere."),
         _command("export", "audit:export", "Write the evidence of one run into one file."),
         _VERIFY_BUNDLE,
@@ -94,9 +94,9 @@ def plangate(
     *,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """Plangate: a gate between AI agents and the world.
+    """Plangate: human approval for AI agents.
 
-    Nothing that an agent plans happens before the right people have approved exactly that.
+    An agent proposes a plan; nothing runs until the right people have approved exactly that plan.
     """
     if version:
         typer.echo(f"plangate {__version__}")

@@ -1,4 +1,4 @@
-"""What the application that starts this command line adds to it: its tools and its worker.
+"""The parts that the starting application adds to the command line: its tools and its worker.
 
 The package alone has neither. `starter.py` registers the tools of its worker, so that plans and policies are
 checked before anything is sent, and `tools` has something to list. Light: ``--help`` imports it.

@@ -1,4 +1,4 @@
-"""What each decision is called at a terminal: one table for prompts, questions and commands."""
+"""The wording of each decision at a terminal: one table for prompts, questions and commands."""
 
 from dataclasses import dataclass
 from typing import assert_never
@@ -17,7 +17,7 @@ class Wording:
         word: what may be typed instead.
         offer: how the prompt names it.
         verb: what it does, before the name of a plan.
-        question: what is asked for its comment; None where no comment is asked for.
+        question: what is asked for its comment; None if no comment is asked for.
     """
 
     letter: str

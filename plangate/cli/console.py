@@ -1,4 +1,4 @@
-"""What a command works with: the settings, the screen, the user's keys, and the ways to the system."""
+"""The resources of a command: settings, screen, keys, and connections."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -36,7 +36,7 @@ class Console:
 
     @property
     def user(self) -> str:
-        """The name of the operating system's user: the default wherever a requester is named."""
+        """The name of the operating system's user: the default requester."""
         return operating_system_user()
 
     @asynccontextmanager
@@ -80,8 +80,8 @@ class Session:
 
     Attributes:
         database: the records.
-        client: what reads runs and sends decisions.
-        access: where else a run can be seen and decided.
+        client: reads runs and sends decisions.
+        access: other ways to see and decide a run.
     """
 
     console: Console

@@ -28,7 +28,8 @@ _AT_A_PROMPT: Final = {_WRONG["by"]: "Type your own name, with 1 to 100 visible 
 def made_decision(choice: Choice, *, by: str, plan: str | None, comment: str) -> Decision:
     """Return the decision that was typed.
 
-    Where no plan is named, it is about the one that will be shown; `KeyChain.signed` enters its fingerprint.
+    If no plan is named, the decision is on the plan that will be shown; `KeyChain.signed` sets its
+    fingerprint.
 
     Raises:
         WrongUsage: a part of it is missing or malformed.
@@ -52,12 +53,12 @@ def names_a_plan(decision: Decision) -> bool:
 
 
 def at_a_prompt(sentence: str) -> str:
-    """Return what `made_decision` says of an option, as it is said to a person who was asked for it."""
+    """Return an error of `made_decision` in the wording for a prompt."""
     return _AT_A_PROMPT.get(sentence, sentence)
 
 
 def verdict_words(answer: DecisionAnswer | None) -> str:
-    """Return the verdict on a decision that was sent, as a sentence; None where no worker has judged it."""
+    """Return the verdict on a decision that was sent, as a sentence; None if no worker has judged it."""
     if answer is None:
         return SENT_LATER
     verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]

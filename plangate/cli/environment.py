@@ -1,4 +1,4 @@
-"""How a command reaches the system: its settings, the records, and where else a run can be seen."""
+"""How a command reaches the system: settings, records, and the other ways to see a run."""
 
 import sys
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def settings_for_people() -> Settings:
 
 
 def access_of(settings: Settings, namespace: str) -> TemporalAccess:
-    """Return where else runs can be seen; the Web UI is known where it is set, or the embedded server's."""
+    """Return the other ways to see runs; the Web UI's address is the configured or the embedded server's."""
     server = embedded_server.running(settings.var_dir)
     is_ours = server is not None and server.address == address_of(settings)
     ui_url = settings.public_temporal_ui or (server.ui_url if server and is_ours else None)
@@ -33,7 +33,7 @@ def access_of(settings: Settings, namespace: str) -> TemporalAccess:
 
 
 def temporal_program() -> str:
-    """Return how to call Temporal's command line: by its name, or by its path beside this Python."""
+    """Return how to call Temporal's command line: by its name, or by its path next to this Python."""
     ours = Path(sys.executable).with_name("temporal")
     if which("temporal") or not ours.exists():
         return "temporal"

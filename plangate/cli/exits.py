@@ -1,7 +1,7 @@
 """How a command ends: the exit codes, and one sentence for every error. Light: ``--help`` imports it.
 
 0    done
-1    failed: the run did, or something that is needed is not there
+1    failed: the run failed, or something required is missing
 2    wrong usage, or a plan file or request that cannot be used
 3    refused: a decision that is not accepted, an id that is taken
 130  interrupted by Ctrl-C
@@ -84,7 +84,7 @@ def guarded(act: Act) -> int:
     except OSError as error:
         _show_traceback_if_wanted()
         return end_with(_os_sentence(error), Exit.FAILED)
-    except Exception as error:  # noqa: BLE001  the last stop: every error becomes a sentence
+    except Exception as error:  # noqa: BLE001  the last handler: every error becomes a sentence
         _show_traceback_if_wanted()
         return end_with(_unforeseen(error), Exit.FAILED)
     return code
@@ -111,8 +111,8 @@ def exit_of(error: PlangateError) -> Exit:
 
 
 def end_with(sentence: str, code: Exit) -> int:
-    """Print one sentence on stderr, and as JSON where that is expected, and return the exit code."""
-    with suppress(OSError, ValueError):  # without a reader, the exit code says it
+    """Print one sentence on stderr, and as JSON if that is expected, and return the exit code."""
+    with suppress(OSError, ValueError):  # without a reader, the exit code has to do
         give_error(sentence, code)
     try:
         if sys.stderr is not None:
@@ -137,7 +137,7 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _missing_sentence(error: ModuleNotFoundError) -> str:
-    """Return how to install what is not there: the base package has what `verify-bundle` needs alone."""
+    """Return how to install the missing package: the base package suffices only for `verify-bundle`."""
     if (error.name or "plangate").startswith("plangate"):
         return _unforeseen(error)
     return (
@@ -150,7 +150,7 @@ def _unforeseen(error: Exception) -> str:
     detail = str(error).strip().splitlines()
     said = f": {detail[0]}" if detail else ""
     return (
-        f"Something unforeseen happened ({type(error).__name__}{said}); "
+        f"An unexpected error occurred ({type(error).__name__}{said}); "
         "run it again with PLANGATE_LOG_LEVEL=debug to see where, and report that."
     )
 

@@ -1,4 +1,4 @@
-"""Poll a run until it has moved on. The polling goes on while a worker or the server is away."""
+"""Poll a run until it changes. The polling continues while a worker or the server is away."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +21,7 @@ from plangate.presentation.run_page import (
 from plangate.presentation.troubles import troubles
 from plangate.presentation.words import spelled
 
-PAUSE: Final = 0.6  # seconds between two looks
+PAUSE: Final = 0.6  # seconds between two polls
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ async def looks(client: Client, workflow_id: str) -> AsyncIterator[Status | Sile
 
 
 def absence(look: Status | Silence) -> str | None:
-    """Return the sentence that says that no worker runs, or None where one does."""
+    """Return the sentence that says that no worker runs, or None if one does."""
     if isinstance(look, Silence):
         return look.reason
     if look.source == "workflow" or is_over(look):
@@ -105,9 +105,9 @@ def _stands(step: StepStatus) -> str:
 
 
 def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None, str]]:
-    """Yield a line for everything that is new in ``after``, and when it happened, where that is known.
+    """Yield a line for everything that is new in ``after``, with its time if known.
 
-    Decisions carry their own time. Anything else that the first look finds has none: it happened before.
+    Decisions carry their own time. Other changes found by the first poll have none: they happened before.
     """
     seen = None if before is None else now()
     known = before.decisions if before else ()
@@ -117,7 +117,7 @@ def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None
     newest = after.decisions[len(after.decisions) - fresh :]
     decisions = [(decision.at, decision_words(decision)) for decision in newest]
     if before is not None:
-        yield from decisions  # a new plan came of one of them
+        yield from decisions  # one of them led to a new plan
     if before is None or before.fingerprint != after.fingerprint:
         yield from ((seen, line) for line in _new_plan(after))
     if before is None:

@@ -1,6 +1,6 @@
-"""Ask for a decision at the terminal: what was shown is what is decided, by exactly its fingerprint.
+"""Ask for a decision at the terminal, on exactly the plan that was shown.
 
-The run is watched meanwhile: the question is withdrawn when the run moves on without an answer.
+The run is watched meanwhile: the question is cancelled if the run moves on without an answer.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from plangate.presentation.words import spelled
 
 
 class Asked(StrEnum):
-    """What came of asking."""
+    """The result of asking for a decision."""
 
     DECIDED = "decided"
     PUT_OFF = "put off"
@@ -31,11 +31,11 @@ class Asked(StrEnum):
 
 
 class Gatekeeper:
-    """Shows a plan that waits, asks for a decision, and sends it.
+    """Shows a plan in review, asks for a decision, and sends it.
 
     Args:
         session: where the person is asked, and where the decision is sent.
-        by: who decides; asked for where it is None. Never the requester by default.
+        by: the approver's name; asked for if None. Never defaults to the requester.
     """
 
     def __init__(self, session: Session, by: str | None) -> None:
@@ -66,7 +66,7 @@ class Gatekeeper:
             if asking.done():
                 return asking.result()
             self._screen.err.print()
-            self._say(f"No decision is needed any more: {_what_happened(status, moving.result())}.")
+            self._say(f"No decision is needed now: {_what_happened(status, moving.result())}.")
             return Asked.MOVED_ON
         finally:
             for task in (asking, moving):
@@ -125,7 +125,7 @@ class Gatekeeper:
         return (Choice.APPROVE, *refusals)
 
     async def _complete(self, status: Status, choice: Choice) -> Decision | None:
-        """Ask for what the decision still lacks; None where the person leaves."""
+        """Ask for the missing parts of a decision; None if the person leaves."""
         given = self._by
         while True:
             is_asked = given is None
@@ -133,7 +133,7 @@ class Gatekeeper:
             if by is None:
                 return None
             if choice is Choice.APPROVE and same_person(by, status.requester):
-                self._say(f"{status.requester} asked for this, so someone else must approve it.")
+                self._say(f"{status.requester} is the requester, so another person must approve.")
                 continue
             question = wording_of(choice).question
             comment = await self._keyboard.ask(question) if question else ""

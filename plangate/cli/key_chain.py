@@ -1,4 +1,4 @@
-"""Private keys to sign decisions with: made, kept under the user's configuration folder, and read again."""
+"""Private keys for signing decisions: created, stored in the user's configuration folder, and read."""
 
 import getpass
 import hashlib
@@ -34,7 +34,7 @@ _BEGIN_OF_STEM: Final = 160
 
 @dataclass(frozen=True, slots=True)
 class KeptKey:
-    """A private key that is here: whose it is, its public line, and its file."""
+    """A stored private key: its owner, its public line, and its file."""
 
     name: str
     public: str
@@ -47,7 +47,7 @@ class KeptKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyChain:
-    """The private keys of this user, a file for each name."""
+    """The private keys of this user, one file per name."""
 
     settings: Settings
     screen: Screen
@@ -63,11 +63,11 @@ class KeyChain:
         return any(self.path_of("x").parent.glob(f"*{_SUFFIX}"))
 
     def signed(self, decision: Decision, status: Status) -> Decision:
-        """Return ``decision`` on exactly the plan of ``status``, signed where its approver has a key here.
+        """Return ``decision`` on exactly the plan of ``status``, signed if its approver has a key here.
 
         Raises:
-            SettingsInvalid: there is one, and it cannot be used.
-            StatusContradicts: the parts of the status do not agree, so that nothing is signed.
+            SettingsInvalid: the key cannot be used.
+            StatusContradicts: the status contradicts itself, so nothing is signed.
         """
         subject = _subject(status)
         exact = decision.model_copy(update={"plan": subject.fingerprint})
@@ -87,7 +87,7 @@ class KeyChain:
         return exact.model_copy(update={"signature": sign(claims, key)})
 
     def listed(self) -> list[KeptKey]:
-        """Return the keys that are here; no passphrase is asked for."""
+        """Return the stored keys, without asking for a passphrase."""
         paths = sorted(self.settings.private_keys.glob(f"*{_SUFFIX}"))
         return [KeptKey(_name_of(path), _public_line(path), path) for path in paths]
 
@@ -135,7 +135,7 @@ class KeyChain:
 
 
 def _subject(status: Status) -> Subject:
-    """Return what a decision on the plan of ``status`` is about, as this machine computes it."""
+    """Return the subject of a decision on the plan of ``status``, as this machine computes it."""
     wrong = contradiction(status, workflow_id=status.workflow_id)
     if wrong or status.fingerprint is None or status.installation is None or status.namespace is None:
         raise StatusContradicts(
@@ -147,7 +147,7 @@ def _subject(status: Status) -> Subject:
 
 
 def _stem_of(name: str) -> str:
-    """Return the name of a person's file: no longer than a file system takes, and another one for each."""
+    """Return the unique file name for a person, short enough for the file system."""
     stem = quote(name, safe="")
     if len(stem) <= _LONGEST_STEM:
         return stem
@@ -156,7 +156,7 @@ def _stem_of(name: str) -> str:
 
 
 def _name_of(path: Path) -> str:
-    """Return whose key a file holds: as the file beside it says, or by the file's own name."""
+    """Return the owner of a key: from the public file next to it, or from the file's own name."""
     try:
         return _public_file(path)[1].strip()
     except (OSError, ValueError, IndexError):
@@ -168,7 +168,7 @@ def _public_file(path: Path) -> list[str]:
 
 
 def _public_line(path: Path) -> str:
-    """Return the public half of a key: from the file beside it, or from the key if it has no passphrase."""
+    """Return the public half of a key: from the file next to it, or from the key if it has no passphrase."""
     try:
         return _public_file(path)[0].strip()
     except (OSError, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""Commands that are imported when they are typed: `--help` answers in a fraction of a second.
+"""Commands that are imported when they are run, so that `--help` is fast.
 
 This is the lazy group of Click's documentation ("Complex Applications"), with one addition: while the module
 of a command is imported, the modules of the package that it imports are found, but not run. Each is run when
@@ -27,7 +27,7 @@ _PACKAGE = "plangate."
 
 
 class LazyCommand(TyperCommand):
-    """A command of which the name and one line of help are known, until it is typed.
+    """A command that is imported when it is run; until then only its name and help line are known.
 
     Args:
         name: what is typed.

@@ -22,9 +22,9 @@ class Origin:
 
     Attributes:
         what: the policy or the list of people.
-        path: where it is.
+        path: its path.
         hash: SHA-256 of its content.
-        workers: what the records hold; None where they hold nothing, or cannot be read.
+        workers: the recorded content; None if there is none, or the records cannot be read.
     """
 
     what: What
@@ -49,7 +49,7 @@ class Origin:
             page.note("the records here do not say which one.")
         elif self.agreement == "same":
             since = moment(self.workers.since)
-            page.note(f"The workers have judged by the same content since {since}.", "green")
+            page.note(f"The workers have used the same content since {since}.", "green")
         else:
             self._add_difference(page, self.workers)
 
@@ -59,13 +59,13 @@ class Origin:
         if self.what == "people":
             page.note("The workers have not read this content yet.", "bold yellow")
             page.note(
-                "They read the file at the next decision or step, once it has lain unchanged for "
+                "They read the file at the next decision or step, once it has been unchanged for "
                 f"{SETTLE_SECONDS:g} seconds, if it is the one that {_VARIABLES[self.what]} names there."
             )
-            page.note(f"Since {moment(workers.since)} they have judged by {other}. See it:")
+            page.note(f"Since {moment(workers.since)} they have used {other}. See it:")
         else:
-            page.note(f"The workers judge by {other}, since {moment(workers.since)}.", "bold yellow")
-            page.note(f"This file counts once {_VARIABLES[self.what]} names it where a worker starts.")
+            page.note(f"The workers have used {other} since {moment(workers.since)}.", "bold yellow")
+            page.note(f"This file takes effect when {_VARIABLES[self.what]} names it and a worker starts.")
             page.note("See theirs:")
         page.command(f"{program()} {self.what} as-of 0s")
 

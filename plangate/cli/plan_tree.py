@@ -1,7 +1,7 @@
-"""What a plan file holds, and the place of each part of it: the same for JSON and YAML.
+"""The content of a plan file with the place of each part, for JSON and YAML alike.
 
-A reader hands over `Part`s in the order of the file, and `compose` makes a `Tree` of them. Nothing here
-knows what a plan is.
+A reader yields `Part`s in the order of the file, and `compose` makes a `Tree` of them. This module does not
+know plans.
 """
 
 from collections.abc import Iterator

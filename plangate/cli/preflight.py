@@ -1,4 +1,4 @@
-"""What is checked before a decision is made: that there is a plan to decide on, and that this person may."""
+"""Checks before a decision: that there is a plan to decide on, and that this person may decide."""
 
 from contextlib import suppress
 
@@ -17,7 +17,7 @@ from plangate.presentation.words import spelled
 
 
 async def require_named_plan(console: Console, workflow_id: str, decision: Decision) -> None:
-    """Check that the plan is named, where it cannot be shown and asked about.
+    """Check that the plan is named, if it cannot be shown and confirmed.
 
     Raises:
         RunNotFound: there is no such run.
@@ -41,8 +41,8 @@ async def require_named_plan(console: Console, workflow_id: str, decision: Decis
 def must_be_shown(console: Console, decision: Decision) -> bool:
     """Return whether the plan has to be shown before the decision is made.
 
-    Two plans can be made whose fingerprints begin alike. A signature is given on a plan that this command has
-    shown, or that was named by its whole fingerprint.
+    Two plans can be made whose fingerprints begin alike. So a signature requires that this command has shown
+    the plan, or that the whole fingerprint was given.
 
     Raises:
         WrongUsage: it has to be shown, and there is no terminal to ask at.
@@ -87,7 +87,7 @@ def checked(status: Status, decision: Decision) -> str:
             f"see it with: {program()} status {status.workflow_id}"
         )
     if decision.decision is Choice.APPROVE and same_person(decision.by, status.requester):
-        raise Refused(f"Refused: {status.requester} asked for this; someone else must approve it.")
+        raise Refused(f"Refused: {status.requester} is the requester; another person must approve.")
     has_approved = any(same_person(decision.by, name) for name in status.approved_by)
     if decision.decision is Choice.WITHDRAW_APPROVAL and not has_approved:
         raise Refused(f"Refused: {decision.by} has not approved this plan; there is nothing to withdraw.")

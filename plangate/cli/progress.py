@@ -1,4 +1,4 @@
-"""What is shown while a command waits: a spinner on a terminal, lines in a pipe, nothing with --json."""
+"""Progress of a waiting command: a spinner on a terminal, lines in a pipe, nothing with --json."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _FRAMES_A_SECOND: Final = 12.5
 
 
 class _Spinner:
-    """One line, never two: what does not fit is cut at the terminal's edge.
+    """One line, cut at the terminal's edge.
 
     rich's own spinner wraps a long line; started again below new output, it first clears as many lines as it
     had before, and the newest of the output with them.
@@ -66,7 +66,7 @@ class Progress:
             self._console.print(Text(one_line(words)))
 
     def brief(self, words: str) -> None:
-        """Show what will not take long, on a terminal only."""
+        """Show a short wait, on a terminal only."""
         if self._live:
             self.update(words)
 

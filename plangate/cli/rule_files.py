@@ -1,4 +1,4 @@
-"""What the commands on a policy and on a list of people share: the faults of a file, and past contents."""
+"""Shared by the commands on policies and lists of people: faults of a file, and past contents."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ from plangate.records.rule_texts import What, in_force_at
 
 
 def widest(words: Iterable[str]) -> int:
-    """Return how many columns the widest of ``words`` takes, at least those of a page's labels."""
+    """Return the width of the widest of ``words``, at least that of a page's labels."""
     return max(LABEL_WIDTH, *map(cell_len, words))
 
 
@@ -25,7 +25,7 @@ def show_faults(console: Console, error: FileInvalid) -> int:
     """Print every fault of a file, and return the exit code.
 
     Raises:
-        WrongUsage: the sentence that ends the command, where a person reads.
+        WrongUsage: the closing sentence, unless the output is JSON.
     """
     screen = console.screen
     if screen.is_json:
@@ -39,7 +39,7 @@ def show_faults(console: Console, error: FileInvalid) -> int:
 
 
 def show_as_of(console: Console, what: What, when: str) -> int:
-    """Print the policy or the list of people that workers judged by at a time, from the records."""
+    """Print the policy or the list of people that was in force at a time, from the records."""
     screen, at = console.screen, moment_of(when)
     with console.reading() as connection:
         found = in_force_at(connection, what, at)

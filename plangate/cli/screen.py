@@ -1,7 +1,7 @@
-"""Where everything is printed: standard output, standard error, and whether a person can be asked.
+"""The output of a command: standard output, standard error, and whether a person can be asked.
 
 On a terminal there is colour, and long lines are folded by `plangate.presentation.page`; in a pipe there is
-plain text, a line for a line, whatever its length. Outsiders' text reaches a console only as
+plain text, unfolded. Untrusted text reaches a console only as
 `rich.text.Text`, never as markup.
 """
 
@@ -55,7 +55,7 @@ class Screen:
         self.show(page)
 
     def show_aside(self, page: Page) -> None:
-        """Print a page on stderr, beside the answer."""
+        """Print a page on stderr."""
         self.err.print(page, crop=False)
 
     def say_aside(self, words: str, style: str = "") -> None:
@@ -63,7 +63,7 @@ class Screen:
         self.err.print(Text(words, style=style), soft_wrap=True)
 
     def write_line(self, words: str, style: str = "") -> None:
-        """Print a line that is copied or read by a program: it is never folded by us."""
+        """Print a line that is copied or read by a program: it is never folded."""
         self.out.print(Text(words, style=style), soft_wrap=True)
 
     def write_plain(self, text: str) -> None:

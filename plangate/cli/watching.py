@@ -1,4 +1,4 @@
-"""Watch a run: a line for each thing that happens, the question about its plan, the outcome."""
+"""Watch a run: print a line per event, ask for a decision, and print the outcome."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Read the JSON subset of YAML, with the place of each part: what looks like text is text.
+"""Read the JSON subset of YAML, with the place of each part.
 
 YAML 1.1 makes a truth value of ``yes``, eight of ``010`` and a date of ``2026-01-01``; with anchors and merge
 keys a plan is not what its lines show, and `` #`` cuts a text short. So only JSON's values are recognized

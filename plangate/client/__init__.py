@@ -1,4 +1,4 @@
-"""The client: submit a request or a plan, decide, ask where a run stands, wait for its end, list runs.
+"""The client: submit a request or a plan, decide, get the status of a run, wait for its end, list runs.
 
 It names the workflow by its type. May import presentation, records, temporal and what is below.
 """

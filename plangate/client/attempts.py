@@ -1,4 +1,4 @@
-"""The attempts of a run's activities: how many, why the last one failed, when the next begins.
+"""The attempts of a run's activities: their number, the last error, and the time of the next one.
 
 A workflow does not see the attempts of its activities, nor that an operator paused one. The Temporal server
 does, and describes them to clients.
@@ -86,4 +86,4 @@ def _paused(pending: PendingActivityInfo, command: str) -> str:
     manual = pending.pause_info.manual
     by = f" by {cut(one_line(manual.identity), 100)}" if manual.identity else ""
     why = f" ({cut(one_line(manual.reason), 200)})" if manual.reason else ""
-    return f"paused in Temporal{by}{why}; to let it go on: {one_line(command)}"
+    return f"paused in Temporal{by}{why}; to continue it: {one_line(command)}"

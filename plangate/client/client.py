@@ -1,7 +1,7 @@
-"""The client: submit a request, decide, ask where a run stands, wait for its end, list and withdraw runs.
+"""The client: submit a request, decide, get the status of a run, wait for its end, list and withdraw runs.
 
-It answers from the workflow where a worker runs, and else from the records and Temporal's visibility; every
-answer says which.
+It answers from the workflow if a worker runs, else from the records and Temporal's visibility; every answer
+names its source.
 """
 
 import asyncio
@@ -64,14 +64,14 @@ _NO_WORKER: Final = (
 
 
 class Client:
-    """A connection to Plangate: it submits, decides, asks, waits and lists.
+    """A connection to Plangate: submits, decides, waits, lists and reads the status.
 
-    `connect` opens one by the settings; the constructor takes parts that are open already.
+    `connect` opens one with the settings; the constructor takes open connections.
 
     Args:
         client: connected to the namespace in which the workers run.
         task_queue: the workers' task queue.
-        database: the records, opened for reading; None where they cannot be reached from here.
+        database: the records, opened for reading; None if they cannot be reached from here.
         unpause_command: returns the command that a status shows for a paused step or draft.
     """
 
@@ -91,7 +91,7 @@ class Client:
 
     @classmethod
     async def connect(cls, settings: Settings | None = None) -> Self:
-        """Connect as the environment says: ``async with await Client.connect() as client``.
+        """Connect with the settings of the environment: ``async with await Client.connect() as client``.
 
         Temporal's own variables and profile file name its server, ``PLANGATE_TASK_QUEUE`` the workers' queue
         and ``PLANGATE_DATABASE_URL`` the records. Without records, a status needs a running worker.
@@ -140,7 +140,7 @@ class Client:
     async def decide(self, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
         """Send a decision and return its verdict; None if no worker runs, and the decision waits for one.
 
-        The answer has ``accepted`` None where a worker took the decision and cannot record it yet; its
+        The answer has ``accepted`` None if a worker took the decision and cannot record it yet; its
         ``reason`` says why.
 
         The update returns a verdict at once but needs a worker. Without one, the decision goes as a signal,
@@ -171,7 +171,7 @@ class Client:
         return answer
 
     async def status(self, workflow_id: str) -> Status:
-        """Return where a run stands: from its workflow if a worker answers, else from the records.
+        """Return the status of a run: from its workflow if a worker answers, else from the records.
 
         Its plan, steps and fingerprint are compared here, on the caller's machine.
 
@@ -210,7 +210,7 @@ class Client:
             )
             return await with_attempts(self._client, status, self._unpause_command)
         except WorkflowQueryFailedError as error:
-            raise RunNotFound(f"{one_line(workflow_id)} is no run of Plangate.") from error
+            raise RunNotFound(f"{one_line(workflow_id)} is not a run of Plangate.") from error
         except (WorkflowQueryRejectedError, RPCError):
             return await status_without_workflow(
                 self._client, self._database, workflow_id, self._unpause_command
@@ -262,7 +262,7 @@ class Client:
             raise unreachable(error) from error
 
     async def pending(self, wanted: Wanted = WAITING) -> list[Status]:
-        """Return the runs that wait for a person, soonest deadline first; one page of them.
+        """Return one page of the runs that wait for a decision, soonest deadline first.
 
         Raises:
             TemporalUnreachable: the server does not answer.
@@ -319,7 +319,7 @@ class Client:
                 raise unreachable(error) from error
             return  # the call that follows finds out why
         if description.workflow_type != WORKFLOW_TYPE:
-            raise RunNotFound(f"{one_line(workflow_id)} is no run of Plangate.")
+            raise RunNotFound(f"{one_line(workflow_id)} is not a run of Plangate.")
 
     async def _has_worker(self, workflow_id: str) -> bool:
         """Return whether a worker answers for the run; the next call reports any other error."""
@@ -347,11 +347,11 @@ class Client:
         status = await self.status(workflow_id)
         if status.state not in OUTCOMES:
             raise RunNotFound(
-                f"The Temporal server does not have {one_line(workflow_id)} any more; nothing can be decided."
+                f"The Temporal server no longer has {one_line(workflow_id)}; it takes no more decisions."
             )
         return DecisionAnswer(
             accepted=False,
-            reason=f"the run has ended ({status.state}); nothing can be decided any more",
+            reason=f"the run has ended ({status.state}); it takes no more decisions",
             state=status.state,
         )
 
@@ -362,7 +362,7 @@ class Client:
             return None
 
     def _made_elsewhere(self, status: Status) -> str | None:
-        """Return an objection where the plan names another installation than the records of this run."""
+        """Object if the plan names another installation than the records of this run."""
         if self._database is None or status.installation is None:
             return None
         with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
@@ -372,7 +372,7 @@ class Client:
         return None
 
     def _if_consistent(self, status: Status, workflow_id: str) -> Status | None:
-        """Return the status, or None and a log line where it contradicts itself."""
+        """Return the status, or None and a log line if it contradicts itself."""
         try:
             return self._checked(status, workflow_id)
         except StatusContradicts as error:

@@ -48,7 +48,7 @@ _ENDED_FROM_OUTSIDE: Final[Mapping[WorkflowExecutionStatus | None, str]] = {
 async def status_without_workflow(
     client: TemporalClient, database: Database | None, workflow_id: str, unpause_command: UnpauseCommand
 ) -> Status:
-    """Return where a run stands without asking its workflow.
+    """Return the status of a run without querying its workflow.
 
     Raises:
         RunNotFound: neither Temporal nor the records know the id.
@@ -105,8 +105,7 @@ def result_of(status: Status) -> RunResult:
     """
     if status.state not in OUTCOMES:
         raise RunNotFound(
-            f"The Temporal server does not have {one_line(status.workflow_id)} any more; there is no end to "
-            "wait for."
+            f"The Temporal server no longer has {one_line(status.workflow_id)}; there is no end to wait for."
         )
     return RunResult(
         workflow_id=status.workflow_id,
@@ -130,7 +129,7 @@ def _dropped(workflow_id: str, recorded: Status | None) -> Status:
         update={
             "source": "records and the Temporal server",
             "state": GONE,
-            "reason": f"on the record it is {recorded.state.replace('_', ' ')}, and this Temporal server "
+            "reason": f"it is recorded as {recorded.state.replace('_', ' ')}, and this Temporal server "
             "does not have it: it was deleted there, or TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE name another",
             "still_needed": (),
         }
@@ -138,7 +137,7 @@ def _dropped(workflow_id: str, recorded: Status | None) -> Status:
 
 
 async def _unread(client: TemporalClient, handle: WorkflowHandle[object, object]) -> list[UnreadDecision]:
-    """Return the decisions that no worker has read yet, oldest first."""
+    """Return the decisions that no worker has processed yet, oldest first."""
     waiting: list[HistoryEvent] = []
     try:
         async for event in handle.fetch_history_events(page_size=_PAGE):
@@ -173,7 +172,7 @@ async def _unread_decision(client: TemporalClient, event: HistoryEvent) -> Unrea
 
 
 async def _undrafted(client: TemporalClient, handle: WorkflowHandle[object, object]) -> Status | None:
-    """Return the status of a run that no worker has taken up yet, from what it was started with."""
+    """Return the status of a run that no worker has started yet, from its input."""
     first = await anext(handle.fetch_history_events(page_size=1))
     started = first.workflow_execution_started_event_attributes
     try:

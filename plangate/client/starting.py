@@ -28,7 +28,7 @@ _MAX_ID: Final = 200
 
 
 async def start_run(client: TemporalClient, task_queue: str, request: PlanRequest, workflow_id: str) -> None:
-    """Start the workflow; lists find it by its search attributes, where the server has them.
+    """Start the workflow, with search attributes for lists if the server has them.
 
     Raises:
         IdInUse: Temporal has the id already.

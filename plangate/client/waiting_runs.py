@@ -1,6 +1,6 @@
 """List the runs that wait for a decision: those of the records that Temporal has open.
 
-One query reads the waiting runs from the records; Temporal confirms, page by page, which are open. Where the
+One query reads the waiting runs from the records; Temporal confirms, page by page, which are open. If the
 two counts differ, Temporal's whole list is read: a run may have been ended there from outside, or have no
 records here, and is then queried itself.
 """
@@ -31,7 +31,7 @@ Ask = Callable[[str], Awaitable[Status | None]]
 
 _RUNNING: Final = f"WorkflowType = '{WORKFLOW_TYPE}' AND ExecutionStatus = 'Running'"
 _DRAFTED: Final = f"({PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} = '{Phase.IN_REVIEW}')"
-# A plan may be on the record before its workflow knows.
+# A plan may be recorded before its workflow knows.
 _MAY_WAIT: Final = f"({_DRAFTED} OR {PLANGATE_STATE.name} = '{Phase.DRAFTING}')"
 _ASKED_AT_ONCE: Final = 50  # a run for which no worker answers takes as long as a query may
 _NAMED_AT_ONCE: Final = 200  # ids in one question to Temporal
@@ -42,7 +42,7 @@ _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One run that waits; ``status`` is there where it had to be asked itself."""
+    """One run that waits; ``status`` is set if the run itself had to be queried."""
 
     workflow_id: str
     deadline: datetime | None
@@ -52,12 +52,12 @@ class _Line:
 async def waiting_runs(
     client: TemporalClient, database: Database | None, ask: Ask, wanted: Wanted
 ) -> list[Status]:
-    """Return one page of the runs that wait for a person.
+    """Return one page of the runs that wait for a decision.
 
     Args:
         client: connected to their namespace.
-        database: the records; None where there are none here.
-        ask: says where a run without records stands; None where that cannot be known.
+        database: the records; None if there are none here.
+        ask: returns the status of a run without records; None if that cannot be known.
         wanted: which of them, and in which order.
 
     Raises:
@@ -81,7 +81,7 @@ def _recorded(database: Database | None, wanted: Wanted) -> StillOpen:
 
 
 async def _count(client: TemporalClient) -> int | None:
-    """Return how many open runs have a plan by Temporal; None where it has no such attribute."""
+    """Return how many open runs have a plan, according to Temporal; None if it lacks the attribute."""
     try:
         return (await client.count_workflows(f"{_RUNNING} AND {_DRAFTED}")).count
     except RPCError as error:
@@ -91,7 +91,7 @@ async def _count(client: TemporalClient) -> int | None:
 
 
 async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wanted) -> list[_Line]:
-    """Return the page of those on the record, and ask Temporal about no more of them than it takes."""
+    """Return the page from the records, and ask Temporal about as few of them as possible."""
     assert wanted.limit is not None
     found: list[_Line] = []
     for named in _portions(recorded.waiting, _NAMED_AT_ONCE):
@@ -134,7 +134,7 @@ def _is_wanted(status: Status, wanted: Wanted) -> bool:
 
 
 async def _shown(database: Database | None, ask: Ask, page: Sequence[_Line]) -> list[Status]:
-    """Return where these runs stand, by their trails; who has none that can be read is asked."""
+    """Return the status of these runs from their trails; a run without a readable trail is queried."""
     ids = [line.workflow_id for line in page if line.status is None]
     read: dict[str, Status] = {}
     if database is not None and ids:

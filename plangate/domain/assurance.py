@@ -1,4 +1,4 @@
-"""How sure Plangate is of who decided: what a rule asks of proof, and what a decision has of it."""
+"""Levels of assurance: the proof of identity that a rule requires and that a decision carries."""
 
 from enum import StrEnum
 from typing import Final, assert_never

@@ -37,7 +37,7 @@ OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 
 
 class ModelUse(Frozen):
-    """Which model drafted a plan, and what it took, in tokens."""
+    """The model that drafted a plan, and the tokens it used."""
 
     model: str
     prompt_tokens: int = 0
@@ -56,11 +56,11 @@ class Requested(Frozen):
 
 
 class RunRef(Frozen):
-    """Which run writes.
+    """The run that writes.
 
-    ``chain_id``, the first run id of the chain of Temporal runs, tells a run that goes on (continue-as-new,
-    a reset) from a second start of the same workflow id. ``requested`` opens its trail; None where the trail
-    has to be there already. ``audience`` is where its newest plan counts, once there is one.
+    ``chain_id``, the first run id of the chain of Temporal runs, distinguishes a continued run
+    (continue-as-new, reset) from a second start of the same workflow id. ``requested`` opens its trail; None
+    if the trail must exist already. ``audience`` is the installation and namespace of its newest plan.
     """
 
     workflow_id: str
@@ -72,7 +72,7 @@ class RunRef(Frozen):
 class Drafted(Frozen):
     """A plan was drafted and checked, and its requirement set; the review is open until the deadline.
 
-    ``requester`` is who asked, as the list of people writes the name; empty where there is no list.
+    ``requester`` is the requester's name as spelled in the list of people; empty if there is no list.
     """
 
     kind: Literal["drafted"] = "drafted"
@@ -97,8 +97,8 @@ class Drafted(Frozen):
 class Decided(Frozen):
     """A decision arrived and got its verdict; refused and unreadable ones are recorded too.
 
-    ``approver`` is what was known of the sender at that moment, if anything; ``people`` is the hash of the
-    list of people used, empty without a list.
+    ``approver`` is the sender as known at that moment, if at all; ``people`` is the SHA-256 of the list of
+    people used, empty without a list.
     """
 
     kind: Literal["decided"] = "decided"
@@ -109,7 +109,7 @@ class Decided(Frozen):
 
 
 class Reopened(Frozen):
-    """An approval no longer held when a step was to start: the plan is in review again.
+    """An approval was no longer valid when a step was to start: the plan is in review again.
 
     ``lost`` has the approvals that no longer count, with the reasons; done steps stay done. ``people`` is the
     SHA-256 of the list of people they were checked against, empty without a list.
@@ -127,7 +127,7 @@ class Reopened(Frozen):
 class Claimed(Frozen):
     """A step is about to act. ``people`` is the SHA-256 of the list by which its approvals were checked.
 
-    It is empty without a list, and where the step had begun before: then nothing was checked.
+    It is empty without a list, and if the step had already begun: then nothing was checked.
     """
 
     kind: Literal["claimed"] = "claimed"
@@ -147,7 +147,7 @@ class StepDone(Frozen):
 
 
 class Released(Frozen):
-    """An attempt at a step is known to have done nothing; another may follow."""
+    """An attempt of a step had no effect; another may follow."""
 
     kind: Literal["released"] = "released"
     step: int
@@ -164,7 +164,7 @@ class StepFailed(Frozen):
 
 
 class StepInDoubt(Frozen):
-    """A step was begun and its end is unknown."""
+    """A step was begun and its result is unknown."""
 
     kind: Literal["in_doubt"] = "in_doubt"
     step: int
@@ -180,9 +180,9 @@ class Closed(Frozen):
 
 
 class RuleText(Frozen):
-    """One policy or list of people, as it was when it was used. ``hash`` is the SHA-256 of ``text``.
+    """The text of a policy or list of people that was used. ``hash`` is the SHA-256 of ``text``.
 
-    Which of the two it is follows from the entries that name it.
+    The entries that name it say which of the two it is.
     """
 
     hash: str
@@ -194,11 +194,11 @@ class RuleText(Frozen):
 
 
 class RulesInForce(Frozen):
-    """A worker uses this policy or list of people from now on; only on the trail of rules.
+    """A worker uses this policy or list of people from now on. Only in the trail of rules.
 
     Attributes:
-        what: which of the two files it is.
-        hash: SHA-256 of the text, by which the records keep it; empty where no file is set.
+        what: policy or list of people.
+        hash: SHA-256 of the text, by which the records keep it; empty if no file is set.
     """
 
     kind: Literal["rules_in_force"] = "rules_in_force"
@@ -227,7 +227,7 @@ class AnyEvent(RootModel[Event]):
 
 
 class WrittenEntry(Frozen):
-    """One line of the trail as it is stored, whether or not its event can still be read.
+    """One entry of the trail as stored, even if this release cannot read its event.
 
     Attributes:
         number: 1 for the first entry of its run, then without a gap.
@@ -235,9 +235,9 @@ class WrittenEntry(Frozen):
         at: when, by the Temporal server's clock.
         actor: the person for a request or a decision, else the worker's identity.
         written: the event as JSON, exactly as it was stored and hashed.
-        previous_hash: the hash of the entry before, 64 zeros for the first.
-        hash: SHA-256 over the canonical JSON (RFC 8785) of all the other fields; ``written`` goes in as the
-            text it is, so a verifier need not know the event types.
+        previous_hash: the hash of the previous entry; 64 zeros for the first.
+        hash: SHA-256 over the canonical JSON (RFC 8785) of all the other fields; ``written`` is hashed
+            as text, so a verifier need not know the event types.
     """
 
     workflow_id: str
@@ -272,7 +272,7 @@ class WrittenEntry(Frozen):
 
 
 class AuditEntry(WrittenEntry):
-    """One line of the trail, with its event as this release reads it."""
+    """One entry of the trail with its parsed event."""
 
     event: Event
 
@@ -287,7 +287,7 @@ def read_event(written: str) -> Event:
 
 
 def step_key(fingerprint: str, step: int, what: str) -> str:
-    """Return the key of what happened to one step of one plan."""
+    """Return the entry key of one event of a step."""
     return f"step:{step}:{fingerprint[:SHORT_LENGTH]}:{what}"
 
 
@@ -301,7 +301,7 @@ def entry_after(
     actor: str,
     event: Event,
 ) -> AuditEntry:
-    """Return the entry that follows the one with ``previous_hash``, linked to it."""
+    """Return the entry that links to the one with ``previous_hash``."""
     entry = AuditEntry(
         workflow_id=workflow_id,
         number=number,

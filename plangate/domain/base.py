@@ -1,4 +1,4 @@
-"""The bases of all models: frozen, and closed to unknown fields where people type them."""
+"""The base classes of all models: frozen; models that people type also reject unknown fields."""
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -15,6 +15,6 @@ class Frozen(BaseModel):
 
 
 class Typed(Frozen):
-    """An immutable value that a person typed: an unknown field is a fault."""
+    """An immutable value that people type: an unknown field is a fault."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

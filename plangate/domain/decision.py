@@ -23,11 +23,11 @@ from plangate.domain.validation import faults_in
 MAX_COMMENT: Final = 4_000
 MAX_SIGNATURE: Final = 100_000  # a token holds the comment, each of its characters in up to 16
 PLACEHOLDER: Final = "YOUR-NAME"
-"""What stands for the approver's name in a decision that is shown to be copied; no person has this name."""
+"""The placeholder for the approver's name in a decision to copy; no person has this name."""
 _PLACEHOLDERS: Final = frozenset(
     {"", "your name", "yourname", "your name here", "name", "my name", "approver name", "placeholder"}
 )
-_DRESS: Final = frozenset({"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk"})  # Sm: < and >; Sc: $
+_PUNCTUATION: Final = frozenset({"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk"})  # Sm: <>; Sc: $
 _EXCERPT_LENGTH: Final = 300
 _MOST_FAULTS: Final = 5
 _LONGEST_FAULT: Final = 120
@@ -80,7 +80,7 @@ class Via(StrEnum):
 
 
 class Decision(Typed):
-    """What one approver decides on one fingerprint (or a prefix of it)."""
+    """One approver's decision on one fingerprint (or a prefix of it)."""
 
     decision: Choice
     by: PersonName
@@ -98,9 +98,9 @@ class Arrival(Frozen):
 
     Attributes:
         key: identifies this arrival within its run.
-        received_at: the server's time at which the workflow saw it.
+        received_at: when the workflow received it, by the server's clock.
         fault: why it cannot be read as a decision; empty if it can.
-        excerpt: the beginning of what was sent, with hidden characters made visible, if it cannot be read.
+        excerpt: the beginning of what was sent, hidden characters made visible, if it cannot be read.
     """
 
     key: str
@@ -120,7 +120,7 @@ class Verdict(Frozen):
 
 
 class DecisionAnswer(Frozen):
-    """What the update ``decide`` answers: the verdict, and the run's state after it.
+    """The result of the update ``decide``: the verdict, and the run's state after it.
 
     ``accepted`` is None while there is no verdict: the decision is kept, and judged as soon as it can be
     recorded; ``reason`` says what prevents that.
@@ -140,7 +140,7 @@ def read_arrival(
     inputs: Sequence[object],
     received_at: AwareDatetime,
 ) -> Arrival:
-    """Read what was sent under ``name``; ``choice`` is the decision that the name already implies, if any."""
+    """Parse a message sent as ``name``; ``choice`` is the decision that the name implies, if any."""
     decision: Decision | None = None
     fault = ""
     try:
@@ -159,7 +159,7 @@ def read_arrival(
 
 
 def unknown_name(*, key: str, name: str, inputs: Sequence[object], received_at: AwareDatetime) -> Arrival:
-    """Return the arrival of a signal with an unknown name, often a typing error; it never counts."""
+    """Return the arrival of a signal with an unknown name, often a typo; it never counts."""
     names = ", ".join(Choice)
     shown = one_line(cut(name, 60))
     return Arrival(
@@ -183,7 +183,7 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
         )
     if choice is not None:
         if "decision" in raw:
-            raise ValueError(f"the signal's name says '{choice}' already; leave out \"decision\"")
+            raise ValueError(f"the signal's name already says '{choice}'; leave out \"decision\"")
         raw = {**raw, "decision": choice.value}
     if "plan" not in raw:
         raise ValueError(f'it names no plan; add "plan" with at least {MIN_PREFIX} digits of the fingerprint')
@@ -204,7 +204,7 @@ def is_placeholder(name: str) -> bool:
 
     Dashes, brackets, dots and the like count as blanks: ``<your-name>`` is a placeholder, and so is ``…``.
     """
-    words = (" " if unicodedata.category(char) in _DRESS else char for char in identity(name))
+    words = (" " if unicodedata.category(char) in _PUNCTUATION else char for char in identity(name))
     return " ".join("".join(words).split()) in _PLACEHOLDERS
 
 
@@ -242,7 +242,7 @@ def withdrawal(who: str, comment: str) -> str:
 
 
 def who_withdrew(reason: str) -> str | None:
-    """Return who a cancellation's reason names, if anyone; it is not proof, since any client can write it."""
+    """Return the name in a cancellation's reason, if any; it is no proof, because any client can set it."""
     if not reason.startswith(_WITHDRAWN_BY):
         return None
     name, _, _ = reason.removeprefix(_WITHDRAWN_BY).partition(": ")
@@ -250,7 +250,7 @@ def who_withdrew(reason: str) -> str | None:
 
 
 def signal_key(run_id: str, number: int) -> str:
-    """Return the key of the n-th signal (from 1) that one Temporal run saw."""
+    """Return the key of the n-th signal (from 1) of one Temporal run."""
     return f"{run_id}:signal:{number}"
 
 

@@ -1,4 +1,4 @@
-"""Check a plan that a planner or a person wrote: return a `Plan`, or raise with every fault in it."""
+"""Check a plan by a planner or a person: return a `Plan`, or raise an error with every fault."""
 
 import json
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
 
 
 def plan_shaped(raw: object) -> Plan:
-    """Return ``raw`` as a plan, whatever its tools are.
+    """Return ``raw`` as a plan, without checking its tools.
 
     Raises:
         PlanInvalid: carries every fault.

@@ -10,13 +10,13 @@ The message of each error is one sentence for a person: what is wrong and what t
     │   └── RunNotFound
     ├── Refused                  not allowed; nothing was done
     │   ├── NotApproved
-    │   └── StatusContradicts    the status is not shown, since its parts do not agree
+    │   └── StatusContradicts    the status is inconsistent, so it is not shown
     ├── PlannerError             the operator or the requester looks at the model
     │   ├── NoModel              permanent: nothing is configured
     │   ├── ModelRefused         permanent: the model's service refused
     │   ├── ModelUnavailable     transient
     │   └── DraftUnusable        permanent: the model answered, but not with a plan
-    ├── ToolError                raised by tools, one for each thing that can be known
+    ├── ToolError                raised by tools, one for each possible state of the effect
     │   ├── ToolUnavailable      transient; nothing happened
     │   ├── ToolRefused          permanent; nothing happened
     │   ├── StillBegun           transient; it may have happened, and the tool can be asked later
@@ -27,11 +27,11 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── RecordsUnavailable       transient: the operator looks at the database
     │   └── OtherRecords         transient: a worker with the run's own records takes over
     ├── DirectoryUnavailable     transient: the operator fixes the list of people
-    └── OperatorError            the operator fixes the set-up
+    └── OperatorError            the operator fixes the configuration
         ├── SettingsInvalid
         ├── FileInvalid          a policy or a list of people; carries every fault with its place
         ├── RecordsMissing
-        ├── TrailDamaged         the record is not what was written
+        ├── TrailDamaged         the trail differs from what was written
         └── TemporalUnreachable
             └── TemporalDenied   the server answers, but refuses this client
 
@@ -49,11 +49,11 @@ class PlangateError(Exception):
 
 
 class BadInput(PlangateError):
-    """What was sent cannot be used."""
+    """The input is invalid."""
 
 
 class PlanInvalid(BadInput):
-    """A plan breaks one rule or more; ``faults`` holds each."""
+    """A plan is invalid; ``faults`` holds each fault."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
@@ -66,7 +66,7 @@ class RequestInvalid(BadInput):
 
 
 class IdInUse(BadInput):
-    """A workflow id names another request already, now or on the record."""
+    """The workflow id is already used by another request, running or recorded."""
 
 
 class RunNotFound(BadInput):
@@ -78,15 +78,15 @@ class NotAnswered(PlangateError):
 
 
 class Refused(PlangateError):
-    """The rules do not allow it."""
+    """The action is not allowed."""
 
 
 class NotApproved(Refused):
-    """A step was to be executed without an approval of exactly this plan on the record."""
+    """A step has no recorded approval of exactly this plan."""
 
 
 class StatusContradicts(Refused):
-    """The parts of a status do not agree, so showing or signing it would mislead."""
+    """The parts of a status contradict each other, so it is neither shown nor signed."""
 
 
 class PlannerError(PlangateError):
@@ -102,7 +102,7 @@ class ModelRefused(PlannerError):
 
 
 class ModelUnavailable(PlannerError):
-    """The model's service did not answer, or asked to come back later."""
+    """The model's service did not answer, or asked to retry later."""
 
 
 class DraftUnusable(PlannerError):
@@ -114,27 +114,27 @@ class ToolError(PlangateError):
 
 
 class ToolUnavailable(ToolError):
-    """Nothing happened in the world, and trying again later may help."""
+    """Nothing happened; a retry may succeed."""
 
 
 class ToolRefused(ToolError):
-    """Nothing happened in the world, and trying again will not help."""
+    """Nothing happened; a retry is pointless."""
 
 
 class StillBegun(ToolError):
-    """It may have happened, and the tool can be asked again later: the claim stays begun until then."""
+    """The effect may have happened; the claim stays begun until the tool can be asked again."""
 
 
 class EffectUnknown(ToolError):
-    """The effect was begun, and whether it happened cannot be known from here."""
+    """The effect was begun, and the tool cannot find out whether it happened."""
 
 
 class InDoubt(PlangateError):
-    """A step's effect was begun and its end is unknown; nothing is repeated until a person has looked."""
+    """A step's effect was begun and its result is unknown; a person has to check it before a repeat."""
 
 
 class WorkerStopping(PlangateError):
-    """The worker is stopping and leaves its work, which has no effect yet, to another one."""
+    """The worker is stopping; another worker repeats this work, which has had no effect."""
 
 
 class RecordsUnavailable(PlangateError):
@@ -142,7 +142,7 @@ class RecordsUnavailable(PlangateError):
 
 
 class OtherRecords(RecordsUnavailable):
-    """This worker uses other records than the ones that the run's plan was made for."""
+    """This worker's records are not those of the run."""
 
 
 class DirectoryUnavailable(PlangateError):
@@ -150,7 +150,7 @@ class DirectoryUnavailable(PlangateError):
 
 
 class OperatorError(PlangateError):
-    """The set-up is incomplete or wrong."""
+    """The configuration is incomplete or wrong."""
 
 
 class SettingsInvalid(OperatorError):
@@ -158,7 +158,7 @@ class SettingsInvalid(OperatorError):
 
 
 class FileInvalid(OperatorError):
-    """A policy or a list of people breaks one rule or more; ``faults`` holds each."""
+    """A policy or a list of people is invalid; ``faults`` holds each fault."""
 
     def __init__(self, path: str, faults: Sequence[Fault]) -> None:
         self.path = path
@@ -172,7 +172,7 @@ class RecordsMissing(OperatorError):
 
 
 class TrailDamaged(OperatorError):
-    """A run's trail is not what was written, so that nothing can follow from it."""
+    """A run's trail differs from what was written, so the run cannot continue."""
 
 
 class TemporalUnreachable(OperatorError):

@@ -1,13 +1,13 @@
-"""One thing that is wrong with a plan, a file or a message, and which part of it is wrong."""
+"""A fault in a plan, a file or a message, with its path."""
 
 from typing import NamedTuple, TypeAlias
 
 FaultPath: TypeAlias = tuple[str | int, ...]
-"""The way to a part from the outside in: names of fields and indexes of lists; empty for the whole."""
+"""Field names and list indexes from the outside in; empty for the whole value."""
 
 
 class Fault(NamedTuple):
-    """What is wrong with one part.
+    """A fault in one part.
 
     Attributes:
         path: the part.

@@ -1,4 +1,4 @@
-"""Findings: what is wrong with a record, each with its place, and whether a trail is whole.
+"""Findings: what is wrong in the records, each with its place.
 
 `broken_links` follows the chain of hashes, `readable` parses the events. The writer of the records calls both
 before it appends; whether one event may follow from another is for the auditor (`plangate.audit.rules`).
@@ -22,7 +22,7 @@ def _no_owners(entry: WrittenEntry) -> Iterable[str]:
 
 
 class Finding(Frozen):
-    """Something that is not as Plangate wrote it, or may not be (``is_unsealed``).
+    """A difference from what Plangate wrote, or an entry that is not sealed yet (``is_unsealed``).
 
     ``entry`` is its number in its run, if it has one.
     """
@@ -43,12 +43,12 @@ def broken_links(
     entries: Sequence[WrittenEntry],
     owners: Callable[[WrittenEntry], Iterable[str]] = _no_owners,
 ) -> Iterator[Finding]:
-    """Yield every place where these entries are not the whole trail of one run, in order.
+    """Yield every gap, edit and wrong order in these entries of one run.
 
-    ``owners`` returns the other runs to which an entry that does not belong here might belong.
+    ``owners`` returns other runs that a foreign entry might belong to.
     """
     number = 1
-    link: str | None = FIRST_HASH  # None after a fault: the next entry is not blamed for it
+    link: str | None = FIRST_HASH  # None after a fault, so that it is not reported twice
     for entry in entries:
         if entry.number > number:
             yield _missing(workflow_id, number, entry.number - 1)
@@ -102,7 +102,7 @@ def _wrong_entry(
     owners: Callable[[WrittenEntry], Iterable[str]],
 ) -> str | None:
     if entry.number < number:
-        return f"stands where entry {number} belongs"
+        return f"is in the place of entry {number}"
     if entry.workflow_id != workflow_id:
         return f"belongs to the run {one_line(entry.workflow_id)}"
     if not _is_as_written(entry):

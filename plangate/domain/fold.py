@@ -1,7 +1,7 @@
 """How each event changes a run.
 
-The workflow folds events as they happen; a reader of the audit trail folds the same events from the record
-and gets the same state. What a decision may change, `plangate.domain.lifecycle` says.
+The workflow folds events as they happen; a reader of the audit trail folds the same events and gets the same
+state. `plangate.domain.lifecycle` defines what a decision may change.
 """
 
 from collections.abc import Iterable
@@ -99,8 +99,8 @@ def as_in_review(state: RunState) -> RunState:
 def _apply_decision(state: RunState, decided: Decided) -> RunState:
     """Return the state after a decision: another one if it was accepted and the life cycle allows it now.
 
-    The verdict alone is not enough. Two workers that take each other for dead may record theirs in any order,
-    and neither an approval of a replaced plan nor one after the deadline may count.
+    The verdict alone is not enough. Two workers may record theirs in any order if each assumes that the other
+    is dead, and neither an approval of a replaced plan nor one after the deadline may count.
     """
     decision, received_at = decided.arrival.decision, decided.arrival.received_at
     if decision is None or not decided.verdict.accepted or why_not_now(state, decision, received_at):

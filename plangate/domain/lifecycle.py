@@ -1,7 +1,7 @@
 """The life cycle of a run: which decision is allowed in which phase, and how a run may end.
 
-Whatever depends on it reads it here: the judge (`plangate.domain.review`), the fold (`plangate.domain.fold`),
-the closer (`activities.closing`) and the auditor (`plangate.audit.rules`).
+It is used to judge decisions (`plangate.domain.review`), fold events (`plangate.domain.fold`), close runs
+(`activities.closing`) and verify the audit trail (`plangate.audit.rules`).
 
 ===========  ===================  ===================  ========================  ===========================
 phase        approve              reject               request changes           withdraw approval
@@ -13,7 +13,7 @@ executing    approved already     approved already     approved already         
 closed       the run has ended    the run has ended    the run has ended         the run has ended
 ===========  ===================  ===================  ========================  ===========================
 
-Who may decide is another question, which `plangate.domain.review` answers.
+`plangate.domain.review` checks who may decide.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from plangate.domain.plan import short
 from plangate.domain.run import Phase, RunState, StepState
 
 Rule = Callable[[RunState, Decision, datetime], str | None]
-"""Return why a decision that was received at a time is not allowed, or None where it is."""
+"""Return why a decision received at that time is not allowed, or None if it is allowed."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def row_of(phase: Phase) -> Row:
 
 
 def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> str | None:
-    """Return why ``decision`` is not allowed as the run stands, by any person; None where it is.
+    """Return why ``decision`` is not allowed in the current state, for any person; None if it is allowed.
 
     An allowed decision names the newest plan of the run.
     """
@@ -79,7 +79,7 @@ def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> s
 
 
 def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
-    """Return why a run with this record may not end with ``outcome`` at ``at``; None where it may."""
+    """Return why a run with this record cannot end with ``outcome`` at ``at``; None if it can."""
     is_executed = every_step_is_done(record)
     match outcome:
         case Outcome.EXECUTED:
@@ -131,7 +131,7 @@ def _while_no_step_is_done(state: RunState, decision: Decision, received_at: dat
 
 def _approved_already(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     del state, decision, received_at
-    return "the plan is approved already and is being executed"
+    return "the plan is already approved and is being executed"
 
 
 def _while_no_step_has_begun(state: RunState, decision: Decision, received_at: datetime) -> str | None:
@@ -146,14 +146,14 @@ def _while_no_step_has_begun(state: RunState, decision: Decision, received_at: d
 
 def _the_run_has_ended(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     del decision, received_at
-    return f"the run has ended ({state.state}); nothing can be decided any more"
+    return f"the run has ended ({state.state}); it takes no more decisions"
 
 
 def _another_plan(state: RunState, decision: Decision) -> str | None:
     named, current = short(decision.plan), state.drafted
     if any(map(decision.names, state.replaced)):
         newest = f"revision {current.revision}, {short(current.fingerprint)}" if current else "a newer one"
-        return f"plan {named} was replaced by {newest}; look at the new plan and decide on that"
+        return f"plan {named} was replaced by {newest}; review the new plan and decide on that one"
     if current is None:
         return "there is no plan to decide on yet; wait for the draft"
     if not decision.names(current.fingerprint):

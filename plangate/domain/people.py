@@ -1,8 +1,8 @@
-"""People: who they are, what they may do, and in whose name.
+"""People: their names, roles, keys and delegations.
 
-The directory is read for every decision, so a person who left yesterday cannot approve today. What it says
-of an approver at that moment is recorded with the decision (`Approver`): what the record means later does not
-depend on later changes of the directory.
+The directory is read for every decision, so a person who left yesterday cannot approve today. The
+approver's entry at that moment is recorded with the decision (`Approver`), so later changes of the directory
+do not change what the record means.
 """
 
 import unicodedata
@@ -30,7 +30,7 @@ class Key(Frozen):
 
 
 class Delegation(Frozen):
-    """A person lets another act for them, with some of their roles, for a time."""
+    """A delegation: permission to act for another person, in some of their roles, for a time."""
 
     to: str
     roles: tuple[str, ...]
@@ -39,7 +39,7 @@ class Delegation(Frozen):
 
 
 class Person(Frozen):
-    """One person as the directory has them."""
+    """One person in the directory."""
 
     name: str
     roles: tuple[str, ...] = ()
@@ -57,14 +57,14 @@ class Standing(Frozen):
 
 
 class Approver(Frozen):
-    """Who decided, as known at that moment.
+    """The person who decided, as the directory listed them at that moment.
 
     Attributes:
         name: as the directory writes it, or as it was typed where there is no directory.
-        standings: in whose names this person may act: their own first, then each who delegated to them.
-        assurance: what proof there was of who it was.
-        key_id: the key that proved it, by its RFC 7638 thumbprint.
-        public_key: the public half of that key, 32 bytes as base64url, as the directory had it.
+        standings: the names this person may act in: their own first, then each delegator's.
+        assurance: the proof of identity.
+        key_id: RFC 7638 thumbprint of the signing key.
+        public_key: the public half of that key, 32 bytes as base64url, as listed in the directory.
         signed_at: when it was signed, by the signer's clock.
         token_id: the unique id of the signed decision.
     """
@@ -79,7 +79,7 @@ class Approver(Frozen):
 
     @property
     def is_signed(self) -> bool:
-        """Whether a signature proved who it was."""
+        """Whether a signature proved the approver's identity."""
         return self.assurance is Assurance.SIGNED
 
     def roles(self) -> frozenset[str]:
@@ -102,7 +102,7 @@ class Identified(Frozen):
 
 
 class Directory(Protocol):
-    """Says who a person is; read for every decision."""
+    """The source of the list of people; read for every decision."""
 
     def people(self) -> "People | None":
         """Return the list of people; None without one, where a typed name is enough.
@@ -125,8 +125,8 @@ class People(Frozen):
 
     Attributes:
         persons: each of them, in the order of the list.
-        text: the list as it was read; empty where it was not read from a text.
-        hash: SHA-256 of ``text``; empty where there is none.
+        text: the list as it was read; empty if it was not read from a text.
+        hash: SHA-256 of ``text``; empty if there is none.
     """
 
     persons: tuple[Person, ...] = ()
@@ -142,18 +142,20 @@ class People(Frozen):
         return next((person for person in self.persons if same_person(person.name, name)), None)
 
     def identify(self, name: str, at: AwareDatetime) -> Identified:
-        """Return who ``name`` is at that time, and in whose names they may act."""
+        """Return the person called ``name`` at that time, with the names they may act in."""
         person = self.find(name)
         if person is None:
             return Identified(objection=f"{name} is not in the list of people")
         if not person.active:
-            return Identified(objection=f"{person.name} is not active any more")
+            return Identified(objection=f"{person.name} is no longer active")
         own = Standing(person=person.name, roles=(*person.roles, ANYONE))
-        return Identified(approver=Approver(name=person.name, standings=(own, *self._lent_to(person, at))))
+        return Identified(
+            approver=Approver(name=person.name, standings=(own, *self._from_others(person, at)))
+        )
 
-    def _lent_to(self, person: Person, at: AwareDatetime) -> tuple[Standing, ...]:
+    def _from_others(self, person: Person, at: AwareDatetime) -> tuple[Standing, ...]:
         """Return what others delegate to ``person``: only roles that they have themselves."""
-        lent = []
+        delegated = []
         for other in self.persons:
             roles = {
                 role
@@ -163,8 +165,8 @@ class People(Frozen):
                 if role in other.roles
             }
             if other.active and roles and not same_person(other.name, person.name):
-                lent.append(Standing(person=other.name, roles=tuple(sorted(roles))))
-        return tuple(lent)
+                delegated.append(Standing(person=other.name, roles=tuple(sorted(roles))))
+        return tuple(delegated)
 
 
 def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
@@ -175,11 +177,11 @@ def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
 
 
 def unknown_requester(people: People | None, requester: str) -> str | None:
-    """Say so where the list of people lacks the requester, who might then approve under another name."""
+    """Object if the requester is not in the list of people, and so could approve under another name."""
     if people is None or people.find(requester) is not None:
         return None
     return (
-        f"{requester}, who asked for this, is not in the list of people, so the same person might approve; "
+        f"{requester}, the requester, is not in the list of people, so the same person might approve; "
         f"put {requester} back (with active = false if they left), then approve again"
     )
 

@@ -1,4 +1,4 @@
-"""Plans and their fingerprints: what an approver sees, and what alone may run."""
+"""Plans and their fingerprints."""
 
 import hashlib
 import json
@@ -37,17 +37,17 @@ class Step(Typed):
 
 
 class Plan(Typed):
-    """A summary and ordered steps. Two plans are the same when their fingerprints are."""
+    """A summary and ordered steps. Two plans are the same if their fingerprints are."""
 
     summary: str = Field(min_length=1, max_length=MAX_SUMMARY)
     steps: tuple[Step, ...] = Field(min_length=1)
 
 
 class Audience(Frozen):
-    """Where a plan, and a signature on it, counts: one installation, in one Temporal namespace.
+    """The scope of a plan and of signatures on it: one installation, in one Temporal namespace.
 
     Attributes:
-        installation: the id of the records, 32 hex digits, made once with them.
+        installation: the id of the records, 32 hex digits, created with them.
         namespace: the Temporal namespace of the run.
     """
 
@@ -82,7 +82,7 @@ def canonical_record(fields: Mapping[str, str | int]) -> bytes:
 
 
 def fingerprint_of(plan: Plan, revision: int, workflow_id: str, audience: Audience) -> str:
-    """Return the SHA-256 (64 hex digits) that stands for exactly this plan, revision, run and audience.
+    """Return the SHA-256 (64 hex digits) of exactly this plan, revision, run and audience.
 
     Raises:
         ValueError: the plan holds what JSON cannot carry unchanged (see `uncanonical`).
@@ -103,7 +103,7 @@ def idempotency_key(workflow_id: str, fingerprint: str, step: int) -> str:
 
 
 def short(fingerprint: str) -> str:
-    """Return the first 12 digits: what people read and type."""
+    """Return the first 12 digits, the form for people."""
     return fingerprint[:SHORT_LENGTH]
 
 

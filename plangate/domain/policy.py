@@ -1,7 +1,7 @@
-"""Which approvals a plan needs, and whether it has them.
+"""The approvals that a plan needs, and whether it has them.
 
-A policy turns a plan into a `Requirement`, once for each revision; the requirement is frozen with the plan on
-the record. `covered` then counts approvals against it, as often as one comes.
+A policy turns a plan into a `Requirement`, once for each revision; the requirement is recorded with the plan.
+`covered` then counts approvals against it, each time one arrives.
 """
 
 from collections import Counter
@@ -39,12 +39,12 @@ class Requirement(Frozen):
     """What the policy demands of one plan; without needs it runs without approval.
 
     Attributes:
-        needs: per role the largest count that any matching rule asked for, in the order of the rules.
-        assurance: what proof a decision must have of who made it.
-        approval_valid_for: after how many seconds an approval is too old for a step to start under it.
-        timeout_seconds: how long a review may take, where a rule says so; the request may ask for less.
-        rules: the rules that demand this, or that freed the plan.
-        policy_hash: SHA-256 of the policy file; empty where there is none.
+        needs: per role the largest count that any matching rule requires, in the order of the rules.
+        assurance: the proof of identity that a decision must have.
+        approval_valid_for: seconds after which an approval is too old for a step to start.
+        timeout_seconds: time limit of a review, if a rule sets one; the request may set a shorter one.
+        rules: the rules that demand this, or that exempted the plan.
+        policy_hash: SHA-256 of the policy file; empty if there is none.
     """
 
     needs: tuple[Need, ...] = ()
@@ -118,9 +118,9 @@ def combined(matched: Iterable[Sequence[Rule]], default: Rule, policy_hash: str)
 
 
 def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None:
-    """Return what is demanded but missing in a requirement; None if nothing is.
+    """Return what a requirement lacks of the demanded one; None if nothing.
 
-    A person with any role counts for `ANYONE` too, so more of one role may stand in for it.
+    A person with any role counts for `ANYONE` too, so additional approvals of a role may replace it.
     """
     has = {need.role: need.count for need in requirement.needs}
     for need in demanded.needs:
@@ -151,7 +151,7 @@ def covered(requirement: Requirement, approvers: Sequence[Approver], requester: 
     """Return how many of the demanded approvals these people give, under the best assignment.
 
     Each approver counts once, and so does each person in whose name they act; the requester never counts, and
-    no one counts whose decision has less proof than the requirement asks for.
+    a decision with less assurance than required does not count.
     """
     demanded = {need.role: need.count for need in requirement.needs}
     counted = [one for one in _once_each(approvers) if one.assurance >= requirement.assurance]
@@ -192,7 +192,7 @@ def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]
     """Return how many of these approvals can count at once: no person twice, no role more than demanded.
 
     A memoized search that starts with the approvals that have the fewest ways, and stops at the upper bound.
-    A person for whom no later approval can stand is forgotten. With twenty people who delegate many roles to
+    A person whom no later approval can use is dropped. With twenty people who delegate many roles to
     each other it could still take too long: then it returns the best found so far, which is never too many.
     """
     if len(ways) == 1:  # as nearly always

@@ -33,7 +33,7 @@ class PlanRequest(Typed):
 
     Attributes:
         request: what is wanted, in plain words; may be empty if a plan is supplied.
-        plan: a ready plan, unchecked; None where the planner is to draft one.
+        plan: a ready plan, unchecked; None if the planner is to draft one.
         timeout_seconds: how long each review may take before it expires.
     """
 

@@ -24,7 +24,7 @@ CLOCK_LEEWAY: Final = timedelta(minutes=5)
 
 
 def judge(state: RunState, arrival: Arrival, sender: Identified) -> Decided:
-    """Return ``arrival`` with its verdict, as the run stands, and with the approver it was judged by."""
+    """Return ``arrival`` with its verdict in the current state, and with the approver who sent it."""
     objection = _objection(state, arrival, sender)
     if objection:
         verdict = Verdict(accepted=False, reason=objection)
@@ -67,12 +67,12 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
 
 
 def _approved_before(state: RunState, decision: Decision) -> str | None:
-    """Say so where this approval counts already, as when it is sent both as a signal and as an update."""
+    """Object if this approval already counts, for example if it was sent as a signal and as an update."""
     if decision.decision is not Choice.APPROVE:
         return None
     for approver in state.approvers:
         if same_person(approver.name, decision.by) and decision.names(state.fingerprint):
-            return f"{approver.name} has approved this plan already; it counts once"
+            return f"{approver.name} has already approved this plan; an approval counts once"
     return None
 
 
@@ -93,11 +93,11 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
     is_requester = same_person(approver.name, state.requester)
     match decision.decision:
         case Choice.APPROVE if is_requester:
-            return f"{approver.name} asked for this; someone else must approve it"
+            return f"{approver.name} is the requester; another person must approve"
         case Choice.APPROVE:
             return _adds_nothing(state, approver)
         case Choice.REJECT | Choice.REQUEST_CHANGES:
-            return None if is_requester else _has_no_say(state, approver)
+            return None if is_requester else _has_no_required_role(state, approver)
         case Choice.WITHDRAW_APPROVAL:
             return _nothing_to_withdraw(state, approver)
         case _:
@@ -105,14 +105,14 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
 
 
 def _adds_nothing(state: RunState, approver: Approver) -> str | None:
-    """Say so where an approval by this person would leave as much missing as before."""
+    """Object if this person's approval would meet no part of the requirement that is still unmet."""
     assert state.drafted is not None
     requirement, before = state.drafted.requirement, state.approvers
     if policy.covered(requirement, (*before, approver), state.requester) > policy.covered(
         requirement, before, state.requester
     ):
         return None
-    return _has_no_say(state, approver) or (
+    return _has_no_required_role(state, approver) or (
         f"{approver.name}'s approval adds nothing to the approvals so far; "
         f"still needed: {_spelled(policy.missing(requirement, before, state.requester))}"
     )
@@ -124,8 +124,8 @@ def _nothing_to_withdraw(state: RunState, approver: Approver) -> str | None:
     return f"{approver.name} has no approval of this plan to withdraw"
 
 
-def _has_no_say(state: RunState, approver: Approver) -> str | None:
-    """Say so where this person has no role that the plan asks for, except in the requester's name."""
+def _has_no_required_role(state: RunState, approver: Approver) -> str | None:
+    """Object if this person has no required role, other than one delegated by the requester."""
     assert state.drafted is not None
     requirement = state.drafted.requirement
     if policy.covered(requirement, (approver,), state.requester):

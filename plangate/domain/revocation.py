@@ -1,4 +1,4 @@
-"""Whether accepted approvals still hold, by a list of people and at a time.
+"""Check whether accepted approvals are still valid, for a given list of people and time.
 
 A worker checks before each step, with the current list. An auditor checks with the list that was in force
 then, and with today's, which shows what was revoked since.
@@ -15,7 +15,7 @@ from plangate.domain.policy import Requirement
 from plangate.domain.run import RunState
 from plangate.domain.standing_approvals import given_at
 
-_TAKEN_BACK = "says the same as the approval that was withdrawn, and may be a replay of it"
+_TAKEN_BACK = "repeats an approval that was withdrawn, and may be a replay of it"
 _PUT_BACK = (
     "it may be a replay of an earlier unsigned approval, from before the run was reset or continued; "
     "approve again with a different comment"
@@ -23,9 +23,9 @@ _PUT_BACK = (
 
 
 def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
-    """Return whose approvals are too old at that time for a step to start under them.
+    """Return the approvers whose approvals are too old for a step to start at that time.
 
-    A signed one is as old as its signature, since its delivery can be delayed.
+    The age of a signed approval counts from its signature, because its delivery can be delayed.
     """
     valid_for = state.drafted.requirement.approval_valid_for if state.drafted else None
     if valid_for is None:
@@ -35,10 +35,10 @@ def stale_approvers(state: RunState, at: datetime) -> tuple[str, ...]:
 
 
 def lost_approvals(state: RunState, people: People | None, at: datetime) -> tuple[LostApproval, ...]:
-    """Return the approvals under which no step may start at that time, each with the reason.
+    """Return the approvals that are no longer valid at that time, each with the reason.
 
-    Every approval meets one part of the requirement, since one that adds nothing is refused. So a lost one
-    always leaves something missing.
+    Every approval meets one part of the requirement, because an approval that adds nothing is refused. So
+    each lost approval leaves the requirement unmet.
     """
     if state.drafted is None:
         return ()
@@ -63,7 +63,7 @@ def lost_approvals(state: RunState, people: People | None, at: datetime) -> tupl
 def _lost_roles(
     state: RunState, requirement: Requirement, approvers: Sequence[Approver], people: People, at: datetime
 ) -> Iterator[LostApproval]:
-    """Yield the approvals whose role was lost, unless the requirement is met without it."""
+    """Yield the approvals whose approver lost the role, unless the requirement is met without it."""
     left = [_narrowed(approver, people, at) for approver in approvers]
     if policy.covered(requirement, left, state.requester) == len(approvers):
         return
@@ -74,17 +74,17 @@ def _lost_roles(
 
 
 def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
-    """Return why that list, at that time, does not know this person or their key."""
+    """Return why this person or their key is not valid in that list at that time."""
     name, person = approver.name, people.find(approver.name)
     if person is None:
         return f"{name} is not in the list of people"
     if not person.active:
-        return f"{name} is not active any more"
+        return f"{name} is no longer active"
     return unknown_key(approver, people) or invalid_key(approver, people, at)
 
 
 def unknown_key(approver: Approver, people: People) -> str | None:
-    """Say so where the signing key is not one of the approver's keys in that list."""
+    """Object if the signing key is not one of the approver's keys in that list."""
     if not approver.is_signed:
         return None
     person = people.find(approver.name)
@@ -94,7 +94,7 @@ def unknown_key(approver: Approver, people: People) -> str | None:
 
 
 def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
-    """Say so where the signing key is not valid at that time, or was not when it signed."""
+    """Object if the signing key is not valid at that time, or was not when it signed."""
     person = people.find(approver.name) if approver.is_signed else None
     for key in person.keys if person else ():
         if key.x != approver.public_key:
@@ -103,16 +103,16 @@ def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
         if approver.signed_at is not None and not in_force(key, approver.signed_at):
             return f"{approver.name}'s {which} was not valid when {approver.name} signed"
         if not in_force(key, at):
-            return f"{approver.name}'s {which} is not valid any more"
+            return f"{approver.name}'s {which} is no longer valid"
     return None
 
 
 def unfounded_standing(
     approver: Approver, people: People, at: datetime, requirement: Requirement, requester: str
 ) -> str | None:
-    """Say so where the record gives the approver a demanded role that the list does not give.
+    """Object if the record gives the approver a required role that the list does not give.
 
-    Roles that are not demanded do not matter, nor do delegations by the requester.
+    Roles that are not required, and delegations by the requester, are ignored.
     """
     demanded = {need.role for need in requirement.needs}
     had = policy.ways_of(approver, demanded, requester)
@@ -128,7 +128,7 @@ def unfounded_standing(
 
 
 def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
-    """Return the approver with only the standings that the list gives them at that time."""
+    """Return the approver with only the standings that the list grants at that time."""
     known = people.identify(approver.name, at).approver
     given = known.standings if known else ()
     standings = []
@@ -144,17 +144,17 @@ def _narrowed(approver: Approver, people: People, at: datetime) -> Approver:
 def may_be_put_back(
     state: RunState, before: Sequence[Event], arrival: Arrival, approver: Approver | None
 ) -> str | None:
-    """Say so where an approval may be a replay of an earlier one that was withdrawn or lost.
+    """Object if an approval may be a replay of an earlier one that was withdrawn or lost.
 
-    After a reset Temporal delivers signals again, with the time of the reset, and a decision may arrive both
-    as signal and update. A signed one is recognized by its id and the time of its signature; of the others
-    only those matter whose earlier approval was withdrawn, was lost, or can get too old.
+    After a reset Temporal delivers signals again, with the time of the reset, and a decision may arrive as a
+    signal and as an update. A signed decision is recognized by its id and the time of its signature. An
+    unsigned one is refused only if the earlier approval was withdrawn or lost, or can expire.
 
     Args:
         state: the run, with the plan in review.
         before: the events before this arrival, recorded or about to be.
         arrival: the approval.
-        approver: what is known of its sender.
+        approver: the sender, if known.
     """
     decision = arrival.decision
     if state.drafted is None or decision is None or decision.decision is not Choice.APPROVE:

@@ -22,7 +22,7 @@ class Phase(StrEnum):
 
     @property
     def is_at_work(self) -> bool:
-        """Whether an activity works for the run in this phase, so that there are attempts to show."""
+        """Whether an activity runs in this phase, so that its attempts can be shown."""
         match self:
             case Phase.DRAFTING | Phase.EXECUTING:
                 return True
@@ -33,7 +33,7 @@ class Phase(StrEnum):
 
 
 class StepState(StrEnum):
-    """How far a step has come."""
+    """The progress of a step."""
 
     PENDING = "pending"
     DONE = "done"
@@ -57,7 +57,7 @@ class Approval(Frozen):
 
 
 class RunState(Frozen):
-    """Everything a run knows of itself, and what continue-as-new carries over.
+    """The state of a run, as continue-as-new carries it over.
 
     Attributes:
         claimed: the last step claimed since the plan was approved, or 0. Only the record knows it; a workflow
@@ -86,7 +86,7 @@ class RunState(Frozen):
 
     @property
     def requester(self) -> str:
-        """Who made the request; empty before it."""
+        """The requester; empty before the request."""
         return self.requested.requester if self.requested else ""
 
     @property
@@ -96,7 +96,7 @@ class RunState(Frozen):
 
     @property
     def approvers(self) -> tuple[Approver, ...]:
-        """Who has approved the plan in review."""
+        """The people who have approved the plan in review."""
         return tuple(approval.approver for approval in self.approvals)
 
     @property
@@ -138,14 +138,14 @@ def was_taken_back(state: RunState) -> bool:
 
 
 def has_followed(state: RunState, event: Event) -> bool:
-    """Return whether ``state`` has this decision already."""
+    """Return whether ``state`` already includes this decision."""
     return isinstance(event, Decided) and any(
         decided.arrival.key == event.arrival.key for decided in state.decisions
     )
 
 
 def is_behind(state: RunState, record: RunState) -> bool:
-    """Return whether ``record`` has every accepted decision of ``state``, so it is at least as new."""
+    """Return whether ``record`` includes every accepted decision of ``state``: it is at least as new."""
     known = {decided.arrival.key for decided in record.decisions}
     newest = [decided.arrival.key for decided in state.decisions if decided.verdict.accepted][-1:]
     return known.issuperset(newest)

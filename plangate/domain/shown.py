@@ -1,4 +1,4 @@
-"""What is shown is what is signed: check the parts of a status before a person sees it.
+"""Check that the parts of a status agree, before a person sees or signs it.
 
 A status may come from an untrusted worker or database. The machine that shows it computes the fingerprint
 itself, from exactly the values that it shows, before it shows or signs them. The client and the records pass
@@ -25,7 +25,7 @@ def checked(
     if wrong is None:
         return status
     raise StatusContradicts(
-        f"The status of {one_line(workflow_id)} is not shown, since its parts do not agree: "
+        f"The status of {one_line(workflow_id)} is not shown, because its parts contradict each other: "
         f"{one_line(wrong)}. Do not decide on it; have an operator run `starter.py audit verify`, and look "
         "at which workers take work from this task queue."
     )

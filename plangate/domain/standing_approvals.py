@@ -15,13 +15,13 @@ def is_approval(decided: Decided) -> bool:
 
 
 def given_at(approval: Approval) -> datetime:
-    """Return from when on an approval counts: a signed one is as old as its signature."""
+    """Return the time from which an approval's age counts: for a signed one, that of its signature."""
     signed_at = approval.approver.signed_at
     return approval.at if signed_at is None else min(approval.at, signed_at)
 
 
 def counts_until(state: RunState, approval: Approval) -> datetime | None:
-    """Return when this approval gets too old for a step to start; None if never."""
+    """Return when this approval becomes stale; None if never."""
     valid_for = state.drafted.requirement.approval_valid_for if state.drafted else None
     return None if valid_for is None else given_at(approval) + timedelta(seconds=valid_for)
 

@@ -1,4 +1,4 @@
-"""The status of a run, as every door shows it: the query, the command line, ``--json``."""
+"""The status of a run, as the query, the command line and ``--json`` show it."""
 
 from typing import Any, Final
 
@@ -20,11 +20,11 @@ GONE: Final = "gone"
 
 
 class DecisionStatus(Frozen):
-    """One decision with its verdict. ``by`` and ``plan`` are missing where it could not be read.
+    """One decision with its verdict. ``by`` and ``plan`` are missing if it could not be read.
 
-    ``assurance`` is the proof of who made it; ``on_behalf_of`` names those who lent their roles
-    where the sender's own would not have done. ``void`` says why an accepted approval does not count any
-    more; ``counts_until`` is when one that counts gets too old for a step to start under it.
+    ``assurance`` is the proof of who made it; ``on_behalf_of`` names those whose delegated
+    roles were needed. ``void`` says why an accepted approval no longer counts; ``counts_until`` is when a
+    valid approval expires.
     """
 
     by: str | None
@@ -43,9 +43,9 @@ class DecisionStatus(Frozen):
 
 
 class UnreadDecision(Frozen):
-    """A decision that is not judged yet: no worker is running, or it cannot be recorded now.
+    """A decision without a verdict yet: no worker is running, or it cannot be recorded now.
 
-    ``by`` and ``plan`` are missing where it cannot be read; ``decision`` is ``withdraw`` for a cancellation.
+    ``by`` and ``plan`` are missing if it cannot be read; ``decision`` is ``withdraw`` for a cancellation.
     """
 
     decision: str
@@ -55,13 +55,13 @@ class UnreadDecision(Frozen):
 
 
 class Attempt(Frozen):
-    """Work that is retried, or was paused in Temporal.
+    """An activity that is being retried, or is paused in Temporal.
 
     Attributes:
-        attempt: the number of the attempt that runs now or comes next, by Temporal's count.
-        last_error: the error of the attempt before; empty without one.
+        attempt: the number of the attempt that runs now or comes next, as Temporal counts them.
+        last_error: the error of the previous attempt; empty if there is none.
         next_try: when the next one begins; None while one runs, and while it is paused.
-        paused: who paused it in Temporal, and how to resume it; empty if it is not paused.
+        paused: who paused it in Temporal, and how to unpause it; empty if it is not paused.
     """
 
     attempt: int
@@ -71,10 +71,10 @@ class Attempt(Frozen):
 
 
 class StepStatus(Frozen):
-    """One step of the newest plan, and how far it has come.
+    """One step of the newest plan, and its progress.
 
-    ``is_begun`` says that by the record it was claimed, and is not done: it may have acted. ``attempt`` and
-    what follows are those of `Attempt`, while the step is tried again or paused.
+    ``is_begun`` means that the record has a claim and no result: the step may have acted. ``attempt`` and
+    the fields after it are those of `Attempt`, while the step is retried or paused.
     """
 
     number: int
@@ -94,8 +94,8 @@ class StepStatus(Frozen):
 class Unrecorded(Frozen):
     """What cannot be recorded now, and why.
 
-    ``decisions`` counts those that are not judged yet, and ``oldest`` are the first few of them; ``outcome``
-    says whether the run's end waits.
+    ``decisions`` counts those without a verdict, and ``oldest`` are the first few of them; ``outcome`` says
+    whether the outcome waits to be recorded.
     """
 
     decisions: int
@@ -106,16 +106,16 @@ class Unrecorded(Frozen):
 
 
 class Status(Frozen):
-    """Everything there is to know of a run; ``source`` says who answered.
+    """Everything that is known about a run; ``source`` says where the answer comes from.
 
-    ``unverified`` are those whose approval has the assurance ``typed``; ``still_needed`` is what the
-    plan lacks before it may run; ``lost`` are the approvals that no longer held when a step was to begin,
-    so that the plan is in review again, since ``reopened_at``; ``revoked`` are those under which no
-    step would begin now, by the list of people on the record; ``unread`` are decisions that
-    no worker has judged yet. The fingerprint is that of ``plan``, ``revision`` and ``workflow_id``
-    in ``installation`` and ``namespace``: `plangate.domain.shown` computes it again. ``workers_differ`` says
-    in which rules or tools the workers of the task queue differ, as far as the records can be asked.
-    ``drafting`` is the attempt of a draft that is retried.
+    ``unverified`` are those whose approval has the assurance ``typed``; ``still_needed`` are the
+    approvals that are missing; ``lost`` are those that were no longer valid when a step was to begin, so
+    that the plan is in review again since ``reopened_at``; ``revoked`` are those that the recorded list of
+    people no longer supports; ``unread`` are decisions without a verdict. The fingerprint is that of
+    ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
+    recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
+    if the records can be read.
+    ``drafting`` is the current attempt of a draft that is retried.
     """
 
     workflow_id: str
@@ -165,7 +165,7 @@ class RunResult(Frozen):
 
 
 def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None) -> Status:
-    """Return ``state`` as it is shown to people and machines."""
+    """Return the status of a run in ``state``."""
     drafted = state.drafted
     return Status(
         workflow_id=state.workflow_id,
@@ -228,7 +228,7 @@ def result_of(state: RunState) -> RunResult:
 
 
 def unread_of(arrival: Arrival) -> UnreadDecision:
-    """Return what a message says before it is judged; nothing in it has been checked."""
+    """Return a decision that has no verdict yet; nothing in it has been checked."""
     decision = arrival.decision
     return UnreadDecision(
         decision=decision.decision if decision else arrival.name,
@@ -239,7 +239,7 @@ def unread_of(arrival: Arrival) -> UnreadDecision:
 
 
 def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> tuple[str, ...]:
-    """Return in whose names an approver acted who could not have approved in their own."""
+    """Return the delegators whose roles the approver needed; empty if their own roles were enough."""
     if approver is None or requirement is None:
         return ()
     demanded = {need.role for need in requirement.needs}
@@ -275,7 +275,7 @@ def _decisions(state: RunState) -> tuple[DecisionStatus, ...]:
 
 
 def decision_status(decided: Decided, requirement: Requirement | None) -> DecisionStatus:
-    """Return one decision as it is shown to people and machines."""
+    """Return the status of one decision."""
     arrival, decision = decided.arrival, decided.arrival.decision
     known: dict[str, Any] = (
         {"by": decision.by, "decision": decision.decision, "plan": decision.plan, "comment": decision.comment}

@@ -1,4 +1,4 @@
-"""What a plan needs to know of a tool: its name, its arguments, and how it stays safe to retry."""
+"""The declaration of a tool: its name, its arguments and its retry safety."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ from plangate.domain.plan import uncanonical
 
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
 REASON_ARGUMENT: Final = "why"
-"""What a planner calls a step's reason among the arguments of a tool; no tool may have one of that name."""
+"""The argument in which a planner gives a step's reason; no tool may have an argument of that name."""
 
 
 class ToolArguments(BaseModel):
@@ -22,7 +22,7 @@ class ToolArguments(BaseModel):
 
 
 class RetrySafety(StrEnum):
-    """How a tool answers 'did it happen?' after a crash."""
+    """How a tool finds out after a crash whether an effect happened."""
 
     LOOK_UP = "looks up whether it happened"
     VENDOR_KEY = "repeats safely under the same idempotency key"
@@ -31,14 +31,14 @@ class RetrySafety(StrEnum):
 
 
 class Receipt(Frozen):
-    """What came back from an effect."""
+    """The result of an effect."""
 
     summary: str
     details: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 def storable(receipt: Receipt) -> Receipt:
-    """Return the receipt with its details as text where JSON could not carry them: it must be kept."""
+    """Return the receipt, with its details as text if they cannot be stored as JSON."""
     if not any(uncanonical(receipt.model_dump())):
         return receipt
     shown = {one_line(name): one_line(str(value)) for name, value in receipt.details.items()}
@@ -47,17 +47,17 @@ def storable(receipt: Receipt) -> Receipt:
 
 @dataclass(frozen=True, slots=True)
 class ToolDeclaration:
-    """A tool as a plan sees it.
+    """A tool as plans use it.
 
     Attributes:
-        name: what a step's ``tool`` says.
+        name: the value of a step's ``tool``.
         description: for the model and for people, one or two sentences.
         arguments: the model that validates a step's arguments.
         retry_safety: how it stays safe to retry.
-        seconds: how long one act may take; then it is broken off, and the tool asked what became of it.
+        seconds: time limit of one act; after it the act is cancelled, and `find_out` is called.
 
     Raises:
-        ValueError: an act may take longer than any may.
+        ValueError: the time limit is out of range.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""What pydantic found wrong, as faults in plain English. Nothing else reads a `ValidationError`'s details.
+"""Turn pydantic's validation errors into faults in plain English.
 
-The words are for people who know nothing of pydantic or Python: a tuple is a list to them, a dict an object.
+The messages use JSON's terms, not Python's: a tuple is a list, a dict an object.
 """
 
 import re

@@ -51,7 +51,7 @@ _ADDRESS: Final = re.compile(r"[^\s@]*@[^\s@]+")
 
 
 class Unclear(Exception):
-    """A condition is neither true nor false of a step; ``str()`` gives the reason."""
+    """A condition is neither true nor false for a step; ``str()`` gives the reason."""
 
 
 class Condition:
@@ -136,7 +136,7 @@ def _misspelled(source: str) -> Iterator[str]:
     """Yield a message for each URL, address and header that never matches, as no plan spells it so."""
     texts = [quoted.strip("'\"") for quoted in _STRING.findall(source)]
     if not _ONE_SPELLING & set(texts):
-        return  # it is about other tools, whose arguments may be spelled in any way
+        return  # it concerns other tools, whose arguments may have any form
     instead = "write it as plans have it: in lower case, with A-labels (xn--…), without a default port"
     for text in texts:
         scheme, separator, rest = text.partition("://")

@@ -1,4 +1,4 @@
-"""Pages of the audit: lists of runs, and what an examination of the records comes to."""
+"""Pages of the audit: lists of runs, and the result of a verification."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -21,7 +21,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def values_of(summary: RunSummary) -> list[str]:
-    """Return one run as cells for a machine; none of them is taken for a formula by a spreadsheet."""
+    """Return one run as CSV cells, escaped so that no spreadsheet reads one as a formula."""
     plain = summary.model_dump(mode="json")
     cells = []
     for name in COLUMNS:
@@ -54,7 +54,7 @@ def runs_table(summaries: Sequence[RunSummary]) -> Table:
 
 
 def inspection_page(inspection: Inspection, *, is_trusted: bool) -> Page:
-    """Return what was examined, and by whose keys it is sealed."""
+    """Return what was verified, and the keys that sealed it."""
     page = Page()
     if not inspection.findings:
         page.heading("Verified: nothing was changed.", "bold green")

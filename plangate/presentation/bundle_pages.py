@@ -1,4 +1,4 @@
-"""Pages of findings, and of a bundle that was examined. Need no database: the base package shows them."""
+"""Pages of findings and of a verified bundle. They need no database, so the base package can show them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ _SHOWN_NOTES: Final = 20
 
 
 def findings_page(findings: Sequence[Finding], what: str) -> Page:
-    """Return all that was found, a line each."""
+    """Return all findings, one per line."""
     page = Page()
     page.heading(f"{what}: {counted(len(findings), 'finding')}.", "bold red")
     for finding in findings:
@@ -27,14 +27,14 @@ def findings_page(findings: Sequence[Finding], what: str) -> Page:
 
 
 def notes_page(notes: Sequence[Finding], people: Path | None) -> Page:
-    """Return which approvals would not count today; nothing is wrong with what followed from them.
+    """Return the approvals that would not count today; they were valid when they were used.
 
-    ``people`` is the list by which that was judged.
+    ``people`` is the list of people that they were checked against.
     """
     page = Page()
     if notes:
-        revoked = f"Revoked since then, by the list of people {people}: {len(notes)}."
-        page.heading(f"{revoked} What they approved was approved.", "yellow")
+        revoked = f"Approvals revoked since then, according to the list of people {people}: {len(notes)}."
+        page.heading(f"{revoked} They were valid when they were used.", "yellow")
     for note in notes[:_SHOWN_NOTES]:
         page.note(f"· {note}", "yellow")
     if len(notes) > _SHOWN_NOTES:
@@ -43,12 +43,12 @@ def notes_page(notes: Sequence[Finding], people: Path | None) -> Page:
 
 
 def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
-    """Return what a sound bundle proves."""
+    """Return what a valid bundle proves."""
     story = Story.model_validate(bundle.story)
     page = Page()
     sealed = sealed_up_to(bundle)
     if is_trusted and sealed == len(bundle.entries):
-        page.heading("This bundle proves what it says.", "bold green")
+        page.heading("Verified: the bundle is authentic.", "bold green")
     elif is_trusted:
         page.heading("The file is consistent, but not all of it is sealed.", "bold yellow")
     else:
@@ -90,17 +90,17 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
 
 
 def unsealed_words(count: int, then: str) -> str:
-    """Return what to say of entries that no checkpoint covers."""
+    """Return a sentence about the entries that no checkpoint covers."""
     entries = counted(count, "entry is", "entries are")
     return f"{entries} not sealed yet; a worker does it within seconds, {then}."
 
 
 def add_sealers(page: Page, keys: Sequence[str], then: str, *, is_trusted: bool) -> None:
-    """Name the keys that sealed what is shown, and where they are not trusted yet, what to do ``then``."""
+    """Add the seal keys, and if they are not trusted yet, what to do ``then``."""
     for key in keys:
         page.copied("sealed by", PUBLIC_PREFIX + key, width=LABEL_WIDTH)
     if keys and not is_trusted:
         page.note(
-            f"Compare that with what `starter.py keys seal` prints on the worker's host, then {then}.",
+            f"Compare it with the key that `starter.py keys seal` prints on the worker's host, then {then}.",
             "yellow",
         )

@@ -1,4 +1,4 @@
-"""This machine's clock, and moments in the words of people: in their own zone, with UTC beside."""
+"""This machine's clock, and times for people: in their own time zone, with UTC."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -7,14 +7,14 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 
 def now() -> datetime:
-    """Return the present moment by this machine."""
+    """Return the current time of this machine."""
     return datetime.now(UTC)  # noqa: TID251  what is shown is relative to the reader's own now
 
 
 def moment(when: datetime, *, with_seconds: bool = False) -> str:
-    """Return a moment as '3 May 14:05 CEST (12:05 UTC)'; the zone is that of TZ, else that of the machine.
+    """Return a time as '3 May 14:05 CEST (12:05 UTC)'; the zone is that of TZ, else that of the machine.
 
-    The year is named where it is not the present one; the day in UTC where it is not the same day.
+    The year is added if it is not the current one; the day in UTC if it differs.
     """
     try:
         local, universal = when.astimezone(), when.astimezone(UTC)
@@ -34,7 +34,7 @@ def _day(when: datetime) -> str:
 
 
 def _zone(when: datetime) -> str:
-    """Return the zone's short name, or its distance from UTC where it has none in letters."""
+    """Return the zone's short name, or its offset from UTC if it has none in letters."""
     name = when.tzname() or ""
     if name.isascii() and name.isalpha():
         return name

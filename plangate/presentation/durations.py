@@ -1,13 +1,13 @@
-"""Lengths of time in the words of people."""
+"""Durations as people read them."""
 
 from datetime import datetime, timedelta
 from typing import Final
 
-_DAYS_AS_HOURS: Final = 3  # up to so many days, people count hours
+_DAYS_AS_HOURS: Final = 3  # shown in hours up to this many days
 
 
 def spoken(length: timedelta) -> str:
-    """Return a length of time in its two largest units."""
+    """Return a duration in its two largest units."""
     seconds = int(length.total_seconds())
     minutes, hours = seconds // 60, seconds // 3600
     if hours >= _DAYS_AS_HOURS * 24 + 24:
@@ -20,7 +20,7 @@ def spoken(length: timedelta) -> str:
 
 
 def from_now(moment: datetime, now: datetime) -> str:
-    """Return how far ``moment`` lies from ``now``: 'in 71 h 59 min', '5 min ago'."""
+    """Return the time from ``now`` to ``moment``: 'in 71 h 59 min', '5 min ago'."""
     if moment >= now:
         return f"in {spoken(moment - now)}"
     return f"{spoken(now - moment)} ago"

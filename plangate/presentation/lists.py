@@ -1,4 +1,4 @@
-"""Tables on the screen: the runs that wait for a person, and the tools."""
+"""Lists on the screen: the runs that wait for a decision, and the tools."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -35,12 +35,12 @@ def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
 
 
 def sources_of(statuses: Iterable[Status]) -> list[str]:
-    """Return who answered for these runs, each once."""
+    """Return the sources of these runs, each once."""
     return [f"the {source}" for source in sorted({status.source for status in statuses})]
 
 
 def tools_page(declarations: Mapping[str, ToolDeclaration]) -> Page:
-    """Return what each tool does, how it stays safe to retry, and what it takes."""
+    """Return each tool with its description, retry safety and arguments."""
     page = Page()
     for number, declaration in enumerate(declarations.values()):
         if number:
@@ -66,7 +66,7 @@ def tool_as_json(declaration: ToolDeclaration) -> dict[str, Any]:
 
 
 def _what(status: Status) -> str:
-    """Return the beginning of the request: enough to know it again, in whole words where it has some."""
+    """Return the beginning of the request, cut between words."""
     text = status.request.strip() or (status.plan.summary if status.plan else "")
     line = text.splitlines()[0] if text else ""
     if len(line) <= _LONGEST_WHAT:

@@ -1,9 +1,9 @@
 """The page that Temporal's Web UI shows of an open run: the plan, the deadline, a decision ready to paste.
 
 Markdown for the Web UI's own renderer. It keeps the line breaks of a paragraph, makes quotes curly, and cuts
-off what is wide in a block; so all untrusted text stands in code spans, exact and wrapped. The page travels
-in a URL, so it is limited to a few kilobytes. Where part of the plan is cut, the page says so and offers no
-decision to paste: an approver must be able to read the whole plan.
+off wide blocks; so all untrusted text is in code spans, exact and wrapped. The page is transported in a URL,
+so it is limited to a few kilobytes. If part of the plan is cut, the page says so and offers no decision to
+paste: an approver must be able to read the whole plan.
 """
 
 import json
@@ -47,11 +47,11 @@ _ROOM_FOR_CAUSE: Final = 200
 _ROOM_FOR_VALUE: Final = 1_000
 _SHOWN_DECISIONS: Final = 5
 _WHERE_THE_PLAN_IS: Final = (
-    "The plan is under *Current Details*. If nothing stands there, no worker runs just now; "
-    "`starter.py status` shows it all the same, and a decision that you send is kept until one does."
+    "The plan is under *Current Details*. If it is empty, no worker is running; "
+    "`starter.py status` shows the plan anyway, and a decision that you send is kept until one runs."
 )
 _REORDERED: Final = "*This has right-to-left letters, and may be drawn in another order. Exactly:*"
-_KINDS: Final = {  # text is the usual kind, and has no name
+_KINDS: Final = {  # text is the default and gets no label
     dict: "object",
     list: "list",
     bool: "yes or no",
@@ -62,13 +62,13 @@ _KINDS: Final = {  # text is the usual kind, and has no name
 
 
 def summary_line(request: str) -> str:
-    """Return the one line that stands for a run in the lists of the Web UI."""
+    """Return the line that describes a run in the Web UI's lists."""
     first = next((line for line in request.splitlines() if line.strip()), SUPPLIED.capitalize())
     return markdown_code(cut(first.strip(), 120))
 
 
 def request_page(request: str, requester: str) -> str:
-    """Return the page that stays the same for the whole life of a run: who asked for what."""
+    """Return the page that never changes during a run: the requester and the request."""
     asked = f"{markdown_code(requester)} supplied the plan."
     if request.strip():
         asked = f"{markdown_code(requester)} asked for:\n{markdown_code(cut(request, _ROOM_FOR_VALUE))}"
@@ -78,12 +78,12 @@ def request_page(request: str, requester: str) -> str:
 def details_page(
     state: RunState, unrecorded: Unrecorded | None = None, at_work_since: datetime | None = None
 ) -> str:
-    """Return what the Web UI shows of the run as it stands.
+    """Return the Web UI's page of the run in its current state.
 
     Args:
         state: of the run.
-        unrecorded: what of it waits for the record.
-        at_work_since: when the draft or the step began that is being worked at, if one is.
+        unrecorded: what cannot be recorded now.
+        at_work_since: when the current draft or step began, if there is one.
     """
     parts = [_heading(state), *([_what_waits(unrecorded)] if unrecorded else [])]
     if at_work_since and state.phase.is_at_work:
@@ -127,12 +127,12 @@ def _heading(state: RunState) -> str:
 
 
 def _at_work(state: RunState, since: datetime) -> str:
-    """Say where the attempts are shown: a workflow does not see them, nor whether one is paused."""
+    """Say where the attempts are shown: a workflow cannot see them, nor whether one is paused."""
     done = sum(progress.state is StepState.DONE for progress in state.steps)
     what = step_name(done + 1, len(state.steps)) if state.phase is Phase.EXECUTING else "The draft"
     return (
-        f"{what} is being worked at since {since:%Y-%m-%d %H:%M:%S} UTC. Which attempt it is, why the one "
-        "before failed, when the next begins, and whether it is paused: under *Pending Activities*, or by\n"
+        f"{what} has been running since {since:%Y-%m-%d %H:%M:%S} UTC. Its attempts, their errors, and "
+        "whether it is paused are shown under *Pending Activities*, and by\n"
         f"{markdown_code(status_command(state.workflow_id))}"
     )
 
@@ -142,8 +142,8 @@ def _what_waits(unrecorded: Unrecorded) -> str:
     what = [f"{count} decision{'s' if count > 1 else ''}"] if count else []
     what += ["the outcome"] if unrecorded.outcome else []
     return (
-        f"**Not on the record yet, since {unrecorded.since:%Y-%m-%d %H:%M} UTC: {' and '.join(what)}.** "
-        "What is sent now is kept, and judged as soon as it can be recorded. Now it cannot:\n"
+        f"**Not recorded yet, since {unrecorded.since:%Y-%m-%d %H:%M} UTC: {' and '.join(what)}.** "
+        "New decisions are kept, and judged as soon as they can be recorded. The cause:\n"
         f"{markdown_code(cut(unrecorded.cause, _ROOM_FOR_CAUSE))}"
     )
 
@@ -159,7 +159,7 @@ def _again(state: RunState) -> str:
 
 
 def _so_far(state: RunState, drafted: Drafted) -> str:
-    """Say what is still needed, who approved so far and when, and until when that counts."""
+    """Return what is still needed, and who approved, when, and until when it counts."""
     if not state.approvals:
         return ""
     still = " and ".join(map(str, missing(drafted.requirement, state.approvers, state.requester)))
@@ -187,7 +187,7 @@ def _time(when: datetime) -> str:
 
 
 def _digest(drafted: Drafted) -> tuple[str, bool]:
-    """Return what runs in one line, and whether all of it is shown."""
+    """Return the digest of the plan, and whether it is complete."""
     shown = markdown_code(digest(drafted.plan))
     if len(quote(shown)) > _ROOM_FOR_DIGEST:
         return "**What runs: too much for one line of this page.**", False
@@ -202,14 +202,14 @@ def _plan(state: RunState, drafted: Drafted) -> str:
 
 
 def _reordered(state: RunState, *texts: str) -> list[str]:
-    """Return the line that says how to see these texts exactly, where a screen may reorder them."""
+    """Return how to see these texts exactly, if a screen may reorder them."""
     if not any(map(is_reordered, texts)):
         return []
     return [f"{_REORDERED} {markdown_code(status_command(state.workflow_id, as_json=True))}"]
 
 
 def _steps(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
-    """Show the steps as far as there is room, say in bold what is left out, and return whether nothing is."""
+    """Return the steps that fit, a note on those that do not, and whether all of them fit."""
     parts: list[str] = []
     steps, room, is_whole = drafted.plan.steps, _ROOM_FOR_STEPS, len(drafted.plan.summary) <= _ROOM_FOR_LINE
     for number, (step, progress) in enumerate(zip(steps, state.steps, strict=True), start=1):
@@ -262,7 +262,7 @@ def _progress(progress: StepProgress) -> str:
 
 
 def _how_to_read_it_all(state: RunState, drafted: Drafted) -> str:
-    """Say where the whole plan is, instead of how to approve it."""
+    """Return where to read the whole plan, instead of how to approve it."""
     command = markdown_code(status_command(state.workflow_id))
     return (
         f"**Not all of plan `{short(drafted.fingerprint)}` is shown here, so this page does not offer to "
@@ -274,22 +274,22 @@ def _how_to_decide(state: RunState, drafted: Drafted) -> str:
     if drafted.requirement.assurance is Assurance.SIGNED:
         command = f"python starter.py sign {shlex.quote(state.workflow_id)} approve --by {PLACEHOLDER}"
         return (
-            "**To decide:** this plan takes signed decisions only. Let this command print yours, on the "
-            "machine where your key is, and send that by *More Actions*, *Send a Signal*:\n"
+            "**To decide:** this plan takes signed decisions only. Print yours with this command, on the "
+            "machine that has your key, and send it with *More Actions*, *Send a Signal*:\n"
             f"{markdown_code(command)}"
         )
     message = json.dumps({"by": PLACEHOLDER, "plan": short(drafted.fingerprint)})
     return (
         "**To decide:** *More Actions*, *Send a Signal*, choose `approve`, `reject` or `request_changes` "
-        '(which needs a `"comment"` too), and paste, with your name in it:\n'
-        f"{markdown_code(message)}{_how_to_take_back(state)}"
+        '(which also needs a `"comment"`), and paste this with your name:\n'
+        f"{markdown_code(message)}{_how_to_withdraw(state)}"
     )
 
 
-def _how_to_take_back(state: RunState) -> str:
+def _how_to_withdraw(state: RunState) -> str:
     if not state.approvals:
         return ""
-    return "\n`withdraw_approval` takes your own approval back, until the first step begins."
+    return "\n`withdraw_approval` withdraws your own approval, until the first step begins."
 
 
 def _decisions(state: RunState) -> list[str]:

@@ -1,13 +1,13 @@
-"""What people type before a command: it depends on how this command line was started."""
+"""The program name in printed commands; it depends on how the command line was started."""
 
 _called = ["python starter.py"]
 
 
 def program() -> str:
-    """Return what stands before a command in words that people copy."""
+    """Return the program name for commands that people copy."""
     return _called[0]
 
 
 def call_it(name: str) -> None:
-    """Let `program` return ``name`` from now on."""
+    """Set the program name."""
     _called[0] = name

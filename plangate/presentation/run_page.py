@@ -1,6 +1,6 @@
 """The page of a run: the request, everything that will run, the decisions, and how to decide.
 
-A plan that can be approved is never cut, whatever its length; what has happened may be.
+A plan that can be approved is never cut, whatever its length; past events may be.
 """
 
 import json
@@ -52,12 +52,12 @@ _STYLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TemporalAccess:
-    """Where else a run can be seen and decided.
+    """Other ways to see and decide a run: Temporal's command line and Web UI.
 
     Attributes:
-        cli_flags: what the ``temporal`` command needs to reach the server.
-        namespace: in which Temporal namespace the runs are.
-        ui_url: the Web UI's address, where it is known.
+        cli_flags: the options with which ``temporal`` reaches the server.
+        namespace: the Temporal namespace of the runs.
+        ui_url: the Web UI's address, if known.
         is_open: whether the Temporal server answers.
         program: the ``temporal`` command, as it can be typed here.
     """
@@ -73,18 +73,18 @@ class TemporalAccess:
         return shlex.join(self.signal_words(workflow_id, choice, by, plan))
 
     def signal_words(self, workflow_id: str, choice: str, by: str, plan: str) -> list[str]:
-        """Return the same command as the words of a call."""
+        """Return the same command as a list of arguments."""
         return self.words(workflow_id, choice, json.dumps({"by": by, "plan": plan}))
 
     def words(self, workflow_id: str, choice: str, message: str) -> list[str]:
-        """Return the ``temporal`` command that sends this message, as the words of a call."""
+        """Return the ``temporal`` command that sends this message, as a list of arguments."""
         return [
             *(self.program, "workflow", "signal", "-w", workflow_id, "--name", choice, "--input", message),
             *self.cli_flags,
         ]
 
     def unpause_command(self, workflow_id: str, activity_id: str) -> str:
-        """Return the ``temporal`` command that lets a paused step or draft go on, ready for a shell."""
+        """Return the ``temporal`` command that unpauses a step or draft, ready for a shell."""
         words = [self.program, "activity", "unpause", "--workflow-id", workflow_id]
         return shlex.join([*words, "--activity-id", activity_id, *self.cli_flags])
 
@@ -102,7 +102,7 @@ def is_over(status: Status) -> bool:
 
 
 def run_page(status: Status, now: datetime) -> Page:
-    """Return everything there is to know of a run."""
+    """Return the whole page of a run."""
     page = Page()
     page.heading(f"{status.workflow_id}  {spelled(status.state)}", _STYLES.get(status.state, "bold"))
     if status.reason:
@@ -125,7 +125,7 @@ def run_page(status: Status, now: datetime) -> Page:
 
 
 def add_request(page: Page, status: Status) -> None:
-    """Add what was asked for."""
+    """Add the request."""
     page.words("request", status.request or f"({SUPPLIED})", exact=_exact(status))
 
 
@@ -142,7 +142,7 @@ def plan_page(status: Status, now: datetime) -> Page:
         page.field("still needed", needed_words(status), "bold yellow")
     revoked = {one.name for one in status.revoked}
     for one in status.revoked:
-        said = f"{one.reason}, so {one.name}'s approval counts no longer; it has to be given again"
+        said = f"{one.reason}, so {one.name}'s approval no longer counts; it must be given again"
         page.field("approval", said, "bold yellow")
     for decision in status.decisions:
         if decision.counts_until and not is_over(status) and decision.by not in revoked:
@@ -168,13 +168,13 @@ def plan_page(status: Status, now: datetime) -> Page:
 def deciding_page(status: Status, access: TemporalAccess, viewer: str = "", *, signs: bool = False) -> Page:
     """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI.
 
-    ``viewer`` is the reader: for the requester, the page says that someone else must approve. ``signs`` says
+    ``viewer`` is the reader: for the requester, another person must approve. ``signs`` says
     that there are keys on this machine.
     """
     page = Page()
     page.gap()
     if not access.is_open:
-        then = "then decide" if status.state == Phase.IN_REVIEW else "and the run goes on"
+        then = "then decide" if status.state == Phase.IN_REVIEW else "and the run continues"
         page.heading(f"The Temporal server does not answer. Start it, {then}. On one machine:")
         page.command("make worker")
         return page
@@ -185,14 +185,14 @@ def deciding_page(status: Status, access: TemporalAccess, viewer: str = "", *, s
             "Unread decisions may settle this already: start a worker (make worker) and look again, or", ""
         )
     if same_person(viewer, status.requester):
-        page.note(f"You ({viewer}) asked for it, so someone else must approve it.", "yellow")
+        page.note(f"You ({viewer}) are the requester, so another person must approve.", "yellow")
     _add_commands(page, status, access, signs=signs)
     return page
 
 
 def _add_commands(page: Page, status: Status, access: TemporalAccess, *, signs: bool) -> None:
     is_signed = status.requirement is not None and status.requirement.assurance is Assurance.SIGNED
-    # A signature names the whole plan: two can be made whose fingerprints begin alike.
+    # A signature names the whole fingerprint, because two plans can be made whose fingerprints begin alike.
     whole, beginning = status.fingerprint or "", status.short_fingerprint or ""
     plan = whole if is_signed or signs else beginning
     run = shlex.quote(status.workflow_id)
@@ -211,7 +211,7 @@ def _add_commands(page: Page, status: Status, access: TemporalAccess, *, signs: 
 
 
 def _behind_options(words: str, plan: str) -> str:
-    """Return words that begin with a run's id, and the options; an id like an option stands behind ``--``."""
+    """Return the command's words with its options; an id that looks like an option goes after ``--``."""
     options = f"--by {ANYBODY} --plan {plan}"
     return f"{options} -- {words}" if words.startswith(("-", "'-")) else f"{words} {options}"
 
@@ -240,41 +240,37 @@ def source_words(status: Status) -> str:
 
 
 def _exact(status: Status) -> str:
-    """Return the command that prints a run with nothing reordered or made visible."""
+    """Return the command that prints a run exactly, without display changes."""
     return status_command(status.workflow_id, as_json=True)
 
 
 def needed_words(status: Status) -> str:
-    """Return whose approvals the plan still lacks; the whole requirement where nothing is known to lack."""
+    """Return the approvals that the plan still lacks; the whole requirement if that is not known."""
     if not status.still_needed or status.requirement is None:
         return str(status.requirement)
     return " and ".join(map(str, status.still_needed)) + status.requirement.proof_words
 
 
 def waits_for(status: Status, viewer: str) -> str:
-    """Return whose approval the plan lacks, and what that means for ``viewer``, who reads it."""
+    """Return the approvals that the plan lacks, and what that means for the reader, ``viewer``."""
     needs = needed_words(status)
     if same_person(viewer, status.requester):
-        return f"waits for {needs}; you asked for it, so someone else must approve"
+        return f"waits for {needs}; you are the requester, so another person must approve"
     if any(same_person(viewer, name) for name in status.approved_by):
         return f"waits for {needs}; you have approved it already"
     return f"waits for {needs}"
 
 
 def unread_words(status: Status) -> str:
-    """Return how many decisions no worker has read yet; empty where there are none."""
+    """Return how many decisions wait for a worker; empty if none do."""
     count = len(status.unread) + status.unread_not_listed
     if not count:
         return ""
-    return (
-        "1 decision waits to be read by a worker"
-        if count == 1
-        else f"{count} decisions wait to be read by a worker"
-    )
+    return "1 decision waits for a worker" if count == 1 else f"{count} decisions wait for a worker"
 
 
 def step_words(step: StepStatus) -> str:
-    """Return in one line what became of a step."""
+    """Return the state of a step in one line."""
     detail = step.receipt.summary if step.receipt else step.failure
     return spelled(step.state) + (f": {detail}" if detail else "")
 
@@ -284,9 +280,9 @@ def decision_words(decision: DecisionStatus) -> str:
     verdict = verdict_word(accepted=decision.accepted)
     who = decision.by or UNKNOWN_SENDER
     plan = f" {short(decision.plan)}" if decision.plan else ""
-    lent = f" for {' or '.join(decision.on_behalf_of)}" if decision.on_behalf_of else ""
+    delegators = f" for {' or '.join(decision.on_behalf_of)}" if decision.on_behalf_of else ""
     proof = "" if decision.assurance is Assurance.TYPED else f" ({decision.assurance})"
-    said = f"{who}{lent}{proof}: {spelled(decision.decision)}{plan}"
+    said = f"{who}{delegators}{proof}: {spelled(decision.decision)}{plan}"
     if decision.void:
         return f"{said}, {NO_LONGER_COUNTS} ({decision.void})"
     return f"{said}, {verdict}: {decision.reason}"
@@ -321,7 +317,7 @@ def _add_step(page: Page, step: StepStatus, count: int, exact: str) -> None:
     page.gap()
     state = "" if step.state is StepState.PENDING else f"  {spelled(step.state)}"
     if step.is_begun:
-        state = "  has begun, and is not done by the record"
+        state = "  begun, not recorded as done"
     page.note(f"{step_name(step.number, count)}: {step.tool}{state}", _STYLES.get(step.state, "bold"))
     page.arguments(step.arguments, exact=exact)
     if step.why:
@@ -352,7 +348,7 @@ def _add_decisions(page: Page, status: Status) -> None:
         if decision.comment:
             page.words("comment", decision.comment, indent=6)
         if decision.excerpt:
-            page.field("it said", cut(decision.excerpt, _LONGEST_AFTERWARDS), indent=6)
+            page.field("received", cut(decision.excerpt, _LONGEST_AFTERWARDS), indent=6)
     if reopened_at:
         _add_reopening(page, status)
 
@@ -360,7 +356,7 @@ def _add_decisions(page: Page, status: Status) -> None:
 def _add_reopening(page: Page, status: Status) -> None:
     assert status.reopened_at is not None
     when = f"! {moment(status.reopened_at, with_seconds=True)}"
-    page.entry(when, "the review was reopened; approvals that did not hold any more were lost", "yellow", 4)
+    page.entry(when, "the review was reopened, because approvals were no longer valid", "yellow", 4)
 
 
 def _reopened(status: Status) -> str:

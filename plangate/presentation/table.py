@@ -1,7 +1,7 @@
-"""A table for people: aligned columns where they fit, else each row as a record of its own.
+"""A table for people: aligned columns if they fit, else one block of lines per row.
 
-No cell is ever cut. Only columns of running text are folded, at blanks; what is copied never is. In a pipe a
-row is one line, whatever its length.
+No cell is ever cut. Only columns of running text are wrapped, at spaces; values to copy never are. In a
+pipe a row is one line, whatever its length.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ class Column:
 
 
 class Table:
-    """Rows of text, which may come from anywhere.
+    """Rows of untrusted text.
 
     Args:
         columns: their names; a plain string is a column that is never folded.
@@ -53,7 +53,7 @@ class Table:
                 yield Segment(_line(line, widths))
 
     def _widths(self, room: int) -> list[int] | None:
-        """Return how wide each column may be, or None where there is no room for them side by side."""
+        """Return how wide each column may be, or None if there is no room for them side by side."""
         widest = [max(map(cell_len, cells)) for cells in self._cells()]
         narrowest = [
             min(width, max(_NARROWEST_TEXT, _longest_word(cells))) if column.is_text else width
@@ -64,7 +64,7 @@ class Table:
             return None
         widths = list(narrowest)
         for _ in range(min(room, sum(widest)) - sum(widths)):
-            # Each cell of width that is left goes where the most is lacking.
+            # Each spare character of width goes to the column that lacks most.
             neediest = max(range(len(widths)), key=lambda index: widest[index] - widths[index])
             widths[neediest] += 1
         return widths

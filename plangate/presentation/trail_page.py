@@ -1,4 +1,4 @@
-"""The audit trail of one run on the screen, a line for an entry."""
+"""The audit trail of one run on the screen, one line per entry."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -31,7 +31,7 @@ _LONGEST: Final = 200
 
 
 def trail_page(entries: Sequence[AuditEntry]) -> Page:
-    """Return all entries of a run, and the hash that stands for them all."""
+    """Return all entries of a run, and the hash of the last one."""
     page = Page()
     if not entries:
         return page
@@ -65,7 +65,7 @@ def _words(event: Event) -> str:
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""
             return f"step {event.step} begins{again}"
         case Released():
-            return f"step {event.step} did nothing yet, attempt {event.attempt}: {event.reason}"
+            return f"attempt {event.attempt} of step {event.step} did nothing: {event.reason}"
         case StepDone():
             return f"step {event.step} done: {cut(event.receipt.summary, _LONGEST)}"
         case StepFailed():

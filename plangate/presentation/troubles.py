@@ -1,4 +1,4 @@
-"""Why a run does not proceed, in sentences: it is retried, is paused, or cannot be recorded."""
+"""Sentences that say why a run does not proceed: it is retried, paused, or cannot be recorded."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from plangate.presentation.words import UNKNOWN_SENDER, spelled, step_name
 
 
 def troubles(status: Status) -> Iterator[str]:
-    """Yield a sentence for each cause that holds the run up now."""
+    """Yield a sentence for each problem that delays the run now."""
     yield from (said for _, said in troubles_by_cause(status))
 
 
@@ -35,7 +35,7 @@ def _unrecorded(what: Unrecorded) -> str:
 
 
 def _decisions(what: Unrecorded) -> Iterator[str]:
-    """Yield how many decisions wait, and those that are known by whose they are."""
+    """Yield the number of waiting decisions, with the names of the first few."""
     if not what.decisions:
         return
     known = [f"{one.by or UNKNOWN_SENDER}: {spelled(one.decision)}" for one in what.oldest]
@@ -58,4 +58,4 @@ def _tried(attempt: Attempt) -> str:
     if attempt.paused:
         return f"is {attempt.paused}{failed and '.' + failed}"  # no full stop behind a command
     when = f"begins at {moment(attempt.next_try, with_seconds=True)}" if attempt.next_try else "is running"
-    return f"is tried again: attempt {attempt.attempt} {when}.{failed}"
+    return f"is being retried: attempt {attempt.attempt} {when}.{failed}"

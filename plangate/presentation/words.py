@@ -1,6 +1,6 @@
-"""Words that every page of a run shares: those that are printed, and those of Temporal's Web UI.
+"""Phrases shared by the printed pages and the pages in Temporal's Web UI.
 
-A workflow imports this module: it is deterministic, and knows no terminal.
+Workflows import this module: it is deterministic and needs no terminal.
 """
 
 import shlex
@@ -14,7 +14,7 @@ SUPPLIED: Final = "plan supplied by the requester"
 
 
 def spelled(word: str) -> str:
-    """Return a machine's word as people read it: ``in_doubt`` is 'in doubt'."""
+    """Return an identifier as people read it: ``in_doubt`` is 'in doubt'."""
     return word.replace("_", " ")
 
 
@@ -24,7 +24,7 @@ def verdict_word(*, accepted: bool) -> str:
 
 
 def proof_words(*, verified: bool) -> str:
-    """Return what follows a name that only was typed; empty where a signature proved it."""
+    """Return the suffix of a name that was only typed; empty if a signature proved it."""
     return "" if verified else " (not verified)"
 
 
@@ -34,7 +34,7 @@ def step_name(number: int, count: int) -> str:
 
 
 def author_words(*, by_planner: bool) -> str:
-    """Say whose claims summary and why are."""
+    """Say who wrote the summary and the reasons."""
     author = "planner" if by_planner else "plan's author"
     return f"Summary and why are words of the {author}; what runs is the steps and their arguments."
 

@@ -1,4 +1,4 @@
-"""Checkpoints in the records: what is to be sealed, and what is."""
+"""Checkpoints in the records: the entries to seal, and the sealed ones."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -29,10 +29,10 @@ Sign = Callable[[Checkpoint | None, Sequence[Seal], datetime], Checkpoint]
 
 
 def seal_what_moved(connection: Connection, sign: Sign) -> Checkpoint | None:
-    """Store a checkpoint over the runs that moved since the last one; None where none did.
+    """Store a checkpoint over the runs that changed since the last one; None if none did.
 
-    One worker seals at a time; where another one is at it, this returns None too. A run may move on
-    meanwhile: what is sealed is a place that its trail has passed, and the next checkpoint covers the rest.
+    One worker seals at a time; if another one is sealing, this returns None too. A run may change meanwhile:
+    the checkpoint then seals an earlier entry, and the next checkpoint covers the rest.
     """
     if connection.dialect.name == "postgresql" and not connection.scalar(
         text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _ONE_SEALER}
@@ -54,7 +54,7 @@ def seal_what_moved(connection: Connection, sign: Sign) -> Checkpoint | None:
 
 
 def last_checkpoint(connection: Connection) -> Checkpoint | None:
-    """Return the newest checkpoint, or None before there was one."""
+    """Return the newest checkpoint, or None if there is none."""
     row = connection.execute(_LAST).one_or_none()
     return None if row is None else Checkpoint(**row._asdict())
 
@@ -77,18 +77,18 @@ def checkpoint_of(connection: Connection, number: int) -> Checkpoint | None:
 
 
 def seals_of_checkpoint(connection: Connection, number: int) -> tuple[Seal, ...]:
-    """Return what one checkpoint sealed."""
+    """Return the seals of one checkpoint."""
     return tuple(_seal(row) for row in connection.execute(_OF_CHECKPOINT, {"number": number}))
 
 
 def is_sealed(connection: Connection, workflow_id: str) -> bool:
-    """Return whether all of a run's trail is sealed, so far."""
+    """Return whether the whole trail of a run is sealed."""
     found = select(runs.c.workflow_id).where(runs.c.workflow_id == workflow_id, UNSEALED)
     return connection.execute(found).one_or_none() is None
 
 
 def newest_seal(connection: Connection, workflow_id: str) -> SealedBy | None:
-    """Return the newest checkpoint that seals a run, whole; the chain carries it to every entry before."""
+    """Return the newest checkpoint that seals a run, with all leaves; it covers every earlier entry."""
     sealed = seals_of_run(connection, workflow_id)
     if not sealed:
         return None
@@ -101,7 +101,7 @@ def newest_seal(connection: Connection, workflow_id: str) -> SealedBy | None:
 
 
 def seals_of_run(connection: Connection, workflow_id: str) -> tuple[tuple[Seal, int], ...]:
-    """Return where the trail of one run is sealed, in order, each with the number of its checkpoint."""
+    """Return the seals of one run in order, each with the number of its checkpoint."""
     return tuple((_seal(row), row.checkpoint) for row in connection.execute(_OF_RUN, {"run": workflow_id}))
 
 

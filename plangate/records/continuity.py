@@ -1,7 +1,7 @@
-"""Whether another SQLite file goes on from where the one was that this process has worked with.
+"""Check whether a SQLite file may replace a lost one.
 
-A copy that is put in the place of a lost file may be used only if nothing is missing from it: a backup from
-before the last effect would let that happen twice. So it has to hold every entry that was known, as it was.
+A copy may be used only if it is complete: with a backup from before the last effect, that effect could happen
+twice. So the copy must contain every known entry, unchanged.
 """
 
 import sqlite3
@@ -13,7 +13,7 @@ Claim = tuple[str, str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the records said when they were last seen: each trail's length and last hash, and each effect."""
+    """The last known content of the records: each trail's length and last hash, and each effect."""
 
     installation: tuple[str, ...]
     heads: dict[str, Head]
@@ -21,7 +21,7 @@ class Known:
 
 
 def known_of(connection: sqlite3.Connection) -> Known:
-    """Read what the records say.
+    """Read the records.
 
     Raises:
         sqlite3.Error: they cannot be read.
@@ -36,7 +36,7 @@ def known_of(connection: sqlite3.Connection) -> Known:
 
 
 def goes_on(known: Known, connection: sqlite3.Connection) -> bool:
-    """Return whether a file holds all that was known; it may hold more, which others wrote.
+    """Return whether a file contains everything that was known; it may contain more, written by others.
 
     Raises:
         sqlite3.Error: it cannot be read.

@@ -1,9 +1,9 @@
-"""The database of the records: one kind of transaction, and one error when it is away.
+"""The database of the records: one kind of transaction, and one error for every outage.
 
-`plangate.records.sqlite_file` and `plangate.records.postgresql_server` hold what differs. Writers to SQLite
-take its lock when their transaction begins, so several workers on one machine may share the file; writers to
-PostgreSQL use READ COMMITTED and the lock on the run's row, whatever the server's default is. On both a
-writer waits at most 30 seconds for a lock.
+`plangate.records.sqlite_file` and `plangate.records.postgresql_server` implement the differences. Writers to
+SQLite take its lock when their transaction begins, so several workers on one machine may share the file.
+Writers to PostgreSQL use READ COMMITTED and the lock on the run's row, whatever the server's default is. On
+both a writer waits at most 30 seconds for a lock.
 """
 
 import sqlite3
@@ -41,19 +41,19 @@ class Store(Protocol):
         """The options of a connection that reads."""
 
     def make(self) -> None:
-        """Make what can be made, before the tables are."""
+        """Create what is missing, before the tables are created."""
 
     def report(self) -> None:
-        """Log what is unsafe about it and cannot be changed from here."""
+        """Log unsafe settings that cannot be changed from here."""
 
     def begin(self, connection: Connection, *, writes: bool) -> Callable[[], None]:
-        """Raise RecordsUnavailable unless this connection may be worked with.
+        """Raise RecordsUnavailable unless this connection may be used.
 
-        Return what raises it, after a commit, where that may be lost.
+        Return a check to call after the commit; it raises if the commit may be lost.
         """
 
     def words(self, error: BaseException) -> str:
-        """Return what the database said, and what to do about it."""
+        """Return the database's message, and what to do about it."""
 
     def unusable(self, why: str, verb: str = "do not answer") -> RecordsUnavailable:
         """Return the error for records that cannot be used now."""
@@ -83,7 +83,7 @@ class Database:
 
     @property
     def where(self) -> str:
-        """The URL without its password, for messages; nor with its options, which may hold one too."""
+        """The URL without password and options, for messages; options may contain a password too."""
         return self._store.where
 
     @property
@@ -92,7 +92,7 @@ class Database:
 
         Raises:
             RecordsUnavailable: the database did not answer.
-            RecordsMissing: no worker has ever made the tables.
+            RecordsMissing: no worker has created the tables yet.
         """
         if self._installation is None:
             with self.read() as connection:
@@ -103,8 +103,8 @@ class Database:
     def write(self, *, waits: bool = True) -> Iterator[Connection]:
         """Open a transaction that writes: all of it is kept when the block ends well, nothing otherwise.
 
-        Where the connection is lost during the commit, it may have been kept all the same: the next attempt
-        must find out.
+        If the connection is lost during the commit, the commit may have succeeded: the next attempt must find
+        out.
 
         Args:
             waits: whether to wait for SQLite's lock; PostgreSQL's locks are waited for in any case.
@@ -127,7 +127,7 @@ class Database:
 
         Raises:
             RecordsUnavailable: the database did not answer, or is another one by now.
-            RecordsMissing: no worker has ever made the tables.
+            RecordsMissing: no worker has created the tables yet.
         """
         with (
             self._translate_errors(),
@@ -137,20 +137,20 @@ class Database:
             if self.is_sqlite:
                 _set_patience(connection, waits=True)
                 connection.exec_driver_sql("BEGIN")
-            # Once is enough: it stays the same database, and tables are never taken away.
+            # One check is enough: the database stays the same, and tables are never dropped.
             self._has_tables = self._has_tables or inspect(connection).has_table("runs")
             if not self._has_tables:
                 raise RecordsMissing(f"There are no records at {self.where} yet; start a worker first.")
             yield connection
 
     def migrate(self) -> None:
-        """Bring the tables to the newest form, one worker at a time.
+        """Migrate the tables to the newest version, one worker at a time.
 
         Raises:
             OperatorError: the tables are newer than this Plangate, or their file cannot be made.
             RecordsUnavailable: the database did not answer.
         """
-        # A fifth of a second to import, and only workers migrate.
+        # Takes 0.2 s to import, and only workers migrate.
         from alembic import command  # noqa: PLC0415
         from alembic.config import Config  # noqa: PLC0415
         from alembic.util import CommandError  # noqa: PLC0415
@@ -181,8 +181,7 @@ class Database:
     def _serialize_writers(self, *, waits: bool) -> Iterator[None]:
         """Let the threads of this process write to SQLite one after the other.
 
-        Threads that meet at SQLite's own lock sleep and try again in no order: one of six may wait for
-        seconds.
+        SQLite's own lock is not fair: waiting threads sleep and retry, and one of six may wait for seconds.
         """
         if not self.is_sqlite:
             yield
@@ -201,13 +200,13 @@ class Database:
         try:
             yield
         except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
-            # Away, locked, a deadlock, no permission, a full disk: the caller tries again in each case, for
-            # nothing may go on that is not on the record.
+            # Outage, lock, deadlock, no permission, full disk: the caller retries in each case, because
+            # nothing may proceed unrecorded.
             raise self._store.unusable(self._store.words(error)) from error
 
 
 def _begin_immediate(connection: Connection, *, waits: bool) -> None:
-    """Begin SQLite's own transaction with its lock, past SQLAlchemy, which takes longer for it than SQLite.
+    """Begin a locking SQLite transaction through the driver, which is faster than through SQLAlchemy.
 
     Raises:
         LockHeld: another writer has it, and ``waits`` is false.
@@ -223,7 +222,7 @@ def _begin_immediate(connection: Connection, *, waits: bool) -> None:
 
 
 def _set_patience(connection: Connection, *, waits: bool) -> None:
-    """Let this connection wait for SQLite's locks, or not, whatever its last user set."""
+    """Set whether this connection waits for SQLite's locks."""
     seconds = LOCK_WAIT_SECONDS if waits else 0
     if connection.info.get("patience") != seconds:
         raw(connection).execute(f"PRAGMA busy_timeout = {seconds * 1000}")

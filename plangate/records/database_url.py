@@ -1,7 +1,7 @@
-"""Where the records are, read from what a person set: a path, or a URL of SQLite or PostgreSQL.
+"""Parse the setting that locates the records: a path, or a URL of SQLite or PostgreSQL.
 
-Taken as they are found elsewhere: ``postgres://``, and several hosts in one address, of which the one that
-can be written to is looked for. An option that PostgreSQL's library does not know is refused by its name.
+Also accepted: ``postgres://``, and several hosts in one address, of which the writable one is used. An option
+that PostgreSQL's library does not know is refused by name.
 """
 
 import re
@@ -46,14 +46,14 @@ class SqlitePlace:
 
 @dataclass(frozen=True, slots=True)
 class PostgresqlPlace:
-    """A database of a server, and what its library is to be given beside the URL."""
+    """A database of a server, and the library's options besides the URL."""
 
     url: URL
     hosts: dict[str, str] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
-        """The URL without its password, for messages; nor with its options, which may hold one too."""
+        """The URL without password and options, for messages; options may contain a password too."""
         shown = self.url.set(query={}).render_as_string(hide_password=True)
         if "host" not in self.hosts:
             return shown
@@ -65,7 +65,7 @@ Place = SqlitePlace | PostgresqlPlace
 
 
 def read_place(setting: str | Path) -> Place:
-    """Return what a path or a URL names.
+    """Return the location that a path or a URL names.
 
     Raises:
         SettingsInvalid: it cannot be read, or names a database that is neither SQLite nor PostgreSQL.

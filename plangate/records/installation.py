@@ -1,4 +1,4 @@
-"""Which installation these records are: an id that is made with them and kept in every backup."""
+"""The id of the installation: created with the records and kept in every backup."""
 
 from sqlalchemy import Connection, select
 
@@ -10,7 +10,7 @@ def read_installation(connection: Connection) -> str:
     """Return the id, 32 hex digits.
 
     Raises:
-        RecordsMissing: there is none, or more than one: these are not records that a worker has made.
+        RecordsMissing: there is no id, or more than one: no worker has created these records.
     """
     ids = connection.scalars(select(installation.c.id)).all()
     if len(ids) != 1:

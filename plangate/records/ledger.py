@@ -1,10 +1,9 @@
-"""The effects ledger: one row for each effect, claimed before it acts and settled after.
+"""The effects ledger: one row per effect, claimed before the act and settled after it.
 
-A row is ``begun`` while an attempt acts under it, ``released`` when an attempt is known to have done nothing,
+A row is ``begun`` while an attempt acts, ``released`` if the attempt is known to have done nothing,
 ``done`` with its receipt, or ``in_doubt``. Only the holder of a claim may settle it.
 
-The ledger is used with the run's trail open: its lock is the one lock of all writers, for two locks would be
-taken in two orders.
+The ledger is used with the run's trail open, under that trail's lock: a second lock could cause deadlocks.
 """
 
 from enum import StrEnum
@@ -20,7 +19,7 @@ from plangate.records.trail import OpenTrail
 
 
 class EffectState(StrEnum):
-    """How far an effect has come."""
+    """The state of an effect."""
 
     BEGUN = "begun"
     RELEASED = "released"
@@ -40,7 +39,7 @@ _SETTLE: Final = Prepared(
 
 
 class Effect(Frozen):
-    """One effect as the ledger has it. ``attempts`` counts the claims, the present one included."""
+    """One effect in the ledger. ``attempts`` counts the claims, including the current one."""
 
     idempotency_key: str
     workflow_id: str
@@ -59,7 +58,7 @@ def find_effect(trail: OpenTrail, key: str) -> Effect | None:
 
 
 def claim_effect(trail: OpenTrail, found: Effect | None, claim: Effect) -> Effect:
-    """Take the claim on an effect, new or ``found`` as another attempt left it; return it so."""
+    """Claim a new effect, or take over the ``found`` one; return it as claimed."""
     if found is None:
         _CLAIM(trail.connection, claim.model_dump(mode="json"))
         return claim
@@ -79,7 +78,7 @@ def claim_effect(trail: OpenTrail, found: Effect | None, claim: Effect) -> Effec
 def settle_effect(
     trail: OpenTrail, key: str, holder: str, state: EffectState, receipt: Receipt | None = None
 ) -> bool:
-    """Settle a begun effect; return False, changing nothing, where another attempt holds the claim by now.
+    """Settle a begun effect; return False, changing nothing, if another attempt holds the claim now.
 
     Settling it again in the same way returns True: the holder may not know that the first commit was kept.
     """

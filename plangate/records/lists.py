@@ -1,4 +1,4 @@
-"""Which runs a list wants, and in which order: one query over the runs' rows, however many there are."""
+"""Filters and order of lists of runs: one query over the runs' rows."""
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -29,7 +29,7 @@ class Sort(StrEnum):
 
 
 class Wanted(Frozen):
-    """Which runs, in which order, and which page of them.
+    """The wanted runs, their order, and the page.
 
     Attributes:
         requester: only those that this person requested.
@@ -49,7 +49,7 @@ class Wanted(Frozen):
     limit: int | None = Field(default=None, ge=0)
 
     def page(self, found: Iterable[Listed]) -> list[Listed]:
-        """Return this page of all that was found, and look at no more of it than that."""
+        """Return this page of the results, without reading beyond it."""
         return list(islice(found, self.skip, None if self.limit is None else self.skip + self.limit))
 
 
@@ -67,7 +67,7 @@ _ORDER: Final[dict[Sort, Sequence[ColumnElement[Any]]]] = {
 def rows_of(connection: Connection, wanted: Wanted) -> Select[Any]:
     """Return the query for the rows of the wanted runs, in their order, of all pages.
 
-    A row from before there were states may be of any; its trail says.
+    Rows written before states were stored match any state; their trails decide.
     """
     query = select(runs).where(IS_A_RUN).order_by(*_ORDER[wanted.sort])
     if wanted.state is not None:

@@ -1,8 +1,8 @@
-"""Records in PostgreSQL: what is set and checked on each connection, and what at the begin of a transaction.
+"""Records in PostgreSQL: settings and checks of each connection and each transaction.
 
-Set or checked when a connection is made, in one round trip: every commit is on disk before it counts, text
-is UTF-8, and it is the database that this process has worked with. Whether the server takes writes is known
-at each begin without asking, for PostgreSQL 14 and newer report a change of it unasked.
+Set or checked when a connection is opened, in one round trip: every commit is on disk before it counts, text
+is UTF-8, and the database is the one that this process has used before. Whether the server accepts writes is
+known at each begin without a query, because PostgreSQL 14 and newer report changes by themselves.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database_url import PostgresqlPlace
 from plangate.records.refusals import READ_ONLY, plain_words, sqlstate
 
-# A machine that vanished without a word is noticed within half a minute; else threads would hang for ever.
+# A machine that vanishes is noticed within half a minute; otherwise threads would hang.
 _PATIENCE: Final[Mapping[str, str | int]] = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -64,10 +64,10 @@ class PostgresqlServer:
         event.listen(self.engine, "handle_error", _drop_what_takes_no_writes)
 
     def make(self) -> None:
-        """Do nothing: the database is made by its administrator."""
+        """Do nothing: the administrator creates the database."""
 
     def report(self) -> None:
-        """Log where the server does not keep through a power failure what it confirms."""
+        """Log if the server may lose confirmed commits in a power failure."""
         if not self._is_flushed:
             _log.warning(
                 "The PostgreSQL server runs with fsync = off, so a power failure can destroy the records; "
@@ -76,9 +76,9 @@ class PostgresqlServer:
             )
 
     def begin(self, connection: Connection, *, writes: bool) -> Callable[[], None]:
-        """Check that the server takes writes, if there are to be any; keep no connection that takes none.
+        """Check that the server accepts writes, if the transaction writes; drop a read-only connection.
 
-        Return what to check after the commit: nothing, for what the server has confirmed is kept.
+        The check to call after the commit does nothing, because the server keeps what it has confirmed.
 
         Raises:
             RecordsUnavailable: it does not.
@@ -96,7 +96,7 @@ class PostgresqlServer:
         return _kept
 
     def words(self, error: BaseException) -> str:
-        """Return what PostgreSQL said, and what to do about it."""
+        """Return PostgreSQL's message, and what to do about it."""
         return plain_words(error, None)
 
     def unusable(self, why: str, verb: str = "do not answer") -> RecordsUnavailable:
@@ -104,10 +104,10 @@ class PostgresqlServer:
         return RecordsUnavailable(f"The records at {self.where} {verb}: {why}.")
 
     def _is_read_only(self, connection: Connection) -> bool:
-        """Return what the server reported last, or what it said when the connection was made."""
-        told = cast("psycopg.Connection[Any]", connection.connection.driver_connection).info
+        """Return whether the server is read-only, by its latest report or the check of the connection."""
+        info = cast("psycopg.Connection[Any]", connection.connection.driver_connection).info
         reported = [
-            told.parameter_status(name) for name in ("in_hot_standby", "default_transaction_read_only")
+            info.parameter_status(name) for name in ("in_hot_standby", "default_transaction_read_only")
         ]
         if None in reported:  # older than PostgreSQL 14
             return bool(connection.info["is_read_only"])
@@ -121,7 +121,7 @@ class PostgresqlServer:
             raise
 
     def _checked(self, connection: "psycopg.Connection[Any]") -> bool:
-        """Prepare one connection; return whether it takes no writes."""
+        """Prepare one connection; return whether it is read-only."""
         encoding = connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
             raise self.unusable(
@@ -148,6 +148,6 @@ def _kept() -> None:
 
 
 def _drop_what_takes_no_writes(context: ExceptionContext) -> None:
-    """Take a server that turned read-only for gone: it may be a standby by now, another one the primary."""
+    """Treat a server that became read-only as gone: it may be a standby now, and another one the primary."""
     if sqlstate(context.original_exception) == READ_ONLY:
         context.is_disconnect = True

@@ -1,6 +1,6 @@
-"""Find out whether the records can be written to now, by writing what changes nothing.
+"""Check that the records can be written now, by a write that changes nothing.
 
-An open transaction proves little: a full disk is met by the commit alone, and a read-only replica opens
+An open transaction proves little: a full disk fails only at the commit, and a read-only replica opens
 transactions too.
 """
 
@@ -10,15 +10,15 @@ from plangate.records.tables import runs
 
 
 def prove_writable(connection: Connection, workflow_id: str) -> None:
-    """Write what changes nothing on the record; whether it can be kept, the commit says.
+    """Write without changing any record; the commit shows whether it can be stored.
 
     Args:
         connection: a transaction that writes.
-        workflow_id: a run whose row PostgreSQL is to write as it was; SQLite passes over what is no change,
-            and counts up a number in its file's header that is there for such uses.
+        workflow_id: a run whose row is rewritten unchanged in PostgreSQL. SQLite skips such writes, so there
+            ``user_version`` in the file's header is incremented.
 
     Raises:
-        DBAPIError: the database did not take it.
+        DBAPIError: the database refused the write.
     """
     if connection.dialect.name == "sqlite":
         (count,) = connection.exec_driver_sql("PRAGMA user_version").one()

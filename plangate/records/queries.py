@@ -1,4 +1,4 @@
-"""What the records alone can answer of runs: no Temporal server and no worker is needed."""
+"""Queries on runs that need only the records, no Temporal server and no worker."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,11 +31,11 @@ _log = structlog.get_logger(__name__)
 
 
 def status_on_record(database: Database, workflow_id: str) -> Status | None:
-    """Return where a run stands, or None where the records do not have it.
+    """Return the status of a run, or None if it is not recorded.
 
     Raises:
         RecordsUnavailable: the database does not answer.
-        StatusContradicts: its plan is not the one that its fingerprint was made of.
+        StatusContradicts: its plan does not match its fingerprint.
         TrailDamaged: its entries cannot be read.
     """
     try:
@@ -51,12 +51,12 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
 
 
 def revoked_on_record(database: Database, workflow_id: str) -> tuple[LostApproval, ...]:
-    """Return the approvals of an open plan under which no step would begin now.
+    """Return the approvals of an open plan that are no longer valid.
 
-    They are judged by the newest list of people that a worker has put on the record.
+    They are checked against the newest list of people that a worker has recorded.
 
     Raises:
-        RecordsMissing: there are no records here.
+        RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
         TrailDamaged: its entries cannot be read.
     """
@@ -77,7 +77,7 @@ def pending_on_record(database: Database, wanted: Wanted = WAITING) -> list[Stat
     """Return the runs that wait for a person, soonest deadline first; one page of them.
 
     Raises:
-        RecordsMissing: there are no records here.
+        RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
     """
     with database.read() as connection:
@@ -86,7 +86,7 @@ def pending_on_record(database: Database, wanted: Wanted = WAITING) -> list[Stat
 
 @dataclass(frozen=True, slots=True)
 class StillOpen:
-    """The runs that are open by their rows.
+    """The runs that are open according to their rows.
 
     Attributes:
         waiting: those that wait for a person, in the wanted order, with their deadlines; of all pages.
@@ -100,10 +100,10 @@ class StillOpen:
 
 
 def open_on_record(database: Database, wanted: Wanted = WAITING) -> StillOpen:
-    """Return which runs are open on the record, from their rows alone.
+    """Return the runs that are open according to their rows.
 
     Raises:
-        RecordsMissing: there are no records here.
+        RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
     """
     with database.read() as connection:
@@ -117,10 +117,10 @@ def open_on_record(database: Database, wanted: Wanted = WAITING) -> StillOpen:
 
 
 def statuses_on_record(database: Database, workflow_ids: Sequence[str]) -> list[Status]:
-    """Return where these runs stand, in the given order, as far as their trails can be read.
+    """Return the status of these runs, in the given order, leaving out damaged trails.
 
     Raises:
-        RecordsMissing: there are no records here.
+        RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
     """
     with database.read() as connection:
@@ -128,7 +128,7 @@ def statuses_on_record(database: Database, workflow_ids: Sequence[str]) -> list[
 
 
 def _statuses(connection: Connection, wanted: Wanted) -> Iterator[Status]:
-    """Yield what is in the wanted state by its trail, whatever its row says."""
+    """Yield the runs that are in the wanted state according to their trails, whatever their rows say."""
     for rows in connection.execute(rows_of(connection, wanted)).partitions(_PAGE):
         for state in _folded(read_trails(connection, [row.workflow_id for row in rows])):
             if wanted.state in (None, state.state) and (status := _shown(state)):
@@ -136,7 +136,7 @@ def _statuses(connection: Connection, wanted: Wanted) -> Iterator[Status]:
 
 
 def _shown(state: RunState) -> Status | None:
-    """Return a run's status for a list; None, with a word in the log, where it must not be shown."""
+    """Return a run's status for a list; None, with a log line, if it must not be shown."""
     try:
         return checked(status_of(state, source="records"), workflow_id=state.workflow_id)
     except StatusContradicts as error:
@@ -155,7 +155,7 @@ def _folded(
 
 
 class RunSummary(Frozen):
-    """One line of the list of all runs. ``state`` is ``damaged`` where the trail cannot be read."""
+    """One line of the list of all runs. ``state`` is ``damaged`` if the trail cannot be read."""
 
     workflow_id: str
     state: str
@@ -173,10 +173,10 @@ class RunSummary(Frozen):
 
 
 def runs_on_record(database: Database, wanted: Wanted = ALL) -> list[RunSummary]:
-    """Return the runs that were ever on the record, one page of them.
+    """Return one page of all recorded runs.
 
     Raises:
-        RecordsMissing: there are no records here.
+        RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
     """
     # No row says that its trail is damaged.
@@ -223,12 +223,12 @@ def trail_on_record(database: Database, workflow_id: str) -> tuple[AuditEntry, .
     """Return the audit trail of a run.
 
     Raises:
-        RecordsMissing: there are no records here.
+        RecordsMissing: there are no records.
         RecordsUnavailable: the database does not answer.
-        RunNotFound: the id is not on the record.
+        RunNotFound: the run is not recorded.
     """
     with database.read() as connection:
         entries = read_trail(connection, workflow_id)
     if not entries:
-        raise RunNotFound(f"{one_line(workflow_id)} is not on the record; `audit list` shows what is.")
+        raise RunNotFound(f"{one_line(workflow_id)} is not recorded; `audit list` lists the recorded runs.")
     return entries

@@ -1,7 +1,7 @@
-"""The records as activities write them: one unit of work, which is one transaction over one open trail.
+"""How activities write to the records: a unit of work is one transaction over one open trail.
 
-An act that raises leaves nothing behind. What it returns holds once `Records.transact` has returned, for by
-then the transaction is committed: log it, and report it to the workflow, only after that.
+If the unit of work raises, nothing is written. Its result is final once `Records.transact` has returned,
+because the transaction is then committed. Log it and report it to the workflow only after that.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _POSTGRESQL_WRITERS: Final = 4  # at once, of one process; its pool has five con
 
 
 class Records:
-    """Runs units of work for the tasks of one event loop, without keeping the loop waiting."""
+    """Runs units of work for the tasks of one event loop, without blocking the loop."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -32,12 +32,12 @@ class Records:
         """Call ``act`` with the open trail of ``run``, commit, and return what it returned.
 
         Args:
-            run: whose trail is opened, and made where ``run.requested`` is given.
-            act: what reads and appends. It is called once, in any thread.
-            receipt: whether to go before all other units of work of this process that wait.
+            run: the run whose trail is opened; it is created if ``run.requested`` is given.
+            act: reads and appends. It is called once, in any thread.
+            receipt: whether to go ahead of other waiting units of work of this process.
 
         Raises:
-            RecordsUnavailable: the database did not answer, or others wait for it and no turn came.
+            RecordsUnavailable: the database did not answer, or no turn came in time.
             IdInUse, RequestInvalid, NotApproved, TrailDamaged: as `plangate.records.trail.open_trail`.
             Exception: what ``act`` raises; then nothing is written.
         """
@@ -46,11 +46,11 @@ class Records:
     async def write(self, act: Callable[[Connection], Result], *, receipt: bool = False) -> Result:
         """Call ``act`` in a transaction that writes, commit, and return what it returned.
 
-        Where SQLite's lock is free it is called at once: to hand it to a thread takes as long as the
-        transaction itself. Where another writer holds the lock, and with PostgreSQL, it goes to a thread.
+        If SQLite's lock is free, ``act`` is called at once, because handing it to a thread takes as long as
+        the transaction. If another writer holds the lock, and with PostgreSQL, it runs in a thread.
 
         Raises:
-            RecordsUnavailable: the database did not answer, or others wait for it and no turn came.
+            RecordsUnavailable: the database did not answer, or no turn came in time.
             Exception: what ``act`` raises; then nothing is written.
         """
         async with self._turns.taken(receipt=receipt):

@@ -1,4 +1,4 @@
-"""What a database says when it does not do as it was asked, and what to do about it, in plain words."""
+"""Explain database errors: the message in plain words, and what to do."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ _ALMOST_NOTHING: Final = 64 * 1024  # SQLite's index of the log grows by 32 KB
 
 
 def plain_words(error: BaseException, file: Path | None) -> str:
-    """Return the first line of what a database said, and behind it what to do, where that is known.
+    """Return the first line of a database's message, followed by what to do, if that is known.
 
     Args:
         error: SQLAlchemy's error, or the driver's own.
@@ -29,12 +29,12 @@ def plain_words(error: BaseException, file: Path | None) -> str:
     said = lines[0].rstrip(".") if lines else type(cause).__name__
     advice = _of_sqlite(cause, file) if file else _of_postgresql(cause, str(cause))
     if advice == _FULL and "full" in said:
-        return advice  # it says all of it
+        return advice  # the advice repeats the message
     return f"{said}; {advice}" if advice else said
 
 
 def sqlstate(error: BaseException | None) -> str | None:
-    """Return PostgreSQL's code of an error, where it has one."""
+    """Return PostgreSQL's code of an error, if it has one."""
     return getattr(error, "sqlstate", None)
 
 

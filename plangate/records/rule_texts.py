@@ -1,8 +1,8 @@
-"""Every policy and list of people that a worker judged by, and since when.
+"""Every policy and list of people that a worker has used, and since when.
 
-A text is kept under its SHA-256, which plans (`Requirement.policy_hash`) and decisions (`Decided.people`)
-name. When a worker begins to judge by another text, that is an entry on the trail of rules (`RULES_TRAIL`),
-which is linked and sealed as the trail of a run is.
+A text is stored under its SHA-256, which plans (`Requirement.policy_hash`) and decisions (`Decided.people`)
+name. When a worker starts to use another text, an entry is appended to the trail of rules (`RULES_TRAIL`),
+which is linked and sealed like the trail of a run.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ from plangate.records.trail import Note, OpenTrail, open_rules_trail, read_trail
 from plangate.signing.checkpoints import sealed_at
 
 What = Literal["policy", "people"]
-_SAY_AGAIN: Final = 300.0  # seconds; another worker may have entered another list meanwhile
+_RECORD_AGAIN: Final = 300.0  # seconds; another worker may have entered another list meanwhile
 # Writers to SQLite come one after the other; those to PostgreSQL may bring the same text at once.
 _INSERT: Final = {
     "sqlite": insert(rule_texts),
@@ -34,7 +34,7 @@ _INSERT: Final = {
 
 
 class InForce(Frozen):
-    """Which text was in force since when, and which worker said so; no text where no file was set."""
+    """The text that was in force, since when, and the worker that reported it; no text if no file was set."""
 
     since: AwareDatetime
     worker: str
@@ -42,10 +42,10 @@ class InForce(Frozen):
 
 
 class RecordedPeople:
-    """A directory whose list of people is on the record before a decision is judged by it.
+    """A directory that records its list of people before a decision is judged by it.
 
-    It is entered again where another worker has entered another list since, so that the trail of rules never
-    shows a list as replaced long ago while a worker still judges by it.
+    The list is recorded again if another worker has recorded another one since, so that the trail of rules
+    never shows a list as replaced while a worker still uses it.
     """
 
     def __init__(self, directory: Directory, records: Records, worker: str) -> None:
@@ -55,7 +55,7 @@ class RecordedPeople:
         self._recorded: tuple[str, float] | None = None
 
     async def people(self) -> People | None:
-        """Return everybody; call it outside of a transaction, since it may write one of its own.
+        """Return the list of people; call it outside of a transaction, because it may write one.
 
         Raises:
             DirectoryUnavailable: the list cannot be read now.
@@ -71,7 +71,7 @@ class RecordedPeople:
         return people
 
     async def people_or_fault(self) -> People | DirectoryUnavailable | None:
-        """Return everybody, or the error where the list cannot be read, for where that does not matter yet.
+        """Return the list of people, or the error if it cannot be read, for callers that may not need it.
 
         Raises:
             RecordsUnavailable: the database did not answer.
@@ -85,7 +85,7 @@ class RecordedPeople:
         if self._recorded is None:
             return False
         recorded, at = self._recorded
-        return recorded == name and elapsed() - at < _SAY_AGAIN
+        return recorded == name and elapsed() - at < _RECORD_AGAIN
 
 
 def record_rules(database: Database, what: What, text: str, text_hash: str, worker: str) -> None:
@@ -94,8 +94,8 @@ def record_rules(database: Database, what: What, text: str, text_hash: str, work
     Args:
         database: the records.
         what: which of the two it is.
-        text: the file's text; empty where no file is set.
-        text_hash: SHA-256 of it; empty where no file is set.
+        text: the file's text; empty if no file is set.
+        text_hash: SHA-256 of it; empty if no file is set.
         worker: the worker's identity.
 
     Raises:
@@ -140,7 +140,7 @@ def texts_of(connection: Connection, hashes: Iterable[str]) -> tuple[RuleText, .
 
 
 def in_force_at(connection: Connection, what: What, at: datetime) -> InForce | None:
-    """Return which text was in force at that time; None before any worker said so."""
+    """Return the text that was in force at that time; None before the first report."""
     said = [
         entry
         for entry in read_trail(connection, RULES_TRAIL)

@@ -1,8 +1,8 @@
-"""Records in a SQLite file: how it is opened, and whether what is open is still the file at its path.
+"""Records in a SQLite file: open it, and check that the open file is still the one at its path.
 
-SQLite runs in WAL mode with every commit on disk before it counts. A connection goes on with the file that
-it opened, wherever that is by now, hence each transaction compares the path with it: one look at the file
-and one at its log, some microseconds.
+SQLite runs in WAL mode with every commit on disk before it counts. A connection keeps using the file that it
+opened, even if that was moved or deleted. So each transaction compares it with the path: one stat of the file
+and one of its log, a few microseconds.
 """
 
 import os
@@ -25,7 +25,7 @@ from plangate.records.database_url import SqlitePlace
 from plangate.records.refusals import plain_words
 
 _ENDINGS: Final = ("", "-wal", "-shm")
-# Set on each connection, and read back: what a file system or a library cannot do is not assumed.
+# Set on each connection and read back, because a file system or library may not support it.
 _EXPECTED: Final[Mapping[str, str | int]] = {
     "journal_mode": "wal",
     "synchronous": 2,  # FULL
@@ -34,14 +34,14 @@ _EXPECTED: Final[Mapping[str, str | int]] = {
     "query_only": 0,
     "read_uncommitted": 0,
 }
-_ANEW: Final = "a copy that holds all of them lies there now; it is opened anew"
+_REPLACED: Final = "a complete copy has replaced the file; it is being reopened"
 _log = structlog.get_logger(__name__)
 
 Identity = tuple[int, int]
 
 
 class _Open(sqlite3.Connection):
-    """A connection that knows which file it opened; it goes on with that one, wherever it is by now."""
+    """A connection that knows which file it opened."""
 
     file: Identity | None = None
 
@@ -56,16 +56,16 @@ class SqliteFile:
         self._path, self._name = place.path, str(place.path)
         self.where = place.where
         self._identity: Identity | None = None  # of the file that this process works with
-        self._known: Known | None = None  # what it said last, while it is lost
+        self._known: Known | None = None  # its last known content, while it is lost
         self._lost: set[Identity] = set()  # its log, and the index of that
-        # hide_parameters: what is written down (plans, arguments) must not reach a log by way of an error.
+        # hide_parameters: values (plans, arguments) must not reach a log through an error.
         self.engine: Engine = create_engine(
             "sqlite://", creator=self._open, poolclass=QueuePool, hide_parameters=True
         )
         event.listen(self.engine, "connect", self._prepare)
 
     def make(self) -> None:
-        """Make the folder and an empty file where there are none, for this user alone.
+        """Create the folder and an empty file if they are missing, for this user alone.
 
         Raises:
             OperatorError: they cannot be made.
@@ -90,15 +90,15 @@ class SqliteFile:
             ) from error
 
     def report(self) -> None:
-        """Close the files to others, which an older Plangate or a copy left open; log where that fails."""
+        """Remove other users' access, which an older Plangate or a copy may have left; log failures."""
         for left in close_to_others(self._path.with_name(self._path.name + end) for end in _ENDINGS):
             _log.warning(f"Other users can read {left}; let its owner run chmod 600 on it.", action="records")
 
     def begin(self, connection: Connection, *, writes: bool) -> Callable[[], None]:
         """Check that the open file is the one at the path; the caller begins the transaction then.
 
-        Return the same check, for when the transaction is committed: another one of this process may have
-        gone over to a copy meanwhile.
+        Return the same check, to repeat after the commit: another transaction of this process may have
+        switched to a copy.
 
         Raises:
             RecordsUnavailable: it is not, or may not be written to.
@@ -107,7 +107,7 @@ class SqliteFile:
         opened = cast("_Open", raw(connection)).file
         if opened != self._identity:
             connection.invalidate()
-            raise self.unusable(_ANEW)
+            raise self.unusable(_REPLACED)
         try:
             self._check(opened, writes=writes)
         except RecordsUnavailable:
@@ -116,15 +116,15 @@ class SqliteFile:
                 raise
             connection.invalidate()
             self.engine.dispose()
-            raise self.unusable(_ANEW) from None
+            raise self.unusable(_REPLACED) from None
         log, known = _identity_of(connection.info["log_path"]), connection.info.get("log")
         if known is not None and log != known:
-            # What it has written is in that log, which SQLite brings into the file as the connection closes.
+            # Its writes are in that log; SQLite copies them into the file when the connection closes.
             connection.invalidate()
             self.engine.dispose()
             raise self.unusable(
-                f"their log {self._path}-wal was taken away under this process, which opens them anew; "
-                "leave it where it is"
+                f"their log {self._path}-wal was removed or replaced, so they are being reopened; "
+                "leave that file alone"
             )
         if known is None and log is not None:
             connection.info["log"], connection.info["index"] = log, _identity_of(self._beside("-shm"))
@@ -150,11 +150,10 @@ class SqliteFile:
         here = (found.st_dev, found.st_ino)
         if expected not in (None, here):
             if here == self._identity:
-                raise self.unusable(_ANEW)
+                raise self.unusable(_REPLACED)
             raise self.unusable(
-                "another file lies in the place of the one that this process works with, and lacks some of "
-                "them, or has the other's -wal and -shm beside it; put that back, or start the process anew "
-                "if the new one is meant"
+                "the file was replaced by another one that lacks some of them, or that still has the old "
+                "file's -wal and -shm; restore the old file, or restart this process to use the new one"
             )
         self._known = None
         if writes and not found.st_mode & 0o222:
@@ -163,7 +162,7 @@ class SqliteFile:
             )
 
     def words(self, error: BaseException) -> str:
-        """Return what SQLite said, and what to do about it."""
+        """Return SQLite's message, and what to do about it."""
         return plain_words(error, self._path)
 
     def unusable(self, why: str, verb: str = "do not answer") -> RecordsUnavailable:
@@ -181,7 +180,7 @@ class SqliteFile:
         opened = self._connect()
         if before is None or before != _identity_of(self._path):
             opened.close()
-            raise self.unusable("their file was replaced while it was opened; it is tried again")
+            raise self.unusable("their file was replaced while it was being opened; this is retried")
         self._identity = self._identity or before
         opened.file = before
         return opened
@@ -193,28 +192,28 @@ class SqliteFile:
             uri=True,
             timeout=self._lock_wait_seconds,
             check_same_thread=False,
-            isolation_level=None,  # we say BEGIN ourselves
+            isolation_level=None,  # transactions are begun explicitly
         )
 
     def _beside(self, ending: str) -> str:
         return f"{self._path.resolve()}{ending}"  # SQLite puts them beside the file behind a link
 
     def _remember(self, connection: Connection) -> None:
-        """Read what the lost file said, while it is still open: a copy has to say it too."""
+        """Read the lost file while it is still open: a copy must contain everything in it."""
         if self._known is None and _identity_of(self._path) != self._identity:
             self._lost = {found for name in ("log", "index") if (found := connection.info.get(name))}
             with suppress(sqlite3.Error):
                 self._known = known_of(raw(connection))
 
     def _goes_on(self) -> bool:
-        """Work with the file at the path from now on, and return True, if it holds all that was known."""
+        """Switch to the file at the path if it contains everything that was known; return whether it does."""
         known, identity = self._known, _identity_of(self._path)
         if known is None or identity in (None, self._identity):
             return False
         if self._lost & {_identity_of(self._beside("-wal")), _identity_of(self._beside("-shm"))}:
-            return False  # the lost file's: SQLite would take them for this one's
+            return False  # the lost file's: SQLite would apply them to this one
         try:
-            # Read without a lock and without its log, so that nothing of it is touched.
+            # Read without a lock and without its log, so that the file is not changed.
             with closing(self._connect("mode=ro&immutable=1")) as candidate:
                 if not goes_on(known, candidate) or identity != _identity_of(self._path):
                     return False

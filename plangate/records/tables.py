@@ -1,4 +1,4 @@
-"""The tables of the records. Their history is in ``migrations/``; what stands here is the newest form."""
+"""The tables of the records. Their history is in ``migrations/``; this is the newest version."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -28,12 +28,12 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn an aware time into UTC."""
+        """Convert an aware time to UTC."""
         del dialect
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Say of a time that it is UTC, or turn it into that."""
+        """Mark a time as UTC, or convert it to UTC."""
         del dialect
         if value is None or value.tzinfo is None:
             return value and value.replace(tzinfo=UTC)
@@ -93,7 +93,7 @@ runs = Table(
     Column("head_hash", String(64), nullable=False),
     # How many of its entries a checkpoint covers.
     Column("sealed_count", Integer, nullable=False, server_default="0"),
-    # Where the run stands by its trail, and when its review ends, so that lists need not read every trail.
+    # The run's state and deadline according to its trail, so that lists need not read every trail.
     # None in a run that nothing was written of since the columns are there.
     Column("state", String(16)),
     Column("deadline", Moment),
@@ -133,7 +133,7 @@ effects = Table(
     Column("receipt", Text),
 )
 
-# Signed decisions that were used, by the signer's key and the unique id that she gave each.
+# Signed decisions that were used, by the signer's key and the id that the signer chose.
 tokens = Table(
     "tokens",
     metadata,

@@ -1,7 +1,6 @@
-"""The audit trail: appended to inside a transaction, read as entries.
+"""The audit trail: append events inside a transaction, and read entries.
 
-Writers of one run come one after the other, because each holds the lock on the run's row, and takes it before
-any other.
+The writers of one run are serialized by the lock on the run's row, which each takes before any other lock.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,12 +58,12 @@ _TRAILS: Final = (
 )
 _READ_AT_ONCE: Final = 200  # trails by one query
 _KNOWN: Final = _OF_RUN.where(audit_entries.c.key.in_(bindparam("keys", expanding=True)))
-# Of one or two, without the list that SQLAlchemy has to write out anew for each statement.
+# For one or two keys, without the list that SQLAlchemy has to render for each statement.
 _KNOWN_PAIR: Final = Prepared(_OF_RUN.where(audit_entries.c.key.in_((bindparam("first"), bindparam("last")))))
 
 
 class Note(Frozen):
-    """One event about to be written down. The same ``key`` in the same run is written once."""
+    """One event to be written. Each ``key`` is written once per run."""
 
     key: str
     at: datetime
@@ -87,12 +86,12 @@ class OpenTrail:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the run has ended, by its record."""
+        """Whether the record says that the run has ended."""
         return self._closed
 
     @property
     def is_without_decisions(self) -> bool:
-        """Whether there is nothing but the request and its first plan, so that no decision was recorded."""
+        """Whether the trail has only the request and the first plan, and so no decision."""
         return self._number <= _REQUEST_AND_PLAN
 
     def entries(self) -> tuple[AuditEntry, ...]:
@@ -123,7 +122,7 @@ class OpenTrail:
         return self._state
 
     def find(self, keys: Sequence[str]) -> Mapping[str, AuditEntry]:
-        """Return the entries that have these keys, as far as there are any."""
+        """Return the existing entries with these keys."""
         if self._entries is not None:
             wanted = frozenset(keys)
             return {entry.key: entry for entry in self._entries if entry.key in wanted}
@@ -140,7 +139,7 @@ class OpenTrail:
         return self.connection.execute(_KNOWN, {**run, "keys": keys}).all()
 
     def append(self, *notes: Note) -> tuple[AuditEntry, ...]:
-        """Append what is not there yet; return the entries of all notes, old or new."""
+        """Append the notes that are not recorded yet; return the entries of all notes."""
         known = dict(self.find([note.key for note in notes]))
         entries, new = [], []
         for note in notes:
@@ -180,7 +179,7 @@ class OpenTrail:
         _MOVE_ON(self.connection, {"run": self.workflow_id, **changes})
 
     def _standing(self, new: Sequence[AuditEntry]) -> dict[str, object]:
-        """Return where the run stands now, as lists show it, if these entries may have changed that."""
+        """Return the run's state and deadline for lists, if these entries may have changed them."""
         last = new[-1].event
         if isinstance(last, Closed):  # the last step's, which has not read the trail
             return {"state": last.outcome.value}
@@ -197,10 +196,10 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
     close of a run that was withdrawn at once.
 
     Raises:
-        IdInUse: another run has this workflow id on the record.
+        IdInUse: another run is recorded under this workflow id.
         RequestInvalid: no record can hold this workflow id, or what the run says was requested.
-        NotApproved: nothing of the run is on the record, and it brings no request.
-        TrailDamaged: the run has a plan, so that it was on the record, and now another one is.
+        NotApproved: the run is not recorded, and the reference has no request.
+        TrailDamaged: the run has a plan, so it was recorded, but another run is recorded now.
     """
     if run.workflow_id == RULES_TRAIL:
         raise RequestInvalid(f"The id {RULES_TRAIL} is reserved; start again with another --id.")
@@ -216,9 +215,7 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
     if head.chain_id != run.chain_id:
         if run.audience is not None:
             raise _damaged(run.workflow_id, "it names another request by now")
-        raise IdInUse(
-            f"The id {run.workflow_id} names an earlier request on the record; start again with another --id."
-        )
+        raise IdInUse(f"The id {run.workflow_id} names an earlier request; start again with another --id.")
     trail = OpenTrail(connection, head)
     if not head.entry_count:
         first = _opening(run).model_copy(update={"chain_id": run.chain_id})
@@ -239,7 +236,7 @@ def open_rules_trail(connection: Connection, worker: str, at: datetime) -> OpenT
 
 
 def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ...]:
-    """Return all entries of one run in order; none where the id is not on the record."""
+    """Return all entries of one run in order; none if the run is not recorded."""
     if not _can_be_held(workflow_id):
         return ()
     return _entries(workflow_id, lambda: _TRAIL(connection, {"run": workflow_id}).rows)
@@ -322,7 +319,7 @@ def _columns(entry: AuditEntry) -> dict[str, object]:
 
 
 def _moves(event: Event) -> bool:
-    """Whether an event may change where a run stands; what becomes of a single step does not."""
+    """Whether an event may change the run's state or deadline; the result of a single step does not."""
     match event:
         case Claimed() | Released() | StepDone() | StepFailed() | StepInDoubt() | RulesInForce():
             return False
@@ -342,7 +339,7 @@ def _entries(workflow_id: str, rows: Callable[[], Sequence[Any]]) -> tuple[Audit
     """
     try:
         return tuple(map(_entry, rows()))
-    except (TypeError, ValueError):  # a time, say, that is none
+    except (TypeError, ValueError):  # for example an invalid time
         raise _damaged(workflow_id, "an entry cannot be read") from None
 
 

@@ -1,7 +1,7 @@
-"""The order of writers that wait: receipts first.
+"""The order of waiting writers: receipts first.
 
-A tool's answer that is not on the record yet is lost with the worker, and its step ends in doubt. A claim or
-a decision that waits loses nothing.
+If the worker dies before a receipt is stored, the receipt is lost and its step is in doubt. A waiting claim
+or decision loses nothing.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from plangate.domain.errors import RecordsUnavailable
 
 
 class Turns:
-    """Lets ``places`` tasks of one event loop write at once; the others follow in order, receipts first."""
+    """Lets up to ``places`` tasks of one event loop write at once; the others queue, receipts first."""
 
     def __init__(self, places: int, patience: float) -> None:
         self._free = places
@@ -26,7 +26,7 @@ class Turns:
         """Wait for a turn, and hold it while the block runs.
 
         Raises:
-            RecordsUnavailable: it did not come in time; those before wait for the database.
+            RecordsUnavailable: no turn came in time, because earlier writers wait for the database.
         """
         if self._free:
             self._free -= 1
@@ -49,7 +49,7 @@ class Turns:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # the turn came in the same moment
+            if not turn.cancelled():  # the turn came at the same moment
                 self._pass_on()
             raise  # `_pass_on` skips a turn that is cancelled
 

@@ -1,4 +1,4 @@
-"""Signed decisions that were used: each counts for the arrival that brought it first, and no other."""
+"""Used signed decisions: each counts only for the arrival that used it first."""
 
 from typing import Final
 
@@ -24,9 +24,9 @@ _USE: Final = Prepared(insert(tokens))
 
 
 def use_token(trail: OpenTrail, arrival: Arrival, sender: Identified) -> Identified:
-    """Return ``sender``, or the objection that what she signed was brought by another arrival before.
+    """Return ``sender``, or the objection that another arrival has used this signed decision.
 
-    The id is the signer's own choice, hence it is hers alone: nobody can use up what somebody else signs.
+    Ids are stored per signing key, so no one can use up another person's ids.
     """
     approver = sender.approver
     token = name_of_token(approver) if approver else None
@@ -41,12 +41,12 @@ def use_token(trail: OpenTrail, arrival: Arrival, sender: Identified) -> Identif
         return sender
     if (found.workflow_id, found.arrival_key) == (trail.workflow_id, arrival.key):
         return sender
-    unproven = approver.model_copy(update=_NO_PROOF)  # whoever sends it again need not be who signed it
+    unproven = approver.model_copy(update=_NO_PROOF)  # the sender of a copy need not be the signer
     return Identified(approver=unproven, objection=_USED_BEFORE)
 
 
 def name_of_token(approver: Approver) -> str | None:
-    """Return what a signed decision is known by, or None where nothing was signed."""
+    """Return the unique name of a signed decision, or None if the decision is not signed."""
     if approver.token_id is None or approver.key_id is None:
         return None
     return f"{approver.key_id}:{approver.token_id}"

@@ -1,4 +1,4 @@
-"""Which workers share these records, and whether they judge and act by the same rules and tools."""
+"""The workers that share these records, and whether they use the same rules and tools."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,10 +12,10 @@ from plangate.domain.plan import short
 from plangate.records.tables import NOW, workers
 
 SEEN_FOR: Final = timedelta(seconds=90)
-"""A worker that has not reported for so long counts as gone; they report every 20 seconds."""
-_RESTART: Final = "Restart those that are out of date."
+"""A worker that has not reported for this time counts as gone; workers report every 20 seconds."""
+_RESTART: Final = "Restart the outdated ones."
 _SAME_FILE: Final = (
-    "Give all the same file (PLANGATE_PEOPLE); one saved just now counts within half a minute."
+    "Give all workers the same file (PLANGATE_PEOPLE); a saved change takes effect within 30 seconds."
 )
 _COMPARED: Final = {
     "policy": ("policy", _RESTART),
@@ -25,14 +25,14 @@ _COMPARED: Final = {
 
 
 class WorkerFacts(Frozen):
-    """What one worker works with.
+    """What one worker uses.
 
     Attributes:
         worker: its identity.
         namespace: the Temporal namespace that it polls.
         task_queue: the task queue that it polls.
-        policy: SHA-256 of its policy; empty where none is set.
-        people: SHA-256 of its list of people; empty where none is set.
+        policy: SHA-256 of its policy; empty if none is set.
+        people: SHA-256 of its list of people; empty if none is set.
         tools: SHA-256 over the names, argument schemas and retry safety of its tools.
     """
 
@@ -45,19 +45,19 @@ class WorkerFacts(Frozen):
 
 
 def report_worker(connection: Connection, facts: WorkerFacts) -> None:
-    """Note that this worker runs now, and what it works with."""
+    """Record that this worker is running, and what it uses."""
     forget_worker(connection, facts.worker)
     now = connection.execute(NOW).scalar_one()
     connection.execute(insert(workers), {**facts.model_dump(), "seen_at": now})
 
 
 def forget_worker(connection: Connection, worker: str) -> None:
-    """Note that this worker has stopped."""
+    """Remove a worker that has stopped."""
     connection.execute(delete(workers).where(workers.c.worker == worker))
 
 
 def running_workers(connection: Connection, namespace: str, task_queue: str) -> tuple[WorkerFacts, ...]:
-    """Return the workers of a task queue that have reported lately, by their identity."""
+    """Return the workers of a task queue that have reported recently, ordered by identity."""
     now = connection.execute(NOW).scalar_one()
     rows = connection.execute(
         select(workers)
@@ -72,7 +72,7 @@ def running_workers(connection: Connection, namespace: str, task_queue: str) -> 
 
 
 def differences(running: Sequence[WorkerFacts]) -> tuple[str, ...]:
-    """Return a sentence for each thing in which the workers of one task queue differ."""
+    """Return a sentence for each difference between the workers of one task queue."""
     return tuple(
         f"The workers differ in their {name}: {_spelled(running, field)}. {advice}"
         for field, (name, advice) in _COMPARED.items()

@@ -90,7 +90,7 @@ def test_the_bank_in_ten_minutes(bank: Home, typed: Typed, tmp_path: Path) -> No
     trusting = ("--people", str(people), "--sealer", sealer)
     proved = typed("audit", "verify-bundle", str(bundle), *trusting)
     assert proved.code == 0
-    assert "This bundle proves what it says." in proved.out
+    assert "Verified: the bundle is authentic." in proved.out
     for part in (plan, "fred", "gina", "dana", "signed with", "11 of 11 entries"):
         assert part in proved.out
     assert "Nobody said" not in proved.out
@@ -104,7 +104,7 @@ def test_the_bank_in_ten_minutes(bank: Home, typed: Typed, tmp_path: Path) -> No
     assert [run["workflow_id"] for run in typed("audit", "list", "--by", "HUGO", "--json").json] == [
         "two-from-finance"
     ]
-    assert typed("audit", "list", "--state", "rejected").out == "No run on the record matches.\n"
+    assert typed("audit", "list", "--state", "rejected").out == "No recorded run matches.\n"
     assert typed("audit", "list", "--since", "2999-01-01", "--csv").out.count("\n") == 1
     assert len(typed("audit", "list", "--since", "1h", "--csv").out.splitlines()) == 4
 
@@ -154,8 +154,8 @@ def test_what_cannot_be_examined_is_one_sentence(typed: Typed, tmp_path: Path) -
     nonsense = tmp_path / "nonsense.json"
     nonsense.write_text("{}")
     for words, code, said in (
-        (("audit", "verify", "nobody"), 1, "nobody is not on the record"),
-        (("audit", "export", "nobody"), 1, "nobody is not on the record"),
+        (("audit", "verify", "nobody"), 1, "nobody is not recorded"),
+        (("audit", "export", "nobody"), 1, "nobody is not recorded"),
         (("audit", "verify-bundle", str(nonsense)), 2, "is not a bundle"),
         (("audit", "verify-bundle", str(tmp_path / "none")), 2, "cannot be opened"),
         (("audit", "verify-bundle", str(nonsense), "--sealer", "me"), 2, "me is not a public key"),

@@ -49,7 +49,7 @@ COMMANDS = (
     "people",
     "keys",
 )
-UNFORESEEN = "Something unforeseen happened"
+UNFORESEEN = "An unexpected error occurred"
 AGAIN = "run it again with PLANGATE_LOG_LEVEL=debug to see where, and report that."
 SLOW = {
     "temporalio",
@@ -313,9 +313,9 @@ def test_an_answer_from_a_file_says_which_it_is_and_that_a_worker_may_have_anoth
     database = Database(f"sqlite:///{home.var_dir / 'records.db'}")
     database.migrate()
     for content, said in (
-        (b"x", f" by another one, with the hash {hashlib.sha256(b'x').hexdigest()}"),
-        (path.read_bytes(), "The workers have judged by the same content since "),
-        (b"", " by none"),
+        (b"x", f" used another one, with the hash {hashlib.sha256(b'x').hexdigest()}"),
+        (path.read_bytes(), "The workers have used the same content since "),
+        (b"", " used none"),
     ):
         content_hash = hashlib.sha256(content).hexdigest() if content else ""
         what: What = "policy" if words[0] == "policy" else "people"
@@ -326,7 +326,7 @@ def test_an_answer_from_a_file_says_which_it_is_and_that_a_worker_may_have_anoth
         assert said in shown
         not_read = "The workers have not read this content yet. They read the file at the next decision"
         assert (not_read in shown) == (what == "people" and own != content_hash)
-        assert ("counts once" in shown) == (what == "policy" and own != content_hash)
+        assert ("takes effect when" in shown) == (what == "policy" and own != content_hash)
         told = typed(*words, "--json").json
         assert (told["file"], told["workers"]) == (str(path), "same" if own == content_hash else "other")
     database.close()
@@ -362,7 +362,7 @@ def test_a_server_that_does_not_take_us_is_told_as_such_though_the_records_could
 @pytest.mark.usefixtures("recorded")
 def test_an_id_that_is_not_on_the_record_has_no_trail(typed: Typed) -> None:
     ended = typed("audit", "show", "pl\u202ean")
-    assert "pl⟨U+202E⟩an is not on the record" in ended.sentence
+    assert "pl⟨U+202E⟩an is not recorded" in ended.sentence
     assert ended.code == 1
 
 

@@ -95,7 +95,7 @@ def test_a_plan_is_approved_executed_and_on_the_trail(typed: Typed, mail_plan: P
     assert (unknown.code, "There is no run called nosuch" in unknown.sentence) == (1, True)
     unnamed = typed("approve", name, "--by", "dana")
     assert (unnamed.code, "Name the plan that you saw, with --plan" in unnamed.sentence) == (2, True)
-    assert (own.code, own.sentence) == (3, "Refused: Rita asked for this; someone else must approve it.")
+    assert (own.code, own.sentence) == (3, "Refused: Rita is the requester; another person must approve.")
     other = typed("approve", name, "--by", "dana", "--plan", "0" * 64, "--json")
     assert (other.code, other.json["accepted"]) == (3, False)
     accepted = typed("approve", name, "--by", "dana", "--plan", plan[:12].upper())
@@ -168,7 +168,7 @@ def test_at_the_gate_a_person_is_asked(mail_plan: Path, name: str, terminal: Ope
     screen.types("your-name\n")
     screen.sees("Type your own name, with 1 to 100 visible characters.")
     screen.types("rita\n")
-    screen.sees("rita asked for this, so someone else must approve it.")
+    screen.sees("rita is the requester, so another person must approve.")
     screen.sees("Your name: ")
     screen.types("dana\n")
     screen.sees("Accepted: approved; the plan runs now.")
@@ -183,7 +183,7 @@ def test_a_question_is_taken_back_when_it_is_settled_elsewhere(
     screen = terminal("watch", name)
     screen.sees("or [l]ater? ")
     assert typed("reject", name, "--by", "dana", "--plan", plan).code == 0
-    screen.sees("No decision is needed any more: the run is rejected.")
+    screen.sees("No decision is needed now: the run is rejected.")
     assert screen.ends() == 1
 
 
@@ -210,7 +210,7 @@ def test_the_requester_is_told_that_someone_else_must_approve(
     started(typed, mail_plan, name)
     screen = terminal("watch", name, "--by", "Rita")
     asked = screen.sees("or [l]ater? ")
-    assert "you asked for it, so someone else must approve" in " ".join(asked.split())
+    assert "you are the requester, so another person must approve" in " ".join(asked.split())
     assert "waits for you" not in asked
     assert "[a]pprove" not in asked
     for words in (("approve", name, "--by", "Rita"), ("withdraw-approval", name, "--by", "dana")):
@@ -222,12 +222,12 @@ def test_the_requester_is_told_that_someone_else_must_approve(
     screen.types("\x03")
     assert screen.ends() == 130
     screen = terminal("watch", name, "--by", "YOUR-NAME")
-    assert "someone else must approve" not in screen.sees("[a]pprove")
+    assert "another person must approve" not in screen.sees("[a]pprove")
     screen.types("a\n")
     screen.sees("The name after --by must be your own")
     screen.sees("Your name: ")
     screen.types("rita\n")
-    screen.sees("rita asked for this, so someone else must approve it.")
+    screen.sees("rita is the requester, so another person must approve.")
     screen.sees("Your name: ")
     screen.types("dana\n")
     screen.sees("Accepted: approved")
@@ -266,7 +266,7 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
     status = typed("status", name)
     assert "in review" in status.out
     assert "Source: the records (no worker answers)." in status.out
-    assert "read by a worker" not in status.out
+    assert "for a worker" not in status.out
     assert name in typed("pending").out
     sent = typed("approve", name, "--by", "dana", "--plan", plan)
     assert (sent.code, "waits at the Temporal server" in sent.out) == (0, True)
@@ -274,7 +274,7 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
     misspelt = shlex.split(command.replace("--name approve", "--name aprove"))
     subprocess.run([TEMPORAL, *misspelt[1:]], env=alone.environment(), check=True, capture_output=True)
     status = typed("status", name)
-    assert "  2 decisions wait to be read by a worker\n" in status.out
+    assert "  2 decisions wait for a worker\n" in status.out
     assert f"  approve plan {plan[:12]}, in the name of dana\n" in status.out
     assert "\nTo send another decision\n  Unread decisions may settle this already" in status.out
     unread = typed("status", name, "--json").json["unread"]

@@ -125,7 +125,7 @@ async def test_what_the_page_shows_is_pasted_into_the_signal_dialog_and_the_plan
     assert await shown_in(page, "summary") == "Kim's parcel is broken. Refund it!"
     details = await shown_in(page, "details")
     assert details.startswith("rita asked for:\nKim's parcel is broken. Refund it!")
-    assert "If nothing stands there, no worker runs just now" in details
+    assert "If it is empty, no worker is running" in details
     shown = await shown_in(page, "current-details")
     assert status.deadline is not None
     assert f"Waits for a decision until {status.deadline:%Y-%m-%d %H:%M} UTC" in shown

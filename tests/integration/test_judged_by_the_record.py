@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from activities.decisions import _Admission
+from activities.decisions import _BatchJudge
 from plangate.audit.rules import broken_story
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted, WrittenEntry
@@ -82,7 +82,7 @@ def enter(trail: OpenTrail, *events: Any) -> None:
 
 
 def judged(trail: OpenTrail, run: RunState, *arrivals: Arrival) -> list[Decided]:
-    return _Admission(trail, run, people(), HERE, can_draft=True).judged(arrivals)
+    return _BatchJudge(trail, run, people(), HERE, can_draft=True).judged(arrivals)
 
 
 @pytest.mark.parametrize(

@@ -100,8 +100,8 @@ def test_an_older_copy_in_its_place_stops_all_until_the_first_one_is_back(
     put_aside(path)
     path.with_name("copy").rename(path)
     for _ in range(2):
-        assert "another file lies in the place" in refused(database, "third")
-        with pytest.raises(RecordsUnavailable, match="another file"):
+        assert "replaced by another one" in refused(database, "third")
+        with pytest.raises(RecordsUnavailable, match="replaced by another one"):
             trail(database)
     put_back(path)
     write_down(database, run_ref(), note("third"))
@@ -114,7 +114,7 @@ def test_a_copy_that_lacks_nothing_is_used_once_the_file_is_lost(database: Datab
         file.unlink()
     assert "their file is gone; put it back" in refused(database, "second")
     path.with_name("copy").rename(path)
-    assert "opened anew" in refused(database, "second")
+    assert "being reopened" in refused(database, "second")
     write_down(database, run_ref(), note("second"))
     assert keys_at(path) == {"requested", "first", "second"}
 
@@ -125,12 +125,12 @@ def test_a_copy_beside_the_lost_files_own_log_is_not_touched_until_that_is_gone(
     copied(path, path.with_name("copy"))
     before = path.with_name("copy").read_bytes()
     path.with_name("copy").replace(path)
-    assert "-wal and -shm beside it" in refused(database, "second")
+    assert "-wal and -shm; restore the old file" in refused(database, "second")
     assert path.read_bytes() == before
     path.with_name("records.db-wal").unlink()
-    assert "-wal and -shm beside it" in refused(database, "second")
+    assert "-wal and -shm; restore the old file" in refused(database, "second")
     path.with_name("records.db-shm").unlink()
-    assert "opened anew" in refused(database, "second")
+    assert "being reopened" in refused(database, "second")
     write_down(database, run_ref(), note("second"))
     assert keys_at(path) == {"requested", "first", "second"}
 
@@ -154,7 +154,7 @@ def test_a_copy_in_which_others_went_on_is_used_too_and_one_of_another_installat
     for left in path.parent.glob("records.db-*"):
         left.unlink()
     path.with_name("copy").rename(path)
-    assert "opened anew" in refused(database, "second")
+    assert "being reopened" in refused(database, "second")
     write_down(database, run_ref(), note("second"))
     assert keys_at(path) == {"requested", "first", "by others", "second"}
 

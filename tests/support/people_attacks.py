@@ -296,7 +296,7 @@ def somebody_who_had_left(case: Case) -> str:
     """The key of somebody signs who is not active."""
     _, name, _ = attacked(case)
     case.change(name, active=False)
-    return f"{name} is not active any more"
+    return f"{name} is no longer active"
 
 
 def role_that_was_not_theirs(case: Case) -> str:
@@ -338,7 +338,7 @@ def ended_key(case: Case) -> str:
     """The step begins under an approval whose key has ended by then."""
     _, name, _ = attacked(case)
     case.revoke(name, keys=(key_of(name, valid_until=NOON + timedelta(hours=case.chance.randint(1, 9))),))
-    return f"{name}'s signing key is not valid any more"
+    return f"{name}'s signing key is no longer valid"
 
 
 def key_ended_in_the_past(case: Case) -> str:
@@ -352,7 +352,7 @@ def left_since(case: Case) -> str:
     """The step begins under an approval by somebody who has left by then."""
     _, name, _ = attacked(case)
     case.revoke(name, active=False)
-    return f"{name} is not active any more"
+    return f"{name} is no longer active"
 
 
 def struck_off(case: Case) -> str:

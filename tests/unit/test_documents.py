@@ -84,7 +84,7 @@ def shown_default(name: str) -> str:
         case ():
             return "none"
         case Path() as path:
-            return f"`{path.relative_to(PROJECT)}` beside the code"
+            return f"`{path.relative_to(PROJECT)}` next to the code"
         case value:
             return f"`{value}`"
 

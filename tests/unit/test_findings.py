@@ -137,7 +137,7 @@ def test_entries_in_each_others_place_are_named() -> None:
 def test_an_entry_that_stands_out_of_order_is_named() -> None:
     entries = trail(*GOOD)
     entries[2], entries[3] = entries[3], entries[2]
-    assert "plan-1, entry 3: stands where entry 5 belongs" in links(entries)
+    assert "plan-1, entry 3: is in the place of entry 5" in links(entries)
 
 
 def test_an_entry_of_another_run_is_named() -> None:
@@ -192,7 +192,7 @@ EXPIRED = Closed(outcome=Outcome.EXPIRED)
         ((requested(), SECOND), "expected revision 1"),
         ((*GOOD[:2], drafted()), "is revision 1, expected revision 2"),
         ((*GOOD[:2], SECOND), "drafts a plan while the run is in_review"),
-        ((*GOOD[:2], decided("rita")), "was accepted, though rita asked for this"),
+        ((*GOOD[:2], decided("rita")), "was accepted, though rita is the requester"),
         ((*GOOD[:2], claimed()), "a step began that was not allowed: Plan"),
         ((*GOOD[:2], decided(accepted=False), claimed()), "is not approved on the record"),
         ((*GOOD[:4], claimed(2)), "before the steps before it are done"),

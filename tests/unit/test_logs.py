@@ -200,7 +200,7 @@ def test_any_other_failure_has_its_traceback(terminal):
 
 
 def test_a_failure_that_nobody_foresaw_keeps_its_traceback_when_temporal_wraps_it(lines):
-    failure = ApplicationError("An unforeseen failure.")
+    failure = ApplicationError("An unexpected failure.")
     failure.__cause__ = ZeroDivisionError("division by zero")
     log.error("It failed.", exc_info=failure)
 

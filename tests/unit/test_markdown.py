@@ -195,14 +195,14 @@ def test_the_page_tells_what_became_of_each_step_and_how_it_ended() -> None:
 def test_the_page_says_what_cannot_be_recorded_since_when_and_why() -> None:
     away = Unrecorded(decisions=1, outcome=True, cause="The <b>disk</b> is full.", since=NOON)
     page = details_page(in_review({"text": "a"}), away)
-    assert "**Not on the record yet, since 2026-01-01 12:00 UTC: 1 decision and the outcome.**" in page
+    assert "**Not recorded yet, since 2026-01-01 12:00 UTC: 1 decision and the outcome.**" in page
     assert "`The <b>disk</b> is full.`" in page
 
 
 def test_the_page_says_where_the_attempts_of_a_step_are_shown() -> None:
     state = decided(in_review({"text": "a"}, steps=2), "ok")
     page = details_page(state, None, NOON)
-    assert "Step 1 of 2 is being worked at since 2026-01-01 12:00:00 UTC." in page
+    assert "Step 1 of 2 has been running since 2026-01-01 12:00:00 UTC." in page
     assert "*Pending Activities*" in page
     assert "*Pending Activities*" not in details_page(in_review({"text": "a"}), None, NOON)
 
@@ -264,11 +264,11 @@ def test_a_review_that_was_opened_again_says_why_and_how_to_take_an_approval_bac
     drafted = state.drafted.model_copy(update={"requirement": two})
     state = state.model_copy(update={"drafted": drafted})
     state = decided(decided(state, "yes"), "too", by="erik")
-    lost = (LostApproval(name="erik", reason="erik is not active any more"),)
+    lost = (LostApproval(name="erik", reason="erik is no longer active"),)
     again = Reopened(fingerprint=state.fingerprint or "", step=1, lost=lost, reopened_at=NOON, deadline=NOON)
     page = details_page(after(state, again))
     assert (
-        "Reopened 2026-01-01 12:00 UTC, when step 1 could not begin, because `erik is not active any more`"
+        "Reopened 2026-01-01 12:00 UTC, when step 1 could not begin, because `erik is no longer active`"
         in page
     )
-    assert "`withdraw_approval` takes your own approval back" in page
+    assert "`withdraw_approval` withdraws your own approval" in page

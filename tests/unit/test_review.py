@@ -229,9 +229,9 @@ def _kind(one: Said, reason: str, *, accepted: bool) -> str:
     if accepted:
         return {"approve": "approved", "reject": "rejected", "request_changes": "changes"}[one.choice]
     for words, kind in {
-        "has ended": "over", "approved already and is being": "over", "was replaced": "old plan",
-        "deadline": "too late", "not in the list of people": "unknown", "not active": "inactive",
-        "asked for this": "requester", "counts once": "twice", "has no role": "known role lacking",
+        "has ended": "over", "already approved and is being": "over", "was replaced": "old plan",
+        "deadline": "too late", "not in the list of people": "unknown", "no longer active": "inactive",
+        "is the requester": "requester", "counts once": "twice", "has no role": "known role lacking",
     }.items():  # fmt: skip
         if words in reason:
             return kind

@@ -164,7 +164,7 @@ def test_a_refused_decision_is_shown_with_its_reason() -> None:
     decision = Decision(decision=Choice.APPROVE, by="rita", plan="0" * 12)
     refused = Decided(
         arrival=Arrival(key="k", via=Via.SIGNAL, name="approve", received_at=NOW, decision=decision),
-        verdict=Verdict(accepted=False, reason="rita asked for this"),
+        verdict=Verdict(accepted=False, reason="rita is the requester"),
     )
     unread = Decided(
         arrival=Arrival(
@@ -172,12 +172,12 @@ def test_a_refused_decision_is_shown_with_its_reason() -> None:
         ),
         verdict=Verdict(accepted=False, reason="no such signal"),
     )
-    closed = Closed(outcome=Outcome.EXPIRED, reason="nobody decided")
+    closed = Closed(outcome=Outcome.EXPIRED, reason="the deadline passed")
     everything = [*events(), refused, unread, closed]
     status = status_of(fold_run(ID, everything), source="records")
     text = printed(run_page(status, NOW), terminal=False)
     when = moment(NOW, with_seconds=True)
-    assert f"✗ {when}  rita: approve 000000000000, refused: rita asked for this" in text
+    assert f"✗ {when}  rita: approve 000000000000, refused: rita is the requester" in text
     assert f"✗ {when}  unknown sender: aprove, refused: no such signal" in text
     assert "note: not run" in printed(outcome_page(status), terminal=False)
     trail, before = [], "0" * 64
@@ -189,7 +189,7 @@ def test_a_refused_decision_is_shown_with_its_reason() -> None:
         before = entry.hash
     text = printed(trail_page(trail), terminal=False)
     assert "Audit trail of plan-abc: 5 entries" in text
-    assert "closed: expired, nobody decided" in text
+    assert "closed: expired, the deadline passed" in text
     assert trail[-1].hash in text
     assert "\x1b" not in text
 
@@ -265,11 +265,11 @@ def test_what_is_copied_stands_alone_on_its_line_where_it_does_not_fit_beside_it
 
 def test_the_page_addresses_its_reader() -> None:
     status, access = status_with(requester="rita"), TemporalAccess()
-    assert waits_for(status, "RITA").endswith("; you asked for it, so someone else must approve")
+    assert waits_for(status, "RITA").endswith("; you are the requester, so another person must approve")
     assert waits_for(status, "dana") == "waits for 1 approval by anyone but the requester"
     approved = status.model_copy(update={"approved_by": ("dana",)})
     assert waits_for(approved, "Dana").endswith("; you have approved it already")
-    own = "You (rita) asked for it, so someone else must approve it."
+    own = "You (rita) are the requester, so another person must approve."
     assert own in printed(deciding_page(status, access, "rita"), terminal=False)
     assert own not in printed(deciding_page(status, access, "dana"), terminal=False)
 
@@ -281,10 +281,10 @@ def test_unread_decisions_are_shown_before_another_is_asked_for() -> None:
     text = printed(run_page(status, NOW), terminal=False) + printed(
         deciding_page(status, TemporalAccess()), terminal=False
     )
-    assert "  5 decisions wait to be read by a worker\n" in text
+    assert "  5 decisions wait for a worker\n" in text
     assert f"? {moment(NOW, with_seconds=True)}  approve plan 0123456789ab, in the name of dana\n" in text
     assert "a⟨U+001B⟩[2J\n    and 3 more\n" in text
-    assert text.index("wait to be read") < text.index(
+    assert text.index("wait for a worker") < text.index(
         "To send another decision\n  Unread decisions may settle this already"
     )
 
@@ -307,11 +307,11 @@ def test_a_plan_says_by_which_rules_and_which_policy_it_was_judged() -> None:
 
 
 def test_a_review_that_was_opened_again_says_why() -> None:
-    lost = (LostApproval(name="dana", reason="dana is not active any more"),)
+    lost = (LostApproval(name="dana", reason="dana is no longer active"),)
     plan = status_with().fingerprint or ""
     again = Reopened(fingerprint=plan, step=1, lost=lost, reopened_at=NOW, deadline=NOW)
     status = status_of(fold_run(ID, [*events(), again]), source="workflow")
-    assert "dana is not active any more" in printed(run_page(status, NOW), terminal=False)
+    assert "dana is no longer active" in printed(run_page(status, NOW), terminal=False)
 
 
 def test_the_command_that_lets_a_paused_step_go_on_names_the_program_and_the_server_too() -> None:

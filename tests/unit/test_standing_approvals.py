@@ -57,7 +57,7 @@ def decided(
 
 
 def reopened(state: RunState, *names: str, minute: int) -> RunState:
-    lost = tuple(LostApproval(name=name, reason=f"{name} is not active any more") for name in names)
+    lost = tuple(LostApproval(name=name, reason=f"{name} is no longer active") for name in names)
     return after(
         state,
         Reopened(
@@ -79,14 +79,14 @@ def test_an_approval_that_was_lost_keeps_no_tick() -> None:
 
     fred, gina = [line for line in terminal.splitlines() if ": approve" in line]
     assert "✗" in fred
-    assert "no longer counts (fred is not active any more)" in fred
+    assert "no longer counts (fred is no longer active)" in fred
     assert "✓" in gina
-    assert "`fred` (not verified): approve **no longer counts**: `fred is not active any more`" in page
+    assert "`fred` (not verified): approve **no longer counts**: `fred is no longer active`" in page
     assert "12:02 UTC `gina` (not verified): approve accepted" in page
     reopening = next(line for line in terminal.splitlines() if "the review was reopened" in line)
     assert terminal.index(gina) < terminal.index(reopening)
     assert "  reopened     26 Nov" in terminal
-    assert "because fred is not active any more" in terminal
+    assert "because fred is no longer active" in terminal
     assert "Reopened 2026-11-26 12:03 UTC" in page
 
 

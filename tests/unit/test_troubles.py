@@ -29,11 +29,11 @@ def status(state: RunState | None = None) -> Status:
     [
         (
             Attempt(attempt=3, last_error="It is busy.", next_try=LATER),
-            f"is tried again: attempt 3 begins at {moment(LATER, with_seconds=True)}. {BEFORE}",
+            f"is being retried: attempt 3 begins at {moment(LATER, with_seconds=True)}. {BEFORE}",
         ),
         (
             Attempt(attempt=2, last_error="It is busy."),
-            f"is tried again: attempt 2 is running. {BEFORE}",
+            f"is being retried: attempt 2 is running. {BEFORE}",
         ),
         (Attempt(attempt=1, paused="paused in Temporal"), "is paused in Temporal"),
     ],

@@ -60,7 +60,7 @@ async def test_a_step_that_is_tried_again_tells_its_attempt_its_failure_and_its_
     assert step.next_try is not None
     assert timedelta() < step.next_try - datetime.now(UTC) < timedelta(seconds=4)
     (told,) = troubles(status)
-    assert told.startswith("Step 1 of 1, note, is tried again: attempt 3 begins at ")
+    assert told.startswith("Step 1 of 1, note, is being retried: attempt 3 begins at ")
     assert told.endswith(f"The attempt before it failed: {TRANSIENT}")
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     after = await gate.api.status(status.workflow_id)
@@ -98,7 +98,7 @@ async def test_a_draft_that_is_tried_again_tells_so_too(gate: Gate) -> None:
     assert status.drafting is not None
     assert (status.drafting.attempt, status.drafting.last_error) == (2, "The model is asleep.")
     (told,) = troubles(status)
-    assert told.startswith("The draft of revision 1 is tried again: attempt 2 ")
+    assert told.startswith("The draft of revision 1 is being retried: attempt 2 ")
     assert (await gate.until("in_review", workflow_id)).drafting is None
 
 
@@ -130,7 +130,7 @@ async def test_a_step_that_an_operator_paused_says_so_and_how_it_goes_on(gate: G
     )
     status = await seen(gate, status.workflow_id, lambda now: now.steps[0].paused)
     (told,) = troubles(status)
-    assert told.startswith("Step 1 of 1, note, is paused in Temporal by olga (wait); to let it go on: ")
+    assert told.startswith("Step 1 of 1, note, is paused in Temporal by olga (wait); to continue it: ")
     assert f"temporal activity unpause --workflow-id {status.workflow_id} --activity-id " in told
     access = TemporalAccess(("--address", "127.0.0.1:1"), program="bin/temporal")
     asked = Client(gate.client, gate.settings.task_queue, None, unpause_command=access.unpause_command)

@@ -64,7 +64,7 @@ async def executed(gate: Gate) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('roles = ["finance"]', 'roles = ["finance"]\nactive = false', "dana is not active any more"),
+        ('roles = ["finance"]', 'roles = ["finance"]\nactive = false', "dana is no longer active"),
         ('" }}]'.replace("}}", "}"), '", until = 2020-01-01 }]', "was not valid when dana signed"),
         ('roles = ["finance"]', 'roles = ["ops"]', "dana does not have the role finance"),
     ],
@@ -103,13 +103,13 @@ async def test_while_a_plan_waits_its_status_says_whose_approval_was_revoked_and
         people.write_text(LIST.replace('roles = ["finance"]', 'roles = ["finance"]\nactive = false'))
         await gate.decide(status, by="erik", decision="withdraw_approval")  # a worker reads the list
         shown = await gate.api.status(status.workflow_id)
-        assert [(one.name, one.reason) for one in shown.revoked] == [("dana", "dana is not active any more")]
+        assert [(one.name, one.reason) for one in shown.revoked] == [("dana", "dana is no longer active")]
     by_record = status_on_record(gate.database, status.workflow_id)
     assert by_record is not None
     assert by_record.revoked == shown.revoked
     screen = StringIO()
     Console(file=screen, width=200).print(run_page(shown, now()))
-    assert "dana is not active any more, so dana's approval counts no longer" in screen.getvalue()
+    assert "dana is no longer active, so dana's approval no longer counts" in screen.getvalue()
     assert examined(gate, people).notes == ()
 
 
@@ -129,7 +129,7 @@ async def test_what_was_revoked_is_told_with_the_list_that_says_so(
     for words in (("audit", "verify"), alone):
         told = await asyncio.to_thread(auditor.starter, *words)
         assert told.code == 0, told.err
-        assert f"Revoked since then, by the list of people {people}: 1. What they approved" in told.out
+        assert f"revoked since then, according to the list of people {people}: 1. They were valid" in told.out
 
 
 async def test_a_signed_approval_under_a_role_of_ones_own_making_is_found(

@@ -138,7 +138,7 @@ class Foreign:
         ("execute", "is not approved on the record"),
         ("admit", "Only the run"),
         ("close", "Only the run"),
-        ("draft", "is in_review by its record"),
+        ("draft", "is recorded as in_review"),
     ],
 )
 async def test_a_foreign_workflow_of_the_same_name_gets_nothing_executed(
@@ -222,7 +222,7 @@ async def test_an_end_that_was_handed_over_is_not_what_the_record_says(idle_gate
 @pytest.mark.parametrize(
     ("what", "outcome", "said"),
     [
-        ("backdate", "expired", "nobody decided before the deadline"),
+        ("backdate", "expired", "passed without the required approvals"),
         ("key", "failed", "with a state that this release cannot read"),
         ("garbage", "failed", "with a state that this release cannot read"),
     ],

@@ -26,7 +26,7 @@ async def test_a_worker_with_other_records_judges_no_decision_and_executes_no_st
         assert waiting.unrecorded is not None
         for installation in (idle_gate.database.installation, mistaken.database.installation):
             assert installation in waiting.unrecorded.cause
-        assert "a worker with the run's records goes on" in waiting.unrecorded.cause
+        assert "a worker with the run's records continues" in waiting.unrecorded.cause
     assert mistaken.notebook.texts() == []
     assert runs_on_record(mistaken.database) == []
     async with idle_gate.worker():

@@ -287,7 +287,7 @@ async def test_an_attempt_that_was_taken_for_dead_does_not_take_the_step_from_a_
     status = await gate.in_review("one")
     await gate.signal(status)
     await gate.notebook.entered.wait()
-    with pytest.raises(ApplicationError, match="in the hands of a newer attempt"):
+    with pytest.raises(ApplicationError, match="held by a newer attempt"):
         await _attempt_elsewhere(gate, status, started=timedelta(seconds=-1))
     gate.notebook.gate.set()
     assert (await gate.result(status.workflow_id)).outcome == "executed"

@@ -110,7 +110,7 @@ async def test_refused_and_unreadable_decisions_are_on_the_trail_with_their_reas
         entry.event for entry in gate.api.trail(status.workflow_id) if isinstance(entry.event, Decided)
     ]
     assert [event.verdict.accepted for event in decided] == [False, False, False, True]
-    assert "someone else must approve" in decided[0].verdict.reason
+    assert "another person must approve" in decided[0].verdict.reason
     assert "one JSON object" in decided[1].verdict.reason
     assert decided[1].arrival.excerpt == '"yes please"'
     assert "no signal is called 'aprove'" in decided[2].verdict.reason

@@ -95,7 +95,7 @@ async def test_a_worker_that_lies_about_the_plan_is_not_believed(
             assert (shown.plan, shown.steps) == (honest.plan, honest.steps)
 
     async with impostor(idle_gate, lie), asyncio.timeout(30):
-        with pytest.raises(StatusContradicts, match="not shown, since its parts do not agree"):
+        with pytest.raises(StatusContradicts, match="not shown, because its parts contradict each other"):
             await look()
     async with idle_gate.worker():
         assert (await idle_gate.until("in_review", honest.workflow_id)).plan == honest.plan
@@ -161,7 +161,7 @@ async def test_no_command_shows_or_signs_what_a_lying_worker_says(
     async with impostor(idle_gate, harmless):
         ended = await asyncio.to_thread(home.starter, *(names.get(word, word) for word in words))
     assert ended.code == 3, ended
-    assert "its parts do not agree" in ended.sentence
+    assert "its parts contradict each other" in ended.sentence
     assert "hello" not in ended.out
     assert "signature" not in ended.out
     async with idle_gate.worker():

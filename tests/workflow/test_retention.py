@@ -140,12 +140,12 @@ async def test_an_open_run_that_was_dropped_is_not_listed_and_cannot_be_decided_
         await drop(gate, status.workflow_id)
         after = await gate.api.status(status.workflow_id)
         assert (after.state, after.source) == ("gone", "records and the Temporal server")
-        assert "on the record it is in review, and this Temporal server does not have it" in after.reason
+        assert "it is recorded as in review, and this Temporal server does not have it" in after.reason
         assert is_over(after)
         page = "\n".join(row.text for row in run_page(after, datetime.now(UTC)).rows)
         assert "was deleted there" in page
         assert await gate.api.pending() == []
-        with pytest.raises(RunNotFound, match=r"does not have .* any more; nothing can be decided"):
+        with pytest.raises(RunNotFound, match=r"no longer has .*; it takes no more decisions"):
             await gate.decide(status)
 
 

@@ -116,7 +116,7 @@ REVOCATIONS: dict[str, tuple[dict[str, object], str]] = {
     "key removed": ({"keys": ()}, "is not one of dana's in the list of people"),
     "key ended": ({"keys": (key_of("dana", valid_until=PAST),)}, "was not valid when dana signed"),
     "key not begun": ({"keys": (key_of("dana", valid_from=FUTURE),)}, "was not valid when dana signed"),
-    "left": ({"active": False}, "dana is not active any more"),
+    "left": ({"active": False}, "dana is no longer active"),
     "another person now": ({"name": "donna"}, "dana is not in the list of people"),
     "lost the role": ({"roles": ("ops",)}, "dana does not have the role finance"),
 }
@@ -232,7 +232,7 @@ async def test_the_last_approver_is_shown_which_approval_no_longer_counts(
         house.change("dana", active=False)
         answer = await gate.decide(status, by="erik")
         assert answer.accepted
-        assert answer.reason.startswith("approved, but dana is not active any more; the plan runs when")
+        assert answer.reason.startswith("approved, but dana is no longer active; the plan runs when")
         after = await gate.until("in_review", status.workflow_id, lambda now: now.approved_by == ("erik",))
         assert [one.name for one in after.lost] == ["dana"]
     assert gate.notebook.texts() == []
@@ -250,7 +250,7 @@ async def test_nobody_approves_while_the_list_does_not_say_who_asked(idle_gate: 
         for by in ("rita miller", "dana"):
             answer = await gate.decide(status, by=by)
             assert not answer.accepted
-            assert "rita, who asked for this, is not in the list of people" in answer.reason
+            assert "rita, the requester, is not in the list of people" in answer.reason
         assert (await gate.decide(status, "reject", by="dana")).accepted
     assert gate.notebook.texts() == []
 
@@ -265,7 +265,7 @@ async def test_a_list_that_came_after_the_request_has_to_know_who_asked(
     gate.directory = house
     async with gate.worker():
         answer = await gate.decide(status, by="rita")
-        assert (answer.accepted, "Rita M., who asked for this" in answer.reason) == (False, True)
+        assert (answer.accepted, "Rita M., the requester" in answer.reason) == (False, True)
         house.persons["rita m."] = Person(name="Rita M.", active=False)
         assert (await gate.decide(status, by="dana", comment="now")).accepted
         assert (await gate.result(status.workflow_id)).outcome == "executed"

@@ -77,7 +77,7 @@ async def test_an_update_is_answered_with_what_is_in_the_way_and_judged_once_tha
         answer = await gate.decide(status)
         assert (answer.accepted, answer.state) == (None, "in_review")
         assert answer.reason == (
-            "your decision was received, and will be judged as soon as what is in the way is mended: "
+            "your decision was received, and will be judged as soon as this problem is solved: "
             f"{SEEN_BROKEN} You need not send it again"
         )
         shown = await waiting(gate, status)

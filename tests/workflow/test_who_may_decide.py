@@ -90,7 +90,7 @@ async def test_only_people_with_the_roles_that_are_asked_for_can_approve(idle_ga
     idle_gate.policy = wants(("finance", 1), ("ops", 1))
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
-        for by, why in {"nobody": "not in the list of people", "rita": "asked for this"}.items():
+        for by, why in {"nobody": "not in the list of people", "rita": "is the requester"}.items():
             assert why in (await idle_gate.decide(status, by=by)).reason
         assert (await idle_gate.decide(status, by="fred")).accepted
         assert "counts once" in (await idle_gate.decide(status, by="FRED")).reason
@@ -118,7 +118,7 @@ async def test_who_has_left_while_the_run_waited_cannot_approve_any_more(
     async with idle_gate.worker():
         status = await idle_gate.in_review("one")
         write(people, dana="active = false")
-        assert "not active any more" in (await idle_gate.decide(status)).reason
+        assert "no longer active" in (await idle_gate.decide(status)).reason
         write(people)
         assert (await idle_gate.decide(status)).accepted
 

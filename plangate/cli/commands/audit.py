@@ -1,4 +1,4 @@
-"""`audit …`: the audit trail, read from the records: neither a worker nor a Temporal server is needed."""
+"""`audit …`: read and verify the audit trail, without a worker or a Temporal server."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from plangate.records import queries, rule_texts, trail
 from plangate.signing import checkpoints as signed_checkpoints
 from plangate.signing import key_files
 
-_SEALED_SOON = 2.5  # times the pause between two seals: so long an export waits for the next one
+_SEALED_SOON = 2.5  # an export waits for the next seal this many times the pause between two
 _PAUSE = 0.3  # seconds
 
 
 def show(workflow_id: RunId, *, as_json: AsJson = False) -> int:
     """Print the audit trail of a run.
 
-    Like all of audit, it is read from the records; neither a worker nor a Temporal server is needed.
+    It is read from the records, without a worker or a Temporal server, like all of audit.
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database:
@@ -67,7 +67,7 @@ def list_runs(
     skip: SkipOption = 0,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> int:
-    """List the runs on the record, a page at a time."""
+    """List the recorded runs, a page at a time."""
     states = (*run.Phase, *events.Outcome, queries.DAMAGED)
     if state is not None and state not in states:
         raise WrongUsage(f"{state!r} is not a state; use one of {', '.join(states)}.")
@@ -91,7 +91,7 @@ def list_runs(
         paging.say_that_there_are_more(here.screen, options, found)
     else:
         is_filtered = any((since, by, state, skip))
-        here.screen.say("No run on the record matches." if is_filtered else "Nothing is on the record yet.")
+        here.screen.say("No recorded run matches." if is_filtered else "No run is recorded yet.")
     return Exit.DONE
 
 
@@ -108,10 +108,10 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Verify that nothing on the record was changed.
+    """Verify that no record was changed.
 
-    Finds and names every edit, gap, swap, foreign entry and missing run. Exit 0: nothing was changed.
-    Exit 1: there are findings, or the records could not be examined.
+    Reports every edited, missing, moved or foreign entry and every missing run. Exit 0: nothing was
+    changed. Exit 1: there are findings, or the records could not be examined.
     """
     here = console.open_console(as_json=as_json)
     trust = _trust(here, checkpoint)
@@ -124,7 +124,7 @@ def verify(
             inspected = inspection.inspect_run(connection, workflow_id, trust)
     if workflow_id is not None and not inspected.is_known:
         raise errors.RunNotFound(
-            f"{escaping.one_line(workflow_id)} is not on the record; `audit list` shows what is."
+            f"{escaping.one_line(workflow_id)} is not recorded; `audit list` lists the recorded runs."
         )
     return _show_inspection(here, inspected, is_trusted=bool(trust.sealers))
 
@@ -132,7 +132,7 @@ def verify(
 def checkpoint(*, as_json: AsJson = False) -> int:
     """Print the newest checkpoint, to be kept elsewhere.
 
-    It is JSON in any case, with --json on several lines. If the records are ever put back to an older state,
+    The output is JSON, with --json on several lines. If the records are ever restored to an older state,
     `audit verify --checkpoint FILE` detects it.
     """
     here = console.open_console(as_json=as_json)
@@ -160,12 +160,12 @@ def export(
 ) -> int:
     """Write the evidence of one run into one file.
 
-    Give it to an auditor without access to these records, who examines it by `verify-bundle`. The file is
-    JSON in any case; with --output, --json prints what was written.
+    An auditor without access to these records verifies it with `verify-bundle`. The file is always JSON;
+    with --output, --json prints what was written.
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database, progress.Progress(here.screen.err) as waiting:
-        queries.trail_on_record(database, workflow_id)  # or raise at once that there is none
+        queries.trail_on_record(database, workflow_id)  # raises at once if the run is not recorded
         ends = time.monotonic() + _SEALED_SOON * here.settings.seal_seconds
         while not _is_sealed(database, workflow_id) and time.monotonic() < ends:
             waiting.brief("waiting for the newest entries to be sealed")
@@ -193,8 +193,8 @@ def _write(output: Path, content: str) -> None:
         durable_file.write_for_a_person(output, content.encode())
     except OSError as error:
         raise WrongUsage(
-            f"{output} cannot be written: {error.strerror}; name a new or a plain file, or leave "
-            "--output out to have it on stdout."
+            f"{output} cannot be written: {error.strerror}; name a new or regular file, or omit "
+            "--output to write to stdout."
         ) from None
 
 
@@ -228,12 +228,12 @@ def _read_checkpoint(path: Path) -> checkpoints.Checkpoint:
     except errors.SettingsInvalid as error:
         raise WrongUsage(str(error)) from None
     if found is None:
-        raise WrongUsage(f"There is no file {path}; `audit checkpoint` prints what belongs into it.")
+        raise WrongUsage(f"There is no file {path}; `audit checkpoint` prints a checkpoint to save there.")
     return found
 
 
 def _own_checkpoint(here: console.Console) -> checkpoints.Checkpoint | None:
-    """Return what a worker of this host kept, or None where this user cannot read it."""
+    """Return the checkpoint that a worker of this host kept, or None if this user cannot read it."""
     try:
         return signed_checkpoints.kept_checkpoint(here.settings.last_checkpoint)
     except errors.SettingsInvalid as error:

@@ -1,4 +1,4 @@
-"""`approve`, `withdraw-approval`, `reject` and `request-changes`: the same options, and one body."""
+"""`approve`, `withdraw-approval`, `reject` and `request-changes`: one implementation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ approve = _command(
     "approve",
     """Approve exactly one plan of a run.
 
-    Exit 0: accepted, or sent durably while no worker runs to judge it. Exit 3: refused, with the reason.
+    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
     """,
 )
 withdraw_approval = _command(
@@ -67,7 +67,7 @@ async def _decide(here: console.Console, workflow_id: str, decision: domain.Deci
 async def _decide_on_what_is_shown(
     session: console.Session, workflow_id: str, decision: domain.Decision
 ) -> int:
-    """Show the plan in review, ask, and send exactly its fingerprint; ask again where it was replaced."""
+    """Show the plan in review, ask, and send its fingerprint; ask again if it was replaced."""
     screen = session.screen
     gatekeeper = gate.Gatekeeper(session, decision.by)
     while True:
@@ -89,7 +89,7 @@ async def _decide_on_what_is_shown(
 
 
 async def _signed(session: console.Session, workflow_id: str, decision: domain.Decision) -> domain.Decision:
-    """Sign where a key is here and the plan named is the one in review; else it is judged as it was typed."""
+    """Sign the decision if this machine has a key and the plan is the one in review."""
     if not session.console.keys.has(decision.by):
         return decision
     status = await session.client.status(workflow_id)

@@ -1,4 +1,4 @@
-"""`people …`: whether a list of people can be used, and which one was in force."""
+"""`people …`: check a list of people, and print an older one."""
 
 from __future__ import annotations
 

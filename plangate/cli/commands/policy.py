@@ -1,4 +1,4 @@
-"""`policy …`: whether a policy can be used, what it requires of a plan, and which one was in force."""
+"""`policy …`: check a policy, apply it to a plan, and print an older one."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def explain(
     requester: Requester = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show which rule asks for what in a plan."""
+    """Show what each rule of a policy requires of a plan."""
     here = console.open_console(as_json=as_json)
     tools, limit = application.declared_tools(), here.settings.max_steps
     checked = drafting.check_plan(plan_file.read_plan_file(plan, tools, limit), tools, limit)

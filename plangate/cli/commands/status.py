@@ -14,7 +14,7 @@ from plangate.records import queries
 
 
 def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
-    """Show the state of a run, and all that it will do.
+    """Show a run: its state, plan and decisions.
 
     Works while no worker runs too, and after Temporal has deleted the run. The last line names the source.
     """

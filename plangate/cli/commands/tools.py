@@ -1,4 +1,4 @@
-"""`tools`: what the steps of a plan can do."""
+"""`tools`: the tools that plans can use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from plangate.presentation import lists
 
 
 def tools(*, as_json: AsJson = False) -> int:
-    """List what the steps of a plan can do."""
+    """List the tools that plans can use."""
     screen = console.open_console(as_json=as_json).screen
     if screen.is_json:
         screen.print_json([lists.tool_as_json(one) for one in application.declared_tools().values()])

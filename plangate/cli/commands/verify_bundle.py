@@ -1,4 +1,4 @@
-"""`verify-bundle`: examine a bundle offline; the file is all it takes.
+"""`verify-bundle`: verify a bundle offline; it needs only the file.
 
 The base package can do it: nothing here imports Temporal, a database or settings.
 """
@@ -31,14 +31,12 @@ def verify_bundle(
             "--sealer",
             metavar="KEY",
             show_default=False,
-            help="A public key whose seals to trust; repeatable.",
+            help="A trusted public seal key; repeatable.",
         ),
     ] = None,
     people: Annotated[
         Path | None,
-        typer.Option(
-            "--people", metavar="FILE", show_default=False, help="The list of people whose keys to trust."
-        ),
+        typer.Option("--people", metavar="FILE", show_default=False, help="The trusted list of people."),
     ] = None,
     allow_unsealed: Annotated[
         bool, typer.Option("--allow-unsealed", help="Accept entries that no checkpoint covers yet.")
@@ -68,7 +66,7 @@ def verify_bundle(
             | {name: [finding.model_dump() for finding in found] for name, found in lists.items()}
         )
     elif findings:
-        shown.show(bundle_pages.findings_page(findings, "This bundle does not prove what it says"))
+        shown.show(bundle_pages.findings_page(findings, "The bundle is not valid"))
     else:
         shown.show(bundle_pages.bundle_page(bundle, is_trusted=bool(trusted), has_people=known is not None))
         shown.show(bundle_pages.notes_page(notes, people))

@@ -1,4 +1,4 @@
-"""`withdraw`: ask a run to end."""
+"""`withdraw`: end a run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def withdraw(
 
 async def _withdraw(here: console.Console, workflow_id: str, reason: str) -> int:
     async with here.connected() as session:
-        with suppress(errors.NotAnswered, errors.RecordsUnavailable):  # it can be withdrawn all the same
+        with suppress(errors.NotAnswered, errors.RecordsUnavailable):  # it can still be withdrawn
             before = await session.client.status(workflow_id)
             if run_page.is_over(before):
                 why = before.reason or words.spelled(before.state)
@@ -47,7 +47,7 @@ async def _withdraw(here: console.Console, workflow_id: str, reason: str) -> int
 
 
 async def _ended(session: console.Session, workflow_id: str) -> status.Status | None:
-    """Return the status with the outcome, or None where the run does not end soon."""
+    """Return the status with the outcome, or None if the run does not end soon."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_SECONDS_TO_WAIT):
             async for look in following.looks(session.client, workflow_id):

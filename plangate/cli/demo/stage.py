@@ -35,10 +35,10 @@ _RECORDED_URL: Final = "http://127.0.0.1:8099/tickets"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the story works with.
+    """The resources of the demo.
 
     Attributes:
-        folder: where the demo's own files lie.
+        folder: the folder of the demo's own files.
         environment: what its workers and the ``temporal`` program are started with.
         planner: which model plans, in words.
     """

@@ -42,7 +42,7 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def tell(console: Console, *, interactive: bool) -> int:
-    """Run the demo and print each chapter, or only its result as JSON; return 0 if all of it held."""
+    """Run the demo and print each chapter, or only its result as JSON; return 0 if every check passed."""
     settings = console.settings
     _cancel_at_a_signal()
     limit = None if interactive else _STORY_SECONDS + (settings.draft_seconds if settings.has_model else 0)
@@ -83,7 +83,7 @@ class _Story:
         self._number = 0
 
     async def tell(self, *, interactive: bool) -> int:
-        """Run all chapters; return 0 where every effect happened exactly once."""
+        """Run all chapters; return 0 if every effect happened exactly once."""
         self._show_server()
         worker = await self._hire("A worker starts, a process of its own")
         workflow_id = await self._submit()

@@ -20,7 +20,7 @@ _POLL_SECONDS: Final = 0.03
 
 
 class WorkerProcess:
-    """One ``worker.py``, its log beside it."""
+    """One ``worker.py`` process with its log."""
 
     def __init__(self, number: int, folder: Path, environment: Mapping[str, str]) -> None:
         self.log = folder / f"worker-{number}.log"
