@@ -25,6 +25,7 @@ from plangate.domain.audit import (
     step_key,
 )
 from plangate.domain.base import Frozen
+from plangate.domain.deadlines import reopened_deadline
 from plangate.domain.errors import (
     DirectoryUnavailable,
     InDoubt,
@@ -214,7 +215,7 @@ class StepAttempt:
             lost=lost,
             people=people.hash if people else "",
             reopened_at=now,
-            deadline=now + (state.drafted.deadline - state.drafted.drafted_at),
+            deadline=reopened_deadline(state.drafted, now),
         )
         trail.append(Note(key=f"reopened:{now.isoformat()}", at=now, actor=this_worker(), event=event))
         return StepResult(reopened=event)

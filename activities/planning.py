@@ -18,6 +18,7 @@ from activities.signal_times import SignalTimes
 from activities.tasks import DraftTask
 from plangate.domain.audit import Drafted, ModelUse
 from plangate.domain.base import Frozen
+from plangate.domain.deadlines import review_time
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import (
     DirectoryUnavailable,
@@ -160,7 +161,6 @@ class Planning:
         requirement = self._requiring.policy.requirement_for(
             made.plan, request=requested.request, requester=listed or identity(requested.requester)
         )
-        seconds = min(requested.timeout_seconds, requirement.timeout_seconds or requested.timeout_seconds)
         drafted = Drafted(
             revision=task.revision,
             plan=made.plan,
@@ -168,7 +168,7 @@ class Planning:
             audience=audience,
             requirement=requirement,
             drafted_at=now,
-            deadline=now + timedelta(seconds=seconds),
+            deadline=now + review_time(requested, requirement),
             planner=made.planner,
             requester=listed,
         )

@@ -42,8 +42,7 @@ class Requiring:
         """
         requested = trail.state().requested
         assert requested is not None
-        review = drafted.deadline - drafted.drafted_at
-        key = (requested, drafted.fingerprint, drafted.requirement, drafted.requester, review)
+        key = (requested, drafted.fingerprint, drafted.requirement, drafted.requester, drafted.review_time)
         if key in self._sound:
             return drafted
         wrong = self._wrong(trail, requested_at, requested, drafted)

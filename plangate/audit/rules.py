@@ -25,7 +25,6 @@ On the trail of rules every entry is a change of the policy or of the list of pe
 
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
-from datetime import timedelta
 from typing import assert_never
 
 from plangate.audit.claims import SLOW_CLAIM, beginnings
@@ -46,6 +45,7 @@ from plangate.domain.audit import (
     StepFailed,
     StepInDoubt,
 )
+from plangate.domain.deadlines import exceeds_first_review, exceeds_request
 from plangate.domain.errors import NotApproved
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
@@ -164,8 +164,7 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
         return (
             f"calls {one_line(event.requester)} the requester, and {one_line(state.requester)} asked for it"
         )
-    longest = state.requested.timeout_seconds if state.requested else 0
-    if event.deadline - event.drafted_at > timedelta(seconds=longest):
+    if exceeds_request(event, state.requested):
         return "allows a longer review than was requested"
     return None
 
@@ -213,7 +212,7 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
     if not event.lost:
         return "reopens the review without a lost approval"
     drafted = state.drafted
-    if drafted and event.deadline - event.reopened_at > drafted.deadline - drafted.drafted_at:
+    if drafted and exceeds_first_review(event, drafted):
         return "reopens the review for longer than the first time"
     strangers = {one.name for one in event.lost} - {one.name for one in state.approvers}
     if strangers:

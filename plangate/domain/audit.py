@@ -5,6 +5,7 @@ the trail is the source of truth, not a copy.
 """
 
 import hashlib
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
@@ -85,6 +86,11 @@ class Drafted(Frozen):
     deadline: AwareDatetime
     planner: ModelUse | None = None
     requester: str = ""
+
+    @property
+    def review_time(self) -> timedelta:
+        """How long its review takes, from the draft to the deadline."""
+        return self.deadline - self.drafted_at
 
     def is_as_named(self, workflow_id: str) -> bool:
         """Return whether the fingerprint is that of this plan, as one of that run."""

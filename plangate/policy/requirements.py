@@ -5,10 +5,10 @@ policy's text, so a worker that finds a plan and an auditor compute the same req
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 from functools import lru_cache
 
 from plangate.domain.audit import AuditEntry, Drafted, Requested, RuleText
+from plangate.domain.deadlines import exceeds_requirement
 from plangate.domain.errors import FileInvalid
 from plangate.domain.findings import Finding
 from plangate.domain.people import identity
@@ -26,9 +26,8 @@ def derived(policy: Policy, drafted: Drafted, requested: Requested) -> Requireme
 def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:
     """Return what is wrong if a plan on the record asks for less than was ``demanded``."""
     wanted = asks_for_less(drafted.requirement, demanded)
-    longest = demanded.timeout_seconds
-    if wanted is None and longest and drafted.deadline - drafted.drafted_at > timedelta(seconds=longest):
-        wanted = f"a review of at most {longest} seconds"
+    if wanted is None and exceeds_requirement(drafted, demanded):
+        wanted = f"a review of at most {demanded.timeout_seconds} seconds"
     if wanted is None:
         return None
     name = demanded.policy_hash

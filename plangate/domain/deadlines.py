@@ -1,0 +1,38 @@
+"""When a review ends: how long it may take, and what that makes its deadline.
+
+A request says how long each review may take, and a rule of the policy may allow less. A review that is
+reopened takes as long as the first one. The wait itself is `workflows.plan_approval`'s; that no decision
+counts at or after the deadline is a rule of `plangate.domain.lifecycle`.
+"""
+
+from datetime import datetime, timedelta
+
+from plangate.domain.audit import Drafted, Reopened, Requested
+from plangate.domain.policy import Requirement
+
+
+def review_time(requested: Requested, requirement: Requirement) -> timedelta:
+    """Return how long the review of a plan with this requirement may take."""
+    longest = requested.timeout_seconds
+    return timedelta(seconds=min(longest, requirement.timeout_seconds or longest))
+
+
+def reopened_deadline(drafted: Drafted, reopened_at: datetime) -> datetime:
+    """Return when the review ends that is reopened at ``reopened_at``."""
+    return reopened_at + drafted.review_time
+
+
+def exceeds_request(drafted: Drafted, requested: Requested | None) -> bool:
+    """Return whether a plan's review takes longer than was requested; without a request, any does."""
+    return drafted.review_time > timedelta(seconds=requested.timeout_seconds if requested else 0)
+
+
+def exceeds_requirement(drafted: Drafted, demanded: Requirement) -> bool:
+    """Return whether a plan's review takes longer than its policy allows."""
+    longest = demanded.timeout_seconds
+    return longest is not None and drafted.review_time > timedelta(seconds=longest)
+
+
+def exceeds_first_review(reopened: Reopened, drafted: Drafted) -> bool:
+    """Return whether a reopened review takes longer than the first one."""
+    return reopened.deadline > reopened_deadline(drafted, reopened.reopened_at)
