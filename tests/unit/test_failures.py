@@ -37,9 +37,9 @@ def test_what_no_repetition_mends_is_final_at_once(error: Exception) -> None:
     assert failure(error, 3, 1).non_retryable
 
 
-def test_what_nobody_foresaw_is_tried_again_and_then_final() -> None:
+def test_an_unexpected_failure_is_retried_and_then_final() -> None:
     assert not failure(ZeroDivisionError("oops"), 3, 2).non_retryable
-    assert "unforeseen" in failure(ZeroDivisionError("oops"), 3, 3).message
+    assert "unexpected" in failure(ZeroDivisionError("oops"), 3, 3).message
 
 
 @pytest.mark.parametrize("error", [errors.ToolRefused("x"), ZeroDivisionError("x")])

@@ -135,7 +135,7 @@ async def test_a_step_that_an_operator_paused_says_so_and_how_it_goes_on(gate: G
     access = TemporalAccess(("--address", "127.0.0.1:1"), program="bin/temporal")
     asked = Client(gate.client, gate.settings.task_queue, None, unpause_command=access.unpause_command)
     (told,) = troubles(await asked.status(status.workflow_id))
-    assert f"go on: bin/temporal activity unpause --workflow-id {status.workflow_id} " in told
+    assert f"continue it: bin/temporal activity unpause --workflow-id {status.workflow_id} " in told
     assert " --address 127.0.0.1:1. The attempt before it failed: " in told
     await service.unpause_activity(
         UnpauseActivityRequest(namespace=namespace, execution=execution(status), type="execute_step")
