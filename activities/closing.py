@@ -123,6 +123,8 @@ def ending(record: RunState, outcome: Outcome, reason: str, at: datetime) -> Clo
     contradiction = may_end(record, outcome, at)
     if contradiction is None:
         return Closed(outcome=outcome, reason=reason)
+    if record.closed is not None and record.closed.outcome is Outcome.REJECTED:
+        return record.closed  # the worker that admitted the rejection died before the run had it
     return Closed(
         outcome=Outcome.EXECUTED if every_step_is_done(record) else Outcome.FAILED,
         reason=f"the run reported the outcome {outcome}, but {contradiction}",

@@ -178,7 +178,7 @@ class PlanApproval:
         except ValidationError:
             raise RequestInvalid(_UNREADABLE) from None
         state = before.carried
-        if state.requested is None or not before.is_within_limits:
+        if state.requested is None or not (before.is_within_limits and state.is_consistent):
             raise RequestInvalid(_UNREADABLE)
         check_opening(_opening_of(state), workflow.now())
         self._state, self._request = before.carried, before.request

@@ -81,11 +81,13 @@ def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> s
 def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
     """Return why a run with this record cannot end with ``outcome`` at ``at``; None if it can."""
     is_executed = every_step_is_done(record)
+    was_rejected = record.closed is not None and record.closed.outcome is Outcome.REJECTED
+    if was_rejected and outcome is not Outcome.REJECTED:
+        return "an authorized rejection is recorded"
     match outcome:
         case Outcome.EXECUTED:
             return None if is_executed else "not every step is done"
         case Outcome.REJECTED:
-            was_rejected = record.closed is not None and record.closed.outcome is Outcome.REJECTED
             return None if was_rejected else "no authorized rejection is recorded"
         case Outcome.EXPIRED:
             if record.deadline is None:

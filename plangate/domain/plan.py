@@ -120,7 +120,9 @@ def uncanonical(  # noqa: PLR0912  one branch for each kind of JSON value
     match value:
         case None | bool():
             return
-        case int() | float() if abs(value) > _MAX_SAFE_INTEGER and math.isfinite(value):
+        case int() if abs(value) > _MAX_SAFE_INTEGER:  # which may be larger than any float
+            yield Fault(path, "the whole number is too large to survive JSON exactly; write it as text")
+        case float() if abs(value) > _MAX_SAFE_INTEGER and math.isfinite(value):
             yield Fault(path, f"{value} is too large to survive JSON exactly; write it as text")
         case float() if not math.isfinite(value):
             yield Fault(path, f"{value} is not a JSON number")

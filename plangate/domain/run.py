@@ -85,6 +85,23 @@ class RunState(Frozen):
         return self.closed.outcome.value if self.closed else self.phase.value
 
     @property
+    def is_consistent(self) -> bool:
+        """Whether phase, plan, steps and end fit together, as those of every folded state do."""
+        if (self.phase is Phase.CLOSED) != (self.closed is not None):
+            return False
+        planned = len(self.drafted.plan.steps) if self.drafted else 0
+        match self.phase:
+            case Phase.DRAFTING | Phase.CLOSED:
+                return len(self.steps) in (0, planned)
+            case Phase.IN_REVIEW:
+                return self.drafted is not None and len(self.steps) == planned
+            case Phase.EXECUTING:
+                is_open = any(step.state is not StepState.DONE for step in self.steps)
+                return self.drafted is not None and len(self.steps) == planned and is_open
+            case _:
+                assert_never(self.phase)
+
+    @property
     def requester(self) -> str:
         """The requester; empty before the request."""
         return self.requested.requester if self.requested else ""

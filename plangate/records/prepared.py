@@ -79,6 +79,9 @@ class _Written:
 
     def _in_places(self, values: Values) -> tuple[Any, ...]:
         given = {**self.fixed, **values}
+        missing = [name for name, _ in self.parameters if name not in values and self.fixed.get(name) is None]
+        if missing:
+            raise ValueError(f"no value was given for {', '.join(missing)}")
         return tuple(turn(given[name]) if turn else given[name] for name, turn in self.parameters)
 
 

@@ -54,12 +54,20 @@ class Records:
             Exception: what ``act`` raises; then nothing is written.
         """
         async with self._turns.taken(receipt=receipt):
+            begun = False
+
+            def act_once(connection: Connection) -> Result:
+                nonlocal begun
+                begun = True
+                return act(connection)
+
             if self.database.is_sqlite:
                 try:
-                    return self._written(act, waits=False)
+                    return self._written(act_once, waits=False)
                 except LockHeld:
-                    pass  # before ``act`` was called: a transaction takes the lock before all else
-            return await asyncio.to_thread(self._written, act, waits=True)
+                    if begun:  # it is not the lock of this transaction, which is taken before all else
+                        raise
+            return await asyncio.to_thread(self._written, act_once, waits=True)
 
     def _written(self, act: Callable[[Connection], Result], *, waits: bool) -> Result:
         with self.database.write(waits=waits) as connection:

@@ -13,7 +13,7 @@ import pytest
 
 from plangate.domain.errors import IdInUse, RecordsUnavailable
 from plangate.domain.tool import Receipt
-from plangate.records.database import Database
+from plangate.records.database import Database, LockHeld
 from plangate.records.ledger import EffectState, claim_effect, find_effect, settle_effect
 from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail, open_trail
@@ -200,3 +200,18 @@ def write_and_say_where(happening: Note) -> Callable[[OpenTrail], int]:
         return get_ident()
 
     return act
+
+
+async def test_an_act_that_meets_a_lock_itself_is_not_called_again(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    database.migrate()
+    calls: list[OpenTrail] = []
+
+    def meet_a_lock(trail: OpenTrail) -> None:
+        calls.append(trail)
+        raise LockHeld
+
+    with pytest.raises(LockHeld):
+        await Records(database).transact(run_ref(), meet_a_lock)
+    assert len(calls) == 1
+    database.close()

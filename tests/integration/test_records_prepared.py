@@ -74,3 +74,8 @@ def test_more_rows_than_one_are_no_single_row(database: Database) -> None:
             Prepared(INSERT)(connection, {"workflow_id": name, "head_hash": "h", **values})
         with pytest.raises(ValueError, match="unpack"):
             Prepared(select(runs))(connection, {}).one_or_none()
+
+
+def test_a_missing_value_is_an_error_and_not_null(database: Database) -> None:
+    with database.write() as connection, pytest.raises(ValueError, match="run"):
+        Prepared(SELECT)(connection, {"rn": "misspelt"})

@@ -56,3 +56,9 @@ def test_an_end_that_contradicts_the_record_is_replaced_by_the_one_on_the_record
     assert ending(WAITING, Outcome.EXECUTED, "", DEADLINE) == Closed(
         outcome=Outcome.FAILED, reason="the run reported the outcome executed, but not every step is done"
     )
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_recorded_rejection_is_the_end_whatever_the_run_reports(outcome: Outcome) -> None:
+    """The worker that admitted it may have died before the run had the verdict."""
+    assert ending(REJECTED, outcome, "", DEADLINE).outcome is Outcome.REJECTED

@@ -35,6 +35,7 @@ from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import authorise, judge
 from plangate.domain.run import Phase, RunState
 from plangate.domain.tool import Receipt
+from tests.support import build
 from tests.support.fakes import AUDIENCE
 from tests.support.senders import sender_of
 
@@ -193,7 +194,7 @@ def test_however_a_run_ends_the_closer_writes_what_the_auditor_accepts(
     [
         ([], {"withdrawn", "failed"}),
         ([("draft", 0)], {"withdrawn", "failed"}),
-        ([("draft", 0), ((Choice.REJECT, "dana", "newest"), 5)], {"rejected", "withdrawn", "failed"}),
+        ([("draft", 0), ((Choice.REJECT, "dana", "newest"), 5)], {"rejected"}),
         ([("draft", 0), ("draft", 60)], {"expired", "withdrawn", "failed"}),
         (
             [
@@ -210,3 +211,12 @@ def test_a_run_ends_as_its_record_says(
 ) -> None:
     *_, (life, _) = lives([*happening, ((Choice.APPROVE, "hugo", "unknown"), 0)])
     assert {outcome for outcome in Outcome if may_end(life.state, outcome, life.now) is None} == ends
+
+
+def test_while_steps_run_a_withdrawal_has_to_name_the_plan_that_was_approved() -> None:
+    state = build.approved()
+    for plan, is_refused in ((None, False), ("0" * 12, True)):
+        withdrawal = build.arrival("withdraw_approval", plan=plan)
+        assert withdrawal.decision is not None
+        refused = why_not_now(state, withdrawal.decision, build.NOON)
+        assert (refused is not None) is is_refused

@@ -133,6 +133,13 @@ def test_a_number_that_no_reader_can_trust_is_refused_in_any_spelling(number: fl
     assert "too large to survive JSON exactly; write it as text" in fault.message
 
 
+@pytest.mark.parametrize("number", [10**350, -(10**4_000)])
+def test_a_whole_number_larger_than_any_float_is_one_short_fault(number: int) -> None:
+    (fault,) = uncanonical({"amount": number})
+    assert "too large to survive JSON exactly" in fault.message
+    assert len(fault.message) < 200
+
+
 def test_a_checked_plan_shows_every_argument_the_defaults_too() -> None:
     plan = check_plan({"summary": "s", "steps": [{"tool": "note", "arguments": {"text": "x"}}]}, TOOLS, 20)
     assert plan.steps[0].arguments == {"text": "x", "copies": 1}

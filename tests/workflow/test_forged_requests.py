@@ -115,11 +115,19 @@ UNREADABLE = "a state that this release cannot read"
         ({"carried": {"phase": "closed", "closed": FAILED}, "stopped_at": 99}, UNREADABLE),
         ({"carried": {"phase": "closed", "closed": FAILED}, "stopped_at": 0}, UNREADABLE),
         ({"carried": {"requested": None}}, UNREADABLE),
+        ({"carried": {"phase": "executing", "steps": [{"state": "done"}]}}, UNREADABLE),
+        ({"carried": {"phase": "executing", "drafted": None, "steps": []}}, UNREADABLE),
+        ({"carried": {"steps": []}}, UNREADABLE),
+        ({"carried": {"phase": "closed"}}, UNREADABLE),
+        ({"carried": {"closed": FAILED}}, UNREADABLE),
         ({"requested": BAD["the year 9999"]}, "requested_at"),
         ({"requested": BAD["a name that draws"]}, "requester"),
         ({"requested": BAD["95 years to review"]}, "timeout_seconds"),
     ],
-    ids=["long reason", "step 99", "step 0", "no request", "late", "name", "timeout"],
+    ids=[
+        *("long reason", "step 99", "step 0", "no request", "all done", "no plan", "no steps", "no end"),
+        *("an end in review", "late", "name", "timeout"),
+    ],
 )
 async def test_a_state_that_no_run_of_ours_has_is_refused_and_its_run_ends(
     idle_gate: Gate, state: dict[str, Any], said: str
