@@ -20,7 +20,7 @@ from plangate.domain.plurals import counted
 
 MAX_COUNT: Final = 20
 DEFAULT_RULE: Final = "default"
-_MOST_LOOKS: Final = 20_000  # under half a second, during which it blocks the worker
+_MOST_LOOKS: Final = 4_000  # a third of a second of CPU time, during which it blocks the run
 
 
 class Need(Frozen):
@@ -147,26 +147,30 @@ def satisfied(requirement: Requirement, approvers: Sequence[Approver], requester
     return covered(requirement, approvers, requester) == sum(need.count for need in requirement.needs)
 
 
-def covered(requirement: Requirement, approvers: Sequence[Approver], requester: str) -> int:
+def covered(
+    requirement: Requirement, approvers: Sequence[Approver], requester: str, *, most_looks: int = _MOST_LOOKS
+) -> int:
     """Return how many of the demanded approvals these people give, under the best assignment.
 
     Each approver counts once, and so does each person in whose name they act; the requester never counts, and
-    a decision with less assurance than required does not count.
+    a decision with less assurance than required does not count. After ``most_looks`` at people and roles the
+    best assignment found so far is returned, which is never too many.
     """
     demanded = {need.role: need.count for need in requirement.needs}
     counted = [one for one in _once_each(approvers) if one.assurance >= requirement.assurance]
     ways = [ways_of(approver, demanded, requester) for approver in counted]
-    return _most(ways, demanded)
+    return _most(ways, demanded, most_looks)
 
 
 def missing(requirement: Requirement, approvers: Sequence[Approver], requester: str) -> tuple[Need, ...]:
     """Return which approvals would count now: per role, how many."""
-    have = covered(requirement, approvers, requester)
+    looks = _MOST_LOOKS // (len(requirement.needs) + 1)
+    have = covered(requirement, approvers, requester, most_looks=looks)
     still = []
     for need in requirement.needs:
         helpers = [_placeholder_approver(number, need.role) for number in range(need.count)]
-        more = covered(requirement, [*approvers, *helpers], requester) - have
-        if more:
+        more = covered(requirement, [*approvers, *helpers], requester, most_looks=looks) - have
+        if more > 0:
             still.append(Need(role=need.role, count=more))
     return tuple(still)
 
@@ -188,7 +192,7 @@ def ways_of(approver: Approver, demanded: Container[str], requester: str) -> tup
     )
 
 
-def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]) -> int:
+def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int], most_looks: int) -> int:
     """Return how many of these approvals can count at once: no person twice, no role more than demanded.
 
     A memoized search that starts with the approvals that have the fewest ways, and stops at the upper bound.
@@ -211,7 +215,7 @@ def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]
     def most(index: int, still: tuple[tuple[str, int], ...], used: frozenset[str]) -> int:
         places = sum(min(left, able[index][role]) for role, left in still)
         limit = min(len(ways) - index, places, len(later[index] - used))
-        if not limit or next(looks) > _MOST_LOOKS:
+        if not limit or next(looks) > most_looks:
             return 0
         best = 0
         for person, role in ways[index]:

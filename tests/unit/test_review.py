@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import timedelta
 from random import Random
+from time import process_time
 
 import pytest
 from hypothesis import given, seed, settings
@@ -13,7 +14,7 @@ from plangate.domain.decision import Arrival, Choice, Verdict
 from plangate.domain.errors import NotApproved
 from plangate.domain.fold import KEPT_REFUSALS, apply
 from plangate.domain.people import Approver, Standing
-from plangate.domain.policy import Need, Requirement, covered
+from plangate.domain.policy import Need, Requirement, covered, missing, satisfied
 from plangate.domain.review import authorise, judge
 from plangate.domain.revocation import stale_approvers
 from plangate.domain.run import Phase, RunState, next_wakeup
@@ -259,3 +260,24 @@ def test_places_are_counted_quickly_however_many_people_delegate_to_each_other()
         ]
         wanted = Requirement(needs=tuple(Need(role=role, count=chance.randint(1, 8)) for role in "abcd"))
         assert 0 < covered(wanted, some, "rita") <= 17
+
+
+def test_people_who_act_for_many_others_in_many_roles_are_counted_in_time() -> None:
+    """A workflow task may take two seconds, a status three; the limit here is of this process's CPU time."""
+    chance = Random(3)
+    roles = [f"role {number}" for number in range(20)]
+    needs = tuple(Need(role=role, count=chance.randint(1, 3)) for role in roles)
+    approvers = [
+        Approver(
+            name=f"p{number}",
+            standings=tuple(
+                Standing(person=f"p{other}", roles=tuple(chance.sample(roles, chance.randint(2, 6))))
+                for other in chance.sample(range(25), 8)
+            ),
+        )
+        for number in range(22)
+    ]
+    began = process_time()
+    missing(Requirement(needs=needs), approvers, "rita")
+    satisfied(Requirement(needs=needs), approvers, "rita")
+    assert process_time() - began < 2
