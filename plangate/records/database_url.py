@@ -19,7 +19,7 @@ from plangate.domain.escaping import cut, one_line
 _SETTING: Final = "PLANGATE_DATABASE_URL"
 _SCHEMES: Final = {"postgres": "postgresql", "postgresql": "postgresql", "sqlite": "sqlite"}
 _SEVERAL_HOSTS: Final = re.compile(
-    r"(?P<before>[\w+]+://(?:[^@]*@)?)(?P<hosts>[^/?@,]*(?:,[^/?@,]*)+)(?P<rest>(?:[/?].*)?)"
+    r"(?P<before>[\w+]+://(?:[^@]*@)?)(?P<hosts>[^/?@,]*,[^/?@]*)(?P<rest>(?:[/?].*)?)"
 )
 _SEVERAL: Final = "several.invalid"  # stands for them where SQLAlchemy reads the URL
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%\w]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
