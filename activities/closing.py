@@ -18,7 +18,7 @@ from activities.waiting import soon
 from plangate.domain.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt, step_key
 from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.domain.fold import apply
-from plangate.domain.lifecycle import every_step_is_done, may_end
+from plangate.domain.lifecycle import every_step_is_done, may_end, was_rejected
 from plangate.domain.plan import idempotency_key
 from plangate.domain.run import RunState
 from plangate.records.ledger import EffectState, find_effect, settle_effect
@@ -123,7 +123,7 @@ def ending(record: RunState, outcome: Outcome, reason: str, at: datetime) -> Clo
     contradiction = may_end(record, outcome, at)
     if contradiction is None:
         return Closed(outcome=outcome, reason=reason)
-    if record.closed is not None and record.closed.outcome is Outcome.REJECTED:
+    if record.closed is not None and was_rejected(record):
         return record.closed  # the worker that admitted the rejection died before the run had it
     return Closed(
         outcome=Outcome.EXECUTED if every_step_is_done(record) else Outcome.FAILED,

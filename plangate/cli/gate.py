@@ -75,17 +75,15 @@ class Gatekeeper:
 
     async def confirm(self, status: Status, choice: Choice) -> bool:
         """Ask whether ``choice`` is really meant for the plan of ``status``, which has been shown."""
-        self._keyboard.discard()
-        self._say_what_runs(status)
-        return await self._is_meant(f"{wording_of(choice).verb} plan {status.short_fingerprint}?")
+        return await self._is_meant(status, f"{wording_of(choice).verb} plan {status.short_fingerprint}?")
 
     async def confirm_signing(self, status: Status, choice: Choice) -> bool:
         """Ask whether ``choice`` on the plan of ``status``, which has been shown, is to be signed."""
+        return await self._is_meant(status, f"Sign '{spelled(choice)}' for plan {status.short_fingerprint}?")
+
+    async def _is_meant(self, status: Status, question: str) -> bool:
         self._keyboard.discard()
         self._say_what_runs(status)
-        return await self._is_meant(f"Sign '{spelled(choice)}' for plan {status.short_fingerprint}?")
-
-    async def _is_meant(self, question: str) -> bool:
         while True:
             answer = ((await self._keyboard.ask(f"{question} [y/N]")) or "n").lower()
             if answer in ("y", "yes", "n", "no"):

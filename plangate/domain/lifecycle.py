@@ -81,14 +81,13 @@ def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> s
 def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
     """Return why a run with this record cannot end with ``outcome`` at ``at``; None if it can."""
     is_executed = every_step_is_done(record)
-    was_rejected = record.closed is not None and record.closed.outcome is Outcome.REJECTED
-    if was_rejected and outcome is not Outcome.REJECTED:
+    if was_rejected(record) and outcome is not Outcome.REJECTED:
         return "an authorized rejection is recorded"
     match outcome:
         case Outcome.EXECUTED:
             return None if is_executed else "not every step is done"
         case Outcome.REJECTED:
-            return None if was_rejected else "no authorized rejection is recorded"
+            return None if was_rejected(record) else "no authorized rejection is recorded"
         case Outcome.EXPIRED:
             if record.deadline is None:
                 return "no review was open"
@@ -104,6 +103,11 @@ def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
 def every_step_is_done(state: RunState) -> bool:
     """Return whether there is a plan, and each of its steps is done."""
     return bool(state.steps) and all(step.state is StepState.DONE for step in state.steps)
+
+
+def was_rejected(state: RunState) -> bool:
+    """Return whether an authorized rejection ended the review."""
+    return state.closed is not None and state.closed.outcome is Outcome.REJECTED
 
 
 def _no_plan_yet(state: RunState, decision: Decision, received_at: datetime) -> str | None:

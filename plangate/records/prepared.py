@@ -46,19 +46,23 @@ class Prepared:
 
         Raises:
             sqlite3.Error, DBAPIError: the database refused it.
+            ValueError: a value is missing.
         """
         if connection.dialect.name != "sqlite":
             result = connection.execute(self._statement, values)
             rows = result.all() if result.returns_rows else ()
             return Answer(rows, result.rowcount)
-        names = tuple(values[0])
-        if names not in self._written:
-            self._written[names] = _written_out(self._statement, names, connection.dialect)
         cursor = connection.connection.cursor()
         try:
-            return self._written[names].executed(cursor, values)
+            answers = [self._for(tuple(each), connection.dialect).executed(cursor, each) for each in values]
         finally:
             cursor.close()
+        return Answer(answers[-1].rows, sum(answer.changed for answer in answers))
+
+    def _for(self, names: tuple[str, ...], dialect: Dialect) -> "_Written":
+        if names not in self._written:
+            self._written[names] = _written_out(self._statement, names, dialect)
+        return self._written[names]
 
 
 @dataclass(frozen=True)
@@ -70,29 +74,25 @@ class _Written:
     parameters: tuple[tuple[str, Turn | None], ...]  # in order
     row: Callable[[Sequence[Any]], Any] | None  # None if it returns no rows
 
-    def executed(self, cursor: DBAPICursor, values: Sequence[Values]) -> Answer:
-        changed = 0
-        for each in values:
-            cursor.execute(self.sql, self._in_places(each))
-            changed += cursor.rowcount
-        return Answer([self.row(found) for found in cursor.fetchall()] if self.row else (), changed)
-
-    def _in_places(self, values: Values) -> tuple[Any, ...]:
+    def executed(self, cursor: DBAPICursor, values: Values) -> Answer:
         given = {**self.fixed, **values}
-        missing = [name for name, _ in self.parameters if name not in values and self.fixed.get(name) is None]
-        if missing:
-            raise ValueError(f"no value was given for {', '.join(missing)}")
-        return tuple(turn(given[name]) if turn else given[name] for name, turn in self.parameters)
+        cursor.execute(
+            self.sql, tuple(turn(given[name]) if turn else given[name] for name, turn in self.parameters)
+        )
+        return Answer([self.row(found) for found in cursor.fetchall()] if self.row else (), cursor.rowcount)
 
 
 def _written_out(statement: Executable, names: Sequence[str], dialect: Dialect) -> _Written:
     compiled = cast("SQLCompiler", statement.compile(dialect=dialect, column_keys=list(names)))  # type: ignore[attr-defined]
+    places = compiled.positiontup or ()
+    missing = [name for name in places if name not in names and compiled.params.get(name) is None]
+    if missing:
+        raise ValueError(f"no value was given for {', '.join(missing)}")
     return _Written(
         sql=str(compiled),
         fixed=compiled.params,
         parameters=tuple(
-            (name, _native(compiled.binds[name].type, dialect).bind_processor(dialect))
-            for name in compiled.positiontup or ()
+            (name, _native(compiled.binds[name].type, dialect).bind_processor(dialect)) for name in places
         ),
         row=_row_of(statement, dialect),
     )

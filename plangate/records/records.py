@@ -6,6 +6,7 @@ because the transaction is then committed. Log it and report it to the workflow 
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection
@@ -54,21 +55,16 @@ class Records:
             Exception: what ``act`` raises; then nothing is written.
         """
         async with self._turns.taken(receipt=receipt):
-            begun = False
-
-            def act_once(connection: Connection) -> Result:
-                nonlocal begun
-                begun = True
-                return act(connection)
-
             if self.database.is_sqlite:
-                try:
-                    return self._written(act_once, waits=False)
-                except LockHeld:
-                    if begun:  # it is not the lock of this transaction, which is taken before all else
-                        raise
-            return await asyncio.to_thread(self._written, act_once, waits=True)
+                with ExitStack() as transaction:
+                    try:
+                        connection = transaction.enter_context(self.database.write(waits=False))
+                    except LockHeld:
+                        pass  # a thread can wait for it
+                    else:
+                        return act(connection)
+            return await asyncio.to_thread(self._write_and_wait, act)
 
-    def _written(self, act: Callable[[Connection], Result], *, waits: bool) -> Result:
-        with self.database.write(waits=waits) as connection:
+    def _write_and_wait(self, act: Callable[[Connection], Result]) -> Result:
+        with self.database.write() as connection:
             return act(connection)
