@@ -1,13 +1,13 @@
 """The records go away between a decision and its execution: locked, killed, out of disk; and come back."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from itertools import cycle
 
 from chaos.inspector import inspect
+from chaos.losses import disk_full, postgres_killed, sqlite_locked
 from chaos.orders import Order, mixed_orders
 from chaos.people import decide
 from chaos.report import Report
@@ -36,9 +36,9 @@ async def sqlite(stage: Stage, report: Report, size: Size) -> None:
     """SQLite: another process holds the lock, then the disk is full."""
     await stage.hire()
     locked = mixed_orders("locked", size.runs, stage.chance)
-    await _through(stage, report, size, locked, lambda: _locked(stage))
+    await _through(stage, report, size, locked, lambda: sqlite_locked(stage))
     full = mixed_orders("full", size.runs, stage.chance)
-    await _through(stage, report, size, full, lambda: _full(stage))
+    await _through(stage, report, size, full, lambda: disk_full(stage))
     await inspect(stage, [*locked, *full], report)
     report.expect(stage.worker.is_alive, "the worker died of it")
     report.figure("locked and full", f"{size.times} times {size.seconds:g} s each")
@@ -72,27 +72,11 @@ async def _through(stage: Stage, report: Report, size: Size, orders: Sequence[Or
 
 
 @asynccontextmanager
-async def _locked(stage: Stage) -> AsyncIterator[None]:
-    with closing(sqlite3.connect(stage.var_dir / "records.db", isolation_level=None, timeout=30)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
-
-
-@asynccontextmanager
-async def _full(stage: Stage) -> AsyncIterator[None]:
-    stage.worker.fill_disk(full=True)
-    yield
-    stage.worker.fill_disk(full=False)
-
-
-@asynccontextmanager
 async def _killed(stage: Stage, database: PostgresServer, *, and_worker: bool) -> AsyncIterator[None]:
     if and_worker:
         stage.worker.kill()
-    await asyncio.to_thread(database.kill_9)
-    yield
-    await asyncio.to_thread(database.start)
+    async with postgres_killed(database):
+        yield
     if and_worker:
         await stage.hire()
 

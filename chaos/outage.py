@@ -5,10 +5,9 @@ to a history is measured over as many tries as a run makes in a day, some runs a
 """
 
 import asyncio
-import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,8 +16,8 @@ from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.common.v1 import RetryPolicy, WorkflowExecution
 from temporalio.api.workflowservice.v1 import UpdateActivityOptionsRequest
 
-from chaos.crew import WorkerProcess
 from chaos.inspector import inspect
+from chaos.losses import disk_full, postgres_killed, sqlite_locked
 from chaos.orders import APPROVER, REQUESTER, Order, Place, order
 from chaos.report import Report
 from chaos.stage import PATIENCE, Stage
@@ -58,9 +57,9 @@ async def sqlite(stage: Stage, report: Report, size: Size) -> None:
     stage.settings["PLANGATE_PEOPLE"] = str(stage.folder / "people.toml")
     (stage.folder / "people.toml").write_text(_PEOPLE)
     losses: dict[str, Loss] = {
-        "disk": lambda: _full(stage),
+        "disk": lambda: disk_full(stage),
         "people": lambda: _people_broken(stage),
-        "lock": lambda: _locked(stage),
+        "lock": lambda: sqlite_locked(stage),
     }
     await _through(stage, report, size, losses)
 
@@ -68,7 +67,7 @@ async def sqlite(stage: Stage, report: Report, size: Size) -> None:
 async def postgres(stage: Stage, report: Report, size: Size, database: PostgresServer) -> None:
     """PostgreSQL: it is killed and stays away, then it is a copy that only reads until it is promoted."""
     losses: dict[str, Loss] = {
-        "away": lambda: _killed(database),
+        "away": lambda: postgres_killed(database),
         "read-only": lambda: _read_only(database),
     }
     await _through(stage, report, size, losses)
@@ -209,34 +208,6 @@ async def _people_broken(stage: Stage) -> AsyncIterator[None]:
     path.write_text(_PEOPLE + "[[person]\nname = oh")
     yield
     path.write_text(_PEOPLE)
-
-
-@asynccontextmanager
-async def _full(stage: Stage) -> AsyncIterator[None]:
-    for worker in _alive(stage):
-        worker.fill_disk(full=True)
-    yield
-    for worker in _alive(stage):
-        worker.fill_disk(full=False)
-
-
-def _alive(stage: Stage) -> Sequence[WorkerProcess]:
-    return [worker for worker in stage.workers if worker.is_alive]
-
-
-@asynccontextmanager
-async def _locked(stage: Stage) -> AsyncIterator[None]:
-    with closing(sqlite3.connect(stage.var_dir / "records.db", isolation_level=None, timeout=30)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
-
-
-@asynccontextmanager
-async def _killed(database: PostgresServer) -> AsyncIterator[None]:
-    await asyncio.to_thread(database.kill_9)
-    yield
-    await asyncio.to_thread(database.start)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """Judge, fold, closer and auditor agree on what a run may do next, and on how it may end."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,6 @@ from plangate.domain.audit import (
     Event,
     Outcome,
     Reopened,
-    Requested,
     StepDone,
     StepFailed,
     StepInDoubt,
@@ -30,19 +29,14 @@ from plangate.domain.errors import NotApproved
 from plangate.domain.fold import apply, changes
 from plangate.domain.lifecycle import may_end, why_not_now
 from plangate.domain.people import LostApproval
-from plangate.domain.plan import Plan, Step, fingerprint_of, idempotency_key
+from plangate.domain.plan import idempotency_key
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import authorise, judge
 from plangate.domain.run import Phase, RunState
 from plangate.domain.tool import Receipt
-from tests.support import build
-from tests.support.fakes import AUDIENCE
+from tests.support.build import HOUR, NOON, RUN, approved, arrival, drafted, requested
 from tests.support.senders import sender_of
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-RUN = "w"
-PLAN = Plan(summary="s", steps=(Step(tool="t", arguments={}), Step(tool="t", arguments={"n": 2})))
 TWO = Requirement(needs=(Need(role="anyone", count=2),))
 ANOTHER_PLAN = "0" * 64
 
@@ -68,7 +62,7 @@ class Life:
         self.state = RunState(workflow_id=RUN)
         self.trail: list[AuditEntry] = []
         self._attempts = [0, 0]
-        self.add(Requested(request="r", requester="rita", timeout_seconds=3600, requested_at=NOON))
+        self.add(requested())
 
     def add(self, event: Event, actor: str = "worker") -> None:
         self.trail.append(self.entry(event, actor))
@@ -123,10 +117,7 @@ class Life:
 
     def _draft(self, revision: int | None = None) -> Drafted:
         number = revision or self.state.next_revision
-        return Drafted(
-            revision=number, plan=PLAN, fingerprint=fingerprint_of(PLAN, number, RUN, AUDIENCE),
-            audience=AUDIENCE, requirement=TWO, drafted_at=self.now, deadline=self.now + HOUR,
-        )  # fmt: skip
+        return drafted(revision=number, requirement=TWO, drafted_at=self.now, deadline=self.now + HOUR)
 
     def _claim(self, step: int) -> Claimed:
         plan = self.state.fingerprint or ""
@@ -214,9 +205,9 @@ def test_a_run_ends_as_its_record_says(
 
 
 def test_while_steps_run_a_withdrawal_has_to_name_the_plan_that_was_approved() -> None:
-    state = build.approved()
+    state = approved()
     for plan, is_refused in ((None, False), ("0" * 12, True)):
-        withdrawal = build.arrival("withdraw_approval", plan=plan)
+        withdrawal = arrival("withdraw_approval", plan=plan)
         assert withdrawal.decision is not None
-        refused = why_not_now(state, withdrawal.decision, build.NOON)
+        refused = why_not_now(state, withdrawal.decision, NOON)
         assert (refused is not None) is is_refused

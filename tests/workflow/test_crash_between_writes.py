@@ -1,25 +1,19 @@
 """A worker crashes, a caller leaves or a run is reset between two writes (P3 and P4)."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from activities.tasks import StepResult
 from plangate.audit.inspection import inspect_all
-from plangate.domain.audit import Requested, RunRef
-from plangate.domain.decision import Arrival, Choice, Decision, Via
+from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import EffectUnknown, RecordsUnavailable, ToolUnavailable
-from plangate.domain.people import identify
-from plangate.domain.review import judge
 from plangate.domain.tool import Receipt
-from plangate.records.tables import runs
-from plangate.records.trail import Note, open_trail, read_trail
 from tests.support.gate import Gate
+from tests.support.lost_decisions import record_alone
 from tests.support.sealed_records import sealing, trust
 from tests.support.transactions import hook_transactions
 
@@ -151,18 +145,7 @@ async def test_a_recorded_decision_that_the_run_never_received_counts_when_it_is
     async with gate.worker():
         status = await gate.in_review(request="one")
     assert status.fingerprint is not None
-    said = Decision(decision=Choice(decision), by="dana", plan=status.fingerprint, comment="so be it")
-    arrival = Arrival(
-        key="lost:update:1", via=Via.UPDATE, name="decide", received_at=datetime.now(UTC), decision=said
-    )
-    with gate.database.write() as connection:
-        row = connection.execute(select(runs).where(runs.c.workflow_id == status.workflow_id)).one()
-        requested = read_trail(connection, status.workflow_id)[0].event
-        assert isinstance(requested, Requested)
-        run = RunRef(workflow_id=status.workflow_id, chain_id=row.chain_id, requested=requested)
-        trail = open_trail(connection, run)
-        event = judge(trail.state(), arrival, identify(None, "dana", arrival.received_at))
-        trail.append(Note(key=arrival.key, at=arrival.received_at, actor="dana", event=event))
+    record_alone(gate, status, Choice(decision), comment="so be it")
     await gate.signal(status, decision, comment="so be it")
     async with gate.worker():
         if decision == "request_changes":

@@ -1,23 +1,18 @@
 """An approver takes their own approval back, until the first step begins."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from plangate.audit.inspection import Trust, inspect_all
-from plangate.domain.audit import Requested, RunRef
-from plangate.domain.decision import Arrival, Choice, Decision, Via
-from plangate.domain.people import identify
+from plangate.domain.decision import Choice
 from plangate.domain.policy import ONE_APPROVAL
-from plangate.domain.review import judge
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
-from plangate.records.tables import runs
-from plangate.records.trail import Note, open_trail, read_trail
 from tests.support.gate import Gate
+from tests.support.lost_decisions import record_alone
 from tests.support.policies import Wants, wants
 from tests.support.sealed_records import Everybody
 from tests.support.transactions import hook_transactions
@@ -224,7 +219,7 @@ async def test_a_run_that_missed_a_withdrawal_learns_of_it_from_its_step(idle_ga
         status = await gate.in_review("one")
         await gate.decide(status)
         await held.came.wait()
-        _on_the_record_alone(gate, status)
+        record_alone(gate, status, Choice.WITHDRAW_APPROVAL)
         assert (await gate.api.status(status.workflow_id)).state == "executing"
         held.go.set()
         after = await gate.until("in_review", status.workflow_id)
@@ -232,22 +227,6 @@ async def test_a_run_that_missed_a_withdrawal_learns_of_it_from_its_step(idle_ga
         assert (await gate.decide(after, by="erik")).accepted
         assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert findings(gate) == []
-
-
-def _on_the_record_alone(gate: Gate, status: Status) -> None:
-    """Write a withdrawal down as a worker does that dies before its run hears of it."""
-    at = datetime.now(UTC)
-    said = Decision(decision=Choice.WITHDRAW_APPROVAL, by="dana", plan=status.fingerprint or "")
-    arrival = Arrival(key="lost:update:1", via=Via.UPDATE, name="decide", received_at=at, decision=said)
-    with gate.database.write() as connection:
-        row = connection.execute(select(runs).where(runs.c.workflow_id == status.workflow_id)).one()
-        requested = read_trail(connection, status.workflow_id)[0].event
-        assert isinstance(requested, Requested)
-        run = RunRef(workflow_id=status.workflow_id, chain_id=row.chain_id, requested=requested)
-        trail = open_trail(connection, run)
-        event = judge(trail.state(), arrival, identify(None, "dana", at))
-        assert event.verdict.accepted, event.verdict.reason
-        trail.append(Note(key=arrival.key, at=at, actor="dana", event=event))
 
 
 async def test_a_plan_that_needs_no_approval_has_none_to_take_back(idle_gate: Gate, held: Held) -> None:

@@ -1,0 +1,40 @@
+"""Ways to lose the records for the length of a block: the lock, the disk, the database."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+
+from chaos.stage import Stage
+from tests.support.postgres import PostgresServer
+
+
+@asynccontextmanager
+async def sqlite_locked(stage: Stage) -> AsyncIterator[None]:
+    """Let another process hold SQLite's lock."""
+    with closing(sqlite3.connect(stage.var_dir / "records.db", isolation_level=None, timeout=30)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def disk_full(stage: Stage) -> AsyncIterator[None]:
+    """Let the disk of all workers be full."""
+    _fill(stage, full=True)
+    yield
+    _fill(stage, full=False)
+
+
+@asynccontextmanager
+async def postgres_killed(database: PostgresServer) -> AsyncIterator[None]:
+    """Let PostgreSQL be away."""
+    await asyncio.to_thread(database.kill_9)
+    yield
+    await asyncio.to_thread(database.start)
+
+
+def _fill(stage: Stage, *, full: bool) -> None:
+    for worker in stage.workers:
+        if worker.is_alive:
+            worker.fill_disk(full=full)
