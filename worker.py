@@ -26,6 +26,8 @@ from activities.closing import Closing
 from activities.decisions import Decisions
 from activities.execution import Execution
 from activities.heartbeat import HEARTBEAT_EVERY
+from activities.holding import Holding
+from activities.plan_check import PlanCheck
 from activities.planner import Planner
 from activities.planners.autogen.model_client import model_client_factory
 from activities.planners.autogen.planner import AutoGenPlanner
@@ -89,21 +91,21 @@ def build_worker(
 ) -> Worker:
     """Wire one worker over the given adapters; without a policy and a directory, anyone may approve."""
     times, requiring = SignalTimes(client), Requiring(policy or OneApproval())
-    records = Records(database)
+    records, plans = Records(database), PlanCheck(tools, settings.max_steps)
     people = RecordedPeople(directory or NoDirectory(), records, client.identity)
     activities: list[Callable[..., Any]] = [
         Planning(
             records,
             planner,
-            tools,
+            plans,
             requiring,
             directory=people,
-            max_steps=settings.max_steps,
             times=times,
             patience=timedelta(seconds=settings.model_outage_seconds),
         ).draft_plan,
-        Decisions(records, times, people, can_draft=planner.has_model).admit_decisions,
+        Decisions(records, times, people, plans, can_draft=planner.has_model).admit_decisions,
         Execution(records, tools, people, requiring).execute_step,
+        Holding(records).hold_run,
         Closing(records).close_run,
         Waiting(records, people).wait_for_records,
     ]

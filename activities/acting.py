@@ -5,6 +5,7 @@ timeout, a bug), the tool is asked to find out. If it cannot, the step is in dou
 """
 
 import asyncio
+from enum import StrEnum
 from typing import Any, Final
 
 import structlog
@@ -16,9 +17,9 @@ from plangate.domain.errors import (
     ToolRefused,
     ToolUnavailable,
 )
-from plangate.domain.tool import Receipt
+from plangate.domain.tool import Receipt, ToolDeclaration
 from plangate.logs.redaction import recordable
-from plangate.tool import DidNotHappen, EffectStatus, Happened, Repeatable, Tool, Unknown
+from plangate.tool import DidNotHappen, EffectStatus, Happened, Repeatable, Tool, Undoes, Unknown
 
 # How long `find_out` may take; a tool declares how long `act` may take.
 FIND_OUT_SECONDS: Final = 60
@@ -26,7 +27,45 @@ _LONGEST_SAID: Final = 300
 _log = structlog.get_logger(__name__)
 
 
-async def act_once(tool: Tool, arguments: Any, key: str, *, begun_before: bool) -> Receipt:
+class Earlier(StrEnum):
+    """What is known of an effect from earlier attempts.
+
+    ``nothing`` happened; it was ``begun`` and may have happened; or it was in doubt and a person ``ruled
+    out`` that it happened.
+    """
+
+    NOTHING = "nothing"
+    BEGUN = "begun"
+    RULED_OUT = "ruled_out"
+
+
+class Undoing:
+    """The undo of an effect as a tool, so that it is made once by the same rules."""
+
+    def __init__(self, tool: Tool, undoes: Undoes, receipt: Receipt) -> None:
+        self._tool = tool
+        self._undoes = undoes
+        self._receipt = receipt
+
+    @property
+    def declaration(self) -> ToolDeclaration:
+        """The declaration of the tool."""
+        return self._tool.declaration
+
+    def objection(self, arguments: Any) -> str | None:
+        """Return why the settings never allow such a call."""
+        return self._tool.objection(arguments)
+
+    async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
+        """Undo the effect."""
+        return await self._undoes.undo(arguments, self._receipt, idempotency_key)
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        """Return the result of an earlier undo."""
+        return await self._undoes.find_out_undo(arguments, self._receipt, idempotency_key)
+
+
+async def act_once(tool: Tool, arguments: Any, key: str, earlier: Earlier) -> Receipt:
     """Act, or return the receipt of an earlier attempt. ``Any`` is the tool's own arguments model.
 
     Raises:
@@ -35,12 +74,14 @@ async def act_once(tool: Tool, arguments: Any, key: str, *, begun_before: bool) 
         ToolRefused: nothing happened; a retry is pointless.
         EffectUnknown: it may have happened, and the tool cannot find out.
     """
-    if not begun_before:
+    if earlier is Earlier.NOTHING:
         return await _act(tool, arguments, key)
     match await _find_out(tool, arguments, key):
         case Happened(receipt):
             return receipt
         case Unknown(reason):
+            if earlier is Earlier.RULED_OUT:  # a person knows what the tool cannot find out
+                return await _act(tool, arguments, key)
             raise EffectUnknown(reason)
         case DidNotHappen():
             return await _act(tool, arguments, key)

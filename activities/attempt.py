@@ -5,24 +5,29 @@ is recorded once that transaction is committed (`plangate.records.records.Record
 """
 
 import secrets
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, assert_never
 
 import structlog
+from pydantic import JsonValue
 from temporalio import activity
 
+from activities.acting import Earlier
 from activities.heartbeat import Heartbeats, ServerClock, this_worker
 from activities.requiring import Requiring
 from activities.tasks import StepResult, StepTask
 from plangate.domain.audit import (
     Claimed,
     Closed,
+    Event,
     Outcome,
     Released,
     Reopened,
     StepDone,
     StepFailed,
     StepInDoubt,
-    step_key,
+    StepUndone,
+    step_result_key,
 )
 from plangate.domain.base import Frozen
 from plangate.domain.deadlines import reopened_deadline
@@ -30,17 +35,20 @@ from plangate.domain.errors import (
     DirectoryUnavailable,
     InDoubt,
     NotApproved,
+    StepUnready,
     StillBegun,
     ToolError,
     ToolRefused,
     ToolUnavailable,
     TrailDamaged,
 )
+from plangate.domain.lifecycle import executed_because
 from plangate.domain.people import People
 from plangate.domain.plan import Audience, Step, fingerprint_of, idempotency_key, short
-from plangate.domain.review import authorise
+from plangate.domain.references import resolve_references
+from plangate.domain.review import authorise, authorise_undo
 from plangate.domain.revocation import lost_approvals
-from plangate.domain.run import Phase, RunState, was_taken_back
+from plangate.domain.run import Phase, RunState, StepState, key_of, was_taken_back
 from plangate.domain.tool import Receipt
 from plangate.logs.redaction import recordable
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
@@ -52,10 +60,25 @@ _log = structlog.get_logger(__name__)
 
 
 class Claim(Frozen):
-    """The attempt may act. ``begun_before``: an earlier attempt may have acted without reporting it."""
+    """The attempt may act.
+
+    Attributes:
+        effect: as claimed.
+        earlier: what is known of the effect of earlier attempts.
+        arguments: of the step, with the values of its references.
+        receipt: of the step, if it is to be undone.
+    """
 
     effect: Effect
-    begun_before: bool
+    earlier: Earlier
+    arguments: dict[str, JsonValue]
+    receipt: Receipt | None = None
+
+
+class Unready(Frozen):
+    """The step must not begin: a person has to decide. The reason is on the record."""
+
+    reason: str
 
 
 class StepAttempt:
@@ -70,11 +93,22 @@ class StepAttempt:
         # Temporal names the run; the task's own claim is not trusted.
         self.run = task.run.model_copy(update={"workflow_id": info.workflow_id})
         self.activity = (info.workflow_run_id, info.activity_id)  # the same for all its attempts
-        self._key = idempotency_key(self.run.workflow_id, task.fingerprint, task.step)
+        self._key = idempotency_key(
+            self.run.workflow_id,
+            task.fingerprint,
+            task.step,
+            undo=task.undo,
+            resolution=task.resolution,
+        )
         self._holder = _holder(info)
         self._log = _log.bind(
             workflow_id=self.run.workflow_id, fingerprint=short(task.fingerprint), step=task.step
         )
+
+    @property
+    def is_undo(self) -> bool:
+        """Whether the step's effect is to be undone."""
+        return self._task.undo
 
     def check_fingerprint(self, audience: Audience) -> Step:
         """Return the step to execute, if the plan matches its fingerprint.
@@ -95,11 +129,17 @@ class StepAttempt:
 
     # ---- on the open trail ----------------------------------------------------------------------
 
-    def claim(self, trail: OpenTrail, people: People | DirectoryUnavailable | None) -> Claim | StepResult:
+    def claim(
+        self,
+        trail: OpenTrail,
+        people: People | DirectoryUnavailable | None,
+        precondition: Callable[[Sequence[Receipt]], str | None],
+    ) -> Claim | StepResult | Unready:
         """Take the claim if the record allows it; else return another result for the workflow.
 
         That is the receipt of an earlier attempt, the reopened review if an approval is no longer valid, or
-        the recorded state if the record has left the execution and the run has not.
+        the recorded state if the record has left the execution and the run has not. ``precondition`` gets the
+        receipts of this run, and returns why the step must not begin, or None.
 
         An effect that was begun before is not checked against the list of people again: it began while the
         approvals were valid.
@@ -115,20 +155,35 @@ class StepAttempt:
         found = find_effect(trail, self._key)
         if found is not None and found.receipt is not None:
             return self._result(found.receipt)
-        if found is not None and found.state is EffectState.IN_DOUBT:
+        state, people_hash = trail.state(), ""
+        if found is not None and found.state is EffectState.IN_DOUBT and not self._is_retried(state):
             raise InDoubt(f"Step {step} is in doubt since an earlier attempt; nothing was repeated.")
         if self._is_stale(found):
             raise StillBegun(f"Step {step} is held by a newer attempt, or will be soon.")
-        state, people_hash = trail.state(), ""
-        if found is None or found.state is EffectState.RELEASED:
+        is_beginning = found is None or found.state is not EffectState.BEGUN
+        if is_beginning and not self._task.undo:
             instead = self._instead_of_beginning(trail, state, people)
             if instead is not None:
                 return instead
             people_hash = people.hash if isinstance(people, People) else ""
-        authorise(state, self._task.fingerprint, step)
+        self._authorise(state)
+        resolved: dict[str, JsonValue] = {}
+        if not self._task.undo:
+            try:
+                resolved = resolve_references(self._task.plan.steps[step - 1].arguments, state.steps)
+                unready = precondition(_receipts(state)) if is_beginning else None
+            except StepUnready as error:
+                unready = str(error)
+            if unready is not None:
+                return self._append_unready(trail, unready)
         effect = claim_effect(trail, found, self._new_claim())
-        self._append_claim(trail, effect, people_hash)
-        return Claim(effect=effect, begun_before=found is not None and found.state is EffectState.BEGUN)
+        self._append_claim(trail, effect, people_hash, resolved)
+        return Claim(
+            effect=effect,
+            earlier=_earlier(found),
+            arguments={**self._task.plan.steps[step - 1].arguments, **resolved},
+            receipt=state.steps[step - 1].receipt if self._task.undo else None,
+        )
 
     def finish(self, trail: OpenTrail, receipt: Receipt) -> StepResult:
         """Store the receipt; the last step's receipt also closes the run, in the same transaction.
@@ -139,8 +194,10 @@ class StepAttempt:
         result = self._result(receipt)
         if not settle_effect(trail, self._key, self._holder, EffectState.DONE, receipt):
             return self._result_of_another(find_effect(trail, self._key))
-        notes = [self._note("done", self._done(receipt))]
+        notes = [self._note("done", result.undone or self._done(receipt))]
         if result.closed:
+            if self._task.resolutions:  # else nothing was skipped, and the trail need not be read
+                result = self._result(receipt, executed_because(trail.state()))
             notes.append(Note(key="closed", at=self._clock.now(), actor=this_worker(), event=result.closed))
         trail.append(*notes)
         return result
@@ -154,12 +211,13 @@ class StepAttempt:
         if not settle_effect(trail, self._key, self._holder, state):
             return False
         if state is EffectState.IN_DOUBT:
-            note = self._note("in_doubt", StepInDoubt(step=step, reason=reason))
+            note = self._note("in_doubt", StepInDoubt(step=step, reason=reason, undo=self._task.undo))
         elif isinstance(failure, ToolRefused):
-            note = self._note("failed", StepFailed(step=step, reason=reason))
+            note = self._note("failed", StepFailed(step=step, reason=reason, undo=self._task.undo))
         else:
             number = claim.effect.attempts
-            note = self._note(f"released:{number}", Released(step=step, attempt=number, reason=reason))
+            released = Released(step=step, attempt=number, reason=reason, undo=self._task.undo)
+            note = self._note(f"released:{number}", released)
         trail.append(note)
         return True
 
@@ -220,13 +278,43 @@ class StepAttempt:
         trail.append(Note(key=f"reopened:{now.isoformat()}", at=now, actor=this_worker(), event=event))
         return StepResult(reopened=event)
 
-    def _append_claim(self, trail: OpenTrail, effect: Effect, people_hash: str) -> None:
+    def _is_retried(self, state: RunState) -> bool:
+        """Whether a person asked to try an effect in doubt again: it is pending on the record."""
+        if state.fingerprint != self._task.fingerprint or not 1 <= self._task.step <= len(state.steps):
+            return False
+        progress = state.steps[self._task.step - 1]
+        return (progress.undo if self._task.undo else progress).state is StepState.PENDING
+
+    def _authorise(self, state: RunState) -> None:
+        """Check that the record allows this step, or its undo, under this idempotency key.
+
+        Raises:
+            NotApproved: it does not.
+        """
+        task = self._task
+        if task.undo:
+            authorise_undo(state, task.fingerprint, task.step)
+        else:
+            authorise(state, task.fingerprint, task.step)
+        if key_of(state, task.step, undo=task.undo) != self._key:
+            raise NotApproved(f"Step {task.step} has another idempotency key on the record.")
+
+    def _append_unready(self, trail: OpenTrail, reason: str) -> Unready:
+        reason = recordable(reason, _LONGEST_REASON)
+        trail.append(self._note("failed", StepFailed(step=self._task.step, reason=reason)))
+        return Unready(reason=reason)
+
+    def _append_claim(
+        self, trail: OpenTrail, effect: Effect, people_hash: str, resolved: dict[str, JsonValue]
+    ) -> None:
         event = Claimed(
             step=self._task.step,
             idempotency_key=self._key,
             fingerprint=self._task.fingerprint,
             attempt=effect.attempts,
             people=people_hash,
+            undo=self._task.undo,
+            resolved=resolved,
         )
         (entry,) = trail.append(self._note(f"claimed:{effect.attempts}", event))
         if entry.event != event:
@@ -244,11 +332,13 @@ class StepAttempt:
             raise InDoubt(f"Step {step} is in doubt: another attempt took it over while it was being done.")
         raise StillBegun(f"Step {step} was taken over by another attempt while it was being done.")
 
-    def _result(self, receipt: Receipt) -> StepResult:
+    def _result(self, receipt: Receipt, reason: str = "") -> StepResult:
+        if self._task.undo:
+            return StepResult(undone=StepUndone(step=self._task.step, receipt=receipt))
         is_last = self._task.step == len(self._task.plan.steps)
         return StepResult(
             done=self._done(receipt),
-            closed=Closed(outcome=Outcome.EXECUTED) if is_last else None,
+            closed=Closed(outcome=Outcome.EXECUTED, reason=reason) if is_last else None,
         )
 
     def _done(self, receipt: Receipt) -> StepDone:
@@ -265,9 +355,29 @@ class StepAttempt:
             attempts=1,
         )
 
-    def _note(self, what: str, event: Claimed | Released | StepDone | StepFailed | StepInDoubt) -> Note:
-        key = step_key(self._task.fingerprint, self._task.step, what)
+    def _note(self, what: str, event: Event) -> Note:
+        task = self._task
+        key = step_result_key(task.fingerprint, task.step, what, undo=task.undo, resolutions=task.resolutions)
         return Note(key=key, at=self._clock.now(), actor=this_worker(), event=event)
+
+
+def _earlier(found: Effect | None) -> Earlier:
+    """Return what the ledger says of the effect of earlier attempts."""
+    if found is None:
+        return Earlier.NOTHING
+    match found.state:
+        case EffectState.BEGUN:
+            return Earlier.BEGUN
+        case EffectState.IN_DOUBT:
+            return Earlier.RULED_OUT
+        case EffectState.RELEASED | EffectState.DONE:
+            return Earlier.NOTHING
+        case _:
+            assert_never(found.state)
+
+
+def _receipts(state: RunState) -> tuple[Receipt, ...]:
+    return tuple(step.receipt for step in state.steps if step.receipt is not None)
 
 
 def _has_left_the_execution(record: RunState, fingerprint: str) -> bool:

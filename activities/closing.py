@@ -4,8 +4,6 @@ An executed run is closed by its last step instead, in the same transaction as t
 """
 
 from datetime import datetime
-from functools import reduce
-from typing import Final, assert_never
 
 import structlog
 from temporalio import activity
@@ -13,19 +11,17 @@ from temporalio import activity
 from activities.caller import check_caller
 from activities.failures import as_application_errors
 from activities.heartbeat import this_worker
+from activities.stopped_step import Stopped, notes_of
 from activities.tasks import CloseResult, CloseTask
 from activities.waiting import soon
-from plangate.domain.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt, step_key
+from plangate.domain.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt, StepUndone
 from plangate.domain.errors import IdInUse, RequestInvalid
-from plangate.domain.fold import apply
-from plangate.domain.lifecycle import every_step_is_done, may_end, was_rejected
-from plangate.domain.plan import idempotency_key
+from plangate.domain.lifecycle import every_step_is_settled, may_end, was_rejected
 from plangate.domain.run import RunState
-from plangate.records.ledger import EffectState, find_effect, settle_effect
 from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail
 
-_NOT_BEGUN: Final = "it was not begun; the outcome of the run says why"
+_Result = StepDone | StepUndone | StepFailed | StepInDoubt
 _log = structlog.get_logger(__name__)
 
 
@@ -54,45 +50,27 @@ class Closing:
             return CloseResult(events=events)
 
     def _close(self, trail: OpenTrail, task: CloseTask) -> tuple[Event, ...]:
-        if trail.is_closed:  # by its last step, or before a reset: return what is recorded
-            closed, notes = _closed(task), self._step_notes(trail, task)
-            known = trail.find([note.key for note in notes])
-            notes = [note for note in notes if note.key in known]
-        else:
+        if not trail.is_closed:  # else by its last step, or before a reset
             task = _dated(trail, task)
-            notes = self._step_notes(trail, task)
-            record = reduce(apply, (note.event for note in notes), trail.state())
-            closed = ending(record, task.outcome, task.reason, task.at)
-        entries = trail.append(*notes, Note(key="closed", at=task.at, actor=this_worker(), event=closed))
-        return tuple(entry.event for entry in entries)
+            trail.append(*self._step_notes(trail, task))
+            closed = ending(trail.state(), task.outcome, task.reason, task.at)
+            trail.append(Note(key="closed", at=task.at, actor=this_worker(), event=closed))
+        return _recorded_end(trail, task.step)
 
     def _step_notes(self, trail: OpenTrail, task: CloseTask) -> list[Note]:
         """Return how the step ended at which the run stopped, according to the effects ledger."""
-        if task.step is None or task.fingerprint is None:
+        record = trail.state()
+        is_known = task.step is not None and 1 <= task.step <= len(record.steps)
+        if task.step is None or not is_known or record.fingerprint != task.fingerprint:
             return []
-        key = idempotency_key(task.run.workflow_id, task.fingerprint, task.step)
-        effect = find_effect(trail, key)
-        if effect is None:
-            # The step was never claimed. The reason that the run gives may be forged, so it is left out.
-            record = trail.state()
-            if record.fingerprint != task.fingerprint or not 1 <= task.step <= len(record.steps):
-                return []
-            failed = StepFailed(step=task.step, reason=_NOT_BEGUN)
-            return [_note(task, task.fingerprint, "failed", failed)]
-        if effect.receipt is not None:  # its worker died before Temporal had the result
-            done = StepDone(step=task.step, receipt=effect.receipt)
-            return [_note(task, task.fingerprint, "done", done)]
-        if effect.state is EffectState.BEGUN:
-            settle_effect(trail, key, effect.holder, EffectState.IN_DOUBT)
-        match effect.state:
-            case EffectState.BEGUN | EffectState.IN_DOUBT:
-                doubt = StepInDoubt(step=task.step, reason=task.reason)
-                return [_note(task, task.fingerprint, "in_doubt", doubt)]
-            case EffectState.RELEASED | EffectState.DONE:
-                failed = StepFailed(step=task.step, reason=task.reason)
-                return [_note(task, task.fingerprint, "failed", failed)]
-            case _:
-                assert_never(effect.state)
+        return notes_of(trail, record, Stopped(task.step, task.undo, task.reason, task.at))
+
+
+def _recorded_end(trail: OpenTrail, step: int | None) -> tuple[Event, ...]:
+    """Return the recorded result of a step, if it has one, and the recorded end."""
+    events = [entry.event for entry in trail.entries()]
+    results = [one for one in events if isinstance(one, _Result) and one.step == step]
+    return (*results[-1:], *(one for one in events if isinstance(one, Closed)))
 
 
 def _closed(task: CloseTask) -> Closed:
@@ -126,12 +104,6 @@ def ending(record: RunState, outcome: Outcome, reason: str, at: datetime) -> Clo
     if record.closed is not None and was_rejected(record):
         return record.closed  # the worker that admitted the rejection died before the run had it
     return Closed(
-        outcome=Outcome.EXECUTED if every_step_is_done(record) else Outcome.FAILED,
+        outcome=Outcome.EXECUTED if every_step_is_settled(record) else Outcome.FAILED,
         reason=f"the run reported the outcome {outcome}, but {contradiction}",
     )
-
-
-def _note(task: CloseTask, fingerprint: str, what: str, event: StepDone | StepFailed | StepInDoubt) -> Note:
-    assert task.step is not None
-    key = step_key(fingerprint, task.step, what)
-    return Note(key=key, at=task.at, actor=this_worker(), event=event)

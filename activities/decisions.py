@@ -10,11 +10,13 @@ from temporalio import activity
 
 from activities.caller import check_caller, own_audience
 from activities.failures import as_application_errors
+from activities.plan_check import PlanCheck
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
 from activities.waiting import soon
 from plangate.domain.audit import Decided, Event, Outcome
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.errors import PlanInvalid
 from plangate.domain.fold import apply, as_in_review, changes
 from plangate.domain.people import (
     Identified,
@@ -43,11 +45,18 @@ class Decisions:
     """Judges and records arrivals."""
 
     def __init__(
-        self, records: Records, times: SignalTimes, directory: RecordedPeople, *, can_draft: bool
+        self,
+        records: Records,
+        times: SignalTimes,
+        directory: RecordedPeople,
+        plans: PlanCheck,
+        *,
+        can_draft: bool,
     ) -> None:
         self._records = records
         self._times = times
         self._directory = directory
+        self._plans = plans
         self._can_draft = can_draft
 
     @activity.defn
@@ -88,7 +97,9 @@ class Decisions:
         def judge_all(trail: OpenTrail) -> tuple[Decided, ...]:
             if _is_ahead(trail, task.state):
                 return ()
-            batch = _BatchJudge(trail, task.state, people, audience, can_draft=self._can_draft)
+            batch = _BatchJudge(
+                trail, task.state, people, audience, plans=self._plans, can_draft=self._can_draft
+            )
             entries = trail.append(*map(_note, batch.judged(arrivals)))
             return tuple(entry.event for entry in entries if isinstance(entry.event, Decided))
 
@@ -115,12 +126,20 @@ class _BatchJudge:
     """
 
     def __init__(
-        self, trail: OpenTrail, state: RunState, people: People | None, audience: Audience, *, can_draft: bool
+        self,
+        trail: OpenTrail,
+        state: RunState,
+        people: People | None,
+        audience: Audience,
+        *,
+        plans: PlanCheck,
+        can_draft: bool,
     ) -> None:
         self._trail = trail
         self._state = state
         self._people = people
         self._audience = audience
+        self._plans = plans
         self._can_draft = can_draft
         self._new: list[Decided] = []
 
@@ -204,10 +223,23 @@ class _BatchJudge:
         asks = decision.decision is Choice.REQUEST_CHANGES
         if asks and not self._can_draft and not known.objection:
             known = known.model_copy(update={"objection": _NO_DRAFT})
+        if decision.decision is Choice.EDIT and not known.objection:
+            known = known.model_copy(update={"objection": self._wrong_edit(decision) or ""})
         if _is(arrival, Choice.APPROVE) and not known.objection:
             stranger = unknown_requester(self._people, self._record.requester)
             known = known.model_copy(update={"objection": stranger or ""})
         return use_token(self._trail, arrival, known)
+
+    def _wrong_edit(self, decision: Decision) -> str | None:
+        """Object to a new plan that this worker could not draft, or that changes nothing."""
+        try:
+            plan = self._plans.check(decision.new_plan)
+        except PlanInvalid as error:
+            return str(error)
+        before = self._record.drafted
+        if before is not None and before.plan.proposed() == plan.proposed():
+            return "the new plan is the same as the plan in review"
+        return None
 
     def _identified(self, decision: Decision, at: datetime) -> Identified:
         if decision.signature is None or self._people is None or self._record.fingerprint is None:
@@ -236,13 +268,15 @@ class _BatchJudge:
                 return followed and judge(in_review, event.arrival, sender).verdict.accepted
             case Choice.REJECT:
                 return record.closed is not None and record.closed.outcome is Outcome.REJECTED
-            case Choice.REQUEST_CHANGES:
+            case Choice.REQUEST_CHANGES | Choice.EDIT:
                 if record.closed is not None:
                     return False
                 is_drafting = record.phase is Phase.DRAFTING and record.next_revision == state.next_revision
                 return is_drafting or record.next_revision > state.next_revision
             case Choice.WITHDRAW_APPROVAL:
                 return record.phase is Phase.IN_REVIEW and not counts and was_taken_back(record)
+            case Choice.RESOLVE:
+                return record.resolutions > state.resolutions
             case _:
                 assert_never(decision.decision)
 

@@ -5,17 +5,19 @@ receipt. After a crash between any two of them, the claim says how to continue.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from temporalio import activity
 
-from activities.acting import act_once
-from activities.attempt import Claim, StepAttempt
+from activities.acting import Earlier, Undoing, act_once
+from activities.attempt import Claim, StepAttempt, Unready
 from activities.caller import check_caller, own_audience
 from activities.failures import as_application_errors
 from activities.heartbeat import heartbeating
+from activities.observing import observed, unmet
 from activities.pacing import Pacing
 from activities.requiring import Requiring
 from activities.tasks import StepResult, StepTask
@@ -24,6 +26,7 @@ from plangate.domain.errors import (
     EffectUnknown,
     InDoubt,
     RecordsUnavailable,
+    StepUnready,
     StillBegun,
     ToolError,
     ToolRefused,
@@ -31,12 +34,14 @@ from plangate.domain.errors import (
     WorkerStopping,
 )
 from plangate.domain.plan import Step
+from plangate.domain.references import references_in
 from plangate.domain.tool import Receipt, ToolArguments, storable
+from plangate.domain.validation import faults_in
 from plangate.records.ledger import EffectState
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import OpenTrail
-from plangate.tool import Tool, arguments_for
+from plangate.tool import Tool, Undoes, arguments_for
 
 # Twelve attempts over about half an hour outlast the restart of a mail server, not its replacement. An
 # attempt counts once it holds the claim: an outage of the records does not use up attempts.
@@ -87,8 +92,14 @@ class Execution:
         step = attempt.check_fingerprint(own_audience(self._records))
         async with self._pacing.turn() as turn:
             _leave_if_withdrawn()
+            with as_application_errors(STEP_TRIES):
+                precondition = await self._precondition(attempt, step)
             people = await self._directory.people_or_fault()
-            claim = await self._records.transact(attempt.run, lambda trail: attempt.claim(trail, people))
+            claim = await self._records.transact(
+                attempt.run, lambda trail: attempt.claim(trail, people, precondition)
+            )
+            if isinstance(claim, Unready):
+                raise StepUnready(claim.reason)
             if isinstance(claim, Claim):
                 attempt.log_claim(claim)
                 turn.end_soon()
@@ -96,6 +107,22 @@ class Execution:
                     claim = await self._act_and_store(attempt, step, claim)
             attempt.log_result(claim)
             return claim
+
+    async def _precondition(
+        self, attempt: StepAttempt, step: Step
+    ) -> Callable[[Sequence[Receipt]], str | None]:
+        """Observe the world again, and return the check of what was seen when the plan was drafted.
+
+        Raises:
+            ToolUnavailable: it cannot be observed now.
+            ToolRefused: it can never be observed.
+        """
+        if step.observation is None or attempt.is_undo:
+            return lambda receipts: None  # noqa: ARG005
+        tool = self._tool(step)
+        arguments = _arguments(tool, step, step.arguments)
+        now = await observed(tool, arguments)
+        return partial(unmet, tool, arguments, step.observation, now)
 
     async def _act_and_store(self, attempt: StepAttempt, step: Step, claim: Claim) -> StepResult:
         try:
@@ -115,13 +142,14 @@ class Execution:
     async def _act(self, step: Step, claim: Claim) -> Receipt:
         try:
             tool = self._tool(step)
-            arguments = _arguments(tool, step)
+            arguments = _arguments(tool, step, claim.arguments)
+            if claim.receipt is not None:
+                tool = _undoing(tool, claim.receipt)
         except ToolUnavailable as error:
-            if claim.begun_before:
+            if claim.earlier is not Earlier.NOTHING:
                 raise StillBegun(f"An earlier attempt may have done it, and now: {error}") from error
             raise
-        key = claim.effect.idempotency_key
-        return await act_once(tool, arguments, key, begun_before=claim.begun_before)
+        return await act_once(tool, arguments, claim.effect.idempotency_key, claim.earlier)
 
     async def _settle(
         self, attempt: StepAttempt, claim: Claim, state: EffectState, failure: ToolError
@@ -182,20 +210,41 @@ async def _shield_until_done(acting: "asyncio.Future[StepResult]") -> StepResult
         raise WorkerStopping("The worker stopped while the step was acting; the next attempt finds out.")
 
 
-def _arguments(tool: Tool, step: Step) -> ToolArguments:
-    """Return the approved arguments as this worker's tool takes them, if it takes exactly these.
+def _undoing(tool: Tool, receipt: Receipt) -> Tool:
+    """Return the undo of a step's effect.
 
     Raises:
-        ToolUnavailable: the tool's arguments have changed since the plan was made, and a new default was
-            never approved. A worker of the other version may take them, as in the middle of an update.
+        ToolUnavailable: this worker's tool cannot undo.
+    """
+    if not isinstance(tool, Undoes):
+        raise ToolUnavailable(
+            f"The tool {tool.declaration.name} of this worker cannot undo; start a worker whose tool can."
+        )
+    return Undoing(tool, tool, receipt)
+
+
+def _arguments(tool: Tool, step: Step, values: Mapping[str, JsonValue]) -> ToolArguments:
+    """Return the approved arguments as this worker's tool takes them, if it is the tool that was approved.
+
+    ``values`` are the arguments with the values of their references.
+
+    Raises:
+        ToolUnavailable: the tool has changed since the plan was made, and a new default, for example, was
+            never approved. A worker of the other version may have it, as in the middle of an update.
+        ToolRefused: the value of a reference is not a valid argument.
     """
     try:
-        arguments = arguments_for(tool.declaration, step.arguments)
-    except ValidationError:
+        arguments = arguments_for(tool.declaration, dict(values))
+    except ValidationError as error:
         arguments = None
-    if arguments is None or complete(arguments) != step.arguments:
+        references = references_in(step.arguments)
+        faults = [fault for fault in faults_in(error) if fault.path and fault.path[0] in references]
+        if faults:
+            raise ToolRefused(f"A value from an earlier step cannot be used: {faults[0]}") from None
+    is_changed = bool(step.definition) and step.definition != tool.declaration.definition()
+    if arguments is None or complete(arguments) != values or is_changed:
         raise ToolUnavailable(
-            f"The tool {step.tool} of this worker takes other arguments than when the plan was made; start a "
-            "worker of that version, or withdraw the run and start the request again."
+            f"The tool {step.tool} of this worker is not the one that the plan was made for: its arguments or "
+            "its description have changed. Start a worker of that version, or let a person resolve the run."
         )
     return arguments

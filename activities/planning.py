@@ -1,7 +1,7 @@
 """The activity that drafts: it turns a request, or a supplied plan, into a checked and recorded plan."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from activities.caller import check_caller, own_audience
 from activities.failures import as_application_errors
 from activities.heartbeat import ServerClock, heartbeating, this_worker
 from activities.outage import Outage
+from activities.plan_check import PlanCheck
 from activities.planner import Brief, Draft, Planner
 from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
@@ -19,7 +20,6 @@ from activities.tasks import DraftTask
 from plangate.domain.audit import Drafted, ModelUse
 from plangate.domain.base import Frozen
 from plangate.domain.deadlines import review_time
-from plangate.domain.drafting import check_plan
 from plangate.domain.errors import (
     DirectoryUnavailable,
     DraftUnusable,
@@ -28,15 +28,13 @@ from plangate.domain.errors import (
     RequestInvalid,
     WorkerStopping,
 )
-from plangate.domain.faults import Fault
 from plangate.domain.people import People, identity
-from plangate.domain.plan import Audience, Plan, fingerprint_of, short
+from plangate.domain.plan import Audience, Plan, fingerprint_of, short, struck_steps
 from plangate.domain.request import check_opening
-from plangate.domain.run import Phase
+from plangate.domain.run import Edit, Phase, RunState
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import Note, OpenTrail
-from plangate.tool import Tool, arguments_for
 
 # How often an unexpected failure is retried; a setting limits the retries of the model's service.
 _UNEXPECTED_TRIES: Final = 5
@@ -50,11 +48,10 @@ class Planning:
         self,
         records: Records,
         planner: Planner,
-        tools: Mapping[str, Tool],
+        plans: PlanCheck,
         requiring: Requiring,
         *,
         directory: RecordedPeople,
-        max_steps: int,
         times: SignalTimes,
         patience: timedelta,
     ) -> None:
@@ -63,9 +60,7 @@ class Planning:
         self._times = times
         self._requiring = requiring
         self._planner = planner
-        self._tools = tools
-        self._declarations = {name: tool.declaration for name, tool in tools.items()}
-        self._max_steps = max_steps
+        self._plans = plans
         self._patience = patience
 
     @activity.defn
@@ -85,13 +80,15 @@ class Planning:
             self._times.follow()
             with heartbeating():
                 # A supplied plan is cheap to check again, and `_record` finds a recorded one.
-                if task.supplied is None:
+                if task.supplied is None or task.is_edit:
                     earlier = await self._records.transact(task.run, lambda trail: self._earlier(trail, task))
-                    if earlier is not None:
+                    if isinstance(earlier, Drafted):
                         return earlier
+                    if earlier is not None:  # the edit on the record counts, not the task's
+                        task = task.model_copy(update={"supplied": earlier.plan})
                 listed = _listed(requested.requester, people) if task.revision == 1 else ""
                 made = await self._plan(task, requested.request)
-                self._object(made.plan)
+                made = made.model_copy(update={"plan": await self._plans.with_previews(made.plan)})
                 audience = own_audience(self._records)
                 drafted, is_new = await self._records.transact(
                     task.run,
@@ -105,32 +102,24 @@ class Planning:
 
     async def _plan(self, task: DraftTask, request: str) -> "_Made":
         if task.supplied is not None:
-            return _Made(plan=check_plan(task.supplied, self._declarations, self._max_steps))
+            return _Made(plan=self._plans.check(task.supplied))
         brief = Brief(request=request, previous=task.previous, feedback=task.feedback)
         draft = await _unless_the_worker_stops(self._planner.draft(brief))
         try:
-            plan = check_plan(draft.plan.model_dump(mode="json"), self._declarations, self._max_steps)
+            plan = self._plans.check(draft.plan.proposed().model_dump(mode="json"))
         except PlanInvalid as error:
             raise DraftUnusable(f"The model's draft cannot be used: {error}") from error
         return _Made(plan=plan, planner=draft.planner)
 
-    def _object(self, plan: Plan) -> None:
-        """Refuse a plan that could never run under these settings, before an approver reviews it."""
-        faults = []
-        for index, step in enumerate(plan.steps):
-            tool = self._tools[step.tool]
-            objection = tool.objection(arguments_for(tool.declaration, step.arguments))
-            if objection:
-                faults.append(Fault(("steps", index), objection))
-        if faults:
-            raise PlanInvalid(faults)
-
-    def _earlier(self, trail: OpenTrail, task: DraftTask) -> Drafted | None:
-        """Return this revision's plan if an earlier attempt recorded it."""
+    def _earlier(self, trail: OpenTrail, task: DraftTask) -> Drafted | Edit | None:
+        """Return this revision's plan if an earlier attempt recorded it, or the edit to carry out."""
         for entry in trail.entries():
             if isinstance(entry.event, Drafted) and entry.event.revision == task.revision:
                 return self._requiring.require_sound(trail, _requested_at(task), entry.event)
-        return None
+        edit = trail.state().edit if task.is_edit else None
+        if task.is_edit and edit is None:
+            raise NotApproved("The record has no edit of this plan, so nothing is drafted.")
+        return edit
 
     def _record(
         self,
@@ -171,9 +160,18 @@ class Planning:
             deadline=now + review_time(requested, requirement),
             planner=made.planner,
             requester=listed,
+            author=state.edit.by if state.edit else "",
+            struck=_struck(state, made.plan),
         )
         trail.append(Note(key=key, at=now, actor=this_worker(), event=drafted))
         return drafted, True
+
+
+def _struck(state: RunState, plan: Plan) -> tuple[int, ...]:
+    """Return the steps that an edit struck, if it changed nothing else."""
+    if state.edit is None or state.drafted is None:
+        return ()
+    return struck_steps(state.drafted.plan, plan.proposed()) or ()
 
 
 class _Made(Frozen):

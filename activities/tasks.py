@@ -6,7 +6,7 @@ close.
 
 from pydantic import JsonValue
 
-from plangate.domain.audit import Closed, Event, Outcome, Reopened, RunRef, StepDone
+from plangate.domain.audit import Closed, Event, Outcome, Reopened, RunRef, StepDone, StepUndone
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival
 from plangate.domain.plan import Plan
@@ -14,11 +14,15 @@ from plangate.domain.run import RunState
 
 
 class DraftTask(Frozen):
-    """Draft revision ``revision``: from the supplied plan if there is one, else from the request."""
+    """Draft revision ``revision``: from the supplied plan if there is one, else from the request.
+
+    ``is_edit``: the plan is the one that the last accepted edit on the record brought.
+    """
 
     run: RunRef
     revision: int
     supplied: JsonValue = None
+    is_edit: bool = False
     feedback: str = ""
     previous: Plan | None = None
 
@@ -44,7 +48,14 @@ class AdmitTask(Frozen):
 
 
 class StepTask(Frozen):
-    """Execute step ``step`` (from 1) of exactly this plan; ``requested_at`` is when its request came."""
+    """Execute step ``step`` (from 1) of exactly this plan, or undo it.
+
+    Attributes:
+        requested_at: when the request arrived.
+        undo: whether the step's effect is to be undone.
+        resolution: the number of the resolution that is part of the idempotency key; 0 for the first try.
+        resolutions: how many resolutions the run has accepted.
+    """
 
     run: RunRef
     requested_at: AwareDatetime
@@ -52,22 +63,43 @@ class StepTask(Frozen):
     revision: int
     fingerprint: str
     step: int
+    undo: bool = False
+    resolution: int = 0
+    resolutions: int = 0
 
 
 class StepResult(Frozen):
-    """The result of a step: it is done (the last step also closes the run), or the review is reopened.
+    """The result of a step: it is done (the last step also closes the run) or undone, or the review reopens.
 
     ``record`` is the recorded state, if the record left the execution before the run did.
     """
 
     done: StepDone | None = None
+    undone: StepUndone | None = None
     closed: Closed | None = None
     reopened: Reopened | None = None
     record: RunState | None = None
 
 
+class HoldTask(Frozen):
+    """Hold the run at step ``step``, or at its undo, which ended at ``at`` because of ``reason``."""
+
+    run: RunRef
+    fingerprint: str
+    step: int
+    undo: bool = False
+    reason: str
+    at: AwareDatetime
+
+
+class HoldResult(Frozen):
+    """The recorded state after the hold."""
+
+    record: RunState
+
+
 class CloseTask(Frozen):
-    """Close the run; ``step`` is the step that was not done, if a step led to the outcome."""
+    """Close the run; ``step`` is the step that was not done, or undone, if one led to the outcome."""
 
     run: RunRef
     outcome: Outcome
@@ -75,6 +107,7 @@ class CloseTask(Frozen):
     at: AwareDatetime
     fingerprint: str | None = None
     step: int | None = None
+    undo: bool = False
 
 
 class CloseResult(Frozen):

@@ -4,10 +4,14 @@ An example that runs is in docs/howto-add-a-tool.md. May import settings, files 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import JsonValue
 
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
+from plangate.domain.plan import canonical_json
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 
 __all__ = [
@@ -15,6 +19,8 @@ __all__ = [
     "EffectStatus",
     "EffectUnknown",
     "Happened",
+    "Observes",
+    "Previews",
     "Receipt",
     "Repeatable",
     "RetrySafety",
@@ -24,8 +30,10 @@ __all__ = [
     "ToolDeclaration",
     "ToolRefused",
     "ToolUnavailable",
+    "Undoes",
     "Unknown",
     "arguments_for",
+    "same_observation",
 ]
 
 
@@ -85,6 +93,51 @@ class Tool(Protocol):
         Raises:
             ToolUnavailable: it cannot be asked now; a later attempt may succeed.
         """
+
+
+@runtime_checkable
+class Previews(Protocol):
+    """A tool that says in its own words what a call will do."""
+
+    def preview(self, arguments: Any, observation: JsonValue) -> str:
+        """Return one plain sentence with the real values; ``observation`` is what `observe` returned."""
+
+
+@runtime_checkable
+class Observes(Protocol):
+    """A tool with a precondition: what it observes at the draft must still hold just before the step."""
+
+    async def observe(self, arguments: Any) -> JsonValue:
+        """Return what the call depends on, at most 16 KiB of JSON, without changing anything.
+
+        Raises:
+            ToolUnavailable: it cannot be observed now; a later attempt may succeed.
+            ToolRefused: it can never be observed.
+        """
+
+    def still_holds(
+        self, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
+    ) -> bool:
+        """Return whether ``seen``, observed at the draft, still holds if ``now`` is observed.
+
+        ``receipts`` are those of the steps of this run so far. `same_observation` compares the two.
+        """
+
+
+@runtime_checkable
+class Undoes(Protocol):
+    """A tool that can undo its effect; the same rules hold for the undo as for the act."""
+
+    async def undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> Receipt:
+        """Undo the effect that returned ``receipt``; raise as `Tool.act` does."""
+
+    async def find_out_undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> EffectStatus:
+        """Return the result of an earlier `undo` under this key that did not report one."""
+
+
+def same_observation(seen: JsonValue, now: JsonValue) -> bool:
+    """Return whether two observations are equal as JSON, whatever the order of their names."""
+    return canonical_json(seen) == canonical_json(now)
 
 
 def arguments_for(declaration: ToolDeclaration, arguments: dict[str, Any]) -> ToolArguments:

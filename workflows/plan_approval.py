@@ -31,25 +31,37 @@ with workflow.unsafe.imports_passed_through():
     from activities.closing import Closing
     from activities.decisions import Decisions
     from activities.execution import Execution
+    from activities.holding import Holding
     from activities.planning import Planning
-    from activities.tasks import AdmitTask, CloseTask, DraftTask, StepResult, StepTask
+    from activities.tasks import AdmitTask, CloseTask, DraftTask, HoldTask, StepResult, StepTask
     from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, RunRef
     from plangate.domain.base import AwareDatetime, Frozen
     from plangate.domain.decision import MAX_COMMENT, Arrival, Choice, DecisionAnswer, Verdict
     from plangate.domain.errors import RequestInvalid
     from plangate.domain.escaping import cut
     from plangate.domain.fold import apply
+    from plangate.domain.lifecycle import executed_because, undone_because
     from plangate.domain.plan import short
     from plangate.domain.request import PlanRequest, check_opening, read_request
-    from plangate.domain.run import Phase, RunState, StepState, has_followed, is_behind, next_wakeup
+    from plangate.domain.run import (
+        Phase,
+        RunState,
+        has_followed,
+        is_behind,
+        next_step,
+        next_undo,
+        next_wakeup,
+    )
     from plangate.domain.status import RunResult, Status, Unrecorded, result_of, status_of, unread_of
     from plangate.presentation.markdown import details_page
     from plangate.temporal.contract import WORKFLOW_TYPE
     from plangate.temporal.search_attributes import PLANGATE_STATE
     from workflows import options
     from workflows.decision_inbox import DecisionInbox
-    from workflows.recording import LONGEST_REASON, Hindrance, Recording, reason_of
+    from workflows.recording import LONGEST_REASON, Hindrance, Recording, is_refusal, reason_of
 
+_HOLDS: Final = "hold-failed-steps"
+"""The patch by which a step that fails holds the run; in older histories it ended the run."""
 _NO_CRON: Final = (
     "Plangate takes no Temporal cron: all its runs have one id, and so are one request, which is executed "
     "once. Use a Temporal schedule, which gives each start an id of its own: temporal schedule create "
@@ -74,6 +86,7 @@ class Carried(Frozen):
         closing: why the end of the run cannot be recorded.
         ended_at: when the run ended, if that is not recorded yet.
         stopped_at: the step at which it ended.
+        stopped_undoing: whether that step was being undone.
     """
 
     carried: RunState
@@ -83,6 +96,7 @@ class Carried(Frozen):
     closing: Hindrance | None = None
     ended_at: AwareDatetime | None = None
     stopped_at: int | None = None
+    stopped_undoing: bool = False
 
     @field_validator("arrivals")
     @classmethod
@@ -112,6 +126,7 @@ class PlanApproval:
         self._batch: tuple[Arrival, ...] = ()
         self._withdrawn: str | None = None
         self._stopped_at: int | None = None
+        self._stopped_undoing = False
         self._ended_at: datetime | None = None
         self._at_work_since: datetime | None = None
         self._closed_on_record = False
@@ -146,6 +161,10 @@ class PlanApproval:
                     await self._review()
                 case Phase.EXECUTING:
                     await self._execute()
+                case Phase.HELD:
+                    await self._wait_for_resolution()
+                case Phase.UNDOING:
+                    await self._undo()
                 case _:
                     assert_never(phase)
         await self._close()
@@ -182,7 +201,7 @@ class PlanApproval:
             raise RequestInvalid(_UNREADABLE)
         check_opening(_opening_of(state), workflow.now())
         self._state, self._request = before.carried, before.request
-        self._stopped_at = before.stopped_at
+        self._stopped_at, self._stopped_undoing = before.stopped_at, before.stopped_undoing
         self._admitting.resume(before.hindrance)
         self._closing.resume(before.closing)
         # Times of arrival that the previous run reports are not trusted: they count as received now. A run
@@ -198,6 +217,7 @@ class PlanApproval:
             run=_opening_of(self._state),
             revision=revision,
             supplied=self._request.plan if before is None else None,
+            is_edit=self._state.edit is not None,
             feedback=self._state.feedback,
             previous=before.plan if before else None,
         )
@@ -222,28 +242,45 @@ class PlanApproval:
         drafted = self._state.drafted
         assert drafted is not None
         self._update_search_attribute(Phase.IN_REVIEW)
-        now = workflow.now()
-        deadline = asyncio.create_task(
-            workflow.sleep(
-                (next_wakeup(self._state, now) or now) - now,
-                summary=f"deadline of plan {short(drafted.fingerprint)}",
-            )
+        deadline = await self._wait_for_people(
+            Phase.IN_REVIEW, f"deadline of plan {short(drafted.fingerprint)}"
         )
-        while self._state.phase is Phase.IN_REVIEW:
-            await self._unless_it_grows(
-                lambda: (
-                    self._state.phase is not Phase.IN_REVIEW
-                    or (self._may_move_on() and (deadline.done() or self._withdrawn is not None))
-                )
-            )
-            if self._state.phase is not Phase.IN_REVIEW:
-                break
-            if self._withdrawn is not None:
-                self._end(Outcome.WITHDRAWN, self._withdrawn)
-            else:
-                self._end(Outcome.EXPIRED, self._why_expired())
+        if self._state.phase is Phase.IN_REVIEW:
+            self._end(Outcome.EXPIRED, self._why_expired())
         if self._state.phase is Phase.DRAFTING:
             deadline.cancel()
+
+    async def _wait_for_people(self, phase: Phase, summary: str) -> "asyncio.Task[None]":
+        """Wait until a decision ends ``phase``, the deadline has passed, or the run is withdrawn.
+
+        A withdrawal ends the run. Return the deadline's timer.
+        """
+        now = workflow.now()
+        deadline = asyncio.create_task(
+            workflow.sleep((next_wakeup(self._state, now) or now) - now, summary=summary)
+        )
+        await self._unless_it_grows(
+            lambda: (
+                self._state.phase is not phase
+                or (self._may_move_on() and (deadline.done() or self._withdrawn is not None))
+            )
+        )
+        if self._state.phase is phase and self._withdrawn is not None:
+            self._end(Outcome.WITHDRAWN, self._withdrawn)
+        return deadline
+
+    async def _wait_for_resolution(self) -> None:
+        """Wait while the run is held; at the deadline it is aborted, and nothing more is done."""
+        held = self._state.held
+        assert held is not None
+        self._update_search_attribute(Phase.HELD)
+        deadline = await self._wait_for_people(Phase.HELD, f"held at step {held.step}")
+        if self._state.phase is Phase.HELD:
+            until = f"{held.deadline:%Y-%m-%d %H:%M} UTC"
+            self._end(Outcome.FAILED, f"held at step {held.step}, and not resolved until {until}: {held.why}")
+        deadline.cancel()
+        if self._state.phase is not Phase.CLOSED:
+            self._update_search_attribute(self._state.phase)
 
     def _why_expired(self) -> str:
         until = f"{self._state.deadline:%Y-%m-%d %H:%M} UTC"
@@ -261,12 +298,31 @@ class PlanApproval:
             if self._may_continue_as_new():
                 await self._continue_as_new()
                 continue
-            done = [progress.state for progress in self._state.steps].count(StepState.DONE)
-            await self._execute_step(drafted, done + 1)
+            step = next_step(self._state)
+            if step is None:  # the last one was skipped, or marked as done
+                self._end(Outcome.EXECUTED, executed_because(self._state))
+            else:
+                await self._execute_step(drafted, step)
 
-    async def _execute_step(self, drafted: Drafted, step: int) -> None:
-        requested = self._state.requested
+    async def _undo(self) -> None:
+        """Undo the done steps that can be undone, the last one first, and end the run."""
+        drafted = self._state.drafted
+        assert drafted is not None
+        while self._state.phase is Phase.UNDOING:
+            step = next_undo(self._state)
+            if self._withdrawn is not None:
+                self._end(Outcome.WITHDRAWN, self._withdrawn)
+            elif step is None:
+                self._end(Outcome.FAILED, undone_because(self._state))
+            elif self._may_continue_as_new():
+                await self._continue_as_new()
+            else:
+                await self._execute_step(drafted, step, undo=True)
+
+    async def _execute_step(self, drafted: Drafted, step: int, *, undo: bool = False) -> None:
+        requested, phase = self._state.requested, self._state.phase
         assert requested is not None
+        progress = self._state.steps[step - 1]
         task = StepTask(
             run=_ref_of(self._state),
             requested_at=requested.requested_at,
@@ -274,8 +330,11 @@ class PlanApproval:
             revision=drafted.revision,
             fingerprint=drafted.fingerprint,
             step=step,
+            undo=undo,
+            resolution=progress.undo.resolution if undo else progress.resolution,
+            resolutions=self._state.resolutions,
         )
-        summary = f"step {step} of {len(drafted.plan.steps)}: {drafted.plan.steps[step - 1].tool}"
+        summary = f"{'undo ' if undo else ''}step {step} of {len(drafted.plan.steps)}: {drafted.plan.steps[step - 1].tool}"
         self._at_work_since = workflow.now()
         acting = workflow.start_activity_method(Execution.execute_step, task, summary=summary, **options.STEP)
         await workflow.wait_condition(lambda: acting.done() or self._withdrawn is not None)
@@ -284,23 +343,59 @@ class PlanApproval:
         try:
             result: StepResult = await acting
         except ActivityError as error:
-            if self._state.phase is not Phase.EXECUTING:
+            if self._state.phase is not phase:
                 return  # an approval was withdrawn before the step: it did nothing, whatever the error
-            self._stopped_at = step
+            if self._withdrawn is None and not is_refusal(error) and workflow.patched(_HOLDS):
+                await self._hold(drafted, step, reason_of(error), undo=undo)
+                return
+            self._stopped_at, self._stopped_undoing = step, undo
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
             else:
                 self._end(Outcome.FAILED, reason_of(error))
             return
-        if result.record is not None and is_behind(self._state, result.record):
-            self._state = result.record
+        self._follow(result.record)
         if result.reopened is not None:
             self._apply(result.reopened)
         if result.done is not None:
             self._apply(result.done)
+        if result.undone is not None:
+            self._apply(result.undone)
         if result.closed is not None:
             self._closed_on_record = True
             self._apply(result.closed)
+
+    async def _hold(self, drafted: Drafted, step: int, reason: str, *, undo: bool) -> None:
+        """Record that the run is held, and take over what the record says; a withdrawal does not wait for it."""
+        task = HoldTask(
+            run=_ref_of(self._state),
+            fingerprint=drafted.fingerprint,
+            step=step,
+            undo=undo,
+            reason=reason,
+            at=workflow.now(),
+        )
+        writing = asyncio.create_task(self._closing.write(Holding.hold_run, lambda: task))
+        await workflow.wait_condition(
+            lambda: writing.done() or (self._withdrawn is not None and self._closing.waits_outside)
+        )
+        if not writing.done():
+            writing.cancel()
+            self._stopped_at, self._stopped_undoing = step, undo
+            self._end(Outcome.WITHDRAWN, self._withdrawn or "")
+            return
+        try:
+            result = await writing
+        except FailureError as error:
+            self._stopped_at, self._stopped_undoing = step, undo
+            self._end(Outcome.FAILED, reason_of(error))
+        else:
+            self._follow(result.record)
+
+    def _follow(self, record: RunState | None) -> None:
+        """Take over the recorded state, unless this run knows of newer decisions."""
+        if record is not None and is_behind(self._state, record):
+            self._state = record
 
     async def _close(self) -> None:
         """Record the outcome, unless the last step did."""
@@ -314,6 +409,7 @@ class PlanApproval:
                 at=self._ended_at or workflow.now(),
                 fingerprint=self._state.fingerprint,
                 step=self._stopped_at,
+                undo=self._stopped_undoing,
             )
             writing = asyncio.create_task(self._closing.write(Closing.close_run, lambda: task))
             await self._unless_it_grows(writing.done)
@@ -354,6 +450,22 @@ class PlanApproval:
     def withdraw_approval(self, *inputs: Any) -> None:
         """Withdraw an approval."""
         self._inbox.add_signal(Choice.WITHDRAW_APPROVAL, inputs)
+
+    @workflow.signal(
+        description='Replace the plan by your own. Send {"by": "…", "plan": "…", "new_plan": {…}}'
+        + _OR_SIGNED
+    )
+    def edit(self, *inputs: Any) -> None:
+        """Replace the plan by a new revision of one's own."""
+        self._inbox.add_signal(Choice.EDIT, inputs)
+
+    @workflow.signal(
+        description="Say how a held run continues: retry, skip, mark_done, undo or abort. Send "
+        '{"by": "…", "plan": "…", "step": 2, "resolution": "retry", "comment": "why"}' + _OR_SIGNED
+    )
+    def resolve(self, *inputs: Any) -> None:
+        """Resolve a held run."""
+        self._inbox.add_signal(Choice.RESOLVE, inputs)
 
     @workflow.signal(dynamic=True)
     def unknown(self, name: str, inputs: Sequence[RawValue]) -> None:
@@ -493,6 +605,7 @@ class PlanApproval:
             closing=self._closing.hindrance,
             ended_at=self._ended_at,
             stopped_at=self._stopped_at,
+            stopped_undoing=self._stopped_undoing,
         )
         workflow.continue_as_new(carried)
 

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from plangate.domain.errors import (
         DirectoryUnavailable,
         IdInUse,
+        NotApproved,
         OtherRecords,
         RecordsUnavailable,
         RequestInvalid,
@@ -35,6 +36,7 @@ _AWAY: Final = frozenset(
 )
 _DAMAGED: Final = TrailDamaged.__name__
 # Permanent failures: such a run was never recorded. All others can be repaired, so the run waits.
+_REFUSALS: Final = frozenset(one.__name__ for one in (NotApproved, IdInUse, RequestInvalid, TrailDamaged))
 _NEVER: Final = frozenset(one.__name__ for one in (IdInUse, RequestInvalid))
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -127,6 +129,11 @@ def reason_of(error: FailureError) -> str:
     if isinstance(cause, ApplicationError):
         return cut(cause.message, MAX_REASON)
     return cut(f"{type(cause).__name__}: {cause}", MAX_REASON)
+
+
+def is_refusal(error: FailureError) -> bool:
+    """Return whether the record does not allow a step at all, so that no person can let it go on."""
+    return _type_of(error) in _REFUSALS
 
 
 def _bare(error: FailureError) -> BaseException:

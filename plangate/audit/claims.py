@@ -1,7 +1,8 @@
 """Which claims begin a step, so that its approvals are checked again.
 
 A step that has begun goes on even if its approvals are lost: stopping in the middle would leave its effect in
-doubt. A claim after a released one begins the step anew.
+doubt. A claim after a released one, or after a hold, begins the step anew. An undo needs no approval: it is
+what a person decided.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from plangate.domain.audit import (
     Closed,
     Decided,
     Drafted,
+    Held,
     Released,
     Reopened,
     Requested,
@@ -21,37 +23,36 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepUndone,
 )
-from plangate.domain.fold import apply
-from plangate.domain.plan import idempotency_key
-from plangate.domain.run import RunState
 
 SLOW_CLAIM: Final = timedelta(minutes=1)
 """The longest time between checking the approvals and recording the claim."""
 
 
-def beginnings(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[int]:
+def beginnings(trail: Sequence[AuditEntry]) -> frozenset[int]:
     """Return the numbers of the entries that begin a step, or begin it anew."""
-    return frozenset(_beginnings(workflow_id, trail))
+    return frozenset(_beginnings(trail))
 
 
-def _beginnings(workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[int]:
-    state = RunState(workflow_id=workflow_id)
-    begun: set[str] = set()
+def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
+    begun: set[tuple[int, bool]] = set()
     for entry in trail:
         match entry.event:
-            case Claimed(idempotency_key=key):
-                if key not in begun:
+            case Claimed(step=step, undo=undo):
+                if not undo and (step, undo) not in begun:
                     yield entry.number
-                begun.add(key)
-            case Released(step=step) | StepFailed(step=step):
-                begun.discard(idempotency_key(workflow_id, state.fingerprint or "", step))
+                begun.add((step, undo))
+            case Released(step=step, undo=undo) | StepFailed(step=step, undo=undo):
+                begun.discard((step, undo))
+            case Drafted() | Held():
+                begun.clear()  # a new plan begins anew, and so does a step that is retried by a person
             case (
                 Requested()
-                | Drafted()
                 | Decided()
                 | Reopened()
                 | StepDone()
+                | StepUndone()
                 | StepInDoubt()
                 | Closed()
                 | RulesInForce()
@@ -59,4 +60,3 @@ def _beginnings(workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[int]:
                 pass
             case _:
                 assert_never(entry.event)
-        state = apply(state, entry.event)

@@ -3,6 +3,7 @@
 Each function yields findings as sentences without their subject, the run. Anyone may have changed the rows.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from plangate.domain.audit import (
     Closed,
     Decided,
     Drafted,
+    Held,
     Released,
     Reopened,
     Requested,
@@ -23,6 +25,7 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepUndone,
     WrittenEntry,
 )
 from plangate.domain.checkpoint import Seal
@@ -97,19 +100,25 @@ def wrong_seals(entries: Sequence[WrittenEntry], sealed: Sequence[tuple[Seal, in
 def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Iterator[str]:
     """Compare the ledger of effects with the trail; both are written in one transaction."""
     recorded: dict[str, _Effect] = {}
-    steps: dict[int, _Effect] = {}  # of the plan that is executed
+    steps: dict[
+        tuple[int, bool], _Effect
+    ] = {}  # of the plan that is executed, each with whether it is an undo
     for event in (entry.event for entry in trail):
         match event:
             case Drafted():
                 steps = {}
             case Claimed():
-                effect = steps[event.step] = recorded.setdefault(event.idempotency_key, _Effect())
+                effect = steps[event.step, event.undo] = recorded.setdefault(event.idempotency_key, _Effect())
                 effect.claims += 1
                 effect.end = EffectState.BEGUN
-            case StepDone() | Released() | StepFailed() | StepInDoubt():
-                if event.step in steps:
-                    steps[event.step].end = _ENDS[type(event)]
-                    steps[event.step].receipt = event.receipt if isinstance(event, StepDone) else None
+            case StepDone() | StepUndone():
+                effect = steps.get((event.step, isinstance(event, StepUndone)), _Effect())
+                effect.end, effect.receipt = EffectState.DONE, event.receipt
+            case Released() | StepFailed() | StepInDoubt():
+                effect = steps.get((event.step, event.undo), _Effect())
+                effect.end, effect.receipt = _ENDS[type(event)], None
+            case Held():
+                steps = {}  # what is recorded next of the step belongs to its next claim
             case Requested() | Decided() | Reopened() | Closed() | RulesInForce():
                 pass
             case _:
@@ -122,11 +131,13 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
 
 
 _ENDS: Final = {
-    StepDone: EffectState.DONE,
     Released: EffectState.RELEASED,
     StepFailed: EffectState.RELEASED,
     StepInDoubt: EffectState.IN_DOUBT,
 }
+
+
+_SUFFIX: Final = re.compile(r"(?::undo)?(?::r[1-9][0-9]{0,9})?")
 
 
 @dataclass
@@ -141,7 +152,10 @@ class _Effect:
 def _wrong_effect(workflow_id: str, row: Row[Any] | None, recorded: _Effect) -> str | None:
     if row is None:
         return "is on the trail, but not in the ledger"
-    if row.idempotency_key != idempotency_key(workflow_id, row.fingerprint, row.step):
+    named = idempotency_key(workflow_id, row.fingerprint, row.step)
+    if not str(row.idempotency_key).startswith(named) or not _SUFFIX.fullmatch(
+        str(row.idempotency_key)[len(named) :]
+    ):
         return "is in the ledger under another plan or step"
     if row.attempts != recorded.claims:
         return f"began {row.attempts} times by the ledger, {recorded.claims} times by the trail"

@@ -14,6 +14,7 @@ from plangate.domain.audit import (
     Closed,
     Decided,
     Drafted,
+    Held,
     Released,
     Reopened,
     Requested,
@@ -21,6 +22,7 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepUndone,
     WrittenEntry,
 )
 from plangate.domain.fold import changes
@@ -37,7 +39,9 @@ SUSPENDED: Final = timedelta(days=7)
 def other_time_than_said(entry: AuditEntry) -> str | None:
     """Object if an entry has another time than its event states."""
     match entry.event:
-        case Requested(requested_at=at) | Drafted(drafted_at=at) | Reopened(reopened_at=at):
+        case (
+            Requested(requested_at=at) | Drafted(drafted_at=at) | Reopened(reopened_at=at) | Held(held_at=at)
+        ):
             return None if at == entry.at else "has another time than its event states"
         case (
             Decided()
@@ -46,6 +50,7 @@ def other_time_than_said(entry: AuditEntry) -> str | None:
             | StepDone()
             | StepFailed()
             | StepInDoubt()
+            | StepUndone()
             | Closed()
             | RulesInForce()
         ):

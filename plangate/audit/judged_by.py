@@ -11,6 +11,7 @@ from plangate.domain.audit import (
     Decided,
     Drafted,
     Event,
+    Held,
     Released,
     Reopened,
     Requested,
@@ -19,6 +20,7 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepUndone,
 )
 from plangate.domain.findings import Finding
 from plangate.domain.people import ANYONE, Approver, Standing
@@ -32,7 +34,17 @@ def list_named(event: Event) -> str:
             return name
         case RulesInForce():
             return event.hash if event.what == "people" else ""
-        case Requested() | Drafted() | Released() | StepDone() | StepFailed() | StepInDoubt() | Closed():
+        case (
+            Requested()
+            | Drafted()
+            | Released()
+            | StepDone()
+            | StepFailed()
+            | StepInDoubt()
+            | StepUndone()
+            | Held()
+            | Closed()
+        ):
             return ""
         case _:
             assert_never(event)
@@ -80,7 +92,7 @@ def judged_by_no_list(workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator
     The flag says whether there was a list, by the run itself: an earlier entry names one, or has what only a
     list can give. A step that had begun before is left out: its approvals are not checked again.
     """
-    begin = beginnings(workflow_id, trail)
+    begin = beginnings(trail)
     is_listed = False
     for entry in trail:
         event = entry.event

@@ -192,7 +192,7 @@ def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lis
 def _without_role(event: Decided, state: RunState, people: People, at: datetime) -> str | None:
     if state.drafted is None or event.approver is None:
         return None
-    return unfounded_standing(event.approver, people, at, state.drafted.requirement, state.requester)
+    return unfounded_standing(event.approver, people, at, state.drafted.requirement, state.barred)
 
 
 def _all_active(people: People) -> People:

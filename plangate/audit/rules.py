@@ -12,7 +12,9 @@ the entries are read from, the records or a bundle, makes no difference.
   longer than the first time.
 - A claim has its plan's idempotency key and the next attempt number, `authorise` allows it, and when the step
   began no approval was too old.
-- A step that is done, in doubt or released was claimed before; a step is done only once.
+- A step that is done, undone, in doubt or released was claimed before; a step is done only once.
+- A run is held at the step that failed or is in doubt, for no longer than its policy allows.
+- An edited plan names its author, and what the edit brought.
 - A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the entry before.
 - After the end come only decisions, and the results of steps that were claimed.
 - An entry has the time that its event states, and is not dated before what it follows from.
@@ -27,6 +29,8 @@ from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from typing import assert_never
 
+from pydantic import JsonValue
+
 from plangate.audit.claims import SLOW_CLAIM, beginnings
 from plangate.audit.dates import Order, other_time_than_said
 from plangate.domain.audit import (
@@ -37,6 +41,7 @@ from plangate.domain.audit import (
     Decided,
     Drafted,
     Event,
+    Held,
     Released,
     Reopened,
     Requested,
@@ -44,18 +49,21 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepUndone,
 )
-from plangate.domain.deadlines import exceeds_first_review, exceeds_request
-from plangate.domain.errors import NotApproved
+from plangate.domain.deadlines import exceeds_first_review, exceeds_hold, exceeds_request
+from plangate.domain.drafting import plan_shaped
+from plangate.domain.errors import NotApproved, PlanInvalid, StepUnready
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
 from plangate.domain.fold import apply, changes
 from plangate.domain.lifecycle import may_end
 from plangate.domain.people import Identified, same_person
-from plangate.domain.plan import MIN_PREFIX, idempotency_key, short
-from plangate.domain.review import authorise, judge
+from plangate.domain.plan import MIN_PREFIX, short, struck_steps
+from plangate.domain.references import resolve_references
+from plangate.domain.review import authorise, authorise_undo, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
-from plangate.domain.run import Phase, RunState, StepState
+from plangate.domain.run import Phase, RunState, StepState, key_of
 
 
 def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:
@@ -65,7 +73,7 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
         return
     state = RunState(workflow_id=workflow_id)
     claimed: Counter[str] = Counter()
-    begin = beginnings(workflow_id, entries)
+    begin = beginnings(entries)
     order, has_ended = Order(), False
     for position, entry in enumerate(entries):
         event = entry.event
@@ -120,9 +128,9 @@ def _may_come_late(state: RunState, event: Event, claimed: Counter[str]) -> bool
     match event:
         case Decided():
             return True
-        case StepDone() | Released() | StepFailed() | StepInDoubt():
-            return idempotency_key(state.workflow_id, state.fingerprint or "", event.step) in claimed
-        case Requested() | Drafted() | Reopened() | Claimed() | Closed() | RulesInForce():
+        case StepDone() | StepUndone() | Released() | StepFailed() | StepInDoubt():
+            return bool(_claims(state, event, claimed))
+        case Requested() | Drafted() | Reopened() | Claimed() | Held() | Closed() | RulesInForce():
             return False
         case _:
             assert_never(event)
@@ -141,8 +149,10 @@ def _objection(state: RunState, entry: AuditEntry, claimed: Counter[str]) -> str
             return _wrong_reopening(state, event)
         case Claimed():
             return _wrong_claim(state, event, claimed)
-        case StepDone() | Released() | StepFailed() | StepInDoubt():
+        case StepDone() | StepUndone() | Released() | StepFailed() | StepInDoubt():
             return _wrong_end(state, event, claimed)
+        case Held():
+            return _wrong_hold(state, event)
         case Closed():
             return _wrong_close(state, entry, event)
         case RulesInForce():
@@ -166,6 +176,43 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
         )
     if exceeds_request(event, state.requested):
         return "allows a longer review than was requested"
+    return _wrong_author(state, event)
+
+
+def _wrong_author(state: RunState, event: Drafted) -> str | None:
+    """Compare an edited plan with the edit. Its arguments may be spelled differently: tools normalize them."""
+    author = state.edit.by if state.edit else ""
+    if event.author != author:
+        return (
+            f"has the author {one_line(event.author) or 'planner'}, expected {one_line(author) or 'planner'}"
+        )
+    if state.edit is None or state.drafted is None:
+        return "lists struck steps without an edit" if event.struck else None
+    if event.struck != (struck_steps(state.drafted.plan, event.plan.proposed()) or ()):
+        return "lists other struck steps than the edit left out"
+    try:
+        sent = plan_shaped(state.edit.plan)
+    except PlanInvalid:
+        return "carries out an edit that brought no plan"
+    if sent.summary != event.plan.summary or [(one.tool, one.reason) for one in sent.steps] != [
+        (one.tool, one.reason) for one in event.plan.steps
+    ]:
+        return "is not the plan that the edit brought"
+    return None
+
+
+def _wrong_hold(state: RunState, event: Held) -> str | None:
+    phase = Phase.UNDOING if event.undo else Phase.EXECUTING
+    if state.phase is not phase or event.fingerprint != state.fingerprint or state.drafted is None:
+        return f"holds a run that is {state.state}"
+    if not 1 <= event.step <= len(state.steps):
+        return f"refers to step {event.step}, which does not exist"
+    progress = state.steps[event.step - 1]
+    stopped = progress.undo if event.undo else progress
+    if stopped.state not in (StepState.FAILED, StepState.IN_DOUBT) or stopped.reason != event.why:
+        return f"holds the run at step {event.step}, which did not stop for that reason"
+    if exceeds_hold(event, state.drafted.requirement):
+        return "holds the run for longer than its policy allows"
     return None
 
 
@@ -221,12 +268,17 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
 
 
 def _wrong_claim(state: RunState, event: Claimed, claimed: Counter[str]) -> str | None:
-    if event.idempotency_key != idempotency_key(state.workflow_id, event.fingerprint, event.step):
-        return "its idempotency key is not that of its plan and step"
     try:
-        authorise(state, event.fingerprint, event.step)
+        if event.undo:
+            authorise_undo(state, event.fingerprint, event.step)
+        else:
+            authorise(state, event.fingerprint, event.step)
     except NotApproved as error:
         return f"a step began that was not allowed: {error}"
+    if event.idempotency_key != key_of(state, event.step, undo=event.undo):
+        return "its idempotency key is not that of its plan and step"
+    if not event.undo and event.resolved != _resolved(state, event.step):
+        return "its references have other values than the receipts that they refer to"
     if event.attempt != claimed[event.idempotency_key] + 1:
         return f"is numbered attempt {event.attempt}, expected attempt {claimed[event.idempotency_key] + 1}"
     return None
@@ -241,19 +293,52 @@ def _begun_too_late(state: RunState, entry: AuditEntry, begin: Container[int]) -
     return f"a step began under an approval by {', '.join(map(one_line, stale))} that was too old"
 
 
-def _wrong_end(
-    state: RunState, event: StepDone | Released | StepFailed | StepInDoubt, claimed: Counter[str]
-) -> str | None:
+def _resolved(state: RunState, step: int) -> dict[str, JsonValue] | None:
+    """Return the values of a step's references; None if they have none, so that it could not begin."""
+    assert state.drafted is not None
+    try:
+        return resolve_references(state.drafted.plan.steps[step - 1].arguments, state.steps)
+    except StepUnready:
+        return None
+
+
+_Result = StepDone | StepUndone | Released | StepFailed | StepInDoubt
+
+
+def _claims(state: RunState, event: _Result, claimed: Counter[str]) -> int:
+    """Return how often the effect was claimed whose result this is."""
+    if not 1 <= event.step <= len(state.steps):
+        return 0
+    return claimed[key_of(state, event.step, undo=_is_of_undo(event))]
+
+
+def _is_of_undo(event: _Result) -> bool:
+    match event:
+        case StepUndone():
+            return True
+        case StepDone():
+            return False
+        case Released() | StepFailed() | StepInDoubt():
+            return event.undo
+        case _:
+            assert_never(event)
+
+
+def _wrong_end(state: RunState, event: _Result, claimed: Counter[str]) -> str | None:
     """Compare the result of a step with its claims; a step may only fail without one."""
     if not 1 <= event.step <= len(state.steps):
         return f"refers to step {event.step}, which does not exist"
-    claims = claimed[idempotency_key(state.workflow_id, state.fingerprint or "", event.step)]
-    is_done = state.steps[event.step - 1].state is StepState.DONE
-    if is_done:
+    claims = _claims(state, event, claimed)
+    now = state.steps[event.step - 1].state
+    if _is_of_undo(event) and now is not StepState.DONE:
+        return f"undoes step {event.step}, which is {now}"
+    if not _is_of_undo(event) and now in (StepState.DONE, StepState.UNDONE):
         return f"step {event.step} was done {'a second time' if isinstance(event, StepDone) else 'already'}"
     match event:
         case StepDone():
             return None if claims else f"step {event.step} was done but never claimed under this plan"
+        case StepUndone():
+            return None if claims else f"step {event.step} was undone but never claimed under this plan"
         case StepInDoubt():
             return None if claims else f"step {event.step} is in doubt but was never claimed under this plan"
         case Released():

@@ -40,6 +40,10 @@ def wording_of(choice: Choice) -> Wording:
         case Choice.WITHDRAW_APPROVAL:
             verb = "Withdraw your approval of"
             return Wording("w", "withdraw", "[w]ithdraw your approval", verb, _WHY)
+        case Choice.EDIT:
+            return Wording("e", "edit", "[e]dit the plan", "Edit", _WHY)
+        case Choice.RESOLVE:
+            return Wording("s", "resolve", "re[s]olve the held step of", "Resolve", _WHY)
         case _:
             assert_never(choice)
 

@@ -90,6 +90,12 @@ def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
                 f"{status.workflow_id}: step {done + 1} of {len(status.steps)}, {next_step.tool}, "
                 f"{_stands(next_step)}"
             )
+        case Phase.HELD:
+            step = status.held.step if status.held else 0
+            until = f", until {moment(status.deadline)}" if status.deadline else ""
+            return f"{status.workflow_id}: held at step {step} of {len(status.steps)}; a person has to resolve it{until}"
+        case Phase.UNDOING:
+            return f"{status.workflow_id}: the done steps are being undone"
         case Phase.CLOSED:
             return f"{status.workflow_id}: {spelled(status.state)}"
         case _:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, RootModel, field_serializer
+from pydantic import Field, JsonValue, RootModel, field_serializer
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Verdict
@@ -45,6 +45,10 @@ class ModelUse(Frozen):
     completion_tokens: int = 0
 
 
+def _is_unset(value: object) -> bool:
+    return not value
+
+
 class Requested(Frozen):
     """A request was made. ``chain_id`` is filled in when it is recorded, see `RunRef`."""
 
@@ -74,6 +78,8 @@ class Drafted(Frozen):
     """A plan was drafted and checked, and its requirement set; the review is open until the deadline.
 
     ``requester`` is the requester's name as spelled in the list of people; empty if there is no list.
+    ``author`` is the person who edited the plan; empty for a planner's, and for a supplied plan. ``struck``
+    are the steps of the revision before that an edit left out, if it changed nothing else.
     """
 
     kind: Literal["drafted"] = "drafted"
@@ -86,6 +92,8 @@ class Drafted(Frozen):
     deadline: AwareDatetime
     planner: ModelUse | None = None
     requester: str = ""
+    author: str = Field(default="", exclude_if=_is_unset)
+    struck: tuple[int, ...] = Field(default=(), exclude_if=_is_unset)
 
     @property
     def review_time(self) -> timedelta:
@@ -133,7 +141,8 @@ class Reopened(Frozen):
 class Claimed(Frozen):
     """A step is about to act. ``people`` is the SHA-256 of the list by which its approvals were checked.
 
-    It is empty without a list, and if the step had already begun: then nothing was checked.
+    It is empty without a list, and if the step had already begun: then nothing was checked. ``undo``: the
+    step's effect is about to be undone. ``resolved`` has the values of the arguments that are references.
     """
 
     kind: Literal["claimed"] = "claimed"
@@ -142,6 +151,8 @@ class Claimed(Frozen):
     fingerprint: str
     attempt: int
     people: str = ""
+    undo: bool = Field(default=False, exclude_if=_is_unset)
+    resolved: dict[str, JsonValue] = Field(default_factory=dict, exclude_if=_is_unset)
 
 
 class StepDone(Frozen):
@@ -159,22 +170,45 @@ class Released(Frozen):
     step: int
     attempt: int
     reason: str
+    undo: bool = Field(default=False, exclude_if=_is_unset)
 
 
 class StepFailed(Frozen):
-    """A step did not act, and will not."""
+    """A step, or its undo, did not act, and will not unless a person asks for it."""
 
     kind: Literal["step_failed"] = "step_failed"
     step: int
     reason: str
+    undo: bool = Field(default=False, exclude_if=_is_unset)
 
 
 class StepInDoubt(Frozen):
-    """A step was begun and its result is unknown."""
+    """A step, or its undo, was begun and its result is unknown."""
 
     kind: Literal["in_doubt"] = "in_doubt"
     step: int
     reason: str
+    undo: bool = Field(default=False, exclude_if=_is_unset)
+
+
+class StepUndone(Frozen):
+    """The effect of a step was undone, and its tool returned this receipt."""
+
+    kind: Literal["undone"] = "undone"
+    step: int
+    receipt: Receipt
+
+
+class Held(Frozen):
+    """A step, or its undo, cannot go on: the run waits for a resolution by a person until the deadline."""
+
+    kind: Literal["held"] = "held"
+    step: int
+    undo: bool = Field(default=False, exclude_if=_is_unset)
+    fingerprint: str
+    why: str
+    held_at: AwareDatetime
+    deadline: AwareDatetime
 
 
 class Closed(Frozen):
@@ -222,6 +256,8 @@ Event = Annotated[
     | StepDone
     | StepFailed
     | StepInDoubt
+    | StepUndone
+    | Held
     | Closed
     | RulesInForce,
     Field(discriminator="kind"),
@@ -295,6 +331,15 @@ def read_event(written: str) -> Event:
 def step_key(fingerprint: str, step: int, what: str) -> str:
     """Return the entry key of one event of a step."""
     return f"step:{step}:{fingerprint[:SHORT_LENGTH]}:{what}"
+
+
+def step_result_key(fingerprint: str, step: int, what: str, *, undo: bool, resolutions: int) -> str:
+    """Return the entry key of one event of a step, or of its undo.
+
+    After a resolution a step may have such an event again, so their number is part of the key.
+    """
+    suffix = f":r{resolutions}" if resolutions else ""
+    return step_key(fingerprint, step, ("undo:" if undo else "") + what + suffix)
 
 
 def entry_after(

@@ -1,4 +1,4 @@
-"""When a review ends: how long it may take, and what that makes its deadline.
+"""When a review or a hold ends: how long it may take, and what that makes its deadline.
 
 A request says how long each review may take, and a rule of the policy may allow less. A review that is
 reopened takes as long as the first one. The wait itself is `workflows.plan_approval`'s; that no decision
@@ -7,8 +7,8 @@ counts at or after the deadline is a rule of `plangate.domain.lifecycle`.
 
 from datetime import datetime, timedelta
 
-from plangate.domain.audit import Drafted, Reopened, Requested
-from plangate.domain.policy import Requirement
+from plangate.domain.audit import Drafted, Held, Reopened, Requested
+from plangate.domain.policy import HOLD_SECONDS, Requirement
 
 
 def review_time(requested: Requested, requirement: Requirement) -> timedelta:
@@ -20,6 +20,16 @@ def review_time(requested: Requested, requirement: Requirement) -> timedelta:
 def reopened_deadline(drafted: Drafted, reopened_at: datetime) -> datetime:
     """Return when the review ends that is reopened at ``reopened_at``."""
     return reopened_at + drafted.review_time
+
+
+def hold_deadline(requirement: Requirement, held_at: datetime) -> datetime:
+    """Return when the hold ends that begins at ``held_at``."""
+    return held_at + timedelta(seconds=requirement.hold_seconds or HOLD_SECONDS)
+
+
+def exceeds_hold(held: Held, requirement: Requirement) -> bool:
+    """Return whether a hold takes longer than its policy allows."""
+    return held.deadline > hold_deadline(requirement, held.held_at)
 
 
 def exceeds_request(drafted: Drafted, requested: Requested | None) -> bool:

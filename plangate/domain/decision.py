@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, ValidationError
 
 from plangate.domain.base import AwareDatetime, Frozen, Typed
 from plangate.domain.escaping import cut, one_line
@@ -35,6 +35,10 @@ _WITHDRAWN_BY: Final = "withdrawn by "
 _LONGEST_NAME: Final = 100
 _HEX: Final = re.compile(r"[0-9a-f]*")
 _HOW: Final = 'send one JSON object such as {"by": "dana", "plan": "3f9a12bc4d5e"}'
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 def _plainly_visible(name: str) -> str:
@@ -70,6 +74,27 @@ class Choice(StrEnum):
     REJECT = "reject"
     REQUEST_CHANGES = "request_changes"
     WITHDRAW_APPROVAL = "withdraw_approval"
+    EDIT = "edit"
+    RESOLVE = "resolve"
+
+
+class Resolution(StrEnum):
+    """How a held run continues.
+
+    ``retry`` tries the step again; ``skip`` leaves it out; ``mark_done`` states that an effect in doubt
+    happened; ``undo`` undoes the done steps, in reverse, and ends the run; ``abort`` ends it as it is.
+    """
+
+    RETRY = "retry"
+    SKIP = "skip"
+    MARK_DONE = "mark_done"
+    UNDO = "undo"
+    ABORT = "abort"
+
+    @property
+    def needs_comment(self) -> bool:
+        """Whether it needs a reason or evidence."""
+        return self in (Resolution.SKIP, Resolution.MARK_DONE)
 
 
 class Via(StrEnum):
@@ -80,13 +105,19 @@ class Via(StrEnum):
 
 
 class Decision(Typed):
-    """One approver's decision on one fingerprint (or a prefix of it)."""
+    """One person's decision on one fingerprint (or a prefix of it).
+
+    An edit brings ``new_plan``, which is checked when it is judged; a resolution names the held ``step``.
+    """
 
     decision: Choice
     by: PersonName
     plan: PlanName
     comment: str = Field(default="", max_length=MAX_COMMENT)
     signature: str | None = Field(default=None, max_length=MAX_SIGNATURE)
+    new_plan: JsonValue = Field(default=None, exclude_if=_is_none)
+    step: int | None = Field(default=None, ge=1, strict=True, exclude_if=_is_none)
+    resolution: Resolution | None = Field(default=None, exclude_if=_is_none)
 
     def names(self, fingerprint: str | None) -> bool:
         """Return whether this names the plan with that fingerprint; fewer than 8 digits name none."""
@@ -194,9 +225,32 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
         raise ValueError("; ".join(cut(one_line(str(fault)), _LONGEST_FAULT) for fault in faults)) from None
     if is_placeholder(decision.by):
         raise ValueError(f'"by" is only a placeholder, {decision.by}; put your own name in its place')
-    if decision.decision is Choice.REQUEST_CHANGES and not decision.comment.strip():
-        raise ValueError('a request for changes needs a "comment" that says what to change')
+    _check_parts(decision)
     return decision
+
+
+def _check_parts(decision: Decision) -> None:
+    """Check that a decision has the parts that its kind needs, and no others.
+
+    Raises:
+        ValueError: the message says what is missing or superfluous.
+    """
+    is_edit = decision.decision is Choice.EDIT
+    is_resolution = decision.decision is Choice.RESOLVE
+    has_comment = bool(decision.comment.strip())
+    if decision.decision is Choice.REQUEST_CHANGES and not has_comment:
+        raise ValueError('a request for changes needs a "comment" that says what to change')
+    if is_edit and decision.new_plan is None:
+        raise ValueError('an edit needs "new_plan", the whole plan with its changes')
+    if not is_edit and decision.new_plan is not None:
+        raise ValueError('only an edit has a "new_plan"; remove it')
+    if is_resolution and (decision.step is None or decision.resolution is None):
+        raise ValueError(f'a resolution needs "step" and "resolution", one of: {", ".join(Resolution)}')
+    if not is_resolution and (decision.step is not None or decision.resolution is not None):
+        raise ValueError('only a resolution has "step" and "resolution"; remove them')
+    if decision.resolution is not None and decision.resolution.needs_comment and not has_comment:
+        what = "the reason" if decision.resolution is Resolution.SKIP else "the evidence that it happened"
+        raise ValueError(f'"{decision.resolution}" needs a "comment" with {what}')
 
 
 def is_placeholder(name: str) -> bool:

@@ -8,7 +8,8 @@ from pydantic import JsonValue, ValidationError
 
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.faults import Fault, FaultPath
-from plangate.domain.plan import MAX_PLAN_BYTES, Plan, Step, canonical_json, uncanonical
+from plangate.domain.plan import MAX_PLAN_BYTES, Plan, ProposedPlan, Step, canonical_json, uncanonical
+from plangate.domain.references import reference_faults
 from plangate.domain.tool import ToolArguments, ToolDeclaration
 from plangate.domain.validation import faults_in
 
@@ -19,29 +20,37 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
     Raises:
         PlanInvalid: carries every fault.
     """
-    plan = plan_shaped(raw)
+    proposed = plan_shaped(raw)
     faults: list[Fault] = []
-    if len(plan.steps) > max_steps:
-        faults.append(Fault(("steps",), f"{len(plan.steps)} steps are more than the limit of {max_steps}"))
+    if len(proposed.steps) > max_steps:
+        faults.append(
+            Fault(("steps",), f"{len(proposed.steps)} steps are more than the limit of {max_steps}")
+        )
     steps: list[Step] = []
-    for index, step in enumerate(plan.steps):
+    for index, step in enumerate(proposed.steps):
         try:
             arguments = check_arguments(step.tool, step.arguments, tools, ("steps", index))
         except PlanInvalid as error:
             faults.extend(error.faults)
             continue
-        steps.append(step.model_copy(update={"arguments": complete(arguments)}))
+        steps.append(Step(tool=step.tool, arguments=complete(arguments), reason=step.reason))
+    if not faults:
+        faults = [
+            fault
+            for number in range(1, len(steps) + 1)
+            for fault in reference_faults(steps, number, tools, ("steps", number - 1))
+        ]
     if faults:
         raise PlanInvalid(faults)
-    checked = plan.model_copy(update={"steps": tuple(steps)})
+    checked = Plan(summary=proposed.summary, steps=tuple(steps))
     size = len(canonical_json(checked.model_dump(mode="json")))
     if size > MAX_PLAN_BYTES:
         raise PlanInvalid([Fault((), f"has {size:,} bytes, more than the limit of {MAX_PLAN_BYTES:,}")])
     return checked
 
 
-def plan_shaped(raw: object) -> Plan:
-    """Return ``raw`` as a plan, without checking its tools.
+def plan_shaped(raw: object) -> ProposedPlan:
+    """Return ``raw`` as a proposed plan, without checking its tools.
 
     Raises:
         PlanInvalid: carries every fault.
@@ -50,7 +59,7 @@ def plan_shaped(raw: object) -> Plan:
     if faults:
         raise PlanInvalid(faults)
     try:
-        return Plan.model_validate_json(json.dumps(raw), strict=True)
+        return ProposedPlan.model_validate_json(json.dumps(raw), strict=True)
     except ValidationError as error:
         raise PlanInvalid(faults_in(error)) from None
 

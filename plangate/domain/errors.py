@@ -19,6 +19,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     ├── ToolError                raised by tools, one for each possible state of the effect
     │   ├── ToolUnavailable      transient; nothing happened
     │   ├── ToolRefused          permanent; nothing happened
+    │   │   └── StepUnready      before the act: a precondition no longer holds, or a reference has no value
     │   ├── StillBegun           transient; it may have happened, and the tool can be asked later
     │   └── EffectUnknown        it may have happened: the step is in doubt
     ├── InDoubt                  a person must look at what the step did
@@ -119,6 +120,10 @@ class ToolUnavailable(ToolError):
 
 class ToolRefused(ToolError):
     """Nothing happened; a retry is pointless."""
+
+
+class StepUnready(ToolRefused):
+    """The step did not begin: its precondition no longer holds, or a reference cannot be resolved."""
 
 
 class StillBegun(ToolError):

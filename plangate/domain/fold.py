@@ -14,6 +14,7 @@ from plangate.domain.audit import (
     Decided,
     Drafted,
     Event,
+    Held,
     Outcome,
     Released,
     Reopened,
@@ -22,12 +23,13 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepUndone,
 )
-from plangate.domain.decision import MAX_COMMENT, Choice
+from plangate.domain.decision import MAX_COMMENT, Choice, Decision, Resolution
 from plangate.domain.escaping import cut
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import same_person
-from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
+from plangate.domain.run import Approval, Edit, Phase, RunState, StepProgress, StepState, UndoProgress
 
 KEPT_REFUSALS: Final = 50
 KEPT_ACCEPTED: Final = 60
@@ -62,6 +64,8 @@ def apply(state: RunState, event: Event) -> RunState:
                 reopened=None,
                 claimed=0,
                 steps=(StepProgress(),) * len(event.plan.steps),
+                edit=None,
+                authors=_authors(state, event),
             )
         case Reopened():
             lost = {one.name for one in event.lost}
@@ -74,26 +78,39 @@ def apply(state: RunState, event: Event) -> RunState:
         case Released() | RulesInForce():
             return state
         case StepDone():
-            return _with_step(state, event.step, StepProgress(state=StepState.DONE, receipt=event.receipt))
+            return _progress(state, event.step, state=StepState.DONE, receipt=event.receipt, reason="")
+        case StepFailed(undo=True):
+            return _progress_of_undo(state, event.step, state=StepState.FAILED, reason=event.reason)
         case StepFailed():
-            return _with_step(state, event.step, StepProgress(state=StepState.FAILED, reason=event.reason))
+            return _progress(state, event.step, state=StepState.FAILED, reason=event.reason)
+        case StepInDoubt(undo=True):
+            return _progress_of_undo(state, event.step, state=StepState.IN_DOUBT, reason=event.reason)
         case StepInDoubt():
-            return _with_step(state, event.step, StepProgress(state=StepState.IN_DOUBT, reason=event.reason))
+            return _progress(state, event.step, state=StepState.IN_DOUBT, reason=event.reason)
+        case StepUndone():
+            after = _progress_of_undo(state, event.step, state=StepState.DONE, receipt=event.receipt)
+            return _progress(after, event.step, state=StepState.UNDONE)
+        case Held():
+            return _with(state, phase=Phase.HELD, held=event)
         case Closed():
-            return _with(state, phase=Phase.CLOSED, closed=event)
+            return _with(state, phase=Phase.CLOSED, closed=event, held=None)
         case _:
             assert_never(event)
 
 
 def changes(state: RunState, decided: Decided) -> bool:
-    """Return whether this decision changes the phase, the approvals or the end of the run."""
+    """Return whether this decision changes the phase, the approvals, the plan or the end of the run."""
     after = apply(state, decided)
-    return (after.phase, after.approvals, after.closed) != (state.phase, state.approvals, state.closed)
+    return _standing(after) != _standing(state)
+
+
+def _standing(state: RunState) -> tuple[object, ...]:
+    return state.phase, state.approvals, state.closed, state.edit, state.resolutions
 
 
 def as_in_review(state: RunState) -> RunState:
     """Return the state with the review of the newest plan open and no decision on it."""
-    return _with(state, phase=Phase.IN_REVIEW, approvals=(), claimed=0, closed=None)
+    return _with(state, phase=Phase.IN_REVIEW, approvals=(), claimed=0, closed=None, held=None)
 
 
 def _apply_decision(state: RunState, decided: Decided) -> RunState:
@@ -118,8 +135,56 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
             return _with(state, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.REJECTED, reason=reason))
         case Choice.REQUEST_CHANGES:
             return _with(state, phase=Phase.DRAFTING, feedback=decision.comment, approvals=(), reopened=None)
+        case Choice.EDIT:
+            edit = Edit(by=decided.approver.name if decided.approver else decision.by, plan=decision.new_plan)
+            return _with(state, phase=Phase.DRAFTING, edit=edit, feedback="", approvals=(), reopened=None)
+        case Choice.RESOLVE:
+            return _resolve(state, decision)
         case _:
             assert_never(decision.decision)
+
+
+def _resolve(state: RunState, decision: Decision) -> RunState:
+    """Carry out a resolution; the workflow then continues with the next step or undo, or ends the run."""
+    held, resolution = state.held, decision.resolution
+    assert held is not None
+    assert resolution is not None
+    number = state.resolutions + 1
+    said = f"by {decision.by}" + (f": {decision.comment}" if decision.comment else "")
+    after = _with(
+        state,
+        phase=Phase.UNDOING if held.undo else Phase.EXECUTING,
+        held=None,
+        resolutions=number,
+        claimed=held.step,
+    )
+    progress = _progress_of_undo if held.undo else _progress
+    match resolution:
+        case Resolution.RETRY:
+            stopped = state.steps[held.step - 1]
+            before: StepProgress | UndoProgress = stopped.undo if held.undo else stopped
+            is_new = before.state is StepState.FAILED
+            renewed = number if is_new else before.resolution
+            return progress(after, held.step, state=StepState.PENDING, reason="", resolution=renewed)
+        case Resolution.SKIP:
+            return progress(after, held.step, state=StepState.SKIPPED, reason=f"skipped {said}")
+        case Resolution.MARK_DONE:
+            done = progress(after, held.step, state=StepState.DONE, reason=f"marked as done {said}")
+            return _progress(done, held.step, state=StepState.UNDONE) if held.undo else done
+        case Resolution.UNDO:
+            return _with(after, phase=Phase.UNDOING)
+        case Resolution.ABORT:
+            reason = f"aborted at step {held.step} {said}"
+            return _with(after, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.FAILED, reason=reason))
+        case _:
+            assert_never(resolution)
+
+
+def _authors(state: RunState, drafted: Drafted) -> tuple[str, ...]:
+    """Return the people who may not approve the new plan because they edited it, or one before it."""
+    keeps = bool(drafted.struck) and drafted.requirement.strike_keeps_approver
+    is_known = any(same_person(drafted.author, one) for one in state.authors)
+    return state.authors if not drafted.author or keeps or is_known else (*state.authors, drafted.author)
 
 
 def _approve(state: RunState, decided: Decided) -> RunState:
@@ -156,15 +221,27 @@ def _slim(decided: Decided) -> Decided:
     if decision is None:
         return decided
     room = MAX_COMMENT if decided.verdict.accepted else _REFUSED_COMMENT
-    slim = decision.model_copy(update={"signature": None, "comment": cut(decision.comment, room)})
+    slim = decision.model_copy(
+        update={"signature": None, "comment": cut(decision.comment, room), "new_plan": None}
+    )
     return decided.model_copy(update={"arrival": decided.arrival.model_copy(update={"decision": slim})})
 
 
-def _with_step(state: RunState, step: int, progress: StepProgress) -> RunState:
+def _progress(state: RunState, step: int, /, **changes: object) -> RunState:
+    """Change the progress of a step."""
     index = step - 1
     if not 0 <= index < len(state.steps):  # the trail was edited, which an audit reports
         return state
+    progress = state.steps[index].model_copy(update=changes)
     return _with(state, steps=(*state.steps[:index], progress, *state.steps[index + 1 :]))
+
+
+def _progress_of_undo(state: RunState, step: int, /, **changes: object) -> RunState:
+    """Change the progress of the undo of a step."""
+    if not 1 <= step <= len(state.steps):
+        return state
+    undo = state.steps[step - 1].undo.model_copy(update=changes)
+    return _progress(state, step, undo=undo)
 
 
 def _with(state: RunState, **changes: object) -> RunState:

@@ -3,17 +3,24 @@
 It is used to judge decisions (`plangate.domain.review`), fold events (`plangate.domain.fold`), close runs
 (`activities.closing`) and verify the audit trail (`plangate.audit.rules`).
 
-===========  ===================  ===================  ========================  ===========================
-phase        approve              reject               request changes           withdraw approval
-===========  ===================  ===================  ========================  ===========================
-drafting     no plan yet          no plan yet          no plan yet               no plan yet
-in review    before the deadline  before the deadline  before the deadline,      before the deadline
-                                                       while no step is done
-executing    approved already     approved already     approved already          while no step has begun
-closed       the run has ended    the run has ended    the run has ended         the run has ended
-===========  ===================  ===================  ========================  ===========================
+===========  ===================  ===================  =======================  =======================  =====================
+phase        approve, reject      request changes,     withdraw approval        resolve                  may end as
+                                  edit
+===========  ===================  ===================  =======================  =======================  =====================
+drafting     no plan yet          no plan yet          no plan yet              not held                 failed, withdrawn
+in review    before the deadline  before the deadline  before the deadline      not held                 rejected, expired,
+                                  while no step is                                                       withdrawn, failed
+                                  done
+executing    approved already     approved already     while no step has begun  not held                 executed, withdrawn,
+                                                                                                         failed
+held         held                 held                 steps have begun         before the deadline, if  executed, withdrawn,
+                                                                                the step can be          failed
+                                                                                resolved so
+undoing      held                 held                 steps have begun         not held                 withdrawn, failed
+closed       the run has ended    the run has ended    the run has ended        the run has ended
+===========  ===================  ===================  =======================  =======================  =====================
 
-`plangate.domain.review` checks who may decide.
+`may_end` says what else an end needs; `plangate.domain.review` checks who may decide.
 """
 
 from collections.abc import Callable
@@ -22,10 +29,10 @@ from datetime import datetime
 from typing import Final, assert_never
 
 from plangate.domain.audit import Outcome
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.domain.escaping import one_line
 from plangate.domain.plan import short
-from plangate.domain.run import Phase, RunState, StepState
+from plangate.domain.run import Phase, RunState, StepState, next_undo
 
 Rule = Callable[[RunState, Decision, datetime], str | None]
 """Return why a decision received at that time is not allowed, or None if it is allowed."""
@@ -39,6 +46,8 @@ class Row:
     reject: Rule
     request_changes: Rule
     withdraw_approval: Rule
+    edit: Rule
+    resolve: Rule
 
     def rule_for(self, choice: Choice) -> Rule:
         """Return the rule for a decision."""
@@ -51,6 +60,10 @@ class Row:
                 return self.request_changes
             case Choice.WITHDRAW_APPROVAL:
                 return self.withdraw_approval
+            case Choice.EDIT:
+                return self.edit
+            case Choice.RESOLVE:
+                return self.resolve
             case _:
                 assert_never(choice)
 
@@ -64,6 +77,10 @@ def row_of(phase: Phase) -> Row:
             return _IN_REVIEW
         case Phase.EXECUTING:
             return _EXECUTING
+        case Phase.HELD:
+            return _HELD
+        case Phase.UNDOING:
+            return _UNDOING
         case Phase.CLOSED:
             return _CLOSED
         case _:
@@ -80,29 +97,75 @@ def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> s
 
 def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
     """Return why a run with this record cannot end with ``outcome`` at ``at``; None if it can."""
-    is_executed = every_step_is_done(record)
+    is_executed = every_step_is_settled(record)
     if was_rejected(record) and outcome is not Outcome.REJECTED:
         return "an authorized rejection is recorded"
     match outcome:
         case Outcome.EXECUTED:
-            return None if is_executed else "not every step is done"
+            return None if is_executed else "not every step is done or skipped"
         case Outcome.REJECTED:
             return None if was_rejected(record) else "no authorized rejection is recorded"
         case Outcome.EXPIRED:
-            if record.deadline is None:
+            if record.review_deadline is None:
                 return "no review was open"
-            if at < record.deadline:
+            if at < record.review_deadline:
                 return "its deadline had not passed"
+            if record.phase in (Phase.HELD, Phase.UNDOING):
+                return "the run was held, and no review was open"
         case Outcome.WITHDRAWN | Outcome.FAILED:
             pass
         case _:
             assert_never(outcome)
-    return "every step is done" if is_executed else None
+    return "every step is done or skipped" if is_executed else None
 
 
-def every_step_is_done(state: RunState) -> bool:
-    """Return whether there is a plan, and each of its steps is done."""
-    return bool(state.steps) and all(step.state is StepState.DONE for step in state.steps)
+def every_step_is_settled(state: RunState) -> bool:
+    """Return whether there is a plan, and each of its steps is done or was skipped by a person."""
+    return bool(state.steps) and all(step.state.is_settled for step in state.steps)
+
+
+def executed_because(record: RunState) -> str:
+    """Return the reason of an executed run: the steps that people skipped or marked as done; empty if none."""
+    return "; ".join(
+        f"step {number} was {progress.reason}"
+        for number, progress in enumerate(record.steps, start=1)
+        if progress.state is StepState.SKIPPED or (progress.state is StepState.DONE and progress.reason)
+    )
+
+
+def undone_because(record: RunState) -> str:
+    """Return the reason of a run whose steps were undone: what was undone, and what was not."""
+    parts = []
+    for number, progress in enumerate(record.steps, start=1):
+        match progress.state:
+            case StepState.UNDONE:
+                parts.append(f"step {number} was undone")
+            case StepState.DONE:
+                why = f" ({progress.undo.reason})" if progress.undo.reason else ""
+                parts.append(f"step {number} was not undone{why}")
+            case StepState.IN_DOUBT:
+                parts.append(f"step {number} is in doubt")
+            case StepState.FAILED | StepState.SKIPPED | StepState.PENDING:
+                parts.append(f"step {number} was not done")
+            case _:
+                assert_never(progress.state)
+    return "; ".join(parts)
+
+
+def possible_resolutions(state: RunState) -> tuple[Resolution, ...]:
+    """Return the resolutions that the held run allows; none if it is not held."""
+    if state.held is None:
+        return ()
+    progress = state.steps[state.held.step - 1]
+    stopped = progress.undo.state if state.held.undo else progress.state
+    possible = {
+        Resolution.RETRY: True,
+        Resolution.SKIP: True,
+        Resolution.MARK_DONE: stopped is StepState.IN_DOUBT,
+        Resolution.UNDO: not state.held.undo and next_undo(state) is not None,
+        Resolution.ABORT: True,
+    }
+    return tuple(one for one in Resolution if possible[one])
 
 
 def was_rejected(state: RunState) -> bool:
@@ -126,10 +189,10 @@ def _before_the_deadline(state: RunState, decision: Decision, received_at: datet
 
 def _while_no_step_is_done(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     refused = _before_the_deadline(state, decision, received_at)
-    done = [number for number, step in enumerate(state.steps, 1) if step.state is StepState.DONE]
+    done = [number for number, step in enumerate(state.steps, 1) if step.state.is_settled]
     if refused is None and done:
         return (
-            f"step {done[-1]} of this plan is done, and a new plan would do it again; "
+            f"step {done[-1]} of this plan is {state.steps[done[-1] - 1].state}, and a new plan would do it again; "
             "approve the rest, or reject it"
         )
     return refused
@@ -150,6 +213,41 @@ def _while_no_step_has_begun(state: RunState, decision: Decision, received_at: d
     return _another_plan(state, decision)
 
 
+def _not_held(state: RunState, decision: Decision, received_at: datetime) -> str | None:
+    del received_at
+    return _another_plan(state, decision) or "the run is not held, so there is nothing to resolve"
+
+
+def _while_held(state: RunState, decision: Decision, received_at: datetime) -> str | None:
+    del received_at
+    return _another_plan(state, decision) or (
+        f"the run is held at step {state.held.step if state.held else 0}; resolve it: "
+        f"starter.py resolve {one_line(state.workflow_id)}"
+    )
+
+
+def _while_undoing(state: RunState, decision: Decision, received_at: datetime) -> str | None:
+    del received_at
+    return _another_plan(state, decision) or "the done steps are being undone, and then the run ends"
+
+
+def _begun_already(state: RunState, decision: Decision, received_at: datetime) -> str | None:
+    del received_at
+    return _another_plan(state, decision) or "steps have begun, so approvals can no longer be withdrawn"
+
+
+def _resolves_the_step(state: RunState, decision: Decision, received_at: datetime) -> str | None:
+    refused = _before_the_deadline(state, decision, received_at)
+    if refused or state.held is None or decision.resolution is None:
+        return refused
+    if decision.step != state.held.step:
+        return f"the run is held at step {state.held.step}, not at step {decision.step}"
+    possible = possible_resolutions(state)
+    if decision.resolution not in possible:
+        return f"'{decision.resolution}' is not possible here; possible are: {', '.join(possible)}"
+    return None
+
+
 def _the_run_has_ended(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     del decision, received_at
     return f"the run has ended ({state.state}); it takes no more decisions"
@@ -168,23 +266,50 @@ def _another_plan(state: RunState, decision: Decision) -> str | None:
 
 
 _DRAFTING: Final = Row(
-    approve=_no_plan_yet, reject=_no_plan_yet, request_changes=_no_plan_yet, withdraw_approval=_no_plan_yet
+    approve=_no_plan_yet,
+    reject=_no_plan_yet,
+    request_changes=_no_plan_yet,
+    withdraw_approval=_no_plan_yet,
+    edit=_no_plan_yet,
+    resolve=_not_held,
 )
 _IN_REVIEW: Final = Row(
     approve=_before_the_deadline,
     reject=_before_the_deadline,
     request_changes=_while_no_step_is_done,
     withdraw_approval=_before_the_deadline,
+    edit=_while_no_step_is_done,
+    resolve=_not_held,
 )
 _EXECUTING: Final = Row(
     approve=_approved_already,
     reject=_approved_already,
     request_changes=_approved_already,
     withdraw_approval=_while_no_step_has_begun,
+    edit=_approved_already,
+    resolve=_not_held,
+)
+_HELD: Final = Row(
+    approve=_while_held,
+    reject=_while_held,
+    request_changes=_while_held,
+    withdraw_approval=_begun_already,
+    edit=_while_held,
+    resolve=_resolves_the_step,
+)
+_UNDOING: Final = Row(
+    approve=_while_undoing,
+    reject=_while_undoing,
+    request_changes=_while_undoing,
+    withdraw_approval=_begun_already,
+    edit=_while_undoing,
+    resolve=_not_held,
 )
 _CLOSED: Final = Row(
     approve=_the_run_has_ended,
     reject=_the_run_has_ended,
     request_changes=_the_run_has_ended,
     withdraw_approval=_the_run_has_ended,
+    edit=_the_run_has_ended,
+    resolve=_the_run_has_ended,
 )

@@ -21,6 +21,7 @@ MAX_PLAN_BYTES: Final = 256 * 1024
 MAX_TOOL_NAME: Final = 64
 MAX_SUMMARY: Final = 2_000
 MAX_REASON: Final = 2_000  # of one step
+MAX_PREVIEW: Final = 2_000
 _MAX_SAFE_INTEGER: Final = 2**53 - 1
 _MAX_DEPTH: Final = 32
 _MAX_NAMES: Final = 1_000  # characters of the names that lead to a value, which are shown with it
@@ -28,12 +29,45 @@ _SHOWN_OF_NAME: Final = 60
 _RECORD: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-class Step(Typed):
-    """One tool with its arguments, and the reason for it."""
+def _is_empty(text: str) -> bool:
+    return not text
+
+
+class ProposedStep(Typed):
+    """One tool with its arguments, and the reason for it, as a planner or a person proposes it."""
 
     tool: str = Field(min_length=1, max_length=MAX_TOOL_NAME)
     arguments: dict[str, JsonValue]
     reason: str = Field(default="", max_length=MAX_REASON)
+
+
+class Step(ProposedStep):
+    """A proposed step with what its tool added when the plan was drafted.
+
+    What a tool did not add is left out of the plan's JSON, and so of its fingerprint.
+
+    Attributes:
+        preview: what the step will do, in one sentence made by the tool's code.
+        observation: what the tool saw in the world; its precondition compares this before the step.
+        definition: SHA-256 of the tool's name, description and argument schema (64 hex digits).
+        undoable: whether the tool can undo the effect.
+    """
+
+    preview: str = Field(default="", max_length=MAX_PREVIEW, exclude_if=_is_empty)
+    observation: JsonValue = Field(default=None, exclude_if=lambda value: value is None)
+    definition: str = Field(default="", max_length=FINGERPRINT_LENGTH, exclude_if=_is_empty)
+    undoable: bool = Field(default=False, exclude_if=lambda value: value is False)
+
+    def proposed(self) -> ProposedStep:
+        """Return the step without what its tool added."""
+        return ProposedStep(tool=self.tool, arguments=self.arguments, reason=self.reason)
+
+
+class ProposedPlan(Typed):
+    """A summary and ordered steps, as a planner or a person proposes them: the content of a plan file."""
+
+    summary: str = Field(min_length=1, max_length=MAX_SUMMARY)
+    steps: tuple[ProposedStep, ...] = Field(min_length=1)
 
 
 class Plan(Typed):
@@ -41,6 +75,10 @@ class Plan(Typed):
 
     summary: str = Field(min_length=1, max_length=MAX_SUMMARY)
     steps: tuple[Step, ...] = Field(min_length=1)
+
+    def proposed(self) -> ProposedPlan:
+        """Return the plan without what its tools added."""
+        return ProposedPlan(summary=self.summary, steps=tuple(step.proposed() for step in self.steps))
 
 
 class Audience(Frozen):
@@ -97,9 +135,38 @@ def fingerprint_of(plan: Plan, revision: int, workflow_id: str, audience: Audien
     return hashlib.sha256(canonical_json(document)).hexdigest()
 
 
-def idempotency_key(workflow_id: str, fingerprint: str, step: int) -> str:
-    """Return the permanent name of one step's effect; it never depends on the attempt."""
-    return f"{workflow_id}:{fingerprint}:{step}"
+def idempotency_key(
+    workflow_id: str, fingerprint: str, step: int, *, undo: bool = False, resolution: int = 0
+) -> str:
+    """Return the permanent name of one effect; it never depends on the attempt.
+
+    Args:
+        workflow_id: of the run.
+        fingerprint: of its plan.
+        step: from 1.
+        undo: whether the effect undoes the step.
+        resolution: the number of the resolution that retries after a definite failure; 0 for the first try.
+            A vendor may answer a used key with the stored failure, so the retry is a new effect.
+    """
+    key = f"{workflow_id}:{fingerprint}:{step}"
+    return key + (":undo" if undo else "") + (f":r{resolution}" if resolution else "")
+
+
+def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
+    """Return the numbers of the steps of ``before`` that ``after`` leaves out, if it changes nothing else.
+
+    None if it changes anything else: the summary, a step, or the order.
+    """
+    if after.summary != before.summary:
+        return None
+    kept = list(after.steps)
+    struck = []
+    for number, step in enumerate(before.steps, start=1):
+        if kept and kept[0] == step.proposed():
+            kept.pop(0)
+        else:
+            struck.append(number)
+    return tuple(struck) if struck and not kept else None
 
 
 def short(fingerprint: str) -> str:

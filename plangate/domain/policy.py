@@ -20,6 +20,7 @@ from plangate.domain.plurals import counted
 
 MAX_COUNT: Final = 20
 DEFAULT_RULE: Final = "default"
+HOLD_SECONDS: Final = 72 * 3600
 _MOST_LOOKS: Final = 4_000  # a third of a second of CPU time, during which it blocks the run
 
 
@@ -35,6 +36,19 @@ class Need(Frozen):
         return f"{counted(self.count, 'approval')} by {who}"
 
 
+class Resolvers(Frozen):
+    """Who may resolve a held run: people with one of the roles, at least with this proof of identity."""
+
+    roles: tuple[str, ...]
+    assurance: Assurance = Assurance.TYPED
+    rules: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        roles = " or ".join("anyone but the requester" if role == ANYONE else role for role in self.roles)
+        return roles + ("" if self.assurance is Assurance.TYPED else f", {self.assurance}")
+
+
 class Requirement(Frozen):
     """What the policy demands of one plan; without needs it runs without approval.
 
@@ -45,6 +59,9 @@ class Requirement(Frozen):
         timeout_seconds: time limit of a review, if a rule sets one; the request may set a shorter one.
         rules: the rules that demand this, or that exempted the plan.
         policy_hash: SHA-256 of the policy file; empty if there is none.
+        resolvers: who may resolve a held run, if a rule says so; default: those who could approve the plan.
+        hold_seconds: time limit of a hold; None for `HOLD_SECONDS`.
+        strike_keeps_approver: whether a person who only struck steps may still approve.
     """
 
     needs: tuple[Need, ...] = ()
@@ -53,6 +70,9 @@ class Requirement(Frozen):
     timeout_seconds: int | None = None
     rules: tuple[str, ...] = ()
     policy_hash: str = ""
+    resolvers: Resolvers | None = Field(default=None, exclude_if=lambda value: value is None)
+    hold_seconds: int | None = Field(default=None, exclude_if=lambda value: value is None)
+    strike_keeps_approver: bool = Field(default=False, exclude_if=lambda value: not value)
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -142,34 +162,40 @@ def _is_longer(time: int | None, demanded: int | None) -> bool:
     return demanded is not None and (time is None or time > demanded)
 
 
-def satisfied(requirement: Requirement, approvers: Sequence[Approver], requester: str) -> bool:
+def satisfied(requirement: Requirement, approvers: Sequence[Approver], barred: Sequence[str]) -> bool:
     """Return whether these approvers meet the requirement."""
-    return covered(requirement, approvers, requester) == sum(need.count for need in requirement.needs)
+    return covered(requirement, approvers, barred) == sum(need.count for need in requirement.needs)
 
 
 def covered(
-    requirement: Requirement, approvers: Sequence[Approver], requester: str, *, most_looks: int = _MOST_LOOKS
+    requirement: Requirement,
+    approvers: Sequence[Approver],
+    barred: Sequence[str],
+    *,
+    most_looks: int = _MOST_LOOKS,
 ) -> int:
     """Return how many of the demanded approvals these people give, under the best assignment.
 
-    Each approver counts once, and so does each person in whose name they act; the requester never counts, and
-    a decision with less assurance than required does not count. After ``most_looks`` at people and roles the
-    best assignment found so far is returned, which is never too many.
+    Each approver counts once, and so does each person in whose name they act; the requester and authors, who
+    are ``barred``, never count, and a decision with less assurance than required does not count. After
+    ``most_looks`` at people and roles the best assignment found so far is returned, which is never too many.
     """
     demanded = {need.role: need.count for need in requirement.needs}
     counted = [one for one in _once_each(approvers) if one.assurance >= requirement.assurance]
-    ways = [ways_of(approver, demanded, requester) for approver in counted]
+    ways = [ways_of(approver, demanded, barred) for approver in counted]
     return _most(ways, demanded, most_looks)
 
 
-def missing(requirement: Requirement, approvers: Sequence[Approver], requester: str) -> tuple[Need, ...]:
+def missing(
+    requirement: Requirement, approvers: Sequence[Approver], barred: Sequence[str]
+) -> tuple[Need, ...]:
     """Return which approvals would count now: per role, how many."""
     looks = _MOST_LOOKS // (len(requirement.needs) + 1)
-    have = covered(requirement, approvers, requester, most_looks=looks)
+    have = covered(requirement, approvers, barred, most_looks=looks)
     still = []
     for need in requirement.needs:
         helpers = [_placeholder_approver(number, need.role) for number in range(need.count)]
-        more = covered(requirement, [*approvers, *helpers], requester, most_looks=looks) - have
+        more = covered(requirement, [*approvers, *helpers], barred, most_looks=looks) - have
         if more > 0:
             still.append(Need(role=need.role, count=more))
     return tuple(still)
@@ -179,17 +205,23 @@ def _once_each(approvers: Iterable[Approver]) -> Iterable[Approver]:
     return {identity(approver.name): approver for approver in approvers}.values()
 
 
-def ways_of(approver: Approver, demanded: Container[str], requester: str) -> tuple[tuple[str, str], ...]:
+def ways_of(
+    approver: Approver, demanded: Container[str], barred: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
     """Return every pair of a person and a demanded role for which this approval can count."""
-    if same_person(approver.name, requester):
+    if _is_barred(approver.name, barred):
         return ()
     return tuple(
         (identity(standing.person), role)
         for standing in approver.standings
-        if not same_person(standing.person, requester)
+        if not _is_barred(standing.person, barred)
         for role in standing.roles
         if role in demanded
     )
+
+
+def _is_barred(name: str, barred: Sequence[str]) -> bool:
+    return any(same_person(name, one) for one in barred)
 
 
 def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int], most_looks: int) -> int:

@@ -9,15 +9,16 @@ from datetime import timedelta
 from typing import Final, assert_never
 
 from plangate.domain import policy
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided
-from plangate.domain.decision import Arrival, Choice, Decision, Verdict
+from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict
 from plangate.domain.errors import NotApproved
 from plangate.domain.fold import apply
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import Approver, Identified, same_person
 from plangate.domain.plan import short
-from plangate.domain.policy import Need
-from plangate.domain.run import Phase, RunState, StepState
+from plangate.domain.policy import Need, Requirement, ways_of
+from plangate.domain.run import Phase, RunState, StepState, next_undo
 
 CLOCK_LEEWAY: Final = timedelta(minutes=5)
 """How far a signer's clock may be off."""
@@ -50,8 +51,25 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
         raise NotApproved(f"{plan.capitalize()} is not approved on the record, so nothing of it may run.")
     if not 1 <= step <= len(state.steps):
         raise NotApproved(f"{plan.capitalize()} has no step {step}.")
-    if any(progress.state is not StepState.DONE for progress in state.steps[: step - 1]):
+    if any(not progress.state.is_settled for progress in state.steps[: step - 1]):
         raise NotApproved(f"Step {step} may not run before the steps before it are done.")
+    if state.steps[step - 1].state is StepState.SKIPPED:
+        raise NotApproved(f"Step {step} was skipped, so it may not run.")
+
+
+def authorise_undo(state: RunState, fingerprint: str, step: int) -> None:
+    """Check that the record allows step ``step`` (from 1) of that plan to be undone now.
+
+    Raises:
+        NotApproved: it does not; the message says why.
+    """
+    plan = f"plan {short(fingerprint)}"
+    if state.drafted is None or fingerprint != state.drafted.fingerprint:
+        raise NotApproved(f"{plan.capitalize()} is not the newest one of this run, so it cannot be undone.")
+    if state.phase is not Phase.UNDOING:
+        raise NotApproved(f"No accepted resolution undoes {plan}, so nothing of it may be undone.")
+    if step != next_undo(state):
+        raise NotApproved(f"Step {step} is not the next one to undo.")
 
 
 def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | None:
@@ -63,7 +81,7 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
         return not_now
     if sender.approver is None or sender.objection:
         return sender.objection or f"{decision.by} is not known"
-    return _not_proven(state, sender.approver) or _may_not_decide(state, decision, sender.approver)
+    return _not_proven(state, decision, sender.approver) or _may_not_decide(state, decision, sender.approver)
 
 
 def _approved_before(state: RunState, decision: Decision) -> str | None:
@@ -76,11 +94,19 @@ def _approved_before(state: RunState, decision: Decision) -> str | None:
     return None
 
 
-def _not_proven(state: RunState, approver: Approver) -> str | None:
+def _assurance_for(decision: Decision, requirement: Requirement) -> Assurance:
+    """Return the proof of identity that a decision needs."""
+    if decision.decision is Choice.RESOLVE and requirement.resolvers is not None:
+        return requirement.resolvers.assurance
+    return requirement.assurance
+
+
+def _not_proven(state: RunState, decision: Decision, approver: Approver) -> str | None:
+    is_resolution = decision.decision is Choice.RESOLVE
     requirement = state.drafted.requirement if state.drafted else None
-    if requirement and approver.assurance < requirement.assurance:
+    if requirement and approver.assurance < _assurance_for(decision, requirement):
         return (
-            "this plan takes signed decisions only; make a key with `starter.py keys new`, and decide with "
+            f"this plan takes signed {'resolutions' if is_resolution else 'decisions'} only; make a key with `starter.py keys new`, and decide with "
             "`starter.py approve`, or paste what `starter.py sign` prints"
         )
     began = state.review_began
@@ -94,27 +120,47 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
     match decision.decision:
         case Choice.APPROVE if is_requester:
             return f"{approver.name} is the requester; another person must approve"
+        case Choice.APPROVE if any(same_person(approver.name, one) for one in state.authors):
+            return f"{approver.name} edited this plan; another person must approve"
+        case Choice.REJECT | Choice.REQUEST_CHANGES | Choice.EDIT:
+            is_author = any(same_person(approver.name, one) for one in state.authors)
+            return None if is_requester or is_author else _has_no_required_role(state, approver)
         case Choice.APPROVE:
             return _adds_nothing(state, approver)
-        case Choice.REJECT | Choice.REQUEST_CHANGES:
-            return None if is_requester else _has_no_required_role(state, approver)
+        case Choice.RESOLVE:
+            return _may_not_resolve(state, approver)
         case Choice.WITHDRAW_APPROVAL:
             return _nothing_to_withdraw(state, approver)
         case _:
             assert_never(decision.decision)
 
 
+def _may_not_resolve(state: RunState, approver: Approver) -> str | None:
+    """Object if this person may not resolve the held run: by a rule, else as for an approval."""
+    assert state.drafted is not None
+    if any(same_person(approver.name, one) for one in state.barred):
+        what = "is the requester" if same_person(approver.name, state.requester) else "edited this plan"
+        return f"{approver.name} {what}; another person must resolve it"
+    requirement = state.drafted.requirement
+    if requirement.resolvers is not None:
+        roles = {role for _, role in ways_of(approver, requirement.resolvers.roles, state.barred)}
+        return (
+            None if roles else f"{approver.name} may not resolve this run; it needs {requirement.resolvers}"
+        )
+    return _has_no_required_role(state, approver) if requirement.needs else None
+
+
 def _adds_nothing(state: RunState, approver: Approver) -> str | None:
     """Object if this person's approval would meet no part of the requirement that is still unmet."""
     assert state.drafted is not None
     requirement, before = state.drafted.requirement, state.approvers
-    if policy.covered(requirement, (*before, approver), state.requester) > policy.covered(
+    if policy.covered(requirement, (*before, approver), state.barred) > policy.covered(
         requirement, before, state.requester
     ):
         return None
     return _has_no_required_role(state, approver) or (
         f"{approver.name}'s approval adds nothing to the approvals so far; "
-        f"still needed: {_spelled(policy.missing(requirement, before, state.requester))}"
+        f"still needed: {_spelled(policy.missing(requirement, before, state.barred))}"
     )
 
 
@@ -128,9 +174,28 @@ def _has_no_required_role(state: RunState, approver: Approver) -> str | None:
     """Object if this person has no required role, other than one delegated by the requester."""
     assert state.drafted is not None
     requirement = state.drafted.requirement
-    if policy.covered(requirement, (approver,), state.requester):
+    if policy.covered(requirement, (approver,), state.barred):
         return None
     return f"{approver.name} has no role that can decide on this plan; it needs {_spelled(requirement.needs)}"
+
+
+def _resolved_message(arrival: Arrival) -> str:
+    decision = arrival.decision
+    assert decision is not None
+    assert decision.resolution is not None
+    match decision.resolution:
+        case Resolution.RETRY:
+            return f"step {decision.step} is tried again"
+        case Resolution.SKIP:
+            return f"step {decision.step} is skipped"
+        case Resolution.MARK_DONE:
+            return f"step {decision.step} is marked as done"
+        case Resolution.UNDO:
+            return "the done steps are undone, the last one first"
+        case Resolution.ABORT:
+            return "the run ends"
+        case _:
+            assert_never(decision.resolution)
 
 
 def _spelled(needs: Iterable[Need]) -> str:
@@ -142,15 +207,19 @@ def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -
     accepted = Verdict(accepted=True, reason="")
     after = apply(state, Decided(arrival=arrival, verdict=accepted, approver=sender.approver))
     match after.phase:
+        case Phase.EXECUTING | Phase.UNDOING if state.phase is Phase.HELD:
+            return _resolved_message(arrival)
         case Phase.EXECUTING:
             return "approved; the plan runs now"
         case Phase.DRAFTING:
             return "a new revision is being drafted"
+        case Phase.HELD | Phase.UNDOING:
+            return ""
         case Phase.CLOSED:
             return f"the run ends: {after.state}"
         case Phase.IN_REVIEW:
             assert state.drafted is not None
-            still = policy.missing(state.drafted.requirement, after.approvers, state.requester)
+            still = policy.missing(state.drafted.requirement, after.approvers, state.barred)
             done = "approved" if len(after.approvals) > len(state.approvals) else "approval withdrawn"
             return f"{done}; still needed: {_spelled(still)}"
         case _:

@@ -65,10 +65,10 @@ def _lost_roles(
 ) -> Iterator[LostApproval]:
     """Yield the approvals whose approver lost the role, unless the requirement is met without it."""
     left = [_narrowed(approver, people, at) for approver in approvers]
-    if policy.covered(requirement, left, state.requester) == len(approvers):
+    if policy.covered(requirement, left, state.barred) == len(approvers):
         return
     for approver in approvers:
-        lacking = unfounded_standing(approver, people, at, requirement, state.requester)
+        lacking = unfounded_standing(approver, people, at, requirement, state.barred)
         if lacking:
             yield LostApproval(name=approver.name, reason=lacking)
 
@@ -108,15 +108,15 @@ def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
 
 
 def unfounded_standing(
-    approver: Approver, people: People, at: datetime, requirement: Requirement, requester: str
+    approver: Approver, people: People, at: datetime, requirement: Requirement, barred: Sequence[str]
 ) -> str | None:
     """Object if the record gives the approver a required role that the list does not give.
 
-    Roles that are not required, and delegations by the requester, are ignored.
+    Roles that are not required, and delegations by the requester and the authors, are ignored.
     """
     demanded = {need.role for need in requirement.needs}
-    had = policy.ways_of(approver, demanded, requester)
-    has = set(policy.ways_of(_narrowed(approver, people, at), demanded, requester))
+    had = policy.ways_of(approver, demanded, barred)
+    has = set(policy.ways_of(_narrowed(approver, people, at), demanded, barred))
     lacking = [way for way in had if way not in has]
     if not lacking:
         return None

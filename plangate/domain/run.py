@@ -4,11 +4,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
+from pydantic import JsonValue
+
 from plangate.domain import policy
-from plangate.domain.audit import Closed, Decided, Drafted, Event, Reopened, Requested
+from plangate.domain.audit import Closed, Decided, Drafted, Event, Held, Reopened, Requested
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice
 from plangate.domain.people import Approver
+from plangate.domain.plan import Step, idempotency_key
 from plangate.domain.tool import Receipt
 
 
@@ -18,15 +21,17 @@ class Phase(StrEnum):
     DRAFTING = "drafting"
     IN_REVIEW = "in_review"
     EXECUTING = "executing"
+    HELD = "held"
+    UNDOING = "undoing"
     CLOSED = "closed"
 
     @property
     def is_at_work(self) -> bool:
         """Whether an activity runs in this phase, so that its attempts can be shown."""
         match self:
-            case Phase.DRAFTING | Phase.EXECUTING:
+            case Phase.DRAFTING | Phase.EXECUTING | Phase.UNDOING:
                 return True
-            case Phase.IN_REVIEW | Phase.CLOSED:
+            case Phase.IN_REVIEW | Phase.HELD | Phase.CLOSED:
                 return False
             case _:
                 assert_never(self)
@@ -39,14 +44,60 @@ class StepState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     IN_DOUBT = "in_doubt"
+    SKIPPED = "skipped"
+    UNDONE = "undone"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the steps after it may run."""
+        match self:
+            case StepState.DONE | StepState.SKIPPED:
+                return True
+            case StepState.PENDING | StepState.FAILED | StepState.IN_DOUBT | StepState.UNDONE:
+                return False
+            case _:
+                assert_never(self)
 
 
-class StepProgress(Frozen):
-    """A step's state, with its receipt or the reason."""
+class UndoProgress(Frozen):
+    """The progress of the undo of a done step.
+
+    Attributes:
+        state: pending, failed, in doubt, or skipped by a person; a step whose undo is done is ``undone``.
+        receipt: what the tool returned.
+        reason: why it failed, is in doubt, or was skipped or marked as done by a person.
+        resolution: the number of the resolution that is part of its idempotency key; 0 for the first try.
+    """
 
     state: StepState = StepState.PENDING
     receipt: Receipt | None = None
     reason: str = ""
+    resolution: int = 0
+
+
+class StepProgress(Frozen):
+    """A step's state, with its receipt or the reason.
+
+    Attributes:
+        state: where it is.
+        receipt: what its tool returned; None if a person marked it as done.
+        reason: why it failed, is in doubt, or was skipped or marked as done by a person.
+        resolution: the number of the resolution that is part of its idempotency key; 0 for the first try.
+        undo: the progress of its undo.
+    """
+
+    state: StepState = StepState.PENDING
+    receipt: Receipt | None = None
+    reason: str = ""
+    resolution: int = 0
+    undo: UndoProgress = UndoProgress()
+
+
+class Edit(Frozen):
+    """An accepted edit that is not drafted yet: the person who made it, and the new plan as it was sent."""
+
+    by: str
+    plan: JsonValue
 
 
 class Approval(Frozen):
@@ -63,6 +114,10 @@ class RunState(Frozen):
         claimed: the last step claimed since the plan was approved, or 0. Only the record knows it; a workflow
             is not informed of claims.
         refusals_not_kept: how many decisions, nearly all of them refused, are only on the trail.
+        edit: the edit that the next draft carries out.
+        authors: the people whose edits are part of the newest plan; they may not approve it.
+        held: why the run waits for a resolution; None if it does not.
+        resolutions: how many resolutions were accepted.
     """
 
     workflow_id: str
@@ -78,6 +133,10 @@ class RunState(Frozen):
     claimed: int = 0
     steps: tuple[StepProgress, ...] = ()
     closed: Closed | None = None
+    edit: Edit | None = None
+    authors: tuple[str, ...] = ()
+    held: Held | None = None
+    resolutions: int = 0
 
     @property
     def state(self) -> str:
@@ -89,6 +148,8 @@ class RunState(Frozen):
         """Whether phase, plan, steps and end fit together, as those of every folded state do."""
         if (self.phase is Phase.CLOSED) != (self.closed is not None):
             return False
+        if (self.phase is Phase.HELD) != (self.held is not None):
+            return False
         planned = len(self.drafted.plan.steps) if self.drafted else 0
         match self.phase:
             case Phase.DRAFTING | Phase.CLOSED:
@@ -98,6 +159,11 @@ class RunState(Frozen):
             case Phase.EXECUTING:
                 is_open = any(step.state is not StepState.DONE for step in self.steps)
                 return self.drafted is not None and len(self.steps) == planned and is_open
+            case Phase.HELD:
+                is_of_plan = self.held is not None and 1 <= self.held.step <= planned
+                return self.drafted is not None and len(self.steps) == planned and is_of_plan
+            case Phase.UNDOING:
+                return self.drafted is not None and len(self.steps) == planned
             case _:
                 assert_never(self.phase)
 
@@ -117,7 +183,17 @@ class RunState(Frozen):
         return tuple(approval.approver for approval in self.approvals)
 
     @property
+    def barred(self) -> tuple[str, ...]:
+        """The people who may not approve the newest plan: the requester and those who edited it."""
+        return (self.requester, *self.authors)
+
+    @property
     def deadline(self) -> datetime | None:
+        """When the hold or the review ends; None before the first review."""
+        return self.held.deadline if self.held is not None else self.review_deadline
+
+    @property
+    def review_deadline(self) -> datetime | None:
         """When the review ends; None before the first."""
         if self.reopened is not None:
             return self.reopened.deadline
@@ -125,7 +201,9 @@ class RunState(Frozen):
 
     @property
     def review_began(self) -> datetime | None:
-        """When the last review of the newest plan began."""
+        """When the hold, or the last review of the newest plan, began."""
+        if self.held is not None:
+            return self.held.held_at
         if self.reopened is not None:
             return self.reopened.reopened_at
         return self.drafted.drafted_at if self.drafted else None
@@ -134,13 +212,40 @@ class RunState(Frozen):
     def is_approved(self) -> bool:
         """Whether the approvals so far meet what the newest plan requires."""
         return self.drafted is not None and policy.satisfied(
-            self.drafted.requirement, self.approvers, self.requester
+            self.drafted.requirement, self.approvers, self.barred
         )
 
     @property
     def next_revision(self) -> int:
         """The revision that the next draft will have."""
         return self.drafted.revision + 1 if self.drafted else 1
+
+
+def next_step(state: RunState) -> int | None:
+    """Return the number of the first step that is not done or skipped; None if there is none."""
+    return next((n for n, step in enumerate(state.steps, 1) if not step.state.is_settled), None)
+
+
+def next_undo(state: RunState) -> int | None:
+    """Return the number of the last done step that can be undone and has no result of its undo yet."""
+    planned = state.drafted.plan.steps if state.drafted else ()
+    for number in range(min(len(state.steps), len(planned)), 0, -1):
+        progress = state.steps[number - 1]
+        if can_be_undone(planned[number - 1], progress) and progress.undo.state is StepState.PENDING:
+            return number
+    return None
+
+
+def can_be_undone(step: Step, progress: StepProgress) -> bool:
+    """Return whether a step is done, with a receipt, by a tool that can undo it."""
+    return step.undoable and progress.state is StepState.DONE and progress.receipt is not None
+
+
+def key_of(state: RunState, step: int, *, undo: bool) -> str:
+    """Return the idempotency key of a step of the newest plan, or of its undo, as it would be done now."""
+    progress = state.steps[step - 1]
+    resolution = progress.undo.resolution if undo else progress.resolution
+    return idempotency_key(state.workflow_id, state.fingerprint or "", step, undo=undo, resolution=resolution)
 
 
 def was_taken_back(state: RunState) -> bool:
@@ -170,6 +275,6 @@ def is_behind(state: RunState, record: RunState) -> bool:
 
 def next_wakeup(state: RunState, now: datetime) -> datetime | None:
     """Return when the run has to act if nothing arrives, or None if no deadline is open."""
-    if state.phase is Phase.IN_REVIEW and state.deadline:
+    if state.phase in (Phase.IN_REVIEW, Phase.HELD) and state.deadline:
         return max(now, state.deadline)
     return None

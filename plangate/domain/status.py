@@ -7,7 +7,8 @@ from pydantic import JsonValue
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, ModelUse, Outcome
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.decision import Arrival
+from plangate.domain.decision import Arrival, Resolution
+from plangate.domain.lifecycle import possible_resolutions
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import Plan, short
 from plangate.domain.policy import Need, Requirement, missing
@@ -81,6 +82,9 @@ class StepStatus(Frozen):
     tool: str
     arguments: dict[str, JsonValue]
     why: str
+    preview: str = ""
+    observation: JsonValue = None
+    undoable: bool = False
     state: StepState
     receipt: Receipt | None
     failure: str
@@ -103,6 +107,16 @@ class Unrecorded(Frozen):
     outcome: bool
     cause: str
     since: AwareDatetime
+
+
+class HeldStatus(Frozen):
+    """Why a run is held: at ``step``, or at its undo, and the resolutions that are possible."""
+
+    step: int
+    undo: bool = False
+    why: str
+    since: AwareDatetime
+    resolutions: tuple[Resolution, ...]
 
 
 class Status(Frozen):
@@ -147,6 +161,8 @@ class Status(Frozen):
     workers_differ: tuple[str, ...] = ()
     drafting: Attempt | None = None
     unrecorded: Unrecorded | None = None
+    author: str = ""
+    held: HeldStatus | None = None
     source: str
 
 
@@ -192,6 +208,8 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         planner=drafted.planner if drafted else None,
         steps=_steps(state),
         unrecorded=unrecorded,
+        author=drafted.author if drafted else "",
+        held=_held(state),
         source=source,
     )
 
@@ -250,7 +268,19 @@ def on_behalf_of(approver: Approver | None, requirement: Requirement | None) -> 
 def _still_needed(state: RunState) -> tuple[Need, ...]:
     if state.drafted is None or state.phase is not Phase.IN_REVIEW:
         return ()
-    return missing(state.drafted.requirement, state.approvers, state.requester)
+    return missing(state.drafted.requirement, state.approvers, state.barred)
+
+
+def _held(state: RunState) -> HeldStatus | None:
+    if state.held is None:
+        return None
+    return HeldStatus(
+        step=state.held.step,
+        undo=state.held.undo,
+        why=state.held.why,
+        since=state.held.held_at,
+        resolutions=possible_resolutions(state),
+    )
 
 
 def _names(state: RunState) -> tuple[str, ...]:
@@ -303,6 +333,9 @@ def _steps(state: RunState) -> tuple[StepStatus, ...]:
             tool=step.tool,
             arguments=step.arguments,
             why=step.reason,
+            preview=step.preview,
+            observation=step.observation,
+            undoable=step.undoable,
             state=progress.state,
             receipt=progress.receipt,
             failure=progress.reason,

@@ -1,14 +1,16 @@
 """The declaration of a tool: its name, its arguments and its retry safety."""
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from plangate.domain.base import Frozen
 from plangate.domain.escaping import one_line
-from plangate.domain.plan import uncanonical
+from plangate.domain.plan import canonical_json, uncanonical
 
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
 REASON_ARGUMENT: Final = "why"
@@ -19,6 +21,21 @@ class ToolArguments(BaseModel):
     """The base of every tool's arguments: strict, because "007" is not 7."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Reference(ToolArguments):
+    """A reference to a field of an earlier step's receipt, in place of an argument.
+
+    A tool's author allows it by the argument's type, ``int | Reference``: never for amounts, recipients or
+    hosts, because the approver must see these. `plangate.domain.references` checks and resolves it.
+    """
+
+    from_step: int = Field(ge=1)
+    field: str = Field(min_length=1, max_length=200)
+
+    def __str__(self) -> str:
+        """Return it in words: 'the number of step 2'."""
+        return f"the {self.field.replace('_', ' ')} of step {self.from_step}"
 
 
 class RetrySafety(StrEnum):
@@ -55,6 +72,8 @@ class ToolDeclaration:
         arguments: the model that validates a step's arguments.
         retry_safety: how it stays safe to retry.
         seconds: time limit of one act; after it the act is cancelled, and `find_out` is called.
+        undoable: whether the tool can undo its effect.
+        receipt: the model of the receipt's details, whose fields later steps can refer to; None if they cannot.
 
     Raises:
         ValueError: the time limit is out of range.
@@ -65,6 +84,8 @@ class ToolDeclaration:
     arguments: type[ToolArguments]
     retry_safety: RetrySafety
     seconds: int = 60
+    undoable: bool = False
+    receipt: type[BaseModel] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.seconds <= LONGEST_ACT:
@@ -73,3 +94,17 @@ class ToolDeclaration:
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the arguments."""
         return self.arguments.model_json_schema()
+
+    def definition(self) -> str:
+        """Return the SHA-256 (64 hex digits) of the name, the description and the argument schema."""
+        return _definition(self.name, self.description, self.arguments)
+
+
+@lru_cache(maxsize=1_000)
+def _definition(name: str, description: str, arguments: type[ToolArguments]) -> str:
+    described: JsonValue = {
+        "name": name,
+        "description": description,
+        "arguments": arguments.model_json_schema(),
+    }
+    return hashlib.sha256(canonical_json(described)).hexdigest()

@@ -120,6 +120,14 @@ def _heading(state: RunState) -> str:
             )
         case Phase.EXECUTING:
             return "### Approved, running"
+        case Phase.HELD:
+            assert state.held is not None
+            return (
+                f"### Held at {step_name(state.held.step, len(state.steps))} until "
+                f"{state.held.deadline:%Y-%m-%d %H:%M} UTC\n{markdown_code(cut(state.held.why, _ROOM_FOR_LINE))}"
+            )
+        case Phase.UNDOING:
+            return "### The done steps are being undone"
         case Phase.CLOSED:
             return f"### Ended: {state.state}"
         case _:
@@ -162,7 +170,7 @@ def _so_far(state: RunState, drafted: Drafted) -> str:
     """Return what is still needed, and who approved, when, and until when it counts."""
     if not state.approvals:
         return ""
-    still = " and ".join(map(str, missing(drafted.requirement, state.approvers, state.requester)))
+    still = " and ".join(map(str, missing(drafted.requirement, state.approvers, state.barred)))
     lines: list[str] = []
     room = _ROOM_FOR_APPROVALS
     for approval in state.approvals:

@@ -11,6 +11,7 @@ from plangate.domain.audit import (
     Decided,
     Drafted,
     Event,
+    Held,
     Released,
     Reopened,
     Requested,
@@ -18,6 +19,7 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepUndone,
 )
 from plangate.domain.escaping import cut
 from plangate.domain.plan import short
@@ -63,15 +65,22 @@ def _words(event: Event) -> str:
             return f"the plan is in review again, since step {event.step} could not begin: {reasons}"
         case Claimed():
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""
-            return f"step {event.step} begins{again}"
+            return f"{_undo(event.undo)}step {event.step} begins{again}"
         case Released():
-            return f"attempt {event.attempt} of step {event.step} did nothing: {event.reason}"
+            return (
+                f"attempt {event.attempt} of {_undo(event.undo)}step {event.step} did nothing: {event.reason}"
+            )
         case StepDone():
             return f"step {event.step} done: {cut(event.receipt.summary, _LONGEST)}"
         case StepFailed():
-            return f"step {event.step} failed: {event.reason}"
+            return f"{_undo(event.undo)}step {event.step} failed: {event.reason}"
         case StepInDoubt():
-            return f"step {event.step} is in doubt: {event.reason}"
+            return f"{_undo(event.undo)}step {event.step} is in doubt: {event.reason}"
+        case StepUndone():
+            return f"step {event.step} undone: {cut(event.receipt.summary, _LONGEST)}"
+        case Held():
+            what = f"{_undo(event.undo)}step {event.step}"
+            return f"held at {what} until {moment(event.deadline, with_seconds=True)}: {event.why}"
         case Closed():
             return f"closed: {event.outcome}" + (f", {event.reason}" if event.reason else "")
         case RulesInForce():
@@ -79,6 +88,10 @@ def _words(event: Event) -> str:
             return f"judges by the {which} {short(event.hash)}" if event.hash else f"has no {which}"
         case _:
             assert_never(event)
+
+
+def _undo(is_undo: bool) -> str:  # noqa: FBT001
+    return "the undo of " if is_undo else ""
 
 
 def _decision(event: Decided) -> str:

@@ -20,6 +20,7 @@ from plangate.domain.audit import (
     Decided,
     Drafted,
     Event,
+    Held,
     Released,
     Reopened,
     Requested,
@@ -28,6 +29,7 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepUndone,
     entry_after,
     read_event,
 )
@@ -321,11 +323,13 @@ def _columns(entry: AuditEntry) -> dict[str, object]:
 def _moves(event: Event) -> bool:
     """Whether an event may change the run's state or deadline; the result of a single step does not."""
     match event:
-        case Claimed() | Released() | StepDone() | StepFailed() | StepInDoubt() | RulesInForce():
+        case (
+            Claimed() | Released() | StepDone() | StepFailed() | StepInDoubt() | StepUndone() | RulesInForce()
+        ):
             return False
         case Decided(verdict=verdict):
             return verdict.accepted
-        case Requested() | Drafted() | Reopened() | Closed():
+        case Requested() | Drafted() | Reopened() | Held() | Closed():
             return True
         case _:
             assert_never(event)

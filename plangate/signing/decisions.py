@@ -3,18 +3,19 @@
 Anyone who has the approver's public key can verify it without Plangate.
 """
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen, Typed
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import Identified, Key, People, Person, in_force, same_person
-from plangate.domain.plan import Audience, short
+from plangate.domain.plan import Audience, canonical_json, short
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.signing.jws import kid_of, read_token, write_token
 
@@ -31,10 +32,16 @@ class Subject(Frozen):
     audience: Audience
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Claims(Typed):
     """The claims of a token.
 
     ``aud`` is an `Audience` as text, ``iat`` is in seconds since 1970 (UTC), ``jti`` is chosen by the signer.
+    An edit is signed with the SHA-256 of its new plan's canonical JSON (64 hex digits), a resolution with its
+    step.
     """
 
     aud: str
@@ -45,6 +52,9 @@ class Claims(Typed):
     by: str
     iat: int = Field(ge=0, le=LAST_SECOND, strict=True)
     jti: str = Field(pattern="^[A-Za-z0-9_-]{8,100}$")
+    new_plan_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", exclude_if=_is_none)
+    step: int | None = Field(default=None, ge=1, strict=True, exclude_if=_is_none)
+    resolution: Resolution | None = Field(default=None, exclude_if=_is_none)
 
     @property
     def signed_at(self) -> datetime:
@@ -113,11 +123,28 @@ def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> s
         return f"it is signed for plan {short(claims.fingerprint)}, not for this one"
     if claims.decision is not decision.decision:
         return f"it is signed for '{claims.decision}', not for '{decision.decision}'"
+    if (claims.step, claims.resolution) != (decision.step, decision.resolution):
+        return f"it is signed for '{claims.resolution}' of step {claims.step}, not for this resolution"
+    if claims.new_plan_sha256 != hash_of_new_plan(decision.new_plan):
+        return "it is signed for another new plan"
     if claims.comment != decision.comment:
         return "it is signed with another comment"
     if not same_person(claims.by, decision.by):
         return f"it is signed in the name of {cut(one_line(claims.by), 60)}"
     return None
+
+
+def hash_of_new_plan(plan: JsonValue) -> str | None:
+    """Return the SHA-256 (64 hex digits) of the canonical JSON of an edit's new plan; None without one.
+
+    A plan that has no canonical JSON has no hash, so that no signature is valid for it.
+    """
+    if plan is None:
+        return None
+    try:
+        return hashlib.sha256(canonical_json(plan)).hexdigest()
+    except (ValueError, RecursionError):
+        return ""
 
 
 def _another_audience(signed: str, audience: Audience) -> str:

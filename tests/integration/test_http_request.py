@@ -11,7 +11,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from activities.acting import act_once
+from activities.acting import Earlier, act_once
 from activities.tools.http import exchange as http_exchange
 from activities.tools.http import tool as http_request
 from activities.tools.http.call import Answer, failure_of
@@ -204,7 +204,7 @@ async def test_a_host_that_is_not_allowed_is_objected_to_at_drafting_and_refused
         closed = tool(server, http_allowed_hosts=("api.example.org",))
         objection = closed.objection(to(server))
         with pytest.raises(ToolRefused, match="PLANGATE_HTTP_ALLOWED_HOSTS"):
-            await act_once(closed, to(server), KEY, begun_before=False)
+            await act_once(closed, to(server), KEY, earlier=Earlier.NOTHING)
 
     assert objection
     assert "PLANGATE_HTTP_ALLOWED_HOSTS" in objection
@@ -215,7 +215,7 @@ async def test_another_port_of_an_allowed_host_is_another_place():
     async with running() as server:
         elsewhere = tool(server, http_allowed_hosts=("127.0.0.1",))
         with pytest.raises(ToolRefused):
-            await act_once(elsewhere, to(server), KEY, begun_before=False)
+            await act_once(elsewhere, to(server), KEY, earlier=Earlier.NOTHING)
 
     assert server.seen == []
 

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from activities.decisions import _BatchJudge
+from activities.plan_check import PlanCheck
 from plangate.audit.rules import broken_story
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Drafted, WrittenEntry
@@ -82,7 +83,7 @@ def enter(trail: OpenTrail, *events: Any) -> None:
 
 
 def judged(trail: OpenTrail, run: RunState, *arrivals: Arrival) -> list[Decided]:
-    return _BatchJudge(trail, run, people(), HERE, can_draft=True).judged(arrivals)
+    return _BatchJudge(trail, run, people(), HERE, plans=PlanCheck({}, 20), can_draft=True).judged(arrivals)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic import SecretStr
 
-from activities.acting import act_once
+from activities.acting import Earlier, act_once
 from activities.tools.email import outbox
 from activities.tools.email import smtp as smtp_delivery
 from activities.tools.email.message import SendEmailArguments
@@ -182,7 +182,7 @@ async def test_a_mail_that_began_in_this_outbox_and_got_no_further_is_sent_by_th
     await kill_at(call, sending, behind=behind)
     assert list(tmp_path.glob("*.eml")) == []
 
-    await act_once(sending, MAIL, KEY, begun_before=True)
+    await act_once(sending, MAIL, KEY, earlier=Earlier.BEGUN)
 
     (path,) = tmp_path.iterdir()
     assert read(path.read_bytes())["Subject"] == "Grüße"
@@ -205,13 +205,13 @@ async def test_an_attempt_that_was_taken_for_dead_puts_no_mail_in_place_any_more
 
     def stand_still(draft: Path, path: Path) -> None:
         monkeypatch.setattr(outbox, "move", real)
-        asyncio.run(act_once(newer, MAIL, KEY, begun_before=True))
+        asyncio.run(act_once(newer, MAIL, KEY, earlier=Earlier.BEGUN))
         path.rename(tmp_path / "filed away")
         real(draft, path)
 
     monkeypatch.setattr(outbox, "move", stand_still)
     with pytest.raises(EffectUnknown, match="Look for the Message-ID"):
-        await act_once(late, MAIL, KEY, begun_before=False)
+        await act_once(late, MAIL, KEY, earlier=Earlier.NOTHING)
 
     assert [path.name for path in tmp_path.iterdir()] == ["filed away"]
 
@@ -221,7 +221,7 @@ async def test_another_workers_outbox_does_not_know_and_writes_no_second_mail(tm
     await one.act(MAIL, KEY)  # and its worker dies before the receipt is stored
 
     with pytest.raises(EffectUnknown, match="outboxes of other workers"):
-        await act_once(other, MAIL, KEY, begun_before=True)
+        await act_once(other, MAIL, KEY, earlier=Earlier.BEGUN)
 
     assert len(list(tmp_path.rglob("*.eml"))) == 1
 
@@ -233,7 +233,7 @@ async def test_a_mail_that_was_filed_away_before_its_receipt_was_stored_is_not_w
         path.rename(tmp_path / "sent.eml")
 
     with pytest.raises(EffectUnknown, match="filed away"):
-        await act_once(sending, MAIL, KEY, begun_before=True)
+        await act_once(sending, MAIL, KEY, earlier=Earlier.BEGUN)
 
     assert [path.name for path in tmp_path.rglob("*.eml")] == ["sent.eml"]
 
@@ -245,7 +245,7 @@ async def test_the_outbox_does_not_answer_for_a_mail_server_that_was_set_before(
         await before.act(MAIL, KEY)  # whether it began there or not: the outbox cannot know
 
     with pytest.raises(EffectUnknown, match="mail server that was configured before"):
-        await act_once(after, MAIL, KEY, begun_before=True)
+        await act_once(after, MAIL, KEY, earlier=Earlier.BEGUN)
 
     assert list(tmp_path.rglob("*.eml")) == []
 
@@ -269,7 +269,7 @@ async def test_a_mail_that_could_not_be_begun_leaves_nothing_that_says_it_was(tm
 
     monkeypatch.setattr(outbox, "write_over", lose_the_folder)
     with pytest.raises(ToolUnavailable):
-        await act_once(sending, MAIL, KEY, begun_before=False)
+        await act_once(sending, MAIL, KEY, earlier=Earlier.NOTHING)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -535,7 +535,7 @@ async def test_a_server_that_looks_at_the_mail_for_minutes_is_waited_for(minutes
 
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + passed)
     async with mail_server(Thorough(), timeout=3_600) as port:
-        acting = asyncio.create_task(act_once(tool(port), MAIL, KEY, begun_before=False))
+        acting = asyncio.create_task(act_once(tool(port), MAIL, KEY, earlier=Earlier.NOTHING))
         await taken.wait()
         passed = minutes * 60.0
         await asyncio.sleep(0.01)

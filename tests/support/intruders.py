@@ -13,6 +13,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities.closing import Closing
 from activities.decisions import Decisions
 from activities.execution import Execution
+from activities.holding import Holding
+from activities.plan_check import PlanCheck
 from activities.planning import Planning
 from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
@@ -85,19 +87,20 @@ def step_task(workflow_id: str, plan: Plan, fingerprint: str) -> StepTask:
 def _activities(gate: Gate) -> list[Callable[..., Any]]:
     times, requiring, records = SignalTimes(gate.client), Requiring(OneApproval()), Records(gate.database)
     directory = RecordedPeople(NoDirectory(), records, "foreigner")
+    plans = PlanCheck(gate.tools, 20)
     planning = Planning(
         records,
         gate.planner,
-        gate.tools,
+        plans,
         requiring,
         directory=directory,
-        max_steps=20,
         times=times,
         patience=timedelta(0),
     )
     return [
         planning.draft_plan,
-        Decisions(records, times, directory, can_draft=True).admit_decisions,
+        Decisions(records, times, directory, plans, can_draft=True).admit_decisions,
         Execution(records, gate.tools, directory, requiring).execute_step,
+        Holding(records).hold_run,
         Closing(records).close_run,
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from activities.acting import FIND_OUT_SECONDS, act_once
+from activities.acting import FIND_OUT_SECONDS, Earlier, act_once
 from activities.execution import PATIENCE
 from plangate.domain.errors import EffectUnknown, PlangateError, StillBegun, ToolRefused, ToolUnavailable
 from plangate.domain.tool import LONGEST_ACT, Receipt, RetrySafety, ToolArguments, ToolDeclaration
@@ -51,7 +51,8 @@ class ScriptedTool:
 
 async def outcome(tool: ScriptedTool, *, begun_before: bool) -> Receipt | type[Exception]:
     try:
-        return await act_once(tool, ToolArguments(), "key", begun_before=begun_before)
+        earlier = Earlier.BEGUN if begun_before else Earlier.NOTHING
+        return await act_once(tool, ToolArguments(), "key", earlier)
     except PlangateError as error:
         return type(error)
 
@@ -127,7 +128,7 @@ async def test_what_may_have_happened_and_is_not_allowed_any_more_is_in_doubt() 
 async def test_what_a_tool_was_holding_when_it_broke_off_is_not_repeated(finds: EffectStatus) -> None:
     bug = ValueError("POST https://h/x?api_key=hunter2\nwith \x1b[2J" + "body " * 5_000)
     with pytest.raises(PlangateError) as told:
-        await act_once(ScriptedTool(bug, finds), ToolArguments(), "key", begun_before=False)
+        await act_once(ScriptedTool(bug, finds), ToolArguments(), "key", Earlier.NOTHING)
 
     assert "ValueError: POST https://h/x?api_key=[redacted]" in str(told.value)
     assert str(told.value).isprintable()
@@ -150,7 +151,7 @@ async def test_a_tool_has_as_long_as_it_declares(
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + passed)
     declared = ToolDeclaration("t", "t", ToolArguments, RetrySafety.BY_CALL, seconds=seconds)
     tool = Slow(finds=Unknown("?"), declaration=declared)
-    acting = asyncio.create_task(act_once(tool, ToolArguments(), "key", begun_before=False))
+    acting = asyncio.create_task(act_once(tool, ToolArguments(), "key", Earlier.NOTHING))
     await begun.wait()
     passed = 1.6 if seconds > 1 else 1.1
     (ended,) = await asyncio.gather(acting, return_exceptions=True)

@@ -245,8 +245,8 @@ def test_places_are_counted_quickly_however_many_people_delegate_to_each_other()
     standings = tuple(Standing(person=name, roles=("a", "b", "c")) for name in names)
     approvers = [Approver(name=name, standings=standings) for name in names]
     needs = tuple(Need(role=role, count=7) for role in ("a", "b"))
-    assert covered(Requirement(needs=needs), approvers, "rita") == 14
-    assert covered(Requirement(needs=(*needs, Need(role="d", count=7))), approvers, "rita") == 14
+    assert covered(Requirement(needs=needs), approvers, ("rita",)) == 14
+    assert covered(Requirement(needs=(*needs, Need(role="d", count=7))), approvers, ("rita",)) == 14
     chance = Random(11)
     for _ in range(40):  # the best that is found where not everything can be tried
         some = [
@@ -259,7 +259,7 @@ def test_places_are_counted_quickly_however_many_people_delegate_to_each_other()
             for name in names[:17]
         ]
         wanted = Requirement(needs=tuple(Need(role=role, count=chance.randint(1, 8)) for role in "abcd"))
-        assert 0 < covered(wanted, some, "rita") <= 17
+        assert 0 < covered(wanted, some, ("rita",)) <= 17
 
 
 def test_people_who_act_for_many_others_in_many_roles_are_counted_in_time() -> None:
@@ -278,6 +278,6 @@ def test_people_who_act_for_many_others_in_many_roles_are_counted_in_time() -> N
         for number in range(22)
     ]
     began = process_time()
-    missing(Requirement(needs=needs), approvers, "rita")
-    satisfied(Requirement(needs=needs), approvers, "rita")
+    missing(Requirement(needs=needs), approvers, ("rita",))
+    satisfied(Requirement(needs=needs), approvers, ("rita",))
     assert process_time() - began < 2

@@ -1,0 +1,77 @@
+"""The local activity that holds a run: it records why a step cannot go on, before a person is asked."""
+
+import structlog
+from temporalio import activity
+
+from activities.caller import check_caller
+from activities.failures import as_application_errors
+from activities.heartbeat import this_worker
+from activities.stopped_step import Stopped, notes_of
+from activities.tasks import HoldResult, HoldTask
+from activities.waiting import soon
+from plangate.domain.audit import Held
+from plangate.domain.deadlines import hold_deadline
+from plangate.domain.plan import short
+from plangate.domain.run import Phase, RunState, StepState
+from plangate.records.records import Records
+from plangate.records.trail import Note, OpenTrail
+
+_log = structlog.get_logger(__name__)
+
+
+class Holding:
+    """Records that runs are held."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    @activity.defn
+    async def hold_run(self, task: HoldTask) -> HoldResult:
+        """Record that the run is held, unless its record says otherwise; return the recorded state.
+
+        The record decides. The step may be done, because its worker died before it reported; the run may be
+        in review again, held already, or closed.
+
+        Raises:
+            ApplicationError: the records do not answer.
+        """
+        with as_application_errors():
+            check_caller(task.run, self._records, is_local=True)
+            writing = self._records.transact(task.run, lambda trail: _hold(trail, task))
+            record = await soon(self._records, writing)
+        if record.held is not None:
+            _log.warning(
+                "The run is held; a person has to resolve it.",
+                action="held",
+                workflow_id=record.workflow_id,
+                fingerprint=short(record.held.fingerprint),
+                step=record.held.step,
+                undo=record.held.undo,
+            )
+        return HoldResult(record=record)
+
+
+def _hold(trail: OpenTrail, task: HoldTask) -> RunState:
+    record = trail.state()
+    phase = Phase.UNDOING if task.undo else Phase.EXECUTING
+    is_current = record.phase is phase and record.fingerprint == task.fingerprint
+    if not is_current or not 1 <= task.step <= len(record.steps):
+        return record
+    at = max(task.at, trail.entries()[-1].at)
+    trail.append(*notes_of(trail, record, Stopped(task.step, task.undo, task.reason, at)))
+    record = trail.state()
+    progress = record.steps[task.step - 1]
+    stopped = progress.undo if task.undo else progress
+    if stopped.state not in (StepState.FAILED, StepState.IN_DOUBT):
+        return record
+    assert record.drafted is not None
+    held = Held(
+        step=task.step,
+        undo=task.undo,
+        fingerprint=task.fingerprint,
+        why=stopped.reason,
+        held_at=at,
+        deadline=hold_deadline(record.drafted.requirement, at),
+    )
+    trail.append(Note(key=f"held:{record.resolutions}", at=at, actor=this_worker(), event=held))
+    return trail.state()

@@ -1,0 +1,64 @@
+"""Observe what a step depends on: once when the plan is drafted, and again just before the step."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+from pydantic import JsonValue
+
+from plangate.domain.errors import ToolRefused, ToolUnavailable
+from plangate.domain.escaping import cut
+from plangate.domain.plan import canonical_json, uncanonical
+from plangate.domain.tool import Receipt
+from plangate.tool import Observes, Tool
+
+OBSERVE_SECONDS: Final = 30
+MAX_OBSERVATION: Final = 16 * 1024  # bytes of canonical JSON
+_SHOWN: Final = 300
+_log = structlog.get_logger(__name__)
+
+
+async def observed(tool: Tool, arguments: Any) -> JsonValue:
+    """Return what the tool observes for this call; None if it observes nothing.
+
+    Raises:
+        ToolUnavailable: it cannot be observed now.
+        ToolRefused: it can never be observed, or is too large.
+    """
+    if not isinstance(tool, Observes):
+        return None
+    name = tool.declaration.name
+    try:
+        async with asyncio.timeout(OBSERVE_SECONDS):
+            seen = await tool.observe(arguments)
+    except (ToolUnavailable, ToolRefused):
+        raise
+    except TimeoutError:
+        raise ToolUnavailable(f"{name} could not observe within {OBSERVE_SECONDS} seconds.") from None
+    except Exception as error:
+        _log.exception("A tool could not observe.", action="observe", tool=name)
+        raise ToolUnavailable(f"{name} could not observe ({type(error).__name__}).") from error
+    if any(uncanonical(seen)):
+        raise ToolRefused(f"{name} observed what JSON cannot carry unchanged.")
+    size = len(canonical_json(seen))
+    if size > MAX_OBSERVATION:
+        raise ToolRefused(f"{name} observed {size:,} bytes, more than the limit of {MAX_OBSERVATION:,}.")
+    return seen
+
+
+def unmet(
+    tool: Tool, arguments: Any, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
+) -> str | None:
+    """Return why what was seen at the draft no longer holds, or None if it does."""
+    if isinstance(tool, Observes):
+        try:
+            if tool.still_holds(arguments, seen, now, receipts):
+                return None
+        except Exception:  # a tool's bug: what cannot be compared is not taken to hold
+            _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
+    return f"What the plan relies on has changed. When it was drafted: {_shown(seen)}. Now: {_shown(now)}."
+
+
+def _shown(observation: JsonValue) -> str:
+    return cut(canonical_json(observation).decode(), _SHOWN)

@@ -1,0 +1,84 @@
+"""Check proposed plans against the tools of this worker, and add what the tools say about each step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from pydantic import JsonValue
+
+from activities.observing import observed
+from plangate.domain.drafting import check_plan
+from plangate.domain.errors import PlanInvalid, ToolRefused
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.faults import Fault
+from plangate.domain.plan import MAX_PREVIEW, Plan, Step
+from plangate.domain.previews import default_preview
+from plangate.domain.references import references_in
+from plangate.tool import Previews, Tool, Undoes, arguments_for
+
+_log = structlog.get_logger(__name__)
+
+
+class PlanCheck:
+    """The tools of this worker, as plans are checked against them."""
+
+    def __init__(self, tools: Mapping[str, Tool], max_steps: int) -> None:
+        self._tools = tools
+        self._declarations = {name: tool.declaration for name, tool in tools.items()}
+        self._max_steps = max_steps
+
+    def check(self, raw: object) -> Plan:
+        """Return ``raw`` as a plan with complete, validated arguments that the settings allow.
+
+        Raises:
+            PlanInvalid: carries every fault.
+        """
+        plan = check_plan(raw, self._declarations, self._max_steps)
+        faults = []
+        for index, step in enumerate(plan.steps):
+            tool = self._tools[step.tool]
+            objection = tool.objection(arguments_for(tool.declaration, step.arguments))
+            if objection:
+                faults.append(Fault(("steps", index), objection))
+        if faults:
+            raise PlanInvalid(faults)
+        return plan
+
+    async def with_previews(self, plan: Plan) -> Plan:
+        """Return a checked plan with the preview, observation and definition of each step.
+
+        Raises:
+            PlanInvalid: a tool can never observe what a step depends on.
+            ToolUnavailable: it cannot be observed now.
+        """
+        steps = [await self._with_preview(step, index) for index, step in enumerate(plan.steps)]
+        return plan.model_copy(update={"steps": tuple(steps)})
+
+    async def _with_preview(self, step: Step, index: int) -> Step:
+        tool = self._tools[step.tool]
+        arguments = arguments_for(tool.declaration, step.arguments)
+        observation: JsonValue = None
+        if not references_in(step.arguments):  # else what it depends on is not known yet
+            try:
+                observation = await observed(tool, arguments)
+            except ToolRefused as error:
+                raise PlanInvalid([Fault(("steps", index), str(error))]) from error
+        return step.model_copy(
+            update={
+                "preview": _preview(tool, step, arguments, observation),
+                "observation": observation,
+                "definition": tool.declaration.definition(),
+                "undoable": tool.declaration.undoable and isinstance(tool, Undoes),
+            }
+        )
+
+
+def _preview(tool: Tool, step: Step, arguments: Any, observation: JsonValue) -> str:
+    """Return the tool's own preview in one line, or one from its name and arguments if it brings none."""
+    preview = ""
+    if isinstance(tool, Previews):
+        try:
+            preview = one_line(tool.preview(arguments, observation)).strip()
+        except Exception:  # a tool's bug must not end the run
+            _log.exception("A tool could not make its preview.", action="preview", tool=step.tool)
+    return cut(preview or default_preview(step.tool, step.arguments), MAX_PREVIEW - 100)

@@ -1,0 +1,70 @@
+"""What the record says of the step at which a run stopped, by the effects ledger.
+
+A step that was never claimed is failed. One that was claimed and has no result is in doubt: its worker died.
+"""
+
+from datetime import datetime
+from typing import Final, NamedTuple, assert_never
+
+from activities.heartbeat import this_worker
+from plangate.domain.audit import (
+    Event,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+    StepUndone,
+    step_result_key,
+)
+from plangate.domain.run import RunState, StepState, key_of
+from plangate.domain.tool import Receipt
+from plangate.records.ledger import EffectState, find_effect, settle_effect
+from plangate.records.trail import Note, OpenTrail
+
+_NOT_BEGUN: Final = "it was not begun; the outcome of the run says why"
+
+
+class Stopped(NamedTuple):
+    """A step of the newest plan, or its undo, at which a run stopped at ``at``."""
+
+    step: int
+    undo: bool
+    reason: str
+    at: datetime
+
+
+def notes_of(trail: OpenTrail, record: RunState, stopped: Stopped) -> list[Note]:
+    """Return what has to be recorded of a stopped step; nothing if the record has its end already.
+
+    The ledger is settled: an effect that was begun is in doubt from now on.
+    """
+    step, undo, reason, at = stopped
+    progress = record.steps[step - 1]
+    if (progress.undo if undo else progress).state is not StepState.PENDING:
+        return []
+    key = key_of(record, step, undo=undo)
+    effect = find_effect(trail, key)
+
+    def note(what: str, event: Event) -> Note:
+        name = step_result_key(
+            record.fingerprint or "", step, what, undo=undo, resolutions=record.resolutions
+        )
+        return Note(key=name, at=at, actor=this_worker(), event=event)
+
+    if effect is None:
+        # The reason that the run gives may be forged, so it is left out.
+        return [note("failed", StepFailed(step=step, reason=_NOT_BEGUN, undo=undo))]
+    if effect.receipt is not None:  # its worker died before Temporal had the result
+        return [note("done", _done(step, effect.receipt, undo=undo))]
+    if effect.state is EffectState.BEGUN:
+        settle_effect(trail, key, effect.holder, EffectState.IN_DOUBT)
+    match effect.state:
+        case EffectState.BEGUN | EffectState.IN_DOUBT:
+            return [note("in_doubt", StepInDoubt(step=step, reason=reason, undo=undo))]
+        case EffectState.RELEASED | EffectState.DONE:
+            return [note("failed", StepFailed(step=step, reason=reason, undo=undo))]
+        case _:
+            assert_never(effect.state)
+
+
+def _done(step: int, receipt: Receipt, *, undo: bool) -> StepDone | StepUndone:
+    return StepUndone(step=step, receipt=receipt) if undo else StepDone(step=step, receipt=receipt)
