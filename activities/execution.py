@@ -244,7 +244,8 @@ def _arguments(tool: Tool, step: Step, values: Mapping[str, JsonValue]) -> ToolA
     is_changed = bool(step.definition) and step.definition != tool.declaration.definition()
     if arguments is None or complete(arguments) != values or is_changed:
         raise ToolUnavailable(
-            f"The tool {step.tool} of this worker is not the one that the plan was made for: its arguments or "
-            "its description have changed. Start a worker of that version, or let a person resolve the run."
+            f"The tool {step.tool} of this worker is not the one that the plan was made for: its arguments "
+            "or its description have changed. Start a worker of that version, or resolve the run when it is "
+            "held."
         )
     return arguments

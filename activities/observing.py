@@ -55,7 +55,7 @@ def unmet(
         try:
             if tool.still_holds(arguments, seen, now, receipts):
                 return None
-        except Exception:  # a tool's bug: what cannot be compared is not taken to hold
+        except Exception:  # noqa: BLE001  a tool's bug: what cannot be compared does not hold
             _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
     return f"What the plan relies on has changed. When it was drafted: {_shown(seen)}. Now: {_shown(now)}."
 

@@ -79,6 +79,6 @@ def _preview(tool: Tool, step: Step, arguments: Any, observation: JsonValue) -> 
     if isinstance(tool, Previews):
         try:
             preview = one_line(tool.preview(arguments, observation)).strip()
-        except Exception:  # a tool's bug must not end the run
+        except Exception:  # noqa: BLE001  a tool's bug must not end the run
             _log.exception("A tool could not make its preview.", action="preview", tool=step.tool)
     return cut(preview or default_preview(step.tool, step.arguments), MAX_PREVIEW - 100)

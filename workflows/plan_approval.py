@@ -334,7 +334,8 @@ class PlanApproval:
             resolution=progress.undo.resolution if undo else progress.resolution,
             resolutions=self._state.resolutions,
         )
-        summary = f"{'undo ' if undo else ''}step {step} of {len(drafted.plan.steps)}: {drafted.plan.steps[step - 1].tool}"
+        of_all = f"step {step} of {len(drafted.plan.steps)}: {drafted.plan.steps[step - 1].tool}"
+        summary = f"undo {of_all}" if undo else of_all
         self._at_work_since = workflow.now()
         acting = workflow.start_activity_method(Execution.execute_step, task, summary=summary, **options.STEP)
         await workflow.wait_condition(lambda: acting.done() or self._withdrawn is not None)
@@ -366,7 +367,10 @@ class PlanApproval:
             self._apply(result.closed)
 
     async def _hold(self, drafted: Drafted, step: int, reason: str, *, undo: bool) -> None:
-        """Record that the run is held, and take over what the record says; a withdrawal does not wait for it."""
+        """Record that the run is held, and take over what the record says.
+
+        A withdrawal does not wait until it can be recorded.
+        """
         task = HoldTask(
             run=_ref_of(self._state),
             fingerprint=drafted.fingerprint,

@@ -86,7 +86,7 @@ def is_typed(approver: Approver) -> bool:
     return not approver.is_signed and approver.standings == (own,)
 
 
-def judged_by_no_list(workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:
+def judged_by_no_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:
     """Yield each accepted decision and each beginning of a step that names no list of people.
 
     The flag says whether there was a list, by the run itself: an earlier entry names one, or has what only a

@@ -54,7 +54,7 @@ class Lists(Frozen):
 def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
     """Yield every decision and step that the signatures and lists of people do not support."""
     yield from _missing_lists(workflow_id, trail, lists)
-    for entry, is_contradicted in judged_by_no_list(workflow_id, trail):
+    for entry, is_contradicted in judged_by_no_list(trail):
         if is_contradicted:
             what = "names no list of people, although the run's earlier entries name one"
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)

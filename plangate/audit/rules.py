@@ -180,7 +180,7 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
 
 
 def _wrong_author(state: RunState, event: Drafted) -> str | None:
-    """Compare an edited plan with the edit. Its arguments may be spelled differently: tools normalize them."""
+    """Compare an edited plan with the edit; the tools may have normalized its arguments."""
     author = state.edit.by if state.edit else ""
     if event.author != author:
         return (

@@ -143,7 +143,7 @@ class RuleHistory:
 
     def without_list(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
         """Yield each decision and step that names no list of people, though one had long been in force."""
-        for entry, is_reported in judged_by_no_list(workflow_id, trail):
+        for entry, is_reported in judged_by_no_list(trail):
             if is_reported:  # by the check of the run itself
                 continue
             if any(since + OTHER_WORKERS <= entry.at < until for since, until in self._spans):

@@ -93,7 +93,10 @@ def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
         case Phase.HELD:
             step = status.held.step if status.held else 0
             until = f", until {moment(status.deadline)}" if status.deadline else ""
-            return f"{status.workflow_id}: held at step {step} of {len(status.steps)}; a person has to resolve it{until}"
+            return (
+                f"{status.workflow_id}: held at step {step} of {len(status.steps)}; a person has to resolve "
+                f"it{until}"
+            )
         case Phase.UNDOING:
             return f"{status.workflow_id}: the done steps are being undone"
         case Phase.CLOSED:

@@ -48,7 +48,7 @@ def _named(requested: Requested | None, requester: str) -> Requested | None:
     return requested.model_copy(update={"requester": requester})
 
 
-def apply(state: RunState, event: Event) -> RunState:
+def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case for each kind of event
     """Return the state after ``event``."""
     match event:
         case Requested():

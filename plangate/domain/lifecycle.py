@@ -3,24 +3,22 @@
 It is used to judge decisions (`plangate.domain.review`), fold events (`plangate.domain.fold`), close runs
 (`activities.closing`) and verify the audit trail (`plangate.audit.rules`).
 
-===========  ===================  ===================  =======================  =======================  =====================
-phase        approve, reject      request changes,     withdraw approval        resolve                  may end as
+===========  ===================  ===================  =======================  =====================
+phase        approve, reject      request changes,     withdraw approval        resolve
                                   edit
-===========  ===================  ===================  =======================  =======================  =====================
-drafting     no plan yet          no plan yet          no plan yet              not held                 failed, withdrawn
-in review    before the deadline  before the deadline  before the deadline      not held                 rejected, expired,
-                                  while no step is                                                       withdrawn, failed
-                                  done
-executing    approved already     approved already     while no step has begun  not held                 executed, withdrawn,
-                                                                                                         failed
-held         held                 held                 steps have begun         before the deadline, if  executed, withdrawn,
-                                                                                the step can be          failed
-                                                                                resolved so
-undoing      held                 held                 steps have begun         not held                 withdrawn, failed
+===========  ===================  ===================  =======================  =====================
+drafting     no plan yet          no plan yet          no plan yet              not held
+in review    before the deadline  before the deadline  before the deadline      not held
+                                  while no step is
+                                  done or skipped
+executing    approved already     approved already     while no step has begun  not held
+held         held                 held                 steps have begun         before the deadline,
+                                                                                as is possible
+undoing      being undone         being undone         steps have begun         not held
 closed       the run has ended    the run has ended    the run has ended        the run has ended
-===========  ===================  ===================  =======================  =======================  =====================
+===========  ===================  ===================  =======================  =====================
 
-`may_end` says what else an end needs; `plangate.domain.review` checks who may decide.
+`possible_resolutions` says how a held run can be resolved; `plangate.domain.review` checks who may decide.
 """
 
 from collections.abc import Callable
@@ -125,7 +123,7 @@ def every_step_is_settled(state: RunState) -> bool:
 
 
 def executed_because(record: RunState) -> str:
-    """Return the reason of an executed run: the steps that people skipped or marked as done; empty if none."""
+    """Return the reason of an executed run: which steps people skipped or marked as done, if any."""
     return "; ".join(
         f"step {number} was {progress.reason}"
         for number, progress in enumerate(record.steps, start=1)
@@ -192,8 +190,8 @@ def _while_no_step_is_done(state: RunState, decision: Decision, received_at: dat
     done = [number for number, step in enumerate(state.steps, 1) if step.state.is_settled]
     if refused is None and done:
         return (
-            f"step {done[-1]} of this plan is {state.steps[done[-1] - 1].state}, and a new plan would do it again; "
-            "approve the rest, or reject it"
+            f"step {done[-1]} of this plan is {state.steps[done[-1] - 1].state}, and a new plan would do it "
+            "again; approve the rest, or reject it"
         )
     return refused
 

@@ -81,8 +81,8 @@ def _unfit(
     if reference.field not in fields:
         known = ", ".join(sorted(fields)) or "none"
         return (
-            f"the receipt of step {reference.from_step} has no field {reference.field!r} that a reference can "
-            f"name; it has: {known}"
+            f"the receipt of step {reference.from_step} has no field {reference.field!r} for a reference; "
+            f"it has: {known}"
         )
     offered = _types(fields[reference.field].annotation)
     wanted = _types(arguments.model_fields[name].annotation)

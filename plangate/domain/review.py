@@ -102,12 +102,12 @@ def _assurance_for(decision: Decision, requirement: Requirement) -> Assurance:
 
 
 def _not_proven(state: RunState, decision: Decision, approver: Approver) -> str | None:
-    is_resolution = decision.decision is Choice.RESOLVE
     requirement = state.drafted.requirement if state.drafted else None
     if requirement and approver.assurance < _assurance_for(decision, requirement):
+        what = "held run takes signed resolutions" if state.held else "plan takes signed decisions"
         return (
-            f"this plan takes signed {'resolutions' if is_resolution else 'decisions'} only; make a key with `starter.py keys new`, and decide with "
-            "`starter.py approve`, or paste what `starter.py sign` prints"
+            f"this {what} only; make a key with `starter.py keys new`, and decide with "
+            f"`starter.py {decision.decision.replace('_', '-')}`, or paste what `starter.py sign` prints"
         )
     began = state.review_began
     if approver.signed_at and began and approver.signed_at < began - CLOCK_LEEWAY:

@@ -73,7 +73,7 @@ class ToolDeclaration:
         retry_safety: how it stays safe to retry.
         seconds: time limit of one act; after it the act is cancelled, and `find_out` is called.
         undoable: whether the tool can undo its effect.
-        receipt: the model of the receipt's details, whose fields later steps can refer to; None if they cannot.
+        receipt: the model of the receipt's details, whose fields later steps can refer to, if they can.
 
     Raises:
         ValueError: the time limit is out of range.

@@ -124,7 +124,8 @@ def _heading(state: RunState) -> str:
             assert state.held is not None
             return (
                 f"### Held at {step_name(state.held.step, len(state.steps))} until "
-                f"{state.held.deadline:%Y-%m-%d %H:%M} UTC\n{markdown_code(cut(state.held.why, _ROOM_FOR_LINE))}"
+                f"{state.held.deadline:%Y-%m-%d %H:%M} UTC\n"
+                f"{markdown_code(cut(state.held.why, _ROOM_FOR_LINE))}"
             )
         case Phase.UNDOING:
             return "### The done steps are being undone"

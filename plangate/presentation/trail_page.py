@@ -46,7 +46,7 @@ def trail_page(entries: Sequence[AuditEntry]) -> Page:
     return page
 
 
-def _words(event: Event) -> str:
+def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of event
     match event:
         case Requested():
             within = spoken(timedelta(seconds=event.timeout_seconds))

@@ -14,7 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from plangate.client import Client as PlangateClient
-from plangate.domain.decision import Choice, Decision, DecisionAnswer
+from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.people import Directory
 from plangate.domain.policy import Policy
 from plangate.domain.request import PlanRequest
@@ -109,6 +109,21 @@ class Gate:
                 if status.state == state and (condition is None or condition(status)):
                     return status
                 await asyncio.sleep(0.02)
+
+    async def held(self, workflow_id: str) -> Status:
+        """Wait until the run is held; return its status."""
+        return await self.until("held", workflow_id)
+
+    async def resolve(
+        self, workflow_id: str, resolution: str, by: str = "dana", **more: Any
+    ) -> DecisionAnswer:
+        """Wait until the run is held, and resolve it by update."""
+        status = await self.held(workflow_id)
+        assert status.held is not None
+        more.setdefault("comment", f"{resolution} it")
+        return await self.decide(
+            status, "resolve", by, step=status.held.step, resolution=Resolution(resolution), **more
+        )
 
     def recorded(self, workflow_id: str) -> Status | None:
         """Return where the run stands by the records alone."""

@@ -140,4 +140,5 @@ async def _in_doubt(gate: Gate) -> None:
     status = await gate.in_review("perhaps", "then this")
     gate.notebook.failures = [EffectUnknown("The pencil broke.")]
     await gate.decide(status)
+    await gate.resolve(status.workflow_id, "abort", by="erik")
     assert (await gate.result(status.workflow_id)).outcome == "failed"

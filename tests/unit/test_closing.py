@@ -51,10 +51,12 @@ def expires(record: RunState, at: datetime) -> bool:
 
 def test_an_end_that_contradicts_the_record_is_replaced_by_the_one_on_the_record() -> None:
     assert ending(DONE, Outcome.WITHDRAWN, "", DEADLINE) == Closed(
-        outcome=Outcome.EXECUTED, reason="the run reported the outcome withdrawn, but every step is done"
+        outcome=Outcome.EXECUTED,
+        reason="the run reported the outcome withdrawn, but every step is done or skipped",
     )
     assert ending(WAITING, Outcome.EXECUTED, "", DEADLINE) == Closed(
-        outcome=Outcome.FAILED, reason="the run reported the outcome executed, but not every step is done"
+        outcome=Outcome.FAILED,
+        reason="the run reported the outcome executed, but not every step is done or skipped",
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ from plangate.domain.audit import (
     StepInDoubt,
     entry_after,
 )
-from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
+from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, Via
 from plangate.domain.errors import NotApproved
 from plangate.domain.fold import apply, changes
 from plangate.domain.lifecycle import may_end, why_not_now
@@ -34,7 +35,7 @@ from plangate.domain.policy import Need, Requirement
 from plangate.domain.review import authorise, judge
 from plangate.domain.run import Phase, RunState
 from plangate.domain.tool import Receipt
-from tests.support.build import HOUR, NOON, RUN, approved, arrival, drafted, requested
+from tests.support.build import HOUR, NOON, PLAN, RUN, approved, arrival, drafted, requested
 from tests.support.senders import sender_of
 
 TWO = Requirement(needs=(Need(role="anyone", count=2),))
@@ -102,8 +103,17 @@ class Life:
 
     def decided(self, choice: Choice, by: str, plan: str) -> Decided:
         named = {"newest": self.state.fingerprint, "first": self._draft(1).fingerprint}
+        more: dict[str, Any] = {}
+        if choice is Choice.EDIT:
+            more = {"new_plan": PLAN.proposed().model_dump(mode="json")}
+        if choice is Choice.RESOLVE:
+            more = {"step": 1, "resolution": Resolution.RETRY}
         decision = Decision(
-            decision=choice, by=by, plan=named.get(plan) or ANOTHER_PLAN, comment=f"comment {len(self.trail)}"
+            decision=choice,
+            by=by,
+            plan=named.get(plan) or ANOTHER_PLAN,
+            comment=f"comment {len(self.trail)}",
+            **more,
         )
         arrival = Arrival(
             key=f"{len(self.trail)}", via=Via.SIGNAL, name=choice, received_at=self.now, decision=decision
@@ -117,7 +127,10 @@ class Life:
 
     def _draft(self, revision: int | None = None) -> Drafted:
         number = revision or self.state.next_revision
-        return drafted(revision=number, requirement=TWO, drafted_at=self.now, deadline=self.now + HOUR)
+        author = self.state.edit.by if self.state.edit else ""
+        return drafted(
+            revision=number, requirement=TWO, drafted_at=self.now, deadline=self.now + HOUR, author=author
+        )
 
     def _claim(self, step: int) -> Claimed:
         plan = self.state.fingerprint or ""

@@ -68,7 +68,7 @@ class TwoFieldNote(NoteArguments):
 
 @pytest.mark.parametrize(
     ("is_there", "said"),
-    [(True, "takes other arguments than when the plan was made"), (False, "has no tool")],
+    [(True, "is not the one that the plan was made for"), (False, "has no tool")],
 )
 async def test_a_worker_that_cannot_do_exactly_this_does_nothing_and_leaves_it_to_one_that_can(
     gate: Gate, is_there: bool, said: str

@@ -44,10 +44,12 @@ async def test_steps_after_a_failed_one_are_not_executed(gate: Gate) -> None:
     status = await gate.in_review("one", "two")
     gate.notebook.failures = [ToolRefused("The notebook is full; buy another one.")]
     await gate.decide(status)
-    assert (await gate.result(status.workflow_id)).outcome == "failed"
-    after = await gate.api.status(status.workflow_id)
+    after = await gate.held(status.workflow_id)
     assert [step.state for step in after.steps] == ["failed", "pending"]
-    assert "The notebook is full" in after.reason
+    assert after.held is not None
+    assert "The notebook is full" in after.held.why
+    await gate.resolve(status.workflow_id, "abort")
+    assert (await gate.result(status.workflow_id)).outcome == "failed"
     assert gate.notebook.texts() == []
 
 
@@ -56,10 +58,12 @@ async def test_an_effect_of_unknown_outcome_is_in_doubt_and_not_repeated(gate: G
     gate.notebook.writes_before_failing = True
     status = await gate.in_review("one", "two")
     await gate.decide(status)
-    assert (await gate.result(status.workflow_id)).outcome == "failed"
-    after = await gate.api.status(status.workflow_id)
+    after = await gate.held(status.workflow_id)
     assert [step.state for step in after.steps] == ["in_doubt", "pending"]
-    assert "Step 1 (note) is in doubt" in after.reason
+    assert after.held is not None
+    assert "The pencil broke" in after.held.why
+    await gate.resolve(status.workflow_id, "abort")
+    assert (await gate.result(status.workflow_id)).outcome == "failed"
     assert gate.notebook.texts() == ["one"]
 
 
@@ -67,8 +71,7 @@ async def test_a_bug_in_a_tool_leaves_the_step_in_doubt_too(gate: Gate) -> None:
     gate.notebook.failures = [ZeroDivisionError("oops")]
     status = await gate.in_review("one")
     await gate.decide(status)
-    await gate.result(status.workflow_id)
-    after = await gate.api.status(status.workflow_id)
+    after = await gate.held(status.workflow_id)
     assert after.steps[0].state == "in_doubt"
 
 
