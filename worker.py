@@ -93,16 +93,18 @@ def build_worker(
     times, requiring = SignalTimes(client), Requiring(policy or OneApproval())
     records, plans = Records(database), PlanCheck(tools, settings.max_steps)
     people = RecordedPeople(directory or NoDirectory(), records, client.identity)
+    planning = Planning(
+        records,
+        planner,
+        plans,
+        requiring,
+        directory=people,
+        times=times,
+        patience=timedelta(seconds=settings.model_outage_seconds),
+    )
     activities: list[Callable[..., Any]] = [
-        Planning(
-            records,
-            planner,
-            plans,
-            requiring,
-            directory=people,
-            times=times,
-            patience=timedelta(seconds=settings.model_outage_seconds),
-        ).draft_plan,
+        planning.draft_plan,
+        planning.draft_at_once,
         Decisions(records, times, people, plans, can_draft=planner.has_model).admit_decisions,
         Execution(records, tools, people, requiring).execute_step,
         Holding(records).hold_run,

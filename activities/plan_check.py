@@ -14,7 +14,7 @@ from plangate.domain.faults import Fault
 from plangate.domain.plan import MAX_PREVIEW, Plan, Step
 from plangate.domain.previews import default_preview
 from plangate.domain.references import references_in
-from plangate.tool import Previews, Tool, Undoes, arguments_for
+from plangate.tool import Observes, Previews, Tool, Undoes, arguments_for
 
 _log = structlog.get_logger(__name__)
 
@@ -43,6 +43,10 @@ class PlanCheck:
         if faults:
             raise PlanInvalid(faults)
         return plan
+
+    def observes(self, plan: Plan) -> bool:
+        """Return whether a tool observes the world for this plan, which may take long."""
+        return any(isinstance(self._tools[step.tool], Observes) for step in plan.steps)
 
     async def with_previews(self, plan: Plan) -> Plan:
         """Return a checked plan with the preview, observation and definition of each step.

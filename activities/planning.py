@@ -1,7 +1,7 @@
 """The activity that drafts: it turns a request, or a supplied plan, into a checked and recorded plan."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from activities.planner import Brief, Draft, Planner
 from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import DraftTask
+from activities.waiting import soon
 from plangate.domain.audit import Drafted, ModelUse
 from plangate.domain.base import Frozen
 from plangate.domain.deadlines import review_time
@@ -24,6 +25,7 @@ from plangate.domain.errors import (
     DirectoryUnavailable,
     DraftUnusable,
     NotApproved,
+    PlangateError,
     PlanInvalid,
     RequestInvalid,
     WorkerStopping,
@@ -74,28 +76,47 @@ class Planning:
         clock = ServerClock()
         with as_application_errors(_UNEXPECTED_TRIES, outage=Outage(self._patience, clock)):
             check_caller(task.run, self._records)
-            requested = check_opening(task.run, clock.now())
-            people = await self._directory.people_or_fault()
-            task = task.requested_by(_listed_name(requested.requester, people))
-            self._times.follow()
             with heartbeating():
-                # A supplied plan is cheap to check again, and `_record` finds a recorded one.
-                if task.supplied is None or task.is_edit:
-                    earlier = await self._records.transact(task.run, lambda trail: self._earlier(trail, task))
-                    if isinstance(earlier, Drafted):
-                        return earlier
-                    if earlier is not None:  # the edit on the record counts, not the task's
-                        task = task.model_copy(update={"supplied": earlier.plan})
-                listed = _listed(requested.requester, people) if task.revision == 1 else ""
-                made = await self._plan(task, requested.request)
-                made = made.model_copy(update={"plan": await self._plans.with_previews(made.plan)})
-                audience = own_audience(self._records)
-                drafted, is_new = await self._records.transact(
-                    task.run,
-                    lambda trail: self._record(
-                        trail, task, made, listed=listed, audience=audience, now=clock.now()
-                    ),
-                )
+                return await self._draft(task, clock.now)
+
+    @activity.defn
+    async def draft_at_once(self, task: DraftTask) -> Drafted | None:
+        """Draft a supplied plan inside the workflow task, which saves an activity of its own.
+
+        Return None if that is not quick or does not succeed at the first try: then `draft_plan` follows, with
+        all its retries and errors.
+        """
+        at = task.at
+        if task.supplied is None or at is None:
+            return None
+        try:
+            check_caller(task.run, self._records, is_local=True)
+            if self._plans.observes(self._plans.check(task.supplied)):
+                return None
+            return await soon(self._records, self._draft(task, lambda: at))
+        except PlangateError:
+            return None
+
+    async def _draft(self, task: DraftTask, now: Callable[[], datetime]) -> Drafted:
+        requested = check_opening(task.run, now())
+        people = await self._directory.people_or_fault()
+        task = task.requested_by(_listed_name(requested.requester, people))
+        self._times.follow()
+        # A supplied plan is cheap to check again, and `_record` finds a recorded one.
+        if task.supplied is None or task.is_edit:
+            earlier = await self._records.transact(task.run, lambda trail: self._earlier(trail, task))
+            if isinstance(earlier, Drafted):
+                return earlier
+            if earlier is not None:  # the edit on the record counts, not the task's
+                task = task.model_copy(update={"supplied": earlier.plan})
+        listed = _listed(requested.requester, people) if task.revision == 1 else ""
+        made = await self._plan(task, requested.request)
+        made = made.model_copy(update={"plan": await self._plans.with_previews(made.plan)})
+        audience = own_audience(self._records)
+        drafted, is_new = await self._records.transact(
+            task.run,
+            lambda trail: self._record(trail, task, made, listed=listed, audience=audience, now=now()),
+        )
         if is_new:
             _log_drafted(task, drafted)
         return drafted

@@ -16,13 +16,15 @@ from plangate.domain.run import RunState
 class DraftTask(Frozen):
     """Draft revision ``revision``: from the supplied plan if there is one, else from the request.
 
-    ``is_edit``: the plan is the one that the last accepted edit on the record brought.
+    ``is_edit``: the plan is the one that the last accepted edit on the record brought. ``at`` is the
+    workflow's time, for a draft inside its task.
     """
 
     run: RunRef
     revision: int
     supplied: JsonValue = None
     is_edit: bool = False
+    at: AwareDatetime | None = None
     feedback: str = ""
     previous: Plan | None = None
 

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from temporalio.client import Client, WorkflowHandle
 
+from activities.plan_check import PlanCheck
 from bench.bare import Bare
 from bench.noop import PLAN, NoOp
 from plangate.client import Client as PlangateClient
-from plangate.domain.drafting import check_plan
-from plangate.domain.plan import Audience, fingerprint_of, short
+from plangate.domain.plan import Audience, Plan, fingerprint_of, short
 from plangate.domain.request import DEFAULT_TIMEOUT, PlanRequest
 from plangate.records.database import Database
 from plangate.settings import PROJECT, Settings
@@ -72,12 +72,12 @@ class PlangateVariant(Variant):
 
     name = "plangate"
 
-    def __init__(self, client: Client, task_queue: str, process: Process, var_dir: Path) -> None:
+    def __init__(self, client: Client, task_queue: str, process: Process, var_dir: Path, plan: Plan) -> None:
         super().__init__(client, task_queue, process)
         database = Database(Settings(var_dir=var_dir, database_url=None).records)
         self._gateway = PlangateClient(client, task_queue, database)
         self._database = database
-        self._plan = check_plan(PLAN, {NoOp.declaration.name: NoOp.declaration}, max_steps=1)
+        self._plan = plan
 
     async def start(self) -> Handle:
         """Submit a ready plan."""
@@ -112,12 +112,14 @@ async def both(
     client: Client, address: str, var_dir: Path, label: str, bare_worker: str
 ) -> AsyncIterator[tuple[Variant, Variant]]:
     """Have a fresh worker of each variant running, on task queues of their own, while the block runs."""
+    plans = PlanCheck({NoOp.declaration.name: NoOp()}, max_steps=1)
+    plan = await plans.with_previews(plans.check(PLAN))
     async with (
         _worker("plangate", address, f"{label}-plangate", var_dir) as ours,
         _worker(bare_worker, address, f"{label}-bare", var_dir) as bare,
     ):
         yield (
-            PlangateVariant(client, f"{label}-plangate", ours, var_dir),
+            PlangateVariant(client, f"{label}-plangate", ours, var_dir, plan),
             BareVariant(client, f"{label}-bare", bare),
         )
 

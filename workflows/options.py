@@ -67,6 +67,12 @@ RECORD: Final = LocalOptions(
     retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2),
 )
 
+AT_ONCE: Final = LocalOptions(
+    # The workflow task waits for it. If it fails once, an ordinary activity follows.
+    start_to_close_timeout=timedelta(seconds=3),
+    retry_policy=RetryPolicy(maximum_attempts=1),
+)
+
 WAIT: Final = RegularOptions(
     # Above the eight seconds that the activity itself waits for an answer.
     start_to_close_timeout=timedelta(seconds=15),

@@ -222,6 +222,11 @@ class PlanApproval:
             previous=before.plan if before else None,
         )
         self._at_work_since = workflow.now()
+        if self._request.drafts_at_once and task.supplied is not None:
+            at_once = await self._draft_at_once(task)
+            if at_once is not None:
+                self._apply(at_once)
+                return
         drafting = workflow.start_activity_method(
             Planning.draft_plan, task, summary=f"revision {revision}", **options.DRAFT
         )
@@ -237,6 +242,16 @@ class PlanApproval:
                 self._end(Outcome.FAILED, reason_of(error))
         else:
             self._apply(drafted)
+
+    async def _draft_at_once(self, task: DraftTask) -> Drafted | None:
+        """Draft a supplied plan in this workflow task; None if it needs an activity of its own."""
+        task = task.model_copy(update={"at": workflow.now()})
+        try:
+            return await workflow.execute_local_activity_method(
+                Planning.draft_at_once, task, **options.AT_ONCE
+            )
+        except FailureError:
+            return None
 
     async def _review(self) -> None:
         drafted = self._state.drafted

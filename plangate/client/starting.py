@@ -62,7 +62,7 @@ async def _start(
 ) -> None:
     await client.start_workflow(
         WORKFLOW_TYPE,
-        request.model_dump(mode="json"),
+        {**request.model_dump(mode="json"), "drafts_at_once": True},
         id=workflow_id,
         task_queue=task_queue,
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,

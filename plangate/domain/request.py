@@ -35,6 +35,8 @@ class PlanRequest(Typed):
         request: what is wanted, in plain words; may be empty if a plan is supplied.
         plan: a ready plan, unchecked; None if the planner is to draft one.
         timeout_seconds: how long each review may take before it expires.
+        drafts_at_once: whether a supplied plan is checked and recorded in the first workflow task, where that
+            is quick. Runs of earlier releases have no such field, and their histories have another activity.
     """
 
     requester: PersonName
@@ -43,6 +45,7 @@ class PlanRequest(Typed):
     timeout_seconds: int = Field(
         default=int(DEFAULT_TIMEOUT.total_seconds()), ge=1, le=int(LONGEST_TIMEOUT.total_seconds())
     )
+    drafts_at_once: bool = False
 
     def requested(self, at: datetime) -> Requested:
         """Return the request as it goes on the record."""

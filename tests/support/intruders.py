@@ -99,6 +99,7 @@ def _activities(gate: Gate) -> list[Callable[..., Any]]:
     )
     return [
         planning.draft_plan,
+        planning.draft_at_once,
         Decisions(records, times, directory, plans, can_draft=True).admit_decisions,
         Execution(records, gate.tools, directory, requiring).execute_step,
         Holding(records).hold_run,

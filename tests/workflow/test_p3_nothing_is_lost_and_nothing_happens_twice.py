@@ -138,7 +138,7 @@ async def test_an_approval_of_a_plan_that_only_the_record_shows_yet_counts_as_so
         await told.wait()
 
     hook_transactions(monkeypatch, "draft_plan", after=dawdle)
-    workflow_id = await gate.submit("one")
+    workflow_id = await gate.submit(request="one")
     async with asyncio.timeout(10):
         while (seen := gate.recorded(workflow_id)) is None or seen.state != "in_review":
             await asyncio.sleep(0.02)
