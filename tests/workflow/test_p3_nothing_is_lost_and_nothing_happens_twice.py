@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.execution import Execution
+from activities.plan_check import PlanCheck
 from activities.requiring import Requiring
 from activities.tasks import StepResult, StepTask
 from plangate.domain.audit import Requested, RunRef
@@ -137,8 +138,9 @@ async def test_an_approval_of_a_plan_that_only_the_record_shows_yet_counts_as_so
         del written, is_receipt
         await told.wait()
 
+    monkeypatch.setattr(PlanCheck, "observes", lambda *_: True)  # so that an activity of its own drafts it
     hook_transactions(monkeypatch, "draft_plan", after=dawdle)
-    workflow_id = await gate.submit(request="one")
+    workflow_id = await gate.submit("one")
     async with asyncio.timeout(10):
         while (seen := gate.recorded(workflow_id)) is None or seen.state != "in_review":
             await asyncio.sleep(0.02)
