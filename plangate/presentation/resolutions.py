@@ -1,0 +1,160 @@
+"""What each resolution of a held run will do, in words.
+
+Every view of a held run uses these sentences: terminal, Markdown and HTML. Workflows may import this module.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from plangate.domain.decision import Resolution
+from plangate.domain.plurals import counted
+from plangate.domain.references import references_in
+from plangate.domain.run import StepState
+from plangate.domain.status import Status, StepStatus
+
+
+def resolution_words(status: Status) -> dict[Resolution, str]:
+    """Return what each possible resolution of a held run will do, in the order in which they are offered.
+
+    Empty if the run is not held.
+    """
+    if status.held is None:
+        return {}
+    words = _of_an_undo if status.held.undo else _of_a_step
+    return {resolution: words(status, resolution) for resolution in status.held.resolutions}
+
+
+def to_be_undone(status: Status) -> tuple[StepStatus, ...]:
+    """Return the done steps that `undo` will undo, in the order in which it does."""
+    return tuple(step for step in reversed(status.steps) if _can_be_undone(step))
+
+
+def not_undoable(status: Status) -> tuple[StepStatus, ...]:
+    """Return the steps that `undo` leaves as they are: done ones that cannot be undone, and any in doubt."""
+    return tuple(
+        step
+        for step in status.steps
+        if step.state is StepState.IN_DOUBT or (step.state is StepState.DONE and not _can_be_undone(step))
+    )
+
+
+def why_not_undoable(step: StepStatus) -> str:
+    """Return why `undo` leaves a step of `not_undoable` as it is."""
+    if step.state is StepState.IN_DOUBT:
+        return "it is in doubt"
+    return "a person marked it as done, so there is no receipt" if step.undoable else "its tool cannot undo"
+
+
+def _can_be_undone(step: StepStatus) -> bool:
+    return step.undoable and step.state is StepState.DONE and step.receipt is not None
+
+
+def _of_a_step(status: Status, resolution: Resolution) -> str:
+    assert status.held is not None
+    step = status.steps[status.held.step - 1]
+    is_in_doubt = step.state is StepState.IN_DOUBT
+    then = _then(step, status)
+    match resolution:
+        case Resolution.RETRY if is_in_doubt:
+            return (
+                f"You state that {_name(step)} did not happen. It is tried again, after its tool has looked "
+                "once more. If it did happen and the tool cannot find out, it happens twice."
+            )
+        case Resolution.RETRY:
+            return f"{_upper(_name(step))}, which had no effect, is tried again. {then}"
+        case Resolution.SKIP:
+            doubt = "; whether it happened stays open" if is_in_doubt else ""
+            return f"{_upper(_name(step))} is left out{doubt}. {then}{_missed(step, status)} Needs a reason."
+        case Resolution.MARK_DONE:
+            needs = "Needs your evidence."
+            return f"You state that {_name(step)} happened. {then}{_missed(step, status)} {needs}"
+        case Resolution.UNDO:
+            return _undo_words(status)
+        case Resolution.ABORT:
+            return f"The run ends as failed. {_left_in_the_world(status)}"
+        case _:
+            assert_never(resolution)
+
+
+def _of_an_undo(status: Status, resolution: Resolution) -> str:
+    assert status.held is not None
+    step = status.steps[status.held.step - 1]
+    is_in_doubt = Resolution.MARK_DONE in status.held.resolutions
+    left = [one for one in to_be_undone(status) if one.number < step.number]
+    then = f"Then {_undone(left)}, and the run ends as failed." if left else "Then the run ends as failed."
+    match resolution:
+        case Resolution.RETRY if is_in_doubt:
+            return (
+                f"You state that the undo of {_name(step)} did not happen. It is tried again, after its tool "
+                f"has looked once more. {then}"
+            )
+        case Resolution.RETRY:
+            return f"The undo of {_name(step)} is tried again. {then}"
+        case Resolution.SKIP:
+            return f"{_upper(_name(step))} is not undone. {then} Needs a reason."
+        case Resolution.MARK_DONE:
+            return f"You state that {_name(step)} was undone. {then} Needs your evidence."
+        case Resolution.UNDO:
+            return then
+        case Resolution.ABORT:
+            return f"Nothing more is undone, and the run ends as failed. {_left_in_the_world(status)}"
+        case _:
+            assert_never(resolution)
+
+
+def _then(step: StepStatus, status: Status) -> str:
+    if step.number == len(status.steps):
+        return "Then the run ends as executed, since no step follows."
+    return f"Then the run goes on with step {step.number + 1} of {len(status.steps)}."
+
+
+def _missed(step: StepStatus, status: Status) -> str:
+    """Name the later steps that need the receipt of a step which will have none."""
+    users = [
+        later
+        for later in status.steps[step.number :]
+        if any(one.from_step == step.number for one in references_in(later.arguments).values())
+    ]
+    if not users:
+        return ""
+    verb = "need its result and are held in their turn" if len(users) > 1 else "needs its result and is held"
+    return f" {_upper(_listed(users))} {verb}."
+
+
+def _undo_words(status: Status) -> str:
+    kept = not_undoable(status)
+    first = f"{_upper(_undone(to_be_undone(status)))}, and the run ends as failed."
+    if not kept:
+        return first
+    reasons = "; ".join(f"{_name(step)}, because {why_not_undoable(step)}" for step in kept)
+    return f"{first} Not undone: {reasons}."
+
+
+def _undone(steps: Sequence[StepStatus]) -> str:
+    return f"{_listed(steps)} {'are undone, in this order' if len(steps) > 1 else 'is undone'}"
+
+
+def _left_in_the_world(status: Status) -> str:
+    """Say what is left by a run that ends now."""
+    done = [step for step in status.steps if step.state is StepState.DONE]
+    doubtful = [step for step in status.steps if step.state is StepState.IN_DOUBT]
+    not_done = sum(step.state in (StepState.PENDING, StepState.FAILED) for step in status.steps)
+    parts = [f"{_listed(done)} {'stay' if len(done) > 1 else 'stays'} done" if done else "no step is done"]
+    if doubtful:
+        parts.append(f"{_listed(doubtful)} stays in doubt")
+    if not_done:
+        parts.append(f"{counted(not_done, 'step')} {'are' if not_done > 1 else 'is'} not done")
+    return f"{_upper('; '.join(parts))}."
+
+
+def _name(step: StepStatus) -> str:
+    return f"step {step.number} ({step.tool})"
+
+
+def _listed(steps: Sequence[StepStatus]) -> str:
+    names = [_name(step) for step in steps]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
