@@ -42,6 +42,8 @@ _COMMANDS: Final = (
     _command("withdraw-approval", "decide:withdraw_approval", "Withdraw your approval of a plan."),
     _command("reject", "decide:reject", "Reject a plan, which ends its run."),
     _command("request-changes", "decide:request_changes", "Ask for another revision of a plan."),
+    _command("edit", "edit:edit", "Replace the plan in review by your own version of it."),
+    _command("resolve", "resolve:resolve", "Say how a held run goes on, or ends."),
     _command("withdraw", "withdraw:withdraw", "Withdraw a run."),
     _command("watch", "watch:watch", "Watch a run to its end; on a terminal, ask for the decision."),
     _command("tools", "tools:tools", "List the tools that plans can use.", needs_application=True),

@@ -2,10 +2,17 @@
 
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from plangate.cli.exits import WrongUsage
-from plangate.domain.decision import MAX_COMMENT, Choice, Decision, DecisionAnswer, is_placeholder
+from plangate.domain.decision import (
+    MAX_COMMENT,
+    Choice,
+    Decision,
+    DecisionAnswer,
+    Resolution,
+    is_placeholder,
+)
 from plangate.domain.escaping import one_line
 from plangate.domain.plan import FINGERPRINT_LENGTH, MIN_PREFIX
 from plangate.domain.validation import faults_in
@@ -14,6 +21,10 @@ SENT_LATER: Final = (
     "No worker answered: the decision waits at the Temporal server, and is judged as soon as a worker runs. "
     "Check the result with the status command."
 )
+COMMENT_NEEDED: Final = {
+    Resolution.SKIP: "Say with --comment why the step is skipped; it is recorded.",
+    Resolution.MARK_DONE: "Say with --comment how you know that the step happened; it is recorded.",
+}
 _ANY_PLAN: Final = "0" * FINGERPRINT_LENGTH
 _UNNAMED: Final = ""  # cannot be typed as a plan, and no worker accepts it
 _WRONG: Final = {
@@ -21,11 +32,21 @@ _WRONG: Final = {
     "plan": f"The plan is named by {MIN_PREFIX} or more of the digits 0-9 and a-f of its fingerprint; "
     "copy them from the status command.",
     "comment": f"The comment is longer than {MAX_COMMENT:,} characters; shorten it.",
+    "step": "A step is named by its number, from 1.",
 }
 _AT_A_PROMPT: Final = {_WRONG["by"]: "Type your own name, with 1 to 100 visible characters."}
 
 
-def made_decision(choice: Choice, *, by: str, plan: str | None, comment: str) -> Decision:
+def made_decision(
+    choice: Choice,
+    *,
+    by: str,
+    plan: str | None,
+    comment: str,
+    new_plan: JsonValue = None,
+    step: int | None = None,
+    resolution: Resolution | None = None,
+) -> Decision:
     """Return the decision that was typed.
 
     If no plan is named, the decision is on the plan that will be shown; `KeyChain.signed` sets its
@@ -36,12 +57,22 @@ def made_decision(choice: Choice, *, by: str, plan: str | None, comment: str) ->
     """
     if choice is Choice.REQUEST_CHANGES and not comment.strip():
         raise WrongUsage("Say what to change with --comment; the planner reads it.")
+    if resolution is not None and resolution.needs_comment and not comment.strip():
+        raise WrongUsage(COMMENT_NEEDED[resolution])
     if plan and len(plan) < MIN_PREFIX:
         raise WrongUsage(_WRONG["plan"])
     if is_placeholder(by):
         raise WrongUsage(_WRONG["by"])
     try:
-        decision = Decision(decision=choice, by=by, plan=plan or _ANY_PLAN, comment=comment)
+        decision = Decision(
+            decision=choice,
+            by=by,
+            plan=plan or _ANY_PLAN,
+            comment=comment,
+            new_plan=new_plan,
+            step=step,
+            resolution=resolution,
+        )
     except ValidationError as error:
         raise WrongUsage(_WRONG[str(faults_in(error)[0].path[0])]) from None
     return decision if plan else decision.model_copy(update={"plan": _UNNAMED})

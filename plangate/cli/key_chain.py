@@ -22,7 +22,7 @@ from plangate.files.private_files import close_to_others
 from plangate.presentation.clock import now
 from plangate.presentation.program import program
 from plangate.settings import Settings
-from plangate.signing.decisions import Claims, Subject, sign
+from plangate.signing.decisions import Claims, Subject, hash_of_new_plan, sign
 from plangate.signing.jws import PUBLIC_PREFIX
 from plangate.signing.key_files import is_encrypted, key_in, public_half
 
@@ -83,6 +83,9 @@ class KeyChain:
             by=decision.by,
             iat=int(now().timestamp()),
             jti=secrets.token_urlsafe(16),
+            new_plan_sha256=hash_of_new_plan(decision.new_plan),
+            step=decision.step,
+            resolution=decision.resolution,
         )
         return exact.model_copy(update={"signature": sign(claims, key)})
 

@@ -37,6 +37,16 @@ PlanPrefix = Annotated[
         "If omitted on a terminal, the plan is shown and you are asked.",
     ),
 ]
+Replaces = Annotated[
+    str | None,
+    typer.Option(
+        "--replaces",
+        metavar="PREFIX",
+        show_default=False,
+        help="The fingerprint of the plan that you replace: all of it, or its first 8 digits or more. "
+        "If omitted on a terminal, the changes are shown and you are asked.",
+    ),
+]
 Comment = Annotated[
     str,
     typer.Option(

@@ -33,7 +33,7 @@ async def require_named_plan(console: Console, workflow_id: str, decision: Decis
             raise Refused(f"{workflow_id} has ended ({spelled(status.state)}).")
         decidable(status, decision.decision)
     raise WrongUsage(
-        "Name the plan that you saw, with --plan and its fingerprint: "
+        f"Name the plan that you saw, with {_option(decision)} and its fingerprint: "
         f"{program()} status {workflow_id} shows it."
     )
 
@@ -55,7 +55,7 @@ def must_be_shown(console: Console, decision: Decision) -> bool:
     if not console.screen.can_ask:
         raise WrongUsage(
             f"A signature names the whole plan: give all {FINGERPRINT_LENGTH} digits of its fingerprint "
-            f"after --plan ({program()} status prints them)."
+            f"after {_option(decision)} ({program()} status prints them)."
         )
     return True
 
@@ -66,12 +66,18 @@ def decidable(status: Status, choice: Choice) -> str:
     Raises:
         Refused: there is none.
     """
-    open_for = {Phase.IN_REVIEW}
+    open_for = {Phase.HELD if choice is Choice.RESOLVE else Phase.IN_REVIEW}
     if choice is Choice.WITHDRAW_APPROVAL:
         open_for.add(Phase.EXECUTING)  # the record says whether a step has begun
-    if status.state not in open_for or status.fingerprint is None:
-        raise Refused(f"{status.workflow_id} is {spelled(status.state)}; there is nothing to decide now.")
-    return status.fingerprint
+    if status.state in open_for and status.fingerprint is not None:
+        return status.fingerprint
+    what = "resolve" if choice is Choice.RESOLVE else "decide"
+    raise Refused(f"{status.workflow_id} is {spelled(status.state)}; there is nothing to {what} now.")
+
+
+def _option(decision: Decision) -> str:
+    """Return the option that names the plan; --plan of `edit` is the file of the new plan."""
+    return "--replaces" if decision.decision is Choice.EDIT else "--plan"
 
 
 def checked(status: Status, decision: Decision) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from plangate.cli import console, decisions, gate, preflight, progress
+from plangate.cli import console, decisions, gate, preflight, sending
 from plangate.cli.exits import Exit
 from plangate.cli.options import AsJson, By, Comment, PlanPrefix, RunId
 from plangate.domain import decision as domain
-from plangate.domain import errors, run
+from plangate.domain import run
 from plangate.presentation import clock, run_page
 
 
@@ -57,11 +57,8 @@ async def _decide(here: console.Console, workflow_id: str, decision: domain.Deci
     async with here.connected() as session:
         if is_shown:
             return await _decide_on_what_is_shown(session, workflow_id, decision)
-        signed = await _signed(session, workflow_id, decision)
-        with progress.Progress(here.screen.err) as waiting:
-            waiting.brief("waiting for the verdict")
-            answer = await session.client.decide(workflow_id, signed)
-        return _show_verdict(here, workflow_id, answer)
+        answer = await sending.send_named(session, workflow_id, decision)
+        return sending.show_verdict(here, workflow_id, answer)
 
 
 async def _decide_on_what_is_shown(
@@ -81,32 +78,8 @@ async def _decide_on_what_is_shown(
         answer = await session.client.decide(workflow_id, signed)
         open_phases = (run.Phase.IN_REVIEW, run.Phase.DRAFTING)
         if answer is None or answer.accepted is not False or answer.state not in open_phases:
-            return _show_verdict(session.console, workflow_id, answer)
+            return sending.show_verdict(session.console, workflow_id, answer)
         after = await session.client.status(workflow_id)
         if after.state != run.Phase.IN_REVIEW or after.fingerprint == status.fingerprint:
-            return _show_verdict(session.console, workflow_id, answer)
+            return sending.show_verdict(session.console, workflow_id, answer)
         screen.say_aside(f"{decisions.verdict_words(answer)} This is the new plan:", "yellow")
-
-
-async def _signed(session: console.Session, workflow_id: str, decision: domain.Decision) -> domain.Decision:
-    """Sign the decision if this machine has a key and the plan is the one in review."""
-    if not session.console.keys.has(decision.by):
-        return decision
-    status = await session.client.status(workflow_id)
-    if status.fingerprint is None or not status.fingerprint.startswith(decision.plan):
-        return decision
-    return session.console.keys.signed(decision, status)
-
-
-def _show_verdict(here: console.Console, workflow_id: str, answer: domain.DecisionAnswer | None) -> int:
-    words = decisions.verdict_words(answer)
-    is_refused = answer is not None and answer.accepted is False
-    if here.screen.is_json:
-        nothing = {"accepted": None, "reason": words, "state": None}
-        known = answer.model_dump() if answer else nothing
-        here.screen.print_json({"workflow_id": workflow_id, **known})
-    elif is_refused:
-        raise errors.Refused(words)
-    else:
-        here.screen.say(words)
-    return Exit.REFUSED if is_refused else Exit.DONE
