@@ -222,6 +222,12 @@ def environment_with(changes: Mapping[str, str | None], *, without: str | tuple[
     return {name: value for name, value in merged.items() if value is not None}
 
 
+def editor_of_environment() -> str:
+    """Return the command of the editor that $VISUAL or $EDITOR names; empty if neither does."""
+    variables = os.environ  # noqa: TID251  this module reads the environment
+    return variables.get("VISUAL", "").strip() or variables.get("EDITOR", "").strip()
+
+
 def proxies_of_environment() -> dict[str, str]:
     """Return HTTP_PROXY and the like by their first word in lower case (``http``, ``all``, ``no``)."""
     return getproxies()
