@@ -29,6 +29,7 @@ from plangate.domain.decision import MAX_COMMENT, Choice, Decision, Resolution
 from plangate.domain.escaping import cut
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import same_person
+from plangate.domain.plan_changes import Before, kept_before
 from plangate.domain.run import Approval, Edit, Phase, RunState, StepProgress, StepState, UndoProgress
 
 KEPT_REFUSALS: Final = 50
@@ -66,6 +67,7 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
                 steps=(StepProgress(),) * len(event.plan.steps),
                 edit=None,
                 authors=_authors(state, event),
+                before=_before(state.drafted, event),
             )
         case Reopened():
             lost = {one.name for one in event.lost}
@@ -178,6 +180,12 @@ def _resolve(state: RunState, decision: Decision) -> RunState:
             return _with(after, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.FAILED, reason=reason))
         case _:
             assert_never(resolution)
+
+
+def _before(replaced: Drafted | None, newest: Drafted) -> Before | None:
+    if replaced is None:
+        return None
+    return kept_before(replaced.revision, replaced.fingerprint, replaced.plan, newest.plan)
 
 
 def _authors(state: RunState, drafted: Drafted) -> tuple[str, ...]:

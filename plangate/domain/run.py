@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from plangate.domain import policy
 from plangate.domain.audit import Closed, Decided, Drafted, Event, Held, Reopened, Requested
@@ -12,6 +12,7 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice
 from plangate.domain.people import Approver
 from plangate.domain.plan import Step, idempotency_key
+from plangate.domain.plan_changes import Before
 from plangate.domain.tool import Receipt
 
 
@@ -116,6 +117,7 @@ class RunState(Frozen):
         refusals_not_kept: how many decisions, nearly all of them refused, are only on the trail.
         edit: the edit that the next draft carries out.
         authors: the people whose edits are part of the newest plan; they may not approve it.
+        before: the plan that the newest one replaced; None for the first.
         held: why the run waits for a resolution; None if it does not.
         resolutions: how many resolutions were accepted.
     """
@@ -135,6 +137,7 @@ class RunState(Frozen):
     closed: Closed | None = None
     edit: Edit | None = None
     authors: tuple[str, ...] = ()
+    before: Before | None = Field(default=None, exclude_if=lambda value: value is None)
     held: Held | None = None
     resolutions: int = 0
 
@@ -151,6 +154,8 @@ class RunState(Frozen):
         if (self.phase is Phase.HELD) != (self.held is not None):
             return False
         planned = len(self.drafted.plan.steps) if self.drafted else 0
+        if self.before is not None and not self.before.fits(planned):
+            return False
         match self.phase:
             case Phase.DRAFTING | Phase.CLOSED:
                 return len(self.steps) in (0, planned)

@@ -7,10 +7,21 @@ every status through `checked`.
 
 from pydantic import JsonValue
 
+from plangate.domain.decision import Choice
 from plangate.domain.errors import StatusContradicts
 from plangate.domain.escaping import one_line
-from plangate.domain.plan import SHORT_LENGTH, Audience, canonical_json, fingerprint_of, short
-from plangate.domain.status import Status
+from plangate.domain.people import same_person
+from plangate.domain.plan import (
+    SHORT_LENGTH,
+    Audience,
+    Plan,
+    canonical_json,
+    fingerprint_of,
+    short,
+    struck_steps,
+)
+from plangate.domain.run import Phase
+from plangate.domain.status import DecisionStatus, Status
 
 
 def checked(
@@ -44,17 +55,22 @@ def contradiction(status: Status, *, workflow_id: str, namespace: str | None = N
     if status.plan is None:
         has_parts = status.fingerprint or status.short_fingerprint or status.steps
         return "it names a fingerprint or steps, and no plan" if has_parts else None
-    return _other_fingerprint(status) or _other_namespace(status, namespace) or _other_steps(status)
+    return (
+        _other_fingerprint(status)
+        or _other_namespace(status, namespace)
+        or _other_steps(status)
+        or _other_previous(status)
+        or _other_author(status)
+        or _other_hold(status)
+    )
 
 
 def _other_fingerprint(status: Status) -> str | None:
     assert status.plan is not None
     if status.installation is None or status.namespace is None:
         return "it does not say for which installation the plan was made"
-    audience = Audience(installation=status.installation, namespace=status.namespace)
-    try:
-        actual = fingerprint_of(status.plan, status.revision, status.workflow_id, audience)
-    except ValueError:
+    actual = _fingerprint(status, status.plan, status.revision)
+    if actual is None:
         return "its plan cannot have a fingerprint"
     if status.fingerprint != actual:
         claimed = short(status.fingerprint or "none")
@@ -62,6 +78,15 @@ def _other_fingerprint(status: Status) -> str | None:
     if status.short_fingerprint != actual[:SHORT_LENGTH]:
         return "its short fingerprint is not the beginning of its fingerprint"
     return None
+
+
+def _fingerprint(status: Status, plan: Plan, revision: int) -> str | None:
+    """Return the fingerprint of a plan of this run; None if it cannot have one."""
+    audience = Audience(installation=status.installation or "", namespace=status.namespace or "")
+    try:
+        return fingerprint_of(plan, revision, status.workflow_id, audience)
+    except ValueError:
+        return None
 
 
 def _other_namespace(status: Status, namespace: str | None) -> str | None:
@@ -75,9 +100,74 @@ def _other_steps(status: Status) -> str | None:
     if len(status.steps) != len(status.plan.steps):
         return f"it lists {len(status.steps)} steps, and its plan has {len(status.plan.steps)}"
     for number, (shown, step) in enumerate(zip(status.steps, status.plan.steps, strict=True), start=1):
-        listed: JsonValue = [shown.number, shown.tool, shown.arguments, shown.why]
-        if _canonical(listed) != _canonical([number, step.tool, step.arguments, step.reason]):
+        listed: JsonValue = [shown.number, shown.tool, shown.arguments, shown.why, shown.preview]
+        planned: JsonValue = [number, step.tool, step.arguments, step.reason, step.preview]
+        listed += [shown.observation, shown.undoable]
+        planned += [step.observation, step.undoable]
+        if _canonical(listed) != _canonical(planned):
             return f"it lists another step {number} than its plan has"
+    return None
+
+
+def _other_previous(status: Status) -> str | None:
+    """Object to a revision before that is not the one which its fingerprint names."""
+    before = status.previous
+    if before is None:
+        return None
+    if before.revision != status.revision - 1:
+        return f"it compares revision {status.revision} with revision {before.revision}"
+    if _fingerprint(status, before.plan, before.revision) != before.fingerprint:
+        return f"the plan shown as revision {before.revision} has another fingerprint than it claims"
+    return None
+
+
+def _other_author(status: Status) -> str | None:
+    """Object to an author who made no accepted edit, and to an edit whose author is not named."""
+    if not status.author:
+        made = _asked_for(status)
+        if made and all(one.decision == Choice.EDIT for one in made):
+            return f"{made[-1].by} edited the plan before, and it names no author"
+        return None
+    if status.planner is not None or status.revision == 1:
+        return f"it names {status.author} as the author of a plan that no person edited"
+    editors = [one.by or "" for one in _asked_for(status) if one.decision == Choice.EDIT]
+    is_listed = any(same_person(status.author, by) for by in editors)
+    if not is_listed and not status.refusals_not_listed and status.previous is not None:
+        return f"it names {status.author} as the author, who made no accepted edit"
+    is_barred = any(same_person(status.author, one) for one in status.authors)
+    if not is_barred and not _may_approve_after_a_strike(status):
+        return f"{status.author} edited the plan, and is not among those who may not approve it"
+    return None
+
+
+def _asked_for(status: Status) -> list[DecisionStatus]:
+    """Return the accepted decisions on the plan before, each of which asks for a new one."""
+    before = status.previous
+    return [
+        one
+        for one in status.decisions
+        if one.accepted
+        and one.decision in (Choice.EDIT, Choice.REQUEST_CHANGES)
+        and before is not None
+        and one.plan
+        and before.fingerprint.startswith(one.plan)
+    ]
+
+
+def _may_approve_after_a_strike(status: Status) -> bool:
+    if status.previous is None or status.plan is None or status.requirement is None:
+        return False
+    is_strike = bool(struck_steps(status.previous.plan, status.plan.proposed()))
+    return is_strike and status.requirement.strike_keeps_approver
+
+
+def _other_hold(status: Status) -> str | None:
+    """Object to a held run without a hold, to a hold of any other, and to one at a step that there is not."""
+    held = status.held
+    if (status.state == Phase.HELD) != (held is not None):
+        return "it does not say why the run is held" if held is None else "it is not held, and says why it is"
+    if held is not None and not 1 <= held.step <= len(status.steps):
+        return f"it is held at step {held.step}, which its plan does not have"
     return None
 
 

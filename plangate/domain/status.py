@@ -11,8 +11,9 @@ from plangate.domain.decision import Arrival, Resolution
 from plangate.domain.lifecycle import possible_resolutions
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import Plan, short
+from plangate.domain.plan_changes import plan_before
 from plangate.domain.policy import Need, Requirement, missing
-from plangate.domain.run import Phase, RunState, StepState
+from plangate.domain.run import Phase, RunState, StepState, UndoProgress
 from plangate.domain.standing_approvals import approval_of, counts_until, void_because
 from plangate.domain.tool import Receipt
 
@@ -74,8 +75,10 @@ class Attempt(Frozen):
 class StepStatus(Frozen):
     """One step of the newest plan, and its progress.
 
-    ``is_begun`` means that the record has a claim and no result: the step may have acted. ``attempt`` and
-    the fields after it are those of `Attempt`, while the step is retried or paused.
+    ``preview``, ``observation`` and ``undoable`` are what the step's tool added when the plan was drafted.
+    ``is_begun`` means that the record has a claim and no result: the step may have acted. ``undo`` is the
+    progress of its undo, if it was tried. ``attempt`` and the fields after it are those of `Attempt`, while
+    the step, or its undo, is retried or paused.
     """
 
     number: int
@@ -88,6 +91,7 @@ class StepStatus(Frozen):
     state: StepState
     receipt: Receipt | None
     failure: str
+    undo: UndoProgress | None = None
     is_begun: bool = False
     attempt: int | None = None
     last_error: str = ""
@@ -119,6 +123,14 @@ class HeldStatus(Frozen):
     resolutions: tuple[Resolution, ...]
 
 
+class PreviousPlan(Frozen):
+    """The plan that the newest one replaced; its approvals no longer count."""
+
+    revision: int
+    fingerprint: str
+    plan: Plan
+
+
 class Status(Frozen):
     """Everything that is known about a run; ``source`` says where the answer comes from.
 
@@ -129,7 +141,9 @@ class Status(Frozen):
     ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
     recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
     if the records can be read.
-    ``drafting`` is the current attempt of a draft that is retried.
+    ``drafting`` is the current attempt of a draft that is retried. ``author`` is the person who edited the
+    newest plan, empty for a planner's and for a supplied one; ``authors`` are those who may not approve it
+    because they edited it, or one before it. ``previous`` is the plan before it.
     """
 
     workflow_id: str
@@ -162,12 +176,17 @@ class Status(Frozen):
     drafting: Attempt | None = None
     unrecorded: Unrecorded | None = None
     author: str = ""
+    authors: tuple[str, ...] = ()
+    previous: PreviousPlan | None = None
     held: HeldStatus | None = None
     source: str
 
 
 class RunResult(Frozen):
-    """What the workflow returns: the outcome, the newest plan, the receipts, who approved."""
+    """What the workflow returns: the outcome, the newest plan, the receipts, who approved.
+
+    ``skipped`` and ``undone`` are the numbers of the steps that a person left out, and that were undone.
+    """
 
     workflow_id: str
     outcome: Outcome
@@ -178,6 +197,8 @@ class RunResult(Frozen):
     receipts: tuple[Receipt | None, ...]
     approved_by: tuple[str, ...]
     unverified: tuple[str, ...] = ()
+    skipped: tuple[int, ...] = ()
+    undone: tuple[int, ...] = ()
 
 
 def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None) -> Status:
@@ -209,19 +230,35 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         steps=_steps(state),
         unrecorded=unrecorded,
         author=drafted.author if drafted else "",
+        authors=state.authors,
+        previous=_previous(state),
         held=_held(state),
         source=source,
     )
 
 
 def with_step_attempt(status: Status, attempt: Attempt) -> Status:
-    """Return ``status`` with the attempt of the step that is being executed."""
-    steps = list(status.steps)
-    for index, step in enumerate(steps):
-        if step.state is StepState.PENDING:
-            steps[index] = step.model_copy(update=dict(attempt))
-            break
-    return status.model_copy(update={"steps": tuple(steps)})
+    """Return ``status`` with the attempt of the step that is being executed, or undone."""
+    number = step_at_work(status)
+    steps = tuple(
+        step.model_copy(update=dict(attempt)) if step.number == number else step for step in status.steps
+    )
+    return status.model_copy(update={"steps": steps})
+
+
+def step_at_work(status: Status) -> int | None:
+    """Return the number of the step that is executed or undone next; None if there is none."""
+    if status.state != Phase.UNDOING:
+        return next((step.number for step in status.steps if step.state is StepState.PENDING), None)
+    undoable = [
+        step.number
+        for step in status.steps
+        if step.undoable
+        and step.state is StepState.DONE
+        and step.receipt
+        and (step.undo is None or step.undo.state is StepState.PENDING)
+    ]
+    return max(undoable, default=None)
 
 
 def result_of(state: RunState) -> RunResult:
@@ -242,6 +279,8 @@ def result_of(state: RunState) -> RunResult:
         receipts=tuple(progress.receipt for progress in state.steps),
         approved_by=_names(state),
         unverified=_unverified(state),
+        skipped=_numbers(state, StepState.SKIPPED),
+        undone=_numbers(state, StepState.UNDONE),
     )
 
 
@@ -281,6 +320,17 @@ def _held(state: RunState) -> HeldStatus | None:
         since=state.held.held_at,
         resolutions=possible_resolutions(state),
     )
+
+
+def _previous(state: RunState) -> PreviousPlan | None:
+    if state.before is None or state.drafted is None:
+        return None
+    plan = plan_before(state.before, state.drafted.plan)
+    return PreviousPlan(revision=state.before.revision, fingerprint=state.before.fingerprint, plan=plan)
+
+
+def _numbers(state: RunState, wanted: StepState) -> tuple[int, ...]:
+    return tuple(number for number, step in enumerate(state.steps, start=1) if step.state is wanted)
 
 
 def _names(state: RunState) -> tuple[str, ...]:
@@ -339,6 +389,7 @@ def _steps(state: RunState) -> tuple[StepStatus, ...]:
             state=progress.state,
             receipt=progress.receipt,
             failure=progress.reason,
+            undo=None if progress.undo == UndoProgress() else progress.undo,
             is_begun=number == state.claimed and progress.state is StepState.PENDING,
         )
         for number, (step, progress) in enumerate(

@@ -1,0 +1,200 @@
+"""What changed from one revision of a plan to the next.
+
+A run keeps the plan before its newest one, so that every view can show the difference. `Before` keeps it
+lean, because the state of a run travels in its messages: a step that is in the newest plan too is kept as its
+number. From both, `plan_before` makes the whole plan again, whose fingerprint anyone can recompute.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from enum import StrEnum
+
+from pydantic import JsonValue
+
+from plangate.domain.base import Frozen
+from plangate.domain.plan import Plan, ProposedStep, Step
+
+
+class Before(Frozen):
+    """The plan that the newest one replaced.
+
+    Attributes:
+        revision: of the replaced plan.
+        fingerprint: of the replaced plan.
+        summary: None if the newest plan has the same.
+        steps: in order; a number is that of the same step in the newest plan.
+    """
+
+    revision: int
+    fingerprint: str
+    summary: str | None = None
+    steps: tuple[int | Step, ...]
+
+    def fits(self, steps: int) -> bool:
+        """Return whether it can be the difference to a plan with that many steps."""
+        return all(1 <= one <= steps for one in self.steps if isinstance(one, int))
+
+
+class Kind(StrEnum):
+    """What became of a step."""
+
+    NEW = "new"
+    STRUCK = "struck"
+    MOVED = "moved"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueChange:
+    """One changed value: its path, such as ``json.amount``, and what it was and is, as JSON.
+
+    ``was_there`` and ``is_there`` tell an absent value from null.
+    """
+
+    path: tuple[str, ...]
+    before: JsonValue
+    after: JsonValue
+    was_there: bool = True
+    is_there: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StepChange:
+    """What became of one step. ``before`` and ``after`` are its numbers in the two plans, 0 where it is not.
+
+    ``arguments`` are the changed values of its arguments; ``reason`` and ``observation`` are changed values
+    beside these, if they changed.
+    """
+
+    kind: Kind
+    tool: str
+    before: int = 0
+    after: int = 0
+    arguments: tuple[ValueChange, ...] = ()
+    reason: ValueChange | None = None
+    observation: ValueChange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChanges:
+    """The difference between two plans: the summary, and the steps in the order of the newest plan."""
+
+    summary: ValueChange | None
+    steps: tuple[StepChange, ...]
+
+    def __bool__(self) -> bool:
+        return self.summary is not None or bool(self.steps)
+
+
+def kept_before(revision: int, fingerprint: str, replaced: Plan, newest: Plan) -> Before:
+    """Return the replaced plan, as a run keeps it."""
+    numbers = {step.model_dump_json(): number for number, step in enumerate(newest.steps, start=1)}
+    kept = [numbers.get(step.model_dump_json(), step) for step in replaced.steps]
+    summary = None if replaced.summary == newest.summary else replaced.summary
+    return Before(revision=revision, fingerprint=fingerprint, summary=summary, steps=tuple(kept))
+
+
+def plan_before(before: Before, newest: Plan) -> Plan:
+    """Return the whole replaced plan.
+
+    Raises:
+        IndexError: the two do not fit.
+    """
+    if not before.fits(len(newest.steps)):
+        raise IndexError("the replaced plan names a step that the newest one does not have")
+    steps = tuple(newest.steps[one - 1] if isinstance(one, int) else one for one in before.steps)
+    summary = newest.summary if before.summary is None else before.summary
+    return Plan(summary=summary, steps=steps)
+
+
+def changes_between(before: Plan, after: Plan) -> PlanChanges:
+    """Return what changed. A step moved if it changed its place among the steps that both plans have."""
+    pairs, in_place = _pairs(before.steps, after.steps)
+    of_after = {new: old for old, new in pairs.items()}
+    changed = []
+    for old, step in enumerate(before.steps, start=1):
+        if old not in pairs:
+            changed.append((old, 0, StepChange(Kind.STRUCK, step.tool, before=old)))
+    for new, step in enumerate(after.steps, start=1):
+        was = of_after.get(new)
+        if was is None:
+            changed.append((new, 1, StepChange(Kind.NEW, step.tool, after=new)))
+        else:
+            one = _step_change(was, before.steps[was - 1], new, step, moved=was not in in_place)
+            changed += [(new, 1, one)] if one else []
+    changed.sort(key=lambda one: one[:2])
+    summary = _value_change(("summary",), before.summary, after.summary)
+    return PlanChanges(summary, tuple(one for _, _, one in changed))
+
+
+def _step_change(old: int, before: Step, new: int, after: Step, *, moved: bool) -> StepChange | None:
+    arguments = tuple(_value_changes((), before.arguments, after.arguments))
+    reason = _value_change(("why",), before.reason, after.reason)
+    observation = _value_change(("observation",), before.observation, after.observation)
+    if not (moved or arguments or reason or observation):
+        return None
+    kind = Kind.MOVED if moved else Kind.CHANGED
+    return StepChange(kind, after.tool, old, new, arguments, reason, observation)
+
+
+def _pairs(before: Sequence[Step], after: Sequence[Step]) -> tuple[dict[int, int], set[int]]:
+    """Return which step became which, by their numbers, and the old numbers of those that kept their place.
+
+    First the same steps, in order; then the same ones elsewhere; then those of the same tool, in order.
+    """
+    old, new = [_key(step) for step in before], [_key(step) for step in after]
+    pairs: dict[int, int] = {}
+    for block in SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks():
+        pairs |= {block.a + n + 1: block.b + n + 1 for n in range(block.size)}
+    for keys in ((old, new), ([step.tool for step in before], [step.tool for step in after])):
+        taken = set(pairs.values())
+        for number, key in enumerate(keys[0], start=1):
+            if number not in pairs:
+                alike = (n for n, one in enumerate(keys[1], start=1) if n not in taken and one == key)
+                found = next(alike, None)
+                if found is not None:
+                    pairs[number] = found
+                    taken.add(found)
+    return pairs, _in_place(pairs)
+
+
+def _in_place(pairs: Mapping[int, int]) -> set[int]:
+    """Return the old numbers of the longest run of steps whose order did not change."""
+    best: dict[int, list[int]] = {}
+    for old in sorted(pairs):
+        ahead = (best[one] for one in best if pairs[one] < pairs[old])
+        best[old] = [*max(ahead, key=len, default=[]), old]
+    return set(max(best.values(), key=len, default=[]))
+
+
+def _key(step: ProposedStep) -> str:
+    return ProposedStep(tool=step.tool, arguments=step.arguments, reason=step.reason).model_dump_json()
+
+
+def _value_change(path: tuple[str, ...], before: JsonValue, after: JsonValue) -> ValueChange | None:
+    return None if _is_same(before, after) else ValueChange(path, before, after)
+
+
+def _value_changes(
+    path: tuple[str, ...], before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]
+) -> Iterator[ValueChange]:
+    for name in dict.fromkeys((*after, *before)):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, dict) and isinstance(new, dict) and old and new:
+            yield from _value_changes((*path, name), old, new)
+        elif name not in before or name not in after or not _is_same(old, new):
+            yield ValueChange((*path, name), old, new, name in before, name in after)
+
+
+def _is_same(before: JsonValue, after: JsonValue) -> bool:
+    """Return whether two values are the same JSON: true is not 1."""
+    match before, after:
+        case dict(), dict():
+            return before.keys() == after.keys() and all(_is_same(before[key], after[key]) for key in before)
+        case list(), list():
+            return len(before) == len(after) and all(map(_is_same, before, after))
+        case (bool(), _) | (_, bool()):
+            return before is after
+        case _:
+            return before == after
