@@ -37,7 +37,9 @@ _COMMANDS: Final = (
     _command("demo", "demo:demo", "Run an end-to-end demo (about ten seconds).", needs_application=True),
     _command("start", "start:start", "Start a run, and wait for its plan."),
     _command("status", "status:status", "Show a run: its state, plan and decisions."),
-    _command("pending", "pending:pending", "List the runs that wait for a decision."),
+    _command(
+        "pending", "pending:pending", "List the runs that wait for a person: in review, or held at a step."
+    ),
     _command("approve", "decide:approve", "Approve exactly one plan of a run."),
     _command("withdraw-approval", "decide:withdraw_approval", "Withdraw your approval of a plan."),
     _command("reject", "decide:reject", "Reject a plan, which ends its run."),

@@ -81,9 +81,16 @@ class Gatekeeper:
         """Ask whether ``choice`` on the plan of ``status``, which has been shown, is to be signed."""
         return await self._is_meant(status, f"Sign '{spelled(choice)}' for plan {status.short_fingerprint}?")
 
+    async def confirm_edit(self, status: Status) -> bool:
+        """Ask whether the new plan, which has been shown, is to replace the plan of ``status``."""
+        return await self._confirmed(f"Replace plan {status.short_fingerprint} by this one?")
+
     async def _is_meant(self, status: Status, question: str) -> bool:
-        self._keyboard.discard()
         self._say_what_runs(status)
+        return await self._confirmed(question)
+
+    async def _confirmed(self, question: str) -> bool:
+        self._keyboard.discard()
         while True:
             answer = ((await self._keyboard.ask(f"{question} [y/N]")) or "n").lower()
             if answer in ("y", "yes", "n", "no"):

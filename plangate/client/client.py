@@ -262,7 +262,7 @@ class Client:
             raise unreachable(error) from error
 
     async def pending(self, wanted: Wanted = WAITING) -> list[Status]:
-        """Return one page of the runs that wait for a decision, soonest deadline first.
+        """Return one page of the runs that wait for a person (in review, or held), soonest deadline first.
 
         Raises:
             TemporalUnreachable: the server does not answer.

@@ -1,4 +1,4 @@
-"""List the runs that wait for a decision: those of the records that Temporal has open.
+"""List the runs that wait for a person, in review or held: those of the records that Temporal has open.
 
 One query reads the waiting runs from the records; Temporal confirms, page by page, which are open. If the
 two counts differ, Temporal's whole list is read: a run may have been ended there from outside, or have no
@@ -30,9 +30,7 @@ Thing = TypeVar("Thing")
 Ask = Callable[[str], Awaitable[Status | None]]
 
 _RUNNING: Final = f"WorkflowType = '{WORKFLOW_TYPE}' AND ExecutionStatus = 'Running'"
-_DRAFTED: Final = f"({PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} = '{Phase.IN_REVIEW}')"
-# A plan may be recorded before its workflow knows.
-_MAY_WAIT: Final = f"({_DRAFTED} OR {PLANGATE_STATE.name} = '{Phase.DRAFTING}')"
+_DRAFTED: Final = f"({PLANGATE_STATE.name} IS NULL OR {PLANGATE_STATE.name} != '{Phase.DRAFTING}')"
 _ASKED_AT_ONCE: Final = 50  # a run for which no worker answers takes as long as a query may
 _NAMED_AT_ONCE: Final = 200  # ids in one question to Temporal
 # The server finds no id with a quotation mark or a backslash, however it is escaped (tried with 1.32).
@@ -52,7 +50,7 @@ class _Line:
 async def waiting_runs(
     client: TemporalClient, database: Database | None, ask: Ask, wanted: Wanted
 ) -> list[Status]:
-    """Return one page of the runs that wait for a decision.
+    """Return one page of the runs that wait for a person.
 
     Args:
         client: connected to their namespace.
@@ -68,7 +66,7 @@ async def waiting_runs(
         page = await _first_open(client, recorded, wanted)
     else:
         page = wanted.page(await _all_open(client, recorded, ask, wanted))
-    return await _shown(database, ask, page)
+    return await _shown(database, ask, page, wanted)
 
 
 def _recorded(database: Database | None, wanted: Wanted) -> StillOpen:
@@ -103,12 +101,7 @@ async def _first_open(client: TemporalClient, recorded: StillOpen, wanted: Wante
 
 
 async def _all_open(client: TemporalClient, recorded: StillOpen, ask: Ask, wanted: Wanted) -> Iterable[_Line]:
-    try:
-        listed = await _list(client, f"{_RUNNING} AND {_MAY_WAIT}")
-    except RPCError as error:
-        if error.status is not RPCStatusCode.INVALID_ARGUMENT:
-            raise
-        listed = await _list(client, _RUNNING)
+    listed = await _list(client, _RUNNING)  # a plan may be recorded before its workflow knows
     lines = [_Line(*one) for one in recorded.waiting if one[0] in listed]
     strangers = [
         _Line(status.workflow_id, status.deadline, status)
@@ -130,10 +123,10 @@ async def _all_open(client: TemporalClient, recorded: StillOpen, ask: Ask, wante
 
 def _is_wanted(status: Status, wanted: Wanted) -> bool:
     is_theirs = wanted.requester is None or identity(status.requester) == identity(wanted.requester)
-    return status.state == Phase.IN_REVIEW and is_theirs
+    return wanted.takes(status.state) and is_theirs
 
 
-async def _shown(database: Database | None, ask: Ask, page: Sequence[_Line]) -> list[Status]:
+async def _shown(database: Database | None, ask: Ask, page: Sequence[_Line], wanted: Wanted) -> list[Status]:
     """Return the status of these runs from their trails; a run without a readable trail is queried."""
     ids = [line.workflow_id for line in page if line.status is None]
     read: dict[str, Status] = {}
@@ -142,7 +135,7 @@ async def _shown(database: Database | None, ask: Ask, page: Sequence[_Line]) -> 
     unread = [workflow_id for workflow_id in ids if workflow_id not in read]
     read |= {status.workflow_id: status for status in await _asked(ask, unread)}
     shown = (line.status or read.get(line.workflow_id) for line in page)
-    return [status for status in shown if status and status.state == Phase.IN_REVIEW]
+    return [status for status in shown if status and wanted.takes(status.state)]
 
 
 async def _asked(ask: Ask, workflow_ids: Sequence[str]) -> list[Status]:

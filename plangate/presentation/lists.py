@@ -1,9 +1,11 @@
-"""Lists on the screen: the runs that wait for a decision, and the tools."""
+"""Lists on the screen: the runs that wait for a person, and the tools."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from plangate.domain.people import ANYONE
+from plangate.domain.policy import Resolvers
 from plangate.domain.status import Status
 from plangate.domain.tool import ToolDeclaration
 from plangate.presentation.durations import from_now
@@ -26,12 +28,23 @@ def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
                 _what(status),
                 status.requester,
                 status.short_fingerprint or "",
-                needed_words(status),
+                _needs(status),
                 from_now(status.deadline, now) if status.deadline else "",
             )
             for status in waiting
         ],
     )
+
+
+def _needs(status: Status) -> str:
+    """Return what a run waits for: approvals, or the resolution of a step."""
+    held, requirement = status.held, status.requirement
+    if held is None or requirement is None:
+        return needed_words(status)
+    roles = tuple(need.role for need in requirement.needs) or (ANYONE,)
+    who = requirement.resolvers or Resolvers(roles=roles, assurance=requirement.assurance)
+    what = "the undo of step" if held.undo else "step"
+    return f"held at {what} {held.step} of {len(status.steps)}; a resolution by {who}"
 
 
 def sources_of(statuses: Iterable[Status]) -> list[str]:

@@ -15,6 +15,7 @@ from plangate.domain.run import Phase
 from plangate.records.tables import audit_entries, runs
 
 Listed = TypeVar("Listed")
+WAITING_STATES: Final = (Phase.IN_REVIEW.value, Phase.HELD.value)
 IS_A_RUN: Final = runs.c.workflow_id != RULES_TRAIL
 _DECIDED: Final = audit_entries.c.kind == "decided"
 
@@ -36,6 +37,7 @@ class Wanted(Frozen):
         by: only those that this person requested or decided on.
         since: only those that were requested at that time or later.
         state: only those that are in this state.
+        waiting: only those that wait for a person: in review or held.
         skip: how many to leave out at the beginning.
         limit: how many to return at most; None for all.
     """
@@ -45,8 +47,13 @@ class Wanted(Frozen):
     by: str | None = None
     since: AwareDatetime | None = None
     state: str | None = None
+    waiting: bool = False
     skip: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, ge=0)
+
+    def takes(self, state: str) -> bool:
+        """Return whether runs in this state are wanted."""
+        return self.state in (None, state) and (not self.waiting or state in WAITING_STATES)
 
     def page(self, found: Iterable[Listed]) -> list[Listed]:
         """Return this page of the results, without reading beyond it."""
@@ -54,7 +61,7 @@ class Wanted(Frozen):
 
 
 ALL: Final = Wanted()
-WAITING: Final = Wanted(state=Phase.IN_REVIEW, sort=Sort.DEADLINE)
+WAITING: Final = Wanted(waiting=True, sort=Sort.DEADLINE)
 
 _ORDER: Final[dict[Sort, Sequence[ColumnElement[Any]]]] = {
     Sort.DEADLINE: (runs.c.deadline.is_(None), runs.c.deadline, runs.c.workflow_id),
@@ -72,6 +79,8 @@ def rows_of(connection: Connection, wanted: Wanted) -> Select[Any]:
     query = select(runs).where(IS_A_RUN).order_by(*_ORDER[wanted.sort])
     if wanted.state is not None:
         query = query.where(or_(runs.c.state == wanted.state, runs.c.state.is_(None)))
+    if wanted.waiting:
+        query = query.where(or_(runs.c.state.in_(WAITING_STATES), runs.c.state.is_(None)))
     if wanted.since is not None:
         query = query.where(runs.c.opened_at >= wanted.since)
     if wanted.requester is not None:

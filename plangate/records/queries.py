@@ -131,7 +131,7 @@ def _statuses(connection: Connection, wanted: Wanted) -> Iterator[Status]:
     """Yield the runs that are in the wanted state according to their trails, whatever their rows say."""
     for rows in connection.execute(rows_of(connection, wanted)).partitions(_PAGE):
         for state in _folded(read_trails(connection, [row.workflow_id for row in rows])):
-            if wanted.state in (None, state.state) and (status := _shown(state)):
+            if wanted.takes(state.state) and (status := _shown(state)):
                 yield status
 
 
@@ -183,7 +183,7 @@ def runs_on_record(database: Database, wanted: Wanted = ALL) -> list[RunSummary]
     asked = wanted.model_copy(update={"state": None}) if wanted.state == DAMAGED else wanted
     with database.read() as connection:
         summaries = _summaries(connection, rows_of(connection, asked))
-        return wanted.page(one for one in summaries if wanted.state in (None, one.state))
+        return wanted.page(one for one in summaries if wanted.takes(one.state))
 
 
 def _summaries(connection: Connection, query: Select[Any]) -> Iterator[RunSummary]:

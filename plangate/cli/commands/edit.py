@@ -1,4 +1,4 @@
-"""`edit`: replace the plan in review by another version of it."""
+"""`edit`: replace the plan in review by another version of it, from an editor or a file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ from typing import Annotated
 
 import typer
 
-from plangate.cli import application, console, decisions, gate, plan_file, preflight, request, sending
-from plangate.cli.exits import Exit
+from plangate.cli import (
+    console,
+    decisions,
+    edit_page,
+    editing,
+    gate,
+    keyboard,
+    new_plan,
+    plan_file,
+    preflight,
+    request,
+    sending,
+)
+from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, By, Comment, Replaces, RunId
 from plangate.domain import decision as domain
-from plangate.presentation import clock, run_page
+from plangate.domain import plan as plans
 
 
 def edit(
@@ -20,45 +32,62 @@ def edit(
     *,
     by: By,
     plan: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--plan",
             metavar="FILE",
-            show_default=False,
+            show_default="opens $VISUAL or $EDITOR",
             help="The whole new plan, JSON or YAML; - reads standard input.",
         ),
-    ],
+    ] = None,
     replaces: Replaces = None,
     comment: Comment = "",
     as_json: AsJson = False,
 ) -> int:
     """Replace the plan in review by your own version of it.
 
-    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    You become an author of the new plan, so another person must approve it. Exit 0: accepted, or kept by
+    Temporal because no worker is running. Exit 1: nothing was sent. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
-    tools = application.declared_tools() if application.has_tools() else None
+    made = decisions.made_decision(domain.Choice.EDIT, by=by, plan=replaces, comment=comment)
+    if plan is None:
+        if not here.screen.can_ask:
+            raise WrongUsage("There is no terminal for an editor; supply the new plan with --plan FILE.")
+        return asyncio.run(_edit(here, workflow_id, made))
     try:
-        new_plan = plan_file.read_plan_file(plan, tools, here.settings.max_steps)
+        proposed = new_plan.read_new_plan(plan, here.settings.max_steps)
     except plan_file.PlanFileFaults as error:
         return request.show_faults(here.screen, error)
-    made = decisions.made_decision(
-        domain.Choice.EDIT, by=by, plan=replaces, comment=comment, new_plan=new_plan
-    )
-    return asyncio.run(_edit(here, workflow_id, made))
+    whole = made.model_copy(update={"new_plan": proposed.model_dump(mode="json")})
+    return asyncio.run(_send(here, workflow_id, whole, proposed))
 
 
 async def _edit(here: console.Console, workflow_id: str, decision: domain.Decision) -> int:
+    """Open the editor on the plan in review."""
+    async with here.connected() as session:
+        status = await session.client.status(workflow_id)
+        preflight.checked(status, decision)
+        editor = editing.PlanEditor(session, keyboard.Keyboard(here.screen.err), decision.by)
+        sent = await editor.edit(status, decision.comment)
+    return Exit.FAILED if sent is None else sending.show_verdict(here, workflow_id, sent.answer)
+
+
+async def _send(
+    here: console.Console, workflow_id: str, decision: domain.Decision, proposed: plans.ProposedPlan
+) -> int:
+    """Send a new plan that was read from a file."""
     await preflight.require_named_plan(here, workflow_id, decision)
     is_shown = preflight.must_be_shown(here, decision)
     async with here.connected() as session:
-        if is_shown:
-            status = await session.client.status(workflow_id)
-            preflight.checked(status, decision)
-            here.screen.show(run_page.run_page(status, clock.now()))
-            if not await gate.Gatekeeper(session, decision.by).confirm(status, decision.decision):
-                here.screen.say("Nothing was sent.")
-                return Exit.FAILED
-            decision = here.keys.signed(decision, status)
-        answer = await sending.send_named(session, workflow_id, decision)
-        return sending.show_verdict(here, workflow_id, answer)
+        if not is_shown:
+            answer = await sending.send_named(session, workflow_id, decision)
+            return sending.show_verdict(here, workflow_id, answer)
+        status = await session.client.status(workflow_id)
+        preflight.checked(status, decision)
+        here.screen.show_aside(edit_page.edit_page(status, proposed, decision.by))
+        if not await gate.Gatekeeper(session, decision.by).confirm_edit(status):
+            here.screen.say("Nothing was sent.")
+            return Exit.FAILED
+        signed = here.keys.signed(decision, status)
+        return sending.show_verdict(here, workflow_id, await session.client.decide(workflow_id, signed))

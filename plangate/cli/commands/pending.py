@@ -1,4 +1,4 @@
-"""`pending`: the runs that wait for a decision, also while no Temporal server answers."""
+"""`pending`: the runs that wait for a person, also while no Temporal server answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from plangate.cli import console, paging
 from plangate.cli.exits import Exit
 from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, SkipOption, Sorted, SortOption
-from plangate.domain import errors, run, status
+from plangate.domain import errors, status
 from plangate.presentation import clock, lists, page
 from plangate.records import lists as listed
 from plangate.records import queries
@@ -27,10 +27,13 @@ def pending(
     skip: SkipOption = 0,
     as_json: AsJson = False,
 ) -> int:
-    """List the runs that wait for a decision."""
+    """List the runs that wait for a person: in review, or held at a step.
+
+    Soonest deadline first, unless --sort says otherwise.
+    """
     here = console.open_console(as_json=as_json)
     options = PageOptions(sort, limit, skip)
-    wanted = paging.wanted_on(options, requester=requester, state=run.Phase.IN_REVIEW)
+    wanted = paging.wanted_on(options, requester=requester, waiting=True)
     found, source = asyncio.run(_found(here, wanted))
     waiting = paging.on_this_page(options, found)
     if here.screen.is_json:
@@ -39,7 +42,7 @@ def pending(
     if waiting:
         here.screen.out.print(lists.pending_table(waiting, clock.now()), crop=False)
     else:
-        here.screen.say("No run waits for a decision.")
+        here.screen.say("No run waits for a person.")
     paging.say_that_there_are_more(here.screen, options, found)
     sources = page.Page()
     sources.gap()

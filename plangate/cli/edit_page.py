@@ -1,0 +1,100 @@
+"""The page of an edit before it is sent: what it changes, what would run, and who may approve it."""
+
+import json
+from difflib import unified_diff
+from typing import assert_never
+
+from plangate.cli.new_plan import as_plan
+from plangate.domain.digest import digest
+from plangate.domain.escaping import is_reordered
+from plangate.domain.people import same_person
+from plangate.domain.plan import ProposedPlan, struck_steps
+from plangate.domain.plan_changes import Kind, StepChange, ValueChange, changes_between
+from plangate.domain.plurals import counted
+from plangate.domain.status import Status
+from plangate.presentation.page import REORDERED, Page, Row
+from plangate.presentation.words import step_name
+
+_CONTEXT = 1  # unchanged lines beside a changed one
+_EXACT = "in the plan's file"
+
+
+def edit_page(status: Status, new: ProposedPlan, by: str) -> Page:
+    """Return what an edit by ``by`` changes in the plan that is in review."""
+    assert status.plan is not None
+    after = as_plan(new)
+    changes = changes_between(as_plan(status.plan.proposed()), after)
+    page = Page()
+    page.gap()
+    page.heading(f"Your changes to plan {status.short_fingerprint}, revision {status.revision}")
+    if changes.summary:
+        _add_value(page, changes.summary, indent=2)
+    for change in changes.steps:
+        _add_step(page, change, new)
+    page.gap()
+    page.field("what runs", f"{counted(len(new.steps), 'step')}: {digest(after)}", "bold")
+    page.note(_who_approves(status, new, by), "yellow")
+    return page
+
+
+def _who_approves(status: Status, new: ProposedPlan, by: str) -> str:
+    assert status.plan is not None
+    barred = any(same_person(by, name) for name in (status.requester, *status.authors))
+    is_kept = status.requirement is not None and status.requirement.strike_keeps_approver
+    void = f" The approval by {' and '.join(status.approved_by)} is void." if status.approved_by else ""
+    if is_kept and not barred and struck_steps(status.plan, new):
+        return f"You only strike steps, so you may still approve the new plan.{void}"
+    return f"You become an author of the new plan, so another person must approve it.{void}"
+
+
+def _add_step(page: Page, change: StepChange, new: ProposedPlan) -> None:
+    page.gap()
+    count = len(new.steps)
+    match change.kind:
+        case Kind.STRUCK:
+            page.note(f"Step {change.before} so far: {change.tool}  struck", "bold red")
+        case Kind.NEW:
+            step = new.steps[change.after - 1]
+            page.note(f"{step_name(change.after, count)}: {change.tool}  new", "bold green")
+            page.arguments(step.arguments, exact=_EXACT)
+            if step.reason:
+                page.words("why", step.reason, indent=4)
+        case Kind.MOVED:
+            title = f"{step_name(change.after, count)}: {change.tool}  was step {change.before}"
+            page.note(title, "bold yellow")
+        case Kind.CHANGED:
+            page.note(f"{step_name(change.after, count)}: {change.tool}  changed", "bold yellow")
+        case _:
+            assert_never(change.kind)
+    for value in (*change.arguments, *([change.reason] if change.reason else [])):
+        _add_value(page, value, indent=4)
+
+
+def _add_value(page: Page, change: ValueChange, indent: int) -> None:
+    name = ".".join(change.path)
+    before, after = change.before, change.after
+    if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
+        page.field(name, "these lines:", indent=indent)
+        _add_lines(page, before, after, indent + 2)
+        return
+    page.field(name, f"was {_shown(before) if change.was_there else 'not there'}", "red", indent)
+    page.field("", f"is  {_shown(after) if change.is_there else 'not there'}", "green", indent)
+    if is_reordered(_shown(before) + _shown(after)):
+        page.note(REORDERED.format(_EXACT), "yellow", indent + 2)
+
+
+def _add_lines(page: Page, before: str, after: str, indent: int) -> None:
+    found = unified_diff(before.split("\n"), after.split("\n"), n=_CONTEXT, lineterm="")
+    for number, line in enumerate(found):
+        if number < len(("---", "+++")):
+            continue
+        sign, text = (line[0], line[1:]) if line[0] in "-+ " else ("…", "")
+        style = {"-": "red", "+": "green"}.get(sign, "dim")
+        row = Page()
+        row.note(text, style, indent=0)
+        shown = row.rows[0].text
+        page.rows.append(Row(" " * indent + f"{sign} ", " " * indent + "┊ ", shown, style, style))
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

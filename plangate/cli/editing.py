@@ -1,0 +1,201 @@
+"""Edit the plan in review in the person's editor, show the changes, ask, and send them.
+
+Nothing that was typed is lost: until the new plan is accepted, its text is kept in a file, and the person is
+shown where.
+"""
+
+import shlex
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from plangate.cli.console import Session
+from plangate.cli.decisions import made_decision, verdict_words
+from plangate.cli.edit_page import edit_page
+from plangate.cli.editor import editor_command, open_editor
+from plangate.cli.exits import fit
+from plangate.cli.keyboard import Keyboard
+from plangate.cli.new_plan import read_new_plan
+from plangate.cli.plan_file import PlanFileFaults
+from plangate.cli.plan_yaml import yaml_of
+from plangate.cli.request import show_faults
+from plangate.domain.decision import Choice, DecisionAnswer
+from plangate.domain.plan import ProposedPlan
+from plangate.domain.run import Phase
+from plangate.domain.status import Status
+from plangate.presentation.page import Page
+from plangate.presentation.program import program
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The verdict on a decision that was sent; None if no worker has judged it yet."""
+
+    answer: DecisionAnswer | None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The text that is edited.
+
+    Attributes:
+        path: its file.
+        original: the text before it was edited.
+        is_settled: whether the file is no longer needed.
+    """
+
+    path: Path
+    original: str
+    is_settled: bool = False
+
+    def is_left_alone(self) -> bool:
+        """Return whether the text is as it was, or empty but for comments: then nothing is sent."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return True
+        except (OSError, UnicodeDecodeError):
+            return False  # the reader says what is wrong with it
+        lines = (line.strip() for line in text.splitlines())
+        return text == self.original or all(not line or line.startswith("#") for line in lines)
+
+
+class PlanEditor:
+    """Lets a person edit a plan in review.
+
+    Args:
+        session: where the person is asked, and where the edit is sent.
+        keyboard: where they answer.
+        by: their name.
+    """
+
+    def __init__(self, session: Session, keyboard: Keyboard, by: str) -> None:
+        self._session = session
+        self._screen = session.screen
+        self._keyboard = keyboard
+        self._by = by
+
+    async def edit(self, status: Status, comment: str) -> Sent | None:
+        """Edit the plan of ``status`` until it is sent; None if nothing was sent, which has been said.
+
+        A refusal that the person does not correct is returned too.
+
+        Raises:
+            WrongUsage: there is no editor.
+        """
+        command = editor_command()
+        with self._kept(status) as draft:
+            while True:
+                failed = await open_editor(command, draft.path)
+                if failed:
+                    self._say(f"{failed} Nothing was sent.")
+                    return None
+                if draft.is_left_alone():
+                    self._leave(draft, "The plan was not changed; nothing was sent.")
+                    return None
+                try:
+                    plan = read_new_plan(draft.path, self._session.console.settings.max_steps)
+                except PlanFileFaults as error:
+                    show_faults(self._screen, error)
+                    if await self._wants_to_go_on():
+                        continue
+                    return None
+                if status.plan is not None and plan == status.plan.proposed():
+                    self._leave(draft, "The new plan is the same as the plan in review; nothing was sent.")
+                    return None
+                if not await self._is_meant(status, plan):
+                    if await self._wants_to_go_on():
+                        continue
+                    return None
+                sent = await self._send(status, plan, comment)
+                draft.is_settled = sent.answer is None or sent.answer.accepted is not False
+                if draft.is_settled or not await self._can_be_corrected(status, sent):
+                    return sent
+
+    @contextmanager
+    def _kept(self, status: Status) -> Iterator[_Draft]:
+        """Write the plan into a file, and say where it is if it was not accepted."""
+        assert status.plan is not None
+        text = yaml_of(status.plan.proposed(), _header(status), _notes(status))
+        with tempfile.NamedTemporaryFile(  # for this user alone
+            "w", encoding="utf-8", prefix="plangate-edit-", suffix=".yaml", delete=False
+        ) as file:
+            file.write(text)
+        draft = _Draft(Path(file.name), text)
+        try:
+            yield draft
+        finally:
+            if draft.is_settled or draft.is_left_alone():
+                draft.path.unlink(missing_ok=True)
+            else:
+                self._say_where(status, draft.path)
+
+    def _say_where(self, status: Status, path: Path) -> None:
+        words = [status.workflow_id, "--by", self._by, "--plan", str(path)]
+        page = Page()
+        page.sentence(fit(f"Your text is kept in {path}. To go on with it:"))
+        page.command(f"{program()} edit {shlex.join(words)}")
+        self._screen.show_aside(page)
+
+    def _leave(self, draft: _Draft, why: str) -> None:
+        draft.is_settled = True
+        self._say(why)
+
+    async def _wants_to_go_on(self) -> bool:
+        return await self._asked("[e]dit again, or [l]eave?", ("e", "edit"), ("l", "leave"))
+
+    async def _is_meant(self, status: Status, plan: ProposedPlan) -> bool:
+        self._screen.show_aside(edit_page(status, plan, self._by))
+        question = f"Replace plan {status.short_fingerprint} by this one? [y/N]"
+        return await self._asked(question, ("y", "yes"), ("n", "no", ""))
+
+    async def _asked(self, question: str, yes: Sequence[str], no: Sequence[str]) -> bool:
+        """Ask until the answer is one of these words; the end of the input is the last of ``no``."""
+        self._keyboard.discard()
+        while True:
+            answer = await self._keyboard.ask(question)
+            typed = no[-1] if answer is None else answer.lower()
+            if typed in (*yes, *no):
+                return typed in yes
+            self._say(f"Not understood; type {yes[0]} or {no[0]}.")
+
+    async def _send(self, status: Status, plan: ProposedPlan, comment: str) -> Sent:
+        decision = made_decision(
+            Choice.EDIT,
+            by=self._by,
+            plan=status.fingerprint,
+            comment=comment,
+            new_plan=plan.model_dump(mode="json"),
+        )
+        signed = self._session.console.keys.signed(decision, status)
+        return Sent(await self._session.client.decide(status.workflow_id, signed))
+
+    async def _can_be_corrected(self, status: Status, sent: Sent) -> bool:
+        """Ask whether to edit a refused plan again, if the plan that it replaces is still in review."""
+        now = await self._session.client.status(status.workflow_id)
+        if now.state != Phase.IN_REVIEW or now.fingerprint != status.fingerprint:
+            return False
+        self._say(verdict_words(sent.answer))
+        return await self._wants_to_go_on()
+
+    def _say(self, words: str) -> None:
+        page = Page()
+        page.sentence(fit(words))
+        self._screen.show_aside(page)
+
+
+def _header(status: Status) -> list[str]:
+    return [
+        f"Plan {status.short_fingerprint}, revision {status.revision}, of {status.workflow_id}.",
+        "Change it, save it, and close the editor: the changes are shown, and you are asked before",
+        "anything is sent. An unchanged or empty file sends nothing.",
+        "To strike a step, remove all its lines. Texts in quotes are texts; true and 7 are not.",
+        "The tools make new previews and observations for the new plan.",
+    ]
+
+
+def _notes(status: Status) -> list[str]:
+    """Return what each step does by its tool, to be read above it."""
+    return [f"Step {step.number}: {step.preview or step.tool}" for step in status.steps]

@@ -1,0 +1,60 @@
+"""Open a file in the person's editor, and wait until they close it."""
+
+import asyncio
+import shlex
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import which
+from typing import Final
+
+from plangate.cli.exits import WrongUsage
+from plangate.settings import editor_of_environment
+
+_USUAL: Final = ("nano", "vi")
+
+
+def editor_command() -> list[str]:
+    """Return the words of the editor's command: that of $VISUAL or $EDITOR, else a usual one.
+
+    Raises:
+        WrongUsage: there is none.
+    """
+    named = editor_of_environment()
+    try:
+        words = shlex.split(named)
+    except ValueError:
+        raise WrongUsage(f"The editor {named!r} is not a command; set EDITOR to one, such as nano.") from None
+    if words:
+        if which(words[0]) is None:
+            raise WrongUsage(f"The editor {words[0]} is not found; set EDITOR to one that is installed.")
+        return words
+    usual = next((one for one in _USUAL if which(one)), None)
+    if usual is None:
+        raise WrongUsage("There is no editor; set EDITOR to one, or supply the new plan with --plan FILE.")
+    return [usual]
+
+
+async def open_editor(command: Sequence[str], path: Path) -> str:
+    """Open ``path`` in the editor; return why the editor failed, or an empty text once it was closed."""
+    with _leaving_interrupts_to_the_editor():
+        try:
+            editor = await asyncio.create_subprocess_exec(*command, str(path))
+        except OSError as error:
+            return f"The editor {command[0]} could not be started: {error.strerror}."
+        code = await editor.wait()
+    return f"The editor {command[0]} ended with {code}." if code else ""
+
+
+@contextmanager
+def _leaving_interrupts_to_the_editor() -> Iterator[None]:
+    """Ignore Ctrl-C meanwhile: the terminal sends it to this process too, and editors use it as a key.
+
+    A handler that does nothing is not inherited by the editor, unlike SIG_IGN.
+    """
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,25 @@
+"""Read the new plan of an edit as its tools understand it, so that it is compared with what will run."""
+
+from pathlib import Path
+
+from plangate.cli.application import declared_tools, has_tools
+from plangate.cli.plan_file import read_plan_file
+from plangate.domain.drafting import check_plan, plan_shaped
+from plangate.domain.plan import Plan, ProposedPlan
+
+
+def read_new_plan(path: Path, max_steps: int) -> ProposedPlan:
+    """Return the plan in a file, with complete arguments if the tools are known here.
+
+    Raises:
+        WrongUsage: the file cannot be opened.
+        PlanFileFaults: it does not hold a plan that can run.
+    """
+    tools = declared_tools() if has_tools() else None
+    value = read_plan_file(path, tools, max_steps)
+    return plan_shaped(value) if tools is None else check_plan(value, tools, max_steps).proposed()
+
+
+def as_plan(proposed: ProposedPlan) -> Plan:
+    """Return a proposed plan as one to which no tool has added anything."""
+    return Plan.model_validate(proposed.model_dump())
