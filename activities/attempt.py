@@ -160,6 +160,7 @@ class StepAttempt:
             raise InDoubt(f"Step {step} is in doubt since an earlier attempt; nothing was repeated.")
         if self._is_stale(found):
             raise StillBegun(f"Step {step} is held by a newer attempt, or will be soon.")
+        self._refuse_what_failed(state)
         is_beginning = found is None or found.state is not EffectState.BEGUN
         if is_beginning and not self._task.undo:
             instead = self._instead_of_beginning(trail, state, people)
@@ -277,6 +278,19 @@ class StepAttempt:
         )
         trail.append(Note(key=f"reopened:{now.isoformat()}", at=now, actor=this_worker(), event=event))
         return StepResult(reopened=event)
+
+    def _refuse_what_failed(self, state: RunState) -> None:
+        """Refuse a step that failed on the record, because its worker died before it reported that.
+
+        Raises:
+            ToolRefused: it failed; a person has to resolve it.
+        """
+        task = self._task
+        if state.fingerprint == task.fingerprint and 1 <= task.step <= len(state.steps):
+            progress = state.steps[task.step - 1]
+            stopped = progress.undo if task.undo else progress
+            if stopped.state is StepState.FAILED:
+                raise ToolRefused(stopped.reason)
 
     def _is_retried(self, state: RunState) -> bool:
         """Whether a person asked to try an effect in doubt again: it is pending on the record."""

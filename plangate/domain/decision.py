@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, JsonValue, StringConstraints, Valida
 from plangate.domain.base import AwareDatetime, Frozen, Typed
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import identity
-from plangate.domain.plan import FINGERPRINT_LENGTH, MIN_PREFIX
+from plangate.domain.plan import FINGERPRINT_LENGTH, MAX_PLAN_BYTES, MAX_RAW_PLAN_BYTES, MIN_PREFIX
 from plangate.domain.validation import faults_in
 
 MAX_COMMENT: Final = 4_000
@@ -240,6 +240,8 @@ def _check_parts(decision: Decision) -> None:
     has_comment = bool(decision.comment.strip())
     if decision.decision is Choice.REQUEST_CHANGES and not has_comment:
         raise ValueError('a request for changes needs a "comment" that says what to change')
+    if is_edit and len(json.dumps(decision.new_plan)) > MAX_RAW_PLAN_BYTES:
+        raise ValueError(f'the "new_plan" is larger than {MAX_PLAN_BYTES:,} bytes; make it smaller')
     if is_edit and decision.new_plan is None:
         raise ValueError('an edit needs "new_plan", the whole plan with its changes')
     if not is_edit and decision.new_plan is not None:

@@ -18,6 +18,8 @@ MIN_PREFIX: Final = 8
 SHORT_LENGTH: Final = 12
 FINGERPRINT_LENGTH: Final = 64
 MAX_PLAN_BYTES: Final = 256 * 1024
+# More than any plan that passes its checks, and well below what the server hands on to an activity (2 MB).
+MAX_RAW_PLAN_BYTES: Final = 2 * MAX_PLAN_BYTES
 MAX_TOOL_NAME: Final = 64
 MAX_SUMMARY: Final = 2_000
 MAX_REASON: Final = 2_000  # of one step

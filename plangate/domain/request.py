@@ -14,12 +14,10 @@ from plangate.domain.decision import PersonName
 from plangate.domain.durations import LONGEST_TIMEOUT
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.plan import MAX_PLAN_BYTES
+from plangate.domain.plan import MAX_PLAN_BYTES, MAX_RAW_PLAN_BYTES
 from plangate.domain.validation import faults_in
 
 MAX_REQUEST: Final = 20_000
-# More than any plan that passes its checks, and well below what the server hands on to an activity (2 MB).
-MAX_RAW_PLAN_BYTES: Final = 2 * MAX_PLAN_BYTES
 DEFAULT_TIMEOUT: Final = timedelta(hours=72)
 EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """Before any request that a record can hold."""

@@ -53,8 +53,9 @@ def authorise(state: RunState, fingerprint: str, step: int) -> None:
         raise NotApproved(f"{plan.capitalize()} has no step {step}.")
     if any(not progress.state.is_settled for progress in state.steps[: step - 1]):
         raise NotApproved(f"Step {step} may not run before the steps before it are done.")
-    if state.steps[step - 1].state is StepState.SKIPPED:
-        raise NotApproved(f"Step {step} was skipped, so it may not run.")
+    if state.steps[step - 1].state is not StepState.PENDING:
+        now = state.steps[step - 1].state.replace("_", " ")
+        raise NotApproved(f"Step {step} is {now}, and no accepted resolution tries it again.")
 
 
 def authorise_undo(state: RunState, fingerprint: str, step: int) -> None:
