@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from plangate.domain.decision import Choice
+from plangate.domain.decision import Choice, Resolution
 
 _WHY = "Why? (may be empty)"
 
@@ -41,11 +41,29 @@ def wording_of(choice: Choice) -> Wording:
             verb = "Withdraw your approval of"
             return Wording("w", "withdraw", "[w]ithdraw your approval", verb, _WHY)
         case Choice.EDIT:
-            return Wording("e", "edit", "[e]dit the plan", "Edit", _WHY)
+            return Wording("e", "edit", "[e]dit", "Edit", "Why is it edited? (may be empty)")
         case Choice.RESOLVE:
-            return Wording("s", "resolve", "re[s]olve the held step of", "Resolve", _WHY)
+            return Wording("s", "resolve", "re[s]olve", "Resolve the held step of", _WHY)
         case _:
             assert_never(choice)
+
+
+def wording_of_resolution(resolution: Resolution, step: str) -> Wording:
+    """Return how ``resolution`` is offered for ``step``, such as 'step 2' or 'the undo of step 2'."""
+    match resolution:
+        case Resolution.RETRY:
+            return Wording("r", "retry", "[r]etry", f"Try {step} again", _WHY)
+        case Resolution.SKIP:
+            return Wording("s", "skip", "[s]kip", f"Skip {step}", "Why is it skipped?")
+        case Resolution.MARK_DONE:
+            question = "How do you know that it happened?"
+            return Wording("m", "mark_done", "[m]ark as done", f"Mark {step} as done", question)
+        case Resolution.UNDO:
+            return Wording("u", "undo", "[u]ndo the done steps", "Undo the done steps", _WHY)
+        case Resolution.ABORT:
+            return Wording("a", "abort", "[a]bort", "End the run as it is", _WHY)
+        case _:
+            assert_never(resolution)
 
 
 def command_of(choice: Choice) -> str:

@@ -21,7 +21,8 @@ SENT_LATER: Final = (
     "No worker answered: the decision waits at the Temporal server, and is judged as soon as a worker runs. "
     "Check the result with the status command."
 )
-COMMENT_NEEDED: Final = {
+WAYS_TO_RESOLVE: Final = f"{', '.join(list(Resolution)[:-1])} or {list(Resolution)[-1]}"
+_COMMENT_NEEDED: Final = {
     Resolution.SKIP: "Say with --comment why the step is skipped; it is recorded.",
     Resolution.MARK_DONE: "Say with --comment how you know that the step happened; it is recorded.",
 }
@@ -57,8 +58,6 @@ def made_decision(
     """
     if choice is Choice.REQUEST_CHANGES and not comment.strip():
         raise WrongUsage("Say what to change with --comment; the planner reads it.")
-    if resolution is not None and resolution.needs_comment and not comment.strip():
-        raise WrongUsage(COMMENT_NEEDED[resolution])
     if plan and len(plan) < MIN_PREFIX:
         raise WrongUsage(_WRONG["plan"])
     if is_placeholder(by):
@@ -76,6 +75,41 @@ def made_decision(
     except ValidationError as error:
         raise WrongUsage(_WRONG[str(faults_in(error)[0].path[0])]) from None
     return decision if plan else decision.model_copy(update={"plan": _UNNAMED})
+
+
+def resolution_named(typed: str) -> Resolution | None:
+    """Return the resolution that was typed; None if none was.
+
+    Raises:
+        WrongUsage: there is none of that name.
+    """
+    if not typed:
+        return None
+    try:
+        return Resolution(typed.replace("-", "_"))
+    except ValueError:
+        raise WrongUsage(f"No resolution is called {typed!r}; type {WAYS_TO_RESOLVE}.") from None
+
+
+def is_whole_resolution(decision: Decision) -> bool:
+    """Return whether a resolution has all its parts."""
+    has_comment = bool(decision.comment.strip())
+    is_chosen = decision.resolution is not None and (has_comment or not decision.resolution.needs_comment)
+    return is_chosen and decision.step is not None
+
+
+def require_whole_resolution(decision: Decision, workflow_id: str) -> None:
+    """Check that a resolution has all its parts, where there is no terminal to ask for them.
+
+    Raises:
+        WrongUsage: one is missing.
+    """
+    if decision.resolution is None:
+        raise WrongUsage(f"Say how {one_line(workflow_id)} is resolved: {WAYS_TO_RESOLVE}.")
+    if decision.step is None:
+        raise WrongUsage("Name the held step with --step and its number; the status command shows it.")
+    if decision.resolution.needs_comment and not decision.comment.strip():
+        raise WrongUsage(_COMMENT_NEEDED[decision.resolution])
 
 
 def names_a_plan(decision: Decision) -> bool:

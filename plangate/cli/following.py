@@ -62,11 +62,16 @@ def absence(look: Status | Silence) -> str | None:
 
 
 async def moved_on(client: Client, seen: Status) -> Status:
-    """Wait until the plan of ``seen`` can no longer be decided on, and return the status then."""
+    """Wait until what ``seen`` asks of people is settled, and return the status then."""
     async for look in looks(client, seen.workflow_id):
-        if isinstance(look, Status) and (look.state != seen.state or look.fingerprint != seen.fingerprint):
+        if isinstance(look, Status) and question_of(look) != question_of(seen):
             return look
     raise AssertionError("looks() never ends")
+
+
+def question_of(status: Status) -> tuple[object, ...]:
+    """Return what tells one question to a person from the next one."""
+    return status.fingerprint, *_state_of(status)
 
 
 def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
@@ -93,10 +98,7 @@ def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
         case Phase.HELD:
             step = status.held.step if status.held else 0
             until = f", until {moment(status.deadline)}" if status.deadline else ""
-            return (
-                f"{status.workflow_id}: held at step {step} of {len(status.steps)}; a person has to resolve "
-                f"it{until}"
-            )
+            return f"{status.workflow_id}: held at step {step} of {len(status.steps)}, to be resolved{until}"
         case Phase.UNDOING:
             return f"{status.workflow_id}: the done steps are being undone"
         case Phase.CLOSED:
@@ -131,7 +133,7 @@ def news(before: Status | None, after: Status) -> Iterator[tuple[datetime | None
         yield from ((seen, line) for line in _new_plan(after))
     if before is None:
         yield from decisions
-    if before is None or before.state != after.state:
+    if before is None or _state_of(before) != _state_of(after):
         yield from ((seen, line) for line in _new_state(after))
     steps_before = {step.number: step.state for step in before.steps} if before else {}
     for step in after.steps:
@@ -146,6 +148,14 @@ def _new_plan(status: Status) -> Iterator[str]:
         yield f"Plan {status.short_fingerprint}, revision {status.revision}: {status.plan.summary}"
 
 
+def _state_of(status: Status) -> tuple[object, ...]:
+    """Return the state; a run that is held once more, at the same step too, has another one."""
+    return status.state, status.held.since if status.held else None
+
+
 def _new_state(status: Status) -> Iterator[str]:
-    if not is_over(status):
+    if status.held:
+        what = "the undo of step" if status.held.undo else "step"
+        yield f"{status.workflow_id} is held at {what} {status.held.step}: {status.held.why}"
+    elif not is_over(status):
         yield f"{status.workflow_id} is {spelled(status.state)}."

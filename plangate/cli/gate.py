@@ -1,4 +1,4 @@
-"""Ask for a decision at the terminal, on exactly the plan that was shown.
+"""Ask for a decision at the terminal, on exactly the plan or the held step that was shown.
 
 The run is watched meanwhile: the question is cancelled if the run moves on without an answer.
 """
@@ -9,16 +9,18 @@ from enum import StrEnum
 from plangate.cli.choices import wording_of
 from plangate.cli.console import Session
 from plangate.cli.decisions import at_a_prompt, made_decision, verdict_words
+from plangate.cli.editing import PlanEditor
 from plangate.cli.exits import WrongUsage, fit
 from plangate.cli.following import moved_on
 from plangate.cli.keyboard import Keyboard
-from plangate.domain.decision import Choice, Decision
+from plangate.cli.resolving import Resolver
+from plangate.domain.decision import Choice, Decision, DecisionAnswer
 from plangate.domain.digest import digest
 from plangate.domain.people import same_person
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
-from plangate.presentation.run_page import add_request, plan_page, unread_words, waits_for
+from plangate.presentation.run_page import add_request, plan_page, run_page, unread_words, waits_for
 from plangate.presentation.words import spelled
 
 
@@ -31,7 +33,7 @@ class Asked(StrEnum):
 
 
 class Gatekeeper:
-    """Shows a plan in review, asks for a decision, and sends it.
+    """Shows a plan in review or a held run, asks for a decision, and sends it.
 
     Args:
         session: where the person is asked, and where the decision is sent.
@@ -39,30 +41,28 @@ class Gatekeeper:
     """
 
     def __init__(self, session: Session, by: str | None) -> None:
+        self._session = session
         self._client = session.client
         self._keys = session.console.keys
         self._screen = session.screen
         self._by = by
         self._viewer = by or session.console.user
         self._keyboard = Keyboard(self._screen.err)
+        self._editing = asyncio.Lock()
 
     async def ask(self, status: Status) -> Asked:
-        """Show the plan of ``status`` and ask what to do with it, until it is decided, put off, or gone."""
-        page = Page()
-        page.gap()
-        page.heading(f"{status.workflow_id} {waits_for(status, self._viewer)}")
-        if status.unread:
-            page.note(f"{unread_words(status)}, which may settle it.", "yellow")
-        add_request(page, status)
-        page.field("requester", status.requester)
-        page.extend(plan_page(status, now()))
-        page.gap()
-        self._screen.show_aside(page)
+        """Show the run of ``status`` and ask what to do with it, until it is decided, put off, or gone.
+
+        An editor that is open is not interrupted.
+        """
+        self._show(status)
         self._keyboard.discard()
-        asking = asyncio.create_task(self._ask(status))
+        asking = asyncio.create_task(self._ask_to_resolve(status) if status.held else self._ask(status))
         moving = asyncio.create_task(moved_on(self._client, status))
         try:
             await asyncio.wait((asking, moving), return_when=asyncio.FIRST_COMPLETED)
+            async with self._editing:
+                pass
             if asking.done():
                 return asking.result()
             self._screen.err.print()
@@ -73,13 +73,31 @@ class Gatekeeper:
                 task.cancel()
             await asyncio.gather(asking, moving, return_exceptions=True)
 
+    def _show(self, status: Status) -> None:
+        if status.held:
+            self._screen.show_aside(run_page(status, now()))
+            return
+        page = Page()
+        page.gap()
+        page.heading(f"{status.workflow_id} {waits_for(status, self._viewer)}")
+        if status.unread:
+            page.note(f"{unread_words(status)}, which may settle it.", "yellow")
+        add_request(page, status)
+        page.field("requester", status.requester)
+        page.extend(plan_page(status, now()))
+        page.gap()
+        self._screen.show_aside(page)
+
     async def confirm(self, status: Status, choice: Choice) -> bool:
         """Ask whether ``choice`` is really meant for the plan of ``status``, which has been shown."""
         return await self._is_meant(status, f"{wording_of(choice).verb} plan {status.short_fingerprint}?")
 
-    async def confirm_signing(self, status: Status, choice: Choice) -> bool:
-        """Ask whether ``choice`` on the plan of ``status``, which has been shown, is to be signed."""
-        return await self._is_meant(status, f"Sign '{spelled(choice)}' for plan {status.short_fingerprint}?")
+    async def confirm_signing(self, status: Status, decision: Decision) -> bool:
+        """Ask whether ``decision`` on the plan of ``status``, which has been shown, is to be signed."""
+        what = f"'{spelled(decision.resolution or decision.decision)}'"
+        if decision.step is not None:
+            what += f" of step {decision.step}"
+        return await self._is_meant(status, f"Sign {what} for plan {status.short_fingerprint}?")
 
     async def confirm_edit(self, status: Status) -> bool:
         """Ask whether the new plan, which has been shown, is to replace the plan of ``status``."""
@@ -114,18 +132,54 @@ class Gatekeeper:
             decision = await self._complete(status, choice)
             if decision is None:
                 return Asked.PUT_OFF
-            signed = self._keys.signed(decision, status)
-            sent = await self._client.decide(status.workflow_id, signed)
-            self._say(verdict_words(sent))
-            if sent is None or sent.accepted is not False:
+            if choice is Choice.EDIT:
+                is_decided = await self._edit(status, decision)
+            else:
+                is_decided = await self._send(status, decision)
+            if is_decided:
                 return Asked.DECIDED
 
+    async def _ask_to_resolve(self, status: Status) -> Asked:
+        barred = _why_barred(status, self._by) if self._by else ""
+        if barred:
+            self._say(barred)
+            return Asked.PUT_OFF
+        while True:
+            begun = await self._complete(status, Choice.RESOLVE)
+            if begun is None:
+                return Asked.PUT_OFF
+            decision = await Resolver(self._session, self._keyboard).complete(status, begun)
+            if decision is None:
+                return Asked.PUT_OFF
+            if await self._send(status, decision):
+                return Asked.DECIDED
+
+    async def _send(self, status: Status, decision: Decision) -> bool:
+        """Sign and send a decision, and say its verdict; return whether it was not refused."""
+        signed = self._keys.signed(decision, status)
+        return self._is_taken(await self._client.decide(status.workflow_id, signed))
+
+    async def _edit(self, status: Status, decision: Decision) -> bool:
+        """Let the person edit the plan, and say the verdict; return whether it was sent and not refused."""
+        async with self._editing:
+            try:
+                editor = PlanEditor(self._session, self._keyboard, decision.by)
+                sent = await editor.edit(status, decision.comment)
+            except WrongUsage as error:
+                self._say(str(error))
+                return False
+        return sent is not None and self._is_taken(sent.answer)
+
+    def _is_taken(self, answer: DecisionAnswer | None) -> bool:
+        self._say(verdict_words(answer))
+        return answer is None or answer.accepted is not False
+
     def _offered(self, status: Status) -> tuple[Choice, ...]:
-        """Return what can be chosen: not an approval by the requester, nor a second one."""
-        refusals = (Choice.REJECT, Choice.REQUEST_CHANGES)
+        """Return what can be chosen: not an approval by the requester or an author, nor a second one."""
+        refusals = (Choice.EDIT, Choice.REJECT, Choice.REQUEST_CHANGES)
         if self._by is not None and any(same_person(name, self._by) for name in status.approved_by):
             return (Choice.WITHDRAW_APPROVAL, *refusals)
-        if self._by is not None and same_person(self._by, status.requester):
+        if self._by is not None and _why_barred(status, self._by):
             return refusals
         return (Choice.APPROVE, *refusals)
 
@@ -137,10 +191,11 @@ class Gatekeeper:
             by, given = given or await self._keyboard.ask("Your name:"), None
             if by is None:
                 return None
-            if choice is Choice.APPROVE and same_person(by, status.requester):
-                self._say(f"{status.requester} is the requester, so another person must approve.")
+            barred = _why_barred(status, by) if choice in (Choice.APPROVE, Choice.RESOLVE) else ""
+            if barred:
+                self._say(barred)
                 continue
-            question = wording_of(choice).question
+            question = None if choice is Choice.RESOLVE else wording_of(choice).question
             comment = await self._keyboard.ask(question) if question else ""
             if comment is None:
                 return None
@@ -162,7 +217,19 @@ class Gatekeeper:
         self._screen.show_aside(page)
 
 
+def _why_barred(status: Status, name: str) -> str:
+    """Return why this person may neither approve nor resolve; empty if they may."""
+    then = f"another person must {'resolve it' if status.held else 'approve'}."
+    if same_person(name, status.requester):
+        return f"{status.requester} is the requester, so {then}"
+    if any(same_person(name, author) for author in status.authors):
+        return f"{name} edited this plan, so {then}"
+    return ""
+
+
 def _what_happened(before: Status, after: Status) -> str:
     if after.fingerprint != before.fingerprint:
         return f"plan {after.short_fingerprint}, revision {after.revision}, has replaced this one"
+    if before.held and after.held:
+        return f"the run is held again, at step {after.held.step}"
     return f"the run is {spelled(after.state)}"

@@ -47,6 +47,10 @@ Replaces = Annotated[
         "If omitted on a terminal, the changes are shown and you are asked.",
     ),
 ]
+StepNumber = Annotated[
+    int | None,
+    typer.Option("--step", metavar="N", min=1, show_default=False, help="The number of the held step."),
+]
 Comment = Annotated[
     str,
     typer.Option(

@@ -76,7 +76,7 @@ def decidable(status: Status, choice: Choice) -> str:
 
 
 def _option(decision: Decision) -> str:
-    """Return the option that names the plan; --plan of `edit` is the file of the new plan."""
+    """Return the option that names the plan; `edit --plan` is the file of the new plan."""
     return "--replaces" if decision.decision is Choice.EDIT else "--plan"
 
 
@@ -92,9 +92,31 @@ def checked(status: Status, decision: Decision) -> str:
             f"The plan in review is {short(fingerprint)}, not {short(decision.plan)}; "
             f"see it with: {program()} status {status.workflow_id}"
         )
+    if decision.decision is Choice.RESOLVE:
+        _check_resolution(status, decision)
     if decision.decision is Choice.APPROVE and same_person(decision.by, status.requester):
         raise Refused(f"Refused: {status.requester} is the requester; another person must approve.")
     has_approved = any(same_person(decision.by, name) for name in status.approved_by)
     if decision.decision is Choice.WITHDRAW_APPROVAL and not has_approved:
         raise Refused(f"Refused: {decision.by} has not approved this plan; there is nothing to withdraw.")
     return fingerprint
+
+
+def _check_resolution(status: Status, decision: Decision) -> None:
+    """Check that the held run can be resolved so; what was not typed yet is not checked.
+
+    Raises:
+        Refused: it cannot.
+    """
+    held = status.held
+    if held is None:
+        return
+    for name in (status.requester, *status.authors):
+        if same_person(decision.by, name):
+            what = "is the requester" if name == status.requester else "edited this plan"
+            raise Refused(f"Refused: {name} {what}; another person must resolve it.")
+    if decision.step not in (None, held.step):
+        raise Refused(f"Refused: {status.workflow_id} is held at step {held.step}, not at {decision.step}.")
+    if decision.resolution not in (None, *held.resolutions):
+        possible = ", ".join(held.resolutions)
+        raise Refused(f"Refused: '{decision.resolution}' is not possible here; possible are: {possible}.")

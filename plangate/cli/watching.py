@@ -4,7 +4,7 @@ import asyncio
 
 from plangate.cli.console import Session
 from plangate.cli.exits import Exit, Interrupted
-from plangate.cli.following import Silence, absence, looks, news, waiting_words
+from plangate.cli.following import Silence, absence, looks, news, question_of, waiting_words
 from plangate.cli.gate import Asked, Gatekeeper
 from plangate.cli.progress import Progress
 from plangate.cli.screen import Screen
@@ -20,14 +20,11 @@ from plangate.presentation.run_page import is_over, outcome_page
 
 async def watch_to_the_end(session: Session, workflow_id: str, by: str | None) -> int:
     """Watch a run, ask for decisions on a terminal, and print the outcome; return 0 if it was executed."""
-    screen = session.screen
+    screen, watcher = session.screen, Watcher(session, by)
     try:
-        status = await follow_to_the_end(session, workflow_id, by)
+        status = await watcher.follow(workflow_id)
     except asyncio.CancelledError:
-        raise Interrupted(
-            f"Stopped watching; {one_line(workflow_id)} continues. "
-            f"Look again with: {program()} watch {one_line(workflow_id)}"
-        ) from None
+        raise Interrupted(_left(workflow_id, watcher.last)) from None
     if screen.is_json:
         screen.print_json(status.model_dump(mode="json"))
     else:
@@ -35,38 +32,66 @@ async def watch_to_the_end(session: Session, workflow_id: str, by: str | None) -
     return Exit.DONE if status.state == Outcome.EXECUTED else Exit.FAILED
 
 
-async def follow_to_the_end(session: Session, workflow_id: str, by: str | None) -> Status:
-    """Print what happens and ask for decisions on a terminal; return the status with the outcome."""
-    screen = session.screen
-    gatekeeper = Gatekeeper(session, by) if screen.can_ask else None
-    before: Status | None = None
-    asked_about: set[str | None] = set()
-    with Progress(screen.err) as progress:
-        async for look in looks(session.client, workflow_id):
-            away = absence(look)
-            if away:
-                progress.note(away)
-            if isinstance(look, Silence):
-                continue
-            with progress.paused():
-                _print_news(screen, before, look)
-            before = look
-            if is_over(look):
-                return look
-            if gatekeeper and look.state == Phase.IN_REVIEW and look.fingerprint not in asked_about:
-                progress.update(waiting_words(look))
+class Watcher:
+    """Follows a run to its end, and asks for decisions on a terminal.
+
+    Args:
+        session: where the run is, and where the person is asked.
+        by: their name; asked for if None.
+
+    Attributes:
+        last: the newest status that was read.
+    """
+
+    def __init__(self, session: Session, by: str | None) -> None:
+        self.last: Status | None = None
+        self._client = session.client
+        self._screen = session.screen
+        self._gatekeeper = Gatekeeper(session, by) if session.screen.can_ask else None
+        self._asked_about: set[tuple[object, ...]] = set()
+
+    async def follow(self, workflow_id: str) -> Status:
+        """Print what happens and ask for decisions; return the status with the outcome."""
+        with Progress(self._screen.err) as progress:
+            async for look in looks(self._client, workflow_id):
+                away = absence(look)
+                if away:
+                    progress.note(away)
+                if isinstance(look, Silence):
+                    continue
                 with progress.paused():
-                    asked = await gatekeeper.ask(look)
-                if asked is not Asked.MOVED_ON:
-                    asked_about.add(look.fingerprint)
-                if asked is Asked.PUT_OFF:
-                    progress.note(
-                        "Not decided. Still watching; Ctrl-C leaves, and the run continues. "
-                        f"To be asked again: {program()} watch {one_line(workflow_id)}"
-                    )
-            elif not away:
-                progress.update(waiting_words(look))
-    raise AssertionError("looks() never ends")
+                    _print_news(self._screen, self.last, look)
+                self.last = look
+                if is_over(look):
+                    return look
+                waits = look.state in (Phase.IN_REVIEW, Phase.HELD)
+                if self._gatekeeper and waits and question_of(look) not in self._asked_about:
+                    await self._ask(self._gatekeeper, look, progress)
+                elif not away:
+                    progress.update(waiting_words(look))
+        raise AssertionError("looks() never ends")
+
+    async def _ask(self, gatekeeper: Gatekeeper, look: Status, progress: Progress) -> None:
+        progress.update(waiting_words(look))
+        with progress.paused():
+            asked = await gatekeeper.ask(look)
+        if asked is not Asked.MOVED_ON:
+            self._asked_about.add(question_of(look))
+        if asked is Asked.PUT_OFF:
+            progress.note(
+                f"Not decided. Still watching; Ctrl-C leaves, and the run "
+                f"{'stays held' if look.held else 'continues'}. "
+                f"To be asked again: {program()} watch {one_line(look.workflow_id)}"
+            )
+
+
+def _left(workflow_id: str, last: Status | None) -> str:
+    """Return what continues, or waits, after Ctrl-C."""
+    run = one_line(workflow_id)
+    if last is not None and last.held:
+        step = f"{'the undo of ' if last.held.undo else ''}step {last.held.step}"
+        return f"Stopped watching; {run} is held at {step}. Resolve it with: {program()} resolve {run}"
+    return f"Stopped watching; {run} continues. Look again with: {program()} watch {run}"
 
 
 def _print_news(screen: Screen, before: Status | None, after: Status) -> None:

@@ -10,12 +10,13 @@ import pytest
 
 import starter
 from plangate.settings import PROJECT
+from tests.support.desk import PLACE as DESK
 from tests.support.program import Ended, Home, Typed, worker
 
 RECORDED = {
     "PLANGATE_MODEL_CONFIG": str(PROJECT / "examples" / "demo" / "model.json"),
-    "PLANGATE_HTTP_ALLOWED_HOSTS": "127.0.0.1:8099",
-    "PLANGATE_HTTP_PRIVATE_HOSTS": "127.0.0.1:8099",
+    "PLANGATE_HTTP_ALLOWED_HOSTS": f"127.0.0.1:8099,{DESK}",
+    "PLANGATE_HTTP_PRIVATE_HOSTS": f"127.0.0.1:8099,{DESK}",
     "PLANGATE_SEAL_SECONDS": "1",
 }
 

@@ -218,7 +218,7 @@ def test_the_requester_is_told_that_someone_else_must_approve(
         in_vain.sees("Refused: ")
         assert in_vain.ends() == 3
     screen.types("a\n")
-    screen.sees("Not understood; type r, c or l.")
+    screen.sees("Not understood; type e, r, c or l.")
     screen.types("\x03")
     assert screen.ends() == 130
     screen = terminal("watch", name, "--by", "YOUR-NAME")

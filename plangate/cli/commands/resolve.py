@@ -7,30 +7,37 @@ from typing import Annotated
 
 import typer
 
-from plangate.cli import console, decisions, gate, preflight, sending
-from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson, By, Comment, PlanPrefix, RunId
+from plangate.cli import console, decisions, keyboard, preflight, resolving, sending
+from plangate.cli.exits import Exit
+from plangate.cli.options import AsJson, By, Comment, PlanPrefix, RunId, StepNumber
 from plangate.domain import decision as domain
+from plangate.domain import run
 from plangate.presentation import clock, run_page
-
-_WAYS = "retry, skip, mark_done, undo or abort"
 
 
 def resolve(
     workflow_id: RunId,
-    resolution: Annotated[str, typer.Argument(metavar="RESOLUTION", show_default=False, help=f"{_WAYS}.")],
+    resolution: Annotated[
+        str,
+        typer.Argument(
+            metavar="[RESOLUTION]",
+            show_default=False,
+            help="retry, skip, mark_done, undo or abort; asked for on a terminal.",
+        ),
+    ] = "",
     *,
     by: By,
-    step: Annotated[
-        int, typer.Option("--step", metavar="N", min=1, show_default=False, help="The held step.")
-    ],
+    step: StepNumber = None,
     plan: PlanPrefix = None,
     comment: Comment = "",
     as_json: AsJson = False,
 ) -> int:
     """Say how a held run goes on, or ends.
 
-    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    retry tries the step again, skip leaves it out (--comment says why), mark_done states that a step in doubt
+    happened (--comment says how you know), undo undoes the done steps and ends the run, abort ends it as it
+    is. Exit 0: accepted, or kept by Temporal because no worker is running. Exit 1: nothing was sent. Exit 3:
+    refused, with the reason.
     """
     made = decisions.made_decision(
         domain.Choice.RESOLVE,
@@ -38,30 +45,43 @@ def resolve(
         plan=plan,
         comment=comment,
         step=step,
-        resolution=_resolution(resolution),
+        resolution=decisions.resolution_named(resolution),
     )
     here = console.open_console(as_json=as_json)
+    if not here.screen.can_ask:
+        decisions.require_whole_resolution(made, workflow_id)
     return asyncio.run(_resolve(here, workflow_id, made))
-
-
-def _resolution(typed: str) -> domain.Resolution:
-    try:
-        return domain.Resolution(typed.replace("-", "_"))
-    except ValueError:
-        raise WrongUsage(f"No resolution is called {typed!r}; type {_WAYS}.") from None
 
 
 async def _resolve(here: console.Console, workflow_id: str, decision: domain.Decision) -> int:
     await preflight.require_named_plan(here, workflow_id, decision)
     is_shown = preflight.must_be_shown(here, decision)
     async with here.connected() as session:
-        if is_shown:
-            status = await session.client.status(workflow_id)
-            preflight.checked(status, decision)
-            here.screen.show(run_page.run_page(status, clock.now()))
-            if not await gate.Gatekeeper(session, decision.by).confirm(status, decision.decision):
-                here.screen.say("Nothing was sent.")
-                return Exit.FAILED
-            decision = here.keys.signed(decision, status)
+        if is_shown or not decisions.is_whole_resolution(decision):
+            return await _resolve_what_is_shown(session, workflow_id, decision)
         answer = await sending.send_named(session, workflow_id, decision)
         return sending.show_verdict(here, workflow_id, answer)
+
+
+async def _resolve_what_is_shown(
+    session: console.Session, workflow_id: str, decision: domain.Decision
+) -> int:
+    """Show the held run, ask, and send; ask again if it was held at another step meanwhile."""
+    screen = session.screen
+    resolver = resolving.Resolver(session, keyboard.Keyboard(screen.err))
+    while True:
+        status = await session.client.status(workflow_id)
+        preflight.checked(status, decision)
+        screen.show(run_page.run_page(status, clock.now()))
+        whole = await resolver.complete(status, decision)
+        if whole is None:
+            screen.say("Nothing was sent; the run is still held.")
+            return Exit.FAILED
+        signed = session.console.keys.signed(whole, status)
+        answer = await session.client.decide(workflow_id, signed)
+        if answer is None or answer.accepted is not False or answer.state != run.Phase.HELD:
+            return sending.show_verdict(session.console, workflow_id, answer)
+        after = await session.client.status(workflow_id)
+        if after.held is None or status.held is None or after.held.since == status.held.since:
+            return sending.show_verdict(session.console, workflow_id, answer)
+        screen.say_aside(f"{decisions.verdict_words(answer)} This is why it is held now:", "yellow")

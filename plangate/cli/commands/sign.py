@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from plangate.cli import choices, console, decisions, gate, preflight
+from plangate.cli import choices, console, decisions, edit_page, gate, plan_file, preflight, request
+from plangate.cli import new_plan as new_plans
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson, By, Comment, PlanPrefix, RunId
+from plangate.cli.options import AsJson, By, Comment, PlanPrefix, RunId, StepNumber
 from plangate.domain import decision as domain
-from plangate.domain import errors
+from plangate.domain import drafting, errors
 from plangate.presentation import clock, page, program, run_page
 
-_DECISIONS = "approve, withdraw-approval, reject or request-changes"
+_DECISIONS = "approve, withdraw-approval, reject, request-changes, edit or resolve"
 
 
 def sign(
@@ -26,6 +28,25 @@ def sign(
     by: By,
     plan: PlanPrefix = None,
     comment: Comment = "",
+    new_plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--new-plan",
+            metavar="FILE",
+            show_default=False,
+            help="For edit: the whole new plan; - reads stdin.",
+        ),
+    ] = None,
+    step: StepNumber = None,
+    resolution: Annotated[
+        str,
+        typer.Option(
+            "--resolution",
+            metavar="RESOLUTION",
+            show_default=False,
+            help="For resolve: retry, skip, mark_done, undo or abort.",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> int:
     """Print a signed decision for the Web UI or Temporal's CLI.
@@ -38,12 +59,41 @@ def sign(
     wanted = known.get(choice.replace("_", "-"))
     if wanted is None:
         raise WrongUsage(f"No decision is called {choice!r}; type {_DECISIONS}.")
-    decision = decisions.made_decision(wanted, by=by, plan=plan, comment=comment)
+    decision = decisions.made_decision(
+        wanted,
+        by=by,
+        plan=plan,
+        comment=comment,
+        step=step,
+        resolution=decisions.resolution_named(resolution),
+    )
     here = console.open_console(as_json=as_json)
+    _check_parts(decision, workflow_id, new_plan)
+    if new_plan is not None:
+        try:
+            proposed = new_plans.read_new_plan(new_plan, here.settings.max_steps)
+        except plan_file.PlanFileFaults as error:
+            return request.show_faults(here.screen, error)
+        decision = decision.model_copy(update={"new_plan": proposed.model_dump(mode="json")})
     if not here.keys.has(decision.by):
         make_one = f"{program.program()} keys new {shlex.quote(decision.by)}"
         raise WrongUsage(f"There is no key for {decision.by} on this machine; make one with: {make_one}")
     return asyncio.run(_sign(here, workflow_id, decision))
+
+
+def _check_parts(decision: domain.Decision, workflow_id: str, new_plan: Path | None) -> None:
+    """Check that the decision has what its kind needs, and nothing else.
+
+    Raises:
+        WrongUsage: a part is missing or superfluous.
+    """
+    is_edit = decision.decision is domain.Choice.EDIT
+    if is_edit is not (new_plan is not None):
+        raise WrongUsage("An edit is signed with its new plan: sign ID edit --new-plan FILE.")
+    if decision.decision is domain.Choice.RESOLVE:
+        decisions.require_whole_resolution(decision, workflow_id)
+    elif decision.step is not None or decision.resolution is not None:
+        raise WrongUsage("Only resolve has --step and --resolution; leave them out.")
 
 
 async def _sign(here: console.Console, workflow_id: str, decision: domain.Decision) -> int:
@@ -54,7 +104,10 @@ async def _sign(here: console.Console, workflow_id: str, decision: domain.Decisi
         fingerprint = preflight.checked(status, decision)
         if is_shown:
             here.screen.show_aside(run_page.run_page(status, clock.now()))
-            if not await gate.Gatekeeper(session, decision.by).confirm_signing(status, decision.decision):
+            if decision.new_plan is not None:
+                proposed = drafting.plan_shaped(decision.new_plan)
+                here.screen.show_aside(edit_page.edit_page(status, proposed, decision.by))
+            if not await gate.Gatekeeper(session, decision.by).confirm_signing(status, decision):
                 here.screen.say_aside("Nothing was signed.")
                 return Exit.FAILED
             now = await session.client.status(workflow_id)

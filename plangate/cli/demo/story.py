@@ -15,7 +15,7 @@ from plangate.cli.demo.worker_process import WorkerProcess
 from plangate.cli.exits import Exit, Interrupted, end_with
 from plangate.cli.following import Silence, looks, waiting_words
 from plangate.cli.progress import Progress
-from plangate.cli.watching import follow_to_the_end
+from plangate.cli.watching import Watcher
 from plangate.domain.audit import Outcome
 from plangate.domain.errors import OperatorError
 from plangate.domain.request import PlanRequest
@@ -202,7 +202,7 @@ class _Story:
         self._screen.show(page)
         session = self._stage.session
         console = replace(session.console, screen=replace(self._screen, can_ask=interactive))
-        status = await follow_to_the_end(replace(session, console=console), workflow_id, None)
+        status = await Watcher(replace(session, console=console), None).follow(workflow_id)
         self._screen.show(outcome_page(status))
         return status
 

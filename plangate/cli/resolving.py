@@ -1,0 +1,99 @@
+"""Ask at the terminal how a held run goes on, after showing what each choice will do."""
+
+from plangate.cli.choices import Wording, wording_of_resolution
+from plangate.cli.console import Session
+from plangate.cli.exits import fit
+from plangate.cli.keyboard import Keyboard
+from plangate.domain.decision import Decision, Resolution
+from plangate.domain.plan import short
+from plangate.domain.status import Status
+from plangate.presentation.page import Page
+from plangate.presentation.resolutions import resolution_words
+from plangate.presentation.words import spelled
+
+_WIDTH = 10
+
+
+class Resolver:
+    """Completes a resolution with what the person at the terminal answers.
+
+    Args:
+        session: where they are asked.
+        keyboard: where they answer.
+    """
+
+    def __init__(self, session: Session, keyboard: Keyboard) -> None:
+        self._screen = session.screen
+        self._keyboard = keyboard
+
+    async def complete(self, status: Status, decision: Decision) -> Decision | None:
+        """Return ``decision`` with its step, resolution and comment, once it is confirmed.
+
+        None if the person leaves. The run of ``status`` is held, and has been shown.
+        """
+        assert status.held is not None
+        self._keyboard.discard()
+        resolution = decision.resolution or await self._choose(status)
+        if resolution is None:
+            return None
+        wording = wording_of_resolution(resolution, _step_words(status))
+        comment: str | None = decision.comment
+        if not decision.comment.strip():
+            comment = await self._ask_why(wording, resolution)
+        if comment is None:
+            return None
+        changes = {"step": status.held.step, "resolution": resolution, "comment": comment}
+        whole = decision.model_copy(update=changes)
+        return whole if await self._is_meant(status, wording, resolution) else None
+
+    async def _choose(self, status: Status) -> Resolution | None:
+        words = resolution_words(status)
+        page = Page()
+        page.gap()
+        page.heading("What each choice will do")
+        for resolution, said in words.items():
+            page.field(spelled(resolution), said, width=_WIDTH)
+        page.gap()
+        self._screen.show_aside(page)
+        offered = {one: wording_of_resolution(one, _step_words(status)) for one in words}
+        offers = ", ".join(wording.offer for wording in offered.values())
+        while True:
+            answer = await self._keyboard.ask(f"Held at {_step_words(status)}: {offers}, or [l]ater?")
+            typed = "later" if answer is None else answer.lower().replace(" ", "_")
+            if typed in ("l", "later"):
+                return None
+            for resolution, wording in offered.items():
+                if typed in (wording.letter, wording.word):
+                    return resolution
+            letters = ", ".join(wording.letter for wording in offered.values())
+            self._say(f"Not understood; type {letters} or l.")
+
+    async def _ask_why(self, wording: Wording, resolution: Resolution) -> str | None:
+        assert wording.question is not None
+        while True:
+            comment = await self._keyboard.ask(wording.question)
+            if comment or comment is None or not resolution.needs_comment:
+                return comment
+            self._say("It is recorded, so it cannot be empty; Ctrl-D leaves.")
+
+    async def _is_meant(self, status: Status, wording: Wording, resolution: Resolution) -> bool:
+        page = Page()
+        page.field(spelled(resolution), resolution_words(status)[resolution], "bold", width=_WIDTH)
+        self._screen.show_aside(page)
+        question = f"{wording.verb}, in plan {short(status.fingerprint or '')} of {status.workflow_id}? [y/N]"
+        while True:
+            answer = ((await self._keyboard.ask(fit(question))) or "n").lower()
+            if answer in ("y", "yes", "n", "no"):
+                return answer in ("y", "yes")
+            self._say("Not understood; type y or n.")
+
+    def _say(self, words: str) -> None:
+        page = Page()
+        page.sentence(fit(words))
+        self._screen.show_aside(page)
+
+
+def _step_words(status: Status) -> str:
+    assert status.held is not None
+    step = f"step {status.held.step}"
+    return f"the undo of {step}" if status.held.undo else step
