@@ -24,7 +24,8 @@ def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
         here.screen.print_json(found.model_dump(mode="json"))
         return Exit.DONE
     here.screen.show(run_page.run_page(found, clock.now()))
-    if found.state == run.Phase.IN_REVIEW or not (access.is_open or run_page.is_over(found)):
+    waits = found.state in (run.Phase.IN_REVIEW, run.Phase.HELD)
+    if waits or not (access.is_open or run_page.is_over(found)):
         here.screen.show(run_page.deciding_page(found, access, here.user, signs=here.keys.has_any))
     return Exit.DONE
 
