@@ -21,7 +21,7 @@ from plangate.presentation.page import Page
 from plangate.presentation.resolutions import to_be_undone
 from plangate.presentation.step_page import STEP_STYLES, step_words
 
-AT_THE_DEADLINE: Final = "then the run is aborted: nothing more is done, and nothing is undone"
+AT_THE_DEADLINE: Final = "the run is aborted: nothing more is done, and nothing is undone"
 UNDOING: Final = "the done steps are undone, the last one first; then the run ends as failed"
 COMMENTS: Final = {
     Resolution.RETRY: "",
@@ -42,7 +42,7 @@ def add_hold(page: Page, status: Status, now: datetime) -> None:
     page.words("because", held.why)
     page.field("since", f"{moment(held.since)}, {from_now(held.since, now)}")
     if status.deadline:
-        until = f"{moment(status.deadline)}, {from_now(status.deadline, now)}; {AT_THE_DEADLINE}"
+        until = f"{moment(status.deadline)}, {from_now(status.deadline, now)}; then {AT_THE_DEADLINE}"
         page.field("until", until, "bold yellow")
     page.field("who may", resolvers_words(status))
 
@@ -125,10 +125,11 @@ def stopped_at(status: Status) -> str:
     step = status.steps[held.step - 1]
     name = f"step {held.step} of {len(status.steps)}, {step.tool}"
     state = step.undo.state if held.undo and step.undo else step.state
-    how = {
-        StepState.IN_DOUBT: "in doubt: it may have happened, or not",
-        StepState.FAILED: "failed: it had no effect",
-    }.get(state, "")
+    how = ""
+    if state is StepState.IN_DOUBT:
+        how = "in doubt: it may have happened, or not"
+    elif state is StepState.FAILED:
+        how = "failed: it had no effect"
     return ("the undo of " if held.undo else "") + name + (f"; {how}" if how else "")
 
 

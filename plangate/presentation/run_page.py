@@ -241,7 +241,7 @@ def _add_resolutions(page: Page, status: Status, access: TemporalAccess, *, sign
     assert status.held is not None
     page.note(f"Who may: {resolvers_words(status)}.", "")
     if status.deadline:
-        page.note(f"Until {moment(status.deadline)}; {AT_THE_DEADLINE}.", "")
+        page.note(f"Until {moment(status.deadline)}; then {AT_THE_DEADLINE}.", "")
     is_signed = takes_signed_resolutions(status)
     plan = status.fingerprint if is_signed or signs else status.short_fingerprint
     run = shlex.quote(status.workflow_id)

@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from plangate.domain.decision import PLACEHOLDER
 from plangate.domain.references import references_in
 from plangate.domain.tool import Reference
 from plangate.presentation.program import program
@@ -59,6 +60,14 @@ def value_words(value: JsonValue) -> str:
     """Return the value of an argument in JSON's notation, where "7" and 7 differ; a reference in words."""
     reference = references_in({"": value}).get("")
     return json.dumps(value, ensure_ascii=False) if reference is None else reference_words(reference)
+
+
+def step_command(workflow_id: str, step: int) -> str:
+    """Return the command that resolves a run held at ``step``, with placeholders, ready for a shell."""
+    options = f"--by {PLACEHOLDER} --step {step}"
+    run = shlex.quote(workflow_id)
+    words = f"{options} -- {run}" if run.startswith(("-", "'-")) else f"{run} {options}"
+    return f"{program()} resolve {words} RESOLUTION"
 
 
 def status_command(workflow_id: str, *, as_json: bool = False) -> str:
