@@ -112,7 +112,8 @@ def _texts_of(changes: PlanChanges) -> Iterator[str]:
 
 def _step_words(plan: Plan, number: int) -> str:
     step = plan.steps[number - 1]
-    return f"{step.tool}: {cut(step.preview, LONGEST_VALUE)}" if step.preview else step.tool
+    preview = step.preview.removeprefix(f"{step.tool}: ")
+    return f"{step.tool}: {cut(preview, LONGEST_VALUE)}" if preview else step.tool
 
 
 def _add_value(page: Page, change: ValueChange, indent: int) -> None:

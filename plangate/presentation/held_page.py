@@ -91,7 +91,7 @@ def outcome_of(status: Status, step: StepStatus) -> tuple[str, str]:
 
 def what_happened(status: Status, step: StepStatus) -> str:
     """Return what became of a step in one line: its result if it has one, else its preview."""
-    preview = step.preview.rstrip(".") or "it has no preview"
+    preview = step.preview.removeprefix(f"{step.tool}: ").rstrip(".") or "it has no preview"
     match step.state:
         case StepState.DONE | StepState.UNDONE:
             said = step_words(step).removeprefix("done: ").removeprefix("undone: ")

@@ -125,7 +125,7 @@ def resolving_part(status: Status) -> str:
     how = (
         "**To resolve:** *More Actions*, *Send a Signal*, choose `resolve`, and paste one of these with your"
     )
-    return "\n".join((f"{how} name:", *pasted))
+    return "\n\n".join((f"{how} name:", *pasted))
 
 
 def _fitting(heading: str, lines: list[str], room: int, status: Status) -> str:

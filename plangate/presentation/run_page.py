@@ -248,7 +248,8 @@ def _add_resolutions(page: Page, status: Status, access: TemporalAccess, *, sign
     page.note(f"Replace {ANYBODY}, and run one of these:", "")
     for resolution, words in resolution_words(status).items():
         page.gap()
-        page.field(spelled(resolution), words, width=10)
+        page.note(spelled(resolution), "bold")
+        page.note(words, "", indent=4)
         comment = f" --comment {COMMENTS[resolution]}" if COMMENTS[resolution] else ""
         step = f" --step {status.held.step}{comment}"
         page.command(

@@ -56,7 +56,8 @@ def trail_page(entries: Sequence[AuditEntry]) -> Page:
 def _add_plan(page: Page, drafted: Drafted, before: PreviousPlan | None) -> None:
     """Add the preview of each step, and what this revision changed."""
     for number, step in enumerate(drafted.plan.steps, start=1):
-        said = f"{step.tool}: {cut(step.preview, _LONGEST)}" if step.preview else step.tool
+        preview = step.preview.removeprefix(f"{step.tool}: ")
+        said = f"{step.tool}: {cut(preview, _LONGEST)}" if preview else step.tool
         page.field(f"step {number}", said, indent=7)
     add_changes(page, before, drafted.plan, "audit export", indent=7)
 
