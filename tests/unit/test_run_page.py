@@ -22,9 +22,10 @@ from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.status import Status, UnreadDecision, status_of
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 from plangate.presentation.clock import moment
+from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.lists import pending_table, tools_page
 from plangate.presentation.page import Page, fold
-from plangate.presentation.run_page import TemporalAccess, deciding_page, outcome_page, run_page, waits_for
+from plangate.presentation.run_page import outcome_page, run_page, waits_for
 from plangate.presentation.trail_page import trail_page
 from tests.support.build import drafted, requested
 
