@@ -1,8 +1,6 @@
 """What a revision changed, on the page: who made it, and the difference to the revision before."""
 
 from collections.abc import Iterator
-from difflib import SequenceMatcher
-from itertools import islice
 from typing import Final, assert_never
 
 from pydantic import JsonValue
@@ -10,7 +8,14 @@ from pydantic import JsonValue
 from plangate.domain.escaping import cut, is_reordered
 from plangate.domain.people import same_person
 from plangate.domain.plan import Plan, short
-from plangate.domain.plan_changes import Kind, PlanChanges, StepChange, ValueChange, changes_between
+from plangate.domain.plan_changes import (
+    Kind,
+    PlanChanges,
+    StepChange,
+    ValueChange,
+    changes_between,
+    same_ends,
+)
 from plangate.domain.plurals import counted
 from plangate.domain.status import PreviousPlan, Status
 from plangate.presentation.page import REORDERED, Page
@@ -89,19 +94,28 @@ def shown_value(value: JsonValue, *, is_there: bool) -> str:
     return cut(value_words(value), LONGEST_VALUE) if is_there else "(not there)"
 
 
-def changed_lines(change: ValueChange) -> Iterator[tuple[str, str]] | None:
-    """Yield the changed lines of a longer text, marked '-' and '+'; None if it is no such text."""
+def changed_lines(change: ValueChange) -> list[tuple[str, str]] | None:
+    """Return the changed lines of a longer text, marked '-' and '+'; None if it is no such text.
+
+    They are all lines between the first and the last that differ.
+    """
     before, after = change.before, change.after
     if not (isinstance(before, str) and isinstance(after, str) and "\n" in before + after):
         return None
-    return _changed_lines(before.split("\n"), after.split("\n"))
+    old, new = before.split("\n"), after.split("\n")
+    start, end = same_ends(old, new)
+    struck = [("-", line) for line in old[start : len(old) - end]]
+    return [*struck, *(("+", line) for line in new[start : len(new) - end])]
 
 
-def _changed_lines(before: list[str], after: list[str]) -> Iterator[tuple[str, str]]:
-    for tag, old, old_end, new, new_end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if tag != "equal":
-            yield from (("-", line) for line in before[old:old_end])
-            yield from (("+", line) for line in after[new:new_end])
+def fewer_lines(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return some of both kinds, if there are too many."""
+    if len(lines) <= _MOST_LINES:
+        return lines
+    struck = [line for line in lines if line[0] == "-"]
+    new = [line for line in lines if line[0] == "+"]
+    kept = max(_MOST_LINES // 2, _MOST_LINES - len(new))
+    return [*struck[:kept], *new[: _MOST_LINES - min(kept, len(struck))]]
 
 
 def _texts_of(changes: PlanChanges) -> Iterator[str]:
@@ -120,12 +134,11 @@ def _add_value(page: Page, change: ValueChange, indent: int) -> None:
     label = ".".join(change.path)
     lines = changed_lines(change)
     if lines is not None:
-        listed = list(lines)
-        page.note(f"{label}, {counted(len(listed), 'line')} struck (-) or new (+)", "", indent)
-        for mark, line in islice(listed, _MOST_LINES):
+        page.note(f"{label}, {counted(len(lines), 'line')} struck (-) or new (+)", "", indent)
+        for mark, line in fewer_lines(lines):
             page.block(cut(line, LONGEST_VALUE), indent + 2, f"{mark} ")
-        if len(listed) > _MOST_LINES:
-            page.note(f"and {len(listed) - _MOST_LINES} more lines", indent=indent + 2)
+        if len(lines) > _MOST_LINES:
+            page.note(f"and {len(lines) - _MOST_LINES:,} more lines, not shown here", indent=indent + 2)
         return
     before = shown_value(change.before, is_there=change.was_there)
     after = shown_value(change.after, is_there=change.is_there)

@@ -12,7 +12,13 @@ from plangate.domain.escaping import cut, markdown_code
 from plangate.domain.plan import short
 from plangate.domain.plan_changes import ValueChange, changes_between
 from plangate.domain.status import PreviousPlan, Status
-from plangate.presentation.changes import changed_lines, shown_value, step_change_words, values_of
+from plangate.presentation.changes import (
+    changed_lines,
+    fewer_lines,
+    shown_value,
+    step_change_words,
+    values_of,
+)
 from plangate.presentation.held_page import (
     AT_THE_DEADLINE,
     outcome_of,
@@ -72,9 +78,12 @@ def _value_line(change: ValueChange) -> str:
     lines = changed_lines(change)
     if lines is not None:
         words = {"-": "struck", "+": "new"}
-        return "\n".join(
-            f"{label}, {words[mark]}: {markdown_code(cut(line, _LONGEST_LINE))}" for mark, line in lines
-        )
+        shown = [
+            f"{label}, {words[mark]}: {markdown_code(cut(line, _LONGEST_LINE))}"
+            for mark, line in fewer_lines(lines)
+        ]
+        left = len(lines) - len(shown)
+        return "\n".join([*shown, *([f"{label}: {left:,} more lines, not shown here"] if left else [])])
     before = shown_value(change.before, is_there=change.was_there)
     after = shown_value(change.after, is_there=change.is_there)
     return f"{label}: {markdown_code(before)} → {markdown_code(after)}"
