@@ -33,6 +33,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import AuditEntry, Closed, Decided, RuleText, WrittenEntry
 from plangate.domain.base import AwareDatetime, Frozen, Typed
 from plangate.domain.checkpoint import Seal, SealedBy
+from plangate.domain.decision import Resolution
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, broken_links, readable
 from plangate.domain.fold import fold
@@ -40,7 +41,7 @@ from plangate.domain.people import People
 from plangate.domain.plan import Plan
 from plangate.domain.policy import Requirement
 from plangate.domain.run import RunState
-from plangate.domain.status import StepStatus, decision_status, status_of
+from plangate.domain.status import PreviousPlan, StepStatus, decision_status, status_of
 from plangate.policy.kept_lists import PeopleThen, lists_in
 from plangate.policy.requirements import soft_requirements
 from plangate.signing.checkpoints import broken_checkpoint, sealed_at, unknown_sealer
@@ -64,6 +65,8 @@ class SignedDecision(Frozen):
     on_behalf_of: tuple[str, ...] = ()
     key_id: str | None = None
     signature: str | None = None
+    step: int | None = None
+    resolution: Resolution | None = None
 
 
 class PublicKey(Frozen):
@@ -87,6 +90,8 @@ class Story(Frozen):
     namespace: str | None
     fingerprint: str | None
     plan: Plan | None
+    author: str
+    previous: PreviousPlan | None
     requirement: Requirement | None
     approved_by: tuple[str, ...]
     unverified: tuple[str, ...]
@@ -240,12 +245,14 @@ def story_of(workflow_id: str, entries: Sequence[AuditEntry]) -> Story:
                 "installation",
                 "namespace",
                 "fingerprint",
+                "author",
                 "approved_by",
                 "unverified",
             }
         ),
         closed_at=closed,
         plan=status.plan,
+        previous=status.previous,
         requirement=status.requirement,
         decisions=tuple(_signed_decision(state, entry.number, event) for entry, event in decided),
         steps=status.steps,

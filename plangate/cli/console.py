@@ -11,7 +11,7 @@ from plangate.cli.environment import access_of, opened_records, settings_for_peo
 from plangate.cli.key_chain import KeyChain
 from plangate.cli.screen import Screen, open_screen
 from plangate.client import Client
-from plangate.presentation.run_page import TemporalAccess
+from plangate.presentation.deciding_page import TemporalAccess
 from plangate.records.database import Database
 from plangate.settings import Settings, operating_system_user
 from plangate.temporal.connection import connect

@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import which
 
 from plangate.logs.setup import configure_logs
-from plangate.presentation.run_page import TemporalAccess
+from plangate.presentation.deciding_page import TemporalAccess
 from plangate.records.database import Database
 from plangate.settings import Settings, load_settings
 from plangate.temporal import dev_server as embedded_server

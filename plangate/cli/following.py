@@ -15,9 +15,9 @@ from plangate.presentation.run_page import (
     decision_words,
     is_over,
     needed_words,
-    step_words,
     unread_words,
 )
+from plangate.presentation.step_page import step_words
 from plangate.presentation.troubles import troubles
 from plangate.presentation.words import spelled
 

@@ -7,7 +7,6 @@ number. From both, `plan_before` makes the whole plan again, whose fingerprint a
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from enum import StrEnum
 
 from pydantic import JsonValue
@@ -141,31 +140,41 @@ def _step_change(old: int, before: Step, new: int, after: Step, *, moved: bool) 
 def _pairs(before: Sequence[Step], after: Sequence[Step]) -> tuple[dict[int, int], set[int]]:
     """Return which step became which, by their numbers, and the old numbers of those that kept their place.
 
-    First the same steps, in order; then the same ones elsewhere; then those of the same tool, in order.
+    First the same steps at the beginning and at the end; then the same ones elsewhere; then those of the same
+    tool, in order.
     """
     old, new = [_key(step) for step in before], [_key(step) for step in after]
-    pairs: dict[int, int] = {}
-    for block in SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks():
-        pairs |= {block.a + n + 1: block.b + n + 1 for n in range(block.size)}
+    start, end = same_ends(old, new)
+    pairs = {number: number for number in range(1, start + 1)}
+    pairs |= {len(old) - number: len(new) - number for number in range(end)}
     for keys in ((old, new), ([step.tool for step in before], [step.tool for step in after])):
+        free: dict[str, list[int]] = {}
         taken = set(pairs.values())
+        for number, key in enumerate(keys[1], start=1):
+            if number not in taken:
+                free.setdefault(key, []).append(number)
         for number, key in enumerate(keys[0], start=1):
-            if number not in pairs:
-                alike = (n for n, one in enumerate(keys[1], start=1) if n not in taken and one == key)
-                found = next(alike, None)
-                if found is not None:
-                    pairs[number] = found
-                    taken.add(found)
+            if number not in pairs and free.get(key):
+                pairs[number] = free[key].pop(0)
     return pairs, _in_place(pairs)
+
+
+def same_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
+    """Return how many of two lists are the same at the beginning, and how many of the rest at the end."""
+    room = min(len(before), len(after))
+    start = next((n for n in range(room) if before[n] != after[n]), room)
+    end = next((n for n in range(room - start) if before[-1 - n] != after[-1 - n]), room - start)
+    return start, end
 
 
 def _in_place(pairs: Mapping[int, int]) -> set[int]:
     """Return the old numbers of the longest run of steps whose order did not change."""
+    none: list[int] = []
     best: dict[int, list[int]] = {}
     for old in sorted(pairs):
-        ahead = (best[one] for one in best if pairs[one] < pairs[old])
-        best[old] = [*max(ahead, key=len, default=[]), old]
-    return set(max(best.values(), key=len, default=[]))
+        ahead = [best[one] for one in best if pairs[one] < pairs[old]]
+        best[old] = [*max(ahead, key=len, default=none), old]
+    return set(max(best.values(), key=len, default=none))
 
 
 def _key(step: ProposedStep) -> str:

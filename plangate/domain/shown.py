@@ -100,10 +100,10 @@ def _other_steps(status: Status) -> str | None:
     if len(status.steps) != len(status.plan.steps):
         return f"it lists {len(status.steps)} steps, and its plan has {len(status.plan.steps)}"
     for number, (shown, step) in enumerate(zip(status.steps, status.plan.steps, strict=True), start=1):
-        listed: JsonValue = [shown.number, shown.tool, shown.arguments, shown.why, shown.preview]
-        planned: JsonValue = [number, step.tool, step.arguments, step.reason, step.preview]
-        listed += [shown.observation, shown.undoable]
-        planned += [step.observation, step.undoable]
+        listed: list[JsonValue] = [shown.number, shown.tool, shown.arguments, shown.why]
+        planned: list[JsonValue] = [number, step.tool, step.arguments, step.reason]
+        listed += [shown.preview, shown.observation, shown.undoable]
+        planned += [step.preview, step.observation, step.undoable]
         if _canonical(listed) != _canonical(planned):
             return f"it lists another step {number} than its plan has"
     return None

@@ -26,7 +26,7 @@ class DecisionStatus(Frozen):
 
     ``assurance`` is the proof of who made it; ``on_behalf_of`` names those whose delegated
     roles were needed. ``void`` says why an accepted approval no longer counts; ``counts_until`` is when a
-    valid approval expires.
+    valid approval expires. ``step`` and ``resolution`` are those of a resolution.
     """
 
     by: str | None
@@ -42,6 +42,8 @@ class DecisionStatus(Frozen):
     excerpt: str = ""
     void: str = ""
     counts_until: AwareDatetime | None = None
+    step: int | None = None
+    resolution: Resolution | None = None
 
 
 class UnreadDecision(Frozen):
@@ -371,6 +373,8 @@ def decision_status(decided: Decided, requirement: Requirement | None) -> Decisi
         via=arrival.via,
         at=arrival.received_at,
         excerpt=arrival.excerpt,
+        step=decision.step if decision else None,
+        resolution=decision.resolution if decision else None,
     )
 
 

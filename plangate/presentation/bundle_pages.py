@@ -8,8 +8,10 @@ from plangate.audit.evidence import Bundle, Story, seal_keys_of, sealed_up_to
 from plangate.domain.assurance import Assurance
 from plangate.domain.findings import Finding
 from plangate.domain.plurals import counted
+from plangate.presentation.changes import add_changes
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
+from plangate.presentation.step_page import add_observation, step_words
 from plangate.presentation.words import spelled
 from plangate.signing.jws import PUBLIC_PREFIX
 
@@ -66,6 +68,9 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
         page.field("revision", str(story.revision), width=LABEL_WIDTH)
     if story.requirement:
         page.field("needed", str(story.requirement), width=LABEL_WIDTH)
+    if story.author:
+        page.field("edited by", story.author, width=LABEL_WIDTH)
+    add_changes(page, story.previous, story.plan, "--json")
     for one in story.decisions:
         if one.accepted:
             proof = (
@@ -74,11 +79,14 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
                 else "not verified: only a typed name"
             )
             said = f"{one.by}, {moment(one.at, with_seconds=True)}, {proof}"
-            page.field(spelled(one.decision), said, width=LABEL_WIDTH)
+            what = f"{spelled(one.resolution)} step {one.step}" if one.resolution else spelled(one.decision)
+            page.field(what, said, width=LABEL_WIDTH)
     for step in story.steps:
-        receipt = f": {step.receipt.summary}" if step.receipt else ""
-        page.field(f"step {step.number}", f"{step.tool}, {spelled(step.state)}{receipt}", width=LABEL_WIDTH)
-        page.arguments(step.arguments)
+        page.field(f"step {step.number}", f"{step.tool}, {step_words(step)}", width=LABEL_WIDTH)
+        if step.preview:
+            page.field("preview", step.preview, indent=4)
+        page.arguments(step.arguments, has_references=True)
+        add_observation(page, step)
     page.field("sealed", f"{sealed} of {len(bundle.entries)} entries", width=LABEL_WIDTH)
     add_sealers(page, seal_keys_of(bundle), "name it with --sealer", is_trusted=is_trusted)
     if story.public_keys and not has_people:

@@ -8,7 +8,7 @@ paste: an approver must be able to read the whole plan.
 
 import json
 import shlex
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, assert_never
 from urllib.parse import quote
 
@@ -21,15 +21,25 @@ from plangate.domain.digest import digest
 from plangate.domain.escaping import cut, hosts_in_letters, is_reordered, markdown_code
 from plangate.domain.plan import Step, short
 from plangate.domain.policy import missing
+from plangate.domain.references import references_in
 from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
 from plangate.domain.standing_approvals import counts_until, void_because
-from plangate.domain.status import Unrecorded
+from plangate.domain.status import Status, Unrecorded, status_of, step_at_work
+from plangate.presentation.held_page import UNDOING, is_partly_done
+from plangate.presentation.markdown_parts import (
+    changes_part,
+    happened_part,
+    hold_part,
+    resolving_part,
+    utc,
+)
 from plangate.presentation.words import (
     NO_LONGER_COUNTS,
     SUPPLIED,
     UNKNOWN_SENDER,
     author_words,
     proof_words,
+    reference_words,
     spelled,
     status_command,
     step_name,
@@ -38,7 +48,10 @@ from plangate.presentation.words import (
 
 # Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a blank 3, a kanji 9.
 _ROOM_FOR_STEPS: Final = 4_500
+_ROOM_FOR_STEPS_OF_HELD: Final = 1_200  # what it waits for matters more
+_ROOM_FOR_CHANGES: Final = 1_200
 _ROOM_FOR_DECISIONS: Final = 1_800
+_ROOM_FOR_FEWER_DECISIONS: Final = 700
 _ROOM_FOR_APPROVALS: Final = 700
 _ROOM_FOR_DIGEST: Final = 900
 # Lengths in characters.
@@ -85,15 +98,23 @@ def details_page(
         unrecorded: what cannot be recorded now.
         at_work_since: when the current draft or step began, if there is one.
     """
-    parts = [_heading(state), *([_what_waits(unrecorded)] if unrecorded else [])]
+    status = status_of(state, source="workflow")
+    parts = [_heading(state, status), *([_what_waits(unrecorded)] if unrecorded else [])]
     if at_work_since and state.phase.is_at_work:
-        parts.append(_at_work(state, at_work_since))
+        parts.append(_at_work(state, status, at_work_since))
+    if is_partly_done(status):
+        parts.append(happened_part(status))
+    if state.held is not None:
+        parts.append(resolving_part(status))
     if state.drafted:
-        steps, is_whole = _steps(state, state.drafted)
+        is_reviewed = state.phase is Phase.IN_REVIEW
+        changes = changes_part(status, _ROOM_FOR_CHANGES if is_reviewed else _ROOM_FOR_LINE)
+        room = _ROOM_FOR_STEPS if state.held is None else _ROOM_FOR_STEPS_OF_HELD
+        steps, is_whole = _steps(state, state.drafted, room)
         digested, is_counted = _digest(state.drafted)
         is_whole = is_whole and is_counted
-        parts.insert(0, digested)
-        parts += [_plan(state, state.drafted), *steps]
+        parts.insert(0 if state.held is None else len(parts), digested)
+        parts += [_plan(state, state.drafted), *([changes] if changes else []), *steps]
         if state.state == Phase.IN_REVIEW:
             parts.append(
                 _how_to_decide(state, state.drafted)
@@ -103,7 +124,7 @@ def details_page(
     return "\n\n".join([*parts, *_decisions(state)])
 
 
-def _heading(state: RunState) -> str:
+def _heading(state: RunState, status: Status) -> str:
     if state.closed:
         why = f"\n{markdown_code(cut(state.closed.reason, _ROOM_FOR_LINE))}" if state.closed.reason else ""
         return f"### Ended: {state.state}{why}"
@@ -121,24 +142,21 @@ def _heading(state: RunState) -> str:
         case Phase.EXECUTING:
             return "### Approved, running"
         case Phase.HELD:
-            assert state.held is not None
-            return (
-                f"### Held at {step_name(state.held.step, len(state.steps))} until "
-                f"{state.held.deadline:%Y-%m-%d %H:%M} UTC\n"
-                f"{markdown_code(cut(state.held.why, _ROOM_FOR_LINE))}"
-            )
+            return hold_part(status)
         case Phase.UNDOING:
-            return "### The done steps are being undone"
+            return f"### Undoing: {UNDOING}"
         case Phase.CLOSED:
             return f"### Ended: {state.state}"
         case _:
             assert_never(state.phase)
 
 
-def _at_work(state: RunState, since: datetime) -> str:
+def _at_work(state: RunState, status: Status, since: datetime) -> str:
     """Say where the attempts are shown: a workflow cannot see them, nor whether one is paused."""
-    done = sum(progress.state is StepState.DONE for progress in state.steps)
-    what = step_name(done + 1, len(state.steps)) if state.phase is Phase.EXECUTING else "The draft"
+    step = step_at_work(status)
+    what = "The draft" if state.phase is Phase.DRAFTING else step_name(step or 0, len(state.steps))
+    if state.phase is Phase.UNDOING:
+        what = f"The undo of {what.lower()}"
     return (
         f"{what} has been running since {since:%Y-%m-%d %H:%M:%S} UTC. Its attempts, their errors, and "
         "whether it is paused are shown under *Pending Activities*, and by\n"
@@ -162,7 +180,7 @@ def _again(state: RunState) -> str:
         return ""
     reasons = markdown_code(cut("; ".join(lost.reason for lost in state.reopened.lost), _ROOM_FOR_LINE))
     return (
-        f"\nReopened {_time(state.reopened.reopened_at)}, when step {state.reopened.step} could not begin, "
+        f"\nReopened {utc(state.reopened.reopened_at)}, when step {state.reopened.step} could not begin, "
         f"because {reasons}"
     )
 
@@ -187,12 +205,8 @@ def _so_far(state: RunState, drafted: Drafted) -> str:
 def _approval(state: RunState, approval: Approval) -> str:
     proof = proof_words(verified=approval.approver.is_signed)
     until = counts_until(state, approval)
-    counts = f", counts until {_time(until)}" if until else ""
-    return f"{markdown_code(approval.approver.name)}{proof} at {_time(approval.at)}{counts}"
-
-
-def _time(when: datetime) -> str:
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    counts = f", counts until {utc(until)}" if until else ""
+    return f"{markdown_code(approval.approver.name)}{proof} at {utc(approval.at)}{counts}"
 
 
 def _digest(drafted: Drafted) -> tuple[str, bool]:
@@ -205,8 +219,10 @@ def _digest(drafted: Drafted) -> tuple[str, bool]:
 
 def _plan(state: RunState, drafted: Drafted) -> str:
     summary = markdown_code(cut(drafted.plan.summary, _ROOM_FOR_LINE))
-    whose = f"*{author_words(by_planner=drafted.planner is not None)}*"
-    name = f"**Plan `{short(drafted.fingerprint)}`**, revision {drafted.revision}:"
+    editor = markdown_code(drafted.author) if drafted.author else ""
+    whose = f"*{author_words(by_planner=drafted.planner is not None, editor=editor)}*"
+    edited = f", edited by {editor}" if editor else ""
+    name = f"**Plan `{short(drafted.fingerprint)}`**, revision {drafted.revision}{edited}:"
     return "\n".join([name, summary, *_reordered(state, drafted.plan.summary), whose])
 
 
@@ -217,10 +233,10 @@ def _reordered(state: RunState, *texts: str) -> list[str]:
     return [f"{_REORDERED} {markdown_code(status_command(state.workflow_id, as_json=True))}"]
 
 
-def _steps(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
+def _steps(state: RunState, drafted: Drafted, room: int) -> tuple[list[str], bool]:
     """Return the steps that fit, a note on those that do not, and whether all of them fit."""
     parts: list[str] = []
-    steps, room, is_whole = drafted.plan.steps, _ROOM_FOR_STEPS, len(drafted.plan.summary) <= _ROOM_FOR_LINE
+    steps, is_whole = drafted.plan.steps, len(drafted.plan.summary) <= _ROOM_FOR_LINE
     for number, (step, progress) in enumerate(zip(steps, state.steps, strict=True), start=1):
         shown = _step(state, step_name(number, len(steps)), step, progress)
         room -= len(quote(shown))
@@ -235,7 +251,13 @@ def _steps(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
 
 def _step(state: RunState, name: str, step: Step, progress: StepProgress) -> str:
     lines = [f"**{name}:** {markdown_code(step.tool)}{_progress(progress)}"]
+    if step.preview:
+        lines.append(f"*preview:* {markdown_code(cut(step.preview, _ROOM_FOR_VALUE))}")
+        lines += _reordered(state, step.preview)
     lines += [_argument(state, argument, value) for argument, value in step.arguments.items()]
+    if step.observation is not None:
+        lines.append(f"*when the plan was drafted:* {markdown_code(cut(_seen(step), _ROOM_FOR_VALUE))}")
+        lines += _reordered(state, _seen(step))
     if step.reason:
         lines.append(f"*why:* {markdown_code(cut(step.reason, _ROOM_FOR_LINE))}")
         lines += _reordered(state, step.reason)
@@ -243,6 +265,9 @@ def _step(state: RunState, name: str, step: Step, progress: StepProgress) -> str
 
 
 def _argument(state: RunState, name: str, value: JsonValue) -> str:
+    reference = references_in({name: value}).get(name)
+    if reference is not None:
+        return f"{markdown_code(name)} (reference): {markdown_code(reference_words(reference))}"
     kind = _KINDS.get(type(value))
     label = f"{markdown_code(name)} ({kind})" if kind else markdown_code(name)
     text = cut(_text(value), _ROOM_FOR_VALUE)
@@ -256,16 +281,20 @@ def _text(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def _seen(step: Step) -> str:
+    return json.dumps(step.observation, ensure_ascii=False)
+
+
 def _is_cut(step: Step) -> bool:
-    return len(step.reason) > _ROOM_FOR_LINE or any(
-        len(_text(value)) > _ROOM_FOR_VALUE for value in step.arguments.values()
-    )
+    shown = (step.preview, _seen(step), *map(_text, step.arguments.values()))
+    return len(step.reason) > _ROOM_FOR_LINE or any(len(text) > _ROOM_FOR_VALUE for text in shown)
 
 
 def _progress(progress: StepProgress) -> str:
     if progress.state is StepState.PENDING:
         return ""
-    said = progress.receipt.summary if progress.receipt else progress.reason
+    last = progress.undo if progress.state is StepState.UNDONE else progress
+    said = last.receipt.summary if last.receipt else last.reason
     detail = f": {markdown_code(cut(said, _ROOM_FOR_LINE))}" if said else ""
     return f" **{spelled(progress.state)}**{detail}"
 
@@ -304,13 +333,17 @@ def _how_to_withdraw(state: RunState) -> str:
 def _decisions(state: RunState) -> list[str]:
     """Show the newest decisions, newest first."""
     lines: list[str] = []
-    room = _ROOM_FOR_DECISIONS
+    is_long = state.held is not None or state.before is not None
+    room = _ROOM_FOR_FEWER_DECISIONS if is_long else _ROOM_FOR_DECISIONS
     for decided in reversed(state.decisions[-_SHOWN_DECISIONS:]):
         decision = decided.arrival.decision
         who = markdown_code(decision.by) if decision else UNKNOWN_SENDER
         said = decision.decision if decision else decided.arrival.name
         proof = proof_words(verified=decided.approver is None or decided.approver.is_signed)
-        line = f"{_time(decided.arrival.received_at)} {who}{proof}: {_named(said)} {_verdict(state, decided)}"
+        how = _named(said)
+        if decision and decision.resolution:
+            how += f" step {decision.step}: {spelled(decision.resolution)},"
+        line = f"{utc(decided.arrival.received_at)} {who}{proof}: {how} {_verdict(state, decided)}"
         if decision and decision.comment:
             line += f"\n*comment:* {markdown_code(cut(decision.comment, _ROOM_FOR_LINE))}"
         room -= len(quote(line))

@@ -16,6 +16,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 
 from plangate.domain.escaping import cut, hosts_in_letters, is_reordered, many_lines, one_line
+from plangate.domain.references import references_in
+from plangate.domain.tool import Reference
+from plangate.presentation.words import reference_words
 
 LABEL_WIDTH: Final = 12
 _WIDEST_LABEL: Final = 26
@@ -24,7 +27,7 @@ _FOLDED_BAR: Final = "┊ "  # the line before goes on here; the text has no lin
 _NARROWEST: Final = 20
 _LIST_ON_ONE_LINE: Final = 100
 REORDERED: Final = "This has right-to-left letters, and may be drawn in another order; exactly: {}"
-_EXACT: Final = "status ID --json"
+EXACT: Final = "status ID --json"
 _SHELL_WORDS: Final = re.compile(r"(?:[^\s'\"\\]|\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\")+|\S")
 
 
@@ -98,10 +101,11 @@ class Page:
         if exact and is_reordered(text):
             self.note(REORDERED.format(exact), "yellow", indent + 2)
 
-    def block(self, text: str, indent: int = 4) -> None:
-        """Add untrusted lines, each with a bar at its left."""
+    def block(self, text: str, indent: int = 4, mark: str = "") -> None:
+        """Add untrusted lines, each with a bar at its left, and with a mark before the bar."""
+        margin = " " * indent + mark
         for line in many_lines(text).split("\n"):
-            self.rows.append(Row(" " * indent + _BAR, " " * indent + _FOLDED_BAR, line))
+            self.rows.append(Row(margin + _BAR, " " * len(margin) + _FOLDED_BAR, line))
 
     def command(self, text: str, indent: int = 4) -> None:
         """Add a command for a shell, to be copied and pasted."""
@@ -120,14 +124,22 @@ class Page:
         self.rows.append(Row(margin, "", one_line(text), style, fold=Fold.NEVER))
 
     def arguments(
-        self, arguments: Mapping[str, Any], indent: int = 4, limit: int | None = None, exact: str = _EXACT
+        self,
+        arguments: Mapping[str, Any],
+        indent: int = 4,
+        limit: int | None = None,
+        exact: str = EXACT,
+        *,
+        has_references: bool = False,
     ) -> None:
         """Add every argument, whole and in JSON's notation: "7" and 7 differ. ``Any`` stands for JSON.
 
         ``exact`` is the command that prints them as they are.
         ``limit`` cuts long values, and says so: for what has happened, never for what is to be approved.
+        ``has_references``: those that are references are shown in words.
         """
-        leaves = list(_leaves("", arguments))
+        references = references_in(arguments) if has_references else {}
+        leaves = list(_leaves("", {**arguments, **references}))
         width = max((len(label) for label, _ in leaves), default=0)
         width = max(LABEL_WIDTH, min(width, _WIDEST_LABEL))
         for label, value in leaves:
@@ -137,12 +149,12 @@ class Page:
                 self.rows.append(Row(margin, margin, f"{one_line(label)} (text of {count} lines)", "dim"))
                 self.block(value, indent + 2)
             else:
-                shown = json.dumps(value, ensure_ascii=False)
+                shown = _written(value)
                 shown = shown if limit is None else cut(shown, limit)
                 self.field(label, shown, indent=indent, width=width)
-            for line in hosts_in_letters(json.dumps(value, ensure_ascii=False)):
+            for line in hosts_in_letters(_written(value)):
                 self.note(line, indent=indent + 2)
-            if limit is None and (is_reordered(label) or is_reordered(json.dumps(value, ensure_ascii=False))):
+            if limit is None and (is_reordered(label) or is_reordered(_written(value))):
                 self.note(REORDERED.format(exact), "yellow", indent + 2)
 
     def extend(self, other: "Page") -> None:
@@ -264,6 +276,10 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
                 yield from _leaves(f"{path}[{index}]", item)
         case _:
             yield path, value
+
+
+def _written(value: Any) -> str:
+    return reference_words(value) if isinstance(value, Reference) else json.dumps(value, ensure_ascii=False)
 
 
 def _is_short(values: list[Any]) -> bool:

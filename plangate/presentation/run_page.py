@@ -1,28 +1,33 @@
-"""The page of a run: the request, everything that will run, the decisions, and how to decide.
+"""The page of a run: what happened, the request, everything that will run, and the decisions.
 
 A plan that can be approved is never cut, whatever its length; past events may be.
 """
 
-import json
 import shlex
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import quote
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import OUTCOMES, ModelUse, Outcome
-from plangate.domain.decision import PLACEHOLDER
 from plangate.domain.digest import digest
 from plangate.domain.escaping import cut
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
+from plangate.presentation.changes import add_changes, author_of
 from plangate.presentation.clock import moment
+from plangate.presentation.deciding_page import why_not_you
 from plangate.presentation.durations import from_now, spoken
+from plangate.presentation.held_page import (
+    UNDOING,
+    add_hold,
+    add_what_happened,
+    is_partly_done,
+)
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
+from plangate.presentation.step_page import LONGEST_AFTERWARDS, STEP_STYLES, add_step, step_words
 from plangate.presentation.troubles import troubles
 from plangate.presentation.words import (
     NO_LONGER_COUNTS,
@@ -32,68 +37,19 @@ from plangate.presentation.words import (
     proof_words,
     spelled,
     status_command,
-    step_name,
     verdict_word,
 )
 
-ANYBODY: Final = PLACEHOLDER
-_LONGEST_AFTERWARDS: Final = 300  # of a receipt's detail, or of what could not be read
 _STYLES: Final = {
     Phase.DRAFTING.value: "cyan",
     Phase.IN_REVIEW.value: "bold yellow",
     Phase.EXECUTING.value: "cyan",
+    Phase.HELD.value: "bold red",
+    Phase.UNDOING.value: "bold yellow",
     Outcome.EXECUTED.value: "bold green",
     Outcome.FAILED.value: "bold red",
     Outcome.REJECTED.value: "bold red",
-    StepState.DONE.value: "green",
-    StepState.IN_DOUBT.value: "bold red",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class TemporalAccess:
-    """Other ways to see and decide a run: Temporal's command line and Web UI.
-
-    Attributes:
-        cli_flags: the options with which ``temporal`` reaches the server.
-        namespace: the Temporal namespace of the runs.
-        ui_url: the Web UI's address, if known.
-        is_open: whether the Temporal server answers.
-        program: the ``temporal`` command, as it can be typed here.
-    """
-
-    cli_flags: tuple[str, ...] = ()
-    namespace: str = "default"
-    ui_url: str | None = None
-    is_open: bool = True
-    program: str = "temporal"
-
-    def signal_command(self, workflow_id: str, choice: str, by: str, plan: str) -> str:
-        """Return the ``temporal`` command that sends a decision, ready for a shell."""
-        return shlex.join(self.signal_words(workflow_id, choice, by, plan))
-
-    def signal_words(self, workflow_id: str, choice: str, by: str, plan: str) -> list[str]:
-        """Return the same command as a list of arguments."""
-        return self.words(workflow_id, choice, json.dumps({"by": by, "plan": plan}))
-
-    def words(self, workflow_id: str, choice: str, message: str) -> list[str]:
-        """Return the ``temporal`` command that sends this message, as a list of arguments."""
-        return [
-            *(self.program, "workflow", "signal", "-w", workflow_id, "--name", choice, "--input", message),
-            *self.cli_flags,
-        ]
-
-    def unpause_command(self, workflow_id: str, activity_id: str) -> str:
-        """Return the ``temporal`` command that unpauses a step or draft, ready for a shell."""
-        words = [self.program, "activity", "unpause", "--workflow-id", workflow_id]
-        return shlex.join([*words, "--activity-id", activity_id, *self.cli_flags])
-
-    def page_of(self, workflow_id: str) -> str | None:
-        """Return the address of a run in the Web UI."""
-        if self.ui_url is None:
-            return None
-        namespace, run = quote(self.namespace, safe=""), quote(workflow_id, safe="")
-        return f"{self.ui_url}/namespaces/{namespace}/workflows/{run}"
 
 
 def is_over(status: Status) -> bool:
@@ -104,9 +60,14 @@ def is_over(status: Status) -> bool:
 def run_page(status: Status, now: datetime) -> Page:
     """Return the whole page of a run."""
     page = Page()
-    page.heading(f"{status.workflow_id}  {spelled(status.state)}", _STYLES.get(status.state, "bold"))
+    page.heading(_title(status), _STYLES.get(status.state, "bold"))
     if status.reason:
         page.field("because", status.reason)
+    add_hold(page, status, now)
+    if status.state == Phase.UNDOING:
+        page.field("now", UNDOING, "bold yellow")
+    if is_partly_done(status):
+        add_what_happened(page, status)
     page.field("requester", status.requester)
     add_request(page, status)
     for trouble in troubles(status):
@@ -133,22 +94,16 @@ def plan_page(status: Status, now: datetime) -> Page:
     """Return the newest plan: everything that will run, what it needs, and until when."""
     page = Page()
     page.field("plan", f"{status.short_fingerprint}, revision {status.revision}", "bold")
+    if author_of(status):
+        page.field("author", author_of(status), "bold yellow")
     if status.plan:
         page.field("what runs", digest(status.plan), "bold")
         page.words("summary", status.plan.summary, exact=_exact(status))
-        page.note(author_words(by_planner=status.planner is not None), indent=4)
+        page.note(author_words(by_planner=status.planner is not None, editor=status.author), indent=4)
     page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
     if status.still_needed and status.approved_by:
         page.field("still needed", needed_words(status), "bold yellow")
-    revoked = {one.name for one in status.revoked}
-    for one in status.revoked:
-        said = f"{one.reason}, so {one.name}'s approval no longer counts; it must be given again"
-        page.field("approval", said, "bold yellow")
-    for decision in status.decisions:
-        if decision.counts_until and not is_over(status) and decision.by not in revoked:
-            page.field("approval", f"{decision.by}'s approval counts until {moment(decision.counts_until)}")
-    if status.lost:
-        page.field("reopened", _reopened(status), "bold yellow")
+    _add_approvals(page, status)
     if status.changes_asked and status.revision > 1:
         page.words("changes", status.changes_asked)
     if status.requirement and status.requirement.policy_hash:
@@ -160,66 +115,31 @@ def plan_page(status: Status, now: datetime) -> Page:
         page.field("planner", _planner(status.planner))
     page.copied("fingerprint", status.fingerprint or "", "")
     page.field("installation", f"{status.installation}, namespace {status.namespace}")
+    if status.previous is not None:
+        page.gap()
+        add_changes(page, status.previous, status.plan, _exact(status))
     for step in status.steps:
-        _add_step(page, step, len(status.steps), _exact(status))
+        add_step(page, step, len(status.steps), _exact(status))
     return page
 
 
-def deciding_page(status: Status, access: TemporalAccess, viewer: str = "", *, signs: bool = False) -> Page:
-    """Return how to decide on the plan that is in review: by this program, the Temporal CLI, the Web UI.
-
-    ``viewer`` is the reader: for the requester, another person must approve. ``signs`` says
-    that there are keys on this machine.
-    """
-    page = Page()
-    page.gap()
-    if not access.is_open:
-        then = "then decide" if status.state == Phase.IN_REVIEW else "and the run continues"
-        page.heading(f"The Temporal server does not answer. Start it, {then}. On one machine:")
-        page.command("make worker")
-        return page
-    is_one_kept = bool(status.unread) or (status.unrecorded is not None and status.unrecorded.decisions > 0)
-    page.heading("To send another decision" if is_one_kept else "To decide")
-    if status.unread:
-        page.note(
-            "Unread decisions may settle this already: start a worker (make worker) and look again, or", ""
-        )
-    if same_person(viewer, status.requester):
-        page.note(f"You ({viewer}) are the requester, so another person must approve.", "yellow")
-    _add_commands(page, status, access, signs=signs)
-    return page
-
-
-def _add_commands(page: Page, status: Status, access: TemporalAccess, *, signs: bool) -> None:
-    is_signed = status.requirement is not None and status.requirement.assurance is Assurance.SIGNED
-    # A signature names the whole fingerprint, because two plans can be made whose fingerprints begin alike.
-    whole, beginning = status.fingerprint or "", status.short_fingerprint or ""
-    plan = whole if is_signed or signs else beginning
-    run = shlex.quote(status.workflow_id)
-    page.note(f"Replace {ANYBODY} and run this (or reject, or request-changes with --comment):")
-    page.command(f"{program()} approve {_behind_options(run, plan)}")
-    if is_signed:
-        page.note("Decisions must be signed. This prints one for Temporal's command line or the Web UI:")
-        page.command(f"{program()} sign {_behind_options(f'{run} approve', plan)}")
-        return
-    page.note("or with Temporal's command line (or --name reject, request_changes):")
-    page.command(access.signal_command(status.workflow_id, "approve", ANYBODY, beginning))
-    address = access.page_of(status.workflow_id)
-    if address:
-        page.note("or in the Web UI, by Send a Signal:")
-        page.line(address)
-
-
-def _behind_options(words: str, plan: str) -> str:
-    """Return the command's words with its options; an id that looks like an option goes after ``--``."""
-    options = f"--by {ANYBODY} --plan {plan}"
-    return f"{options} -- {words}" if words.startswith(("-", "'-")) else f"{words} {options}"
+def _add_approvals(page: Page, status: Status) -> None:
+    """Add which approvals are revoked, until when the others count, and why the review was reopened."""
+    revoked = {one.name for one in status.revoked}
+    for one in status.revoked:
+        said = f"{one.reason}, so {one.name}'s approval no longer counts; it must be given again"
+        page.field("approval", said, "bold yellow")
+    for decision in status.decisions:
+        if decision.counts_until and not is_over(status) and decision.by not in revoked:
+            page.field("approval", f"{decision.by}'s approval counts until {moment(decision.counts_until)}")
+    if status.lost:
+        page.field("reopened", _reopened(status), "bold yellow")
 
 
 def outcome_page(status: Status) -> Page:
     """Return how a run ended: outcome, receipts, who approved."""
     page = Page()
-    page.heading(f"{status.workflow_id}  {spelled(status.state)}", _STYLES.get(status.state, "bold"))
+    page.heading(_title(status), _STYLES.get(status.state, "bold"))
     if status.reason:
         page.field("because", status.reason)
     if status.short_fingerprint:
@@ -227,11 +147,19 @@ def outcome_page(status: Status) -> Page:
     if status.approved_by:
         page.field("approved by", _approvers(status))
     for step in status.steps:
-        page.field(f"step {step.number}", f"{step.tool}: {_ended(step)}", _STYLES.get(step.state, ""))
+        page.field(f"step {step.number}", f"{step.tool}: {_ended(step)}", STEP_STYLES[step.state])
     for trouble in troubles(status):
         page.words("waits", trouble)
     page.note(source_words(status))
     return page
+
+
+def _title(status: Status) -> str:
+    """Return the id and the state; an executed run names the steps that were skipped."""
+    skipped = [str(step.number) for step in status.steps if step.state is StepState.SKIPPED]
+    but = f", but step {' and '.join(skipped)} {'were' if len(skipped) > 1 else 'was'} skipped"
+    is_short = bool(skipped) and status.state == Outcome.EXECUTED
+    return f"{status.workflow_id}  {spelled(status.state)}{but if is_short else ''}"
 
 
 def source_words(status: Status) -> str:
@@ -254,8 +182,8 @@ def needed_words(status: Status) -> str:
 def waits_for(status: Status, viewer: str) -> str:
     """Return the approvals that the plan lacks, and what that means for the reader, ``viewer``."""
     needs = needed_words(status)
-    if same_person(viewer, status.requester):
-        return f"waits for {needs}; you are the requester, so another person must approve"
+    if why_not_you(status, viewer):
+        return f"waits for {needs}; you {why_not_you(status, viewer)}"
     if any(same_person(viewer, name) for name in status.approved_by):
         return f"waits for {needs}; you have approved it already"
     return f"waits for {needs}"
@@ -269,12 +197,6 @@ def unread_words(status: Status) -> str:
     return "1 decision waits for a worker" if count == 1 else f"{count} decisions wait for a worker"
 
 
-def step_words(step: StepStatus) -> str:
-    """Return the state of a step in one line."""
-    detail = step.receipt.summary if step.receipt else step.failure
-    return spelled(step.state) + (f": {detail}" if detail else "")
-
-
 def decision_words(decision: DecisionStatus) -> str:
     """Return one decision with its verdict in one line."""
     verdict = verdict_word(accepted=decision.accepted)
@@ -282,7 +204,8 @@ def decision_words(decision: DecisionStatus) -> str:
     plan = f" {short(decision.plan)}" if decision.plan else ""
     delegators = f" for {' or '.join(decision.on_behalf_of)}" if decision.on_behalf_of else ""
     proof = "" if decision.assurance is Assurance.TYPED else f" ({decision.assurance})"
-    said = f"{who}{delegators}{proof}: {spelled(decision.decision)}{plan}"
+    how = f" step {decision.step}: {spelled(decision.resolution)}" if decision.resolution else plan
+    said = f"{who}{delegators}{proof}: {spelled(decision.decision)}{how}"
     if decision.void:
         return f"{said}, {NO_LONGER_COUNTS} ({decision.void})"
     return f"{said}, {verdict}: {decision.reason}"
@@ -313,22 +236,6 @@ def _planner(use: ModelUse) -> str:
     return f"{use.model}, {use.prompt_tokens + use.completion_tokens:,} tokens"
 
 
-def _add_step(page: Page, step: StepStatus, count: int, exact: str) -> None:
-    page.gap()
-    state = "" if step.state is StepState.PENDING else f"  {spelled(step.state)}"
-    if step.is_begun:
-        state = "  begun, not recorded as done"
-    page.note(f"{step_name(step.number, count)}: {step.tool}{state}", _STYLES.get(step.state, "bold"))
-    page.arguments(step.arguments, exact=exact)
-    if step.why:
-        page.words("why", step.why, indent=4, exact=exact)
-    if step.failure:
-        page.field("failure", step.failure, "red", indent=4)
-    if step.receipt:
-        page.field("receipt", step.receipt.summary, "green", indent=4)
-        page.arguments(step.receipt.details, indent=6, limit=_LONGEST_AFTERWARDS)
-
-
 def _add_decisions(page: Page, status: Status) -> None:
     if not status.decisions:
         return
@@ -348,7 +255,7 @@ def _add_decisions(page: Page, status: Status) -> None:
         if decision.comment:
             page.words("comment", decision.comment, indent=6)
         if decision.excerpt:
-            page.field("received", cut(decision.excerpt, _LONGEST_AFTERWARDS), indent=6)
+            page.field("received", cut(decision.excerpt, LONGEST_AFTERWARDS), indent=6)
     if reopened_at:
         _add_reopening(page, status)
 

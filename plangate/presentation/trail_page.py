@@ -24,10 +24,12 @@ from plangate.domain.audit import (
 from plangate.domain.escaping import cut
 from plangate.domain.plan import short
 from plangate.domain.plurals import counted
+from plangate.domain.status import PreviousPlan
+from plangate.presentation.changes import add_changes
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import spoken
 from plangate.presentation.page import Page
-from plangate.presentation.words import spelled
+from plangate.presentation.words import spelled, value_words
 
 _LONGEST: Final = 200
 
@@ -38,12 +40,26 @@ def trail_page(entries: Sequence[AuditEntry]) -> Page:
     if not entries:
         return page
     page.heading(f"Audit trail of {entries[0].workflow_id}: {counted(len(entries), 'entry', 'entries')}")
+    before: PreviousPlan | None = None
     for entry in entries:
         actor = cut(entry.actor, _LONGEST)
         when = f"{entry.number:>3}  {moment(entry.at, with_seconds=True)}"
         page.entry(when, f"{actor}  {_words(entry.event)}", indent=2)
+        if isinstance(entry.event, Drafted):
+            _add_plan(page, entry.event, before)
+            one = entry.event
+            before = PreviousPlan(revision=one.revision, fingerprint=one.fingerprint, plan=one.plan)
     page.copied("last hash", entries[-1].hash)
     return page
+
+
+def _add_plan(page: Page, drafted: Drafted, before: PreviousPlan | None) -> None:
+    """Add the preview of each step, and what this revision changed."""
+    for number, step in enumerate(drafted.plan.steps, start=1):
+        preview = step.preview.removeprefix(f"{step.tool}: ")
+        said = f"{step.tool}: {cut(preview, _LONGEST)}" if preview else step.tool
+        page.field(f"step {number}", said, indent=7)
+    add_changes(page, before, drafted.plan, "audit export", indent=7)
 
 
 def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of event
@@ -53,8 +69,9 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             what = cut(event.request, _LONGEST) or "a ready plan"
             return f"asked for: {what}; each review may take {within}"
         case Drafted():
+            author = f"edited by {cut(event.author, _LONGEST)}, " if event.author else ""
             return (
-                f"plan {short(event.fingerprint)}, revision {event.revision}, "
+                f"plan {short(event.fingerprint)}, revision {event.revision}, {author}"
                 f"{counted(len(event.plan.steps), 'step')}: {cut(event.plan.summary, _LONGEST)}; "
                 f"needs {event.requirement}"
             )
@@ -65,7 +82,9 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             return f"the plan is in review again, since step {event.step} could not begin: {reasons}"
         case Claimed():
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""
-            return f"{_undo(event.undo)}step {event.step} begins{again}"
+            values = ", ".join(f"{name} = {value_words(value)}" for name, value in event.resolved.items())
+            with_values = f", with {cut(values, _LONGEST)} by reference" if values else ""
+            return f"{_undo(event.undo)}step {event.step} begins{again}{with_values}"
         case Released():
             return (
                 f"attempt {event.attempt} of {_undo(event.undo)}step {event.step} did nothing: {event.reason}"
@@ -98,6 +117,8 @@ def _decision(event: Decided) -> str:
     arrival, verdict = event.arrival, event.verdict
     said = spelled(arrival.decision.decision if arrival.decision else arrival.name)
     plan = f" {short(arrival.decision.plan)}" if arrival.decision else ""
+    if arrival.decision and arrival.decision.resolution:
+        plan = f" step {arrival.decision.step}: {spelled(arrival.decision.resolution)},{plan}"
     comment = (
         f" ({cut(arrival.decision.comment, _LONGEST)})"
         if arrival.decision and arrival.decision.comment

@@ -3,9 +3,15 @@
 Workflows import this module: it is deterministic and needs no terminal.
 """
 
+import json
 import shlex
 from typing import Final
 
+from pydantic import JsonValue
+
+from plangate.domain.decision import PLACEHOLDER
+from plangate.domain.references import references_in
+from plangate.domain.tool import Reference
 from plangate.presentation.program import program
 
 UNKNOWN_SENDER: Final = "unknown sender"
@@ -33,10 +39,35 @@ def step_name(number: int, count: int) -> str:
     return f"Step {number} of {count}"
 
 
-def author_words(*, by_planner: bool) -> str:
-    """Say who wrote the summary and the reasons."""
-    author = "planner" if by_planner else "plan's author"
-    return f"Summary and why are words of the {author}; what runs is the steps and their arguments."
+def author_words(*, by_planner: bool, editor: str = "") -> str:
+    """Say who wrote the summary and the reasons, and who the previews; ``editor`` is fit to be shown."""
+    author = "the planner" if by_planner else "the requester"
+    if editor:
+        author = f"{editor}, who edited the plan, and of its authors before"
+    return (
+        f"Summary and why are words of {author}; each preview is made by the step's tool. "
+        "What runs is the steps and their arguments."
+    )
+
+
+def reference_words(reference: Reference) -> str:
+    """Return 'the number of step 2'; as JSON if the field's name could be read as something else."""
+    is_plain = reference.field.isascii() and reference.field.isidentifier()
+    return str(reference) if is_plain else reference.model_dump_json()
+
+
+def value_words(value: JsonValue) -> str:
+    """Return the value of an argument in JSON's notation, where "7" and 7 differ; a reference in words."""
+    reference = references_in({"": value}).get("")
+    return json.dumps(value, ensure_ascii=False) if reference is None else reference_words(reference)
+
+
+def step_command(workflow_id: str, step: int) -> str:
+    """Return the command that resolves a run held at ``step``, with placeholders, ready for a shell."""
+    options = f"--by {PLACEHOLDER} --step {step}"
+    run = shlex.quote(workflow_id)
+    words = f"{options} -- {run}" if run.startswith(("-", "'-")) else f"{run} {options}"
+    return f"{program()} resolve {words} RESOLUTION"
 
 
 def status_command(workflow_id: str, *, as_json: bool = False) -> str:

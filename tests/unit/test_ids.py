@@ -11,8 +11,8 @@ from plangate.domain.errors import RequestInvalid
 from plangate.domain.fold import fold
 from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.status import Status, status_of
+from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.program import program
-from plangate.presentation.run_page import TemporalAccess, deciding_page
 from tests.support.build import drafted, requested
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -14,13 +14,14 @@ from plangate.domain.audit import Closed, Decided, Outcome, Reopened, StepDone
 from plangate.domain.decision import Choice, Via, read_arrival
 from plangate.domain.escaping import markdown_code, one_line
 from plangate.domain.people import LostApproval
-from plangate.domain.plan import Plan
+from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import ONE_APPROVAL, Need
 from plangate.domain.run import RunState
 from plangate.domain.status import Unrecorded
 from plangate.domain.tool import Receipt
 from plangate.presentation.markdown import details_page, request_page, summary_line
 from tests.support.build import NOON, RUN, after, drafted, requested
+from tests.support.held_runs import edited
 from tests.support.senders import judge_all, sent
 
 HOSTILE = st.text(
@@ -272,3 +273,46 @@ def test_a_review_that_was_opened_again_says_why_and_how_to_take_an_approval_bac
         in page
     )
     assert "`withdraw_approval` withdraws your own approval" in page
+
+
+def test_a_step_begins_with_its_preview_and_ends_with_what_its_tool_saw() -> None:
+    page = details_page(edited())
+    assert (
+        "**Step 1 of 4:** `refund`\n*preview:* `Refund 42.50 EUR of payment ch_3Px`\n`payment`: `ch_3Px`\n"
+        '`amount`: `42.50`\n*when the plan was drafted:* `{"status": "paid", "refunded": "0.00"}`\n*why:*'
+    ) in page
+    assert "`ticket` (reference): `the number of step 2`" in page
+
+
+def test_a_new_revision_shows_what_it_changed_and_who_edited_it() -> None:
+    page = details_page(edited())
+    assert "revision 2, edited by `dana`:" in page
+    start = page.index("**Changed since revision 1, plan `")
+    assert page[start : page.index("**Step 1 of 4")].strip().split("\n")[1:] == [
+        '`summary`: `"Refund Ana"` → `"Refund Ana, and tell her"`',
+        "**step 1:** `changed, it was step 2: refund`",
+        '`amount`: `"4250"` → `"42.50"`',
+        "**step 2:** `moved, it was step 5: create_ticket`",
+        "**step 3:** `changed: send_email`",
+        "`body`, struck: `we refund 4250 EUR.`",
+        "`body`, new: `we refund 42.50 EUR.`",
+        '**struck:** `step 4 of revision 1, note: Note 1 line: "x"`',
+        "**step 4:** `moved, it was step 1: note`",
+    ]
+
+
+def test_changes_for_which_there_is_no_room_are_counted() -> None:
+    first = Plan(summary="s", steps=tuple(Step(tool="t", arguments={"n": "x" * 99}) for _ in range(30)))
+    newest = Plan(summary="s", steps=tuple(Step(tool="t", arguments={"n": n}) for n in range(30)))
+    page = details_page(edited(newest, first=first))
+    assert "more are not shown here, but by** `python starter.py status plan-1`" in page
+    assert len(quote(page)) < 8_000
+
+
+@pytest.mark.parametrize("addition", [{"preview": "x" * 1_001}, {"observation": "x" * 1_001}])
+def test_a_page_that_cuts_what_a_tool_said_offers_no_approval(addition: dict[str, Any]) -> None:
+    whole = Step(tool="t", arguments={})
+    assert "YOUR-NAME" in details_page(edited(Plan(summary="s", steps=(whole,))))
+    page = details_page(edited(Plan(summary="s", steps=(whole.model_copy(update=addition),))))
+    assert "YOUR-NAME" not in page
+    assert "so this page does not offer to approve it.**" in page

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from plangate.domain.audit import Closed, Decided, Event, Outcome, Reopened, entry_after
+from plangate.domain.audit import Claimed, Closed, Decided, Event, Outcome, Reopened, entry_after
 from plangate.domain.decision import Arrival, Choice, Decision, Verdict, Via
 from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold as fold_run
@@ -22,11 +22,13 @@ from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.status import Status, UnreadDecision, status_of
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
 from plangate.presentation.clock import moment
+from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.lists import pending_table, tools_page
 from plangate.presentation.page import Page, fold
-from plangate.presentation.run_page import TemporalAccess, deciding_page, outcome_page, run_page, waits_for
+from plangate.presentation.run_page import outcome_page, run_page, waits_for
 from plangate.presentation.trail_page import trail_page
-from tests.support.build import drafted, requested
+from tests.support.build import chained, drafted, requested
+from tests.support.held_runs import FIRST, edited, held, resolved
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ID = "plan-abc"
@@ -322,3 +324,106 @@ def test_the_command_that_lets_a_paused_step_go_on_names_the_program_and_the_ser
         ".venv/bin/temporal activity unpause --workflow-id 'plan 1' --activity-id 7 "
         "--address 127.0.0.1:7400 --namespace ours"
     )
+
+
+def test_a_step_begins_with_its_preview_and_ends_with_what_its_tool_saw() -> None:
+    text = printed(run_page(status_of(edited(), source="workflow"), NOW))
+    first, third = text[text.index("  Step 1 of 4") :], text[text.index("  Step 3 of 4") :]
+    assert first.split("\n")[1:7] == [
+        "    preview      Refund 42.50 EUR of payment ch_3Px",
+        '    payment      "ch_3Px"',
+        '    amount       "42.50"',
+        "    When the plan was drafted:",
+        '      status       "paid"',
+        '      refunded     "0.00"',
+    ]
+    assert "    ticket       the number of step 2\n" in third
+    assert "Summary and why are words of dana, who edited the plan, and of its" in text
+
+
+def test_a_preview_is_never_cut_and_stays_beside_its_label() -> None:
+    forged = "Send a mail" + " " * 100 + "to           ['nobody']. " + "x " * 800
+    plan = Plan(summary="s", steps=(Step(tool="note", arguments={}, preview=forged),))
+    status = status_of(fold_run(ID, [requested(), drafted(plan, run=ID)]), source="workflow")
+    lines = printed(run_page(status, NOW)).splitlines()
+    assert not any(line.startswith("    to") for line in lines)
+    assert "".join("".join(lines).split()).count("x") >= 800
+
+
+def test_an_argument_that_only_looks_like_words_of_a_reference_is_in_quotes() -> None:
+    odd = {"ticket": "the number of step 2", "field": {"from_step": 2, "field": "number of step 1, not"}}
+    text = printed(run_page(status_with(odd), NOW))
+    assert '    ticket       "the number of step 2"\n' in text
+    assert '    field        {"from_step":2,"field":"number of step 1, not"}\n' in text
+
+
+def test_a_new_revision_shows_what_it_changed_and_who_edited_it() -> None:
+    text = printed(run_page(status_of(edited(), source="workflow"), NOW))
+    first = drafted(FIRST).fingerprint[:12]
+    assert "  author       dana, who edited the plan; another person must approve it\n" in text
+    start = text.index(f"  Changed since revision 1, plan {first}, whose approvals no longer count:\n")
+    assert text[start : text.index("\n\n  Step 1 of 4")].split("\n")[1:] == [
+        '    summary      from "Refund Ana"',
+        '                 to   "Refund Ana, and tell her"',
+        "    step 1       changed, it was step 2: refund",
+        '      amount       from "4250" to "42.50"',
+        "    step 2       moved, it was step 5: create_ticket",
+        "    step 3       changed: send_email",
+        "      body, 2 lines struck (-) or new (+)",
+        "        - │ we refund 4250 EUR.",
+        "        + │ we refund 42.50 EUR.",
+        '    struck       step 4 of revision 1, note: Note 1 line: "x"',
+        "    step 4       moved, it was step 1: note",
+    ]
+
+
+def test_the_author_of_the_newest_plan_is_not_asked_to_approve_it() -> None:
+    status = status_of(edited(), source="workflow")
+    assert waits_for(status, "dana").endswith("; you edited this plan, so another person must approve")
+    assert "You (dana) edited this plan" in printed(deciding_page(status, TemporalAccess(), "dana"))
+
+
+def test_a_long_change_is_cut_where_it_says_so() -> None:
+    before = Plan(summary="s", steps=(Step(tool="note", arguments={"text": "a\n" * 50, "b": "x" * 900}),))
+    after = Plan(summary="s", steps=(Step(tool="note", arguments={"text": "b\n" * 50, "b": "y"}),))
+    events: list[Event] = [requested(), drafted(before, run=ID), drafted(after, 2, ID)]
+    text = printed(run_page(status_of(fold_run(ID, events), source="workflow"), NOW))
+    assert "text, 100 lines struck (-) or new (+)" in text
+    assert (text.count("- │ a"), text.count("+ │ b")) == (10, 10)
+    assert "and 80 more lines, not shown here" in text
+    assert "more characters are not shown here" in text
+
+
+@settings(max_examples=100, deadline=None)
+@given(HOSTILE, HOSTILE, HOSTILE, st.integers(25, 120))
+def test_what_changed_hides_and_obeys_nothing(old: str, new: str, name: str, width: int) -> None:
+    plans = [
+        Plan(summary=one or "s", steps=(Step(tool="t", arguments={name: one}, reason=one, preview=one),))
+        for one in (old, new)
+    ]
+    state = edited(plans[1], first=plans[0])
+    trail = chained([requested(), drafted(plans[0]), drafted(plans[1], 2, author=name)])
+    shown = printed(run_page(status_of(state, source="workflow"), NOW), width=width)
+    shown += printed(trail_page(trail), width=width)
+    assert {char for char in shown if unicodedata.category(char) in OBEYED} <= {"\n"}
+    left = {line for line in shown.splitlines() if line and not line.startswith(" ")}
+    assert all(line.startswith(("plan-1  in review", "Audit trail of")) for line in left)
+
+
+def test_the_trail_shows_the_previews_the_changes_and_the_resolutions() -> None:
+    state = resolved(held(), "skip")
+    claimed = Claimed(
+        step=3, idempotency_key="k", fingerprint=state.fingerprint or "", attempt=1, resolved={"ticket": 17}
+    )
+    newest = edited().drafted
+    assert newest is not None
+    trail = chained([requested(), drafted(FIRST), newest, claimed, state.decisions[-1]])
+    text = " ".join(printed(trail_page(trail)).split())
+    for said in (
+        "revision 2, edited by dana, 4 steps",
+        "step 1 refund: Refund 42.50 EUR of payment ch_3Px",
+        'amount from "4250" to "42.50"',
+        "step 3 begins, with ticket = 17 by reference",
+        "resolve step 3: skip,",
+    ):
+        assert said in text, said

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import pytest
 
-from plangate.domain.fold import fold
+from plangate.domain.fold import apply, fold
 from plangate.domain.plan import Plan
+from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Status, status_of
-from tests.support.build import drafted, requested
+from tests.support.build import arrival, decide, drafted, requested
 from tests.support.fakes import AUDIENCE
 from tests.support.times import times
 
@@ -33,6 +34,32 @@ def a_status(plan: Plan = PLAN, revision: int = 1, run: str = RUN) -> Status:
     return status_of(fold(run, (requested(), drafted(plan, revision, run))), source="workflow")
 
 
+EDITED = Plan.model_validate(
+    {
+        "summary": "Refund one charge, and tell the customer",
+        "steps": [
+            {
+                "tool": "refund",
+                "arguments": {"payment": "ch_1", "amount": "42.50"},
+                "preview": "Refund 42.50 EUR of ch_1",
+                "observation": {"status": "paid", "refunded": 0},
+                "definition": "ab" * 32,
+                "undoable": True,
+            },
+            PLAN.steps[0].model_dump(),
+        ],
+    }
+)
+
+
+def an_edited_status(**more: Any) -> Status:
+    """The status of a run whose first plan dana edited."""
+    first = drafted(PLAN, 1, RUN)
+    edit = arrival("edit", plan=first.fingerprint, new_plan={})
+    state = decide(fold(RUN, (requested(), first)), edit)
+    return status_of(apply(state, drafted(EDITED, 2, RUN, author="dana", **more)), source="workflow")
+
+
 def seen(status: Status) -> str | None:
     return contradiction(status, workflow_id=RUN, namespace=AUDIENCE.namespace)
 
@@ -40,6 +67,23 @@ def seen(status: Status) -> str | None:
 def test_a_status_whose_parts_agree_is_shown() -> None:
     assert seen(a_status()) is None
     assert seen(Status.model_validate_json(a_status().model_dump_json())) is None
+
+
+def test_the_status_of_an_edited_plan_is_shown() -> None:
+    assert seen(an_edited_status()) is None
+    assert seen(Status.model_validate_json(an_edited_status().model_dump_json())) is None
+
+
+def test_an_editor_who_struck_steps_may_approve_only_where_the_policy_says_so() -> None:
+    struck = PLAN.model_copy(update={"steps": PLAN.steps[1:]})
+    first = drafted(PLAN, 1, RUN)
+    edited = decide(fold(RUN, (requested(), first)), arrival("edit", plan=first.fingerprint, new_plan={}))
+    keeps = ONE_APPROVAL.model_copy(update={"strike_keeps_approver": True})
+    second = drafted(struck, 2, RUN, author="dana", struck=(1,), requirement=keeps)
+    status = status_of(apply(edited, second), source="workflow")
+    assert (status.authors, seen(status)) == ((), None)
+    strict = status.model_copy(update={"requirement": ONE_APPROVAL})
+    assert "not among those who may not approve it" in (seen(strict) or "")
 
 
 def test_a_run_without_a_plan_yet_is_shown() -> None:
@@ -153,28 +197,75 @@ def _of_another_plan(status: dict[str, Any], chance: Random) -> None:
     return None
 
 
+def _in_an_addition(status: dict[str, Any], chance: Random) -> None:
+    """Change what a tool added to a step."""
+    step = status["steps"][0]
+    part = chance.choice(("preview", "observation", "undoable"))
+    step[part] = _changed(step[part], chance)
+    if chance.random() < 0.5:
+        status["plan"]["steps"][0][part] = step[part]
+
+
+def _in_the_definition(status: dict[str, Any], chance: Random) -> None:
+    step = status["plan"]["steps"][0]
+    step["definition"] = _changed(step["definition"], chance)
+
+
+def _in_the_previous(status: dict[str, Any], chance: Random) -> None:
+    """Make the difference to the plan before look smaller, or other, than it is."""
+    part = chance.choice(("plan", "plan", "fingerprint", "revision"))
+    status["previous"][part] = _changed(status["previous"][part], chance)
+
+
+def _in_the_author(status: dict[str, Any], chance: Random) -> None:
+    """Name another author, none, or leave the author free to approve."""
+    match chance.randrange(4):
+        case 0:
+            status["author"] = ""
+        case 1:
+            status["author"] = "erik"
+        case 2:
+            status["authors"] = chance.choice(([], ["erik"]))
+        case _:
+            status["planner"] = {"model": "gpt"}
+
+
+def _in_the_hold(status: dict[str, Any], chance: Random) -> None:
+    """Say that a run is held which is not, or at a step that it does not have."""
+    state, step = chance.choice((("held", 0), ("held", 3), ("in_review", 1), ("executing", 2)))
+    status["state"] = state
+    hold = {"step": step, "why": "lost", "since": "2026-01-01T12:00:00Z", "resolutions": ["retry"]}
+    status["held"] = hold if step or chance.random() < 0.5 else None
+
+
+OF_AN_EDIT: Final[tuple[Callable[[dict[str, Any], Random], None], ...]] = (
+    _in_an_addition, _in_the_definition, _in_the_previous, _in_the_author, _in_the_hold,
+)  # fmt: skip
 KINDS: Final[tuple[Callable[[dict[str, Any], Random], None], ...]] = (
     _in_the_plan, _in_a_step, _in_both, _in_the_order, _in_the_names, _of_another_plan,
 )  # fmt: skip
 
 
-def test_no_generated_change_to_what_is_shown_passes() -> None:
+@pytest.mark.parametrize(("attacks", "honest"), [(KINDS, a_status()), (OF_AN_EDIT, an_edited_status())])
+def test_no_generated_change_to_what_is_shown_passes(
+    attacks: tuple[Callable[[dict[str, Any], Random], None], ...], honest: Status
+) -> None:
     """Set PLANGATE_TEST_TIMES for more than the suite's sample."""
     chance, kinds = Random(8), Counter[str]()
     for number in range(ATTACKS):
-        attack = KINDS[number % len(KINDS)]
-        told = a_status().model_dump(mode="json")
+        attack = attacks[number % len(attacks)]
+        told = honest.model_dump(mode="json")
         attack(told, chance)
         try:
             status = Status.model_validate(told)
         except ValueError:
             kinds["not a status"] += 1
             continue
-        if status.model_dump_json() == a_status().model_dump_json():  # what was added is not read
+        if status.model_dump_json() == honest.model_dump_json():  # what was added is not read
             kinds["not shown"] += 1
             continue
         reason = seen(status)
         assert reason, (attack.__name__, told)
         kinds[attack.__name__] += 1
-    assert min(kinds[attack.__name__] for attack in KINDS) >= ATTACKS // 40
+    assert min(kinds[attack.__name__] for attack in attacks) >= ATTACKS // 40
     assert sum(kinds.values()) == ATTACKS

@@ -10,7 +10,8 @@ from plangate.cli.following import news, waiting_words
 from plangate.domain.run import RunState
 from plangate.domain.status import Attempt, Status, UnreadDecision, Unrecorded, status_of, with_step_attempt
 from plangate.presentation.clock import moment
-from plangate.presentation.run_page import TemporalAccess, deciding_page, run_page
+from plangate.presentation.deciding_page import TemporalAccess, deciding_page
+from plangate.presentation.run_page import run_page
 from plangate.presentation.troubles import troubles
 from tests.support.build import NOON
 from tests.unit.test_markdown import decided, in_review

@@ -24,7 +24,7 @@ from plangate.client import Client
 from plangate.domain.errors import ModelUnavailable
 from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
-from plangate.presentation.run_page import TemporalAccess
+from plangate.presentation.deciding_page import TemporalAccess
 from plangate.presentation.troubles import troubles
 from plangate.records.queries import status_on_record
 from tests.support.fakes import TRANSIENT

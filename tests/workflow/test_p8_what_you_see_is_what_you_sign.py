@@ -19,6 +19,7 @@ from plangate.domain.status import Status, StepStatus
 from plangate.records.tables import audit_entries
 from plangate.settings import PROJECT
 from tests.support.audit_edits import take_the_guards_off
+from tests.support.fakes import notes
 from tests.support.gate import Gate, build_gate
 from tests.support.program import Home
 from tests.support.record_writer import run_ref, write_down
@@ -52,7 +53,29 @@ def more_steps(status: Status) -> Status:
     return status.model_copy(update={"steps": steps})
 
 
-LIES: tuple[Callable[[Status], Status], ...] = (harmless, harmless_steps, another_run, more_steps)
+def another_preview(status: Status) -> Status:
+    shown = status.steps[0].model_copy(update={"preview": "Write a harmless note"})
+    return status.model_copy(update={"steps": (shown,)})
+
+
+def another_observation(status: Status) -> Status:
+    shown = status.steps[0].model_copy(update={"observation": {"status": "paid"}})
+    return status.model_copy(update={"steps": (shown,)})
+
+
+def an_editor(status: Status) -> Status:
+    return status.model_copy(update={"author": "dana", "authors": ("dana",)})
+
+
+LIES: tuple[Callable[[Status], Status], ...] = (
+    harmless,
+    harmless_steps,
+    another_run,
+    more_steps,
+    another_preview,
+    another_observation,
+    an_editor,
+)
 
 
 @workflow.defn(name="PlanApproval", sandboxed=False)
@@ -106,6 +129,19 @@ async def test_a_worker_that_lies_about_the_plan_is_not_believed(
             await look()
     async with idle_gate.worker():
         assert (await idle_gate.until("in_review", honest.workflow_id)).plan == honest.plan
+
+
+async def test_the_record_and_the_run_show_the_same_changes_of_an_edit(idle_gate: Gate) -> None:
+    async with idle_gate.worker():
+        first = await idle_gate.in_review("transfer everything")
+        answer = await idle_gate.decide(first, "edit", new_plan=notes("transfer half"))
+        assert answer.accepted, answer
+        second = await idle_gate.until("in_review", first.workflow_id, lambda status: status.revision == 2)
+    assert second.source == "workflow"
+    assert (second.author, second.authors) == ("dana", ("dana",))
+    assert second.previous is not None
+    assert (second.previous.plan, second.previous.fingerprint) == (first.plan, first.fingerprint)
+    assert idle_gate.recorded(first.workflow_id) == second.model_copy(update={"source": "records"})
 
 
 async def test_a_plan_that_was_changed_in_the_database_is_not_shown(idle_gate: Gate) -> None:

@@ -13,7 +13,7 @@ from plangate.cli.exits import Exit, Interrupted, WrongUsage
 from plangate.cli.options import AsJson, MaybeBy, Requester
 from plangate.domain import audit, escaping, run, status
 from plangate.domain import request as requests
-from plangate.presentation import clock, program, run_page, troubles
+from plangate.presentation import clock, deciding_page, program, run_page, troubles
 
 
 def start(
@@ -98,7 +98,7 @@ async def _wait_for_the_plan(session: console.Session, workflow_id: str, asked: 
         here.screen.show(run_page.run_page(found, clock.now()))
         if found.state == run.Phase.IN_REVIEW:
             signs = here.keys.has_any
-            here.screen.show(run_page.deciding_page(found, session.access, here.user, signs=signs))
+            here.screen.show(deciding_page.deciding_page(found, session.access, here.user, signs=signs))
     is_failed = run_page.is_over(found) and found.state != audit.Outcome.EXECUTED
     return Exit.FAILED if is_failed else Exit.DONE
 

@@ -9,7 +9,7 @@ from plangate.cli.exits import Exit
 from plangate.cli.options import AsJson, RunId
 from plangate.domain import errors, run
 from plangate.domain import status as statuses
-from plangate.presentation import clock, run_page
+from plangate.presentation import clock, deciding_page, run_page
 from plangate.records import queries
 
 
@@ -24,12 +24,15 @@ def status(workflow_id: RunId, *, as_json: AsJson = False) -> int:
         here.screen.print_json(found.model_dump(mode="json"))
         return Exit.DONE
     here.screen.show(run_page.run_page(found, clock.now()))
-    if found.state == run.Phase.IN_REVIEW or not (access.is_open or run_page.is_over(found)):
-        here.screen.show(run_page.deciding_page(found, access, here.user, signs=here.keys.has_any))
+    waits = found.state in (run.Phase.IN_REVIEW, run.Phase.HELD)
+    if waits or not (access.is_open or run_page.is_over(found)):
+        here.screen.show(deciding_page.deciding_page(found, access, here.user, signs=here.keys.has_any))
     return Exit.DONE
 
 
-async def _found(here: console.Console, workflow_id: str) -> tuple[statuses.Status, run_page.TemporalAccess]:
+async def _found(
+    here: console.Console, workflow_id: str
+) -> tuple[statuses.Status, deciding_page.TemporalAccess]:
     try:
         async with here.connected() as session:
             return await session.client.status(workflow_id), session.access
@@ -44,4 +47,4 @@ async def _found(here: console.Console, workflow_id: str) -> tuple[statuses.Stat
         if recorded is None:
             raise unreachable from None
         offline = recorded.model_copy(update={"source": console.NO_SERVER})
-        return offline, run_page.TemporalAccess(is_open=False)
+        return offline, deciding_page.TemporalAccess(is_open=False)

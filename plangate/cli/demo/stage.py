@@ -21,7 +21,7 @@ from plangate.domain.errors import OperatorError
 from plangate.files.durable_file import write_over
 from plangate.files.private_files import make_private_folder, open_private
 from plangate.logs.setup import temporal_runtime
-from plangate.presentation.run_page import TemporalAccess
+from plangate.presentation.deciding_page import TemporalAccess
 from plangate.settings import PROJECT, Settings, environment_with
 from plangate.temporal import dev_server as embedded_server
 from plangate.temporal.connection import DATA_CONVERTER

@@ -1,0 +1,149 @@
+"""What a revision changed, on the page: who made it, and the difference to the revision before."""
+
+from collections.abc import Iterator
+from typing import Final, assert_never
+
+from pydantic import JsonValue
+
+from plangate.domain.escaping import cut, is_reordered
+from plangate.domain.people import same_person
+from plangate.domain.plan import Plan, short
+from plangate.domain.plan_changes import (
+    Kind,
+    PlanChanges,
+    StepChange,
+    ValueChange,
+    changes_between,
+    same_ends,
+)
+from plangate.domain.plurals import counted
+from plangate.domain.status import PreviousPlan, Status
+from plangate.presentation.page import REORDERED, Page
+from plangate.presentation.words import value_words
+
+LONGEST_VALUE: Final = 300  # of a value in the difference; the new one is whole in its step
+_SHORT: Final = 24  # two values that fit on one line
+_MOST_LINES: Final = 20
+
+
+def author_of(status: Status) -> str:
+    """Return who edited the newest plan, and whether they may approve it; empty if no person did."""
+    if not status.author:
+        return ""
+    if any(same_person(status.author, one) for one in status.authors):
+        return f"{status.author}, who edited the plan; another person must approve it"
+    return f"{status.author}, who only struck steps, and may still approve it"
+
+
+def add_changes(
+    page: Page, before: PreviousPlan | None, plan: Plan | None, exact: str, indent: int = 2
+) -> None:
+    """Add the difference to the revision before, if there is one."""
+    if before is None or plan is None:
+        return
+    page.note(since_words(before), "bold yellow", indent)
+    changes = changes_between(before.plan, plan)
+    if not changes:
+        page.note("nothing", "", indent + 2)
+    if changes.summary is not None:
+        _add_value(page, changes.summary, indent + 2)
+    for step in changes.steps:
+        label, words = step_change_words(step, before, plan)
+        page.field(label, words, indent=indent + 2)
+        for value in values_of(step):
+            _add_value(page, value, indent + 4)
+    if any(map(is_reordered, _texts_of(changes))):
+        page.note(REORDERED.format(exact), "yellow", indent + 2)
+
+
+def since_words(before: PreviousPlan) -> str:
+    """Return the heading of the difference."""
+    return (
+        f"Changed since revision {before.revision}, plan {short(before.fingerprint)}, "
+        "whose approvals no longer count:"
+    )
+
+
+def step_change_words(change: StepChange, before: PreviousPlan, after: Plan) -> tuple[str, str]:
+    """Return a label for one step, and what became of it in one line."""
+    label = f"step {change.after}"
+    match change.kind:
+        case Kind.STRUCK:
+            was = f"step {change.before} of revision {before.revision}"
+            return "struck", f"{was}, {_step_words(before.plan, change.before)}"
+        case Kind.NEW:
+            return label, f"new, {_step_words(after, change.after)}"
+        case Kind.MOVED:
+            also = " and changed" if values_of(change) else ""
+            return label, f"moved{also}, it was step {change.before}: {change.tool}"
+        case Kind.CHANGED:
+            was = "" if change.before == change.after else f", it was step {change.before}"
+            return label, f"changed{was}: {change.tool}"
+        case _:
+            assert_never(change.kind)
+
+
+def values_of(change: StepChange) -> tuple[ValueChange, ...]:
+    """Return every changed value of a step."""
+    more = (change.reason, change.observation)
+    return (*change.arguments, *(one for one in more if one is not None))
+
+
+def shown_value(value: JsonValue, *, is_there: bool) -> str:
+    """Return a value of the difference, cut if it is long."""
+    return cut(value_words(value), LONGEST_VALUE) if is_there else "(not there)"
+
+
+def changed_lines(change: ValueChange) -> list[tuple[str, str]] | None:
+    """Return the changed lines of a longer text, marked '-' and '+'; None if it is no such text.
+
+    They are all lines between the first and the last that differ.
+    """
+    before, after = change.before, change.after
+    if not (isinstance(before, str) and isinstance(after, str) and "\n" in before + after):
+        return None
+    old, new = before.split("\n"), after.split("\n")
+    start, end = same_ends(old, new)
+    struck = [("-", line) for line in old[start : len(old) - end]]
+    return [*struck, *(("+", line) for line in new[start : len(new) - end])]
+
+
+def fewer_lines(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return some of both kinds, if there are too many."""
+    if len(lines) <= _MOST_LINES:
+        return lines
+    struck = [line for line in lines if line[0] == "-"]
+    new = [line for line in lines if line[0] == "+"]
+    kept = max(_MOST_LINES // 2, _MOST_LINES - len(new))
+    return [*struck[:kept], *new[: _MOST_LINES - min(kept, len(struck))]]
+
+
+def _texts_of(changes: PlanChanges) -> Iterator[str]:
+    values = [value for step in changes.steps for value in values_of(step)]
+    for value in (*values, *([changes.summary] if changes.summary else [])):
+        yield from (*value.path, value_words(value.before), value_words(value.after))
+
+
+def _step_words(plan: Plan, number: int) -> str:
+    step = plan.steps[number - 1]
+    preview = step.preview.removeprefix(f"{step.tool}: ")
+    return f"{step.tool}: {cut(preview, LONGEST_VALUE)}" if preview else step.tool
+
+
+def _add_value(page: Page, change: ValueChange, indent: int) -> None:
+    label = ".".join(change.path)
+    lines = changed_lines(change)
+    if lines is not None:
+        page.note(f"{label}, {counted(len(lines), 'line')} struck (-) or new (+)", "", indent)
+        for mark, line in fewer_lines(lines):
+            page.block(cut(line, LONGEST_VALUE), indent + 2, f"{mark} ")
+        if len(lines) > _MOST_LINES:
+            page.note(f"and {len(lines) - _MOST_LINES:,} more lines, not shown here", indent=indent + 2)
+        return
+    before = shown_value(change.before, is_there=change.was_there)
+    after = shown_value(change.after, is_there=change.is_there)
+    if len(before) <= _SHORT and len(after) <= _SHORT:
+        page.field(label, f"from {before} to {after}", indent=indent)
+        return
+    page.field(label, f"from {before}", indent=indent)
+    page.field("", f"to   {after}", indent=indent)

@@ -1,0 +1,169 @@
+"""A held run on the page: what happened and what did not, why it stopped, until when, and who may resolve it.
+
+It is read by a person who was woken at night. The situation stands at the top of the page, and at its end
+what each choice will do.
+"""
+
+import json
+from datetime import datetime
+from typing import Final, assert_never
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.audit import OUTCOMES
+from plangate.domain.decision import PLACEHOLDER, Resolution
+from plangate.domain.people import ANYONE
+from plangate.domain.plan import short
+from plangate.domain.run import Phase, StepState
+from plangate.domain.status import Status, StepStatus, step_at_work
+from plangate.presentation.clock import moment
+from plangate.presentation.durations import from_now
+from plangate.presentation.page import Page
+from plangate.presentation.resolutions import to_be_undone
+from plangate.presentation.step_page import STEP_STYLES, step_words
+
+AT_THE_DEADLINE: Final = "the run is aborted: nothing more is done, and nothing is undone"
+UNDOING: Final = "the done steps are undone, the last one first; then the run ends as failed"
+COMMENTS: Final = {
+    Resolution.RETRY: "",
+    Resolution.SKIP: "YOUR-REASON",
+    Resolution.MARK_DONE: "YOUR-EVIDENCE",
+    Resolution.UNDO: "",
+    Resolution.ABORT: "",
+}
+"""The placeholder of the comment that a resolution needs; empty if it needs none."""
+
+
+def add_hold(page: Page, status: Status, now: datetime) -> None:
+    """Add why the run is held, since when and until when, and who may resolve it."""
+    held = status.held
+    if held is None:
+        return
+    page.field("stopped at", stopped_at(status), "bold red")
+    page.words("because", held.why)
+    page.field("since", f"{moment(held.since)}, {from_now(held.since, now)}")
+    if status.deadline:
+        until = f"{moment(status.deadline)}, {from_now(status.deadline, now)}; then {AT_THE_DEADLINE}"
+        page.field("until", until, "bold yellow")
+    page.field("who may", resolvers_words(status))
+
+
+def add_what_happened(page: Page, status: Status) -> None:
+    """Add a line for each step: what is done, not done, in doubt, skipped, or undone."""
+    page.gap()
+    page.note("What happened, and what did not", "bold")
+    for step in status.steps:
+        sign, word = outcome_of(status, step)
+        said = f"step {step.number}, {step.tool}: {what_happened(status, step)}"
+        page.field(f"{sign} {word}", said, STEP_STYLES[step.state].removeprefix("bold"), indent=4)
+    page.gap()
+
+
+def is_partly_done(status: Status) -> bool:
+    """Return whether people need a list of what is done and what is not: not all steps ended alike."""
+    if status.state in (Phase.HELD, Phase.UNDOING):
+        return True
+    states = {step.state for step in status.steps}
+    return status.state in OUTCOMES and not states <= {StepState.DONE} and states != {StepState.PENDING}
+
+
+def outcome_of(status: Status, step: StepStatus) -> tuple[str, str]:
+    """Return a sign and a word for what became of a step."""
+    match step.state:
+        case StepState.DONE if status.state == Phase.UNDOING and step.number == step_at_work(status):
+            return "…", "undoing"
+        case StepState.DONE:
+            return "✓", "done"
+        case StepState.IN_DOUBT:
+            return "?", "in doubt"
+        case StepState.FAILED:
+            return "✗", "failed"
+        case StepState.PENDING if step.is_begun:
+            return "…", "begun"
+        case StepState.PENDING:
+            return "·", "not done"
+        case StepState.SKIPPED:
+            return "-", "skipped"
+        case StepState.UNDONE:
+            return "↶", "undone"
+        case _:
+            assert_never(step.state)
+
+
+def what_happened(status: Status, step: StepStatus) -> str:
+    """Return what became of a step in one line: its result if it has one, else its preview."""
+    preview = step.preview.removeprefix(f"{step.tool}: ").rstrip(".") or "it has no preview"
+    match step.state:
+        case StepState.DONE | StepState.UNDONE:
+            said = step_words(step).removeprefix("done: ").removeprefix("undone: ")
+            return f"{said}{_undo_note(status, step)}"
+        case StepState.FAILED:
+            return f"{preview}. It had no effect."
+        case StepState.IN_DOUBT:
+            return f"{preview}. It may have happened, or not."
+        case StepState.SKIPPED:
+            return f"{preview} ({step.failure})"
+        case StepState.PENDING:
+            return preview
+        case _:
+            assert_never(step.state)
+
+
+def _undo_note(status: Status, step: StepStatus) -> str:
+    """Say whether a done step can be undone, as long as this matters."""
+    if step.state is not StepState.DONE or step.undo is not None or status.state != Phase.HELD:
+        return ""
+    if any(one.number == step.number for one in to_be_undone(status)):
+        return " (can be undone)"
+    return " (cannot be undone)"
+
+
+def stopped_at(status: Status) -> str:
+    """Return where a run is held: the step, or its undo, and whether it is in doubt."""
+    held = status.held
+    if held is None or not 1 <= held.step <= len(status.steps):
+        return ""
+    step = status.steps[held.step - 1]
+    name = f"step {held.step} of {len(status.steps)}, {step.tool}"
+    state = step.undo.state if held.undo and step.undo else step.state
+    how = ""
+    if state is StepState.IN_DOUBT:
+        how = "in doubt: it may have happened, or not"
+    elif state is StepState.FAILED:
+        how = "failed: it had no effect"
+    return ("the undo of " if held.undo else "") + name + (f"; {how}" if how else "")
+
+
+def resolvers_words(status: Status) -> str:
+    """Return who may resolve a held run, and with which proof, by role; and who may not."""
+    requirement = status.requirement
+    if requirement is None:
+        return ""
+    by = requirement.resolvers
+    roles = by.roles if by else tuple(need.role for need in requirement.needs) or (ANYONE,)
+    barred = [f"{status.requester} (the requester)", *(f"{one} (an editor)" for one in status.authors)]
+    proof = ", by a signed decision" if takes_signed_resolutions(status) else ""
+    return f"{' or '.join(roles)}, but not {' or '.join(barred)}{proof}"
+
+
+def takes_signed_resolutions(status: Status) -> bool:
+    """Return whether a resolution must be signed."""
+    requirement = status.requirement
+    if requirement is None:
+        return False
+    by = requirement.resolvers or requirement
+    return by.assurance is Assurance.SIGNED
+
+
+def resolution_message(status: Status, resolution: Resolution) -> str:
+    """Return the message of a signal that resolves the run, to be copied: one JSON object."""
+    held = status.held
+    assert held is not None
+    message: dict[str, str | int] = {
+        "by": PLACEHOLDER,
+        "plan": short(status.fingerprint or ""),
+        "step": held.step,
+        "resolution": resolution.value,
+    }
+    if COMMENTS[resolution]:
+        message["comment"] = COMMENTS[resolution]
+    return json.dumps(message)

@@ -1,0 +1,127 @@
+"""What a new revision changed: a run keeps the plan before it, and nothing that differs is missed."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plangate.domain.fold import apply
+from plangate.domain.plan import Plan, Step, fingerprint_of
+from plangate.domain.plan_changes import Before, Kind, changes_between, kept_before, plan_before
+from plangate.domain.run import RunState
+from plangate.domain.shown import contradiction
+from plangate.domain.status import status_of
+from tests.support.build import RUN, drafted, requested, state_after
+from tests.support.fakes import AUDIENCE
+
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(-2, 2), st.sampled_from(["", "1", "a\nb", "true"]))
+ARGUMENTS = st.dictionaries(
+    st.sampled_from("abc"),
+    st.one_of(VALUES, st.lists(VALUES, max_size=2), st.dictionaries(st.just("d"), VALUES)),
+)
+STEPS = st.builds(
+    Step,
+    tool=st.sampled_from(["note", "mail"]),
+    arguments=ARGUMENTS,
+    reason=st.sampled_from(["", "why"]),
+    preview=st.sampled_from(["", "Write it"]),
+    observation=VALUES,
+)
+PLANS = st.builds(Plan, summary=st.sampled_from(["s", "t"]), steps=st.lists(STEPS, min_size=1, max_size=6))
+
+
+def plan(*steps: dict[str, Any] | int, summary: str = "s") -> Plan:
+    made = [Step(tool="note", arguments=one if isinstance(one, dict) else {"n": one}) for one in steps]
+    return Plan(summary=summary, steps=tuple(made))
+
+
+def kinds(before: Plan, after: Plan) -> list[tuple[str, int, int]]:
+    return [(one.kind.value, one.before, one.after) for one in changes_between(before, after).steps]
+
+
+@given(PLANS, PLANS)
+def test_the_plan_before_is_made_again_exactly(replaced: Plan, newest: Plan) -> None:
+    print_before = fingerprint_of(replaced, 1, RUN, AUDIENCE)
+    kept = kept_before(1, print_before, replaced, newest)
+    read = Before.model_validate_json(kept.model_dump_json())
+    assert fingerprint_of(plan_before(read, newest), 1, RUN, AUDIENCE) == print_before
+
+
+@given(PLANS, PLANS)
+def test_every_difference_is_named(before: Plan, after: Plan) -> None:
+    changes = changes_between(before, after)
+    old, new = ([step.model_dump_json(exclude={"preview"}) for step in one.steps] for one in (before, after))
+    named = {one.before for one in changes.steps}
+    assert all(number in named or step in new for number, step in enumerate(old, start=1))
+    named = {one.after for one in changes.steps}
+    assert all(number in named or step in old for number, step in enumerate(new, start=1))
+    struck = sum(one.kind is Kind.STRUCK for one in changes.steps)
+    assert len(old) - struck == len(new) - sum(one.kind is Kind.NEW for one in changes.steps)
+    assert bool(changes) or (before.summary, old) == (after.summary, new)
+
+
+@given(PLANS)
+def test_a_plan_does_not_differ_from_itself(one: Plan) -> None:
+    assert not changes_between(one, one)
+
+
+def test_steps_are_struck_added_moved_and_changed() -> None:
+    assert kinds(plan(1, 2, 3), plan(1, 3)) == [("struck", 2, 0)]
+    assert changes_between(plan(1), plan(1, 2)).steps[0].kind is Kind.NEW
+    assert kinds(plan(1, 2, 3), plan(3, 1, 2)) == [("moved", 3, 1)]
+    assert kinds(plan(1, 2), plan(1, {"n": 5})) == [("changed", 2, 2)]
+    assert changes_between(plan(1), plan(1, summary="t")).summary
+
+
+def test_a_value_is_named_by_its_path_and_true_is_not_one() -> None:
+    before, after = (
+        plan({"json": {"a": 1, "b": [1], "c": 0}}),
+        plan({"json": {"a": True, "b": [1, 2], "d": None}}),
+    )
+    (step,) = changes_between(before, after).steps
+    changed = {
+        ".".join(one.path): (one.was_there, one.before, one.is_there, one.after) for one in step.arguments
+    }
+    assert changed == {
+        "json.a": (True, 1, True, True),
+        "json.b": (True, [1], True, [1, 2]),
+        "json.c": (True, 0, False, None),
+        "json.d": (False, None, True, None),
+    }
+
+
+def test_a_run_that_was_edited_in_one_of_many_steps_carries_that_step_alone() -> None:
+    steps = [{"text": "x" * 1_000, "n": number} for number in range(20)]
+    first = plan(*steps)
+    second = plan(*steps[:-1], {"text": "short"})
+    once = state_after(drafted(first))
+    twice = apply(once, drafted(second, 2, author="dana"))
+    assert twice.before is not None
+    assert twice.before.steps[:-1] == tuple(range(1, 20))
+    assert len(twice.model_dump_json()) < len(once.model_dump_json()) + 1_500
+    status = status_of(twice, source="workflow")
+    assert status.previous is not None
+    assert (status.previous.plan, status.previous.fingerprint) == (first, drafted(first).fingerprint)
+
+
+def test_a_first_revision_has_none_before_it_and_its_state_reads_as_ever() -> None:
+    state = state_after(drafted())
+    assert "before" not in state.model_dump(mode="json")
+    assert status_of(state, source="workflow").previous is None
+
+
+def test_a_state_that_names_a_step_which_is_not_there_is_not_consistent() -> None:
+    state = apply(state_after(drafted()), drafted(revision=2))
+    assert state.is_consistent
+    wrong = Before(revision=1, fingerprint="ab" * 32, steps=(3,))
+    assert not state.model_copy(update={"before": wrong}).is_consistent
+
+
+def test_the_status_of_a_redrafted_plan_is_shown() -> None:
+    state = apply(RunState(workflow_id=RUN), requested())
+    for revision in (1, 2, 3):
+        state = apply(state, drafted(plan(revision), revision))
+    status = status_of(state, source="workflow")
+    assert status.previous is not None
+    assert status.previous.revision == 2
+    assert contradiction(status, workflow_id=RUN, namespace=AUDIENCE.namespace) is None
