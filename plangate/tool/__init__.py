@@ -19,6 +19,7 @@ from plangate.tool.protocols import (
     Undoes,
     Unknown,
     arguments_for,
+    lacks_of,
     same_observation,
 )
 from plangate.tool.signature import Referable
@@ -47,6 +48,7 @@ __all__ = [
     "Undoes",
     "Unknown",
     "arguments_for",
+    "lacks_of",
     "same_observation",
     "tool",
 ]

@@ -141,6 +141,16 @@ def same_observation(seen: JsonValue, now: JsonValue) -> bool:
     return canonical_json(seen) == canonical_json(now)
 
 
+def lacks_of(tool: Tool) -> str:
+    """Return what a tool lacks, naming the setting; empty if it lacks nothing."""
+    if not isinstance(tool, Configured):
+        return ""
+    try:
+        return (tool.lacks() or "").strip()
+    except Exception as error:  # noqa: BLE001  the author's code failed: the tool is not offered
+        return f"its check of its settings failed ({type(error).__name__}: {error})"
+
+
 def arguments_for(declaration: ToolDeclaration, arguments: dict[str, Any]) -> ToolArguments:
     """Return the arguments of a checked step as the tool's own model."""
     return declaration.arguments.model_validate_json(json.dumps(arguments))
