@@ -19,6 +19,8 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool.decorator import ToolFunction
+from plangate.tool.function_tool import FunctionTool
+from plangate.tool.places import shown
 from plangate.tool.protocols import Tool, ToolClass
 
 GROUP: Final = "plangate.tools"
@@ -111,7 +113,7 @@ def _imported(name: str, by: str) -> ModuleType:
                 f"{Path.cwd()}, install its package, or correct the name."
             ) from None
         raise ToolInvalid(_cannot_be_imported(name, by, error)) from None
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever the module does as it is imported
         raise ToolInvalid(_cannot_be_imported(name, by, error)) from None
 
 
@@ -121,9 +123,9 @@ def _cannot_be_imported(name: str, by: str, error: BaseException) -> str:
         frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
     ]
     if isinstance(error, SyntaxError):
-        at, said = f"{error.filename}:{error.lineno}", str(error.msg)
+        at, said = f"{shown(error.filename or name)}:{error.lineno}", str(error.msg)
     else:
-        at = f"{frames[-1].filename}:{frames[-1].lineno}" if len(frames) > 1 else name
+        at = f"{shown(frames[-1].filename)}:{frames[-1].lineno}" if len(frames) > 1 else name
     kind = type(error).__name__
     return f"{at}: {by} names {name}, which cannot be imported ({kind}{': ' if said else ''}{said}); mend it."
 
@@ -142,6 +144,8 @@ def _as_tool(thing: Any, module: ModuleType) -> Found | None:
     if isinstance(thing, ToolFunction):
         thing.declaration  # noqa: B018  raises if its parts do not go together
         return Found(cast("ToolClass", thing), thing.place)
+    if isinstance(thing, FunctionTool):  # built of a tool that is found as well
+        return None
     try:
         is_declared = isinstance(getattr(thing, "declaration", None), ToolDeclaration)
     except Exception:  # noqa: BLE001  some object of that module, which need not be a tool
@@ -159,7 +163,7 @@ def _as_tool(thing: Any, module: ModuleType) -> Found | None:
 
 
 def _file_of(module: ModuleType) -> str:
-    return str(getattr(module, "__file__", None) or module.__name__)
+    return shown(getattr(module, "__file__", None) or module.__name__)
 
 
 def _package_of(point: EntryPoint) -> str:

@@ -22,15 +22,20 @@ def plain_function(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def place_of(function: Callable[..., Any]) -> str:
-    """Return ``refunds.py:12``, relative to the working directory if the file is below it."""
+    """Return the file and line of a function: ``refunds.py:12``."""
     plain = plain_function(function)
     code = getattr(plain, "__code__", None)
     if not isinstance(code, CodeType):
         return str(getattr(plain, "__module__", "?"))
-    path = Path(code.co_filename)
+    return f"{shown(code.co_filename)}:{code.co_firstlineno}"
+
+
+def shown(file: str) -> str:
+    """Return the path of a file, relative to the working directory if it is below it."""
+    path = Path(file)
     with suppress(ValueError, OSError):
         path = path.relative_to(Path.cwd())
-    return f"{path}:{code.co_firstlineno}"
+    return str(path)
 
 
 def refuse(function: Callable[..., Any], name: str, problem: str) -> NoReturn:

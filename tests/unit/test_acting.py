@@ -146,6 +146,7 @@ async def test_the_text_of_a_tools_own_error_is_logged(capsys: pytest.CaptureFix
 async def test_a_tool_that_cannot_check_a_call_does_not_make_it() -> None:
     class Broken(ScriptedTool):
         def objection(self, arguments: object) -> str | None:
+            del arguments
             raise KeyError("secret")
 
     tool = Broken()
