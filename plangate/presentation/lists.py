@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from plangate.domain.people import ANYONE
-from plangate.domain.policy import Resolvers
 from plangate.domain.plurals import counted
+from plangate.domain.policy import Resolvers
 from plangate.domain.references import referable_arguments
 from plangate.domain.status import Status
 from plangate.presentation.durations import from_now

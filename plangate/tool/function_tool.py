@@ -1,9 +1,10 @@
 """The tool that stands behind a decorated function, by the protocol of tools."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
@@ -23,6 +24,8 @@ from plangate.tool.protocols import (
 from plangate.tool.returned import json_of, receipt_of
 from plangate.tool.signature import KEY
 from plangate.tool.threads import Calls
+
+_LONGEST_KEY: Final = 200  # characters; the strictest known vendor takes 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,13 @@ class FunctionTool:
 
     async def act(self, arguments: ToolArguments, idempotency_key: str) -> Receipt:
         """Call the function."""
-        return await self._effect(self._parts.act, arguments, {KEY: idempotency_key}, idempotency_key)
+        return await self._effect(
+            self._parts.act, arguments, {KEY: sendable(idempotency_key)}, idempotency_key
+        )
 
     async def find_out(self, arguments: ToolArguments, idempotency_key: str) -> EffectStatus:
         """Return what the attached function found, or what the retry safety says."""
-        offered = {KEY: idempotency_key}
+        offered = {KEY: sendable(idempotency_key)}
         is_repeatable = self.declaration.retry_safety is RetrySafety.VENDOR_KEY
         return await self._status(
             "find_out", arguments, offered, idempotency_key, is_repeatable=is_repeatable
@@ -149,14 +154,14 @@ class UndoingTool(FunctionTool):
 
     async def undo(self, arguments: ToolArguments, receipt: Receipt, idempotency_key: str) -> Receipt:
         """Call the attached function."""
-        offered = {"receipt": receipt, KEY: idempotency_key}
+        offered = {"receipt": receipt, KEY: sendable(idempotency_key)}
         return await self._effect(self._attached["undo"], arguments, offered, idempotency_key)
 
     async def find_out_undo(
         self, arguments: ToolArguments, receipt: Receipt, idempotency_key: str
     ) -> EffectStatus:
         """Return what the attached function found, or what the retry safety says."""
-        offered = {"receipt": receipt, KEY: idempotency_key}
+        offered = {"receipt": receipt, KEY: sendable(idempotency_key)}
         is_repeatable = (
             self.declaration.retry_safety is RetrySafety.VENDOR_KEY and KEY in self._attached["undo"].asks
         )
@@ -180,6 +185,17 @@ def function_tool(parts: Parts) -> FunctionTool:
             return UndoingTool(parts)
         case _:
             return FunctionTool(parts)
+
+
+def sendable(idempotency_key: str) -> str:
+    """Return the key as a vendor takes it in a header: itself, or its SHA-256 if it is long or no plain text.
+
+    It contains the workflow id, which may be any text.
+    """
+    is_plain = idempotency_key.isascii() and idempotency_key.isprintable() and " " not in idempotency_key
+    if is_plain and len(idempotency_key) <= _LONGEST_KEY:
+        return idempotency_key
+    return hashlib.sha256(idempotency_key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _status_of(ended: Future[Any]) -> EffectStatus | None:
