@@ -1,6 +1,6 @@
 """The command line of this application: `plangate`, and what needs the worker's tools."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from plangate.own_python import use_own_python
@@ -13,15 +13,24 @@ from plangate.process_end import end_process
 
 if TYPE_CHECKING:
     from plangate.domain.tool import ToolDeclaration
+    from plangate.tool.listing import ListedTool
 
 
 def _declared() -> "Mapping[str, ToolDeclaration]":
-    from activities.tools.registry import declarations  # noqa: PLC0415  slow, and seldom needed
+    from activities.tools.registry import all_declarations  # noqa: PLC0415  slow, and seldom needed
+    from plangate.settings import load_settings  # noqa: PLC0415  as above
 
-    return declarations()
+    return all_declarations(load_settings())
 
 
-register_tools(_declared)
+def _listed() -> "Sequence[ListedTool]":
+    from activities.tools.registry import listed_tools  # noqa: PLC0415  as above
+    from plangate.settings import load_settings  # noqa: PLC0415  as above
+
+    return listed_tools(load_settings())
+
+
+register_tools(_declared, _listed)
 
 __all__ = ["main"]
 

@@ -66,7 +66,7 @@ from plangate.temporal.worker_process import (
     run_until,
     stop_on_signals,
 )
-from plangate.tool import Tool
+from plangate.tool import Tool, lacks_of
 from workflows.details_interceptor import PageWhenAsked
 from workflows.plan_approval import PlanApproval
 
@@ -131,7 +131,7 @@ def build_worker(
 
 def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> AutoGenPlanner:
     """Return the planner for these tools, which it gets as declarations only."""
-    declarations = {name: tool.declaration for name, tool in tools.items()}
+    declarations = {name: tool.declaration for name, tool in tools.items() if not lacks_of(tool)}
     open_model = model_client_factory(settings)
     return AutoGenPlanner(open_model, settings.draft_seconds, declarations, settings.max_steps)
 
@@ -164,6 +164,10 @@ async def run(settings: Settings, *, dev: bool) -> None:
             action="files",
         )
     tools = build_tools(settings)
+    for name, tool in tools.items():
+        lacks = lacks_of(tool)
+        if lacks:
+            _log.warning(f"The tool {name} is not offered: {lacks}", action="tool_lacks", tool=name)
     # Before anything is started: a broken file stops the worker here.
     rules = read_rules(settings, {name: tool.declaration for name, tool in tools.items()})
     if not dev:

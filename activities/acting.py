@@ -23,7 +23,7 @@ from plangate.tool import DidNotHappen, EffectStatus, Happened, Repeatable, Tool
 
 # How long `find_out` may take; a tool declares how long `act` may take.
 FIND_OUT_SECONDS: Final = 60
-_LONGEST_SAID: Final = 300
+_LONGEST_NAME: Final = 100
 _log = structlog.get_logger(__name__)
 
 
@@ -102,7 +102,11 @@ async def _repeat(tool: Tool, arguments: Any, key: str) -> Receipt:
 
 
 async def _act(tool: Tool, arguments: Any, key: str) -> Receipt:
-    objection = tool.objection(arguments)
+    try:
+        objection = tool.objection(arguments)
+    except Exception as error:  # a tool's bug, before anything happened
+        _log.warning("A tool could not check a call.", action="objection", exc_info=error)
+        raise ToolUnavailable(f"The tool could not check this call ({_kind(error)}).") from error
     if objection:
         raise ToolRefused(objection)
     try:
@@ -149,6 +153,9 @@ def _sentence(error: Exception, seconds: int) -> str:
         return str(error)
     if isinstance(error, TimeoutError):
         return f"The tool did not answer within {seconds} seconds."
-    # The text comes from the tool or a library, may contain its data, and is stored permanently.
-    said = recordable(str(error), _LONGEST_SAID)
-    return f"The tool failed unexpectedly ({type(error).__name__}{': ' if said else ''}{said})."
+    # The text of an error that was not raised for people may contain data: it goes to the log only.
+    return f"The tool failed unexpectedly ({_kind(error)}); the worker's log says more."
+
+
+def _kind(error: Exception) -> str:
+    return recordable(type(error).__name__, _LONGEST_NAME)

@@ -41,7 +41,7 @@ from plangate.records.ledger import EffectState
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import OpenTrail
-from plangate.tool import Tool, Undoes, arguments_for
+from plangate.tool import Tool, Undoes, arguments_for, lacks_of
 
 # Twelve attempts over about half an hour outlast the restart of a mail server, not its replacement. An
 # attempt counts once it holds the claim: an outage of the records does not use up attempts.
@@ -174,6 +174,9 @@ class Execution:
         tool = self._tools.get(step.tool)
         if tool is None:
             raise ToolUnavailable(f"This worker has no tool called {step.tool}; start one that has it.")
+        lacks = lacks_of(tool)
+        if lacks:
+            raise ToolUnavailable(f"The tool {step.tool} of this worker is not set up: {lacks}")
         return tool
 
 

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from activities.observing import observed
-from plangate.domain.drafting import check_plan
+from plangate.domain.drafting import check_plan, complete
 from plangate.domain.errors import PlanInvalid, ToolRefused
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.faults import Fault
 from plangate.domain.plan import MAX_PREVIEW, Plan, Step
 from plangate.domain.previews import default_preview
 from plangate.domain.references import references_in
-from plangate.tool import Observes, Previews, Tool, Undoes, arguments_for
+from plangate.tool import Observes, Previews, Tool, Undoes, arguments_for, lacks_of
 
 _log = structlog.get_logger(__name__)
 
@@ -36,10 +36,9 @@ class PlanCheck:
         plan = check_plan(raw, self._declarations, self._max_steps)
         faults = []
         for index, step in enumerate(plan.steps):
-            tool = self._tools[step.tool]
-            objection = tool.objection(arguments_for(tool.declaration, step.arguments))
-            if objection:
-                faults.append(Fault(("steps", index), objection))
+            problem = _problem(self._tools[step.tool], step)
+            if problem:
+                faults.append(Fault(("steps", index), problem))
         if faults:
             raise PlanInvalid(faults)
         return plan
@@ -75,6 +74,24 @@ class PlanCheck:
                 "undoable": tool.declaration.undoable and isinstance(tool, Undoes),
             }
         )
+
+
+def _problem(tool: Tool, step: Step) -> str | None:
+    """Return why this worker cannot take a step into a plan, or None."""
+    lacks = lacks_of(tool)
+    if lacks:
+        return f"{step.tool} is not set up on this worker: {lacks}"
+    try:
+        arguments = arguments_for(tool.declaration, step.arguments)
+    except ValidationError:
+        arguments = None
+    if arguments is None or complete(arguments) != step.arguments:
+        return f"{step.tool} does not read its own arguments back; its author has to mend the arguments model"
+    try:
+        return tool.objection(arguments)
+    except Exception as error:  # noqa: BLE001  a tool's bug must not end the run
+        _log.exception("A tool could not check a call.", action="objection", tool=step.tool)
+        return f"{step.tool} could not check this call ({type(error).__name__}); see the worker's log"
 
 
 def _preview(tool: Tool, step: Step, arguments: Any, observation: JsonValue) -> str:

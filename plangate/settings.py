@@ -90,6 +90,9 @@ class Settings(BaseSettings):
         default=(), description="public keys whose seals are trusted, comma-separated; ed25519:…"
     )
 
+    tools: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="modules with more tools, comma-separated; MODULE or MODULE:NAME"
+    )
     smtp_url: SecretStr | None = Field(
         default=None,
         description="smtp://USER:PASSWORD@HOST:PORT, or smtps://; unset: .eml files in var/outbox/",
@@ -132,7 +135,7 @@ class Settings(BaseSettings):
     def _hosts(cls, value: object) -> object:
         return _split(value.lower()) if isinstance(value, str) else value
 
-    @field_validator("sealers", "http_headers", mode="before")
+    @field_validator("sealers", "http_headers", "tools", mode="before")
     @classmethod
     def _keys(cls, value: object) -> object:
         return _split(value) if isinstance(value, str) else value

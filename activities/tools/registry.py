@@ -1,38 +1,25 @@
-"""The registry of tools: one line for each.
+"""The registry: the tools that come with Plangate, and those of other packages.
 
 Reading the declarations constructs no tool and imports no vendor library, so the command line can do it.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from activities.tools.email.tool import SendEmail
 from activities.tools.http.tool import HttpRequest
-from plangate.domain.errors import OperatorError
+from plangate.domain.errors import OperatorError, SettingsInvalid
 from plangate.domain.plan import MAX_TOOL_NAME
 from plangate.domain.tool import REASON_ARGUMENT, ToolDeclaration
 from plangate.settings import Settings
-from plangate.tool import Tool
+from plangate.tool import Observes, Previews, Tool, ToolClass, lacks_of
+from plangate.tool.listing import ListedTool
+from plangate.tool.loading import Found, installed_tools, named_tools
 
 # Names that every model's service accepts for a function.
 _NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_TOOL_NAME - 1}}}")
-
-
-class ToolClass(Protocol):
-    """A registered class: it declares a tool and builds it from the settings."""
-
-    @property
-    def declaration(self) -> ToolDeclaration:
-        """The declaration, the same for every instance."""
-
-    def from_settings(self, settings: Settings) -> Tool:
-        """Build the tool.
-
-        Raises:
-            SettingsInvalid: a setting of the tool cannot be used.
-        """
-
+_OWN: Final = "built in"
 
 TOOLS: Final[tuple[ToolClass, ...]] = (
     SendEmail,
@@ -40,35 +27,96 @@ TOOLS: Final[tuple[ToolClass, ...]] = (
 )
 
 
-def declarations(tools: Iterable[ToolClass] = TOOLS) -> Mapping[str, ToolDeclaration]:
-    """Return each tool's declaration by its name."""
-    return {tool.declaration.name: tool.declaration for tool in _checked(tools)}
-
-
-def build_tools(settings: Settings, tools: Iterable[ToolClass] = TOOLS) -> Mapping[str, Tool]:
-    """Build the tools and return them by name; only worker.py calls this.
+def registered(settings: Settings) -> list[Found]:
+    """Return the tools that come with Plangate, those of installed packages, and those that settings name.
 
     Raises:
+        OperatorError: a tool cannot be used, or two have one name.
+    """
+    own = [Found(tool, _OWN) for tool in TOOLS]
+    return list(_checked([*own, *installed_tools(), *named_tools(settings.tools)]))
+
+
+def declarations(tools: Iterable[ToolClass] = TOOLS) -> Mapping[str, ToolDeclaration]:
+    """Return each tool's declaration by its name."""
+    return _declared(_checked(Found(tool, _OWN) for tool in tools))
+
+
+def all_declarations(settings: Settings) -> Mapping[str, ToolDeclaration]:
+    """Return the declaration of each registered tool by its name.
+
+    Raises:
+        OperatorError: a tool cannot be used, or two have one name.
+    """
+    return _declared(registered(settings))
+
+
+def build_tools(settings: Settings, tools: Iterable[ToolClass] | None = None) -> Mapping[str, Tool]:
+    """Build these tools, or all that are registered, and return them by name; only worker.py calls this.
+
+    Raises:
+        OperatorError: a tool cannot be used, or two have one name.
         SettingsInvalid: a setting of a tool cannot be used.
     """
-    return {tool.declaration.name: tool.from_settings(settings) for tool in _checked(tools)}
+    if tools is None:
+        found: Iterable[Found] = registered(settings)
+    else:
+        found = _checked(Found(tool, _OWN) for tool in tools)
+    return {one.tool.declaration.name: one.tool.from_settings(settings) for one in found}
 
 
-def _checked(tools: Iterable[ToolClass]) -> Iterator[ToolClass]:
-    names: set[str] = set()
-    for tool in tools:
-        name = tool.declaration.name
+def listed_tools(settings: Settings) -> list[ListedTool]:
+    """Return each registered tool for the command `tools`, with what it lacks under these settings.
+
+    Raises:
+        OperatorError: a tool cannot be used, or two have one name.
+    """
+    return [_listed(found, settings) for found in registered(settings)]
+
+
+def _listed(found: Found, settings: Settings) -> ListedTool:
+    declaration = found.tool.declaration
+    try:
+        tool = found.tool.from_settings(settings)
+    except SettingsInvalid as error:
+        return ListedTool(declaration, found.origin, lacks=str(error))
+    return ListedTool(
+        declaration,
+        found.origin,
+        lacks=lacks_of(tool),
+        has_preview=isinstance(tool, Previews),
+        has_precondition=isinstance(tool, Observes),
+    )
+
+
+def _declared(found: Iterable[Found]) -> Mapping[str, ToolDeclaration]:
+    return {one.tool.declaration.name: one.tool.declaration for one in found}
+
+
+def _checked(found: Iterable[Found]) -> Iterator[Found]:
+    """Yield each tool once.
+
+    Raises:
+        OperatorError: a tool cannot be used, or two have one name.
+    """
+    seen: dict[str, Found] = {}
+    for one in found:
+        name = one.tool.declaration.name
         if not _NAME.fullmatch(name):
             raise OperatorError(
                 f"A tool cannot be called {name!r}; use at most {MAX_TOOL_NAME} of a-z, 0-9 and _, "
                 "a letter first."
             )
-        if name in names:
-            raise OperatorError(f"Two tools are called {name}; rename one of them.")
-        if REASON_ARGUMENT in tool.declaration.schema().get("properties", {}):
+        if name in seen and seen[name].tool is one.tool and one.origin != _OWN:
+            continue  # by two ways, as by an entry point and a setting
+        if name in seen:
+            raise OperatorError(
+                f"Two tools are called {name} ({seen[name].origin}; {one.origin}); rename one of them."
+            )
+        if REASON_ARGUMENT in one.tool.declaration.schema().get("properties", {}):
             raise OperatorError(
                 f"The tool {name} has an argument called '{REASON_ARGUMENT}', which is reserved for the "
                 "reason of a step; rename it."
             )
-        names.add(name)
-        yield tool
+        seen[name] = one
+        yield one

@@ -4,21 +4,23 @@ The package alone has neither. `starter.py` registers the tools of its worker, s
 checked before anything is sent, and `tools` has something to list. Light: ``--help`` imports it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from plangate.domain.errors import OperatorError
 
 if TYPE_CHECKING:
     from plangate.domain.tool import ToolDeclaration
+    from plangate.tool.listing import ListedTool
 
 Declarations: TypeAlias = "Callable[[], Mapping[str, ToolDeclaration]]"
-_registered: list[Declarations] = []
+Listing: TypeAlias = "Callable[[], Sequence[ListedTool]]"
+_registered: list[tuple[Declarations, Listing]] = []
 
 
-def register_tools(declarations: Declarations) -> None:
-    """Let commands use what ``declarations`` returns; only commands that need the tools call it."""
-    _registered[:] = [declarations]
+def register_tools(declarations: Declarations, listing: Listing) -> None:
+    """Let commands use what these return; only commands that need the tools call them."""
+    _registered[:] = [(declarations, listing)]
 
 
 def has_tools() -> bool:
@@ -46,4 +48,14 @@ def declared_tools() -> "Mapping[str, ToolDeclaration]":
         OperatorError: the package alone started this command line.
     """
     require_application()
-    return _registered[0]()
+    return _registered[0][0]()
+
+
+def listed_tools() -> "Sequence[ListedTool]":
+    """Return each tool of the application with where it comes from and what it lacks.
+
+    Raises:
+        OperatorError: the package alone started this command line, or a tool cannot be used.
+    """
+    require_application()
+    return _registered[0][1]()

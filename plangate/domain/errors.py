@@ -31,6 +31,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     └── OperatorError            the operator fixes the configuration
         ├── SettingsInvalid
         ├── FileInvalid          a policy or a list of people; carries every fault with its place
+        ├── ToolInvalid          a tool's author fixes it; names file and line
         ├── RecordsMissing
         ├── TrailDamaged         the trail differs from what was written
         └── TemporalUnreachable
@@ -170,6 +171,10 @@ class FileInvalid(OperatorError):
         self.faults = tuple(faults)
         listed = "; ".join(map(str, self.faults))
         super().__init__(f"{path} cannot be used ({counted(len(self.faults), 'fault')}): {listed}")
+
+
+class ToolInvalid(OperatorError):
+    """A tool cannot be used as its author wrote it."""
 
 
 class RecordsMissing(OperatorError):

@@ -1,27 +1,81 @@
-"""Previews for tools that bring none: one sentence from the tool's name and its arguments."""
+"""Previews for tools that bring none: one sentence from the tool's name and its arguments.
+
+They are made of the values alone, never of the summary or the reasons that a model wrote.
+"""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from pydantic import JsonValue
 
 from plangate.domain.escaping import cut, one_line
+from plangate.domain.plan import MAX_PREVIEW
+from plangate.domain.plurals import counted
 from plangate.domain.references import references_in
 
-_ROOM: Final = 120  # characters of one value
+_ROOM: Final = 80  # characters of one text
+_ITEMS: Final = 5  # of one list that are named
+_DEPTH: Final = 3
+_PLAIN: Final = re.compile(r"[\w.@:/+#%&=?~-]+", re.ASCII)  # no text of these can be taken for two values
+_WORDS: Final = frozenset({"yes", "no", "none", "null", "true", "false", "and"})
 
 
 def default_preview(tool: str, arguments: Mapping[str, JsonValue]) -> str:
-    """Return ``refund: amount 42.5, currency "EUR"``."""
-    references = references_in(arguments)
-    shown = [
-        f"{name.replace('_', ' ')} {references[name] if name in references else _shown(value)}"
-        for name, value in arguments.items()
+    """Return ``refund: amount 42.50, currency EUR, to ana@example.org and 2 more``."""
+    shown = in_words(arguments)
+    return cut(f"{one_line(tool)}: {shown}" if shown else one_line(tool), MAX_PREVIEW - 100)
+
+
+def in_words(values: Mapping[str, JsonValue], depth: int = 0) -> str:
+    """Return names and values in one line; what is empty is left out."""
+    references = references_in(values)
+    shown = {name: str(one) for name, one in references.items()}
+    return ", ".join(
+        f"{one_line(name.replace('_', ' '))} {shown.get(name) or _shown(value, depth)}"
+        for name, value in values.items()
         if value not in (None, "", [], {})
-    ]
-    return one_line(f"{tool}: {', '.join(shown)}" if shown else tool)
+    )
 
 
-def _shown(value: JsonValue) -> str:
-    return cut(json.dumps(value, ensure_ascii=False), _ROOM)
+def _shown(value: JsonValue, depth: int) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return json.dumps(value)
+        case str():
+            return _text(value)
+        case _ if depth >= _DEPTH:
+            return one_line(cut(json.dumps(value, ensure_ascii=False), _ROOM))
+        case list():
+            return _listed(value, depth)
+        case dict():
+            return f"({in_words(value, depth + 1)})"
+
+
+def _text(text: str) -> str:
+    """Return a text: in quotes if it could be taken for two values, and shortened with its length."""
+    if len(text) > _ROOM:
+        lines = text.count("\n") + 1
+        size = f"{len(text):,} characters" + (f" in {counted(lines, 'line')}" if lines > 1 else "")
+        return f"{_quoted(text[:_ROOM] + '…')} ({size})"
+    is_plain = _PLAIN.fullmatch(text) is not None and text.lower() not in _WORDS
+    return text if is_plain else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return '"' + one_line(text).replace('"', '\\"') + '"'
+
+
+def _listed(items: list[JsonValue], depth: int) -> str:
+    if not items:
+        return "none"
+    shown = [_shown(item, depth + 1) for item in items[:_ITEMS]]
+    if len(items) > _ITEMS:
+        return f"{', '.join(shown)} and {len(items) - _ITEMS:,} more ({len(items):,} in all)"
+    *first, last = shown
+    return f"{', '.join(first)} and {last}" if first else last

@@ -46,6 +46,11 @@ def reference_faults(
     return faults
 
 
+def referable_arguments(model: type[ToolArguments]) -> list[str]:
+    """Return the arguments that may be references."""
+    return [name for name, field in model.model_fields.items() if Reference in get_args(field.annotation)]
+
+
 def resolve_references(
     arguments: Mapping[str, JsonValue], steps: Sequence[StepProgress]
 ) -> dict[str, JsonValue]:
@@ -69,7 +74,7 @@ def _value(steps: Sequence[StepProgress], reference: Reference) -> JsonValue:
 
 def _references(model: type[ToolArguments], arguments: Mapping[str, JsonValue]) -> dict[str, Reference]:
     """Return the references among the arguments whose type allows one."""
-    allowed = {name for name, field in model.model_fields.items() if Reference in get_args(field.annotation)}
+    allowed = referable_arguments(model)
     return {name: one for name, one in references_in(arguments).items() if name in allowed}
 
 

@@ -30,6 +30,11 @@ class Reference(ToolArguments):
     hosts, because the approver must see these. `plangate.domain.references` checks and resolves it.
     """
 
+    # What a model reads, and part of each definition: it stays when the words above change.
+    model_config = ConfigDict(
+        json_schema_extra={"description": "the value of a field of the receipt of an earlier step"}
+    )
+
     from_step: int = Field(ge=1)
     field: str = Field(min_length=1, max_length=200)
 

@@ -1,17 +1,19 @@
 """Lists on the screen: the runs that wait for a person, and the tools."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from plangate.domain.people import ANYONE
+from plangate.domain.plurals import counted
 from plangate.domain.policy import Resolvers
+from plangate.domain.references import referable_arguments
 from plangate.domain.status import Status
-from plangate.domain.tool import ToolDeclaration
 from plangate.presentation.durations import from_now
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import needed_words
 from plangate.presentation.table import Column, Table
+from plangate.tool.listing import ListedTool
 
 _LONGEST_WHAT: Final = 80
 _TOOL_LABEL: Final = 14
@@ -52,15 +54,19 @@ def sources_of(statuses: Iterable[Status]) -> list[str]:
     return [f"the {source}" for source in sorted({status.source for status in statuses})]
 
 
-def tools_page(declarations: Mapping[str, ToolDeclaration]) -> Page:
-    """Return each tool with its description, retry safety and arguments."""
+def tools_page(tools: Sequence[ListedTool]) -> Page:
+    """Return each tool with where it comes from, what it can do, what it lacks, and its arguments."""
     page = Page()
-    for number, declaration in enumerate(declarations.values()):
+    for number, tool in enumerate(tools):
+        declaration = tool.declaration
         if number:
             page.gap()
         page.heading(declaration.name)
         page.note(declaration.description, "")
-        page.field("after a crash", declaration.retry_safety, width=_TOOL_LABEL)
+        if tool.lacks:
+            page.field("not offered", tool.lacks, "yellow", width=_TOOL_LABEL)
+        for label, text in _abilities(tool):
+            page.field(label, text, width=_TOOL_LABEL)
         schema = declaration.schema()
         required = schema.get("required", [])
         for name, argument in schema.get("properties", {}).items():
@@ -68,14 +74,41 @@ def tools_page(declarations: Mapping[str, ToolDeclaration]) -> Page:
     return page
 
 
-def tool_as_json(declaration: ToolDeclaration) -> dict[str, Any]:
+def tool_as_json(tool: ListedTool) -> dict[str, Any]:
     """Return a tool for machines; ``Any`` stands for JSON."""
+    declaration = tool.declaration
     return {
         "name": declaration.name,
         "description": declaration.description,
         "retry_safety": declaration.retry_safety.value,
         "arguments": declaration.schema(),
+        "origin": tool.origin,
+        "lacks": tool.lacks,
+        "seconds": declaration.seconds,
+        "preview": tool.has_preview,
+        "precondition": tool.has_precondition,
+        "undo": declaration.undoable,
+        "references": referable_arguments(declaration.arguments),
+        "receipt": _receipt_fields(tool),
+        "definition": declaration.definition(),
     }
+
+
+def _abilities(tool: ListedTool) -> Iterator[tuple[str, str]]:
+    declaration = tool.declaration
+    yield "from", tool.origin
+    yield "after a crash", declaration.retry_safety
+    yield "time limit", counted(declaration.seconds, "second")
+    yield "undo", "yes" if declaration.undoable else "no"
+    yield "precondition", "yes" if tool.has_precondition else "no"
+    fields = _receipt_fields(tool)
+    if fields:
+        yield "receipt", f"{', '.join(fields)}; later steps can refer to these"
+
+
+def _receipt_fields(tool: ListedTool) -> list[str]:
+    receipt = tool.declaration.receipt
+    return sorted(receipt.model_fields) if receipt is not None else []
 
 
 def _what(status: Status) -> str:
@@ -99,6 +132,8 @@ def _argument(argument: Mapping[str, Any], schema: Mapping[str, Any], *, is_requ
 def _type_of(argument: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """Return the type that a JSON schema names, in words."""
     match argument:
+        case {"$ref": "#/$defs/Reference"}:
+            return "a reference to an earlier step"
         case {"$ref": str(reference)}:
             return _type_of(schema.get("$defs", {}).get(reference.rpartition("/")[2], {}), schema)
         case {"enum": [*choices]}:

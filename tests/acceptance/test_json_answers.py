@@ -155,9 +155,9 @@ def noisy():
     os.write(1, b"written past Python\\n")
     subprocess.run(["echo", "by a child"], check=True)
     warnings.warn("careful")
-    return declared_tools()
+    return listed_tools()
 
-declared_tools, application.declared_tools = application.declared_tools, noisy
+listed_tools, application.listed_tools = application.listed_tools, noisy
 sys.argv = ["starter.py", "tools", "--json"]
 sys.exit(starter.main())
 """

@@ -84,7 +84,9 @@ class Home:
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def start(self, *words: str, changes: Mapping[str, str | None] | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, *words: str, changes: Mapping[str, str | None] | None = None, folder: Path = PROJECT
+    ) -> subprocess.Popen[bytes]:
         """Start any program of the project, its output into a file of the var directory."""
         self.var_dir.mkdir(parents=True, exist_ok=True)
         with (self.var_dir / "programs.log").open("ab") as log:
@@ -93,17 +95,17 @@ class Home:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=PROJECT,
+                cwd=folder,
                 env=self.environment(changes),
             )
 
 
 @contextmanager
-def worker(home: Home) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a worker with the embedded server of this home."""
+def worker(home: Home, folder: Path = PROJECT) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a worker, started in ``folder``, with the embedded server of this home."""
     log = home.var_dir / "programs.log"
     said = log.stat().st_size if log.exists() else 0
-    process = home.start("worker.py", "--dev")
+    process = home.start(str(PROJECT / "worker.py"), "--dev", folder=folder)
     try:
         ends = monotonic() + PATIENCE
         while b'"action": "ready"' not in log.read_bytes()[said:]:

@@ -10,6 +10,8 @@ from activities.acting import FIND_OUT_SECONDS, Earlier, act_once
 from activities.execution import PATIENCE
 from plangate.domain.errors import EffectUnknown, PlangateError, StillBegun, ToolRefused, ToolUnavailable
 from plangate.domain.tool import LONGEST_ACT, Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.logs.setup import configure_logs
+from plangate.settings import Settings
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Repeatable, Unknown
 from workflows.options import STEP
 
@@ -125,14 +127,32 @@ async def test_what_may_have_happened_and_is_not_allowed_any_more_is_in_doubt() 
 
 
 @pytest.mark.parametrize("finds", [Unknown("?"), DidNotHappen(), Repeatable()])
-async def test_what_a_tool_was_holding_when_it_broke_off_is_not_repeated(finds: EffectStatus) -> None:
+async def test_the_text_of_a_tools_own_error_is_not_recorded(finds: EffectStatus) -> None:
     bug = ValueError("POST https://h/x?api_key=hunter2\nwith \x1b[2J" + "body " * 5_000)
     with pytest.raises(PlangateError) as told:
         await act_once(ScriptedTool(bug, finds), ToolArguments(), "key", Earlier.NOTHING)
 
-    assert "ValueError: POST https://h/x?api_key=[redacted]" in str(told.value)
-    assert str(told.value).isprintable()
-    assert len(str(told.value)) < 500
+    said = str(told.value).removesuffix(" ?")
+    assert said == "The tool failed unexpectedly (ValueError); the worker's log says more."
+
+
+async def test_the_text_of_a_tools_own_error_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(Settings())
+    with pytest.raises(ToolUnavailable):
+        await act_once(ScriptedTool(ValueError("body was X-17")), ToolArguments(), "key", Earlier.NOTHING)
+    assert "body was X-17" in capsys.readouterr().err
+
+
+async def test_a_tool_that_cannot_check_a_call_does_not_make_it() -> None:
+    class Broken(ScriptedTool):
+        def objection(self, arguments: object) -> str | None:
+            del arguments
+            raise KeyError("secret")
+
+    tool = Broken()
+    with pytest.raises(ToolUnavailable, match=r"could not check this call \(KeyError\)"):
+        await act_once(tool, ToolArguments(), "key", Earlier.NOTHING)
+    assert tool.asked == []
 
 
 @pytest.mark.parametrize(("seconds", "end"), [(2, Receipt), (1, EffectUnknown)])

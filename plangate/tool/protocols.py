@@ -1,7 +1,4 @@
-"""The API for tool authors: the protocol, arguments, receipts, and the errors that a tool raises.
-
-An example that runs is in docs/howto-add-a-tool.md. May import settings, files and the domain.
-"""
+"""The protocol of tools, and what a tool may do besides. `plangate.tool.tool` makes one of a function."""
 
 import json
 from collections.abc import Sequence
@@ -10,31 +7,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
-from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.plan import canonical_json
-from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
-
-__all__ = [
-    "DidNotHappen",
-    "EffectStatus",
-    "EffectUnknown",
-    "Happened",
-    "Observes",
-    "Previews",
-    "Receipt",
-    "Repeatable",
-    "RetrySafety",
-    "SettingsInvalid",
-    "Tool",
-    "ToolArguments",
-    "ToolDeclaration",
-    "ToolRefused",
-    "ToolUnavailable",
-    "Undoes",
-    "Unknown",
-    "arguments_for",
-    "same_observation",
-]
+from plangate.domain.tool import Receipt, ToolArguments, ToolDeclaration
+from plangate.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +70,21 @@ class Tool(Protocol):
         """
 
 
+class ToolClass(Protocol):
+    """What is registered: it declares a tool and builds it from the settings."""
+
+    @property
+    def declaration(self) -> ToolDeclaration:
+        """The declaration, the same for every instance."""
+
+    def from_settings(self, settings: Settings) -> Tool:
+        """Build the tool.
+
+        Raises:
+            SettingsInvalid: a setting of the tool cannot be used.
+        """
+
+
 @runtime_checkable
 class Previews(Protocol):
     """A tool that says in its own words what a call will do."""
@@ -125,6 +115,17 @@ class Observes(Protocol):
 
 
 @runtime_checkable
+class Configured(Protocol):
+    """A tool that cannot work without some setting."""
+
+    def lacks(self) -> str | None:
+        """Return what is missing, naming the setting, or None.
+
+        A tool that lacks something is not offered to the planner, and plans that name it are refused.
+        """
+
+
+@runtime_checkable
 class Undoes(Protocol):
     """A tool that can undo its effect; the same rules hold for the undo as for the act."""
 
@@ -138,6 +139,16 @@ class Undoes(Protocol):
 def same_observation(seen: JsonValue, now: JsonValue) -> bool:
     """Return whether two observations are equal as JSON, whatever the order of their names."""
     return canonical_json(seen) == canonical_json(now)
+
+
+def lacks_of(tool: Tool) -> str:
+    """Return what a tool lacks, naming the setting; empty if it lacks nothing."""
+    if not isinstance(tool, Configured):
+        return ""
+    try:
+        return (tool.lacks() or "").strip()
+    except Exception as error:  # noqa: BLE001  the author's code failed: the tool is not offered
+        return f"its check of its settings failed ({type(error).__name__}: {error})"
 
 
 def arguments_for(declaration: ToolDeclaration, arguments: dict[str, Any]) -> ToolArguments:

@@ -1,0 +1,97 @@
+"""A bank with a refund API, to try a tool on: `python bank.py [PORT]`. It forgets everything when it ends.
+
+    GET  /payments/P-1                   {"number": "P-1", "status": "captured", "refundable": "100.00"}
+    POST /refunds  payment, amount       {"number": "R-1", "payment": "P-1", "amount": "42.50"}, or 422
+    POST /refunds/R-1/cancel             {"number": "R-1", "status": "canceled"}, or 422
+    GET  /refunds                        all refunds
+
+A POST with the ``Idempotency-Key`` of an earlier one gets its answer, and does nothing.
+"""
+
+import json
+import sys
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock
+from typing import Any
+from urllib.parse import parse_qs
+
+Answer = tuple[int, Any]
+
+
+class Bank:
+    """Ten captured payments of 100.00 EUR each, and their refunds."""
+
+    def __init__(self) -> None:
+        self.refundable = {f"P-{number}": Decimal("100.00") for number in range(1, 11)}
+        self.refunds: dict[str, dict[str, str]] = {}
+        self.answers: dict[str, Answer] = {}
+        self.lock = Lock()
+
+    def get(self, path: list[str]) -> Answer:
+        """Answer a GET."""
+        match path:
+            case ["payments", number] if number in self.refundable:
+                left = str(self.refundable[number])
+                return 200, {"number": number, "status": "captured", "refundable": left}
+            case ["refunds"]:
+                return 200, list(self.refunds.values())
+        return 404, {"error": "There is no such thing."}
+
+    def post(self, path: list[str], form: dict[str, str], key: str) -> Answer:
+        """Answer a POST, once for each key."""
+        with self.lock:
+            if key and key in self.answers:
+                return self.answers[key]
+            answer = self._post(path, form)
+            if key:
+                self.answers[key] = answer
+            return answer
+
+    def _post(self, path: list[str], form: dict[str, str]) -> Answer:
+        match path:
+            case ["refunds"]:
+                payment, amount = form["payment"], Decimal(form["amount"])
+                if self.refundable.get(payment, Decimal(0)) < amount:
+                    return 422, {"error": f"{payment} has less than {amount} EUR left."}
+                self.refundable[payment] -= amount
+                number = f"R-{len(self.refunds) + 1}"
+                self.refunds[number] = {"number": number, "payment": payment, "amount": str(amount)}
+                return 200, self.refunds[number]
+            case ["refunds", number, "cancel"] if "status" not in self.refunds.get(number, {"status": ""}):
+                refund = self.refunds[number]
+                self.refundable[refund["payment"]] += Decimal(refund["amount"])
+                refund["status"] = "canceled"
+                return 200, refund
+        return 422, {"error": "That cannot be done."}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The bank over HTTP."""
+
+    bank = Bank()
+
+    def do_GET(self) -> None:
+        """Answer a GET."""
+        self._answer(*self.bank.get(self.path.strip("/").split("/")))
+
+    def do_POST(self) -> None:
+        """Answer a POST."""
+        body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+        form = {name: values[0] for name, values in parse_qs(body).items()}
+        path = self.path.strip("/").split("/")
+        self._answer(*self.bank.post(path, form, self.headers.get("Idempotency-Key", "")))
+
+    def _answer(self, status: int, body: Any) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8077), Handler)
+    print(f"The bank is open at http://127.0.0.1:{server.server_port}")
+    server.serve_forever()

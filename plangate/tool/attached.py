@@ -1,0 +1,86 @@
+"""The functions that a tool's author attaches: preview, observe, undo and the like.
+
+Each asks by name for what it needs: the tool's own arguments, and what the table here names besides.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, get_type_hints
+
+from pydantic import BaseModel, JsonValue
+
+from plangate.domain.tool import Receipt
+from plangate.tool.places import plain_function, refuse
+from plangate.tool.signature import KEY, parameters_of
+
+OFFERED: Final[Mapping[str, tuple[str, ...]]] = {
+    "preview": ("observation",),
+    "objection": (),
+    "observe": (),
+    "still_holds": ("seen", "now", "receipts"),
+    "undo": ("receipt", KEY),
+    "find_out": (KEY,),
+    "find_out_undo": ("receipt", KEY),
+    "lacks": (),
+}
+"""What each attached function may ask for besides the tool's arguments."""
+
+_PLAIN: Final = ("preview", "objection", "still_holds", "lacks")  # they only compute
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """One attached function, and the annotation of each value that it asks for."""
+
+    function: Callable[..., Any]
+    asks: Mapping[str, Any]
+
+    def values(self, arguments: BaseModel | None, **offered: Any) -> dict[str, Any]:
+        """Return what the function asks for, of the arguments and of what is offered besides."""
+        return {
+            name: _as_annotated(offered[name], annotation) if name in offered else getattr(arguments, name)
+            for name, annotation in self.asks.items()
+        }
+
+
+def attach(kind: str, tool: str, arguments: type[BaseModel], function: Callable[..., Any]) -> Attached:
+    """Return a function attached to a tool as its ``kind``.
+
+    Raises:
+        ToolInvalid: it asks for something that the tool does not have, or is async where it only computes.
+    """
+    name = f"{tool} ({kind})"
+    own = () if kind == "lacks" else tuple(arguments.model_fields)
+    offered = OFFERED[kind]
+    asks: dict[str, Any] = {}
+    for parameter in parameters_of(function, name).values():
+        if parameter.name in offered and parameter.name in own:
+            refuse(function, name, f"{parameter.name} is an argument of {tool} too; rename that argument.")
+        if parameter.name in offered or parameter.name in own:
+            asks[parameter.name] = parameter.annotation
+        elif parameter.default is inspect.Parameter.empty:
+            known = ", ".join((*own, *offered)) or "nothing"
+            refuse(function, name, f"it asks for {parameter.name}; it can ask for: {known}.")
+    if kind in _PLAIN and inspect.iscoroutinefunction(plain_function(function)):
+        refuse(function, name, "it only computes; write def instead of async def.")
+    return Attached(function, asks)
+
+
+def returned_by(function: Callable[..., Any]) -> Any:
+    """Return the annotation of what a function returns; None if it has none."""
+    return get_type_hints(plain_function(function)).get("return")
+
+
+def _as_annotated(value: Any, annotation: Any) -> Any:
+    """Return a receipt or an observation as the function's annotation wants it: as a model, or as JSON."""
+    plain: JsonValue | Receipt = value
+    if not inspect.isclass(annotation) or isinstance(value, str):
+        return plain
+    if isinstance(value, Receipt):
+        if issubclass(annotation, Receipt) or not issubclass(annotation, (BaseModel, dict)):
+            return value
+        plain = value.details
+    if issubclass(annotation, BaseModel) and plain is not None:
+        return annotation.model_validate(plain, strict=False)
+    return plain

@@ -1,0 +1,285 @@
+"""`tool`: make a tool of a plain function with a docstring.
+
+    @tool
+    def refund(payment: str, amount: Decimal) -> Refunded: ...
+
+    @refund.undo
+    def take_back(receipt: Refunded) -> None: ...
+
+The decorated function can still be called. What is wrong with it is said when its module is imported, with
+its file and line.
+"""
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, Final, Generic, Literal, NoReturn, ParamSpec, TypeAlias, TypeVar, overload
+
+from pydantic import BaseModel
+
+from plangate.domain.plan import MAX_TOOL_NAME
+from plangate.domain.tool import LONGEST_ACT, RetrySafety, ToolDeclaration
+from plangate.settings import Settings
+from plangate.tool.attached import Attached, attach, returned_by
+from plangate.tool.docstrings import read_docstring
+from plangate.tool.function_tool import FunctionTool, Parts, function_tool
+from plangate.tool.places import place_of, plain_function, refuse
+from plangate.tool.returned import model_of
+from plangate.tool.signature import KEY, signature_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+Safety: TypeAlias = RetrySafety | Literal["look_up", "vendor_key", "unknowable", "by_call"]
+
+_NAME: Final = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_TOOL_NAME - 1}}}")
+_LONGEST_DESCRIPTION: Final = 1_000  # what every model's service accepts
+
+
+class ToolFunction(Generic[P, R]):
+    """A function that was made a tool. Calling it calls the function.
+
+    Its attributes attach what the tool can do besides; each decorates a function that asks by name for the
+    tool's arguments, and for what is named here:
+
+    - ``preview`` (observation): one sentence for the approver.
+    - ``objection``: why such a call is never allowed, or None.
+    - ``observe``, ``still_holds`` (seen, now, receipts): the precondition.
+    - ``undo`` (receipt, idempotency_key): undo the effect.
+    - ``find_out``, ``find_out_undo`` (idempotency_key): what became of a call that did not end. Return what
+      the call would have returned if it happened, None if it did not, or raise `EffectUnknown`.
+    - ``lacks``: which setting is missing, or None.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        retry_safety: Safety | None = None,
+        seconds: int = 60,
+        receipt: type[BaseModel] | None = None,
+    ) -> None:
+        self._function = function
+        self._name = _checked_name(function, name)
+        said = read_docstring(plain_function(function).__doc__)
+        self._description = self._checked_description(description or said.summary)
+        self._safety = self._checked_safety(retry_safety)
+        if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= LONGEST_ACT:
+            self._refuse(f"seconds={seconds!r} must be a whole number from 1 to {LONGEST_ACT}.")
+        self._seconds = seconds
+        _check_kind(function, self._name)
+        signature = signature_of(function, self._name, said.arguments)
+        self._arguments, self._wants_key = signature.arguments, signature.wants_key
+        self._returns = returned_by(function)
+        self._receipt = receipt or model_of(self._returns)
+        self._attached: dict[str, Attached] = {}
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function."""
+        return self._function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<tool {self._name} of {self.place}>"
+
+    @property
+    def place(self) -> str:
+        """The file and line of the function."""
+        return place_of(self._function)
+
+    # ---- what can be attached -------------------------------------------------------------------
+
+    def preview(self, function: F) -> F:
+        """Attach the function that returns the preview."""
+        return self._attach("preview", function)
+
+    def objection(self, function: F) -> F:
+        """Attach the function that returns why a call is never allowed, or None."""
+        return self._attach("objection", function)
+
+    def observe(self, function: F) -> F:
+        """Attach the function that returns what the call depends on; it must not change anything."""
+        return self._attach("observe", function)
+
+    def still_holds(self, function: F) -> F:
+        """Attach the function that returns whether what was seen still holds; default: it is equal."""
+        return self._attach("still_holds", function)
+
+    def undo(self, function: F) -> F:
+        """Attach the function that undoes the effect."""
+        return self._attach("undo", function)
+
+    def find_out(self, function: F) -> F:
+        """Attach the function that looks up whether a call happened."""
+        return self._attach("find_out", function)
+
+    def find_out_undo(self, function: F) -> F:
+        """Attach the function that looks up whether an undo happened."""
+        return self._attach("find_out_undo", function)
+
+    def lacks(self, function: F) -> F:
+        """Attach the function that returns which setting is missing, or None."""
+        return self._attach("lacks", function)
+
+    # ---- the tool -------------------------------------------------------------------------------
+
+    @property
+    def declaration(self) -> ToolDeclaration:
+        """What the function and everything attached to it declare.
+
+        Raises:
+            ToolInvalid: two parts do not go together.
+        """
+        self._check_parts()
+        return ToolDeclaration(
+            name=self._name,
+            description=self._description,
+            arguments=self._arguments,
+            retry_safety=self._retry_safety(),
+            seconds=self._seconds,
+            undoable="undo" in self._attached,
+            receipt=self._receipt,
+        )
+
+    def from_settings(self, settings: Settings | None = None) -> FunctionTool:  # noqa: ARG002  as every tool
+        """Build the tool; the function reads its own settings."""
+        act = Attached(self._function, dict.fromkeys(self._arguments.model_fields))
+        if self._wants_key:
+            act = Attached(self._function, {**act.asks, KEY: str})
+        return function_tool(Parts(self.declaration, act, dict(self._attached)))
+
+    # ---- checks ---------------------------------------------------------------------------------
+
+    def _attach(self, kind: str, function: F) -> F:
+        if kind in self._attached:
+            refuse(function, self._name, f"it has two functions for {kind}; remove one.")
+        self._attached[kind] = attach(kind, self._name, self._arguments, function)
+        if kind == "undo":
+            self._check_undo(function)
+        return function
+
+    def _check_undo(self, function: Callable[..., Any]) -> None:
+        """Refuse an undo that needs what no receipt of this tool has."""
+        asked = self._attached["undo"].asks
+        if "receipt" not in asked:
+            return
+        if self._returns in (None, type(None), str) and self._receipt is None:
+            refuse(
+                function,
+                self._name,
+                "its undo asks for the receipt, which has no details; let the tool return a pydantic model, "
+                "with its return annotation, of what the undo needs.",
+            )
+        wanted = model_of(asked["receipt"])
+        if wanted is not None and wanted is not self._receipt:
+            has = self._receipt.__name__ if self._receipt else "no model"
+            refuse(
+                function,
+                self._name,
+                f"its undo asks for a receipt of {wanted.__name__}, and the tool returns {has}; use the same "
+                "model for both.",
+            )
+
+    def _retry_safety(self) -> RetrySafety:
+        if self._safety is not None:
+            return self._safety
+        return RetrySafety.LOOK_UP if "find_out" in self._attached else RetrySafety.UNKNOWABLE
+
+    def _check_parts(self) -> None:
+        safety, finds_out = self._retry_safety(), "find_out" in self._attached
+        if safety in (RetrySafety.LOOK_UP, RetrySafety.BY_CALL) and not finds_out:
+            self._refuse(f"its retry safety needs a look-up; add one with @{self._name}.find_out.")
+        if safety is RetrySafety.UNKNOWABLE and finds_out:
+            self._refuse("it is said to be unknowable and has a look-up; remove one of the two.")
+        if safety is RetrySafety.VENDOR_KEY and not self._wants_key:
+            self._refuse(f"its retry safety needs the argument {KEY}: str, to be sent to the vendor.")
+        for kind, needed in (("still_holds", "observe"), ("find_out_undo", "undo")):
+            if kind in self._attached and needed not in self._attached:
+                self._refuse(f"{kind} needs {needed}; add it with @{self._name}.{needed}.")
+
+    def _checked_description(self, description: str) -> str:
+        if not description:
+            self._refuse("it has no docstring; say in one sentence what it does, for model and approvers.")
+        if len(description) > _LONGEST_DESCRIPTION:
+            self._refuse(
+                f"the first paragraph of its docstring has {len(description):,} characters; use at most "
+                f"{_LONGEST_DESCRIPTION:,}."
+            )
+        return description
+
+    def _checked_safety(self, safety: object) -> RetrySafety | None:
+        if safety is None or isinstance(safety, RetrySafety):
+            return safety
+        named = {one.name.lower(): one for one in RetrySafety}
+        if not isinstance(safety, str) or safety not in named:
+            self._refuse(f"the retry safety {safety!r} is unknown; use one of: {', '.join(named)}.")
+        return named[safety]
+
+    def _refuse(self, problem: str) -> NoReturn:
+        refuse(self._function, self._name, problem)
+
+
+@overload
+def tool(function: Callable[P, R], /) -> ToolFunction[P, R]: ...
+
+
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    retry_safety: Safety | None = None,
+    seconds: int = 60,
+    receipt: type[BaseModel] | None = None,
+) -> Callable[[Callable[P, R]], ToolFunction[P, R]]: ...
+
+
+def tool(function: Any = None, /, **options: Any) -> Any:
+    """Make a tool of a function; the arguments come from its signature, the description from its docstring.
+
+    Args:
+        function: plain or async; a bound method, a partial or a callable object will do.
+        options: ``name`` (default: of the function), ``description`` (default: the first paragraph of its
+            docstring), ``retry_safety`` (default: looked up if there is a ``find_out``, else unknowable),
+            ``seconds`` (the time limit of one call, 60) and ``receipt`` (the model of the receipt's details;
+            default: the one that the return annotation names).
+
+    Raises:
+        ToolInvalid: no tool can be made of it; the message has file and line, and what to do.
+    """
+    if function is None:
+        return lambda decorated: ToolFunction(decorated, **options)
+    return ToolFunction(function, **options)
+
+
+def _checked_name(function: Callable[..., Any], name: str | None) -> str:
+    own = name if name is not None else getattr(_inner(function), "__name__", None)
+    if own is None:
+        refuse(function, type(function).__name__, 'it has no name of its own; give one: tool(…, name="…").')
+    if not _NAME.fullmatch(own):
+        refuse(
+            function,
+            own,
+            f"it cannot be called that; use at most {MAX_TOOL_NAME} of a-z, 0-9 and _, a letter first: "
+            '@tool(name="…").',
+        )
+    return own
+
+
+def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    while hasattr(function, "func"):  # a partial
+        function = function.func
+    return function
+
+
+def _check_kind(function: Callable[..., Any], name: str) -> None:
+    """Refuse what is not a function that does its work when it is called."""
+    if isinstance(function, (staticmethod, classmethod, property)):
+        refuse(function.__get__(None, object), name, "decorate a plain function, or a bound method.")
+    if isinstance(function, type) or not callable(function):
+        refuse(function, name, "decorate a function, not a class or a value.")
+    plain = plain_function(function)
+    if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
+        refuse(function, name, "it yields; let it do its work and return.")

@@ -1,0 +1,206 @@
+"""The tool that stands behind a decorated function, by the protocol of tools."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import JsonValue
+from pydantic_core import to_jsonable_python
+
+from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
+from plangate.domain.previews import default_preview
+from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.tool.attached import Attached
+from plangate.tool.protocols import (
+    DidNotHappen,
+    EffectStatus,
+    Happened,
+    Repeatable,
+    Unknown,
+    same_observation,
+)
+from plangate.tool.returned import json_of, receipt_of
+from plangate.tool.signature import KEY
+from plangate.tool.threads import Calls
+
+_LONGEST_KEY: Final = 200  # characters; the strictest known vendor takes 255
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a tool is made of: its declaration, its function, and what is attached to it."""
+
+    declaration: ToolDeclaration
+    act: Attached
+    attached: Mapping[str, Attached] = field(default_factory=dict)
+
+
+class FunctionTool:
+    """A decorated function as a tool."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._attached = parts.attached
+        self._calls = Calls(parts.declaration.name)
+
+    @property
+    def declaration(self) -> ToolDeclaration:
+        """The declaration, made from the function's signature and docstring."""
+        return self._parts.declaration
+
+    def lacks(self) -> str | None:
+        """Return what the attached function says is missing."""
+        lacks = self._attached.get("lacks")
+        said = lacks.function() if lacks else None
+        return str(said) if said else None
+
+    def objection(self, arguments: ToolArguments) -> str | None:
+        """Return what the attached function objects to."""
+        objection = self._attached.get("objection")
+        said = objection.function(**objection.values(arguments)) if objection else None
+        return str(said) if said else None
+
+    def preview(self, arguments: ToolArguments, observation: JsonValue) -> str:
+        """Return the attached function's sentence, or one from the name and the arguments."""
+        preview = self._attached.get("preview")
+        if preview is not None:
+            return str(preview.function(**preview.values(arguments, observation=observation)))
+        values = {name: getattr(arguments, name) for name in type(arguments).model_fields}
+        return default_preview(self.declaration.name, to_jsonable_python(values, fallback=str))
+
+    async def act(self, arguments: ToolArguments, idempotency_key: str) -> Receipt:
+        """Call the function."""
+        return await self._effect(
+            self._parts.act, arguments, {KEY: sendable(idempotency_key)}, idempotency_key
+        )
+
+    async def find_out(self, arguments: ToolArguments, idempotency_key: str) -> EffectStatus:
+        """Return what the attached function found, or what the retry safety says."""
+        offered = {KEY: sendable(idempotency_key)}
+        is_repeatable = self.declaration.retry_safety is RetrySafety.VENDOR_KEY
+        return await self._status(
+            "find_out", arguments, offered, idempotency_key, is_repeatable=is_repeatable
+        )
+
+    async def _effect(
+        self, attached: Attached, arguments: ToolArguments, offered: dict[str, Any], key: str
+    ) -> Receipt:
+        if self._calls.is_running(key) and self.declaration.retry_safety is not RetrySafety.VENDOR_KEY:
+            raise EffectUnknown(self._still_running())
+        values = attached.values(arguments, **offered)
+        return receipt_of(await self._calls.call(attached.function, values, key))
+
+    async def _status(
+        self,
+        kind: str,
+        arguments: ToolArguments,
+        offered: dict[str, Any],
+        key: str,
+        *,
+        is_repeatable: bool,
+    ) -> EffectStatus:
+        """Return the status of an effect: of a call over its limit, of a look-up, or of the retry safety."""
+        overdue = await self._calls.overdue(key)
+        if overdue is not None and not overdue.done():
+            return Unknown(self._still_running())
+        ended = _status_of(overdue) if overdue is not None else None
+        if ended is not None:
+            return ended
+        attached = self._attached.get(kind)
+        if attached is None:
+            unknown = Unknown(f"{self._name} cannot look it up; check by hand.")
+            return Repeatable() if is_repeatable else unknown
+        try:
+            found = await self._calls.call(attached.function, attached.values(arguments, **offered))
+        except EffectUnknown as error:
+            return Unknown(str(error))
+        if isinstance(found, (Happened, DidNotHappen, Repeatable, Unknown)):
+            return found
+        return DidNotHappen() if found is None else Happened(receipt_of(found))
+
+    def _still_running(self) -> str:
+        return (
+            f"{self._name} still runs in the worker, beyond its limit of {self.declaration.seconds} seconds, "
+            "and may yet do its work."
+        )
+
+    @property
+    def _name(self) -> str:
+        return self.declaration.name
+
+
+class ObservingTool(FunctionTool):
+    """A decorated function with a precondition."""
+
+    async def observe(self, arguments: ToolArguments) -> JsonValue:
+        """Return what the attached function observed, as JSON."""
+        observe = self._attached["observe"]
+        return json_of(await self._calls.call(observe.function, observe.values(arguments)))
+
+    def still_holds(
+        self, arguments: ToolArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
+    ) -> bool:
+        """Return what the attached function says, or whether both observations are equal."""
+        holds = self._attached.get("still_holds")
+        if holds is None:
+            return same_observation(seen, now)
+        return holds.function(**holds.values(arguments, seen=seen, now=now, receipts=receipts)) is True
+
+
+class UndoingTool(FunctionTool):
+    """A decorated function whose effect can be undone."""
+
+    async def undo(self, arguments: ToolArguments, receipt: Receipt, idempotency_key: str) -> Receipt:
+        """Call the attached function."""
+        offered = {"receipt": receipt, KEY: sendable(idempotency_key)}
+        return await self._effect(self._attached["undo"], arguments, offered, idempotency_key)
+
+    async def find_out_undo(
+        self, arguments: ToolArguments, receipt: Receipt, idempotency_key: str
+    ) -> EffectStatus:
+        """Return what the attached function found, or what the retry safety says."""
+        offered = {"receipt": receipt, KEY: sendable(idempotency_key)}
+        is_repeatable = (
+            self.declaration.retry_safety is RetrySafety.VENDOR_KEY and KEY in self._attached["undo"].asks
+        )
+        return await self._status(
+            "find_out_undo", arguments, offered, idempotency_key, is_repeatable=is_repeatable
+        )
+
+
+class ObservingUndoingTool(ObservingTool, UndoingTool):
+    """A decorated function with a precondition and an undo."""
+
+
+def function_tool(parts: Parts) -> FunctionTool:
+    """Build the tool that has exactly the abilities of its parts."""
+    match "observe" in parts.attached, "undo" in parts.attached:
+        case True, True:
+            return ObservingUndoingTool(parts)
+        case True, False:
+            return ObservingTool(parts)
+        case False, True:
+            return UndoingTool(parts)
+        case _:
+            return FunctionTool(parts)
+
+
+def sendable(idempotency_key: str) -> str:
+    """Return the key as a vendor takes it in a header: itself, or its SHA-256 if it is long or no plain text.
+
+    It contains the workflow id, which may be any text.
+    """
+    is_plain = idempotency_key.isascii() and idempotency_key.isprintable() and " " not in idempotency_key
+    if is_plain and len(idempotency_key) <= _LONGEST_KEY:
+        return idempotency_key
+    return hashlib.sha256(idempotency_key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _status_of(ended: Future[Any]) -> EffectStatus | None:
+    """Return what a call that ended after its limit says of its effect; None if it does not say."""
+    error = ended.exception()
+    if error is None:
+        return Happened(receipt_of(ended.result()))
+    return DidNotHappen() if isinstance(error, (ToolUnavailable, ToolRefused)) else None

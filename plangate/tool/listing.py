@@ -1,0 +1,24 @@
+"""A tool as the command `tools` lists it."""
+
+from dataclasses import dataclass
+
+from plangate.domain.tool import ToolDeclaration
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTool:
+    """A tool with where it comes from, and what it can do under the settings of this process.
+
+    Attributes:
+        declaration: of the tool.
+        origin: "built in", or the file and line of its function.
+        lacks: what is missing, naming the setting; empty if nothing is.
+        has_preview: whether it says in its own words what a call will do.
+        has_precondition: whether it observes what a call depends on.
+    """
+
+    declaration: ToolDeclaration
+    origin: str
+    lacks: str = ""
+    has_preview: bool = False
+    has_precondition: bool = False

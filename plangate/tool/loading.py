@@ -1,0 +1,171 @@
+"""Find the tools of other packages: those that settings name, and those that installed packages declare.
+
+A module is imported in this process, so only an operator may name one. What is wrong with a tool, or keeps
+its module from being imported, is one sentence.
+"""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, cast
+
+from plangate.domain.errors import ToolInvalid
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.tool import ToolDeclaration
+from plangate.settings import Settings
+from plangate.tool.decorator import ToolFunction
+from plangate.tool.function_tool import FunctionTool
+from plangate.tool.places import shown
+from plangate.tool.protocols import Tool, ToolClass
+
+GROUP: Final = "plangate.tools"
+SETTING: Final = "PLANGATE_TOOLS"
+_LONGEST_CAUSE: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A tool that can be built, and where it comes from, in words."""
+
+    tool: ToolClass
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A tool object that needs no settings."""
+
+    tool: Tool
+
+    @property
+    def declaration(self) -> ToolDeclaration:
+        return self.tool.declaration
+
+    def from_settings(self, settings: Settings) -> Tool:  # noqa: ARG002  as every registered tool
+        return self.tool
+
+
+def named_tools(names: Iterable[str]) -> list[Found]:
+    """Return the tools of ``PLANGATE_TOOLS``: of each ``module``, or the one of each ``module:name``.
+
+    Modules in the working directory are found too.
+
+    Raises:
+        ToolInvalid: one cannot be imported, has no tool, or a tool that cannot be used.
+    """
+    names = tuple(names)
+    here = str(Path.cwd())
+    if names and here not in sys.path:
+        sys.path.append(here)  # last, so that nothing here stands in for another package
+    return [found for name in names for found in tools_of(name, SETTING)]
+
+
+def installed_tools() -> list[Found]:
+    """Return the tools of the installed packages that have the entry point ``plangate.tools``.
+
+    Raises:
+        ToolInvalid: one cannot be imported, has no tool, or a tool that cannot be used.
+    """
+    points = sorted(entry_points(group=GROUP), key=lambda one: (one.name, one.value))
+    return [found for point in points for found in tools_of(point.value, _package_of(point))]
+
+
+def tools_of(name: str, by: str) -> list[Found]:
+    """Return the tools of a ``module``, or the one called ``module:name``.
+
+    Args:
+        name: of the module or the tool.
+        by: what names it, for the sentence that says what is wrong.
+
+    Raises:
+        ToolInvalid: it cannot be imported, has no tool, or a tool that cannot be used.
+    """
+    module_name, _, attribute = name.partition(":")
+    module = _imported(module_name, by)
+    if attribute:
+        if not hasattr(module, attribute):
+            raise ToolInvalid(f"{by} names {name}, and {module_name} has no {attribute}; correct the name.")
+        things = {attribute: getattr(module, attribute)}
+    else:
+        things = dict(vars(module))
+    found = list(_tools_among(things, module))
+    if not found:
+        raise ToolInvalid(
+            f"{by} names {name}, which has no tool ({_file_of(module)}); decorate a function with @tool."
+        )
+    return found
+
+
+def _imported(name: str, by: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ToolInvalid:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ToolInvalid(
+                f"{by} names {name}, and there is no such module; put {name.partition('.')[0]}.py into "
+                f"{Path.cwd()}, install its package, or correct the name."
+            ) from None
+        raise ToolInvalid(_cannot_be_imported(name, by, error)) from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever the module does as it is imported
+        raise ToolInvalid(_cannot_be_imported(name, by, error)) from None
+
+
+def _cannot_be_imported(name: str, by: str, error: BaseException) -> str:
+    said = cut(one_line(str(error)), _LONGEST_CAUSE)
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
+    ]
+    if isinstance(error, SyntaxError):
+        at, said = f"{shown(error.filename or name)}:{error.lineno}", str(error.msg)
+    else:
+        at = f"{shown(frames[-1].filename)}:{frames[-1].lineno}" if len(frames) > 1 else name
+    kind = type(error).__name__
+    return f"{at}: {by} names {name}, which cannot be imported ({kind}{': ' if said else ''}{said}); mend it."
+
+
+def _tools_among(things: dict[str, Any], module: ModuleType) -> Iterator[Found]:
+    """Yield each tool among these once, however many names it has."""
+    seen: set[int] = set()
+    for thing in things.values():
+        found = _as_tool(thing, module)
+        if found is not None and id(thing) not in seen:
+            seen.add(id(thing))
+            yield found
+
+
+def _as_tool(thing: Any, module: ModuleType) -> Found | None:
+    if isinstance(thing, ToolFunction):
+        thing.declaration  # noqa: B018  raises if its parts do not go together
+        return Found(cast("ToolClass", thing), thing.place)
+    if isinstance(thing, FunctionTool):  # built of a tool that is found as well
+        return None
+    try:
+        is_declared = isinstance(getattr(thing, "declaration", None), ToolDeclaration)
+    except Exception:  # noqa: BLE001  some object of that module, which need not be a tool
+        return None
+    if not is_declared:
+        return None
+    if callable(getattr(thing, "from_settings", None)):
+        return Found(thing, _file_of(module))
+    if not isinstance(thing, type) and all(hasattr(thing, one) for one in ("objection", "act", "find_out")):
+        return Found(_Ready(thing), _file_of(module))
+    raise ToolInvalid(
+        f"{_file_of(module)}: the tool {thing.declaration.name} cannot be used: it declares itself and lacks "
+        "from_settings (of a class) or objection, act and find_out (of an object); add them."
+    )
+
+
+def _file_of(module: ModuleType) -> str:
+    return shown(getattr(module, "__file__", None) or module.__name__)
+
+
+def _package_of(point: EntryPoint) -> str:
+    distribution = point.dist.name if point.dist is not None else "an installed package"
+    return f"The entry point {point.name} of {distribution}"

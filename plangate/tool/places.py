@@ -1,0 +1,47 @@
+"""Name the place of a function in its author's code, for the sentence that says what is wrong with it."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import CodeType
+from typing import Any, NoReturn
+
+from plangate.domain.errors import ToolInvalid
+
+
+def plain_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function in a partial, a bound method, a callable object or a chain of wrappers."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    if not hasattr(function, "__code__") and not isinstance(function, type):
+        function = getattr(type(function), "__call__", function)  # noqa: B004  of its class, not of itself
+    return getattr(function, "__func__", function)
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """Return the file and line of a function: ``refunds.py:12``."""
+    plain = plain_function(function)
+    code = getattr(plain, "__code__", None)
+    if not isinstance(code, CodeType):
+        return str(getattr(plain, "__module__", "?"))
+    return f"{shown(code.co_filename)}:{code.co_firstlineno}"
+
+
+def shown(file: str) -> str:
+    """Return the path of a file, relative to the working directory if it is below it."""
+    path = Path(file)
+    with suppress(ValueError, OSError):
+        path = path.relative_to(Path.cwd())
+    return str(path)
+
+
+def refuse(function: Callable[..., Any], name: str, problem: str) -> NoReturn:
+    """Raise the sentence that says what is wrong with the tool ``name``.
+
+    Raises:
+        ToolInvalid: always.
+    """
+    raise ToolInvalid(f"{place_of(function)}: the tool {name} cannot be used: {problem}")

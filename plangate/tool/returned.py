@@ -1,0 +1,61 @@
+"""Turn what a tool's function returned into a receipt, an observation or a status.
+
+When a function returns, its effect has happened: whatever it returned, there is a receipt.
+"""
+
+import inspect
+from typing import Any, Final
+
+from pydantic import BaseModel, JsonValue
+from pydantic_core import to_jsonable_python
+
+from plangate.domain.escaping import cut
+from plangate.domain.plan import canonical_json, uncanonical
+from plangate.domain.previews import in_words
+from plangate.domain.tool import Receipt
+
+MAX_DETAILS: Final = 64 * 1024  # bytes of canonical JSON
+_LONGEST_SUMMARY: Final = 1_000
+
+
+def model_of(returned: Any) -> type[BaseModel] | None:
+    """Return the model that a return annotation names, if its fields are a receipt's details."""
+    is_model = inspect.isclass(returned) and issubclass(returned, BaseModel)
+    return returned if is_model and not issubclass(returned, Receipt) else None
+
+
+def receipt_of(returned: Any) -> Receipt:
+    """Return the receipt that stands for what a tool's function returned."""
+    match returned:
+        case Receipt():
+            return _kept(returned.summary, returned.details)
+        case None:
+            return Receipt(summary="done")
+        case str():
+            return Receipt(summary=cut(returned, _LONGEST_SUMMARY) or "done")
+    try:
+        details = to_jsonable_python(returned, fallback=str, inf_nan_mode="strings")
+        if not isinstance(details, dict):
+            details = {"result": details}
+        return _kept(in_words(details) or "done", details)
+    except Exception:  # noqa: BLE001  a value's own code failed: the effect has happened all the same
+        return Receipt(summary=f"done; what was returned ({type(returned).__name__}) cannot be kept")
+
+
+def json_of(returned: Any) -> JsonValue:
+    """Return what a function observed as JSON; raises if JSON cannot hold it."""
+    observed: JsonValue = to_jsonable_python(returned)
+    return observed
+
+
+def _kept(summary: str, details: dict[str, JsonValue]) -> Receipt:
+    """Return a receipt that fits into the record."""
+    summary = cut(summary, _LONGEST_SUMMARY)
+    if not any(uncanonical(details)):
+        size = len(canonical_json(details))
+        if size > MAX_DETAILS:
+            return Receipt(
+                summary=f"{cut(summary, _LONGEST_SUMMARY // 2)} (its details have {size:,} bytes, more than "
+                f"the limit of {MAX_DETAILS:,}, and were not kept)"
+            )
+    return Receipt(summary=summary, details=details)

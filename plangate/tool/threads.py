@@ -1,0 +1,94 @@
+"""Call plain functions in threads of their own, and know which of them still run after their limit.
+
+A thread cannot be stopped. What still runs when the limit is hit is in doubt: it may yet do its work. A
+thread of its own for each call, because hanging calls would use up a pool that others need.
+"""
+
+import asyncio
+import contextvars
+import inspect
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Any, Final
+
+# How long a call that was over its limit may still take before it is said to be running.
+_LAST_SECONDS: Final = 2.0
+
+
+class ToolCrashed(Exception):
+    """A tool's function ended its thread or its task instead of returning; ``str()`` says by what."""
+
+
+class Calls:
+    """The calls of one tool; each under its idempotency key, or under none if it has no effect."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._overdue: dict[str, Future[Any]] = {}
+
+    async def call(self, function: Callable[..., Any], values: dict[str, Any], key: str = "") -> Any:
+        """Call the function and return its result; a plain one in a thread."""
+        if _is_async(function):
+            return await _awaited(function(**values))
+        outcome = _in_thread(self._name, function, values)
+        try:
+            result = await asyncio.wrap_future(outcome)
+        except asyncio.CancelledError:
+            if key and not outcome.done():
+                self._overdue[key] = outcome
+            raise
+        return await _awaited(result) if inspect.isawaitable(result) else result
+
+    def is_running(self, key: str) -> bool:
+        """Whether a call under this key still runs after its limit."""
+        return key in self._overdue and not self._overdue[key].done()
+
+    async def overdue(self, key: str) -> Future[Any] | None:
+        """Return the call under this key that was over its limit, done or still running; None if none was."""
+        found = self._overdue.get(key)
+        if found is None:
+            return None
+        await asyncio.wait([asyncio.wrap_future(found)], timeout=_LAST_SECONDS)
+        return found
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    called = getattr(type(function), "__call__", None)  # noqa: B004  of its class, not of itself
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+
+
+def _in_thread(name: str, function: Callable[..., Any], values: dict[str, Any]) -> Future[Any]:
+    outcome: Future[Any] = Future()
+    outcome.set_running_or_notify_cancel()  # nothing can cancel it from here on
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            result = context.run(function, **values)
+        except (StopIteration, asyncio.CancelledError, SystemExit, KeyboardInterrupt) as error:
+            outcome.set_exception(_crashed(error))
+        except BaseException as error:  # noqa: BLE001  it is raised where the call is awaited
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(result)
+
+    threading.Thread(target=work, name=f"tool {name}", daemon=True).start()
+    return outcome
+
+
+async def _awaited(result: Awaitable[Any]) -> Any:
+    """Await a tool's coroutine; what would end the worker, or look like a cancellation, becomes an error."""
+    try:
+        return await result
+    except SystemExit as error:
+        raise _crashed(error) from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise _crashed(error) from error
+
+
+def _crashed(error: BaseException) -> ToolCrashed:
+    return ToolCrashed(f"the tool raised {type(error).__name__}")

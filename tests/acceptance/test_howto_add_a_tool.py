@@ -1,0 +1,179 @@
+"""The page that says how to add a tool is followed as it stands, in an empty folder, at a real bank."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+import httpx
+import pytest
+
+from plangate.domain.request import PlanRequest
+from plangate.domain.status import Status
+from plangate.settings import PROJECT
+from plangate.tool.loading import tools_of
+from tests.acceptance.conftest import stop_server
+from tests.support.gate import Gate
+from tests.support.program import Home, Typed, worker
+
+PAGE = (PROJECT / "docs" / "howto-add-a-tool.md").read_text()
+BANK = PROJECT / "examples" / "refunds" / "bank.py"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+FUNCTION, WITH_UNDO_AND_PRECONDITION = blocks("python")
+(PLAN,) = blocks("yaml")
+_, _, COMMANDS = blocks("sh")
+
+
+@dataclass
+class Bank:
+    """The bank of the page, in a process of its own."""
+
+    url: str
+
+    def refunds(self) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = httpx.get(f"{self.url}/refunds", timeout=5).json()
+        return found
+
+    def left(self, payment: str) -> str:
+        return str(httpx.get(f"{self.url}/payments/{payment}", timeout=5).json()["refundable"])
+
+    def refund(self, payment: str, amount: str) -> None:
+        """Refund past Plangate, as a colleague may."""
+        form = {"payment": payment, "amount": amount}
+        httpx.post(f"{self.url}/refunds", data=form, timeout=5).raise_for_status()
+
+
+@contextmanager
+def opened() -> Iterator[Bank]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, str(BANK), str(port)], stdout=subprocess.DEVNULL)
+    try:
+        ends = monotonic() + 20
+        while monotonic() < ends:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            sleep(0.05)
+        yield Bank(f"http://127.0.0.1:{port}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def bank() -> Iterator[Bank]:
+    with opened() as bank:
+        yield bank
+
+
+def test_the_pages_functions_are_short() -> None:
+    assert len(FUNCTION.splitlines()) <= 20
+    assert len(WITH_UNDO_AND_PRECONDITION.splitlines()) <= 40
+
+
+@pytest.mark.timeout(120)
+def test_a_stranger_follows_the_page(
+    bank: Bank, tmp_path: Path, typing: Callable[[Home], Typed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "refunds.py").write_text(FUNCTION)
+    (folder / "plan.yaml").write_text(PLAN)
+    home = Home(tmp_path / "var", {"PLANGATE_TOOLS": "refunds", "BANK_URL": bank.url})
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "refunds", raising=False)
+    plan = ""
+
+    def typed(line: str) -> str:
+        """Type one line of the page; ``approve`` without a terminal names the plan that was printed."""
+        words = line.split()
+        assert words[:2] == ["python", "~/plangate/starter.py"]
+        ended = typing(home)(*words[2:], *(("--plan", plan) if "approve" in words else ()))
+        assert ended.code == 0, ended
+        return ended.out
+
+    _, tools, start, approve, status = COMMANDS.splitlines()
+    try:
+        with worker(home, folder):
+            assert "refunds.py:11" in typed(tools)
+            started = typed(start)
+            (plan,) = set(re.findall(r"\b[0-9a-f]{12}\b", started))
+            (step,) = json.loads(typed(f"{status} --json"))["steps"]
+            assert step["preview"] == "refund: payment P-1, amount 42.50"
+            assert bank.refunds() == []
+            typed(approve)
+            ends = monotonic() + 20
+            while "executed" not in typed(status) and monotonic() < ends:
+                sleep(0.2)
+            assert "number R-1, payment P-1, amount 42.50" in typed(status)
+    finally:
+        stop_server(home)
+    assert bank.refunds() == [{"number": "R-1", "payment": "P-1", "amount": "42.50"}]
+
+
+# ---- undo and precondition, in one process --------------------------------------------------------
+
+
+@pytest.fixture
+def refunds(bank: Bank, idle_gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    (tmp_path / "refunds_of_the_page.py").write_text(WITH_UNDO_AND_PRECONDITION)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("BANK_URL", bank.url)
+    monkeypatch.delitem(sys.modules, "refunds_of_the_page", raising=False)
+    (found,) = tools_of("refunds_of_the_page", "the page")
+    idle_gate.tools["refund"] = found.tool.from_settings(idle_gate.settings)
+    return idle_gate
+
+
+async def planned(refunds: Gate, *amounts: float) -> Status:
+    """Start a run of these refunds, and wait until it is in review."""
+    steps = [{"tool": "refund", "arguments": {"payment": "P-1", "amount": amount}} for amount in amounts]
+    request = PlanRequest(requester="rita", plan={"summary": "Refund", "steps": steps}, timeout_seconds=3_600)
+    return await refunds.until("in_review", await refunds.api.submit(request))
+
+
+async def test_two_refunds_of_one_payment_do_not_trip_over_each_other(refunds: Gate, bank: Bank) -> None:
+    async with refunds.worker():
+        run = await planned(refunds, 30, 20.5)
+        assert run.plan is not None
+        assert [step.observation for step in run.plan.steps] == ["100.00", "100.00"]
+        await refunds.decide(run)
+        assert (await refunds.result(run.workflow_id)).outcome == "executed"
+    assert bank.left("P-1") == "49.50"
+
+
+async def test_a_refund_is_held_if_the_money_has_gone_meanwhile(refunds: Gate, bank: Bank) -> None:
+    async with refunds.worker():
+        run = await planned(refunds, 42.5)
+        bank.refund("P-1", "60.00")
+        await refunds.decide(run)
+        held = await refunds.held(run.workflow_id)
+        assert held.held is not None
+        assert 'When it was drafted: "100.00". Now: "40.00".' in held.held.why
+        await refunds.resolve(run.workflow_id, "abort")
+        await refunds.result(run.workflow_id)
+    assert [refund["amount"] for refund in bank.refunds()] == ["60.00"]
+
+
+async def test_a_refund_is_undone_when_a_later_step_fails(refunds: Gate, bank: Bank) -> None:
+    async with refunds.worker():
+        run = await planned(refunds, 60, 50)
+        await refunds.decide(run)
+        await refunds.resolve(run.workflow_id, "undo")
+        assert (await refunds.result(run.workflow_id)).outcome == "failed"
+    assert [refund.get("status") for refund in bank.refunds()] == ["canceled"]
+    assert bank.left("P-1") == "100.00"
