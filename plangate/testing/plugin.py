@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
+    from plangate.testing.application import BuildWorker
     from plangate.testing.gate import Gate
     from plangate.testing.server import Server
 
@@ -20,9 +21,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
+def plangate_application(request: pytest.FixtureRequest) -> "BuildWorker":
+    """Load the application that pytest's setting names."""
+    from plangate.domain.errors import OperatorError  # noqa: PLC0415  slow, and most tests do not need it
+    from plangate.testing.application import load_application  # noqa: PLC0415  as above
+
+    folders: list[Path] = request.config.getini(_APPLICATION)
+    try:
+        return load_application(folders[0] if folders else None)
+    except OperatorError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
 def plangate_server() -> "Iterator[Server]":
     """Start one Temporal server for all tests."""
-    from plangate.testing.server import Server  # noqa: PLC0415  slow, and most tests do not need it
+    from plangate.testing.server import Server  # noqa: PLC0415  as above
 
     with Server() as server:
         yield server
@@ -30,24 +44,23 @@ def plangate_server() -> "Iterator[Server]":
 
 @pytest.fixture
 def plangate(
-    plangate_server: "Server", request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    plangate_application: "BuildWorker",
+    plangate_server: "Server",
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> "Iterator[Callable[..., Gate]]":
     """Return a function that opens a gate: ``plangate(refund, policy=…, people=…, planner=…)``.
 
     Its positional arguments are tools. Each gate has a worker and records of its own, until the test ends.
     """
-    from plangate.testing.application import load_application  # noqa: PLC0415  as above
-    from plangate.testing.gate import Gate  # noqa: PLC0415
+    from plangate.testing.gate import Gate  # noqa: PLC0415  as above
 
-    folders: list[Path] = request.config.getini(_APPLICATION)
-    build_worker = load_application(folders[0] if folders else None)
     with ExitStack() as gates:
 
         def opened(*tools: Any, policy: str = "", people: str = "", planner: Any = None) -> Gate:
             folder = tmp_path_factory.mktemp("plangate")
             gate = Gate(
                 plangate_server,
-                build_worker,
+                plangate_application,
                 folder,
                 tools=tools,
                 policy=policy,

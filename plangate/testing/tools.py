@@ -26,12 +26,12 @@ def as_tool(found: Any, settings: Callable[[], Settings]) -> Tool:
         OperatorError: it is none of these.
         SettingsInvalid: a setting of the tool cannot be used.
     """
-    if isinstance(found, type):
-        return _checked(found.from_settings(settings()) if hasattr(found, "from_settings") else found())
-    if callable(found) and not hasattr(found, "declaration"):
+    if callable(found) and not isinstance(found, type) and not hasattr(found, "declaration"):
         decorate = getattr(api, "tool", None)
-        return _checked(decorate(found) if decorate is not None else found)
-    return _checked(found)
+        found = decorate(found) if decorate is not None else found
+    if callable(getattr(found, "from_settings", None)):
+        return _checked(found.from_settings(settings()))
+    return _checked(found() if isinstance(found, type) else found)
 
 
 def _checked(found: Any) -> Tool:

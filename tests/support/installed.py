@@ -80,7 +80,7 @@ def install(wheel: Path, folder: Path, extra: str = "") -> Environment:
         for file in found.files or ():
             source = Path(str(file.locate()))
             target = environment.packages / file
-            if ".." not in file.parts and source.is_file():
+            if ".." not in file.parts and source.is_file() and not target.is_symlink():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(source)
     python = str(folder / "bin" / "python")

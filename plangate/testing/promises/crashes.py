@@ -127,8 +127,8 @@ class Crashes:
 
     def _same_key(self, effect: Effect, once: Once) -> Check:
         name = f"{self._what}: one key, one effect"
-        if self._safety not in (RetrySafety.LOOK_UP, RetrySafety.VENDOR_KEY):
-            return not_checked(name, f"not promised: {self._safety}")
+        if self._safety not in (RetrySafety.LOOK_UP, RetrySafety.VENDOR_KEY) or self._is_unknowable(effect):
+            return not_checked(name, "not promised; after a crash, a person is asked")
         before = effect.count()
         ended = effect.repeat()
         change = _difference(before, effect.count())
@@ -157,6 +157,11 @@ class Crashes:
             problem = f"it must raise ToolUnavailable, but: {_outcome(ended)}"
         return judged(name, problem, _outcome(ended))
 
+    def _is_unknowable(self, effect: Effect) -> bool:
+        """Whether it is an undo that cannot be looked up, though the act can."""
+        found = effect.find_out() if self._is_undo else None
+        return found is not None and found.how == "returned" and found.value.get("answer") == "unknown"
+
     # ---- with one -------------------------------------------------------------------------------
 
     def _moments(self, once: Once) -> list[Kill]:
@@ -179,7 +184,7 @@ class Crashes:
         said = ", ".join(
             f"{words} ({answers.count(one)})" for one, words in _SPOKEN.items() if one in answers
         )
-        done = "" if self._safety is RetrySafety.UNKNOWABLE else "; then done once"
+        done = "" if {"unknown"}.issuperset(answers) else "; then done once"
         if once.change is None and done:
             done = "; whether it was done once was not checked: no --count"
         return passed(name, f"{counted(len(kills), 'kill')}; find_out said {said}{done}")
@@ -217,7 +222,7 @@ class Crashes:
             return answer, "find_out said that it happened, and it did not"
         if answer == "did_not_happen" and happened:
             return answer, "find_out said that it did not happen, and it did: it would be done twice"
-        if answer not in _ANSWERS[self._safety]:
+        if answer not in _ANSWERS[self._safety] and not (self._is_undo and answer == "unknown"):
             return answer, f"find_out said {spoken!r}, and its retry safety is {self._safety.name}"
         if answer == "unknown" and not ended.value["reason"].strip():
             return answer, "find_out said 'unknown' without a reason that tells a person where to look"
