@@ -50,9 +50,9 @@ def check_tool(
         path=(str(Path.cwd()),),
     )
     screen = screens.open_screen(as_json=as_json)
-    with examine.Examination(setting) as examination:
+    with examine.Examination() as examination:
         try:
-            found = examination.tool
+            found = examination.load(setting)
         except errors.OperatorError as error:
             raise WrongUsage(str(error)) from error
         checks = list(examination.checks())

@@ -16,7 +16,7 @@ from plangate.testing.promises.messages import Ended, Kill
 from plangate.testing.promises.process import ToolProcess
 
 _MOST_LINES: Final = 12
-_SLOW: Final = 0.2  # seconds; a slower call is killed by the clock too
+SLOW: Final = 0.2  # seconds; a slower call is killed by the clock too
 _NO_COUNT: Final = "no --count"
 _ANSWERS: Final = {
     RetrySafety.LOOK_UP: ("happened", "did_not_happen"),
@@ -169,7 +169,7 @@ class Crashes:
         lines, count = once.ended.lines, min(once.ended.lines, _MOST_LINES)
         at = sorted({1 + round(index * (lines - 1) / max(1, count - 1)) for index in range(count)})
         kills = [Kill(when="line", line=line) for line in at]
-        if once.ended.seconds >= _SLOW:
+        if once.ended.seconds >= SLOW:
             kills += [Kill(when="clock", seconds=once.ended.seconds * part) for part in (0.3, 0.6, 0.9)]
         return kills
 

@@ -12,15 +12,11 @@ from plangate.testing.promises.process import ToolProcess
 
 
 class Examination:
-    """The checks of one tool, in two processes that end with the block.
+    """The checks of a tool, in two processes that end with the block."""
 
-    Raises:
-        OperatorError: the tool cannot be loaded, or called with these arguments.
-    """
-
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self) -> None:
         self._stack = ExitStack()
-        self._processes = [ToolProcess(setting, seed) for seed in (1, 2)]
+        self._processes = [ToolProcess(seed) for seed in (1, 2)]
 
     def __enter__(self) -> Self:
         for one in self._processes:
@@ -30,15 +26,19 @@ class Examination:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    @property
-    def tool(self) -> Loaded:
-        """The tool."""
+    def load(self, setting: Setting) -> Loaded:
+        """Load a tool in both processes, in place of an earlier one.
+
+        Raises:
+            OperatorError: it cannot be loaded, or called with these arguments.
+        """
+        for one in self._processes:
+            one.load(setting)
         return self._processes[0].loaded
 
     def checks(self) -> Iterator[Check]:
         """Yield each check as soon as it is made."""
         first, second = self._processes
-        assert first.loaded.name == second.loaded.name
         yield from checks_before_the_act(first, second)
         crashes = Crashes(first, second)
         yield from crashes.checks()

@@ -86,6 +86,13 @@ class Request(Frozen):
     is_offline: bool = False
 
 
+class Asked(Frozen):
+    """One line for a process: load another tool, or call the one that is loaded."""
+
+    load: Setting | None = None
+    call: Request | None = None
+
+
 class Ended(Frozen):
     """How a call ended.
 

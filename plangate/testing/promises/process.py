@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from plangate.domain.errors import OperatorError
 from plangate.settings import PROJECT, environment_with
-from plangate.testing.promises.messages import Do, Ended, Loaded, Request, Setting
+from plangate.testing.promises.messages import Asked, Do, Ended, Loaded, Request, Setting
 
 _BOOT: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
@@ -22,24 +22,20 @@ class ToolProcess:
     """Loads a tool and calls it, each time in a fork of its own.
 
     Args:
-        setting: what it loads.
         hash_seed: of Python's `hash`, which differs from one process to the next.
-
-    Raises:
-        OperatorError: the tool cannot be loaded, or called with these arguments.
     """
 
-    def __init__(self, setting: Setting, hash_seed: int) -> None:
+    def __init__(self, hash_seed: int) -> None:
         environment: Mapping[str, str] = environment_with({"PYTHONHASHSEED": str(hash_seed)}, without=())
         self._process = subprocess.Popen(  # noqa: S603  this Python, with the package's own program
-            [sys.executable, "-c", _BOOT, str(PROJECT), setting.model_dump_json()],
+            [sys.executable, "-c", _BOOT, str(PROJECT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
             start_new_session=True,
         )
-        self._setting = setting
+        self._count = ""
         self._loaded: Loaded | None = None
 
     def __enter__(self) -> Self:
@@ -53,24 +49,24 @@ class ToolProcess:
 
     @property
     def loaded(self) -> Loaded:
-        """The tool that it has loaded.
+        """The tool that it has loaded."""
+        assert self._loaded is not None
+        return self._loaded
+
+    def load(self, setting: Setting) -> None:
+        """Load a tool, in place of an earlier one.
 
         Raises:
             OperatorError: it cannot be loaded, or called with these arguments.
         """
-        if self._loaded is None:
-            self._loaded = Loaded.model_validate_json(self._line())
-        if self._loaded.fault:
-            raise OperatorError(self._loaded.fault)
-        return self._loaded
+        loaded = Loaded.model_validate_json(self._answer(Asked(load=setting)))
+        if loaded.fault:
+            raise OperatorError(loaded.fault)
+        self._loaded, self._count = loaded, setting.count
 
     def call(self, request: Request) -> Ended:
         """Call the tool and return how the call ended."""
-        assert self.loaded
-        assert self._process.stdin is not None
-        self._process.stdin.write(request.model_dump_json() + "\n")
-        self._process.stdin.flush()
-        return Ended.model_validate_json(self._line())
+        return Ended.model_validate_json(self._answer(Asked(call=request)))
 
     def count(self) -> int | None:
         """Return how many effects there are; None if the author has no function that counts them.
@@ -78,18 +74,21 @@ class ToolProcess:
         Raises:
             OperatorError: that function fails.
         """
-        if not self._setting.count:
+        if not self._count:
             return None
         ended = self.call(Request(do=Do.COUNT))
         value = ended.value.get("value") if ended.how == "returned" else None
         if not isinstance(value, int):
             why = ended.error or ended.how
-            raise OperatorError(f"{self._setting.count} must return a whole number of effects, but: {why}.")
+            raise OperatorError(f"{self._count} must return a whole number of effects, but: {why}.")
         return value
 
-    def _line(self) -> str:
+    def _answer(self, asked: Asked) -> str:
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
+        self._process.stdin.write(asked.model_dump_json() + "\n")
+        self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise OperatorError(f"The process that loads {self._setting.tool} ended without an answer.")
+            raise OperatorError("The process that loads the tool ended without an answer.")
         return line

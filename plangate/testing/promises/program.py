@@ -1,7 +1,7 @@
 """The program of a process with a tool: it loads the tool once, and forks for each call.
 
-A fork is what a worker is to a tool: it can be killed, and it shares no memory with what comes after. It
-talks JSON lines: `Loaded` first, then an `Ended` for each `Request`. What the tool prints goes to stderr.
+A fork is what a worker is to a tool: it can be killed, and it shares no memory with what comes after. Each
+line of stdin is an `Asked`; its answer is a `Loaded` or an `Ended`. What the tool prints goes to stderr.
 """
 
 import json
@@ -25,7 +25,7 @@ from plangate.domain.tool import FIND_OUT_SECONDS, OBSERVE_SECONDS
 from plangate.domain.validation import faults_in
 from plangate.settings import load_settings
 from plangate.testing.promises.calls import Calls
-from plangate.testing.promises.messages import Do, Ended, Kill, Loaded, Request, Setting
+from plangate.testing.promises.messages import Asked, Do, Ended, Kill, Loaded, Request, Setting
 from plangate.testing.tools import as_tool
 from plangate.tool import Observes, Previews, Undoes, arguments_for
 
@@ -38,21 +38,28 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command ends this process
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    setting = Setting.model_validate_json(sys.argv[1])
-    sys.path[:0] = setting.path
     calls: Calls | None = None
+    for line in sys.stdin:
+        asked = Asked.model_validate_json(line)
+        answer: Loaded | Ended
+        if asked.load is not None:
+            calls, answer = _load(asked.load)
+        else:
+            assert calls is not None
+            assert asked.call is not None
+            answer = _in_a_fork(calls, asked.call)
+        print(answer.model_dump_json(), file=answers, flush=True)
+
+
+def _load(setting: Setting) -> tuple[Calls | None, Loaded]:
+    sys.path[:0] = [folder for folder in setting.path if folder not in sys.path]
     try:
         calls = _calls(setting)
-        loaded = _loaded(calls, setting)
+        return calls, _loaded(calls, setting)
     except PlangateError as error:
-        loaded = Loaded(fault=str(error))
+        return None, Loaded(fault=str(error))
     except Exception as error:  # noqa: BLE001  whatever the tool's module does
-        loaded = Loaded(fault=f"{setting.tool} cannot be loaded: {described(error)}.")
-    print(loaded.model_dump_json(), file=answers, flush=True)
-    for line in sys.stdin:
-        assert calls is not None
-        ended = _in_a_fork(calls, Request.model_validate_json(line))
-        print(ended.model_dump_json(), file=answers, flush=True)
+        return None, Loaded(fault=f"{setting.tool} cannot be loaded: {described(error)}.")
 
 
 def described(error: BaseException) -> str:
