@@ -38,10 +38,11 @@ def check_tool(
     ] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Check what a tool promises, by killing it before, during and after its call.
+    """Check what a tool promises, by killing it.
 
-    It makes real effects, about twenty: run it against a sandbox. Without --count, effects are not counted,
-    and what depends on that is not checked.
+    It is killed before, during and after its call, and carried on by another process. This makes real
+    effects, about twenty: run it against a sandbox. Without --count, effects are not counted, and what
+    depends on that is not checked.
     """
     setting = messages.Setting(
         tool=_named(tool),

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from time import monotonic
 from types import FrameType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
@@ -91,6 +91,8 @@ class Calls:
                 value = tool.undo(self._arguments, request.receipt, request.key)
             case Do.FIND_OUT_UNDO:
                 value = tool.find_out_undo(self._arguments, request.receipt, request.key)
+            case _:
+                assert_never(request.do)
         return await value if inspect.isawaitable(value) else value
 
     def _limit(self, do: Do) -> float:

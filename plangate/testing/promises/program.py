@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from pydantic import ValidationError
 
@@ -175,6 +175,8 @@ def _limit(calls: Calls, request: Request) -> float:
             return FIND_OUT_SECONDS + _GRACE
         case Do.PREVIEW | Do.OBSERVE | Do.HOLDS:
             return OBSERVE_SECONDS + _GRACE
+        case _:
+            assert_never(request.do)
 
 
 def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> Ended:
