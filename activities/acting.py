@@ -17,12 +17,10 @@ from plangate.domain.errors import (
     ToolRefused,
     ToolUnavailable,
 )
-from plangate.domain.tool import Receipt, ToolDeclaration
+from plangate.domain.tool import FIND_OUT_SECONDS, Receipt, ToolDeclaration
 from plangate.logs.redaction import recordable
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Repeatable, Tool, Undoes, Unknown
 
-# How long `find_out` may take; a tool declares how long `act` may take.
-FIND_OUT_SECONDS: Final = 60
 _LONGEST_NAME: Final = 100
 _log = structlog.get_logger(__name__)
 

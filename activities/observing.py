@@ -10,11 +10,9 @@ from pydantic import JsonValue
 from plangate.domain.errors import ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut
 from plangate.domain.plan import canonical_json, uncanonical
-from plangate.domain.tool import Receipt
+from plangate.domain.tool import MAX_OBSERVATION, OBSERVE_SECONDS, Receipt
 from plangate.tool import Observes, Tool
 
-OBSERVE_SECONDS: Final = 30
-MAX_OBSERVATION: Final = 16 * 1024  # bytes of canonical JSON
 _SHOWN: Final = 300
 _log = structlog.get_logger(__name__)
 

@@ -49,6 +49,7 @@ _COMMANDS: Final = (
     _command("withdraw", "withdraw:withdraw", "Withdraw a run."),
     _command("watch", "watch:watch", "Watch a run to its end; on a terminal, ask for the decision."),
     _command("tools", "tools:tools", "List the tools that plans can use.", needs_application=True),
+    _command("check-tool", "check_tool:check_tool", "Check what a tool promises, by killing it."),
     _command("sign", "sign:sign", "Print a signed decision for the Web UI or Temporal's CLI."),
     _VERIFY_BUNDLE,
     _group(

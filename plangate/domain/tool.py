@@ -13,6 +13,9 @@ from plangate.domain.escaping import one_line
 from plangate.domain.plan import canonical_json, uncanonical
 
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
+FIND_OUT_SECONDS: Final = 60  # that `find_out` may take
+OBSERVE_SECONDS: Final = 30
+MAX_OBSERVATION: Final = 16 * 1024  # bytes of canonical JSON
 REASON_ARGUMENT: Final = "why"
 """The argument in which a planner gives a step's reason; no tool may have an argument of that name."""
 

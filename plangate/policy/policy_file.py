@@ -175,6 +175,17 @@ def policy_in(text: str) -> FilePolicy:
     return _parsed(Path("the policy"), text.encode(), None)
 
 
+def checked_policy(
+    text: str, tools: Mapping[str, ToolDeclaration], roles: Collection[str] | None
+) -> FilePolicy:
+    """Read a policy from its text; the rest is as in `read_policy`.
+
+    Raises:
+        FileInvalid: carries every fault.
+    """
+    return _parsed(Path("the policy"), text.encode(), _Known(tools, roles))
+
+
 def _named(rules: Mapping[str, tuple[Rule, Condition]]) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for _, condition in rules.values():

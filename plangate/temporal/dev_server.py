@@ -197,7 +197,7 @@ async def keep_running(var_dir: Path) -> None:
 
 
 async def _start(files: ServerFiles, first_port: int | None) -> EmbeddedServer:
-    binary = _binary()
+    binary = program_path()
     for _ in range(_STARTS_TRIED):
         files.close_to_others()
         state = _choose_ports(files, first_port)
@@ -318,7 +318,12 @@ def _arguments(state: ServerState) -> list[str]:
     ]
 
 
-def _binary() -> str:
+def program_path() -> str:
+    """Return the path of the ``temporal`` program.
+
+    Raises:
+        OperatorError: there is none.
+    """
     beside = Path(sys.executable).with_name("temporal")  # not resolved: in a venv python is a link
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("temporal")
     if found is None:

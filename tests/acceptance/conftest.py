@@ -11,6 +11,7 @@ import pytest
 import starter
 from plangate.settings import PROJECT
 from tests.support.desk import PLACE as DESK
+from tests.support.installed import build_wheel
 from tests.support.program import Ended, Home, Typed, worker
 
 RECORDED = {
@@ -47,6 +48,12 @@ def stop_server(home: Home) -> None:
         capture_output=True,
         check=False,
     )
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as others install it."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ OFFLINE = {
     "policy as-of": ("policy", "as-of", "2026-11-25"),
     "people as-of": ("people", "as-of", "2026-11-25"),
     "people check": ("people", "check", "/nosuch.toml"),
+    "check-tool": ("check-tool", "nowhere:refund"),
     "keys new": ("keys", "new", "dana"),
     "keys list": ("keys", "list"),
     "keys seal": ("keys", "seal"),

@@ -10,7 +10,7 @@ import pytest
 
 from plangate.settings import PROJECT
 from plangate.temporal.dev_server import known_address
-from tests.support.installed import Environment, build_wheel, install
+from tests.support.installed import Environment, install
 from tests.support.program import PATIENCE, Home, Typed
 
 HEAVY = ("temporalio", "sqlalchemy", "alembic", "structlog", "autogen_core", "openai", "yaml")
@@ -29,11 +29,6 @@ async def main(run):
 
 asyncio.run(main(sys.argv[1]))
 """
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")

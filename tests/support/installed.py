@@ -76,11 +76,12 @@ def install(wheel: Path, folder: Path, extra: str = "") -> Environment:
     """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=_SECONDS)
     environment = Environment(folder)
+    packages = environment.packages
     for found in _required(_requirements_of(wheel), extra):
         for file in found.files or ():
             source = Path(str(file.locate()))
-            target = environment.packages / file
-            if ".." not in file.parts and source.is_file():
+            target = packages / file
+            if ".." not in file.parts and source.is_file() and not target.is_symlink():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(source)
     python = str(folder / "bin" / "python")

@@ -1,0 +1,106 @@
+"""`check-tool`: whether a tool keeps what it promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from plangate.cli import exits
+from plangate.cli import screen as screens
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.options import AsJson
+from plangate.domain import errors, plurals
+from plangate.presentation import table
+from plangate.testing.promises import check, examine, messages
+
+
+def check_tool(
+    tool: Annotated[
+        str,
+        typer.Argument(metavar="MODULE:NAME", show_default=False, help="The tool, its class or function."),
+    ],
+    *,
+    arguments: Annotated[
+        str,
+        typer.Option("--arguments", metavar="JSON", show_default="{}", help="The arguments of every call."),
+    ] = "{}",
+    count: Annotated[
+        str,
+        typer.Option(
+            "--count",
+            metavar="MODULE:NAME",
+            show_default=False,
+            help="A function that returns how many effects there are so far.",
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> int:
+    """Check what a tool promises, by killing it.
+
+    It is killed before, during and after its call, and carried on by another process. This makes real
+    effects, about twenty: run it against a sandbox. Without --count, effects are not counted, and what
+    depends on that is not checked.
+    """
+    setting = messages.Setting(
+        tool=_named(tool),
+        arguments=_arguments(arguments),
+        count=_named(count) if count else "",
+        path=(str(Path.cwd()),),
+    )
+    screen = screens.open_screen(as_json=as_json)
+    with examine.Examination() as examination:
+        try:
+            found = examination.load(setting)
+        except errors.OperatorError as error:
+            raise WrongUsage(str(error)) from error
+        checks = list(examination.checks())
+    broken = [one for one in checks if one.result is check.Result.FAILED]
+    if screen.is_json:
+        screen.print_json(
+            {
+                "tool": found.name,
+                "retry_safety": found.retry_safety.value,
+                "passed": not broken,
+                "checks": [one.model_dump(mode="json") for one in checks],
+            }
+        )
+    else:
+        _show(screen, found, checks)
+    return Exit.FAILED if broken else Exit.DONE
+
+
+def _show(screen: screens.Screen, tool: messages.Loaded, checks: list[check.Check]) -> None:
+    rows = [(one.name, _word(one.result), one.seen) for one in checks]
+    seen = table.Column("seen", is_text=True)
+    screen.out.print(table.Table((table.Column("check", is_text=True), "result", seen), rows), crop=False)
+    broken = sum(one.result is check.Result.FAILED for one in checks)
+    left = sum(one.result is check.Result.NOT_CHECKED for one in checks)
+    made = plurals.counted(len(checks) - left, "check")
+    verdict = f"breaks {broken} of {made}" if broken else f"keeps what it promises ({made})"
+    rest = f"; {plurals.counted(left, 'check')} could not be made" if left else ""
+    screen.write_line(f"\n{tool.name} {verdict}{rest}. Retry safety: {tool.retry_safety}.")
+
+
+def _word(result: check.Result) -> str:
+    return "FAILED" if result is check.Result.FAILED else result.value
+
+
+def _named(where: str) -> str:
+    module, colon, name = where.partition(":")
+    if not (module and colon and name):
+        raise WrongUsage(f"{exits.fit(where)} names nothing; write MODULE:NAME, as in refunds:refund.")
+    return where
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    """Return the arguments, which ``Any`` stands for as JSON."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise WrongUsage(f"--arguments is not JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise WrongUsage('--arguments must be one JSON object, as in \'{"payment": "pay_1"}\'.')
+    return found

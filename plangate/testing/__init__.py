@@ -1,0 +1,29 @@
+"""Test your own tools and policies against a whole Plangate: `docs/howto-test-your-tool.md`.
+
+The pytest fixture ``plangate`` starts a Temporal server, records and a worker in the process of the test.
+Light: pytest imports it in every project that has the package. May import everything below `plangate.cli`.
+"""
+
+from plangate.testing.approvers import (
+    Approver,
+    approves,
+    edits,
+    rejects,
+    requests_changes,
+    resolves,
+    stays_silent,
+    strikes,
+)
+from plangate.testing.plans import step
+
+__all__ = [
+    "Approver",
+    "approves",
+    "edits",
+    "rejects",
+    "requests_changes",
+    "resolves",
+    "stays_silent",
+    "step",
+    "strikes",
+]

@@ -1,0 +1,66 @@
+"""The people of a test: each decides once, or stays silent. Imports the standard library alone."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Approver:
+    """A person, and what they decide on the plan or the held step that waits for them.
+
+    Attributes:
+        by: their name.
+        decision: as a signal names it; empty for a person who does not decide.
+        comment: what they say to it.
+        new_plan: of an edit: the whole plan, its steps, or a function that returns one from the old plan.
+        struck: of an edit that only leaves out steps: their numbers, from 1.
+        resolution: of a held run: retry, skip, mark_done, undo or abort.
+    """
+
+    by: str
+    decision: str
+    comment: str = ""
+    new_plan: Any = None
+    struck: tuple[int, ...] = ()
+    resolution: str = ""
+
+
+def approves(by: str, comment: str = "") -> Approver:
+    """Return a person who approves the plan."""
+    return Approver(by, "approve", comment)
+
+
+def rejects(by: str, comment: str = "") -> Approver:
+    """Return a person who rejects the plan."""
+    return Approver(by, "reject", comment)
+
+
+def requests_changes(by: str, comment: str) -> Approver:
+    """Return a person who asks for another revision; ``comment`` says what to change."""
+    return Approver(by, "request_changes", comment)
+
+
+def edits(by: str, new_plan: Any, comment: str = "") -> Approver:
+    """Return a person who edits the plan.
+
+    Args:
+        by: their name.
+        new_plan: the whole new plan, its steps, or a function that gets the plan as JSON and returns one.
+        comment: what they say to it.
+    """
+    return Approver(by, "edit", comment, new_plan=new_plan)
+
+
+def strikes(by: str, *steps: int, comment: str = "") -> Approver:
+    """Return a person who leaves out these steps (from 1), and changes nothing else."""
+    return Approver(by, "edit", comment, struck=steps)
+
+
+def resolves(by: str, resolution: str, comment: str = "the test says so") -> Approver:
+    """Return a person who resolves a held run: retry, skip, mark_done, undo or abort."""
+    return Approver(by, "resolve", comment, resolution=resolution)
+
+
+def stays_silent(by: str) -> Approver:
+    """Return a person who does not decide."""
+    return Approver(by, "")

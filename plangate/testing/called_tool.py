@@ -1,0 +1,53 @@
+"""A tool whose calls a test can see: everything else is the tool's own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from plangate.domain.tool import ToolArguments
+from plangate.tool import Tool
+
+_EFFECTS: Final = ("act", "undo")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a tool that was to have an effect.
+
+    Attributes:
+        tool: its name.
+        what: act or undo.
+        arguments: as they were approved.
+        key: the idempotency key; it begins with the run's id.
+    """
+
+    tool: str
+    what: str
+    arguments: ToolArguments
+    key: str
+
+
+class _Called:
+    """The attributes of a tool, as of now: what it can do is found out by what it has."""
+
+
+def called(tool: Tool, calls: list[Call]) -> Tool:
+    """Return the tool, so that each of its effects is added to ``calls`` before it begins."""
+    wrapped = _Called()
+    for name in dir(tool):
+        if not name.startswith("__"):
+            setattr(wrapped, name, getattr(tool, name))
+    for what in _EFFECTS:
+        if hasattr(tool, what):
+            setattr(wrapped, what, _noting(tool, what, calls))
+    return cast("Tool", wrapped)
+
+
+def _noting(tool: Tool, what: str, calls: list[Call]) -> Callable[..., Any]:
+    function = getattr(tool, what)
+
+    async def noted(arguments: ToolArguments, *rest: Any) -> Any:
+        calls.append(Call(tool.declaration.name, what, arguments, str(rest[-1])))
+        return await function(arguments, *rest)
+
+    return noted

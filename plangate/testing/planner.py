@@ -1,0 +1,59 @@
+"""A planner that a test writes: it implements the application's protocol `Planner` by its form."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from plangate.domain.audit import ModelUse
+from plangate.domain.drafting import plan_shaped
+from plangate.domain.errors import DraftUnusable, NoModel, PlangateError
+from plangate.domain.plan import Plan, Step
+from plangate.testing.plans import as_plan
+
+Script = Callable[[Any], Any] | Sequence[Any]
+"""A function from a brief (request, previous, feedback) to a plan, or one plan for each draft."""
+
+
+class Drafted(NamedTuple):
+    """What a planner returns."""
+
+    plan: Plan
+    planner: ModelUse
+
+
+class ScriptedPlanner:
+    """Drafts what the test says.
+
+    Args:
+        script: None if the test has no request in words.
+    """
+
+    def __init__(self, script: Script | None) -> None:
+        self._script = script
+        self._plans: Iterator[Any] = iter(()) if script is None or callable(script) else iter(script)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a script."""
+        return self._script is not None
+
+    async def draft(self, brief: Any) -> Drafted:
+        """Return the next plan; ``Any`` stands for the application's brief.
+
+        Raises:
+            NoModel: the test names no planner.
+            DraftUnusable: the script has no further plan, or fails.
+        """
+        if self._script is None:
+            raise NoModel("This test has no planner; give plangate(…, planner=…) one, or run a plan.")
+        try:
+            made = self._script(brief) if callable(self._script) else next(self._plans, None)
+        except Exception as error:
+            raise DraftUnusable(f"The test's planner failed ({type(error).__name__}: {error}).") from error
+        if made is None:
+            raise DraftUnusable("The test's planner has no further plan.")
+        try:
+            proposed = plan_shaped(as_plan(made))
+        except PlangateError as error:
+            raise DraftUnusable(str(error)) from error
+        steps = tuple(Step(**one.model_dump()) for one in proposed.steps)
+        return Drafted(Plan(summary=proposed.summary, steps=steps), ModelUse(model="scripted"))

@@ -1,0 +1,26 @@
+"""Plans of a test, in short. Imports the standard library alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Plan = Mapping[str, Any]
+"""A plan as a plan file has it, in JSON; ``Any`` stands for JSON."""
+
+
+def step(tool: str, /, *, reason: str = "the test asks for it", **arguments: Any) -> dict[str, Any]:
+    """Return one step of a plan: a tool with its arguments. ``Any`` stands for JSON."""
+    return {"tool": tool, "arguments": arguments, "reason": reason}
+
+
+def as_plan(given: Plan | Sequence[Plan]) -> Plan:
+    """Return a plan; one or more steps alone become the steps of one."""
+    steps = [given] if isinstance(given, Mapping) and "tool" in given else given
+    if isinstance(steps, Mapping):
+        return steps
+    return {"summary": f"A test of {', '.join(str(one.get('tool')) for one in steps)}", "steps": list(steps)}
+
+
+def without_steps(plan: Plan, struck: Sequence[int]) -> Plan:
+    """Return the plan without these steps, which are counted from 1."""
+    kept = [one for number, one in enumerate(plan["steps"], start=1) if number not in struck]
+    return {**plan, "steps": kept}

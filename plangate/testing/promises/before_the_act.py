@@ -1,0 +1,117 @@
+"""What a tool does before anything is approved: arguments, preview, observation. None of it has an effect."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.plan import MAX_PREVIEW, canonical_json
+from plangate.domain.tool import MAX_OBSERVATION
+from plangate.testing.promises.check import Check, judged, not_checked
+from plangate.testing.promises.messages import Do, Ended, Loaded, Request
+from plangate.testing.promises.process import ToolProcess
+
+_SHOWN: Final = 120
+_LONGEST_PREVIEW: Final = MAX_PREVIEW - 100
+
+
+def checks_before_the_act(first: ToolProcess, second: ToolProcess) -> Iterator[Check]:
+    """Yield the checks of arguments, preview and observation."""
+    yield _arguments(first.loaded, second.loaded)
+    yield _undoable(first.loaded)
+    yield _preview(first, second)
+    yield _observation(first, second)
+
+
+def _arguments(one: Loaded, other: Loaded) -> Check:
+    problem = None
+    if one.again != one.arguments:
+        problem = f"they change when they go through JSON: {_shown(one.arguments)}, then {_shown(one.again)}"
+    elif one.arguments != other.arguments:
+        problem = (
+            f"two processes fill them in differently: {_shown(one.arguments)} and {_shown(other.arguments)}"
+        )
+    return judged("arguments survive JSON", problem, _shown(one.arguments))
+
+
+def _undoable(tool: Loaded) -> Check:
+    problem = None
+    if tool.undoable and not tool.undoes:
+        problem = "it is declared undoable, but has no undo() and find_out_undo()"
+    elif tool.undoes and not tool.undoable:
+        problem = "it has undo(), but its declaration says undoable=False, so no run will call it"
+    seen = "it can be undone" if tool.undoable else "it cannot be undone, and does not say so"
+    return judged("undo as declared", problem, seen.replace("and does not say so", "as declared"))
+
+
+def _preview(first: ToolProcess, second: ToolProcess) -> Check:
+    name = "preview"
+    if not first.loaded.previews:
+        return not_checked(name, "it brings none; approvers see its name and arguments")
+    before = first.count()
+    seen = _observed(first) if first.loaded.observes else None
+    request = Request(do=Do.PREVIEW, seen=(seen, None))
+    shown = [one.call(request) for one in (first, first, second)]
+    problem = next(filter(None, map(_wrong_preview, shown)), None)
+    texts = [one.value["value"] for one in shown if one.how == "returned" and "value" in one.value]
+    if problem is None and len(set(texts)) > 1:
+        problem = f"it is not the same each time: {_shown(texts[0])}, then {_shown(texts[-1])}"
+    problem = problem or _changed(before, first.count(), "the preview")
+    return judged(name, problem, str(texts[0]) if texts else "")
+
+
+def _wrong_preview(ended: Ended) -> str | None:
+    if ended.how != "returned":
+        return f"it failed: {ended.error or ended.how}"
+    text = ended.value.get("value")
+    if not isinstance(text, str) or not text.strip():
+        return f"it is not a sentence but {_shown(ended.value)}"
+    if one_line(text) != text:
+        return f"it is not one line of visible characters: {_shown(text)}"
+    if len(text) > _LONGEST_PREVIEW:
+        return f"it has {len(text):,} characters, more than the limit of {_LONGEST_PREVIEW:,}"
+    return None
+
+
+def _observation(first: ToolProcess, second: ToolProcess) -> Check:
+    name = "observation"
+    if not first.loaded.observes:
+        return not_checked(name, "it has no precondition")
+    before = first.count()
+    seen = [one.call(Request(do=Do.OBSERVE)) for one in (first, second)]
+    problem = next(filter(None, map(_wrong_observation, seen)), None)
+    if problem is None:
+        values = seen[0].value["value"], seen[1].value["value"]
+        holds = second.call(Request(do=Do.HOLDS, seen=values))
+        if holds.how != "returned" or holds.value != {"value": True}:
+            said = holds.error or _shown(holds.value)
+            problem = f"nothing happened in between, and still_holds() said {said}"
+    problem = problem or _changed(before, first.count(), "observing")
+    changes = "" if before is not None else "; whether it changes anything was not checked: no --count"
+    return judged(name, problem, f"{_shown(seen[0].value)}{changes}")
+
+
+def _wrong_observation(ended: Ended) -> str | None:
+    if ended.how != "returned":
+        return f"it failed: {ended.error or ended.how}"
+    if "value" not in ended.value:
+        return f"JSON cannot carry it: it is or holds a {ended.value.get('unfit', 'receipt')}"
+    size = len(canonical_json(ended.value["value"]))
+    if size > MAX_OBSERVATION:
+        return f"it has {size:,} bytes, more than the limit of {MAX_OBSERVATION:,}"
+    return None
+
+
+def _observed(process: ToolProcess) -> Any:
+    ended = process.call(Request(do=Do.OBSERVE))
+    return ended.value.get("value") if ended.how == "returned" else None
+
+
+def _changed(before: int | None, after: int | None, what: str) -> str | None:
+    if before == after:
+        return None
+    return f"{what} had an effect: there were {before}, and then {after}"
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else canonical_json(value).decode()
+    return one_line(cut(text, _SHOWN))

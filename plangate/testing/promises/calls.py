@@ -1,0 +1,180 @@
+"""One call of a tool within its process, and the moments at which that process is killed."""
+
+import asyncio
+import errno
+import inspect
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from time import monotonic
+from types import FrameType, ModuleType
+from typing import Any, Final, assert_never
+
+from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.plan import uncanonical
+from plangate.domain.tool import FIND_OUT_SECONDS, OBSERVE_SECONDS, Receipt, storable
+from plangate.testing.promises.messages import Do, Ended, Request
+from plangate.tool import DidNotHappen, Happened, Repeatable, Tool, Unknown
+
+Die = Callable[[str, Ended | None], None]
+"""Ends this process by SIGKILL, having said at which place, and what the call had returned."""
+_CONNECTING: Final = ("socket.connect", "socket.getaddrinfo", "socket.sendto")
+_LONGEST: Final = 300
+
+
+class Calls:
+    """A tool with the arguments of every call.
+
+    Args:
+        tool: the tool.
+        arguments: its own model of them.
+        count: returns how many effects there are, if the author has such a function.
+        module: that holds the tool; the lines of its code are where a process is killed.
+    """
+
+    def __init__(
+        self, tool: Tool, arguments: Any, count: Callable[[], Any] | None, module: ModuleType
+    ) -> None:
+        self.tool = tool
+        self._arguments = arguments
+        self._count = count
+        self._code = _code_of(module)
+
+    def call(self, request: Request, die: Die) -> Ended:
+        """Do what is asked for, and return how it ended; ``die`` is called at the moment of a kill."""
+        lines = _Lines(self._code, request, die) if request.is_traced or request.kill else None
+        network = _Network(cut_off=request.is_offline) if request.do in (Do.ACT, Do.UNDO) else None
+        if request.kill and request.kill.when == "before":
+            die("", None)
+        begun = monotonic()
+        ended = asyncio.run(self._ended(request, lines))
+        measured = {
+            "seconds": monotonic() - begun,
+            "lines": lines.count if lines else 0,
+            "connections": network.count if network else 0,
+        }
+        ended = ended.model_copy(update=measured)
+        if request.kill and request.kill.when == "after":
+            die("", ended)
+        return ended
+
+    async def _ended(self, request: Request, lines: "_Lines | None") -> Ended:
+        limit = asyncio.timeout(self._limit(request.do))
+        try:
+            async with limit:
+                with lines or nullcontext():
+                    value = await self._value(request)
+        except Exception as error:  # noqa: BLE001  whatever the tool raises
+            return Ended(how="overdue") if limit.expired() else _raised(error)
+        return Ended(how="returned", value=_as_json(value))
+
+    async def _value(self, request: Request) -> Any:
+        tool: Any = self.tool
+        match request.do:
+            case Do.COUNT:
+                assert self._count is not None
+                value = self._count()
+            case Do.PREVIEW:
+                value = tool.preview(self._arguments, request.seen[0])
+            case Do.OBSERVE:
+                value = tool.observe(self._arguments)
+            case Do.HOLDS:
+                value = tool.still_holds(self._arguments, *request.seen, ())
+            case Do.ACT:
+                value = tool.act(self._arguments, request.key)
+            case Do.FIND_OUT:
+                value = tool.find_out(self._arguments, request.key)
+            case Do.UNDO:
+                value = tool.undo(self._arguments, request.receipt, request.key)
+            case Do.FIND_OUT_UNDO:
+                value = tool.find_out_undo(self._arguments, request.receipt, request.key)
+            case _:
+                assert_never(request.do)
+        return await value if inspect.isawaitable(value) else value
+
+    def _limit(self, do: Do) -> float:
+        if do in (Do.ACT, Do.UNDO):
+            return self.tool.declaration.seconds
+        return OBSERVE_SECONDS if do is Do.OBSERVE else FIND_OUT_SECONDS
+
+
+def _as_json(value: Any) -> Any:
+    """Return what a tool returned as JSON; what JSON cannot carry as the name of its class."""
+    match value:
+        case Receipt():
+            is_changed = storable(value) != value
+            return {"receipt": storable(value).model_dump(mode="json"), "is_changed": is_changed}
+        case Happened():
+            return {"answer": "happened", **_as_json(value.receipt)}
+        case DidNotHappen():
+            return {"answer": "did_not_happen"}
+        case Repeatable():
+            return {"answer": "repeatable"}
+        case Unknown():
+            return {"answer": "unknown", "reason": value.reason}
+    return {"unfit": type(value).__name__} if any(uncanonical(value)) else {"value": value}
+
+
+def _raised(error: Exception) -> Ended:
+    said = one_line(cut(str(error), _LONGEST))
+    name = type(error).__name__
+    return Ended(
+        how="raised",
+        error=f"{name}: {said}" if said else name,
+        is_tool_error=isinstance(error, ToolUnavailable | ToolRefused | EffectUnknown),
+    )
+
+
+def _code_of(module: ModuleType) -> str:
+    """Return the beginning of the names of the tool's files: its package, or its one module."""
+    package = (module.__package__ or "").partition(".")[0]
+    path = getattr(sys.modules.get(package), "__path__", None) if package else None
+    return f"{next(iter(path))}/" if path else str(module.__file__)
+
+
+class _Lines:
+    """Counts the lines of the tool's code as they run, in each thread; dies at the one asked for."""
+
+    def __init__(self, code: str, request: Request, die: Die) -> None:
+        self.count = 0
+        self._code = code
+        self._last = request.kill.line if request.kill and request.kill.when == "line" else 0
+        self._die = die
+
+    def __enter__(self) -> None:
+        threading.settrace(self._entered)
+        sys.settrace(self._entered)
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+        threading.settrace(None)
+
+    def _entered(self, frame: FrameType, event: str, argument: Any) -> Any:
+        del event, argument
+        return self._at if frame.f_code.co_filename.startswith(self._code) else None
+
+    def _at(self, frame: FrameType, event: str, argument: Any) -> Any:
+        del argument
+        if event == "line":
+            self.count += 1
+            if self.count == self._last:
+                self._die(f"{Path(frame.f_code.co_filename).name}, line {frame.f_lineno}", None)
+        return self._at
+
+
+class _Network:
+    """Counts the connections that are opened, and refuses them if it is cut off."""
+
+    def __init__(self, *, cut_off: bool) -> None:
+        self.count = 0
+        self._is_cut_off = cut_off
+        sys.addaudithook(self._noted)  # for good: this process makes one call
+
+    def _noted(self, event: str, _: tuple[Any, ...]) -> None:
+        if event in _CONNECTING:
+            self.count += 1
+            if self._is_cut_off:
+                raise OSError(errno.ENETUNREACH, "Network is unreachable")

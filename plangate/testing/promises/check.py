@@ -1,0 +1,47 @@
+"""One check of a tool, and what was seen."""
+
+from enum import StrEnum
+
+from plangate.domain.base import Frozen
+
+
+class Result(StrEnum):
+    """What came of a check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_CHECKED = "not checked"
+
+
+class Check(Frozen):
+    """One check.
+
+    Attributes:
+        name: what was checked.
+        result: what came of it.
+        seen: what was seen, or why it was not checked.
+    """
+
+    name: str
+    result: Result
+    seen: str
+
+
+def passed(name: str, seen: str) -> Check:
+    """Return a check that passed."""
+    return Check(name=name, result=Result.PASSED, seen=seen)
+
+
+def failed(name: str, seen: str) -> Check:
+    """Return a check that failed: the tool breaks a promise."""
+    return Check(name=name, result=Result.FAILED, seen=seen)
+
+
+def not_checked(name: str, why: str) -> Check:
+    """Return a check that could not be made."""
+    return Check(name=name, result=Result.NOT_CHECKED, seen=why)
+
+
+def judged(name: str, problem: str | None, seen: str) -> Check:
+    """Return a check that failed if there is a problem."""
+    return failed(name, problem) if problem else passed(name, seen)

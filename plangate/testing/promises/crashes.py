@@ -1,0 +1,279 @@
+"""Kill a tool before, during and after its call, and see whether a second process carries on correctly.
+
+The rules are those by which a worker acts (`activities.acting`): what happened is not repeated, what did not
+happen is done, what may be repeated is repeated under the same key, and what is unknown is in doubt.
+"""
+
+import secrets
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from plangate.domain.plurals import counted
+from plangate.domain.tool import Receipt, RetrySafety
+from plangate.testing.promises.check import Check, failed, judged, not_checked, passed
+from plangate.testing.promises.effect import ACT, UNDO, Effect, receipt_in
+from plangate.testing.promises.messages import Ended, Kill
+from plangate.testing.promises.process import ToolProcess
+
+_MOST_LINES: Final = 12
+SLOW: Final = 0.2  # seconds; a slower call is killed by the clock too
+_NO_COUNT: Final = "no --count"
+_ANSWERS: Final = {
+    RetrySafety.LOOK_UP: ("happened", "did_not_happen"),
+    RetrySafety.VENDOR_KEY: ("repeatable", "happened", "did_not_happen"),
+    RetrySafety.UNKNOWABLE: ("unknown",),
+    RetrySafety.BY_CALL: ("happened", "did_not_happen", "repeatable", "unknown"),
+}
+_SPOKEN: Final = {
+    "happened": "it happened",
+    "did_not_happen": "it did not happen",
+    "repeatable": "it can be repeated",
+    "unknown": "unknown",
+}
+
+
+class Once(NamedTuple):
+    """One undisturbed call, with which the others are compared.
+
+    Attributes:
+        ended: how it ended.
+        change: by how much the count grew; None if nothing is counted.
+        receipt: what came back.
+    """
+
+    ended: Ended
+    change: int | None
+    receipt: Receipt
+
+
+class Crashes:
+    """The checks of one kind of effect: the tool's act, or its undo.
+
+    Args:
+        first: the process that is killed.
+        second: the process that takes over.
+        is_undo: whether it is the undo.
+    """
+
+    def __init__(self, first: ToolProcess, second: ToolProcess, *, is_undo: bool = False) -> None:
+        self.raised: list[Ended] = []
+        self._first = first
+        self._second = second
+        self._is_undo = is_undo
+        self._what = UNDO if is_undo else ACT
+        self._safety = first.loaded.retry_safety
+        self._run = f"check-tool-{secrets.token_hex(6)}"
+        self._fingerprint = secrets.token_hex(32)
+        self._steps = 0
+
+    def checks(self) -> Iterator[Check]:
+        """Yield the check of each promise; only the first one if the call does not succeed at all."""
+        effect = self._new()
+        before = effect.count()
+        ended = effect.begin(is_traced=True)
+        receipt = receipt_in(ended) if ended.how == "returned" else None
+        change = _difference(before, effect.count())
+        if receipt is None:
+            yield failed(f"{self._what} succeeds", _not_a_receipt(ended))
+            return
+        once = Once(ended, change, receipt)
+        yield self._succeeds(once)
+        yield self._second_key(once)
+        yield self._same_key(effect, once)
+        yield self._killed("before", [Kill(when="before")], once)
+        yield self._killed("during", self._moments(once), once)
+        yield self._killed("after", [Kill(when="after")], once)
+        yield self._cut_off(once)
+
+    def _new(self) -> Effect:
+        """Return an effect that has not begun, under a key of its own; an undo has something to undo."""
+        undone = None
+        if self._is_undo:
+            acted = self._with_key(None)
+            ended = acted.repeat()
+            undone = receipt_in(ended)
+        return self._with_key(undone)
+
+    def _with_key(self, undone: Receipt | None) -> Effect:
+        self._steps += undone is None
+        key = f"{self._run}:{self._fingerprint}:{self._steps}" + (":undo" if undone is not None else "")
+        return Effect(self._first, self._second, key, undone, self.raised)
+
+    # ---- without a crash ------------------------------------------------------------------------
+
+    def _succeeds(self, once: Once) -> Check:
+        problem = None
+        if once.ended.value["is_changed"]:
+            problem = "the details of its receipt cannot be stored as JSON"
+        elif not once.receipt.summary.strip():
+            problem = "its receipt has no summary"
+        elif once.change == 0:
+            problem = "its effect was not counted; check the function of --count"
+        elif once.change not in (None, 1) and not self._is_undo:
+            problem = f"one call had {once.change} effects"
+        seen = f"in {once.ended.seconds:.2f} s: {once.receipt.summary}"
+        return judged(f"{self._what} succeeds", problem, seen)
+
+    def _second_key(self, once: Once) -> Check:
+        name = f"{self._what}: two keys, two effects"
+        if once.change is None:
+            return not_checked(name, _NO_COUNT)
+        effect = self._new()
+        before = effect.count()
+        ended = effect.begin()
+        change = _difference(before, effect.count())
+        problem = f"it had no effect of its own ({_outcome(ended)})" if change != once.change else None
+        return judged(name, problem, "counted once more")
+
+    def _same_key(self, effect: Effect, once: Once) -> Check:
+        name = f"{self._what}: one key, one effect"
+        if self._safety not in (RetrySafety.LOOK_UP, RetrySafety.VENDOR_KEY) or self._is_unknowable(effect):
+            return not_checked(name, "not promised; after a crash, a person is asked")
+        before = effect.count()
+        ended = effect.repeat()
+        change = _difference(before, effect.count())
+        if change is None:
+            is_same = receipt_in(ended) == once.receipt
+            if ended.how == "returned" and not is_same and self._safety is RetrySafety.VENDOR_KEY:
+                return failed(name, f"another receipt came back: {_outcome(ended)}")
+            same = "the same receipt came back" if is_same else _outcome(ended)
+            return not_checked(name, f"{_NO_COUNT}; {same}")
+        problem = f"it had a second effect ({_outcome(ended)})" if change else None
+        if problem is None and ended.how != "returned" and self._safety is RetrySafety.VENDOR_KEY:
+            problem = f"a repeat must return the receipt, but: {_outcome(ended)}"
+        return judged(name, problem, f"no second effect ({_outcome(ended)})")
+
+    def _cut_off(self, once: Once) -> Check:
+        name = f"{self._what} without a network"
+        if not once.ended.connections:
+            return not_checked(name, "it opened no connection")
+        effect = self._new()
+        ended = effect.begin(is_offline=True)
+        is_refused = ended.error.startswith("ToolRefused")
+        problem = None
+        if ended.how == "returned":
+            problem = f"it returned, although no connection could be opened ({_outcome(ended)})"
+        elif not ended.is_tool_error or is_refused:
+            problem = f"it must raise ToolUnavailable, but: {_outcome(ended)}"
+        return judged(name, problem, _outcome(ended))
+
+    def _is_unknowable(self, effect: Effect) -> bool:
+        """Whether it is an undo that cannot be looked up, though the act can."""
+        found = effect.find_out() if self._is_undo else None
+        return found is not None and found.how == "returned" and found.value.get("answer") == "unknown"
+
+    # ---- with one -------------------------------------------------------------------------------
+
+    def _moments(self, once: Once) -> list[Kill]:
+        """Return when to kill: at lines of the tool's code, evenly spaced, and by the clock if it is slow."""
+        lines, count = once.ended.lines, min(once.ended.lines, _MOST_LINES)
+        at = sorted({1 + round(index * (lines - 1) / max(1, count - 1)) for index in range(count)})
+        kills = [Kill(when="line", line=line) for line in at]
+        if once.ended.seconds >= SLOW:
+            kills += [Kill(when="clock", seconds=once.ended.seconds * part) for part in (0.3, 0.6, 0.9)]
+        return kills
+
+    def _killed(self, when: str, kills: list[Kill], once: Once) -> Check:
+        name = f"{self._what} killed {when}"
+        answers: list[str] = []
+        for kill in kills:
+            answer, problem = self._carried_on(kill, once)
+            if problem:
+                return failed(name, problem)
+            answers.append(answer)
+        said = ", ".join(
+            f"{words} ({answers.count(one)})" for one, words in _SPOKEN.items() if one in answers
+        )
+        done = "" if {"unknown"}.issuperset(answers) else "; then done once"
+        if once.change is None and done:
+            done = "; whether it was done once was not checked: no --count"
+        return passed(name, f"{counted(len(kills), 'kill')}; find_out said {said}{done}")
+
+    def _carried_on(self, kill: Kill, once: Once) -> tuple[str, str | None]:
+        """Kill one call and carry on in the second process; return the tool's answer, and what was wrong."""
+        effect = self._new()
+        before = effect.count()
+        killed = effect.begin(kill)
+        happened = _is_change(_difference(before, effect.count()), once.change)
+        if happened is None:  # nothing is counted: before and after the call it is known all the same
+            happened = {"before": False, "after": killed.how == "killed"}.get(kill.when)
+        place = f" at {killed.place}" if killed.place else f" {kill.when} the {self._what}"
+        answered = effect.find_out()
+        answer, problem = self._judged_answer(answered, happened=happened)
+        if problem:
+            return answer, f"killed{place}, {problem}"
+        if answer in ("did_not_happen", "repeatable"):
+            again = effect.repeat()
+            if again.how != "returned":
+                return answer, f"killed{place}, it could not be done afterwards: {_outcome(again)}"
+        if answer != "unknown":
+            problem = self._not_once(effect, before, once)
+        return answer, f"killed{place}, then {_SPOKEN[answer]!r}: {problem}" if problem else None
+
+    def _judged_answer(self, ended: Ended, *, happened: bool | None) -> tuple[str, str | None]:
+        """Return what `find_out` said, and why that is not what was promised or not true."""
+        if ended.how != "returned":
+            return "", f"find_out failed: {_outcome(ended)}"
+        answer = ended.value.get("answer")
+        if answer is None:
+            return "", f"find_out returned no answer but {_outcome(ended)}"
+        spoken = _SPOKEN[answer]
+        if answer == "happened" and happened is False:
+            return answer, "find_out said that it happened, and it did not"
+        if answer == "did_not_happen" and happened:
+            return answer, "find_out said that it did not happen, and it did: it would be done twice"
+        if answer not in _ANSWERS[self._safety] and not (self._is_undo and answer == "unknown"):
+            return answer, f"find_out said {spoken!r}, and its retry safety is {self._safety.name}"
+        if answer == "unknown" and not ended.value["reason"].strip():
+            return answer, "find_out said 'unknown' without a reason that tells a person where to look"
+        return answer, None
+
+    def _not_once(self, effect: Effect, before: int | None, once: Once) -> str | None:
+        change = _difference(before, effect.count())
+        if change is None or change == once.change:
+            return None
+        if not change:
+            return "it was never done"
+        return f"it was done {change / (once.change or 1):g} times"
+
+
+def errors_of(raised: list[Ended]) -> Check:
+    """Return the check that every error of these calls says what happened."""
+    name = "errors are ToolErrors"
+    others = [one.error for one in raised if not one.is_tool_error]
+    if others:
+        return failed(
+            name,
+            f"raise ToolUnavailable, ToolRefused or EffectUnknown, which say what happened; not {others[0]}",
+        )
+    if not raised:
+        return not_checked(name, "no call failed")
+    return passed(name, "; ".join(dict.fromkeys(one.error for one in raised)))
+
+
+def _difference(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else after - before
+
+
+def _is_change(change: int | None, once: int | None) -> bool | None:
+    return None if change is None or not once else change != 0
+
+
+def _not_a_receipt(ended: Ended) -> str:
+    if ended.how == "returned":
+        return f"it must return a Receipt, not {_outcome(ended)}"
+    return f"{_outcome(ended)}; pass arguments with which it succeeds"
+
+
+def _outcome(ended: Ended) -> str:
+    """Return in words how a call ended."""
+    match ended.how:
+        case "raised":
+            return ended.error
+        case "killed":
+            return "its process ended by itself"
+        case "overdue":
+            return "it took longer than its limit"
+        case "returned":
+            receipt = receipt_in(ended)
+            return receipt.summary if receipt else str(ended.value.get("unfit", ended.value.get("value")))

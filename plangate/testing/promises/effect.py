@@ -1,0 +1,64 @@
+"""An effect that is checked: the tool's act, or the undo of one."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from plangate.domain.tool import Receipt
+from plangate.testing.promises.messages import Do, Ended, Kill, Request
+from plangate.testing.promises.process import ToolProcess
+
+ACT: Final = "call"
+UNDO: Final = "undo"
+
+
+@dataclass(slots=True)
+class Effect:
+    """The act of a tool, or its undo, by one idempotency key.
+
+    Attributes:
+        first: the process that begins, and is killed.
+        second: the process that takes over.
+        key: of the effect.
+        undone: the receipt that is undone, if it is an undo.
+        raised: the errors of all calls, for the check of their classes.
+    """
+
+    first: ToolProcess
+    second: ToolProcess
+    key: str
+    undone: Receipt | None = None
+    raised: list[Ended] = field(default_factory=list)
+
+    def begin(self, kill: Kill | None = None, *, is_traced: bool = False, is_offline: bool = False) -> Ended:
+        """Act in the first process."""
+        return self._call(
+            self.first,
+            Do.ACT if self.undone is None else Do.UNDO,
+            kill=kill,
+            is_traced=is_traced,
+            is_offline=is_offline,
+        )
+
+    def repeat(self) -> Ended:
+        """Act in the second process, under the same key."""
+        return self._call(self.second, Do.ACT if self.undone is None else Do.UNDO)
+
+    def find_out(self) -> Ended:
+        """Ask the second process what became of it."""
+        return self._call(self.second, Do.FIND_OUT if self.undone is None else Do.FIND_OUT_UNDO)
+
+    def count(self) -> int | None:
+        """Return how many effects there are, as the second process sees them."""
+        return self.second.count()
+
+    def _call(self, process: ToolProcess, do: Do, **more: Any) -> Ended:
+        ended = process.call(Request(do=do, key=self.key, receipt=self.undone, **more))
+        if ended.how == "raised":
+            self.raised.append(ended)
+        return ended
+
+
+def receipt_in(ended: Ended) -> Receipt | None:
+    """Return the receipt that a call returned."""
+    found = ended.value.get("receipt") if isinstance(ended.value, dict) else None
+    return Receipt.model_validate(found) if found is not None else None

@@ -1,0 +1,117 @@
+"""What is asked of a process with a tool, and what it answers."""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue
+
+from plangate.domain.base import Frozen
+from plangate.domain.tool import Receipt, RetrySafety
+
+
+class Setting(Frozen):
+    """What a process loads.
+
+    Attributes:
+        tool: as ``module:name``.
+        arguments: of every call.
+        count: the function that counts effects, as ``module:function``; empty without one.
+        path: where Python finds them, ahead of its own path.
+    """
+
+    tool: str
+    arguments: dict[str, JsonValue]
+    count: str = ""
+    path: tuple[str, ...] = ()
+
+
+class Loaded(Frozen):
+    """The tool that a process has loaded, or the fault that prevents it.
+
+    Attributes:
+        arguments: as a plan would have them.
+        again: the same after they went through JSON once more.
+    """
+
+    fault: str = ""
+    name: str = ""
+    retry_safety: RetrySafety = RetrySafety.UNKNOWABLE
+    seconds: int = 60
+    undoable: bool = False
+    previews: bool = False
+    observes: bool = False
+    undoes: bool = False
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    again: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Do(StrEnum):
+    """What a process can be asked for."""
+
+    COUNT = "count"
+    PREVIEW = "preview"
+    OBSERVE = "observe"
+    HOLDS = "still_holds"
+    ACT = "act"
+    FIND_OUT = "find_out"
+    UNDO = "undo"
+    FIND_OUT_UNDO = "find_out_undo"
+
+
+class Kill(Frozen):
+    """When the process is killed: before the call, at the n-th line of code, after the call, or by time."""
+
+    when: Literal["before", "line", "after", "clock"]
+    line: int = 0
+    seconds: float = 0.0
+
+
+class Request(Frozen):
+    """One call of the tool, in a process of its own.
+
+    Attributes:
+        key: the idempotency key.
+        receipt: of the effect that is to be undone.
+        seen: what was observed: when the plan was drafted, and now.
+        is_traced: whether the lines of the tool's code are counted.
+        is_offline: whether no connection can be opened.
+    """
+
+    do: Do
+    key: str = ""
+    receipt: Receipt | None = None
+    seen: tuple[JsonValue, JsonValue] = (None, None)
+    kill: Kill | None = None
+    is_traced: bool = False
+    is_offline: bool = False
+
+
+class Asked(Frozen):
+    """One line for a process: load another tool, or call the one that is loaded."""
+
+    load: Setting | None = None
+    call: Request | None = None
+
+
+class Ended(Frozen):
+    """How a call ended.
+
+    Attributes:
+        how: it returned, it raised an error, its process was killed, or it took too long.
+        value: what it returned, as JSON; of a killed process what it had returned before, if it had.
+        error: the error's class and text.
+        is_tool_error: whether that is an error with which a tool says what happened.
+        place: the line at which it was killed.
+        lines: how many lines of the tool's code ran.
+        connections: how many it tried to open.
+        seconds: how long it took.
+    """
+
+    how: Literal["returned", "raised", "killed", "overdue"]
+    value: Any = None
+    error: str = ""
+    is_tool_error: bool = False
+    place: str = ""
+    lines: int = 0
+    connections: int = 0
+    seconds: float = 0.0

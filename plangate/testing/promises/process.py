@@ -1,0 +1,94 @@
+"""A process with a tool, as the checks use it."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from os import killpg
+from signal import SIGKILL
+from types import TracebackType
+from typing import Final, Self
+
+from plangate.domain.errors import OperatorError
+from plangate.settings import PROJECT, environment_with
+from plangate.testing.promises.messages import Asked, Do, Ended, Loaded, Request, Setting
+
+_BOOT: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "from plangate.testing.promises.program import main; main()"
+)
+
+
+class ToolProcess:
+    """Loads a tool and calls it, each time in a fork of its own.
+
+    Args:
+        hash_seed: of Python's `hash`, which differs from one process to the next.
+    """
+
+    def __init__(self, hash_seed: int) -> None:
+        environment: Mapping[str, str] = environment_with({"PYTHONHASHSEED": str(hash_seed)}, without=())
+        self._process = subprocess.Popen(  # noqa: S603  this Python, with the package's own program
+            [sys.executable, "-c", _BOOT, str(PROJECT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+        self._count = ""
+        self._loaded: Loaded | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        killpg(self._process.pid, SIGKILL)
+        self._process.communicate()
+
+    @property
+    def loaded(self) -> Loaded:
+        """The tool that it has loaded."""
+        assert self._loaded is not None
+        return self._loaded
+
+    def load(self, setting: Setting) -> None:
+        """Load a tool, in place of an earlier one.
+
+        Raises:
+            OperatorError: it cannot be loaded, or called with these arguments.
+        """
+        loaded = Loaded.model_validate_json(self._answer(Asked(load=setting)))
+        if loaded.fault:
+            raise OperatorError(loaded.fault)
+        self._loaded, self._count = loaded, setting.count
+
+    def call(self, request: Request) -> Ended:
+        """Call the tool and return how the call ended."""
+        return Ended.model_validate_json(self._answer(Asked(call=request)))
+
+    def count(self) -> int | None:
+        """Return how many effects there are; None if the author has no function that counts them.
+
+        Raises:
+            OperatorError: that function fails.
+        """
+        if not self._count:
+            return None
+        ended = self.call(Request(do=Do.COUNT))
+        value = ended.value.get("value") if ended.how == "returned" else None
+        if not isinstance(value, int):
+            why = ended.error or ended.how
+            raise OperatorError(f"{self._count} must return a whole number of effects, but: {why}.")
+        return value
+
+    def _answer(self, asked: Asked) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(asked.model_dump_json() + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise OperatorError("The process that loads the tool ended without an answer.")
+        return line

@@ -1,0 +1,207 @@
+"""The program of a process with a tool: it loads the tool once, and forks for each call.
+
+A fork is what a worker is to a tool: it can be killed, and it shares no memory with what comes after. Each
+line of stdin is an `Asked`; its answer is a `Loaded` or an `Ended`. What the tool prints goes to stderr.
+"""
+
+import json
+import os
+import random  # noqa: TID251  only to make forks differ as processes do
+import select
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from time import monotonic
+from typing import Any, Final, assert_never
+
+from pydantic import ValidationError
+
+from plangate.domain.drafting import complete
+from plangate.domain.errors import OperatorError, PlangateError
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.plan import uncanonical
+from plangate.domain.tool import FIND_OUT_SECONDS, OBSERVE_SECONDS
+from plangate.domain.validation import faults_in
+from plangate.settings import load_settings
+from plangate.testing.promises.calls import Calls
+from plangate.testing.promises.messages import Asked, Do, Ended, Kill, Loaded, Request, Setting
+from plangate.testing.tools import as_tool
+from plangate.tool import Observes, Previews, Undoes, arguments_for
+
+_GRACE: Final = 5.0  # seconds beyond a call's own limit
+_LONGEST: Final = 300
+
+
+def main() -> None:
+    """Serve the requests on stdin until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command ends this process
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    calls: Calls | None = None
+    for line in sys.stdin:
+        asked = Asked.model_validate_json(line)
+        answer: Loaded | Ended
+        if asked.load is not None:
+            calls, answer = _load(asked.load)
+        else:
+            assert calls is not None
+            assert asked.call is not None
+            answer = _in_a_fork(calls, asked.call)
+        print(answer.model_dump_json(), file=answers, flush=True)
+
+
+def _load(setting: Setting) -> tuple[Calls | None, Loaded]:
+    sys.path[:0] = [folder for folder in setting.path if folder not in sys.path]
+    try:
+        calls = _calls(setting)
+        return calls, _loaded(calls, setting)
+    except PlangateError as error:
+        return None, Loaded(fault=str(error))
+    except Exception as error:  # noqa: BLE001  whatever the tool's module does
+        return None, Loaded(fault=f"{setting.tool} cannot be loaded: {described(error)}.")
+
+
+def described(error: BaseException) -> str:
+    """Return an error's class and the beginning of its text."""
+    text = one_line(cut(str(error), _LONGEST))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _calls(setting: Setting) -> Calls:
+    tool = as_tool(_named(setting.tool), load_settings)
+    declaration = tool.declaration
+    faults = [str(fault) for fault in uncanonical(setting.arguments)]
+    if not faults:
+        try:
+            arguments = arguments_for(declaration, setting.arguments)
+            objection = tool.objection(arguments)
+            faults = [objection] if objection else []
+        except ValidationError as error:
+            faults = [str(fault) for fault in faults_in(error)]
+    if faults:
+        raise OperatorError(
+            f"{declaration.name} cannot be called with these arguments ({'; '.join(faults)}); "
+            f"pass others, as --arguments '{_skeleton(declaration.schema())}'."
+        )
+    count = _named(setting.count) if setting.count else None
+    return Calls(tool, arguments, count, sys.modules[setting.tool.partition(":")[0]])
+
+
+def _skeleton(schema: dict[str, Any]) -> str:
+    names = schema.get("properties", {})
+    return json.dumps(dict.fromkeys(names, "…"), ensure_ascii=False)
+
+
+def _named(where: str) -> Any:
+    module, _, name = where.partition(":")
+    if not (module and name):
+        raise OperatorError(f"{where} names nothing; write module:name, as in refunds:refund.")
+    try:
+        found: Any = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module and not module.startswith(f"{error.name}."):
+            raise OperatorError(f"{module} needs {error.name}, which is not installed.") from error
+        raise OperatorError(
+            f"There is no module {module} here; run this in the folder that holds it, or install it."
+        ) from error
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise OperatorError(f"The module {module} has no {name}.")
+        found = getattr(found, part)
+    return found
+
+
+def _loaded(calls: Calls, setting: Setting) -> Loaded:
+    tool, declaration = calls.tool, calls.tool.declaration
+    arguments = complete(arguments_for(declaration, setting.arguments))
+    try:
+        again = complete(arguments_for(declaration, arguments))
+    except ValidationError:
+        again = {}
+    return Loaded(
+        name=declaration.name,
+        retry_safety=declaration.retry_safety,
+        seconds=declaration.seconds,
+        undoable=declaration.undoable,
+        previews=isinstance(tool, Previews),
+        observes=isinstance(tool, Observes),
+        undoes=isinstance(tool, Undoes),
+        arguments=arguments,
+        again=again,
+    )
+
+
+# ---- one call, in a fork ----------------------------------------------------------------------------
+
+
+def _in_a_fork(calls: Calls, request: Request) -> Ended:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        random.seed()
+        _call_and_exit(calls, request, writer)
+    os.close(writer)
+    try:
+        return _how_it_ended(child, reader, request, _limit(calls, request))
+    finally:
+        os.close(reader)
+
+
+def _call_and_exit(calls: Calls, request: Request, writer: int) -> None:
+    def say(ended: Ended) -> None:
+        os.write(writer, (ended.model_dump_json() + "\n").encode())
+
+    try:
+        say(calls.call(request, lambda place, ended: _die(say, place, ended)))
+    except BaseException as error:  # noqa: BLE001  the process must end here, whatever happened
+        say(Ended(how="raised", error=described(error)))
+    finally:
+        os._exit(0)  # not what the tool left to be done at exit, such as its threads
+
+
+def _die(say: Callable[[Ended], None], place: str, ended: Ended | None) -> None:
+    """Kill this process, really: no handler and no ``finally`` of the tool runs."""
+    say((ended or Ended(how="killed")).model_copy(update={"how": "killed", "place": place}))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _limit(calls: Calls, request: Request) -> float:
+    match request.do:
+        case Do.ACT | Do.UNDO:
+            return calls.tool.declaration.seconds + _GRACE
+        case Do.FIND_OUT | Do.FIND_OUT_UNDO | Do.COUNT:
+            return FIND_OUT_SECONDS + _GRACE
+        case Do.PREVIEW | Do.OBSERVE | Do.HOLDS:
+            return OBSERVE_SECONDS + _GRACE
+        case _:
+            assert_never(request.do)
+
+
+def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> Ended:
+    """Read what the fork says until it ends, and kill it when its time is over."""
+    by_clock = request.kill if request.kill and request.kill.when == "clock" else None
+    begun = monotonic()
+    ends, said = begun + _patience(by_clock, limit), b""
+    while True:
+        readable, _, _ = select.select([reader], [], [], max(0.0, ends - monotonic()))
+        if not readable:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            after = f"after {monotonic() - begun:.2f} s"
+            return Ended(how="killed" if by_clock else "overdue", place=after, seconds=limit)
+        chunk = os.read(reader, 1 << 16)
+        if not chunk:
+            os.waitpid(child, 0)
+            lines = said.decode().splitlines()
+            return Ended.model_validate_json(lines[-1]) if lines else Ended(how="killed", place="by itself")
+        said += chunk
+
+
+def _patience(by_clock: Kill | None, limit: float) -> float:
+    return by_clock.seconds if by_clock else limit
+
+
+if __name__ == "__main__":
+    main()

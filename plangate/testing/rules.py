@@ -1,0 +1,49 @@
+"""The policy and the list of people of a test, from their texts."""
+
+from collections.abc import Mapping
+
+from plangate.domain.people import Directory, NoDirectory, People
+from plangate.domain.policy import OneApproval, Policy
+from plangate.domain.tool import ToolDeclaration
+from plangate.policy.people_file import people_in
+from plangate.policy.policy_file import checked_policy
+
+
+class ChangeablePeople:
+    """A directory that a test can change; implements `plangate.domain.people.Directory`."""
+
+    def __init__(self, text: str) -> None:
+        self._people = people_in(text)
+
+    def people(self) -> People:
+        """Return the list."""
+        return self._people
+
+    def change(self, text: str) -> None:
+        """Use another list from now on.
+
+        Raises:
+            FileInvalid: it has faults.
+        """
+        self._people = people_in(text)
+
+
+def directory_of(text: str) -> Directory:
+    """Return the directory of this list of people; without a text, any name counts.
+
+    Raises:
+        FileInvalid: it has faults.
+    """
+    return ChangeablePeople(text) if text else NoDirectory()
+
+
+def policy_of(text: str, tools: Mapping[str, ToolDeclaration], directory: Directory) -> Policy:
+    """Return the policy of this text; without one, every plan needs one approval.
+
+    Raises:
+        FileInvalid: it has faults.
+    """
+    if not text:
+        return OneApproval()
+    people = directory.people()
+    return checked_policy(text, tools, None if people is None else people.roles())

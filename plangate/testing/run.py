@@ -1,0 +1,262 @@
+"""One run of a test: what became of it, what people can still decide, and its clock."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from plangate.client import Client
+from plangate.domain.audit import OUTCOMES, AuditEntry
+from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
+from plangate.domain.plan import Plan
+from plangate.domain.status import HeldStatus, Status
+from plangate.domain.tool import Receipt
+from plangate.testing import approvers
+from plangate.testing.approvers import Approver
+from plangate.testing.called_tool import Call
+from plangate.testing.plans import as_plan, without_steps
+from plangate.testing.server import Server
+
+_AT_REST: Final = frozenset({"in_review", "held", *OUTCOMES})
+_PATIENCE: Final = 30.0  # seconds
+_PAUSE: Final = 0.02
+
+
+class Run:
+    """A run that has ended or waits for a decision.
+
+    Attributes:
+        id: its workflow id.
+        answers: the verdict on each decision so far, in order.
+    """
+
+    def __init__(self, run_id: str, server: Server, client: Client, calls: list[Call]) -> None:
+        self.id = run_id
+        self.answers: list[DecisionAnswer] = []
+        self._server = server
+        self._client = client
+        self._calls = calls
+
+    def __repr__(self) -> str:
+        return f"<Run {self._in_words()}>"
+
+    # ---- what became of it ----------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        """Its status now, as `status ID --json` has it."""
+        return self._server.wait_for(self._client.status(self.id))
+
+    @property
+    def state(self) -> str:
+        """In review, held, or its outcome."""
+        return self.status.state
+
+    @property
+    def outcome(self) -> str | None:
+        """Executed, rejected, expired, withdrawn or failed; None while it has not ended."""
+        state = self.state
+        return state if state in OUTCOMES else None
+
+    @property
+    def reason(self) -> str:
+        """Why it ended so."""
+        return self.status.reason
+
+    @property
+    def plan(self) -> Plan | None:
+        """The newest plan, with what its tools added."""
+        return self.status.plan
+
+    @property
+    def previews(self) -> tuple[str, ...]:
+        """What each step will do, in the words of its tool."""
+        return tuple(one.preview for one in self.status.steps)
+
+    @property
+    def receipts(self) -> tuple[Receipt | None, ...]:
+        """The receipt of each step; None for one that is not done."""
+        return tuple(one.receipt for one in self.status.steps)
+
+    @property
+    def held(self) -> HeldStatus | None:
+        """The step at which it is held, and why."""
+        return self.status.held
+
+    @property
+    def trail(self) -> tuple[AuditEntry, ...]:
+        """Its audit trail."""
+        return self._client.trail(self.id)
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """What its audit trail has, in one word each."""
+        return tuple(entry.event.kind for entry in self.trail)
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Every call of a tool that was to have an effect."""
+        return tuple(call for call in self._calls if call.key.startswith(f"{self.id}:"))
+
+    # ---- what people decide ---------------------------------------------------------------------
+
+    def approve(self, by: str, comment: str = "") -> DecisionAnswer:
+        """Approve the plan that waits."""
+        return self.decide(approvers.approves(by, comment))
+
+    def reject(self, by: str, comment: str = "") -> DecisionAnswer:
+        """Reject the plan that waits."""
+        return self.decide(approvers.rejects(by, comment))
+
+    def request_changes(self, by: str, comment: str) -> DecisionAnswer:
+        """Ask for another revision."""
+        return self.decide(approvers.requests_changes(by, comment))
+
+    def edit(self, by: str, new_plan: Any, comment: str = "") -> DecisionAnswer:
+        """Replace the plan that waits; see `plangate.testing.edits`."""
+        return self.decide(approvers.edits(by, new_plan, comment))
+
+    def strike(self, by: str, *steps: int) -> DecisionAnswer:
+        """Leave out these steps."""
+        return self.decide(approvers.strikes(by, *steps))
+
+    def resolve(self, by: str, resolution: str, comment: str = "the test says so") -> DecisionAnswer:
+        """Resolve the step at which the run is held."""
+        return self.decide(approvers.resolves(by, resolution, comment))
+
+    def decide(self, approver: Approver) -> DecisionAnswer:
+        """Let a person decide on what waits now; return the verdict when the run is at rest again."""
+        decision = _decision(approver, self.status)
+        answer = self._server.wait_for(self._client.decide(self.id, decision))
+        assert answer is not None, "no worker answered the decision"
+        self.answers.append(answer)
+        self.rest()
+        return answer
+
+    # ---- its clock ------------------------------------------------------------------------------
+
+    def pass_time(self, **duration: float) -> None:
+        """Move the clock of this run ahead, without waiting: ``pass_time(days=3, minutes=1)``.
+
+        What falls due meanwhile happens: a review expires, a held run is aborted.
+
+        Args:
+            duration: as `datetime.timedelta` takes it.
+        """
+        environment = self._server.environment
+        handle = environment.client.get_workflow_handle(self.id)
+        self._server.wait_for(environment.fast_forward(handle, timedelta(**duration)))
+        self.rest()
+
+    def rest(self) -> None:
+        """Wait until the run has ended or waits for a decision.
+
+        Raises:
+            AssertionError: it does neither within half a minute.
+        """
+        self._server.wait_for(self._rest())
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while (await self._client.status(self.id)).state not in _AT_REST:  # noqa: ASYNC110  elsewhere
+                    await asyncio.sleep(_PAUSE)
+        except TimeoutError:
+            status = await self._client.status(self.id)
+            why = "; ".join(one.last_error for one in status.steps if one.last_error)
+            raise AssertionError(
+                f"The run is {status.state} after {_PATIENCE:g} seconds: {why or 'its tool is slow'}"
+            ) from None
+
+    # ---- what a test says of it -----------------------------------------------------------------
+
+    def assert_executed(self) -> None:
+        """Fail the test unless every step was done or skipped."""
+        self._assert_state("executed")
+
+    def assert_rejected(self) -> None:
+        """Fail the test unless a person rejected the plan."""
+        self._assert_state("rejected")
+
+    def assert_expired(self) -> None:
+        """Fail the test unless the deadline of a review has passed."""
+        self._assert_state("expired")
+
+    def assert_failed(self) -> None:
+        """Fail the test unless the run failed."""
+        self._assert_state("failed")
+
+    def assert_in_review(self) -> None:
+        """Fail the test unless the plan waits for a decision."""
+        self._assert_state("in_review")
+
+    def assert_held(self, step: int | None = None) -> None:
+        """Fail the test unless the run is held, at this step if one is given."""
+        self._assert_state("held")
+        held = self.held
+        if step is not None and held is not None and held.step != step:
+            self._fail(f"The run should be held at step {step}")
+
+    def assert_not_called(self, tool: str | None = None) -> None:
+        """Fail the test if the tool (without a name: any tool) was called to have an effect."""
+        if self._calls_of(tool, "act"):
+            self._fail(f"{tool} should not have been called" if tool else "No tool should have been called")
+
+    def assert_called_once(self, tool: str) -> None:
+        """Fail the test unless the tool was called exactly once."""
+        self.assert_called(tool, times=1)
+
+    def assert_called(self, tool: str, *, times: int) -> None:
+        """Fail the test unless the tool was called so often."""
+        found = len(self._calls_of(tool, "act"))
+        if found != times:
+            self._fail(f"{tool} should have been called {times} times, not {found}")
+
+    def assert_undone(self, tool: str) -> None:
+        """Fail the test unless the effect of a step of this tool was undone."""
+        if not any(one.tool == tool and one.state == "undone" for one in self.status.steps):
+            self._fail(f"{tool} should have been undone")
+
+    def _calls_of(self, tool: str | None, what: str) -> list[Call]:
+        return [call for call in self.calls if call.what == what and tool in (None, call.tool)]
+
+    def _assert_state(self, state: str) -> None:
+        if self.state != state:
+            self._fail(f"The run should be {state.replace('_', ' ')}")
+
+    def _fail(self, sentence: str) -> None:
+        raise AssertionError(f"{sentence}: {self._in_words()}")
+
+    def _in_words(self) -> str:
+        status = self.status
+        because = status.held.why if status.held is not None else status.reason
+        refusals = [one.reason for one in self.answers if one.accepted is False]
+        lines = [
+            f"{self.id} is {status.state.replace('_', ' ')}" + (f" ({because})" if because else ""),
+            f"its trail: {', '.join(self.events)}",
+            f"called: {', '.join(f'{one.what} of {one.tool}' for one in self.calls) or 'no tool'}",
+            *(f"refused: {reason}" for reason in refusals),
+        ]
+        return "\n  ".join(lines)
+
+
+def _decision(approver: Approver, status: Status) -> Decision:
+    """Return the decision of a person who sees this status."""
+    choice = Choice(approver.decision)
+    more: dict[str, Any] = {}
+    if choice is Choice.EDIT:
+        more["new_plan"] = _new_plan(approver, status)
+    if choice is Choice.RESOLVE:
+        more["step"] = status.held.step if status.held is not None else 1
+        more["resolution"] = Resolution(approver.resolution)
+    return Decision(
+        decision=choice, by=approver.by, plan=status.fingerprint or "0" * 8, comment=approver.comment, **more
+    )
+
+
+def _new_plan(approver: Approver, status: Status) -> Mapping[str, Any]:
+    assert status.plan is not None, "there is no plan to edit yet"
+    old = status.plan.proposed().model_dump(mode="json")
+    if approver.struck:
+        return without_steps(old, approver.struck)
+    return as_plan(approver.new_plan(old) if callable(approver.new_plan) else approver.new_plan)

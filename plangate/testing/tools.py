@@ -1,0 +1,49 @@
+"""Turn what a test or a tool author names into a tool: a tool, its class, or a function.
+
+Needs the base package alone.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeGuard
+
+from plangate import tool as api
+from plangate.domain.errors import OperatorError
+from plangate.domain.tool import ToolDeclaration
+from plangate.settings import Settings
+from plangate.tool import Tool
+
+_METHODS = ("objection", "act", "find_out")
+
+
+def as_tool(found: Any, settings: Callable[[], Settings]) -> Tool:
+    """Return ``found`` as a tool; ``Any`` stands for whatever a module holds under that name.
+
+    Args:
+        found: a tool, a class of one (built by ``from_settings`` if it has that), or a function.
+        settings: returns those for ``from_settings``.
+
+    Raises:
+        OperatorError: it is none of these.
+        SettingsInvalid: a setting of the tool cannot be used.
+    """
+    if callable(found) and not isinstance(found, type) and not hasattr(found, "declaration"):
+        decorate = getattr(api, "tool", None)
+        found = decorate(found) if decorate is not None else found
+    if callable(getattr(found, "from_settings", None)):
+        return _checked(found.from_settings(settings()))
+    return _checked(found() if isinstance(found, type) else found)
+
+
+def _checked(found: Any) -> Tool:
+    if not _is_tool(found):
+        missing = ", ".join(name for name in ("declaration", *_METHODS) if not hasattr(found, name))
+        raise OperatorError(
+            f"This is not a tool: {type(found).__name__} lacks {missing or 'a ToolDeclaration'}; "
+            "see docs/howto-add-a-tool.md."
+        )
+    return found
+
+
+def _is_tool(found: Any) -> TypeGuard[Tool]:
+    has_methods = all(callable(getattr(found, name, None)) for name in _METHODS)
+    return has_methods and isinstance(getattr(found, "declaration", None), ToolDeclaration)

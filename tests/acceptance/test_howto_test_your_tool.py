@@ -1,0 +1,122 @@
+"""An app developer tests their tool in a project of their own, by the page that says how, as printed."""
+
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from plangate.settings import PROJECT
+from tests.support.installed import Environment, install
+from tests.support.program import Ended
+from tests.support.server import TEMPORAL
+
+PAGE = (PROJECT / "docs" / "howto-test-your-tool.md").read_text()
+MORE_TESTS = """
+import pytest
+from refunds import Refund
+from plangate.domain.errors import FileInvalid, OperatorError
+from plangate.testing import approves, requests_changes, step, strikes
+
+REFUND = step("refund", payment="pay_1", cents=1)
+
+
+def test_a_failed_assertion_says_what_became_of_the_run(plangate, tmp_path):
+    run = plangate(Refund(tmp_path / "shop.db")).run(REFUND, approves("rita"), approves("dana"))
+    with pytest.raises(AssertionError) as caught:
+        run.assert_not_called("refund")
+    first, *more = str(caught.value).splitlines()
+    assert first == f"refund should not have been called: {run.id} is executed"
+    assert more[0] == "  its trail: requested, drafted, decided, decided, claimed, done, closed"
+    assert more[1] == "  called: act of refund"
+    assert more[2].startswith("  refused: ")
+
+
+def test_struck_steps_are_not_called_and_changes_are_drafted(plangate, tmp_path):
+    gate = plangate(Refund(tmp_path / "shop.db"), planner=[[REFUND, REFUND], [REFUND] * 3])
+    run = gate.run("Refund it.", requests_changes("dana", "once more"), strikes("dana", 1), approves("erin"))
+    run.assert_called("refund", times=2)
+
+
+def test_what_cannot_be_used_is_said_at_once(plangate):
+    with pytest.raises(OperatorError, match="This is not a tool"):
+        plangate(object())
+    with pytest.raises(FileInvalid, match="rule 'x'"):
+        plangate(Refund, policy='[[rule]]\\nname = "x"\\nwhen = "("\\nneeds = []\\n')
+    run = plangate(Refund).run("words without a planner")
+    run.assert_failed()
+    assert "This test has no planner" in run.reason
+"""
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A project of its own, and the environment in which its developer works."""
+
+    folder: Path
+    environment: Environment
+
+    def types(self, command: str) -> Ended:
+        program, *words = shlex.split(command)
+        program, words = ("python", ["-m", "pytest", *words]) if program == "pytest" else (program, words)
+        done = subprocess.run(
+            self.environment.command(program, *words),
+            cwd=self.folder,
+            env=self.environment.variables(),
+            capture_output=True,
+            timeout=100,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def shop(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A project with what the page prints, beside a checkout, and with what it says to install."""
+    folder = tmp_path_factory.mktemp("developer")
+    (folder / "plangate").symlink_to(PROJECT)
+    environment = install(wheel, folder / "environment", "testing")
+    (environment.folder / "bin" / "temporal").symlink_to(TEMPORAL)
+    project = folder / "shop"
+    project.mkdir()
+    tool, *tests = blocks("python")
+    (setting,) = blocks("toml")
+    (project / "pyproject.toml").write_text(setting)
+    (project / "refunds.py").write_text(tool)
+    (project / "test_refunds.py").write_text("\n\n".join(tests))
+    (project / "test_more.py").write_text(MORE_TESTS)
+    return Shop(project, environment)
+
+
+@pytest.mark.timeout(120)
+def test_the_pages_tests_pass_in_a_project_of_the_readers_own(shop: Shop) -> None:
+    ended = shop.types(blocks("sh")[1])
+    assert (ended.code, ended.err) == (0, ""), ended.out
+    assert f"{PAGE.count('def test_') + MORE_TESTS.count('def test_')} passed" in ended.out
+    assert "warning" not in ended.out
+
+
+def test_the_test_that_rejected_means_not_called_has_ten_lines() -> None:
+    first = blocks("python")[1].strip().splitlines()
+    assert len([line for line in first if line]) <= 10
+
+
+@pytest.mark.timeout(120)
+def test_the_pages_tool_keeps_what_it_promises(shop: Shop) -> None:
+    ended = shop.types(blocks("sh")[2])
+    assert (ended.code, ended.err) == (0, ""), ended.out
+    assert "refund keeps what it promises (9 checks)" in ended.out
+
+
+@pytest.mark.timeout(120)
+def test_a_project_that_names_no_checkout_learns_where_the_worker_is(shop: Shop) -> None:
+    ended = shop.types("pytest -q -o plangate_application=. -k rejected_refund")
+    assert ended.code == 1
+    assert "plangate_application = ../plangate" in ended.out
+    assert "Traceback" not in ended.out

@@ -1,0 +1,223 @@
+"""`check-tool` passes tools that keep their promises, and names the promise that a tool breaks."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from activities.acting import Earlier, act_once
+from plangate.cli import app
+from plangate.domain.errors import EffectUnknown, OperatorError
+from plangate.testing.promises import crashes
+from plangate.testing.promises.check import Result
+from plangate.testing.promises.examine import Examination
+from plangate.testing.promises.messages import Setting
+from tests.support import promising_tools
+from tests.support.promising_tools import RefundArguments
+
+HERE = Path(promising_tools.__file__).parent
+KEY = "plan-1:3f9a12bc4d5e:1"
+ARGUMENTS = '{"payment": "pay_1"}'
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sandbox")
+
+
+@pytest.fixture(scope="module")
+def examination(sandbox: Path) -> Iterator[Examination]:
+    """Two processes for all tests, which load one tool after the other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(sandbox)
+        begun = Examination()
+    with begun:
+        yield begun
+
+
+@pytest.fixture(autouse=True)
+def _empty_sandbox(sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sandbox)
+    for path in sandbox.iterdir():
+        path.unlink()
+
+
+def of(tool: str, *, counts: bool = True) -> Setting:
+    return Setting(
+        tool=f"promising_tools:{tool}",
+        arguments={"payment": "pay_1"},
+        count="promising_tools:count" if counts else "",
+        path=(str(HERE),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("tool", "left"),
+    [
+        ("LooksUp", {"preview", "observation", "call without a network", "errors are ToolErrors"}),
+        ("VendorKey", {"preview", "observation", "call without a network", "errors are ToolErrors"}),
+        (
+            "Unknowable",
+            {
+                *(
+                    "preview",
+                    "observation",
+                    "call: one key, one effect",
+                    "call without a network",
+                    "errors are ToolErrors",
+                )
+            },
+        ),
+        ("Complete", {"call without a network", "undo without a network", "errors are ToolErrors"}),
+        (
+            "UndoOfUnknownEnd",
+            {
+                *(
+                    "call without a network",
+                    "undo without a network",
+                    "undo: one key, one effect",
+                    "errors are ToolErrors",
+                )
+            },
+        ),
+        ("Calls", {"preview", "observation"}),
+    ],
+)
+def test_a_tool_that_keeps_its_promises_passes(examination: Examination, tool: str, left: set[str]) -> None:
+    examination.load(of(tool))
+    checks = list(examination.checks())
+    assert [one for one in checks if one.result is Result.FAILED] == []
+    assert {one.name for one in checks if one.result is Result.NOT_CHECKED} == left
+
+
+@pytest.mark.parametrize(
+    ("tool", "check", "seen"),
+    [
+        ("Forgets", "call killed during", "find_out said that it did not happen, and it did"),
+        ("NotesFirst", "call killed during", "find_out said that it happened, and it did not"),
+        ("SaysYes", "call killed before", "find_out said that it happened, and it did not"),
+        ("HashesKeys", "call: one key, one effect", "it had a second effect"),
+        ("Repeats", "call: one key, one effect", "it had a second effect"),
+        ("NewKeys", "call: one key, one effect", "it had a second effect"),
+        ("OneForAll", "call: two keys, two effects", "it had no effect of its own"),
+        ("Guesses", "call killed before", "'it did not happen', and its retry safety is UNKNOWABLE"),
+        ("GivesNoReason", "call killed before", "without a reason that tells a person where to look"),
+        ("GivesUp", "call killed before", "'unknown', and its retry safety is LOOK_UP"),
+        ("AnswersNothing", "call killed before", "find_out returned no answer but None"),
+        ("UndoesTwice", "undo: one key, one effect", "it had a second effect"),
+        ("ForgetsUndo", "undo killed during", "it did not happen, and it did"),
+        ("UndoMissing", "undo as declared", "has no undo()"),
+        ("ObservesAndActs", "observation", "observing had an effect"),
+        ("ObservesTooMuch", "observation", "more than the limit of 16,384"),
+        ("NeverHolds", "observation", "nothing happened in between, and still_holds() said"),
+        ("PreviewsInLines", "preview", "it is not one line of visible characters"),
+        ("PreviewsAnew", "preview", "it is not the same each time"),
+        ("FillsInAnew", "arguments survive JSON", "two processes fill them in differently"),
+        ("BooksNoReceipt", "call succeeds", "it must return a Receipt"),
+        ("ReturnsAnObject", "call succeeds", "cannot be stored as JSON"),
+        ("LetsErrorsThrough", "call without a network", "it must raise ToolUnavailable, but: OSError"),
+        ("LetsErrorsThrough", "errors are ToolErrors", "OSError: [Errno 101] Network is unreachable"),
+    ],
+)
+def test_a_broken_promise_is_named(examination: Examination, tool: str, check: str, seen: str) -> None:
+    examination.load(of(tool))
+    found = next(one for one in examination.checks() if one.name == check)
+    assert found.result is Result.FAILED, found
+    assert seen in found.seen
+
+
+def test_without_a_count_it_says_what_was_not_checked(examination: Examination) -> None:
+    examination.load(of("Repeats", counts=False))
+    checks = {one.name: one for one in examination.checks()}
+    assert checks["call: one key, one effect"].result is Result.NOT_CHECKED
+    assert checks["call: two keys, two effects"].seen == "no --count"
+    assert "whether it was done once was not checked" in checks["call killed during"].seen
+
+
+def test_a_slow_call_is_killed_by_the_clock_too(
+    examination: Examination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crashes, "SLOW", 0.04)
+    kept, slow = of("LooksUp"), of("Sleeps")
+    examination.load(kept)
+    kills = kills_of(examination)
+    examination.load(slow)
+    assert kills_of(examination) >= kills + 3
+
+
+def kills_of(examination: Examination) -> int:
+    during = next(one for one in examination.checks() if one.name == "call killed during")
+    assert during.result is Result.PASSED
+    return int(during.seen.split()[0])
+
+
+@pytest.mark.parametrize(
+    ("tool", "carried_on"), [("LooksUp", True), ("VendorKey", True), ("Unknowable", False)]
+)
+async def test_it_carries_on_by_the_rules_of_a_worker(tool: str, *, carried_on: bool) -> None:
+    """What `activities.acting` does after a crash is what `check-tool` expects of these tools."""
+    one, arguments = getattr(promising_tools, tool)(), RefundArguments(payment="pay_1")
+    await one.act(arguments, KEY)
+    if carried_on:
+        assert (await act_once(one, arguments, KEY, Earlier.BEGUN)).summary == "refunded pay_1"
+    else:
+        with pytest.raises(EffectUnknown):
+            await act_once(one, arguments, KEY, Earlier.BEGUN)
+    assert promising_tools.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "count", "sentence"),
+    [
+        ("nowhere:refund", {}, "", "There is no module nowhere here"),
+        ("promising_tools:nothing", {}, "", "The module promising_tools has no nothing"),
+        ("promising_tools:EFFECTS", {}, "", "This is not a tool"),
+        ("promising_tools:LooksUp", {}, "", "payment: is missing"),
+        ("promising_tools:LooksUp", {"payment": "unknown"}, "", "The payment is unknown."),
+        ("promising_tools:LooksUp", {"payment": "pay_1"}, "nowhere:count", "There is no module nowhere"),
+    ],
+)
+def test_what_cannot_be_called_is_said_in_one_sentence(
+    examination: Examination, tool: str, arguments: dict[str, str], count: str, sentence: str
+) -> None:
+    setting = Setting(tool=tool, arguments=arguments, count=count, path=(str(HERE),))
+    with pytest.raises(OperatorError, match=sentence):
+        examination.load(setting)
+
+
+# ---- the command ----------------------------------------------------------------------------------
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["plangate", "check-tool", *words])
+    return app.main()
+
+
+def test_the_command_finds_the_tool_here_and_fails_if_a_promise_is_broken(
+    sandbox: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (sandbox / "mine.py").write_text(Path(promising_tools.__file__).read_text())
+    code = typed(monkeypatch, "mine:UndoMissing", "--arguments", ARGUMENTS, "--json")
+    answer = json.loads(capfd.readouterr().out)
+    assert (code, answer["tool"], answer["passed"]) == (1, "refund", False)
+    (broken,) = (one for one in answer["checks"] if one["result"] == "failed")
+    assert broken["name"] == "undo as declared"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("refunds",), "names nothing; write MODULE:NAME"),
+        (("nowhere:refund",), "There is no module nowhere here"),
+        (("refunds:refund", "--arguments", "payment"), "--arguments is not JSON"),
+        (("refunds:refund", "--arguments", "[]"), "must be one JSON object"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str
+) -> None:
+    assert typed(monkeypatch, *words) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert sentence in line

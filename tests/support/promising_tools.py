@@ -1,0 +1,346 @@
+"""Tools that keep what they promise, and tools that each break one promise, over a folder as their sandbox.
+
+Each effect is a line of the file ``effects`` in the working directory: its key and a payment. `check-tool`
+imports this module by its name.
+"""
+
+# ruff: noqa: ARG002  a tool takes what the protocol gives
+import secrets
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from plangate.tool import (
+    DidNotHappen,
+    EffectStatus,
+    Happened,
+    Receipt,
+    Repeatable,
+    RetrySafety,
+    ToolArguments,
+    ToolDeclaration,
+    ToolUnavailable,
+    Unknown,
+)
+
+EFFECTS = Path("effects")
+
+
+def effects() -> list[str]:
+    return EFFECTS.read_text().splitlines() if EFFECTS.exists() else []
+
+
+def count() -> int:
+    return len(effects())
+
+
+class RefundArguments(ToolArguments):
+    payment: str
+
+
+class LooksUp:
+    """Keeps its promises: an effect is looked up, and a second one is refused."""
+
+    retry_safety: ClassVar = RetrySafety.LOOK_UP
+    arguments: ClassVar[type[ToolArguments]] = RefundArguments
+    undoable: ClassVar = False
+
+    @property
+    def declaration(self) -> ToolDeclaration:
+        return ToolDeclaration(
+            name="refund",
+            description="Refund a payment.",
+            arguments=self.arguments,
+            retry_safety=self.retry_safety,
+            undoable=self.undoable,
+        )
+
+    def objection(self, arguments: Any) -> str | None:
+        return "The payment is unknown." if arguments.payment == "unknown" else None
+
+    async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
+        self.write(idempotency_key)
+        return Receipt(summary=f"refunded {arguments.payment}")
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        receipt = Receipt(summary=f"refunded {arguments.payment}")
+        return Happened(receipt) if idempotency_key in effects() else DidNotHappen()
+
+    def write(self, line: str) -> None:
+        if line not in effects():
+            with EFFECTS.open("a") as file:
+                file.write(f"{line}\n")
+
+
+class VendorKey(LooksUp):
+    """Keeps its promises: the vendor deduplicates."""
+
+    retry_safety = RetrySafety.VENDOR_KEY
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        return Repeatable()
+
+
+class Unknowable(LooksUp):
+    """Keeps its promises: it promises nothing."""
+
+    retry_safety = RetrySafety.UNKNOWABLE
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        return Unknown("Look into the ledger.")
+
+
+class Complete(LooksUp):
+    """Keeps its promises: with preview, precondition and undo."""
+
+    undoable = True
+
+    def preview(self, arguments: Any, observation: Any) -> str:
+        return f"Refund {arguments.payment}, which is {observation['state']}."
+
+    async def observe(self, arguments: Any) -> Any:
+        return {"state": "paid"}
+
+    def still_holds(self, arguments: Any, seen: Any, now: Any, receipts: Any) -> bool:
+        return bool(seen == now)
+
+    async def undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> Receipt:
+        self.write(idempotency_key)
+        return Receipt(summary="charged again")
+
+    async def find_out_undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> EffectStatus:
+        happened = idempotency_key in effects()
+        return Happened(Receipt(summary="charged again")) if happened else DidNotHappen()
+
+
+class UndoOfUnknownEnd(Complete):
+    """Keeps its promises: its undo cannot be looked up, and says so."""
+
+    async def find_out_undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> EffectStatus:
+        return Unknown("Look into the ledger.")
+
+
+# ---- each of these breaks one promise ---------------------------------------------------------------
+
+
+class Forgets(LooksUp):
+    """Looks up in its own memory, which ends with its process."""
+
+    known: ClassVar[set[str]] = set()
+
+    async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
+        self.known.add(idempotency_key)
+        return await super().act(arguments, idempotency_key)
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        return Happened(Receipt(summary="refunded")) if idempotency_key in self.known else DidNotHappen()
+
+
+class NotesFirst(LooksUp):
+    """Looks up a note that it makes before the effect."""
+
+    async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
+        note = Path(f"note-{hash_of(idempotency_key)}")
+        note.touch()
+        return await super().act(arguments, idempotency_key)
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        done = Path(f"note-{hash_of(idempotency_key)}").exists()
+        return Happened(Receipt(summary="refunded")) if done else DidNotHappen()
+
+
+def hash_of(key: str) -> str:
+    return key.replace(":", "-")
+
+
+class SaysYes(LooksUp):
+    """Says that everything happened."""
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        return Happened(Receipt(summary="refunded"))
+
+
+class HashesKeys(LooksUp):
+    """Derives a name from Python's hash of the key, which is another one in each process."""
+
+    def write(self, line: str) -> None:
+        super().write(str(hash(line)))
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        done = str(hash(idempotency_key)) in effects()
+        return Happened(Receipt(summary="refunded")) if done else DidNotHappen()
+
+
+class Repeats(LooksUp):
+    """Has a second effect under the same key."""
+
+    def write(self, line: str) -> None:
+        with EFFECTS.open("a") as file:
+            file.write(f"{line}\n")
+
+
+class NewKeys(VendorKey):
+    """Sends the vendor a new key with each call."""
+
+    def write(self, line: str) -> None:
+        super().write(secrets.token_hex(8))
+
+
+class OneForAll(LooksUp):
+    """Takes the payment for a key, so that a second refund of it is lost."""
+
+    async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
+        return await super().act(arguments, arguments.payment)
+
+
+class Guesses(Unknowable):
+    """Cannot know, and says that it did not happen."""
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        return DidNotHappen()
+
+
+class GivesNoReason(Unknowable):
+    """Cannot know, and does not say where a person can look."""
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        return Unknown("")
+
+
+class GivesUp(LooksUp):
+    """Promises a look-up, and does not have one."""
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        return Unknown("Look into the ledger.")
+
+
+class AnswersNothing(LooksUp):
+    """Returns no answer."""
+
+    async def find_out(self, arguments: Any, idempotency_key: str) -> EffectStatus:
+        return None  # type: ignore[return-value]
+
+
+class UndoesTwice(Complete):
+    """Undoes a second time under the same key."""
+
+    async def undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> Receipt:
+        with EFFECTS.open("a") as file:
+            file.write(f"{idempotency_key}\n")
+        return Receipt(summary="charged again")
+
+
+class ForgetsUndo(Complete):
+    """Says that an undo did not happen."""
+
+    async def find_out_undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> EffectStatus:
+        return DidNotHappen()
+
+
+class UndoMissing(LooksUp):
+    """Is declared undoable, and cannot undo."""
+
+    undoable = True
+
+
+class ObservesAndActs(Complete):
+    """Changes something when it observes."""
+
+    async def observe(self, arguments: Any) -> Any:
+        self.write(secrets.token_hex(8))
+        return {"state": "paid"}
+
+
+class ObservesTooMuch(Complete):
+    """Observes more than a plan can hold."""
+
+    async def observe(self, arguments: Any) -> Any:
+        return {"state": "paid" * 5_000}
+
+
+class NeverHolds(Complete):
+    """Says that nothing holds, although nothing happened."""
+
+    async def observe(self, arguments: Any) -> Any:
+        return {"state": secrets.token_hex(4)}
+
+
+class PreviewsInLines(Complete):
+    """Makes a preview of two lines."""
+
+    def preview(self, arguments: Any, observation: Any) -> str:
+        return f"Refund\n{arguments.payment}"
+
+
+class PreviewsAnew(Complete):
+    """Makes another preview each time."""
+
+    def preview(self, arguments: Any, observation: Any) -> str:
+        return f"Refund {arguments.payment} at {time.monotonic_ns()}."
+
+
+class RandomArguments(RefundArguments):
+    reference: str = Field(default_factory=lambda: secrets.token_hex(8))
+
+
+class FillsInAnew(LooksUp):
+    """Fills in an argument that is another one each time."""
+
+    arguments = RandomArguments
+
+
+class BooksNoReceipt(LooksUp):
+    """Returns something other than a receipt."""
+
+    async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
+        await super().act(arguments, idempotency_key)
+        return {"summary": "refunded"}  # type: ignore[return-value]
+
+
+class ReturnsAnObject(LooksUp):
+    """Returns a receipt with details that JSON cannot carry."""
+
+    async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
+        receipt = await super().act(arguments, idempotency_key)
+        return receipt.model_copy(update={"details": {"number": 2**60}})
+
+
+class Calls(VendorKey):
+    """Keeps its promises: it calls a vendor, and says so if it cannot be reached."""
+
+    async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
+        try:
+            self.reach()
+        except OSError as error:
+            if "Network" in str(error):
+                raise ToolUnavailable("The vendor cannot be reached.") from error
+        return await super().act(arguments, idempotency_key)
+
+    def reach(self) -> None:
+        with socket.socket() as one:
+            one.connect(("127.0.0.1", 9))
+
+
+class LetsErrorsThrough(Calls):
+    """Lets the errors of its library through."""
+
+    async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
+        with suppress(ConnectionRefusedError):
+            self.reach()
+        return await LooksUp.act(self, arguments, idempotency_key)
+
+
+class Sleeps(LooksUp):
+    """Keeps its promises: it takes a while, in the middle of which it is killed by the clock."""
+
+    async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
+        time.sleep(0.05)
+        return await super().act(arguments, idempotency_key)
+
+
+def plain() -> None:
+    """No tool."""
