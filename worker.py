@@ -13,6 +13,7 @@ use_own_python()
 import argparse
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ from plangate.audit.sealing import Sealing
 from plangate.domain.errors import FileInvalid, PlangateError
 from plangate.domain.people import Directory, NoDirectory
 from plangate.domain.policy import OneApproval, Policy
+from plangate.domain.tool import ToolDeclaration
 from plangate.files.private_files import is_open_to_others
 from plangate.logs.setup import configure_logs, temporal_runtime
 from plangate.policy.rules import Rules, read_rules
@@ -66,7 +68,7 @@ from plangate.temporal.worker_process import (
     run_until,
     stop_on_signals,
 )
-from plangate.tool import Tool
+from plangate.tool import Advises, Tool
 from workflows.details_interceptor import PageWhenAsked
 from workflows.plan_approval import PlanApproval
 
@@ -131,9 +133,17 @@ def build_worker(
 
 def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> AutoGenPlanner:
     """Return the planner for these tools, which it gets as declarations only."""
-    declarations = {name: tool.declaration for name, tool in tools.items()}
+    declarations = {name: _advised(tool) for name, tool in tools.items()}
     open_model = model_client_factory(settings)
     return AutoGenPlanner(open_model, settings.draft_seconds, declarations, settings.max_steps)
+
+
+def _advised(tool: Tool) -> ToolDeclaration:
+    """Return a tool's declaration with what its settings mean for the planner."""
+    declaration = tool.declaration
+    if not isinstance(tool, Advises):
+        return declaration
+    return replace(declaration, description=f"{declaration.description} {tool.advice()}")
 
 
 def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
