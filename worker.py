@@ -46,6 +46,7 @@ from plangate.files.private_files import is_open_to_others
 from plangate.logs.setup import configure_logs, temporal_runtime
 from plangate.policy.rules import Rules, read_rules
 from plangate.process_end import end_process
+from plangate.records.attachments import KeptAttachments
 from plangate.records.database import Database
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
@@ -68,7 +69,7 @@ from plangate.temporal.worker_process import (
     run_until,
     stop_on_signals,
 )
-from plangate.tool import Advises, Tool
+from plangate.tool import Advises, Blobs, Tool, UsesBlobs
 from workflows.details_interceptor import PageWhenAsked
 from workflows.plan_approval import PlanApproval
 
@@ -93,7 +94,9 @@ def build_worker(
 ) -> Worker:
     """Wire one worker over the given adapters; without a policy and a directory, anyone may approve."""
     times, requiring = SignalTimes(client), Requiring(policy or OneApproval())
-    records, plans = Records(database), PlanCheck(tools, settings.max_steps)
+    records = Records(database)
+    tools = _with_blobs(tools, KeptAttachments(records))
+    plans = PlanCheck(tools, settings.max_steps)
     people = RecordedPeople(directory or NoDirectory(), records, client.identity)
     planning = Planning(
         records,
@@ -136,6 +139,13 @@ def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> AutoGenPla
     declarations = {name: _advised(tool) for name, tool in tools.items()}
     open_model = model_client_factory(settings)
     return AutoGenPlanner(open_model, settings.draft_seconds, declarations, settings.max_steps)
+
+
+def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> dict[str, Tool]:
+    """Return the tools, those that keep bytes with the place to keep them."""
+    return {
+        name: tool.with_blobs(blobs) if isinstance(tool, UsesBlobs) else tool for name, tool in tools.items()
+    }
 
 
 def _advised(tool: Tool) -> ToolDeclaration:

@@ -41,7 +41,7 @@ from plangate.records.ledger import EffectState
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import OpenTrail
-from plangate.tool import Tool, Undoes, arguments_for
+from plangate.tool import ActsOnObservation, Tool, Undoes, arguments_for
 
 # Twelve attempts over about half an hour outlast the restart of a mail server, not its replacement. An
 # attempt counts once it holds the claim: an outage of the records does not use up attempts.
@@ -174,7 +174,7 @@ class Execution:
         tool = self._tools.get(step.tool)
         if tool is None:
             raise ToolUnavailable(f"This worker has no tool called {step.tool}; start one that has it.")
-        return tool
+        return tool.having_observed(step.observation) if isinstance(tool, ActsOnObservation) else tool
 
 
 def _leave_if_withdrawn() -> None:

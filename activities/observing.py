@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 from pydantic import JsonValue
 
-from plangate.domain.errors import ToolRefused, ToolUnavailable
+from plangate.domain.errors import RecordsUnavailable, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut
 from plangate.domain.plan import canonical_json, uncanonical
 from plangate.domain.tool import Receipt
@@ -25,6 +25,7 @@ async def observed(tool: Tool, arguments: Any) -> JsonValue:
     Raises:
         ToolUnavailable: it cannot be observed now.
         ToolRefused: it can never be observed, or is too large.
+        RecordsUnavailable: the tool keeps something in the records, which do not answer.
     """
     if not isinstance(tool, Observes):
         return None
@@ -32,7 +33,7 @@ async def observed(tool: Tool, arguments: Any) -> JsonValue:
     try:
         async with asyncio.timeout(OBSERVE_SECONDS):
             seen = await tool.observe(arguments)
-    except (ToolUnavailable, ToolRefused):
+    except (ToolUnavailable, ToolRefused, RecordsUnavailable):
         raise
     except TimeoutError:
         raise ToolUnavailable(f"{name} could not observe within {OBSERVE_SECONDS} seconds.") from None
