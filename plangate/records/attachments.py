@@ -5,8 +5,9 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, type_coerce
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import NullType
 
 from plangate.records.records import Records
 from plangate.records.tables import attachments
@@ -56,11 +57,16 @@ def keep(connection: Connection, content: bytes) -> str:
 
 
 def contents_of(connection: Connection, digests: Iterable[str]) -> tuple[tuple[str, bytes], ...]:
-    """Return each kept digest with its bytes, in the order of the digests, as the table has them."""
+    """Return each kept digest with its bytes, in the order of the digests, as the table has them.
+
+    They are not checked. A text in the column of bytes, which only a forger writes, is returned as empty.
+    """
     rows = connection.execute(
-        select(attachments).where(attachments.c.sha256.in_(set(digests))).order_by(attachments.c.sha256)
+        select(attachments.c.sha256, type_coerce(attachments.c.content, NullType()).label("content"))
+        .where(attachments.c.sha256.in_(set(digests)))
+        .order_by(attachments.c.sha256)
     )
-    return tuple((row.sha256, bytes(row.content)) for row in rows)
+    return tuple((row.sha256, row.content if isinstance(row.content, bytes) else b"") for row in rows)
 
 
 def _digest(content: bytes) -> str:

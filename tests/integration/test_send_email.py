@@ -532,7 +532,7 @@ async def test_at_every_stage_a_later_a_never_and_a_silence_are_told_apart(stage
     assert ("nothing was sent" in str(caught.value)) == (caught.type is not EffectUnknown)
 
 
-async def test_a_mail_by_smtps_goes_to_a_server_whose_certificate_the_authority_signed(tmp_path):
+async def test_a_mail_by_smtps_goes_to_a_server_whose_certificate_the_authority_signed(tmp_path, monkeypatch):
     certificate = certificate_for("localhost", tmp_path)
     postbox = Postbox()
     loop = asyncio.get_running_loop()
@@ -547,8 +547,11 @@ async def test_a_mail_by_smtps_goes_to_a_server_whose_certificate_the_authority_
             await SendEmail(SmtpServer("127.0.0.1", port, **options), SENDER).act(MAIL, KEY)
         with pytest.raises(ToolUnavailable, match="certificate"):
             await SendEmail(SmtpServer("localhost", port, implicit_tls=True), SENDER).act(MAIL, KEY)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        url = SecretStr(f"smtps://localhost:{port}")
+        await SendEmail(SmtpServer.from_url(url), SENDER).act(MAIL, KEY)
 
-    assert len(postbox.mails) == 1
+    assert len(postbox.mails) == 2
 
 
 async def test_starttls_by_the_url_is_required_without_a_login_too():
