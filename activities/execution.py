@@ -113,16 +113,26 @@ class Execution:
     ) -> Callable[[Sequence[Receipt]], str | None]:
         """Observe the world again, and return the check of what was seen when the plan was drafted.
 
+        What can never be observed, or not in all attempts, does not hold either: the check says so.
+
         Raises:
             ToolUnavailable: it cannot be observed now.
-            ToolRefused: it can never be observed.
         """
         if step.observation is None or attempt.is_undo:
             return lambda receipts: None  # noqa: ARG005
-        tool = self._tool(step)
-        arguments = _arguments(tool, step, step.arguments)
-        now = await observed(tool, arguments)
-        return partial(unmet, tool, arguments, step.observation, now)
+        try:
+            tool = self._tool(step)
+            arguments = _arguments(tool, step, step.arguments)
+            now = await observed(tool, arguments)
+        except ToolRefused as error:
+            reason = str(error)
+        except ToolUnavailable as error:
+            if activity.info().attempt < STEP_TRIES:
+                raise
+            reason = f"{error} It was tried {STEP_TRIES} times."
+        else:
+            return partial(unmet, tool, arguments, step.observation, now)
+        return lambda receipts: reason  # noqa: ARG005
 
     async def _act_and_store(self, attempt: StepAttempt, step: Step, claim: Claim) -> StepResult:
         try:

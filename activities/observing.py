@@ -8,14 +8,13 @@ import structlog
 from pydantic import JsonValue
 
 from plangate.domain.errors import RecordsUnavailable, ToolRefused, ToolUnavailable
-from plangate.domain.escaping import cut
+from plangate.domain.observations import changes
 from plangate.domain.plan import canonical_json, uncanonical
 from plangate.domain.tool import Receipt
 from plangate.tool import Observes, Tool
 
 OBSERVE_SECONDS: Final = 30
 MAX_OBSERVATION: Final = 16 * 1024  # bytes of canonical JSON
-_SHOWN: Final = 300
 _log = structlog.get_logger(__name__)
 
 
@@ -58,8 +57,4 @@ def unmet(
                 return None
         except Exception:  # noqa: BLE001  a tool's bug: what cannot be compared does not hold
             _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
-    return f"What the plan relies on has changed. When it was drafted: {_shown(seen)}. Now: {_shown(now)}."
-
-
-def _shown(observation: JsonValue) -> str:
-    return cut(canonical_json(observation).decode(), _SHOWN)
+    return f"What the plan relies on has changed since it was drafted: {changes(seen, now)}."

@@ -203,7 +203,7 @@ class HttpRequest:
 
     def lacks(self) -> str | None:
         """Return the setting without which no host can be reached."""
-        return None if any(self._allowed) else f"{self._allowed.setting} names no host that it may reach"
+        return None if any(self._allowed) else f"no host may be reached; set {self._allowed.setting}"
 
     def advice(self) -> str:
         """Return the allowed hosts."""
