@@ -35,7 +35,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.plan import Step
 from plangate.domain.references import references_in
-from plangate.domain.tool import Receipt, ToolArguments, storable
+from plangate.domain.tool import Receipt, Reference, ToolArguments, storable
 from plangate.domain.validation import faults_in
 from plangate.records.ledger import EffectState
 from plangate.records.records import Records
@@ -251,11 +251,26 @@ def _arguments(tool: Tool, step: Step, values: Mapping[str, JsonValue]) -> ToolA
         faults = [fault for fault in faults_in(error) if fault.path and fault.path[0] in references]
         if faults:
             raise ToolRefused(f"A value from an earlier step cannot be used: {faults[0]}") from None
+    else:
+        for name in references_in(step.arguments):
+            if isinstance(
+                getattr(arguments, name, None), Reference
+            ):  # its type allows one, its value is none
+                raise ToolRefused(
+                    f"A value from an earlier step cannot be used: {name} is a reference again."
+                )
     is_changed = bool(step.definition) and step.definition != tool.declaration.definition()
-    if arguments is None or complete(arguments) != values or is_changed:
+    if arguments is None or not _are_approved(arguments, step) or is_changed:
         raise ToolUnavailable(
             f"The tool {step.tool} of this worker is not the one that the plan was made for: its arguments "
             "or its description have changed. Start a worker of that version, or resolve the run when it is "
             "held."
         )
     return arguments
+
+
+def _are_approved(arguments: ToolArguments, step: Step) -> bool:
+    """Whether these are the approved arguments; the model may give the value of a reference one spelling."""
+    references = references_in(step.arguments)
+    now = complete(arguments)
+    return {**now, **{name: step.arguments[name] for name in references if name in now}} == step.arguments

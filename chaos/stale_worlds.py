@@ -4,8 +4,11 @@ A step must be held exactly when what was approved no longer holds, and must hav
 worlds, and what is expected of each, are in tests/support/stale_worlds.py.
 """
 
+import logging
 from dataclasses import dataclass
 from random import Random
+
+import structlog
 
 from chaos.report import Report
 from chaos.stage import Stage
@@ -28,6 +31,9 @@ QUICK = Size(worlds=100)
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """Run plans over the worlds, in batches, each with records of its own."""
+    # Its worker is this process, and each held step is logged with its traceback.
+    logging.disable(logging.ERROR)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     steps = 0
     for number, first in enumerate(range(0, size.worlds, _IN_ONE_BATCH)):
         folder = stage.folder / f"stale-{number}"

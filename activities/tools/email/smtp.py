@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 import aiosmtplib
 from aiosmtplib import errors as smtp
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
 from activities.tools.email.message import Mail, mail_receipt, refuse_difference
 from activities.tools.email.wire import difference_on_the_wire
@@ -248,7 +248,9 @@ class SmtpServer:
 
     def _receipt(self, mail: Mail, refused: Mapping[str, str], reply: str) -> Receipt:
         summary = f"accepted by the mail server {self._name}"
+        more: dict[str, JsonValue] = {}
         if refused:
+            more["refused"] = dict(refused)
             count, all_of = len(mail.recipients) - len(refused), len(mail.recipients)
             summary += f" for {count} of {all_of} recipients; it refused {_named(refused)}"
         return mail_receipt(
@@ -258,7 +260,7 @@ class SmtpServer:
             cc=(one for one in mail.letter.cc if one not in refused),
             subject=mail.letter.subject,
             reply=reply,
-            **({"refused": dict(refused)} if refused else {}),
+            **more,
         )
 
 

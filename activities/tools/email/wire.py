@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email import policy
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
 from typing import Final
 from urllib.parse import quote
@@ -114,7 +114,8 @@ def difference(content: bytes, letter: Letter) -> str | None:
     expected = sorted(name for name in _HEADERS if name not in left_out)
     if sorted(read.keys()) != expected or read.defects:
         return "its headers"
-    text, files = read, list[EmailMessage]()
+    text: MIMEPart = read
+    files: list[MIMEPart] = []
     if letter.files:
         if read.get_content_type() != "multipart/mixed" or read.preamble or read.epilogue:
             return "its parts"
@@ -123,7 +124,7 @@ def difference(content: bytes, letter: Letter) -> str | None:
             return "its parts"
     if text.is_multipart() or len(files) != len(letter.files):
         return "its parts"
-    said = {
+    said: dict[str, tuple[object, object]] = {
         "the sender": (_addresses(read, "From"), (letter.sender,)),
         "the recipients": (_addresses(read, "To"), letter.to),
         "the copies": (_addresses(read, "Cc"), letter.cc),
@@ -181,7 +182,7 @@ def _addresses(read: EmailMessage, name: str) -> tuple[str, ...]:
     return tuple(str(one.addr_spec) for one in header.addresses) if header is not None else ()
 
 
-def _read_file(part: EmailMessage) -> AttachedFile | None:
+def _read_file(part: MIMEPart) -> AttachedFile | None:
     """Return the file that a mail program finds in a part, or None if it finds something else."""
     if set(part.keys()) != _OF_A_FILE or part.defects or part.is_multipart() or not part.is_attachment():
         return None
@@ -190,6 +191,6 @@ def _read_file(part: EmailMessage) -> AttachedFile | None:
     return AttachedFile(part.get_filename() or "", part.get_content_type(), content)
 
 
-def _body(read: EmailMessage) -> str:
+def _body(read: MIMEPart) -> str:
     content: str = read.get_content()
     return content.replace("\r\n", "\n")
