@@ -14,7 +14,7 @@ from plangate.domain.faults import Fault
 from plangate.domain.plan import MAX_PREVIEW, Plan, Step
 from plangate.domain.previews import default_preview
 from plangate.domain.references import references_in
-from plangate.tool import Observes, Previews, Tool, Undoes, arguments_for
+from plangate.tool import Observes, ObservesSome, Previews, Tool, Undoes, arguments_for
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class PlanCheck:
 
     def observes(self, plan: Plan) -> bool:
         """Return whether a tool observes the world for this plan, which may take long."""
-        return any(isinstance(self._tools[step.tool], Observes) for step in plan.steps)
+        return any(_observes(self._tools[step.tool], step) for step in plan.steps)
 
     async def with_previews(self, plan: Plan) -> Plan:
         """Return a checked plan with the preview, observation and definition of each step.
@@ -75,6 +75,14 @@ class PlanCheck:
                 "undoable": tool.declaration.undoable and isinstance(tool, Undoes),
             }
         )
+
+
+def _observes(tool: Tool, step: Step) -> bool:
+    if not isinstance(tool, Observes):
+        return False
+    return not isinstance(tool, ObservesSome) or tool.observes(
+        arguments_for(tool.declaration, step.arguments)
+    )
 
 
 def _preview(tool: Tool, step: Step, arguments: Any, observation: JsonValue) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "EffectUnknown",
     "Happened",
     "Observes",
+    "ObservesSome",
     "Previews",
     "Receipt",
     "Repeatable",
@@ -127,6 +128,14 @@ class Observes(Protocol):
 
         ``receipts`` are those of the steps of this run so far. `same_observation` compares the two.
         """
+
+
+@runtime_checkable
+class ObservesSome(Protocol):
+    """A tool of which only some calls depend on the world; the others are drafted faster."""
+
+    def observes(self, arguments: Any) -> bool:
+        """Return whether `Observes.observe` has anything to look at for this call."""
 
 
 @runtime_checkable

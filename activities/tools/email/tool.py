@@ -116,6 +116,10 @@ class SendEmail:
         recipients = counted(len(arguments.to) + len(arguments.cc), "recipient")
         return f"Email {recipients}: {', '.join(said)}"
 
+    def observes(self, arguments: SendEmailArguments) -> bool:
+        """Return whether the mail has attachments."""
+        return bool(arguments.attachments)
+
     async def observe(self, arguments: SendEmailArguments) -> JsonValue:
         """Keep the attachments and return their digests; for a drafted step, return those still kept."""
         if not arguments.attachments:

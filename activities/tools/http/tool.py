@@ -219,6 +219,10 @@ class HttpRequest:
         which = f" {cut(arguments.observe, _SHOWN_OF_URL)}" if arguments.observe else " that URL"
         return f"{said}, if{which} is still as observed ({in_words(observation)})"
 
+    def observes(self, arguments: HttpRequestArguments) -> bool:
+        """Return whether the call relies on a URL."""
+        return arguments.observed_url is not None
+
     async def observe(self, arguments: HttpRequestArguments) -> JsonValue:
         """Return the state of the URL that the call relies on, by GET under the same host rules."""
         url = arguments.observed_url
