@@ -141,8 +141,10 @@ def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> AutoGenPla
     return AutoGenPlanner(open_model, settings.draft_seconds, declarations, settings.max_steps)
 
 
-def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> dict[str, Tool]:
+def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> Mapping[str, Tool]:
     """Return the tools, those that keep bytes with the place to keep them."""
+    if not any(isinstance(tool, UsesBlobs) for tool in tools.values()):
+        return tools
     return {
         name: tool.with_blobs(blobs) if isinstance(tool, UsesBlobs) else tool for name, tool in tools.items()
     }

@@ -9,7 +9,7 @@ neither as the value of another argument nor deep inside of one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, assert_never, get_args
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
@@ -78,8 +78,10 @@ def _without_receipt(progress: StepProgress) -> str:
             return "that step was skipped"
         case StepState.DONE:
             return "a person marked that step as done, so it has no receipt"
-        case _:
+        case StepState.PENDING | StepState.FAILED | StepState.IN_DOUBT | StepState.UNDONE:
             return "that step is not done"
+        case _:
+            assert_never(progress.state)
 
 
 def _placed(value: JsonValue, path: FaultPath = ()) -> Iterator[tuple[FaultPath, Reference]]:

@@ -9,7 +9,6 @@ never sent (docs/decisions/0050).
 """
 
 import asyncio
-import copy
 import hashlib
 from collections.abc import Sequence
 from typing import ClassVar, Final, Self
@@ -47,12 +46,19 @@ class SendEmail:
         receipt=SentMail,
     )
 
-    def __init__(self, delivery: Delivery, sender: str, folder: AttachmentsFolder | None = None) -> None:
+    def __init__(
+        self,
+        delivery: Delivery,
+        sender: str,
+        folder: AttachmentsFolder | None = None,
+        blobs: Blobs | None = None,
+        seen: tuple[Attachment, ...] | None = None,
+    ) -> None:
         self._delivery = delivery
         self._sender = sender
         self._folder = folder
-        self._blobs: Blobs | None = None
-        self._seen: tuple[Attachment, ...] | None = None
+        self._blobs = blobs
+        self._seen = seen
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -73,17 +79,13 @@ class SendEmail:
 
         return cls(SmtpServer.from_url(settings.smtp_url), sender, folder)
 
-    def with_blobs(self, blobs: Blobs) -> Self:
+    def with_blobs(self, blobs: Blobs) -> "SendEmail":
         """Return the tool with a place to keep attachments."""
-        other = copy.copy(self)
-        other._blobs = blobs  # noqa: SLF001  a copy of its own
-        return other
+        return SendEmail(self._delivery, self._sender, self._folder, blobs)
 
-    def having_observed(self, seen: JsonValue) -> Self:
+    def having_observed(self, seen: JsonValue) -> "SendEmail":
         """Return the tool for a step whose attachments were observed when its plan was drafted."""
-        other = copy.copy(self)
-        other._seen = attachments_in(seen)  # noqa: SLF001  a copy of its own
-        return other
+        return SendEmail(self._delivery, self._sender, self._folder, self._blobs, attachments_in(seen))
 
     def lacks(self) -> str | None:
         """Return None: without a mail server, mails are written to the outbox."""
