@@ -13,6 +13,7 @@ use_own_python()
 import argparse
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -40,10 +41,12 @@ from plangate.audit.sealing import Sealing
 from plangate.domain.errors import FileInvalid, PlangateError
 from plangate.domain.people import Directory, NoDirectory
 from plangate.domain.policy import OneApproval, Policy
+from plangate.domain.tool import ToolDeclaration
 from plangate.files.private_files import is_open_to_others
 from plangate.logs.setup import configure_logs, temporal_runtime
 from plangate.policy.rules import Rules, read_rules
 from plangate.process_end import end_process
+from plangate.records.attachments import KeptAttachments
 from plangate.records.database import Database
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
@@ -66,7 +69,7 @@ from plangate.temporal.worker_process import (
     run_until,
     stop_on_signals,
 )
-from plangate.tool import Tool, lacks_of
+from plangate.tool import Advises, Blobs, Tool, UsesBlobs, lacks_of
 from workflows.details_interceptor import PageWhenAsked
 from workflows.plan_approval import PlanApproval
 
@@ -91,7 +94,9 @@ def build_worker(
 ) -> Worker:
     """Wire one worker over the given adapters; without a policy and a directory, anyone may approve."""
     times, requiring = SignalTimes(client), Requiring(policy or OneApproval())
-    records, plans = Records(database), PlanCheck(tools, settings.max_steps)
+    records = Records(database)
+    tools = _with_blobs(tools, KeptAttachments(records))
+    plans = PlanCheck(tools, settings.max_steps)
     people = RecordedPeople(directory or NoDirectory(), records, client.identity)
     planning = Planning(
         records,
@@ -131,9 +136,26 @@ def build_worker(
 
 def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> AutoGenPlanner:
     """Return the planner for these tools, which it gets as declarations only."""
-    declarations = {name: tool.declaration for name, tool in tools.items() if not lacks_of(tool)}
+    declarations = {name: _advised(tool) for name, tool in tools.items() if not lacks_of(tool)}
     open_model = model_client_factory(settings)
     return AutoGenPlanner(open_model, settings.draft_seconds, declarations, settings.max_steps)
+
+
+def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> Mapping[str, Tool]:
+    """Return the tools, those that keep bytes with the place to keep them."""
+    if not any(isinstance(tool, UsesBlobs) for tool in tools.values()):
+        return tools
+    return {
+        name: tool.with_blobs(blobs) if isinstance(tool, UsesBlobs) else tool for name, tool in tools.items()
+    }
+
+
+def _advised(tool: Tool) -> ToolDeclaration:
+    """Return a tool's declaration with what its settings mean for the planner."""
+    declaration = tool.declaration
+    if not isinstance(tool, Advises):
+        return declaration
+    return replace(declaration, description=f"{declaration.description} {tool.advice()}")
 
 
 def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:

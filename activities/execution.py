@@ -35,13 +35,13 @@ from plangate.domain.errors import (
 )
 from plangate.domain.plan import Step
 from plangate.domain.references import references_in
-from plangate.domain.tool import Receipt, ToolArguments, storable
+from plangate.domain.tool import Receipt, Reference, ToolArguments, storable
 from plangate.domain.validation import faults_in
 from plangate.records.ledger import EffectState
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import OpenTrail
-from plangate.tool import Tool, Undoes, arguments_for, lacks_of
+from plangate.tool import ActsOnObservation, Tool, Undoes, arguments_for, lacks_of
 
 # Twelve attempts over about half an hour outlast the restart of a mail server, not its replacement. An
 # attempt counts once it holds the claim: an outage of the records does not use up attempts.
@@ -113,16 +113,26 @@ class Execution:
     ) -> Callable[[Sequence[Receipt]], str | None]:
         """Observe the world again, and return the check of what was seen when the plan was drafted.
 
+        What can never be observed, or not in all attempts, does not hold either: the check says so.
+
         Raises:
             ToolUnavailable: it cannot be observed now.
-            ToolRefused: it can never be observed.
         """
         if step.observation is None or attempt.is_undo:
             return lambda receipts: None  # noqa: ARG005
-        tool = self._tool(step)
-        arguments = _arguments(tool, step, step.arguments)
-        now = await observed(tool, arguments)
-        return partial(unmet, tool, arguments, step.observation, now)
+        try:
+            tool = self._tool(step)
+            arguments = _arguments(tool, step, step.arguments)
+            now = await observed(tool, arguments)
+        except ToolRefused as error:
+            reason = str(error)
+        except ToolUnavailable as error:
+            if activity.info().attempt < STEP_TRIES:
+                raise
+            reason = f"{error} It was tried {STEP_TRIES} times."
+        else:
+            return partial(unmet, tool, arguments, step.observation, now)
+        return lambda receipts: reason  # noqa: ARG005
 
     async def _act_and_store(self, attempt: StepAttempt, step: Step, claim: Claim) -> StepResult:
         try:
@@ -177,7 +187,7 @@ class Execution:
         lacks = lacks_of(tool)
         if lacks:
             raise ToolUnavailable(f"The tool {step.tool} of this worker is not set up: {lacks}")
-        return tool
+        return tool.having_observed(step.observation) if isinstance(tool, ActsOnObservation) else tool
 
 
 def _leave_if_withdrawn() -> None:
@@ -244,11 +254,26 @@ def _arguments(tool: Tool, step: Step, values: Mapping[str, JsonValue]) -> ToolA
         faults = [fault for fault in faults_in(error) if fault.path and fault.path[0] in references]
         if faults:
             raise ToolRefused(f"A value from an earlier step cannot be used: {faults[0]}") from None
+    else:
+        for name in references_in(step.arguments):
+            if isinstance(
+                getattr(arguments, name, None), Reference
+            ):  # its type allows one, its value is none
+                raise ToolRefused(
+                    f"A value from an earlier step cannot be used: {name} is a reference again."
+                )
     is_changed = bool(step.definition) and step.definition != tool.declaration.definition()
-    if arguments is None or complete(arguments) != values or is_changed:
+    if arguments is None or not _are_approved(arguments, step) or is_changed:
         raise ToolUnavailable(
             f"The tool {step.tool} of this worker is not the one that the plan was made for: its arguments "
             "or its description have changed. Start a worker of that version, or resolve the run when it is "
             "held."
         )
     return arguments
+
+
+def _are_approved(arguments: ToolArguments, step: Step) -> bool:
+    """Whether these are the approved arguments; the model may give the value of a reference one spelling."""
+    references = references_in(step.arguments)
+    now = complete(arguments)
+    return {**now, **{name: step.arguments[name] for name in references if name in now}} == step.arguments

@@ -2,18 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from pydantic import JsonValue
 
-from plangate.domain.errors import ToolRefused, ToolUnavailable
-from plangate.domain.escaping import cut
+from plangate.domain.errors import RecordsUnavailable, ToolRefused, ToolUnavailable
+from plangate.domain.observations import changes
 from plangate.domain.plan import canonical_json, uncanonical
 from plangate.domain.tool import MAX_OBSERVATION, OBSERVE_SECONDS, Receipt
 from plangate.tool import Observes, Tool
 
-_SHOWN: Final = 300
 _log = structlog.get_logger(__name__)
 
 
@@ -23,6 +22,7 @@ async def observed(tool: Tool, arguments: Any) -> JsonValue:
     Raises:
         ToolUnavailable: it cannot be observed now.
         ToolRefused: it can never be observed, or is too large.
+        RecordsUnavailable: the tool keeps something in the records, which do not answer.
     """
     if not isinstance(tool, Observes):
         return None
@@ -30,7 +30,7 @@ async def observed(tool: Tool, arguments: Any) -> JsonValue:
     try:
         async with asyncio.timeout(OBSERVE_SECONDS):
             seen = await tool.observe(arguments)
-    except (ToolUnavailable, ToolRefused):
+    except (ToolUnavailable, ToolRefused, RecordsUnavailable):
         raise
     except TimeoutError:
         raise ToolUnavailable(f"{name} could not observe within {OBSERVE_SECONDS} seconds.") from None
@@ -55,8 +55,4 @@ def unmet(
                 return None
         except Exception:  # noqa: BLE001  a tool's bug: what cannot be compared does not hold
             _log.exception("A tool could not compare.", action="observe", tool=tool.declaration.name)
-    return f"What the plan relies on has changed. When it was drafted: {_shown(seen)}. Now: {_shown(now)}."
-
-
-def _shown(observation: JsonValue) -> str:
-    return cut(canonical_json(observation).decode(), _SHOWN)
+    return f"What the plan relies on has changed since it was drafted: {changes(seen, now)}."

@@ -14,7 +14,7 @@ from plangate.domain.faults import Fault
 from plangate.domain.plan import MAX_PREVIEW, Plan, Step
 from plangate.domain.previews import default_preview
 from plangate.domain.references import references_in
-from plangate.tool import Observes, Previews, Tool, Undoes, arguments_for, lacks_of
+from plangate.tool import Observes, ObservesSome, Previews, Tool, Undoes, arguments_for, lacks_of
 
 _log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class PlanCheck:
 
     def observes(self, plan: Plan) -> bool:
         """Return whether a tool observes the world for this plan, which may take long."""
-        return any(isinstance(self._tools[step.tool], Observes) for step in plan.steps)
+        return any(_observes(self._tools[step.tool], step) for step in plan.steps)
 
     async def with_previews(self, plan: Plan) -> Plan:
         """Return a checked plan with the preview, observation and definition of each step.
@@ -92,6 +92,14 @@ def _problem(tool: Tool, step: Step) -> str | None:
     except Exception as error:  # noqa: BLE001  a tool's bug must not end the run
         _log.exception("A tool could not check a call.", action="objection", tool=step.tool)
         return f"{step.tool} could not check this call ({type(error).__name__}); see the worker's log"
+
+
+def _observes(tool: Tool, step: Step) -> bool:
+    if not isinstance(tool, Observes):
+        return False
+    return not isinstance(tool, ObservesSome) or tool.observes(
+        arguments_for(tool.declaration, step.arguments)
+    )
 
 
 def _preview(tool: Tool, step: Step, arguments: Any, observation: JsonValue) -> str:

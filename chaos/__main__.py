@@ -23,6 +23,7 @@ from chaos import (
     lose_the_database,
     outage,
     restart_latency,
+    stale_worlds,
 )
 from chaos.flood import recorded_model
 from chaos.report import Report
@@ -66,6 +67,8 @@ SCENARIOS = {
     "postgres": Scenario(
         lose_the_database.postgres, lose_the_database.OFTEN, lose_the_database.ONCE, on_postgres=True
     ),
+    # The suite has a sample of its own (tests/workflow/test_stale_worlds.py).
+    "stale": Scenario(stale_worlds.act, stale_worlds.FULL, stale_worlds.QUICK, in_suite=False),
     "outage": Scenario(outage.sqlite, outage.FULL, outage.QUICK),
     "outage-postgres": Scenario(outage.postgres, outage.FULL, outage.QUICK, in_suite=False, on_postgres=True),
     "month": Scenario(outage.sqlite, outage.MONTH, outage.QUICK, in_suite=False, by_default=False),

@@ -95,9 +95,12 @@ class Settings(BaseSettings):
     )
     smtp_url: SecretStr | None = Field(
         default=None,
-        description="smtp://USER:PASSWORD@HOST:PORT, or smtps://; unset: .eml files in var/outbox/",
+        description="smtp://USER:PASSWORD@HOST:PORT, smtps:// or smtp+starttls://; unset: var/outbox/",
     )
     mail_from: str = Field(default="plangate@localhost", description="the sender of mails")
+    attachments_dir: Path | None = Field(
+        default=None, description="the folder of the files that mails may carry; unset: no attachments"
+    )
     http_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="hosts that http_request may reach, comma-separated; HOST or HOST:PORT"
     )

@@ -12,8 +12,9 @@ A bundle, which is one run in one file (`bundle_findings`):
 5. Its plain sections say exactly what the trail says.
 6. It contains every policy and list of people that the trail names, unchanged, and no other text.
 7. The policy demands the requirement on record.
-8. Every checkpoint has a trusted signature, seals the entries that are there, and is not older than they are.
-9. A checkpoint seals the last entry.
+8. It contains the bytes of every attachment that a plan names, unchanged, and no others.
+9. Every checkpoint has a trusted signature, seals the entries that are there, and is not older than they are.
+10. A checkpoint seals the last entry.
 
 docs/audit-format.md describes the format for other implementations.
 """
@@ -23,8 +24,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
+from plangate.audit.attached import AttachedBytes, in_bundle, untrue_attachments
 from plangate.audit.dates import dated_ahead
 from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import Lists, revoked_since, unproven
@@ -101,7 +103,11 @@ class Story(Frozen):
 
 
 class Bundle(Typed):
-    """One complete run in one file; ``texts`` are the policies and lists of people it was judged by."""
+    """One complete run in one file.
+
+    ``texts`` are the policies and lists of people it was judged by. ``attachments`` are left out if there are
+    none.
+    """
 
     format: Literal["plangate-evidence-2"] = FORMAT
     workflow_id: str
@@ -109,6 +115,7 @@ class Bundle(Typed):
     entries: tuple[WrittenEntry, ...]
     texts: tuple[RuleText, ...]
     checkpoints: tuple[SealedBy, ...]
+    attachments: tuple[AttachedBytes, ...] = Field(default=(), exclude_if=lambda value: not value)
 
 
 def examined(
@@ -145,14 +152,16 @@ def bundle_of(
     entries: Sequence[AuditEntry],
     checkpoints: Iterable[SealedBy],
     texts: Iterable[RuleText],
+    attachments: Iterable[tuple[str, bytes]] = (),
 ) -> Bundle:
-    """Return the evidence of one run."""
+    """Return the evidence of one run; ``attachments`` are digests with the kept bytes."""
     return Bundle(
         workflow_id=workflow_id,
         story=story_of(workflow_id, entries).model_dump(mode="json"),
         entries=tuple(WrittenEntry(**entry.model_dump(exclude={"event"})) for entry in entries),
         texts=tuple(texts),
         checkpoints=tuple(checkpoints),
+        attachments=in_bundle(attachments),
     )
 
 
@@ -177,7 +186,7 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def bundle_findings(bundle: Bundle, *, trusted: frozenset[str], people: People | None) -> Iterator[Finding]:
-    """Yield the findings about a bundle (4 to 9), offline.
+    """Yield the findings about a bundle (4 to 10), offline.
 
     Args:
         bundle: as `read_bundle` returns.
@@ -201,10 +210,12 @@ def bundle_findings(bundle: Bundle, *, trusted: frozenset[str], people: People |
                 yield Finding(workflow_id=run, what=f"nothing was judged by the text {one_line(text.hash)}")
         # (7) The requirement.
         yield from soft_requirements(run, trail, bundle.texts)
-    # (8) The checkpoints.
+        # (8) The attachments.
+        yield from untrue_attachments(run, trail, bundle.attachments)
+    # (9) The checkpoints.
     for sealed in bundle.checkpoints:
         yield from _broken_seal(bundle, sealed, trusted)
-    # (9) The last entry.
+    # (10) The last entry.
     unsealed = len(bundle.entries) - sealed_up_to(bundle)
     if unsealed > 0:
         which = f"entry {len(bundle.entries)} is" if unsealed == 1 else f"the last {unsealed} entries are"

@@ -5,7 +5,7 @@ For each run, and for the trail of rules:
 1. Each entry is well-formed, and is listed under the kind of its event.
 2. The trail is sound: no entry is missing, moved or changed; each follows from the ones before it; signatures
    and lists of people support each decision (`evidence.examined`).
-3. Every policy and list of people that it names is kept, unchanged.
+3. Every policy, list of people and attachment that it names is kept, unchanged.
 4. Every plan was drafted for this installation.
 5. Those rules were in force at the time (`rules_in_force`) and demand the requirement on record. On the trail
    of rules, no entry is dated before a checkpoint that does not seal it yet.
@@ -31,6 +31,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from sqlalchemy import Connection, Select, String, Table, bindparam, exists, func, select, type_coerce
 
+from plangate.audit.attached import digests_named, missing_attachments
 from plangate.audit.checkpoint_chain import compared_with_kept, examine_chain, examine_checkpoints_of
 from plangate.audit.checkpoint_times import CheckpointTimes, back_dated_rules
 from plangate.audit.cross_checks import moment, wrong_effects, wrong_row, wrong_seals, wrong_tokens
@@ -47,6 +48,7 @@ from plangate.domain.findings import Finding, readable
 from plangate.domain.people import People
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.requirements import soft_requirements
+from plangate.records.attachments import contents_of
 from plangate.records.checkpoints import seals_of_run
 from plangate.records.installation import read_installation
 from plangate.records.rule_texts import texts_of
@@ -211,8 +213,11 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     findings = [one for one in read if isinstance(one, Finding)] or list(
         examined(workflow_id, entries, trust.people, context.owners.of, lists_in(texts))
     )
-    # (3) The rules are kept, unchanged.
+    # (3) The rules and the attachments are kept, unchanged.
     findings += list(missing_rules(workflow_id, trail, texts))
+    digests = digests_named(trail)
+    if digests:
+        findings += missing_attachments(workflow_id, trail, dict(contents_of(connection, digests)))
     # (4) The plans were drafted for this installation.
     findings += list(_made_elsewhere(workflow_id, trail, context.installation))
     sealed = seals_of_run(connection, workflow_id)

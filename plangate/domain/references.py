@@ -3,46 +3,46 @@
 A reference is the object ``{"from_step": 2, "field": "number"}`` in place of an argument whose type allows a
 `Reference`. It is part of the plan and its fingerprint. It is resolved just before the step, and its value is
 on the record.
+
+Resolving knows no tools: every argument of this form is one. So a plan may have the form nowhere else,
+neither as the value of another argument nor deep inside of one.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, assert_never, get_args
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from plangate.domain.errors import StepUnready
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.plan import ProposedStep
-from plangate.domain.run import StepProgress
+from plangate.domain.run import StepProgress, StepState
 from plangate.domain.tool import Reference, ToolArguments, ToolDeclaration
 
 
 def references_in(arguments: Mapping[str, JsonValue]) -> dict[str, Reference]:
     """Return the arguments that have the form of a reference, by name."""
-    found = {}
-    for name, value in arguments.items():
-        if isinstance(value, dict) and value.keys() == Reference.model_fields.keys():
-            try:
-                found[name] = Reference.model_validate(value)
-            except ValidationError:
-                continue  # an object of the tool's own that has these names
-    return found
+    read = {name: _read(value) for name, value in arguments.items()}
+    return {name: reference for name, reference in read.items() if reference is not None}
 
 
 def reference_faults(
     steps: Sequence[ProposedStep], number: int, tools: Mapping[str, ToolDeclaration], at: FaultPath
 ) -> list[Fault]:
     """Return what is wrong with the references of step ``number``, whose path is ``at``."""
-    declaration = tools[steps[number - 1].tool]
+    step, model = steps[number - 1], tools[steps[number - 1].tool].arguments
     faults = []
-    for name, reference in _references(declaration.arguments, steps[number - 1].arguments).items():
-        if reference.from_step >= number:
-            problem: str | None = f"refers to step {reference.from_step}, which is not before this one"
+    for path, reference in _placed(step.arguments):
+        name = str(path[0])
+        if len(path) > 1 or name not in referable_arguments(model):
+            problem: str | None = f"{reference} cannot be used here; write the value itself"
+        elif reference.from_step >= number:
+            problem = f"refers to step {reference.from_step}, which is not before this one"
         else:
             source = tools.get(steps[reference.from_step - 1].tool)
-            problem = _unfit(source.receipt if source else None, reference, declaration.arguments, name)
+            problem = _unfit(source.receipt if source else None, reference, model, name)
         if problem:
-            faults.append(Fault((*at, "arguments", name), problem))
+            faults.append(Fault((*at, "arguments", *path), problem))
     return faults
 
 
@@ -64,18 +64,52 @@ def resolve_references(
 
 def _value(steps: Sequence[StepProgress], reference: Reference) -> JsonValue:
     source = reference.from_step
-    receipt = steps[source - 1].receipt if source <= len(steps) else None
-    if receipt is None:
-        raise StepUnready(f"It needs {reference}, and that step has no receipt.")
-    if reference.field not in receipt.details:
-        raise StepUnready(f"It needs {reference}, and the receipt of that step does not have it.")
-    return receipt.details[reference.field]
+    progress = steps[source - 1] if source <= len(steps) else StepProgress()
+    if progress.receipt is None:
+        raise StepUnready(f"It needs {reference}, but {_without_receipt(progress)}.")
+    if reference.field not in progress.receipt.details:
+        raise StepUnready(f"It needs {reference}, but the receipt of that step does not have it.")
+    return progress.receipt.details[reference.field]
 
 
-def _references(model: type[ToolArguments], arguments: Mapping[str, JsonValue]) -> dict[str, Reference]:
-    """Return the references among the arguments whose type allows one."""
-    allowed = referable_arguments(model)
-    return {name: one for name, one in references_in(arguments).items() if name in allowed}
+def _without_receipt(progress: StepProgress) -> str:
+    match progress.state:
+        case StepState.SKIPPED:
+            return "that step was skipped"
+        case StepState.DONE:
+            return "a person marked that step as done, so it has no receipt"
+        case StepState.PENDING | StepState.FAILED | StepState.IN_DOUBT | StepState.UNDONE:
+            return "that step is not done"
+        case _:
+            assert_never(progress.state)
+
+
+def _placed(value: JsonValue, path: FaultPath = ()) -> Iterator[tuple[FaultPath, Reference]]:
+    """Yield every object of the form of a reference, with its path."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _placed_at(item, (*path, index))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _placed_at(item, (*path, name))
+
+
+def _placed_at(value: JsonValue, path: FaultPath) -> Iterator[tuple[FaultPath, Reference]]:
+    reference = _read(value)
+    if reference is not None:
+        yield path, reference
+    else:
+        yield from _placed(value, path)
+
+
+def _read(value: JsonValue) -> Reference | None:
+    """Return a value of the form of a reference as one."""
+    if isinstance(value, dict) and value.keys() == Reference.model_fields.keys():
+        try:
+            return Reference.model_validate(value)
+        except ValidationError:
+            pass  # an object of the tool's own that has these names
+    return None
 
 
 def _unfit(
@@ -91,20 +125,21 @@ def _unfit(
         )
     offered = _types(fields[reference.field].annotation)
     wanted = _types(arguments.model_fields[name].annotation)
-    if not offered <= wanted:
+    if "anything" not in wanted and not offered <= wanted:
         return f"{reference} is {_or(offered)}, and {name} must be {_or(wanted)}"
     return None
 
 
 def _types(annotation: Any) -> frozenset[str]:
-    """Return the JSON types that an annotation allows, apart from a reference."""
-    parts = [one for one in get_args(annotation) if one is not Reference]
-    kept = annotation if Reference not in get_args(annotation) else parts[0]
-    if len(parts) > 1 and kept is not annotation:
-        return frozenset().union(*map(_types, parts))
-    schema = TypeAdapter(kept).json_schema()
-    return frozenset(str(one.get("type", "anything")) for one in schema.get("anyOf", [schema]))
+    """Return the JSON types that an annotation allows, apart from a reference; a number may be whole."""
+    if Reference in get_args(annotation):
+        parts = [one for one in get_args(annotation) if one is not Reference]
+        return frozenset[str]().union(*map(_types, parts))
+    schema = TypeAdapter(annotation).json_schema()
+    types = {str(one.get("type", "anything")) for one in schema.get("anyOf", [schema])}
+    return frozenset(types | {"integer"} if "number" in types else types)
 
 
 def _or(types: frozenset[str]) -> str:
-    return " or ".join(sorted(types))
+    shown = types - {"integer"} if "number" in types else types
+    return " or ".join(sorted(shown))

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -71,6 +72,14 @@ rule_texts = Table(
     metadata,
     Column("hash", String(64), primary_key=True),
     Column("text", Text, nullable=False),
+)
+
+# The files that steps send, each under the SHA-256 of its bytes.
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
 )
 
 # One row: which installation these records are. It is made with them and never changes.

@@ -115,6 +115,25 @@ class Observes(Protocol):
 
 
 @runtime_checkable
+class ObservesSome(Protocol):
+    """A tool of which only some calls depend on the world; the others are drafted faster."""
+
+    def observes(self, arguments: Any) -> bool:
+        """Return whether `Observes.observe` has anything to look at for this call."""
+
+
+@runtime_checkable
+class ActsOnObservation(Protocol):
+    """A tool whose act depends on what it observed at the draft, which the approvers saw."""
+
+    def having_observed(self, seen: JsonValue) -> Tool:
+        """Return the tool for a step whose observation is ``seen``; called before each act and observation.
+
+        The tool that is asked at the draft is the one that has observed nothing yet.
+        """
+
+
+@runtime_checkable
 class Configured(Protocol):
     """A tool that cannot work without some setting."""
 
@@ -123,6 +142,35 @@ class Configured(Protocol):
 
         A tool that lacks something is not offered to the planner, and plans that name it are refused.
         """
+
+
+@runtime_checkable
+class Advises(Protocol):
+    """A tool whose settings matter to the planner."""
+
+    def advice(self) -> str:
+        """Return what the planner should know besides the description, for example the allowed hosts.
+
+        It is no part of the definition: a plan stays valid when an operator allows one more host.
+        """
+
+
+class Blobs(Protocol):
+    """Bytes that outlive their source, under their SHA-256 (64 hex digits)."""
+
+    async def keep(self, content: bytes) -> str:
+        """Keep the bytes and return their digest."""
+
+    async def read(self, digest: str) -> bytes | None:
+        """Return the bytes with this digest, or None if they are not kept."""
+
+
+@runtime_checkable
+class UsesBlobs(Protocol):
+    """A tool that keeps bytes between the draft and the act."""
+
+    def with_blobs(self, blobs: Blobs) -> Tool:
+        """Return the tool with a place to keep them; called once, when the worker is built."""
 
 
 @runtime_checkable

@@ -18,13 +18,21 @@ class Certificate:
 
 
 def certificate_for(name: str, folder: Path) -> Certificate:
-    """Return a fresh certificate for ``name``, signed by itself."""
+    """Return a fresh certificate for ``name``, signed by a fresh authority (``authority.pem``)."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl on this machine to make a certificate with")
+    authority, authority_key = folder / "authority.pem", folder / "authority-key.pem"
     key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    command += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", f"/CN={name}"]
-    subprocess.run([*command, "-addext", f"subjectAltName=DNS:{name}"], check=True, capture_output=True)
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    for command in (
+        ["-keyout", authority_key, "-out", authority, "-subj", "/CN=Authority of a test"],
+        [
+            *("-keyout", key, "-out", certificate, "-subj", f"/CN={name}"),
+            *("-CA", authority, "-CAkey", authority_key),
+            *("-addext", f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=CA:FALSE"),
+        ],
+    ):
+        subprocess.run([*new, "-days", "2", *map(str, command)], check=True, capture_output=True)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate, key)
-    return Certificate(server, ssl.create_default_context(cafile=str(certificate)))
+    return Certificate(server, ssl.create_default_context(cafile=str(authority)))

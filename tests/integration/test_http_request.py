@@ -139,6 +139,8 @@ async def test_a_call_arrives_as_it_was_approved_and_its_answer_is_the_receipt()
     assert seen.headers["idempotency-key"] == header_key(KEY)
     assert receipt.summary.endswith("was answered 200 OK")
     assert receipt.details == {
+        "method": "POST",
+        "etag": "",
         "status": 200,
         "url": f"http://127.0.0.1:{server.port}/v1/a%20b?x=1",
         "content_type": "application/json",

@@ -6,6 +6,7 @@ from sqlalchemy import text
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsUnavailable
 from plangate.domain.tool import Receipt
+from plangate.records.attachments import keep
 from plangate.records.checkpoints import seal_what_moved
 from plangate.records.database import Database
 from plangate.records.ledger import EffectState
@@ -23,6 +24,7 @@ def everything_there(database: Database) -> None:
     claim(database, "holder")
     settle(database, "holder", EffectState.DONE, Receipt(summary="done"))
     with database.write() as connection:
+        keep(connection, b"a file")
         connection.execute(text("INSERT INTO tokens VALUES ('token', 'plan-1', 'one')"))
         seal_what_moved(connection, lambda *_: Checkpoint(number=1, token="t", public_key="k"))
 
@@ -47,6 +49,7 @@ def refused(database: Database, statement: str) -> None:
         "effects SET state = 'released'",
         "effects SET receipt = NULL",
         "rule_texts SET text = 'other'",
+        "attachments SET content = 'other'",
         "installation SET id = 'other'",
     ],
 )
@@ -56,7 +59,17 @@ def test_what_is_written_cannot_be_changed(database: Database, change: str) -> N
 
 @pytest.mark.parametrize(
     "table",
-    ["audit_entries", "tokens", "seals", "checkpoints", "effects", "runs", "rule_texts", "installation"],
+    [
+        "audit_entries",
+        "tokens",
+        "seals",
+        "checkpoints",
+        "effects",
+        "runs",
+        "rule_texts",
+        "attachments",
+        "installation",
+    ],
 )
 def test_what_is_written_cannot_be_deleted(database: Database, table: str) -> None:
     refused(database, f"DELETE FROM {table}")
@@ -74,6 +87,7 @@ def test_what_is_written_cannot_be_deleted(database: Database, table: str) -> No
         "seals SELECT workflow_id, number, 'other', checkpoint FROM seals",
         "runs SELECT workflow_id, 'x', requester, opened_at, NULL, 0, head_hash, 0, NULL, NULL FROM runs",
         "rule_texts SELECT hash, 'other' FROM rule_texts",
+        "attachments SELECT sha256, 'other' FROM attachments",
         "installation SELECT id FROM installation",
         "effects SELECT idempotency_key, workflow_id, 'other', step, state, holder, 1, NULL FROM effects",
     ],

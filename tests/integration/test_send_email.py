@@ -432,49 +432,134 @@ async def test_a_server_that_is_not_there_is_tried_again_later():
         await tool(port).act(MAIL, KEY)
 
 
-async def test_one_refused_recipient_keeps_the_mail_from_everybody():
-    class Picky(Postbox):
-        async def handle_RCPT(  # noqa: N802
-            self,
-            server: SMTP,  # noqa: ARG002
-            session: Session,  # noqa: ARG002
-            envelope: Envelope,
-            address: str,
-            options: list[str],  # noqa: ARG002
-        ) -> str:
-            if address == "erin@example.org":
-                return "550 no such user"
-            envelope.rcpt_tos.append(address)
-            return "250 OK"
+class Picky(Postbox):
+    """A server that replies to some recipients as it is told to, and takes all others."""
 
-    postbox = Picky()
+    def __init__(self, **replies: str) -> None:
+        super().__init__()
+        self.replies = {f"{name}@example.org": reply for name, reply in replies.items()}
+
+    async def handle_RCPT(  # noqa: N802
+        self,
+        server: SMTP,  # noqa: ARG002
+        session: Session,  # noqa: ARG002
+        envelope: Envelope,
+        address: str,
+        options: list[str],  # noqa: ARG002
+    ) -> str:
+        if address in self.replies:
+            return self.replies[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+
+async def test_a_recipient_who_is_refused_for_good_is_named_and_the_others_get_the_mail():
+    postbox = Picky(erin="550 no such user")
     async with mail_server(postbox) as port:
-        with pytest.raises(ToolRefused, match=r"erin@example\.org \(550 no such user\)") as caught:
+        receipt = await tool(port).act(MAIL, KEY)
+
+    (mail,) = postbox.mails
+    assert mail.rcpt_tos == ["dana@example.org", "carol@example.org"]
+    assert receipt.summary == (
+        f"accepted by the mail server 127.0.0.1:{port} for 2 of 3 recipients; it refused erin@example.org "
+        "(550 no such user)"
+    )
+    assert receipt.details["to"] == ["dana@example.org"]
+    assert receipt.details["cc"] == ["carol@example.org"]
+    assert receipt.details["refused"] == {"erin@example.org": "550 no such user"}
+
+
+async def test_a_mail_that_no_recipient_can_get_is_refused_for_good():
+    postbox = Picky(dana="550 gone", erin="551 moved", carol="553 never was")
+    async with mail_server(postbox) as port:
+        with pytest.raises(ToolRefused, match=r"dana@.*550 gone.*erin@.*carol@.*nothing was sent"):
             await tool(port).act(MAIL, KEY)
 
-    assert "dana" not in str(caught.value)
     assert postbox.mails == []
 
 
-async def test_a_recipient_who_is_only_put_off_is_tried_again_with_all_the_others():
-    class Greylisting(Postbox):
-        async def handle_RCPT(  # noqa: N802
-            self,
-            server: SMTP,  # noqa: ARG002
-            session: Session,  # noqa: ARG002
-            envelope: Envelope,
-            address: str,
-            options: list[str],  # noqa: ARG002
-        ) -> str:
-            if address == "erin@example.org":
-                return "451 come back in five minutes"
-            envelope.rcpt_tos.append(address)
-            return "250 OK"
-
-    postbox = Greylisting()
+@pytest.mark.parametrize("carol", ["250 OK", "550 no such user"])
+async def test_a_recipient_who_is_only_put_off_is_tried_again_with_all_the_others(carol):
+    postbox = Picky(erin="451 come back in five minutes", **({} if carol == "250 OK" else {"carol": carol}))
     async with mail_server(postbox) as port:
-        with pytest.raises(ToolUnavailable, match="erin@example"):
+        with pytest.raises(ToolUnavailable, match=r"erin@example.*nothing was sent to any"):
             await tool(port).act(MAIL, KEY)
+
+    assert postbox.mails == []
+
+
+STAGES = ["greeting", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end"]
+
+
+def talking(
+    stage: str, reply: str
+) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Return a server that says yes at every stage but one, and hangs up at a reply of ``-``."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def answer(now: str, usual: str) -> bool:
+            said = reply if now == stage else usual
+            writer.write(f"{said}\r\n".encode() if said != "-" else b"")
+            return said != "-"
+
+        if not answer("greeting", "220 mail.test"):
+            return
+        while line := await reader.readline():
+            word = line.decode().strip().split(" ")[0].upper().replace("HELO", "EHLO")
+            usual = {"EHLO": "250-mail.test\r\n250 AUTH PLAIN", "DATA": "354 go on", "AUTH": "235 hello"}
+            if not answer(word, usual.get(word, "250 OK")):
+                return
+            if word == "DATA" and stage != "DATA":
+                await reader.readuntil(b"\r\n.\r\n")
+                if not answer("end", "250 queued"):
+                    return
+
+    return script
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    ("reply", "error"), [("451 not now", ToolUnavailable), ("550 never", ToolRefused), ("-", None)]
+)
+async def test_at_every_stage_a_later_a_never_and_a_silence_are_told_apart(stage, reply, error):
+    async with scripted_server(talking(stage, reply)) as port:
+        in_doubt = EffectUnknown if stage == "end" else ToolUnavailable
+        if stage == "DATA" and reply == "-":
+            in_doubt = EffectUnknown  # the command was sent
+        with pytest.raises(error or in_doubt) as caught:
+            await tool(port, username="dana", password="x").act(MAIL, KEY)
+
+    assert ("nothing was sent" in str(caught.value)) == (caught.type is not EffectUnknown)
+
+
+async def test_a_mail_by_smtps_goes_to_a_server_whose_certificate_the_authority_signed(tmp_path, monkeypatch):
+    certificate = certificate_for("localhost", tmp_path)
+    postbox = Postbox()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: SMTP(postbox, hostname="mail.test"), "127.0.0.1", 0, ssl=certificate.server
+    )
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        options: dict[str, Any] = {"implicit_tls": True, "trust": certificate.client}
+        await SendEmail(SmtpServer("localhost", port, **options), SENDER).act(MAIL, KEY)
+        with pytest.raises(ToolUnavailable, match="certificate"):
+            await SendEmail(SmtpServer("127.0.0.1", port, **options), SENDER).act(MAIL, KEY)
+        with pytest.raises(ToolUnavailable, match="certificate"):
+            await SendEmail(SmtpServer("localhost", port, implicit_tls=True), SENDER).act(MAIL, KEY)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        url = SecretStr(f"smtps://localhost:{port}")
+        await SendEmail(SmtpServer.from_url(url), SENDER).act(MAIL, KEY)
+
+    assert len(postbox.mails) == 2
+
+
+async def test_starttls_by_the_url_is_required_without_a_login_too():
+    postbox = Postbox()
+    async with mail_server(postbox) as port:
+        url = SecretStr(f"smtp+starttls://127.0.0.1:{port}")
+        with pytest.raises(ToolRefused, match="STARTTLS"):
+            await SendEmail(SmtpServer.from_url(url), SENDER).act(MAIL, KEY)
 
     assert postbox.mails == []
 
@@ -644,6 +729,7 @@ def parts_of(url: str) -> tuple[object, ...]:
         ("smtp://mail.example.org", "mail.example.org", 25, False),
         ("smtp://dana:pw@mail.example.org", "mail.example.org", 587, False),
         ("smtps://dana:pw@mail.example.org", "mail.example.org", 465, True),
+        ("smtp+starttls://mail.example.org", "mail.example.org", 587, False),
         ("smtp://[::1]:1025/", "::1", 1025, False),
         ("SMTP://Mail.Example.ORG:2525", "mail.example.org", 2525, False),
         ("smtps://post.bücher.example", "post.bücher.example", 465, True),

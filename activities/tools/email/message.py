@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Annotated, Final, Protocol
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationInfo, field_validator
 
-from activities.tools.email.wire import Letter, composed, difference
+from activities.tools.email.attachments import MAX_FILES, MAX_PATH, one_name
+from activities.tools.email.wire import AttachedFile, Letter, composed, difference
 from activities.tools.host_names import one_host
 from plangate.domain.errors import ToolRefused
 from plangate.domain.tool import Receipt, ToolArguments
@@ -103,6 +104,20 @@ def _without_repeats(addresses: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(addresses))
 
 
+def _of_different_names(paths: tuple[str, ...]) -> tuple[str, ...]:
+    paths = _without_repeats(paths)
+    names = [path.rpartition("/")[2] for path in paths]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"has two files called {name!r}, which their reader could not tell apart")
+    return paths
+
+
+def _is_empty(value: tuple[str, ...]) -> bool:
+    return not value
+
+
+FileName = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(one_name)]
 Address = Annotated[str, Field(max_length=_MAX_ADDRESS), AfterValidator(one_address)]
 
 
@@ -121,6 +136,14 @@ class SendEmailArguments(ToolArguments):
         min_length=1, max_length=MAX_SUBJECT, description="one line"
     )
     body: Annotated[str, AfterValidator(_plain_body)] = Field(max_length=MAX_BODY, description="plain text")
+
+    # Left out of the plan if there are none: plans from before they were there stay valid.
+    attachments: Annotated[tuple[FileName, ...], AfterValidator(_of_different_names)] = Field(
+        default=(),
+        max_length=MAX_FILES,
+        exclude_if=_is_empty,
+        description="files of the folder of attachments, by relative name such as invoices/4711.pdf",
+    )
 
     @field_validator("cc", mode="after")
     @classmethod
@@ -142,7 +165,9 @@ class Mail:
         return (*self.letter.to, *self.letter.cc)
 
 
-def compose(arguments: SendEmailArguments, sender: str, idempotency_key: str) -> Mail:
+def compose(
+    arguments: SendEmailArguments, sender: str, idempotency_key: str, files: tuple[AttachedFile, ...] = ()
+) -> Mail:
     """Compose the mail of one effect; the same key always gives the same name and Message-ID.
 
     Raises:
@@ -158,6 +183,7 @@ def compose(arguments: SendEmailArguments, sender: str, idempotency_key: str) ->
         # The local clock is good enough: the date is for the reader; the audit trail has its own time.
         date=formatdate(),
         message_id=f"<{name}@{sender.rpartition('@')[2]}>",
+        files=files,
     )
     content = composed(letter)
     refuse_difference(difference(content, letter))
@@ -190,8 +216,21 @@ class Delivery(Protocol):
         """Determine whether an earlier delivery of the same mail happened."""
 
 
+class SentMail(BaseModel):
+    """The fields of a receipt that later steps can refer to."""
+
+    message_id: str
+    subject: str
+
+
 def mail_receipt(
-    summary: str, *, message_id: str, to: Iterable[str], cc: Iterable[str], subject: str, **more: str
+    summary: str,
+    *,
+    message_id: str,
+    to: Iterable[str],
+    cc: Iterable[str],
+    subject: str,
+    **more: JsonValue,
 ) -> Receipt:
     """Return the receipt of a mail, in the same form for every delivery."""
     return Receipt(

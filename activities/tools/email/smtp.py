@@ -1,9 +1,12 @@
 """Deliver mail over SMTP, and classify each failure. The only importer of aiosmtplib.
 
 Before the command DATA nothing can have been sent, whatever fails. After it, only the server's final reply
-can confirm that nothing was sent; without a reply the mail is in doubt. A mail goes to all recipients or to
-none: DATA is not sent if one of them is refused. What the library writes (the envelope, then the mail with
-its dots doubled) is compared with what was approved before it is sent.
+can confirm that nothing was sent; without a reply the mail is in doubt.
+
+If the server puts off a recipient (4xx), nothing is sent to anyone, and all are tried again. If it refuses
+some for good (5xx), the others get the mail, and the receipt names those who did not: to repeat the step
+would send it twice to the others. If it refuses all, nothing is sent. What the library writes (the envelope,
+then the mail with its dots doubled) is compared with what was approved before it is sent.
 """
 
 import asyncio
@@ -17,7 +20,7 @@ from urllib.parse import unquote
 
 import aiosmtplib
 from aiosmtplib import errors as smtp
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
 from activities.tools.email.message import Mail, mail_receipt, refuse_difference
 from activities.tools.email.wire import difference_on_the_wire
@@ -34,12 +37,14 @@ ENVELOPE_SECONDS: Final = 300
 REPLY_SECONDS: Final = 600
 CONNECT_SECONDS: Final = 60
 GOODBYE_SECONDS: Final = 1
-_PORTS: Final = {"smtp": 25, "smtps": 465}
+_MAX_SUMMARY: Final = 2_000
+_STARTTLS: Final = "smtp+starttls"
+_PORTS: Final = {"smtp": 25, "smtps": 465, _STARTTLS: 587}
 _SUBMISSION_PORT: Final = 587
 _LAST_PORT: Final = 65_535
 # Everything before the last @ is user and password.
 _URL: Final = re.compile(
-    r"(?P<scheme>smtps?)://"
+    r"(?P<scheme>smtps|smtp(?:\+starttls)?)://"
     r"(?:(?P<user>[^:/?#]*)(?::(?P<password>.*))?@)?"
     r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>\w(?:[\w.-]*[\w.])?))"
     r"(?::(?P<port>[0-9]{1,5}))?/?",
@@ -125,6 +130,7 @@ class SmtpServer:
         port: int,
         *,
         implicit_tls: bool = False,
+        requires_tls: bool = False,
         username: str | None = None,
         password: str | None = None,
         trust: ssl.SSLContext | None = None,
@@ -135,6 +141,7 @@ class SmtpServer:
         self._host = host
         self._port = port
         self._implicit_tls = implicit_tls
+        self._requires_tls = requires_tls
         self._username = username
         self._password = password
         self._trust = trust
@@ -143,9 +150,10 @@ class SmtpServer:
 
     @classmethod
     def from_url(cls, url: SecretStr) -> Self:
-        """Read the server from ``smtp://USER:PASSWORD@HOST:PORT`` or ``smtps://``.
+        """Read the server from ``smtp://USER:PASSWORD@HOST:PORT``, ``smtps://`` or ``smtp+starttls://``.
 
-        The default port is 465 for smtps, 587 for smtp with a user, and 25 for smtp without one.
+        The default port is 465 for smtps, 587 for smtp+starttls and for smtp with a user, and 25 for smtp
+        without one.
 
         Raises:
             SettingsInvalid: it is not such a URL. The message omits it, because it contains a password.
@@ -164,12 +172,13 @@ class SmtpServer:
             host,
             port,
             implicit_tls=scheme == "smtps",
+            requires_tls=scheme == _STARTTLS,
             username=username,
             password=unquote(match["password"]) if match["password"] else None,
         )
 
     async def deliver(self, mail: Mail) -> Receipt:
-        """Send the mail to all recipients or to none."""
+        """Send the mail to all recipients whom the server does not refuse for good."""
         client = self._client()
         data_begun = False
         try:
@@ -177,7 +186,7 @@ class SmtpServer:
                 await client.connect(timeout=CONNECT_SECONDS)
             with _checked(client, mail):
                 async with asyncio.timeout(self._envelope_seconds):
-                    await self._name_envelope(client, mail)
+                    refused = await self._name_envelope(client, mail)
                 data_begun = True
                 async with asyncio.timeout(self._reply_seconds):
                     reply = await client.data(mail.content)
@@ -188,14 +197,7 @@ class SmtpServer:
             raise error_for(error, self._name, data_begun=data_begun) from error
         finally:
             await _leave(client)
-        return mail_receipt(
-            f"accepted by the mail server {self._name}",
-            message_id=mail.letter.message_id,
-            to=mail.letter.to,
-            cc=mail.letter.cc,
-            subject=mail.letter.subject,
-            reply=cut(one_line(f"{reply.code} {reply.message}"), 200),
-        )
+        return self._receipt(mail, refused, cut(one_line(f"{reply.code} {reply.message}"), 200))
 
     async def find_out(self, mail: Mail) -> EffectStatus:
         """Return where a person has to look: SMTP has no query for it."""
@@ -207,39 +209,63 @@ class SmtpServer:
     def _client(self) -> aiosmtplib.SMTP:
         # Require STARTTLS for a password, so that removing its offer from the greeting cannot expose it.
         has_secret = self._username is not None and self._host not in _LOOPBACK
+        needs_tls = self._requires_tls or has_secret
         return aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
             use_tls=self._implicit_tls,
-            start_tls=True if has_secret and not self._implicit_tls else None,
+            start_tls=True if needs_tls and not self._implicit_tls else None,
             username=self._username,
             password=self._password,
             timeout=None,  # each phase has its own
             tls_context=self._trust,
         )
 
-    async def _name_envelope(self, client: aiosmtplib.SMTP, mail: Mail) -> None:
-        """Send MAIL FROM and RCPT TO; raise before DATA if a recipient is refused."""
+    async def _name_envelope(self, client: aiosmtplib.SMTP, mail: Mail) -> dict[str, str]:
+        """Send MAIL FROM and RCPT TO; return the recipients refused for good, each with the server's words.
+
+        Raises:
+            ToolUnavailable: a recipient is only put off.
+            ToolRefused: all are refused for good.
+        """
         await client.mail(mail.letter.sender)
-        refused: list[smtp.SMTPRecipientRefused] = []
+        put_off: dict[str, str] = {}
+        refused: dict[str, str] = {}
         for recipient in mail.recipients:
             try:
                 await client.rcpt(recipient)
             except smtp.SMTPRecipientRefused as error:
-                refused.append(error)
-        if not refused:
-            return
-        for_good = [error for error in refused if _kind_of_reply(error, ToolUnavailable) is ToolRefused]
-        names = ", ".join(
-            f"{error.recipient} ({cut(one_line(_said(error)), 100)})" for error in (for_good or refused)
-        )
-        if for_good:
-            raise ToolRefused(
-                f"The mail server {self._name} refused {names}; nothing was sent to any recipient."
+                is_for_good = _kind_of_reply(error, ToolUnavailable) is ToolRefused
+                (refused if is_for_good else put_off)[recipient] = cut(one_line(_said(error)), 100)
+        if len(refused) == len(mail.recipients):
+            raise ToolRefused(f"The mail server {self._name} refused {_named(refused)}; nothing was sent.")
+        if put_off:
+            raise ToolUnavailable(
+                f"The mail server {self._name} cannot take {_named(put_off)} now; nothing was sent to any "
+                "recipient."
             )
-        raise ToolUnavailable(
-            f"The mail server {self._name} cannot take {names} now; nothing was sent to any recipient."
+        return refused
+
+    def _receipt(self, mail: Mail, refused: Mapping[str, str], reply: str) -> Receipt:
+        summary = f"accepted by the mail server {self._name}"
+        more: dict[str, JsonValue] = {}
+        if refused:
+            more["refused"] = dict(refused)
+            count, all_of = len(mail.recipients) - len(refused), len(mail.recipients)
+            summary += f" for {count} of {all_of} recipients; it refused {_named(refused)}"
+        return mail_receipt(
+            cut(summary, _MAX_SUMMARY),
+            message_id=mail.letter.message_id,
+            to=(one for one in mail.letter.to if one not in refused),
+            cc=(one for one in mail.letter.cc if one not in refused),
+            subject=mail.letter.subject,
+            reply=reply,
+            **more,
         )
+
+
+def _named(replies: Mapping[str, str]) -> str:
+    return ", ".join(f"{recipient} ({reply})" for recipient, reply in replies.items())
 
 
 @contextmanager
@@ -259,7 +285,7 @@ def _checked(client: aiosmtplib.SMTP, mail: Mail) -> Iterator[None]:
     def checked(data: bytes) -> None:
         if written or not data.startswith((b"EHLO ", b"HELO ")):  # EHLO, if any, comes first
             if written == lines:
-                refuse_difference(difference_on_the_wire(data, mail.letter))
+                refuse_difference(difference_on_the_wire(data, mail.letter, mail.content))
             elif [data] != lines[len(written) :][:1]:
                 refuse_difference("the envelope")
             written.append(data)
@@ -282,6 +308,6 @@ async def _leave(client: aiosmtplib.SMTP) -> None:
 
 def _unusable() -> SettingsInvalid:
     return SettingsInvalid(
-        "The setting PLANGATE_SMTP_URL cannot be used: write smtp://USER:PASSWORD@HOST:PORT or smtps://…, "
-        "with special characters percent-encoded."
+        "The setting PLANGATE_SMTP_URL cannot be used: write smtp://USER:PASSWORD@HOST:PORT, smtps://… or "
+        "smtp+starttls://…, with special characters percent-encoded."
     )

@@ -1,17 +1,34 @@
 """The tool `send_email`: one plain-text mail, by SMTP, or written to a folder if no server is configured.
 
 `message` validates the arguments and composes the mail; `wire` makes its bytes and compares what is about to
-be sent with what was approved; `outbox` and `smtp` deliver it.
+be sent with what was approved; `outbox` and `smtp` deliver it; `attachments` reads the files it may carry.
+
+A file is read once, when the plan is drafted. Its bytes are kept by their digest, which the approvers see,
+and these bytes are sent: a file that changes or disappears later holds nothing up, and its new content is
+never sent (docs/decisions/0050).
 """
 
-from typing import ClassVar, Self
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import ClassVar, Final, Self
 
-from activities.tools.email.message import Delivery, SendEmailArguments, compose, one_address
+from pydantic import JsonValue
+
+from activities.tools.email.attachments import MAX_BYTES, SETTING, AttachmentsFolder, media_type_of
+from activities.tools.email.message import Delivery, Mail, SendEmailArguments, SentMail, compose, one_address
 from activities.tools.email.outbox import Outbox
-from plangate.domain.errors import SettingsInvalid
+from activities.tools.email.wire import AttachedFile
+from plangate.domain.attachments import Attachment, attachments_in, observation_of
+from plangate.domain.errors import RecordsUnavailable, SettingsInvalid, ToolRefused, ToolUnavailable
+from plangate.domain.escaping import cut
+from plangate.domain.plurals import counted
 from plangate.domain.tool import Receipt, RetrySafety, ToolDeclaration
 from plangate.settings import Settings
-from plangate.tool import EffectStatus
+from plangate.tool import Blobs, EffectStatus, same_observation
+
+_SHOWN_OF_LIST: Final = 700  # characters of all recipients, or of all files, in a preview
+_KILO: Final = 1_000
 
 
 class SendEmail:
@@ -19,44 +36,187 @@ class SendEmail:
 
     declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
         name="send_email",
-        description="Send one plain-text mail. Attachments and blind copies are not supported.",
+        description="Send one plain-text mail, with attachments if an operator allows them. There are no "
+        "blind copies.",
         arguments=SendEmailArguments,
         # True under any setting: an outbox knows what it began, but a mail server cannot be asked.
         retry_safety=RetrySafety.UNKNOWABLE,
         # 5 minutes to connect, 5 for the envelope, 10 for the last reply (see smtp.py), 1 in reserve.
         seconds=21 * 60,
+        receipt=SentMail,
     )
 
-    def __init__(self, delivery: Delivery, sender: str) -> None:
+    def __init__(
+        self,
+        delivery: Delivery,
+        sender: str,
+        folder: AttachmentsFolder | None = None,
+        blobs: Blobs | None = None,
+        seen: tuple[Attachment, ...] | None = None,
+    ) -> None:
         self._delivery = delivery
         self._sender = sender
+        self._folder = folder
+        self._blobs = blobs
+        self._seen = seen
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Build the tool: over SMTP if a server is configured, else over the outbox.
 
         Raises:
-            SettingsInvalid: the sender or the server's address cannot be used.
+            SettingsInvalid: the sender, the server's address or the folder of attachments cannot be used.
         """
         try:
             sender = one_address(settings.mail_from)
         except ValueError as error:
             raise SettingsInvalid(f"The setting PLANGATE_MAIL_FROM cannot be used: it {error}.") from None
+        folder = AttachmentsFolder(settings.attachments_dir) if settings.attachments_dir else None
         if settings.smtp_url is None:
-            return cls(Outbox(settings.outbox), sender)
+            return cls(Outbox(settings.outbox), sender, folder)
         # The command line reads declarations without loading the vendor's library.
         from activities.tools.email.smtp import SmtpServer  # noqa: PLC0415
 
-        return cls(SmtpServer.from_url(settings.smtp_url), sender)
+        return cls(SmtpServer.from_url(settings.smtp_url), sender, folder)
 
-    def objection(self, arguments: SendEmailArguments) -> str | None:  # noqa: ARG002  part of every tool
-        """Return None: every mail that its arguments model accepts may be sent."""
+    def with_blobs(self, blobs: Blobs) -> "SendEmail":
+        """Return the tool with a place to keep attachments."""
+        return SendEmail(self._delivery, self._sender, self._folder, blobs)
+
+    def having_observed(self, seen: JsonValue) -> "SendEmail":
+        """Return the tool for a step whose attachments were observed when its plan was drafted."""
+        return SendEmail(self._delivery, self._sender, self._folder, self._blobs, attachments_in(seen))
+
+    def lacks(self) -> str | None:
+        """Return None: without a mail server, mails are written to the outbox."""
         return None
 
+    def advice(self) -> str:
+        """Return whether attachments can be sent."""
+        if self._folder is None:
+            return "Attachments cannot be sent here."
+        return "Attachments are files of the operator's folder; name only those that the request names."
+
+    def objection(self, arguments: SendEmailArguments) -> str | None:
+        """Return why the settings forbid the mail: its attachments."""
+        if arguments.attachments and (self._folder is None or self._blobs is None):
+            return f"attachments cannot be sent; an operator can set {SETTING}"
+        return None
+
+    def preview(self, arguments: SendEmailArguments, observation: JsonValue) -> str:
+        """Return ``Email 1 recipient: ana@example.org, subject "Refund of 42.50 EUR", 3 lines``."""
+        copies = [f"copy to {address}" for address in arguments.cc]
+        said = [
+            cut(", ".join([*arguments.to, *copies]), _SHOWN_OF_LIST),
+            f'subject "{arguments.subject}"',
+            _lines(arguments.body),
+        ]
+        files = attachments_in(observation)
+        if files:
+            listed = ", ".join(f"{one.name} ({_size(one.bytes)})" for one in files)
+            said.append(f"{counted(len(files), 'attachment')}: {cut(listed, _SHOWN_OF_LIST)}")
+        recipients = counted(len(arguments.to) + len(arguments.cc), "recipient")
+        return f"Email {recipients}: {', '.join(said)}"
+
+    def observes(self, arguments: SendEmailArguments) -> bool:
+        """Return whether the mail has attachments."""
+        return bool(arguments.attachments)
+
+    async def observe(self, arguments: SendEmailArguments) -> JsonValue:
+        """Keep the attachments and return their digests; for a drafted step, return those still kept."""
+        if not arguments.attachments:
+            return None
+        blobs = self._allowed(arguments)
+        if self._seen is not None:
+            kept = [one for one in self._seen if await blobs.read(one.sha256) is not None]
+            return observation_of(kept)
+        found: list[Attachment] = []
+        for name in arguments.attachments:
+            assert self._folder is not None  # by `_allowed`
+            left = MAX_BYTES - sum(one.bytes for one in found)
+            content = await asyncio.to_thread(self._folder.read, name, left)
+            found.append(
+                Attachment(
+                    name=name,
+                    sha256=await blobs.keep(content),
+                    bytes=len(content),
+                    media_type=media_type_of(name),
+                )
+            )
+        return observation_of(found)
+
+    def still_holds(
+        self,
+        arguments: SendEmailArguments,  # noqa: ARG002  the observation names the files
+        seen: JsonValue,
+        now: JsonValue,
+        receipts: Sequence[Receipt],  # noqa: ARG002  no step changes what is kept
+    ) -> bool:
+        """Return whether all attachments that were approved are kept."""
+        return same_observation(seen, now)
+
     async def act(self, arguments: SendEmailArguments, idempotency_key: str) -> Receipt:
-        """Send the mail."""
-        return await self._delivery.deliver(compose(arguments, self._sender, idempotency_key))
+        """Send the mail, with the bytes that were kept at the draft."""
+        files = await self._files(arguments)
+        mail = await asyncio.to_thread(compose, arguments, self._sender, idempotency_key, files)
+        receipt = await self._delivery.deliver(mail)
+        return _with_files(receipt, arguments, mail)
 
     async def find_out(self, arguments: SendEmailArguments, idempotency_key: str) -> EffectStatus:
         """Determine whether the mail was sent, as far as its delivery can know."""
         return await self._delivery.find_out(compose(arguments, self._sender, idempotency_key))
+
+    def _allowed(self, arguments: SendEmailArguments) -> Blobs:
+        objection = self.objection(arguments)
+        if objection:
+            raise ToolRefused(f"{objection[0].upper()}{objection[1:]}.")
+        assert self._blobs is not None  # else there is an objection
+        return self._blobs
+
+    async def _files(self, arguments: SendEmailArguments) -> tuple[AttachedFile, ...]:
+        """Return the approved attachments, from where they are kept.
+
+        Raises:
+            ToolRefused: they are not those of the arguments, or not kept.
+            ToolUnavailable: the records do not answer.
+        """
+        if not arguments.attachments:
+            return ()
+        blobs, seen = self._allowed(arguments), self._seen or ()
+        if tuple(one.name for one in seen) != arguments.attachments:
+            raise ToolRefused("The plan does not say which bytes its attachments have; nothing was sent.")
+        files = []
+        for one in seen:
+            try:
+                content = await blobs.read(one.sha256)
+            except RecordsUnavailable as error:
+                raise ToolUnavailable(f"The attachment {one.name} cannot be read now: {error}") from error
+            if content is None or hashlib.sha256(content).hexdigest() != one.sha256:
+                raise ToolRefused(
+                    f"The attachment {one.name} is no longer in the records; nothing was sent. Propose the "
+                    "plan again."
+                )
+            files.append(AttachedFile(one.name.rpartition("/")[2], one.media_type, content))
+        return tuple(files)
+
+
+def _with_files(receipt: Receipt, arguments: SendEmailArguments, mail: Mail) -> Receipt:
+    """Return the receipt with the attachments that were sent."""
+    if not arguments.attachments:
+        return receipt
+    sent: list[JsonValue] = [
+        {"name": name, "sha256": hashlib.sha256(file.content).hexdigest(), "bytes": len(file.content)}
+        for name, file in zip(arguments.attachments, mail.letter.files, strict=True)
+    ]
+    return receipt.model_copy(update={"details": {**receipt.details, "attachments": sent}})
+
+
+def _lines(body: str) -> str:
+    return counted(body.removesuffix("\n").count("\n") + 1, "line") if body.strip() else "no text"
+
+
+def _size(count: int) -> str:
+    if count < _KILO:
+        return counted(count, "byte")
+    kilobytes = count / _KILO
+    return f"{kilobytes:.0f} kB" if kilobytes < _KILO else f"{kilobytes / _KILO:.1f} MB"

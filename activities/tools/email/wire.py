@@ -2,32 +2,48 @@
 
 CPython's header folding loses spaces in long non-ASCII subjects, differently in each version. Headers are
 therefore composed here, in the plainest form of RFC 5322 and RFC 2047: an encoded word holds whole characters
-only, and the fold between two encoded words is not part of the text. The bytes about to be sent are parsed by
-`email.parser` and compared with the approved mail. Standard library only.
+only, and the fold between two encoded words is not part of the text. A mail with attachments is
+multipart/mixed: its text, then each file in base64. The bytes about to be sent are parsed by `email.parser`
+and compared with the approved mail. Standard library only.
 """
 
 import base64
+import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from email import policy
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
 from typing import Final
+from urllib.parse import quote
 
 _HEADERS: Final = (
     "From", "To", "Cc", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type",
     "Content-Transfer-Encoding",
 )  # fmt: skip
+_OF_ONE_PART: Final = frozenset({"Content-Type", "Content-Transfer-Encoding"})
+_OF_A_FILE: Final = _OF_ONE_PART | {"Content-Disposition"}
 _LINE: Final = 76
 # Octets in one encoded word: '=?utf-8?B??=' plus their base64 fit into 75 characters (RFC 2047).
 _WORD: Final = 45
 _END: Final = b"\r\n.\r\n"
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9._ +=@()-]{1,50}")
 _LONE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 
 
 @dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """A file of a mail: its name without folders, its media type without parameters, and its bytes."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """The content of a mail: plain addresses, a one-line subject, a body whose lines end with LF."""
+    """The content of a mail: plain addresses, a one-line subject, a body whose lines end with LF, files."""
 
     sender: str
     to: tuple[str, ...]
@@ -36,6 +52,7 @@ class Letter:
     body: str
     date: str
     message_id: str
+    files: tuple[AttachedFile, ...] = ()
 
 
 def composed(letter: Letter) -> bytes:
@@ -45,16 +62,47 @@ def composed(letter: Letter) -> bytes:
         headers.append(("Cc", _listed(letter.cc)))
     headers += [("Subject", _subject(letter.subject)), ("Date", letter.date)]
     headers += [("Message-ID", letter.message_id), ("MIME-Version", "1.0")]
-    headers += [("Content-Type", "text/plain; charset=utf-8")]
-    content = letter.body if letter.body.endswith("\n") else letter.body + "\n"
+    parts = [_text(letter.body), *map(_file, letter.files)]
+    if len(parts) == 1:
+        own, content = parts[0]
+        return _head([*headers, *own]) + content
+    # No base64 has a "_"; no text knows the digest, which depends on the fingerprint of the plan.
+    boundary = f"=_{hashlib.sha256(letter.message_id.encode()).hexdigest()[:40]}"
+    headers += [("Content-Type", f'multipart/mixed;\r\n boundary="{boundary}"')]
+    line = f"--{boundary}".encode("ascii")
+    whole = b"".join(line + b"\r\n" + _head(own) + content + b"\r\n" for own, content in parts)
+    return _head(headers) + whole + line + b"--\r\n"
+
+
+def _text(body: str) -> tuple[list[tuple[str, str]], bytes]:
+    """Return the headers and the lines of a text."""
+    content = body if body.endswith("\n") else body + "\n"
     if _is_plain(content):
         encoding, lines = "7bit", content.encode("ascii").replace(b"\n", b"\r\n")
     else:
-        octets = content.replace("\n", "\r\n").encode()
-        encoding, lines = "base64", base64.encodebytes(octets).replace(b"\n", b"\r\n")
-    headers.append(("Content-Transfer-Encoding", encoding))
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    return head.encode("ascii") + b"\r\n" + lines
+        encoding, lines = "base64", _base64(content.replace("\n", "\r\n").encode())
+    return [("Content-Type", "text/plain; charset=utf-8"), ("Content-Transfer-Encoding", encoding)], lines
+
+
+def _file(file: AttachedFile) -> tuple[list[tuple[str, str]], bytes]:
+    """Return the headers and the lines of a file."""
+    name = f'filename="{file.name}"'
+    if not _PLAIN_NAME.fullmatch(file.name):
+        name = f"filename*=utf-8''{quote(file.name, safe='')}"  # RFC 2231
+    headers = [
+        ("Content-Type", file.media_type),
+        ("Content-Transfer-Encoding", "base64"),
+        ("Content-Disposition", f"attachment;\r\n {name}"),
+    ]
+    return headers, _base64(file.content)
+
+
+def _head(headers: Iterable[tuple[str, str]]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("ascii") + b"\r\n"
+
+
+def _base64(octets: bytes) -> bytes:
+    return base64.encodebytes(octets).replace(b"\n", b"\r\n")
 
 
 def difference(content: bytes, letter: Letter) -> str | None:
@@ -62,29 +110,48 @@ def difference(content: bytes, letter: Letter) -> str | None:
     if not content.isascii() or _LONE.search(content):
         return "its bytes are not ASCII, or a line does not end with CRLF"
     read = BytesParser(policy=policy.default).parsebytes(content)
-    expected = sorted(name for name in _HEADERS if name != "Cc" or letter.cc)
-    if sorted(read.keys()) != expected or read.defects or read.is_multipart():
+    left_out = {"" if letter.cc else "Cc", "Content-Transfer-Encoding" if letter.files else ""}
+    expected = sorted(name for name in _HEADERS if name not in left_out)
+    if sorted(read.keys()) != expected or read.defects:
         return "its headers"
-    said = {
+    text: MIMEPart = read
+    files: list[MIMEPart] = []
+    if letter.files:
+        if read.get_content_type() != "multipart/mixed" or read.preamble or read.epilogue:
+            return "its parts"
+        text, *files = read.iter_parts()
+        if set(text.keys()) != _OF_ONE_PART or text.defects:
+            return "its parts"
+    if text.is_multipart() or len(files) != len(letter.files):
+        return "its parts"
+    said: dict[str, tuple[object, object]] = {
         "the sender": (_addresses(read, "From"), (letter.sender,)),
         "the recipients": (_addresses(read, "To"), letter.to),
         "the copies": (_addresses(read, "Cc"), letter.cc),
         "the subject": (str(read["Subject"]), letter.subject),
         "the date": (str(read["Date"]), letter.date),
         "the Message-ID": (str(read["Message-ID"]).strip(), letter.message_id),
-        "the body": (_body(read), letter.body if letter.body.endswith("\n") else letter.body + "\n"),
+        "the body": (_body(text), letter.body if letter.body.endswith("\n") else letter.body + "\n"),
+    }
+    said |= {
+        f"the attachment {file.name!r}": (_read_file(part), file)
+        for part, file in zip(files, letter.files, strict=True)
     }
     return next((what for what, (one, other) in said.items() if one != other), None)
 
 
-def difference_on_the_wire(data: bytes, letter: Letter) -> str | None:
-    """Do the same for what follows SMTP's DATA: leading dots doubled, a lone dot at the end."""
+def difference_on_the_wire(data: bytes, letter: Letter, content: bytes = b"") -> str | None:
+    """Do the same for what follows SMTP's DATA: leading dots doubled, a lone dot at the end.
+
+    ``content`` are bytes that were compared before: a large mail is not parsed twice.
+    """
     if not data.endswith(_END):
         return "its end is missing"
     lines = data.removesuffix(b".\r\n").split(b"\r\n")
     if any(line.startswith(b".") and not line.startswith(b"..") for line in lines):
         return "a dot at the start of a line is not doubled"
-    return difference(b"\r\n".join(line.removeprefix(b".") for line in lines), letter)
+    sent = b"\r\n".join(line.removeprefix(b".") for line in lines)
+    return None if sent == content else difference(sent, letter)
 
 
 def _listed(addresses: tuple[str, ...]) -> str:
@@ -115,6 +182,15 @@ def _addresses(read: EmailMessage, name: str) -> tuple[str, ...]:
     return tuple(str(one.addr_spec) for one in header.addresses) if header is not None else ()
 
 
-def _body(read: EmailMessage) -> str:
+def _read_file(part: MIMEPart) -> AttachedFile | None:
+    """Return the file that a mail program finds in a part, or None if it finds something else."""
+    if set(part.keys()) != _OF_A_FILE or part.defects or part.is_multipart() or not part.is_attachment():
+        return None
+    content = part.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    return AttachedFile(part.get_filename() or "", part.get_content_type(), content)
+
+
+def _body(read: MIMEPart) -> str:
     content: str = read.get_content()
     return content.replace("\r\n", "\n")

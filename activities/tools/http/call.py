@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
+from pydantic import BaseModel
+
 from activities.tools.http.headers import KEY_HEADER
 from activities.tools.http.wire import Call
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
@@ -63,6 +65,14 @@ class Answer:
             return str(self.status)
 
 
+class Answered(BaseModel):
+    """The fields of a receipt that later steps can refer to."""
+
+    status: int
+    content_type: str
+    body: str
+
+
 def failure_of(call: Call, answer: Answer, *, honours_keys: bool) -> ToolError | None:
     """Return the tool error for an answer, or None for success: the table above."""
     status = answer.status
@@ -98,8 +108,10 @@ def receipt_of(call: Call, answer: Answer) -> Receipt:
     return Receipt(
         summary=f"{call} was answered {answer}",
         details={
-            "status": answer.status,
+            "method": call.method,
             "url": call.url,
+            "status": answer.status,
+            "etag": cut(one_line(answer.headers.get("etag", "").strip().removeprefix("W/")), 200),
             "content_type": cut(one_line(answer.headers.get("content-type", "")), 200),
             "body": text[:EXCERPT],
             "body_is_whole": answer.is_whole and len(text) <= EXCERPT,

@@ -84,8 +84,12 @@ class Exchange:
         """The system's certificates, including a company's own authority."""
         return self._given_trust or ssl.create_default_context()
 
-    async def send(self, call: Call, place: Place, addresses: Sequence[str]) -> Answer:
+    async def send(
+        self, call: Call, place: Place, addresses: Sequence[str], *, max_body: int = MAX_BODY
+    ) -> Answer:
         """Send ``call`` to the first of ``addresses`` that can be connected to.
+
+        At most ``max_body`` bytes of the answer's body are read.
 
         Raises:
             ToolUnavailable: no connection could be made.
@@ -105,7 +109,7 @@ class Exchange:
                     continue
                 except tuple(MEANINGS) as error:
                     raise error_for(error, place) from error
-                return await _answer(response)
+                return await _answer(response, max_body)
         raise error_for(failure, place) from failure
 
 
@@ -186,7 +190,7 @@ class _CheckedStream(httpcore.AsyncNetworkStream):
         return self._stream.get_extra_info(info)
 
 
-async def _answer(response: httpcore.Response) -> Answer:
+async def _answer(response: httpcore.Response, max_body: int) -> Answer:
     """Read the answer; a body that breaks off or is too long is returned as far as it was read."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in response.headers:
@@ -198,7 +202,7 @@ async def _answer(response: httpcore.Response) -> Answer:
         async with asyncio.timeout(BODY_SECONDS):
             async for piece in response.aiter_stream():
                 body += piece
-                if len(body) > MAX_BODY:
+                if len(body) > max_body:
                     break
             else:
                 is_whole_body = True
@@ -206,4 +210,4 @@ async def _answer(response: httpcore.Response) -> Answer:
         pass
     finally:
         await response.aclose()
-    return Answer(response.status, headers, bytes(body[:MAX_BODY]), is_whole_body)
+    return Answer(response.status, headers, bytes(body[:max_body]), is_whole_body)

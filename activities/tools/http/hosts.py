@@ -7,7 +7,7 @@ https, 80 for http); any other port must be named. This holds for all three list
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,6 +64,10 @@ class HostList:
         if (place.host, place.port) in self._entries:
             return True
         return place.is_default_port and (place.host, None) in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the entries as an operator may write them, sorted."""
+        return iter(sorted(host if port is None else f"{host}:{port}" for host, port in self._entries))
 
     def _read(self, entry: str) -> tuple[str, int | None]:
         try:

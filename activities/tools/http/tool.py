@@ -1,5 +1,6 @@
 """The tool `http_request`: one call of one URL, on hosts that an operator has allowed.
 
+`observation` says what a call relies on, and whether that still holds.
 `url` and `headers` normalize what a plan names; `hosts` and `addresses` decide where a call may go;
 `exchange` sends it with the vendor's library; `wire` compares its bytes with what was approved; `call`
 classifies the answer.
@@ -19,13 +20,24 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from activities.tools.http.addresses import is_public
-from activities.tools.http.call import IDEMPOTENT, SAFE, failure_of, receipt_of
+from activities.tools.http.call import IDEMPOTENT, SAFE, Answered, failure_of, receipt_of
 from activities.tools.http.headers import ALLOWED, KEY_HEADER, HeaderList, is_json, one_spelling
 from activities.tools.http.hosts import HostList, Place, place_of, resolve
+from activities.tools.http.observation import (
+    MAX_OBSERVED,
+    OBSERVED_BY_DEFAULT,
+    in_words,
+    is_readable,
+    reading_of,
+    state_holds,
+    state_of,
+)
 from activities.tools.http.url import MAX_URL, one_url
 from activities.tools.http.wire import Call
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
+from plangate.domain.escaping import cut
 from plangate.domain.plan import canonical_json
+from plangate.domain.plurals import counted
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import EffectStatus, Repeatable, Unknown
@@ -35,6 +47,8 @@ if TYPE_CHECKING:
 
 # Longer than connecting can take, so that a call that times out may have been sent.
 WHOLE_SECONDS: Final = 120
+OBSERVE_SECONDS: Final = 20  # below the limit of every observation
+_SHOWN_OF_URL: Final = 600  # characters in a preview
 _INEXACT: Final = 2**53
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -71,6 +85,14 @@ class HttpRequestArguments(ToolArguments):
         default=None, description="sent as JSON; null for no body"
     )
     body: str | None = Field(default=None, max_length=200_000, description="sent as it is; or use json_body")
+    # Left out of the plan if it is not given: plans from before it was there stay valid.
+    observe: Annotated[str, AfterValidator(one_url)] | None = Field(
+        default=None,
+        max_length=MAX_URL,
+        exclude_if=lambda value: value is None,
+        description="a URL that must not change before the call, read by GET; "
+        "a PUT, PATCH or DELETE observes its own URL unless this names another",
+    )
 
     @model_validator(mode="after")
     def _carry_one_body_at_most(self) -> Self:
@@ -92,6 +114,11 @@ class HttpRequestArguments(ToolArguments):
         """The server that the URL leads to."""
         return place_of(self.url)
 
+    @property
+    def observed_url(self) -> str | None:
+        """The URL whose state the call relies on."""
+        return self.observe or (self.url if self.method in OBSERVED_BY_DEFAULT else None)
+
     def call(self, idempotency_key: str) -> Call:
         """Return the call to send."""
         headers = {KEY_HEADER: header_key(idempotency_key), **self.headers}
@@ -110,6 +137,14 @@ def header_key(idempotency_key: str) -> str:
     return hashlib.sha256(idempotency_key.encode()).hexdigest()
 
 
+def _body_in_words(arguments: HttpRequestArguments) -> str:
+    content = arguments.call("").content
+    if content is None:
+        return ""
+    kind = "a JSON body" if arguments.json_body is not None else "a body"
+    return f" with {kind} of {counted(len(content), 'byte')}"
+
+
 class HttpRequest:
     """Calls one URL, and says after a crash whether the call may be repeated."""
 
@@ -119,6 +154,7 @@ class HttpRequest:
         arguments=HttpRequestArguments,
         retry_safety=RetrySafety.BY_CALL,
         seconds=WHOLE_SECONDS + 20,  # includes the DNS lookup, so that a failure names the host
+        receipt=Answered,
     )
 
     def __init__(
@@ -161,12 +197,67 @@ class HttpRequest:
         for name in arguments.headers:
             if name not in self._headers:
                 return f"the header {name} may not be sent; an operator can add it to PLANGATE_HTTP_HEADERS"
-        place = arguments.place
-        if place not in self._allowed:
-            return f"{place} may not be reached; an operator can add it to {self._allowed.setting}"
-        if place.literal and place not in self._private and not is_public(place.literal):
-            return self._too_private(place, place.host)
-        return None
+        return self._forbids(arguments.place) or (
+            self._forbids(place_of(arguments.observe)) if arguments.observe else None
+        )
+
+    def lacks(self) -> str | None:
+        """Return the setting without which no host can be reached."""
+        return None if any(self._allowed) else f"no host may be reached; set {self._allowed.setting}"
+
+    def advice(self) -> str:
+        """Return the allowed hosts."""
+        return f"Allowed hosts: {', '.join(self._allowed)}. No other host can be reached."
+
+    def preview(self, arguments: HttpRequestArguments, observation: JsonValue) -> str:
+        """Return ``POST https://api.example.org/tickets with a JSON body of 120 bytes``."""
+        said = f"{arguments.method} {cut(arguments.url, _SHOWN_OF_URL)}{_body_in_words(arguments)}"
+        if observation is None or arguments.observed_url is None:
+            return said
+        if not is_readable(observation):
+            return f"{said}; its present state cannot be read ({in_words(observation)})"
+        which = f" {cut(arguments.observe, _SHOWN_OF_URL)}" if arguments.observe else " that URL"
+        return f"{said}, if{which} is still as observed ({in_words(observation)})"
+
+    def observes(self, arguments: HttpRequestArguments) -> bool:
+        """Return whether the call relies on a URL."""
+        return arguments.observed_url is not None
+
+    async def observe(self, arguments: HttpRequestArguments) -> JsonValue:
+        """Return the state of the URL that the call relies on, by GET under the same host rules."""
+        url = arguments.observed_url
+        if url is None:
+            return None
+        objection = self.objection(arguments)
+        if objection:
+            raise ToolRefused(f"{objection[0].upper()}{objection[1:]}.")
+        place = place_of(url)
+        try:
+            async with asyncio.timeout(OBSERVE_SECONDS):
+                addresses = await self._addresses(place)
+                answer = await self._exchange.send(
+                    reading_of(url, arguments.headers), place, addresses, max_body=MAX_OBSERVED
+                )
+        except (EffectUnknown, TimeoutError) as error:
+            said = str(error) or f"{place} did not answer within {OBSERVE_SECONDS} seconds."
+            raise ToolUnavailable(said) from error
+        state = state_of(url, answer)
+        if arguments.observe and not is_readable(state):
+            raise ToolRefused(
+                f"The state of {cut(url, _SHOWN_OF_URL)} cannot be read ({in_words(state)}), so the plan "
+                "cannot rely on it; observe another URL, or none."
+            )
+        return state
+
+    def still_holds(
+        self,
+        arguments: HttpRequestArguments,  # noqa: ARG002  the observation names the URL
+        seen: JsonValue,
+        now: JsonValue,
+        receipts: Sequence[Receipt],
+    ) -> bool:
+        """Return whether the URL is as it was, apart from what this run did to it."""
+        return state_holds(seen, now, receipts)
 
     async def act(self, arguments: HttpRequestArguments, idempotency_key: str) -> Receipt:
         """Make the call, to a checked address of its host; the caller has checked `objection`."""
@@ -202,6 +293,13 @@ class HttpRequest:
                 if not is_public(ip_address(address)):
                     raise ToolRefused(f"{self._too_private(place, address)}.")
         return addresses
+
+    def _forbids(self, place: Place) -> str | None:
+        if place not in self._allowed:
+            return f"{place} may not be reached; an operator can add it to {self._allowed.setting}"
+        if place.literal and place not in self._private and not is_public(place.literal):
+            return self._too_private(place, place.host)
+        return None
 
     def _too_private(self, place: Place, address: str) -> str:
         return (

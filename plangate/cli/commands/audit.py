@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from plangate.audit import evidence, inspection, judged_by
+from plangate.audit import attached, evidence, inspection, judged_by
 from plangate.cli import console, moments, paging, progress, public_keys
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, RunId, SkipOption, Sorted, SortOption
@@ -20,9 +20,9 @@ from plangate.domain import errors, escaping, plurals, run
 from plangate.files import durable_file
 from plangate.policy import people_file
 from plangate.presentation import audit_pages, bundle_pages, clock, trail_page
+from plangate.records import attachments, queries, rule_texts, trail
 from plangate.records import checkpoints as seals
 from plangate.records import database as databases
-from plangate.records import queries, rule_texts, trail
 from plangate.signing import checkpoints as signed_checkpoints
 from plangate.signing import key_files
 
@@ -251,4 +251,5 @@ def _bundle(database: databases.Database, workflow_id: str) -> evidence.Bundle:
         seal = seals.newest_seal(connection, workflow_id)
         entries = trail.read_trail(connection, workflow_id)
         texts = rule_texts.texts_of(connection, judged_by.rules_named(entries))
-        return evidence.bundle_of(workflow_id, entries, (seal,) if seal else (), texts)
+        files = attachments.contents_of(connection, attached.digests_named(entries))
+        return evidence.bundle_of(workflow_id, entries, (seal,) if seal else (), texts, files)

@@ -1,0 +1,142 @@
+"""What a call relies on: the state of one URL, seen when the plan is drafted and again just before the call.
+
+    PUT, PATCH, DELETE          the URL of the call: it changes what is there
+    POST, GET, HEAD             nothing, unless the argument `observe` names a URL
+
+The state is what a GET returns, without its body: the ETag and a digest. One of the two is enough to call
+two states equal, since servers behind one name may give different ETags for the same body. JSON is digested
+in its canonical form, so that neither the order of names nor the spelling of numbers counts. A URL that GET
+cannot read (403, 405, a redirect, a large body without an ETag) has no state that could change.
+
+Earlier steps of the same run may have changed the URL: a call of it, or of a URL below it, that was not safe.
+What they left is then expected: the ETag that a PUT or PATCH returned, nothing after a DELETE, else anything.
+
+Imports no client.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Final
+
+from pydantic import JsonValue
+
+from activities.tools.http.call import SAFE, Answer
+from activities.tools.http.headers import is_json
+from activities.tools.http.wire import Call
+from plangate.domain.errors import ToolUnavailable
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.plan import canonical_json
+from plangate.domain.plurals import counted
+from plangate.domain.tool import Receipt
+
+OBSERVED_BY_DEFAULT: Final = frozenset({"PUT", "PATCH", "DELETE"})
+MAX_OBSERVED: Final = 1024 * 1024  # bytes of a body
+_SUCCESS: Final = range(200, 300)
+_ABSENT: Final = frozenset({404, 410})
+_LATER: Final = frozenset({408, 425, 429})
+_NOT_SUPPORTED: Final = frozenset({501, 505})
+_MAX_TAG: Final = 200
+_SHOWN_OF_TAG: Final = 40
+# Headers of the call that say who asks and in which form. The others belong to the body or to the call, such
+# as a condition on its own, or may make a server act.
+_ASKING: Final = frozenset({
+    "accept", "accept-language", "api-key", "authorization", "user-agent", "x-api-key",
+})  # fmt: skip
+
+
+def reading_of(url: str, headers: Mapping[str, str]) -> Call:
+    """Return the GET that observes ``url``, with those of the call's headers that a GET may have."""
+    return Call("GET", url, {name: value for name, value in headers.items() if name in _ASKING})
+
+
+def state_of(url: str, answer: Answer) -> dict[str, JsonValue]:
+    """Return the state that an answer shows.
+
+    Raises:
+        ToolUnavailable: the server could not answer now.
+    """
+    status = answer.status
+    if status in _LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_SUPPORTED):
+        raise ToolUnavailable(f"{cut(url, 200)} cannot be observed now: it was answered {answer}.")
+    state: dict[str, JsonValue] = {"url": url, "status": status}
+    if status not in _SUCCESS:
+        return state
+    etag = one_line(answer.headers.get("etag", "").strip().removeprefix("W/"))
+    if etag and len(etag) <= _MAX_TAG:
+        state["etag"] = etag
+    if answer.is_whole:
+        state["bytes"] = len(answer.body)
+        state["sha256"] = hashlib.sha256(_one_form(answer)).hexdigest()
+    return state
+
+
+def is_readable(state: JsonValue) -> bool:
+    """Whether a state says something that can change: a resource with its ETag or digest, or its absence."""
+    if not isinstance(state, dict):
+        return False
+    return state.get("status") in _ABSENT or "etag" in state or "sha256" in state
+
+
+def state_holds(seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]) -> bool:
+    """Whether the state seen at the draft still holds, or the steps of this run explain the difference."""
+    if not isinstance(seen, dict) or not isinstance(now, dict) or not is_readable(seen):
+        return not is_readable(seen)
+    if seen.get("url") != now.get("url"):
+        return False
+    changes = [one.details for one in receipts if _changed(one.details, str(seen["url"]))]
+    if not changes:
+        return _same(seen, now)
+    last = changes[-1]
+    is_the_same_url = last.get("url") == seen["url"]
+    if is_the_same_url and last["method"] == "DELETE":
+        return now.get("status") in _ABSENT
+    if is_the_same_url and last["method"] in OBSERVED_BY_DEFAULT and last.get("etag"):
+        return now.get("etag") == last["etag"]
+    return True
+
+
+def in_words(state: JsonValue) -> str:
+    """Return ``200 OK, 812 bytes, ETag "33a64df5"`` or ``404 Not Found``."""
+    if not isinstance(state, dict) or not isinstance(state.get("status"), int):
+        return "unknown"
+    parts = [str(Answer(int(str(state["status"])), {}, b"", is_whole=True))]
+    if isinstance(state.get("bytes"), int):
+        parts.append(counted(int(str(state["bytes"])), "byte"))
+    if "etag" in state:
+        parts.append(f"ETag {cut(str(state['etag']), _SHOWN_OF_TAG)}")
+    return ", ".join(parts)
+
+
+def _one_form(answer: Answer) -> bytes:
+    """Return the body, in its canonical form if it is JSON."""
+    if is_json(answer.headers.get("content-type", "").lower().strip()):
+        try:
+            return canonical_json(json.loads(answer.body, object_pairs_hook=_each_name_once))
+        except (ValueError, RecursionError):
+            pass  # not JSON, or with what has no canonical form
+    return answer.body
+
+
+def _each_name_once(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return found
+
+
+def _same(seen: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> bool:
+    if seen["status"] in _ABSENT:
+        return now.get("status") in _ABSENT
+    same = (seen[name] == now.get(name) for name in ("etag", "sha256") if name in seen)
+    return now.get("status") == seen["status"] and any(same)
+
+
+def _changed(details: Mapping[str, JsonValue], url: str) -> bool:
+    """Whether a receipt is of a call that may have changed what is at ``url``."""
+    called, method = details.get("url"), details.get("method")
+    if not isinstance(called, str) or not isinstance(method, str) or method in SAFE:
+        return False
+    called, url = called.partition("?")[0], url.partition("?")[0]
+    return called == url or called.startswith(url.rstrip("/") + "/")

@@ -1,0 +1,50 @@
+"""Thousands of worlds that change, or do not, between a plan and its steps.
+
+A step must be held exactly when what was approved no longer holds, and must have had no effect before. The
+worlds, and what is expected of each, are in tests/support/stale_worlds.py.
+"""
+
+import logging
+from dataclasses import dataclass
+from random import Random
+
+import structlog
+
+from chaos.report import Report
+from chaos.stage import Stage
+from tests.support.gate import build_gate
+from tests.support.stale_worlds import perform
+
+_IN_ONE_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many worlds."""
+
+    worlds: int
+
+
+FULL = Size(worlds=3_000)
+QUICK = Size(worlds=100)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Run plans over the worlds, in batches, each with records of its own."""
+    # Its worker is this process, and each held step is logged with its traceback.
+    logging.disable(logging.ERROR)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    steps = 0
+    for number, first in enumerate(range(0, size.worlds, _IN_ONE_BATCH)):
+        folder = stage.folder / f"stale-{number}"
+        folder.mkdir()
+        gate = build_gate(stage.client, folder, f"stale-{number}")
+        count = min(_IN_ONE_BATCH, size.worlds - first)
+        try:
+            performed, faults = await perform(gate, Random(stage.chance.random()), count)
+        finally:
+            gate.database.close()
+        steps += performed
+        for fault in faults:
+            report.blame(fault)
+        report.figure("steps", steps)

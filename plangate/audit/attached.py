@@ -1,0 +1,85 @@
+"""Verify that the attachments that plans name are kept, unchanged: in the records and in bundles."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+
+from plangate.domain.attachments import Attachment, attachments_in
+from plangate.domain.audit import AuditEntry, Drafted
+from plangate.domain.base import Typed
+from plangate.domain.escaping import one_line
+from plangate.domain.findings import Finding
+from plangate.domain.plan import short
+
+
+class AttachedBytes(Typed):
+    """The bytes of an attachment as a bundle has them; ``content`` is base64."""
+
+    sha256: str
+    content: str
+
+
+def attachments_named(entries: Iterable[AuditEntry]) -> Iterator[tuple[int, Attachment]]:
+    """Yield every attachment that a plan names, with the number of the entry."""
+    for entry in entries:
+        if isinstance(entry.event, Drafted):
+            for step in entry.event.plan.steps:
+                for attachment in attachments_in(step.observation):
+                    yield entry.number, attachment
+
+
+def digests_named(entries: Iterable[AuditEntry]) -> frozenset[str]:
+    """Return the digests of the attachments that the plans of a run name."""
+    return frozenset(attachment.sha256 for _, attachment in attachments_named(entries))
+
+
+def missing_attachments(
+    workflow_id: str, trail: Iterable[AuditEntry], contents: Mapping[str, bytes]
+) -> Iterator[Finding]:
+    """Yield every attachment that is missing, or whose bytes are not those that the plan names.
+
+    ``contents`` are the kept bytes under the digests that they are kept under.
+    """
+    for number, attachment in attachments_named(trail):
+        content = contents.get(attachment.sha256)
+        if content is None:
+            wrong = "is missing"
+        elif hashlib.sha256(content).hexdigest() != attachment.sha256:
+            wrong = "has been changed"
+        elif len(content) != attachment.bytes:
+            wrong = f"has {len(content):,} bytes, and the plan names {attachment.bytes:,}"
+        else:
+            continue
+        which = f"{one_line(attachment.name)} ({short(attachment.sha256)})"
+        yield Finding(workflow_id=workflow_id, entry=number, what=f"the attachment {which} {wrong}")
+
+
+def in_bundle(contents: Iterable[tuple[str, bytes]]) -> tuple[AttachedBytes, ...]:
+    """Return kept bytes as a bundle has them."""
+    return tuple(
+        AttachedBytes(sha256=digest, content=base64.b64encode(content).decode("ascii"))
+        for digest, content in contents
+    )
+
+
+def untrue_attachments(
+    workflow_id: str, trail: Iterable[AuditEntry], attached: Iterable[AttachedBytes]
+) -> Iterator[Finding]:
+    """Yield what is wrong with the attachments of a bundle: none may be missing, changed or extra."""
+    trail, contents = list(trail), {}
+    for one in attached:
+        if one.sha256 in contents or one.sha256 not in digests_named(trail):
+            what = f"no plan names the attachment {one_line(short(one.sha256))}, or it occurs twice"
+            yield Finding(workflow_id=workflow_id, what=what)
+        contents[one.sha256] = _decoded(one.content)
+    yield from missing_attachments(workflow_id, trail, contents)
+
+
+def _decoded(content: str) -> bytes:
+    """Return the bytes; empty if it is not their one base64 form."""
+    try:
+        found = base64.b64decode(content, validate=True)
+    except (ValueError, binascii.Error):
+        return b""
+    return found if base64.b64encode(found).decode("ascii") == content else b""

@@ -1,0 +1,43 @@
+"""Attachments: files that a step sends, kept in the records when the plan is drafted.
+
+A tool that sends files observes them once, at the draft: it keeps their bytes, and its observation names each
+by its SHA-256. The observation is in the fingerprint, so the approvers decide on exactly these bytes, and
+these are sent, whatever happens to the files. An auditor finds the digests here, without the tool.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import Field, JsonValue, ValidationError
+
+from plangate.domain.base import Typed
+
+_NAME: Final = "attachments"
+
+
+class Attachment(Typed):
+    """One file of a step: its name, its digest (64 hex digits), its size, and how it is declared."""
+
+    name: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    bytes: int = Field(ge=0)
+    media_type: str
+
+
+class _Observed(Typed):
+    attachments: tuple[Attachment, ...]
+
+
+def observation_of(attachments: Iterable[Attachment]) -> JsonValue:
+    """Return attachments as an observation: ``{"attachments": [{"name": …, "sha256": …, …}]}``."""
+    return _Observed(attachments=tuple(attachments)).model_dump(mode="json")
+
+
+def attachments_in(observation: JsonValue) -> tuple[Attachment, ...]:
+    """Return the attachments that an observation names; none if it is of another kind."""
+    if not isinstance(observation, dict) or observation.keys() != {_NAME}:
+        return ()
+    try:
+        return _Observed.model_validate(observation, strict=False).attachments
+    except ValidationError:
+        return ()

@@ -1,0 +1,73 @@
+"""The bytes of attachments, each under its SHA-256. What is written stays as it is."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import Connection, insert, select, type_coerce
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import NullType
+
+from plangate.records.records import Records
+from plangate.records.tables import attachments
+
+# As in `plangate.records.rule_texts`: writers to PostgreSQL may bring the same bytes at once.
+_INSERT: Final = {
+    "sqlite": insert(attachments),
+    "postgresql": postgresql.insert(attachments).on_conflict_do_nothing(),
+}
+
+
+class KeptAttachments:
+    """Keeps bytes in the records; implements `plangate.tool.Blobs`."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def keep(self, content: bytes) -> str:
+        """Keep the bytes and return their digest.
+
+        Raises:
+            RecordsUnavailable: the database did not answer.
+        """
+        return await self._records.write(lambda connection: keep(connection, content))
+
+    async def read(self, digest: str) -> bytes | None:
+        """Return the bytes with this digest, or None if they are not kept, or no longer have it.
+
+        Raises:
+            RecordsUnavailable: the database did not answer.
+        """
+        content = await asyncio.to_thread(self._read, digest)
+        return content if content is not None and _digest(content) == digest else None
+
+    def _read(self, digest: str) -> bytes | None:
+        with self._records.database.read() as connection:
+            return dict(contents_of(connection, (digest,))).get(digest)
+
+
+def keep(connection: Connection, content: bytes) -> str:
+    """Keep the bytes in an open transaction that writes, and return their digest."""
+    digest = _digest(content)
+    found = connection.execute(select(attachments.c.sha256).where(attachments.c.sha256 == digest)).first()
+    if found is None:
+        connection.execute(_INSERT[connection.dialect.name], {"sha256": digest, "content": content})
+    return digest
+
+
+def contents_of(connection: Connection, digests: Iterable[str]) -> tuple[tuple[str, bytes], ...]:
+    """Return each kept digest with its bytes, in the order of the digests, as the table has them.
+
+    They are not checked. A text in the column of bytes, which only a forger writes, is returned as empty.
+    """
+    rows = connection.execute(
+        select(attachments.c.sha256, type_coerce(attachments.c.content, NullType()).label("content"))
+        .where(attachments.c.sha256.in_(set(digests)))
+        .order_by(attachments.c.sha256)
+    )
+    return tuple((row.sha256, row.content if isinstance(row.content, bytes) else b"") for row in rows)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,302 @@
+"""Worlds that change, or do not, between a plan and its steps; and whether what was approved still holds.
+
+A world is one thing that one or two steps act on. Its kind says what the tool observes when the plan is
+drafted, what happens during the review, and what the tool observes just before the step. `perform` runs plans
+over such worlds through a whole gate. The suite performs some hundreds, chaos thousands.
+"""
+
+import asyncio
+import copy
+import random
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+from unittest.mock import patch
+
+from pydantic import JsonValue
+
+from activities import execution, observing
+from plangate.domain.errors import ToolRefused, ToolUnavailable
+from plangate.domain.request import PlanRequest
+from plangate.domain.status import Status
+from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.tool import DidNotHappen, EffectStatus, same_observation
+from tests.support.gate import Gate
+
+Document = dict[str, Any]
+AT_ONCE: Final = 8  # runs
+STEPS: Final = 20  # of one run, at most
+
+
+@dataclass
+class World:
+    """One thing.
+
+    Attributes:
+        kind: of the change.
+        thing: its name.
+        document: what is observed of it.
+        change: what happens to the document after the draft.
+        trouble: what the observation before the step does instead of returning the document.
+        once: whether only the first of these observations is in trouble.
+        stranger: whether somebody else changes the thing right after each act.
+        amounts: of the steps on it.
+        holds: for each step, whether it may act, if each step that may not is skipped.
+    """
+
+    kind: str
+    thing: str
+    document: Document
+    change: Callable[[Document], Document] = lambda document: document
+    trouble: Callable[[Document], Any] | None = None
+    once: bool = False
+    stranger: bool = False
+    amounts: tuple[int, ...] = (7,)
+    holds: tuple[bool, ...] = (True,)
+
+
+class MoveArguments(ToolArguments):
+    """By how much a thing is moved."""
+
+    thing: str
+    amount: int
+
+
+class Mover:
+    """A tool that moves things; the moves of a run itself are no surprise to it."""
+
+    declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
+        name="move", description="Move a thing.", arguments=MoveArguments, retry_safety=RetrySafety.LOOK_UP
+    )
+
+    def __init__(self) -> None:
+        self.worlds: dict[str, World] = {}
+        self.stepping: set[str] = set()
+        self.effects: list[tuple[str, int]] = []
+
+    def objection(self, arguments: MoveArguments) -> str | None:  # noqa: ARG002
+        return None
+
+    async def observe(self, arguments: MoveArguments) -> JsonValue:
+        world = self.worlds[arguments.thing]
+        if arguments.thing in self.stepping and world.trouble is not None:
+            trouble = world.trouble
+            if world.once:
+                world.trouble = None
+            answer: JsonValue = await _answer_of(trouble, world.document)
+            return answer
+        return copy.deepcopy(world.document)
+
+    def still_holds(
+        self, arguments: MoveArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
+    ) -> bool:
+        own = sum(
+            int(str(one.details["amount"])) for one in receipts if one.details["thing"] == arguments.thing
+        )
+        if not own or not isinstance(seen, dict):
+            return same_observation(seen, now)
+        return same_observation({**seen, "balance": int(str(seen["balance"])) + own}, now)
+
+    async def act(self, arguments: MoveArguments, idempotency_key: str) -> Receipt:  # noqa: ARG002
+        world = self.worlds[arguments.thing]
+        self.effects.append((arguments.thing, arguments.amount))
+        world.document["balance"] += arguments.amount + (1 if world.stranger else 0)
+        return Receipt(summary="moved", details={"thing": arguments.thing, "amount": arguments.amount})
+
+    async def find_out(self, arguments: MoveArguments, idempotency_key: str) -> EffectStatus:  # noqa: ARG002
+        return DidNotHappen()
+
+
+async def _answer_of(trouble: Callable[[Document], Any], document: Document) -> Any:
+    answer = trouble(document)
+    return await answer if asyncio.iscoroutine(answer) else answer
+
+
+# What a document is, and how it changes
+
+
+def _document(rng: random.Random) -> Document:
+    return {
+        "balance": rng.randint(0, 10_000),
+        "status": rng.choice(["open", "Paid", "IN REVIEW"]),
+        "place": rng.choice(["Málaga", "Zürich", "Orléans"]),
+        "etag": f'"{rng.randrange(16**8):08x}"',
+        "lines": [{"article": name, "count": rng.randint(2, 9)} for name in rng.sample("abcdef", 3)],
+        "paid": rng.random() < 0.5,
+        "rate": rng.choice([1, 2, 600]),
+        "note": None,
+    }
+
+
+def _set(**fields: Any) -> Callable[[Document], Document]:
+    return lambda document: {**document, **fields}
+
+
+def _reordered(document: Document) -> Document:
+    return {
+        name: [dict(reversed(line.items())) for line in value] if name == "lines" else value
+        for name, value in reversed(document.items())
+    }
+
+
+def _raising(error: Exception) -> Callable[[Document], Any]:
+    def trouble(document: Document) -> Any:  # noqa: ARG001
+        raise error
+
+    return trouble
+
+
+async def _slow(document: Document) -> Document:
+    await asyncio.sleep(30)
+    return document
+
+
+def _put(name: str, make: Callable[[Any], Any]) -> Callable[[Document], Document]:
+    return lambda document: {**document, name: make(document[name])}
+
+
+def _decomposed(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+HOLDS: Final[dict[str, dict[str, Any]]] = {
+    "nothing happens": {},
+    "the names are in another order": {"change": _reordered},
+    "a number is spelled otherwise": {"change": _put("rate", float)},
+    "it changes and changes back": {"change": lambda document: {**_set(status="gone")(document), **document}},
+    "it cannot be observed for a moment": {"trouble": _raising(ToolUnavailable("busy")), "once": True},
+    "two steps": {"amounts": (7, 5), "holds": (True, True)},
+}
+STALE: Final[dict[str, dict[str, Any]]] = {
+    "a text differs": {"change": _set(status="refunded")},
+    "the case of a letter differs": {"change": _put("status", str.swapcase)},
+    "a number differs": {"change": _put("balance", lambda balance: balance + 1)},
+    "a number is a text now": {"change": _put("rate", str)},
+    "a truth is a number now": {"change": _put("paid", int)},
+    "the normal form differs": {"change": _put("place", _decomposed)},
+    "the order of a list differs": {"change": _put("lines", lambda lines: lines[::-1])},
+    "a field is new": {"change": _set(dispute="lost")},
+    "a field is gone": {"change": lambda document: {name: document[name] for name in sorted(document)[:-1]}},
+    "an empty value is an absent one": {"change": _set(lines=[])},
+    "it can never be observed": {"trouble": _raising(ToolRefused("There is no such thing any more."))},
+    "it cannot be observed": {"trouble": _raising(ToolUnavailable("It does not answer."))},
+    "its tool has a bug": {"trouble": _raising(KeyError("balance"))},
+    "it is slow": {"trouble": _slow},
+    "it is huge": {"trouble": _put("note", lambda _note: "x" * 20_000)},
+    "it is no JSON": {"trouble": _set(rate=float("nan"))},
+    "it is gone": {"trouble": lambda _document: None},
+    "two steps, and it changes before": {
+        "change": _set(status="gone"),
+        "amounts": (7, 5),
+        "holds": (False, False),
+    },
+    "two steps, and a stranger between": {"stranger": True, "amounts": (7, 5), "holds": (True, False)},
+}
+# Each takes a second: the server waits before it tries again.
+_RETRIED: Final = frozenset({
+    "it cannot be observed for a moment", "it cannot be observed", "its tool has a bug", "it is slow",
+})  # fmt: skip
+
+
+def worlds(rng: random.Random, count: int) -> Iterator[World]:
+    """Yield that many worlds, of every kind, half of them stale."""
+    for number in range(count):
+        kinds, usual = (STALE, (False,)) if rng.random() < 0.5 else (HOLDS, (True,))
+        kind = rng.choice(list(kinds))
+        if kind in _RETRIED and rng.random() < 0.7:
+            kind = rng.choice(sorted(kinds.keys() - _RETRIED))
+        yield World(kind, f"thing-{number}", _document(rng), **{"holds": usual, **kinds[kind]})
+
+
+# The runs
+
+
+async def perform(gate: Gate, rng: random.Random, count: int) -> tuple[int, list[str]]:
+    """Run plans over that many worlds; return how many steps there were, and what was not as it should be."""
+    mover = Mover()
+    gate.tools["move"] = mover
+    pending = list(worlds(rng, count))
+    plans: list[list[World]] = []
+    while pending:
+        size = rng.randint(1, STEPS // 2)
+        plans.append(pending[:size])
+        pending = pending[size:]
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def one(plan: list[World]) -> list[str]:
+        async with turn:
+            return await _run(gate, mover, plan)
+
+    with _impatient():
+        async with gate.worker():
+            found = await asyncio.gather(*(one(plan) for plan in plans))
+    steps = sum(len(world.amounts) for plan in plans for world in plan)
+    return steps, [fault for faults in found for fault in faults]
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Observe for a short time, and twice at most."""
+    with patch.object(observing, "OBSERVE_SECONDS", 0.2), patch.object(execution, "STEP_TRIES", 2):
+        yield
+
+
+async def _run(gate: Gate, mover: Mover, plan: list[World]) -> list[str]:
+    """Draft a plan over these worlds, let them change, approve, skip each held step; return the faults."""
+    mover.worlds.update({world.thing: world for world in plan})
+    steps = [
+        (world, amount, holds)
+        for world in plan
+        for amount, holds in zip(world.amounts, world.holds, strict=True)
+    ]
+    proposed = [
+        {"tool": "move", "arguments": {"thing": world.thing, "amount": amount}, "reason": world.kind}
+        for world, amount, _ in steps
+    ]
+    request = PlanRequest(requester="rita", plan={"summary": "Move things", "steps": proposed})
+    status = await gate.until("in_review", await gate.api.submit(request))
+    for world in plan:
+        world.document = world.change(world.document)
+        mover.stepping.add(world.thing)
+    await gate.decide(status)
+    held: dict[int, str] = {}
+    faults: list[str] = []
+    while (status := await _stopped(gate, status.workflow_id, len(held))).state == "held":
+        assert status.held is not None
+        number = status.held.step
+        world, amount, _ = steps[number - 1]
+        held[number] = status.held.why
+        if (world.thing, amount) in mover.effects:
+            faults.append(f"{world.kind}: step {number} acted before it was held")
+        await gate.decide(status, "resolve", step=number, resolution="skip", comment="the world has changed")
+    if status.state != "executed":
+        faults.append(f"the run ended as {status.state}: {status.reason}")
+    for number, (world, amount, holds) in enumerate(steps, start=1):
+        acted = mover.effects.count((world.thing, amount))
+        if acted != holds or (number in held) is holds:
+            faults.append(f"{world.kind}: step {number} acted {acted} times; held: {held.get(number)}")
+        if number in held and not is_explained(held[number]):
+            faults.append(f"{world.kind}: held without saying why: {held[number]}")
+    return faults
+
+
+def is_explained(why: str) -> bool:
+    """Whether the reason of a hold says what was true and what is true now, or why it cannot be seen."""
+    return (" was " in why and " is now " in why) or any(
+        words in why for words in ("no such thing", "does not answer", "could not observe", "observed")
+    )
+
+
+async def _stopped(gate: Gate, workflow_id: str, held: int) -> Status:
+    """Wait until the run is held anew, or has ended."""
+    async with asyncio.timeout(120):
+        while True:
+            status = await gate.api.status(workflow_id)
+            skipped = sum(step.state == "skipped" for step in status.steps)
+            if status.state == "held" and skipped == held:
+                return status
+            if status.state not in ("held", "executing", "in_review", "drafting"):
+                return status
+            await asyncio.sleep(0.02)

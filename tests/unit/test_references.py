@@ -1,0 +1,248 @@
+"""A reference is allowed only where its value can be known to fit, and means one field of one receipt."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field, JsonValue
+
+from activities.execution import _arguments
+from plangate.domain.drafting import check_plan
+from plangate.domain.errors import PlanInvalid, StepUnready, ToolRefused
+from plangate.domain.plan import Plan, Step
+from plangate.domain.references import references_in, resolve_references
+from plangate.domain.run import StepProgress, StepState
+from plangate.domain.tool import Receipt, Reference, RetrySafety, ToolArguments, ToolDeclaration
+from tests.support.fakes import NoteArguments, Notebook
+
+LIMIT = 20
+
+
+class Ticket(BaseModel):
+    number: int
+    url: str
+    share: float
+    tags: list[str]
+    owner: str | None
+    raw: JsonValue
+
+
+class OpenArguments(ToolArguments):
+    title: str
+
+
+class CloseArguments(ToolArguments):
+    number: int | Reference
+    url: str | Reference | None = None
+    share: float | Reference = 0.0
+    tags: list[str] | Reference = Field(default=[])
+    extra: JsonValue | Reference = None
+    amount: int = 0
+    body: JsonValue = None
+    names: tuple[str | Reference, ...] = ()
+
+
+def declared(name: str, arguments: type[ToolArguments], receipt: type[BaseModel] | None) -> ToolDeclaration:
+    return ToolDeclaration(name, f"{name} it.", arguments, RetrySafety.LOOK_UP, receipt=receipt)
+
+
+TOOLS = {
+    "open": declared("open", OpenArguments, Ticket),
+    "close": declared("close", CloseArguments, None),
+}
+
+
+def plan(**arguments: Any) -> dict[str, Any]:
+    """A plan of three steps, of which the third closes what the first or second opened."""
+    opened = {"tool": "open", "arguments": {"title": "Lamp"}}
+    return {
+        "summary": "Open and close",
+        "steps": [opened, opened, {"tool": "close", "arguments": {"number": 7, **arguments}}],
+    }
+
+
+def of(step: int, name: str) -> dict[str, Any]:
+    return {"from_step": step, "field": name}
+
+
+def faults(raw: object) -> list[str]:
+    with pytest.raises(PlanInvalid) as caught:
+        check_plan(raw, TOOLS, LIMIT)
+    return [str(fault) for fault in caught.value.faults]
+
+
+# The check of a plan
+
+FITS = [
+    ("number", "number"), ("url", "url"), ("url", "owner"), ("share", "share"), ("share", "number"),
+    ("tags", "tags"), ("extra", "raw"), ("extra", "number"), ("extra", "tags"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("argument", "field"), FITS)
+def test_a_reference_to_a_field_of_the_same_type_is_part_of_the_plan(argument, field):
+    checked = check_plan(plan(**{argument: of(2, field)}), TOOLS, LIMIT)
+
+    assert references_in(checked.steps[2].arguments) == {argument: Reference(from_step=2, field=field)}
+
+
+@given(
+    argument=st.sampled_from(["number", "url", "share", "tags"]),
+    field=st.sampled_from([*Ticket.model_fields]),
+    step=st.integers(1, 2),
+)
+def test_any_other_type_is_a_fault_that_names_both(argument, field, step):
+    raw = plan(**{argument: of(step, field)})
+    if (argument, field) in FITS:
+        check_plan(raw, TOOLS, LIMIT)
+    else:
+        (fault,) = faults(raw)
+        assert f"the {field} of step {step} is " in fault
+        assert f"{argument} must be " in fault
+
+
+@given(step=st.integers(3, 40), field=st.text(min_size=1, max_size=20))
+def test_a_step_can_refer_to_no_later_step_and_not_to_itself(step, field):
+    (fault,) = faults(plan(number=of(step, field)))
+
+    assert f"refers to step {step}, which is not before this one" in fault
+
+
+@given(field=st.text(min_size=1, max_size=40).filter(lambda name: name not in Ticket.model_fields))
+def test_a_field_that_the_receipt_does_not_have_is_a_fault_that_names_those_it_has(field):
+    (fault,) = faults(plan(number=of(1, field)))
+
+    assert "it has: number, owner, raw, share, tags, url" in fault
+
+
+def test_a_tool_without_a_receipt_of_its_own_gives_nothing_to_refer_to():
+    raw = plan()
+    raw["steps"].append({"tool": "close", "arguments": {"number": of(3, "number")}})
+
+    (fault,) = faults(raw)
+
+    assert "it has: none" in fault
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"amount": of(1, "number")},
+        {"body": of(1, "number")},
+        {"body": {"ticket": [of(1, "number")]}},
+        {"extra": {"ticket": of(1, "number")}},
+        {"names": [of(1, "url")]},
+    ],
+)
+def test_a_reference_where_none_is_allowed_is_a_fault_and_never_a_value(arguments):
+    assert faults(plan(**arguments))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"from_step": 0, "field": "number"},
+        {"from_step": "1", "field": "number"},
+        {"from_step": True, "field": "number"},
+        {"from_step": 1, "field": ""},
+        {"from_step": 1},
+        {"from_step": 1, "field": "number", "or": 2},
+    ],
+)
+def test_what_only_looks_like_a_reference_is_no_value_of_another_type(value):
+    assert faults(plan(number=value))
+    assert check_plan(plan(body=value), TOOLS, LIMIT).steps[2].arguments["body"] == value
+
+
+# Just before the step
+
+
+def progress(*receipts: dict[str, Any] | StepState) -> list[StepProgress]:
+    return [
+        StepProgress(state=one)
+        if isinstance(one, StepState)
+        else StepProgress(state=StepState.DONE, receipt=Receipt(summary="opened", details=one))
+        for one in receipts
+    ]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(values=st.lists(JSON, min_size=1, max_size=5), data=st.data())
+def test_the_value_is_that_of_exactly_the_named_field_and_step(values, data):
+    step = data.draw(st.integers(1, len(values)))
+    steps = progress(*({"it": value, "other": None} for value in values))
+
+    assert resolve_references({"number": of(step, "it"), "title": "it"}, steps) == {
+        "number": values[step - 1]
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (StepState.SKIPPED, "was skipped"),
+        (StepState.DONE, "marked that step as done"),
+        (StepState.FAILED, "is not done"),
+        (StepState.IN_DOUBT, "is not done"),
+        (StepState.UNDONE, "is not done"),
+        (StepState.PENDING, "is not done"),
+    ],
+)
+def test_a_step_without_a_receipt_gives_no_value(state, said):
+    with pytest.raises(StepUnready, match=rf"the number of step 2.*{said}"):
+        resolve_references({"number": of(2, "number")}, progress({"number": 1}, state))
+
+
+@given(step=st.integers(1, 9), field=st.text(min_size=1).filter(lambda name: name != "number"))
+def test_a_field_that_was_not_returned_or_a_step_that_is_not_there_gives_no_value(step, field):
+    with pytest.raises(StepUnready):
+        resolve_references({"number": of(step, field)}, progress({"number": 1}))
+
+
+class Close(Notebook):
+    """A tool that is only asked for its declaration."""
+
+    def __init__(self) -> None:
+        self.declaration = TOOLS["close"]
+
+
+def arguments_with(argument: str, value: JsonValue) -> ToolArguments:
+    checked: Plan = check_plan(plan(**{argument: of(2, dict(FITS)[argument])}), TOOLS, LIMIT)
+    step: Step = checked.steps[2]
+    resolved = {**step.arguments, argument: value}
+    return _arguments(Close(), step, resolved)
+
+
+@given(argument=st.sampled_from(["number", "url", "share", "tags"]), value=JSON)
+def test_a_value_that_breaks_the_type_of_the_argument_never_reaches_the_tool(argument, value):
+    kinds: dict[str, tuple[type, ...]] = {
+        "number": (int,), "url": (str, type(None)), "share": (int, float), "tags": (list,)
+    }  # fmt: skip
+    fits = isinstance(value, kinds[argument]) and not isinstance(value, bool)
+    fits = fits and (argument != "tags" or all(isinstance(tag, str) for tag in value))
+    if fits:
+        assert getattr(arguments_with(argument, value), argument) == value
+    else:
+        with pytest.raises(ToolRefused, match=rf"A value from an earlier step cannot be used.*{argument}"):
+            arguments_with(argument, value)
+
+
+def test_a_returned_reference_is_no_reference_to_follow():
+    with pytest.raises(ToolRefused, match="cannot be used"):
+        arguments_with("number", of(1, "number"))
+
+
+def test_a_note_has_no_argument_that_may_be_a_reference(tmp_path):
+    notes = {"note": Notebook("note", tmp_path / "notes.tsv").declaration}
+    raw = {"summary": "Note it", "steps": [{"tool": "note", "arguments": {"text": of(1, "text")}}]}
+
+    with pytest.raises(PlanInvalid):
+        check_plan(raw, notes, LIMIT)
+    assert not references_in(NoteArguments(text="x").model_dump())

@@ -1,0 +1,22 @@
+"""A step is held exactly when what was approved no longer holds, and has had no effect before."""
+
+import random
+
+from tests.support.gate import Gate
+from tests.support.stale_worlds import HOLDS, STALE, perform, worlds
+
+SEED = 15
+SAMPLE = 270  # worlds, of which some have two steps
+
+
+async def test_a_step_is_held_exactly_when_what_was_approved_no_longer_holds(idle_gate: Gate) -> None:
+    steps, faults = await perform(idle_gate, random.Random(SEED), SAMPLE)
+
+    assert faults == []
+    assert steps >= 300
+
+
+def test_the_sample_has_worlds_of_every_kind() -> None:
+    kinds = {world.kind for world in worlds(random.Random(SEED), SAMPLE)}
+
+    assert kinds == {*HOLDS, *STALE}
