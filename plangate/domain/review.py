@@ -156,7 +156,7 @@ def _adds_nothing(state: RunState, approver: Approver) -> str | None:
     assert state.drafted is not None
     requirement, before = state.drafted.requirement, state.approvers
     if policy.covered(requirement, (*before, approver), state.barred) > policy.covered(
-        requirement, before, state.requester
+        requirement, before, state.barred
     ):
         return None
     return _has_no_required_role(state, approver) or (

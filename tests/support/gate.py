@@ -161,7 +161,7 @@ def build_gate(
 ) -> Gate:
     """Build a Plangate whose files lie in ``folder``, on the server of the tests or on any other."""
     client = server if isinstance(server, Client) else server.client
-    settings = Settings(task_queue=task_queue, var_dir=folder)
+    settings = Settings(task_queue=task_queue, var_dir=folder, late_effect_seconds=0)
     database = Database(database_url or f"sqlite:///{folder / 'records.db'}")
     database.migrate()
     notebook = Notebook("note", folder / "notes.tsv")
