@@ -32,8 +32,9 @@ class Account:
     """Books lines under their idempotency keys, and cancels them.
 
     ``remembers`` decides what it knows after a crash, for acts and undos alike. ``failures`` and
-    ``undo_failures`` are raised by the next acts and undos, in order; with ``acts_before_failing`` the effect
-    happens first. ``balance`` is what it observes, if set; ``blind`` is raised instead of observing it.
+    ``undo_failures`` are raised by the next acts and undos, in order, and ``fails_at`` has the failure of the
+    next act with that text; with ``acts_before_failing`` the effect happens first. ``balance`` is what it
+    observes, if set; ``blind`` is raised instead of observing it.
     """
 
     def __init__(self, path: Path, *, name: str = "book", remembers: bool = False) -> None:
@@ -49,6 +50,7 @@ class Account:
         self.remembers = remembers
         self.failures: list[Exception] = []
         self.undo_failures: list[Exception] = []
+        self.fails_at: dict[str, Exception] = {}
         self.acts_before_failing = False
         self.balance: JsonValue = None
         self.blind: list[ToolError] = []
@@ -77,11 +79,14 @@ class Account:
         return same_observation(seen, now)
 
     async def act(self, arguments: BookingArguments, idempotency_key: str) -> Receipt:
-        return await self._do(f"booked {arguments.text}", idempotency_key, self.failures)
+        follows = "" if arguments.follows is None else f" after {arguments.follows}"
+        failures = [self.fails_at.pop(arguments.text)] if arguments.text in self.fails_at else self.failures
+        return await self._do(f"booked {arguments.text}{follows}", idempotency_key, failures)
 
     async def undo(self, arguments: BookingArguments, receipt: Receipt, idempotency_key: str) -> Receipt:
         follows = "" if arguments.follows is None else f" after {arguments.follows}"
-        line = f"cancelled {receipt.details['text']}{follows}"
+        del receipt
+        line = f"cancelled {arguments.text}{follows}"
         return await self._do(line, idempotency_key, self.undo_failures)
 
     async def find_out(self, arguments: BookingArguments, idempotency_key: str) -> EffectStatus:
@@ -129,14 +134,14 @@ class Account:
         )
 
 
-def bookings(*texts: str, **more: JsonValue) -> dict[str, JsonValue]:
-    """A ready plan that books these lines; ``more`` are arguments of the last one."""
+def bookings(*texts: str, at: int = -1, **more: JsonValue) -> dict[str, JsonValue]:
+    """A ready plan that books these lines; ``more`` are arguments of the one at this index."""
     steps: list[JsonValue] = [
         {
             "tool": "book",
-            "arguments": {"text": text, **(more if number == len(texts) else {})},
+            "arguments": {"text": text, **(more if index == at % len(texts) else {})},
             "reason": "asked for",
         }
-        for number, text in enumerate(texts, start=1)
+        for index, text in enumerate(texts)
     ]
     return {"summary": f"Book {len(texts)} lines", "steps": steps}

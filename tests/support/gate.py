@@ -89,10 +89,8 @@ class Gate:
         self, *texts: str, requester: str = "rita", timeout: timedelta = timedelta(hours=72), **more: Any
     ) -> str:
         """Start a run of a ready plan that writes these notes; return its id."""
-        plan = notes(*texts) if texts else None
-        request = PlanRequest(
-            requester=requester, plan=plan, timeout_seconds=int(timeout.total_seconds()), **more
-        )
+        more.setdefault("plan", notes(*texts) if texts else None)
+        request = PlanRequest(requester=requester, timeout_seconds=int(timeout.total_seconds()), **more)
         return await self.api.submit(request)
 
     async def in_review(self, *texts: str, **more: Any) -> Status:
