@@ -161,7 +161,7 @@ class StepAttempt:
         found, state, people_hash = find_effect(trail, self._key), trail.state(), ""
         if found is not None and found.receipt is not None:
             return self._result(found.receipt, state)
-        if _is_ahead(state, self._task) and not trail.is_closed:
+        if _is_ahead(state, self._task):
             return StepResult(record=state)
         if found is not None and found.state is EffectState.IN_DOUBT and not self._is_retried(state):
             raise InDoubt(f"Step {step} is in doubt since an earlier attempt; nothing was repeated.")

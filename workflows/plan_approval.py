@@ -395,6 +395,7 @@ class PlanApproval:
             undo=undo,
             reason=reason,
             at=workflow.now(),
+            resolutions=self._state.resolutions,
         )
         writing = asyncio.create_task(self._closing.write(Holding.hold_run, lambda: task))
         await workflow.wait_condition(
