@@ -1,5 +1,6 @@
 """Held runs of a gate that books lines: how they come about, how people resolve them, and what is proven."""
 
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -8,6 +9,7 @@ from plangate.audit.inspection import inspect_all
 from plangate.audit.judged_by import rules_named
 from plangate.domain.audit import Claimed, Decided
 from plangate.domain.decision import Choice, Decision, Resolution
+from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.records.rule_texts import texts_of
@@ -15,6 +17,17 @@ from plangate.signing.decisions import Claims, hash_of_new_plan, sign
 from tests.support.account_tool import Account, bookings
 from tests.support.gate import Gate
 from tests.support.sealed_records import KEYS, people, sealing, trust
+
+Failure = Callable[[], ToolError]
+
+
+def refused() -> ToolError:
+    return ToolRefused("The account is closed.")
+
+
+def lost() -> ToolError:
+    return EffectUnknown("The line went dead.")
+
 
 _numbers = count(1)
 

@@ -14,12 +14,20 @@ from tests.support.holds import (
     found,
     in_review,
     kinds,
+    lost,
+    refused,
     resolve,
 )
 from tests.support.transactions import hook_transactions
 from tests.workflow.test_audit_no_false_positives import reset
-from tests.workflow.test_held_runs import account, gate, lost, refused  # noqa: F401  fixtures
 from tests.workflow.test_retention import drop
+
+
+@pytest.fixture
+def gate(idle_gate: Gate, account: Account) -> Gate:
+    """A gate whose tool is the account."""
+    del account
+    return idle_gate
 
 
 @pytest.mark.parametrize("chosen", ["retry", "skip", "abort"])
@@ -27,7 +35,7 @@ async def test_a_resolution_counts_that_arrives_before_the_run_knows_that_it_is_
     gate: Gate,
     account: Account,
     monkeypatch: pytest.MonkeyPatch,
-    chosen: str,  # noqa: F811
+    chosen: str,
 ) -> None:
     held_on_record, died = asyncio.Event(), asyncio.Event()
 
@@ -54,7 +62,7 @@ async def test_a_resolution_counts_that_arrives_before_the_run_knows_that_it_is_
 async def test_a_held_run_that_is_reset_to_its_review_is_held_as_its_record_says(
     gate: Gate,
     account: Account,
-    failure: object,  # noqa: F811
+    failure: object,
 ) -> None:
     assert callable(failure)
     account.fails_at["2"] = failure()
@@ -73,7 +81,7 @@ async def test_a_held_run_that_is_reset_to_its_review_is_held_as_its_record_says
 async def test_a_resolved_run_that_is_reset_ends_as_its_record_says_and_repeats_nothing(
     gate: Gate,
     account: Account,
-    chosen: str,  # noqa: F811
+    chosen: str,
 ) -> None:
     account.fails_at["2"] = refused()
     status = await in_review(gate, "1", "2", "3")
@@ -89,7 +97,7 @@ async def test_a_resolved_run_that_is_reset_ends_as_its_record_says_and_repeats_
 
 async def test_a_run_that_is_reset_behind_its_resolution_goes_on_where_its_record_is(
     gate: Gate,
-    account: Account,  # noqa: F811
+    account: Account,
 ) -> None:
     account.fails_at["1"] = refused()
     status = await in_review(gate, "1", "2")
@@ -112,7 +120,7 @@ async def test_a_held_run_continues_as_new_and_is_still_held(
     gate: Gate,
     account: Account,
     monkeypatch: pytest.MonkeyPatch,
-    undo: bool,  # noqa: F811
+    undo: bool,
 ) -> None:
     is_long = asyncio.Event()
     monkeypatch.setattr(
@@ -145,7 +153,7 @@ async def test_a_held_run_continues_as_new_and_is_still_held(
 async def test_a_run_whose_last_step_was_marked_as_done_may_continue_as_new_before_its_end(
     gate: Gate,
     account: Account,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
         workflow.Info, "is_continue_as_new_suggested", lambda info: info.continued_run_id is None
@@ -160,7 +168,7 @@ async def test_a_run_whose_last_step_was_marked_as_done_may_continue_as_new_befo
 
 async def test_a_held_run_that_temporal_forgot_is_shown_by_its_record(
     gate: Gate,
-    account: Account,  # noqa: F811
+    account: Account,
 ) -> None:
     account.fails_at["2"] = lost()
     status = await approved(gate, "1", "2")

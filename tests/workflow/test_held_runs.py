@@ -1,46 +1,29 @@
 """A step that cannot go on holds its run, and a person says how it continues (P3, P4, P5)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import pytest
-import pytest_asyncio
 
-from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.errors import ToolUnavailable
 from plangate.domain.status import RunResult
 from tests.support.account_tool import Account
 from tests.support.gate import Gate
 from tests.support.holds import (
+    Failure,
     approved,
     booking_gate,
     found,
     in_review,
     keys,
+    lost,
+    refused,
     resolve,
     signed,
     verdicts,
 )
 from tests.support.policies import one_approval
 from tests.support.sealed_records import ByFirstWord, Everybody
-
-Failure = Callable[[], ToolError]
-
-
-def refused() -> ToolError:
-    return ToolRefused("The account is closed.")
-
-
-def lost() -> ToolError:
-    return EffectUnknown("The line went dead.")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def account(idle_gate: Gate) -> AsyncIterator[Account]:
-    """The account of a gate with one worker."""
-    account = booking_gate(idle_gate)
-    async with idle_gate.worker():
-        yield account
 
 
 @pytest.fixture
