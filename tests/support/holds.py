@@ -69,20 +69,22 @@ def signed(status: Status, by: str, choice: str, **more: Any) -> str:
     return sign(claims, KEYS[by])
 
 
-def resolution(status: Status, chosen: str, by: str, *, sign_it: bool = False) -> dict[str, Any]:
+def resolution(
+    status: Status, chosen: str, by: str, *, sign_it: bool = False, comment: str = ""
+) -> dict[str, Any]:
     """Return a resolution of a held run as it is sent."""
     assert status.held is not None
-    said = {"step": status.held.step, "resolution": chosen, "comment": f"{chosen} it"}
+    said = {"step": status.held.step, "resolution": chosen, "comment": comment or f"{chosen} it"}
     token = {"signature": signed(status, by, "resolve", **said)} if sign_it else {}
     return {"by": by, "plan": status.fingerprint, **said, **token}
 
 
 async def resolve(
-    gate: Gate, workflow_id: str, chosen: str, by: str = "dana", *, via: str = "update", sign_it: bool = False
+    gate: Gate, workflow_id: str, chosen: str, by: str = "dana", *, via: str = "update", **more: Any
 ) -> None:
     """Resolve the run when it is held, and see that it is accepted."""
     status = await gate.held(workflow_id)
-    message = resolution(status, chosen, by, sign_it=sign_it)
+    message = resolution(status, chosen, by, **more)
     if via == "signal":
         await gate.handle(workflow_id).signal("resolve", message)
         return

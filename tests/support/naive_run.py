@@ -15,7 +15,8 @@ PEOPLE = ("rita", "dana", "erik", "gina")
 
 FATES = (
     "done", "done", "done", "done", "refused", "refused", "lost, done", "lost, not done", "away",
-    "killed before", "killed after", "killed when stored",
+    "killed before", "killed after", "killed when stored", "refused, killed when stored",
+    "lost, done, killed when stored", "lost, not done, killed when stored",
 )  # fmt: skip
 """What one call of a tool may come to."""
 
@@ -256,6 +257,7 @@ class NaiveRun:
     def _call(self, key: str, line: str) -> str:
         self.calls[line] = self.calls.get(line, 0) + 1
         fate = self.fate.of(line, self.calls[line])
+        fate = fate.removesuffix(", killed when stored")
         if fate in ("done", "lost, done", "killed after", "killed when stored"):
             self.world.append((key, line))
         return fate

@@ -64,13 +64,13 @@ class FatefulAccount(Account):
         del failures
         self._calls[line] = self._calls.get(line, 0) + 1
         fate = self._fate.of(line, self._calls[line])
+        self.dies_when_stored = fate.endswith("killed when stored")
+        fate = fate.removesuffix(", killed when stored")
         if fate in ("done", "lost, done", "killed after", "killed when stored"):
             self.world.append((key, line))
         match fate:
-            case "done":
+            case "done" | "killed when stored":
                 pass
-            case "killed when stored":
-                self.dies_when_stored = True
             case "refused":
                 raise ToolRefused("no")
             case "away":

@@ -16,6 +16,7 @@ from tests.support.holds import (
     found,
     in_review,
     keys,
+    kinds,
     lost,
     refused,
     resolve,
@@ -125,8 +126,8 @@ async def test_a_retry_is_a_new_effect_after_a_failure_and_the_same_one_in_doubt
 ) -> None:
     account.failures = [refused(), lost(), lost(), refused()]
     status = await approved(gate, "1")
-    for _ in range(4):
-        await resolve(gate, status.workflow_id, "retry")
+    for number in range(4):
+        await resolve(gate, status.workflow_id, "retry", comment=f"look {number}")
     assert (await ended(gate, status.workflow_id)).outcome == "executed"
     assert keys(gate, status.workflow_id) == ["1", "1:r1", "1:r1", "1:r1", "1:r4"]
     assert [key.rpartition(":")[2] for key, _ in account.lines()] == ["r4"]
@@ -157,6 +158,18 @@ async def test_exhausted_retries_hold_the_run(
     await resolve(gate, status.workflow_id, "retry")
     assert (await ended(gate, status.workflow_id)).outcome == "executed"
     assert keys(gate, status.workflow_id) == ["1", "1:r1"]
+
+
+async def test_a_statement_about_one_doubt_does_not_count_for_the_next(gate: Gate, account: Account) -> None:
+    account.failures = [lost(), lost()]
+    status = await approved(gate, "1")
+    await resolve(gate, status.workflow_id, "retry")
+    await gate.until("held", status.workflow_id, lambda _: kinds(gate, status.workflow_id).count("held") == 2)
+    answer = await gate.resolve(status.workflow_id, "retry")
+    assert not answer.accepted
+    assert "may be a replay" in answer.reason
+    await resolve(gate, status.workflow_id, "retry", comment="nor the second time")
+    assert (await ended(gate, status.workflow_id)).outcome == "executed"
 
 
 # ---- undo -------------------------------------------------------------------------------------------
