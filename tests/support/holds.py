@@ -39,6 +39,13 @@ def booking_gate(gate: Gate, *, remembers: bool = False) -> Account:
     return account
 
 
+def account(gate: Gate) -> Account:
+    """Return the account that `booking_gate` gave to the gate."""
+    tool = gate.tools["book"]
+    assert isinstance(tool, Account)
+    return tool
+
+
 async def approved(gate: Gate, *texts: str, by: str = "dana", **more: Any) -> Status:
     """Start a run that books these lines, and approve it; return the status that was approved."""
     status = await in_review(gate, *texts, **more)
