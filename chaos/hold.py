@@ -171,12 +171,15 @@ async def _resolve(stage: Stage, run: Run, status: Status) -> None:
     run.resolved.append(chosen)
     said = {"step": held.step, "resolution": chosen, "comment": f"looked at {time.time()}"}
     await insist(lambda: _send(stage, run, status, "resolve", said))
-    async with asyncio.timeout(60):
-        while True:
-            now = await asyncio.to_thread(stage.recorded, run.id)
-            if now is not None and (now.held is None or now.held.since != held.since):
-                return
-            await asyncio.sleep(0.1)
+    ends = time.monotonic() + 60
+    while True:
+        now = await asyncio.to_thread(stage.recorded, run.id)
+        if now is not None and (now.held is None or now.held.since != held.since):
+            return
+        if time.monotonic() > ends:
+            verdicts = [(one.decision, one.accepted, one.reason) for one in now.decisions] if now else []
+            raise RuntimeError(f"'{chosen}' of step {held.step} did not count: {verdicts}")
+        await asyncio.sleep(0.1)
 
 
 async def _send(stage: Stage, run: Run, status: Status, choice: str, said: dict[str, Any]) -> None:
