@@ -139,7 +139,7 @@ async def _live(stage: Stage, run: Run) -> RunResult:
     await insist(lambda: _submit(stage, request, run.id))
     status = await stage.until("in_review", run.id)
     await insist(lambda: _send(stage, run, status, "approve", {}))
-    async with asyncio.timeout(300):
+    async with asyncio.timeout(900):
         while True:
             now = await asyncio.to_thread(stage.recorded, run.id)
             if now is not None and now.held is not None:
@@ -171,7 +171,7 @@ async def _resolve(stage: Stage, run: Run, status: Status) -> None:
     run.resolved.append(chosen)
     said = {"step": held.step, "resolution": chosen, "comment": f"looked at {time.time()}"}
     await insist(lambda: _send(stage, run, status, "resolve", said))
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 300  # the kills go on for minutes, and each costs a run up to 20 s
     while True:
         now = await asyncio.to_thread(stage.recorded, run.id)
         if now is not None and (now.held is None or now.held.since != held.since):
