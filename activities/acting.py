@@ -13,6 +13,7 @@ import structlog
 from plangate.domain.errors import (
     EffectUnknown,
     PlangateError,
+    StepUnready,
     StillBegun,
     ToolRefused,
     ToolUnavailable,
@@ -63,8 +64,25 @@ class Undoing:
         return await self._undoes.find_out_undo(arguments, self._receipt, idempotency_key)
 
 
-async def act_once(tool: Tool, arguments: Any, key: str, earlier: Earlier) -> Receipt:
+async def act_once(
+    tool: Tool,
+    arguments: Any,
+    key: str,
+    earlier: Earlier,
+    *,
+    unmet: str | None = None,
+    has_precondition: bool = False,
+) -> Receipt:
     """Act, or return the receipt of an earlier attempt. ``Any`` is the tool's own arguments model.
+
+    Args:
+        tool: acts, or undoes.
+        arguments: as the tool takes them.
+        key: the idempotency key.
+        earlier: what is known of the effect of earlier attempts.
+        unmet: why the precondition does not hold now, if a person ruled the effect out: nothing may be done,
+            but the tool may know that it happened after all.
+        has_precondition: whether an earlier attempt that did nothing has to begin anew, by the precondition.
 
     Raises:
         ToolUnavailable: nothing happened; a retry may succeed.
@@ -77,11 +95,17 @@ async def act_once(tool: Tool, arguments: Any, key: str, earlier: Earlier) -> Re
     match await _find_out(tool, arguments, key):
         case Happened(receipt):
             return receipt
+        case DidNotHappen() if unmet is not None:
+            raise StepUnready(unmet)
+        case Unknown() | Repeatable() if unmet is not None:
+            raise EffectUnknown(unmet)
         case Unknown(reason):
             if earlier is Earlier.RULED_OUT:  # a person knows what the tool cannot find out
                 return await _act(tool, arguments, key)
             raise EffectUnknown(reason)
         case DidNotHappen():
+            if has_precondition and earlier is Earlier.BEGUN:  # the world may have changed meanwhile
+                raise ToolUnavailable("An earlier attempt did nothing, so the step begins anew.")
             return await _act(tool, arguments, key)
         case Repeatable():
             return await _repeat(tool, arguments, key)

@@ -6,6 +6,7 @@ is recorded once that transaction is committed (`plangate.records.records.Record
 
 import secrets
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 import structlog
@@ -20,6 +21,7 @@ from plangate.domain.audit import (
     Claimed,
     Closed,
     Event,
+    Held,
     Outcome,
     Released,
     Reopened,
@@ -29,7 +31,7 @@ from plangate.domain.audit import (
     StepUndone,
     step_result_key,
 )
-from plangate.domain.base import Frozen
+from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.deadlines import reopened_deadline
 from plangate.domain.errors import (
     DirectoryUnavailable,
@@ -65,14 +67,18 @@ class Claim(Frozen):
     Attributes:
         effect: as claimed.
         earlier: what is known of the effect of earlier attempts.
+        began_at: when the first attempt began whose result is not known.
         arguments: of the step, with the values of its references.
         receipt: of the step, if it is to be undone.
+        unmet: why nothing may be done, although the effect may have happened.
     """
 
     effect: Effect
     earlier: Earlier
+    began_at: AwareDatetime
     arguments: dict[str, JsonValue]
     receipt: Receipt | None = None
+    unmet: str | None = None
 
 
 class Unready(Frozen):
@@ -152,10 +158,11 @@ class StepAttempt:
         """
         trail.check()
         step = self._task.step
-        found = find_effect(trail, self._key)
+        found, state, people_hash = find_effect(trail, self._key), trail.state(), ""
         if found is not None and found.receipt is not None:
-            return self._result(found.receipt)
-        state, people_hash = trail.state(), ""
+            return self._result(found.receipt, state)
+        if _is_ahead(state, self._task):
+            return StepResult(record=state)
         if found is not None and found.state is EffectState.IN_DOUBT and not self._is_retried(state):
             raise InDoubt(f"Step {step} is in doubt since an earlier attempt; nothing was repeated.")
         if self._is_stale(found):
@@ -168,23 +175,29 @@ class StepAttempt:
                 return instead
             people_hash = people.hash if isinstance(people, People) else ""
         self._authorise(state)
-        resolved: dict[str, JsonValue] = {}
-        if not self._task.undo:
-            try:
-                resolved = resolve_references(self._task.plan.steps[step - 1].arguments, state.steps)
-                unready = precondition(_receipts(state)) if is_beginning else None
-            except StepUnready as error:
-                unready = str(error)
-            if unready is not None:
-                return self._append_unready(trail, unready)
+        earlier, arguments = _earlier(found), self._task.plan.steps[step - 1].arguments
+        try:
+            resolved = resolve_references(arguments, state.steps)
+            unmet = precondition(_receipts(state)) if is_beginning else None
+        except StepUnready as error:
+            resolved, unmet = {}, str(error)
+        if unmet is not None and earlier is not Earlier.RULED_OUT:  # else the tool is asked first
+            return self._append_unready(trail, unmet)
         effect = claim_effect(trail, found, self._new_claim())
-        self._append_claim(trail, effect, people_hash, resolved)
+        claimed_at = self._append_claim(trail, effect, people_hash, resolved)
         return Claim(
             effect=effect,
-            earlier=_earlier(found),
-            arguments={**self._task.plan.steps[step - 1].arguments, **resolved},
+            earlier=earlier,
+            began_at=_began_at(trail, self._key) if earlier is Earlier.BEGUN else claimed_at,
+            arguments={**arguments, **resolved},
             receipt=state.steps[step - 1].receipt if self._task.undo else None,
+            unmet=unmet,
         )
+
+    def is_unclaimed(self, trail: OpenTrail) -> bool:
+        """Return whether no attempt has begun, or each that has is known to have done nothing."""
+        found = find_effect(trail, self._key)
+        return found is None or found.state in (EffectState.RELEASED, EffectState.IN_DOUBT)
 
     def finish(self, trail: OpenTrail, receipt: Receipt) -> StepResult:
         """Store the receipt; the last step's receipt also closes the run, in the same transaction.
@@ -192,13 +205,12 @@ class StepAttempt:
         Raises:
             InDoubt, StillBegun: another attempt took over the step, and stored no receipt.
         """
-        result = self._result(receipt)
         if not settle_effect(trail, self._key, self._holder, EffectState.DONE, receipt):
-            return self._result_of_another(find_effect(trail, self._key))
+            return self._result_of_another(trail)
+        # Without a resolution nothing was skipped, and the trail need not be read.
+        result = self._result(receipt, trail.state() if self._task.resolutions else None)
         notes = [self._note("done", result.undone or self._done(receipt))]
         if result.closed:
-            if self._task.resolutions:  # else nothing was skipped, and the trail need not be read
-                result = self._result(receipt, executed_because(trail.state()))
             notes.append(Note(key="closed", at=self._clock.now(), actor=this_worker(), event=result.closed))
         trail.append(*notes)
         return result
@@ -221,6 +233,11 @@ class StepAttempt:
             note = self._note(f"released:{number}", released)
         trail.append(note)
         return True
+
+    def still_lands(self, claim: Claim, limit: timedelta) -> timedelta | None:
+        """Return how long the effect may still happen, though its attempt has ended; None if no longer."""
+        left = claim.began_at + limit - self._clock.now()
+        return left if left > timedelta() and claim.unmet is None else None
 
     # ---- after the commit -----------------------------------------------------------------------
 
@@ -314,13 +331,14 @@ class StepAttempt:
             raise NotApproved(f"Step {task.step} has another idempotency key on the record.")
 
     def _append_unready(self, trail: OpenTrail, reason: str) -> Unready:
-        reason = recordable(reason, _LONGEST_REASON)
-        trail.append(self._note("failed", StepFailed(step=self._task.step, reason=reason)))
+        task, reason = self._task, recordable(reason, _LONGEST_REASON)
+        trail.append(self._note("failed", StepFailed(step=task.step, reason=reason, undo=task.undo)))
         return Unready(reason=reason)
 
     def _append_claim(
         self, trail: OpenTrail, effect: Effect, people_hash: str, resolved: dict[str, JsonValue]
-    ) -> None:
+    ) -> datetime:
+        """Record the claim; return when it was made."""
         event = Claimed(
             step=self._task.step,
             idempotency_key=self._key,
@@ -336,20 +354,23 @@ class StepAttempt:
                 f"The trail has another claim than the ledger for step {self._task.step}; look at it with: "
                 f"starter.py audit verify {self.run.workflow_id}"
             )
+        return entry.at
 
-    def _result_of_another(self, effect: Effect | None) -> StepResult:
+    def _result_of_another(self, trail: OpenTrail) -> StepResult:
         """Return the result stored by another attempt that took over the step."""
-        step = self._task.step
+        step, effect = self._task.step, find_effect(trail, self._key)
         if effect is not None and effect.receipt is not None:
-            return self._result(effect.receipt)
+            return self._result(effect.receipt, trail.state())
         if effect is not None and effect.state is EffectState.IN_DOUBT:
             raise InDoubt(f"Step {step} is in doubt: another attempt took it over while it was being done.")
         raise StillBegun(f"Step {step} was taken over by another attempt while it was being done.")
 
-    def _result(self, receipt: Receipt, reason: str = "") -> StepResult:
+    def _result(self, receipt: Receipt, record: RunState | None) -> StepResult:
+        """Return the result; ``record`` names the steps that were skipped, and None if none was."""
         if self._task.undo:
             return StepResult(undone=StepUndone(step=self._task.step, receipt=receipt))
         is_last = self._task.step == len(self._task.plan.steps)
+        reason = executed_because(record) if record is not None else ""
         return StepResult(
             done=self._done(receipt),
             closed=Closed(outcome=Outcome.EXECUTED, reason=reason) if is_last else None,
@@ -388,6 +409,25 @@ def _earlier(found: Effect | None) -> Earlier:
             return Earlier.NOTHING
         case _:
             assert_never(found.state)
+
+
+def _began_at(trail: OpenTrail, key: str) -> datetime:
+    """Return when the first of the claims was made whose result is not known."""
+    begun: list[datetime] = []
+    for entry in trail.entries():
+        match entry.event:
+            case Claimed(idempotency_key=claimed) if claimed == key:
+                begun.append(entry.at)
+            case Released() | StepInDoubt() | Held():
+                begun.clear()
+    return begun[0]
+
+
+def _is_ahead(record: RunState, task: StepTask) -> bool:
+    """Whether the record has a hold or a resolution that the run does not know of, as after a reset."""
+    return record.fingerprint == task.fingerprint and (
+        record.phase is Phase.HELD or record.resolutions > task.resolutions
+    )
 
 
 def _receipts(state: RunState) -> tuple[Receipt, ...]:

@@ -181,8 +181,9 @@ class _BatchJudge:
     def _judge(self, arrival: Arrival) -> Decided:
         sender = self._sender(arrival)
         event = self._verdict(self._state, arrival, sender)
-        # Only the record knows whether a step was claimed, so it is checked whatever the run reports.
-        if event.verdict.accepted or _is(arrival, Choice.WITHDRAW_APPROVAL):
+        # Only the record knows whether a step was claimed, and it is held before the run knows that.
+        asks_the_record = _is(arrival, Choice.WITHDRAW_APPROVAL) or _is(arrival, Choice.RESOLVE)
+        if event.verdict.accepted or asks_the_record:
             by_record = self._verdict(self._record, arrival, sender)
             if by_record.verdict.accepted or not self._already_applied_on_record(event, sender):
                 event = by_record
@@ -276,9 +277,21 @@ class _BatchJudge:
             case Choice.WITHDRAW_APPROVAL:
                 return record.phase is Phase.IN_REVIEW and not counts and was_taken_back(record)
             case Choice.RESOLVE:
-                return record.resolutions > state.resolutions
+                return record.resolutions > state.resolutions and _is_resolved_so(record, decision)
             case _:
                 assert_never(decision.decision)
+
+
+def _is_resolved_so(record: RunState, decision: Decision) -> bool:
+    """Whether the record has the same resolution of the same step by the same person."""
+    return any(
+        other.verdict.accepted
+        and other.arrival.decision is not None
+        and (other.arrival.decision.step, other.arrival.decision.resolution)
+        == (decision.step, decision.resolution)
+        and same_person(other.arrival.decision.by, decision.by)
+        for other in record.decisions
+    )
 
 
 def _is(arrival: Arrival, choice: Choice) -> bool:

@@ -6,6 +6,7 @@ receipt. After a crash between any two of them, the claim says how to continue.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
 
@@ -48,6 +49,8 @@ from plangate.tool import ActsOnObservation, Tool, Undoes, arguments_for, lacks_
 STEP_TRIES: Final = 12
 PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
 _LAST_SECONDS: Final = 2.0  # in which a cancelled tool may clean up
+Precondition = Callable[[Sequence[Receipt]], str | None]
+"""Says by the receipts of the run why a step must not begin; None if it may."""
 Written = TypeVar("Written")
 
 
@@ -55,12 +58,20 @@ class Execution:
     """Executes steps with the tools, under the effects ledger."""
 
     def __init__(
-        self, records: Records, tools: Mapping[str, Tool], directory: RecordedPeople, requiring: Requiring
+        self,
+        records: Records,
+        tools: Mapping[str, Tool],
+        directory: RecordedPeople,
+        requiring: Requiring,
+        *,
+        longest_wait: timedelta,
     ) -> None:
+        """``longest_wait`` is for effects in doubt, which may still happen within their tool's time limit."""
         self._records = records
         self._tools = tools
         self._directory = directory
         self._requiring = requiring
+        self._longest_wait = longest_wait
         self._pacing = Pacing()
         self._acting: dict[tuple[str | None, str], asyncio.Future[StepResult]] = {}
 
@@ -90,10 +101,10 @@ class Execution:
 
     async def _attempt(self, attempt: StepAttempt) -> StepResult:
         step = attempt.check_fingerprint(own_audience(self._records))
+        with as_application_errors(STEP_TRIES):
+            precondition = await self._precondition(attempt, step)
         async with self._pacing.turn() as turn:
             _leave_if_withdrawn()
-            with as_application_errors(STEP_TRIES):
-                precondition = await self._precondition(attempt, step)
             people = await self._directory.people_or_fault()
             claim = await self._records.transact(
                 attempt.run, lambda trail: attempt.claim(trail, people, precondition)
@@ -108,31 +119,31 @@ class Execution:
             attempt.log_result(claim)
             return claim
 
-    async def _precondition(
-        self, attempt: StepAttempt, step: Step
-    ) -> Callable[[Sequence[Receipt]], str | None]:
+    async def _precondition(self, attempt: StepAttempt, step: Step) -> Precondition:
         """Observe the world again, and return the check of what was seen when the plan was drafted.
 
-        What can never be observed, or not in all attempts, does not hold either: the check says so.
+        What cannot be observed does not hold.
 
         Raises:
-            ToolUnavailable: it cannot be observed now.
+            ToolUnavailable: it cannot be observed now; a later attempt may succeed.
         """
         if step.observation is None or attempt.is_undo:
-            return lambda receipts: None  # noqa: ARG005
+            return _holds
+        if not await self._records.transact(attempt.run, attempt.is_unclaimed):
+            return _holds  # an earlier attempt may have acted, so the tool is asked what it did
         try:
             tool = self._tool(step)
             arguments = _arguments(tool, step, step.arguments)
             now = await observed(tool, arguments)
-        except ToolRefused as error:
-            reason = str(error)
         except ToolUnavailable as error:
             if activity.info().attempt < STEP_TRIES:
                 raise
-            reason = f"{error} It was tried {STEP_TRIES} times."
-        else:
-            return partial(unmet, tool, arguments, step.observation, now)
-        return lambda receipts: reason  # noqa: ARG005
+            said = f"{error} It was tried {STEP_TRIES} times."
+            return lambda _receipts: said
+        except ToolRefused as error:
+            said = str(error)
+            return lambda _receipts: said
+        return partial(unmet, tool, arguments, step.observation, now)
 
     async def _act_and_store(self, attempt: StepAttempt, step: Step, claim: Claim) -> StepResult:
         try:
@@ -143,11 +154,25 @@ class Execution:
             await self._settle(attempt, claim, EffectState.RELEASED, error)
             raise
         except EffectUnknown as error:
+            self._wait_until_it_landed(attempt, step, claim, error)
             await self._settle(attempt, claim, EffectState.IN_DOUBT, error)
             raise InDoubt(
                 f"Step {claim.effect.step} ({step.tool}) is in doubt: {error} Nothing was repeated."
             ) from error
         return await self._write_with_retry(attempt, lambda trail: attempt.finish(trail, receipt))
+
+    def _wait_until_it_landed(
+        self, attempt: StepAttempt, step: Step, claim: Claim, error: EffectUnknown
+    ) -> None:
+        """Ask the tool once more when the effect can no longer happen behind the back of a dead worker.
+
+        Raises:
+            StillBegun: until then; the next attempt asks.
+        """
+        limit = timedelta(seconds=self._tool(step).declaration.seconds)
+        left = attempt.still_lands(claim, min(limit, self._longest_wait))
+        if left is not None:
+            raise StillBegun(f"{error} It may still happen, so it is looked at again later.", left) from error
 
     async def _act(self, step: Step, claim: Claim) -> Receipt:
         try:
@@ -159,7 +184,14 @@ class Execution:
             if claim.earlier is not Earlier.NOTHING:
                 raise StillBegun(f"An earlier attempt may have done it, and now: {error}") from error
             raise
-        return await act_once(tool, arguments, claim.effect.idempotency_key, claim.earlier)
+        return await act_once(
+            tool,
+            arguments,
+            claim.effect.idempotency_key,
+            claim.earlier,
+            unmet=claim.unmet,
+            has_precondition=step.observation is not None and claim.receipt is None,
+        )
 
     async def _settle(
         self, attempt: StepAttempt, claim: Claim, state: EffectState, failure: ToolError
@@ -188,6 +220,10 @@ class Execution:
         if lacks:
             raise ToolUnavailable(f"The tool {step.tool} of this worker is not set up: {lacks}")
         return tool.having_observed(step.observation) if isinstance(tool, ActsOnObservation) else tool
+
+
+def _holds(receipts: Sequence[Receipt]) -> str | None:
+    del receipts
 
 
 def _leave_if_withdrawn() -> None:

@@ -47,7 +47,8 @@ def as_application_errors(
         if outage is not None:
             lasted = outage.goes_on()
             raise _failure(error, final=lasted is not None, tried=count, lasted=lasted) from None
-        raise _failure(error, final=_is_last(tries, count), tried=count) from None
+        again = error.again if isinstance(error, errors.StillBegun) else None
+        raise _failure(error, final=_is_last(tries, count), tried=count, again=again) from None
     except errors.PlangateError as error:
         raise _failure(error, final=True) from None
     except Exception as error:  # noqa: BLE001  it is raised again as an ApplicationError

@@ -30,7 +30,7 @@ class Holding:
         """Record that the run is held, unless its record says otherwise; return the recorded state.
 
         The record decides. The step may be done, because its worker died before it reported; the run may be
-        in review again, held already, or closed.
+        in review again, held already, resolved even, or closed.
 
         Raises:
             ApplicationError: the records do not answer.
@@ -55,7 +55,8 @@ def _hold(trail: OpenTrail, task: HoldTask) -> RunState:
     record = trail.state()
     phase = Phase.UNDOING if task.undo else Phase.EXECUTING
     is_current = record.phase is phase and record.fingerprint == task.fingerprint
-    if not is_current or not 1 <= task.step <= len(record.steps):
+    # A person may have resolved the hold that an earlier attempt recorded.
+    if not is_current or record.resolutions != task.resolutions or not 1 <= task.step <= len(record.steps):
         return record
     at = max(task.at, trail.entries()[-1].at)
     trail.append(*notes_of(trail, record, Stopped(task.step, task.undo, task.reason, at)))

@@ -84,7 +84,10 @@ class StepResult(Frozen):
 
 
 class HoldTask(Frozen):
-    """Hold the run at step ``step``, or at its undo, which ended at ``at`` because of ``reason``."""
+    """Hold the run at step ``step``, or at its undo, which ended at ``at`` because of ``reason``.
+
+    ``resolutions`` is how many resolutions the run has accepted.
+    """
 
     run: RunRef
     fingerprint: str
@@ -92,6 +95,7 @@ class HoldTask(Frozen):
     undo: bool = False
     reason: str
     at: AwareDatetime
+    resolutions: int = 0
 
 
 class HoldResult(Frozen):

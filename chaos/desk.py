@@ -44,7 +44,9 @@ class Answer:
 class Desk:
     """Carries out what it is asked, and knows every request.
 
-    With ``honours_keys`` it does nothing twice under one ``Idempotency-Key``, as good vendors do.
+    With ``honours_keys`` it does nothing twice under one ``Idempotency-Key``, as good vendors do. It refuses
+    the next call for each token in ``refuses``, and hangs up on the next one for each in ``hangs_up``, whose
+    value says whether it does before that what it is asked.
     """
 
     honours_keys: bool
@@ -52,6 +54,8 @@ class Desk:
     delay: Callable[[], float] = lambda: 0.0
     calls: list[Call] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    refuses: set[str] = field(default_factory=set)
+    hangs_up: dict[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -107,9 +111,18 @@ class Desk:
         approved = self.is_approved(body["run"])
         with self._lock:
             known = self.honours_keys and any(call.key == key for call in self.calls)
-            self.calls.append(Call(body["token"], key, at, approved, effect=not known))
+            is_refused = body["token"] in self.refuses
+            self.refuses.discard(body["token"])
+            does_it = self.hangs_up.pop(body["token"], None)
+            effect = not known and not is_refused and does_it is not False
+            self.calls.append(Call(body["token"], key, at, approved, effect=effect))
         time.sleep(self.delay())
+        if does_it is not None:
+            return
         with suppress(OSError):
+            if is_refused:
+                handler.send_error(422)
+                return
             answer = json.dumps({"done": body["token"]}).encode()
             handler.send_response(200)
             handler.send_header("Content-Type", "application/json")

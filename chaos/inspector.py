@@ -35,13 +35,13 @@ async def inspect(
     for token in stage.vendor.unapproved() + stage.till.unapproved():
         report.blame(f"{token} was asked for before its approval was on the trail")
     report.expect(await stage.blocked() == 0, "the server reports a blocked run")
-    await _examine_records(stage, report)
+    await examine_records(stage, report)
     report.figure("outcomes", ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
     report.figure("steps in doubt", doubts)
     report.figure("asked for again, done once", stage.vendor.repeated())
 
 
-async def _examine_records(stage: Stage, report: Report) -> None:
+async def examine_records(stage: Stage, report: Report) -> None:
     """Examine all of the records as an auditor would, when the last of them are sealed."""
     trust = Trust(remembered=kept_checkpoint(stage.var_dir / "last-checkpoint.json"))
     async with asyncio.timeout(PATIENCE):

@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 
 from chaos.crew import WorkerProcess
 from chaos.desk import Desk, approval_lookup
-from chaos.orders import Order, Place
+from chaos.orders import APPROVER, Order, Place
 from chaos.server import Server
 from plangate.client import Client as PlangateClient
 from plangate.domain.audit import AuditEntry
@@ -25,7 +25,7 @@ from plangate.domain.errors import RecordsUnavailable, TemporalUnreachable
 from plangate.domain.status import RunResult, Status
 from plangate.records.database import Database
 from plangate.records.queries import status_on_record
-from plangate.settings import environment_with
+from plangate.settings import PROJECT, environment_with
 from plangate.temporal.connection import DATA_CONVERTER
 
 PATIENCE = 120.0
@@ -46,6 +46,7 @@ class Stage:
     till: Desk
     chance: Random
     settings: dict[str, str]
+    program: Path = PROJECT / "worker.py"
     workers: list[WorkerProcess] = field(default_factory=list)
 
     @property
@@ -70,7 +71,8 @@ class Stage:
 
     async def hire(self, *, wait: bool = True) -> WorkerProcess:
         """Start a worker; unless told otherwise, wait until it takes work."""
-        self.workers.append(WorkerProcess(len(self.workers) + 1, self.folder, self.environment()))
+        number = len(self.workers) + 1
+        self.workers.append(WorkerProcess(number, self.folder, self.environment(), self.program))
         if wait:
             await self.worker.ready()
         return self.worker
@@ -100,12 +102,31 @@ class Stage:
                 await asyncio.sleep(0.05)
 
     async def result(self, workflow_id: str, patience: float = PATIENCE) -> RunResult:
-        """Wait for a run's end, however often the server goes away meanwhile."""
-        async with asyncio.timeout(patience):
-            while True:
-                with suppress(RPCError, TemporalUnreachable):
-                    return await self.api.wait(workflow_id)
-                await asyncio.sleep(0.2)
+        """Wait for a run's end, however often the server goes away meanwhile; abort it if it is held."""
+        aborting = asyncio.create_task(self._abort_when_held(workflow_id))
+        try:
+            async with asyncio.timeout(patience):
+                while True:
+                    with suppress(RPCError, TemporalUnreachable):
+                        return await self.api.wait(workflow_id)
+                    await asyncio.sleep(0.2)
+        finally:
+            aborting.cancel()
+
+    async def _abort_when_held(self, workflow_id: str) -> None:
+        while True:
+            await asyncio.sleep(1)
+            with suppress(RPCError, RecordsUnavailable):
+                status = await asyncio.to_thread(self.recorded, workflow_id)
+                if status is not None and status.held is not None:
+                    message = {
+                        "by": APPROVER,
+                        "plan": status.short_fingerprint,
+                        "step": status.held.step,
+                        "resolution": "abort",
+                    }
+                    await self.handle(workflow_id).signal("resolve", message)
+                    await asyncio.sleep(5)
 
     def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
         """Return the audit trail of a run."""
@@ -147,6 +168,7 @@ async def stage(
         "PLANGATE_VAR_DIR": str(folder / "var"),
         "PLANGATE_TASK_QUEUE": TASK_QUEUE,
         "PLANGATE_SEAL_SECONDS": "1",
+        "PLANGATE_LATE_EFFECT_SECONDS": "1",
         "PLANGATE_HTTP_ALLOWED_HOSTS": f"{vendor.host},{till.host}",
         "PLANGATE_HTTP_PRIVATE_HOSTS": f"{vendor.host},{till.host}",
         "PLANGATE_HTTP_IDEMPOTENT_HOSTS": vendor.host,

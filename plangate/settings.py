@@ -62,6 +62,13 @@ class Settings(BaseSettings):
         le=31_536_000,
         description="how long a draft waits while the model's service does not answer, in seconds",
     )
+    late_effect_seconds: int = Field(
+        default=3600,
+        ge=0,
+        le=3600,
+        description="how long an effect in doubt may still happen before a person is asked, in seconds; "
+        "at most its tool's time limit counts",
+    )
     max_steps: int = Field(default=20, ge=1, le=200, description="how many steps a plan may have")
 
     policy_file: Path | None = Field(

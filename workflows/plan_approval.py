@@ -109,7 +109,9 @@ class Carried(Frozen):
     def is_within_limits(self) -> bool:
         """Whether this state is within a run's own limits, because its reasons will be recorded."""
         state, step = self.carried, self.stopped_at
-        reasons = [one.reason for one in state.steps] + ([state.closed.reason] if state.closed else [])
+        reasons = [one.reason for step in state.steps for one in (step, step.undo)]
+        reasons += [state.closed.reason] if state.closed else []
+        reasons += [state.held.why] if state.held else []
         return all(len(one) <= LONGEST_REASON for one in reasons) and (
             step is None or 1 <= step <= len(state.steps)
         )
@@ -393,6 +395,7 @@ class PlanApproval:
             undo=undo,
             reason=reason,
             at=workflow.now(),
+            resolutions=self._state.resolutions,
         )
         writing = asyncio.create_task(self._closing.write(Holding.hold_run, lambda: task))
         await workflow.wait_condition(

@@ -277,7 +277,7 @@ def _wrong_claim(state: RunState, event: Claimed, claimed: Counter[str]) -> str 
         return f"a step began that was not allowed: {error}"
     if event.idempotency_key != key_of(state, event.step, undo=event.undo):
         return "its idempotency key is not that of its plan and step"
-    if not event.undo and event.resolved != _resolved(state, event.step):
+    if event.resolved != _resolved(state, event.step):
         return "its references have other values than the receipts that they refer to"
     if event.attempt != claimed[event.idempotency_key] + 1:
         return f"is numbered attempt {event.attempt}, expected attempt {claimed[event.idempotency_key] + 1}"

@@ -41,6 +41,7 @@ The message of each error is one sentence for a person: what is wrong and what t
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from plangate.domain.faults import Fault
 from plangate.domain.plurals import counted
@@ -128,7 +129,14 @@ class StepUnready(ToolRefused):
 
 
 class StillBegun(ToolError):
-    """The effect may have happened; the claim stays begun until the tool can be asked again."""
+    """The effect may have happened; the claim stays begun until the tool can be asked again.
+
+    ``again`` is when to ask; None for the usual pause.
+    """
+
+    def __init__(self, said: str, again: timedelta | None = None) -> None:
+        super().__init__(said)
+        self.again = again
 
 
 class EffectUnknown(ToolError):

@@ -21,17 +21,19 @@ closed       the run has ended    the run has ended    the run has ended        
 `possible_resolutions` says how a held run can be resolved; `plangate.domain.review` checks who may decide.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, assert_never
 
 from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice, Decision, Resolution
-from plangate.domain.escaping import one_line
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, RunState, StepState, next_undo
 
+_LONGEST_PART: Final = 400
+_LONGEST_LIST: Final = 9_000
 Rule = Callable[[RunState, Decision, datetime], str | None]
 """Return why a decision received at that time is not allowed, or None if it is allowed."""
 
@@ -96,8 +98,9 @@ def why_not_now(state: RunState, decision: Decision, received_at: datetime) -> s
 def may_end(record: RunState, outcome: Outcome, at: datetime) -> str | None:
     """Return why a run with this record cannot end with ``outcome`` at ``at``; None if it can."""
     is_executed = every_step_is_settled(record)
-    if was_rejected(record) and outcome is not Outcome.REJECTED:
-        return "an authorized rejection is recorded"
+    decided = record.closed.outcome if record.closed else None
+    if decided is not None and decided is not outcome:
+        return "an authorized " + ("rejection" if was_rejected(record) else "abort") + " is recorded"
     match outcome:
         case Outcome.EXECUTED:
             return None if is_executed else "not every step is done or skipped"
@@ -124,7 +127,7 @@ def every_step_is_settled(state: RunState) -> bool:
 
 def executed_because(record: RunState) -> str:
     """Return the reason of an executed run: which steps people skipped or marked as done, if any."""
-    return "; ".join(
+    return _listed(
         f"step {number} was {progress.reason}"
         for number, progress in enumerate(record.steps, start=1)
         if progress.state is StepState.SKIPPED or (progress.state is StepState.DONE and progress.reason)
@@ -147,7 +150,12 @@ def undone_because(record: RunState) -> str:
                 parts.append(f"step {number} was not done")
             case _:
                 assert_never(progress.state)
-    return "; ".join(parts)
+    return _listed(parts)
+
+
+def _listed(parts: Iterable[str]) -> str:
+    """Join what happened to each step, in so few words that it fits into the reason of a run."""
+    return cut("; ".join(cut(part, _LONGEST_PART) for part in parts), _LONGEST_LIST)
 
 
 def possible_resolutions(state: RunState) -> tuple[Resolution, ...]:

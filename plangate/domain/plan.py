@@ -157,7 +157,8 @@ def idempotency_key(
 def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
     """Return the numbers of the steps of ``before`` that ``after`` leaves out, if it changes nothing else.
 
-    None if it changes anything else: the summary, a step, or the order.
+    None if it changes anything else: the summary, a step, the order, or what a step refers to. References
+    count steps, so a kept step that refers to a struck one or to one behind it refers to another step now.
     """
     if after.summary != before.summary:
         return None
@@ -168,7 +169,19 @@ def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
             kept.pop(0)
         else:
             struck.append(number)
-    return tuple(struck) if struck and not kept else None
+    if not struck or kept:
+        return None
+    refers = any(number >= struck[0] for step in after.steps for number in _referred(step.arguments))
+    return None if refers else tuple(struck)
+
+
+def _referred(arguments: Mapping[str, JsonValue]) -> Iterator[int]:
+    """Yield the numbers of the steps that arguments refer to (`plangate.domain.tool.Reference`)."""
+    for value in arguments.values():
+        if isinstance(value, dict) and value.keys() == {"from_step", "field"}:
+            number = value["from_step"]
+            if isinstance(number, int):
+                yield number
 
 
 def short(fingerprint: str) -> str:

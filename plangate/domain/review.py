@@ -16,7 +16,7 @@ from plangate.domain.errors import NotApproved
 from plangate.domain.fold import apply
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import Approver, Identified, same_person
-from plangate.domain.plan import short
+from plangate.domain.plan import MIN_PREFIX, short
 from plangate.domain.policy import Need, Requirement, ways_of
 from plangate.domain.run import Phase, RunState, StepState, next_undo
 
@@ -129,19 +129,24 @@ def _may_not_decide(state: RunState, decision: Decision, approver: Approver) -> 
         case Choice.APPROVE:
             return _adds_nothing(state, approver)
         case Choice.RESOLVE:
-            return _may_not_resolve(state, approver)
+            return _may_not_resolve(state, decision, approver)
         case Choice.WITHDRAW_APPROVAL:
             return _nothing_to_withdraw(state, approver)
         case _:
             assert_never(decision.decision)
 
 
-def _may_not_resolve(state: RunState, approver: Approver) -> str | None:
+def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) -> str | None:
     """Object if this person may not resolve the held run: by a rule, else as for an approval."""
     assert state.drafted is not None
     if any(same_person(approver.name, one) for one in state.barred):
         what = "is the requester" if same_person(approver.name, state.requester) else "edited this plan"
         return f"{approver.name} {what}; another person must resolve it"
+    if _repeats_a_statement(state, decision, approver):
+        return (
+            f"it repeats what {approver.name} said of step {decision.step} before, and may be a replay; if "
+            "the effect did not happen this time either, retry with another comment"
+        )
     requirement = state.drafted.requirement
     if requirement.resolvers is not None:
         roles = {role for _, role in ways_of(approver, requirement.resolvers.roles, state.barred)}
@@ -151,12 +156,31 @@ def _may_not_resolve(state: RunState, approver: Approver) -> str | None:
     return _has_no_required_role(state, approver) if requirement.needs else None
 
 
+def _repeats_a_statement(state: RunState, decision: Decision, approver: Approver) -> bool:
+    """Return whether a retry in doubt, which says that nothing happened, was said like this before.
+
+    A client may send a decision twice, and the second may arrive when the step is in doubt again.
+    """
+    if state.held is None or decision.resolution is not Resolution.RETRY:
+        return False
+    progress = state.steps[state.held.step - 1]
+    if (progress.undo if state.held.undo else progress).state is not StepState.IN_DOUBT:
+        return False
+    said = (decision.plan[:MIN_PREFIX], decision.step, decision.resolution, decision.comment)
+    return any(
+        same_person(earlier.by, approver.name)
+        and (earlier.plan[:MIN_PREFIX], earlier.step, earlier.resolution, earlier.comment) == said
+        for earlier in (one.arrival.decision for one in state.decisions if one.verdict.accepted)
+        if earlier is not None
+    )
+
+
 def _adds_nothing(state: RunState, approver: Approver) -> str | None:
     """Object if this person's approval would meet no part of the requirement that is still unmet."""
     assert state.drafted is not None
     requirement, before = state.drafted.requirement, state.approvers
     if policy.covered(requirement, (*before, approver), state.barred) > policy.covered(
-        requirement, before, state.requester
+        requirement, before, state.barred
     ):
         return None
     return _has_no_required_role(state, approver) or (

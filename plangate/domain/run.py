@@ -159,16 +159,11 @@ class RunState(Frozen):
         match self.phase:
             case Phase.DRAFTING | Phase.CLOSED:
                 return len(self.steps) in (0, planned)
-            case Phase.IN_REVIEW:
+            case Phase.IN_REVIEW | Phase.EXECUTING | Phase.UNDOING:
                 return self.drafted is not None and len(self.steps) == planned
-            case Phase.EXECUTING:
-                is_open = any(step.state is not StepState.DONE for step in self.steps)
-                return self.drafted is not None and len(self.steps) == planned and is_open
             case Phase.HELD:
                 is_of_plan = self.held is not None and 1 <= self.held.step <= planned
                 return self.drafted is not None and len(self.steps) == planned and is_of_plan
-            case Phase.UNDOING:
-                return self.drafted is not None and len(self.steps) == planned
             case _:
                 assert_never(self.phase)
 

@@ -183,7 +183,9 @@ class OpenTrail:
     def _standing(self, new: Sequence[AuditEntry]) -> dict[str, object]:
         """Return the run's state and deadline for lists, if these entries may have changed them."""
         last = new[-1].event
-        if isinstance(last, Closed):  # the last step's, which has not read the trail
+        if (
+            isinstance(last, Closed) and self._entries is None
+        ):  # the last step's, of a run that was never held
             return {"state": last.outcome.value}
         if not any(_moves(entry.event) for entry in new):
             return {}

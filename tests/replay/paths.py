@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
-from plangate.domain.errors import EffectUnknown, NoModel, ToolRefused
+from plangate.domain.errors import NoModel, ToolError
 from plangate.domain.policy import Policy
+from tests.support.account_tool import bookings
 from tests.support.gate import Gate
-from tests.support.policies import one_approval
+from tests.support.holds import account, in_review, lost, refused, resolve
+from tests.support.policies import one_approval, wants
 from tests.workflow.test_stale_approvals import VALID, stale_behind_step_one
 from tests.workflow.test_what_cannot_be_recorded_waits_outside import away, waiting
 
@@ -84,18 +86,101 @@ async def failed_without_a_model(gate: Gate) -> str:
     return await _ended(gate, await gate.submit(request="one"))
 
 
-async def failed_by_a_tool(gate: Gate) -> str:
-    status = await gate.in_review("one", "two")
-    gate.notebook.failures = [ToolRefused("full")]
+async def held_then_retried(gate: Gate) -> str:
+    workflow_id = await _stopped(gate, refused())
+    await resolve(gate, workflow_id, "retry", via="signal")
+    return await _ended(gate, workflow_id)
+
+
+async def held_in_doubt_then_retried(gate: Gate) -> str:
+    workflow_id = await _stopped(gate, lost())
+    await resolve(gate, workflow_id, "retry")
+    return await _ended(gate, workflow_id)
+
+
+async def held_then_skipped(gate: Gate) -> str:
+    workflow_id = await _stopped(gate, refused())
+    await resolve(gate, workflow_id, "skip", via="signal")
+    return await _ended(gate, workflow_id)
+
+
+async def held_then_marked_as_done(gate: Gate) -> str:
+    workflow_id = await _stopped(gate, lost(), "3")
+    await resolve(gate, workflow_id, "mark_done")
+    return await _ended(gate, workflow_id)
+
+
+async def held_then_undone(gate: Gate) -> str:
+    workflow_id = await _stopped(gate, refused(), "3")
+    await resolve(gate, workflow_id, "undo", via="signal")
+    return await _ended(gate, workflow_id)
+
+
+async def held_then_aborted(gate: Gate) -> str:
+    workflow_id = await _stopped(gate, lost())
+    await resolve(gate, workflow_id, "abort")
+    return await _ended(gate, workflow_id)
+
+
+async def held_until_the_deadline(gate: Gate) -> str:
+    return await _ended(gate, await _stopped(gate, refused()))
+
+
+async def held_then_withdrawn(gate: Gate) -> str:
+    workflow_id = await _stopped(gate, refused())
+    await gate.held(workflow_id)
+    await gate.api.withdraw(workflow_id, "by rita")
+    return await _ended(gate, workflow_id)
+
+
+async def held_then_reopened(gate: Gate) -> str:
+    workflow_id = await _stopped(gate, refused())
+    await gate.held(workflow_id)
+    await asyncio.sleep(1)
+    await resolve(gate, workflow_id, "retry")
+    await gate.decide(await gate.until("in_review", workflow_id), by="erik")
+    return await _ended(gate, workflow_id)
+
+
+async def undo_held_then_retried(gate: Gate) -> str:
+    workflow_id = await _stopped(gate, refused(), "3")
+    account(gate).undo_failures = [refused()]
+    await resolve(gate, workflow_id, "undo")
+    await gate.until("held", workflow_id, lambda now: now.held is not None and now.held.undo)
+    await resolve(gate, workflow_id, "retry", via="signal")
+    return await _ended(gate, workflow_id)
+
+
+async def held_by_a_precondition(gate: Gate) -> str:
+    account(gate).balance = 1
+    status = await in_review(gate, "1")
+    account(gate).balance = 2
+    await gate.signal(status)
+    await resolve(gate, status.workflow_id, "skip")
+    return await _ended(gate, status.workflow_id)
+
+
+async def executed_with_a_reference(gate: Gate) -> str:
+    status = await in_review(gate, "1", "2", follows={"from_step": 1, "field": "number"})
     await gate.signal(status)
     return await _ended(gate, status.workflow_id)
 
 
-async def failed_in_doubt(gate: Gate) -> str:
-    status = await gate.in_review("one")
-    gate.notebook.failures = [EffectUnknown("lost")]
-    await gate.signal(status)
-    return await _ended(gate, status.workflow_id)
+async def edited_then_approved(gate: Gate) -> str:
+    first = await in_review(gate, "1", "2")
+    await gate.signal(first, "edit", by="erik", new_plan=bookings("1", "other"))
+    second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
+    await gate.decide(second)
+    return await _ended(gate, first.workflow_id)
+
+
+async def struck_then_approved(gate: Gate) -> str:
+    first = await in_review(gate, "1", "2")
+    struck = {**bookings("1"), "summary": bookings("1", "2")["summary"]}
+    await gate.decide(first, "edit", new_plan=struck)
+    second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
+    await gate.signal(second)
+    return await _ended(gate, first.workflow_id)
 
 
 async def junk_then_approved(gate: Gate) -> str:
@@ -128,6 +213,14 @@ async def started_with_nonsense(gate: Gate) -> str:
     return await _ended(gate, handle.id)
 
 
+async def _stopped(gate: Gate, failure: ToolError, at: str = "2") -> str:
+    """Approve a run of three steps, and let one of them stop."""
+    account(gate).fails_at[at] = failure
+    status = await in_review(gate, "1", "2", "3")
+    await gate.signal(status)
+    return status.workflow_id
+
+
 async def _ended(gate: Gate, workflow_id: str) -> str:
     await gate.handle(workflow_id).result()
     return workflow_id
@@ -144,12 +237,29 @@ PATHS: tuple[Path, ...] = (
     withdrawn_while_drafting,
     withdrawn_while_executing,
     failed_without_a_model,
-    failed_by_a_tool,
-    failed_in_doubt,
+    held_then_retried,
+    held_in_doubt_then_retried,
+    held_then_skipped,
+    held_then_marked_as_done,
+    held_then_undone,
+    held_then_aborted,
+    held_until_the_deadline,
+    held_then_withdrawn,
+    held_then_reopened,
+    undo_held_then_retried,
+    held_by_a_precondition,
+    executed_with_a_reference,
+    edited_then_approved,
+    struck_then_approved,
     junk_then_approved,
     waited_for_the_records,
     started_with_nonsense,
 )
 
-POLICIES: Mapping[Path, Policy] = {reopened_then_approved: one_approval(valid_for=VALID)}
+POLICIES: Mapping[Path, Policy] = {
+    reopened_then_approved: one_approval(valid_for=VALID),
+    held_then_reopened: one_approval(valid_for=timedelta(seconds=1)),
+    held_until_the_deadline: wants(("anyone", 1), hold_seconds=1),
+    struck_then_approved: wants(("anyone", 1), strike_keeps_approver=True),
+}
 """The policy of the worker that walks a path, where it has one."""

@@ -12,6 +12,7 @@ from temporalio.testing import WorkflowEnvironment
 from tests.replay import recordings
 from tests.replay.paths import PATHS, POLICIES
 from tests.support.gate import build_gate
+from tests.support.holds import booking_gate
 from tests.support.server import start_server
 
 _WORKERS_OWN_QUEUE = re.compile(r"\d+@")
@@ -33,6 +34,7 @@ async def _record(env: WorkflowEnvironment, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         gate = build_gate(env, Path(folder), f"record-{name}")
         gate.policy = POLICIES.get(path)
+        booking_gate(gate)
         async with gate.worker():
             workflow_id = await path(gate)
             history = await gate.handle(workflow_id).fetch_history()

@@ -1,4 +1,7 @@
-"""The golden histories on disk: a compressed JSON document for each path; equal runs are equal bytes."""
+"""The golden histories on disk: a compressed JSON document for each path; equal runs are equal bytes.
+
+Those in a subfolder are of an earlier release: its open runs have to go on, and they are never recorded anew.
+"""
 
 import gzip
 import json
@@ -10,8 +13,9 @@ _SUFFIX = ".json.gz"
 
 
 def names() -> set[str]:
-    """Return the names of the recorded paths."""
-    return {file.name.removesuffix(_SUFFIX) for file in FOLDER.glob(f"*{_SUFFIX}")}
+    """Return the names of the recorded paths; those of an earlier release have its folder before them."""
+    files = FOLDER.rglob(f"*{_SUFFIX}")
+    return {file.relative_to(FOLDER).as_posix().removesuffix(_SUFFIX) for file in files}
 
 
 def read(name: str) -> str:

@@ -89,10 +89,8 @@ class Gate:
         self, *texts: str, requester: str = "rita", timeout: timedelta = timedelta(hours=72), **more: Any
     ) -> str:
         """Start a run of a ready plan that writes these notes; return its id."""
-        plan = notes(*texts) if texts else None
-        request = PlanRequest(
-            requester=requester, plan=plan, timeout_seconds=int(timeout.total_seconds()), **more
-        )
+        more.setdefault("plan", notes(*texts) if texts else None)
+        request = PlanRequest(requester=requester, timeout_seconds=int(timeout.total_seconds()), **more)
         return await self.api.submit(request)
 
     async def in_review(self, *texts: str, **more: Any) -> Status:
@@ -161,7 +159,7 @@ def build_gate(
 ) -> Gate:
     """Build a Plangate whose files lie in ``folder``, on the server of the tests or on any other."""
     client = server if isinstance(server, Client) else server.client
-    settings = Settings(task_queue=task_queue, var_dir=folder)
+    settings = Settings(task_queue=task_queue, var_dir=folder, late_effect_seconds=0)
     database = Database(database_url or f"sqlite:///{folder / 'records.db'}")
     database.migrate()
     notebook = Notebook("note", folder / "notes.tsv")

@@ -280,6 +280,7 @@ async def _attempt_elsewhere(
         {"note": notebook},
         RecordedPeople(NoDirectory(), records, "elsewhere"),
         Requiring(OneApproval()),
+        longest_wait=timedelta(0),
     )
     result: StepResult = await elsewhere.run(execution.execute_step, task)
     return result
@@ -318,8 +319,8 @@ def executions(monkeypatch: pytest.MonkeyPatch) -> list[Execution]:
     """What the workers of this test execute steps with."""
     made: list[Execution] = []
 
-    def of_the_worker(*arguments: Any) -> Execution:
-        made.append(Execution(*arguments))
+    def of_the_worker(*arguments: Any, **more: Any) -> Execution:
+        made.append(Execution(*arguments, **more))
         return made[-1]
 
     monkeypatch.setattr("worker.Execution", of_the_worker)

@@ -22,11 +22,17 @@ _POLL_SECONDS: Final = 0.03
 class WorkerProcess:
     """One ``worker.py`` process with its log."""
 
-    def __init__(self, number: int, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        number: int,
+        folder: Path,
+        environment: Mapping[str, str],
+        program: Path = PROJECT / "worker.py",
+    ) -> None:
         self.log = folder / f"worker-{number}.log"
         with open(self.log, "wb", opener=open_private) as log:
             self._process = subprocess.Popen(  # noqa: S603  our own program
-                [sys.executable, str(PROJECT / "worker.py")],
+                [sys.executable, str(program)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

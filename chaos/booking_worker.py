@@ -1,0 +1,92 @@
+"""`worker.py` with one tool more, which can undo and cannot know: the lines that the till books.
+
+It is a program of its own, so that the scenario `hold` can kill it.
+"""
+
+import asyncio
+import json
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+
+import worker
+from plangate.domain.errors import EffectUnknown, ToolRefused
+from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.process_end import end_process
+from plangate.settings import Settings
+from plangate.tool import EffectStatus, Tool, Unknown
+
+
+class BookArguments(ToolArguments):
+    """A line, and where it is booked."""
+
+    run: str
+    token: str
+    url: str
+
+
+class Book:
+    """Books a line at the till, and cancels it."""
+
+    declaration = ToolDeclaration(
+        name="book",
+        description="Book a line at the till.",
+        arguments=BookArguments,
+        retry_safety=RetrySafety.UNKNOWABLE,
+        undoable=True,
+        seconds=10,
+    )
+
+    def objection(self, arguments: BookArguments) -> str | None:
+        """Return nothing: every call is allowed."""
+        del arguments
+
+    async def act(self, arguments: BookArguments, idempotency_key: str) -> Receipt:
+        """Book the line."""
+        return await _ask(arguments, arguments.token, idempotency_key)
+
+    async def find_out(self, arguments: BookArguments, idempotency_key: str) -> EffectStatus:
+        """Return that the till cannot be asked."""
+        del arguments, idempotency_key
+        return Unknown("Look into the till.")
+
+    async def undo(self, arguments: BookArguments, receipt: Receipt, idempotency_key: str) -> Receipt:
+        """Cancel the line."""
+        del receipt
+        return await _ask(arguments, f"{arguments.token}/undo", idempotency_key)
+
+    async def find_out_undo(
+        self, arguments: BookArguments, receipt: Receipt, idempotency_key: str
+    ) -> EffectStatus:
+        """Return that the till cannot be asked."""
+        del receipt
+        return await self.find_out(arguments, idempotency_key)
+
+
+async def _ask(arguments: BookArguments, token: str, key: str) -> Receipt:
+    content = json.dumps({"run": arguments.run, "token": token}).encode()
+    request = urllib.request.Request(arguments.url, content, {"Idempotency-Key": key})
+
+    def call() -> None:
+        with urllib.request.urlopen(request, timeout=9) as answer:
+            answer.read()
+
+    try:
+        await asyncio.to_thread(call)
+    except urllib.error.HTTPError as error:
+        raise ToolRefused(f"The till refused it ({error.code}).") from error
+    except OSError as error:
+        raise EffectUnknown("The till hung up.") from error
+    return Receipt(summary=f"booked {token}")
+
+
+def _tools(settings: Settings) -> Mapping[str, Tool]:
+    return {**_usual(settings), Book.declaration.name: Book()}
+
+
+_usual = worker.build_tools
+
+if __name__ == "__main__":
+    worker.build_tools = _tools
+    end_process(worker.main(sys.argv[1:]))

@@ -1,0 +1,216 @@
+"""kill -9 of the worker, the server or both while runs are held, resolved and undone."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaos.inspector import examine_records
+from chaos.orders import APPROVER, REQUESTER
+from chaos.people import insist
+from chaos.report import Report
+from chaos.stage import Stage
+from chaos.trail_checks import check_history, check_trail
+from plangate.audit.evidence import bundle_findings, bundle_of
+from plangate.audit.judged_by import rules_named
+from plangate.domain.decision import Choice, Decision, Resolution
+from plangate.domain.errors import PlangateError
+from plangate.domain.request import PlanRequest
+from plangate.domain.status import RunResult, Status
+from plangate.records.rule_texts import texts_of
+from plangate.settings import PROJECT
+from plangate.signing.jws import PUBLIC_PREFIX, public_of
+from tests.support.holds import signed
+from tests.support.sealed_records import KEYS, people
+
+PEOPLE = f"""
+[[person]]
+name = "{REQUESTER}"
+[[person]]
+name = "{APPROVER}"
+roles = ["finance"]
+keys = [{{ public = "{PUBLIC_PREFIX}{public_of(KEYS[APPROVER])}" }}]
+"""
+POLICY = """
+[[rule]]
+name = "signed lines"
+when = "plan.steps[0].arguments.token.startsWith('signed-')"
+needs = [{ role = "finance" }]
+assurance = "signed"
+"""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many runs for each resolution, channel and proof, and how many kills."""
+
+    rounds: int
+    kills: int
+    channels: tuple[str, ...] = ("signal", "update")
+
+
+FULL = Size(rounds=4, kills=30)
+QUICK = Size(rounds=1, kills=2, channels=("update",))
+
+
+@dataclass
+class Run:
+    """One run whose second step stops, and what is to become of it."""
+
+    id: str
+    chosen: Resolution
+    channel: str
+    is_signed: bool
+    is_chosen: bool = False
+    resolved: list[str] = field(default_factory=list)
+
+    @property
+    def tokens(self) -> list[str]:
+        """What its three steps are counted by."""
+        return [f"{self.id}/{number}" for number in (1, 2, 3)]
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """All runs are open at once; each is resolved as it was chosen, and then by what the till's book says."""
+    stage.program = PROJECT / "chaos" / "booking_worker.py"
+    stage.settings["PYTHONPATH"] = str(PROJECT)
+    for name, text in (("PEOPLE", PEOPLE), ("POLICY", POLICY)):
+        path = stage.folder / f"{name.lower()}.toml"
+        path.write_text(text)
+        stage.settings[f"PLANGATE_{name}"] = str(path)
+    runs = [
+        Run(f"{'signed' if is_signed else 'plain'}-{chosen}-{channel}-{number}", chosen, channel, is_signed)
+        for number in range(size.rounds)
+        for chosen in Resolution
+        for channel in size.channels
+        for is_signed in (False, True)
+    ]
+    await stage.hire()
+    lives = [asyncio.create_task(_live(stage, run)) for run in runs]
+    killing = asyncio.create_task(_kill(stage, report, size.kills))
+    results = await asyncio.gather(*lives, return_exceptions=True)
+    await killing
+    for run, result in zip(runs, results, strict=True):
+        if isinstance(result, BaseException):
+            report.blame(f"{run.id} is lost or blocked: {type(result).__name__} {result}")
+        else:
+            await _check(stage, run, result, report)
+    report.expect(not stage.till.unapproved(), f"not approved: {stage.till.unapproved()[:3]}")
+    report.expect(await stage.blocked() == 0, "the server reports a blocked run")
+    await examine_records(stage, report)
+    report.figure("runs", len(runs))
+    counted = Counter(str(one) for run in runs for one in run.resolved)
+    report.figure("resolutions", ", ".join(f"{count} {one}" for one, count in sorted(counted.items())))
+
+
+async def _kill(stage: Stage, report: Report, kills: int) -> None:
+    for number in range(1, kills + 1):
+        await asyncio.sleep(stage.chance.uniform(0.3, 2))
+        what = ("worker", "both", "server")[number % 3 - 1]
+        if what != "server":
+            stage.worker.kill()
+        if what != "worker":
+            await stage.server.kill_9()
+            await asyncio.sleep(stage.chance.uniform(0, 0.5))
+            await stage.server.start()
+        if what != "server":
+            await stage.hire()
+        report.say(f"kill {number} of {kills}: {what}")
+
+
+async def _live(stage: Stage, run: Run) -> RunResult:
+    """Submit, approve and resolve one run until it ends."""
+    if run.chosen is Resolution.MARK_DONE:
+        stage.till.hangs_up[run.tokens[1]] = True
+    elif stage.chance.random() < 0.5:
+        stage.till.hangs_up[run.tokens[1]] = False
+    else:
+        stage.till.refuses.add(run.tokens[1])
+    if run.chosen is Resolution.UNDO and stage.chance.random() < 0.5:
+        stage.till.refuses.add(f"{run.tokens[0]}/undo")
+    await asyncio.sleep(stage.chance.uniform(0, 2))
+    steps: Any = [
+        {"tool": "book", "arguments": {"run": run.id, "token": token, "url": stage.till.url}, "reason": "so"}
+        for token in run.tokens
+    ]
+    request = PlanRequest(requester=REQUESTER, plan={"summary": "Book three lines", "steps": steps})
+    await insist(lambda: _submit(stage, request, run.id))
+    status = await stage.until("in_review", run.id)
+    await insist(lambda: _send(stage, run, status, "approve", {}))
+    async with asyncio.timeout(900):
+        while True:
+            now = await asyncio.to_thread(stage.recorded, run.id)
+            if now is not None and now.held is not None:
+                await _resolve(stage, run, now)
+            elif now is not None and now.state in ("executed", "failed"):
+                return await stage.result(run.id)
+            await asyncio.sleep(0.1)
+
+
+async def _submit(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
+    try:
+        await stage.api.submit(request, workflow_id)
+    except PlangateError:
+        if await asyncio.to_thread(stage.recorded, workflow_id) is None:
+            raise
+
+
+async def _resolve(stage: Stage, run: Run, status: Status) -> None:
+    """Choose what is to be chosen at the second step, and elsewhere what the till's book tells."""
+    held = status.held
+    assert held is not None
+    token = run.tokens[held.step - 1] + ("/undo" if held.undo else "")
+    if held.step == 2 and not held.undo and not run.is_chosen:
+        chosen = run.chosen if run.chosen in held.resolutions else Resolution.ABORT
+        run.chosen, run.is_chosen = chosen, True
+    else:
+        happened = stage.till.effects(token) > 0
+        chosen = Resolution.MARK_DONE if happened else Resolution.RETRY
+    run.resolved.append(chosen)
+    said = {"step": held.step, "resolution": chosen, "comment": f"looked at {time.time()}"}
+    await insist(lambda: _send(stage, run, status, "resolve", said))
+    ends = time.monotonic() + 300  # the kills go on for minutes, and each costs a run up to 20 s
+    while True:
+        now = await asyncio.to_thread(stage.recorded, run.id)
+        if now is not None and (now.held is None or now.held.since != held.since):
+            return
+        if time.monotonic() > ends:
+            verdicts = [(one.decision, one.accepted, one.reason) for one in now.decisions] if now else []
+            raise RuntimeError(f"'{chosen}' of step {held.step} did not count: {verdicts}")
+        await asyncio.sleep(0.1)
+
+
+async def _send(stage: Stage, run: Run, status: Status, choice: str, said: dict[str, Any]) -> None:
+    message: dict[str, Any] = {"by": APPROVER, "plan": status.fingerprint, **said}
+    if run.is_signed:
+        message["signature"] = signed(status, APPROVER, choice, **said)
+    if run.channel == "signal":
+        await stage.handle(run.id).signal(choice, json.loads(json.dumps(message)))
+    else:
+        await stage.api.decide(run.id, Decision(decision=Choice(choice), **message))
+
+
+async def _check(stage: Stage, run: Run, result: RunResult, report: Report) -> None:
+    """Compare the outcome, the effects, the trail and the bundle with what was chosen."""
+    first, second, third = run.tokens
+    wanted: dict[Resolution, tuple[str, dict[str, int]]] = {
+        Resolution.RETRY: ("executed", {first: 1, second: 1, third: 1}),
+        Resolution.SKIP: ("executed", {first: 1, third: 1}),
+        Resolution.MARK_DONE: ("executed", {first: 1, second: 1, third: 1}),
+        Resolution.UNDO: ("failed", {first: 1, f"{first}/undo": 1, third: 0}),
+        Resolution.ABORT: ("failed", {first: 1, f"{first}/undo": 0, third: 0}),
+    }
+    outcome, effects = wanted[run.chosen]
+    counted = {token: stage.till.effects(token) for token in effects}
+    if (result.outcome, counted) != (outcome, effects):
+        report.blame(f"{run.id} is {result.outcome} ({result.reason}), with the effects {counted}")
+    report.expect(run.is_chosen, f"{run.id} was never held at its second step")
+    trail = stage.trail(run.id)
+    check_trail(trail, report)
+    check_history(await stage.handle(run.id).fetch_history(), report)
+    with stage.database.read() as connection:
+        bundle = bundle_of(run.id, trail, (), texts_of(connection, rules_named(trail)))
+    for finding in bundle_findings(bundle, trusted=frozenset(), people=people()):
+        report.expect(finding.is_unsealed, f"the bundle of {run.id}: {finding.what}")

@@ -1,0 +1,95 @@
+"""Runs that the release before began go on under this one, and can be held (P3).
+
+The old release is the last commit without holds, in real processes on a real server.
+"""
+
+import asyncio
+import io
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from chaos.inspector import examine_records
+from chaos.orders import APPROVER, Order, Place, order
+from chaos.people import by_signal
+from chaos.report import Report
+from chaos.server import EmbeddedServer
+from chaos.stage import TASK_QUEUE, Stage, stage
+from chaos.trail_checks import check_history, check_trail
+from plangate.domain.decision import Choice, Decision, Resolution
+from plangate.settings import PROJECT
+
+BEFORE = "69eb31f"
+
+
+def old_release(folder: Path) -> Path:
+    """Unpack the release before; return its worker."""
+    packed = subprocess.run(
+        ["git", "archive", BEFORE], cwd=PROJECT, capture_output=True, check=False, timeout=60
+    )
+    if packed.returncode:
+        pytest.skip("the repository does not have the release before")
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "worker.py"
+
+
+async def start_as_before(on: Stage, one: Order) -> None:
+    """Start a run with the request that the client of the release before sends."""
+    request = one.request(on.urls).model_dump(mode="json", exclude={"drafts_at_once"})
+    await on.client.start_workflow("PlanApproval", request, id=one.workflow_id, task_queue=TASK_QUEUE)
+
+
+async def resolve(on: Stage, one: Order, resolution: Resolution) -> None:
+    status = await on.until("held", one.workflow_id)
+    assert status.held is not None
+    decision = Decision(
+        decision=Choice.RESOLVE,
+        by=APPROVER,
+        plan=status.fingerprint or "",
+        step=status.held.step,
+        resolution=resolution,
+        comment="looked into the till",
+    )
+    answer = await on.api.decide(one.workflow_id, decision)
+    assert answer is not None
+    assert answer.accepted, answer.reason
+
+
+@pytest.mark.timeout(120)
+async def test_runs_of_the_release_before_wait_on_and_can_be_held(tmp_path: Path) -> None:
+    report = Report(print)
+    async with stage(tmp_path, EmbeddedServer(tmp_path / "server"), seed=1) as on:
+        on.program = old_release(tmp_path / "old")
+        on.till.delay = lambda: 3.0
+        await on.hire()
+        waiting, acting = order("waiting", [Place.TILL, Place.VENDOR]), order("acting", [Place.TILL])
+        for one in (waiting, acting):
+            await start_as_before(on, one)
+            one.decided_at = time.time()
+        await on.until("in_review", waiting.workflow_id)
+        await by_signal(on, acting, await on.until("in_review", acting.workflow_id))
+        async with asyncio.timeout(20):
+            while not on.till.calls:
+                await asyncio.sleep(0.05)
+        on.worker.kill()
+        on.till.delay = lambda: 0.0
+        on.till.refuses.add(waiting.steps[0].token)
+
+        on.program = PROJECT / "worker.py"
+        await on.hire()
+        await by_signal(on, waiting, await on.until("in_review", waiting.workflow_id))
+        await resolve(on, waiting, Resolution.RETRY)
+        await resolve(on, acting, Resolution.MARK_DONE)
+        for one in (waiting, acting):
+            assert (await on.result(one.workflow_id)).outcome == "executed"
+            check_trail(on.trail(one.workflow_id), report)
+            check_history(await on.handle(one.workflow_id).fetch_history(), report)
+        assert on.till.effects(waiting.steps[0].token) == 1
+        assert on.vendor.effects(waiting.steps[1].token) == 1
+        assert on.till.effects(acting.steps[0].token) == 1
+        await examine_records(on, report)
+    assert report.faults == []

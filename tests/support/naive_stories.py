@@ -1,0 +1,79 @@
+"""Random stories, told at once to the naive run and to Plangate's own activities."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from random import Random
+
+from plangate.audit.rules import broken_story
+from plangate.records.database import Database
+from plangate.records.queries import status_on_record
+from plangate.records.trail import read_trail
+from tests.support.build import NOON
+from tests.support.naive_run import Fate, NaiveRun, some_decision
+from tests.support.simulated_run import SimulatedRun
+
+
+async def differences(database: Database, seed: int) -> list[str]:
+    """Tell the story of one seed; return how the run differs from the naive one, and what is wrong."""
+    chance = Random(seed)
+    naive = NaiveRun(
+        texts=[f"line {number}" for number in range(1, chance.randint(1, 3) + 1)],
+        now=NOON,
+        fate=Fate(seed),
+        needed=chance.choice([1, 1, 2]),
+        remembers=chance.random() < 0.5,
+        undoable=chance.random() < 0.8,
+        watches=chance.random() < 0.4,
+        valid=chance.choice([None, None, timedelta(hours=2)]),
+        strikers_may_approve=chance.random() < 0.5,
+    )
+    run = SimulatedRun(database, f"story-{seed}", naive, chance)
+    await run.run()
+    wrong: list[str] = []
+    for number in range(chance.randint(6, 22)):
+        wrong += [f"after {number}: {one}" for one in [found async for found in _next(run, naive, chance)]]
+        if wrong:
+            break
+    return [f"story {seed}: {one}" for one in [*wrong, *_audited(database, run)]]
+
+
+async def _next(run: SimulatedRun, naive: NaiveRun, chance: Random) -> AsyncIterator[str]:
+    before, phase = list(naive.world), naive.phase
+    what = chance.choices(["decide", "wait", "withdraw", "change"], weights=[20, 3, 0.4, 2])[0]
+    said: object = what
+    match what:
+        case "decide":
+            said = choice, by, plan, more = some_decision(chance, naive)
+            accepted = naive.decide(choice, by, plan, more)
+            answer, reason = await run.decide(choice, by, plan, more)
+            if answer is not accepted:
+                yield f"{said} is {answer} ({reason}), expected {accepted}"
+            may_act = accepted and choice in ("approve", "resolve")
+        case "wait":
+            naive.wait(timedelta(hours=chance.choice([0, 1, 1, 3, 8, 71, 72]), minutes=7))
+            await run.pass_time()
+            may_act = False
+        case "withdraw":
+            naive.withdraw()
+            await run.withdraw()
+            may_act = False
+        case _:
+            naive.version += 1
+            may_act = False
+    if run.shown() != naive.shown():
+        yield f"{said} in {phase} led to {run.shown()}, expected {naive.shown()}"
+    world = run.world()
+    if world != naive.world:
+        yield f"{said} in {phase} had the effects {world}, expected {naive.world}"
+    if not may_act and world != before:
+        yield f"{said} in {phase} had an effect"
+
+
+def _audited(database: Database, run: SimulatedRun) -> Iterator[str]:
+    """Yield what the auditor finds, and where the record differs from the run."""
+    with database.read() as connection:
+        entries = tuple(read_trail(connection, run.id))
+    yield from (finding.what for finding in broken_story(run.id, entries))
+    recorded = status_on_record(database, run.id)
+    if recorded is None or recorded.state != run.state.state:
+        yield f"is recorded as {recorded.state if recorded else None}, and is {run.state.state}"

@@ -1,0 +1,22 @@
+"""A run ends as a second, naive reading of the rules says, whatever tools, people, time and crashes do.
+
+`make chaos` tells 6,000 of these stories; here are a few.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from plangate.records.database import Database
+from tests.support.naive_stories import differences
+
+
+@pytest.mark.parametrize("first", range(0, 60, 20))
+async def test_a_run_and_its_record_agree_with_a_naive_reading_of_the_rules(
+    first: int, tmp_path: Path
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    database.migrate()
+    found = [one for seed in range(first, first + 20) for one in await differences(database, seed)]
+    database.close()
+    assert found == []

@@ -1,0 +1,150 @@
+"""A person edits the plan: a new revision by an author, checked alike, with no old approvals (P1, P2)."""
+
+import asyncio
+
+import pytest
+
+from plangate.domain.status import Status
+from tests.support.account_tool import Account, bookings
+from tests.support.gate import Gate
+from tests.support.holds import booking_gate, found, in_review, signed
+from tests.support.policies import wants
+from tests.support.sealed_records import ByFirstWord, Everybody
+
+
+@pytest.fixture
+def gate(idle_gate: Gate, account: Account) -> Gate:
+    """A gate whose tool is the account."""
+    del account
+    return idle_gate
+
+
+async def second(gate: Gate, status: Status) -> Status:
+    return await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
+
+
+async def test_an_edited_plan_needs_another_persons_approval_of_the_new_one(
+    idle_gate: Gate,
+) -> None:
+    gate, account = idle_gate, booking_gate(idle_gate)
+    gate.policy = wants(("anyone", 2))
+    async with gate.worker():
+        first = await in_review(gate, "1", "2")
+        assert (await gate.decide(first, by="gina")).accepted
+        answer = await gate.decide(first, "edit", by="erik", new_plan=bookings("1", "other"))
+        assert (answer.accepted, answer.reason) == (True, "a new revision is being drafted")
+        edited = await second(gate, first)
+        assert (edited.author, edited.approved_by) == ("erik", ())
+        stale = await gate.decide(first, by="dana")
+        assert "was replaced by revision 2" in stale.reason
+        for by in ("erik", "rita"):
+            refused = await gate.decide(edited, by=by)
+            assert not refused.accepted
+            assert refused.reason.endswith("another person must approve")
+        for by in ("dana", "gina"):
+            assert (await gate.decide(edited, by=by)).accepted
+        assert (await gate.result(first.workflow_id)).outcome == "executed"
+        assert account.texts() == ["booked 1", "booked other"]
+        assert found(gate, first.workflow_id) == []
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        ({"summary": "s", "steps": []}, "steps"),
+        ({"summary": "s", "steps": [{"tool": "rob", "arguments": {}}]}, "rob"),
+        ({"summary": "s", "steps": [{"tool": "book", "arguments": {"text": 7}}]}, "text"),
+        ({**bookings("1"), "preview": "harmless"}, "preview"),
+        (bookings("1"), "is the same as the plan in review"),
+        (7, "must be"),
+    ],
+)
+async def test_an_edit_that_cannot_be_a_plan_is_refused_with_the_reason(
+    gate: Gate, plan: object, reason: str
+) -> None:
+    status = await in_review(gate, "1")
+    answer = await gate.decide(status, "edit", by="erik", new_plan=plan)
+    assert not answer.accepted
+    assert reason in answer.reason
+    assert (await gate.api.status(status.workflow_id)).revision == 1
+    assert found(gate, status.workflow_id) == []
+
+
+async def test_of_two_edits_at_once_the_second_is_refused_with_what_it_missed(gate: Gate) -> None:
+    status = await in_review(gate, "1")
+    answers = await asyncio.gather(
+        gate.decide(status, "edit", by="erik", new_plan=bookings("a")),
+        gate.decide(status, "edit", by="dana", new_plan=bookings("b")),
+    )
+    assert sorted(answer.accepted or False for answer in answers) == [False, True]
+    (refused,) = [answer.reason for answer in answers if not answer.accepted]
+    assert "a new one is being drafted" in refused or "was replaced by revision 2" in refused
+    edited = await second(gate, status)
+    late = await gate.decide(status, "edit", by="gina", new_plan=bookings("c"))
+    assert not late.accepted
+    assert f"was replaced by revision 2, {edited.short_fingerprint}" in late.reason
+    assert found(gate, status.workflow_id) == []
+
+
+async def test_a_plan_that_is_executed_held_or_partly_done_cannot_be_edited(
+    gate: Gate, account: Account
+) -> None:
+    account.gate.clear()
+    status = await in_review(gate, "1")
+    await gate.decide(status)
+    await account.entered.wait()
+    answer = await gate.decide(status, "edit", by="erik", new_plan=bookings("a"))
+    assert not answer.accepted
+    account.gate.set()
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert account.texts() == ["booked 1"]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+async def test_who_only_strikes_steps_may_approve_if_the_policy_says_so(idle_gate: Gate, keeps: bool) -> None:
+    gate, account = idle_gate, booking_gate(idle_gate)
+    gate.policy = wants(("anyone", 1), strike_keeps_approver=keeps)
+    async with gate.worker():
+        status = await in_review(gate, "1", "2", "3")
+        struck = {**bookings("1", "3"), "summary": "Book 3 lines"}
+        assert (await gate.decide(status, "edit", new_plan=struck)).accepted
+        edited = await second(gate, status)
+        answer = await gate.decide(edited)
+        assert answer.accepted is keeps
+        if not keeps:
+            assert (await gate.decide(edited, by="erik")).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert account.texts() == ["booked 1", "booked 3"]
+        assert found(gate, status.workflow_id) == []
+
+
+async def test_a_strike_that_makes_a_reference_mean_another_step_is_an_edit(idle_gate: Gate) -> None:
+    gate = idle_gate
+    booking_gate(gate)
+    gate.policy = wants(("anyone", 1), strike_keeps_approver=True)
+    async with gate.worker():
+        status = await in_review(gate, "1", "2", "3", "4", follows={"from_step": 2, "field": "number"})
+        kept = bookings("2", "3", "4", follows={"from_step": 2, "field": "number"})
+        assert (await gate.decide(status, "edit", new_plan={**kept, "summary": "Book 4 lines"})).accepted
+        answer = await gate.decide(await second(gate, status))
+        assert not answer.accepted
+        assert answer.reason == "dana edited this plan; another person must approve"
+        assert found(gate, status.workflow_id) == []
+
+
+async def test_a_signed_edit_counts_for_the_plan_that_was_signed_and_no_other(idle_gate: Gate) -> None:
+    gate = idle_gate
+    booking_gate(gate)
+    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    async with gate.worker():
+        status = await in_review(gate, "signed 1")
+        mine, other = bookings("signed mine"), bookings("signed other")
+        token = signed(status, "dana", "edit", new_plan=mine)
+        answer = await gate.decide(status, "edit", new_plan=other, signature=token)
+        assert not answer.accepted
+        assert "signed for another new plan" in answer.reason
+        assert not (await gate.decide(status, "edit", new_plan=mine)).accepted
+        assert (await gate.decide(status, "edit", new_plan=mine, signature=token)).accepted
+        edited = await second(gate, status)
+        assert edited.author == "dana"
+        assert found(gate, status.workflow_id) == []

@@ -1,0 +1,134 @@
+"""The world is observed again before a step: nothing is done if what was approved no longer holds (P1)."""
+
+import pytest
+
+from plangate.domain.errors import ToolRefused, ToolUnavailable
+from tests.support.account_tool import Account
+from tests.support.gate import Gate
+from tests.support.holds import found, in_review, keys, lost, refused, resolve
+
+
+@pytest.fixture
+def gate(idle_gate: Gate, account: Account) -> Gate:
+    """A gate whose tool is the account."""
+    del account
+    return idle_gate
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "holds"),
+    [
+        (100, 100, True),
+        (100, 99, False),
+        ({"a": 1, "b": [1, 2]}, {"b": [1, 2], "a": 1}, True),
+        ({"a": 1, "b": [1, 2]}, {"a": 1, "b": [2, 1]}, False),
+        ("open", "Open", False),
+        (100, None, False),
+    ],
+)
+async def test_a_step_is_held_exactly_if_what_was_approved_no_longer_holds(
+    gate: Gate, account: Account, seen: object, now: object, holds: bool
+) -> None:
+    account.balance = seen  # type: ignore[assignment]
+    status = await in_review(gate, "1")
+    account.balance = now  # type: ignore[assignment]
+    await gate.decide(status)
+    if holds:
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        return
+    held = (await gate.held(status.workflow_id)).held
+    assert held is not None
+    assert held.why.startswith("What the plan relies on has changed. When it was drafted: ")
+    assert account.texts() == []
+    account.balance = seen  # type: ignore[assignment]
+    await resolve(gate, status.workflow_id, "retry")
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert found(gate, status.workflow_id) == []
+
+
+async def test_what_can_never_be_observed_again_holds_the_run_with_the_tools_words(
+    gate: Gate, account: Account
+) -> None:
+    account.balance = 1
+    status = await in_review(gate, "1")
+    account.blind = [ToolRefused("There is no such account any more.")]
+    await gate.decide(status)
+    held = await gate.held(status.workflow_id)
+    assert held.held is not None
+    assert held.held.why == "There is no such account any more."
+    assert (held.steps[0].state, account.texts()) == ("failed", [])
+    assert found(gate, status.workflow_id) == []
+
+
+async def test_what_cannot_be_observed_for_long_holds_the_run_too(
+    gate: Gate, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.execution.STEP_TRIES", 1)
+    account.balance = 1
+    status = await in_review(gate, "1")
+    account.blind = [ToolUnavailable("The bank is closed.")]
+    await gate.decide(status)
+    held = (await gate.held(status.workflow_id)).held
+    assert held is not None
+    assert held.why == "The bank is closed. It was tried 1 times."
+    assert account.texts() == []
+
+
+async def test_a_changed_world_does_not_turn_a_doubt_into_a_failure(gate: Gate, account: Account) -> None:
+    """Else the next retry would be a new effect, although the first may have happened."""
+    account.balance = 1
+    status = await in_review(gate, "1")
+    account.failures, account.acts_before_failing = [lost()], True
+    await gate.decide(status)
+    await gate.held(status.workflow_id)
+    account.balance = 2
+    await resolve(gate, status.workflow_id, "retry")
+    held = await gate.until(
+        "held", status.workflow_id, lambda now: now.held is not None and "relies on" in now.held.why
+    )
+    assert held.steps[0].state == "in_doubt"
+    await resolve(gate, status.workflow_id, "mark_done")
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert keys(gate, status.workflow_id) == ["1", "1"]
+    assert account.texts() == ["booked 1"]
+    assert found(gate, status.workflow_id) == []
+
+
+async def test_a_tool_that_remembers_is_asked_before_the_world_is_compared(
+    gate: Gate, account: Account
+) -> None:
+    account.balance = 1
+    status = await in_review(gate, "1")
+    account.failures, account.acts_before_failing = [lost()], True
+    await gate.decide(status)
+    await gate.held(status.workflow_id)
+    account.balance, account.remembers = 2, True
+    await resolve(gate, status.workflow_id, "retry")
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert account.texts() == ["booked 1"]
+
+
+async def test_a_reference_takes_its_value_from_the_receipt_and_is_on_the_record(
+    gate: Gate, account: Account
+) -> None:
+    status = await in_review(gate, "1", "2", follows={"from_step": 1, "field": "number"})
+    await gate.decide(status)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert account.texts() == ["booked 1", "booked 2 after 101"]
+    claims = [entry.event for entry in gate.api.trail(status.workflow_id) if entry.event.kind == "claimed"]
+    assert [claim.resolved for claim in claims] == [{}, {"follows": 101}]
+    assert found(gate, status.workflow_id) == []
+
+
+async def test_a_reference_to_a_skipped_step_holds_the_run(gate: Gate, account: Account) -> None:
+    account.fails_at["1"] = refused()
+    status = await in_review(gate, "1", "2", follows={"from_step": 1, "field": "number"})
+    await gate.decide(status)
+    await resolve(gate, status.workflow_id, "skip")
+    held = await gate.until("held", status.workflow_id, lambda now: bool(now.held and now.held.step == 2))
+    assert held.held is not None
+    assert held.held.why == "It needs the number of step 1, and that step has no receipt."
+    await resolve(gate, status.workflow_id, "skip")
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert account.texts() == []
+    assert found(gate, status.workflow_id) == []
