@@ -222,8 +222,8 @@ class Execution:
         return tool.having_observed(step.observation) if isinstance(tool, ActsOnObservation) else tool
 
 
-def _holds(receipts: Sequence[Receipt]) -> str | None:
-    del receipts
+def _holds(_receipts: Sequence[Receipt]) -> str | None:
+    return None
 
 
 def _leave_if_withdrawn() -> None:

@@ -74,8 +74,8 @@ class Run:
 
 async def act(stage: Stage, report: Report, size: Size) -> None:
     """All runs are open at once; each is resolved as it was chosen, and then by what the till's book says."""
-    stage.program = PROJECT / "chaos" / "booking_worker.py"
     stage.settings["PYTHONPATH"] = str(PROJECT)
+    stage.settings["PLANGATE_TOOLS"] = "chaos.till_tool"
     for name, text in (("PEOPLE", PEOPLE), ("POLICY", POLICY)):
         path = stage.folder / f"{name.lower()}.toml"
         path.write_text(text)

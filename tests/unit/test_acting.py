@@ -6,10 +6,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from activities.acting import FIND_OUT_SECONDS, Earlier, act_once
+from activities.acting import Earlier, act_once
 from activities.execution import PATIENCE
 from plangate.domain.errors import EffectUnknown, PlangateError, StillBegun, ToolRefused, ToolUnavailable
-from plangate.domain.tool import LONGEST_ACT, Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.domain.tool import (
+    FIND_OUT_SECONDS,
+    LONGEST_ACT,
+    Receipt,
+    RetrySafety,
+    ToolArguments,
+    ToolDeclaration,
+)
 from plangate.logs.setup import configure_logs
 from plangate.settings import Settings
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Repeatable, Unknown

@@ -1,21 +1,13 @@
-"""`worker.py` with one tool more, which can undo and cannot know: the lines that the till books.
-
-It is a program of its own, so that the scenario `hold` can kill it.
-"""
+"""A tool that can undo and cannot know: the lines that the till books; named in ``PLANGATE_TOOLS``."""
 
 import asyncio
 import json
-import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 
-import worker
 from plangate.domain.errors import EffectUnknown, ToolRefused
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
-from plangate.process_end import end_process
-from plangate.settings import Settings
-from plangate.tool import EffectStatus, Tool, Unknown
+from plangate.tool import EffectStatus, Unknown
 
 
 class BookArguments(ToolArguments):
@@ -39,8 +31,9 @@ class Book:
     )
 
     def objection(self, arguments: BookArguments) -> str | None:
-        """Return nothing: every call is allowed."""
+        """Return None: every call is allowed."""
         del arguments
+        return None
 
     async def act(self, arguments: BookArguments, idempotency_key: str) -> Receipt:
         """Book the line."""
@@ -81,12 +74,4 @@ async def _ask(arguments: BookArguments, token: str, key: str) -> Receipt:
     return Receipt(summary=f"booked {token}")
 
 
-def _tools(settings: Settings) -> Mapping[str, Tool]:
-    return {**_usual(settings), Book.declaration.name: Book()}
-
-
-_usual = worker.build_tools
-
-if __name__ == "__main__":
-    worker.build_tools = _tools
-    end_process(worker.main(sys.argv[1:]))
+BOOK = Book()
