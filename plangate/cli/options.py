@@ -54,7 +54,10 @@ StepNumber = Annotated[
 Comment = Annotated[
     str,
     typer.Option(
-        "--comment", metavar="TEXT", show_default=False, help="A comment; request-changes requires one."
+        "--comment",
+        metavar="TEXT",
+        show_default=False,
+        help="A comment; request-changes, skip and mark_done require one.",
     ),
 ]
 When = Annotated[

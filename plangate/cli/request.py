@@ -1,6 +1,7 @@
 """The request that `start` submits: read from words, standard input or a plan file."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +14,11 @@ from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.plan_file import STANDARD_INPUT, PlanFileFaults, read_plan_file
 from plangate.cli.plan_tree import PlacedFault
 from plangate.cli.screen import Screen
+from plangate.domain.drafting import check_plan
 from plangate.domain.escaping import one_line
 from plangate.domain.request import MAX_REQUEST, PlanRequest
+from plangate.domain.status import Status
+from plangate.domain.taking_up import remainder_of
 from plangate.domain.validation import faults_in
 from plangate.presentation.program import program
 from plangate.settings import Settings
@@ -23,39 +27,70 @@ _FROM_STDIN: Final = "-"
 _PLAN_SUFFIXES: Final = (".json", ".yaml", ".yml")
 
 
-def read_request(
-    text: str, plan_path: Path | None, *, timeout: str, requester: str, settings: Settings
-) -> PlanRequest:
-    """Return the request that was typed.
+@dataclass(frozen=True, slots=True)
+class RequestReader:
+    """Makes a request of what was typed.
 
-    Args:
-        text: what is wanted, in plain words; "-" stands for standard input.
-        plan_path: the file of a ready plan; "-" stands for standard input.
+    Attributes:
         timeout: how long the review may take, as it was typed.
         requester: who asks.
         settings: they limit a plan.
-
-    Raises:
-        WrongUsage: there is neither text nor plan, or one of them cannot be used.
-        PlanFileFaults: the plan file has faults.
     """
-    if text == _FROM_STDIN and plan_path == STANDARD_INPUT:
-        raise WrongUsage("The standard input is the request or the plan, not both; name a file for the plan.")
-    seconds = int(read_timeout(timeout).total_seconds())
-    words = _standard_input() if text == _FROM_STDIN else text
-    if plan_path is None and Path(words).suffix in _PLAN_SUFFIXES and Path(words).is_file():
-        raise WrongUsage(f"{words} is a file; to submit the plan in it, write --plan {words}.")
-    if not words.strip() and plan_path is None:
-        raise WrongUsage(f'Say what you want done ({program()} start "…"), or supply a plan: --plan FILE.')
-    plan = _plan_in(plan_path, settings) if plan_path else None
-    try:
-        return PlanRequest(requester=requester, request=words, plan=plan, timeout_seconds=seconds)
-    except ValidationError as error:
-        raise WrongUsage(
-            _TOO_LONG
-            if faults_in(error)[0].path == ("request",)
-            else "The name after --requester must have 1 to 100 visible characters."
-        ) from None
+
+    timeout: str
+    requester: str
+    settings: Settings
+
+    def read(self, text: str, plan_path: Path | None) -> PlanRequest:
+        """Return the request.
+
+        Args:
+            text: what is wanted, in plain words; "-" stands for standard input.
+            plan_path: the file of a ready plan; "-" stands for standard input.
+
+        Raises:
+            WrongUsage: there is neither text nor plan, or one of them cannot be used.
+            PlanFileFaults: the plan file has faults.
+        """
+        if text == _FROM_STDIN and plan_path == STANDARD_INPUT:
+            raise WrongUsage(
+                "The standard input is the request or the plan, not both; name a file for the plan."
+            )
+        read_timeout(self.timeout)  # before the standard input is waited for
+        words = _words(text)
+        if plan_path is None and Path(words).suffix in _PLAN_SUFFIXES and Path(words).is_file():
+            raise WrongUsage(f"{words} is a file; to submit the plan in it, write --plan {words}.")
+        if not words.strip() and plan_path is None:
+            raise WrongUsage(
+                f'Say what you want done ({program()} start "…"), or supply a plan: --plan FILE.'
+            )
+        return self._request(words, _plan_in(plan_path, self.settings) if plan_path else None)
+
+    def take_up(self, status: Status, text: str) -> PlanRequest:
+        """Return the request for the remaining steps of a run; ``text`` is what the requester adds.
+
+        Raises:
+            PlanInvalid: they cannot run any more, because a tool has changed.
+            Refused: the run cannot be taken up again.
+            WrongUsage: a part of the request cannot be used.
+        """
+        left = remainder_of(status)
+        plan = left.plan.model_dump(mode="json")
+        if has_tools():
+            check_plan(plan, declared_tools(), self.settings.max_steps)
+        words = "\n\n".join(part for part in (_words(text).strip(), left.request) if part)
+        return self._request(words, plan)
+
+    def _request(self, words: str, plan: Any) -> PlanRequest:
+        seconds = int(read_timeout(self.timeout).total_seconds())
+        try:
+            return PlanRequest(requester=self.requester, request=words, plan=plan, timeout_seconds=seconds)
+        except ValidationError as error:
+            raise WrongUsage(
+                _TOO_LONG
+                if faults_in(error)[0].path == ("request",)
+                else "The name after --requester must have 1 to 100 visible characters."
+            ) from None
 
 
 _TOO_LONG: Final = f"The request is longer than {MAX_REQUEST:,} characters; shorten it."
@@ -63,6 +98,10 @@ _TOO_LONG: Final = f"The request is longer than {MAX_REQUEST:,} characters; shor
 
 def _plan_in(path: Path, settings: Settings) -> Any:
     return read_plan_file(path, declared_tools() if has_tools() else None, settings.max_steps)
+
+
+def _words(text: str) -> str:
+    return _standard_input() if text == _FROM_STDIN else text
 
 
 def _standard_input() -> str:

@@ -5,7 +5,7 @@ It names the workflow by its type. May import presentation, records, temporal an
 
 from plangate.client.client import Client
 from plangate.domain.audit import AuditEntry, Outcome
-from plangate.domain.decision import Choice, Decision, DecisionAnswer
+from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.errors import (
     IdInUse,
     NotAnswered,
@@ -20,7 +20,7 @@ from plangate.domain.errors import (
     TemporalDenied,
     TemporalUnreachable,
 )
-from plangate.domain.plan import Plan, Step
+from plangate.domain.plan import Plan, ProposedPlan, ProposedStep, Step
 from plangate.domain.request import PlanRequest
 from plangate.domain.status import RunResult, Status
 from plangate.records.lists import WAITING, Wanted
@@ -38,10 +38,13 @@ __all__ = [
     "Plan",
     "PlanRequest",
     "PlangateError",
+    "ProposedPlan",
+    "ProposedStep",
     "RecordsMissing",
     "RecordsUnavailable",
     "Refused",
     "RequestInvalid",
+    "Resolution",
     "RunNotFound",
     "RunResult",
     "SettingsInvalid",

@@ -27,7 +27,7 @@ from plangate.client.offline_status import result_of, status_without_workflow, u
 from plangate.client.starting import checked_id, in_use, new_id, start_run
 from plangate.client.waiting_runs import waiting_runs
 from plangate.domain.audit import OUTCOMES, AuditEntry
-from plangate.domain.decision import Decision, DecisionAnswer
+from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.errors import (
     NotAnswered,
     RecordsMissing,
@@ -39,6 +39,7 @@ from plangate.domain.errors import (
     TrailDamaged,
 )
 from plangate.domain.escaping import one_line
+from plangate.domain.plan import ProposedPlan
 from plangate.domain.request import PlanRequest
 from plangate.domain.shown import checked
 from plangate.domain.status import RunResult, Status
@@ -169,6 +170,42 @@ class Client:
                 return await self._answer_too_late(workflow_id)
             raise unreachable(error) from error
         return answer
+
+    async def edit(
+        self, status: Status, new_plan: ProposedPlan, *, by: str, comment: str = ""
+    ) -> DecisionAnswer | None:
+        """Replace the plan of ``status`` by a new one; the answer is that of `decide`.
+
+        ``by`` becomes an author of the new plan, which another person must approve.
+
+        Raises:
+            Refused: the status has no plan.
+            NotAnswered, RunNotFound, TemporalUnreachable: as for `decide`.
+        """
+        changes = {"new_plan": new_plan.model_dump(mode="json")}
+        return await self._decide_on(status, Choice.EDIT, by=by, comment=comment, **changes)
+
+    async def resolve(
+        self, status: Status, resolution: Resolution, *, by: str, comment: str = ""
+    ) -> DecisionAnswer | None:
+        """Resolve the held step of ``status``; the answer is that of `decide`.
+
+        ``comment`` is needed for ``skip`` (the reason) and ``mark_done`` (the evidence).
+
+        Raises:
+            Refused: the run of ``status`` is not held.
+            NotAnswered, RunNotFound, TemporalUnreachable: as for `decide`.
+        """
+        if status.held is None:
+            raise Refused(f"{one_line(status.workflow_id)} is not held; there is nothing to resolve.")
+        held: dict[str, Any] = {"step": status.held.step, "resolution": resolution}
+        return await self._decide_on(status, Choice.RESOLVE, by=by, comment=comment, **held)
+
+    async def _decide_on(self, status: Status, choice: Choice, **parts: Any) -> DecisionAnswer | None:
+        if status.fingerprint is None:
+            raise Refused(f"{one_line(status.workflow_id)} has no plan yet; there is nothing to decide on.")
+        decision = Decision(decision=choice, plan=status.fingerprint, **parts)
+        return await self.decide(status.workflow_id, decision)
 
     async def status(self, workflow_id: str) -> Status:
         """Return the status of a run: from its workflow if a worker answers, else from the records.

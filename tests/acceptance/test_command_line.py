@@ -39,6 +39,8 @@ COMMANDS = (
     "withdraw-approval",
     "reject",
     "request-changes",
+    "edit",
+    "resolve",
     "withdraw",
     "watch",
     "tools",

@@ -354,7 +354,16 @@ def test_an_edit_and_a_resolution_are_signed_for_exactly_what_they_choose(
     read = claims(signed.json["signature"])
     assert (read["step"], read["resolution"], read["fingerprint"]) == (1, "retry", plan)
     assert "new_plan_sha256" not in read
+    again = ("start", "--from", name, "--id", f"{name}-2", "--requester", "hugo")
+    open_run = typed(*again)
+    assert (open_run.code, "is held, so it is not taken up again" in open_run.sentence) == (3, True)
     assert typed("resolve", name, "abort", "--step", "1", "--by", "dana", "--plan", plan).code == 0
+    until(typed, name, "failed")
+    taken_up = typed(*again, "--json")
+    assert taken_up.code == 0, taken_up
+    assert taken_up.json["requester"] == "hugo"
+    assert f"Take up {name} again, plan {plan[:12]}" in taken_up.json["request"]
+    assert [step["tool"] for step in taken_up.json["steps"]] == ["http_request"]
 
 
 def claims(token: str) -> Any:

@@ -4,7 +4,17 @@ import asyncio
 
 import pytest
 
-from plangate.client import Choice, Client, Decision, Outcome, PlanRequest, RunNotFound
+from plangate.client import (
+    Choice,
+    Client,
+    Decision,
+    Outcome,
+    PlanRequest,
+    ProposedPlan,
+    Refused,
+    Resolution,
+    RunNotFound,
+)
 from tests.support.fakes import notes
 from tests.support.gate import Gate
 from tests.workflow.test_retention import drop, executed
@@ -46,3 +56,16 @@ async def test_waiting_for_a_run_that_temporal_dropped_returns_the_result_on_rec
 async def test_waiting_for_a_run_that_never_was_ends_at_once(gate: Gate) -> None:
     with pytest.raises(RunNotFound, match="no run called"):
         await gate.result("plan-that-never-was")
+
+
+async def test_an_application_edits_the_plan_and_is_told_that_nothing_is_held(gate: Gate) -> None:
+    status = await gate.in_review("one", "two")
+    new_plan = ProposedPlan.model_validate(notes("one"))
+    answer = await gate.api.edit(status, new_plan, by="dana", comment="one is enough")
+    assert answer is not None
+    assert answer.accepted
+    edited = await gate.until("in_review", status.workflow_id, lambda one: one.revision == 2)
+    assert edited.plan is not None
+    assert (edited.author, edited.plan.proposed()) == ("dana", new_plan)
+    with pytest.raises(Refused, match="is not held; there is nothing to resolve"):
+        await gate.api.resolve(edited, Resolution.RETRY, by="dana")

@@ -20,7 +20,7 @@ def resolve(
     resolution: Annotated[
         str,
         typer.Argument(
-            metavar="[RESOLUTION]",
+            metavar="RESOLUTION",
             show_default=False,
             help="retry, skip, mark_done, undo or abort; asked for on a terminal.",
         ),

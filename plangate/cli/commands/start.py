@@ -33,6 +33,15 @@ def start(
             help="A ready plan, JSON or YAML; - reads standard input.",
         ),
     ] = None,
+    from_run: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="ID",
+            show_default=False,
+            help="Take up a run that failed: propose its remaining steps as a new plan.",
+        ),
+    ] = None,
     workflow_id: Annotated[
         str | None, typer.Option("--id", metavar="ID", show_default="generated", help="The run's id.")
     ] = None,
@@ -53,24 +62,25 @@ def start(
     """Start a run, and wait for its plan.
 
     Exit 0: the plan is ready (with --watch: it was executed). Exit 1: it could not be drafted (with --watch:
-    or was not executed). Exit 2: the request or the plan file is wrong. Exit 3: the id is taken.
+    or was not executed). Exit 2: the request or the plan file is wrong. Exit 3: the id is taken, or the run
+    after --from cannot be taken up again.
     """
     here = console.open_console(as_json=as_json)
     if watch and no_wait:
         raise WrongUsage("--watch and --no-wait are mutually exclusive; leave one out.")
+    if from_run is not None and plan is not None:
+        raise WrongUsage("--from and --plan are mutually exclusive; leave one out.")
+    reader = request.RequestReader(
+        timeout=timeout, requester=here.user if requester is None else requester, settings=here.settings
+    )
     try:
-        asked = request.read_request(
-            text,
-            plan,
-            timeout=timeout,
-            requester=here.user if requester is None else requester,
-            settings=here.settings,
-        )
+        known = None if from_run else reader.read(text, plan)
     except plan_file.PlanFileFaults as error:
         return request.show_faults(here.screen, error)
 
     async def submit() -> int:
         async with here.connected() as session:
+            asked = known or reader.take_up(await session.client.status(from_run or ""), text)
             started = await session.client.submit(asked, workflow_id)
             if not here.screen.is_json:
                 here.screen.write_line(f"Started {escaping.one_line(started)}.")

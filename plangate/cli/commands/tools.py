@@ -9,7 +9,10 @@ from plangate.presentation import lists
 
 
 def tools(*, as_json: AsJson = False) -> int:
-    """List the tools: where each comes from, what it can do and lacks, its arguments."""
+    """List the tools that plans can use.
+
+    For each: where it comes from, what it can do, what it lacks, and its arguments.
+    """
     screen = console.open_console(as_json=as_json).screen
     if screen.is_json:
         screen.print_json([lists.tool_as_json(one) for one in application.listed_tools()])

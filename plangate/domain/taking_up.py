@@ -1,0 +1,118 @@
+"""Take up a failed run again: its remaining steps as a new plan, which cites what was done before."""
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from plangate.domain.audit import OUTCOMES, Outcome
+from plangate.domain.base import Frozen
+from plangate.domain.errors import Refused
+from plangate.domain.escaping import cut
+from plangate.domain.plan import MAX_REASON, MAX_SUMMARY, ProposedPlan, ProposedStep, short
+from plangate.domain.plurals import counted
+from plangate.domain.references import references_in
+from plangate.domain.request import MAX_REQUEST
+from plangate.domain.run import StepState
+from plangate.domain.status import Status, StepStatus
+from plangate.domain.tool import Reference
+
+_LONGEST_RECEIPT = 300
+_LONGEST_REASON = 500
+
+
+class Remainder(Frozen):
+    """What is left of a run: the plan of its remaining steps, and the request for it in words."""
+
+    plan: ProposedPlan
+    request: str
+
+
+def remainder_of(status: Status) -> Remainder:
+    """Return what is left to do of a run that ended without being executed.
+
+    The remaining steps are those that are not done and were not skipped; a step that was undone is among
+    them. A reference to a done step is replaced by the value in its receipt.
+
+    Raises:
+        Refused: the run is not closed, was executed, or nothing of it can be taken up; the message says why.
+    """
+    if status.state not in OUTCOMES:
+        raise Refused(
+            f"{status.workflow_id} is {status.state.replace('_', ' ')}, so it is not taken up again; "
+            "decide on it, resolve it, or withdraw it first."
+        )
+    if status.state == Outcome.EXECUTED:
+        raise Refused(f"{status.workflow_id} was executed; nothing of it is left to do.")
+    if status.plan is None:
+        raise Refused(f"{status.workflow_id} ended without a plan; start its request again instead.")
+    left = [step for step in status.steps if not step.state.is_settled]
+    if not left:
+        raise Refused(f"Every step of {status.workflow_id} is done or skipped; nothing is left to do.")
+    numbers = {step.number: number for number, step in enumerate(left, start=1)}
+    steps = tuple(_taken_up(step, status, numbers) for step in left)
+    summary = f"The rest of {status.workflow_id} ({_numbers(left)} of {len(status.steps)}): "
+    plan = ProposedPlan(summary=cut(summary + status.plan.summary, MAX_SUMMARY), steps=steps)
+    return Remainder(plan=plan, request=cut(_request(status, left), MAX_REQUEST))
+
+
+def _taken_up(step: StepStatus, status: Status, numbers: Mapping[int, int]) -> ProposedStep:
+    arguments, cited = dict(step.arguments), []
+    for name, reference in references_in(step.arguments).items():
+        if reference.from_step in numbers:
+            renumbered = reference.model_copy(update={"from_step": numbers[reference.from_step]})
+            arguments[name] = renumbered.model_dump(mode="json")
+        else:
+            arguments[name] = _value(reference, step, status)
+            cited.append(f"{name} is {reference}")
+    notes = [step.why] if step.why else []
+    if step.state is StepState.IN_DOUBT:
+        notes.insert(
+            0, f"It is in doubt whether {status.workflow_id} has done this: check before you approve."
+        )
+    if cited:
+        notes.append(f"From {status.workflow_id}: {', '.join(cited)}.")
+    return ProposedStep(tool=step.tool, arguments=arguments, reason=cut(" ".join(notes), MAX_REASON))
+
+
+def _value(reference: Reference, step: StepStatus, status: Status) -> JsonValue:
+    """Return the value that a reference to a step with a receipt has.
+
+    Raises:
+        Refused: there is none.
+    """
+    before = [one for one in status.steps if one.number == reference.from_step]
+    receipt = before[0].receipt if before else None
+    if receipt is None or reference.field not in receipt.details:
+        raise Refused(
+            f"Step {step.number} of {status.workflow_id} needs {reference}, and no receipt has it; write the "
+            "remaining steps into a file, and start them with --plan FILE."
+        )
+    return receipt.details[reference.field]
+
+
+def _request(status: Status, left: list[StepStatus]) -> str:
+    """Say what was done in the old run and what was not, by its receipts."""
+    why = f": {cut(status.reason, _LONGEST_REASON)}" if status.reason else ""
+    first = f"Take up {status.workflow_id} again, plan {short(status.fingerprint or '')}, which ended as "
+    lines = [f"{first}{status.state}{why}. {counted(len(left), 'step')} of {len(status.steps)} left."]
+    for step in status.steps:
+        what = f"step {step.number} ({step.tool})"
+        match step.state:
+            case StepState.DONE:
+                receipt = step.receipt.summary if step.receipt else step.failure
+                lines.append(f"Done there: {what}: {cut(receipt, _LONGEST_RECEIPT)}")
+            case StepState.SKIPPED:
+                lines.append(f"Skipped there: {what}: {cut(step.failure, _LONGEST_RECEIPT)}")
+            case StepState.UNDONE:
+                lines.append(f"Undone there: {what}, so it is proposed again")
+            case StepState.IN_DOUBT:
+                lines.append(f"In doubt there: {what}: {cut(step.failure, _LONGEST_RECEIPT)}")
+            case StepState.PENDING | StepState.FAILED:
+                pass
+    return "\n".join(lines)
+
+
+def _numbers(steps: list[StepStatus]) -> str:
+    names = [str(step.number) for step in steps]
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"step{'s' if len(names) > 1 else ''} {listed}"

@@ -1,0 +1,56 @@
+"""A failed run is taken up again: its remaining steps as a new plan, which cites what was done."""
+
+import pytest
+
+from plangate.domain.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt
+from plangate.domain.errors import Refused
+from plangate.domain.plan import Plan, Step
+from plangate.domain.status import status_of
+from plangate.domain.taking_up import Remainder, remainder_of
+from plangate.domain.tool import Receipt
+from tests.support.build import drafted, requested, state_after
+
+NUMBER = {"from_step": 1, "field": "number"}
+URL = {"from_step": 2, "field": "url"}
+PLAN = Plan(
+    summary="Refund 4711",
+    steps=(
+        Step(tool="ticket", arguments={"title": "charged twice"}),
+        Step(tool="refund", arguments={"ticket": NUMBER}, reason="they paid twice"),
+        Step(tool="mail", arguments={"ticket": NUMBER, "link": URL}),
+    ),
+)
+DONE = StepDone(step=1, receipt=Receipt(summary="ticket 17 opened", details={"number": 17}))
+FAILED = Closed(outcome=Outcome.FAILED, reason="aborted at step 2 by dana")
+
+
+def left_after(*events: Event, plan: Plan = PLAN) -> Remainder:
+    return remainder_of(status_of(state_after(requested(), drafted(plan), *events), source="records"))
+
+
+def test_the_remaining_steps_are_proposed_with_the_values_of_done_ones_and_references_renumbered() -> None:
+    left = left_after(DONE, StepFailed(step=2, reason="no money"), FAILED)
+    refund, mail = left.plan.steps
+    assert (refund.tool, refund.arguments) == ("refund", {"ticket": 17})
+    assert refund.reason == "they paid twice From plan-1: ticket is the number of step 1."
+    assert mail.arguments == {"ticket": 17, "link": {"from_step": 1, "field": "url"}}
+    assert left.plan.summary == "The rest of plan-1 (steps 2 and 3 of 3): Refund 4711"
+    assert "Take up plan-1 again" in left.request
+    assert "failed: aborted at step 2 by dana. 2 steps of 3 left." in left.request
+    assert "Done there: step 1 (ticket): ticket 17 opened" in left.request
+
+
+def test_a_step_in_doubt_is_proposed_with_a_warning() -> None:
+    left = left_after(DONE, StepInDoubt(step=2, reason="the line broke"), FAILED)
+    assert left.plan.steps[0].reason.startswith("It is in doubt whether plan-1 has done this: check before")
+    assert "In doubt there: step 2 (refund): the line broke" in left.request
+
+
+def test_a_run_that_is_open_executed_or_needs_a_value_that_is_nowhere_is_refused() -> None:
+    with pytest.raises(Refused, match="is in review, so it is not taken up again"):
+        left_after()
+    with pytest.raises(Refused, match="was executed; nothing of it is left to do"):
+        left_after(DONE, Closed(outcome=Outcome.EXECUTED))
+    without = DONE.model_copy(update={"receipt": Receipt(summary="ticket 17 opened")})
+    with pytest.raises(Refused, match="Step 2 of plan-1 needs the number of step 1, and no receipt has it"):
+        left_after(without, FAILED)

@@ -1,0 +1,89 @@
+"""What a person reads at a held run, and before they send an edit."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from plangate.cli.edit_page import edit_page
+from plangate.domain.audit import Event, Held, StepDone, StepFailed, StepInDoubt
+from plangate.domain.decision import Resolution
+from plangate.domain.plan import Plan, ProposedPlan, Step
+from plangate.domain.status import Status, status_of
+from plangate.domain.tool import Receipt
+from plangate.presentation.resolutions import resolution_words
+from tests.support.build import HOUR, NOON, after, approved, arrival, decide, drafted, state_after
+from tests.support.screen import Screen
+
+PLAN = Plan(
+    summary="Refund 4711",
+    steps=(
+        Step(tool="refund", arguments={"amount": "42.50 EUR"}, undoable=True),
+        Step(tool="send_email", arguments={"body": "Dear Ann,\nwe refund it.\nYours"}),
+        Step(tool="openTicket", arguments={"title": "charged twice"}),
+        Step(tool="note", arguments={"about": {"from_step": 3, "field": "number"}, "text": "closed"}),
+    ),
+)
+
+
+def held(stop: Event) -> Status:
+    """A run that is held at step 3, after two done steps."""
+    plan = drafted(PLAN)
+    begun = decide(state_after(plan), arrival(plan=plan.fingerprint))
+    done = (StepDone(step=number, receipt=Receipt(summary="ok")) for number in (1, 2))
+    hold = Held(step=3, fingerprint=plan.fingerprint, why="no", held_at=NOON, deadline=NOON + HOUR)
+    return status_of(after(begun, *done, stop, hold), source="records")
+
+
+def test_after_a_failure_each_choice_says_what_follows() -> None:
+    assert resolution_words(held(StepFailed(step=3, reason="no"))) == {
+        Resolution.RETRY: "Step 3 (openTicket), which had no effect, is tried again. Then the run goes on "
+        "with step 4 of 4.",
+        Resolution.SKIP: "Step 3 (openTicket) is left out. Then the run goes on with step 4 of 4. "
+        "Step 4 (note) needs its result and is held. Needs a reason.",
+        Resolution.UNDO: "Step 1 (refund) is undone, and the run ends as failed. Not undone: step 2 "
+        "(send_email), because its tool cannot undo.",
+        Resolution.ABORT: "The run ends as failed. Step 1 (refund) and step 2 (send_email) stay done; 2 "
+        "steps are not done.",
+    }
+
+
+def test_in_doubt_retry_and_mark_done_are_statements_of_the_person() -> None:
+    words = resolution_words(held(StepInDoubt(step=3, reason="no")))
+    assert words[Resolution.RETRY].startswith("You state that step 3 (openTicket) did not happen.")
+    assert words[Resolution.RETRY].endswith("it happens twice.")
+    assert words[Resolution.MARK_DONE].startswith("You state that step 3 (openTicket) happened.")
+    assert words[Resolution.MARK_DONE].endswith("Needs your evidence.")
+    assert "step 3 (openTicket), because it is in doubt" in words[Resolution.UNDO]
+    assert "step 3 (openTicket) stays in doubt; 1 step is not done" in words[Resolution.ABORT]
+
+
+def test_no_run_that_is_not_held_has_resolutions() -> None:
+    assert resolution_words(status_of(approved(), source="records")) == {}
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_an_edit_is_shown_whole_before_it_is_sent_at_any_width(width: int) -> None:
+    status = status_of(state_after(drafted(PLAN)), source="records")
+    changed = PLAN.steps[1].model_copy(update={"arguments": {"body": "Dear Ann,\nwe do not.\nYours"}})
+    first = PLAN.steps[0].model_copy(update={"arguments": {"amount": "1" * 150}})
+    steps = [step.proposed().model_dump() for step in (first, changed, PLAN.steps[2])]
+    new = ProposedPlan.model_validate({"summary": "Refund \u202e4711", "steps": steps})
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    console.print(edit_page(status, new, "dana"), crop=False)
+    written = console.file.getvalue()
+    assert "\u202e" not in written
+    screen = Screen(width).feed(written.replace("\n", "\r\n"))
+    assert not screen.wrapped
+    text = "".join(screen.text.split())
+    for part in (
+        'was"42.50EUR"',
+        "1" * 150,
+        "-werefundit.",
+        "+wedonot.",
+        "Step4sofar:notestruck",
+        "⟨U+202E⟩",
+    ):
+        assert part in text.replace("┊", "")
+    assert "Youbecomeanauthorofthenewplan,soanotherpersonmustapproveit." in text
+    assert "openTicketchanged" not in text
