@@ -5,7 +5,7 @@ lean, because the state of a run travels in its messages: a step that is in the 
 number. From both, `plan_before` makes the whole plan again, whose fingerprint anyone can recompute.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -169,12 +169,18 @@ def same_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
 
 def _in_place(pairs: Mapping[int, int]) -> set[int]:
     """Return the old numbers of the longest run of steps whose order did not change."""
-    none: list[int] = []
-    best: dict[int, list[int]] = {}
+    best: dict[int, tuple[int, ...]] = {}
     for old in sorted(pairs):
         ahead = [best[one] for one in best if pairs[one] < pairs[old]]
-        best[old] = [*max(ahead, key=len, default=none), old]
-    return set(max(best.values(), key=len, default=none))
+        best[old] = (*_longest(ahead), old)
+    return set(_longest(best.values()))
+
+
+def _longest(runs: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    longest: tuple[int, ...] = ()
+    for run in runs:
+        longest = run if len(run) > len(longest) else longest
+    return longest
 
 
 def _key(step: ProposedStep) -> str:
