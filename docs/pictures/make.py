@@ -3,6 +3,7 @@
 Starts a worker with a dev server in a temporary folder, submits the plan of the quickstart, and writes
 
 - ``review.png``: the run in Temporal's Web UI while it waits for a decision (needs Chromium);
+- ``held.png``: a run that is held, because a call ended without an answer;
 - ``terminal.svg``: the commands that start, approve and verify the run, with their output;
 - ``badge-*.svg``: what ``pyproject.toml`` declares.
 """
@@ -13,9 +14,11 @@ import os
 import pty
 import re
 import shutil
+import socketserver
 import subprocess
 import sys
 import tempfile
+import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +48,25 @@ BADGE: Final = """\
     <text x="{value_x}" y="14">{value}</text>
   </g>
 </svg>
+"""
+HELD_PLAN: Final = """\
+summary: Refund a double charge, and tell the customer
+steps:
+  - tool: send_email
+    arguments:
+      to: [billing@example.org]
+      subject: "Customer 4711: refund one charge"
+      body: Please refund the second charge of 3 May.
+  - tool: http_request
+    arguments:
+      method: POST
+      url: http://{host}/v1/refunds
+      json_body: {{charge: ch_3Px81, amount: 4250, currency: EUR}}
+  - tool: send_email
+    arguments:
+      to: [customer@example.org]
+      subject: Your refund is on its way
+      body: The second charge is being refunded.
 """
 SVG: Final = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
@@ -125,15 +147,15 @@ def worker(home: Home) -> Iterator[None]:
             process.wait(PATIENCE)
 
 
-async def photograph(url: str, file: Path) -> None:
-    """Open a run in the Web UI and write a picture of its review page."""
+async def photograph(url: str, file: Path, height: int = 1150) -> None:
+    """Open a run in the Web UI and write a picture of its page."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
         sys.exit("There is no Chromium; install one, for instance with apt-get install chromium.")
     flags = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = await browser.new_page(viewport={"width": 1280, "height": 1150})
+        page = await browser.new_page(viewport={"width": 1280, "height": height})
         await page.goto(url)
         await page.get_by_text("User Metadata").click()
         async with asyncio.timeout(PATIENCE):
@@ -211,11 +233,46 @@ def record() -> None:
     draw([(f"python starter.py {' '.join(words)}", text) for words, text in outputs], HERE / "terminal.svg")
 
 
+class _HangsUp(socketserver.BaseRequestHandler):
+    """A bank that takes a call and answers nothing."""
+
+    def handle(self) -> None:
+        self.request.recv(65536)
+
+
+def record_held() -> None:
+    """Let a run be held in its second step and draw its page."""
+    starter = str(PROJECT / "starter.py")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        socketserver.ThreadingTCPServer(("127.0.0.1", 0), _HangsUp) as bank,
+    ):
+        threading.Thread(target=bank.serve_forever, daemon=True).start()
+        home, host = Home(Path(folder)), f"127.0.0.1:{bank.server_address[1]}"
+        home.environment |= {"PLANGATE_HTTP_ALLOWED_HOSTS": host, "PLANGATE_HTTP_PRIVATE_HOSTS": host}
+        (home.folder / "plan.yaml").write_text(HELD_PLAN.format(host=host))
+        with worker(home):
+            started = home.typed(starter, "start", "--plan", "plan.yaml", "--id", RUN, "--requester", "rita")
+            url = re.search(r"http://[^\s\x1b]+/workflows/[^\s\x1b]+", started)
+            fingerprint = re.search(r"\b[0-9a-f]{12}\b", started)
+            if url is None or fingerprint is None:
+                sys.exit(f"No address or no fingerprint in what start printed:\n{started}")
+            home.typed(starter, "approve", RUN, "--by", "dana", "--plan", fingerprint[0])
+            ends = monotonic() + PATIENCE
+            while '"state": "held"' not in home.typed(starter, "status", RUN, "--json"):
+                if monotonic() > ends:
+                    sys.exit("The run is not held.")
+                sleep(0.2)
+            asyncio.run(photograph(url[0], HERE / "held.png", height=1500))
+        bank.shutdown()
+
+
 def main() -> None:
     """Draw everything."""
     for name, svg in badges().items():
         (HERE / name).write_text(svg)
     record()
+    record_held()
 
 
 if __name__ == "__main__":
