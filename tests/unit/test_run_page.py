@@ -27,6 +27,7 @@ from plangate.presentation.lists import pending_table, tools_page
 from plangate.presentation.page import Page, fold
 from plangate.presentation.run_page import outcome_page, run_page, waits_for
 from plangate.presentation.trail_page import trail_page
+from plangate.tool.listing import ListedTool
 from tests.support.build import chained, drafted, requested
 from tests.support.held_runs import FIRST, edited, held, resolved
 
@@ -222,9 +223,12 @@ def test_tools_are_described_with_what_they_take() -> None:
         to: tuple[str, ...]
         mood: str | None = None
 
-    page = tools_page({"note": ToolDeclaration("note", "Write [b]it[/b].", Arguments, RetrySafety.LOOK_UP)})
+    declared = ToolDeclaration("note", "Write [b]it[/b].", Arguments, RetrySafety.LOOK_UP)
+    page = tools_page([ListedTool(declared, "notes.py:3", lacks="NOTES is not set.")])
     text = printed(page, terminal=False)
     assert "Write [b]it[/b]." in text
+    assert re.search(r"not offered +NOTES is not set\.\n", text)
+    assert re.search(r"from +notes\.py:3\n", text)
     assert re.search(r"to +list of text\n", text)
     assert re.search(r"mood +text or null, optional\n", text)
 
