@@ -548,7 +548,7 @@ async def test_each_attached_function_gets_what_it_asks_for() -> None:
     seen = await observed(made, given)
     assert made.preview(given, seen) == "Pay 42.50 of P-1, of which 70.00 is left"
     assert unmet(made, given, seen, "50.00", [Receipt(summary="x")]) is None
-    assert 'Now: "10.00"' in (unmet(made, given, seen, "10.00", []) or "")
+    assert 'is now "10.00"' in (unmet(made, given, seen, "10.00", []) or "")
     receipt = await made.act(given, "k")
     assert (await made.undo(given, receipt, "k:undo")).summary == "done"
     assert calls == [
@@ -636,7 +636,7 @@ async def test_methods_partials_and_callable_objects_are_tools() -> None:
 # ---- what is refused, with file and line ----------------------------------------------------------
 
 
-def untyped(x) -> None:  # type: ignore[no-untyped-def]
+def untyped(x) -> None:
     """Do."""
 
 
