@@ -68,7 +68,7 @@ def _text(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + one_line(text).replace('"', '\\"') + '"'
+    return '"' + one_line(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _listed(items: list[JsonValue], depth: int) -> str:

@@ -62,6 +62,7 @@ class ToolFunction(Generic[P, R]):
         receipt: type[BaseModel] | None = None,
     ) -> None:
         self._function = function
+        _check_kind(function)
         self._name = _checked_name(function, name)
         said = read_docstring(plain_function(function).__doc__)
         self._description = self._checked_description(description or said.summary)
@@ -69,7 +70,6 @@ class ToolFunction(Generic[P, R]):
         if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= LONGEST_ACT:
             self._refuse(f"seconds={seconds!r} must be a whole number from 1 to {LONGEST_ACT}.")
         self._seconds = seconds
-        _check_kind(function, self._name)
         signature = signature_of(function, self._name, said.arguments)
         self._arguments, self._wants_key = signature.arguments, signature.wants_key
         self._returns = returned_by(function)
@@ -274,10 +274,11 @@ def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _check_kind(function: Callable[..., Any], name: str) -> None:
+def _check_kind(function: Callable[..., Any]) -> None:
     """Refuse what is not a function that does its work when it is called."""
+    name = str(getattr(_inner(function), "__name__", repr(function)))
     if isinstance(function, (staticmethod, classmethod, property)):
-        refuse(function.__get__(None, object), name, "decorate a plain function, or a bound method.")
+        refuse(plain_function(function), name, "decorate a plain function, or a bound method.")
     if isinstance(function, type) or not callable(function):
         refuse(function, name, "decorate a function, not a class or a value.")
     plain = plain_function(function)

@@ -66,7 +66,7 @@ def _sphinx(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 def _numpy(lines: list[str]) -> Iterator[tuple[str, str]]:
     name, is_inside = "", False
-    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+    for line, below in zip(lines, [*lines[1:], ""], strict=False):
         if below.strip().startswith("---") and not line.startswith(" "):
             is_inside, name = line.strip() == "Parameters", ""
         elif is_inside and (item := _NUMPY.match(line)):

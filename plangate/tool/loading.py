@@ -96,7 +96,8 @@ def tools_of(name: str, by: str) -> list[Found]:
     found = list(_tools_among(things, module))
     if not found:
         raise ToolInvalid(
-            f"{by} names {name}, which has no tool ({_file_of(module)}); decorate a function with @tool."
+            f"{by} names {name}, which has no tool ({_file_of(module)}); decorate a function with @tool, "
+            "or give its class from_settings."
         )
     return found
 
@@ -154,11 +155,13 @@ def _as_tool(thing: Any, module: ModuleType) -> Found | None:
         return None
     if callable(getattr(thing, "from_settings", None)):
         return Found(thing, _file_of(module))
-    if not isinstance(thing, type) and all(hasattr(thing, one) for one in ("objection", "act", "find_out")):
+    if isinstance(thing, type):  # its objects may be tools
+        return None
+    if all(hasattr(thing, one) for one in ("objection", "act", "find_out")):
         return Found(_Ready(thing), _file_of(module))
     raise ToolInvalid(
-        f"{_file_of(module)}: the tool {thing.declaration.name} cannot be used: it declares itself and lacks "
-        "from_settings (of a class) or objection, act and find_out (of an object); add them."
+        f"{_file_of(module)}: the tool {thing.declaration.name} cannot be used: it lacks objection, "
+        "act or find_out; add them."
     )
 
 

@@ -26,7 +26,7 @@ def place_of(function: Callable[..., Any]) -> str:
     plain = plain_function(function)
     code = getattr(plain, "__code__", None)
     if not isinstance(code, CodeType):
-        return str(getattr(plain, "__module__", "?"))
+        return str(getattr(function, "__module__", "") or type(function).__name__)
     return f"{shown(code.co_filename)}:{code.co_firstlineno}"
 
 

@@ -49,7 +49,9 @@ class Calls:
         found = self._overdue.get(key)
         if found is None:
             return None
-        await asyncio.wait([asyncio.wrap_future(found)], timeout=_LAST_SECONDS)
+        waiting = asyncio.wrap_future(found)
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio logs it
+        await asyncio.wait([waiting], timeout=_LAST_SECONDS)
         return found
 
 

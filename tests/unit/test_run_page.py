@@ -223,10 +223,12 @@ def test_tools_are_described_with_what_they_take() -> None:
         to: tuple[str, ...]
         mood: str | None = None
 
-    declaration = ToolDeclaration("note", "Write [b]it[/b].", Arguments, RetrySafety.LOOK_UP)
-    page = tools_page([ListedTool(declaration, "built in")])
+    declared = ToolDeclaration("note", "Write [b]it[/b].", Arguments, RetrySafety.LOOK_UP)
+    page = tools_page([ListedTool(declared, "notes.py:3", lacks="NOTES is not set.")])
     text = printed(page, terminal=False)
     assert "Write [b]it[/b]." in text
+    assert re.search(r"not offered +NOTES is not set\.\n", text)
+    assert re.search(r"from +notes\.py:3\n", text)
     assert re.search(r"to +list of text\n", text)
     assert re.search(r"mood +text or null, optional\n", text)
 
