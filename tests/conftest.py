@@ -11,9 +11,9 @@ from hypothesis import settings
 from temporalio.testing import WorkflowEnvironment
 
 from plangate.policy import settled_file
+from plangate.testing.server import start_temporal
 from tests.support.gate import Gate, build_gate
 from tests.support.postgres import PostgresServer
-from tests.support.server import start_server
 
 # How long an example takes says only what else the machine is doing.
 settings.register_profile("plangate", deadline=None)
@@ -38,7 +38,7 @@ def _files_count_at_once() -> Iterator[None]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
     """The server, with time that a test may skip."""
-    environment = await start_server()
+    environment = await start_temporal()
     yield environment
     await environment.shutdown()
     await asyncio.sleep(0.5)  # the SDK's core may crash the interpreter that exits right behind it

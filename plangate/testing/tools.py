@@ -6,11 +6,10 @@ Needs the base package alone.
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
-from plangate import tool as api
 from plangate.domain.errors import OperatorError
 from plangate.domain.tool import ToolDeclaration
 from plangate.settings import Settings
-from plangate.tool import Tool
+from plangate.tool import Tool, tool
 
 _METHODS = ("objection", "act", "find_out")
 
@@ -27,8 +26,7 @@ def as_tool(found: Any, settings: Callable[[], Settings]) -> Tool:
         SettingsInvalid: a setting of the tool cannot be used.
     """
     if callable(found) and not isinstance(found, type) and not hasattr(found, "declaration"):
-        decorate = getattr(api, "tool", None)
-        found = decorate(found) if decorate is not None else found
+        found = tool(found)
     if callable(getattr(found, "from_settings", None)):
         return _checked(found.from_settings(settings()))
     return _checked(found() if isinstance(found, type) else found)

@@ -9,18 +9,18 @@ from typing import Any
 
 from temporalio.testing import WorkflowEnvironment
 
+from plangate.testing.server import start_temporal
 from tests.replay import recordings
 from tests.replay.paths import PATHS, POLICIES
 from tests.support.gate import build_gate
 from tests.support.holds import booking_gate
-from tests.support.server import start_server
 
 _WORKERS_OWN_QUEUE = re.compile(r"\d+@")
 
 
 async def record_all() -> None:
     """Walk every path on a fresh server and record its history."""
-    env = await start_server()
+    env = await start_temporal()
     try:
         for path in PATHS:
             await _record(env, path.__name__)

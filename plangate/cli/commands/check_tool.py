@@ -81,7 +81,8 @@ def _show(screen: screens.Screen, tool: messages.Loaded, checks: list[check.Chec
     made = plurals.counted(len(checks) - left, "check")
     verdict = f"breaks {broken} of {made}" if broken else f"keeps what it promises ({made})"
     rest = f"; {plurals.counted(left, 'check')} could not be made" if left else ""
-    screen.write_line(f"\n{tool.name} {verdict}{rest}. Retry safety: {tool.retry_safety}.")
+    screen.say("")
+    screen.say(f"{tool.name} {verdict}{rest}. Retry safety: {tool.retry_safety}.")
 
 
 def _word(result: check.Result) -> str:

@@ -86,9 +86,12 @@ class ToolProcess:
     def _answer(self, asked: Asked) -> str:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(asked.model_dump_json() + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
+        try:
+            self._process.stdin.write(asked.model_dump_json() + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
         if not line:
             raise OperatorError("The process that loads the tool ended without an answer.")
         return line
