@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from tests.support.gate import Gate
 from tests.support.stale_worlds import HOLDS, STALE, perform, worlds
 
@@ -9,6 +11,7 @@ SEED = 15
 SAMPLE = 270  # worlds, of which some have two steps
 
 
+@pytest.mark.timeout(300)  # of a busy machine; alone, the sample takes seconds
 async def test_a_step_is_held_exactly_when_what_was_approved_no_longer_holds(idle_gate: Gate) -> None:
     steps, faults = await perform(idle_gate, random.Random(SEED), SAMPLE)
 
