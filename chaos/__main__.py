@@ -25,6 +25,7 @@ from chaos import (
     outage,
     restart_latency,
     stale_worlds,
+    stories,
 )
 from chaos.flood import recorded_model
 from chaos.report import Report
@@ -63,6 +64,7 @@ SCENARIOS = {
     "fuzz": Scenario(fuzz.act, fuzz.FULL, fuzz.QUICK),
     "burst": Scenario(burst.act, burst.FULL, burst.QUICK),
     "hold": Scenario(hold.act, hold.FULL, hold.QUICK),
+    "stories": Scenario(stories.act, stories.FULL, stories.QUICK, in_suite=False),
     "restart": Scenario(restart_latency.act, restart_latency.FULL, restart_latency.QUICK),
     "freeze": Scenario(freeze_a_worker.act, freeze_a_worker.FULL, freeze_a_worker.QUICK, in_suite=False),
     "sqlite": Scenario(lose_the_database.sqlite, lose_the_database.FULL, lose_the_database.QUICK),

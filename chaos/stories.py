@@ -1,0 +1,39 @@
+"""Thousands of random stories of edits, failures, resolutions, undos and kills, told to a naive model too.
+
+They need no server: Plangate's own activities carry them out on real records (`tests.support.naive_stories`).
+"""
+
+from dataclasses import dataclass
+
+import structlog
+
+from chaos.report import Report
+from chaos.stage import Stage
+from plangate.records.database import Database
+from tests.support.naive_stories import differences
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many stories."""
+
+    stories: int
+
+
+FULL = Size(stories=6_000)
+QUICK = Size(stories=30)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Tell them all; each difference is a fault."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    first = stage.chance.randrange(10**6)
+    database = Database(f"sqlite:///{stage.folder / 'stories.db'}")
+    database.migrate()
+    for number in range(size.stories):
+        if number % 1_000 == 0:
+            report.say(f"{number} of {size.stories} stories")
+        for difference in await differences(database, first + number):
+            report.blame(difference)
+    database.close()
+    report.figure("stories", size.stories)

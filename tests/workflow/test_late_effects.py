@@ -1,0 +1,74 @@
+"""An effect may still happen after its attempt has ended: a person is asked when it no longer can (P3)."""
+
+import asyncio
+from datetime import timedelta
+
+from plangate.tool import EffectStatus
+from tests.support.account_tool import Account, BookingArguments
+from tests.support.gate import Gate
+from tests.support.holds import approved, booking_gate, found, kinds, lost
+
+LIMIT = 2
+
+
+class Late(Account):
+    """An account that shows what was booked only when it is asked a second time."""
+
+    async def find_out(self, arguments: BookingArguments, idempotency_key: str) -> EffectStatus:
+        found_out = await super().find_out(arguments, idempotency_key)
+        self.remembers = True
+        return found_out
+
+
+def patient(gate: Gate) -> Account:
+    """Give the gate the account, and have it wait for late effects."""
+    gate.settings = gate.settings.model_copy(update={"late_effect_seconds": LIMIT})
+    return booking_gate(gate)
+
+
+async def looked_at(account: Account, times: int) -> None:
+    async with asyncio.timeout(20):
+        while len(account.asked) < times:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_person_is_not_asked_about_what_happened_late(idle_gate: Gate) -> None:
+    gate = idle_gate
+    patient(gate)
+    account = gate.tools["book"] = Late(gate.settings.var_dir / "account.tsv")
+    async with gate.worker():
+        account.failures, account.acts_before_failing = [lost()], True
+        status = await approved(gate, "1")
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert not {"in_doubt", "held"} & set(kinds(gate, status.workflow_id))
+        assert account.texts() == ["booked 1"]
+        assert found(gate, status.workflow_id) == []
+
+
+async def test_a_person_is_asked_once_the_time_is_over_and_the_tool_still_cannot_say(idle_gate: Gate) -> None:
+    gate, account = idle_gate, patient(idle_gate)
+    async with gate.worker():
+        account.failures = [lost()]
+        status = await approved(gate, "1")
+        await looked_at(account, 1)
+        assert (await gate.api.status(status.workflow_id)).state == "executing"
+        held = await gate.held(status.workflow_id)
+        assert held.steps[0].state == "in_doubt"
+        at = {entry.event.kind: entry.at for entry in reversed(gate.api.trail(status.workflow_id))}
+        assert at["in_doubt"] - at["claimed"] >= timedelta(seconds=LIMIT - 0.1)
+        assert len(account.asked) == 2
+        assert account.texts() == []
+        assert found(gate, status.workflow_id) == []
+
+
+async def test_a_withdrawn_run_does_not_wait_for_what_may_still_happen(idle_gate: Gate) -> None:
+    gate, account = idle_gate, patient(idle_gate)
+    gate.settings = gate.settings.model_copy(update={"late_effect_seconds": 3600})
+    async with gate.worker():
+        account.failures = [lost()]
+        status = await approved(gate, "1")
+        await looked_at(account, 1)
+        await gate.api.withdraw(status.workflow_id, "by rita")
+        assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
+        assert (await gate.api.status(status.workflow_id)).steps[0].state == "in_doubt"
+        assert found(gate, status.workflow_id) == []
