@@ -52,6 +52,7 @@ from plangate.domain.audit import (
     StepUndone,
 )
 from plangate.domain.deadlines import exceeds_first_review, exceeds_hold, exceeds_request
+from plangate.domain.decision import Choice
 from plangate.domain.drafting import plan_shaped
 from plangate.domain.errors import NotApproved, PlanInvalid, StepUnready
 from plangate.domain.escaping import one_line
@@ -61,6 +62,7 @@ from plangate.domain.lifecycle import may_end
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import MIN_PREFIX, short, struck_steps
 from plangate.domain.references import resolve_references
+from plangate.domain.repeats import repeats
 from plangate.domain.review import authorise, authorise_undo, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, key_of
@@ -75,6 +77,7 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
     claimed: Counter[str] = Counter()
     begin = beginnings(entries)
     order, has_ended = Order(), False
+    events = [entry.event for entry in entries]
     for position, entry in enumerate(entries):
         event = entry.event
         if position == 0 and not isinstance(event, Requested):
@@ -83,9 +86,9 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
             objection = f"records {event.kind} after the end of the run"
         else:
             objection = (
-                _objection(state, entry, claimed)
+                _objection(state, entry, claimed, events[:position])
                 or _begun_too_late(state, entry, begin)
-                or _put_back(state, entries[:position], event)
+                or _put_back(state, events[:position], event)
                 or _closed_early(entries[position - 1], entry)
                 or other_time_than_said(entry)
                 or order.objection(entry)
@@ -136,7 +139,9 @@ def _may_come_late(state: RunState, event: Event, claimed: Counter[str]) -> bool
             assert_never(event)
 
 
-def _objection(state: RunState, entry: AuditEntry, claimed: Counter[str]) -> str | None:
+def _objection(
+    state: RunState, entry: AuditEntry, claimed: Counter[str], before: Sequence[Event]
+) -> str | None:
     event = entry.event
     match event:
         case Requested():
@@ -144,7 +149,7 @@ def _objection(state: RunState, entry: AuditEntry, claimed: Counter[str]) -> str
         case Drafted():
             return _wrong_draft(state, event)
         case Decided():
-            return _wrong_maker(entry, event) or _wrong_verdict(state, event)
+            return _wrong_maker(entry, event) or _wrong_verdict(state, event, before)
         case Reopened():
             return _wrong_reopening(state, event)
         case Claimed():
@@ -228,22 +233,27 @@ def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
     return None
 
 
-def _wrong_verdict(state: RunState, event: Decided) -> str | None:
-    """Judge an accepted decision again, if it changed the run, by what was known then."""
+def _wrong_verdict(state: RunState, event: Decided, before: Sequence[Event]) -> str | None:
+    """Judge an accepted decision again, if it changed the run, by what was known then.
+
+    An edit or a resolution that changed nothing was accepted only if it repeats one that did.
+    """
     decision = event.arrival.decision
     if event.verdict.accepted and (decision is None or len(decision.plan) < MIN_PREFIX):
         return "was accepted but names no plan"
     if not changes(state, event):
-        return None
+        is_one = decision is not None and decision.decision in (Choice.EDIT, Choice.RESOLVE)
+        if not (is_one and event.verdict.accepted) or repeats(state.workflow_id, before, event):
+            return None
     again = judge(state, event.arrival, Identified(approver=event.approver))
     return None if again.verdict.accepted else f"was accepted, though {again.verdict.reason}"
 
 
-def _put_back(state: RunState, before: Sequence[AuditEntry], event: Event) -> str | None:
+def _put_back(state: RunState, before: Sequence[Event], event: Event) -> str | None:
     """Object if an approval counted that may be an earlier one sent a second time."""
     if not isinstance(event, Decided) or len(apply(state, event).approvals) <= len(state.approvals):
         return None
-    again = may_be_put_back(state, [entry.event for entry in before], event.arrival, event.approver)
+    again = may_be_put_back(state, before, event.arrival, event.approver)
     return f"was accepted, though {again}" if again else None
 
 
@@ -285,7 +295,7 @@ def _wrong_claim(state: RunState, event: Claimed, claimed: Counter[str]) -> str 
 
 
 def _begun_too_late(state: RunState, entry: AuditEntry, begin: Container[int]) -> str | None:
-    if not isinstance(entry.event, Claimed) or entry.number not in begin:
+    if not isinstance(entry.event, Claimed) or entry.event.undo or entry.number not in begin:
         return None
     stale = stale_approvers(state, entry.at - SLOW_CLAIM)
     if not stale:
