@@ -86,7 +86,8 @@ class ResolveEntry(Typed):
     resolutions: list[Annotated[Resolution, BeforeValidator(_resolution)]] | None = Field(
         default=None,
         min_length=1,
-        description="which of `retry`, `skip`, `mark_done`, `undo` they may choose (default: all); `abort` always",
+        description="which of `retry`, `skip`, `mark_done`, `undo` they may choose (default: all), and "
+        "`abort` always",
     )
 
 

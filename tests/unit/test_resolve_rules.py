@@ -1,4 +1,4 @@
-"""Who may resolve a held run, by the policy: the strictest of all matching rules, and never more by accident."""
+"""Who may resolve a held run, by the policy: the strictest of all rules, and never more by accident."""
 
 from pathlib import Path
 
