@@ -41,7 +41,7 @@ class Holding:
         """
         with as_application_errors():
             check_caller(task.run, self._records, is_local=True)
-            writing = self._records.transact(task.run, lambda trail: self._hold(trail, task))
+            writing = self._records.transact(task.run, lambda trail: self.hold(trail, task))
             result = await soon(self._records, writing)
         record = result.record
         if record.held is not None:
@@ -55,7 +55,8 @@ class Holding:
             )
         return result
 
-    def _hold(self, trail: OpenTrail, task: HoldTask) -> HoldResult:
+    def hold(self, trail: OpenTrail, task: HoldTask) -> HoldResult:
+        """Record the hold on the open trail, if the plan asks for what its policy demands."""
         record = trail.state()
         if record.drafted is not None and record.requested is not None:
             requested_at = task.requested_at or record.requested.requested_at
