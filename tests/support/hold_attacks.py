@@ -443,7 +443,7 @@ def retried_without_a_resolution(chance: Random) -> tuple[Story, str]:
     step = story.claim()
     story.stop(step, in_doubt=chance.random() < 0.5)
     story.claim(step)
-    return story, "and no resolution retries it"
+    return story, "and no accepted resolution tries it again"
 
 
 def begun_while_held(chance: Random) -> tuple[Story, str]:
@@ -458,7 +458,7 @@ def begun_after_a_skip(chance: Random) -> tuple[Story, str]:
     step = story.held(after=chance.choice([0, 1]))
     story.resolve(Resolution.SKIP)
     story.claim(step, resolved={})
-    return story, f"Step {step} was skipped, so it may not run"
+    return story, f"Step {step} is skipped, and no accepted resolution tries it again"
 
 
 def held_for_too_long(chance: Random) -> tuple[Story, str]:
