@@ -226,7 +226,7 @@ class Story:
             "step": step, "idempotency_key": key, "fingerprint": self.state.fingerprint or "",
             "attempt": attempts + 1, "people": self.people.hash, "undo": undo,
         }  # fmt: skip
-        if not undo and "resolved" not in changes:
+        if "resolved" not in changes:
             fields["resolved"] = resolve_references(arguments, self.state.steps)
         self.add(Claimed(**{**fields, **changes}))
         return step
