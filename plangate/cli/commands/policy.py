@@ -146,7 +146,7 @@ def _add_holds(shown: page.Page, policy: policy_file.FilePolicy) -> None:
     """Add who may resolve a held run, how long it is held, and what a person who strikes steps may do."""
     longest = durations.spoken(timedelta(seconds=policy.whole.hold_timeout or domain.HOLD_SECONDS))
     shown.heading(f"A run whose step fails is held for {longest} at most. Who may resolve it:")
-    width = max(len(rule.name) for rule in (policy.default, *(rule for rule, _ in policy.resolve_rules)))
+    width = max(map(len, [policy.default.name, *(rule.name for rule, _ in policy.resolve_rules)]))
     for rule, when in policy.resolve_rules:
         shown.field(rule.name, _resolving(rule), width=width)
         shown.words("when", when, indent=4)
