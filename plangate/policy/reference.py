@@ -9,11 +9,17 @@ from pathlib import Path
 from textwrap import fill
 from typing import Final
 
+from pydantic import BaseModel
+
 from plangate.policy.policy_entries import ResolveEntry, RuleEntry, WholePolicy
 from plangate.policy.policy_input import FIELDS, PolicyInput
 
 _WIDTH: Final = 118
-_TABLES: Final = {"RuleEntry": RuleEntry, "ResolveEntry": ResolveEntry, "WholePolicy": WholePolicy}
+_TABLES: Final[dict[str, type[BaseModel]]] = {
+    "RuleEntry": RuleEntry,
+    "ResolveEntry": ResolveEntry,
+    "WholePolicy": WholePolicy,
+}
 _FIRST: Final = ("name", "when", "roles")
 
 

@@ -8,6 +8,7 @@ events that no worker writes.
 from collections.abc import Callable
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 from plangate.domain.audit import Outcome, StepFailed, StepUndone
 from plangate.domain.decision import Choice, Resolution
@@ -106,7 +107,8 @@ def resolved_for_another_run(chance: Random) -> tuple[Story, str]:
         said = _resolve(story, story.resolver(), step, plan=f"{chance.getrandbits(256):064x}")
         assert "no plan of this run begins with" in said
         return story, said
-    by, more = story.resolver(), {"step": step, "resolution": Resolution.RETRY}
+    by = story.resolver()
+    more: dict[str, Any] = {"step": step, "resolution": Resolution.RETRY}
     own = story.judged(story.arrival(by, Choice.RESOLVE, **more))
     said = story.forced(story.judged(story.arrival(by, Choice.RESOLVE, run="plan-2", **more)), own.approver)
     assert "signed for the run plan-2" in said

@@ -1,6 +1,7 @@
 """Who may resolve a held run, by the policy: the strictest of all rules, and never more by accident."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,12 +145,12 @@ def test_a_fault_of_holds_is_named_with_its_place(tmp_path: Path, text: str, sai
     assert said in faults(tmp_path, text, ROLES)
 
 
-def ruled(**more: object) -> Requirement:
-    return Requirement(needs=(Need(role="finance", count=1),), **more)  # type: ignore[arg-type]
+def ruled(**more: Any) -> Requirement:
+    return Requirement(needs=(Need(role="finance", count=1),), **more)
 
 
-def by(*groups: tuple[str, ...], **more: object) -> Requirement:
-    return ruled(resolvers=Resolvers(any_of=groups, **more))  # type: ignore[arg-type]
+def by(*groups: tuple[str, ...], **more: Any) -> Requirement:
+    return ruled(resolvers=Resolvers(any_of=groups, **more))
 
 
 @pytest.mark.parametrize(
