@@ -49,7 +49,7 @@ bench: $(DEVELOP) ## measure against a bare Temporal workflow, and rewrite the t
 histories: $(DEVELOP) ## record the golden histories of tests/replay anew, on purpose
 	@$(RUN) -m tests.replay.record
 
-reference: $(DEVELOP) ## rewrite the list of a condition's variables in docs/policy.md
+reference: $(DEVELOP) ## rewrite the lists of docs/policy.md that come from the code
 	@$(RUN) -m plangate.policy.reference docs/policy.md > docs/policy.md.new
 	@mv docs/policy.md.new docs/policy.md
 

@@ -118,7 +118,7 @@ def build_worker(
             requiring,
             longest_wait=timedelta(seconds=settings.late_effect_seconds),
         ).execute_step,
-        Holding(records).hold_run,
+        Holding(records, requiring).hold_run,
         Closing(records).close_run,
         Waiting(records, people).wait_for_records,
     ]

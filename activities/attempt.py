@@ -49,8 +49,16 @@ from plangate.domain.people import People
 from plangate.domain.plan import Audience, Step, fingerprint_of, idempotency_key, short
 from plangate.domain.references import resolve_references
 from plangate.domain.review import authorise, authorise_undo
-from plangate.domain.revocation import lost_approvals
-from plangate.domain.run import Phase, RunState, StepState, key_of, was_taken_back
+from plangate.domain.revocation import lost_approvals, lost_resolution
+from plangate.domain.run import (
+    Phase,
+    RunState,
+    StepProgress,
+    StepState,
+    UndoProgress,
+    key_of,
+    was_taken_back,
+)
 from plangate.domain.tool import Receipt
 from plangate.logs.redaction import recordable
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
@@ -169,12 +177,16 @@ class StepAttempt:
             raise StillBegun(f"Step {step} is held by a newer attempt, or will be soon.")
         self._refuse_what_failed(state)
         is_beginning = found is None or found.state is not EffectState.BEGUN
-        if is_beginning and not self._task.undo:
+        if is_beginning:
             instead = self._instead_of_beginning(trail, state, people)
             if instead is not None:
                 return instead
             people_hash = people.hash if isinstance(people, People) else ""
         self._authorise(state)
+        if is_beginning and isinstance(people, People):
+            revoked = lost_resolution(state, people, self._clock.now())
+            if revoked is not None:
+                return self._append_unready(trail, revoked, found)
         earlier, arguments = _earlier(found), self._task.plan.steps[step - 1].arguments
         try:
             resolved = resolve_references(arguments, state.steps)
@@ -182,7 +194,7 @@ class StepAttempt:
         except StepUnready as error:
             resolved, unmet = {}, str(error)
         if unmet is not None and earlier is not Earlier.RULED_OUT:  # else the tool is asked first
-            return self._append_unready(trail, unmet)
+            return self._append_unready(trail, unmet, found)
         effect = claim_effect(trail, found, self._new_claim())
         claimed_at = self._append_claim(trail, effect, people_hash, resolved)
         return Claim(
@@ -270,13 +282,14 @@ class StepAttempt:
         self, trail: OpenTrail, state: RunState, people: People | DirectoryUnavailable | None
     ) -> StepResult | None:
         task = self._task
-        if _has_left_the_execution(state, task.fingerprint) and not trail.is_closed:
+        has_left = not task.undo and _has_left_the_execution(state, task.fingerprint)
+        if has_left and not trail.is_closed:
             return StepResult(record=state)
         if state.drafted is not None and state.fingerprint == task.fingerprint:
             self._requiring.require_sound(trail, task.requested_at, state.drafted)
         if isinstance(people, DirectoryUnavailable):
             raise people
-        return self._reopened(trail, state, people)
+        return None if task.undo else self._reopened(trail, state, people)
 
     def _reopened(self, trail: OpenTrail, state: RunState, people: People | None) -> StepResult | None:
         """Reopen the review if an approval is no longer valid by the current list of people."""
@@ -302,19 +315,21 @@ class StepAttempt:
         Raises:
             ToolRefused: it failed; a person has to resolve it.
         """
-        task = self._task
-        if state.fingerprint == task.fingerprint and 1 <= task.step <= len(state.steps):
-            progress = state.steps[task.step - 1]
-            stopped = progress.undo if task.undo else progress
-            if stopped.state is StepState.FAILED:
-                raise ToolRefused(stopped.reason)
+        stopped = self._progress_in(state)
+        if stopped is not None and stopped.state is StepState.FAILED:
+            raise ToolRefused(stopped.reason)
 
     def _is_retried(self, state: RunState) -> bool:
         """Whether a person asked to try an effect in doubt again: it is pending on the record."""
+        progress = self._progress_in(state)
+        return progress is not None and progress.state is StepState.PENDING
+
+    def _progress_in(self, state: RunState) -> StepProgress | UndoProgress | None:
+        """Return the recorded progress of the step, or of its undo; None if it is of another plan."""
         if state.fingerprint != self._task.fingerprint or not 1 <= self._task.step <= len(state.steps):
-            return False
+            return None
         progress = state.steps[self._task.step - 1]
-        return (progress.undo if self._task.undo else progress).state is StepState.PENDING
+        return progress.undo if self._task.undo else progress
 
     def _authorise(self, state: RunState) -> None:
         """Check that the record allows this step, or its undo, under this idempotency key.
@@ -330,9 +345,14 @@ class StepAttempt:
         if key_of(state, task.step, undo=task.undo) != self._key:
             raise NotApproved(f"Step {task.step} has another idempotency key on the record.")
 
-    def _append_unready(self, trail: OpenTrail, reason: str) -> Unready:
-        task, reason = self._task, recordable(reason, _LONGEST_REASON)
-        trail.append(self._note("failed", StepFailed(step=task.step, reason=reason, undo=task.undo)))
+    def _append_unready(self, trail: OpenTrail, reason: str, found: Effect | None) -> Unready:
+        """Record why the step does not begin. An effect that is in doubt remains so."""
+        step, undo, reason = self._task.step, self._task.undo, recordable(reason, _LONGEST_REASON)
+        if found is not None and found.state is EffectState.IN_DOUBT:
+            note = self._note("in_doubt", StepInDoubt(step=step, reason=reason, undo=undo))
+        else:
+            note = self._note("failed", StepFailed(step=step, reason=reason, undo=undo))
+        trail.append(note)
         return Unready(reason=reason)
 
     def _append_claim(

@@ -1,6 +1,6 @@
 """The local activity that admits decisions: it judges and records them before they take effect."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property, reduce
 from typing import Final, assert_never
@@ -26,6 +26,7 @@ from plangate.domain.people import (
     unknown_requester,
 )
 from plangate.domain.plan import Audience, short
+from plangate.domain.repeats import may_be_replayed, repeats
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
 from plangate.domain.run import Phase, RunState, was_taken_back
@@ -184,7 +185,7 @@ class _BatchJudge:
         # Only the record knows whether a step was claimed, and it is held before the run knows that.
         asks_the_record = _is(arrival, Choice.WITHDRAW_APPROVAL) or _is(arrival, Choice.RESOLVE)
         if event.verdict.accepted or asks_the_record:
-            by_record = self._verdict(self._record, arrival, sender)
+            by_record = self._verdict(self._record, arrival, self._unless_replayed(arrival, sender))
             if by_record.verdict.accepted or not self._already_applied_on_record(event, sender):
                 event = by_record
         event = self._with_lost_approvals(event)
@@ -211,6 +212,13 @@ class _BatchJudge:
                 sender = sender.model_copy(update={"objection": put_back})
         return judge(state, arrival, sender)
 
+    def _unless_replayed(self, arrival: Arrival, sender: Identified) -> Identified:
+        """Object to a resolution of an earlier hold: the run may not know yet that it is held again."""
+        if not _is(arrival, Choice.RESOLVE) or sender.objection or self._record.held == self._state.held:
+            return sender
+        replayed = may_be_replayed(self._events, arrival, sender.approver)
+        return sender.model_copy(update={"objection": replayed}) if replayed else sender
+
     @property
     def _is_first(self) -> bool:
         return self._trail.is_without_decisions and not self._new
@@ -226,8 +234,8 @@ class _BatchJudge:
             known = known.model_copy(update={"objection": _NO_DRAFT})
         if decision.decision is Choice.EDIT and not known.objection:
             known = known.model_copy(update={"objection": self._wrong_edit(decision) or ""})
-        if _is(arrival, Choice.APPROVE) and not known.objection:
-            stranger = unknown_requester(self._people, self._record.requester)
+        if decision.decision in (Choice.APPROVE, Choice.RESOLVE) and not known.objection:
+            stranger = unknown_requester(self._people, self._record.barred)
             known = known.model_copy(update={"objection": stranger or ""})
         return use_token(self._trail, arrival, known)
 
@@ -269,29 +277,22 @@ class _BatchJudge:
                 return followed and judge(in_review, event.arrival, sender).verdict.accepted
             case Choice.REJECT:
                 return record.closed is not None and record.closed.outcome is Outcome.REJECTED
-            case Choice.REQUEST_CHANGES | Choice.EDIT:
-                if record.closed is not None:
+            case Choice.REQUEST_CHANGES:
+                if record.closed is not None or record.edit is not None:
                     return False
                 is_drafting = record.phase is Phase.DRAFTING and record.next_revision == state.next_revision
                 return is_drafting or record.next_revision > state.next_revision
+            case Choice.EDIT:
+                return self._repeats(event, lambda before: before.next_revision == state.next_revision)
             case Choice.WITHDRAW_APPROVAL:
                 return record.phase is Phase.IN_REVIEW and not counts and was_taken_back(record)
             case Choice.RESOLVE:
-                return record.resolutions > state.resolutions and _is_resolved_so(record, decision)
+                return self._repeats(event, lambda before: before.resolutions == state.resolutions)
             case _:
                 assert_never(decision.decision)
 
-
-def _is_resolved_so(record: RunState, decision: Decision) -> bool:
-    """Whether the record has the same resolution of the same step by the same person."""
-    return any(
-        other.verdict.accepted
-        and other.arrival.decision is not None
-        and (other.arrival.decision.step, other.arrival.decision.resolution)
-        == (decision.step, decision.resolution)
-        and same_person(other.arrival.decision.by, decision.by)
-        for other in record.decisions
-    )
+    def _repeats(self, event: Decided, is_meant: Callable[[RunState], bool]) -> bool:
+        return repeats(self._trail.workflow_id, self._events, event, is_meant)
 
 
 def _is(arrival: Arrival, choice: Choice) -> bool:

@@ -6,11 +6,13 @@ from temporalio import activity
 from activities.caller import check_caller
 from activities.failures import as_application_errors
 from activities.heartbeat import this_worker
+from activities.requiring import Requiring
 from activities.stopped_step import Stopped, notes_of
 from activities.tasks import HoldResult, HoldTask
 from activities.waiting import soon
 from plangate.domain.audit import Held
 from plangate.domain.deadlines import hold_deadline
+from plangate.domain.errors import NotApproved
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.records.records import Records
@@ -22,23 +24,26 @@ _log = structlog.get_logger(__name__)
 class Holding:
     """Records that runs are held."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, requiring: Requiring) -> None:
         self._records = records
+        self._requiring = requiring
 
     @activity.defn
     async def hold_run(self, task: HoldTask) -> HoldResult:
         """Record that the run is held, unless its record says otherwise; return the recorded state.
 
         The record decides. The step may be done, because its worker died before it reported; the run may be
-        in review again, held already, resolved even, or closed.
+        in review again, held already, resolved even, or closed. It is not held under a requirement that asks
+        for less than its policy, because that says who may resolve it, and until when.
 
         Raises:
             ApplicationError: the records do not answer.
         """
         with as_application_errors():
             check_caller(task.run, self._records, is_local=True)
-            writing = self._records.transact(task.run, lambda trail: _hold(trail, task))
-            record = await soon(self._records, writing)
+            writing = self._records.transact(task.run, lambda trail: self.hold(trail, task))
+            result = await soon(self._records, writing)
+        record = result.record
         if record.held is not None:
             _log.warning(
                 "The run is held; a person has to resolve it.",
@@ -48,10 +53,21 @@ class Holding:
                 step=record.held.step,
                 undo=record.held.undo,
             )
-        return HoldResult(record=record)
+        return result
+
+    def hold(self, trail: OpenTrail, task: HoldTask) -> HoldResult:
+        """Record the hold on the open trail, if the plan asks for what its policy demands."""
+        record = trail.state()
+        if record.drafted is not None and record.requested is not None:
+            requested_at = task.requested_at or record.requested.requested_at
+            try:
+                self._requiring.require_sound(trail, requested_at, record.drafted)
+            except NotApproved as error:
+                return HoldResult(record=record, refusal=str(error))
+        return HoldResult(record=_held(trail, task))
 
 
-def _hold(trail: OpenTrail, task: HoldTask) -> RunState:
+def _held(trail: OpenTrail, task: HoldTask) -> RunState:
     record = trail.state()
     phase = Phase.UNDOING if task.undo else Phase.EXECUTING
     is_current = record.phase is phase and record.fingerprint == task.fingerprint

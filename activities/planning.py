@@ -103,7 +103,7 @@ class Planning:
         task = task.requested_by(_listed_name(requested.requester, people))
         self._times.follow()
         # A supplied plan is cheap to check again, and `_record` finds a recorded one.
-        if task.supplied is None or task.is_edit:
+        if task.supplied is None:
             earlier = await self._records.transact(task.run, lambda trail: self._earlier(trail, task))
             if isinstance(earlier, Drafted):
                 return earlier
@@ -137,7 +137,7 @@ class Planning:
         for entry in trail.entries():
             if isinstance(entry.event, Drafted) and entry.event.revision == task.revision:
                 return self._requiring.require_sound(trail, _requested_at(task), entry.event)
-        edit = trail.state().edit if task.is_edit else None
+        edit = trail.state().edit
         if task.is_edit and edit is None:
             raise NotApproved("The record has no edit of this plan, so nothing is drafted.")
         return edit

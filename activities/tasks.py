@@ -86,7 +86,8 @@ class StepResult(Frozen):
 class HoldTask(Frozen):
     """Hold the run at step ``step``, or at its undo, which ended at ``at`` because of ``reason``.
 
-    ``resolutions`` is how many resolutions the run has accepted.
+    ``resolutions`` is how many resolutions the run has accepted; ``requested_at`` is when the request arrived
+    according to Temporal, None in tasks of older workers.
     """
 
     run: RunRef
@@ -96,12 +97,14 @@ class HoldTask(Frozen):
     reason: str
     at: AwareDatetime
     resolutions: int = 0
+    requested_at: AwareDatetime | None = None
 
 
 class HoldResult(Frozen):
-    """The recorded state after the hold."""
+    """The recorded state after the hold, or why the record does not allow one, so that the run ends."""
 
     record: RunState
+    refusal: str = ""
 
 
 class CloseTask(Frozen):

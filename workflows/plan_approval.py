@@ -396,6 +396,7 @@ class PlanApproval:
             reason=reason,
             at=workflow.now(),
             resolutions=self._state.resolutions,
+            requested_at=self._state.requested.requested_at if self._state.requested else None,
         )
         writing = asyncio.create_task(self._closing.write(Holding.hold_run, lambda: task))
         await workflow.wait_condition(
@@ -413,6 +414,9 @@ class PlanApproval:
             self._end(Outcome.FAILED, reason_of(error))
         else:
             self._follow(result.record)
+            if result.refusal:
+                self._stopped_at, self._stopped_undoing = step, undo
+                self._end(Outcome.FAILED, result.refusal)
 
     def _follow(self, record: RunState | None) -> None:
         """Take over the recorded state, unless this run knows of newer decisions."""

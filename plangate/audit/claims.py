@@ -1,8 +1,8 @@
 """Which claims begin a step, so that its approvals are checked again.
 
 A step that has begun goes on even if its approvals are lost: stopping in the middle would leave its effect in
-doubt. A claim after a released one, or after a hold, begins the step anew. An undo needs no approval: it is
-what a person decided.
+doubt. A claim after a released one, or after a hold, begins the step anew. An undo needs no approval, but it
+too begins only while the resolution that asks for it is valid.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ SLOW_CLAIM: Final = timedelta(minutes=1)
 
 
 def beginnings(trail: Sequence[AuditEntry]) -> frozenset[int]:
-    """Return the numbers of the entries that begin a step, or begin it anew."""
+    """Return the numbers of the entries that begin a step or its undo, or begin it anew."""
     return frozenset(_beginnings(trail))
 
 
@@ -40,7 +40,7 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
     for entry in trail:
         match entry.event:
             case Claimed(step=step, undo=undo):
-                if not undo and (step, undo) not in begun:
+                if (step, undo) not in begun:
                     yield entry.number
                 begun.add((step, undo))
             case Released(step=step, undo=undo) | StepFailed(step=step, undo=undo):

@@ -24,6 +24,7 @@ from plangate.domain.plan import short
 from plangate.domain.revocation import (
     invalid_key,
     lost_approvals,
+    lost_resolution,
     no_proof,
     stale_approvers,
     unfounded_standing,
@@ -71,7 +72,7 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
             else:
                 wrong = _not_allowed(event, approver, state, lists)
         elif isinstance(event, Claimed):
-            wrong = _revoked_before(entry.at, state, lists.named(event.people))
+            wrong = _revoked_before(entry.at, state, lists.named(event.people), undo=event.undo)
         elif isinstance(event, Reopened):
             wrong = _not_lost(event, state, lists)
         if wrong:
@@ -177,8 +178,8 @@ def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lis
         reason = f"{approver.name} is not in the list of people" if stranger else unknown_key(approver, today)
     if reason is None and then is not None:
         reason = no_proof(approver, then, at) if counted else unknown_key(approver, then)
-        if counted and event.arrival.decision and event.arrival.decision.decision is Choice.APPROVE:
-            reason = reason or unknown_requester(then, state.requester)
+        if counted and _choice(event) in (Choice.APPROVE, Choice.RESOLVE):
+            reason = reason or unknown_requester(then, state.barred)
         reason = reason or (_without_role(event, state, then, at) if counted else None)
     elif reason is None and today is not None:
         reason = invalid_key(approver, today, at)
@@ -192,7 +193,16 @@ def _not_allowed(event: Decided, approver: Approver, state: RunState, lists: Lis
 def _without_role(event: Decided, state: RunState, people: People, at: datetime) -> str | None:
     if state.drafted is None or event.approver is None:
         return None
-    return unfounded_standing(event.approver, people, at, state.drafted.requirement, state.barred)
+    requirement = state.drafted.requirement
+    if _choice(event) is Choice.RESOLVE:
+        demanded = {role for roles in requirement.resolving.any_of for role in roles}
+    else:
+        demanded = {need.role for need in requirement.needs}
+    return unfounded_standing(event.approver, people, at, demanded, state.barred)
+
+
+def _choice(event: Decided) -> Choice | None:
+    return event.arrival.decision.decision if event.arrival.decision else None
 
 
 def _all_active(people: People) -> People:
@@ -200,9 +210,17 @@ def _all_active(people: People) -> People:
     return People(persons=tuple(one.model_copy(update={"active": True}) for one in people.persons))
 
 
-def _revoked_before(at: datetime, state: RunState, people: People | None) -> str | None:
-    """Return which approvals no longer held when a step began, by the list that was used, or None."""
+def _revoked_before(at: datetime, state: RunState, people: People | None, *, undo: bool) -> str | None:
+    """Return what no longer held when a step began, by the list that was used, or None.
+
+    An undo needs no approvals, but the resolution that asks for it.
+    """
     if people is None:
+        return None
+    lost = lost_resolution(state, people, at)
+    if lost and lost_resolution(state, people, at - SLOW_CLAIM):
+        return f"a step began under a resolution that no longer held: {one_line(lost)}"
+    if undo:
         return None
     reasons = _revoked(state, people, at)
     if not reasons or not _revoked(state, people, at - SLOW_CLAIM):

@@ -14,7 +14,9 @@ the entries are read from, the records or a bundle, makes no difference.
   began no approval was too old.
 - A step that is done, undone, in doubt or released was claimed before; a step is done only once.
 - A run is held at the step that failed or is in doubt, for no longer than its policy allows.
-- An edited plan names its author, and what the edit brought.
+- An edited plan names its author, and what the edit brought. An accepted edit or resolution that changes
+  nothing repeats one that did.
+- An effect in doubt is not called failed unless it was claimed again.
 - A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the entry before.
 - After the end come only decisions, and the results of steps that were claimed.
 - An entry has the time that its event states, and is not dated before what it follows from.
@@ -52,6 +54,7 @@ from plangate.domain.audit import (
     StepUndone,
 )
 from plangate.domain.deadlines import exceeds_first_review, exceeds_hold, exceeds_request
+from plangate.domain.decision import Choice
 from plangate.domain.drafting import plan_shaped
 from plangate.domain.errors import NotApproved, PlanInvalid, StepUnready
 from plangate.domain.escaping import one_line
@@ -61,9 +64,28 @@ from plangate.domain.lifecycle import may_end
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import MIN_PREFIX, short, struck_steps
 from plangate.domain.references import resolve_references
+from plangate.domain.repeats import repeats
 from plangate.domain.review import authorise, authorise_undo, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, key_of
+
+
+class _Effects:
+    """The effects so far: how often each was claimed, and which are in doubt, by idempotency key."""
+
+    def __init__(self) -> None:
+        self.claims: Counter[str] = Counter()
+        self.in_doubt: set[str] = set()
+
+    def follow(self, state: RunState, event: Event) -> None:
+        match event:
+            case Claimed():
+                self.claims[event.idempotency_key] += 1
+                self.in_doubt.discard(event.idempotency_key)
+            case StepInDoubt() if 1 <= event.step <= len(state.steps):
+                self.in_doubt.add(key_of(state, event.step, undo=event.undo))
+            case _:
+                pass
 
 
 def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:
@@ -72,28 +94,28 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
         yield from _broken_rules_trail(entries)
         return
     state = RunState(workflow_id=workflow_id)
-    claimed: Counter[str] = Counter()
+    effects = _Effects()
     begin = beginnings(entries)
     order, has_ended = Order(), False
+    events = [entry.event for entry in entries]
     for position, entry in enumerate(entries):
         event = entry.event
         if position == 0 and not isinstance(event, Requested):
             objection: str | None = "is not the request, which must come first"
-        elif has_ended and not _may_come_late(state, event, claimed):
+        elif has_ended and not _may_come_late(state, event, effects):
             objection = f"records {event.kind} after the end of the run"
         else:
             objection = (
-                _objection(state, entry, claimed)
+                _objection(state, entry, effects, events[:position])
                 or _begun_too_late(state, entry, begin)
-                or _put_back(state, entries[:position], event)
+                or _put_back(state, events[:position], event)
                 or _closed_early(entries[position - 1], entry)
                 or other_time_than_said(entry)
                 or order.objection(entry)
             )
         if objection:
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=objection)
-        if isinstance(event, Claimed):
-            claimed[event.idempotency_key] += 1
+        effects.follow(state, event)
         order.follow(state, entry)
         has_ended = has_ended or isinstance(event, Closed)
         state = apply(state, event)
@@ -123,20 +145,20 @@ def _on_rules_trail(entry: AuditEntry, what: str) -> Finding:
     return Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
 
 
-def _may_come_late(state: RunState, event: Event, claimed: Counter[str]) -> bool:
+def _may_come_late(state: RunState, event: Event, effects: _Effects) -> bool:
     """Return whether this may come after the end: a decision, or the result of a step that was acting."""
     match event:
         case Decided():
             return True
         case StepDone() | StepUndone() | Released() | StepFailed() | StepInDoubt():
-            return bool(_claims(state, event, claimed))
+            return bool(_claims(state, event, effects))
         case Requested() | Drafted() | Reopened() | Claimed() | Held() | Closed() | RulesInForce():
             return False
         case _:
             assert_never(event)
 
 
-def _objection(state: RunState, entry: AuditEntry, claimed: Counter[str]) -> str | None:
+def _objection(state: RunState, entry: AuditEntry, effects: _Effects, before: Sequence[Event]) -> str | None:
     event = entry.event
     match event:
         case Requested():
@@ -144,13 +166,13 @@ def _objection(state: RunState, entry: AuditEntry, claimed: Counter[str]) -> str
         case Drafted():
             return _wrong_draft(state, event)
         case Decided():
-            return _wrong_maker(entry, event) or _wrong_verdict(state, event)
+            return _wrong_maker(entry, event) or _wrong_verdict(state, event, before)
         case Reopened():
             return _wrong_reopening(state, event)
         case Claimed():
-            return _wrong_claim(state, event, claimed)
+            return _wrong_claim(state, event, effects)
         case StepDone() | StepUndone() | Released() | StepFailed() | StepInDoubt():
-            return _wrong_end(state, event, claimed)
+            return _wrong_end(state, event, effects)
         case Held():
             return _wrong_hold(state, event)
         case Closed():
@@ -228,22 +250,27 @@ def _wrong_maker(entry: AuditEntry, event: Decided) -> str | None:
     return None
 
 
-def _wrong_verdict(state: RunState, event: Decided) -> str | None:
-    """Judge an accepted decision again, if it changed the run, by what was known then."""
+def _wrong_verdict(state: RunState, event: Decided, before: Sequence[Event]) -> str | None:
+    """Judge an accepted decision again, if it changed the run, by what was known then.
+
+    An edit or a resolution that changed nothing was accepted only if it repeats one that did.
+    """
     decision = event.arrival.decision
     if event.verdict.accepted and (decision is None or len(decision.plan) < MIN_PREFIX):
         return "was accepted but names no plan"
     if not changes(state, event):
-        return None
+        is_one = decision is not None and decision.decision in (Choice.EDIT, Choice.RESOLVE)
+        if not (is_one and event.verdict.accepted) or repeats(state.workflow_id, before, event):
+            return None
     again = judge(state, event.arrival, Identified(approver=event.approver))
     return None if again.verdict.accepted else f"was accepted, though {again.verdict.reason}"
 
 
-def _put_back(state: RunState, before: Sequence[AuditEntry], event: Event) -> str | None:
+def _put_back(state: RunState, before: Sequence[Event], event: Event) -> str | None:
     """Object if an approval counted that may be an earlier one sent a second time."""
     if not isinstance(event, Decided) or len(apply(state, event).approvals) <= len(state.approvals):
         return None
-    again = may_be_put_back(state, [entry.event for entry in before], event.arrival, event.approver)
+    again = may_be_put_back(state, before, event.arrival, event.approver)
     return f"was accepted, though {again}" if again else None
 
 
@@ -267,7 +294,7 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
     return None
 
 
-def _wrong_claim(state: RunState, event: Claimed, claimed: Counter[str]) -> str | None:
+def _wrong_claim(state: RunState, event: Claimed, effects: _Effects) -> str | None:
     try:
         if event.undo:
             authorise_undo(state, event.fingerprint, event.step)
@@ -279,13 +306,14 @@ def _wrong_claim(state: RunState, event: Claimed, claimed: Counter[str]) -> str 
         return "its idempotency key is not that of its plan and step"
     if event.resolved != _resolved(state, event.step):
         return "its references have other values than the receipts that they refer to"
-    if event.attempt != claimed[event.idempotency_key] + 1:
-        return f"is numbered attempt {event.attempt}, expected attempt {claimed[event.idempotency_key] + 1}"
+    expected = effects.claims[event.idempotency_key] + 1
+    if event.attempt != expected:
+        return f"is numbered attempt {event.attempt}, expected attempt {expected}"
     return None
 
 
 def _begun_too_late(state: RunState, entry: AuditEntry, begin: Container[int]) -> str | None:
-    if not isinstance(entry.event, Claimed) or entry.number not in begin:
+    if not isinstance(entry.event, Claimed) or entry.event.undo or entry.number not in begin:
         return None
     stale = stale_approvers(state, entry.at - SLOW_CLAIM)
     if not stale:
@@ -305,11 +333,11 @@ def _resolved(state: RunState, step: int) -> dict[str, JsonValue] | None:
 _Result = StepDone | StepUndone | Released | StepFailed | StepInDoubt
 
 
-def _claims(state: RunState, event: _Result, claimed: Counter[str]) -> int:
+def _claims(state: RunState, event: _Result, effects: _Effects) -> int:
     """Return how often the effect was claimed whose result this is."""
     if not 1 <= event.step <= len(state.steps):
         return 0
-    return claimed[key_of(state, event.step, undo=_is_of_undo(event))]
+    return effects.claims[key_of(state, event.step, undo=_is_of_undo(event))]
 
 
 def _is_of_undo(event: _Result) -> bool:
@@ -324,11 +352,11 @@ def _is_of_undo(event: _Result) -> bool:
             assert_never(event)
 
 
-def _wrong_end(state: RunState, event: _Result, claimed: Counter[str]) -> str | None:
+def _wrong_end(state: RunState, event: _Result, effects: _Effects) -> str | None:
     """Compare the result of a step with its claims; a step may only fail without one."""
     if not 1 <= event.step <= len(state.steps):
         return f"refers to step {event.step}, which does not exist"
-    claims = _claims(state, event, claimed)
+    claims = _claims(state, event, effects)
     now = state.steps[event.step - 1].state
     if _is_of_undo(event) and now is not StepState.DONE:
         return f"undoes step {event.step}, which is {now}"
@@ -346,6 +374,8 @@ def _wrong_end(state: RunState, event: _Result, claimed: Counter[str]) -> str | 
                 return None
             return f"releases attempt {event.attempt} of step {event.step}, which has {claims} claims"
         case StepFailed():
+            if key_of(state, event.step, undo=event.undo) in effects.in_doubt:
+                return f"calls step {event.step} failed, whose effect is in doubt"
             return None
         case _:
             assert_never(event)

@@ -8,7 +8,7 @@ counts at or after the deadline is a rule of `plangate.domain.lifecycle`.
 from datetime import datetime, timedelta
 
 from plangate.domain.audit import Drafted, Held, Reopened, Requested
-from plangate.domain.policy import HOLD_SECONDS, Requirement
+from plangate.domain.policy import Requirement
 
 
 def review_time(requested: Requested, requirement: Requirement) -> timedelta:
@@ -24,7 +24,7 @@ def reopened_deadline(drafted: Drafted, reopened_at: datetime) -> datetime:
 
 def hold_deadline(requirement: Requirement, held_at: datetime) -> datetime:
     """Return when the hold ends that begins at ``held_at``."""
-    return held_at + timedelta(seconds=requirement.hold_seconds or HOLD_SECONDS)
+    return held_at + timedelta(seconds=requirement.longest_hold)
 
 
 def exceeds_hold(held: Held, requirement: Requirement) -> bool:

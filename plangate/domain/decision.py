@@ -225,34 +225,33 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
         raise ValueError("; ".join(cut(one_line(str(fault)), _LONGEST_FAULT) for fault in faults)) from None
     if is_placeholder(decision.by):
         raise ValueError(f'"by" is only a placeholder, {decision.by}; put your own name in its place')
-    _check_parts(decision)
+    wrong = wrong_parts(decision)
+    if wrong is not None:
+        raise ValueError(wrong)
     return decision
 
 
-def _check_parts(decision: Decision) -> None:
-    """Check that a decision has the parts that its kind needs, and no others.
-
-    Raises:
-        ValueError: the message says what is missing or superfluous.
-    """
+def wrong_parts(decision: Decision) -> str | None:
+    """Object if a decision lacks a part that its kind needs, or has one of another kind."""
     is_edit = decision.decision is Choice.EDIT
     is_resolution = decision.decision is Choice.RESOLVE
     has_comment = bool(decision.comment.strip())
     if decision.decision is Choice.REQUEST_CHANGES and not has_comment:
-        raise ValueError('a request for changes needs a "comment" that says what to change')
+        return 'a request for changes needs a "comment" that says what to change'
     if is_edit and len(json.dumps(decision.new_plan)) > MAX_RAW_PLAN_BYTES:
-        raise ValueError(f'the "new_plan" is larger than {MAX_PLAN_BYTES:,} bytes; make it smaller')
+        return f'the "new_plan" is larger than {MAX_PLAN_BYTES:,} bytes; make it smaller'
     if is_edit and decision.new_plan is None:
-        raise ValueError('an edit needs "new_plan", the whole plan with its changes')
+        return 'an edit needs "new_plan", the whole plan with its changes'
     if not is_edit and decision.new_plan is not None:
-        raise ValueError('only an edit has a "new_plan"; remove it')
+        return 'only an edit has a "new_plan"; remove it'
     if is_resolution and (decision.step is None or decision.resolution is None):
-        raise ValueError(f'a resolution needs "step" and "resolution", one of: {", ".join(Resolution)}')
+        return f'a resolution needs "step" and "resolution", one of: {", ".join(Resolution)}'
     if not is_resolution and (decision.step is not None or decision.resolution is not None):
-        raise ValueError('only a resolution has "step" and "resolution"; remove them')
+        return 'only a resolution has "step" and "resolution"; remove them'
     if decision.resolution is not None and decision.resolution.needs_comment and not has_comment:
         what = "the reason" if decision.resolution is Resolution.SKIP else "the evidence that it happened"
-        raise ValueError(f'"{decision.resolution}" needs a "comment" with {what}')
+        return f'"{decision.resolution}" needs a "comment" with {what}'
+    return None
 
 
 def is_placeholder(name: str) -> bool:

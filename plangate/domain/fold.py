@@ -28,9 +28,18 @@ from plangate.domain.audit import (
 from plangate.domain.decision import MAX_COMMENT, Choice, Decision, Resolution
 from plangate.domain.escaping import cut
 from plangate.domain.lifecycle import why_not_now
-from plangate.domain.people import same_person
+from plangate.domain.people import Approver, same_person
 from plangate.domain.plan_changes import Before, kept_before
-from plangate.domain.run import Approval, Edit, Phase, RunState, StepProgress, StepState, UndoProgress
+from plangate.domain.run import (
+    Approval,
+    Edit,
+    Phase,
+    Resolved,
+    RunState,
+    StepProgress,
+    StepState,
+    UndoProgress,
+)
 
 KEPT_REFUSALS: Final = 50
 KEPT_ACCEPTED: Final = 60
@@ -68,6 +77,7 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
                 edit=None,
                 authors=_authors(state, event),
                 before=_before(state.drafted, event),
+                resolution=None,
             )
         case Reopened():
             lost = {one.name for one in event.lost}
@@ -141,12 +151,12 @@ def _apply_decision(state: RunState, decided: Decided) -> RunState:
             edit = Edit(by=decided.approver.name if decided.approver else decision.by, plan=decision.new_plan)
             return _with(state, phase=Phase.DRAFTING, edit=edit, feedback="", approvals=(), reopened=None)
         case Choice.RESOLVE:
-            return _resolve(state, decision)
+            return _resolve(state, decision, decided.approver)
         case _:
             assert_never(decision.decision)
 
 
-def _resolve(state: RunState, decision: Decision) -> RunState:
+def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> RunState:
     """Carry out a resolution; the workflow then continues with the next step or undo, or ends the run."""
     held, resolution = state.held, decision.resolution
     assert held is not None
@@ -159,6 +169,7 @@ def _resolve(state: RunState, decision: Decision) -> RunState:
         held=None,
         resolutions=number,
         claimed=held.step,
+        resolution=Resolved(approver=approver, step=held.step, resolution=resolution) if approver else None,
     )
     progress = _progress_of_undo if held.undo else _progress
     match resolution:

@@ -30,6 +30,7 @@ from plangate.domain.audit import Outcome
 from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import short
+from plangate.domain.plan_changes import changes_between, in_short, plan_before
 from plangate.domain.run import Phase, RunState, StepState, next_undo
 
 _LONGEST_PART: Final = 400
@@ -159,9 +160,10 @@ def _listed(parts: Iterable[str]) -> str:
 
 
 def possible_resolutions(state: RunState) -> tuple[Resolution, ...]:
-    """Return the resolutions that the held run allows; none if it is not held."""
-    if state.held is None:
+    """Return the resolutions that the held run and its policy allow; none if it is not held."""
+    if state.held is None or state.drafted is None:
         return ()
+    resolving = state.drafted.requirement.resolving
     progress = state.steps[state.held.step - 1]
     stopped = progress.undo.state if state.held.undo else progress.state
     possible = {
@@ -171,7 +173,7 @@ def possible_resolutions(state: RunState) -> tuple[Resolution, ...]:
         Resolution.UNDO: not state.held.undo and next_undo(state) is not None,
         Resolution.ABORT: True,
     }
-    return tuple(one for one in Resolution if possible[one])
+    return tuple(one for one in Resolution if possible[one] and resolving.allows(one))
 
 
 def was_rejected(state: RunState) -> bool:
@@ -181,7 +183,13 @@ def was_rejected(state: RunState) -> bool:
 
 def _no_plan_yet(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     del received_at
-    return _another_plan(state, decision) or (
+    another = _another_plan(state, decision)
+    if another is None and state.edit is not None:
+        return (
+            f"{one_line(state.edit.by)} has just edited plan {short(decision.plan)}; wait for revision "
+            f"{state.next_revision}, and decide on that one"
+        )
+    return another or (
         f"changes to plan {short(decision.plan)} were requested and a new one is being drafted; wait for it"
     )
 
@@ -221,7 +229,14 @@ def _while_no_step_has_begun(state: RunState, decision: Decision, received_at: d
 
 def _not_held(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     del received_at
-    return _another_plan(state, decision) or "the run is not held, so there is nothing to resolve"
+    another = _another_plan(state, decision)
+    if another is None and state.resolution is not None:
+        last = state.resolution
+        return (
+            f"the run is not held now: {one_line(last.approver.name)} resolved step {last.step} with "
+            f"'{last.resolution}'"
+        )
+    return another or "the run is not held, so there is nothing to resolve"
 
 
 def _while_held(state: RunState, decision: Decision, received_at: datetime) -> str | None:
@@ -249,6 +264,12 @@ def _resolves_the_step(state: RunState, decision: Decision, received_at: datetim
     if decision.step != state.held.step:
         return f"the run is held at step {state.held.step}, not at step {decision.step}"
     possible = possible_resolutions(state)
+    resolving = state.drafted.requirement.resolving if state.drafted else None
+    if resolving is not None and not resolving.allows(decision.resolution):
+        return (
+            f"the policy does not allow '{decision.resolution}' here (rule: {', '.join(resolving.rules)}); "
+            f"possible are: {', '.join(possible)}"
+        )
     if decision.resolution not in possible:
         return f"'{decision.resolution}' is not possible here; possible are: {', '.join(possible)}"
     return None
@@ -263,6 +284,11 @@ def _another_plan(state: RunState, decision: Decision) -> str | None:
     named, current = short(decision.plan), state.drafted
     if any(map(decision.names, state.replaced)):
         newest = f"revision {current.revision}, {short(current.fingerprint)}" if current else "a newer one"
+        if current is not None and current.author:
+            newest += f", an edit by {one_line(current.author)}"
+        if current is not None and state.before is not None and state.before.fits(len(current.plan.steps)):
+            changes = changes_between(plan_before(state.before, current.plan), current.plan)
+            newest += f" ({in_short(changes)})" if changes else ""
         return f"plan {named} was replaced by {newest}; review the new plan and decide on that one"
     if current is None:
         return "there is no plan to decide on yet; wait for the draft"

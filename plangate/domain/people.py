@@ -6,6 +6,7 @@ do not change what the record means.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -176,13 +177,19 @@ def identify(people: People | None, name: str, at: AwareDatetime) -> Identified:
     return Identified(approver=Approver(name=name, standings=(Standing(person=name, roles=(ANYONE,)),)))
 
 
-def unknown_requester(people: People | None, requester: str) -> str | None:
-    """Object if the requester is not in the list of people, and so could approve under another name."""
-    if people is None or people.find(requester) is not None:
+def unknown_requester(people: People | None, barred: Sequence[str]) -> str | None:
+    """Object if the requester or an author is not in the list of people: they could decide by another name.
+
+    ``barred`` are the requester and then the authors.
+    """
+    unknown = [name for name in barred if people is not None and people.find(name) is None]
+    if not unknown:
         return None
+    name = unknown[0]
+    what = "the requester" if same_person(name, barred[0]) else "who edited this plan"
     return (
-        f"{requester}, the requester, is not in the list of people, so the same person might approve; "
-        f"put {requester} back (with active = false if they left), then approve again"
+        f"{name}, {what}, is not in the list of people, so the same person might approve; "
+        f"put {name} back (with active = false if they left), then approve again"
     )
 
 

@@ -28,6 +28,7 @@ _MAX_SAFE_INTEGER: Final = 2**53 - 1
 _MAX_DEPTH: Final = 32
 _MAX_NAMES: Final = 1_000  # characters of the names that lead to a value, which are shown with it
 _SHOWN_OF_NAME: Final = 60
+_REFERENCE: Final = frozenset({"from_step", "field"})  # the names of a `plangate.domain.tool.Reference`
 _RECORD: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -157,31 +158,31 @@ def idempotency_key(
 def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
     """Return the numbers of the steps of ``before`` that ``after`` leaves out, if it changes nothing else.
 
-    None if it changes anything else: the summary, a step, the order, or what a step refers to. References
-    count steps, so a kept step that refers to a struck one or to one behind it refers to another step now.
+    A reference to a step has to name that step by its new number. None if anything else changes: the summary,
+    a step, or the order; and if a step refers to one that was struck.
     """
     if after.summary != before.summary:
         return None
-    kept = list(after.steps)
-    struck = []
+    numbers: dict[int, int] = {}  # of the steps that are kept, before and after
     for number, step in enumerate(before.steps, start=1):
-        if kept and kept[0] == step.proposed():
-            kept.pop(0)
-        else:
-            struck.append(number)
-    if not struck or kept:
+        kept = len(numbers)
+        if kept < len(after.steps) and after.steps[kept] == _renumbered(step.proposed(), numbers):
+            numbers[number] = kept + 1
+    if len(numbers) != len(after.steps) or len(numbers) == len(before.steps):
         return None
-    refers = any(number >= struck[0] for step in after.steps for number in _referred(step.arguments))
-    return None if refers else tuple(struck)
+    return tuple(number for number in range(1, len(before.steps) + 1) if number not in numbers)
 
 
-def _referred(arguments: Mapping[str, JsonValue]) -> Iterator[int]:
-    """Yield the numbers of the steps that arguments refer to (`plangate.domain.tool.Reference`)."""
-    for value in arguments.values():
-        if isinstance(value, dict) and value.keys() == {"from_step", "field"}:
-            number = value["from_step"]
-            if isinstance(number, int):
-                yield number
+def _renumbered(step: ProposedStep, numbers: Mapping[int, int]) -> ProposedStep | None:
+    """Return a step with the new numbers of the steps that it refers to; None if one of them is struck."""
+    arguments = dict(step.arguments)
+    for name, value in step.arguments.items():
+        if isinstance(value, dict) and value.keys() == _REFERENCE:
+            source = value["from_step"]
+            if not isinstance(source, int) or source not in numbers:
+                return None
+            arguments[name] = {**value, "from_step": numbers[source]}
+    return step.model_copy(update={"arguments": arguments})
 
 
 def short(fingerprint: str) -> str:

@@ -8,11 +8,14 @@ number. From both, `plan_before` makes the whole plan again, whose fingerprint a
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from pydantic import JsonValue
 
 from plangate.domain.base import Frozen
 from plangate.domain.plan import Plan, ProposedStep, Step
+
+_MOST_NAMED: Final = 5
 
 
 class Before(Frozen):
@@ -125,6 +128,20 @@ def changes_between(before: Plan, after: Plan) -> PlanChanges:
     changed.sort(key=lambda one: one[:2])
     summary = _value_change(("summary",), before.summary, after.summary)
     return PlanChanges(summary, tuple(one for _, _, one in changed))
+
+
+def in_short(changes: PlanChanges) -> str:
+    """Return in a few words what changed: 'step 2 struck', 'the summary changed, steps 1 and 3 changed'."""
+    parts = ["the summary changed"] if changes.summary else []
+    for kind in (Kind.CHANGED, Kind.STRUCK, Kind.NEW, Kind.MOVED):
+        numbers = [one.after if kind is Kind.NEW else one.before for one in changes.steps if one.kind is kind]
+        if len(numbers) > _MOST_NAMED:
+            parts.append(f"{len(numbers)} steps {kind}")
+        elif numbers:
+            *others, last = map(str, numbers)
+            named = f"steps {', '.join(others)} and {last}" if others else f"step {last}"
+            parts.append(f"{named} {kind}")
+    return ", ".join(parts)
 
 
 def _step_change(old: int, before: Step, new: int, after: Step, *, moved: bool) -> StepChange | None:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
+from plangate.domain.decision import Resolution
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
 from plangate.domain.plurals import counted
@@ -37,16 +38,33 @@ class Need(Frozen):
 
 
 class Resolvers(Frozen):
-    """Who may resolve a held run: people with one of the roles, at least with this proof of identity."""
+    """Who may resolve a held run, and how.
 
-    roles: tuple[str, ...]
+    Attributes:
+        any_of: groups of roles; one person needs a role of each group.
+        assurance: the least proof of identity; the requirement's own counts too.
+        resolutions: those that may be chosen besides ``abort``; empty for all.
+        rules: the rules that ask for this.
+    """
+
+    any_of: tuple[tuple[str, ...], ...]
     assurance: Assurance = Assurance.TYPED
+    resolutions: tuple[Resolution, ...] = ()
     rules: tuple[str, ...] = ()
+
+    def allows(self, resolution: Resolution) -> bool:
+        """Return whether this resolution may be chosen; ``abort``, which does nothing, always may."""
+        return resolution is Resolution.ABORT or not self.resolutions or resolution in self.resolutions
 
     def __str__(self) -> str:
         """Return it in words."""
-        roles = " or ".join("anyone but the requester" if role == ANYONE else role for role in self.roles)
-        return roles + ("" if self.assurance is Assurance.TYPED else f", {self.assurance}")
+        groups = [
+            " or ".join("anyone but the requester" if role == ANYONE else role for role in roles)
+            for roles in self.any_of
+        ]
+        if len(groups) > 1:
+            groups = [f"({one})" if " or " in one else one for one in groups]
+        return " and ".join(groups) + ("" if self.assurance is Assurance.TYPED else f", {self.assurance}")
 
 
 class Requirement(Frozen):
@@ -59,7 +77,7 @@ class Requirement(Frozen):
         timeout_seconds: time limit of a review, if a rule sets one; the request may set a shorter one.
         rules: the rules that demand this, or that exempted the plan.
         policy_hash: SHA-256 of the policy file; empty if there is none.
-        resolvers: who may resolve a held run, if a rule says so; default: those who could approve the plan.
+        resolvers: who may resolve a held run, if a rule says so; default: see `resolving`.
         hold_seconds: time limit of a hold; None for `HOLD_SECONDS`.
         strike_keeps_approver: whether a person who only struck steps may still approve.
     """
@@ -81,6 +99,20 @@ class Requirement(Frozen):
         return " and ".join(map(str, self.needs)) + self.proof_words
 
     @property
+    def resolving(self) -> Resolvers:
+        """Who may resolve a held run: by default those who could approve the plan.
+
+        A resolution needs at least the proof of identity that an approval needs.
+        """
+        found = self.resolvers or Resolvers(any_of=(approving_roles(self.needs),))
+        return found.model_copy(update={"assurance": max(found.assurance, self.assurance)})
+
+    @property
+    def longest_hold(self) -> int:
+        """How long the run may be held, in seconds."""
+        return self.hold_seconds or HOLD_SECONDS
+
+    @property
     def proof_words(self) -> str:
         """What follows the needs where people are shown them: empty if a typed name is enough."""
         return "" if self.assurance is Assurance.TYPED else f", {self.assurance}"
@@ -94,6 +126,29 @@ class Rule(Frozen):
     assurance: Assurance = Assurance.TYPED
     timeout_seconds: int | None = None
     approval_valid_for: int | None = None
+
+
+class ResolveRule(Frozen):
+    """Who may resolve a held run where this rule matches: people with one of the roles.
+
+    ``resolutions`` are those that they may choose besides ``abort``; empty for all.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    assurance: Assurance = Assurance.TYPED
+    resolutions: tuple[Resolution, ...] = ()
+
+
+class Matched(Frozen):
+    """The rules that matched one step.
+
+    ``unclear`` are the names of the resolve rules whose condition is neither true nor false of it.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    resolve: tuple[ResolveRule, ...] = ()
+    unclear: frozenset[str] = frozenset()
 
 
 class Policy(Protocol):
@@ -116,25 +171,68 @@ class OneApproval:
         return ONE_APPROVAL
 
 
-def combined(matched: Iterable[Sequence[Rule]], default: Rule, policy_hash: str) -> Requirement:
-    """Combine the rules that matched each step (one sequence for each step).
+def combined(
+    matched: Sequence[Matched],
+    default: Rule,
+    policy_hash: str,
+    *,
+    hold_seconds: int | None = None,
+    strike_keeps_approver: bool = False,
+) -> Requirement:
+    """Combine the rules that matched each step, and what the policy says of every plan.
 
     Per role the largest count, the shortest times, the strongest proof. A step that nothing matched gets
     ``default``; a plan is free only if no rule that matched any step demands anything.
     """
-    asked = [rule for rules in matched for rule in (rules or (default,))]
+    asked = [rule for one in matched for rule in (one.rules or (default,))]
     demanding = [rule for rule in asked if rule.needs]
     counts: dict[str, int] = {}
     for need in (need for rule in demanding for need in rule.needs):
         counts[need.role] = max(need.count, counts.get(need.role, 0))
+    needs = tuple(Need(role=role, count=count) for role, count in counts.items())
     return Requirement(
-        needs=tuple(Need(role=role, count=count) for role, count in counts.items()),
+        needs=needs,
         assurance=max((rule.assurance for rule in demanding), default=Assurance.TYPED),
         approval_valid_for=_least(rule.approval_valid_for for rule in demanding),
         timeout_seconds=_least(rule.timeout_seconds for rule in demanding),
         rules=tuple(dict.fromkeys(rule.name for rule in (demanding or asked))),
         policy_hash=policy_hash,
+        resolvers=resolvers_of(matched, approving_roles(needs)),
+        hold_seconds=hold_seconds,
+        strike_keeps_approver=strike_keeps_approver,
     )
+
+
+def resolvers_of(matched: Sequence[Matched], approving: tuple[str, ...]) -> Resolvers | None:
+    """Combine the resolve rules that matched any step; None if none did.
+
+    A person must meet all of them, and may choose what all of them allow. Where a step has no rule that
+    clearly matches, they must also have a role that could approve the plan: a rule whose condition is
+    unclear can only narrow who may resolve.
+    """
+    rules = {rule.name: rule for one in matched for rule in one.resolve}
+    if not rules:
+        return None
+    has_own = (any(rule.name not in one.unclear for rule in one.resolve) for one in matched)
+    groups = [rule.roles for rule in rules.values()] + ([] if all(has_own) else [approving])
+    limited = [set(rule.resolutions) for rule in rules.values() if rule.resolutions]
+    allowed = {Resolution.ABORT, *set.intersection(*limited)} if limited else set()
+    return Resolvers(
+        any_of=tuple(dict.fromkeys(groups)),
+        assurance=max(rule.assurance for rule in rules.values()),
+        resolutions=tuple(one for one in Resolution if one in allowed),
+        rules=tuple(rules),
+    )
+
+
+def approving_roles(needs: Iterable[Need]) -> tuple[str, ...]:
+    """Return the roles that can approve a plan with these needs; anyone's, if it needs no approval."""
+    return tuple(need.role for need in needs) or (ANYONE,)
+
+
+def can_resolve(requirement: Requirement, approver: Approver, barred: Sequence[str]) -> bool:
+    """Return whether this person has a role of each group that may resolve; ``barred`` as for `covered`."""
+    return all(ways_of(approver, roles, barred) for roles in requirement.resolving.any_of)
 
 
 def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None:
@@ -155,6 +253,23 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
         return f"approvals that are no older than {demanded.approval_valid_for} seconds"
     if _is_longer(requirement.timeout_seconds, demanded.timeout_seconds):
         return f"a review of at most {demanded.timeout_seconds} seconds"
+    if requirement.longest_hold > demanded.longest_hold:
+        return f"a hold of at most {demanded.longest_hold} seconds"
+    if requirement.strike_keeps_approver and not demanded.strike_keeps_approver:
+        return "that people who struck steps do not approve"
+    return _resolved_by_more(requirement.resolving, demanded.resolving)
+
+
+def _resolved_by_more(resolving: Resolvers, demanded: Resolvers) -> str | None:
+    """Return what is missing if more people may resolve than demanded, or in more ways."""
+    for roles in demanded.any_of:
+        if ANYONE not in roles and not any(set(roles).issuperset(group) for group in resolving.any_of):
+            return f"resolutions by {' or '.join(roles)} only"
+    if resolving.assurance < demanded.assurance:
+        return f'resolutions with the assurance "{demanded.assurance}"'
+    for one in Resolution:
+        if resolving.allows(one) and not demanded.allows(one):
+            return f"no resolution '{one}'"
     return None
 
 

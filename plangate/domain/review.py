@@ -11,13 +11,13 @@ from typing import Final, assert_never
 from plangate.domain import policy
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided
-from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict
+from plangate.domain.decision import Arrival, Choice, Decision, Resolution, Verdict, wrong_parts
 from plangate.domain.errors import NotApproved
 from plangate.domain.fold import apply
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import Approver, Identified, same_person
 from plangate.domain.plan import MIN_PREFIX, short
-from plangate.domain.policy import Need, Requirement, ways_of
+from plangate.domain.policy import Need, Requirement, can_resolve
 from plangate.domain.run import Phase, RunState, StepState, next_undo
 
 CLOCK_LEEWAY: Final = timedelta(minutes=5)
@@ -77,6 +77,9 @@ def _objection(state: RunState, arrival: Arrival, sender: Identified) -> str | N
     decision = arrival.decision
     if decision is None:
         return arrival.fault
+    wrong = wrong_parts(decision)
+    if wrong is not None:
+        return wrong
     not_now = _approved_before(state, decision) or why_not_now(state, decision, arrival.received_at)
     if not_now:
         return not_now
@@ -97,9 +100,8 @@ def _approved_before(state: RunState, decision: Decision) -> str | None:
 
 def _assurance_for(decision: Decision, requirement: Requirement) -> Assurance:
     """Return the proof of identity that a decision needs."""
-    if decision.decision is Choice.RESOLVE and requirement.resolvers is not None:
-        return requirement.resolvers.assurance
-    return requirement.assurance
+    is_resolution = decision.decision is Choice.RESOLVE
+    return requirement.resolving.assurance if is_resolution else requirement.assurance
 
 
 def _not_proven(state: RunState, decision: Decision, approver: Approver) -> str | None:
@@ -148,12 +150,9 @@ def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) ->
             "the effect did not happen this time either, retry with another comment"
         )
     requirement = state.drafted.requirement
-    if requirement.resolvers is not None:
-        roles = {role for _, role in ways_of(approver, requirement.resolvers.roles, state.barred)}
-        return (
-            None if roles else f"{approver.name} may not resolve this run; it needs {requirement.resolvers}"
-        )
-    return _has_no_required_role(state, approver) if requirement.needs else None
+    if can_resolve(requirement, approver, state.barred):
+        return None
+    return f"{approver.name} may not resolve this run; it needs {requirement.resolving}"
 
 
 def _repeats_a_statement(state: RunState, decision: Decision, approver: Approver) -> bool:

@@ -4,14 +4,14 @@ A worker checks before each step, with the current list. An auditor checks with 
 then, and with today's, which shows what was revoked since.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from plangate.domain import policy
 from plangate.domain.audit import Decided, Event, Reopened
 from plangate.domain.decision import Arrival, Choice, Decision
 from plangate.domain.people import Approver, LostApproval, People, Standing, in_force, same_person
-from plangate.domain.policy import Requirement
+from plangate.domain.policy import Requirement, can_resolve
 from plangate.domain.run import RunState
 from plangate.domain.standing_approvals import given_at
 
@@ -65,12 +65,30 @@ def _lost_roles(
 ) -> Iterator[LostApproval]:
     """Yield the approvals whose approver lost the role, unless the requirement is met without it."""
     left = [_narrowed(approver, people, at) for approver in approvers]
+    demanded = [need.role for need in requirement.needs]
     if policy.covered(requirement, left, state.barred) == len(approvers):
         return
     for approver in approvers:
-        lacking = unfounded_standing(approver, people, at, requirement, state.barred)
+        lacking = unfounded_standing(approver, people, at, demanded, state.barred)
         if lacking:
             yield LostApproval(name=approver.name, reason=lacking)
+
+
+def lost_resolution(state: RunState, people: People | None, at: datetime) -> str | None:
+    """Return why the last resolution is no longer valid at that time, or None.
+
+    What it asked for has not begun yet, and must not: its person left, its key was revoked, or they may no
+    longer resolve. A resolution does not become too old.
+    """
+    if state.drafted is None or state.resolution is None or people is None:
+        return None
+    last, requirement = state.resolution, state.drafted.requirement
+    reason = no_proof(last.approver, people, at)
+    if reason is None and not can_resolve(requirement, _narrowed(last.approver, people, at), state.barred):
+        reason = f"{last.approver.name} may no longer resolve this run"
+    if reason is None:
+        return None
+    return f"{last.approver.name} resolved step {last.step} with '{last.resolution}', and now {reason}"
 
 
 def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
@@ -108,13 +126,12 @@ def invalid_key(approver: Approver, people: People, at: datetime) -> str | None:
 
 
 def unfounded_standing(
-    approver: Approver, people: People, at: datetime, requirement: Requirement, barred: Sequence[str]
+    approver: Approver, people: People, at: datetime, demanded: Container[str], barred: Sequence[str]
 ) -> str | None:
-    """Object if the record gives the approver a required role that the list does not give.
+    """Object if the record gives the approver a ``demanded`` role that the list does not give.
 
-    Roles that are not required, and delegations by the requester and the authors, are ignored.
+    Other roles, and delegations by the requester and the authors, are ignored.
     """
-    demanded = {need.role for need in requirement.needs}
     had = policy.ways_of(approver, demanded, barred)
     has = set(policy.ways_of(_narrowed(approver, people, at), demanded, barred))
     lacking = [way for way in had if way not in has]

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue
 from plangate.domain import policy
 from plangate.domain.audit import Closed, Decided, Drafted, Event, Held, Reopened, Requested
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.decision import Choice
+from plangate.domain.decision import Choice, Resolution
 from plangate.domain.people import Approver
 from plangate.domain.plan import Step, idempotency_key
 from plangate.domain.plan_changes import Before
@@ -108,6 +108,14 @@ class Approval(Frozen):
     at: AwareDatetime
 
 
+class Resolved(Frozen):
+    """An accepted resolution of a step, or of its undo, by ``approver``."""
+
+    approver: Approver
+    step: int
+    resolution: Resolution
+
+
 class RunState(Frozen):
     """The state of a run, as continue-as-new carries it over.
 
@@ -120,6 +128,7 @@ class RunState(Frozen):
         before: the plan that the newest one replaced; None for the first.
         held: why the run waits for a resolution; None if it does not.
         resolutions: how many resolutions were accepted.
+        resolution: the last of them; no step begins if its person may no longer resolve.
     """
 
     workflow_id: str
@@ -140,6 +149,7 @@ class RunState(Frozen):
     before: Before | None = Field(default=None, exclude_if=lambda value: value is None)
     held: Held | None = None
     resolutions: int = 0
+    resolution: Resolved | None = None
 
     @property
     def state(self) -> str:

@@ -2,79 +2,77 @@
 
 A worker reads it once, at its start, and does not start if it has faults. It fails closed: if a condition
 is neither true nor false of a step, a rule that demands approvals matches and a rule without needs does not.
+A resolve rule matches then too, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`).
 """
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 
-from plangate.domain.assurance import Assurance, read_assurance
-from plangate.domain.base import Frozen, Typed
-from plangate.domain.durations import read_timeout
+from plangate.domain.base import Frozen
 from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import Fault, FaultPath
-from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import DEFAULT_RULE, MAX_COUNT, ONE_APPROVAL, Need, Requirement, Rule, combined
+from plangate.domain.policy import (
+    DEFAULT_RULE,
+    ONE_APPROVAL,
+    Matched,
+    Need,
+    Requirement,
+    ResolveRule,
+    Rule,
+    combined,
+)
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.validation import faults_in
 from plangate.policy.conditions import Condition, Unclear
-from plangate.policy.policy_input import numbers_of, sample_steps, variables_of_steps
+from plangate.policy.policy_entries import DefaultEntry, ResolveEntry, RuleEntry, WholePolicy
+from plangate.policy.policy_faults import (
+    Known,
+    faults_of_condition,
+    faults_of_name,
+    faults_of_role,
+    faults_of_rule,
+)
+from plangate.policy.policy_input import numbers_of, variables_of_steps
 from plangate.policy.settled_file import read_settled
-from plangate.policy.toml_file import Name, parse_toml, places, tables, unknown_names
+from plangate.policy.toml_file import parse_toml, places, tables, unknown_names
 
 _TEXT_OF_RULE: Final = 60
 _DEFAULT: Final = ("[default]",)
-
-
-def _seconds(value: object) -> int:
-    if not isinstance(value, str):
-        raise ValueError("must be text such as '4h'")  # noqa: TRY004  pydantic takes a ValueError for a fault
-    return read_timeout(value)
-
-
-Seconds = Annotated[int, BeforeValidator(_seconds)]
-
-
-class _NeedEntry(Typed):
-    model_config = ConfigDict(strict=True)
-
-    role: Name
-    count: int = Field(default=1, ge=1, le=MAX_COUNT)
-
-
-class _DefaultEntry(Typed):
-    model_config = ConfigDict(strict=True)
-
-    needs: list[_NeedEntry]
-    assurance: Annotated[Assurance, BeforeValidator(read_assurance)] = Assurance.TYPED
-    timeout: Seconds | None = None
-    approval_valid_for: Seconds | None = None
-
-
-class _RuleEntry(_DefaultEntry):
-    name: Name
-    when: Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+_OF_ALL: Final = tuple(WholePolicy.model_fields)
+AnyRule = TypeVar("AnyRule", Rule, ResolveRule)
+Rules = Mapping[str, tuple[AnyRule, Condition]]
+"""Rules by name, each with its condition, in the order of the file."""
 
 
 class UnclearMatch(Frozen):
-    """A rule whose condition is neither true nor false of a step, and whether it matches then."""
+    """A rule whose condition is neither true nor false of a step, and whether it matches then.
+
+    ``resolves``: it says who may resolve, and asks for its roles besides one that could approve the plan.
+    """
 
     rule: str
     reason: str
     counts: bool
+    resolves: bool = False
 
 
 class StepExplanation(Frozen):
-    """Which rules matched one step (from 1); the default if none did."""
+    """Which rules matched one step (from 1); the default if none did.
+
+    ``resolve`` are those that say who may resolve a held run; without any, those who could approve it.
+    """
 
     number: int
     tool: str
     rules: tuple[str, ...]
     unclear: tuple[UnclearMatch, ...] = ()
+    resolve: tuple[str, ...] = ()
 
 
 class Explanation(Frozen):
@@ -82,13 +80,6 @@ class Explanation(Frozen):
 
     steps: tuple[StepExplanation, ...]
     requirement: Requirement
-
-
-class _Known(NamedTuple):
-    """What a policy is checked against: all tools, and the roles that active people have."""
-
-    tools: Mapping[str, ToolDeclaration]
-    roles: Collection[str] | None
 
 
 class FilePolicy:
@@ -99,14 +90,19 @@ class FilePolicy:
 
     def __init__(
         self,
-        rules: Mapping[str, tuple[Rule, Condition]],
+        rules: Rules[Rule],
         default: Rule,
         tools: Mapping[str, ToolDeclaration] | None,
         text: str,
+        *,
+        resolve: Rules[ResolveRule] = MappingProxyType({}),
+        whole: WholePolicy | None = None,
     ) -> None:
         self._rules = rules
-        self._numbers = _named(rules) if tools is None else numbers_of(tools)
+        self._resolve = resolve
+        self._numbers = _named(rules, resolve) if tools is None else numbers_of(tools)
         self.default = default
+        self.whole = whole or WholePolicy()
         self.text = text
         self.policy_hash = hashlib.sha256(text.encode()).hexdigest()
 
@@ -114,6 +110,11 @@ class FilePolicy:
     def rules(self) -> tuple[tuple[Rule, str], ...]:
         """All rules but the default, each with its condition, in the order of the file."""
         return tuple((rule, condition.source) for rule, condition in self._rules.values())
+
+    @property
+    def resolve_rules(self) -> tuple[tuple[ResolveRule, str], ...]:
+        """The rules that say who may resolve, each with its condition, in the order of the file."""
+        return tuple((rule, condition.source) for rule, condition in self._resolve.values())
 
     def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
         """Return what this plan needs."""
@@ -129,11 +130,24 @@ class FilePolicy:
                 strict=True,
             )
         )
-        matched = [[self._rules[name][0] for name in step.rules if name in self._rules] for step in steps]
-        return Explanation(steps=steps, requirement=combined(matched, self.default, self.policy_hash))
+        requirement = combined(
+            [self._matched(step) for step in steps],
+            self.default,
+            self.policy_hash,
+            hold_seconds=self.whole.hold_timeout,
+            strike_keeps_approver=self.whole.strike_keeps_approver,
+        )
+        return Explanation(steps=steps, requirement=requirement)
+
+    def _matched(self, step: StepExplanation) -> Matched:
+        return Matched(
+            rules=tuple(self._rules[name][0] for name in step.rules if name in self._rules),
+            resolve=tuple(self._resolve[name][0] for name in step.resolve),
+            unclear=frozenset(one.rule for one in step.unclear if one.resolves),
+        )
 
     def _explain_step(self, step: Step, variables: Mapping[str, Any]) -> StepExplanation:
-        matched, unclear = [], []
+        matched, resolve, unclear = [], [], []
         for name, (rule, condition) in self._rules.items():
             try:
                 counts = condition.holds(variables)
@@ -142,11 +156,20 @@ class FilePolicy:
                 unclear.append(UnclearMatch(rule=name, reason=str(error), counts=counts))
             if counts:
                 matched.append(name)
+        for name, (_, condition) in self._resolve.items():
+            try:
+                counts = condition.holds(variables)
+            except Unclear as error:
+                counts = True
+                unclear.append(UnclearMatch(rule=name, reason=str(error), counts=True, resolves=True))
+            if counts:
+                resolve.append(name)
         return StepExplanation(
             number=variables["step"]["number"],
             tool=step.tool,
             rules=tuple(matched) or (DEFAULT_RULE,),
             unclear=tuple(unclear),
+            resolve=tuple(resolve),
         )
 
 
@@ -163,7 +186,7 @@ def read_policy(
     Raises:
         FileInvalid: carries every fault.
     """
-    return _parsed(path, read_settled(path), _Known(tools, roles))
+    return _parsed(path, read_settled(path), Known(tools, roles))
 
 
 def policy_in(text: str) -> FilePolicy:
@@ -183,48 +206,59 @@ def checked_policy(
     Raises:
         FileInvalid: carries every fault.
     """
-    return _parsed(Path("the policy"), text.encode(), _Known(tools, roles))
+    return _parsed(Path("the policy"), text.encode(), Known(tools, roles))
 
 
-def _named(rules: Mapping[str, tuple[Rule, Condition]]) -> dict[str, frozenset[str]]:
+def _named(rules: Rules[Rule], resolve: Rules[ResolveRule]) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
-    for _, condition in rules.values():
+    for _, condition in (*rules.values(), *resolve.values()):
         for tool, arguments in condition.numbers().items():
             found[tool] = found.get(tool, frozenset()) | arguments
     return found
 
 
-def _parsed(path: Path, raw: bytes, known: _Known | None) -> FilePolicy:
+def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
     document = parse_toml(path, raw)
     people = "this is a list of people, and belongs in PLANGATE_PEOPLE"
-    faults = unknown_names(document, ("rule", "default"), {"person": people})
-    where = places(raw, "rule")
-    rules: dict[str, tuple[Rule, Condition]] = {}
+    faults = unknown_names(document, ("rule", "resolve", "default", *_OF_ALL), {"person": people})
     names: set[str] = set()
-    for index, entry in enumerate(tables(document, "rule", faults)):
-        name = str(entry.get("name", index + 1))[:_TEXT_OF_RULE]
-        at: FaultPath = (f"rule {name!r} ({where.get(index, 'in a list')})",)
-        condition = _condition(entry.get("when"), (*at, "when"), known, faults)
-        rule = _rule(entry, at, known, faults)
-        if rule is None:
-            continue
-        if rule.name == DEFAULT_RULE or rule.name in names:
-            why = "is reserved for [default]" if rule.name == DEFAULT_RULE else "is also another rule's name"
-            faults.append(Fault((*at, "name"), f"{why}; choose another name"))
-        names.add(rule.name)
-        if condition is not None:
-            rules[rule.name] = (rule, condition)
+    rules: dict[str, tuple[Rule, Condition]] = {}
+    for at, entry in _tables(document, raw, "rule", faults):
+        rule, condition = _rule(entry, at, known, faults), _condition(entry.get("when"), at, known, faults)
+        if rule is not None:
+            faults += faults_of_name(rule.name, at, names)
+            rules.update({rule.name: (rule, condition)} if condition else {})
+    resolve: dict[str, tuple[ResolveRule, Condition]] = {}
+    for at, entry in _tables(document, raw, "resolve", faults):
+        resolver = _resolve_rule(entry, at, known, faults)
+        condition = _condition(entry.get("when"), at, known, faults)
+        if resolver is not None:
+            faults += faults_of_name(resolver.name, at, names)
+            resolve.update({resolver.name: (resolver, condition)} if condition else {})
     default = _default(document.get("default"), faults)
-    faults += _faults_of_rule(default, _DEFAULT, known)
+    faults += faults_of_rule(default, _DEFAULT, known)
+    whole = _whole(document, faults)
     if not document:
         hint = "write a rule, under [[rule]], or at least what every plan needs, under [default]"
         faults.append(Fault((), f"is empty; {hint}"))
     if faults:
         raise FileInvalid(str(path), faults)
-    return FilePolicy(rules, default, known.tools if known else None, raw.decode())
+    tools = known.tools if known else None
+    return FilePolicy(rules, default, tools, raw.decode(), resolve=resolve, whole=whole)
 
 
-def _condition(when: object, at: FaultPath, known: _Known | None, faults: list[Fault]) -> Condition | None:
+def _tables(
+    document: dict[str, Any], raw: bytes, table: str, faults: list[Fault]
+) -> Iterator[tuple[FaultPath, dict[str, Any]]]:
+    """Yield each table of one name with its place; ``Any`` stands for TOML."""
+    where = places(raw, table)
+    for index, entry in enumerate(tables(document, table, faults)):
+        name = str(entry.get("name", index + 1))[:_TEXT_OF_RULE]
+        yield (f"{table} {name!r} ({where.get(index, 'in a list')})",), entry
+
+
+def _condition(when: object, of: FaultPath, known: Known | None, faults: list[Fault]) -> Condition | None:
+    at = (*of, "when")
     if not isinstance(when, str):
         return None  # `_rule` reports that it is missing or not text
     try:
@@ -233,33 +267,71 @@ def _condition(when: object, at: FaultPath, known: _Known | None, faults: list[F
         faults.append(Fault(at, str(error)))
         return None
     if known is not None:
-        faults += (Fault(at, message) for message in _faults_of_condition(condition, known.tools))
+        faults += (Fault(at, message) for message in faults_of_condition(condition, known.tools))
     return condition
 
 
-def _rule(entry: dict[str, Any], at: FaultPath, known: _Known | None, faults: list[Fault]) -> Rule | None:
+def _rule(entry: dict[str, Any], at: FaultPath, known: Known | None, faults: list[Fault]) -> Rule | None:
     try:
-        typed = _RuleEntry.model_validate(entry)
+        typed = RuleEntry.model_validate(_without_misplaced(entry, at, faults))
     except ValidationError as error:
         faults += faults_in(error, at)
         return None
     rule = _as_rule(typed, typed.name)
-    faults += _faults_of_rule(rule, at, known)
+    faults += faults_of_rule(rule, at, known)
     return rule
+
+
+def _resolve_rule(
+    entry: dict[str, Any], at: FaultPath, known: Known | None, faults: list[Fault]
+) -> ResolveRule | None:
+    try:
+        typed = ResolveEntry.model_validate(_without_misplaced(entry, at, faults))
+    except ValidationError as error:
+        faults += faults_in(error, at)
+        return None
+    for role in dict.fromkeys(typed.roles):
+        faults += faults_of_role(role, (*at, "roles"), known)
+    return ResolveRule(
+        name=typed.name,
+        roles=tuple(dict.fromkeys(typed.roles)),
+        assurance=typed.assurance,
+        resolutions=tuple(dict.fromkeys(typed.resolutions or ())),
+    )
+
+
+def _whole(document: dict[str, Any], faults: list[Fault]) -> WholePolicy:
+    try:
+        return WholePolicy.model_validate({name: document[name] for name in _OF_ALL if name in document})
+    except ValidationError as error:
+        faults += faults_in(error)
+        return WholePolicy()
+
+
+def _without_misplaced(entry: object, at: FaultPath, faults: list[Fault]) -> object:
+    """Return a table without the keys that belong at the top of the file, and add a fault for each."""
+    if not isinstance(entry, dict):
+        return entry
+    misplaced = [name for name in _OF_ALL if name in entry]
+    faults += (
+        Fault((*at, name), "holds for every plan; write it at the top, before the first table")
+        for name in misplaced
+    )
+    return {name: value for name, value in entry.items() if name not in misplaced}
 
 
 def _default(entry: object, faults: list[Fault]) -> Rule:
     if entry is None:
         return Rule(name=DEFAULT_RULE, needs=ONE_APPROVAL.needs)
     try:
-        typed = _DefaultEntry.model_validate(entry)
+        typed = DefaultEntry.model_validate(_without_misplaced(entry, _DEFAULT, faults))
     except ValidationError as error:
         faults += faults_in(error, _DEFAULT)
         return Rule(name=DEFAULT_RULE, needs=ONE_APPROVAL.needs)
     return _as_rule(typed, DEFAULT_RULE)
 
 
-def _as_rule(entry: _DefaultEntry, name: str) -> Rule:
+def _as_rule(entry: DefaultEntry, name: str) -> Rule:
     return Rule(
         name=name,
         needs=tuple(Need(role=need.role, count=need.count) for need in entry.needs),
@@ -267,40 +339,3 @@ def _as_rule(entry: _DefaultEntry, name: str) -> Rule:
         timeout_seconds=entry.timeout,
         approval_valid_for=entry.approval_valid_for,
     )
-
-
-def _faults_of_rule(rule: Rule, at: FaultPath, known: _Known | None) -> Iterator[Fault]:
-    in_needs = (*at, "needs")
-    named = [need.role for need in rule.needs]
-    for role in dict.fromkeys(named):
-        if named.count(role) > 1:
-            yield Fault(in_needs, f"names the role {role} more than once; add the counts up")
-        if role == ANYONE or known is None:
-            continue
-        if known.roles is None:
-            yield Fault(in_needs, f"asks for {role}, but there is no list of people; set PLANGATE_PEOPLE")
-        elif role not in known.roles:
-            there = ", ".join(sorted(known.roles)) or "none"
-            yield Fault(in_needs, f"no active person has the role {role}; roles that people have: {there}")
-    asks = rule.assurance > Assurance.TYPED or rule.timeout_seconds or rule.approval_valid_for
-    if asks and not rule.needs:
-        yield Fault(
-            at, "needs no approval, so assurance, timeout and approval_valid_for have no effect; remove them"
-        )
-
-
-def _faults_of_condition(condition: Condition, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
-    unknown = list(condition.unknown_words(tools))
-    yield from unknown
-    if unknown or not tools:
-        return
-    reasons = []
-    for step in sample_steps(tools):
-        plan = Plan(summary="x", steps=(step,))
-        (variables,) = variables_of_steps(plan, numbers_of(tools), request="x", requester="x")
-        try:
-            condition.holds(variables)
-        except Unclear as error:
-            reasons.append(str(error))
-    if len(reasons) == len(tools):
-        yield f"is neither true nor false of a step of any tool: {reasons[0]}"

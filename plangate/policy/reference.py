@@ -1,6 +1,6 @@
-"""The list of a condition's variables in docs/policy.md, made from `PolicyInput`.
+"""The lists in docs/policy.md that are made from the code: a policy's keys, and a condition's variables.
 
-``make reference`` rewrites it; ``python -m plangate.policy.reference docs/policy.md`` prints the document.
+``make reference`` rewrites them; ``python -m plangate.policy.reference docs/policy.md`` prints the document.
 """
 
 import sys
@@ -9,11 +9,18 @@ from pathlib import Path
 from textwrap import fill
 from typing import Final
 
+from pydantic import BaseModel
+
+from plangate.policy.policy_entries import ResolveEntry, RuleEntry, WholePolicy
 from plangate.policy.policy_input import FIELDS, PolicyInput
 
-_BEGIN: Final = "<!-- PolicyInput: written by make reference -->\n"
-_END: Final = "<!-- end of PolicyInput -->\n"
 _WIDTH: Final = 118
+_TABLES: Final[dict[str, type[BaseModel]]] = {
+    "RuleEntry": RuleEntry,
+    "ResolveEntry": ResolveEntry,
+    "WholePolicy": WholePolicy,
+}
+_FIRST: Final = ("name", "when", "roles")
 
 
 def variables() -> str:
@@ -21,17 +28,33 @@ def variables() -> str:
     return "\n".join(_items()) + "\n"
 
 
-def with_variables(document: str) -> str:
-    """Return a document with the current list between its two marks.
+def keys(table: str) -> str:
+    """Return a Markdown table of the keys of one table of a policy file."""
+    fields = _TABLES[table].model_fields
+    order = sorted(fields, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    rows = [f"| `{name}` | {fields[name].description} |" for name in order]
+    return "\n".join(["| key | meaning |", "|---|---|", *rows]) + "\n"
+
+
+def with_lists(document: str) -> str:
+    """Return a document with the current lists, each between its two marks.
 
     Raises:
-        ValueError: the marks are missing.
+        ValueError: marks are missing.
     """
-    before, begin, rest = document.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+    document = _with(document, "PolicyInput", variables())
+    for table in _TABLES:
+        document = _with(document, table, keys(table))
+    return document
+
+
+def _with(document: str, name: str, content: str) -> str:
+    first, last = f"<!-- {name}: written by make reference -->\n", f"<!-- end of {name} -->\n"
+    before, begin, rest = document.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"the marks {_BEGIN.strip()} and {_END.strip()} are missing")
-    return f"{before}{begin}\n{variables()}\n{end}{after}"
+        raise ValueError(f"the marks {first.strip()} and {last.strip()} are missing")
+    return f"{before}{begin}\n{content}\n{end}{after}"
 
 
 def _items() -> Iterator[str]:
@@ -47,4 +70,4 @@ def _item(name: str, description: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(with_variables(Path(sys.argv[1]).read_text("utf-8")))
+    sys.stdout.write(with_lists(Path(sys.argv[1]).read_text("utf-8")))

@@ -11,7 +11,6 @@ from typing import Final, assert_never
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import OUTCOMES
 from plangate.domain.decision import PLACEHOLDER, Resolution
-from plangate.domain.people import ANYONE
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus, step_at_work
@@ -138,11 +137,11 @@ def resolvers_words(status: Status) -> str:
     requirement = status.requirement
     if requirement is None:
         return ""
-    by = requirement.resolvers
-    roles = by.roles if by else tuple(need.role for need in requirement.needs) or (ANYONE,)
+    groups = [" or ".join(roles) for roles in requirement.resolving.any_of]
+    who = " and ".join(f"({one})" if " or " in one and len(groups) > 1 else one for one in groups)
     barred = [f"{status.requester} (the requester)", *(f"{one} (an editor)" for one in status.authors)]
     proof = ", by a signed decision" if takes_signed_resolutions(status) else ""
-    return f"{' or '.join(roles)}, but not {' or '.join(barred)}{proof}"
+    return f"{who}, but not {' or '.join(barred)}{proof}"
 
 
 def takes_signed_resolutions(status: Status) -> bool:

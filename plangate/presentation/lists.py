@@ -4,9 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from plangate.domain.people import ANYONE
 from plangate.domain.plurals import counted
-from plangate.domain.policy import Resolvers
 from plangate.domain.references import referable_arguments
 from plangate.domain.status import Status
 from plangate.presentation.durations import from_now
@@ -43,10 +41,8 @@ def _needs(status: Status) -> str:
     held, requirement = status.held, status.requirement
     if held is None or requirement is None:
         return needed_words(status)
-    roles = tuple(need.role for need in requirement.needs) or (ANYONE,)
-    who = requirement.resolvers or Resolvers(roles=roles, assurance=requirement.assurance)
     what = "the undo of step" if held.undo else "step"
-    return f"held at {what} {held.step} of {len(status.steps)}; a resolution by {who}"
+    return f"held at {what} {held.step} of {len(status.steps)}; a resolution by {requirement.resolving}"
 
 
 def sources_of(statuses: Iterable[Status]) -> list[str]:

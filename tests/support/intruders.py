@@ -102,6 +102,6 @@ def _activities(gate: Gate) -> list[Callable[..., Any]]:
         planning.draft_at_once,
         Decisions(records, times, directory, plans, can_draft=True).admit_decisions,
         Execution(records, gate.tools, directory, requiring, longest_wait=timedelta(0)).execute_step,
-        Holding(records).hold_run,
+        Holding(records, requiring).hold_run,
         Closing(records).close_run,
     ]

@@ -261,7 +261,7 @@ class SimulatedRun:
             )
             if error.type == "NotApproved":
                 raise
-            self.state = (await self._local(Holding(self._records).hold_run, hold)).record
+            self.state = (await self._local(Holding(self._records, self._requiring).hold_run, hold)).record
             return
         if result.record is not None:
             self.state = result.record

@@ -142,7 +142,7 @@ def test_a_reader_who_may_not_resolve_it_reads_so(viewer: str, said: str) -> Non
 
 def test_who_may_resolve_is_the_rules_choice_and_a_signature_is_asked_for() -> None:
     by_rule = ONE_APPROVAL.model_copy(
-        update={"resolvers": Resolvers(roles=("finance", "ops"), assurance=Assurance.SIGNED)}
+        update={"resolvers": Resolvers(any_of=(("finance", "ops"),), assurance=Assurance.SIGNED)}
     )
     state = held(requirement=by_rule)
     who = "finance or ops, but not rita (the requester) or dana (an editor), by a signed decision"

@@ -32,6 +32,7 @@ from plangate.domain.lifecycle import may_end, why_not_now
 from plangate.domain.people import LostApproval
 from plangate.domain.plan import idempotency_key
 from plangate.domain.policy import Need, Requirement
+from plangate.domain.repeats import repeats
 from plangate.domain.review import authorise, judge
 from plangate.domain.run import Phase, RunState
 from plangate.domain.tool import Receipt
@@ -174,7 +175,13 @@ def test_what_the_table_refuses_the_judge_refuses_and_neither_fold_nor_auditor_l
         assert not (refused and event.verdict.accepted)
         assert not (refused and changes(life.state, forced))
         assert changes(life.state, event) is event.verdict.accepted
-        counts_unduly = changes(life.state, forced) and not event.verdict.accepted
+        counts_unduly = not event.verdict.accepted and (
+            changes(life.state, forced)
+            or (
+                decision.decision in (Choice.EDIT, Choice.RESOLVE)
+                and not repeats(RUN, [entry.event for entry in life.trail], forced)
+            )
+        )
         found = life.findings_with((forced, approver.name))
         assert found == ([f"was accepted, though {event.verdict.reason}"] if counts_unduly else [])
 

@@ -16,7 +16,7 @@ from plangate.domain.drafting import check_plan
 from plangate.domain.errors import FileInvalid
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
-from plangate.domain.policy import DEFAULT_RULE, Need, Rule, combined
+from plangate.domain.policy import DEFAULT_RULE, Matched, Need, Rule, combined
 from plangate.policy.people_file import read_people
 from plangate.policy.policy_file import Explanation, FilePolicy, read_policy
 from plangate.settings import PROJECT
@@ -234,7 +234,7 @@ def test_combined_rules_need_the_largest_count_of_each_role(
     matched: list[list[Rule]], default: list[Need]
 ) -> None:
     fallback = Rule(name=DEFAULT_RULE, needs=tuple(default))
-    got = combined(matched, fallback, "")
+    got = combined([Matched(rules=tuple(some)) for some in matched], fallback, "")
     everything = [one for some in matched for one in (some or [fallback])]
     expected: dict[str, int] = {}
     for one in everything:
@@ -268,11 +268,13 @@ def test_the_bank_asks_for_what_its_walk_says(plan: str, needs_: str, rules: tup
 
 def test_the_policies_and_lists_that_the_reference_shows_can_be_used(tmp_path: Path) -> None:
     text = (PROJECT / "docs" / "policy.md").read_text()
-    shown_policy, shown_people = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    shown_policy, shown_holds, shown_people = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     mailed = TOOLS | {"send_email": declarations()["send_email"]}
     path = tmp_path / "policy.toml"
     path.write_text(shown_policy)
     assert read_policy(path, mailed, frozenset({"finance", "operations"})).rules
+    path.write_text(shown_holds + shown_policy)
+    assert read_policy(path, mailed, frozenset({"finance", "operations"})).resolve_rules
     public = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"
     path.write_text(shown_people.replace("ed25519:…", f"ed25519:{public}"))
     assert read_people(path).find("dana")

@@ -7,7 +7,7 @@ import pytest
 from plangate.domain.plan import Plan, Step
 from plangate.policy.conditions import Condition
 from plangate.policy.policy_input import FIELDS, variables_of_steps
-from plangate.policy.reference import with_variables
+from plangate.policy.reference import with_lists
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "policy.md"
 PLAN = Plan(
@@ -21,12 +21,12 @@ PLAN = Plan(
 
 def test_the_reference_is_current() -> None:
     text = REFERENCE.read_text("utf-8")
-    assert with_variables(text) == text, "run make reference"
+    assert with_lists(text) == text, "run make reference"
 
 
 def test_a_document_without_the_marks_is_refused() -> None:
     with pytest.raises(ValueError, match=r"marks .* are missing"):
-        with_variables("# Policy\n")
+        with_lists("# Policy\n")
 
 
 def test_each_step_gets_every_variable_of_the_reference() -> None:

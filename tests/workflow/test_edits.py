@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from plangate.domain.status import Status
+from plangate.policy.policy_file import policy_in
 from tests.support.account_tool import Account, bookings
 from tests.support.gate import Gate
 from tests.support.holds import booking_gate, found, in_review, signed
@@ -103,7 +104,7 @@ async def test_a_plan_that_is_executed_held_or_partly_done_cannot_be_edited(
 @pytest.mark.parametrize("keeps", [False, True])
 async def test_who_only_strikes_steps_may_approve_if_the_policy_says_so(idle_gate: Gate, keeps: bool) -> None:
     gate, account = idle_gate, booking_gate(idle_gate)
-    gate.policy = wants(("anyone", 1), strike_keeps_approver=keeps)
+    gate.policy = policy_in(f"strike_keeps_approver = {str(keeps).lower()}\n")
     async with gate.worker():
         status = await in_review(gate, "1", "2", "3")
         struck = {**bookings("1", "3"), "summary": "Book 3 lines"}
@@ -121,7 +122,7 @@ async def test_who_only_strikes_steps_may_approve_if_the_policy_says_so(idle_gat
 async def test_a_strike_that_makes_a_reference_mean_another_step_is_an_edit(idle_gate: Gate) -> None:
     gate = idle_gate
     booking_gate(gate)
-    gate.policy = wants(("anyone", 1), strike_keeps_approver=True)
+    gate.policy = policy_in("strike_keeps_approver = true\n")
     async with gate.worker():
         status = await in_review(gate, "1", "2", "3", "4", follows={"from_step": 2, "field": "number"})
         kept = bookings("2", "3", "4", follows={"from_step": 2, "field": "number"})

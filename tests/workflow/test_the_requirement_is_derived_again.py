@@ -15,7 +15,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, Requested, RulesInForce, RunRef
 from plangate.domain.drafting import check_plan
 from plangate.domain.plan import Audience, Plan, fingerprint_of
-from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
+from plangate.domain.policy import ONE_APPROVAL, Need, Requirement, Resolvers
 from plangate.domain.request import PlanRequest
 from plangate.policy.policy_file import FilePolicy, policy_in
 from plangate.records.checkpoints import newest_seal
@@ -28,6 +28,8 @@ from tests.support.sealed_records import Everybody, sealing, signature, trust
 
 STRICT = policy_in(
     """
+hold_timeout = "2h"
+
 [[rule]]
 name = "payments"
 when = "request.requester != 'fred' && totals.note.sum == 0 && step.arguments.text.startsWith('pay')"
@@ -35,6 +37,12 @@ needs = [{ role = "finance" }, { role = "anyone" }]
 assurance = "signed"
 timeout = "10m"
 approval_valid_for = "5m"
+
+[[resolve]]
+name = "on call"
+when = "step.arguments.text.startsWith('pay')"
+roles = ["ops"]
+resolutions = ["retry"]
 """
 )
 LAX = policy_in("[default]\nneeds = []\n")
@@ -137,6 +145,22 @@ SOFTER: dict[str, tuple[Callable[[Requirement], Requirement], str]] = {
     "a long review": (
         lambda one: one.model_copy(update={"timeout_seconds": 9_000}),
         "a review of at most 600 seconds",
+    ),
+    "a long hold": (
+        lambda one: one.model_copy(update={"hold_seconds": 7_201}),
+        "a hold of at most 7200 seconds",
+    ),
+    "any resolver": (
+        lambda one: one.model_copy(update={"resolvers": Resolvers(any_of=(("ops", "finance"),))}),
+        "resolutions by ops only",
+    ),
+    "any resolution": (
+        lambda one: one.model_copy(update={"resolvers": Resolvers(any_of=(("ops",),))}),
+        "no resolution 'skip'",
+    ),
+    "strikers approve": (
+        lambda one: one.model_copy(update={"strike_keeps_approver": True}),
+        "that people who struck steps do not approve",
     ),
     "no policy": (
         lambda _: Requirement(rules=("harmless",)),

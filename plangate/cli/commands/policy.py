@@ -14,7 +14,7 @@ from plangate.cli.options import AsJson, MaybeFile, Requester, When
 from plangate.domain import assurance, drafting, errors, people, plurals
 from plangate.domain import policy as domain
 from plangate.policy import people_file, policy_file
-from plangate.presentation import durations, page
+from plangate.presentation import durations, page, words
 
 
 def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
@@ -28,7 +28,17 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
         rules = [{**rule.model_dump(mode="json"), "when": when} for rule, when in policy.rules]
         default = policy.default.model_dump(mode="json")
         here.screen.print_json(
-            {**source.as_json(), "hash": policy.policy_hash, "rules": rules, "default": default}
+            {
+                **source.as_json(),
+                "hash": policy.policy_hash,
+                "rules": rules,
+                "default": default,
+                "resolve": [
+                    {**rule.model_dump(mode="json"), "when": when} for rule, when in policy.resolve_rules
+                ],
+                "hold_timeout_seconds": policy.whole.hold_timeout or domain.HOLD_SECONDS,
+                "strike_keeps_approver": policy.whole.strike_keeps_approver,
+            }
         )
         return Exit.DONE
     shown = page.Page()
@@ -38,6 +48,7 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
         shown.field(rule.name, _needs_of(rule), width=width)
         shown.words("when", when, indent=4)
     shown.field("otherwise", _needs_of(policy.default), width=width)
+    _add_holds(shown, policy)
     _add_origin(shown, here, source)
     here.screen.show(shown)
     return Exit.DONE
@@ -131,12 +142,40 @@ def _needs_of(rule: domain.Rule) -> str:
     return ", ".join(parts)
 
 
+def _add_holds(shown: page.Page, policy: policy_file.FilePolicy) -> None:
+    """Add who may resolve a held run, how long it is held, and what a person who strikes steps may do."""
+    longest = durations.spoken(timedelta(seconds=policy.whole.hold_timeout or domain.HOLD_SECONDS))
+    shown.heading(f"A run whose step fails is held for {longest} at most. Who may resolve it:")
+    width = max(map(len, [policy.default.name, *(rule.name for rule, _ in policy.resolve_rules)]))
+    for rule, when in policy.resolve_rules:
+        shown.field(rule.name, _resolving(rule), width=width)
+        shown.words("when", when, indent=4)
+    shown.field("otherwise", "those who could approve the plan", width=width)
+    if policy.whole.strike_keeps_approver:
+        shown.sentence("A person who only strikes steps of a plan may still approve it.")
+
+
+def _resolving(rule: domain.ResolveRule) -> str:
+    resolvers = domain.Resolvers(any_of=(rule.roles,), assurance=rule.assurance)
+    chosen = f", by {' or '.join(map(words.spelled, rule.resolutions))}" if rule.resolutions else ""
+    return f"{resolvers}{chosen}"
+
+
 def _explained(explanation: policy_file.Explanation) -> page.Page:
     shown = page.Page()
-    shown.heading(f"By this policy file, the plan needs {explanation.requirement}.")
+    requirement = explanation.requirement
+    shown.heading(f"By this policy file, the plan needs {requirement}.")
     for step in explanation.steps:
         shown.field(f"step {step.number}", f"{step.tool}: {', '.join(step.rules)}")
         for one in step.unclear:
             effect = "counts as matched" if one.counts else "does not take the need for approval away"
+            if one.resolves:
+                effect = "its roles are asked for besides one that could approve the plan"
             shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
+    longest = durations.spoken(timedelta(seconds=requirement.longest_hold))
+    by_rules = f" (rule: {', '.join(requirement.resolvers.rules)})" if requirement.resolvers else ""
+    shown.field("if held", f"for {longest} at most; resolved by {requirement.resolving}{by_rules}")
+    allowed = requirement.resolvers.resolutions if requirement.resolvers else ()
+    if allowed:
+        shown.field("by", " or ".join(map(words.spelled, allowed)))
     return shown

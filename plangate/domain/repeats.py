@@ -1,0 +1,81 @@
+"""Edits and resolutions that arrive again after their run was reset, or after its worker died.
+
+The record has carried one out, and the run does not know it. The same decision may then be accepted once
+more, so that the run follows its record; another one may not. And an old resolution must not resolve a new
+hold.
+"""
+
+from collections.abc import Callable, Sequence
+
+from plangate.domain.audit import Decided, Event
+from plangate.domain.decision import Arrival, Choice, Decision
+from plangate.domain.fold import changes, fold
+from plangate.domain.people import Approver, Identified, same_person
+from plangate.domain.review import judge
+from plangate.domain.run import RunState
+
+_REPLAYED = (
+    "it may be a replay of an earlier resolution, from before the run was reset or continued; look at the "
+    "run and resolve again with a different comment"
+)
+
+
+def repeats(
+    workflow_id: str,
+    events: Sequence[Event],
+    repeated: Decided,
+    is_meant: Callable[[RunState], bool] = lambda _: True,
+) -> bool:
+    """Return whether an edit or a resolution says what an accepted one before it said.
+
+    It also has to be acceptable in the state in which the earlier one was accepted.
+
+    Args:
+        workflow_id: the run.
+        events: what happened before it.
+        repeated: the decision.
+        is_meant: says of the state in which an earlier one was accepted whether that one is meant.
+    """
+    arrival, sender = repeated.arrival, Identified(approver=repeated.approver)
+    if arrival.decision is None or arrival.decision.decision not in (Choice.EDIT, Choice.RESOLVE):
+        return False
+    for index, event in enumerate(events):
+        if not isinstance(event, Decided) or not event.verdict.accepted or not _alike(event.arrival, arrival):
+            continue
+        before = fold(workflow_id, events[:index])
+        if is_meant(before) and changes(before, event) and judge(before, arrival, sender).verdict.accepted:
+            return True
+    return False
+
+
+def may_be_replayed(before: Sequence[Event], arrival: Arrival, approver: Approver | None) -> str | None:
+    """Object if a resolution may be an earlier one that Temporal delivers again after a reset.
+
+    A signed one is used up. An unsigned one is recognized by its words, and by the Temporal run that
+    received it.
+    """
+    decision = arrival.decision
+    if decision is None or decision.decision is not Choice.RESOLVE or (approver and approver.is_signed):
+        return None
+    run_id = arrival.key.partition(":")[0]
+    for event in before:
+        if not isinstance(event, Decided) or not event.verdict.accepted or not _alike(event.arrival, arrival):
+            continue
+        earlier = event.arrival.decision
+        is_same = earlier is not None and (
+            same_person(earlier.by, decision.by) and earlier.comment == decision.comment
+        )
+        if is_same and event.arrival.key.partition(":")[0] != run_id:
+            return _REPLAYED
+    return None
+
+
+def _alike(one: Arrival, other: Arrival) -> bool:
+    """Return whether two arrivals are the same edit or the same resolution, by whichever person."""
+    if one.key == other.key or one.decision is None or other.decision is None:
+        return False
+    return _content(one.decision) == _content(other.decision)
+
+
+def _content(decision: Decision) -> tuple[object, ...]:
+    return decision.decision, decision.new_plan, decision.step, decision.resolution

@@ -1,0 +1,106 @@
+"""The tables and keys of a policy file as people write them; docs/policy.md lists them from here."""
+
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+
+from plangate.domain.assurance import Assurance, read_assurance
+from plangate.domain.base import Typed
+from plangate.domain.decision import Resolution
+from plangate.domain.durations import read_timeout
+from plangate.domain.policy import MAX_COUNT
+from plangate.policy.toml_file import Name
+
+
+def _seconds(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("must be text such as '4h'")  # noqa: TRY004  pydantic takes a ValueError for a fault
+    return read_timeout(value)
+
+
+def _resolution(value: object) -> Resolution:
+    if value not in list(Resolution):
+        raise ValueError(f"must be one of: {', '.join(Resolution)}")
+    return Resolution(str(value))
+
+
+Seconds = Annotated[int, BeforeValidator(_seconds)]
+Proof = Annotated[Assurance, BeforeValidator(read_assurance)]
+When = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+_CONDITION: Final = "a condition in [CEL](https://cel.dev), evaluated for each step"
+_NAME: Final = "its unique name, which is recorded"
+
+
+class NeedEntry(Typed):
+    """One item of ``needs``."""
+
+    model_config = ConfigDict(strict=True)
+
+    role: Name
+    count: int = Field(default=1, ge=1, le=MAX_COUNT)
+
+
+class DefaultEntry(Typed):
+    """The table ``[default]``."""
+
+    model_config = ConfigDict(strict=True)
+
+    needs: list[NeedEntry] = Field(
+        description=f"approvals by a role: `count` of them (default 1, at most {MAX_COUNT}); an empty list "
+        "exempts the step"
+    )
+    assurance: Proof = Field(
+        default=Assurance.TYPED,
+        description='the proof that a decision must have: `"typed"` (default) or `"signed"`; `"login"` is '
+        "reserved",
+    )
+    timeout: Seconds | None = Field(
+        default=None,
+        description="how long the review may take; the shortest counts, including the request's own",
+    )
+    approval_valid_for: Seconds | None = Field(
+        default=None,
+        description="how old an approval may be when a step starts; else the plan is in review again",
+    )
+
+
+class RuleEntry(DefaultEntry):
+    """A table ``[[rule]]``."""
+
+    name: Name = Field(description=_NAME)
+    when: When = Field(description=_CONDITION)
+
+
+class ResolveEntry(Typed):
+    """A table ``[[resolve]]``."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: Name = Field(description=_NAME)
+    when: When = Field(description=_CONDITION)
+    roles: list[Name] = Field(min_length=1, description="a person needs one of these roles to resolve")
+    assurance: Proof = Field(
+        default=Assurance.TYPED,
+        description="the proof that a resolution must have; it needs at least that of an approval",
+    )
+    resolutions: list[Annotated[Resolution, BeforeValidator(_resolution)]] | None = Field(
+        default=None,
+        min_length=1,
+        description="which of `retry`, `skip`, `mark_done`, `undo` they may choose (default: all), and "
+        "`abort` always",
+    )
+
+
+class WholePolicy(Typed):
+    """The keys at the top of the file, which hold for every plan."""
+
+    model_config = ConfigDict(strict=True)
+
+    hold_timeout: Seconds | None = Field(
+        default=None,
+        description="how long a run may be held; then it is aborted, without doing more. Default: `72h`",
+    )
+    strike_keeps_approver: bool = Field(
+        default=False,
+        description="whether a person who only struck steps of a plan may still approve it. Default: `false`",
+    )

@@ -1,0 +1,72 @@
+"""What is wrong with the rules of a policy that can be read: unknown roles and tools, names used twice."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.faults import Fault, FaultPath
+from plangate.domain.people import ANYONE
+from plangate.domain.plan import Plan
+from plangate.domain.policy import DEFAULT_RULE, Rule
+from plangate.domain.tool import ToolDeclaration
+from plangate.policy.conditions import Condition, Unclear
+from plangate.policy.policy_input import numbers_of, sample_steps, variables_of_steps
+
+
+class Known(NamedTuple):
+    """What a policy is checked against: all tools, and the roles that active people have."""
+
+    tools: Mapping[str, ToolDeclaration]
+    roles: Collection[str] | None
+
+
+def faults_of_name(name: str, at: FaultPath, names: set[str]) -> Iterator[Fault]:
+    """Yield a fault if another rule has the name, or may have it; ``names`` are those so far."""
+    if name == DEFAULT_RULE or name in names:
+        why = "is reserved for [default]" if name == DEFAULT_RULE else "is also another rule's name"
+        yield Fault((*at, "name"), f"{why}; choose another name")
+    names.add(name)
+
+
+def faults_of_rule(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[Fault]:
+    """Yield what is wrong with what a rule asks for."""
+    in_needs = (*at, "needs")
+    named = [need.role for need in rule.needs]
+    for role in dict.fromkeys(named):
+        if named.count(role) > 1:
+            yield Fault(in_needs, f"names the role {role} more than once; add the counts up")
+        yield from faults_of_role(role, in_needs, known)
+    asks = rule.assurance > Assurance.TYPED or rule.timeout_seconds or rule.approval_valid_for
+    if asks and not rule.needs:
+        yield Fault(
+            at, "needs no approval, so assurance, timeout and approval_valid_for have no effect; remove them"
+        )
+
+
+def faults_of_role(role: str, at: FaultPath, known: Known | None) -> Iterator[Fault]:
+    """Yield a fault if no active person has a role."""
+    if role == ANYONE or known is None:
+        return
+    if known.roles is None:
+        yield Fault(at, f"asks for {role}, but there is no list of people; set PLANGATE_PEOPLE")
+    elif role not in known.roles:
+        there = ", ".join(sorted(known.roles)) or "none"
+        yield Fault(at, f"no active person has the role {role}; roles that people have: {there}")
+
+
+def faults_of_condition(condition: Condition, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
+    """Yield why a condition cannot be true of any plan."""
+    unknown = list(condition.unknown_words(tools))
+    yield from unknown
+    if unknown or not tools:
+        return
+    reasons = []
+    for step in sample_steps(tools):
+        plan = Plan(summary="x", steps=(step,))
+        (variables,) = variables_of_steps(plan, numbers_of(tools), request="x", requester="x")
+        try:
+            condition.holds(variables)
+        except Unclear as error:
+            reasons.append(str(error))
+    if len(reasons) == len(tools):
+        yield f"is neither true nor false of a step of any tool: {reasons[0]}"

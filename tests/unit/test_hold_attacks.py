@@ -1,0 +1,51 @@
+"""Forged edits, holds, resolutions and undos: the judge refuses each by name, and each is found in a trail.
+
+The suite takes a sample; PLANGATE_TEST_TIMES=10 makes more than 1,000 attacks of it.
+"""
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from plangate.audit.evidence import bundle_findings, bundle_of, examined, read_bundle
+from plangate.policy.kept_lists import lists_in
+from tests.support.held_story import LISTED, RUN, Story, sound
+from tests.support.hold_attacks import DECISIONS, TRAILS, Attack
+from tests.support.times import times
+
+EACH = times(2)
+ATTACKS = (*DECISIONS, *TRAILS)
+
+
+def found(story: Story) -> list[str]:
+    """Return what is found in the run's trail, by the lists of its time and today's."""
+    then = lists_in(story.texts())
+    findings = [str(one) for one in examined(RUN, story.entries, None, then=then)]
+    return findings + [str(one) for one in examined(RUN, story.entries, LISTED, then=then)]
+
+
+def found_in_bundle(story: Story) -> list[str]:
+    """Return what `verify-bundle` finds, without a seal."""
+    bundle = bundle_of(RUN, story.entries, (), story.texts())
+    read = read_bundle(bundle.model_dump_json())
+    findings = [str(one) for one in bundle_findings(read, trusted=frozenset(), people=LISTED)]
+    return [one for one in findings if "checkpoint" not in one]
+
+
+def test_a_run_that_nobody_attacked_has_no_finding_on_whichever_path() -> None:
+    ends: Counter[str] = Counter()
+    for seed in range(times(40)):
+        story = sound(Random(seed))
+        assert found(story) == [], seed
+        assert found_in_bundle(story) == [], seed
+        ends[story.state.state] += 1
+    assert set(ends) == {"held", "failed", "executed"}
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_an_attack_is_found_and_named(attack: Attack) -> None:
+    for seed in range(EACH):
+        story, said = attack(Random(f"{attack.__name__} {seed}"))
+        for findings in (found(story), found_in_bundle(story)):
+            assert any(said in one for one in findings), (seed, said, findings)
