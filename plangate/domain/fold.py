@@ -31,6 +31,7 @@ from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import same_person
 from plangate.domain.plan_changes import Before, kept_before
 from plangate.domain.run import Approval, Edit, Phase, RunState, StepProgress, StepState, UndoProgress
+from plangate.domain.stops import StopDecided
 
 KEPT_REFUSALS: Final = 50
 KEPT_ACCEPTED: Final = 60
@@ -77,7 +78,7 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
             return _apply_decision(_keep(state, event), event)
         case Claimed():
             return _with(state, claimed=event.step)
-        case Released() | RulesInForce():
+        case Released() | RulesInForce() | StopDecided():
             return state
         case StepDone():
             return _progress(state, event.step, state=StepState.DONE, receipt=event.receipt, reason="")

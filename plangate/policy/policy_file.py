@@ -19,11 +19,13 @@ from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import DEFAULT_RULE, MAX_COUNT, ONE_APPROVAL, Need, Requirement, Rule, combined
+from plangate.domain.stops import StopRules
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.validation import faults_in
 from plangate.policy.conditions import Condition, Unclear
 from plangate.policy.policy_input import numbers_of, sample_steps, variables_of_steps
 from plangate.policy.settled_file import read_settled
+from plangate.policy.stop_rules import STOP_TABLES, read_stop_rules
 from plangate.policy.toml_file import Name, parse_toml, places, tables, unknown_names
 
 _TEXT_OF_RULE: Final = 60
@@ -103,10 +105,12 @@ class FilePolicy:
         default: Rule,
         tools: Mapping[str, ToolDeclaration] | None,
         text: str,
+        stop_rules: StopRules | None = None,
     ) -> None:
         self._rules = rules
         self._numbers = _named(rules) if tools is None else numbers_of(tools)
         self.default = default
+        self.stop_rules = stop_rules or StopRules()
         self.text = text
         self.policy_hash = hashlib.sha256(text.encode()).hexdigest()
 
@@ -197,7 +201,7 @@ def _named(rules: Mapping[str, tuple[Rule, Condition]]) -> dict[str, frozenset[s
 def _parsed(path: Path, raw: bytes, known: _Known | None) -> FilePolicy:
     document = parse_toml(path, raw)
     people = "this is a list of people, and belongs in PLANGATE_PEOPLE"
-    faults = unknown_names(document, ("rule", "default"), {"person": people})
+    faults = unknown_names(document, ("rule", "default", *STOP_TABLES), {"person": people})
     where = places(raw, "rule")
     rules: dict[str, tuple[Rule, Condition]] = {}
     names: set[str] = set()
@@ -216,12 +220,13 @@ def _parsed(path: Path, raw: bytes, known: _Known | None) -> FilePolicy:
             rules[rule.name] = (rule, condition)
     default = _default(document.get("default"), faults)
     faults += _faults_of_rule(default, _DEFAULT, known)
+    stop_rules = read_stop_rules(document, default.assurance, (known.roles or ()) if known else None, faults)
     if not document:
         hint = "write a rule, under [[rule]], or at least what every plan needs, under [default]"
         faults.append(Fault((), f"is empty; {hint}"))
     if faults:
         raise FileInvalid(str(path), faults)
-    return FilePolicy(rules, default, known.tools if known else None, raw.decode())
+    return FilePolicy(rules, default, known.tools if known else None, raw.decode(), stop_rules)
 
 
 def _condition(when: object, at: FaultPath, known: _Known | None, faults: list[Fault]) -> Condition | None:
