@@ -35,6 +35,7 @@ from activities.planners.autogen.planner import AutoGenPlanner
 from activities.planning import Planning
 from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
+from activities.stopping import Stopping
 from activities.tools.registry import build_tools
 from activities.waiting import Waiting
 from plangate.audit.sealing import Sealing
@@ -44,7 +45,7 @@ from plangate.domain.policy import OneApproval, Policy
 from plangate.domain.tool import ToolDeclaration
 from plangate.files.private_files import is_open_to_others
 from plangate.logs.setup import configure_logs, temporal_runtime
-from plangate.policy.rules import Rules, read_rules
+from plangate.policy.rules import Rules, policy_hash_of, read_rules, stop_rules_of
 from plangate.process_end import end_process
 from plangate.records.attachments import KeptAttachments
 from plangate.records.database import Database
@@ -72,6 +73,7 @@ from plangate.temporal.worker_process import (
 from plangate.tool import Advises, Blobs, Tool, UsesBlobs, lacks_of
 from workflows.details_interceptor import PageWhenAsked
 from workflows.plan_approval import PlanApproval
+from workflows.stop import PlangateStop
 
 # After this long, the server gives the task of a worker that was killed to another worker.
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
@@ -118,6 +120,7 @@ def build_worker(
             requiring,
             longest_wait=timedelta(seconds=settings.late_effect_seconds),
         ).execute_step,
+        Stopping(records, people, stop_rules_of(policy), policy_hash_of(policy), tools).judge_order,
         Holding(records, requiring).hold_run,
         Closing(records).close_run,
         Waiting(records, people).wait_for_records,
@@ -126,7 +129,7 @@ def build_worker(
         client,
         identity=polling_identity(client.identity, database.installation),
         task_queue=settings.task_queue,
-        workflows=[PlanApproval],
+        workflows=[PlanApproval, PlangateStop],
         activities=activities,
         # The sandbox would detect what does not replay. The replay tests run in it instead, and a test reads
         # the code for paths that no history covers (docs/decisions/0022).

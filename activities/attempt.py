@@ -16,6 +16,7 @@ from temporalio import activity
 from activities.acting import Earlier
 from activities.heartbeat import Heartbeats, ServerClock, this_worker
 from activities.requiring import Requiring
+from activities.stopping import step_stopped
 from activities.tasks import StepResult, StepTask
 from plangate.domain.audit import (
     Claimed,
@@ -37,6 +38,7 @@ from plangate.domain.errors import (
     DirectoryUnavailable,
     InDoubt,
     NotApproved,
+    StepStopped,
     StepUnready,
     StillBegun,
     ToolError,
@@ -62,6 +64,7 @@ from plangate.domain.run import (
 from plangate.domain.tool import Receipt
 from plangate.logs.redaction import recordable
 from plangate.records.ledger import Effect, EffectState, claim_effect, find_effect, settle_effect
+from plangate.records.stops import StopsSeen
 from plangate.records.trail import Note, OpenTrail
 
 _LONGEST_REASON: Final = 2_000
@@ -148,6 +151,7 @@ class StepAttempt:
         trail: OpenTrail,
         people: People | DirectoryUnavailable | None,
         precondition: Callable[[Sequence[Receipt]], str | None],
+        stops: StopsSeen,
     ) -> Claim | StepResult | Unready:
         """Take the claim if the record allows it; else return another result for the workflow.
 
@@ -162,6 +166,7 @@ class StepAttempt:
             DirectoryUnavailable: the list of people cannot be read; no step begins until it can.
             InDoubt: an earlier attempt left the step in doubt.
             NotApproved: the record does not allow this step.
+            StepStopped: people have stopped every step, or those of this tool.
             StillBegun: a newer attempt holds the claim, or soon will.
         """
         trail.check()
@@ -177,6 +182,9 @@ class StepAttempt:
             raise StillBegun(f"Step {step} is held by a newer attempt, or will be soon.")
         self._refuse_what_failed(state)
         is_beginning = found is None or found.state is not EffectState.BEGUN
+        instead = self._left_or_stopped(trail, state, stops, is_beginning=is_beginning)
+        if instead is not None:
+            return instead
         if is_beginning:
             instead = self._instead_of_beginning(trail, state, people)
             if instead is not None:
@@ -196,7 +204,7 @@ class StepAttempt:
         if unmet is not None and earlier is not Earlier.RULED_OUT:  # else the tool is asked first
             return self._append_unready(trail, unmet, found)
         effect = claim_effect(trail, found, self._new_claim())
-        claimed_at = self._append_claim(trail, effect, people_hash, resolved)
+        claimed_at = self._append_claim(trail, effect, people_hash, resolved, stops.number)
         return Claim(
             effect=effect,
             earlier=earlier,
@@ -210,6 +218,20 @@ class StepAttempt:
         """Return whether no attempt has begun, or each that has is known to have done nothing."""
         found = find_effect(trail, self._key)
         return found is None or found.state in (EffectState.RELEASED, EffectState.IN_DOUBT)
+
+    def wait_if_stopped(self, trail: OpenTrail, stops: StopsSeen) -> StepResult | None:
+        """Return None if no stop stands in the way of a claim, or it is done; else what `claim` would return.
+
+        Raises:
+            StepStopped: people have stopped every step, or those of this tool.
+            TrailDamaged: the run's trail does not hang together.
+        """
+        trail.check()
+        found = find_effect(trail, self._key)
+        if found is not None and found.state in (EffectState.DONE, EffectState.IN_DOUBT):
+            return None
+        is_beginning = found is None or found.state is not EffectState.BEGUN
+        return self._left_or_stopped(trail, trail.state(), stops, is_beginning=is_beginning)
 
     def finish(self, trail: OpenTrail, receipt: Receipt) -> StepResult:
         """Store the receipt; the last step's receipt also closes the run, in the same transaction.
@@ -278,13 +300,32 @@ class StepAttempt:
         """Whether a newer attempt holds the claim, or the server has timed out this one."""
         return self._heartbeats.are_missed or (found is not None and _is_newer(found.holder, self._holder))
 
+    def _left_or_stopped(
+        self, trail: OpenTrail, state: RunState, stops: StopsSeen, *, is_beginning: bool
+    ) -> StepResult | None:
+        """Return the recorded state if the record has left the execution; else None, unless it is stopped.
+
+        Nothing is claimed if the trail of stops cannot be read.
+
+        Raises:
+            StepStopped: a stop makes the step wait, by the trail of stops as of this transaction.
+        """
+        task = self._task
+        has_left = _has_left_the_execution(state, task.fingerprint) and not trail.is_closed
+        if is_beginning and not task.undo and has_left:
+            return StepResult(record=state)
+        try:
+            stop = stops.look(trail.connection).of(task.plan.steps[task.step - 1].tool)
+        except TrailDamaged as error:
+            raise StepStopped(str(error)) from None
+        if stop is not None:
+            raise step_stopped(stop)
+        return None
+
     def _instead_of_beginning(
         self, trail: OpenTrail, state: RunState, people: People | DirectoryUnavailable | None
     ) -> StepResult | None:
         task = self._task
-        has_left = not task.undo and _has_left_the_execution(state, task.fingerprint)
-        if has_left and not trail.is_closed:
-            return StepResult(record=state)
         if state.drafted is not None and state.fingerprint == task.fingerprint:
             self._requiring.require_sound(trail, task.requested_at, state.drafted)
         if isinstance(people, DirectoryUnavailable):
@@ -356,7 +397,7 @@ class StepAttempt:
         return Unready(reason=reason)
 
     def _append_claim(
-        self, trail: OpenTrail, effect: Effect, people_hash: str, resolved: dict[str, JsonValue]
+        self, trail: OpenTrail, effect: Effect, people_hash: str, resolved: dict[str, JsonValue], stops: int
     ) -> datetime:
         """Record the claim; return when it was made."""
         event = Claimed(
@@ -367,6 +408,7 @@ class StepAttempt:
             people=people_hash,
             undo=self._task.undo,
             resolved=resolved,
+            stops=stops,
         )
         (entry,) = trail.append(self._note(f"claimed:{effect.attempts}", event))
         if entry.event != event:

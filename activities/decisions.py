@@ -237,7 +237,7 @@ class _BatchJudge:
         if decision.decision in (Choice.APPROVE, Choice.RESOLVE) and not known.objection:
             stranger = unknown_requester(self._people, self._record.barred)
             known = known.model_copy(update={"objection": stranger or ""})
-        return use_token(self._trail, arrival, known)
+        return use_token(self._trail, arrival.key, known)
 
     def _wrong_edit(self, decision: Decision) -> str | None:
         """Object to a new plan that this worker could not draft, or that changes nothing."""

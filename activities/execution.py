@@ -21,6 +21,7 @@ from activities.heartbeat import heartbeating
 from activities.observing import observed, unmet
 from activities.pacing import Pacing
 from activities.requiring import Requiring
+from activities.stopping import StoppedSteps, tries_without_stops, waiting_if_stopped
 from activities.tasks import StepResult, StepTask
 from plangate.domain.drafting import complete
 from plangate.domain.errors import (
@@ -65,6 +66,7 @@ class Execution:
         requiring: Requiring,
         *,
         longest_wait: timedelta,
+        stopped: StoppedSteps | None = None,
     ) -> None:
         """``longest_wait`` is for effects in doubt, which may still happen within their tool's time limit."""
         self._records = records
@@ -72,6 +74,7 @@ class Execution:
         self._directory = directory
         self._requiring = requiring
         self._longest_wait = longest_wait
+        self._stopped = stopped or StoppedSteps()
         self._pacing = Pacing()
         self._acting: dict[tuple[str | None, str], asyncio.Future[StepResult]] = {}
 
@@ -83,7 +86,7 @@ class Execution:
             ApplicationError: named after the domain error: not approved, refused by the tool, in doubt, or
                 (to be retried) a tool, the records or the list of people not answering.
         """
-        with heartbeating() as heartbeats, as_application_errors():
+        with heartbeating() as heartbeats, as_application_errors(), waiting_if_stopped(self._stopped):
             check_caller(task.run, self._records)
             attempt = StepAttempt(task, self._requiring, heartbeats)
             return await _shield_until_done(self._acting.get(attempt.activity) or self._begin(attempt))
@@ -101,13 +104,19 @@ class Execution:
 
     async def _attempt(self, attempt: StepAttempt) -> StepResult:
         step = attempt.check_fingerprint(own_audience(self._records))
-        with as_application_errors(STEP_TRIES):
+        if self._stopped.seen.stops.of(step.tool) is not None:  # the world need not be observed to wait
+            instead = await self._records.transact(
+                attempt.run, lambda trail: attempt.wait_if_stopped(trail, self._stopped.seen)
+            )
+            if instead is not None:
+                return instead
+        with as_application_errors(STEP_TRIES, tries_without_stops()):
             precondition = await self._precondition(attempt, step)
         async with self._pacing.turn() as turn:
             _leave_if_withdrawn()
             people = await self._directory.people_or_fault()
             claim = await self._records.transact(
-                attempt.run, lambda trail: attempt.claim(trail, people, precondition)
+                attempt.run, lambda trail: attempt.claim(trail, people, precondition, self._stopped.seen)
             )
             if isinstance(claim, Unready):
                 raise StepUnready(claim.reason)
@@ -136,7 +145,7 @@ class Execution:
             arguments = _arguments(tool, step, step.arguments)
             now = await observed(tool, arguments)
         except ToolUnavailable as error:
-            if activity.info().attempt < STEP_TRIES:
+            if tries_without_stops() < STEP_TRIES:
                 raise
             said = f"{error} It was tried {STEP_TRIES} times."
             return lambda _receipts: said

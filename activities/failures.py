@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.outage import Outage
 from plangate.domain import errors
@@ -17,13 +17,19 @@ from plangate.logs.redaction import recordable, redact_text
 _MAX_MESSAGE = 10_000
 _IN_SECONDS = 120
 _MAX_UNEXPECTED = 300
+# The pauses between the tries of a step, as in `workflows.options.STEP`.
+_COEFFICIENT = 2.5
+_LONGEST_PAUSE = 300
 _log = structlog.get_logger(__name__)
 _TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable, errors.StillBegun)
 
 
 @contextmanager
 def as_application_errors(
-    tries: int | None = None, tried: int | None = None, outage: Outage | None = None
+    tries: int | None = None,
+    tried: int | None = None,
+    outage: Outage | None = None,
+    again: timedelta | None = None,
 ) -> Iterator[None]:
     """Turn errors of the block into an `ApplicationError` whose type is the error's name.
 
@@ -31,6 +37,7 @@ def as_application_errors(
         tries: after so many attempts a transient or unexpected failure is final. A failure of the records or
             of the list of people never is: the run waits until they are back.
         tried: how many attempts there were, including this one; default: Temporal's count.
+        again: after what time a step that people have stopped is tried again; it never is final.
         outage: how long a transient failure is retried, whatever the number of tries.
 
     The cause is left out on purpose: Temporal would keep its text and stack in the history. An unexpected
@@ -42,12 +49,17 @@ def as_application_errors(
         raise  # already turned into one, closer to the cause
     except (errors.RecordsUnavailable, errors.DirectoryUnavailable, errors.WorkerStopping) as error:
         raise _failure(error, final=False, again=_soon(error)) from None
+    except errors.StepStopped as error:
+        # Benign: the SDK would log it for each attempt of each step that waits.
+        benign = ApplicationErrorCategory.BENIGN
+        raise _failure(error, final=False, again=again, category=benign) from None
     except _TRANSIENT as error:
         count = _counted(tried)
         if outage is not None:
             lasted = outage.goes_on()
             raise _failure(error, final=lasted is not None, tried=count, lasted=lasted) from None
-        again = error.again if isinstance(error, errors.StillBegun) else None
+        pause = None if tried is None else _pause(tried)
+        again = error.again if isinstance(error, errors.StillBegun) else pause
         raise _failure(error, final=_is_last(tries, count), tried=count, again=again) from None
     except errors.PlangateError as error:
         raise _failure(error, final=True) from None
@@ -67,6 +79,13 @@ def _counted(tried: int | None) -> int:
 def _in_words(lasted: timedelta) -> str:
     seconds = round(lasted.total_seconds())
     return f"{seconds} seconds" if seconds < _IN_SECONDS else f"{round(seconds / 60)} minutes"
+
+
+def _pause(tried: int) -> timedelta | None:
+    """Return the pause after so many tries, if Temporal counts others: attempts that only waited."""
+    if not activity.in_activity() or activity.info().attempt <= tried:
+        return None
+    return timedelta(seconds=min(_COEFFICIENT ** (tried - 1), _LONGEST_PAUSE))
 
 
 def _is_last(tries: int | None, tried: int) -> bool:
@@ -91,9 +110,16 @@ def _failure(
     tried: int | None = None,
     lasted: timedelta | None = None,
     again: timedelta | None = None,
+    category: ApplicationErrorCategory = ApplicationErrorCategory.UNSPECIFIED,
 ) -> ApplicationError:
     message = cut(redact_text(str(error)), _MAX_MESSAGE)
     if final and tried:
         often = "once" if tried == 1 else f"{tried} times"
         message += f" It was tried {often}{'' if not lasted else f' in {_in_words(lasted)}'}."
-    return ApplicationError(message, type=type(error).__name__, non_retryable=final, next_retry_delay=again)
+    return ApplicationError(
+        message,
+        type=type(error).__name__,
+        non_retryable=final,
+        next_retry_delay=again,
+        category=category,
+    )

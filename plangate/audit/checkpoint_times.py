@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from plangate.audit.dates import dated_ahead, dated_back
-from plangate.domain.audit import RULES_TRAIL, AuditEntry
+from plangate.domain.audit import AuditEntry
 from plangate.domain.checkpoint import MOST_RUNS, Seal
 from plangate.domain.findings import Finding
 from plangate.records.checkpoints import checkpoint_of
@@ -82,11 +82,11 @@ class CheckpointTimes:
 def back_dated_rules(
     connection: Connection, trail: Sequence[AuditEntry], sealed: Sequence[tuple[Seal, int]]
 ) -> Iterator[Finding]:
-    """Yield each entry of the trail of rules dated before a checkpoint that does not seal it yet."""
+    """Yield each entry of one of Plangate's own trails dated before a checkpoint that does not seal it."""
     for seal, number in sealed:
         checkpoint = checkpoint_of(connection, number)
         at = sealed_at(checkpoint) if checkpoint else None
         for entry in trail if at else ():
             if at and entry.number > seal.number and entry.at < at - SLOW_WRITE:
                 what = f"is dated before checkpoint {number}, which sealed the trail without it"
-                yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
+                yield Finding(workflow_id=entry.workflow_id, entry=entry.number, what=what)

@@ -25,6 +25,7 @@ from plangate.domain.audit import (
     StepInDoubt,
     StepUndone,
 )
+from plangate.domain.stops import StopDecided
 
 SLOW_CLAIM: Final = timedelta(minutes=1)
 """The longest time between checking the approvals and recording the claim."""
@@ -56,6 +57,7 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
                 | StepInDoubt()
                 | Closed()
                 | RulesInForce()
+                | StopDecided()
             ):
                 pass
             case _:

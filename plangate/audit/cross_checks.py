@@ -32,6 +32,7 @@ from plangate.domain.checkpoint import Seal
 from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold
 from plangate.domain.plan import idempotency_key
+from plangate.domain.stops import StopDecided
 from plangate.domain.tool import Receipt
 from plangate.records.ledger import EffectState
 from plangate.records.used_signatures import name_of_token
@@ -119,7 +120,7 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
                 effect.end, effect.receipt = _ENDS[type(event)], None
             case Held():
                 steps = {}  # what is recorded next of the step belongs to its next claim
-            case Requested() | Decided() | Reopened() | Closed() | RulesInForce():
+            case Requested() | Decided() | Reopened() | Closed() | RulesInForce() | StopDecided():
                 pass
             case _:
                 assert_never(event)
@@ -181,7 +182,7 @@ def wrong_tokens(rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Itera
     recorded: dict[str, str] = {}
     for entry in trail:
         event = entry.event
-        if isinstance(event, Decided) and event.approver:
+        if isinstance(event, Decided | StopDecided) and event.approver:
             token = name_of_token(event.approver)
             if token is not None:
                 recorded[entry.key] = token

@@ -28,6 +28,7 @@ from plangate.domain.audit import (
 from plangate.domain.fold import changes
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.run import RunState
+from plangate.domain.stops import StopDecided
 
 TWO_CLOCKS: Final = timedelta(hours=1)
 """The allowed difference between the clocks of the Temporal server and of the records' database."""
@@ -53,6 +54,7 @@ def other_time_than_said(entry: AuditEntry) -> str | None:
             | StepUndone()
             | Closed()
             | RulesInForce()
+            | StopDecided()
         ):
             return None
         case _:

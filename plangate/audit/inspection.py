@@ -1,14 +1,15 @@
 """Verify the records: that they are what Plangate wrote, and where they are not.
 
-For each run, and for the trail of rules:
+For each run, and for the trails of rules and of stops:
 
 1. Each entry is well-formed, and is listed under the kind of its event.
 2. The trail is sound: no entry is missing, moved or changed; each follows from the ones before it; signatures
    and lists of people support each decision (`evidence.examined`).
 3. Every policy, list of people and attachment that it names is kept, unchanged.
 4. Every plan was drafted for this installation.
-5. Those rules were in force at the time (`rules_in_force`) and demand the requirement on record. On the trail
-   of rules, no entry is dated before a checkpoint that does not seal it yet.
+5. A claim waited for every stop, and the trail of stops is sound (`plangate.audit.stops`). The rules that
+   plans name were in force at the time (`rules_in_force`) and demand the requirement on record. On the trails
+   of rules and of stops, no entry is dated before a checkpoint that does not seal it yet.
 6. The run's row agrees with the trail (`cross_checks`).
 7. Every sealed entry is still there, unchanged.
 8. The times agree with the checkpoints (`checkpoint_times`), and the ledger of effects and the used
@@ -16,7 +17,7 @@ For each run, and for the trail of rules:
 
 For the records as a whole:
 
-9. No table names a run that is not on record.
+9. No table names a run that is not on record, and claims looked at the trail of stops to its end.
 10. Every checkpoint has a trusted signature, follows the one before it, and seals what is stored with it
     (`checkpoint_chain`).
 11. A checkpoint that was kept elsewhere is still on record.
@@ -39,20 +40,22 @@ from plangate.audit.evidence import examined
 from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import revoked_since
 from plangate.audit.rules_in_force import RuleHistory
-from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Drafted, WrittenEntry
+from plangate.audit.stops import StopHistory, broken_stops_trail
+from plangate.domain.audit import FIRST_HASH, OWN_TRAILS, STOPS_TRAIL, AuditEntry, Drafted, WrittenEntry
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, readable
 from plangate.domain.people import People
+from plangate.domain.stops import StopDecided
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.requirements import soft_requirements
 from plangate.records.attachments import contents_of
 from plangate.records.checkpoints import seals_of_run
 from plangate.records.installation import read_installation
 from plangate.records.rule_texts import texts_of
-from plangate.records.tables import Moment, audit_entries, effects, runs, seals, tokens
+from plangate.records.tables import Moment, audit_entries, effects, runs, seals, stops, tokens
 
 _IDS: Final = select(runs.c.workflow_id).order_by(runs.c.opened_at)
 _EFFECTS: Final = select(effects).where(effects.c.workflow_id == bindparam("run"))
@@ -159,12 +162,13 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
             notes += run.notes
         # (9) No table names a run that is not on record.
         findings += _without_run(connection)
+        findings += _unseen_stops(connection)
         # (10) The chain of checkpoints, and (11) the checkpoint that was kept elsewhere.
         chain = examine_chain(connection, trust.sealers)
         findings += [*chain.findings, *compared_with_kept(connection, trust.remembered, trust.where)]
     return Inspection(
         installation=context.installation,
-        runs=len([one for one in ids if one != RULES_TRAIL]),
+        runs=len([one for one in ids if one not in OWN_TRAILS]),
         entries=entries,
         unsealed=unsealed,
         checkpoints=chain.count,
@@ -183,6 +187,7 @@ class _Context:
         self.owners = _Owners(connection)
         self.rules = RuleHistory(connection)
         self.times = CheckpointTimes(connection)
+        self.stops = StopHistory(_stops_trail(connection))
 
 
 # ---- one run ------------------------------------------------------------------------------------
@@ -222,9 +227,14 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     findings += list(_made_elsewhere(workflow_id, trail, context.installation))
     sealed = seals_of_run(connection, workflow_id)
     # (5) The rules were in force, and demand what is on record.
-    if workflow_id == RULES_TRAIL:
+    if workflow_id in OWN_TRAILS:
         findings += list(back_dated_rules(connection, trail, sealed))
-    else:
+    if workflow_id == STOPS_TRAIL:
+        findings += list(rules.of_stops(trail))
+        if not findings:
+            findings += list(broken_stops_trail(trail, lists_in(texts), texts, context.installation))
+    if workflow_id not in OWN_TRAILS:
+        findings += list(context.stops.broken_claims(workflow_id, trail))
         findings += list(rules.never_in_force(workflow_id, trail))
         findings += list(rules.without_list(workflow_id, trail))
         findings += list(rules.replaced(workflow_id, trail))
@@ -237,7 +247,7 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     ]
     # (8) Times, effects and used signatures.
     if not findings:
-        if workflow_id != RULES_TRAIL:
+        if workflow_id not in OWN_TRAILS:
             findings += list(context.times.contradicting(workflow_id, trail, sealed))
         wrong += wrong_effects(workflow_id, connection.execute(_EFFECTS, of_run).all(), trail)
         wrong += wrong_tokens(connection.execute(_TOKENS, of_run).all(), trail)
@@ -287,6 +297,24 @@ def _made_elsewhere(workflow_id: str, trail: list[AuditEntry], installation: str
         if isinstance(entry.event, Drafted) and entry.event.audience.installation != installation:
             what = f"its plan was made for the installation {one_line(entry.event.audience.installation)}"
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+
+
+def _stops_trail(connection: Connection) -> list[AuditEntry]:
+    read = [one for one in _written(connection, STOPS_TRAIL) if isinstance(one, WrittenEntry)]
+    return [one for one in readable(read) if isinstance(one, AuditEntry)]
+
+
+def _unseen_stops(connection: Connection) -> Iterator[Finding]:
+    """Yield a finding if claims look at another entry of the trail of stops than the last that changed it."""
+    accepted = [
+        one
+        for one in _stops_trail(connection)
+        if isinstance(one.event, StopDecided) and one.event.verdict.accepted
+    ]
+    last = (accepted[-1].number, accepted[-1].hash) if accepted else (0, FIRST_HASH)
+    if [(row.number, row.hash) for row in connection.execute(select(stops))] != [last]:
+        what = "does not end where the table stops says, so steps may have begun in spite of it"
+        yield Finding(workflow_id=STOPS_TRAIL, what=what)
 
 
 def _as_stored(connection: Connection, table: Table) -> Select[Any]:

@@ -25,12 +25,13 @@ from plangate.domain.audit import (
 from plangate.domain.findings import Finding
 from plangate.domain.people import ANYONE, Approver, Standing
 from plangate.domain.plan import short
+from plangate.domain.stops import StopDecided
 
 
 def list_named(event: Event) -> str:
     """Return the SHA-256 of the list of people that an event names; empty if it names none."""
     match event:
-        case Decided(people=name) | Reopened(people=name) | Claimed(people=name):
+        case Decided(people=name) | Reopened(people=name) | Claimed(people=name) | StopDecided(people=name):
             return name
         case RulesInForce():
             return event.hash if event.what == "people" else ""
@@ -61,6 +62,8 @@ def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
             name = event.hash
         else:
             name = list_named(event)
+        if isinstance(event, StopDecided):
+            named.setdefault(event.policy, entry.number)
         named.setdefault(name, entry.number)
     named.pop("", None)
     return named

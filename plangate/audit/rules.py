@@ -37,6 +37,7 @@ from plangate.audit.claims import SLOW_CLAIM, beginnings
 from plangate.audit.dates import Order, other_time_than_said
 from plangate.domain.audit import (
     RULES_TRAIL,
+    STOPS_TRAIL,
     AuditEntry,
     Claimed,
     Closed,
@@ -68,6 +69,7 @@ from plangate.domain.repeats import repeats
 from plangate.domain.review import authorise, authorise_undo, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, key_of
+from plangate.domain.stops import StopDecided
 
 
 class _Effects:
@@ -93,6 +95,8 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
     if workflow_id == RULES_TRAIL:
         yield from _broken_rules_trail(entries)
         return
+    if workflow_id == STOPS_TRAIL:
+        return  # `plangate.audit.stops` has the rules for it
     state = RunState(workflow_id=workflow_id)
     effects = _Effects()
     begin = beginnings(entries)
@@ -152,7 +156,16 @@ def _may_come_late(state: RunState, event: Event, effects: _Effects) -> bool:
             return True
         case StepDone() | StepUndone() | Released() | StepFailed() | StepInDoubt():
             return bool(_claims(state, event, effects))
-        case Requested() | Drafted() | Reopened() | Claimed() | Held() | Closed() | RulesInForce():
+        case (
+            Requested()
+            | Drafted()
+            | Reopened()
+            | Claimed()
+            | Held()
+            | Closed()
+            | RulesInForce()
+            | StopDecided()
+        ):
             return False
         case _:
             assert_never(event)
@@ -179,6 +192,8 @@ def _objection(state: RunState, entry: AuditEntry, effects: _Effects, before: Se
             return _wrong_close(state, entry, event)
         case RulesInForce():
             return "belongs on the trail of rules, not on that of a run"
+        case StopDecided():
+            return "belongs on the trail of stops, not on that of a run"
         case _:
             assert_never(event)
 

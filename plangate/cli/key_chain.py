@@ -71,7 +71,7 @@ class KeyChain:
         """
         subject = _subject(status)
         exact = decision.model_copy(update={"plan": subject.fingerprint})
-        key = self._key(decision.by)
+        key = self.key_of(decision.by)
         if key is None:
             return exact
         claims = Claims(
@@ -98,7 +98,12 @@ class KeyChain:
         """Return the path of the key of that name, which may not exist."""
         return self.settings.private_keys / (_stem_of(identity(name)) + _SUFFIX)
 
-    def _key(self, name: str) -> Ed25519PrivateKey | None:
+    def key_of(self, name: str) -> Ed25519PrivateKey | None:
+        """Return the key of that name, if there is one; a passphrase is asked for.
+
+        Raises:
+            SettingsInvalid: the key cannot be used.
+        """
         found = self._found.get(identity(name)) or self._read(name)
         if found is not None:
             self._found[identity(name)] = found  # a passphrase is asked for once

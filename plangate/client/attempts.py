@@ -15,6 +15,7 @@ from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError
 
+from plangate.domain.errors import StepStopped
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.run import Phase
 from plangate.domain.status import Attempt, Status, with_step_attempt
@@ -78,6 +79,7 @@ def _attempt(
         attempt=pending.attempt,
         last_error=cut(one_line(pending.last_failure.message[: 2 * _MAX_ERROR]), _MAX_ERROR),
         next_try=next_try if waits and pending.HasField("next_attempt_schedule_time") else None,
+        is_stopped=pending.last_failure.application_failure_info.type == StepStopped.__name__,
         paused=_paused(pending, unpause_command(workflow_id, pending.activity_id)) if pending.paused else "",
     )
 

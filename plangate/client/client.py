@@ -25,6 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
 from plangate.client.offline_status import result_of, status_without_workflow, unreachable
 from plangate.client.starting import checked_id, in_use, new_id, start_run
+from plangate.client.stopping import ask_what_stands, send_order
 from plangate.client.waiting_runs import waiting_runs
 from plangate.domain.audit import OUTCOMES, AuditEntry
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
@@ -39,14 +40,20 @@ from plangate.domain.errors import (
     TrailDamaged,
 )
 from plangate.domain.escaping import one_line
-from plangate.domain.plan import ProposedPlan
+from plangate.domain.plan import Audience, ProposedPlan
 from plangate.domain.request import PlanRequest
 from plangate.domain.shown import checked
-from plangate.domain.status import RunResult, Status
+from plangate.domain.status import RunResult, Status, with_stops
+from plangate.domain.stops import Order, StopAnswer
 from plangate.logs.setup import leave_logs_to_the_application
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted
-from plangate.records.queries import revoked_on_record, status_on_record, trail_on_record
+from plangate.records.queries import (
+    revoked_on_record,
+    status_on_record,
+    stops_on_record,
+    trail_on_record,
+)
 from plangate.records.workers import differences, running_workers
 from plangate.settings import Settings, load_settings
 from plangate.temporal.connection import connect
@@ -227,7 +234,11 @@ class Client:
         if self._database is not None and status.source == "workflow" and status.approved_by:
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
                 known["revoked"] = revoked_on_record(self._database, status.workflow_id)
-        return status.model_copy(update=known)
+        status = status.model_copy(update=known)
+        if self._database is not None and status.source == "workflow":
+            with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
+                status = with_stops(status, stops_on_record(self._database))
+        return status
 
     def _workers_differ(self) -> tuple[str, ...]:
         if self._database is None:
@@ -310,6 +321,31 @@ class Client:
             raise unreachable(error) from error
         checked = (self._if_consistent(status, status.workflow_id) for status in found)
         return [status for status in checked if status]
+
+    async def order(self, order: Order) -> StopAnswer | None:
+        """Send an order to stop or to go; see `plangate.client.stopping.send_order`."""
+        return await send_order(self._client, self._task_queue, order)
+
+    async def what_stands(self) -> StopAnswer:
+        """Return the stops that stand: by a worker, else by the records.
+
+        Raises:
+            NotAnswered: no worker runs, and there are no records here.
+            TemporalUnreachable: the server does not answer.
+        """
+        answer = await ask_what_stands(self._client, self._task_queue)
+        if answer is None and self._database is not None:
+            with suppress(RecordsMissing, RecordsUnavailable):
+                stops = await asyncio.to_thread(stops_on_record, self._database)
+                installation = self._database.installation
+                audience = Audience(installation=installation, namespace=self._client.namespace)
+                answer = StopAnswer(stops=stops, audience=audience)
+        if answer is None:
+            raise NotAnswered(
+                "No worker answers, and there are no records here, so it is not known what is stopped; "
+                "start a worker."
+            )
+        return answer
 
     def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
         """Return the audit trail of a run.

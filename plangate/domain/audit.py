@@ -16,11 +16,16 @@ from plangate.domain.decision import Arrival, Verdict
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record, fingerprint_of
 from plangate.domain.policy import Requirement
+from plangate.domain.stops import StopDecided
 from plangate.domain.tool import Receipt
 
 FIRST_HASH: Final = "0" * 64
 RULES_TRAIL: Final = "plangate:rules"
 """The trail that says which policy and which list of people were in force; no run can have this id."""
+STOPS_TRAIL: Final = "plangate:stops"
+"""The trail that says what people stopped and released; no run can have this id."""
+OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL})
+"""The trails that are not those of runs."""
 
 
 class Outcome(StrEnum):
@@ -143,6 +148,7 @@ class Claimed(Frozen):
 
     It is empty without a list, and if the step had already begun: then nothing was checked. ``undo``: the
     step's effect is about to be undone. ``resolved`` has the values of the arguments that are references.
+    ``stops`` is the last entry of the trail of stops that was looked at; 0 if nothing was ever stopped.
     """
 
     kind: Literal["claimed"] = "claimed"
@@ -153,6 +159,7 @@ class Claimed(Frozen):
     people: str = ""
     undo: bool = Field(default=False, exclude_if=_is_unset)
     resolved: dict[str, JsonValue] = Field(default_factory=dict, exclude_if=_is_unset)
+    stops: int = Field(default=0, exclude_if=_is_unset)
 
 
 class StepDone(Frozen):
@@ -259,7 +266,8 @@ Event = Annotated[
     | StepUndone
     | Held
     | Closed
-    | RulesInForce,
+    | RulesInForce
+    | StopDecided,
     Field(discriminator="kind"),
 ]
 

@@ -24,6 +24,7 @@ The message of each error is one sentence for a person: what is wrong and what t
     │   └── EffectUnknown        it may have happened: the step is in doubt
     ├── InDoubt                  a person must look at what the step did
     ├── NotAnswered              the sender starts a worker and looks again
+    ├── StepStopped              transient: the step waits until people release the stop
     ├── WorkerStopping           transient: another worker takes over
     ├── RecordsUnavailable       transient: the operator looks at the database
     │   └── OtherRecords         transient: a worker with the run's own records takes over
@@ -145,6 +146,10 @@ class EffectUnknown(ToolError):
 
 class InDoubt(PlangateError):
     """A step's effect was begun and its result is unknown; a person has to check it before a repeat."""
+
+
+class StepStopped(PlangateError):
+    """People have stopped every step, or those of one tool; nothing was done."""
 
 
 class WorkerStopping(PlangateError):

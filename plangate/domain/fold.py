@@ -40,6 +40,7 @@ from plangate.domain.run import (
     StepState,
     UndoProgress,
 )
+from plangate.domain.stops import StopDecided
 
 KEPT_REFUSALS: Final = 50
 KEPT_ACCEPTED: Final = 60
@@ -87,7 +88,7 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
             return _apply_decision(_keep(state, event), event)
         case Claimed():
             return _with(state, claimed=event.step)
-        case Released() | RulesInForce():
+        case Released() | RulesInForce() | StopDecided():
             return state
         case StepDone():
             return _progress(state, event.step, state=StepState.DONE, receipt=event.receipt, reason="")

@@ -1,11 +1,12 @@
 """The status of a run, as the query, the command line and ``--json`` show it."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from pydantic import JsonValue
 
 from plangate.domain.assurance import Assurance
-from plangate.domain.audit import Decided, ModelUse, Outcome
+from plangate.domain.audit import OUTCOMES, Decided, ModelUse, Outcome
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Resolution
 from plangate.domain.lifecycle import possible_resolutions
@@ -15,6 +16,7 @@ from plangate.domain.plan_changes import plan_before
 from plangate.domain.policy import Need, Requirement, missing
 from plangate.domain.run import Phase, RunState, StepState, UndoProgress
 from plangate.domain.standing_approvals import approval_of, counts_until, void_because
+from plangate.domain.stops import StopStatus
 from plangate.domain.tool import Receipt
 
 GONE: Final = "gone"
@@ -65,12 +67,14 @@ class Attempt(Frozen):
         attempt: the number of the attempt that runs now or comes next, as Temporal counts them.
         last_error: the error of the previous attempt; empty if there is none.
         next_try: when the next one begins; None while one runs, and while it is paused.
+        is_stopped: whether it only waits until people release a stop, which ``last_error`` names.
         paused: who paused it in Temporal, and how to unpause it; empty if it is not paused.
     """
 
     attempt: int
     last_error: str = ""
     next_try: AwareDatetime | None = None
+    is_stopped: bool = False
     paused: str = ""
 
 
@@ -98,6 +102,7 @@ class StepStatus(Frozen):
     attempt: int | None = None
     last_error: str = ""
     next_try: AwareDatetime | None = None
+    is_stopped: bool = False
     paused: str = ""
 
 
@@ -146,6 +151,7 @@ class Status(Frozen):
     ``drafting`` is the current attempt of a draft that is retried. ``author`` is the person who edited the
     newest plan, empty for a planner's and for a supplied one; ``authors`` are those who may not approve it
     because they edited it, or one before it. ``previous`` is the plan before it.
+    ``stops`` are those that make its steps wait, as far as is known where the answer comes from.
     """
 
     workflow_id: str
@@ -181,6 +187,7 @@ class Status(Frozen):
     authors: tuple[str, ...] = ()
     previous: PreviousPlan | None = None
     held: HeldStatus | None = None
+    stops: tuple[StopStatus, ...] = ()
     source: str
 
 
@@ -261,6 +268,15 @@ def step_at_work(status: Status) -> int | None:
         and (step.undo is None or step.undo.state is StepState.PENDING)
     ]
     return max(undoable, default=None)
+
+
+def with_stops(status: Status, stops: Collection[StopStatus]) -> Status:
+    """Return the status of a run with those stops that make its steps wait, if it has not ended."""
+    if status.state in OUTCOMES:
+        return status
+    tools = {step.tool for step in status.plan.steps} if status.plan else None
+    concerned = tuple(stop for stop in stops if tools is None or stop.concerns(tools))
+    return status.model_copy(update={"stops": concerned})
 
 
 def result_of(state: RunState) -> RunResult:

@@ -27,6 +27,7 @@ from plangate.domain.policy import (
     Rule,
     combined,
 )
+from plangate.domain.stops import StopRules
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.validation import faults_in
 from plangate.policy.conditions import Condition, Unclear
@@ -40,6 +41,7 @@ from plangate.policy.policy_faults import (
 )
 from plangate.policy.policy_input import numbers_of, variables_of_steps
 from plangate.policy.settled_file import read_settled
+from plangate.policy.stop_rules import STOP_TABLES, read_stop_rules
 from plangate.policy.toml_file import parse_toml, places, tables, unknown_names
 
 _TEXT_OF_RULE: Final = 60
@@ -97,12 +99,14 @@ class FilePolicy:
         *,
         resolve: Rules[ResolveRule] = MappingProxyType({}),
         whole: WholePolicy | None = None,
+        stop_rules: StopRules | None = None,
     ) -> None:
         self._rules = rules
         self._resolve = resolve
         self._numbers = _named(rules, resolve) if tools is None else numbers_of(tools)
         self.default = default
         self.whole = whole or WholePolicy()
+        self.stop_rules = stop_rules or StopRules()
         self.text = text
         self.policy_hash = hashlib.sha256(text.encode()).hexdigest()
 
@@ -220,7 +224,9 @@ def _named(rules: Rules[Rule], resolve: Rules[ResolveRule]) -> dict[str, frozens
 def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
     document = parse_toml(path, raw)
     people = "this is a list of people, and belongs in PLANGATE_PEOPLE"
-    faults = unknown_names(document, ("rule", "resolve", "default", *_OF_ALL), {"person": people})
+    faults = unknown_names(
+        document, ("rule", "resolve", "default", *_OF_ALL, *STOP_TABLES), {"person": people}
+    )
     names: set[str] = set()
     rules: dict[str, tuple[Rule, Condition]] = {}
     for at, entry in _tables(document, raw, "rule", faults):
@@ -238,13 +244,17 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
     default = _default(document.get("default"), faults)
     faults += faults_of_rule(default, _DEFAULT, known)
     whole = _whole(document, faults)
+    roles = (known.roles or ()) if known else None
+    stop_rules = read_stop_rules(document, default.assurance, roles, faults)
     if not document:
         hint = "write a rule, under [[rule]], or at least what every plan needs, under [default]"
         faults.append(Fault((), f"is empty; {hint}"))
     if faults:
         raise FileInvalid(str(path), faults)
     tools = known.tools if known else None
-    return FilePolicy(rules, default, tools, raw.decode(), resolve=resolve, whole=whole)
+    return FilePolicy(
+        rules, default, tools, raw.decode(), resolve=resolve, whole=whole, stop_rules=stop_rules
+    )
 
 
 def _tables(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from plangate.domain.people import Directory, NoDirectory
 from plangate.domain.policy import OneApproval, Policy
+from plangate.domain.stops import StopRules
 from plangate.domain.tool import ToolDeclaration
 from plangate.policy.people_file import PeopleFile, read_people
 from plangate.policy.policy_file import FilePolicy, read_policy
@@ -26,7 +27,17 @@ class Rules:
     @property
     def policy_hash(self) -> str:
         """The SHA-256 of the policy file; empty without one."""
-        return self.policy.policy_hash if isinstance(self.policy, FilePolicy) else ""
+        return policy_hash_of(self.policy)
+
+
+def policy_hash_of(policy: Policy | None) -> str:
+    """Return the SHA-256 of a policy's file; empty without one."""
+    return policy.policy_hash if isinstance(policy, FilePolicy) else ""
+
+
+def stop_rules_of(policy: Policy | None) -> StopRules:
+    """Return who may stop and who may release by this policy; the defaults without a file."""
+    return policy.stop_rules if isinstance(policy, FilePolicy) else StopRules()
 
 
 def read_rules(settings: Settings, tools: Mapping[str, ToolDeclaration]) -> Rules:

@@ -28,6 +28,7 @@ from plangate.presentation.held_page import (
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
 from plangate.presentation.step_page import LONGEST_AFTERWARDS, STEP_STYLES, add_step, step_words
+from plangate.presentation.stops_page import add_stop
 from plangate.presentation.troubles import troubles
 from plangate.presentation.words import (
     NO_LONGER_COUNTS,
@@ -63,6 +64,8 @@ def run_page(status: Status, now: datetime) -> Page:
     page.heading(_title(status), _STYLES.get(status.state, "bold"))
     if status.reason:
         page.field("because", status.reason)
+    for stop in status.stops:
+        add_stop(page, stop)
     add_hold(page, status, now)
     if status.state == Phase.UNDOING:
         page.field("now", UNDOING, "bold yellow")

@@ -22,9 +22,11 @@ from plangate.domain.audit import (
     StepUndone,
 )
 from plangate.domain.escaping import cut
+from plangate.domain.people import Approver
 from plangate.domain.plan import short
 from plangate.domain.plurals import counted
 from plangate.domain.status import PreviousPlan
+from plangate.domain.stops import StopDecided
 from plangate.presentation.changes import add_changes
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import spoken
@@ -105,12 +107,33 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
         case RulesInForce():
             which = "policy" if event.what == "policy" else "list of people"
             return f"judges by the {which} {short(event.hash)}" if event.hash else f"has no {which}"
+        case StopDecided():
+            return _order(event)
         case _:
             assert_never(event)
 
 
 def _undo(is_undo: bool) -> str:  # noqa: FBT001
     return "the undo of " if is_undo else ""
+
+
+def _order(event: StopDecided) -> str:
+    order, verdict = event.arrival.order, event.verdict
+    said = "an order that cannot be read"
+    if order is not None:
+        which = f" {order.stop}" if order.stop else ""
+        what = "everything" if order.tool is None else order.tool
+        said = f"{order.action}{which}: {what}" + (
+            f" ({cut(order.reason, _LONGEST)})" if order.reason else ""
+        )
+    result = "accepted" if verdict.accepted else "refused"
+    return f"{said}{_proof(event.approver)}, {result}: {verdict.reason}"
+
+
+def _proof(approver: Approver | None) -> str:
+    if approver is None:
+        return ""
+    return f", signed with {approver.key_id}" if approver.is_signed else ", not verified"
 
 
 def _decision(event: Decided) -> str:
@@ -125,7 +148,4 @@ def _decision(event: Decided) -> str:
         else ""
     )
     result = "accepted" if verdict.accepted else "refused"
-    proof = ""
-    if event.approver is not None:
-        proof = f", signed with {event.approver.key_id}" if event.approver.is_signed else ", not verified"
-    return f"{said}{plan} by {arrival.via}{proof}{comment}, {result}: {verdict.reason}"
+    return f"{said}{plan} by {arrival.via}{_proof(event.approver)}{comment}, {result}: {verdict.reason}"

@@ -49,12 +49,18 @@ def _attempt(step: StepStatus) -> Attempt | None:
     if step.attempt is None:
         return None
     return Attempt(
-        attempt=step.attempt, last_error=step.last_error, next_try=step.next_try, paused=step.paused
+        attempt=step.attempt,
+        last_error=step.last_error,
+        next_try=step.next_try,
+        is_stopped=step.is_stopped,
+        paused=step.paused,
     )
 
 
 def _tried(attempt: Attempt) -> str:
     failed = f" The attempt before it failed: {attempt.last_error.rstrip('.')}." if attempt.last_error else ""
+    if attempt.is_stopped and not attempt.paused:
+        return f"waits. {attempt.last_error}"
     if attempt.paused:
         return f"is {attempt.paused}{failed and '.' + failed}"  # no full stop behind a command
     when = f"begins at {moment(attempt.next_try, with_seconds=True)}" if attempt.next_try else "is running"

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from pydantic import Field
 from sqlalchemy import ColumnElement, Connection, Select, or_, select
 
-from plangate.domain.audit import RULES_TRAIL
+from plangate.domain.audit import OWN_TRAILS
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.people import identity
 from plangate.domain.run import Phase
@@ -16,7 +16,7 @@ from plangate.records.tables import audit_entries, runs
 
 Listed = TypeVar("Listed")
 WAITING_STATES: Final = (Phase.IN_REVIEW.value, Phase.HELD.value)
-IS_A_RUN: Final = runs.c.workflow_id != RULES_TRAIL
+IS_A_RUN: Final = runs.c.workflow_id.not_in(sorted(OWN_TRAILS))
 _DECIDED: Final = audit_entries.c.kind == "decided"
 
 

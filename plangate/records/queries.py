@@ -17,11 +17,13 @@ from plangate.domain.people import LostApproval
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import Phase, RunState
 from plangate.domain.shown import checked
-from plangate.domain.status import Status, status_of
+from plangate.domain.status import Status, status_of, with_stops
+from plangate.domain.stops import StopStatus, shown
 from plangate.policy.kept_lists import lists_in
 from plangate.records.database import Database
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
 from plangate.records.rule_texts import in_force_at
+from plangate.records.stops import standing_stops
 from plangate.records.tables import NOW, runs
 from plangate.records.trail import read_state, read_trail, read_trails
 
@@ -42,12 +44,25 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
         with database.read() as connection:
             state = read_state(connection, workflow_id)
             revoked = _revoked(connection, state)
+            stops = shown(standing_stops(connection))
     except RecordsMissing:
         return None
     if state.requested is None:
         return None
     status = status_of(state, source="records").model_copy(update={"revoked": revoked})
-    return checked(status, workflow_id=workflow_id)
+    return checked(with_stops(status, stops), workflow_id=workflow_id)
+
+
+def stops_on_record(database: Database) -> tuple[StopStatus, ...]:
+    """Return the stops that stand.
+
+    Raises:
+        RecordsMissing: there are no records.
+        RecordsUnavailable: the database does not answer.
+        TrailDamaged: the trail of stops cannot be read.
+    """
+    with database.read() as connection:
+        return shown(standing_stops(connection))
 
 
 def revoked_on_record(database: Database, workflow_id: str) -> tuple[LostApproval, ...]:

@@ -116,15 +116,15 @@ def enter_rules(connection: Connection, what: What, text: str, text_hash: str, w
     if last is None or last.hash != text_hash:
         event = RulesInForce(what=what, hash=text_hash)
         key = f"{what}:{sum(one.what == what for one in before) + 1}"
-        at = max([now, *_times_before(connection, trail)])
+        at = max([now, *times_before(connection, trail)])
         trail.append(Note(key=key, at=at, actor=worker, event=event))
 
 
-def _times_before(connection: Connection, trail: OpenTrail) -> Iterator[datetime]:
+def times_before(connection: Connection, trail: OpenTrail) -> Iterator[datetime]:
     """Yield the times that the next entry may not be dated before, although the clock may be set back."""
     if trail.entries():
         yield trail.entries()[-1].at
-    sealed = seals_of_run(connection, RULES_TRAIL)
+    sealed = seals_of_run(connection, trail.workflow_id)
     checkpoint = checkpoint_of(connection, sealed[-1][1]) if sealed else None
     at = sealed_at(checkpoint) if checkpoint else None
     if at is not None:

@@ -142,6 +142,15 @@ effects = Table(
     Column("receipt", Text),
 )
 
+# One row: the last entry of the trail of stops that changed what is stopped. Every claim of a step reads it.
+stops = Table(
+    "stops",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
 # Signed decisions that were used, by the signer's key and the id that the signer chose.
 tokens = Table(
     "tokens",

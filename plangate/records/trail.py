@@ -13,7 +13,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from plangate.domain.audit import (
     FIRST_HASH,
+    OWN_TRAILS,
     RULES_TRAIL,
+    STOPS_TRAIL,
     AuditEntry,
     Claimed,
     Closed,
@@ -40,6 +42,7 @@ from plangate.domain.findings import Finding, broken_links
 from plangate.domain.fold import apply, fold
 from plangate.domain.request import check_opening
 from plangate.domain.run import RunState
+from plangate.domain.stops import StopDecided
 from plangate.records.prepared import Prepared
 from plangate.records.tables import audit_entries, runs
 
@@ -205,8 +208,8 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
         NotApproved: the run is not recorded, and the reference has no request.
         TrailDamaged: the run has a plan, so it was recorded, but another run is recorded now.
     """
-    if run.workflow_id == RULES_TRAIL:
-        raise RequestInvalid(f"The id {RULES_TRAIL} is reserved; start again with another --id.")
+    if run.workflow_id in OWN_TRAILS:
+        raise RequestInvalid(f"The id {run.workflow_id} is reserved; start again with another --id.")
     if not _can_be_held(run.workflow_id):
         raise RequestInvalid(
             "The id holds the character U+0000, which no record can hold; start again with another --id."
@@ -235,7 +238,16 @@ def _opening(run: RunRef) -> Requested:
 
 def open_rules_trail(connection: Connection, worker: str, at: datetime) -> OpenTrail:
     """Take the lock on the trail of rules, until the transaction ends; take it after that of a run."""
-    head = _locked_run(connection, RULES_TRAIL) or _open(connection, RULES_TRAIL, "", worker, at)
+    return _open_own(connection, RULES_TRAIL, worker, at)
+
+
+def open_stops_trail(connection: Connection, actor: str, at: datetime) -> OpenTrail:
+    """Take the lock on the trail of stops, until the transaction ends."""
+    return _open_own(connection, STOPS_TRAIL, actor, at)
+
+
+def _open_own(connection: Connection, name: str, actor: str, at: datetime) -> OpenTrail:
+    head = _locked_run(connection, name) or _open(connection, name, "", actor, at)
     return OpenTrail(connection, head)
 
 
@@ -326,7 +338,14 @@ def _moves(event: Event) -> bool:
     """Whether an event may change the run's state or deadline; the result of a single step does not."""
     match event:
         case (
-            Claimed() | Released() | StepDone() | StepFailed() | StepInDoubt() | StepUndone() | RulesInForce()
+            Claimed()
+            | Released()
+            | StepDone()
+            | StepFailed()
+            | StepInDoubt()
+            | StepUndone()
+            | RulesInForce()
+            | StopDecided()
         ):
             return False
         case Decided(verdict=verdict):

@@ -5,7 +5,6 @@ from typing import Final
 from sqlalchemy import bindparam, insert, select
 
 from plangate.domain.assurance import Assurance
-from plangate.domain.decision import Arrival
 from plangate.domain.people import Approver, Identified
 from plangate.records.prepared import Prepared
 from plangate.records.tables import tokens
@@ -23,7 +22,7 @@ _FIND: Final = Prepared(select(tokens).where(tokens.c.token_id == bindparam("tok
 _USE: Final = Prepared(insert(tokens))
 
 
-def use_token(trail: OpenTrail, arrival: Arrival, sender: Identified) -> Identified:
+def use_token(trail: OpenTrail, arrival_key: str, sender: Identified) -> Identified:
     """Return ``sender``, or the objection that another arrival has used this signed decision.
 
     Ids are stored per signing key, so no one can use up another person's ids.
@@ -36,10 +35,10 @@ def use_token(trail: OpenTrail, arrival: Arrival, sender: Identified) -> Identif
     if found is None:
         _USE(
             trail.connection,
-            {"token_id": token, "workflow_id": trail.workflow_id, "arrival_key": arrival.key},
+            {"token_id": token, "workflow_id": trail.workflow_id, "arrival_key": arrival_key},
         )
         return sender
-    if (found.workflow_id, found.arrival_key) == (trail.workflow_id, arrival.key):
+    if (found.workflow_id, found.arrival_key) == (trail.workflow_id, arrival_key):
         return sender
     unproven = approver.model_copy(update=_NO_PROOF)  # the sender of a copy need not be the signer
     return Identified(approver=unproven, objection=_USED_BEFORE)

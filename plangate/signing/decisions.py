@@ -4,8 +4,9 @@ Anyone who has the approver's public key can verify it without Plangate.
 """
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, JsonValue, ValidationError
@@ -14,7 +15,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen, Typed
 from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.people import Identified, Key, People, Person, in_force, same_person
+from plangate.domain.people import Approver, Identified, Key, People, Person, in_force, same_person
 from plangate.domain.plan import Audience, canonical_json, short
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.signing.jws import kid_of, read_token, write_token
@@ -22,6 +23,7 @@ from plangate.signing.jws import kid_of, read_token, write_token
 TYPE: Final = "plangate-decision+jwt"
 LAST_SECOND: Final = 253_402_300_799  # of the year 9999, the last that Python's dates support
 _HOW: Final = "sign with `starter.py sign`"
+Signed = TypeVar("Signed")
 
 
 class Subject(Frozen):
@@ -85,20 +87,25 @@ def verify(decision: Decision, *, subject: Subject, people: People, at: datetime
     if known.approver is None or person is None:
         return known
     try:
-        key, claims = _read(decision.signature or "", person, at)
+        key, claims = signed_by(person, decision.signature or "", at, claims_of)
     except ValueError as error:
         return known.model_copy(update={"objection": str(error)})
-    objection = other_than_signed(claims, decision, subject) or _wrong_time(claims, key, at)
+    objection = other_than_signed(claims, decision, subject) or wrong_time(claims.signed_at, key, at)
     if objection:
         return known.model_copy(update={"objection": objection})
-    proven = {
+    return Identified(approver=proven(known.approver, key, claims.signed_at, claims.jti))
+
+
+def proven(approver: Approver, key: Key, signed_at: datetime, token_id: str) -> Approver:
+    """Return ``approver`` with the proof of a valid signature."""
+    proof = {
         "assurance": Assurance.SIGNED,
         "key_id": key.id,
         "public_key": key.x,
-        "signed_at": claims.signed_at,
-        "token_id": claims.jti,
+        "signed_at": signed_at,
+        "token_id": token_id,
     }
-    return Identified(approver=known.approver.model_copy(update=proven))
+    return approver.model_copy(update=proof)
 
 
 def claims_of(token: str, public: str) -> Claims:
@@ -116,7 +123,7 @@ def claims_of(token: str, public: str) -> Claims:
 def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> str | None:
     """Return how ``decision`` and ``subject`` differ from what was signed, or None."""
     if claims.aud != str(subject.audience):
-        return _another_audience(claims.aud, subject.audience)
+        return another_audience(claims.aud, subject.audience)
     if claims.workflow_id != subject.workflow_id:
         return f"it is signed for the run {cut(one_line(claims.workflow_id), 60)}, not for this one"
     if claims.fingerprint != subject.fingerprint or not decision.names(claims.fingerprint):
@@ -147,7 +154,8 @@ def hash_of_new_plan(plan: JsonValue) -> str | None:
         return ""
 
 
-def _another_audience(signed: str, audience: Audience) -> str:
+def another_audience(signed: str, audience: Audience) -> str:
+    """Object to a token of another installation or namespace."""
     installation, _, namespace = signed.partition("/")
     if installation != audience.installation:
         named = cut(one_line(installation), 40)
@@ -155,12 +163,19 @@ def _another_audience(signed: str, audience: Audience) -> str:
     return f"it is signed for the namespace {cut(one_line(namespace), 60)}, not for {audience.namespace}"
 
 
-def _read(token: str, person: Person, at: datetime) -> tuple[Key, Claims]:
+def signed_by(
+    person: Person, token: str, at: datetime, read: Callable[[str, str], Signed]
+) -> tuple[Key, Signed]:
+    """Return the key of ``person`` that signed a token, valid at that time, and what ``read`` returns of it.
+
+    Raises:
+        ValueError: no such key signed it; the message says why.
+    """
     try:
         kid = kid_of(token)
         key = next((key for key in person.keys if key.id == kid), None)
         if key is not None and in_force(key, at):
-            return key, claims_of(token, key.x)
+            return key, read(token, key.x)
     except ValueError as error:
         raise ValueError(f"{error}; {_HOW}") from None
     if key is None:
@@ -174,9 +189,10 @@ def _read(token: str, person: Person, at: datetime) -> tuple[Key, Claims]:
     )
 
 
-def _wrong_time(claims: Claims, key: Key, at: datetime) -> str | None:
-    if claims.signed_at > at + CLOCK_LEEWAY:
+def wrong_time(signed_at: datetime, key: Key, at: datetime) -> str | None:
+    """Object to something signed in the future, or while the key was not valid."""
+    if signed_at > at + CLOCK_LEEWAY:
         return "it is signed in the future; set the signer's clock"
-    if not in_force(key, claims.signed_at):
+    if not in_force(key, signed_at):
         return "it is signed at a time when the key was not valid"
     return None

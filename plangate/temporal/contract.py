@@ -1,7 +1,8 @@
-"""The names by which clients reach a run; changing one breaks every client."""
+"""The names by which clients reach a run, or stop all of them; changing one breaks every client."""
 
 from typing import Final
 
 WORKFLOW_TYPE: Final = "PlanApproval"
 STATUS: Final = "status"  # a query
+STOP_TYPE: Final = "PlangateStop"  # a workflow: one order to stop or to go
 DECIDE: Final = "decide"  # an update

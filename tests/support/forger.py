@@ -75,7 +75,7 @@ class Forger:
         with self._database.write() as connection:
             trail = open_trail(connection, self._ref)
             self._put(trail, arrival.key, decided, actor=by)
-            use_token(trail, arrival, sender)
+            use_token(trail, arrival.key, sender)
 
     def execute(self, people: People) -> None:
         key = idempotency_key(self._run, self._print, 1)

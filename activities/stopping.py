@@ -1,0 +1,208 @@
+"""The local activity that judges and records orders to stop and to go; and how a stopped step waits."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from pydantic import JsonValue
+from temporalio import activity
+
+from activities.caller import own_audience
+from activities.failures import as_application_errors
+from activities.waiting import soon
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.errors import NotApproved, StepStopped
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.people import Identified, People, identify
+from plangate.domain.plan import Audience
+from plangate.domain.stops import (
+    Judging,
+    OrderArrival,
+    StandingStops,
+    Stop,
+    StopAnswer,
+    StopDecided,
+    StopRules,
+    is_question,
+    judge,
+    read_order,
+    shown,
+)
+from plangate.elapsed import elapsed
+from plangate.records.records import Records
+from plangate.records.rule_texts import RecordedPeople
+from plangate.records.stops import StopsSeen, enter_order, standing_stops
+from plangate.signing.stops import verify_order
+from plangate.temporal.contract import STOP_TYPE
+
+# A stopped step tries again after a second; with very many of them, after up to 20 seconds.
+_SOONEST: Final = 1.0
+_LATEST: Final = 20.0
+_AGAIN_PER_SECOND: Final = 40  # attempts of all stopped steps of a worker
+_log = structlog.get_logger(__name__)
+
+
+class StopTask(Frozen):
+    """Judge what was sent as an order.
+
+    Attributes:
+        key: identifies this arrival: the first run id of the chain of Temporal runs that brought it, so that
+            a reset, a retry or a cron brings no second order.
+        inputs: as they were sent.
+        received_at: when the server received it.
+        at: now, by the server's clock.
+    """
+
+    key: str
+    inputs: tuple[JsonValue, ...]
+    received_at: AwareDatetime
+    at: AwareDatetime
+
+
+class Stopping:
+    """Judges and records orders."""
+
+    def __init__(
+        self,
+        records: Records,
+        directory: RecordedPeople,
+        rules: StopRules,
+        policy_hash: str,
+        tools: Collection[str],
+    ) -> None:
+        self._records = records
+        self._directory = directory
+        self._rules = rules
+        self._policy_hash = policy_hash
+        self._tools = tools
+
+    @activity.defn
+    async def judge_order(self, task: StopTask) -> StopAnswer:
+        """Record the order with its verdict, and return it with the stops that stand now.
+
+        A question is answered, and not recorded.
+
+        Raises:
+            ApplicationError: the records or the list of people do not answer.
+        """
+        with as_application_errors():
+            _check_caller()
+            audience = own_audience(self._records)
+            if is_question(task.inputs):
+                return StopAnswer(audience=audience, stops=shown(await soon(self._records, self._standing())))
+            arrival = read_order(key=task.key, inputs=task.inputs, received_at=task.received_at)
+            decided, stops = await soon(self._records, self._recorded(arrival, audience, task.at))
+            _log_decided(decided)
+            return StopAnswer(
+                audience=audience,
+                accepted=decided.verdict.accepted,
+                reason=decided.verdict.reason,
+                stops=shown(stops),
+            )
+
+    async def _standing(self) -> StandingStops:
+        return await self._records.write(standing_stops, receipt=True)
+
+    async def _recorded(
+        self, arrival: OrderArrival, audience: Audience, at: datetime
+    ) -> tuple[StopDecided, StandingStops]:
+        people = await self._directory.people()
+        sender = _sender(arrival, people, audience)
+        by = Judging(
+            rules=self._rules,
+            release=self._rules.release(people),
+            tools=self._tools,
+            at=at,
+            policy=self._policy_hash,
+            people=people.hash if people is not None else "",
+        )
+
+        def verdict(stops: StandingStops, known: Identified) -> StopDecided:
+            return judge(stops, arrival, known, by)
+
+        # Ahead of the steps that wait for their turn: those are what it is to stop.
+        return await self._records.write(
+            lambda connection: enter_order(connection, arrival, sender, verdict), receipt=True
+        )
+
+
+class StoppedSteps:
+    """The stops as this worker saw them last, and when its stopped steps try again."""
+
+    def __init__(self) -> None:
+        self.seen = StopsSeen()
+        self._recent: list[float] = []
+
+    def again(self) -> timedelta:
+        """Return after what time a stopped step tries again: soon, but not all of them at once."""
+        now = elapsed()
+        self._recent = [at for at in self._recent if now - at < _SOONEST] + [now]
+        seconds = min(max(_SOONEST, len(self._recent) / _AGAIN_PER_SECOND), _LATEST)
+        return timedelta(seconds=seconds)
+
+
+@contextmanager
+def waiting_if_stopped(steps: StoppedSteps) -> Iterator[None]:
+    """Let a step that is stopped try again soon, without using up its tries.
+
+    The attempts that only waited are counted in the heartbeat details, which Temporal hands to the next one.
+    """
+    try:
+        yield
+    except StepStopped:
+        activity.heartbeat(_waits() + 1)
+        with as_application_errors(again=steps.again()):
+            raise
+
+
+def tries_without_stops() -> int:
+    """Return the number of this attempt, without those that only waited for a release."""
+    return max(1, activity.info().attempt - _waits())
+
+
+def _waits() -> int:
+    match activity.info().heartbeat_details:
+        case [int() as waits] if 0 <= waits < activity.info().attempt:
+            return waits
+        case _:
+            return 0
+
+
+def step_stopped(stop: Stop) -> StepStopped:
+    """Return the error of a step that waits."""
+    return StepStopped(f"{stop}. Nothing was done; the step begins once people have released the stop.")
+
+
+def _sender(arrival: OrderArrival, people: People | None, audience: Audience) -> Identified:
+    order = arrival.order
+    if order is None:
+        return Identified()
+    if order.signature is None or people is None:
+        return identify(people, order.by, arrival.received_at)
+    return verify_order(order, audience=audience, people=people, at=arrival.received_at)
+
+
+def _check_caller() -> None:
+    """Check that Plangate's own workflow called, in this process; others cannot schedule a local activity.
+
+    Raises:
+        NotApproved: another workflow called.
+    """
+    info = activity.info()
+    if info.workflow_type != STOP_TYPE or not info.is_local:
+        asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
+        raise NotApproved(f"Only the workflow {STOP_TYPE} may ask for this, not {asker}.")
+
+
+def _log_decided(decided: StopDecided) -> None:
+    order = decided.arrival.order
+    _log.warning(
+        "An order to stop or to go is recorded.",
+        action="stop_decided",
+        order=order.action.value if order else None,
+        tool=order.tool if order else None,
+        accepted=decided.verdict.accepted,
+        reason=decided.verdict.reason,
+    )

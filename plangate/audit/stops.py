@@ -1,0 +1,211 @@
+"""The auditor's rules for stops: the trail that says what was stopped, and the claims that had to wait.
+
+On the trail of stops (`broken_stops_trail`):
+
+- Every entry is an order with its verdict, under the key and by the sender of its arrival.
+- An accepted order is accepted again by `plangate.domain.stops.judge`, in the state that the entries before
+  it lead to. A refused one changes nothing.
+- A signed order has a valid signature, used once; a list of people that is kept supports its sender, and with
+  the rules the releases that it asks for. The policy that is kept has those rules.
+
+Of every claim (`StopHistory.broken_claims`): the last entry of that trail that it looked at is there; no stop
+of its tool stood by then; and no stop was recorded long before it that it did not look at. Claims and entries
+are written in one order (`plangate.records.stops`), so only the last of these needs an allowance for clocks.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+from plangate.audit.dates import TWO_CLOCKS
+from plangate.domain.assurance import Assurance
+from plangate.domain.audit import STOPS_TRAIL, AuditEntry, Claimed, Drafted, RuleText
+from plangate.domain.escaping import one_line
+from plangate.domain.findings import Finding
+from plangate.domain.people import Approver, Identified, People
+from plangate.domain.plan import Plan, short
+from plangate.domain.review import CLOCK_LEEWAY
+from plangate.domain.revocation import no_proof
+from plangate.domain.stops import Judging, StandingStops, StopDecided, StopRules, apply, judge
+from plangate.policy.kept_lists import PeopleThen
+from plangate.policy.requirements import policy_named
+from plangate.policy.rules import stop_rules_of
+from plangate.signing.jws import key_id
+from plangate.signing.stops import order_claims, other_order
+
+
+def broken_stops_trail(
+    entries: Sequence[AuditEntry], then: PeopleThen | None, texts: Sequence[RuleText], installation: str
+) -> Iterator[Finding]:
+    """Yield every entry that could not follow from those before it, or that is not supported.
+
+    Args:
+        entries: the trail of stops, whose hashes are checked already.
+        then: the lists of people that it names.
+        texts: the policies that it names.
+        installation: the id of these records.
+    """
+    stops, latest = StandingStops(), None
+    used: set[tuple[str | None, str | None]] = set()
+    for entry in entries:
+        event = entry.event
+        if not isinstance(event, StopDecided):
+            yield _on_stops_trail(entry, "belongs on the trail of a run, not on that of stops")
+            continue
+        if latest is not None and entry.at < latest:
+            yield _on_stops_trail(entry, "is dated before the previous entry")
+        latest = entry.at
+        what = (
+            _wrong_arrival(entry, event)
+            or _wrong_verdict(stops, event)
+            or _unproven(event, then, used, installation)
+            or _other_rules(event, texts)
+        )
+        if what:
+            yield _on_stops_trail(entry, what)
+        stops = apply(stops, event)
+
+
+class StopHistory:
+    """What was stopped when, by the trail of stops."""
+
+    def __init__(self, entries: Sequence[AuditEntry]) -> None:
+        self._accepted: list[tuple[int, StopDecided]] = [
+            (entry.number, entry.event)
+            for entry in entries
+            if isinstance(entry.event, StopDecided) and entry.event.verdict.accepted
+        ]
+        self._numbers = [0, *(number for number, _ in self._accepted)]
+        self._states = [StandingStops()]
+        for _, event in self._accepted:
+            self._states.append(apply(self._states[-1], event))
+
+    def broken_claims(self, workflow_id: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        """Yield each claim of a run that did not wait for a stop."""
+        plan: Plan | None = None
+        for entry in trail:
+            event = entry.event
+            if isinstance(event, Drafted):
+                plan = event.plan
+            if isinstance(event, Claimed) and plan is not None and 1 <= event.step <= len(plan.steps):
+                what = self.objection(entry, event, plan.steps[event.step - 1].tool)
+                if what:
+                    yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+
+    def objection(self, entry: AuditEntry, event: Claimed, tool: str) -> str | None:
+        """Object to a claim of a step of this tool that did not wait for a stop."""
+        position = bisect_right(self._numbers, event.stops) - 1
+        if position < 0 or self._numbers[position] != event.stops:
+            return f"looked at entry {event.stops} of the trail of stops, which stopped and released nothing"
+        stop = self._states[position].of(tool)
+        if stop is not None:
+            return f"a step began although it was stopped: {stop}"
+        for number, after in zip(self._numbers[position + 1 :], self._states[position + 1 :], strict=True):
+            unseen = after.of(tool)
+            if unseen is not None and unseen.since < entry.at - CLOCK_LEEWAY:
+                return f"a step began and did not look at entry {number} of the trail of stops: {unseen}"
+        return None
+
+
+def _on_stops_trail(entry: AuditEntry, what: str) -> Finding:
+    return Finding(workflow_id=STOPS_TRAIL, entry=entry.number, what=what)
+
+
+def _wrong_arrival(entry: AuditEntry, event: StopDecided) -> str | None:
+    order, approver = event.arrival.order, event.approver
+    if entry.key != event.arrival.key:
+        return f"has the key {one_line(entry.key)}, not that of its order"
+    sender = approver.name if approver else order.by if order else "unknown"
+    if entry.actor != sender:
+        return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the order"
+    if abs(entry.at - event.judged_at) > TWO_CLOCKS:
+        return "has another time than the order was judged"
+    return None
+
+
+def _wrong_verdict(stops: StandingStops, event: StopDecided) -> str | None:
+    """Judge an accepted order again; whether its tool exists is not known here."""
+    if not event.verdict.accepted:
+        return None
+    order = event.arrival.order
+    if order is None or event.approver is None:
+        return "was accepted, though it cannot be read or has no sender"
+    by = Judging(
+        rules=event.rules,
+        release=event.release,
+        tools=(order.tool,) if order.tool else (),
+        at=event.judged_at,
+        policy=event.policy,
+        people=event.people,
+    )
+    again = judge(stops, event.arrival, Identified(approver=event.approver), by)
+    return None if again.verdict.accepted else f"was accepted, though {one_line(again.verdict.reason)}"
+
+
+def _unproven(
+    event: StopDecided,
+    then: PeopleThen | None,
+    used: set[tuple[str | None, str | None]],
+    installation: str,
+) -> str | None:
+    approver = event.approver
+    if approver is None:
+        return None
+    if approver.assurance is not Assurance.TYPED:
+        wrong = _not_signed(event, approver, installation)
+        token = (approver.key_id, approver.token_id)
+        if wrong is None and token in used:
+            wrong = "its signature was used before"
+        used.add(token)
+        if wrong:
+            return f"the order by {one_line(approver.name)} is recorded as {approver.assurance}, but {wrong}"
+    if not event.verdict.accepted:
+        return None
+    people = then(event.people) if then and event.people else None
+    if event.people and people is None:
+        return None  # another finding reports that it is missing
+    return _not_by_list(event, approver, people)
+
+
+def _not_by_list(event: StopDecided, approver: Approver, people: People | None) -> str | None:
+    if event.release != event.rules.release(people):
+        return "asks for other releases than its rules and its list of people do"
+    if people is None:
+        return None
+    at = event.arrival.received_at
+    wrong = no_proof(approver, people, at)
+    known = people.identify(approver.name, at).approver
+    if wrong is None and (known is None or known.standings != approver.standings):
+        wrong = f"{approver.name} had other roles"
+    if wrong is None:
+        return None
+    return (
+        f"the order by {one_line(approver.name)} is not supported by the list of that time: {one_line(wrong)}"
+    )
+
+
+def _not_signed(event: StopDecided, approver: Approver, installation: str) -> str | None:
+    order = event.arrival.order
+    if approver.assurance is not Assurance.SIGNED:
+        return "this release of Plangate knows no logins"
+    if order is None or order.signature is None or approver.public_key is None:
+        return "it has no signature"
+    try:
+        if key_id(approver.public_key) != approver.key_id:
+            return "it names a key other than the one it was checked with"
+        claims = order_claims(order.signature, approver.public_key)
+    except ValueError as error:
+        return str(error)
+    if (claims.jti, claims.signed_at) != (approver.token_id, approver.signed_at):
+        return "it was recorded with a time or id other than the signed one"
+    if claims.aud.partition("/")[0] != installation:
+        return "it was signed for another installation"
+    return other_order(claims, order, None)
+
+
+def _other_rules(event: StopDecided, texts: Sequence[RuleText]) -> str | None:
+    if not event.policy:
+        return None if event.rules == StopRules() else "names no policy, but has rules of one"
+    policy = policy_named(event.policy, texts)
+    if policy is None or stop_rules_of(policy) == event.rules:
+        return None  # another finding reports a policy that is missing
+    return f"was judged by other rules than those of the policy that it names ({short(event.policy)})"

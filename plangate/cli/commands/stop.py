@@ -1,0 +1,82 @@
+"""`stop` and `go`: make every step wait before it begins, and let the steps begin again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from plangate.cli import console, orders
+from plangate.cli.exits import WrongUsage
+from plangate.cli.options import AsJson
+from plangate.domain import stops
+
+Tool = Annotated[
+    str | None,
+    typer.Option("--tool", metavar="NAME", show_default=False, help="Only the steps of this tool."),
+]
+Name = Annotated[str | None, typer.Option("--by", metavar="NAME", show_default=False, help="Your own name.")]
+
+
+def stop(
+    *,
+    tool: Tool = None,
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason", metavar="TEXT", show_default=False, help="Why; everyone who waits reads it."
+        ),
+    ] = "",
+    by: Name = None,
+    list_all: Annotated[bool, typer.Option("--list", help="Show what is stopped now; stop nothing.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Make every step, or every step of one tool, wait before it begins.
+
+    It takes effect within seconds, over all workers; a step that is acting is finished. Decisions are still
+    taken. The stop stands until it is released: see go.
+
+    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    """
+    here = console.open_console(as_json=as_json)
+    if list_all:
+        if tool is not None or reason or by is not None:
+            raise WrongUsage("--list goes alone: it shows what is stopped, and stops nothing.")
+        return asyncio.run(orders.show_what_stands(here))
+    if by is None:
+        raise WrongUsage("Say who stops, with --by and your own name; --list shows what is stopped.")
+    if not reason.strip():
+        raise WrongUsage("Say why with --reason; everyone who waits reads it.")
+    order = orders.made_order(stops.Action.STOP, by=by, tool=tool, reason=reason)
+    return asyncio.run(orders.stop(here, order))
+
+
+def go(
+    *,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", show_default=False, help="Your own name.")],
+    tool: Tool = None,
+    number: Annotated[
+        int | None,
+        typer.Option(
+            "--stop",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="The number of the stop that you saw. If omitted on a terminal, it is shown and you are "
+            "asked.",
+        ),
+    ] = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", show_default=False, help="What has changed.")
+    ] = "",
+    as_json: AsJson = False,
+) -> int:
+    """Release a stop, so that steps begin again.
+
+    By default two people of the list have to release it; the one who stopped may be one of them. Without a
+    list of people one is enough. Exit codes as for stop.
+    """
+    here = console.open_console(as_json=as_json)
+    order = orders.made_order(stops.Action.GO, by=by, tool=tool, reason=reason, number=number or 1)
+    return asyncio.run(orders.go(here, order, is_named=number is not None))

@@ -1,0 +1,135 @@
+"""Orders to stop and to go that are made at a terminal."""
+
+import secrets
+
+from pydantic import ValidationError
+
+from plangate.cli.console import Console, Session
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.keyboard import Keyboard
+from plangate.domain.decision import is_placeholder
+from plangate.domain.errors import Refused
+from plangate.domain.escaping import one_line
+from plangate.domain.plan import Audience
+from plangate.domain.stops import MAX_REASON, Action, Order, StopAnswer, StopStatus
+from plangate.domain.validation import faults_in
+from plangate.presentation.clock import now
+from plangate.presentation.program import program
+from plangate.presentation.stops_page import stops_page
+from plangate.signing.stops import signed_order
+
+_KEPT = (
+    "No worker answered: the order waits at the Temporal server, and is judged as soon as a worker runs. "
+    "No step begins without a worker. Check the result with: {} stop --list"
+)
+_WRONG = {
+    "by": "The name after --by must be your own, with 1 to 100 visible characters.",
+    "tool": "The name after --tool must have 1 to 100 characters; the tools command lists them.",
+    "reason": f"The reason is longer than {MAX_REASON:,} characters; shorten it.",
+}
+
+
+def made_order(action: Action, *, by: str, tool: str | None, reason: str, number: int | None = None) -> Order:
+    """Return the order that was typed.
+
+    Raises:
+        WrongUsage: a part of it is malformed.
+    """
+    if is_placeholder(by):
+        raise WrongUsage(_WRONG["by"])
+    try:
+        return Order(action=action, by=by, tool=tool, reason=reason, stop=number)
+    except ValidationError as error:
+        raise WrongUsage(_WRONG[str(faults_in(error)[0].path[0])]) from None
+
+
+async def stop(here: Console, order: Order) -> int:
+    """Send a stop, signed if its sender has a key here and it is known what to sign it for."""
+    async with here.connected() as session:
+        audience = None
+        if here.keys.has(order.by):
+            audience = (await session.client.what_stands()).audience
+        return _show_verdict(here, await session.client.order(_signed(here, order, audience)))
+
+
+async def go(here: Console, order: Order, *, is_named: bool) -> int:
+    """Send a release of the stop that stands, after it was shown."""
+    async with here.connected() as session:
+        answer = await session.client.what_stands()
+        standing = next((one for one in answer.stops if one.tool == order.tool), None)
+        if standing is None:
+            raise Refused(_nothing_to_release(order, answer))
+        if is_named and order.stop != standing.number:
+            raise Refused(
+                f"Stop {order.stop} does not stand; stop {standing.number} does, by {one_line(standing.by)}: "
+                f"{one_line(standing.reason)}."
+            )
+        if not is_named and not await _is_meant(session, standing):
+            return Exit.FAILED
+        exact = order.model_copy(update={"stop": standing.number})
+        return _show_verdict(here, await session.client.order(_signed(here, exact, answer.audience)))
+
+
+async def show_what_stands(here: Console) -> int:
+    """Print the stops that stand."""
+    async with here.connected() as session:
+        answer = await session.client.what_stands()
+    if here.screen.is_json:
+        here.screen.print_json([one.model_dump(mode="json") for one in answer.stops])
+    elif not answer.stops:
+        here.screen.say("Nothing is stopped.")
+    else:
+        here.screen.show(stops_page(answer.stops))
+    return Exit.DONE
+
+
+async def _is_meant(session: Session, standing: StopStatus) -> bool:
+    screen = session.screen
+    if not screen.can_ask:
+        raise WrongUsage(
+            f"Name the stop that you saw, with --stop and its number: {program()} stop --list shows it."
+        )
+    screen.show_aside(stops_page((standing,)))
+    keyboard = Keyboard(screen.err)
+    keyboard.discard()
+    while True:
+        typed = ((await keyboard.ask(f"Release stop {standing.number}? [y/N]")) or "n").lower()
+        if typed in ("y", "yes"):
+            return True
+        if typed in ("n", "no"):
+            screen.say("Nothing was sent.")
+            return False
+        screen.say_aside("Not understood; type y or n.")
+
+
+def _signed(here: Console, order: Order, audience: Audience | None) -> Order:
+    key = here.keys.key_of(order.by) if audience is not None else None
+    if key is None or audience is None:
+        return order
+    return signed_order(order, key, audience=audience, at=now(), token_id=secrets.token_urlsafe(16))
+
+
+def _nothing_to_release(order: Order, answer: StopAnswer) -> str:
+    what = "everything" if order.tool is None else f"of {one_line(order.tool)}"
+    if not answer.stops:
+        return "Nothing is stopped, so there is nothing to release."
+    others = ", ".join("everything" if one.tool is None else one_line(one.tool) for one in answer.stops)
+    hint = "name the tool with --tool" if order.tool is None else "leave out --tool to release that"
+    return f"There is no stop {what}; what is stopped: {others}. To release it, {hint}."
+
+
+def _show_verdict(here: Console, answer: StopAnswer | None) -> int:
+    if answer is None:
+        words = _KEPT.format(program())
+    else:
+        verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
+        words = one_line(f"{verdict}: {answer.reason.rstrip('.')}.")
+    is_refused = answer is not None and answer.accepted is False
+    if here.screen.is_json:
+        known = (answer or StopAnswer(reason=words)).model_dump(mode="json", exclude={"audience"})
+        here.screen.print_json(known)
+    elif is_refused:
+        raise Refused(words)
+    else:
+        here.screen.say(words)
+    return Exit.REFUSED if is_refused else Exit.DONE

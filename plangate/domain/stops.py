@@ -1,0 +1,467 @@
+"""Stops: orders by which people make every step, or every step of one tool, wait before it begins.
+
+A stop stands until enough people have released it. `judge` says whether an order is accepted, `apply` what
+follows from it, and `StandingStops.of` which stop makes a step wait. Claims, pages and the auditor use the
+same functions. Decisions on runs are taken while a stop stands.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.base import AwareDatetime, Frozen, Typed
+from plangate.domain.decision import MAX_SIGNATURE, PersonName, Verdict, is_placeholder
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.people import ANYONE, Approver, Identified, People, same_person
+from plangate.domain.plan import Audience
+from plangate.domain.plurals import counted
+from plangate.domain.policy import Need, Requirement, covered, missing, ways_of
+from plangate.domain.validation import faults_in
+
+MAX_REASON: Final = 1_000
+RELEASERS: Final = 2
+"""How many people release a stop, if there is a list of people and no rule says otherwise."""
+_LONGEST_TOOL: Final = 100
+_EXCERPT_LENGTH: Final = 300
+_MOST_FAULTS: Final = 5
+_LONGEST_FAULT: Final = 120
+_LONGEST_REASON_SHOWN: Final = 200
+_HOW: Final = 'send one JSON object such as {"action": "stop", "by": "dana", "reason": "wrong amounts"}'
+_UNCHECKED: Final = "there is no list of people, so the name is not checked and proves nothing"
+
+
+class Action(StrEnum):
+    """What an order asks for; ``list`` only asks which stops stand."""
+
+    STOP = "stop"
+    GO = "go"
+    LIST = "list"
+
+
+class Order(Typed):
+    """One person's order.
+
+    Attributes:
+        tool: whose steps are to wait, or may go on; None for the steps of all tools.
+        stop: the number of the stop that a go releases: what its sender saw.
+        reason: for a stop it is required.
+    """
+
+    action: Action
+    by: PersonName
+    tool: Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_TOOL)] | None = None
+    stop: int | None = Field(default=None, ge=1, strict=True)
+    reason: str = Field(default="", max_length=MAX_REASON)
+    signature: str | None = Field(default=None, max_length=MAX_SIGNATURE)
+
+
+class OrderArrival(Frozen):
+    """One message that was sent as an order, readable or not.
+
+    Attributes:
+        key: identifies this arrival.
+        received_at: when the Temporal server received it.
+        fault: why it cannot be read as an order; empty if it can.
+        excerpt: the beginning of what was sent, hidden characters made visible, if it cannot be read.
+    """
+
+    key: str
+    received_at: AwareDatetime
+    order: Order | None = None
+    fault: str = ""
+    excerpt: str = ""
+
+
+class Release(Frozen):
+    """What releases a stop: so many people with these roles, each with this proof of identity."""
+
+    needs: tuple[Need, ...]
+    assurance: Assurance = Assurance.TYPED
+
+    def is_met_by(self, approvers: Sequence[Approver]) -> bool:
+        """Return whether these people release the stop."""
+        return self.covered(approvers) == sum(need.count for need in self.needs)
+
+    def covered(self, approvers: Sequence[Approver]) -> int:
+        """Return how many of the demanded releases these people give; see `plangate.domain.policy`."""
+        return covered(self._requirement, approvers, ())
+
+    def missing(self, approvers: Sequence[Approver]) -> tuple[Need, ...]:
+        """Return which releases would count now."""
+        return missing(self._requirement, approvers, ())
+
+    @property
+    def _requirement(self) -> Requirement:
+        return Requirement(needs=self.needs, assurance=self.assurance)
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return " and ".join(f"{counted(need.count, 'release')} by {need.role}" for need in self.needs)
+
+
+class StopRules(Frozen):
+    """Who may stop and who may release, by the policy file.
+
+    Attributes:
+        roles: any of them may stop.
+        assurance: the proof of identity that a stop needs.
+        go: the approvals that release a stop; None for two people, or for one without a list of people.
+        go_assurance: the proof of identity that a release needs.
+    """
+
+    roles: tuple[str, ...] = (ANYONE,)
+    assurance: Assurance = Assurance.TYPED
+    go: tuple[Need, ...] | None = None
+    go_assurance: Assurance = Assurance.TYPED
+
+    def release(self, people: People | None) -> Release:
+        """Return what releases a stop, given the list of people.
+
+        The default never asks for more people than are active.
+        """
+        needs = self.go
+        if needs is None:
+            active = sum(person.active for person in people.persons) if people is not None else 1
+            needs = (Need(role=ANYONE, count=max(1, min(RELEASERS, active))),)
+        return Release(needs=needs, assurance=self.go_assurance)
+
+
+class StopDecided(Frozen):
+    """An order with its verdict, and the rules by which it was judged. Only in the trail of stops.
+
+    Attributes:
+        approver: the sender as known at that moment, if at all.
+        judged_at: when it was judged, by the server's clock.
+        rules: the policy's rules about stops.
+        release: what releases a stop, by these rules and the list of people of that moment.
+        policy: SHA-256 of the policy; empty without one.
+        people: SHA-256 of the list of people; empty without one.
+    """
+
+    kind: Literal["stop_decided"] = "stop_decided"
+    arrival: OrderArrival
+    verdict: Verdict
+    approver: Approver | None = None
+    judged_at: AwareDatetime
+    rules: StopRules = StopRules()
+    release: Release
+    policy: str = ""
+    people: str = ""
+
+
+class Stop(Frozen):
+    """One stop that stands.
+
+    Attributes:
+        number: counts the accepted stops of the installation.
+        by: who ordered it; after several orders, the newest.
+        since: when that was judged.
+        released_by: who have released it so far.
+        release: what releases it, by the rules of the newest order.
+    """
+
+    number: int
+    tool: str | None
+    by: Approver
+    reason: str
+    since: AwareDatetime
+    release: Release
+    released_by: tuple[Approver, ...] = ()
+
+    @property
+    def what(self) -> str:
+        """What is stopped, as the subject of a sentence."""
+        return "every step" if self.tool is None else f"every step of {one_line(self.tool)}"
+
+    def __str__(self) -> str:
+        """Return it in one sentence, without a full stop."""
+        reason = cut(one_line(self.reason), _LONGEST_REASON_SHOWN)
+        since = f"{self.since:%Y-%m-%d %H:%M} UTC"
+        return f"{one_line(self.by.name)} stopped {self.what} at {since} (stop {self.number}): {reason}"
+
+
+class StopStatus(Frozen):
+    """A stop that stands, as people see it.
+
+    Attributes:
+        number: a go names it.
+        tool: whose steps wait; None for those of all tools.
+        is_verified: whether more than a typed name says who ordered it.
+        since: when it was judged.
+        released_by: who have released it so far.
+        still_needed: who must release it yet, in words.
+    """
+
+    number: int
+    tool: str | None
+    by: str
+    is_verified: bool
+    reason: str
+    since: AwareDatetime
+    released_by: tuple[str, ...] = ()
+    still_needed: str
+
+    def concerns(self, tools: Collection[str]) -> bool:
+        """Return whether steps of one of these tools wait."""
+        return self.tool is None or self.tool in tools
+
+
+class StopAnswer(Frozen):
+    """The result of an order: the verdict, and the stops that stand now.
+
+    ``accepted`` is None if it was only asked what stands, or if there is no verdict yet: ``reason`` says why.
+    ``audience`` is the installation and namespace that an order is signed for.
+    """
+
+    accepted: bool | None = None
+    reason: str = ""
+    stops: tuple[StopStatus, ...] = ()
+    audience: Audience | None = None
+
+
+class StandingStops(Frozen):
+    """The stops that stand: at most one of everything, and one of each tool.
+
+    ``accepted`` counts all stops that were ever accepted.
+    """
+
+    accepted: int = 0
+    standing: tuple[Stop, ...] = ()
+
+    def of(self, tool: str) -> Stop | None:
+        """Return the stop that makes a step of this tool wait, or None."""
+        return self.on(None) or self.on(tool)
+
+    def on(self, scope: str | None) -> Stop | None:
+        """Return the stop of exactly this tool, or with None that of everything."""
+        return next((stop for stop in self.standing if stop.tool == scope), None)
+
+    def without(self, scope: str | None) -> tuple[Stop, ...]:
+        """Return the other stops."""
+        return tuple(stop for stop in self.standing if stop.tool != scope)
+
+
+def read_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> OrderArrival:
+    """Parse a message that was sent as an order. It never raises."""
+    order: Order | None = None
+    fault = ""
+    try:
+        order = _read(inputs)
+    except ValueError as error:
+        fault = str(error)
+    return OrderArrival(
+        key=key, received_at=received_at, order=order, fault=fault, excerpt="" if order else _excerpt(inputs)
+    )
+
+
+def is_question(inputs: Sequence[object]) -> bool:
+    """Return whether a message only asks which stops stand: it changes nothing, and is not recorded."""
+    return len(inputs) == 1 and inputs[0] == {"action": Action.LIST.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """By what orders are judged.
+
+    Attributes:
+        rules: who may stop and release.
+        release: what releases a stop, by the rules and the list of people.
+        tools: the tools that can be stopped.
+        at: when it is judged, by the server's clock.
+        policy: SHA-256 of the policy; empty without one.
+        people: SHA-256 of the list of people; empty without one.
+    """
+
+    rules: StopRules
+    release: Release
+    tools: Collection[str]
+    at: AwareDatetime
+    policy: str = ""
+    people: str = ""
+
+
+def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: Judging) -> StopDecided:
+    """Return the order with its verdict.
+
+    Args:
+        stops: those that stand.
+        arrival: the order.
+        sender: who sent it, by the list of people and the signature.
+        by: the rules, the tools and the time.
+    """
+    objection = _objection(stops, arrival, sender, by)
+    decision = StopDecided(
+        arrival=arrival,
+        verdict=Verdict(accepted=objection is None, reason=objection or ""),
+        approver=sender.approver,
+        judged_at=by.at,
+        rules=by.rules,
+        release=by.release,
+        policy=by.policy,
+        people=by.people,
+    )
+    if objection is not None:
+        return decision
+    said = _acceptance(stops, decision) + ("" if by.people else f"; {_UNCHECKED}")
+    return decision.model_copy(update={"verdict": Verdict(accepted=True, reason=said)})
+
+
+def apply(stops: StandingStops, decision: StopDecided) -> StandingStops:
+    """Return the stops that stand after a decision.
+
+    A stop of what is stopped already takes the place of the earlier one, and voids its releases so far.
+    """
+    order, approver = decision.arrival.order, decision.approver
+    if not decision.verdict.accepted or order is None or approver is None:
+        return stops
+    others, before = stops.without(order.tool), stops.on(order.tool)
+    if order.action is Action.STOP:
+        number = stops.accepted + 1
+        stop = Stop(
+            number=number,
+            tool=order.tool,
+            by=approver,
+            reason=order.reason,
+            since=decision.judged_at,
+            release=decision.release,
+        )
+        return StandingStops(accepted=number, standing=(*others, stop))
+    if before is None:
+        return stops
+    released = (*before.released_by, approver)
+    if decision.release.is_met_by(released):
+        return stops.model_copy(update={"standing": others})
+    waiting = before.model_copy(update={"released_by": released, "release": decision.release})
+    return stops.model_copy(update={"standing": (*others, waiting)})
+
+
+def shown(stops: StandingStops) -> tuple[StopStatus, ...]:
+    """Return the stops that stand, for people."""
+    return tuple(
+        StopStatus(
+            number=stop.number,
+            tool=stop.tool,
+            by=stop.by.name,
+            is_verified=stop.by.assurance > Assurance.TYPED,
+            reason=stop.reason,
+            since=stop.since,
+            released_by=tuple(one.name for one in stop.released_by),
+            still_needed=still_needed(stop),
+        )
+        for stop in stops.standing
+    )
+
+
+def still_needed(stop: Stop) -> str:
+    """Return who must release a stop yet, in words."""
+    more = "more " if stop.released_by else ""
+    return " and ".join(
+        f"{counted(need.count, f'{more}person', f'{more}people')}"
+        + ("" if need.role == ANYONE else f" with the role {need.role}")
+        for need in stop.release.missing(stop.released_by)
+    )
+
+
+def _objection(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: Judging) -> str | None:
+    order = arrival.order
+    if order is None:
+        return arrival.fault
+    if order.action is Action.STOP and order.tool is not None and order.tool not in by.tools:
+        known = ", ".join(sorted(by.tools)) or "none"
+        return (
+            f"there is no tool called {one_line(order.tool)}; the tools are: {known}. "
+            "Leave the tool out to stop everything"
+        )
+    if sender.approver is None or sender.objection:
+        return sender.objection or f"{order.by} is not known"
+    if order.action is Action.STOP:
+        return _may_not_stop(stops, order, sender.approver, by.rules)
+    return _may_not_go(stops, order, sender.approver, by.release)
+
+
+def _may_not_stop(stops: StandingStops, order: Order, approver: Approver, rules: StopRules) -> str | None:
+    if approver.assurance < rules.assurance:
+        return _unproven("a stop")
+    if not ways_of(approver, rules.roles, ()):
+        return f"{approver.name} may not stop; the policy's [stop] names the roles {', '.join(rules.roles)}"
+    before = stops.on(order.tool)
+    if before is not None and same_person(before.by.name, approver.name) and not before.released_by:
+        return f"it is stopped already: {before}"
+    return None
+
+
+def _may_not_go(stops: StandingStops, order: Order, approver: Approver, release: Release) -> str | None:
+    stop = stops.on(order.tool)
+    if stop is None:
+        return "nothing is stopped" + (
+            f"; what is stopped: {'; '.join(map(str, stops.standing))}" if stops.standing else ""
+        )
+    if order.stop != stop.number:
+        return f"it releases stop {order.stop}, and another one stands: {stop}. Look at it and go again"
+    if approver.assurance < release.assurance:
+        return _unproven("a release")
+    if any(same_person(one.name, approver.name) for one in stop.released_by):
+        return f"{approver.name} has released this stop already; another person must"
+    if release.covered((*stop.released_by, approver)) > release.covered(stop.released_by):
+        return None
+    if not release.covered((approver,)):
+        return f"{approver.name} may not release a stop; the policy's [go] asks for {release}"
+    return f"{approver.name}'s release adds nothing to those so far; still needed: {still_needed(stop)}"
+
+
+def _unproven(what: str) -> str:
+    return f"{what} must be signed here; make a key with `starter.py keys new`"
+
+
+def _acceptance(stops: StandingStops, decision: StopDecided) -> str:
+    order, approver = decision.arrival.order, decision.approver
+    assert order is not None
+    assert approver is not None
+    what = "every step" if order.tool is None else f"every step of {one_line(order.tool)}"
+    accepted = decision.model_copy(update={"verdict": Verdict(accepted=True, reason="")})
+    after = apply(stops, accepted)
+    if order.action is Action.STOP:
+        return f"{what} waits from now on (stop {after.accepted}); decisions are still taken"
+    left = after.on(order.tool)
+    if left is not None:
+        return f"{approver.name}'s release is recorded; {still_needed(left)} must release it too"
+    if after.standing:
+        return f"released; still stopped: {'; '.join(map(str, after.standing))}"
+    return f"released; {what} may begin again"
+
+
+def _read(inputs: Sequence[object]) -> Order:
+    if len(inputs) != 1:
+        came = "nothing" if not inputs else f"{len(inputs)} inputs"
+        raise ValueError(f"it came with {came}; {_HOW}")
+    if not isinstance(inputs[0], dict):
+        raise ValueError(f"it is not a JSON object; {_HOW}")  # noqa: TRY004  one kind of fault
+    try:
+        order = Order.model_validate(inputs[0])
+    except ValidationError as error:
+        faults = faults_in(error)[:_MOST_FAULTS]
+        raise ValueError("; ".join(cut(one_line(str(fault)), _LONGEST_FAULT) for fault in faults)) from None
+    if is_placeholder(order.by):
+        raise ValueError(f'"by" is only a placeholder, {order.by}; put your own name in its place')
+    if order.action is Action.LIST:
+        raise ValueError('a list takes nothing but {"action": "list"}')
+    if order.action is Action.STOP and not order.reason.strip():
+        raise ValueError('a stop needs a "reason", which everyone who waits will read')
+    if order.action is Action.STOP and order.stop is not None:
+        raise ValueError('only a go has a "stop"; remove it')
+    if order.action is Action.GO and order.stop is None:
+        raise ValueError('a go needs "stop", the number of the stop that it releases; the status shows it')
+    return order
+
+
+def _excerpt(inputs: Sequence[object]) -> str:
+    try:
+        text = ", ".join(json.dumps(raw, ensure_ascii=False, default=repr) for raw in inputs)
+    except (ValueError, RecursionError):
+        text = "(not printable)"
+    return cut(one_line(text[: _EXCERPT_LENGTH * 4]), _EXCERPT_LENGTH)

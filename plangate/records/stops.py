@@ -1,0 +1,121 @@
+"""The stops that stand, by the trail of stops; every claim of a step looks at them in its transaction.
+
+A row in the table ``stops`` names the last entry that changed them, so that a claim reads the trail only
+after a change. No claim is committed after a stop that it has not seen. Writers to SQLite come one after
+the other; in PostgreSQL a change waits for the claims that are under way, and later claims wait for it. Its
+lock is on the table, because those are granted in turn: under a steady stream of claims, a lock on the row
+might never be granted. Backups and readers of the trail do not conflict with it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sqlalchemy import Connection, select, text, update
+
+from plangate.domain.audit import FIRST_HASH, STOPS_TRAIL, AuditEntry
+from plangate.domain.errors import TrailDamaged
+from plangate.domain.findings import broken_links
+from plangate.domain.people import Identified
+from plangate.domain.stops import OrderArrival, StandingStops, StopDecided, apply
+from plangate.records.prepared import Prepared
+from plangate.records.rule_texts import times_before
+from plangate.records.tables import NOW, stops
+from plangate.records.trail import Note, open_stops_trail, read_trail
+from plangate.records.used_signatures import use_token
+
+NOTHING_STOPPED: Final = StandingStops()
+_HEAD: Final = Prepared(select(stops.c.number, stops.c.hash).with_for_update(read=True, key_share=True))
+_KEEP_CLAIMS_OUT: Final = text("LOCK TABLE stops IN EXCLUSIVE MODE")
+_DAMAGED: Final = TrailDamaged(
+    f"The trail of stops is not what was written, so no step may begin; look at it with: "
+    f"starter.py audit verify {STOPS_TRAIL}"
+)
+
+
+class StopsSeen:
+    """The stops as this process saw them last; one for all claims of a worker."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.stops = NOTHING_STOPPED
+        self._hash = FIRST_HASH
+
+    def look(self, connection: Connection) -> StandingStops:
+        """Return the stops that stand, in a transaction that writes.
+
+        Raises:
+            TrailDamaged: the trail of stops is not what was written.
+        """
+        head = _HEAD(connection, {}).one_or_none()
+        if head is None:
+            raise _DAMAGED
+        if (head.number, head.hash) != (self.number, self._hash):
+            self.stops = folded(_up_to(connection, head.number, head.hash))
+            self.number, self._hash = head.number, head.hash
+        return self.stops
+
+
+def standing_stops(connection: Connection) -> StandingStops:
+    """Return the stops that stand, by the trail, for people who look at it.
+
+    Raises:
+        TrailDamaged: an entry cannot be read.
+    """
+    return folded(read_trail(connection, STOPS_TRAIL))
+
+
+def folded(entries: Sequence[AuditEntry]) -> StandingStops:
+    """Return the stops that stand after these entries of the trail of stops."""
+    standing = NOTHING_STOPPED
+    for entry in entries:
+        if isinstance(entry.event, StopDecided):
+            standing = apply(standing, entry.event)
+    return standing
+
+
+def enter_order(
+    connection: Connection,
+    arrival: OrderArrival,
+    sender: Identified,
+    judge: Callable[[StandingStops, Identified], StopDecided],
+) -> tuple[StopDecided, StandingStops]:
+    """Record an order with the verdict of ``judge``, unless it is recorded; return it, and what stands now.
+
+    Raises:
+        TrailDamaged: the trail of stops is not what was written.
+    """
+    actor = _actor(arrival, sender)
+    now = connection.execute(NOW).scalar_one()
+    trail = open_stops_trail(connection, actor, now)
+    trail.check()
+    before = folded(trail.entries())
+    known = trail.find([arrival.key]).get(arrival.key)
+    if known is not None and isinstance(known.event, StopDecided):
+        return known.event, before
+    event = judge(before, use_token(trail, arrival.key, sender))
+    if event.verdict.accepted and connection.dialect.name != "sqlite":
+        connection.execute(_KEEP_CLAIMS_OUT)
+    at = max([now, *times_before(connection, trail)])
+    (entry,) = trail.append(Note(key=arrival.key, at=at, actor=actor, event=event))
+    if event.verdict.accepted:
+        connection.execute(update(stops).values(number=entry.number, hash=entry.hash))
+    return event, folded(trail.entries())
+
+
+def _actor(arrival: OrderArrival, sender: Identified) -> str:
+    if sender.approver is not None:
+        return sender.approver.name
+    return arrival.order.by if arrival.order else "unknown"
+
+
+def _up_to(connection: Connection, number: int, hash_then: str) -> Sequence[AuditEntry]:
+    """Return the first ``number`` entries of the trail of stops.
+
+    Raises:
+        TrailDamaged: they do not hang together, or do not end with this hash.
+    """
+    entries = read_trail(connection, STOPS_TRAIL)[:number]
+    last = entries[-1].hash if entries else FIRST_HASH
+    if (len(entries), last) != (number, hash_then) or next(broken_links(STOPS_TRAIL, entries), None):
+        raise _DAMAGED
+    return entries

@@ -1,0 +1,105 @@
+"""Sign orders to stop and to go, and verify them: a token binds one order to one installation."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import Field, ValidationError
+
+from plangate.domain.base import Typed
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.people import Identified, People, same_person
+from plangate.domain.plan import Audience
+from plangate.domain.stops import Action, Order
+from plangate.signing.decisions import LAST_SECOND, another_audience, proven, signed_by, wrong_time
+from plangate.signing.jws import read_token, write_token
+
+TYPE: Final = "plangate-stop+jwt"
+
+
+class StopClaims(Typed):
+    """The claims of a token: what the order says; ``aud``, ``iat`` and ``jti`` are as those of a decision."""
+
+    aud: str
+    action: Action
+    tool: str | None
+    stop: int | None
+    reason: str
+    by: str
+    iat: int = Field(ge=0, le=LAST_SECOND, strict=True)
+    jti: str = Field(pattern="^[A-Za-z0-9_-]{8,100}$")
+
+    @property
+    def signed_at(self) -> datetime:
+        """When it was signed, by the signer's clock."""
+        return datetime.fromtimestamp(self.iat, UTC)
+
+
+def signed_order(
+    order: Order, key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
+) -> Order:
+    """Return ``order`` signed with ``key``."""
+    claims = StopClaims(
+        aud=str(audience),
+        action=order.action,
+        tool=order.tool,
+        stop=order.stop,
+        reason=order.reason,
+        by=order.by,
+        iat=int(at.timestamp()),
+        jti=token_id,
+    )
+    return order.model_copy(update={"signature": write_token(claims.model_dump(mode="json"), key, TYPE)})
+
+
+def verify_order(order: Order, *, audience: Audience, people: People, at: datetime) -> Identified:
+    """Identify the sender of a signed order, and verify its signature.
+
+    Args:
+        order: as received.
+        audience: the installation and namespace that received it.
+        people: the list of people, with their public keys.
+        at: when it was received, by the server's clock.
+    """
+    known = people.identify(order.by, at)
+    person = people.find(order.by)
+    if known.approver is None or person is None:
+        return known
+    try:
+        key, claims = signed_by(person, order.signature or "", at, order_claims)
+    except ValueError as error:
+        return known.model_copy(update={"objection": str(error)})
+    objection = other_order(claims, order, audience) or wrong_time(claims.signed_at, key, at)
+    if objection:
+        return known.model_copy(update={"objection": objection})
+    return Identified(approver=proven(known.approver, key, claims.signed_at, claims.jti))
+
+
+def order_claims(token: str, public: str) -> StopClaims:
+    """Verify a token's signature by the key ``public`` and return its claims.
+
+    Raises:
+        ValueError: the signature is not valid, or it is not the token of an order; the message says why.
+    """
+    try:
+        return StopClaims.model_validate(read_token(token, public, TYPE))
+    except ValidationError:
+        raise ValueError("its signature is not that of a stop or a go") from None
+
+
+def other_order(claims: StopClaims, order: Order, audience: Audience | None) -> str | None:
+    """Return how ``order`` and its audience differ from what was signed, or None.
+
+    Without an ``audience`` that part is not compared.
+    """
+    if audience is not None and claims.aud != str(audience):
+        return another_audience(claims.aud, audience)
+    if claims.action is not order.action:
+        return f"it is signed for '{claims.action}', not for '{order.action}'"
+    if (claims.tool, claims.stop) != (order.tool, order.stop):
+        return "it is signed for another tool or stop"
+    if claims.reason != order.reason:
+        return "it is signed with another reason"
+    if not same_person(claims.by, order.by):
+        return f"it is signed in the name of {cut(one_line(claims.by), 60)}"
+    return None

@@ -1,0 +1,31 @@
+"""Processes that claim steps as workers do, until they are killed."""
+
+import os
+
+from plangate.domain.audit import Claimed
+from plangate.domain.errors import RecordsUnavailable
+from plangate.records.database import Database
+from plangate.records.stops import StopsSeen
+from plangate.records.trail import open_trail
+from tests.support.record_writer import note, run_ref
+
+TOOLS = ("mail", "pay")
+
+
+def claim_for_ever(number: int, url: str) -> None:
+    """Claim step after step, each in a transaction as a worker does, until this process is killed."""
+    database, seen, index = Database(url), StopsSeen(), 0
+    while True:
+        index += 1
+        tool = TOOLS[(number + index) % len(TOOLS)]
+        try:
+            with database.write() as connection:
+                opened = open_trail(connection, run_ref(f"plan-{number}"))
+                if seen.look(connection).of(tool) is None:
+                    # Which tool it was stands where the auditor of this test finds it.
+                    event = Claimed(
+                        step=1, idempotency_key=tool, fingerprint="f" * 64, attempt=1, stops=seen.number
+                    )
+                    opened.append(note(f"{os.getpid()}:{index}", event))
+        except RecordsUnavailable:
+            continue

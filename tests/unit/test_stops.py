@@ -1,0 +1,134 @@
+"""Orders to stop and to go, judged and folded: against a model so naive that it can be checked by reading."""
+
+from datetime import timedelta
+from random import Random
+
+import pytest
+
+from plangate.domain.errors import FileInvalid
+from plangate.domain.people import Identified, identify
+from plangate.domain.stops import (
+    Judging,
+    OrderArrival,
+    Release,
+    StandingStops,
+    StopRules,
+    apply,
+    judge,
+    read_order,
+)
+from plangate.policy.people_file import people_in
+from plangate.policy.policy_file import policy_in
+from tests.support.build import NOON
+
+NAMES = ("ann", "ben", "cid", "eve")  # Eve is not in the list
+TOOLS = ("mail", "pay")
+PEOPLE = people_in("".join(f'[[person]]\nname = "{name}"\n' for name in NAMES[:3]))
+RULES = StopRules()
+
+
+class NaiveStops:
+    """What stands, as a person would keep it on paper: per tool a number and the names on the release."""
+
+    def __init__(self) -> None:
+        self.numbers = 0
+        self.papers: dict[str | None, tuple[int, str, list[str]]] = {}
+
+    def takes(self, action: str, by: str, tool: str | None, number: int | None) -> bool:
+        if by == "eve" or (action == "stop" and tool == "fly"):
+            return False
+        paper = self.papers.get(tool)
+        if action == "stop":
+            if paper and paper[1] == by and not paper[2]:
+                return False
+            self.numbers += 1
+            self.papers[tool] = (self.numbers, by, [])
+            return True
+        if paper is None or paper[0] != number or by in paper[2]:
+            return False
+        paper[2].append(by)
+        if len(paper[2]) == 2:
+            del self.papers[tool]
+        return True
+
+    def waits(self, tool: str) -> bool:
+        return None in self.papers or tool in self.papers
+
+
+def judging(release: Release | None = None) -> Judging:
+    return Judging(
+        rules=RULES, release=release or RULES.release(PEOPLE), tools=TOOLS, at=NOON, people=PEOPLE.hash
+    )
+
+
+def arrived(number: int, **message: object) -> OrderArrival:
+    return read_order(key=f"k{number}", inputs=[message], received_at=NOON + timedelta(seconds=number))
+
+
+def sender(arrival: OrderArrival) -> Identified:
+    return identify(PEOPLE, arrival.order.by, NOON) if arrival.order else Identified()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_orders_have_the_verdicts_and_effects_of_the_naive_model(seed: int) -> None:
+    chance, naive, stops = Random(seed), NaiveStops(), StandingStops()
+    for index in range(60):
+        action, by = chance.choice(("stop", "go", "go")), chance.choice(NAMES)
+        tool = chance.choice((None, *TOOLS, "fly"))
+        standing = stops.on(tool)
+        guess = chance.randint(1, naive.numbers + 1)
+        number = (
+            (standing.number if standing and chance.random() < 0.8 else guess) if action == "go" else None
+        )
+        message = {"action": action, "by": by, "reason": "r", "tool": tool, "stop": number}
+        arrival = arrived(index, **{name: value for name, value in message.items() if value is not None})
+        decided = judge(stops, arrival, sender(arrival), judging())
+        stops = apply(stops, decided)
+        assert decided.verdict.accepted == naive.takes(action, by, tool, number), (seed, index, decided)
+        assert {name: stops.of(name) is not None for name in TOOLS} == {
+            name: naive.waits(name) for name in TOOLS
+        }
+        assert {one.tool: one.number for one in stops.standing} == {
+            scope: paper[0] for scope, paper in naive.papers.items()
+        }
+
+
+def test_one_person_who_acts_for_two_releases_once() -> None:
+    people = people_in(
+        '[[person]]\nname = "ann"\nroles = ["ops"]\n'
+        'delegates = [{ to = "ben", roles = ["ops"] }]\n[[person]]\nname = "ben"\nroles = ["ops"]\n'
+    )
+    release = policy_in('[go]\nneeds = [{ role = "ops", count = 2 }]\n').stop_rules.release(people)
+    (ann, ben) = (identify(people, name, NOON).approver for name in ("ann", "ben"))
+    assert ann
+    assert ben
+    assert not release.is_met_by([ben])
+    assert release.is_met_by([ann, ben])
+
+
+def test_the_default_never_asks_for_more_people_than_are_active() -> None:
+    left = people_in('[[person]]\nname = "ann"\n[[person]]\nname = "ben"\nactive = false\n')
+    assert [RULES.release(people).needs[0].count for people in (PEOPLE, left, None)] == [2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[stop]\nroles = []\n", "[stop]: roles"),
+        ("[go]\nneeds = []\n", "[go]: needs"),
+        ('[go]\nneeds = [{ role = "ops", count = 0 }]\n', "[go]: needs"),
+        ('[stop]\nby = "ann"\n', "[stop]: by: unknown field"),
+        ('[go]\nneeds = [{ role = "ops" }]\nassurance = "sworn"\n', "[go]: assurance"),
+    ],
+)
+def test_a_rule_that_cannot_be_used_is_a_fault_with_its_place(text: str, said: str) -> None:
+    with pytest.raises(FileInvalid) as caught:
+        policy_in(text)
+    assert said.rsplit(": ", maxsplit=1)[-1] in str(caught.value)
+
+
+def test_a_release_needs_no_less_proof_than_the_default_of_the_policy() -> None:
+    signed = '[default]\nneeds = [{ role = "anyone" }]\nassurance = "signed"\n'
+    assert policy_in(signed).stop_rules.release(PEOPLE).assurance.value == "signed"
+    typed = policy_in(signed + '[go]\nneeds = [{ role = "anyone" }]\nassurance = "typed"\n')
+    assert typed.stop_rules.release(PEOPLE).assurance.value == "typed"

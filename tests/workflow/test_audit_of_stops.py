@@ -1,0 +1,120 @@
+"""What is forged about stops, hashes and all, is found: claims that did not wait, orders that no one gave."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import Connection, text
+
+from plangate.audit.inspection import Trust, inspect_all
+from plangate.domain.audit import STOPS_TRAIL
+from plangate.policy.people_file import PeopleFile
+from tests.support.audit_edits import take_the_guards_off, trail_of, write_anew
+from tests.support.gate import Gate
+from tests.support.orders import go, order, stop
+
+Edit = Callable[[dict[str, Any]], None]
+LIST = "".join(f'[[person]]\nname = "{name}"\n' for name in ("rita", "dana", "erik"))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def run(idle_gate: Gate, tmp_path: Path) -> str:
+    """Return a run that was executed after a stop and its release by two people."""
+    (tmp_path / "people.toml").write_text(LIST)
+    idle_gate.directory = PeopleFile(tmp_path / "people.toml")
+    async with idle_gate.worker():
+        number = await stop(idle_gate)
+        assert not (await order(idle_gate, action="go", by="mallory", stop=number)).accepted
+        await go(idle_gate, number, "dana", "erik")
+        status = await idle_gate.in_review("one")
+        assert (await idle_gate.decide(status)).accepted
+        assert (await idle_gate.result(status.workflow_id)).outcome == "executed"
+    assert found(idle_gate) == ""
+    return status.workflow_id
+
+
+def found(gate: Gate) -> str:
+    with gate.database.read() as connection:
+        return "\n".join(map(str, inspect_all(connection, Trust(), lambda *_: None).findings))
+
+
+def edited(connection: Connection, run: str, kind: str, edit: Edit) -> None:
+    """Change the first event of this kind for which the edit has an effect, and link the trail anew."""
+    rows = trail_of(connection, run)
+    for row in rows:
+        event = json.loads(row["event"])
+        edit(event)
+        if row["kind"] == kind and event != json.loads(row["event"]):
+            row["event"] = json.dumps(event, separators=(",", ":"))
+            break
+    else:
+        raise AssertionError("nothing to edit")
+    write_anew(connection, run, rows)
+
+
+def put(**changes: object) -> Edit:
+    return lambda event: event.update(changes)
+
+
+def accepted_for_mallory(event: dict[str, Any]) -> None:
+    if event["arrival"]["order"]["by"] == "mallory":
+        event["verdict"] = {"accepted": True, "reason": "released"}
+        event["approver"] = {"name": "mallory", "standings": [{"person": "mallory", "roles": ["anyone"]}]}
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (put(stops=1), "a step began although it was stopped: dana stopped every step"),
+        (put(stops=2), "which stopped and released nothing"),
+        (put(stops=9), "which stopped and released nothing"),
+    ],
+)
+async def test_a_claim_that_did_not_wait_is_found(idle_gate: Gate, run: str, edit: Edit, said: str) -> None:
+    with idle_gate.database.write() as connection:
+        take_the_guards_off(connection)
+        edited(connection, run, "claimed", edit)
+    assert said in found(idle_gate)
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (accepted_for_mallory, "is not supported by the list of that time: mallory is not in the list"),
+        (put(people=""), "names no list of people, though"),
+        (
+            put(release={"needs": [{"role": "anyone", "count": 1}], "assurance": "typed"}),
+            "asks for other releases than its rules and its list of people do",
+        ),
+        (put(rules={"roles": ["anyone", "ops"]}), "names no policy, but has rules of one"),
+        (put(judged_at="2020-01-01T00:00:00Z"), "has another time than the order was judged"),
+    ],
+)
+async def test_an_order_that_no_one_gave_is_found(idle_gate: Gate, run: str, edit: Edit, said: str) -> None:
+    del run
+    with idle_gate.database.write() as connection:
+        take_the_guards_off(connection)
+        edited(connection, STOPS_TRAIL, "stop_decided", edit)
+    assert found(idle_gate) != ""
+    if "though" not in said:
+        assert said in found(idle_gate)
+
+
+async def test_a_release_that_is_taken_off_the_record_is_found(idle_gate: Gate, run: str) -> None:
+    del run
+    with idle_gate.database.write() as connection:
+        take_the_guards_off(connection)
+        write_anew(connection, STOPS_TRAIL, trail_of(connection, STOPS_TRAIL)[:-1])
+    said = found(idle_gate)
+    assert "which stopped and released nothing" in said
+    assert "does not end where the table stops says" in said
+
+
+async def test_a_table_of_stops_that_was_set_back_is_found(idle_gate: Gate, run: str) -> None:
+    del run
+    with idle_gate.database.write() as connection:
+        connection.execute(text("UPDATE stops SET number = 0, hash = :first"), {"first": "0" * 64})
+    assert "does not end where the table stops says" in found(idle_gate)

@@ -1,0 +1,462 @@
+"""People make every step wait, or those of one tool; decisions are taken meanwhile; people let them go on."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from uuid import uuid4
+
+import pytest
+from rich.console import Console
+from temporalio import workflow
+from temporalio.client import WorkflowFailureError
+
+from plangate.audit.inspection import Trust, inspect_all
+from plangate.client import Client
+from plangate.domain.audit import STOPS_TRAIL
+from plangate.domain.people import People
+from plangate.domain.plan import Audience
+from plangate.domain.request import PlanRequest
+from plangate.domain.status import Status
+from plangate.domain.stops import Action, Order, StopDecided
+from plangate.domain.tool import Receipt
+from plangate.policy.people_file import people_in
+from plangate.policy.policy_file import policy_in
+from plangate.presentation.clock import now
+from plangate.presentation.run_page import run_page
+from plangate.records.trail import read_trail
+from plangate.signing.jws import public_of
+from plangate.signing.stops import signed_order
+from plangate.tool import DidNotHappen, EffectStatus
+from tests.support.clock import clock_ahead
+from tests.support.fakes import PERMANENT, TRANSIENT, NoteArguments, Notebook, notes
+from tests.support.gate import PATIENCE, Gate
+from tests.support.orders import go, order, stop
+from tests.support.policies import one_approval
+from tests.support.sealed_records import KEYS
+
+THREE = "".join(f'[[person]]\nname = "{name}"\n' for name in ("rita", "dana", "erik"))
+
+
+class Listed:
+    """A directory of a list of people that tests replace."""
+
+    def __init__(self, text: str = THREE) -> None:
+        self.text = text
+
+    def people(self) -> People:
+        return people_in(self.text)
+
+
+async def stopped(gate: Gate, status: Status) -> Status:
+    """Wait until the next step waits because of a stop."""
+    return await gate.until(
+        status.state if status.state == "undoing" else "executing",
+        status.workflow_id,
+        lambda now: any(step.is_stopped for step in now.steps),
+    )
+
+
+async def approved(gate: Gate, *texts: str) -> Status:
+    status = await gate.in_review(*texts)
+    assert (await gate.decide(status)).accepted
+    return status
+
+
+def decided(gate: Gate) -> list[StopDecided]:
+    with gate.database.read() as connection:
+        events = [entry.event for entry in read_trail(connection, STOPS_TRAIL)]
+    return [event for event in events if isinstance(event, StopDecided)]
+
+
+def assert_sound(gate: Gate) -> None:
+    with gate.database.read() as connection:
+        assert inspect_all(connection, Trust(), lambda *_: None).findings == ()
+
+
+async def test_a_stopped_step_waits_says_why_and_begins_within_seconds_of_the_release(gate: Gate) -> None:
+    number = await stop(gate)
+    status = await approved(gate, "one")
+    waiting = await stopped(gate, status)
+    assert gate.notebook.texts() == []
+    assert "dana stopped every step" in waiting.steps[0].last_error
+    assert "wrong amounts" in waiting.steps[0].last_error
+    assert [one.number for one in waiting.stops] == [number]
+    await go(gate, number)
+    async with asyncio.timeout(6):
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert gate.notebook.texts() == ["one"]
+    assert (await gate.api.status(status.workflow_id)).stops == ()
+    assert_sound(gate)
+
+
+async def test_a_run_stops_between_two_steps_and_the_step_that_is_acting_is_finished(gate: Gate) -> None:
+    gate.notebook.gate.clear()
+    status = await approved(gate, "one", "two")
+    await gate.notebook.entered.wait()
+    number = await stop(gate)
+    gate.notebook.gate.set()
+    waiting = await stopped(gate, status)
+    assert gate.notebook.texts() == ["one"]
+    assert [step.state for step in waiting.steps] == ["done", "pending"]
+    await go(gate, number)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_a_stop_of_one_tool_lets_the_others_go_on(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.tools["other"] = Notebook("other", gate.notebook.path.with_name("other.tsv"))
+    of_other = {"summary": "s", "steps": [{"tool": "other", "arguments": {"text": "free"}}]}
+    async with gate.worker():
+        number = await stop(gate, tool="note")
+        free = await gate.api.submit(PlanRequest(requester="rita", plan=of_other))
+        assert (await gate.decide(await gate.until("in_review", free))).accepted
+        assert (await gate.result(free)).outcome == "executed"
+        status = await approved(gate, "one")
+        assert (await stopped(gate, status)).stops[0].tool == "note"
+        assert not (await order(gate, action="go", by="dana", stop=number)).accepted
+        await go(gate, number, tool="note")
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_a_stop_of_a_tool_that_does_not_exist_is_refused_with_a_sentence(gate: Gate) -> None:
+    answer = await order(gate, action="stop", tool="notes", by="dana", reason="x")
+    assert not answer.accepted
+    assert answer.reason.startswith("there is no tool called notes; the tools are: note.")
+    assert answer.stops == ()
+
+
+async def test_decisions_are_taken_while_everything_is_stopped(gate: Gate) -> None:
+    number = await stop(gate)
+    first = await gate.in_review("one")
+    assert (await gate.decide(first, "request_changes", comment="two")).accepted
+    second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
+    assert [one.number for one in second.stops] == [number]
+    assert (await gate.decide(second)).accepted
+    waiting = await stopped(gate, second)
+    assert (await gate.decide(waiting, "withdraw_approval")).accepted
+    again = await gate.until("in_review", first.workflow_id)
+    assert (await gate.decide(again, "reject")).accepted
+    assert (await gate.result(first.workflow_id)).outcome == "rejected"
+    ended = await approved(gate, "three")
+    await stopped(gate, ended)
+    await gate.api.withdraw(ended.workflow_id, "withdrawn by rita")
+    assert (await gate.result(ended.workflow_id)).outcome == "withdrawn"
+    assert gate.notebook.texts() == []
+    assert_sound(gate)
+
+
+async def test_a_held_run_is_resolved_while_stopped_and_its_retry_waits(gate: Gate) -> None:
+    gate.notebook.failures = [PERMANENT]
+    status = await approved(gate, "one")
+    await gate.held(status.workflow_id)
+    number = await stop(gate)
+    assert (await gate.resolve(status.workflow_id, "retry")).accepted
+    await stopped(gate, status)
+    assert gate.notebook.texts() == []
+    await go(gate, number)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+class Undoable(Notebook):
+    """A notebook that can take a line back, and has no room for the word 'bad'."""
+
+    def __init__(self, notebook: Notebook) -> None:
+        super().__init__("note", notebook.path)
+        self.declaration = replace(self.declaration, undoable=True)
+
+    async def act(self, arguments: NoteArguments, idempotency_key: str) -> Receipt:
+        if arguments.text == "bad":
+            raise PERMANENT
+        return await super().act(arguments, idempotency_key)
+
+    async def undo(self, arguments: NoteArguments, receipt: Receipt, idempotency_key: str) -> Receipt:
+        del receipt
+        self._write(NoteArguments(text=f"not {arguments.text}"), idempotency_key)
+        return Receipt(summary=f"took back {arguments.text!r}")
+
+    async def find_out_undo(
+        self, arguments: NoteArguments, receipt: Receipt, idempotency_key: str
+    ) -> EffectStatus:
+        del arguments, receipt, idempotency_key
+        return DidNotHappen()
+
+
+async def test_an_undo_is_an_effect_and_waits_too(idle_gate: Gate) -> None:
+    gate = idle_gate
+    book = gate.tools["note"] = Undoable(gate.notebook)
+    async with gate.worker():
+        run = (await approved(gate, "one", "bad")).workflow_id
+        await gate.held(run)
+        number = await stop(gate)
+        assert (await gate.resolve(run, "undo")).accepted
+        await gate.until("undoing", run, lambda now: any(step.is_stopped for step in now.steps))
+        assert book.texts() == ["one"]
+        await go(gate, number)
+        assert (await gate.result(run)).outcome == "failed"
+        assert book.texts() == ["one", "not one"]
+        assert_sound(gate)
+
+
+async def test_waiting_adds_no_history_and_uses_up_no_tries(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.execution.STEP_TRIES", 3)
+    number = await stop(gate)
+    status = await approved(gate, "one")
+    await gate.until("executing", status.workflow_id, lambda now: (now.steps[0].attempt or 0) > 4)
+    before = (await gate.handle(status.workflow_id).describe()).history_length
+    await gate.until("executing", status.workflow_id, lambda now: (now.steps[0].attempt or 0) > 5)
+    assert (await gate.handle(status.workflow_id).describe()).history_length == before
+    gate.notebook.failures = [TRANSIENT]
+    await go(gate, number)
+    assert (await gate.result(status.workflow_id)).outcome == "executed"
+
+
+async def test_an_approval_that_went_stale_meanwhile_goes_back_to_review(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.policy = one_approval(valid_for=timedelta(days=1))
+    async with gate.worker():
+        number = await stop(gate)
+        status = await approved(gate, "one")
+        await stopped(gate, status)
+        with clock_ahead(timedelta(days=2)):
+            await asyncio.sleep(1.5)
+            assert (await gate.api.status(status.workflow_id)).state == "executing"
+            await go(gate, number)
+            again = await gate.until("in_review", status.workflow_id)
+    assert again.approved_by == ()
+    assert gate.notebook.texts() == []
+
+
+# ---- who may -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def listed(idle_gate: Gate) -> Gate:
+    """A gate with a list of three people."""
+    idle_gate.directory = Listed()
+    return idle_gate
+
+
+async def test_with_a_list_of_people_two_release_and_the_one_who_stopped_may_be_one(listed: Gate) -> None:
+    async with listed.worker():
+        assert not (await order(listed, action="stop", by="mallory", reason="x")).accepted
+        number = await stop(listed)
+        first = await order(listed, action="go", by="Dana", stop=number)
+        assert first.accepted
+        assert first.reason == "dana's release is recorded; 1 more person must release it too"
+        assert [one.released_by for one in first.stops] == [("dana",)]
+        again = await order(listed, action="go", by="dana", stop=number)
+        assert (again.accepted, "another person must" in again.reason) == (False, True)
+        assert not (await order(listed, action="go", by="mallory", stop=number)).accepted
+        last = await order(listed, action="go", by="rita", stop=number)
+        assert (last.accepted, last.reason, last.stops) == (True, "released; every step may begin again", ())
+    assert_sound(listed)
+
+
+async def test_a_stop_in_the_middle_of_a_release_starts_it_over(listed: Gate) -> None:
+    async with listed.worker():
+        first = await stop(listed)
+        await go(listed, first, "dana")
+        second = await stop(listed, by="erik", reason="still wrong")
+        stale = await order(listed, action="go", by="rita", stop=first)
+        assert not stale.accepted
+        assert "erik stopped every step" in stale.reason
+        assert (await go(listed, second, "rita")).stops != ()
+        assert (await go(listed, second, "dana")).stops == ()
+
+
+async def test_a_list_of_one_person_lets_that_person_release(listed: Gate) -> None:
+    listed.directory = Listed('[[person]]\nname = "dana"\n')
+    async with listed.worker():
+        assert (await go(listed, await stop(listed))).stops == ()
+
+
+async def test_without_a_list_of_people_a_typed_name_is_enough_and_says_that_it_proves_nothing(
+    gate: Gate,
+) -> None:
+    number = await stop(gate)
+    answer = await go(gate, number, "anybody")
+    assert answer.stops == ()
+    assert "not checked and proves nothing" in answer.reason
+
+
+async def test_the_policy_says_who_may_stop_and_go_and_with_which_proof(idle_gate: Gate) -> None:
+    keys = "".join(
+        f'[[person]]\nname = "{name}"\nroles = ["ops"]\nkeys = [{{ public = "ed25519:{public_of(key)}" }}]\n'
+        for name, key in KEYS.items()
+    )
+    gate = idle_gate
+    gate.directory = Listed(keys + '[[person]]\nname = "rita"\nroles = ["sales"]\n')
+    gate.policy = policy_in(
+        '[stop]\nroles = ["ops"]\n[go]\nneeds = [{ role = "ops", count = 2 }]\nassurance = "signed"\n'
+    )
+    async with gate.worker():
+        refused = await order(gate, action="stop", by="rita", reason="x")
+        assert "names the roles ops" in refused.reason
+        number = await stop(gate)
+        assert "must be signed" in (await order(gate, action="go", by="dana", stop=number)).reason
+        releases = [signed(gate, name, number) for name in KEYS]
+        assert (await order(gate, releases[0])).accepted
+        used = await order(gate, {**releases[0], "by": "dana"})
+        assert not used.accepted
+        forged = await order(gate, {**releases[1], "reason": "another"})
+        assert "signed with another reason" in forged.reason
+        assert (await order(gate, releases[1])).stops == ()
+    assert_sound(gate)
+
+
+def signed(gate: Gate, by: str, number: int) -> dict[str, object]:
+    audience = Audience(installation=gate.database.installation, namespace="default")
+    made = signed_order(
+        Order(action=Action.GO, by=by, stop=number, reason="fixed"),
+        KEYS[by], audience=audience, at=now(), token_id=f"{by}-00000001",
+    )  # fmt: skip
+    return made.model_dump(mode="json", exclude_none=True)
+
+
+# ---- what is sent --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ((), "it came with nothing"),
+        (("stop",), "it is not a JSON object"),
+        (({"action": "stop", "by": "dana"},), 'a stop needs a "reason"'),
+        (({"action": "go", "by": "dana"},), 'a go needs "stop"'),
+        (({"action": "halt", "by": "dana"},), "action: must be"),
+        (({"action": "stop", "by": "YOUR-NAME", "reason": "x"},), "only a placeholder"),
+        (({"action": "stop", "by": "dana", "reason": "x" * 1_001},), "reason: "),
+        (({"action": "stop", "by": "dana", "reason": "x", "tool": "note", "all": True},), "unknown field"),
+        (({"action": "list", "by": "dana"},), "a list takes nothing"),
+        (({"action": "stop"}, {"by": "dana"}), "2 inputs"),
+    ],
+)
+async def test_what_cannot_be_read_is_refused_with_its_reason_and_recorded(
+    gate: Gate, inputs: tuple[object, ...], said: str
+) -> None:
+    handle = await gate.client.start_workflow(
+        "PlangateStop", args=inputs, id=f"order-{uuid4().hex}", task_queue=gate.settings.task_queue,
+        result_type=dict,
+    )  # fmt: skip
+    answer = await handle.result()
+    assert answer["accepted"] is False
+    assert said in answer["reason"]
+    (event,) = decided(gate)
+    assert event.verdict.reason == answer["reason"]
+    assert event.arrival.excerpt or not inputs
+    assert_sound(gate)
+
+
+async def test_an_order_that_is_sent_again_by_a_reset_or_a_cron_counts_once(gate: Gate) -> None:
+    identifier = f"order-{uuid4().hex}"
+    handle = await gate.client.start_workflow(
+        "PlangateStop", {"action": "stop", "by": "dana", "reason": "x"},
+        id=identifier, task_queue=gate.settings.task_queue, cron_schedule="@every 1s",
+    )  # fmt: skip
+    async with asyncio.timeout(PATIENCE):
+        while (await gate.handle(identifier).describe()).run_id == handle.first_execution_run_id:
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(1.2)
+    await gate.handle(identifier).terminate()
+    assert [event.verdict.accepted for event in decided(gate)] == [True]
+
+
+@workflow.defn(name="PlangateStop", sandboxed=False)
+class SameName:
+    """A foreign workflow under the name of Plangate's, which schedules its activity as it likes."""
+
+    @workflow.run
+    async def run(self, queue: str) -> None:
+        task = {
+            "key": "x",
+            "inputs": [{"action": "stop", "by": "dana", "reason": "x"}],
+            "received_at": "2020-01-01T00:00:00Z",
+            "at": "2020-01-01T00:00:00Z",
+        }
+        await workflow.execute_activity(
+            "judge_order", task, task_queue=queue, start_to_close_timeout=timedelta(seconds=10)
+        )
+
+
+async def test_only_plangates_own_workflow_can_have_an_order_judged(gate: Gate) -> None:
+    async with gate.foreign_worker(SameName) as queue:
+        with pytest.raises(WorkflowFailureError) as caught:
+            await gate.client.execute_workflow(
+                SameName.run, gate.settings.task_queue, id=f"order-{uuid4().hex}", task_queue=queue
+            )
+    assert "Only the workflow PlangateStop may ask for this" in str(caught.value.cause.__cause__)
+    assert decided(gate) == []
+
+
+async def test_no_run_can_have_the_name_of_the_trail(gate: Gate) -> None:
+    run = await gate.api.submit(PlanRequest(requester="rita", plan=notes("one")), STOPS_TRAIL)
+    result = await gate.result(run)
+    assert (result.outcome, "is reserved" in result.reason) == ("failed", True)
+
+
+# ---- without a worker, without records, by the client --------------------------------------------
+
+
+async def test_an_order_without_a_worker_is_kept_and_judged_before_many_steps_have_begun(
+    idle_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plangate.client.stopping.ANSWER_SECONDS", 0.5)
+    gate = idle_gate
+    async with gate.worker():
+        waiting = [await gate.in_review(f"{number}") for number in range(6)]
+    for status in waiting:
+        await gate.signal(status)
+    assert await gate.api.order(Order(action=Action.STOP, by="dana", reason="x")) is None
+    async with gate.worker():
+        async with asyncio.timeout(PATIENCE):
+            while not (stands := (await gate.api.what_stands()).stops):
+                await asyncio.sleep(0.1)
+        begun = len(gate.notebook.texts())
+        await asyncio.sleep(1)
+        assert len(gate.notebook.texts()) == begun
+        await go(gate, stands[0].number)
+        for status in waiting:
+            assert (await gate.result(status.workflow_id)).outcome == "executed"
+    assert_sound(gate)
+
+
+async def test_an_approver_elsewhere_needs_only_the_connection_to_temporal(gate: Gate) -> None:
+    elsewhere = Client(gate.client, gate.settings.task_queue, None)
+    answer = await elsewhere.order(Order(action=Action.STOP, by="dana", reason="wrong amounts"))
+    assert answer is not None
+    assert answer.accepted
+    stands = await elsewhere.what_stands()
+    assert [(one.number, one.by, one.reason) for one in stands.stops] == [(1, "dana", "wrong amounts")]
+    assert stands.audience == Audience(installation=gate.database.installation, namespace="default")
+    status = await approved(gate, "one")
+    while not (seen := (await elsewhere.status(status.workflow_id)).steps[0]).is_stopped:
+        await asyncio.sleep(0.1)
+    assert "dana stopped every step" in seen.last_error
+    released = await elsewhere.order(Order(action=Action.GO, by="erik", stop=1))
+    assert released is not None
+    assert released.accepted
+
+
+async def test_the_page_of_every_open_run_says_what_is_stopped_and_how_to_go_on(gate: Gate) -> None:
+    ended = await approved(gate, "zero")
+    await gate.result(ended.workflow_id)
+    await stop(gate, reason="wrong amounts since the update")
+    status = await gate.in_review("one")
+    page = shown(status)
+    assert "STOPPED      everything" in page
+    assert "wrong amounts since the update" in page
+    assert "go --by YOUR-NAME" in page
+    assert [x for x in page.split("requester")[0].splitlines() if len(x) > 80] == []
+    assert "STOPPED" not in shown(await gate.api.status(ended.workflow_id))
+    recorded = gate.recorded(status.workflow_id)
+    assert recorded is not None
+    assert recorded.stops == status.stops
+
+
+def shown(status: Status) -> str:
+    text = StringIO()
+    Console(file=text, width=80).print(run_page(status, datetime.now(UTC)), crop=False)
+    return text.getvalue()

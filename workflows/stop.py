@@ -1,0 +1,58 @@
+"""The workflow `PlangateStop`: one order to stop or to go, judged, recorded, and answered.
+
+It ends with the verdict. What stands is kept by the records, not by a workflow: nothing that is cancelled,
+terminated or deleted in Temporal releases a stop. Started by anyone who reaches the server, from the command
+line, the Web UI or Temporal's own, it needs no other connection.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.stopping import Stopping, StopTask
+    from plangate.domain.stops import StopAnswer
+    from plangate.temporal.contract import STOP_TYPE
+    from workflows.recording import Recording
+
+
+@workflow.defn(name=STOP_TYPE)
+class PlangateStop:
+    """One order, from its arrival to its verdict."""
+
+    def __init__(self) -> None:
+        self._recording = Recording(needs_people=True)
+        self._answer: StopAnswer | None = None
+
+    @workflow.run
+    async def run(self, order: Any = None, *more: Any) -> StopAnswer:
+        """Judge and record the order; return the verdict and the stops that stand, in every case."""
+        self._answer = await self._recording.write(
+            Stopping.judge_order, lambda: _task((order, *more) if order is not None or more else ())
+        )
+        return self._answer
+
+    @workflow.query(description="The verdict on the order, or what prevents one")
+    def status(self) -> StopAnswer:
+        """Return the verdict; without one, why it cannot be recorded yet."""
+        if self._answer is not None:
+            return self._answer
+        hindrance = self._recording.hindrance
+        return StopAnswer(reason=hindrance.cause if hindrance else "it is being judged")
+
+    def page(self) -> str:
+        """Return the Web UI's page; see `workflows.details_interceptor`."""
+        answer = self.status()
+        verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
+        return f"{verdict}: {answer.reason or 'which stops stand is in the result'}."
+
+
+def _task(inputs: Sequence[Any]) -> StopTask:
+    info = workflow.info()
+    return StopTask(
+        key=info.first_execution_run_id,
+        inputs=tuple(inputs),
+        received_at=info.start_time,
+        at=workflow.now(),
+    )
