@@ -69,9 +69,10 @@ def test_an_edit_is_shown_whole_before_it_is_sent_at_any_width(width: int) -> No
     first = PLAN.steps[0].model_copy(update={"arguments": {"amount": "1" * 150}})
     steps = [step.proposed().model_dump() for step in (first, changed, PLAN.steps[2])]
     new = ProposedPlan.model_validate({"summary": "Refund \u202e4711", "steps": steps})
-    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=True, color_system=None)
     console.print(edit_page(status, new, "dana"), crop=False)
-    written = console.file.getvalue()
+    written = out.getvalue()
     assert "\u202e" not in written
     screen = Screen(width).feed(written.replace("\n", "\r\n"))
     assert not screen.wrapped
