@@ -149,8 +149,7 @@ def takes_signed_resolutions(status: Status) -> bool:
     requirement = status.requirement
     if requirement is None:
         return False
-    by = requirement.resolvers or requirement
-    return by.assurance is Assurance.SIGNED
+    return requirement.resolving.assurance is Assurance.SIGNED
 
 
 def resolution_message(status: Status, resolution: Resolution) -> str:
