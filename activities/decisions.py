@@ -188,8 +188,23 @@ class _BatchJudge:
             by_record = self._verdict(self._record, arrival, self._unless_replayed(arrival, sender))
             if by_record.verdict.accepted or not self._already_applied_on_record(event, sender):
                 event = by_record
+            event = self._sent_again(event) or event
         event = self._with_lost_approvals(event)
         return event.model_copy(update={"people": self._people.hash if self._people else ""})
+
+    def _sent_again(self, event: Decided) -> Decided | None:
+        """Accept the copy of a signed resolution that only the record has, as after the death of a server.
+
+        The copy proves nothing, because its token is used; it changes nothing in the record either.
+        """
+        decision = event.arrival.decision
+        if event.verdict.accepted or decision is None or decision.decision is not Choice.RESOLVE:
+            return None
+        signer = self._identified(decision, event.arrival.received_at)
+        copy = self._verdict(self._state, event.arrival, signer)
+        if not self._already_applied_on_record(copy, signer):
+            return None
+        return copy.model_copy(update={"approver": event.approver})
 
     def _with_lost_approvals(self, event: Decided) -> Decided:
         """Add to the verdict that an earlier approval was lost, so that the step will not run."""

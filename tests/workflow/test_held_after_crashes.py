@@ -5,19 +5,24 @@ import asyncio
 import pytest
 from temporalio import workflow
 
-from plangate.domain.decision import Resolution
+from plangate.domain.decision import Choice, Resolution
 from plangate.domain.run import RunState
 from tests.support.account_tool import Account
 from tests.support.gate import Gate
 from tests.support.holds import (
     approved,
+    booking_gate,
     found,
     in_review,
     kinds,
     lost,
     refused,
+    resolution,
     resolve,
+    signed,
 )
+from tests.support.lost_decisions import record_alone
+from tests.support.sealed_records import ByFirstWord, Everybody, people
 from tests.support.transactions import hook_transactions
 from tests.workflow.test_audit_no_false_positives import reset
 from tests.workflow.test_retention import drop
@@ -180,3 +185,26 @@ async def test_a_held_run_that_temporal_forgot_is_shown_by_its_record(
     assert (recorded.state, recorded.held, recorded.deadline) == ("held", held.held, held.deadline)
     assert [step.state for step in recorded.steps] == ["done", "in_doubt"]
     assert found(gate, status.workflow_id) == []
+
+
+@pytest.mark.parametrize("sign_it", [False, True], ids=["unsigned", "signed"])
+async def test_a_resolution_that_only_the_record_has_counts_when_it_is_sent_again(
+    idle_gate: Gate, sign_it: bool
+) -> None:
+    """A server that dies may lose an update that its worker has recorded; the client sends a signal then."""
+    gate, account = idle_gate, booking_gate(idle_gate)
+    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    async with gate.worker():
+        account.failures = [refused()]
+        status = await in_review(gate, "signed 1" if sign_it else "1")
+        for by in ("dana", "erik")[: 2 if sign_it else 1]:
+            token = {"signature": signed(status, by, "approve")} if sign_it else {}
+            await gate.decide(status, by=by, **token)
+        held = await gate.held(status.workflow_id)
+        message = resolution(held, "retry", "dana", sign_it=sign_it)
+        more = {name: value for name, value in message.items() if name not in ("by", "plan")}
+        record_alone(gate, held, Choice.RESOLVE, people=people(), **more)
+        await gate.handle(status.workflow_id).signal("resolve", message)
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert len(account.texts()) == 1
+        assert found(gate, status.workflow_id) == []
