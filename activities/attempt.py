@@ -477,11 +477,11 @@ def _began_at(trail: OpenTrail, key: str) -> datetime:
     """Return when the first of the claims was made whose result is not known."""
     begun: list[datetime] = []
     for entry in trail.entries():
-        match entry.event:
-            case Claimed(idempotency_key=claimed) if claimed == key:
-                begun.append(entry.at)
-            case Released() | StepInDoubt() | Held():
-                begun.clear()
+        event = entry.event
+        if isinstance(event, Claimed) and event.idempotency_key == key:
+            begun.append(entry.at)
+        elif isinstance(event, Released | StepInDoubt | Held):
+            begun.clear()
     return begun[0]
 
 

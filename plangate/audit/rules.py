@@ -80,14 +80,11 @@ class _Effects:
         self.in_doubt: set[str] = set()
 
     def follow(self, state: RunState, event: Event) -> None:
-        match event:
-            case Claimed():
-                self.claims[event.idempotency_key] += 1
-                self.in_doubt.discard(event.idempotency_key)
-            case StepInDoubt() if 1 <= event.step <= len(state.steps):
-                self.in_doubt.add(key_of(state, event.step, undo=event.undo))
-            case _:
-                pass
+        if isinstance(event, Claimed):
+            self.claims[event.idempotency_key] += 1
+            self.in_doubt.discard(event.idempotency_key)
+        elif isinstance(event, StepInDoubt) and 1 <= event.step <= len(state.steps):
+            self.in_doubt.add(key_of(state, event.step, undo=event.undo))
 
 
 def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """A decision that is made at a terminal: read from what was typed, and its verdict in words."""
 
-from typing import Final
+from typing import Final, assert_never
 
 from pydantic import JsonValue, ValidationError
 
@@ -22,10 +22,6 @@ SENT_LATER: Final = (
     "Check the result with the status command."
 )
 WAYS_TO_RESOLVE: Final = f"{', '.join(list(Resolution)[:-1])} or {list(Resolution)[-1]}"
-_COMMENT_NEEDED: Final = {
-    Resolution.SKIP: "Say with --comment why the step is skipped; it is recorded.",
-    Resolution.MARK_DONE: "Say with --comment how you know that the step happened; it is recorded.",
-}
 _ANY_PLAN: Final = "0" * FINGERPRINT_LENGTH
 _UNNAMED: Final = ""  # cannot be typed as a plan, and no worker accepts it
 _WRONG: Final = {
@@ -109,7 +105,7 @@ def require_whole_resolution(decision: Decision, workflow_id: str) -> None:
     if decision.step is None:
         raise WrongUsage("Name the held step with --step and its number; the status command shows it.")
     if decision.resolution.needs_comment and not decision.comment.strip():
-        raise WrongUsage(_COMMENT_NEEDED[decision.resolution])
+        raise WrongUsage(_comment_needed(decision.resolution))
 
 
 def names_a_plan(decision: Decision) -> bool:
@@ -128,3 +124,16 @@ def verdict_words(answer: DecisionAnswer | None) -> str:
         return SENT_LATER
     verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
     return one_line(f"{verdict}: {answer.reason.rstrip('.')}.")
+
+
+def _comment_needed(resolution: Resolution) -> str:
+    """Return what to write into the comment of a resolution that needs one."""
+    match resolution:
+        case Resolution.SKIP:
+            return "Say with --comment why the step is skipped; it is recorded."
+        case Resolution.MARK_DONE:
+            return "Say with --comment how you know that the step happened; it is recorded."
+        case Resolution.RETRY | Resolution.UNDO | Resolution.ABORT:
+            return "Say with --comment why; it is recorded."
+        case _:
+            assert_never(resolution)

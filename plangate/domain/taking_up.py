@@ -109,6 +109,8 @@ def _request(status: Status, left: list[StepStatus]) -> str:
                 lines.append(f"In doubt there: {what}: {cut(step.failure, _LONGEST_RECEIPT)}")
             case StepState.PENDING | StepState.FAILED:
                 pass
+            case _:
+                assert_never(step.state)
     return "\n".join(lines)
 
 

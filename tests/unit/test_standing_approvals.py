@@ -174,7 +174,9 @@ def test_the_deadline_of_a_review_that_is_over_is_not_shown() -> None:
 
 def test_summary_and_why_are_told_to_be_words_of_their_author() -> None:
     for page in shown(in_review(TWO)):
-        assert "Summary and why are words of the plan's author; what runs is the steps" in page
+        words = " ".join(page.split())
+        assert "Summary and why are words of the requester; each preview is made by the step's tool" in words
+        assert "What runs is the steps and their arguments" in words
 
 
 def test_what_may_be_drawn_in_another_order_names_the_command_that_shows_it() -> None:

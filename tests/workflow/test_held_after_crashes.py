@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from temporalio import workflow
 
+from activities.tasks import HoldResult
 from plangate.domain.decision import Choice, Resolution
-from plangate.domain.run import RunState
 from tests.support.account_tool import Account
 from tests.support.gate import Gate
 from tests.support.holds import (
@@ -46,7 +46,7 @@ async def test_a_resolution_counts_that_arrives_before_the_run_knows_that_it_is_
 
     async def die_behind_the_hold(result: object, is_receipt: bool) -> None:
         del is_receipt
-        if isinstance(result, RunState) and not died.is_set():
+        if isinstance(result, HoldResult) and not died.is_set():
             held_on_record.set()
             raise RuntimeError("killed between the commit and the report")
 

@@ -38,7 +38,7 @@ async def test_a_step_is_held_exactly_if_what_was_approved_no_longer_holds(
         return
     held = (await gate.held(status.workflow_id)).held
     assert held is not None
-    assert held.why.startswith("What the plan relies on has changed. When it was drafted: ")
+    assert held.why.startswith("What the plan relies on has changed since it was drafted: ")
     assert account.texts() == []
     account.balance = seen  # type: ignore[assignment]
     await resolve(gate, status.workflow_id, "retry")
@@ -127,7 +127,7 @@ async def test_a_reference_to_a_skipped_step_holds_the_run(gate: Gate, account: 
     await resolve(gate, status.workflow_id, "skip")
     held = await gate.until("held", status.workflow_id, lambda now: bool(now.held and now.held.step == 2))
     assert held.held is not None
-    assert held.held.why == "It needs the number of step 1, and that step has no receipt."
+    assert held.held.why == "It needs the number of step 1, but that step was skipped."
     await resolve(gate, status.workflow_id, "skip")
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert account.texts() == []

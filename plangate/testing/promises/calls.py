@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from time import monotonic
 from types import FrameType, ModuleType
 from typing import Any, Final, assert_never
 
@@ -16,6 +15,7 @@ from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import uncanonical
 from plangate.domain.tool import FIND_OUT_SECONDS, OBSERVE_SECONDS, Receipt, storable
+from plangate.elapsed import elapsed
 from plangate.testing.promises.messages import Do, Ended, Request
 from plangate.tool import DidNotHappen, Happened, Repeatable, Tool, Unknown
 
@@ -49,10 +49,10 @@ class Calls:
         network = _Network(cut_off=request.is_offline) if request.do in (Do.ACT, Do.UNDO) else None
         if request.kill and request.kill.when == "before":
             die("", None)
-        begun = monotonic()
+        begun = elapsed()
         ended = asyncio.run(self._ended(request, lines))
         measured = {
-            "seconds": monotonic() - begun,
+            "seconds": elapsed() - begun,
             "lines": lines.count if lines else 0,
             "connections": network.count if network else 0,
         }

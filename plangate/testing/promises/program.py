@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from time import monotonic
 from typing import Any, Final, assert_never
 
 from pydantic import ValidationError
@@ -23,6 +22,7 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import uncanonical
 from plangate.domain.tool import FIND_OUT_SECONDS, OBSERVE_SECONDS
 from plangate.domain.validation import faults_in
+from plangate.elapsed import elapsed
 from plangate.settings import load_settings
 from plangate.testing.promises.calls import Calls
 from plangate.testing.promises.messages import Asked, Do, Ended, Kill, Loaded, Request, Setting
@@ -182,14 +182,14 @@ def _limit(calls: Calls, request: Request) -> float:
 def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> Ended:
     """Read what the fork says until it ends, and kill it when its time is over."""
     by_clock = request.kill if request.kill and request.kill.when == "clock" else None
-    begun = monotonic()
+    begun = elapsed()
     ends, said = begun + _patience(by_clock, limit), b""
     while True:
-        readable, _, _ = select.select([reader], [], [], max(0.0, ends - monotonic()))
+        readable, _, _ = select.select([reader], [], [], max(0.0, ends - elapsed()))
         if not readable:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            after = f"after {monotonic() - begun:.2f} s"
+            after = f"after {elapsed() - begun:.2f} s"
             return Ended(how="killed" if by_clock else "overdue", place=after, seconds=limit)
         chunk = os.read(reader, 1 << 16)
         if not chunk:
