@@ -28,7 +28,8 @@ def repeats(
 ) -> bool:
     """Return whether an edit or a resolution says what an accepted one before it said.
 
-    It also has to be acceptable in the state in which the earlier one was accepted.
+    It also has to be acceptable in the state in which the earlier one was accepted. A copy by the same person
+    needs no proof of its own: the signature of the first one is used up, and the copy changes nothing.
 
     Args:
         workflow_id: the run.
@@ -36,16 +37,22 @@ def repeats(
         repeated: the decision.
         is_meant: says of the state in which an earlier one was accepted whether that one is meant.
     """
-    arrival, sender = repeated.arrival, Identified(approver=repeated.approver)
+    arrival = repeated.arrival
     if arrival.decision is None or arrival.decision.decision not in (Choice.EDIT, Choice.RESOLVE):
         return False
     for index, event in enumerate(events):
         if not isinstance(event, Decided) or not event.verdict.accepted or not _alike(event.arrival, arrival):
             continue
-        before = fold(workflow_id, events[:index])
+        before, sender = fold(workflow_id, events[:index]), _sender(event, repeated)
         if is_meant(before) and changes(before, event) and judge(before, arrival, sender).verdict.accepted:
             return True
     return False
+
+
+def _sender(earlier: Decided, repeated: Decided) -> Identified:
+    first, second = earlier.approver, repeated.approver
+    is_copy = first is not None and second is not None and same_person(first.name, second.name)
+    return Identified(approver=first if is_copy else second)
 
 
 def may_be_replayed(before: Sequence[Event], arrival: Arrival, approver: Approver | None) -> str | None:

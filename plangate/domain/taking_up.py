@@ -1,6 +1,7 @@
 """Take up a failed run again: its remaining steps as a new plan, which cites what was done before."""
 
 from collections.abc import Mapping
+from typing import assert_never
 
 from pydantic import JsonValue
 

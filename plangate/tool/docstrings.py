@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _GOOGLE = re.compile(r"^(Args|Arguments|Parameters|Params):\s*$")
-_ITEM = re.compile(r"^(\s+)\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
+_ITEM = re.compile(r"^(\s++)\*{0,2}(\w++)\s*+(?:\([^)]*+\)\s*+)?:(.*)$")
 _SPHINX = re.compile(r"^:param (?:[^:]* )?+(\w++) ?:(.*)$")
 _NUMPY = re.compile(r"^\*{0,2}(\w+)\s*(?::.*)?$")
 

@@ -21,6 +21,7 @@ from tests.support.program import Ended, Home, Typed
 
 PREFIX = ("--plan", "12345678" * 8)
 BY = ("--by", "dana")
+PLAN = PROJECT / "examples" / "bank" / "free.yaml"
 WORDS = {
     "start": ("start", "hi", "--requester", "rita"),
     "status": ("status", "plan-1"),
@@ -29,7 +30,7 @@ WORDS = {
     "reject": ("reject", "plan-1", *BY, *PREFIX),
     "withdraw-approval": ("withdraw-approval", "plan-1", *BY, *PREFIX),
     "request-changes": ("request-changes", "plan-1", *BY, *PREFIX, "--comment", "more"),
-    "edit": ("edit", "plan-1", *BY, "--plan", "-", "--replaces", PREFIX[1]),
+    "edit": ("edit", "plan-1", *BY, "--plan", str(PLAN), "--replaces", PREFIX[1]),
     "resolve": ("resolve", "plan-1", "abort", *BY, *PREFIX, "--step", "1"),
     "stop": ("stop", *BY, "--reason", "a leak"),
     "go": ("go", *BY, "--stop", "1"),

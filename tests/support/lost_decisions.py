@@ -42,7 +42,7 @@ def record_alone(
             subject = Subject(
                 workflow_id=status.workflow_id, fingerprint=status.fingerprint or "", audience=audience
             )
-            sender = use_token(trail, arrival, verify(said, subject=subject, people=people, at=at))
+            sender = use_token(trail, arrival.key, verify(said, subject=subject, people=people, at=at))
         event = judge(trail.state(), arrival, sender)
         event = event.model_copy(update={"people": people.hash if people else ""})
         assert event.verdict.accepted, event.verdict.reason

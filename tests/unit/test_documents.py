@@ -243,8 +243,11 @@ def logged(path: Path) -> set[str]:
     """Each action that a source file writes to the log, by its name or by the name of a constant."""
     text = path.read_text()
     constants = dict(re.findall(r'^(_[A-Z]+)\b.* = "(\w+)"$', text, re.MULTILINE))
-    words = re.findall(r'\baction(?:=|": )"?(\w+)"?\s*[,)}]', text)
-    return {constants.get(word, word) for word in words} - {"store_true"}  # argparse's
+    words = re.findall(r'(?:\baction=|extra=\{"action": )"?(\w+)"?\s*[,)}]', text)
+    return {constants.get(word, word) for word in words} - {
+        "store_true",
+        "action",
+    }  # of argparse and of orders
 
 
 def test_the_actions_of_the_log_that_operations_names_are_those_that_the_code_writes() -> None:

@@ -17,6 +17,7 @@ from plangate.domain.errors import FileInvalid
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import DEFAULT_RULE, Matched, Need, Rule, combined
+from plangate.domain.stops import StopRules
 from plangate.policy.people_file import read_people
 from plangate.policy.policy_file import Explanation, FilePolicy, read_policy
 from plangate.settings import PROJECT
