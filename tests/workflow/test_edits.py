@@ -79,7 +79,7 @@ async def test_of_two_edits_at_once_the_second_is_refused_with_what_it_missed(ga
     )
     assert sorted(answer.accepted or False for answer in answers) == [False, True]
     (refused,) = [answer.reason for answer in answers if not answer.accepted]
-    assert "a new one is being drafted" in refused or "was replaced by revision 2" in refused
+    assert "has just edited plan" in refused or "was replaced by revision 2" in refused
     edited = await second(gate, status)
     late = await gate.decide(status, "edit", by="gina", new_plan=bookings("c"))
     assert not late.accepted
