@@ -25,7 +25,7 @@ from plangate.domain.people import (
     same_person,
     unknown_requester,
 )
-from plangate.domain.plan import Audience, short
+from plangate.domain.plan import Audience, is_same_proposal, short
 from plangate.domain.repeats import may_be_replayed, repeats
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
@@ -261,7 +261,7 @@ class _BatchJudge:
         except PlanInvalid as error:
             return str(error)
         before = self._record.drafted
-        if before is not None and before.plan.proposed() == plan.proposed():
+        if before is not None and is_same_proposal(before.plan.proposed(), plan.proposed()):
             return "the new plan is the same as the plan in review"
         return None
 

@@ -165,12 +165,17 @@ def struck_steps(before: Plan, after: ProposedPlan) -> tuple[int, ...] | None:
         return None
     numbers: dict[int, int] = {}  # of the steps that are kept, before and after
     for number, step in enumerate(before.steps, start=1):
-        kept = len(numbers)
-        if kept < len(after.steps) and after.steps[kept] == _renumbered(step.proposed(), numbers):
+        kept, same = len(numbers), _renumbered(step.proposed(), numbers)
+        if same is not None and kept < len(after.steps) and is_same_proposal(after.steps[kept], same):
             numbers[number] = kept + 1
     if len(numbers) != len(after.steps) or len(numbers) == len(before.steps):
         return None
     return tuple(number for number in range(1, len(before.steps) + 1) if number not in numbers)
+
+
+def is_same_proposal(one: ProposedPlan | ProposedStep, other: ProposedPlan | ProposedStep) -> bool:
+    """Return whether two are the same as JSON, as a fingerprint sees them: true is not 1."""
+    return canonical_json(one.model_dump(mode="json")) == canonical_json(other.model_dump(mode="json"))
 
 
 def _renumbered(step: ProposedStep, numbers: Mapping[int, int]) -> ProposedStep | None:
