@@ -28,12 +28,13 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
         )
     steps: list[Step] = []
     for index, step in enumerate(proposed.steps):
+        at: FaultPath = ("steps", index)
         try:
-            arguments = check_arguments(step.tool, step.arguments, tools, ("steps", index))
+            arguments = _completed(step.tool, check_arguments(step.tool, step.arguments, tools, at), at)
         except PlanInvalid as error:
             faults.extend(error.faults)
             continue
-        steps.append(Step(tool=step.tool, arguments=complete(arguments), reason=step.reason))
+        steps.append(Step(tool=step.tool, arguments=arguments, reason=step.reason))
     if not faults:
         faults = [
             fault
@@ -83,8 +84,32 @@ def check_arguments(
         return declaration.arguments.model_validate_json(json.dumps(arguments))
     except ValidationError as error:
         raise PlanInvalid(faults_in(error, (*at, "arguments"))) from None
+    except Exception as error:
+        raise _tools_bug(tool, error, at) from error
 
 
 def complete(arguments: ToolArguments) -> dict[str, JsonValue]:
     """Return all arguments, defaults too, as JSON: an approver must see everything that will run."""
     return cast("dict[str, JsonValue]", arguments.model_dump(mode="json"))
+
+
+def _completed(tool: str, arguments: ToolArguments, at: FaultPath) -> dict[str, JsonValue]:
+    """Return all arguments of a step as JSON.
+
+    Raises:
+        PlanInvalid: JSON cannot carry what the tool's model made of them.
+    """
+    try:
+        values = complete(arguments)
+    except Exception as error:
+        raise _tools_bug(tool, error, at) from error
+    faults = list(uncanonical(values, (*at, "arguments")))
+    if faults:
+        raise PlanInvalid(faults)
+    return values
+
+
+def _tools_bug(tool: str, error: Exception, at: FaultPath) -> PlanInvalid:
+    """Say that a tool's own model failed: its bug must block neither a run nor the decisions on it."""
+    problem = f"{tool} could not check these arguments ({type(error).__name__}); its author has to mend it"
+    return PlanInvalid([Fault((*at, "arguments"), problem)])
