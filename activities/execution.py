@@ -43,7 +43,7 @@ from plangate.records.ledger import EffectState
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import OpenTrail
-from plangate.tool import ActsOnObservation, Tool, Undoes, arguments_for, lacks_of
+from plangate.tool import ActsOnObservation, Observes, Tool, Undoes, arguments_for, lacks_of
 
 # Twelve attempts over about half an hour outlast the restart of a mail server, not its replacement. An
 # attempt counts once it holds the claim: an outage of the records does not use up attempts.
@@ -131,15 +131,15 @@ class Execution:
     async def _precondition(self, attempt: StepAttempt, step: Step) -> Precondition:
         """Observe the world again, and return the check of what was seen when the plan was drafted.
 
-        What cannot be observed does not hold.
+        What cannot be observed does not hold. That nothing was there to be seen is an observation too.
 
         Raises:
             ToolUnavailable: it cannot be observed now; a later attempt may succeed.
         """
-        if step.observation is None or attempt.is_undo:
+        if attempt.is_undo or not self._was_observed(step):
             return _holds
         if not await self._records.transact(attempt.run, attempt.is_unclaimed):
-            return _holds  # an earlier attempt may have acted, so the tool is asked what it did
+            return _must_be_observed  # an earlier attempt may have acted, so the tool is asked what it did
         try:
             tool = self._tool(step)
             arguments = _arguments(tool, step, step.arguments)
@@ -153,6 +153,16 @@ class Execution:
             said = str(error)
             return lambda _receipts: said
         return partial(unmet, tool, arguments, step.observation, now)
+
+    def _was_observed(self, step: Step) -> bool:
+        """Return whether the step's tool observed the world when the plan was drafted, even if it saw None.
+
+        It observes nothing for a step with references, and did not before steps had definitions.
+        """
+        if step.observation is not None:
+            return True
+        may_have = bool(step.definition) and not references_in(step.arguments)
+        return may_have and isinstance(self._tools.get(step.tool), Observes)
 
     async def _act_and_store(self, attempt: StepAttempt, step: Step, claim: Claim) -> StepResult:
         try:
@@ -199,7 +209,7 @@ class Execution:
             claim.effect.idempotency_key,
             claim.earlier,
             unmet=claim.unmet,
-            has_precondition=step.observation is not None and claim.receipt is None,
+            has_precondition=claim.receipt is None and self._was_observed(step),
         )
 
     async def _settle(
@@ -233,6 +243,15 @@ class Execution:
 
 def _holds(_receipts: Sequence[Receipt]) -> str | None:
     return None
+
+
+def _must_be_observed(_receipts: Sequence[Receipt]) -> str | None:
+    """Let no step begin whose earlier attempt had begun when the world would have been observed.
+
+    Raises:
+        StillBegun: that attempt has ended meanwhile and did nothing; the next one observes.
+    """
+    raise StillBegun("An earlier attempt has just ended, so what the step depends on is observed again.")
 
 
 def _leave_if_withdrawn() -> None:

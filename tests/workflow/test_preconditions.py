@@ -2,7 +2,9 @@
 
 import pytest
 
+from activities.attempt import StepAttempt
 from plangate.domain.errors import ToolRefused, ToolUnavailable
+from plangate.records.trail import OpenTrail
 from tests.support.account_tool import Account
 from tests.support.gate import Gate
 from tests.support.holds import found, in_review, keys, lost, refused, resolve
@@ -24,6 +26,8 @@ def gate(idle_gate: Gate, account: Account) -> Gate:
         ({"a": 1, "b": [1, 2]}, {"a": 1, "b": [2, 1]}, False),
         ("open", "Open", False),
         (100, None, False),
+        (None, {"ticket": 7}, False),
+        (None, None, True),
     ],
 )
 async def test_a_step_is_held_exactly_if_what_was_approved_no_longer_holds(
@@ -132,3 +136,24 @@ async def test_a_reference_to_a_skipped_step_holds_the_run(gate: Gate, account: 
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     assert account.texts() == []
     assert found(gate, status.workflow_id) == []
+
+
+async def test_an_attempt_that_ends_meanwhile_does_not_let_the_next_one_skip_the_observation(
+    gate: Gate, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempt looks for a claim, and an earlier one releases it before the attempt makes its own."""
+    account.balance = 1
+    status = await in_review(gate, "1")
+    account.balance = 2
+    is_unclaimed, looks = StepAttempt.is_unclaimed, []
+
+    def as_before_the_release(self: StepAttempt, trail: OpenTrail) -> bool:
+        looks.append(trail)
+        return len(looks) > 1 and is_unclaimed(self, trail)
+
+    monkeypatch.setattr(StepAttempt, "is_unclaimed", as_before_the_release)
+    await gate.decide(status)
+    held = (await gate.held(status.workflow_id)).held
+    assert held is not None
+    assert "relies on has changed" in held.why
+    assert account.texts() == []
