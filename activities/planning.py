@@ -30,10 +30,11 @@ from plangate.domain.errors import (
     RequestInvalid,
     WorkerStopping,
 )
-from plangate.domain.people import People, identity
+from plangate.domain.people import People
 from plangate.domain.plan import Audience, Plan, fingerprint_of, short, struck_steps
 from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
+from plangate.policy.requirements import demanded_of
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import Note, OpenTrail
@@ -168,8 +169,9 @@ class Planning:
         assert state.requested is not None
         requested = state.requested
         listed = listed or (state.drafted.requester if state.drafted else "")
-        requirement = self._requiring.policy.requirement_for(
-            made.plan, request=requested.request, requester=listed or identity(requested.requester)
+        author = state.edit.by if state.edit else ""
+        requirement = demanded_of(
+            self._requiring.policy, made.plan, requested, requester=listed, author=author
         )
         drafted = Drafted(
             revision=task.revision,
@@ -181,7 +183,7 @@ class Planning:
             deadline=now + review_time(requested, requirement),
             planner=made.planner,
             requester=listed,
-            author=state.edit.by if state.edit else "",
+            author=author,
             struck=_struck(state, made.plan),
         )
         trail.append(Note(key=key, at=now, actor=this_worker(), event=drafted))

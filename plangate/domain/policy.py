@@ -203,6 +203,46 @@ def combined(
     )
 
 
+def strictest(one: Requirement, other: Requirement) -> Requirement:
+    """Return what meets two requirements that a policy has of the same plan, for different requesters."""
+    if one == other:
+        return one
+    demanding = [part for part in (one, other) if part.needs] or [one, other]
+    counts: dict[str, int] = {}
+    for need in (need for part in demanding for need in part.needs):
+        counts[need.role] = max(need.count, counts.get(need.role, 0))
+    needs = tuple(Need(role=role, count=count) for role, count in counts.items())
+    return Requirement(
+        needs=needs,
+        assurance=max(one.assurance, other.assurance),
+        approval_valid_for=_least((one.approval_valid_for, other.approval_valid_for)),
+        timeout_seconds=_least((one.timeout_seconds, other.timeout_seconds)),
+        rules=tuple(dict.fromkeys(name for part in demanding for name in part.rules)),
+        policy_hash=one.policy_hash,
+        resolvers=_strictest_resolvers(one, other, approving_roles(needs)),
+        hold_seconds=_least((one.hold_seconds, other.hold_seconds)),
+        strike_keeps_approver=one.strike_keeps_approver and other.strike_keeps_approver,
+    )
+
+
+def _strictest_resolvers(
+    one: Requirement, other: Requirement, approving: tuple[str, ...]
+) -> Resolvers | None:
+    """Return who may resolve under both; None if that is who may approve, as it is without a rule."""
+    both = one.resolving, other.resolving
+    groups = dict.fromkeys(roles for part in both for roles in part.any_of if ANYONE not in roles)
+    any_of = tuple(groups) or ((ANYONE,),)
+    if one.resolvers is None and other.resolvers is None and any_of == (approving,):
+        return None
+    is_limited = any(part.resolutions for part in both)
+    return Resolvers(
+        any_of=any_of,
+        assurance=max(part.assurance for part in both),
+        resolutions=tuple(one for one in Resolution if is_limited and all(part.allows(one) for part in both)),
+        rules=tuple(dict.fromkeys(name for part in both for name in part.rules)),
+    )
+
+
 def resolvers_of(matched: Sequence[Matched], approving: tuple[str, ...]) -> Resolvers | None:
     """Combine the resolve rules that matched any step; None if none did.
 

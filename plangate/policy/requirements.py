@@ -5,22 +5,44 @@ policy's text, so a worker that finds a plan and an auditor compute the same req
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 from plangate.domain.audit import AuditEntry, Drafted, Requested, RuleText
 from plangate.domain.deadlines import exceeds_requirement
 from plangate.domain.errors import FileInvalid
 from plangate.domain.findings import Finding
 from plangate.domain.people import identity
-from plangate.domain.plan import short
-from plangate.domain.policy import OneApproval, Policy, Requirement, asks_for_less
+from plangate.domain.plan import Plan, short
+from plangate.domain.policy import OneApproval, Policy, Requirement, asks_for_less, strictest
 from plangate.policy.policy_file import policy_in
 
 
 def derived(policy: Policy, drafted: Drafted, requested: Requested) -> Requirement:
     """Return what the policy requires of a plan on the record."""
-    requester = drafted.requester or identity(requested.requester)
-    return policy.requirement_for(drafted.plan, request=requested.request, requester=requester)
+    return demanded_of(policy, drafted.plan, requested, requester=drafted.requester, author=drafted.author)
+
+
+def demanded_of(
+    policy: Policy, plan: Plan, requested: Requested, *, requester: str, author: str
+) -> Requirement:
+    """Return what the policy requires of a plan.
+
+    An edited plan needs what it would need if its author had requested it, and what it needs of the
+    requester: what a policy lets one of them do alone, the other may not do in that name.
+
+    Args:
+        policy: of the worker, or the recorded one.
+        plan: the plan.
+        requested: the request.
+        requester: their name as the list of people has it; empty without a list.
+        author: who edited the plan; empty if nobody did.
+    """
+    names = [requester or identity(requested.requester)]
+    if author:
+        names.append(author if requester else identity(author))
+    return reduce(
+        strictest, (policy.requirement_for(plan, request=requested.request, requester=one) for one in names)
+    )
 
 
 def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:

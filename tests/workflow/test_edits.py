@@ -149,3 +149,30 @@ async def test_a_signed_edit_counts_for_the_plan_that_was_signed_and_no_other(id
         edited = await second(gate, status)
         assert edited.author == "dana"
         assert found(gate, status.workflow_id) == []
+
+
+FREE_FOR_RITA = """
+[[rule]]
+name = "rita books small lines"
+when = "request.requester == 'rita' && step.tool == 'book' && step.arguments.text == 'small'"
+needs = []
+"""
+
+
+@pytest.mark.parametrize(("editor", "runs_by_itself"), [("erik", False), ("rita", True)])
+async def test_nobody_edits_a_plan_into_what_only_the_requester_may_do_alone(
+    idle_gate: Gate, editor: str, runs_by_itself: bool
+) -> None:
+    gate, account = idle_gate, booking_gate(idle_gate)
+    gate.policy = policy_in(FREE_FOR_RITA)
+    async with gate.worker():
+        status = await in_review(gate, "large")
+        answer = await gate.decide(status, "edit", by=editor, new_plan=bookings("small"))
+        assert answer.accepted, answer.reason
+        if not runs_by_itself:
+            edited = await second(gate, status)
+            assert account.texts() == []
+            assert (await gate.decide(edited)).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert account.texts() == ["booked small"]
+        assert found(gate, status.workflow_id) == []
