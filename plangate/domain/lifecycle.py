@@ -10,7 +10,8 @@ phase        approve, reject      request changes,     withdraw approval        
 drafting     no plan yet          no plan yet          no plan yet              not held
 in review    before the deadline  before the deadline  before the deadline      not held
                                   while no step is
-                                  done or skipped
+                                  done or skipped,
+                                  or was in doubt
 executing    approved already     approved already     while no step has begun  not held
 held         held                 held                 steps have begun         before the deadline,
                                                                                 as is possible
@@ -209,7 +210,25 @@ def _while_no_step_is_done(state: RunState, decision: Decision, received_at: dat
             f"step {done[-1]} of this plan is {state.steps[done[-1] - 1].state}, and a new plan would do it "
             "again; approve the rest, or reject it"
         )
+    if refused is None and (doubted := _step_tried_again_in_doubt(state)):
+        return (
+            f"step {doubted} of this plan was in doubt, and is tried again under its idempotency key; a new "
+            "plan would lose that key and might do it twice; approve the rest, or reject it"
+        )
     return refused
+
+
+def _step_tried_again_in_doubt(state: RunState) -> int:
+    """Return the step that a person tried again from a doubt, if its review was reopened; else 0.
+
+    Such a retry keeps the idempotency key; one after a definite failure has the resolution's number in it.
+    """
+    last = state.resolution
+    if last is None or last.resolution is not Resolution.RETRY or not 1 <= last.step <= len(state.steps):
+        return 0
+    progress = state.steps[last.step - 1]
+    is_again = progress.state is StepState.PENDING and progress.resolution != state.resolutions
+    return last.step if is_again else 0
 
 
 def _approved_already(state: RunState, decision: Decision, received_at: datetime) -> str | None:

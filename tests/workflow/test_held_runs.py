@@ -7,7 +7,7 @@ import pytest
 
 from plangate.domain.errors import ToolUnavailable
 from plangate.domain.status import RunResult
-from tests.support.account_tool import Account
+from tests.support.account_tool import Account, bookings
 from tests.support.gate import Gate
 from tests.support.holds import (
     Failure,
@@ -343,3 +343,37 @@ async def test_every_decision_on_a_held_run_is_on_its_trail(gate: Gate, account:
         False,
         True,
     ]
+
+
+async def test_no_new_plan_takes_the_key_of_a_step_that_was_in_doubt(idle_gate: Gate) -> None:
+    """The review reopens before the retry, which would have found that the first attempt did it."""
+    gate, account = idle_gate, booking_gate(idle_gate)
+    gate.policy = one_approval(valid_for=timedelta(seconds=2))
+    account.failures, account.acts_before_failing = [lost()], True
+    async with gate.worker():
+        status = await approved(gate, "1")
+        await gate.held(status.workflow_id)
+        await asyncio.sleep(2)
+        await resolve(gate, status.workflow_id, "retry")
+        again = await gate.until("in_review", status.workflow_id)
+        for choice, more in (("edit", {"new_plan": bookings("1", "2")}), ("request_changes", {})):
+            answer = await gate.decide(again, choice, by="erik", comment="more", **more)
+            assert not answer.accepted
+            assert "step 1 of this plan was in doubt" in answer.reason
+        account.remembers = True
+        assert (await gate.decide(again, by="erik")).accepted
+        assert (await ended(gate, status.workflow_id)).outcome == "executed"
+        assert account.texts() == ["booked 1"]
+
+
+async def test_a_step_that_certainly_failed_may_be_edited_in_the_reopened_review(idle_gate: Gate) -> None:
+    gate, account = idle_gate, booking_gate(idle_gate)
+    gate.policy = one_approval(valid_for=timedelta(seconds=1))
+    account.failures = [refused()]
+    async with gate.worker():
+        status = await approved(gate, "1")
+        await gate.held(status.workflow_id)
+        await asyncio.sleep(1)
+        await resolve(gate, status.workflow_id, "retry")
+        again = await gate.until("in_review", status.workflow_id)
+        assert (await gate.decide(again, "edit", by="erik", new_plan=bookings("2"))).accepted
