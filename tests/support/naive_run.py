@@ -122,7 +122,9 @@ class NaiveRun:
         if choice == "reject":
             self.phase = "rejected"
             return True
-        if choice == "edit" and all(step.state not in ("done", "skipped") for step in self.steps):
+        if choice == "edit" and not any(
+            step.state in ("done", "skipped", "ruled out") for step in self.steps
+        ):
             return self._edit(by, said["texts"])  # type: ignore[arg-type]
         return False
 
