@@ -66,7 +66,7 @@ def _taken_up(step: StepStatus, status: Status, numbers: Mapping[int, int]) -> P
             arguments[name] = _value(reference, step, status)
             cited.append(f"{name} is {reference}")
     notes = [step.why] if step.why else []
-    if step.state is StepState.IN_DOUBT:
+    if step.state is StepState.IN_DOUBT or step.is_begun:
         notes.insert(
             0, f"It is in doubt whether {status.workflow_id} has done this: check before you approve."
         )
@@ -101,7 +101,7 @@ def _request(status: Status, left: list[StepStatus]) -> str:
         match step.state:
             case StepState.DONE:
                 receipt = step.receipt.summary if step.receipt else step.failure
-                lines.append(f"Done there: {what}: {cut(receipt, _LONGEST_RECEIPT)}")
+                lines.append(f"Done there: {what}: {cut(receipt, _LONGEST_RECEIPT)}{_undo_of(step)}")
             case StepState.SKIPPED:
                 lines.append(f"Skipped there: {what}: {cut(step.failure, _LONGEST_RECEIPT)}")
             case StepState.UNDONE:
@@ -109,10 +109,18 @@ def _request(status: Status, left: list[StepStatus]) -> str:
             case StepState.IN_DOUBT:
                 lines.append(f"In doubt there: {what}: {cut(step.failure, _LONGEST_RECEIPT)}")
             case StepState.PENDING | StepState.FAILED:
-                pass
+                if step.is_begun:
+                    lines.append(f"In doubt there: {what}: it was begun, and no result is recorded")
             case _:
                 assert_never(step.state)
     return "\n".join(lines)
+
+
+def _undo_of(step: StepStatus) -> str:
+    """Say what is known of the undo of a done step, which may no longer be done."""
+    if step.undo is not None and step.undo.state is StepState.IN_DOUBT:
+        return " (but it is in doubt whether it was undone: check before you approve)"
+    return ""
 
 
 def _numbers(steps: list[StepStatus]) -> str:

@@ -54,3 +54,25 @@ def test_a_run_that_is_open_executed_or_needs_a_value_that_is_nowhere_is_refused
     without = DONE.model_copy(update={"receipt": Receipt(summary="ticket 17 opened")})
     with pytest.raises(Refused, match="Step 2 of plan-1 needs the number of step 1, and no receipt has it"):
         left_after(without, FAILED)
+
+
+def test_a_step_that_was_begun_when_its_run_was_terminated_is_proposed_with_the_warning_too() -> None:
+    """Temporal ended the run from outside, so nobody has recorded the doubt."""
+    ended = status_of(
+        state_after(requested(), drafted(PLAN), DONE, FAILED.model_copy(update={"reason": "terminated"})),
+        source="records",
+    )
+    done, refund, mail = ended.steps
+    begun = refund.model_copy(update={"is_begun": True})
+    left = remainder_of(ended.model_copy(update={"steps": (done, begun, mail)}))
+    assert left.plan.steps[0].reason.startswith("It is in doubt whether plan-1 has done this: check before")
+    assert "In doubt there: step 2 (refund): it was begun, and no result is recorded" in left.request
+
+
+def test_a_done_step_whose_undo_is_in_doubt_is_not_called_done_without_that() -> None:
+    doubt = StepInDoubt(step=1, reason="the line broke", undo=True)
+    left = left_after(DONE, StepFailed(step=2, reason="no money"), doubt, FAILED)
+    assert (
+        "Done there: step 1 (ticket): ticket 17 opened (but it is in doubt whether it was undone: check "
+        "before you approve)"
+    ) in left.request
