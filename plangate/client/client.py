@@ -258,7 +258,11 @@ class Client:
             )
             return await with_attempts(self._client, status, self._unpause_command)
         except WorkflowQueryFailedError as error:
-            raise RunNotFound(f"{one_line(workflow_id)} is not a run of Plangate.") from error
+            if not await asyncio.to_thread(self._is_on_record, workflow_id):
+                raise RunNotFound(f"{one_line(workflow_id)} is not a run of Plangate.") from error
+            return await status_without_workflow(
+                self._client, self._database, workflow_id, self._unpause_command
+            )
         except (WorkflowQueryRejectedError, RPCError):
             return await status_without_workflow(
                 self._client, self._database, workflow_id, self._unpause_command
