@@ -5,7 +5,8 @@ state. `plangate.domain.lifecycle` defines what a decision may change.
 """
 
 from collections.abc import Iterable
-from functools import reduce
+from functools import lru_cache, reduce
+from itertools import accumulate
 from typing import Final, assert_never
 
 from plangate.domain.audit import (
@@ -26,7 +27,7 @@ from plangate.domain.audit import (
     StepUndone,
 )
 from plangate.domain.decision import MAX_COMMENT, Choice, Decision, Resolution
-from plangate.domain.escaping import cut
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import Approver, same_person
 from plangate.domain.plan_changes import Before, kept_before
@@ -44,7 +45,10 @@ from plangate.domain.stops import StopDecided
 
 KEPT_REFUSALS: Final = 50
 KEPT_ACCEPTED: Final = 60
+KEPT_BYTES: Final = 100_000
+"""Of the comments as people are shown them; with the largest plan twice, they fit into one answer (2 MB)."""
 _REFUSED_COMMENT: Final = 300
+_LONGEST_SAID: Final = 500  # of a comment in the reason of a step
 
 
 def fold(workflow_id: str, events: Iterable[Event]) -> RunState:
@@ -164,6 +168,7 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
     assert resolution is not None
     number = state.resolutions + 1
     said = f"by {decision.by}" + (f": {decision.comment}" if decision.comment else "")
+    in_short = f"by {decision.by}" + (f": {cut(decision.comment, _LONGEST_SAID)}" if decision.comment else "")
     after = _with(
         state,
         phase=Phase.UNDOING if held.undo else Phase.EXECUTING,
@@ -181,9 +186,9 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
             renewed = number if is_new else before.resolution
             return progress(after, held.step, state=StepState.PENDING, reason="", resolution=renewed)
         case Resolution.SKIP:
-            return progress(after, held.step, state=StepState.SKIPPED, reason=f"skipped {said}")
+            return progress(after, held.step, state=StepState.SKIPPED, reason=f"skipped {in_short}")
         case Resolution.MARK_DONE:
-            done = progress(after, held.step, state=StepState.DONE, reason=f"marked as done {said}")
+            done = progress(after, held.step, state=StepState.DONE, reason=f"marked as done {in_short}")
             return _progress(done, held.step, state=StepState.UNDONE) if held.undo else done
         case Resolution.UNDO:
             return _with(after, phase=Phase.UNDOING)
@@ -225,14 +230,28 @@ def _keep(state: RunState, decided: Decided) -> RunState:
     decisions = (*state.decisions, _slim(decided))
     accepted = decided.verdict.accepted
     alike = [index for index, kept in enumerate(decisions) if kept.verdict.accepted is accepted]
-    if len(alike) <= (KEPT_ACCEPTED if accepted else KEPT_REFUSALS):
+    room = KEPT_ACCEPTED if accepted else KEPT_REFUSALS
+    left_out = set(alike[:-room])
+    if accepted:
+        sizes = accumulate(_shown_size(_comment(decisions[index])) for index in reversed(alike))
+        too_much = [size > KEPT_BYTES for size in sizes][1:]  # the newest one is always kept
+        left_out |= set(alike[: sum(too_much)])
+    if not left_out:
         return _with(state, decisions=decisions)
-    oldest = alike[0]
     return _with(
         state,
-        decisions=decisions[:oldest] + decisions[oldest + 1 :],
-        refusals_not_kept=state.refusals_not_kept + 1,
+        decisions=tuple(kept for index, kept in enumerate(decisions) if index not in left_out),
+        refusals_not_kept=state.refusals_not_kept + len(left_out),
     )
+
+
+@lru_cache(maxsize=1_000)
+def _shown_size(comment: str) -> int:
+    return len(one_line(comment).encode())
+
+
+def _comment(decided: Decided) -> str:
+    return decided.arrival.decision.comment if decided.arrival.decision else ""
 
 
 def _slim(decided: Decided) -> Decided:

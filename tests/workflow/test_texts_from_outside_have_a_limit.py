@@ -1,6 +1,7 @@
 """Every text from outside is cut where it enters a run, visibly; what is too long blocks nothing."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from activities.failures import as_application_errors
 from plangate.domain.decision import MAX_COMMENT, Choice, Via, read_arrival, unknown_name
 from plangate.domain.errors import RequestInvalid
 from plangate.domain.request import read_request
+from plangate.domain.status import Status
+from tests.support.fakes import notes
 from tests.support.gate import Gate
 from workflows.recording import reason_of
 
@@ -133,3 +136,39 @@ def test_what_is_no_request_is_refused_in_a_short_sentence(inputs: list[Any]) ->
         read_request(inputs)
     except RequestInvalid as error:
         assert len(str(error)) < 1_000  # noqa: PT017  most of these are refused, and some are requests
+
+
+def _has_revision(revision: int, status: Status) -> bool:
+    return status.revision == revision
+
+
+async def test_many_edits_with_long_comments_leave_a_run_that_can_be_shown(gate: Gate) -> None:
+    """A status has to fit into one answer; the trail has every comment in full."""
+    status, edits = await gate.in_review("one"), 12
+    for number in range(edits):
+        comment = str(number) + "\x01" * (MAX_COMMENT - 2)
+        answer = await gate.decide(
+            status, "edit", by="rita", new_plan=notes(f"edit {number}"), comment=comment
+        )
+        assert answer.accepted, answer.reason
+        workflow_id, has_it = status.workflow_id, partial(_has_revision, number + 2)
+        status = await gate.until("in_review", workflow_id, has_it)
+    assert len(status.model_dump_json()) < 250_000
+    assert status.refusals_not_listed == edits - len(status.decisions) > 0
+    assert status.decisions[-1].comment.startswith(str(edits - 1))
+    written = [entry.written for entry in gate.api.trail(status.workflow_id)]
+    assert sum("\\u0001" * 3_000 in one for one in written) == edits
+
+
+async def test_a_run_whose_status_cannot_be_answered_is_shown_by_its_records(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = await gate.in_review("one")
+
+    def too_large(*_: object, **__: object) -> None:
+        raise ApplicationError("Blob data size exceeds limit.")
+
+    monkeypatch.setattr("workflows.plan_approval.status_of", too_large)
+    shown = await gate.api.status(status.workflow_id)
+    assert (shown.state, shown.fingerprint) == ("in_review", status.fingerprint)
+    assert shown.source != "workflow"
