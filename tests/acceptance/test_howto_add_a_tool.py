@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -30,9 +31,9 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-FUNCTION, WITH_UNDO_AND_PRECONDITION = blocks("python")
+FUNCTION, WITH_UNDO_AND_PRECONDITION, CHECKED = blocks("python")
 (PLAN,) = blocks("yaml")
-_, _, COMMANDS = blocks("sh")
+_, _, COMMANDS, CHECK = blocks("sh")
 
 
 @dataclass
@@ -177,3 +178,25 @@ async def test_a_refund_is_undone_when_a_later_step_fails(refunds: Gate, bank: B
         assert (await refunds.result(run.workflow_id)).outcome == "failed"
     assert [refund.get("status") for refund in bank.refunds()] == ["canceled"]
     assert bank.left("P-1") == "100.00"
+
+
+# ---- check-tool, on the tool as the page leaves it -------------------------------------------------
+
+
+@pytest.mark.timeout(120)
+def test_the_tool_of_the_page_keeps_its_promises(bank: Bank, tmp_path: Path) -> None:
+    imports, functions = CHECKED.split("\n\n\n", 1)
+    tool = WITH_UNDO_AND_PRECONDITION.replace("requests.request(", "send(")
+    (tmp_path / "refunds.py").write_text(f"{imports}\n{tool}\n\n{functions}")
+    command = shlex.split(CHECK.replace("~/plangate", str(PROJECT)))[1:]
+    home = Home(tmp_path / "var", {"BANK_URL": bank.url})
+    checked = subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env=home.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "refund keeps what it promises" in checked.stdout
