@@ -28,4 +28,4 @@ def add_stop(page: Page, stop: StopStatus) -> None:
     released = f"{', '.join(stop.released_by)} released it; " if stop.released_by else ""
     page.field("release", f"{released}it needs {stop.still_needed}", indent=4)
     tool = f" --tool {shlex.quote(one_line(stop.tool))}" if stop.tool is not None else ""
-    page.command(f"{program()} go{tool} --by YOUR-NAME --reason '…'", indent=6)
+    page.command(f"{program()} go{tool} --stop {stop.number} --by YOUR-NAME --reason '…'", indent=6)

@@ -448,7 +448,7 @@ async def test_the_page_of_every_open_run_says_what_is_stopped_and_how_to_go_on(
     page = shown(status)
     assert "STOPPED      everything" in page
     assert "wrong amounts since the update" in page
-    assert "go --by YOUR-NAME" in page
+    assert "go --stop 1 --by YOUR-NAME" in page
     assert [x for x in page.split("requester")[0].splitlines() if len(x) > 80] == []
     assert "STOPPED" not in shown(await gate.api.status(ended.workflow_id))
     recorded = gate.recorded(status.workflow_id)
