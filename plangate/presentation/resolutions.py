@@ -4,13 +4,15 @@ Every view of a held run uses these sentences: terminal, Markdown and HTML. Work
 """
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 from plangate.domain.decision import Resolution
 from plangate.domain.plurals import counted
 from plangate.domain.references import references_in
 from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
+
+_MOST_NAMED: Final = 4
 
 
 def resolution_words(status: Status) -> dict[Resolution, str]:
@@ -61,7 +63,7 @@ def _of_a_step(status: Status, resolution: Resolution) -> str:
                 "once more. If it did happen and the tool cannot find out, it happens twice."
             )
         case Resolution.RETRY:
-            return f"{_upper(_name(step))}, which had no effect, is tried again. {then}"
+            return f"{_upper(_name(step))}, which had no effect, is tried again. {_if_done(then)}"
         case Resolution.SKIP:
             doubt = "; whether it happened stays open" if is_in_doubt else ""
             return f"{_upper(_name(step))} is left out{doubt}. {then}{_missed(step, status)} Needs a reason."
@@ -108,6 +110,11 @@ def _then(step: StepStatus, status: Status) -> str:
     return f"Then the run goes on with step {step.number + 1} of {len(status.steps)}."
 
 
+def _if_done(then: str) -> str:
+    """Return what follows a retry: it may fail again, or find that the plan no longer fits."""
+    return f"{then.replace('Then', 'If that succeeds,', 1)} If not, you are asked again."
+
+
 def _missed(step: StepStatus, status: Status) -> str:
     """Name the later steps that need the receipt of a step which will have none."""
     users = [
@@ -138,12 +145,13 @@ def _left_in_the_world(status: Status) -> str:
     """Say what is left by a run that ends now."""
     done = [step for step in status.steps if step.state is StepState.DONE]
     doubtful = [step for step in status.steps if step.state is StepState.IN_DOUBT]
-    not_done = sum(step.state in (StepState.PENDING, StepState.FAILED) for step in status.steps)
+    not_done = [step for step in status.steps if step.state in (StepState.PENDING, StepState.FAILED)]
     parts = [f"{_listed(done)} {'stay' if len(done) > 1 else 'stays'} done" if done else "no step is done"]
     if doubtful:
         parts.append(f"{_listed(doubtful)} stays in doubt")
     if not_done:
-        parts.append(f"{counted(not_done, 'step')} {'are' if not_done > 1 else 'is'} not done")
+        named = _listed(not_done) if len(not_done) <= _MOST_NAMED else counted(len(not_done), "step")
+        parts.append(f"{named} {'are' if len(not_done) > 1 else 'is'} not done")
     return f"{_upper('; '.join(parts))}."
 
 

@@ -37,14 +37,14 @@ def held(stop: Event) -> Status:
 
 def test_after_a_failure_each_choice_says_what_follows() -> None:
     assert resolution_words(held(StepFailed(step=3, reason="no"))) == {
-        Resolution.RETRY: "Step 3 (openTicket), which had no effect, is tried again. Then the run goes on "
-        "with step 4 of 4.",
+        Resolution.RETRY: "Step 3 (openTicket), which had no effect, is tried again. If that succeeds, "
+        "the run goes on with step 4 of 4. If not, you are asked again.",
         Resolution.SKIP: "Step 3 (openTicket) is left out. Then the run goes on with step 4 of 4. "
         "Step 4 (note) needs its result and is held. Needs a reason.",
         Resolution.UNDO: "Step 1 (refund) is undone, and the run ends as failed. Not undone: step 2 "
         "(send_email), because its tool cannot undo.",
-        Resolution.ABORT: "The run ends as failed. Step 1 (refund) and step 2 (send_email) stay done; 2 "
-        "steps are not done.",
+        Resolution.ABORT: "The run ends as failed. Step 1 (refund) and step 2 (send_email) stay done; "
+        "step 3 (openTicket) and step 4 (note) are not done.",
     }
 
 
@@ -55,7 +55,7 @@ def test_in_doubt_retry_and_mark_done_are_statements_of_the_person() -> None:
     assert words[Resolution.MARK_DONE].startswith("You state that step 3 (openTicket) happened.")
     assert words[Resolution.MARK_DONE].endswith("Needs your evidence.")
     assert "step 3 (openTicket), because it is in doubt" in words[Resolution.UNDO]
-    assert "step 3 (openTicket) stays in doubt; 1 step is not done" in words[Resolution.ABORT]
+    assert "step 3 (openTicket) stays in doubt; step 4 (note) is not done" in words[Resolution.ABORT]
 
 
 def test_no_run_that_is_not_held_has_resolutions() -> None:
