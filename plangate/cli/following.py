@@ -9,7 +9,7 @@ from typing import Final, assert_never
 from plangate.client import Client
 from plangate.domain.errors import NotAnswered, RecordsUnavailable, TemporalDenied, TemporalUnreachable
 from plangate.domain.run import Phase, StepState
-from plangate.domain.status import Status, StepStatus
+from plangate.domain.status import Status, StepStatus, step_at_work
 from plangate.presentation.clock import moment, now
 from plangate.presentation.run_page import (
     decision_words,
@@ -89,11 +89,11 @@ def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
             needs = needed_words(status)
             return f"{status.workflow_id}: plan {status.short_fingerprint} waits for {needs}{until}"
         case Phase.EXECUTING:
-            done = sum(step.state is StepState.DONE for step in status.steps)
-            next_step = status.steps[min(done, len(status.steps) - 1)]
+            next_step = status.steps[(step_at_work(status) or len(status.steps)) - 1]
+            stands = "is stopped; people have to release it" if status.stops else _stands(next_step)
             return (
-                f"{status.workflow_id}: step {done + 1} of {len(status.steps)}, {next_step.tool}, "
-                f"{_stands(next_step)}"
+                f"{status.workflow_id}: step {next_step.number} of {len(status.steps)}, {next_step.tool}, "
+                f"{stands}"
             )
         case Phase.HELD:
             step = status.held.step if status.held else 0
