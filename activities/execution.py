@@ -21,7 +21,13 @@ from activities.heartbeat import heartbeating
 from activities.observing import observed, unmet
 from activities.pacing import Pacing
 from activities.requiring import Requiring
-from activities.stopping import StoppedSteps, tries_without_stops, waiting_if_stopped
+from activities.stopping import (
+    StoppedSteps,
+    keep_what_broke_off,
+    tries_without_stops,
+    waiting_if_stopped,
+    what_broke_off,
+)
 from activities.tasks import StepResult, StepTask
 from plangate.domain.drafting import complete
 from plangate.domain.errors import (
@@ -173,10 +179,11 @@ class Execution:
             await self._settle(attempt, claim, EffectState.RELEASED, error)
             raise
         except EffectUnknown as error:
-            self._wait_until_it_landed(attempt, step, claim, error)
-            await self._settle(attempt, claim, EffectState.IN_DOUBT, error)
+            unknown = _with_what_broke_off(error)
+            self._wait_until_it_landed(attempt, step, claim, unknown)
+            await self._settle(attempt, claim, EffectState.IN_DOUBT, unknown)
             raise InDoubt(
-                f"Step {claim.effect.step} ({step.tool}) is in doubt: {error} Nothing was repeated."
+                f"Step {claim.effect.step} ({step.tool}) is in doubt: {unknown} Nothing was repeated."
             ) from error
         return await self._write_with_retry(attempt, lambda trail: attempt.finish(trail, receipt))
 
@@ -191,6 +198,7 @@ class Execution:
         limit = timedelta(seconds=self._tool(step).declaration.seconds)
         left = attempt.still_lands(claim, min(limit, self._longest_wait))
         if left is not None:
+            keep_what_broke_off(str(error))
             raise StillBegun(f"{error} It may still happen, so it is looked at again later.", left) from error
 
     async def _act(self, step: Step, claim: Claim) -> Receipt:
@@ -298,6 +306,14 @@ def _undoing(tool: Tool, receipt: Receipt) -> Tool:
             f"The tool {tool.declaration.name} of this worker cannot undo; start a worker whose tool can."
         )
     return Undoing(tool, tool, receipt)
+
+
+def _with_what_broke_off(error: EffectUnknown) -> EffectUnknown:
+    """Add what an earlier attempt saw: a tool that is asked later only knows that it cannot tell."""
+    said, before = str(error), what_broke_off()
+    if not before or said in before:
+        return EffectUnknown(before or said)
+    return EffectUnknown(f"{said} The attempt before ended so: {before}")
 
 
 def _arguments(tool: Tool, step: Step, values: Mapping[str, JsonValue]) -> ToolArguments:

@@ -31,6 +31,7 @@ from plangate.domain.stops import (
     shown,
 )
 from plangate.elapsed import elapsed
+from plangate.logs.redaction import redact_text
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.stops import StopsSeen, enter_order, standing_stops
@@ -40,6 +41,7 @@ from plangate.temporal.contract import STOP_TYPE
 # A stopped step tries again after a second; with very many of them, after up to 20 seconds.
 _SOONEST: Final = 1.0
 _LATEST: Final = 20.0
+_LONGEST_SAID: Final = 4_000
 _AGAIN_PER_SECOND: Final = 40  # attempts of all stopped steps of a worker
 _log = structlog.get_logger(__name__)
 
@@ -152,7 +154,7 @@ def waiting_if_stopped(steps: StoppedSteps) -> Iterator[None]:
     try:
         yield
     except StepStopped:
-        activity.heartbeat(_waits() + 1)
+        activity.heartbeat(_waits() + 1, what_broke_off())
         with as_application_errors(again=steps.again()):
             raise
 
@@ -162,9 +164,23 @@ def tries_without_stops() -> int:
     return max(1, activity.info().attempt - _waits())
 
 
+def keep_what_broke_off(said: str) -> None:
+    """Hand the words of an effect that broke off to the next attempt, which can only ask the tool."""
+    activity.heartbeat(_waits(), cut(redact_text(said), _LONGEST_SAID))
+
+
+def what_broke_off() -> str:
+    """Return the words that an earlier attempt kept; empty if none did."""
+    match activity.info().heartbeat_details:
+        case [int(), str() as said]:
+            return said
+        case _:
+            return ""
+
+
 def _waits() -> int:
     match activity.info().heartbeat_details:
-        case [int() as waits] if 0 <= waits < activity.info().attempt:
+        case [int() as waits, *_] if 0 <= waits < activity.info().attempt:
             return waits
         case _:
             return 0
