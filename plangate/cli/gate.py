@@ -209,6 +209,11 @@ class Gatekeeper:
             return
         page = Page()
         page.field("This plan:", digest(status.plan), "bold", indent=0, width=len("This plan:"))
+        for stop in status.stops:
+            what = "every step" if stop.tool is None else f"each step of {stop.tool}"
+            page.sentence(
+                f"Stopped: {what} waits, even if approved, until stop {stop.number} is released.", "bold red"
+            )
         self._screen.show_aside(page)
 
     def _say(self, words: str) -> None:
