@@ -94,6 +94,8 @@ def what_happened(status: Status, step: StepStatus) -> str:
     match step.state:
         case StepState.DONE | StepState.UNDONE:
             said = step_words(step).removeprefix("done: ").removeprefix("undone: ")
+            if said == "done" and step.receipt:  # of an undo that returns nothing
+                said = step.receipt.summary
             return f"{said}{_undo_note(status, step)}"
         case StepState.FAILED:
             return f"{preview}. It had no effect."

@@ -113,9 +113,9 @@ def held_undo(why: str = "The ticket is locked.") -> RunState:
     return after(state, StepFailed(step=2, undo=True, reason=why), hold(state, 2, why, undo=True))
 
 
-def undone() -> RunState:
-    """Return the run that failed after its steps were undone."""
-    state = after(undoing(), StepUndone(step=2, receipt=Receipt(summary="Closed OPS-17")))
+def undone(receipt: str = "Closed OPS-17") -> RunState:
+    """Return the run that failed after its steps were undone; ``receipt`` is what the undo returned."""
+    state = after(undoing(), StepUndone(step=2, receipt=Receipt(summary=receipt)))
     return after(state, Closed(outcome=Outcome.FAILED, reason=undone_because(state)))
 
 

@@ -191,6 +191,10 @@ def test_a_failed_run_says_what_was_undone() -> None:
     assert result_of(undone()).undone == (2,)
 
 
+def test_an_undo_that_says_nothing_leaves_the_result_of_its_step_on_the_page() -> None:
+    assert "↶ undone step 2, create_ticket: OPS-17" in one_line(terminal(undone("done")))
+
+
 def test_an_executed_run_names_the_steps_that_were_skipped() -> None:
     text = terminal(skipped())
     assert text.startswith("plan-1  executed, but step 3 was skipped\n")
