@@ -68,8 +68,9 @@ RECORD: Final = LocalOptions(
 )
 
 AT_ONCE: Final = LocalOptions(
-    # The workflow task waits for it. If it fails once, an ordinary activity follows.
-    start_to_close_timeout=timedelta(seconds=3),
+    # The activity limits itself to a second or two, because the workflow task waits for it. If it fails once,
+    # an ordinary activity follows. A short timeout here would fire in the SDK after a worker has ended.
+    start_to_close_timeout=timedelta(seconds=40),
     retry_policy=RetryPolicy(maximum_attempts=1),
 )
 

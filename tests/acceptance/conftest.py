@@ -1,5 +1,6 @@
 """A whole Plangate of processes for the tests at the access: embedded server, worker, records, outbox."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -78,9 +79,19 @@ def typing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 
 
 def _without_the_end_of_another_report(err: str) -> str:
-    """Drop what a thread of Temporal's core, left from an earlier test, still had to say of its end."""
+    """Drop what a thread of Temporal's core, left from an earlier test, still had to say of its end.
+
+    No command has a worker, so a report about local activities is never the command's own.
+    """
+    err = _REPORT.sub("", err)
     before, end, said = err.rpartition("for a verbose backtrace.\n")
     return err if "panicked" in before else said if end else err
+
+
+_REPORT = re.compile(
+    r"\n?thread '[^']*' \(\d+\) panicked at [^\n]*local_activities\.rs.*?for a verbose backtrace\.\n",
+    re.DOTALL,
+)
 
 
 @pytest.fixture(scope="session")
