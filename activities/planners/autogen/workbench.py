@@ -93,6 +93,10 @@ class ProposingWorkbench(Workbench):
         try:
             checked = complete(check_arguments(name, own, self._tools))
         except PlanInvalid as error:
+            if isinstance(
+                error.__cause__, Exception
+            ):  # a bug of the tool's model, which no agent can correct
+                raise error.__cause__ from None
             faults.extend(error.faults)
         if faults:
             return _answer(name, _correction(name, faults), is_error=True)
