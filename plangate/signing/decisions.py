@@ -6,7 +6,7 @@ Anyone who has the approver's public key can verify it without Plangate.
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, JsonValue, ValidationError
@@ -23,7 +23,21 @@ from plangate.signing.jws import kid_of, read_token, write_token
 TYPE: Final = "plangate-decision+jwt"
 LAST_SECOND: Final = 253_402_300_799  # of the year 9999, the last that Python's dates support
 _HOW: Final = "sign with `starter.py sign`"
-Signed = TypeVar("Signed")
+
+
+class SignedClaims(Protocol):
+    """The claims of any token: when and under which id it was signed."""
+
+    @property
+    def jti(self) -> str:
+        """The id, chosen by the signer."""
+
+    @property
+    def signed_at(self) -> datetime:
+        """When it was signed, by the signer's clock."""
+
+
+Signed = TypeVar("Signed", bound=SignedClaims)
 
 
 class Subject(Frozen):
@@ -82,21 +96,50 @@ def verify(decision: Decision, *, subject: Subject, people: People, at: datetime
         The approver, with the assurance ``signed`` if the signature is valid; else an ``objection`` that
         says why it is not.
     """
-    known = people.identify(decision.by, at)
-    person = people.find(decision.by)
+    return identified(
+        people,
+        decision.by,
+        decision.signature or "",
+        at,
+        read=claims_of,
+        differs=lambda claims: other_than_signed(claims, decision, subject),
+    )
+
+
+def identified(
+    people: People,
+    name: str,
+    token: str,
+    at: datetime,
+    *,
+    read: Callable[[str, str], Signed],
+    differs: Callable[[Signed], str | None],
+) -> Identified:
+    """Identify who sent a token under ``name``, and verify its signature.
+
+    Args:
+        people: the list of people, with their public keys.
+        name: of the sender, as sent.
+        token: as received.
+        at: when it was received, by the server's clock.
+        read: returns the claims of a token that the given public key signed.
+        differs: returns how what was received differs from the claims, or None.
+    """
+    known = people.identify(name, at)
+    person = people.find(name)
     if known.approver is None or person is None:
         return known
     try:
-        key, claims = signed_by(person, decision.signature or "", at, claims_of)
+        key, claims = _signed_by(person, token, at, read)
     except ValueError as error:
         return known.model_copy(update={"objection": str(error)})
-    objection = other_than_signed(claims, decision, subject) or wrong_time(claims.signed_at, key, at)
+    objection = differs(claims) or _wrong_time(claims.signed_at, key, at)
     if objection:
         return known.model_copy(update={"objection": objection})
-    return Identified(approver=proven(known.approver, key, claims.signed_at, claims.jti))
+    return Identified(approver=_proven(known.approver, key, claims.signed_at, claims.jti))
 
 
-def proven(approver: Approver, key: Key, signed_at: datetime, token_id: str) -> Approver:
+def _proven(approver: Approver, key: Key, signed_at: datetime, token_id: str) -> Approver:
     """Return ``approver`` with the proof of a valid signature."""
     proof = {
         "assurance": Assurance.SIGNED,
@@ -163,7 +206,7 @@ def another_audience(signed: str, audience: Audience) -> str:
     return f"it is signed for the namespace {cut(one_line(namespace), 60)}, not for {audience.namespace}"
 
 
-def signed_by(
+def _signed_by(
     person: Person, token: str, at: datetime, read: Callable[[str, str], Signed]
 ) -> tuple[Key, Signed]:
     """Return the key of ``person`` that signed a token, valid at that time, and what ``read`` returns of it.
@@ -189,7 +232,7 @@ def signed_by(
     )
 
 
-def wrong_time(signed_at: datetime, key: Key, at: datetime) -> str | None:
+def _wrong_time(signed_at: datetime, key: Key, at: datetime) -> str | None:
     """Object to something signed in the future, or while the key was not valid."""
     if signed_at > at + CLOCK_LEEWAY:
         return "it is signed in the future; set the signer's clock"

@@ -11,7 +11,7 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import Identified, People, same_person
 from plangate.domain.plan import Audience
 from plangate.domain.stops import Action, Order
-from plangate.signing.decisions import LAST_SECOND, another_audience, proven, signed_by, wrong_time
+from plangate.signing.decisions import LAST_SECOND, another_audience, identified
 from plangate.signing.jws import read_token, write_token
 
 TYPE: Final = "plangate-stop+jwt"
@@ -61,18 +61,14 @@ def verify_order(order: Order, *, audience: Audience, people: People, at: dateti
         people: the list of people, with their public keys.
         at: when it was received, by the server's clock.
     """
-    known = people.identify(order.by, at)
-    person = people.find(order.by)
-    if known.approver is None or person is None:
-        return known
-    try:
-        key, claims = signed_by(person, order.signature or "", at, order_claims)
-    except ValueError as error:
-        return known.model_copy(update={"objection": str(error)})
-    objection = other_order(claims, order, audience) or wrong_time(claims.signed_at, key, at)
-    if objection:
-        return known.model_copy(update={"objection": objection})
-    return Identified(approver=proven(known.approver, key, claims.signed_at, claims.jti))
+    return identified(
+        people,
+        order.by,
+        order.signature or "",
+        at,
+        read=order_claims,
+        differs=lambda claims: other_order(claims, order, audience),
+    )
 
 
 def order_claims(token: str, public: str) -> StopClaims:
