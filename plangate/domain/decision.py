@@ -185,7 +185,7 @@ def read_arrival(
         received_at=received_at,
         decision=decision,
         fault=fault,
-        excerpt="" if decision else _excerpt(inputs),
+        excerpt="" if decision else excerpt_of(inputs),
     )
 
 
@@ -199,7 +199,7 @@ def unknown_name(*, key: str, name: str, inputs: Sequence[object], received_at: 
         name=shown,
         received_at=received_at,
         fault=f"no signal is called '{shown}'; the decisions are: {names}",
-        excerpt=_excerpt(inputs),
+        excerpt=excerpt_of(inputs),
     )
 
 
@@ -221,8 +221,7 @@ def _read(inputs: Sequence[object], choice: Choice | None) -> Decision:
     try:
         decision = Decision.model_validate(raw)
     except ValidationError as error:
-        faults = faults_in(error)[:_MOST_FAULTS]
-        raise ValueError("; ".join(cut(one_line(str(fault)), _LONGEST_FAULT) for fault in faults)) from None
+        raise ValueError(first_faults(error)) from None
     if is_placeholder(decision.by):
         raise ValueError(f'"by" is only a placeholder, {decision.by}; put your own name in its place')
     wrong = wrong_parts(decision)
@@ -283,7 +282,14 @@ def _kind(
             return "something else"
 
 
-def _excerpt(inputs: Sequence[object]) -> str:
+def first_faults(error: ValidationError) -> str:
+    """Return the first faults of a message that cannot be read, in one line."""
+    faults = faults_in(error)[:_MOST_FAULTS]
+    return "; ".join(cut(one_line(str(fault)), _LONGEST_FAULT) for fault in faults)
+
+
+def excerpt_of(inputs: Sequence[object]) -> str:
+    """Return the beginning of a message that cannot be read, in one line."""
     try:
         text = ", ".join(json.dumps(raw, ensure_ascii=False, default=repr) for raw in inputs)
     except (ValueError, RecursionError):

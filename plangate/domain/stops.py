@@ -5,7 +5,6 @@ follows from it, and `StandingStops.of` which stop makes a step wait. Claims, pa
 same functions. Decisions on runs are taken while a stop stands.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,21 +14,24 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen, Typed
-from plangate.domain.decision import MAX_SIGNATURE, PersonName, Verdict, is_placeholder
+from plangate.domain.decision import (
+    MAX_SIGNATURE,
+    PersonName,
+    Verdict,
+    excerpt_of,
+    first_faults,
+    is_placeholder,
+)
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.people import ANYONE, Approver, Identified, People, same_person
 from plangate.domain.plan import Audience
 from plangate.domain.plurals import counted
 from plangate.domain.policy import Need, Requirement, covered, missing, ways_of
-from plangate.domain.validation import faults_in
 
 MAX_REASON: Final = 1_000
 RELEASERS: Final = 2
 """How many people release a stop, if there is a list of people and no rule says otherwise."""
 _LONGEST_TOOL: Final = 100
-_EXCERPT_LENGTH: Final = 300
-_MOST_FAULTS: Final = 5
-_LONGEST_FAULT: Final = 120
 _LONGEST_REASON_SHOWN: Final = 200
 _HOW: Final = 'send one JSON object such as {"action": "stop", "by": "dana", "reason": "wrong amounts"}'
 _UNCHECKED: Final = "there is no list of people, so the name is not checked and proves nothing"
@@ -254,9 +256,8 @@ def read_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime
         order = _read(inputs)
     except ValueError as error:
         fault = str(error)
-    return OrderArrival(
-        key=key, received_at=received_at, order=order, fault=fault, excerpt="" if order else _excerpt(inputs)
-    )
+    excerpt = "" if order else excerpt_of(inputs)
+    return OrderArrival(key=key, received_at=received_at, order=order, fault=fault, excerpt=excerpt)
 
 
 def is_question(inputs: Sequence[object]) -> bool:
@@ -444,8 +445,7 @@ def _read(inputs: Sequence[object]) -> Order:
     try:
         order = Order.model_validate(inputs[0])
     except ValidationError as error:
-        faults = faults_in(error)[:_MOST_FAULTS]
-        raise ValueError("; ".join(cut(one_line(str(fault)), _LONGEST_FAULT) for fault in faults)) from None
+        raise ValueError(first_faults(error)) from None
     if is_placeholder(order.by):
         raise ValueError(f'"by" is only a placeholder, {order.by}; put your own name in its place')
     if order.action is Action.LIST:
@@ -457,11 +457,3 @@ def _read(inputs: Sequence[object]) -> Order:
     if order.action is Action.GO and order.stop is None:
         raise ValueError('a go needs "stop", the number of the stop that it releases; the status shows it')
     return order
-
-
-def _excerpt(inputs: Sequence[object]) -> str:
-    try:
-        text = ", ".join(json.dumps(raw, ensure_ascii=False, default=repr) for raw in inputs)
-    except (ValueError, RecursionError):
-        text = "(not printable)"
-    return cut(one_line(text[: _EXCERPT_LENGTH * 4]), _EXCERPT_LENGTH)
