@@ -370,7 +370,7 @@ class StepAttempt:
         if state.fingerprint != self._task.fingerprint or not 1 <= self._task.step <= len(state.steps):
             return None
         progress = state.steps[self._task.step - 1]
-        return progress.undo if self._task.undo else progress
+        return progress.part(undo=self._task.undo)
 
     def _authorise(self, state: RunState) -> None:
         """Check that the record allows this step, or its undo, under this idempotency key.

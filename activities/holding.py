@@ -78,7 +78,7 @@ def _held(trail: OpenTrail, task: HoldTask) -> RunState:
     trail.append(*notes_of(trail, record, Stopped(task.step, task.undo, task.reason, at)))
     record = trail.state()
     progress = record.steps[task.step - 1]
-    stopped = progress.undo if task.undo else progress
+    stopped = progress.part(undo=task.undo)
     if stopped.state not in (StepState.FAILED, StepState.IN_DOUBT):
         return record
     assert record.drafted is not None

@@ -39,7 +39,7 @@ def notes_of(trail: OpenTrail, record: RunState, stopped: Stopped) -> list[Note]
     """
     step, undo, reason, at = stopped
     progress = record.steps[step - 1]
-    if (progress.undo if undo else progress).state is not StepState.PENDING:
+    if progress.part(undo=undo).state is not StepState.PENDING:
         return []
     key = key_of(record, step, undo=undo)
     effect = find_effect(trail, key)

@@ -242,7 +242,7 @@ def _wrong_hold(state: RunState, event: Held) -> str | None:
     if not 1 <= event.step <= len(state.steps):
         return f"refers to step {event.step}, which does not exist"
     progress = state.steps[event.step - 1]
-    stopped = progress.undo if event.undo else progress
+    stopped = progress.part(undo=event.undo)
     if stopped.state not in (StepState.FAILED, StepState.IN_DOUBT) or stopped.reason != event.why:
         return f"holds the run at step {event.step}, which did not stop for that reason"
     if exceeds_hold(event, state.drafted.requirement):

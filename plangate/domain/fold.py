@@ -39,7 +39,6 @@ from plangate.domain.run import (
     RunState,
     StepProgress,
     StepState,
-    UndoProgress,
 )
 from plangate.domain.stops import StopDecided
 
@@ -180,8 +179,7 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
     progress = _progress_of_undo if held.undo else _progress
     match resolution:
         case Resolution.RETRY:
-            stopped = state.steps[held.step - 1]
-            before: StepProgress | UndoProgress = stopped.undo if held.undo else stopped
+            before = state.steps[held.step - 1].part(undo=held.undo)
             is_new = before.state is StepState.FAILED
             renewed = number if is_new else before.resolution
             return progress(after, held.step, state=StepState.PENDING, reason="", resolution=renewed)

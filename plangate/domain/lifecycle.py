@@ -166,7 +166,7 @@ def possible_resolutions(state: RunState) -> tuple[Resolution, ...]:
         return ()
     resolving = state.drafted.requirement.resolving
     progress = state.steps[state.held.step - 1]
-    stopped = progress.undo.state if state.held.undo else progress.state
+    stopped = progress.part(undo=state.held.undo).state
     possible = {
         Resolution.RETRY: True,
         Resolution.SKIP: True,

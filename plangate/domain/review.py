@@ -163,7 +163,7 @@ def _repeats_a_statement(state: RunState, decision: Decision, approver: Approver
     if state.held is None or decision.resolution is not Resolution.RETRY:
         return False
     progress = state.steps[state.held.step - 1]
-    if (progress.undo if state.held.undo else progress).state is not StepState.IN_DOUBT:
+    if progress.part(undo=state.held.undo).state is not StepState.IN_DOUBT:
         return False
     said = (decision.plan[:MIN_PREFIX], decision.step, decision.resolution, decision.comment)
     return any(

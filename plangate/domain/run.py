@@ -93,6 +93,10 @@ class StepProgress(Frozen):
     resolution: int = 0
     undo: UndoProgress = UndoProgress()
 
+    def part(self, *, undo: bool) -> "StepProgress | UndoProgress":
+        """Return the progress of the step itself, or of its undo."""
+        return self.undo if undo else self
+
 
 class Edit(Frozen):
     """An accepted edit that is not drafted yet: the person who made it, and the new plan as it was sent."""
