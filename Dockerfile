@@ -9,8 +9,8 @@ ENV PYTHONUNBUFFERED=1 \
 
 WORKDIR /app
 
-COPY requirements.lock ./
-RUN pip install --require-hashes -r requirements.lock
+COPY requirements-tools.lock ./
+RUN pip install --require-hashes -r requirements-tools.lock
 
 COPY starter.py worker.py ./
 COPY activities/ activities/

@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is made from the locks alone.
 .DEFAULT_GOAL := help
-.PHONY: help install demo worker stop test check docs format chaos bench histories reference lock
+.PHONY: help install tools demo worker stop test check docs format chaos bench histories reference lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,6 +13,9 @@ help: ## show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 install: $(RUNTIME) ## install into .venv what running needs
+
+tools: $(RUNTIME) ## install what the tools for Stripe, GitHub, Jira and MCP servers need
+	@$(PIP) -r requirements-tools.lock
 
 demo: $(RUNTIME) ## run an end-to-end demo in about ten seconds (ARGS=--interactive asks you to decide)
 	@$(RUN) starter.py demo $(ARGS)
@@ -54,8 +57,9 @@ reference: $(DEVELOP) ## rewrite the lists of docs/policy.md that come from the 
 	@mv docs/policy.md.new docs/policy.md
 
 lock: $(DEVELOP) ## resolve the dependencies anew
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra worker pyproject.toml -o requirements.lock
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -c requirements.lock --extra dev pyproject.toml -o requirements-dev.lock
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade --extra worker pyproject.toml -o requirements.lock
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade -c requirements.lock --extra tools pyproject.toml -o requirements-tools.lock
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade -c requirements-tools.lock --extra dev pyproject.toml -o requirements-dev.lock
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Plangate needs Python 3.11 or newer; $(PYTHON) is not. Say which to use: make PYTHON=/path/to/python3.11"; exit 1; }

@@ -55,11 +55,19 @@ class RetrySafety(StrEnum):
     BY_CALL = "depends on the call"
 
 
+def _is_true(value: object) -> bool:
+    return value is True
+
+
 class Receipt(Frozen):
-    """The result of an effect."""
+    """The result of an effect.
+
+    ``final``: False if the other side has accepted it and may still fail it, as with a refund or a mail.
+    """
 
     summary: str
     details: dict[str, JsonValue] = Field(default_factory=dict)
+    final: bool = Field(default=True, exclude_if=_is_true)
 
 
 def storable(receipt: Receipt) -> Receipt:
@@ -67,7 +75,7 @@ def storable(receipt: Receipt) -> Receipt:
     if not any(uncanonical(receipt.model_dump())):
         return receipt
     shown = {one_line(name): one_line(str(value)) for name, value in receipt.details.items()}
-    return Receipt(summary=one_line(receipt.summary), details=dict(shown))
+    return Receipt(summary=one_line(receipt.summary), details=dict(shown), final=receipt.final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,7 @@ class ToolDeclaration:
         seconds: time limit of one act; after it the act is cancelled, and `find_out` is called.
         undoable: whether the tool can undo its effect.
         receipt: the model of the receipt's details, whose fields later steps can refer to, if they can.
+        reads_only: whether it changes nothing: a planner may call it while it drafts, and no step has it.
 
     Raises:
         ValueError: the time limit is out of range.
@@ -94,6 +103,7 @@ class ToolDeclaration:
     seconds: int = 60
     undoable: bool = False
     receipt: type[BaseModel] | None = None
+    reads_only: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.seconds <= LONGEST_ACT:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import JsonValue
@@ -182,6 +183,51 @@ class Undoes(Protocol):
 
     async def find_out_undo(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> EffectStatus:
         """Return the result of an earlier `undo` under this key that did not report one."""
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """A tool that changes nothing; its declaration says ``reads_only``. Planners call it while they draft."""
+
+    async def read(self, arguments: Any) -> JsonValue:
+        """Return what it found, which the planner and the approvers see.
+
+        Raises:
+            ToolUnavailable: it cannot be read now.
+            ToolRefused: it can never be read; the message tells the planner why.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An accepted effect has become final; ``summary`` says how it ended."""
+
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reversed:
+    """An accepted effect has failed or was taken back by the other side; ``summary`` says why."""
+
+    summary: str
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """A tool whose receipts may not be final (`Receipt.final`): their end is looked up later."""
+
+    @property
+    def settles_within(self) -> timedelta:
+        """How long after the act its end is looked up, at most."""
+
+    async def find_settlement(
+        self, arguments: Any, receipt: Receipt, idempotency_key: str
+    ) -> Settled | Reversed | None:
+        """Return how the effect that returned ``receipt`` ended; None if it is still open.
+
+        Raises:
+            ToolUnavailable: it cannot be asked now.
+        """
 
 
 def same_observation(seen: JsonValue, now: JsonValue) -> bool:
