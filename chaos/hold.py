@@ -173,7 +173,12 @@ async def _resolve(stage: Stage, run: Run, status: Status) -> None:
     else:
         chosen = Resolution.MARK_DONE if happened else Resolution.RETRY
     run.resolved.append(chosen)
-    said = {"step": held.step, "resolution": chosen, "comment": f"looked at {time.time()}"}
+    said = {
+        "step": held.step,
+        "hold": held.number,
+        "resolution": chosen,
+        "comment": f"looked at {time.time()}",
+    }
     await insist(lambda: _send(stage, run, status, "resolve", said))
     ends = time.monotonic() + 300  # the kills go on for minutes, and each costs a run up to 20 s
     while True:

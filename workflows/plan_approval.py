@@ -487,7 +487,7 @@ class PlanApproval:
 
     @workflow.signal(
         description="Say how a held run continues: retry, skip, mark_done, undo or abort. Send "
-        '{"by": "…", "plan": "…", "step": 2, "resolution": "retry", "comment": "why"}' + _OR_SIGNED
+        '{"by": "…", "plan": "…", "step": 2, "hold": 1, "resolution": "retry", "comment": "why"}' + _OR_SIGNED
     )
     def resolve(self, *inputs: Any) -> None:
         """Resolve a held run."""

@@ -245,6 +245,8 @@ def _wrong_hold(state: RunState, event: Held) -> str | None:
     stopped = progress.part(undo=event.undo)
     if stopped.state not in (StepState.FAILED, StepState.IN_DOUBT) or stopped.reason != event.why:
         return f"holds the run at step {event.step}, which did not stop for that reason"
+    if event.number not in (0, state.next_hold):
+        return f"is numbered hold {event.number}, expected hold {state.next_hold}"
     if exceeds_hold(event, state.drafted.requirement):
         return "holds the run for longer than its policy allows"
     return None

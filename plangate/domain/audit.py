@@ -207,9 +207,13 @@ class StepUndone(Frozen):
 
 
 class Held(Frozen):
-    """A step, or its undo, cannot go on: the run waits for a resolution by a person until the deadline."""
+    """A step, or its undo, cannot go on: the run waits for a resolution by a person until the deadline.
+
+    ``number`` counts the holds of the run, from 1; holds that were recorded before they had numbers have 0.
+    """
 
     kind: Literal["held"] = "held"
+    number: int = Field(default=0, exclude_if=_is_unset)
     step: int
     undo: bool = Field(default=False, exclude_if=_is_unset)
     fingerprint: str

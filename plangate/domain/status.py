@@ -28,7 +28,7 @@ class DecisionStatus(Frozen):
 
     ``assurance`` is the proof of who made it; ``on_behalf_of`` names those whose delegated
     roles were needed. ``void`` says why an accepted approval no longer counts; ``counts_until`` is when a
-    valid approval expires. ``step`` and ``resolution`` are those of a resolution.
+    valid approval expires. ``step``, ``resolution`` and ``hold`` are those of a resolution.
     """
 
     by: str | None
@@ -46,6 +46,7 @@ class DecisionStatus(Frozen):
     counts_until: AwareDatetime | None = None
     step: int | None = None
     resolution: Resolution | None = None
+    hold: int | None = None
 
 
 class UnreadDecision(Frozen):
@@ -121,8 +122,12 @@ class Unrecorded(Frozen):
 
 
 class HeldStatus(Frozen):
-    """Why a run is held: at ``step``, or at its undo, and the resolutions that are possible."""
+    """Why a run is held: at ``step``, or at its undo, and the resolutions that are possible.
 
+    ``number`` counts the holds of the run, from 1; a resolution names it.
+    """
+
+    number: int = 1
     step: int
     undo: bool = False
     why: str
@@ -332,6 +337,7 @@ def _held(state: RunState) -> HeldStatus | None:
     if state.held is None:
         return None
     return HeldStatus(
+        number=state.next_hold,
         step=state.held.step,
         undo=state.held.undo,
         why=state.held.why,
@@ -391,6 +397,7 @@ def decision_status(decided: Decided, requirement: Requirement | None) -> Decisi
         excerpt=arrival.excerpt,
         step=decision.step if decision else None,
         resolution=decision.resolution if decision else None,
+        hold=decision.hold if decision else None,
     )
 
 
