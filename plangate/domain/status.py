@@ -148,7 +148,8 @@ class Status(Frozen):
 
     ``unverified`` are those whose approval has the assurance ``typed``; ``still_needed`` are the
     approvals that are missing; ``lost`` are those that were no longer valid when a step was to begin, so
-    that the plan is in review again since ``reopened_at``; ``revoked`` are those that the recorded list of
+    that the plan is in review again since ``reopened_at``, as it is if an edit could not be drafted
+    (``edit_failed`` says why); ``revoked`` are those that the recorded list of
     people no longer supports; ``unread`` are decisions without a verdict. The fingerprint is that of
     ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
     recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
@@ -176,6 +177,7 @@ class Status(Frozen):
     still_needed: tuple[Need, ...] = ()
     lost: tuple[LostApproval, ...] = ()
     reopened_at: AwareDatetime | None = None
+    edit_failed: str = ""
     revoked: tuple[LostApproval, ...] = ()
     changes_asked: str = ""
     decisions: tuple[DecisionStatus, ...]
@@ -236,6 +238,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         still_needed=_still_needed(state),
         lost=state.reopened.lost if state.reopened and state.phase is Phase.IN_REVIEW else (),
         reopened_at=state.reopened.reopened_at if state.reopened else None,
+        edit_failed=state.reopened.edit if state.reopened else "",
         changes_asked=state.feedback,
         decisions=_decisions(state),
         refusals_not_listed=state.refusals_not_kept,

@@ -10,7 +10,8 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from plangate.domain.audit import Decided, Outcome, StepFailed, StepUndone
+from plangate.domain.audit import Decided, Outcome, Reopened, StepFailed, StepUndone
+from plangate.domain.deadlines import reopened_deadline
 from plangate.domain.decision import Arrival, Choice, Resolution
 from plangate.domain.plan import Plan, idempotency_key
 from plangate.domain.tool import Receipt
@@ -410,6 +411,19 @@ def strike_made_up(chance: Random) -> tuple[Story, str]:
     return story, "lists other struck steps than the edit left out"
 
 
+def edit_made_up_to_gain_time(chance: Random) -> tuple[Story, str]:
+    """The review begins anew, as after an edit that could not be drafted; there was none."""
+    story = _story(chance)
+    if chance.random() < 0.5:
+        story.edited()
+    drafted = story.state.drafted
+    assert drafted is not None
+    deadline = reopened_deadline(drafted, story.now)
+    why = "the edit by anna could not be drafted: so"
+    story.add(Reopened(fingerprint=drafted.fingerprint, edit=why, reopened_at=story.now, deadline=deadline))
+    return story, "gives up an edit that was not to be drafted"
+
+
 def another_plan_than_the_edits(chance: Random) -> tuple[Story, str]:
     story, plan = _edit_by_dana(chance)
     other = chance.choice(
@@ -621,7 +635,7 @@ def resolved_with_a_role_of_ones_own_making(chance: Random) -> tuple[Story, str]
 
 
 TRAILS: tuple[Attack, ...] = (
-    author_left_out, author_made_up, strike_made_up, another_plan_than_the_edits,
+    author_left_out, author_made_up, strike_made_up, edit_made_up_to_gain_time, another_plan_than_the_edits,
     reference_to_what_was_not_returned, reference_to_a_skipped_step,
     undone_out_of_order, undone_without_a_resolution, undone_without_a_claim, undone_what_was_not_done,
     retried_under_the_used_key, repeated_under_a_new_key, doubt_called_a_failure,
