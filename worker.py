@@ -112,6 +112,7 @@ def build_worker(
     activities: list[Callable[..., Any]] = [
         planning.draft_plan,
         planning.draft_at_once,
+        planning.keep_plan,
         Decisions(records, times, people, plans, can_draft=planner.has_model).admit_decisions,
         Execution(
             records,

@@ -26,7 +26,7 @@ from plangate.domain.people import (
     unknown_requester,
 )
 from plangate.domain.plan import Audience, is_same_proposal, short
-from plangate.domain.repeats import may_be_replayed, repeats
+from plangate.domain.repeats import repeats
 from plangate.domain.review import judge
 from plangate.domain.revocation import lost_approvals, may_be_put_back
 from plangate.domain.run import Phase, RunState, was_taken_back
@@ -185,7 +185,7 @@ class _BatchJudge:
         # Only the record knows whether a step was claimed, and it is held before the run knows that.
         asks_the_record = _is(arrival, Choice.WITHDRAW_APPROVAL) or _is(arrival, Choice.RESOLVE)
         if event.verdict.accepted or asks_the_record:
-            by_record = self._verdict(self._record, arrival, self._unless_replayed(arrival, sender))
+            by_record = self._verdict(self._record, arrival, sender)
             if by_record.verdict.accepted or not self._already_applied_on_record(event, sender):
                 event = by_record
             event = self._sent_again(event) or event
@@ -226,13 +226,6 @@ class _BatchJudge:
             if put_back:
                 sender = sender.model_copy(update={"objection": put_back})
         return judge(state, arrival, sender)
-
-    def _unless_replayed(self, arrival: Arrival, sender: Identified) -> Identified:
-        """Object to a resolution of an earlier hold: the run may not know yet that it is held again."""
-        if not _is(arrival, Choice.RESOLVE) or sender.objection or self._record.held == self._state.held:
-            return sender
-        replayed = may_be_replayed(self._events, arrival, sender.approver)
-        return sender.model_copy(update={"objection": replayed}) if replayed else sender
 
     @property
     def _is_first(self) -> bool:

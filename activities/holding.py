@@ -83,6 +83,7 @@ def _held(trail: OpenTrail, task: HoldTask) -> RunState:
         return record
     assert record.drafted is not None
     held = Held(
+        number=record.next_hold,
         step=task.step,
         undo=task.undo,
         fingerprint=task.fingerprint,

@@ -7,7 +7,7 @@ import structlog
 from pydantic import JsonValue, ValidationError
 
 from activities.observing import observed
-from plangate.domain.drafting import check_plan, complete
+from plangate.domain.drafting import check_drafted_size, check_plan, complete
 from plangate.domain.errors import PlanInvalid, ToolRefused
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.faults import Fault
@@ -51,11 +51,11 @@ class PlanCheck:
         """Return a checked plan with the preview, observation and definition of each step.
 
         Raises:
-            PlanInvalid: a tool can never observe what a step depends on.
+            PlanInvalid: a tool can never observe what a step depends on, or the plan gets too large.
             ToolUnavailable: it cannot be observed now.
         """
         steps = [await self._with_preview(step, index) for index, step in enumerate(plan.steps)]
-        return plan.model_copy(update={"steps": tuple(steps)})
+        return check_drafted_size(plan.model_copy(update={"steps": tuple(steps)}))
 
     async def _with_preview(self, step: Step, index: int) -> Step:
         tool = self._tools[step.tool]

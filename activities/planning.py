@@ -16,11 +16,11 @@ from activities.plan_check import PlanCheck
 from activities.planner import Brief, Draft, Planner
 from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
-from activities.tasks import DraftTask
+from activities.tasks import DraftTask, KeepTask
 from activities.waiting import soon
-from plangate.domain.audit import Drafted, ModelUse
+from plangate.domain.audit import Drafted, ModelUse, Reopened
 from plangate.domain.base import Frozen
-from plangate.domain.deadlines import review_time
+from plangate.domain.deadlines import reopened_deadline, review_time
 from plangate.domain.errors import (
     DirectoryUnavailable,
     DraftUnusable,
@@ -97,6 +97,28 @@ class Planning:
             return await soon(self._records, self._draft(task, lambda: at))
         except PlangateError:
             return None
+
+    @activity.defn
+    async def keep_plan(self, task: KeepTask) -> RunState:
+        """Record that the plan before an edit is in review again, and why; return the recorded state.
+
+        The record decides: another attempt may have drafted the edit, or have recorded this.
+
+        Raises:
+            ApplicationError: the records do not answer.
+        """
+        with as_application_errors():
+            check_caller(task.run, self._records, is_local=True)
+            writing = self._records.transact(task.run, lambda trail: _kept(trail, task))
+            record = await soon(self._records, writing)
+        if record.reopened is not None and record.phase is Phase.IN_REVIEW:
+            _log.warning(
+                "An edit could not be drafted; the plan before it is in review again.",
+                action="reopened",
+                workflow_id=task.run.workflow_id,
+                fingerprint=short(record.reopened.fingerprint),
+            )
+        return record
 
     async def _draft(self, task: DraftTask, now: Callable[[], datetime]) -> Drafted:
         requested = check_opening(task.run, now())
@@ -188,6 +210,22 @@ class Planning:
         )
         trail.append(Note(key=key, at=now, actor=this_worker(), event=drafted))
         return drafted, True
+
+
+def _kept(trail: OpenTrail, task: KeepTask) -> RunState:
+    state = trail.state()
+    is_meant = state.phase is Phase.DRAFTING and state.next_revision == task.revision
+    if state.edit is None or state.drafted is None or not is_meant or trail.is_closed:
+        return state
+    at = max(task.at, trail.entries()[-1].at)
+    event = Reopened(
+        fingerprint=state.drafted.fingerprint,
+        edit=f"the edit by {state.edit.by} could not be drafted: {task.reason}",
+        reopened_at=at,
+        deadline=reopened_deadline(state.drafted, at),
+    )
+    trail.append(Note(key=f"reopened:{at.isoformat()}", at=at, actor=this_worker(), event=event))
+    return trail.state()
 
 
 def _struck(state: RunState, plan: Plan) -> tuple[int, ...]:

@@ -37,6 +37,15 @@ class DraftTask(Frozen):
         return self.model_copy(update={"run": self.run.model_copy(update={"requested": requested})})
 
 
+class KeepTask(Frozen):
+    """Keep the plan in review, because the edit that was to be revision ``revision`` cannot be drafted."""
+
+    run: RunRef
+    revision: int
+    reason: str
+    at: AwareDatetime
+
+
 class AdmitTask(Frozen):
     """Judge these arrivals by the run's state, in their order."""
 

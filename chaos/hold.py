@@ -158,18 +158,27 @@ async def _submit(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
 
 
 async def _resolve(stage: Stage, run: Run, status: Status) -> None:
-    """Choose what is to be chosen at the second step, and elsewhere what the till's book tells."""
+    """Choose what is to be chosen at the second step, and elsewhere what the till's book tells.
+
+    The book decides at the second step too if the worker died before it asked the till: that step is in
+    doubt and did not happen, and a person who looks tries it again.
+    """
     held = status.held
     assert held is not None
-    token = run.tokens[held.step - 1] + ("/undo" if held.undo else "")
-    if held.step == 2 and not held.undo and not run.is_chosen:
+    happened = stage.till.effects(run.tokens[held.step - 1] + ("/undo" if held.undo else "")) > 0
+    is_to_be_chosen = held.step == 2 and not held.undo and not run.is_chosen
+    if is_to_be_chosen and (happened or run.chosen is not Resolution.MARK_DONE):
         chosen = run.chosen if run.chosen in held.resolutions else Resolution.ABORT
         run.chosen, run.is_chosen = chosen, True
     else:
-        happened = stage.till.effects(token) > 0
         chosen = Resolution.MARK_DONE if happened else Resolution.RETRY
     run.resolved.append(chosen)
-    said = {"step": held.step, "resolution": chosen, "comment": f"looked at {time.time()}"}
+    said = {
+        "step": held.step,
+        "hold": held.number,
+        "resolution": chosen,
+        "comment": f"looked at {time.time()}",
+    }
     await insist(lambda: _send(stage, run, status, "resolve", said))
     ends = time.monotonic() + 300  # the kills go on for minutes, and each costs a run up to 20 s
     while True:

@@ -123,6 +123,7 @@ class Stage:
                         "by": APPROVER,
                         "plan": status.short_fingerprint,
                         "step": status.held.step,
+                        "hold": status.held.number,
                         "resolution": "abort",
                     }
                     await self.handle(workflow_id).signal("resolve", message)

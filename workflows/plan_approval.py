@@ -17,9 +17,9 @@ a withdrawal end the run at once (docs/decisions/0026).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, assert_never
+from typing import Annotated, Any, Final, TypeVar, assert_never
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.execution import Execution
     from activities.holding import Holding
     from activities.planning import Planning
-    from activities.tasks import AdmitTask, CloseTask, DraftTask, HoldTask, StepResult, StepTask
+    from activities.tasks import AdmitTask, CloseTask, DraftTask, HoldTask, KeepTask, StepResult, StepTask
     from plangate.domain.audit import Closed, Decided, Drafted, Event, Outcome, RunRef
     from plangate.domain.base import AwareDatetime, Frozen
     from plangate.domain.decision import MAX_COMMENT, Arrival, Choice, DecisionAnswer, Verdict
@@ -62,6 +62,8 @@ with workflow.unsafe.imports_passed_through():
 
 _HOLDS: Final = "hold-failed-steps"
 """The patch by which a step that fails holds the run; in older histories it ended the run."""
+_KEEPS: Final = "keep-plan-of-failed-edit"
+"""The patch by which an edit that cannot be drafted leaves the plan in review; before, it ended the run."""
 _NO_CRON: Final = (
     "Plangate takes no Temporal cron: all its runs have one id, and so are one request, which is executed "
     "once. Use a Temporal schedule, which gives each start an id of its own: temporal schedule create "
@@ -71,6 +73,8 @@ _OR_SIGNED: Final = ", or what `starter.py sign` printed"
 _UNREADABLE: Final = (
     "The workflow was continued as new with a state that this release cannot read; start the request again."
 )
+Written = TypeVar("Written")
+Result = TypeVar("Result")
 # The keys of arrivals; no other entry of the trail has such a key.
 _ARRIVAL_KEY: Final = TypeAdapter(
     Annotated[str, StringConstraints(pattern=r"^[^:]{1,100}:(signal|update):[0-9a-f]{1,32}$")]
@@ -240,10 +244,21 @@ class PlanApproval:
         except ActivityError as error:
             if self._withdrawn is not None:
                 self._end(Outcome.WITHDRAWN, self._withdrawn)
+            elif self._state.edit is not None and workflow.patched(_KEEPS):
+                await self._keep_plan(revision, reason_of(error))
             else:
                 self._end(Outcome.FAILED, reason_of(error))
         else:
             self._apply(drafted)
+
+    async def _keep_plan(self, revision: int, reason: str) -> None:
+        """Record that the plan before an edit is in review again, and take over what the record says."""
+        task = KeepTask(run=_ref_of(self._state), revision=revision, reason=reason, at=workflow.now())
+        record = await self._written(Planning.keep_plan, task)
+        if record is not None:
+            self._follow(record)
+            if self._state.phase is Phase.DRAFTING:
+                self._end(Outcome.FAILED, reason)
 
     async def _draft_at_once(self, task: DraftTask) -> Drafted | None:
         """Draft a supplied plan in this workflow task; None if it needs an activity of its own."""
@@ -384,10 +399,7 @@ class PlanApproval:
             self._apply(result.closed)
 
     async def _hold(self, drafted: Drafted, step: int, reason: str, *, undo: bool) -> None:
-        """Record that the run is held, and take over what the record says.
-
-        A withdrawal does not wait until it can be recorded.
-        """
+        """Record that the run is held, and take over what the record says."""
         task = HoldTask(
             run=_ref_of(self._state),
             fingerprint=drafted.fingerprint,
@@ -398,25 +410,34 @@ class PlanApproval:
             resolutions=self._state.resolutions,
             requested_at=self._state.requested.requested_at if self._state.requested else None,
         )
-        writing = asyncio.create_task(self._closing.write(Holding.hold_run, lambda: task))
+        result = await self._written(Holding.hold_run, task)
+        if result is not None:
+            self._follow(result.record)
+            if result.refusal:
+                self._end(Outcome.FAILED, result.refusal)
+        if self._ended_at is not None:
+            self._stopped_at, self._stopped_undoing = step, undo
+
+    async def _written(
+        self, activity: Callable[[Any, Written], Awaitable[Result]], task: Written
+    ) -> Result | None:
+        """Record what the run follows from now on, and return the result of the activity.
+
+        A withdrawal does not wait until it can be recorded. None if the run has ended instead.
+        """
+        writing = asyncio.create_task(self._closing.write(activity, lambda: task))
         await workflow.wait_condition(
             lambda: writing.done() or (self._withdrawn is not None and self._closing.waits_outside)
         )
         if not writing.done():
             writing.cancel()
-            self._stopped_at, self._stopped_undoing = step, undo
             self._end(Outcome.WITHDRAWN, self._withdrawn or "")
-            return
+            return None
         try:
-            result = await writing
+            return await writing
         except FailureError as error:
-            self._stopped_at, self._stopped_undoing = step, undo
             self._end(Outcome.FAILED, reason_of(error))
-        else:
-            self._follow(result.record)
-            if result.refusal:
-                self._stopped_at, self._stopped_undoing = step, undo
-                self._end(Outcome.FAILED, result.refusal)
+            return None
 
     def _follow(self, record: RunState | None) -> None:
         """Take over the recorded state, unless this run knows of newer decisions."""
@@ -487,7 +508,7 @@ class PlanApproval:
 
     @workflow.signal(
         description="Say how a held run continues: retry, skip, mark_done, undo or abort. Send "
-        '{"by": "…", "plan": "…", "step": 2, "resolution": "retry", "comment": "why"}' + _OR_SIGNED
+        '{"by": "…", "plan": "…", "step": 2, "hold": 1, "resolution": "retry", "comment": "why"}' + _OR_SIGNED
     )
     def resolve(self, *inputs: Any) -> None:
         """Resolve a held run."""

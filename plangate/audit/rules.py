@@ -8,8 +8,8 @@ the entries are read from, the records or a bundle, makes no difference.
   as before, and a review no longer than the request asked for. It is made while the run is drafting.
 - A decision has the actor and the time of its arrival. An accepted one names a plan; if it changed the run,
   `judge` accepts it again, and it cannot be an earlier approval that was sent a second time.
-- A review is reopened only while its plan is being executed, for approvals that were counted, and for no
-  longer than the first time.
+- A review is reopened only after an edit, or while its plan is being executed, for approvals that were
+  counted; and for no longer than the first time.
 - A claim has its plan's idempotency key and the next attempt number, `authorise` allows it, and when the step
   began no approval was too old.
 - A step that is done, undone, in doubt or released was claimed before; a step is done only once.
@@ -245,6 +245,8 @@ def _wrong_hold(state: RunState, event: Held) -> str | None:
     stopped = progress.part(undo=event.undo)
     if stopped.state not in (StepState.FAILED, StepState.IN_DOUBT) or stopped.reason != event.why:
         return f"holds the run at step {event.step}, which did not stop for that reason"
+    if event.number not in (0, state.next_hold):
+        return f"is numbered hold {event.number}, expected hold {state.next_hold}"
     if exceeds_hold(event, state.drafted.requirement):
         return "holds the run for longer than its policy allows"
     return None
@@ -293,9 +295,11 @@ def _closed_early(before: AuditEntry, entry: AuditEntry) -> str | None:
 
 
 def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
-    if state.phase is not Phase.EXECUTING or event.fingerprint != state.fingerprint:
+    if event.edit and (state.edit is None or event.lost or event.fingerprint != state.fingerprint):
+        return "gives up an edit that was not to be drafted"
+    if not event.edit and (state.phase is not Phase.EXECUTING or event.fingerprint != state.fingerprint):
         return "reopens the review of a plan that was not being executed"
-    if not event.lost:
+    if not event.edit and not event.lost:
         return "reopens the review without a lost approval"
     drafted = state.drafted
     if drafted and exceeds_first_review(event, drafted):

@@ -43,6 +43,7 @@ def made_decision(
     new_plan: JsonValue = None,
     step: int | None = None,
     resolution: Resolution | None = None,
+    hold: int | None = None,
 ) -> Decision:
     """Return the decision that was typed.
 
@@ -67,6 +68,7 @@ def made_decision(
             new_plan=new_plan,
             step=step,
             resolution=resolution,
+            hold=hold,
         )
     except ValidationError as error:
         raise WrongUsage(_WRONG[str(faults_in(error)[0].path[0])]) from None

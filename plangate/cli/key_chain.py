@@ -86,6 +86,7 @@ class KeyChain:
             new_plan_sha256=hash_of_new_plan(decision.new_plan),
             step=decision.step,
             resolution=decision.resolution,
+            hold=decision.hold,
         )
         return exact.model_copy(update={"signature": sign(claims, key)})
 

@@ -51,6 +51,15 @@ StepNumber = Annotated[
     int | None,
     typer.Option("--step", metavar="N", min=1, show_default=False, help="The number of the held step."),
 ]
+HoldNumber = Annotated[
+    int,
+    typer.Option(
+        "--hold",
+        metavar="N",
+        min=1,
+        help="Which hold of the run is resolved, as the status command shows it.",
+    ),
+]
 Comment = Annotated[
     str,
     typer.Option(

@@ -42,7 +42,12 @@ class Resolver:
             comment = await self._ask_why(wording, resolution)
         if comment is None:
             return None
-        changes = {"step": status.held.step, "resolution": resolution, "comment": comment}
+        changes = {
+            "step": status.held.step,
+            "resolution": resolution,
+            "comment": comment,
+            "hold": status.held.number,
+        }
         whole = decision.model_copy(update=changes)
         return whole if await self._is_meant(status, wording, resolution) else None
 

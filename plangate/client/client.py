@@ -205,7 +205,11 @@ class Client:
         """
         if status.held is None:
             raise Refused(f"{one_line(status.workflow_id)} is not held; there is nothing to resolve.")
-        held: dict[str, Any] = {"step": status.held.step, "resolution": resolution}
+        held: dict[str, Any] = {
+            "step": status.held.step,
+            "resolution": resolution,
+            "hold": status.held.number,
+        }
         return await self._decide_on(status, Choice.RESOLVE, by=by, comment=comment, **held)
 
     async def _decide_on(self, status: Status, choice: Choice, **parts: Any) -> DecisionAnswer | None:

@@ -128,15 +128,17 @@ class Decided(Frozen):
 
 
 class Reopened(Frozen):
-    """An approval was no longer valid when a step was to start: the plan is in review again.
+    """The plan is in review again.
 
-    ``lost`` has the approvals that no longer count, with the reasons; done steps stay done. ``people`` is the
-    SHA-256 of the list of people they were checked against, empty without a list.
+    Either an approval was no longer valid when ``step`` was to start: ``lost`` has the approvals that no
+    longer count, with the reasons; done steps stay done. ``people`` is the SHA-256 of the list of people they
+    were checked against, empty without a list. Or an edit could not be drafted: ``edit`` says whose, and why.
     """
 
     kind: Literal["reopened"] = "reopened"
     fingerprint: str
-    step: int
+    step: int = 0
+    edit: str = Field(default="", exclude_if=_is_unset)
     lost: tuple[LostApproval, ...] = ()
     people: str = ""
     reopened_at: AwareDatetime
@@ -207,9 +209,13 @@ class StepUndone(Frozen):
 
 
 class Held(Frozen):
-    """A step, or its undo, cannot go on: the run waits for a resolution by a person until the deadline."""
+    """A step, or its undo, cannot go on: the run waits for a resolution by a person until the deadline.
+
+    ``number`` counts the holds of the run, from 1; holds that were recorded before they had numbers have 0.
+    """
 
     kind: Literal["held"] = "held"
+    number: int = Field(default=0, exclude_if=_is_unset)
     step: int
     undo: bool = Field(default=False, exclude_if=_is_unset)
     fingerprint: str

@@ -107,7 +107,8 @@ class Via(StrEnum):
 class Decision(Typed):
     """One person's decision on one fingerprint (or a prefix of it).
 
-    An edit brings ``new_plan``, which is checked when it is judged; a resolution names the held ``step``.
+    An edit brings ``new_plan``, which is checked when it is judged. A resolution names the held ``step``, and
+    with ``hold`` which hold of the run it answers: a step and its undo can be held again and again.
     """
 
     decision: Choice
@@ -118,6 +119,7 @@ class Decision(Typed):
     new_plan: JsonValue = Field(default=None, exclude_if=_is_none)
     step: int | None = Field(default=None, ge=1, strict=True, exclude_if=_is_none)
     resolution: Resolution | None = Field(default=None, exclude_if=_is_none)
+    hold: int | None = Field(default=None, ge=1, strict=True, exclude_if=_is_none)
 
     def names(self, fingerprint: str | None) -> bool:
         """Return whether this names the plan with that fingerprint; fewer than 8 digits name none."""
@@ -245,8 +247,8 @@ def wrong_parts(decision: Decision) -> str | None:
         return 'only an edit has a "new_plan"; remove it'
     if is_resolution and (decision.step is None or decision.resolution is None):
         return f'a resolution needs "step" and "resolution", one of: {", ".join(Resolution)}'
-    if not is_resolution and (decision.step is not None or decision.resolution is not None):
-        return 'only a resolution has "step" and "resolution"; remove them'
+    if not is_resolution and (decision.step, decision.resolution, decision.hold) != (None, None, None):
+        return 'only a resolution has "step", "resolution" and "hold"; remove them'
     if decision.resolution is not None and decision.resolution.needs_comment and not has_comment:
         what = "the reason" if decision.resolution is Resolution.SKIP else "the evidence that it happened"
         return f'"{decision.resolution}" needs a "comment" with {what}'

@@ -8,7 +8,15 @@ from pydantic import JsonValue, ValidationError
 
 from plangate.domain.errors import PlanInvalid
 from plangate.domain.faults import Fault, FaultPath
-from plangate.domain.plan import MAX_PLAN_BYTES, Plan, ProposedPlan, Step, canonical_json, uncanonical
+from plangate.domain.plan import (
+    MAX_DRAFTED_BYTES,
+    MAX_PLAN_BYTES,
+    Plan,
+    ProposedPlan,
+    Step,
+    canonical_json,
+    uncanonical,
+)
 from plangate.domain.references import reference_faults
 from plangate.domain.tool import ToolArguments, ToolDeclaration
 from plangate.domain.validation import faults_in
@@ -44,10 +52,31 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
     if faults:
         raise PlanInvalid(faults)
     checked = Plan(summary=proposed.summary, steps=tuple(steps))
-    size = len(canonical_json(checked.model_dump(mode="json")))
+    size = _size_of(checked)
     if size > MAX_PLAN_BYTES:
         raise PlanInvalid([Fault((), f"has {size:,} bytes, more than the limit of {MAX_PLAN_BYTES:,}")])
     return checked
+
+
+def check_drafted_size(plan: Plan) -> Plan:
+    """Return a plan with previews and observations, if every message that carries it can.
+
+    Raises:
+        PlanInvalid: it is too large.
+    """
+    size = _size_of(plan)
+    if size > MAX_DRAFTED_BYTES:
+        seen = sum(len(canonical_json(step.observation)) for step in plan.steps)
+        problem = (
+            f"has {size:,} bytes with its previews and with {seen:,} bytes that its tools observed, more "
+            f"than the limit of {MAX_DRAFTED_BYTES:,}; make several smaller plans of it"
+        )
+        raise PlanInvalid([Fault((), problem)])
+    return plan
+
+
+def _size_of(plan: Plan) -> int:
+    return len(canonical_json(plan.model_dump(mode="json")))
 
 
 def plan_shaped(raw: object) -> ProposedPlan:

@@ -86,7 +86,7 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
         case Reopened():
             lost = {one.name for one in event.lost}
             kept = tuple(one for one in state.approvals if one.approver.name not in lost)
-            return _with(state, phase=Phase.IN_REVIEW, reopened=event, approvals=kept, claimed=0)
+            return _with(state, phase=Phase.IN_REVIEW, reopened=event, approvals=kept, claimed=0, edit=None)
         case Decided():
             return _apply_decision(_keep(state, event), event)
         case Claimed():

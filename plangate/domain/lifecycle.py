@@ -282,6 +282,9 @@ def _resolves_the_step(state: RunState, decision: Decision, received_at: datetim
         return refused
     if decision.step != state.held.step:
         return f"the run is held at step {state.held.step}, not at step {decision.step}"
+    other = _another_hold(state, decision)
+    if other is not None:
+        return other
     possible = possible_resolutions(state)
     resolving = state.drafted.requirement.resolving if state.drafted else None
     if resolving is not None and not resolving.allows(decision.resolution):
@@ -291,6 +294,22 @@ def _resolves_the_step(state: RunState, decision: Decision, received_at: datetim
         )
     if decision.resolution not in possible:
         return f"'{decision.resolution}' is not possible here; possible are: {', '.join(possible)}"
+    return None
+
+
+def _another_hold(state: RunState, decision: Decision) -> str | None:
+    """Object if a resolution answers an earlier hold, which may have been at the same step, or its undo."""
+    assert state.held is not None
+    number = state.next_hold
+    if decision.hold is None and number > 1 and state.held.number:
+        return (
+            f"the run was held before, and this is hold {number}; look at it, and name it in the resolution: "
+            f'"hold": {number}'
+        )
+    if decision.hold not in (None, number):
+        return (
+            f"it answers hold {decision.hold} of this run, and this is hold {number}; look at the run again"
+        )
     return None
 
 

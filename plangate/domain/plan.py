@@ -20,6 +20,9 @@ FINGERPRINT_LENGTH: Final = 64
 MAX_PLAN_BYTES: Final = 256 * 1024
 # More than any plan that passes its checks, and well below what the server hands on to an activity (2 MB).
 MAX_RAW_PLAN_BYTES: Final = 2 * MAX_PLAN_BYTES
+# With previews and observations. A status has the newest plan twice, the one before it and receipts, and it
+# has to fit into one answer (2 MB).
+MAX_DRAFTED_BYTES: Final = 384 * 1024
 MAX_TOOL_NAME: Final = 64
 MAX_SUMMARY: Final = 2_000
 MAX_REASON: Final = 2_000  # of one step

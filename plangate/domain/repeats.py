@@ -1,8 +1,7 @@
 """Edits and resolutions that arrive again after their run was reset, or after its worker died.
 
 The record has carried one out, and the run does not know it. The same decision may then be accepted once
-more, so that the run follows its record; another one may not. And an old resolution must not resolve a new
-hold.
+more, so that the run follows its record; another one may not.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,14 +9,9 @@ from collections.abc import Callable, Sequence
 from plangate.domain.audit import Decided, Event
 from plangate.domain.decision import Arrival, Choice, Decision
 from plangate.domain.fold import changes, fold
-from plangate.domain.people import Approver, Identified, same_person
+from plangate.domain.people import Identified, same_person
 from plangate.domain.review import judge
 from plangate.domain.run import RunState
-
-_REPLAYED = (
-    "it may be a replay of an earlier resolution, from before the run was reset or continued; look at the "
-    "run and resolve again with a different comment"
-)
 
 
 def repeats(
@@ -55,28 +49,6 @@ def _sender(earlier: Decided, repeated: Decided) -> Identified:
     return Identified(approver=first if is_copy else second)
 
 
-def may_be_replayed(before: Sequence[Event], arrival: Arrival, approver: Approver | None) -> str | None:
-    """Object if a resolution may be an earlier one that Temporal delivers again after a reset.
-
-    A signed one is used up. An unsigned one is recognized by its words, and by the Temporal run that
-    received it.
-    """
-    decision = arrival.decision
-    if decision is None or decision.decision is not Choice.RESOLVE or (approver and approver.is_signed):
-        return None
-    run_id = arrival.key.partition(":")[0]
-    for event in before:
-        if not isinstance(event, Decided) or not event.verdict.accepted or not _alike(event.arrival, arrival):
-            continue
-        earlier = event.arrival.decision
-        is_same = earlier is not None and (
-            same_person(earlier.by, decision.by) and earlier.comment == decision.comment
-        )
-        if is_same and event.arrival.key.partition(":")[0] != run_id:
-            return _REPLAYED
-    return None
-
-
 def _alike(one: Arrival, other: Arrival) -> bool:
     """Return whether two arrivals are the same edit or the same resolution, by whichever person."""
     if one.key == other.key or one.decision is None or other.decision is None:
@@ -85,4 +57,4 @@ def _alike(one: Arrival, other: Arrival) -> bool:
 
 
 def _content(decision: Decision) -> tuple[object, ...]:
-    return decision.decision, decision.new_plan, decision.step, decision.resolution
+    return decision.decision, decision.new_plan, decision.step, decision.resolution, decision.hold

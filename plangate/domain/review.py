@@ -16,7 +16,7 @@ from plangate.domain.errors import NotApproved
 from plangate.domain.fold import apply
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import Approver, Identified, same_person
-from plangate.domain.plan import MIN_PREFIX, short
+from plangate.domain.plan import short
 from plangate.domain.policy import Need, Requirement, can_resolve
 from plangate.domain.run import Phase, RunState, StepState, next_undo
 
@@ -144,34 +144,12 @@ def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) ->
     if any(same_person(approver.name, one) for one in state.barred):
         what = "is the requester" if same_person(approver.name, state.requester) else "edited this plan"
         return f"{approver.name} {what}; another person must resolve it"
-    if _repeats_a_statement(state, decision, approver):
-        return (
-            f"it repeats what {approver.name} said of step {decision.step} before, and may be a replay; if "
-            "the effect did not happen this time either, retry with another comment"
-        )
+    if approver.is_signed and decision.hold is None and state.held is not None and state.held.number:
+        return f'a signed resolution names its hold; look at the run, and sign "hold": {state.next_hold}'
     requirement = state.drafted.requirement
     if can_resolve(requirement, approver, state.barred):
         return None
     return f"{approver.name} may not resolve this run; it needs {requirement.resolving}"
-
-
-def _repeats_a_statement(state: RunState, decision: Decision, approver: Approver) -> bool:
-    """Return whether a retry in doubt, which says that nothing happened, was said like this before.
-
-    A client may send a decision twice, and the second may arrive when the step is in doubt again.
-    """
-    if state.held is None or decision.resolution is not Resolution.RETRY:
-        return False
-    progress = state.steps[state.held.step - 1]
-    if progress.part(undo=state.held.undo).state is not StepState.IN_DOUBT:
-        return False
-    said = (decision.plan[:MIN_PREFIX], decision.step, decision.resolution, decision.comment)
-    return any(
-        same_person(earlier.by, approver.name)
-        and (earlier.plan[:MIN_PREFIX], earlier.step, earlier.resolution, earlier.comment) == said
-        for earlier in (one.arrival.decision for one in state.decisions if one.verdict.accepted)
-        if earlier is not None
-    )
 
 
 def _adds_nothing(state: RunState, approver: Approver) -> str | None:

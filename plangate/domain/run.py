@@ -230,6 +230,11 @@ class RunState(Frozen):
         )
 
     @property
+    def next_hold(self) -> int:
+        """The number of the hold that the run is in, or that comes next: each resolution ends one."""
+        return self.resolutions + 1
+
+    @property
     def next_revision(self) -> int:
         """The revision that the next draft will have."""
         return self.drafted.revision + 1 if self.drafted else 1

@@ -50,6 +50,8 @@ def void_because(state: RunState, decided: Decided) -> str:
     if _was_taken_back(state, decided):
         return "it was withdrawn"
     if state.reopened is not None and decided.arrival.received_at <= state.reopened.reopened_at:
+        if state.reopened.edit:
+            return "its plan was edited, though the edit could not be drafted"
         name = decided.approver.name if decided.approver else ""
         reasons = [lost.reason for lost in state.reopened.lost if same_person(lost.name, name)]
         return reasons[0] if reasons else "it was lost when the review was reopened before"

@@ -28,7 +28,7 @@ class DecisionStatus(Frozen):
 
     ``assurance`` is the proof of who made it; ``on_behalf_of`` names those whose delegated
     roles were needed. ``void`` says why an accepted approval no longer counts; ``counts_until`` is when a
-    valid approval expires. ``step`` and ``resolution`` are those of a resolution.
+    valid approval expires. ``step``, ``resolution`` and ``hold`` are those of a resolution.
     """
 
     by: str | None
@@ -46,6 +46,7 @@ class DecisionStatus(Frozen):
     counts_until: AwareDatetime | None = None
     step: int | None = None
     resolution: Resolution | None = None
+    hold: int | None = None
 
 
 class UnreadDecision(Frozen):
@@ -121,8 +122,12 @@ class Unrecorded(Frozen):
 
 
 class HeldStatus(Frozen):
-    """Why a run is held: at ``step``, or at its undo, and the resolutions that are possible."""
+    """Why a run is held: at ``step``, or at its undo, and the resolutions that are possible.
 
+    ``number`` counts the holds of the run, from 1; a resolution names it.
+    """
+
+    number: int = 1
     step: int
     undo: bool = False
     why: str
@@ -143,7 +148,8 @@ class Status(Frozen):
 
     ``unverified`` are those whose approval has the assurance ``typed``; ``still_needed`` are the
     approvals that are missing; ``lost`` are those that were no longer valid when a step was to begin, so
-    that the plan is in review again since ``reopened_at``; ``revoked`` are those that the recorded list of
+    that the plan is in review again since ``reopened_at``, as it is if an edit could not be drafted
+    (``edit_failed`` says why); ``revoked`` are those that the recorded list of
     people no longer supports; ``unread`` are decisions without a verdict. The fingerprint is that of
     ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
     recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
@@ -171,6 +177,7 @@ class Status(Frozen):
     still_needed: tuple[Need, ...] = ()
     lost: tuple[LostApproval, ...] = ()
     reopened_at: AwareDatetime | None = None
+    edit_failed: str = ""
     revoked: tuple[LostApproval, ...] = ()
     changes_asked: str = ""
     decisions: tuple[DecisionStatus, ...]
@@ -231,6 +238,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         still_needed=_still_needed(state),
         lost=state.reopened.lost if state.reopened and state.phase is Phase.IN_REVIEW else (),
         reopened_at=state.reopened.reopened_at if state.reopened else None,
+        edit_failed=state.reopened.edit if state.reopened else "",
         changes_asked=state.feedback,
         decisions=_decisions(state),
         refusals_not_listed=state.refusals_not_kept,
@@ -332,6 +340,7 @@ def _held(state: RunState) -> HeldStatus | None:
     if state.held is None:
         return None
     return HeldStatus(
+        number=state.next_hold,
         step=state.held.step,
         undo=state.held.undo,
         why=state.held.why,
@@ -391,6 +400,7 @@ def decision_status(decided: Decided, requirement: Requirement | None) -> Decisi
         excerpt=arrival.excerpt,
         step=decision.step if decision else None,
         resolution=decision.resolution if decision else None,
+        hold=decision.hold if decision else None,
     )
 
 

@@ -15,6 +15,7 @@ from plangate.presentation.clock import moment
 from plangate.presentation.held_page import (
     AT_THE_DEADLINE,
     COMMENTS,
+    hold_option,
     resolution_message,
     resolvers_words,
     stopped_at,
@@ -132,7 +133,7 @@ def _add_resolutions(page: Page, status: Status, access: TemporalAccess, *, sign
         page.note(spelled(resolution), "bold")
         page.note(words, "", indent=4)
         comment = f" --comment {COMMENTS[resolution]}" if COMMENTS[resolution] else ""
-        step = f" --step {status.held.step}{comment}"
+        step = f" --step {status.held.step}{hold_option(status)}{comment}"
         page.command(
             f"{program()} resolve {_behind_options(f'{run} {resolution}', plan or '', step)}", indent=6
         )
@@ -140,7 +141,7 @@ def _add_resolutions(page: Page, status: Status, access: TemporalAccess, *, sign
     first = status.held.resolutions[0]
     if is_signed:
         page.note("Resolutions must be signed. This prints one for Temporal's command line or the Web UI:")
-        step = f" --step {status.held.step} --resolution {first}"
+        step = f" --step {status.held.step}{hold_option(status)} --resolution {first}"
         page.command(f"{program()} sign {_behind_options(f'{run} resolve', plan or '', step)}")
         return
     page.note(f"or with Temporal's command line, here to {spelled(first)}:")

@@ -39,7 +39,8 @@ def add_hold(page: Page, status: Status, now: datetime) -> None:
         return
     page.field("stopped at", stopped_at(status), "bold red")
     page.words("because", held.why)
-    page.field("since", f"{moment(held.since)}, {from_now(held.since, now)}")
+    again = f"; hold {held.number} of this run" if held.number > 1 else ""
+    page.field("since", f"{moment(held.since)}, {from_now(held.since, now)}{again}")
     if status.deadline:
         until = f"{moment(status.deadline)}, {from_now(status.deadline, now)}; then {AT_THE_DEADLINE}"
         page.field("until", until, "bold yellow")
@@ -154,6 +155,11 @@ def takes_signed_resolutions(status: Status) -> bool:
     return requirement.resolving.assurance is Assurance.SIGNED
 
 
+def hold_option(status: Status) -> str:
+    """Return the option that names the hold, to follow ``--step``; empty at the first hold, its default."""
+    return f" --hold {status.held.number}" if status.held is not None and status.held.number > 1 else ""
+
+
 def resolution_message(status: Status, resolution: Resolution) -> str:
     """Return the message of a signal that resolves the run, to be copied: one JSON object."""
     held = status.held
@@ -162,6 +168,7 @@ def resolution_message(status: Status, resolution: Resolution) -> str:
         "by": PLACEHOLDER,
         "plan": short(status.fingerprint or ""),
         "step": held.step,
+        "hold": held.number,
         "resolution": resolution.value,
     }
     if COMMENTS[resolution]:

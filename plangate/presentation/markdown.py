@@ -178,6 +178,9 @@ def _what_waits(unrecorded: Unrecorded) -> str:
 def _again(state: RunState) -> str:
     if state.reopened is None:
         return ""
+    if state.reopened.edit:
+        why = markdown_code(cut(state.reopened.edit, _ROOM_FOR_LINE))
+        return f"\nReopened {utc(state.reopened.reopened_at)}, because {why}"
     reasons = markdown_code(cut("; ".join(lost.reason for lost in state.reopened.lost), _ROOM_FOR_LINE))
     return (
         f"\nReopened {utc(state.reopened.reopened_at)}, when step {state.reopened.step} could not begin, "

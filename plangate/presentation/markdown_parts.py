@@ -21,6 +21,7 @@ from plangate.presentation.changes import (
 )
 from plangate.presentation.held_page import (
     AT_THE_DEADLINE,
+    hold_option,
     outcome_of,
     resolution_message,
     resolvers_words,
@@ -125,7 +126,7 @@ def resolving_part(status: Status) -> str:
     lines = [f"**{one.value}:** {plain(words)}" for one, words in resolution_words(status).items()]
     if takes_signed_resolutions(status):
         how = "**To resolve:** this run takes signed resolutions only. On the machine that has your key, run:"
-        command = step_command(status.workflow_id, held.step)
+        command = step_command(status.workflow_id, held.step, hold_option(status))
         return "\n".join((how, markdown_code(command), *lines))
     pasted = [
         f"{line}\n{markdown_code(resolution_message(status, one))}"

@@ -135,7 +135,7 @@ def _add_approvals(page: Page, status: Status) -> None:
     for decision in status.decisions:
         if decision.counts_until and not is_over(status) and decision.by not in revoked:
             page.field("approval", f"{decision.by}'s approval counts until {moment(decision.counts_until)}")
-    if status.lost:
+    if status.lost or (status.edit_failed and status.state == Phase.IN_REVIEW):
         page.field("reopened", _reopened(status), "bold yellow")
 
 
@@ -266,12 +266,13 @@ def _add_decisions(page: Page, status: Status) -> None:
 def _add_reopening(page: Page, status: Status) -> None:
     assert status.reopened_at is not None
     when = f"! {moment(status.reopened_at, with_seconds=True)}"
-    page.entry(when, "the review was reopened, because approvals were no longer valid", "yellow", 4)
+    why = "an edit could not be drafted" if status.edit_failed else "approvals were no longer valid"
+    page.entry(when, f"the review was reopened, because {why}", "yellow", 4)
 
 
 def _reopened(status: Status) -> str:
     when = moment(status.reopened_at) if status.reopened_at else ""
-    return f"{when}, because {'; '.join(lost.reason for lost in status.lost)}"
+    return f"{when}, because {status.edit_failed or '; '.join(lost.reason for lost in status.lost)}"
 
 
 def _add_unread(page: Page, status: Status) -> None:

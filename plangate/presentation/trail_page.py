@@ -79,6 +79,8 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             )
         case Decided():
             return _decision(event)
+        case Reopened(edit=edit) if edit:
+            return f"the plan is in review again, because {edit}"
         case Reopened():
             reasons = "; ".join(lost.reason for lost in event.lost)
             return f"the plan is in review again, since step {event.step} could not begin: {reasons}"

@@ -62,9 +62,9 @@ def value_words(value: JsonValue) -> str:
     return json.dumps(value, ensure_ascii=False) if reference is None else reference_words(reference)
 
 
-def step_command(workflow_id: str, step: int) -> str:
+def step_command(workflow_id: str, step: int, more: str) -> str:
     """Return the command that resolves a run held at ``step``, with placeholders, ready for a shell."""
-    options = f"--by {PLACEHOLDER} --step {step}"
+    options = f"--by {PLACEHOLDER} --step {step}{more}"
     run = shlex.quote(workflow_id)
     words = f"{options} -- {run}" if run.startswith(("-", "'-")) else f"{run} {options}"
     return f"{program()} resolve {words} RESOLUTION"

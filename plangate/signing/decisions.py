@@ -57,7 +57,7 @@ class Claims(Typed):
 
     ``aud`` is an `Audience` as text, ``iat`` is in seconds since 1970 (UTC), ``jti`` is chosen by the signer.
     An edit is signed with the SHA-256 of its new plan's canonical JSON (64 hex digits), a resolution with its
-    step.
+    step and the number of the hold that it answers.
     """
 
     aud: str
@@ -71,6 +71,7 @@ class Claims(Typed):
     new_plan_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", exclude_if=_is_none)
     step: int | None = Field(default=None, ge=1, strict=True, exclude_if=_is_none)
     resolution: Resolution | None = Field(default=None, exclude_if=_is_none)
+    hold: int | None = Field(default=None, ge=1, strict=True, exclude_if=_is_none)
 
     @property
     def signed_at(self) -> datetime:
@@ -175,6 +176,8 @@ def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> s
         return f"it is signed for '{claims.decision}', not for '{decision.decision}'"
     if (claims.step, claims.resolution) != (decision.step, decision.resolution):
         return f"it is signed for '{claims.resolution}' of step {claims.step}, not for this resolution"
+    if claims.hold != decision.hold:
+        return f"it is signed for hold {claims.hold or 'none'} of this run, not for this one"
     if claims.new_plan_sha256 != hash_of_new_plan(decision.new_plan):
         return "it is signed for another new plan"
     if claims.comment != decision.comment:

@@ -249,6 +249,7 @@ def _decision(approver: Approver, status: Status) -> Decision:
     if choice is Choice.RESOLVE:
         more["step"] = status.held.step if status.held is not None else 1
         more["resolution"] = Resolution(approver.resolution)
+        more["hold"] = status.held.number if status.held is not None else 1
     return Decision(
         decision=choice, by=approver.by, plan=status.fingerprint or "0" * 8, comment=approver.comment, **more
     )

@@ -104,11 +104,12 @@ def started(typed: Typed, name: str, *steps: dict[str, Any]) -> str:
     return fingerprint
 
 
-def until(typed: Typed, name: str, state: str, revision: int = 1) -> Any:
+def until(typed: Typed, name: str, state: str, revision: int = 1, hold: int = 0) -> Any:
     ends = monotonic() + PATIENCE
     while monotonic() < ends:
         ended = typed("status", name, "--json")
-        if ended.code == 0 and (ended.json["state"], ended.json["revision"]) == (state, revision):
+        is_there = ended.code == 0 and (ended.json["state"], ended.json["revision"]) == (state, revision)
+        if is_there and (not hold or ended.json["held"]["number"] == hold):
             return ended.json
         sleep(0.1)
     raise AssertionError(f"{name} never was {state}: {ended}")
@@ -291,8 +292,16 @@ def test_a_resolution_without_a_terminal_names_plan_and_step_and_says_what_is_po
     )
     own = resolve("retry", "--step", "1", "--by", "rita", "--plan", plan)
     assert (own.code, "another person must resolve it" in own.sentence) == (3, True)
+    assert resolve("retry", "--step", "1", *named).code == 0
+    again = until(typed, name, "held", hold=2)
+    assert again["steps"][0]["state"] == "failed"
+    late = resolve("retry", "--step", "1", *named)
+    assert (late.code, "it answers hold 1 of this run, and this is hold 2" in late.sentence) == (3, True)
+    shown = " ".join(typed("status", name).out.split())
+    assert f"resolve {name} retry --by YOUR-NAME --plan {plan[:12]} --step 1 --hold 2" in shown
+    assert "hold 2 of this run" in shown
     desk.answers["/mended-later"] = 201
-    accepted = resolve("retry", "--step", "1", *named, "--json")
+    accepted = resolve("retry", "--step", "1", "--hold", "2", *named, "--json")
     assert (accepted.code, accepted.json["accepted"]) == (0, True)
     assert until(typed, name, "executed")
     late = resolve("retry", "--step", "1", *named)
@@ -350,9 +359,9 @@ def test_an_edit_and_a_resolution_are_signed_for_exactly_what_they_choose(
     until(typed, name, "held")
     signed = typed("sign", name, "resolve", "--step", "1", "--resolution", "retry", *words)
     assert signed.code == 0, signed
-    assert (signed.json["step"], signed.json["resolution"]) == (1, "retry")
+    assert (signed.json["step"], signed.json["hold"], signed.json["resolution"]) == (1, 1, "retry")
     read = claims(signed.json["signature"])
-    assert (read["step"], read["resolution"], read["fingerprint"]) == (1, "retry", plan)
+    assert (read["step"], read["hold"], read["resolution"], read["fingerprint"]) == (1, 1, "retry", plan)
     assert "new_plan_sha256" not in read
     again = ("start", "--from", name, "--id", f"{name}-2", "--requester", "hugo")
     open_run = typed(*again)

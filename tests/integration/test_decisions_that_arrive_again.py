@@ -84,9 +84,14 @@ def judged(trail: OpenTrail, run: RunState, plans: PlanCheck, *arrivals: Arrival
     return _BatchJudge(trail, run, people(), audience, plans=plans, can_draft=True).judged(arrivals)
 
 
-def stopped(event: StepFailed | StepInDoubt) -> tuple[Any, Held]:
+def stopped(event: StepFailed | StepInDoubt, number: int = 1) -> tuple[Any, Held]:
     held = Held(
-        step=1, fingerprint=plan().fingerprint, why=event.reason, held_at=NOON, deadline=NOON + 99 * MINUTE
+        number=number,
+        step=1,
+        fingerprint=plan().fingerprint,
+        why=event.reason,
+        held_at=NOON,
+        deadline=NOON + 99 * MINUTE,
     )
     return event, held
 
@@ -121,13 +126,14 @@ def test_an_earlier_resolution_does_not_resolve_a_new_hold(trail: OpenTrail, pla
     """After a reset the run is held for the first time, and its record for the second time."""
     held = until_held(trail, plans)
     (first,) = judged(trail, held, plans, resolution("dana", Resolution.RETRY, 2))
-    enter(trail, first, *stopped(StepInDoubt(step=1, reason="?")))
-    (replayed,) = judged(trail, held, plans, resolution("dana", Resolution.RETRY, 3, "after-reset"))
-    assert "it may be a replay of an earlier resolution" in replayed.verdict.reason
-    assert trail.state().held is not None
-    (anew,) = judged(
-        trail, held, plans, resolution("dana", Resolution.RETRY, 4, "after-reset", comment="I looked")
-    )
+    enter(trail, first, *stopped(StepInDoubt(step=1, reason="?"), 2))
+    for number, named in ((3, {}), (4, {"hold": 1})):
+        again = resolution("dana", Resolution.RETRY, number, "after-reset", **named)
+        (replayed,) = judged(trail, held, plans, again)
+        enter(trail, replayed)
+        assert trail.state().held is not None
+        assert trail.state().resolutions == 1
+    (anew,) = judged(trail, held, plans, resolution("dana", Resolution.RETRY, 5, "after-reset", hold=2))
     assert anew.verdict.accepted
     assert enter(trail, anew).resolutions == 2
 

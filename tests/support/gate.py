@@ -119,6 +119,7 @@ class Gate:
         status = await self.held(workflow_id)
         assert status.held is not None
         more.setdefault("comment", f"{resolution} it")
+        more.setdefault("hold", status.held.number)
         return await self.decide(
             status, "resolve", by, step=status.held.step, resolution=Resolution(resolution), **more
         )

@@ -158,12 +158,15 @@ class Story:
     ) -> Arrival:
         """Return a signed decision as it arrives now."""
         digits = plan or self.state.fingerprint or ""
+        if choice is Choice.RESOLVE:
+            more.setdefault("hold", self.state.next_hold)
         said = Decision(decision=choice, by=by, plan=digits, **{"comment": "so", **more})
         claims = Claims(
             aud=str(AUDIENCE), workflow_id=run or self.run, fingerprint=digits.ljust(64, "0"),
             decision=choice, comment=said.comment, by=by, iat=int(self.now.timestamp()),
             jti=f"{by}-{len(self.entries):08}",
             new_plan_sha256=hash_of_new_plan(said.new_plan), step=said.step, resolution=said.resolution,
+            hold=said.hold,
         )  # fmt: skip
         said = said.model_copy(update={"signature": sign(claims, KEYS[signer or by])})
         number = len(self.entries) + 1
@@ -255,7 +258,8 @@ class Story:
         assert self.state.drafted is not None
         progress = self.state.steps[step - 1]
         fields = {
-            "step": step, "undo": undo, "fingerprint": self.state.fingerprint or "",
+            "number": self.state.next_hold, "step": step, "undo": undo,
+            "fingerprint": self.state.fingerprint or "",
             "why": (progress.undo if undo else progress).reason, "held_at": self.now,
             "deadline": hold_deadline(self.state.drafted.requirement, self.now),
         }  # fmt: skip

@@ -10,8 +10,9 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from plangate.domain.audit import Outcome, StepFailed, StepUndone
-from plangate.domain.decision import Choice, Resolution
+from plangate.domain.audit import Decided, Outcome, Reopened, StepFailed, StepUndone
+from plangate.domain.deadlines import reopened_deadline
+from plangate.domain.decision import Arrival, Choice, Resolution
 from plangate.domain.plan import Plan, idempotency_key
 from plangate.domain.tool import Receipt
 from tests.support.held_story import POLICIES, Story, plan_of
@@ -24,7 +25,7 @@ def _story(chance: Random) -> Story:
     return Story(chance, chance.choice(POLICIES))
 
 
-def _held(chance: Random, **more: bool) -> tuple[Story, int]:
+def _held(chance: Random, **more: Any) -> tuple[Story, int]:
     story = _story(chance)
     return story, story.held(**more)
 
@@ -34,7 +35,7 @@ def _some(story: Story, *but: Resolution) -> Resolution:
     return story.chance.choice([one for one in (Resolution.RETRY, Resolution.ABORT) if one not in but])
 
 
-def _resolve(story: Story, by: str, step: int, resolution: Resolution | None = None, **more: str) -> str:
+def _resolve(story: Story, by: str, step: int, resolution: Resolution | None = None, **more: Any) -> str:
     """Force a resolution that the rules refuse, and go on as if it counted."""
     chosen = resolution or _some(story)
     arrival = story.arrival(by, Choice.RESOLVE, step=step, resolution=chosen, **more)
@@ -88,6 +89,74 @@ def resolved_at_another_step(chance: Random) -> tuple[Story, str]:
     said = _resolve(story, story.resolver(), other)
     assert said == f"the run is held at step {step}, not at step {other}"
     return story, said
+
+
+def resolved_for_an_earlier_hold(chance: Random) -> tuple[Story, str]:
+    """A resolution, signed or typed, that was meant for the hold before, which another one has ended."""
+    story, step = _held(chance)
+    late = story.arrival(story.resolver(), Choice.RESOLVE, step=step, resolution=Resolution.ABORT)
+    story.resolve(Resolution.RETRY)
+    _held_again(story, step)
+    said = story.forced(_arrives_now(story, late))
+    assert said == "it answers hold 1 of this run, and this is hold 2; look at the run again"
+    return story, said
+
+
+def marked_as_done_for_the_step_and_not_its_undo(chance: Random) -> tuple[Story, str]:
+    """It says that the step happened, and arrives when the undo of the step is in doubt."""
+    story, step = _held(chance, in_doubt=True, after=1)
+    late = story.arrival(
+        story.resolver(), Choice.RESOLVE, step=step - 1, resolution=Resolution.MARK_DONE, hold=1
+    )
+    story.resolve(Resolution.UNDO)
+    story.stop(story.claim(undo=True), in_doubt=True, undo=True)
+    story.hold(step - 1, undo=True)
+    said = story.forced(_arrives_now(story, late))
+    assert said.startswith("it answers hold 1 of this run")
+    return story, said
+
+
+def resolved_without_the_hold(chance: Random) -> tuple[Story, str]:
+    """The run was held before, and the resolution does not say which hold it answers."""
+    story, step = _held(chance)
+    story.resolve(Resolution.RETRY)
+    _held_again(story, step)
+    said = _resolve(story, story.resolver(), step, hold=None)
+    assert said.startswith("the run was held before, and this is hold 2")
+    return story, said
+
+
+def signed_without_the_hold(chance: Random) -> tuple[Story, str]:
+    story, step = _held(chance)
+    said = _resolve(story, story.resolver(), step, hold=None)
+    assert said.startswith("a signed resolution names its hold")
+    return story, said
+
+
+def signed_for_an_earlier_hold(chance: Random) -> tuple[Story, str]:
+    """The token of the hold before is sent with the number of this one."""
+    story, step = _held(chance)
+    by = story.resolver()
+    early = story.arrival(by, Choice.RESOLVE, step=step, resolution=Resolution.RETRY)
+    approver = story.judged(early).approver
+    story.resolve(Resolution.RETRY)
+    _held_again(story, step)
+    assert early.decision is not None
+    named = early.decision.model_copy(update={"hold": 2})
+    event = _arrives_now(story, early.model_copy(update={"decision": named}))
+    said = story.forced(event, approver)
+    assert said == "it is signed for hold 1 of this run, not for this one"
+    return story, said
+
+
+def _arrives_now(story: Story, arrival: Arrival) -> Decided:
+    key = f"r:signal:{len(story.entries) + 1}"
+    return story.judged(arrival.model_copy(update={"key": key, "received_at": story.now}))
+
+
+def _held_again(story: Story, step: int) -> None:
+    story.stop(story.claim(step), in_doubt=story.chance.random() < 0.5)
+    story.hold(step)
 
 
 def resolved_for_an_earlier_revision(chance: Random) -> tuple[Story, str]:
@@ -304,6 +373,8 @@ def edited_while_held(chance: Random) -> tuple[Story, str]:
 DECISIONS: tuple[Attack, ...] = (
     resolved_without_a_role, resolved_by_the_requester, resolved_by_an_author,
     resolved_for_the_requester_or_an_author, resolved_by_an_approver_who_may_not, resolved_at_another_step,
+    resolved_for_an_earlier_hold, marked_as_done_for_the_step_and_not_its_undo, resolved_without_the_hold,
+    signed_without_the_hold, signed_for_an_earlier_hold,
     resolved_for_an_earlier_revision, resolved_for_another_run, resolved_twice, resolved_after_the_deadline,
     resolved_before_the_hold, resolved_after_the_end, skipped_without_a_reason,
     marked_as_done_without_evidence, marked_as_done_after_a_failure, resolved_as_the_policy_forbids,
@@ -338,6 +409,19 @@ def strike_made_up(chance: Random) -> tuple[Story, str]:
     story.draft(plan, struck=(chance.randint(1, 3),))
     story.decide("fred")
     return story, "lists other struck steps than the edit left out"
+
+
+def edit_made_up_to_gain_time(chance: Random) -> tuple[Story, str]:
+    """The review begins anew, as after an edit that could not be drafted; there was none."""
+    story = _story(chance)
+    if chance.random() < 0.5:
+        story.edited()
+    drafted = story.state.drafted
+    assert drafted is not None
+    deadline = reopened_deadline(drafted, story.now)
+    why = "the edit by anna could not be drafted: so"
+    story.add(Reopened(fingerprint=drafted.fingerprint, edit=why, reopened_at=story.now, deadline=deadline))
+    return story, "gives up an edit that was not to be drafted"
 
 
 def another_plan_than_the_edits(chance: Random) -> tuple[Story, str]:
@@ -486,6 +570,15 @@ def held_for_another_reason(chance: Random) -> tuple[Story, str]:
     return story, f"holds the run at step {step}, which did not stop for that reason"
 
 
+def held_under_another_number(chance: Random) -> tuple[Story, str]:
+    """So that a resolution of another hold would count."""
+    story = _story(chance).approved()
+    step = story.claim()
+    story.stop(step, in_doubt=chance.random() < 0.5)
+    story.hold(step, number=2)
+    return story, "is numbered hold 2, expected hold 1"
+
+
 def held_without_a_stop(chance: Random) -> tuple[Story, str]:
     story = _story(chance).approved()
     step = story.claim()
@@ -542,11 +635,12 @@ def resolved_with_a_role_of_ones_own_making(chance: Random) -> tuple[Story, str]
 
 
 TRAILS: tuple[Attack, ...] = (
-    author_left_out, author_made_up, strike_made_up, another_plan_than_the_edits,
+    author_left_out, author_made_up, strike_made_up, edit_made_up_to_gain_time, another_plan_than_the_edits,
     reference_to_what_was_not_returned, reference_to_a_skipped_step,
     undone_out_of_order, undone_without_a_resolution, undone_without_a_claim, undone_what_was_not_done,
     retried_under_the_used_key, repeated_under_a_new_key, doubt_called_a_failure,
     retried_without_a_resolution, begun_while_held, begun_after_a_skip, held_for_too_long,
-    held_for_another_reason, held_without_a_stop, resolver_had_left, executed_in_doubt, expired_while_held,
+    held_for_another_reason, held_under_another_number, held_without_a_stop, resolver_had_left,
+    executed_in_doubt, expired_while_held,
     resolved_by_a_typed_name_called_signed, resolved_with_a_role_of_ones_own_making,
 )  # fmt: skip

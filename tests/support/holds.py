@@ -81,7 +81,12 @@ def resolution(
 ) -> dict[str, Any]:
     """Return a resolution of a held run as it is sent."""
     assert status.held is not None
-    said = {"step": status.held.step, "resolution": chosen, "comment": comment or f"{chosen} it"}
+    said = {
+        "step": status.held.step,
+        "hold": status.held.number,
+        "resolution": chosen,
+        "comment": comment or f"{chosen} it",
+    }
     token = {"signature": signed(status, by, "resolve", **said)} if sign_it else {}
     return {"by": by, "plan": status.fingerprint, **said, **token}
 

@@ -100,6 +100,7 @@ def _activities(gate: Gate) -> list[Callable[..., Any]]:
     return [
         planning.draft_plan,
         planning.draft_at_once,
+        planning.keep_plan,
         Decisions(records, times, directory, plans, can_draft=True).admit_decisions,
         Execution(records, gate.tools, directory, requiring, longest_wait=timedelta(0)).execute_step,
         Holding(records, requiring).hold_run,

@@ -146,6 +146,8 @@ class NaiveRun:
         chosen = said["resolution"]
         if by == REQUESTER or by in self.authors or said["step"] != number:
             return False
+        if said["hold"] != self.resolved + 1 and (said["hold"] is not None or self.resolved):
+            return False
         if chosen == "mark_done" and stopped != "in_doubt":
             return False
         if chosen == "undo" and (undoing or self._to_undo() is None):
@@ -291,6 +293,7 @@ def some_decision(chance: random.Random, run: NaiveRun) -> tuple[str, str, str, 
     if choice == "resolve":
         said["resolution"] = chance.choice(["retry"] * 5 + ["skip", "mark_done", "undo", "undo", "abort"])
         said["step"] = run.held[0] if run.held[0] and chance.random() < 0.9 else chance.randint(1, 3)
+        said["hold"] = chance.choice([run.resolved + 1] * 8 + [None, max(run.resolved, 1)])
     if choice == "edit":
         texts = list(run.texts)
         match chance.choice(["strike", "strike", "change", "add", "same", "swap"]):

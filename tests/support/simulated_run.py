@@ -147,7 +147,7 @@ class SimulatedRun:
         if choice == "edit":
             more["new_plan"] = _plan(said["texts"])
         if choice == "resolve":
-            more = {"step": said["step"], "resolution": Resolution(said["resolution"])}
+            more = {**said, "resolution": Resolution(said["resolution"])}
         decision = Decision(
             decision=Choice(choice), by=by, plan=named, comment=f"why {self._arrivals}", **more
         )

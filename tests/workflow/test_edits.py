@@ -4,13 +4,16 @@ import asyncio
 
 import pytest
 
+from plangate.domain.errors import ToolRefused
 from plangate.domain.status import Status
 from plangate.policy.policy_file import policy_in
+from plangate.presentation.run_page import run_page
 from tests.support.account_tool import Account, bookings
 from tests.support.gate import Gate
 from tests.support.holds import booking_gate, found, in_review, signed
 from tests.support.policies import wants
 from tests.support.sealed_records import ByFirstWord, Everybody
+from tests.unit.test_run_page import printed
 
 
 @pytest.fixture
@@ -69,6 +72,49 @@ async def test_an_edit_that_cannot_be_a_plan_is_refused_with_the_reason(
     assert reason in answer.reason
     assert (await gate.api.status(status.workflow_id)).revision == 1
     assert found(gate, status.workflow_id) == []
+
+
+async def test_an_edit_that_cannot_be_drafted_leaves_the_old_plan_in_review(
+    gate: Gate, account: Account
+) -> None:
+    account.balance = 1
+    first = await in_review(gate, "1")
+    account.blind = [ToolRefused("There is no such account.")]
+    answer = await gate.decide(first, "edit", by="erik", new_plan=bookings("2"))
+    assert answer.accepted
+    kept = await gate.until("in_review", first.workflow_id, lambda now: bool(now.edit_failed))
+    assert (kept.fingerprint, kept.revision, kept.author, kept.authors) == (first.fingerprint, 1, "", ())
+    assert kept.edit_failed == (
+        "the edit by erik could not be drafted: The plan cannot be used (1 fault): "
+        "steps[0]: There is no such account."
+    )
+    assert "because the edit by erik could not be drafted" in " ".join(
+        printed(run_page(kept, kept.decisions[0].at), terminal=False).split()
+    )
+    assert (await gate.decide(first, "edit", by="erik", new_plan=bookings("2"))).accepted
+    edited = await second(gate, first)
+    assert (edited.edit_failed, edited.author) == ("", "erik")
+    assert (await gate.decide(edited)).accepted
+    assert (await gate.result(first.workflow_id)).outcome == "executed"
+    assert account.texts() == ["booked 2"]
+    assert found(gate, first.workflow_id) == []
+
+
+async def test_an_approval_from_before_a_failed_edit_is_given_again(idle_gate: Gate) -> None:
+    gate, account = idle_gate, booking_gate(idle_gate)
+    gate.policy = wants(("anyone", 2))
+    async with gate.worker():
+        first = await in_review(gate, "1")
+        assert (await gate.decide(first, by="gina")).accepted
+        account.blind = [ToolRefused("There is no such account.")]
+        await gate.decide(first, "edit", by="erik", new_plan=bookings("2"))
+        kept = await gate.until("in_review", first.workflow_id, lambda now: bool(now.edit_failed))
+        assert kept.approved_by == ()
+        assert kept.decisions[0].void == "its plan was edited, though the edit could not be drafted"
+        for by in ("gina", "erik"):  # what erik wanted did not become part of the plan
+            assert (await gate.decide(kept, by=by)).accepted
+        assert (await gate.result(first.workflow_id)).outcome == "executed"
+        assert found(gate, first.workflow_id) == []
 
 
 async def test_of_two_edits_at_once_the_second_is_refused_with_what_it_missed(gate: Gate) -> None:

@@ -5,7 +5,7 @@ import pytest
 from activities.attempt import StepAttempt
 from plangate.domain.errors import ToolRefused, ToolUnavailable
 from plangate.records.trail import OpenTrail
-from tests.support.account_tool import Account
+from tests.support.account_tool import Account, bookings
 from tests.support.gate import Gate
 from tests.support.holds import found, in_review, keys, lost, refused, resolve
 
@@ -157,3 +157,25 @@ async def test_an_attempt_that_ends_meanwhile_does_not_let_the_next_one_skip_the
     assert held is not None
     assert "relies on has changed" in held.why
     assert account.texts() == []
+
+
+async def test_a_plan_with_more_observations_than_a_status_can_carry_is_refused(
+    gate: Gate, account: Account
+) -> None:
+    account.balance = "o" * 16_000
+    too_large = await gate.submit(plan=bookings(*("t" * 6_000 + str(number) for number in range(20))))
+    result = await gate.result(too_large)
+    assert result.outcome == "failed"
+    assert "with 320,040 bytes that its tools observed, more than the limit of 393,216" in result.reason
+    assert "make several smaller plans of it" in result.reason
+
+
+async def test_the_largest_plan_and_the_one_before_it_fit_into_a_status(gate: Gate, account: Account) -> None:
+    account.balance = "o" * 16_000
+    first = await in_review(gate, *("t" * 1_100 + str(number) for number in range(20)))
+    other = bookings(*("u" * 1_100 + str(number) for number in range(20)))
+    assert (await gate.decide(first, "edit", by="erik", new_plan=other)).accepted
+    edited = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
+    assert 380_000 < len(edited.plan.model_dump_json()) < 393_216  # type: ignore[union-attr]
+    assert 1_100_000 < len(edited.model_dump_json()) < 1_300_000
+    assert (await gate.decide(edited, "reject")).accepted

@@ -9,7 +9,7 @@ import typer
 
 from plangate.cli import console, decisions, keyboard, preflight, resolving, sending
 from plangate.cli.exits import Exit
-from plangate.cli.options import AsJson, By, Comment, PlanPrefix, RunId, StepNumber
+from plangate.cli.options import AsJson, By, Comment, HoldNumber, PlanPrefix, RunId, StepNumber
 from plangate.domain import decision as domain
 from plangate.domain import run
 from plangate.presentation import clock, run_page
@@ -28,6 +28,7 @@ def resolve(
     *,
     by: By,
     step: StepNumber = None,
+    hold: HoldNumber = 1,
     plan: PlanPrefix = None,
     comment: Comment = "",
     as_json: AsJson = False,
@@ -46,6 +47,7 @@ def resolve(
         comment=comment,
         step=step,
         resolution=decisions.resolution_named(resolution),
+        hold=hold,
     )
     here = console.open_console(as_json=as_json)
     if not here.screen.can_ask:

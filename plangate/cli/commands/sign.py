@@ -13,7 +13,7 @@ import typer
 from plangate.cli import choices, console, decisions, edit_page, gate, plan_file, preflight, request
 from plangate.cli import new_plan as new_plans
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson, By, Comment, PlanPrefix, RunId, StepNumber
+from plangate.cli.options import AsJson, By, Comment, HoldNumber, PlanPrefix, RunId, StepNumber
 from plangate.domain import decision as domain
 from plangate.domain import drafting, errors
 from plangate.presentation import clock, page, program, run_page
@@ -47,6 +47,7 @@ def sign(
             help="For resolve: retry, skip, mark_done, undo or abort.",
         ),
     ] = "",
+    hold: HoldNumber = 1,
     as_json: AsJson = False,
 ) -> int:
     """Print a signed decision for the Web UI or Temporal's CLI.
@@ -66,6 +67,7 @@ def sign(
         comment=comment,
         step=step,
         resolution=decisions.resolution_named(resolution),
+        hold=hold if wanted is domain.Choice.RESOLVE else None,
     )
     here = console.open_console(as_json=as_json)
     _check_parts(decision, workflow_id, new_plan)
@@ -104,6 +106,8 @@ async def _sign(here: console.Console, workflow_id: str, decision: domain.Decisi
         fingerprint = preflight.checked(status, decision)
         if is_shown:
             here.screen.show_aside(run_page.run_page(status, clock.now()))
+            if status.held is not None:
+                decision = decision.model_copy(update={"hold": status.held.number})
             if decision.new_plan is not None:
                 proposed = drafting.plan_shaped(decision.new_plan)
                 here.screen.show_aside(edit_page.edit_page(status, proposed, decision.by))
