@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from plangate.domain.base import Frozen
 from plangate.domain.escaping import one_line
 from plangate.domain.plan import canonical_json, uncanonical
+from plangate.domain.spelling import normalize_fields
 
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
 FIND_OUT_SECONDS: Final = 60  # that `find_out` may take
@@ -21,9 +22,19 @@ REASON_ARGUMENT: Final = "why"
 
 
 class ToolArguments(BaseModel):
-    """The base of every tool's arguments: strict, because "007" is not 7."""
+    """The base of every tool's arguments: strict, because "007" is not 7.
+
+    Each `Decimal` in them is a JSON number in the plan, so that policies can add it up.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Give each number and time in the arguments one spelling."""
+        super().__pydantic_init_subclass__(**options)
+        if normalize_fields(cls.__pydantic_fields__):
+            cls.model_rebuild(force=True)
 
 
 class Reference(ToolArguments):

@@ -4,10 +4,10 @@ The names that a condition may use, the values that it gets, and the table in do
 `PolicyInput`: its fields, their types and their descriptions.
 """
 
-import math
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
@@ -170,10 +170,14 @@ def _totals(steps: Sequence[Step], tool: str, numeric: Collection[str]) -> dict[
             for name, value in step.arguments.items():
                 if isinstance(value, Number) and not isinstance(value, bool):
                     found.setdefault(name, []).append(value)
-    return {
-        name: sum(values) if all(isinstance(value, int) for value in values) else math.fsum(values)
-        for name, values in found.items()
-    }
+    return {name: _sum(values) for name, values in found.items()}
+
+
+def _sum(values: Sequence[Number]) -> Number:
+    """Return the sum of the numbers as they are written: 0.1 and 0.2 are 0.3."""
+    if all(isinstance(value, int) for value in values):
+        return sum(values)
+    return float(sum(Decimal(repr(value)) for value in values))
 
 
 def _resolved(described: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -12,10 +12,10 @@ from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic_core import SchemaError, ValidationError
 
+from plangate.domain.spelling import one_spelling
 from plangate.domain.tool import REASON_ARGUMENT, Reference, ToolArguments
 from plangate.domain.validation import faults_in
 from plangate.tool.places import plain_function, refuse
-from plangate.tool.spelling import one_spelling
 
 KEY: Final = "idempotency_key"
 _NOT_JSON: Final = {

@@ -5,7 +5,7 @@ A `Decimal` is a JSON number in the plan, so that policies can add it up. A `dat
 
 import operator
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial, reduce
@@ -25,7 +25,7 @@ def one_spelling(annotation: Any, metadata: Sequence[Any] = ()) -> Any:
         inner, *own = get_args(annotation)
         return one_spelling(inner, (*own, *metadata))
     kept = list(metadata)
-    if annotation is Decimal:
+    if annotation is Decimal and not any(isinstance(one, _NumberSchema) for one in metadata):
         places = _places(metadata)
         kept += [
             AfterValidator(partial(_one_decimal, places=places)),
@@ -33,10 +33,22 @@ def one_spelling(annotation: Any, metadata: Sequence[Any] = ()) -> Any:
             _NumberSchema(),
         ]
     elif annotation is datetime:
-        kept.append(AfterValidator(_in_utc))
+        if _UTC not in metadata:
+            kept.append(_UTC)
     else:
         annotation = _rebuilt(annotation)
     return Annotated[(annotation, *kept)] if kept else annotation
+
+
+def normalize_fields(fields: Mapping[str, FieldInfo]) -> bool:
+    """Normalize each `Decimal` and `datetime` in the fields of a model; return whether one was changed."""
+    is_changed = False
+    for field in fields.values():
+        spelled = one_spelling(field.annotation, field.metadata)
+        inner, *metadata = get_args(spelled) if get_origin(spelled) is Annotated else (spelled,)
+        if (inner, metadata) != (field.annotation, list(field.metadata)):
+            field.annotation, field.metadata, is_changed = inner, metadata, True
+    return is_changed
 
 
 def _rebuilt(annotation: Any) -> Any:
@@ -90,6 +102,9 @@ def _in_utc(value: datetime) -> datetime:
         return value.astimezone(UTC)
     except OverflowError:
         raise ValueError("is too early or too late") from None
+
+
+_UTC: Final = AfterValidator(_in_utc)
 
 
 class _NumberSchema:
