@@ -1,0 +1,114 @@
+"""The server of the fault matrix does what its faults say, and counts."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.support.faulty_server import (
+    Answer,
+    Cut,
+    Dies,
+    Drips,
+    Dropped,
+    Fault,
+    FaultyServer,
+    Huge,
+    Says,
+    Slow,
+    garbage,
+    too_many,
+)
+
+
+@pytest.fixture
+def upstream() -> Iterator[FaultyServer]:
+    with FaultyServer(answer=lambda request: Answer(201, {"got": request.body.decode()})) as server:
+        yield server
+
+
+@pytest.fixture
+def server(upstream: FaultyServer) -> Iterator[FaultyServer]:
+    with FaultyServer(upstream=upstream.url) as server:
+        yield server
+
+
+def test_a_request_without_a_fault_goes_through(server, upstream):
+    answer = httpx.post(f"{server.url}/v1/refunds?a=1", content="amount=1")
+
+    assert (answer.status_code, answer.json()) == (201, {"got": "amount=1"})
+    assert server.count("POST", "/v1/refunds") == upstream.count("POST", "/v1/refunds") == 1
+    assert server.effects() == 1
+
+
+def test_an_answer_of_its_own_comes_once_and_for_its_path_alone(server):
+    server.plan(too_many("3"), method="POST", path="/v1/refunds")
+
+    assert httpx.post(f"{server.url}/v1/payments").status_code == 201
+    refused = httpx.post(f"{server.url}/v1/refunds")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "3")
+    assert httpx.post(f"{server.url}/v1/refunds").status_code == 201
+    assert server.effects("POST", "/v1/refunds") == 1
+
+
+@pytest.mark.parametrize("after_effect", [False, True])
+@pytest.mark.parametrize("kind", [Cut, Dropped, Dies])
+def test_a_connection_that_ends_tells_by_the_server_whether_the_effect_happened(
+    server, upstream, kind: type[Fault], after_effect
+):
+    server.plan(kind(after_effect=after_effect))
+
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        httpx.post(f"{server.url}/v1/refunds")
+
+    assert (server.count(), server.effects(), upstream.count()) == (1, after_effect, after_effect)
+
+
+def test_a_server_that_died_refuses_and_comes_back_on_its_port(server):
+    server.plan(Dies())
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        httpx.get(server.url)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(server.url)
+
+    server.start()
+
+    assert httpx.get(server.url).status_code == 201
+
+
+def test_a_stopped_server_drops_the_connections_that_are_kept(server):
+    with httpx.Client() as client:
+        client.get(server.url)
+        server.stop()
+        with pytest.raises(httpx.HTTPError):
+            client.get(server.url)
+
+
+def test_slow_answers_come_late_and_drops_of_an_answer_never_time_out_a_read(server, upstream):
+    server.plan(Slow())
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(server.url, timeout=0.1)
+    assert upstream.count() == 0
+
+    server.plan(Drips(pause=0.01))
+    assert httpx.post(server.url, content="a", timeout=0.1).json() == {"got": "a"}
+
+
+def test_garbage_and_huge_answers_are_what_they_say(server):
+    server.plan(garbage(after_effect=True))
+    assert httpx.post(server.url).text.startswith("<html>")
+    server.plan(Huge(size=1_000_000))
+    assert len(httpx.post(server.url).content) == 1_000_000
+    server.forget()
+    server.plan(Huge(size=1_000_000, compressed=True))
+    assert len(httpx.post(server.url).content) > 1_000_000
+    assert server.bytes_sent < 10_000
+
+
+def test_a_server_alone_answers_by_a_function():
+    with FaultyServer(answer=lambda request: Answer(404, {"no": request.path})) as server:
+        server.plan(Says(answer=Answer(500)), times=None)
+        assert httpx.post(server.url).status_code == 500
+        server.heal()
+        assert httpx.post(f"{server.url}/x").json() == {"no": "/x"}
+        assert server.effects() == 0

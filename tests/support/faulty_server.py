@@ -1,0 +1,399 @@
+"""A local HTTP server with the faults of a network: the fault matrix of the tools that call a vendor.
+
+It stands before a real upstream (``upstream="http://127.0.0.1:8420"``) or alone (``answer``, a function).
+Each request is recorded and counted; a `Fault` that was planned for it is what the client sees instead of
+the answer. A fault comes *before* the effect (the upstream never gets the request) or *after* it
+(``after_effect=True``: the upstream has answered, and the client does not learn how).
+
+    with FaultyServer(upstream=url) as server:
+        server.plan(Cut(after_effect=True), method="POST", path="/v1/refunds")
+        ...                                             # the code under test calls server.url
+        assert server.count("POST", "/v1/refunds") == 1
+        assert server.effects("POST", "/v1/refunds") == 1
+
+`stop` refuses connections and drops the open ones; `start` listens on the same port again.
+"""
+
+import gzip
+import http.client
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+_CHUNK: Final = b"a" * 64 * 1024
+_SUCCESS: Final = range(200, 300)
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_OF_THE_CONNECTION: Final = frozenset(
+    {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came: ``path`` without the query, names of headers in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def target(self) -> str:
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answers; a body that is no text or bytes is sent as JSON."""
+
+    status: int = 200
+    body: Any = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def raw(self) -> bytes:
+        match self.body:
+            case bytes():
+                return self.body
+            case str():
+                return self.body.encode()
+            case _:
+                return json.dumps(self.body).encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What goes wrong; ``after_effect``: the upstream did its part before."""
+
+    after_effect: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Says(Fault):
+    """Another answer than the upstream's: 4xx, 429 with Retry-After, 5xx, or 200 with garbage."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slow(Fault):
+    """The answer comes after ``seconds``, or when the server stops, then not at all."""
+
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drips(Fault):
+    """The answer comes byte by byte, ``pause`` seconds apart: no single read ever times out."""
+
+    pause: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut(Fault):
+    """The connection ends in the middle of the answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped(Fault):
+    """The connection is reset when the request has been read, without a byte of answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dies(Fault):
+    """As `Dropped`, and the server refuses all further connections until `FaultyServer.start`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Huge(Fault):
+    """An answer of ``size`` bytes that begins like JSON; ``compressed``: a small one that unpacks to it."""
+
+    size: int = 200_000_000
+    status: int = 200
+    compressed: bool = False
+
+
+def too_many(retry_after: str = "7", body: Any = None) -> Says:
+    """Return a 429 with Retry-After."""
+    return Says(answer=Answer(429, {} if body is None else body, {"Retry-After": retry_after}))
+
+
+def garbage(*, after_effect: bool = False) -> Says:
+    """Return a 200 whose body is no JSON."""
+    answer = Answer(200, "<html>It works!</html>", {"Content-Type": "text/html"})
+    return Says(answer=answer, after_effect=after_effect)
+
+
+Answering = Callable[[Request], Answer]
+
+
+@dataclass
+class _Planned:
+    fault: Fault
+    method: str | None
+    path: str | None
+    left: int | None  # how many times; None for ever
+
+    def fits(self, request: Request) -> bool:
+        if self.left == 0 or (self.method is not None and request.method != self.method):
+            return False
+        return self.path is None or request.path.startswith(self.path)
+
+
+class FaultyServer:
+    """Passes requests on, or answers them, except where a fault is planned."""
+
+    def __init__(self, *, upstream: str | None = None, answer: Answering | None = None) -> None:
+        self._upstream = upstream
+        self._answer = answer or (lambda _: Answer())
+        self._lock = threading.Lock()
+        self._planned: list[_Planned] = []
+        self._effects: list[Request] = []
+        self._sockets: set[socket.socket] = set()
+        self._ended = threading.Event()
+        self._server: ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
+        self._port = 0
+        self.requests: list[Request] = []
+        self.bytes_sent = 0
+
+    @property
+    def url(self) -> str:
+        """Where it listens; the same after a restart."""
+        return f"http://127.0.0.1:{self._port}"
+
+    # ---- life -----------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen, on the port of the time before."""
+        if self._server is not None:
+            return
+        self._ended = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler())
+        self._server.daemon_threads = True
+        self._port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Refuse connections from now on, and drop those that are open."""
+        server, thread = self._server, self._thread
+        if server is None or thread is None:
+            return
+        self._server = None
+        self._ended.set()
+        server.shutdown()
+        thread.join()
+        with self._lock:
+            for one in self._sockets:
+                _reset(one)
+        server.server_close()
+
+    # ---- what goes wrong ------------------------------------------------------------------------
+
+    def plan(
+        self, fault: Fault, *, method: str | None = None, path: str | None = None, times: int | None = 1
+    ) -> None:
+        """Let ``fault`` meet the next requests of this method whose path begins so; ``times=None``: all."""
+        with self._lock:
+            self._planned.append(_Planned(fault, method, path, times))
+
+    def heal(self) -> None:
+        """Forget the planned faults."""
+        with self._lock:
+            self._planned.clear()
+
+    # ---- what happened --------------------------------------------------------------------------
+
+    def count(self, method: str | None = None, path: str | None = None) -> int:
+        """Return how many requests of this method and path came, answered or not."""
+        return len(self.seen(method, path))
+
+    def seen(self, method: str | None = None, path: str | None = None) -> list[Request]:
+        """Return the requests of this method and path, in their order."""
+        with self._lock:
+            return [one for one in self.requests if _is(one, method, path)]
+
+    def effects(self, method: str | None = None, path: str | None = None) -> int:
+        """Return how many requests that change something the upstream carried out (it answered 2xx)."""
+        with self._lock:
+            return sum(_is(one, method, path) for one in self._effects)
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        with self._lock:
+            self.requests.clear()
+            self._effects.clear()
+            self.bytes_sent = 0
+
+    # ---- one request ----------------------------------------------------------------------------
+
+    def _fault_for(self, request: Request) -> Fault | None:
+        with self._lock:
+            self.requests.append(request)
+            for one in self._planned:
+                if one.fits(request):
+                    one.left = None if one.left is None else one.left - 1
+                    return one.fault
+        return None
+
+    def _ask(self, request: Request) -> Answer:
+        answer = self._answer(request) if self._upstream is None else _forwarded(self._upstream, request)
+        if request.method not in _READING and answer.status in _SUCCESS:
+            with self._lock:
+                self._effects.append(request)
+        return answer
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        outer, ended = self, self._ended
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else head and body are 40 ms apart
+
+            def setup(self) -> None:
+                super().setup()
+                with outer._lock:
+                    outer._sockets.add(self.connection)
+
+            def finish(self) -> None:
+                with outer._lock:
+                    outer._sockets.discard(self.connection)
+                with suppress(OSError):  # the connection was dropped on purpose
+                    super().finish()
+
+            def handle(self) -> None:
+                with suppress(OSError):  # the client has gone, or the connection was dropped on purpose
+                    super().handle()
+
+            def _serve(self) -> None:
+                request = self._read()
+                fault = outer._fault_for(request)
+                if fault is None:
+                    self._send(outer._ask(request))
+                    return
+                answer = outer._ask(request) if fault.after_effect else None
+                match fault:
+                    case Says(answer=said):
+                        self._send(said)
+                    case Slow(seconds=seconds):
+                        self.close_connection = ended.wait(seconds)
+                        if not self.close_connection:
+                            self._send(answer or outer._ask(request))
+                    case Drips(pause=pause):
+                        self._drip(answer or outer._ask(request), pause)
+                    case Cut():
+                        self._cut(answer or Answer(200, {"id": "cut off"}))
+                    case Huge() as huge:
+                        self._flood(huge)
+                    case Dropped() | Dies():
+                        self.close_connection = True
+                        if isinstance(fault, Dies):
+                            threading.Thread(target=outer.stop, daemon=True).start()
+                            ended.wait()
+                        _reset(self.connection)
+                    case _:
+                        raise AssertionError(f"no such fault: {fault}")
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
+
+            def _read(self) -> Request:
+                parts = urlsplit(self.path)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                body = self.rfile.read(int(headers.get("content-length", 0)))
+                return Request(self.command, parts.path, parts.query, headers, body)
+
+            def _head(self, answer: Answer, length: int) -> None:
+                headers = {"Content-Type": "application/json", **answer.headers}
+                self.send_response(answer.status)
+                for name, value in headers.items():
+                    if name.lower() not in _OF_THE_CONNECTION:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(length))
+                self.end_headers()
+
+            def _send(self, answer: Answer) -> None:
+                self._head(answer, len(answer.raw))
+                if self.command != "HEAD":
+                    self._write(answer.raw)
+
+            def _cut(self, answer: Answer) -> None:
+                self._head(answer, len(answer.raw))
+                self._write(answer.raw[: len(answer.raw) // 2])
+                self.close_connection = True
+
+            def _drip(self, answer: Answer, pause: float) -> None:
+                self._head(answer, len(answer.raw))
+                for byte in answer.raw:
+                    if ended.wait(pause):
+                        self.close_connection = True
+                        return
+                    self._write(bytes([byte]))
+
+            def _flood(self, huge: Huge) -> None:
+                if huge.compressed:
+                    whole = gzip.compress(b'{"id": "' + b"a" * huge.size + b'"}', compresslevel=1)
+                    self._send(Answer(huge.status, whole, {"Content-Encoding": "gzip"}))
+                    return
+                self._head(Answer(huge.status), huge.size)
+                self._write(b'{"id": "')
+                left = huge.size - 8
+                while left > 0 and not ended.is_set():
+                    self._write(_CHUNK[:left])
+                    left -= len(_CHUNK)
+
+            def _write(self, raw: bytes) -> None:
+                self.wfile.write(raw)
+                with outer._lock:
+                    outer.bytes_sent += len(raw)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class names it so
+                pass
+
+        return Handler
+
+
+def _forwarded(upstream: str, request: Request) -> Answer:
+    parts = urlsplit(upstream)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=60)
+    headers = {name: value for name, value in request.headers.items() if name not in _OF_THE_CONNECTION}
+    try:
+        connection.request(request.method, parts.path + request.target, request.body or None, headers)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.read(), dict(answer.getheaders()))
+    except (OSError, http.client.HTTPException) as error:
+        return Answer(502, {"error": {"message": f"the upstream does not answer: {error!r}"}})
+    finally:
+        connection.close()
+
+
+def _is(request: Request, method: str | None, path: str | None) -> bool:
+    return (method is None or request.method == method) and (path is None or request.path == path)
+
+
+def _reset(connection: socket.socket) -> None:
+    """End a connection with a reset, whatever is still to be sent."""
+    with suppress(OSError):  # it has ended
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RDWR)
