@@ -5,6 +5,7 @@ timeout, a bug), the tool is asked to find out. If it cannot, the step is in dou
 """
 
 import asyncio
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Final
 
@@ -20,7 +21,10 @@ from plangate.domain.errors import (
 )
 from plangate.domain.tool import FIND_OUT_SECONDS, Receipt, ToolDeclaration
 from plangate.logs.redaction import recordable
-from plangate.tool import DidNotHappen, EffectStatus, Happened, Repeatable, Tool, Undoes, Unknown
+from plangate.tool import DidNotHappen, EffectStatus, Happened, NotFound, Repeatable, Tool, Undoes, Unknown
+
+Absence = Callable[[NotFound], NotFound | Unknown]
+"""Rules out an effect of which there is no trace, or not; raises `StillBegun` if it may still happen."""
 
 _LONGEST_NAME: Final = 100
 _log = structlog.get_logger(__name__)
@@ -36,6 +40,11 @@ class Earlier(StrEnum):
     NOTHING = "nothing"
     BEGUN = "begun"
     RULED_OUT = "ruled_out"
+
+
+def not_ruled_out(found: NotFound) -> Unknown:
+    """Return that an effect without a trace may have happened, where its time is not known."""
+    return Unknown(found.reason)
 
 
 class Undoing:
@@ -72,6 +81,7 @@ async def act_once(
     *,
     unmet: str | None = None,
     has_precondition: bool = False,
+    absence: Absence = not_ruled_out,
 ) -> Receipt:
     """Act, or return the receipt of an earlier attempt. ``Any`` is the tool's own arguments model.
 
@@ -83,6 +93,7 @@ async def act_once(
         unmet: why the precondition does not hold now, if a person ruled the effect out: nothing may be done,
             but the tool may know that it happened after all.
         has_precondition: whether an earlier attempt that did nothing has to begin anew, by the precondition.
+        absence: whether an effect of an earlier attempt of which there is no trace did not happen.
 
     Raises:
         ToolUnavailable: nothing happened; a retry may succeed.
@@ -91,39 +102,44 @@ async def act_once(
         EffectUnknown: it may have happened, and the tool cannot find out.
     """
     if earlier is Earlier.NOTHING:
-        return await _act(tool, arguments, key)
-    match await _find_out(tool, arguments, key):
+        return await _act(tool, arguments, key, absence)
+    status = await _find_out(tool, arguments, key)
+    if isinstance(status, NotFound) and earlier is Earlier.BEGUN:
+        status = absence(status)
+    match status:
         case Happened(receipt):
             return receipt
-        case DidNotHappen() if unmet is not None:
+        case DidNotHappen() | NotFound() if unmet is not None:
             raise StepUnready(unmet)
         case Unknown() | Repeatable() if unmet is not None:
             raise EffectUnknown(unmet)
         case Unknown(reason):
             if earlier is Earlier.RULED_OUT:  # a person knows what the tool cannot find out
-                return await _act(tool, arguments, key)
+                return await _act(tool, arguments, key, absence)
             raise EffectUnknown(reason)
-        case DidNotHappen():
-            if has_precondition and earlier is Earlier.BEGUN:  # the world may have changed meanwhile
+        case DidNotHappen() | NotFound():
+            # The world may have changed meanwhile, and the time of the next act has to be known.
+            is_anew = has_precondition or isinstance(status, NotFound)
+            if is_anew and earlier is Earlier.BEGUN:
                 raise ToolUnavailable("An earlier attempt did nothing, so the step begins anew.")
-            return await _act(tool, arguments, key)
+            return await _act(tool, arguments, key, absence)
         case Repeatable():
-            return await _repeat(tool, arguments, key)
+            return await _repeat(tool, arguments, key, absence)
 
 
-async def _repeat(tool: Tool, arguments: Any, key: str) -> Receipt:
+async def _repeat(tool: Tool, arguments: Any, key: str, absence: Absence) -> Receipt:
     """Act again although an earlier attempt may have succeeded; a failure now does not rule that out."""
     try:
-        return await _act(tool, arguments, key)
+        return await _act(tool, arguments, key, absence)
     except ToolUnavailable as error:
-        raise StillBegun(str(error)) from error
+        raise StillBegun(str(error), error.after) from error
     except ToolRefused as error:
         raise EffectUnknown(
             f"An earlier attempt may have done it, and its repeat was refused: {error}"
         ) from error
 
 
-async def _act(tool: Tool, arguments: Any, key: str) -> Receipt:
+async def _act(tool: Tool, arguments: Any, key: str, absence: Absence) -> Receipt:
     try:
         objection = tool.objection(arguments)
     except Exception as error:  # a tool's bug, before anything happened
@@ -137,21 +153,22 @@ async def _act(tool: Tool, arguments: Any, key: str) -> Receipt:
     except (ToolUnavailable, ToolRefused):
         raise
     except Exception as error:  # noqa: BLE001  a lost answer, a timeout, a tool's bug: the effect is unknown
-        said = _sentence(error, tool.declaration.seconds)
-        return await _resolve(tool, arguments, key, said, error)
+        return await _resolve(tool, arguments, key, absence, error)
 
 
-async def _resolve(tool: Tool, arguments: Any, key: str, said: str, error: Exception) -> Receipt:
+async def _resolve(tool: Tool, arguments: Any, key: str, absence: Absence, error: Exception) -> Receipt:
     """Ask the tool for the result of an interrupted act."""
+    said = _sentence(error, tool.declaration.seconds)
     _log.warning(
         "A tool failed without a result; it is asked whether the effect happened.",
         action="broke_off",
         exc_info=error,
     )
-    match await _find_out(tool, arguments, key):
+    status = await _find_out(tool, arguments, key)
+    match absence(status) if isinstance(status, NotFound) else status:
         case Happened(receipt):
             return receipt
-        case DidNotHappen():
+        case DidNotHappen() | NotFound():
             raise ToolUnavailable(said) from error
         case Repeatable():
             raise StillBegun(said) from error
@@ -167,7 +184,8 @@ async def _find_out(tool: Tool, arguments: Any, key: str) -> EffectStatus:
         _log.warning(
             "A tool could not find out whether its effect happened.", action="find_out", exc_info=error
         )
-        raise StillBegun(_sentence(error, FIND_OUT_SECONDS)) from error
+        after = error.after if isinstance(error, ToolUnavailable) else None
+        raise StillBegun(_sentence(error, FIND_OUT_SECONDS), after) from error
 
 
 def _sentence(error: Exception, seconds: int) -> str:

@@ -49,11 +49,22 @@ from plangate.records.ledger import EffectState
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import OpenTrail
-from plangate.tool import ActsOnObservation, Observes, Tool, Undoes, arguments_for, lacks_of
+from plangate.tool import (
+    ActsOnObservation,
+    NotFound,
+    Observes,
+    Tool,
+    Undoes,
+    Unknown,
+    arguments_for,
+    lacks_of,
+)
 
 # Twelve attempts over about half an hour outlast the restart of a mail server, not its replacement. An
 # attempt counts once it holds the claim: an outage of the records does not use up attempts.
 STEP_TRIES: Final = 12
+# By how much the clock of a vendor and that of the Temporal server may differ.
+CLOCKS_APART: Final = timedelta(minutes=5)
 PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
 _LAST_SECONDS: Final = 2.0  # in which a cancelled tool may clean up
 Precondition = Callable[[Sequence[Receipt]], str | None]
@@ -172,7 +183,7 @@ class Execution:
 
     async def _act_and_store(self, attempt: StepAttempt, step: Step, claim: Claim) -> StepResult:
         try:
-            receipt = storable(await self._act(step, claim))
+            receipt = storable(await self._act(attempt, step, claim))
         except StillBegun:
             raise  # the claim stays begun, so that the next attempt asks the tool before it acts
         except (ToolUnavailable, ToolRefused) as error:
@@ -201,7 +212,7 @@ class Execution:
             keep_what_broke_off(str(error))
             raise StillBegun(f"{error} It may still happen, so it is looked at again later.", left) from error
 
-    async def _act(self, step: Step, claim: Claim) -> Receipt:
+    async def _act(self, attempt: StepAttempt, step: Step, claim: Claim) -> Receipt:
         try:
             tool = self._tool(step)
             arguments = _arguments(tool, step, claim.arguments)
@@ -218,6 +229,7 @@ class Execution:
             claim.earlier,
             unmet=claim.unmet,
             has_precondition=claim.receipt is None and self._was_observed(step),
+            absence=partial(_absence, attempt, claim, timedelta(seconds=tool.declaration.seconds)),
         )
 
     async def _settle(
@@ -247,6 +259,19 @@ class Execution:
         if lacks:
             raise ToolUnavailable(f"The tool {step.tool} of this worker is not set up: {lacks}")
         return tool.having_observed(step.observation) if isinstance(tool, ActsOnObservation) else tool
+
+
+def _absence(attempt: StepAttempt, claim: Claim, limit: timedelta, found: NotFound) -> NotFound | Unknown:
+    """Return whether an effect of which there is no trace did not happen (docs/decisions/0057).
+
+    Raises:
+        StillBegun: it may still happen, or be listed; the next attempt looks again.
+    """
+    left = attempt.still_lands(claim, limit)
+    if left is not None:
+        raise StillBegun("There is no trace of it, but it may still happen: it is looked for later.", left)
+    is_covered = found.since is None or found.since < claim.began_at - CLOCKS_APART
+    return found if is_covered else Unknown(found.reason)
 
 
 def _holds(_receipts: Sequence[Receipt]) -> str | None:

@@ -20,6 +20,9 @@ _MAX_UNEXPECTED = 300
 # The pauses between the tries of a step, as in `workflows.options.STEP`.
 _COEFFICIENT = 2.5
 _LONGEST_PAUSE = 300
+# What the other side of a tool may ask for: the windows of rate limits are up to an hour long.
+_SHORTEST_ASKED = timedelta(seconds=1)
+_LONGEST_ASKED = timedelta(hours=1)
 _log = structlog.get_logger(__name__)
 _TRANSIENT = (errors.ModelUnavailable, errors.ToolUnavailable, errors.StillBegun)
 
@@ -57,9 +60,12 @@ def as_application_errors(
         count = _counted(tried)
         if outage is not None:
             lasted = outage.goes_on()
-            raise _failure(error, final=lasted is not None, tried=count, lasted=lasted) from None
+            raise _failure(
+                error, final=lasted is not None, tried=count, lasted=lasted, again=_bounded(error)
+            ) from None
         pause = None if tried is None else _pause(tried)
-        again = error.again if isinstance(error, errors.StillBegun) else pause
+        asked = error.again if isinstance(error, errors.StillBegun) else _bounded(error)
+        again = asked or pause
         raise _failure(error, final=_is_last(tries, count), tried=count, again=again) from None
     except errors.PlangateError as error:
         raise _failure(error, final=True) from None
@@ -70,6 +76,12 @@ def as_application_errors(
         said = recordable(f"{kind}: {error}", _MAX_UNEXPECTED)
         often = f"An unexpected failure, {count} times" if is_last else "An unexpected failure"
         raise ApplicationError(f"{often}: {said}", type=kind, non_retryable=is_last) from None
+
+
+def _bounded(error: errors.PlangateError) -> timedelta | None:
+    """Return how long the other side of a tool asks to wait, between the shortest and the longest pause."""
+    after = error.after if isinstance(error, errors.ToolUnavailable) else None
+    return None if after is None else min(max(after, _SHORTEST_ASKED), _LONGEST_ASKED)
 
 
 def _counted(tried: int | None) -> int:

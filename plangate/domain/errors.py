@@ -118,7 +118,14 @@ class ToolError(PlangateError):
 
 
 class ToolUnavailable(ToolError):
-    """Nothing happened; a retry may succeed."""
+    """Nothing happened; a retry may succeed.
+
+    ``after`` is how long the other side asks to wait (``Retry-After``); None for the usual pause.
+    """
+
+    def __init__(self, said: str, after: timedelta | None = None) -> None:
+        super().__init__(said)
+        self.after = after
 
 
 class ToolRefused(ToolError):

@@ -116,7 +116,7 @@ class FunctionTool:
             found = await self._calls.call(attached.function, attached.values(arguments, **offered))
         except EffectUnknown as error:
             return Unknown(str(error))
-        if isinstance(found, (Happened, DidNotHappen, Repeatable, Unknown)):
+        if isinstance(found, EffectStatus):
             return found
         return DidNotHappen() if found is None else Happened(receipt_of(found))
 

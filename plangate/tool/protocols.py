@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import JsonValue
@@ -37,7 +37,24 @@ class Unknown:
     reason: str
 
 
-EffectStatus = Happened | DidNotHappen | Repeatable | Unknown
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """There is no trace of the effect now, where the other side neither refuses a repeat nor lists at once.
+
+    It did not happen if what was searched reaches back to the time of the act, and the tool's time limit has
+    passed since: a request that was given up can then no longer arrive, nor an entry be missing. The caller
+    knows these times.
+
+    Attributes:
+        since: the time of the oldest entry that was searched; None if all were.
+        reason: where a person can look, if this does not rule it out.
+    """
+
+    since: datetime | None
+    reason: str
+
+
+EffectStatus = Happened | DidNotHappen | NotFound | Repeatable | Unknown
 
 
 class Tool(Protocol):

@@ -17,7 +17,7 @@ from plangate.domain.plan import uncanonical
 from plangate.domain.tool import FIND_OUT_SECONDS, OBSERVE_SECONDS, Receipt, storable
 from plangate.elapsed import elapsed
 from plangate.testing.promises.messages import Do, Ended, Request
-from plangate.tool import DidNotHappen, Happened, Repeatable, Tool, Unknown
+from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Tool, Unknown
 
 Die = Callable[[str, Ended | None], None]
 """Ends this process by SIGKILL, having said at which place, and what the call had returned."""
@@ -113,7 +113,7 @@ def _as_json(value: Any) -> Any:
             return {"answer": "did_not_happen"}
         case Repeatable():
             return {"answer": "repeatable"}
-        case Unknown():
+        case Unknown() | NotFound():  # a worker waits before it rules the effect out
             return {"answer": "unknown", "reason": value.reason}
     return {"unfit": type(value).__name__} if any(uncanonical(value)) else {"value": value}
 
