@@ -121,6 +121,26 @@ class Settings(BaseSettings):
         default=(), description="headers that a plan may set besides the usual ones, comma-separated"
     )
 
+    tickets: Literal["github", "jira"] | None = Field(
+        default=None, description="which tracker has the tickets; unset: the one that is configured"
+    )
+    github_token: SecretStr | None = Field(default=None, description="a token that may write issues")
+    github_repos: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="repositories whose issues plans may name, comma-separated; OWNER/NAME"
+    )
+    github_api_url: str = Field(
+        default="https://api.github.com", description="the address of GitHub's interface"
+    )
+    jira_url: str | None = Field(default=None, description="the address of Jira")
+    jira_user: str | None = Field(
+        default=None, description="the account of an API token, needed in the cloud; unset: a personal token"
+    )
+    jira_token: SecretStr | None = Field(default=None, description="an API token, or a personal access token")
+    jira_projects: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="keys of the projects that plans may name, comma-separated"
+    )
+    jira_issue_type: str = Field(default="Task", description="the type of the issues that are created")
+
     public_temporal_address: str | None = Field(
         default=None,
         pattern=r"^[^\s/]+:[0-9]{1,5}$",
@@ -145,7 +165,7 @@ class Settings(BaseSettings):
     def _hosts(cls, value: object) -> object:
         return _split(value.lower()) if isinstance(value, str) else value
 
-    @field_validator("sealers", "http_headers", "tools", mode="before")
+    @field_validator("sealers", "http_headers", "tools", "github_repos", "jira_projects", mode="before")
     @classmethod
     def _keys(cls, value: object) -> object:
         return _split(value) if isinstance(value, str) else value

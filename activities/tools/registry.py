@@ -9,6 +9,7 @@ from typing import Final
 
 from activities.tools.email.tool import SendEmail
 from activities.tools.http.tool import HttpRequest
+from activities.tools.tickets.tools import CommentTicket, CreateTicket
 from plangate.domain.errors import OperatorError, SettingsInvalid
 from plangate.domain.plan import MAX_TOOL_NAME
 from plangate.domain.tool import REASON_ARGUMENT, ToolDeclaration
@@ -24,6 +25,8 @@ _OWN: Final = "built in"
 TOOLS: Final[tuple[ToolClass, ...]] = (
     SendEmail,
     HttpRequest,
+    CreateTicket,
+    CommentTicket,
 )
 
 
@@ -81,7 +84,7 @@ def _listed(found: Found, settings: Settings) -> ListedTool:
     except SettingsInvalid as error:
         return ListedTool(declaration, found.origin, lacks=str(error))
     return ListedTool(
-        declaration,
+        tool.declaration,  # whether it can be undone may depend on the settings
         found.origin,
         lacks=lacks_of(tool),
         has_preview=isinstance(tool, Previews),

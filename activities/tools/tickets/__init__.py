@@ -1,0 +1,1 @@
+"""The tools `create_ticket` and `comment_ticket`, on GitHub or Jira."""

@@ -1,0 +1,254 @@
+"""Classify the answer to a request, and read it: the same rules for GitHub and Jira.
+
+    2xx                                 done, if the body can be read; else unknown
+    301, 302, 307, 308                  refused: what is asked for has moved, and nothing was done
+    408, 425, 429, 403 with a wait      unavailable: nothing happened; the wait is in the error
+    503 with Retry-After                unavailable
+    other 4xx                           refused: nothing happened
+    all else                            unknown
+
+To a request that only reads, unknown is unavailable. Imports no client.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from pydantic import JsonValue
+
+from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.escaping import cut, one_line
+
+MAX_ANSWER: Final = 8 * 1024 * 1024
+"""The most bytes of one answer: a page of a list with the longest bodies fits."""
+
+_MOVED: Final = frozenset({301, 302, 307, 308})
+_ABSENT: Final = frozenset({404, 410})
+_LATER: Final = frozenset({408, 425, 429})
+_EXCERPT: Final = 300
+_MAX_URL: Final = 500
+_PAUSE: Final = timedelta(minutes=1)  # where a limit was hit and no time is given
+_MAX_SECONDS: Final = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """The one request that may be sent.
+
+    Attributes:
+        method: of HTTP.
+        path: below the address of the vendor, without the query.
+        doing: what it does, as in 'create the ticket'.
+        payload: the JSON that it carries.
+    """
+
+    method: str
+    path: str
+    doing: str
+    payload: Mapping[str, JsonValue] | None = None
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method == "GET"
+
+    def refuse_other(self, method: str, path: str, content: bytes) -> None:
+        """Compare what is about to be sent.
+
+        Raises:
+            ToolRefused: it is something else.
+        """
+        try:
+            payload = json.loads(content) if content else None
+        except ValueError:
+            payload = content
+        expected = dict(self.payload) if self.payload is not None else None
+        if (method, path, payload) != (self.method, self.path, expected):
+            raise ToolRefused(
+                "The request about to be sent differs from what was approved; nothing was sent. This is a "
+                "bug in Plangate or the vendor's library: report it."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer; names of headers in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __str__(self) -> str:
+        try:
+            return f"{self.status} {HTTPStatus(self.status).phrase}"
+        except ValueError:
+            return str(self.status)
+
+
+class NotThere(ToolRefused):
+    """What is asked for does not exist, or the token may not see it."""
+
+
+class Reading:
+    """Reads the answers of one vendor to one request."""
+
+    def __init__(self, vendor: str, approved: Approved, secrets: Sequence[str]) -> None:
+        self._vendor = vendor
+        self._approved = approved
+        self._secrets = [secret for secret in secrets if secret]
+
+    def unreached(self, why: object) -> ToolUnavailable:
+        """Return the error for a request of which nothing was sent."""
+        return ToolUnavailable(
+            f"{self._vendor} cannot be reached to {self._approved.doing} ({self._plain(why)}); nothing was "
+            "sent."
+        )
+
+    def lost(self, why: object) -> ToolError:
+        """Return the error for a request whose answer did not come, or cannot be read."""
+        said = f"{self._vendor} did not say how its attempt to {self._approved.doing} ended"
+        if self._approved.reads:
+            return ToolUnavailable(f"{self._vendor} cannot {self._approved.doing} now ({self._plain(why)}).")
+        return EffectUnknown(f"{said} ({self._plain(why)}).")
+
+    def document(self, answer: Answer) -> Any:
+        """Return the JSON of a successful answer; None if it has no content.
+
+        Raises:
+            ToolError: by the table above.
+        """
+        failure = self._failure(answer)
+        if failure is not None:
+            raise failure
+        if answer.status == HTTPStatus.NO_CONTENT:
+            return None
+        try:
+            return json.loads(answer.body)
+        except (ValueError, RecursionError):
+            raise self.lost(f"{answer}, with a body that is not JSON") from None
+
+    def _failure(self, answer: Answer) -> ToolError | None:
+        said = f"{self._vendor} did not {self._approved.doing}: {answer}"
+        excerpt = self._plain(_message(answer.body))
+        said += f" ({excerpt})" if excerpt else ""
+        wait, status = wait_of(answer.headers), answer.status
+        is_limited = status == HTTPStatus.FORBIDDEN and wait is not None
+        match status // 100:
+            case 2:
+                return None
+            case 3 if status in _MOVED:
+                return ToolRefused(f"{said}. It has moved; use its new name or address. Nothing was done.")
+            case 4 if status in _LATER or is_limited:
+                return ToolUnavailable(f"{said}; nothing was done.", wait or _PAUSE)
+            case 4:
+                kind = NotThere if status in _ABSENT else ToolRefused
+                return kind(f"{said}; nothing was done.{_advice(status)}")
+            case 5 if status == HTTPStatus.SERVICE_UNAVAILABLE and wait is not None:
+                return ToolUnavailable(f"{said}; nothing was done.", wait)
+            case _:
+                return self.lost(f"{answer}: {excerpt}" if excerpt else answer)
+
+    def _plain(self, said: object) -> str:
+        text = str(said) or type(said).__name__
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return cut(one_line(text.strip()), _EXCERPT)
+
+
+def _advice(status: int) -> str:
+    match status:
+        case HTTPStatus.UNAUTHORIZED:
+            return " Check the token in the settings of the worker."
+        case HTTPStatus.FORBIDDEN | HTTPStatus.NOT_FOUND:
+            return " Check that it exists and that the token may do this."
+        case _:
+            return ""
+
+
+def wait_of(headers: Mapping[str, str]) -> timedelta | None:
+    """Return how long the vendor asks to wait: `Retry-After`, or the reset of GitHub's rate limit.
+
+    Times are compared with the answer's own date, so that no clock is needed.
+    """
+    asked = headers.get("retry-after", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return timedelta(seconds=min(int(asked[:9]), _MAX_SECONDS))
+    until, now = _date(asked), _date(headers.get("date", ""))
+    if until is None and headers.get("x-ratelimit-remaining") == "0":
+        until = _epoch(headers.get("x-ratelimit-reset", ""))
+        if until is None or now is None:
+            return _PAUSE
+    if until is None:
+        return _PAUSE if asked else None
+    return max(until - now, timedelta()) if now is not None else _PAUSE
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, IndexError, OverflowError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _epoch(text: str) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(int(text), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _message(body: bytes) -> str:
+    """Return what an error says in words: GitHub's ``message``, Jira's ``errorMessages`` and ``errors``."""
+    try:
+        found = json.loads(body[:100_000])
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(found, dict):
+        return ""
+    listed = found.get("errorMessages")
+    named = found.get("errors")
+    parts = [found.get("message"), *(listed if isinstance(listed, list) else [])]
+    if isinstance(named, dict):
+        parts += [f"{name}: {said}" for name, said in named.items()]
+    elif isinstance(named, list):
+        parts += [
+            " ".join(str(one[name]) for name in ("field", "code", "message") if one.get(name))
+            for one in named
+            if isinstance(one, dict)
+        ]
+    return "; ".join(str(part) for part in parts if part)
+
+
+def number_in(document: Any, name: str) -> int:
+    """Return a positive whole number of an answer.
+
+    Raises:
+        ValueError: it has none.
+    """
+    value = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"no {name} in the answer")
+    return value
+
+
+def text_in(document: Any, name: str) -> str:
+    """Return a text of an answer, in one line; "" if it has none."""
+    value = document.get(name) if isinstance(document, dict) else None
+    return cut(one_line(value), _MAX_URL) if isinstance(value, str) else ""
+
+
+def time_in(document: Any, name: str) -> datetime:
+    """Return an aware time of an answer.
+
+    Raises:
+        ValueError: it has none.
+    """
+    found = datetime.fromisoformat(text_in(document, name))
+    if found.tzinfo is None:
+        raise ValueError(f"{name} has no time zone")
+    return found

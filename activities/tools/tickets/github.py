@@ -1,0 +1,325 @@
+"""GitHub, and GitHub Enterprise Server. The only importer of githubkit.
+
+The marker is an HTML comment at the end of a body: part of the request that creates, kept by GitHub, and not
+shown to readers. To find it, the newest issues or comments of the repository are listed, because the search
+index lags by minutes; pages are read until one is not full, at most `PAGES`.
+
+A client is made for each request, over a transport that sends one request, and only the approved one: no
+repeats, no redirects, no proxy of the environment, and no more of the answer than `MAX_ANSWER`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import httpx
+from githubkit import GitHub
+from githubkit.exception import GitHubException
+from pydantic import SecretStr
+
+from activities.tools.tickets.answers import (
+    MAX_ANSWER,
+    Answer,
+    Approved,
+    NotThere,
+    Reading,
+    number_in,
+    text_in,
+    time_in,
+)
+from activities.tools.tickets.ticket import (
+    MARK,
+    Comment,
+    CreateTicketArguments,
+    Limits,
+    Ticket,
+    TicketState,
+    oldest_of,
+)
+from plangate.domain.errors import ToolError, ToolRefused
+from plangate.tool import NotFound
+
+PAGES: Final = 20
+PER_PAGE: Final = 50
+NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_Call = Callable[[GitHub[Any]], Awaitable[object]]
+
+
+class GitHubTracker:
+    """Issues of allowed repositories."""
+
+    setting = "PLANGATE_GITHUB_REPOS"
+    can_close = True
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        token: SecretStr,
+        repositories: Sequence[str],
+        limits: Limits = Limits(),  # noqa: B008  immutable
+    ) -> None:
+        self.name = name
+        self.projects = tuple(repositories)
+        self._url = url.rstrip("/")
+        self._token = token
+        self._limits = limits
+
+    def key_of(self, project: str, number: int) -> str:
+        """Return ``acme/support#12``."""
+        return f"{project}#{number}"
+
+    async def create(self, wanted: CreateTicketArguments, marker: str) -> Ticket:
+        """Create an issue."""
+        owner, name = _parts(wanted.project)
+        payload = {"title": wanted.title, "body": _marked(wanted.body, marker)}
+        approved = Approved("POST", f"/repos/{owner}/{name}/issues", "create the ticket", payload)
+        return await self._ask(
+            approved,
+            lambda github: github.rest.issues.async_create(owner, name, **payload),
+            lambda found: self._ticket(wanted, found, marker),
+        )
+
+    async def find_ticket(self, wanted: CreateTicketArguments, marker: str) -> Ticket | NotFound:
+        """Return the oldest issue with this marker."""
+        owner, name = _parts(wanted.project)
+        path = f"/repos/{owner}/{name}/issues"
+        found = await self._search(
+            Approved("GET", path, "list the tickets"),
+            lambda page: (
+                lambda github: github.rest.issues.async_list_for_repo(
+                    owner, name, state="all", sort="created", direction="desc", per_page=PER_PAGE, page=page
+                )
+            ),
+            lambda one: _mark(marker) in _body(one),
+            f"Look for a ticket titled {wanted.title!r} in {wanted.project} on {self.name}.",
+        )
+        return found if isinstance(found, NotFound) else self._ticket(wanted, found, marker)
+
+    async def close(self, project: str, number: int) -> None:
+        """Close an issue as not planned."""
+        owner, name = _parts(project)
+        payload = {"state": "closed", "state_reason": "not_planned"}
+        await self._ask(
+            Approved("PATCH", f"/repos/{owner}/{name}/issues/{number}", "close the ticket", payload),
+            lambda github: github.rest.issues.async_update(
+                owner, name, number, state="closed", state_reason="not_planned"
+            ),
+            lambda found: found,
+        )
+
+    async def look_at(self, project: str, number: int) -> TicketState:
+        """Return whether an issue is open, with its title."""
+        owner, name = _parts(project)
+        found = await self._ask(
+            Approved("GET", f"/repos/{owner}/{name}/issues/{number}", f"read ticket {number} of {project}"),
+            lambda github: github.rest.issues.async_get(owner, name, number),
+            lambda found: found,
+        )
+        kind = "pull request" if isinstance(found, dict) and found.get("pull_request") else "ticket"
+        return TicketState(text_in(found, "title"), text_in(found, "state"), kind)
+
+    async def comment(self, project: str, number: int, body: str, marker: str) -> Comment:
+        """Comment on an issue or a pull request."""
+        owner, name = _parts(project)
+        payload = {"body": _marked(body, marker)}
+        path = f"/repos/{owner}/{name}/issues/{number}/comments"
+        return await self._ask(
+            Approved("POST", path, "add the comment", payload),
+            lambda github: github.rest.issues.async_create_comment(owner, name, number, **payload),
+            lambda found: _comment(found, body, marker),
+        )
+
+    async def find_comment(self, project: str, number: int, body: str, marker: str) -> Comment | NotFound:
+        """Return the oldest comment with this marker on the issue.
+
+        The comments of one issue are only listed oldest first, those of a repository also newest first.
+        """
+        owner, name = _parts(project)
+        end = f"/repos/{project}/issues/{number}".lower()
+        found = await self._search(
+            Approved("GET", f"/repos/{owner}/{name}/issues/comments", "list the comments"),
+            lambda page: (
+                lambda github: github.rest.issues.async_list_comments_for_repo(
+                    owner, name, sort="created", direction="desc", per_page=PER_PAGE, page=page
+                )
+            ),
+            lambda one: _mark(marker) in _body(one) and text_in(one, "issue_url").lower().endswith(end),
+            f"Look for the comment on {self.key_of(project, number)} on {self.name}.",
+        )
+        return found if isinstance(found, NotFound) else _comment(found, body, marker)
+
+    async def delete_comment(self, project: str, number: int, comment: str) -> None:  # noqa: ARG002
+        """Delete a comment."""
+        owner, name = _parts(project)
+        await self._ask(
+            Approved("DELETE", f"/repos/{owner}/{name}/issues/comments/{comment}", "delete the comment"),
+            lambda github: github.rest.issues.async_delete_comment(owner, name, int(comment)),
+            lambda found: found,
+        )
+
+    async def has_comment(self, project: str, number: int, comment: str) -> bool:  # noqa: ARG002
+        """Return whether a comment exists."""
+        owner, name = _parts(project)
+        try:
+            await self._ask(
+                Approved("GET", f"/repos/{owner}/{name}/issues/comments/{comment}", "read the comment"),
+                lambda github: github.rest.issues.async_get_comment(owner, name, int(comment)),
+                lambda found: found,
+            )
+        except NotThere:
+            return False
+        return True
+
+    def _ticket(self, wanted: CreateTicketArguments, found: Any, marker: str) -> Ticket:
+        number = number_in(found, "number")
+        differs = [
+            what
+            for what, is_same in (
+                ("title", found.get("title") == wanted.title),
+                ("text", _body(found).replace("\r\n", "\n") == _marked(wanted.body, marker)),
+            )
+            if not is_same
+        ]
+        said = f"its {' and '.join(differs)} is not what was sent" if differs else ""
+        return Ticket(number, self.key_of(wanted.project, number), text_in(found, "html_url"), said)
+
+    async def _search(
+        self,
+        approved: Approved,
+        page_of: Callable[[int], _Call],
+        is_it: Callable[[Any], bool],
+        reason: str,
+    ) -> Any:
+        """Return the oldest entry that ``is_it``, or `NotFound`."""
+        found, times, is_whole = None, [], False
+        for page in range(1, PAGES + 1):
+            entries, created = await self._ask(approved, page_of(page), _listed)
+            times += created
+            found = next((one for one in reversed(entries) if is_it(one)), found)
+            is_whole = len(entries) < PER_PAGE
+            if found is not None or is_whole:
+                break
+        return found if found is not None else NotFound(oldest_of(times, is_whole=is_whole), reason)
+
+    async def _ask(self, approved: Approved, call: _Call, read: Callable[[Any], Any]) -> Any:
+        """Send one request and return what ``read`` makes of its answer.
+
+        Raises:
+            ToolError: by the table of `activities.tools.tickets.answers`.
+        """
+        token = self._token.get_secret_value()
+        reading = Reading(self.name, approved, [token])
+        transport = _OneRequest(self._url, approved)
+        github = GitHub(  # githubkit holds it weakly: this is the reference
+            token,
+            base_url=self._url,
+            user_agent="plangate",
+            async_transport=transport,
+            follow_redirects=False,
+            timeout=httpx.Timeout(self._limits.read, connect=self._limits.connect),
+            auto_retry=False,
+            http_cache=False,
+        )
+        try:
+            async with asyncio.timeout(self._limits.whole):
+                await call(github)
+        except TimeoutError:
+            raise reading.lost(f"no whole answer within {self._limits.whole} seconds") from None
+        except (GitHubException, ValueError) as error:
+            cause = error.__cause__ or error
+            if transport.answer is None:
+                raise _error_for(cause, reading, is_sent=transport.is_sent) from error
+        if transport.answer is None:
+            raise reading.lost("there was no answer")
+        document = reading.document(transport.answer)
+        try:
+            return read(document)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise reading.lost(f"{transport.answer}, but {error}") from error
+
+
+class _OneRequest(httpx.AsyncBaseTransport):
+    """Sends the approved request, once; keeps its answer."""
+
+    def __init__(self, url: str, approved: Approved) -> None:
+        self._network = httpx.AsyncHTTPTransport(retries=0)
+        self._base = httpx.URL(url)
+        self._approved = approved
+        self.is_sent = False
+        self.answer: Answer | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request and read its answer, as far as `MAX_ANSWER`."""
+        if self.is_sent:
+            raise ToolRefused("The library would send a second request; it was not sent.")
+        at = (request.url.scheme, request.url.host, request.url.port)
+        path = request.url.path
+        if at != (self._base.scheme, self._base.host, self._base.port):
+            path = str(request.url)
+        self._approved.refuse_other(
+            request.method, path.removeprefix(self._base.path.rstrip("/")), request.content
+        )
+        request.headers["Accept-Encoding"] = "identity"  # a small answer must not unpack to a large one
+        self.is_sent = True
+        response = await self._network.handle_async_request(request)
+        body = bytearray()
+        try:
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > MAX_ANSWER:
+                    raise httpx.ReadError(f"its answer is longer than {MAX_ANSWER:,} bytes")
+        finally:
+            await response.aclose()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        self.answer = Answer(response.status_code, headers, bytes(body))
+        headers.pop("content-encoding", None)
+        return httpx.Response(response.status_code, headers=_plain(headers), content=bytes(body))
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._network.aclose()
+
+
+def _plain(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers without those that the library reads: `answers` does that."""
+    return {name: headers[name] for name in ("content-type",) if name in headers}
+
+
+def _error_for(cause: BaseException, reading: Reading, *, is_sent: bool) -> ToolError:
+    """Return the tool error for a failure of the client; a later version's errors count as unknown."""
+    if isinstance(cause, ToolError):
+        return cause
+    if isinstance(cause, NOTHING_SENT) or not is_sent:
+        return reading.unreached(str(cause) or type(cause).__name__)
+    return reading.lost(str(cause) or type(cause).__name__)
+
+
+def _parts(project: str) -> tuple[str, str]:
+    owner, _, name = project.partition("/")
+    return owner, name
+
+
+def _mark(marker: str) -> str:
+    return f"{MARK}{marker} -->"
+
+
+def _marked(body: str, marker: str) -> str:
+    return f"{body}\n\n{_mark(marker)}"
+
+
+def _body(entry: Any) -> str:
+    body = entry.get("body")
+    return body if isinstance(body, str) else ""
+
+
+def _listed(document: Any) -> tuple[list[Any], list[Any]]:
+    if not isinstance(document, list):
+        raise TypeError("it is not a list")
+    return document, [time_in(one, "created_at") for one in document]
+
+
+def _comment(found: Any, body: str, marker: str) -> Comment:
+    is_same = _body(found).replace("\r\n", "\n") == _marked(body, marker)
+    differs = "" if is_same else "its text is not what was sent"
+    return Comment(str(number_in(found, "id")), text_in(found, "html_url"), differs)

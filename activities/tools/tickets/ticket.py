@@ -1,0 +1,195 @@
+"""Tickets and comments: the arguments of the tools, what a tracker returns, and its protocol.
+
+Neither GitHub nor Jira knows idempotency keys. Each request that creates something therefore carries a marker
+made from the key, which people do not see, and an effect is found again by it (`Tracker.find_ticket`).
+
+Imported by the tools and by the module of each vendor; imports neither.
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Annotated, Final, Protocol
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from plangate.domain.tool import Reference, ToolArguments
+from plangate.tool import NotFound
+
+MAX_TITLE: Final = 250  # Jira takes 254 characters, GitHub 256
+MAX_BODY: Final = 30_000  # Jira takes 32,767 characters, GitHub 65,536
+MAX_NUMBER: Final = 10**12
+# The time limit of an act. A request is over much sooner (`Limits`); the rest is for a vendor that is still
+# at work, or whose lists lag: after it, what is not listed did not happen.
+ACT_SECONDS: Final = 75
+MARK: Final = "<!-- plangate:"
+_CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long one request may take, in seconds: to connect, between two parts of the answer, and in all."""
+
+    connect: float = 5
+    read: float = 20
+    whole: float = 30
+
+
+def marker_of(idempotency_key: str) -> str:
+    """Return the marker of an effect, 64 hex digits."""
+    return hashlib.sha256(idempotency_key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(text: str, allowed: str, limit: int) -> str:
+    for char in text:
+        if unicodedata.category(char) in _CONTROL and char not in allowed:
+            raise ValueError(f"contains the control character U+{ord(char):04X}; remove it")
+    text = unicodedata.normalize("NFC", text)
+    if text != text.strip():
+        raise ValueError("begins or ends with a space or a line break; remove it")
+    # UTF-16 units, as Java and JavaScript count: an emoji is two.
+    if len(text.encode("utf-16-le")) > 2 * limit:
+        raise ValueError(f"is longer than {limit:,} characters")
+    return text
+
+
+def _plain_title(text: str) -> str:
+    return _plain(text, "", MAX_TITLE)
+
+
+def _plain_body(text: str) -> str:
+    text = _plain(text, "\n\t", MAX_BODY)
+    if MARK in text:
+        raise ValueError(f"contains {MARK!r}, which marks what Plangate has written; remove it")
+    return text
+
+
+Project = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?$",
+        max_length=150,
+        description="where: a GitHub repository such as acme/support, or the key of a Jira project",
+    ),
+]
+Body = Annotated[
+    str, Field(min_length=1, max_length=MAX_BODY, description="text"), AfterValidator(_plain_body)
+]
+
+
+class CreateTicketArguments(ToolArguments):
+    """One ticket, as the approver sees it and as it is sent."""
+
+    project: Project
+    title: Annotated[str, AfterValidator(_plain_title)] = Field(
+        min_length=1, max_length=MAX_TITLE, description="one line"
+    )
+    body: Body
+
+
+class CommentTicketArguments(ToolArguments):
+    """One comment, as the approver sees it and as it is sent."""
+
+    project: Project
+    ticket: Annotated[int, Field(ge=1, le=MAX_NUMBER)] | Reference = Field(
+        description="the number of the ticket: 12 for OPS-12"
+    )
+    body: Body
+
+
+class CreatedTicket(BaseModel):
+    """The fields of a receipt that later steps can refer to."""
+
+    number: int
+    key: str
+    url: str
+
+
+class AddedComment(BaseModel):
+    """As `CreatedTicket`, of a comment."""
+
+    id: str
+    ticket: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket that exists; ``differs`` says in which respect it is not what was sent."""
+
+    number: int
+    key: str
+    url: str
+    differs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment that exists; ``differs`` as in `Ticket`."""
+
+    id: str
+    url: str
+    differs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TicketState:
+    """What people see of a ticket before they comment on it."""
+
+    title: str
+    state: str
+    kind: str = "ticket"
+
+
+class Tracker(Protocol):
+    """A vendor's system of tickets.
+
+    Each method that changes something sends one request and raises as `plangate.tool.Tool.act` does; the
+    others raise `ToolUnavailable` or `ToolRefused`.
+    """
+
+    name: str
+    projects: tuple[str, ...]
+    setting: str
+    can_close: bool
+
+    def key_of(self, project: str, number: int) -> str:
+        """Return the name of a ticket by which people know it."""
+
+    async def create(self, wanted: CreateTicketArguments, marker: str) -> Ticket:
+        """Create a ticket."""
+
+    async def find_ticket(self, wanted: CreateTicketArguments, marker: str) -> Ticket | NotFound:
+        """Return the oldest ticket with this marker."""
+
+    async def close(self, project: str, number: int) -> None:
+        """Close a ticket as one that nobody will work on."""
+
+    async def look_at(self, project: str, number: int) -> TicketState:
+        """Return the state of a ticket."""
+
+    async def comment(self, project: str, number: int, body: str, marker: str) -> Comment:
+        """Comment on a ticket."""
+
+    async def find_comment(self, project: str, number: int, body: str, marker: str) -> Comment | NotFound:
+        """Return the oldest comment with this marker on the ticket."""
+
+    async def delete_comment(self, project: str, number: int, comment: str) -> None:
+        """Delete a comment."""
+
+    async def has_comment(self, project: str, number: int, comment: str) -> bool:
+        """Return whether a comment exists."""
+
+
+def oldest_of(created: Sequence[datetime], *, is_whole: bool) -> datetime | None:
+    """Return back to which time a list of entries, newest first, is known; None if it is whole.
+
+    A list in another order says nothing about what is missing: then that is the time of its newest entry.
+    """
+    if is_whole:
+        return None
+    is_newest_first = all(newer >= older for newer, older in pairwise(created))
+    return created[-1] if is_newest_first else max(created)

@@ -1,0 +1,94 @@
+"""Tickets and comments are created once, on GitHub and on Jira, and found again by their marker."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from activities.tools.tickets.tools import CreateTicket
+from plangate.domain.errors import ToolRefused
+from plangate.tool import Happened, NotFound, Repeatable
+from tests.support.github_server import GitHubServer
+from tests.support.tickets import VENDORS, Desk, desk
+
+KEY = "plan-ü:3f9a12bc4d5e:1"
+
+
+@pytest.fixture(params=VENDORS)
+def here(request: pytest.FixtureRequest) -> Iterator[Desk]:
+    with desk(request.param) as opened:
+        yield opened
+
+
+async def test_a_ticket_is_created_by_one_request_and_found_again_by_its_marker(here: Desk) -> None:
+    created = await here.create.act(here.ticket(), KEY)
+    assert here.server.count() == 1
+    assert here.vendor.titles() == ["Refund of order 7"]
+    assert created.details["number"] == 1
+    assert await here.create.find_out(here.ticket(), KEY) == Happened(created)
+    assert here.server.effects() == 1
+
+
+async def test_a_comment_is_added_by_one_request_and_found_again_by_its_marker(here: Desk) -> None:
+    await here.create.act(here.ticket(), KEY)
+    here.server.forget()
+    added = await here.comment.act(here.on(1), KEY)
+    assert here.server.count() == 1
+    assert len(here.vendor.bodies()) == 1
+    assert await here.comment.find_out(here.on(1), KEY) == Happened(added)
+
+
+async def test_another_effect_with_the_same_words_is_not_taken_for_this_one(here: Desk) -> None:
+    await here.create.act(here.ticket(), "another")
+    await here.comment.act(here.on(1), "another")
+    assert isinstance(await here.create.find_out(here.ticket(), KEY), NotFound)
+    assert isinstance(await here.comment.find_out(here.on(1), KEY), NotFound)
+
+
+async def test_what_is_not_listed_yet_is_not_ruled_out_by_the_tool(here: Desk) -> None:
+    await here.create.act(here.ticket(), KEY)
+    here.vendor.lag = 1
+    assert await here.create.find_out(here.ticket(), KEY) == NotFound(
+        None,
+        f"Look for a ticket titled 'Refund of order 7' in {here.project} on {here.tracker.name}.",
+    )
+
+
+async def test_a_comment_is_deleted_once(here: Desk) -> None:
+    await here.create.act(here.ticket(), KEY)
+    added = await here.comment.act(here.on(1), KEY)
+    assert await here.comment.find_out_undo(here.on(1), added, KEY) == Repeatable()
+    gone = await here.comment.undo(here.on(1), added, f"{KEY}:undo")
+    assert here.vendor.bodies() == []
+    assert await here.comment.find_out_undo(here.on(1), added, KEY) == Happened(gone)
+    with pytest.raises(ToolRefused, match="404"):
+        await here.comment.undo(here.on(1), added, f"{KEY}:undo")
+
+
+async def test_a_ticket_of_github_is_closed_and_one_of_jira_cannot_be() -> None:
+    with desk("github") as here:
+        tool = here.create
+        assert isinstance(tool, CreateTicket)
+        created = await tool.act(here.ticket(), KEY)
+        assert await tool.find_out_undo(here.ticket(), created, KEY) == Repeatable()
+        closed = await tool.undo(here.ticket(), created, f"{KEY}:undo")
+        assert await tool.find_out_undo(here.ticket(), created, KEY) == Happened(closed)
+        assert isinstance(here.vendor, GitHubServer)
+        assert (here.vendor.issues[0]["state"], here.vendor.issues[0]["state_reason"]) == (
+            "closed",
+            "not_planned",
+        )
+    with desk("jira") as here:
+        assert not here.create.declaration.undoable
+        assert not hasattr(here.create, "undo")
+
+
+async def test_a_comment_sees_title_and_state_of_its_ticket(here: Desk) -> None:
+    await here.create.act(here.ticket(), KEY)
+    seen = await here.comment.observe(here.on(1))
+    assert here.comment.still_holds(here.on(1), seen, await here.comment.observe(here.on(1)), ())
+    issue = here.vendor.issues[0]
+    if isinstance(here.vendor, GitHubServer):
+        issue["state"] = "closed"
+    else:
+        issue["fields"]["status"] = {"name": "Done"}
+    assert not here.comment.still_holds(here.on(1), seen, await here.comment.observe(here.on(1)), ())

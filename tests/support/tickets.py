@@ -1,0 +1,73 @@
+"""The tools for tickets, set up for a stand-in of a vendor behind a server with faults."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from activities.tools.tickets.github import GitHubTracker
+from activities.tools.tickets.jira import JiraTracker
+from activities.tools.tickets.ticket import CommentTicketArguments, CreateTicketArguments, Limits
+from activities.tools.tickets.tools import CommentTicket, CreateLastingTicket, CreateTicket
+from tests.support.faulty_server import FaultyServer
+from tests.support.github_server import GitHubServer
+from tests.support.jira_server import JiraServer
+
+TOKEN = "canary-7f3b9d"
+VENDORS = ("github", "jira", "jira-cloud")
+
+
+@dataclass
+class Desk:
+    """One vendor's stand-in behind a server with faults, and both tools set up for it."""
+
+    vendor: GitHubServer | JiraServer
+    server: FaultyServer
+    project: str
+    tracker: GitHubTracker | JiraTracker
+
+    @property
+    def create(self) -> CreateLastingTicket:
+        return (CreateTicket if self.tracker.can_close else CreateLastingTicket)(self.tracker)
+
+    @property
+    def comment(self) -> CommentTicket:
+        return CommentTicket(self.tracker)
+
+    def ticket(self, **more: Any) -> CreateTicketArguments:
+        values = {
+            "project": self.project,
+            "title": "Refund of order 7",
+            "body": "It failed.\n\nTwice.",
+            **more,
+        }
+        return CreateTicketArguments(**values)
+
+    def on(self, number: int, body: str = "Done.") -> CommentTicketArguments:
+        return CommentTicketArguments(project=self.project, ticket=number, body=body)
+
+
+@contextmanager
+def desk(name: str, limits: Limits = Limits()) -> Iterator[Desk]:  # noqa: B008  immutable
+    is_cloud, user, secret = (
+        name == "jira-cloud",
+        "dana@example.org" * (name == "jira-cloud"),
+        SecretStr(TOKEN),
+    )
+    vendor = GitHubServer(TOKEN) if name == "github" else JiraServer(TOKEN, user, is_cloud)
+    with FaultyServer(answer=vendor) as server:
+        if name == "github":
+            yield Desk(
+                vendor,
+                server,
+                "acme/support",
+                GitHubTracker("GitHub", server.url, secret, ["acme/support"], limits),
+            )
+        else:
+            tracker = JiraTracker(
+                "Jira", server.url, secret, ["OPS"], user=user, is_cloud=is_cloud, limits=limits
+            )
+            yield Desk(vendor, server, "OPS", tracker)
+    assert vendor.misuses == []
