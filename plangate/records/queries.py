@@ -16,6 +16,7 @@ from plangate.domain.fold import fold
 from plangate.domain.people import LostApproval
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import Phase, RunState
+from plangate.domain.settlements import SettlementStatus, settlement_of
 from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of, with_stops
 from plangate.domain.stops import StopStatus, shown
@@ -63,6 +64,20 @@ def stops_on_record(database: Database) -> tuple[StopStatus, ...]:
     """
     with database.read() as connection:
         return shown(standing_stops(connection))
+
+
+def settlements_on_record(database: Database, workflow_id: str) -> dict[int, SettlementStatus]:
+    """Return what is known of the accepted effects of a run, by the numbers of their steps.
+
+    Raises:
+        RecordsMissing: there are no records.
+        RecordsUnavailable: the database does not answer.
+        TrailDamaged: its entries cannot be read.
+    """
+    with database.read() as connection:
+        state = read_state(connection, workflow_id)
+    found = ((number, settlement_of(step)) for number, step in enumerate(state.steps, start=1))
+    return {number: one for number, one in found if one is not None}
 
 
 def revoked_on_record(database: Database, workflow_id: str) -> tuple[LostApproval, ...]:
