@@ -10,7 +10,7 @@ arguments and receipts. So whoever starts such a workflow can only make Plangate
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Final, assert_never
 
 import structlog
 from temporalio import activity
@@ -19,7 +19,7 @@ from activities.caller import own_audience
 from activities.failures import as_application_errors
 from activities.heartbeat import heartbeating, this_worker
 from activities.waiting import soon
-from plangate.domain.audit import Settlement, step_key
+from plangate.domain.audit import Settlement, StepReversed, StepSettled, StepUnsettled, step_key
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import NotApproved, OtherRecords, PlangateError, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
@@ -250,16 +250,19 @@ def _sentence(error: Exception) -> str:
 
 
 def _log_end(state: RunState, event: Settlement) -> None:
-    found = state_of(event)
-    log = _log.info if found is SettlementState.SETTLED else _log.warning
-    said = {
-        SettlementState.SETTLED: "An accepted effect is final.",
-        SettlementState.REVERSED: "An accepted effect was reversed after its run had ended.",
-        SettlementState.UNKNOWN: "It is not known how an accepted effect ended.",
-    }
+    log = _log.info if isinstance(event, StepSettled) else _log.warning
+    match event:
+        case StepSettled():
+            said = "An accepted effect is final."
+        case StepReversed():
+            said = "An accepted effect was reversed after its run had ended."
+        case StepUnsettled():
+            said = "It is not known how an accepted effect ended; look yourself."
+        case _:
+            assert_never(event)
     log(
-        said.get(found, ""),
-        action=found.value,
+        said,
+        action=state_of(event).value,
         workflow_id=state.workflow_id,
         fingerprint=short(state.fingerprint or ""),
         step=event.step,

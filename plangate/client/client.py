@@ -240,7 +240,8 @@ class Client:
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
                 status = with_stops(status, stops_on_record(self._database))
                 if is_open(status):
-                    status = with_settlements(status, settlements_on_record(self._database, status.workflow_id))
+                    found = settlements_on_record(self._database, status.workflow_id)
+                    status = with_settlements(status, found)
         return status
 
     def _workers_differ(self) -> tuple[str, ...]:
