@@ -34,6 +34,7 @@ from activities.planners.autogen.model_client import model_client_factory
 from activities.planners.autogen.planner import AutoGenPlanner
 from activities.planning import Planning
 from activities.requiring import Requiring
+from activities.settling import Settling
 from activities.signal_times import SignalTimes
 from activities.stopping import Stopping
 from activities.tools.registry import build_tools
@@ -73,6 +74,7 @@ from plangate.temporal.worker_process import (
 from plangate.tool import Advises, Blobs, Tool, UsesBlobs, lacks_of
 from workflows.details_interceptor import PageWhenAsked
 from workflows.plan_approval import PlanApproval
+from workflows.settlement import PlangateSettlement
 from workflows.stop import PlangateStop
 
 # After this long, the server gives the task of a worker that was killed to another worker.
@@ -109,6 +111,7 @@ def build_worker(
         times=times,
         patience=timedelta(seconds=settings.model_outage_seconds),
     )
+    settling = Settling(records, tools)
     activities: list[Callable[..., Any]] = [
         planning.draft_plan,
         planning.draft_at_once,
@@ -122,6 +125,8 @@ def build_worker(
             longest_wait=timedelta(seconds=settings.late_effect_seconds),
         ).execute_step,
         Stopping(records, people, stop_rules_of(policy), policy_hash_of(policy), tools).judge_order,
+        settling.look_up_settlement,
+        settling.record_settlement,
         Holding(records, requiring).hold_run,
         Closing(records).close_run,
         Waiting(records, people).wait_for_records,
@@ -130,7 +135,7 @@ def build_worker(
         client,
         identity=polling_identity(client.identity, database.installation),
         task_queue=settings.task_queue,
-        workflows=[PlanApproval, PlangateStop],
+        workflows=[PlanApproval, PlangateSettlement, PlangateStop],
         activities=activities,
         # The sandbox would detect what does not replay. The replay tests run in it instead, and a test reads
         # the code for paths that no history covers (docs/decisions/0022).

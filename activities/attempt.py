@@ -173,7 +173,7 @@ class StepAttempt:
         step = self._task.step
         found, state, people_hash = find_effect(trail, self._key), trail.state(), ""
         if found is not None and found.receipt is not None:
-            return self._result(found.receipt, state)
+            return self._recorded_result(found.receipt, state)
         if _is_ahead(state, self._task):
             return StepResult(record=state)
         if found is not None and found.state is EffectState.IN_DOUBT and not self._is_retried(state):
@@ -233,8 +233,12 @@ class StepAttempt:
         is_beginning = found is None or found.state is not EffectState.BEGUN
         return self._left_or_stopped(trail, trail.state(), stops, is_beginning=is_beginning)
 
-    def finish(self, trail: OpenTrail, receipt: Receipt) -> StepResult:
+    def finish(
+        self, trail: OpenTrail, receipt: Receipt, settles_within: timedelta | None = None
+    ) -> StepResult:
         """Store the receipt; the last step's receipt also closes the run, in the same transaction.
+
+        ``settles_within`` is for how long the tool can tell how its effect ends, if it can.
 
         Raises:
             InDoubt, StillBegun: another attempt took over the step, and stored no receipt.
@@ -242,8 +246,9 @@ class StepAttempt:
         if not settle_effect(trail, self._key, self._holder, EffectState.DONE, receipt):
             return self._result_of_another(trail)
         # Without a resolution nothing was skipped, and the trail need not be read.
-        result = self._result(receipt, trail.state() if self._task.resolutions else None)
-        notes = [self._note("done", result.undone or self._done(receipt))]
+        until = self._clock.now() + settles_within if settles_within and not receipt.final else None
+        result = self._result(receipt, trail.state() if self._task.resolutions else None, until)
+        notes = [self._note("done", result.undone or self._done(receipt, until))]
         if result.closed:
             notes.append(Note(key="closed", at=self._clock.now(), actor=this_worker(), event=result.closed))
         trail.append(*notes)
@@ -422,24 +427,32 @@ class StepAttempt:
         """Return the result stored by another attempt that took over the step."""
         step, effect = self._task.step, find_effect(trail, self._key)
         if effect is not None and effect.receipt is not None:
-            return self._result(effect.receipt, trail.state())
+            return self._recorded_result(effect.receipt, trail.state())
         if effect is not None and effect.state is EffectState.IN_DOUBT:
             raise InDoubt(f"Step {step} is in doubt: another attempt took it over while it was being done.")
         raise StillBegun(f"Step {step} was taken over by another attempt while it was being done.")
 
-    def _result(self, receipt: Receipt, record: RunState | None) -> StepResult:
+    def _recorded_result(self, receipt: Receipt, record: RunState) -> StepResult:
+        """Return the result that an earlier attempt stored."""
+        progress = self._progress_in(record)
+        until = progress.settles_until if isinstance(progress, StepProgress) else None
+        return self._result(receipt, record, until)
+
+    def _result(
+        self, receipt: Receipt, record: RunState | None, settles_until: datetime | None
+    ) -> StepResult:
         """Return the result; ``record`` names the steps that were skipped, and None if none was."""
         if self._task.undo:
             return StepResult(undone=StepUndone(step=self._task.step, receipt=receipt))
         is_last = self._task.step == len(self._task.plan.steps)
         reason = executed_because(record) if record is not None else ""
         return StepResult(
-            done=self._done(receipt),
+            done=self._done(receipt, settles_until),
             closed=Closed(outcome=Outcome.EXECUTED, reason=reason) if is_last else None,
         )
 
-    def _done(self, receipt: Receipt) -> StepDone:
-        return StepDone(step=self._task.step, receipt=receipt)
+    def _done(self, receipt: Receipt, settles_until: datetime | None) -> StepDone:
+        return StepDone(step=self._task.step, receipt=receipt, settles_until=settles_until)
 
     def _new_claim(self) -> Effect:
         return Effect(

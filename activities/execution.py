@@ -21,6 +21,7 @@ from activities.heartbeat import heartbeating
 from activities.observing import observed, unmet
 from activities.pacing import Pacing
 from activities.requiring import Requiring
+from activities.settling import settles_within_of
 from activities.stopping import (
     StoppedSteps,
     keep_what_broke_off,
@@ -196,7 +197,8 @@ class Execution:
             raise InDoubt(
                 f"Step {claim.effect.step} ({step.tool}) is in doubt: {unknown} Nothing was repeated."
             ) from error
-        return await self._write_with_retry(attempt, lambda trail: attempt.finish(trail, receipt))
+        within = settles_within_of(self._tools[step.tool])
+        return await self._write_with_retry(attempt, lambda trail: attempt.finish(trail, receipt, within))
 
     def _wait_until_it_landed(
         self, attempt: StepAttempt, step: Step, claim: Claim, error: EffectUnknown

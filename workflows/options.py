@@ -11,7 +11,7 @@ from typing import Final, TypedDict
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
-from plangate.domain.tool import LONGEST_ACT
+from plangate.domain.tool import LONGEST_ACT, LONGEST_SETTLEMENT
 
 
 class RegularOptions(TypedDict):
@@ -84,6 +84,27 @@ WAIT: Final = RegularOptions(
     # A run that ends for another reason needs no answer.
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
+
+LOOK_UP: Final = RegularOptions(
+    # Each tool has a minute to answer, one step after the other.
+    start_to_close_timeout=timedelta(hours=1),
+    # As for a draft: a look-up that is repeated costs a request.
+    heartbeat_timeout=timedelta(seconds=12),
+    # Only the records are retried here; a tool that does not answer is asked after the next pause.
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+    # A look-up changes nothing.
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+)
+
+# From the first look-up to the second; each pause is twice as long as the one before. Most refunds and
+# transfers are final within minutes.
+FIRST_LOOK_UP_PAUSE: Final = timedelta(minutes=1)
+# A payment that was reversed is known within a quarter of a day; a month of look-ups is some 130 requests.
+LONGEST_LOOK_UP_PAUSE: Final = timedelta(hours=6)
+# For a tool that could not be asked when its time was over: as long as most outages take.
+LOOK_UP_GRACE: Final = timedelta(days=1)
+# What cannot be looked up at all (other records, a bug) is tried as long as the longest look-up may take.
+LONGEST_LOOK_UP: Final = LONGEST_SETTLEMENT + LOOK_UP_GRACE
 
 # The longest pause between writes that fail although the records answer.
 LONGEST_PAUSE: Final = timedelta(seconds=30)

@@ -18,12 +18,18 @@ a withdrawal end the run at once (docs/decisions/0026).
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar, assert_never
 
 from temporalio import workflow
-from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, FailureError
+from temporalio.common import (
+    RawValue,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import ActivityError, FailureError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import StringConstraints, TypeAdapter, ValidationError, field_validator
@@ -51,7 +57,9 @@ with workflow.unsafe.imports_passed_through():
         next_step,
         next_undo,
         next_wakeup,
+        unsettled_steps,
     )
+    from plangate.domain.settlements import SettlementState, settlement_id
     from plangate.domain.status import RunResult, Status, Unrecorded, result_of, status_of, unread_of
     from plangate.presentation.markdown import details_page
     from plangate.temporal.contract import WORKFLOW_TYPE
@@ -59,7 +67,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
     from workflows.decision_inbox import DecisionInbox
     from workflows.recording import LONGEST_REASON, Hindrance, Recording, is_refusal, reason_of
+    from workflows.settlement import PlangateSettlement
 
+_LONGEST_ID: Final = 1_000  # bytes, for Temporal
 _HOLDS: Final = "hold-failed-steps"
 """The patch by which a step that fails holds the run; in older histories it ended the run."""
 _KEEPS: Final = "keep-plan-of-failed-edit"
@@ -174,6 +184,7 @@ class PlanApproval:
                 case _:
                     assert_never(phase)
         await self._close()
+        await self._look_up_later()
         await self._unless_it_grows(lambda: not self._inbox and workflow.all_handlers_finished())
         return result_of(self._state)
 
@@ -464,6 +475,23 @@ class PlanApproval:
                 self._apply(event)
             self._closed_on_record = True
         self._update_search_attribute(self._state.state)
+
+    async def _look_up_later(self) -> None:
+        """Start the look-up of accepted effects, if there are any; it outlives this run."""
+        name = settlement_id(self._state.workflow_id)
+        if not unsettled_steps(self._state) or len(name.encode()) > _LONGEST_ID:
+            return
+        attributes = workflow.info().typed_search_attributes
+        state = attributes.get(PLANGATE_STATE) and SearchAttributePair(PLANGATE_STATE, SettlementState.OPEN)
+        with suppress(WorkflowAlreadyStartedError):  # before a reset, or by an operator
+            await workflow.start_child_workflow(
+                PlangateSettlement.run,
+                id=name,
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                search_attributes=TypedSearchAttributes([state]) if state else None,
+                static_summary="how the accepted effects of the run end",
+            )
 
     # ---- messages -------------------------------------------------------------------------------
 

@@ -136,6 +136,11 @@ def is_refusal(error: FailureError) -> bool:
     return _type_of(error) in _REFUSALS
 
 
+def is_unfounded(error: FailureError) -> bool:
+    """Return whether the record says that there is nothing to do."""
+    return _type_of(error) == NotApproved.__name__
+
+
 def _bare(error: FailureError) -> BaseException:
     """Return the activity's own error; a local activity's failure may not be wrapped."""
     return error.cause or error if isinstance(error, ActivityError) else error

@@ -23,7 +23,10 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepReversed,
+    StepSettled,
     StepUndone,
+    StepUnsettled,
 )
 from plangate.domain.stops import StopDecided
 
@@ -56,6 +59,9 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
                 | StepUndone()
                 | StepInDoubt()
                 | Closed()
+                | StepSettled()
+                | StepReversed()
+                | StepUnsettled()
                 | RulesInForce()
                 | StopDecided()
             ):

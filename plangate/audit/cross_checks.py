@@ -25,7 +25,10 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepReversed,
+    StepSettled,
     StepUndone,
+    StepUnsettled,
     WrittenEntry,
 )
 from plangate.domain.checkpoint import Seal
@@ -120,7 +123,17 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
                 effect.end, effect.receipt = _ENDS[type(event)], None
             case Held():
                 steps = {}  # what is recorded next of the step belongs to its next claim
-            case Requested() | Decided() | Reopened() | Closed() | RulesInForce() | StopDecided():
+            case (
+                Requested()
+                | Decided()
+                | Reopened()
+                | Closed()
+                | StepSettled()
+                | StepReversed()
+                | StepUnsettled()
+                | RulesInForce()
+                | StopDecided()
+            ):
                 pass
             case _:
                 assert_never(event)

@@ -22,7 +22,10 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepReversed,
+    StepSettled,
     StepUndone,
+    StepUnsettled,
     WrittenEntry,
 )
 from plangate.domain.fold import changes
@@ -41,7 +44,13 @@ def other_time_than_said(entry: AuditEntry) -> str | None:
     """Object if an entry has another time than its event states."""
     match entry.event:
         case (
-            Requested(requested_at=at) | Drafted(drafted_at=at) | Reopened(reopened_at=at) | Held(held_at=at)
+            Requested(requested_at=at)
+            | Drafted(drafted_at=at)
+            | Reopened(reopened_at=at)
+            | Held(held_at=at)
+            | StepSettled(found_at=at)
+            | StepReversed(found_at=at)
+            | StepUnsettled(found_at=at)
         ):
             return None if at == entry.at else "has another time than its event states"
         case (

@@ -20,7 +20,10 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepReversed,
+    StepSettled,
     StepUndone,
+    StepUnsettled,
 )
 from plangate.domain.findings import Finding
 from plangate.domain.people import ANYONE, Approver, Standing
@@ -45,6 +48,9 @@ def list_named(event: Event) -> str:
             | StepUndone()
             | Held()
             | Closed()
+            | StepSettled()
+            | StepReversed()
+            | StepUnsettled()
         ):
             return ""
         case _:

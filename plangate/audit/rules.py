@@ -18,7 +18,9 @@ the entries are read from, the records or a bundle, makes no difference.
   nothing repeats one that did.
 - An effect in doubt is not called failed unless it was claimed again.
 - A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the entry before.
-- After the end come only decisions, and the results of steps that were claimed.
+- After the end come only decisions, the results of steps that were claimed, and settlements.
+- A settlement comes after the end, once for a step that is done and whose receipt was not final. It is given
+  up no earlier than the step's entry says.
 - An entry has the time that its event states, and is not dated before what it follows from.
 
 On the trail of rules every entry is a change of the policy or of the list of people, in order.
@@ -49,10 +51,14 @@ from plangate.domain.audit import (
     Reopened,
     Requested,
     RulesInForce,
+    Settlement,
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepReversed,
+    StepSettled,
     StepUndone,
+    StepUnsettled,
 )
 from plangate.domain.deadlines import exceeds_first_review, exceeds_hold, exceeds_request
 from plangate.domain.decision import Choice
@@ -153,6 +159,8 @@ def _may_come_late(state: RunState, event: Event, effects: _Effects) -> bool:
             return True
         case StepDone() | StepUndone() | Released() | StepFailed() | StepInDoubt():
             return bool(_claims(state, event, effects))
+        case StepSettled() | StepReversed() | StepUnsettled():
+            return True
         case (
             Requested()
             | Drafted()
@@ -187,6 +195,8 @@ def _objection(state: RunState, entry: AuditEntry, effects: _Effects, before: Se
             return _wrong_hold(state, event)
         case Closed():
             return _wrong_close(state, entry, event)
+        case StepSettled() | StepReversed() | StepUnsettled():
+            return _wrong_settlement(state, entry, event, before)
         case RulesInForce():
             return "belongs on the trail of rules, not on that of a run"
         case StopDecided():
@@ -379,6 +389,8 @@ def _wrong_end(state: RunState, event: _Result, effects: _Effects) -> str | None
     if not _is_of_undo(event) and now in (StepState.DONE, StepState.UNDONE):
         return f"step {event.step} was done {'a second time' if isinstance(event, StepDone) else 'already'}"
     match event:
+        case StepDone(settles_until=at) if at is not None and event.receipt.final:
+            return f"leaves the end of step {event.step} open, whose receipt is final"
         case StepDone():
             return None if claims else f"step {event.step} was done but never claimed under this plan"
         case StepUndone():
@@ -395,6 +407,26 @@ def _wrong_end(state: RunState, event: _Result, effects: _Effects) -> str | None
             return None
         case _:
             assert_never(event)
+
+
+def _wrong_settlement(
+    state: RunState, entry: AuditEntry, event: Settlement, before: Sequence[Event]
+) -> str | None:
+    """Compare a settlement with the step; how an effect ends is looked up once, after the end of the run."""
+    if not any(isinstance(one, Closed) for one in before):
+        return f"says how step {event.step} ended before the end of the run"
+    if not 1 <= event.step <= len(state.steps):
+        return f"refers to step {event.step}, which does not exist"
+    step = state.steps[event.step - 1]
+    if step.settlement is not None:
+        return f"says a second time how step {event.step} ended"
+    if step.state is not StepState.DONE:
+        return f"says how step {event.step} ended, which is {step.state}"
+    if step.receipt is None or step.receipt.final or step.settles_until is None:
+        return f"says how step {event.step} ended, whose receipt leaves nothing to look up"
+    if isinstance(event, StepUnsettled) and entry.at < step.settles_until:
+        return f"gives up the look-up of step {event.step} before its time is over"
+    return None
 
 
 def _wrong_close(state: RunState, entry: AuditEntry, event: Closed) -> str | None:

@@ -43,13 +43,14 @@ from plangate.domain.escaping import one_line
 from plangate.domain.plan import Audience, ProposedPlan
 from plangate.domain.request import PlanRequest
 from plangate.domain.shown import checked
-from plangate.domain.status import RunResult, Status, with_stops
+from plangate.domain.status import RunResult, Status, is_open, with_settlements, with_stops
 from plangate.domain.stops import Order, StopAnswer
 from plangate.logs.setup import leave_logs_to_the_application
 from plangate.records.database import Database
 from plangate.records.lists import WAITING, Wanted
 from plangate.records.queries import (
     revoked_on_record,
+    settlements_on_record,
     status_on_record,
     stops_on_record,
     trail_on_record,
@@ -233,7 +234,7 @@ class Client:
         return await asyncio.to_thread(self._with_what_is_recorded, status)
 
     def _with_what_is_recorded(self, status: Status) -> Status:
-        """Add what only the records know: revoked approvals, and how the workers differ."""
+        """Add what only the records know: revoked approvals, how the workers differ, and settlements."""
         known: dict[str, object] = {"workers_differ": self._workers_differ()}
         if self._database is not None and status.source == "workflow" and status.approved_by:
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
@@ -242,6 +243,9 @@ class Client:
         if self._database is not None and status.source == "workflow":
             with suppress(RecordsMissing, RecordsUnavailable, TrailDamaged):
                 status = with_stops(status, stops_on_record(self._database))
+                if is_open(status):
+                    found = settlements_on_record(self._database, status.workflow_id)
+                    status = with_settlements(status, found)
         return status
 
     def _workers_differ(self) -> tuple[str, ...]:

@@ -165,11 +165,16 @@ class Claimed(Frozen):
 
 
 class StepDone(Frozen):
-    """A step acted, and its tool returned this receipt."""
+    """A step acted, and its tool returned this receipt.
+
+    ``settles_until``: the receipt is not final, and how the effect ends is looked up after the run, until
+    then; None if there is nothing to look up.
+    """
 
     kind: Literal["done"] = "done"
     step: int
     receipt: Receipt
+    settles_until: AwareDatetime | None = Field(default=None, exclude_if=_is_unset)
 
 
 class Released(Frozen):
@@ -232,6 +237,37 @@ class Closed(Frozen):
     reason: str = ""
 
 
+class StepSettled(Frozen):
+    """The accepted effect of a step has become final; ``summary`` is its tool's."""
+
+    kind: Literal["settled"] = "settled"
+    step: int
+    summary: str
+    found_at: AwareDatetime
+
+
+class StepReversed(Frozen):
+    """The accepted effect of a step was failed or taken back by the other side; ``summary`` is its tool's."""
+
+    kind: Literal["reversed"] = "reversed"
+    step: int
+    summary: str
+    found_at: AwareDatetime
+
+
+class StepUnsettled(Frozen):
+    """How the accepted effect of a step ends was asked for as long as it is, and is not known."""
+
+    kind: Literal["unsettled"] = "unsettled"
+    step: int
+    summary: str
+    found_at: AwareDatetime
+
+
+Settlement = StepSettled | StepReversed | StepUnsettled
+"""How an accepted effect ended: the one entry about a step that is made after the end of its run."""
+
+
 class RuleText(Frozen):
     """The text of a policy or list of people that was used. ``hash`` is the SHA-256 of ``text``.
 
@@ -272,6 +308,9 @@ Event = Annotated[
     | StepUndone
     | Held
     | Closed
+    | StepSettled
+    | StepReversed
+    | StepUnsettled
     | RulesInForce
     | StopDecided,
     Field(discriminator="kind"),

@@ -24,7 +24,10 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepReversed,
+    StepSettled,
     StepUndone,
+    StepUnsettled,
 )
 from plangate.domain.decision import MAX_COMMENT, Choice, Decision, Resolution
 from plangate.domain.escaping import cut, one_line
@@ -39,6 +42,7 @@ from plangate.domain.run import (
     RunState,
     StepProgress,
     StepState,
+    unsettled_steps,
 )
 from plangate.domain.stops import StopDecided
 
@@ -94,7 +98,11 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
         case Released() | RulesInForce() | StopDecided():
             return state
         case StepDone():
-            return _progress(state, event.step, state=StepState.DONE, receipt=event.receipt, reason="")
+            done = {"state": StepState.DONE, "receipt": event.receipt, "settles_until": event.settles_until}
+            return _progress(state, event.step, reason="", **done)
+        case StepSettled() | StepReversed() | StepUnsettled():
+            is_open = event.step in unsettled_steps(state)  # else the trail was edited
+            return _progress(state, event.step, settlement=event) if is_open else state
         case StepFailed(undo=True):
             return _progress_of_undo(state, event.step, state=StepState.FAILED, reason=event.reason)
         case StepFailed():

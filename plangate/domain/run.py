@@ -7,7 +7,16 @@ from typing import assert_never
 from pydantic import Field, JsonValue
 
 from plangate.domain import policy
-from plangate.domain.audit import Closed, Decided, Drafted, Event, Held, Reopened, Requested
+from plangate.domain.audit import (
+    Closed,
+    Decided,
+    Drafted,
+    Event,
+    Held,
+    Reopened,
+    Requested,
+    Settlement,
+)
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Choice, Resolution
 from plangate.domain.people import Approver
@@ -76,6 +85,10 @@ class UndoProgress(Frozen):
     resolution: int = 0
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class StepProgress(Frozen):
     """A step's state, with its receipt or the reason.
 
@@ -85,6 +98,9 @@ class StepProgress(Frozen):
         reason: why it failed, is in doubt, or was skipped or marked as done by a person.
         resolution: the number of the resolution that is part of its idempotency key; 0 for the first try.
         undo: the progress of its undo.
+        settles_until: until when it is looked up how its accepted effect ends; None if there is nothing to
+            look up.
+        settlement: how it ended, once that is on record.
     """
 
     state: StepState = StepState.PENDING
@@ -92,6 +108,13 @@ class StepProgress(Frozen):
     reason: str = ""
     resolution: int = 0
     undo: UndoProgress = UndoProgress()
+    settles_until: AwareDatetime | None = Field(default=None, exclude_if=_is_none)
+    settlement: Settlement | None = Field(default=None, exclude_if=_is_none)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its effect is accepted only, and it is to be looked up how it ends."""
+        return self.state is StepState.DONE and self.settles_until is not None and self.settlement is None
 
     def part(self, *, undo: bool) -> "StepProgress | UndoProgress":
         """Return the progress of the step itself, or of its undo."""
@@ -238,6 +261,11 @@ class RunState(Frozen):
     def next_revision(self) -> int:
         """The revision that the next draft will have."""
         return self.drafted.revision + 1 if self.drafted else 1
+
+
+def unsettled_steps(state: RunState) -> tuple[int, ...]:
+    """Return the numbers of the steps whose effects are accepted only, and are to be looked up."""
+    return tuple(number for number, step in enumerate(state.steps, 1) if step.is_open)
 
 
 def next_step(state: RunState) -> int | None:

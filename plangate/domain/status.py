@@ -1,9 +1,9 @@
 """The status of a run, as the query, the command line and ``--json`` show it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import OUTCOMES, Decided, ModelUse, Outcome
@@ -15,6 +15,7 @@ from plangate.domain.plan import Plan, short
 from plangate.domain.plan_changes import plan_before
 from plangate.domain.policy import Need, Requirement, missing
 from plangate.domain.run import Phase, RunState, StepState, UndoProgress
+from plangate.domain.settlements import SettlementState, SettlementStatus, settlement_of
 from plangate.domain.standing_approvals import approval_of, counts_until, void_because
 from plangate.domain.stops import StopStatus
 from plangate.domain.tool import Receipt
@@ -84,7 +85,8 @@ class StepStatus(Frozen):
 
     ``preview``, ``observation`` and ``undoable`` are what the step's tool added when the plan was drafted.
     ``is_begun`` means that the record has a claim and no result: the step may have acted. ``undo`` is the
-    progress of its undo, if it was tried. ``attempt`` and the fields after it are those of `Attempt`, while
+    progress of its undo, if it was tried. ``settlement`` is how its effect ended, if its receipt left that
+    open and it is looked up. ``attempt`` and the fields after it are those of `Attempt`, while
     the step, or its undo, is retried or paused.
     """
 
@@ -99,6 +101,7 @@ class StepStatus(Frozen):
     receipt: Receipt | None
     failure: str
     undo: UndoProgress | None = None
+    settlement: SettlementStatus | None = Field(default=None, exclude_if=lambda value: value is None)
     is_begun: bool = False
     attempt: int | None = None
     last_error: str = ""
@@ -287,6 +290,24 @@ def with_stops(status: Status, stops: Collection[StopStatus]) -> Status:
     return status.model_copy(update={"stops": concerned})
 
 
+def is_open(status: Status) -> bool:
+    """Return whether the run has ended, and an accepted effect of it may not have."""
+    return status.state in OUTCOMES and any(
+        step.settlement is not None and step.settlement.state is SettlementState.OPEN for step in status.steps
+    )
+
+
+def with_settlements(status: Status, found: Mapping[int, SettlementStatus]) -> Status:
+    """Return ``status`` with how these steps ended, of the plan that ran."""
+    steps = tuple(
+        step.model_copy(update={"settlement": found[step.number]})
+        if step.settlement is not None and step.number in found
+        else step
+        for step in status.steps
+    )
+    return status.model_copy(update={"steps": steps})
+
+
 def result_of(state: RunState) -> RunResult:
     """Return how a closed run ended.
 
@@ -420,6 +441,7 @@ def _steps(state: RunState) -> tuple[StepStatus, ...]:
             receipt=progress.receipt,
             failure=progress.reason,
             undo=None if progress.undo == UndoProgress() else progress.undo,
+            settlement=settlement_of(progress),
             is_begun=number == state.claimed and progress.state is StepState.PENDING,
         )
         for number, (step, progress) in enumerate(

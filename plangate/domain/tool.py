@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
@@ -16,6 +17,7 @@ from plangate.domain.spelling import normalize_fields
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
 FIND_OUT_SECONDS: Final = 60  # that `find_out` may take
 OBSERVE_SECONDS: Final = 30
+LONGEST_SETTLEMENT: Final = timedelta(days=400)  # after an act; no tool may ask for longer
 MAX_OBSERVATION: Final = 16 * 1024  # bytes of canonical JSON
 REASON_ARGUMENT: Final = "why"
 """The argument in which a planner gives a step's reason; no tool may have an argument of that name."""

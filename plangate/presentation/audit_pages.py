@@ -16,6 +16,7 @@ from plangate.records.queries import RunSummary
 COLUMNS: Final = (
     "workflow_id", "state", "requester", "requested_at", "closed_at", "revision", "fingerprint",
     "approved_by", "unverified", "accepted", "refused", "entries", "last_hash",
+    "settlement",
 )  # fmt: skip
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -39,7 +40,7 @@ def runs_table(summaries: Sequence[RunSummary]) -> Table:
         [
             (
                 one.workflow_id,
-                spelled(one.state),
+                spelled(one.state) + (f", {one.settlement}" if one.settlement else ""),
                 one.requester,
                 moment(one.requested_at),
                 short(one.fingerprint or ""),

@@ -8,9 +8,11 @@ from plangate.audit.evidence import Bundle, Story, seal_keys_of, sealed_up_to
 from plangate.domain.assurance import Assurance
 from plangate.domain.findings import Finding
 from plangate.domain.plurals import counted
+from plangate.domain.settlements import SettlementState
 from plangate.presentation.changes import add_changes
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
+from plangate.presentation.settlement_words import add_settlements
 from plangate.presentation.step_page import add_observation, step_words
 from plangate.presentation.words import spelled
 from plangate.signing.jws import PUBLIC_PREFIX
@@ -59,6 +61,7 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
             "bold yellow",
         )
     page.field("run", bundle.workflow_id, width=LABEL_WIDTH)
+    add_settlements(page, story.state, story.steps, LABEL_WIDTH)
     page.field(
         "outcome", spelled(story.state) + (f": {story.reason}" if story.reason else ""), width=LABEL_WIDTH
     )
@@ -87,6 +90,8 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
             page.field("preview", step.preview, indent=4)
         page.arguments(step.arguments, has_references=True)
         add_observation(page, step)
+    if any(step.settlement and step.settlement.state is SettlementState.OPEN for step in story.steps):
+        page.note("How an accepted effect ended is not in this bundle; a later one may have it.", "yellow")
     page.field("sealed", f"{sealed} of {len(bundle.entries)} entries", width=LABEL_WIDTH)
     add_sealers(page, seal_keys_of(bundle), "name it with --sealer", is_trusted=is_trusted)
     if story.public_keys and not has_people:

@@ -299,6 +299,7 @@ def _progress(progress: StepProgress) -> str:
     last = progress.undo if progress.state is StepState.UNDONE else progress
     said = last.receipt.summary if last.receipt else last.reason
     detail = f": {markdown_code(cut(said, _ROOM_FOR_LINE))}" if said else ""
+    detail += " (accepted, not final)" if progress.is_open else ""
     return f" **{spelled(progress.state)}**{detail}"
 
 

@@ -27,6 +27,7 @@ from plangate.presentation.held_page import (
 )
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
+from plangate.presentation.settlement_words import add_settlements, reversed_steps
 from plangate.presentation.step_page import LONGEST_AFTERWARDS, STEP_STYLES, add_step, step_words
 from plangate.presentation.stops_page import add_stop
 from plangate.presentation.troubles import troubles
@@ -61,7 +62,8 @@ def is_over(status: Status) -> bool:
 def run_page(status: Status, now: datetime) -> Page:
     """Return the whole page of a run."""
     page = Page()
-    page.heading(_title(status), _STYLES.get(status.state, "bold"))
+    page.heading(_title(status), _style(status))
+    add_settlements(page, status.state, status.steps)
     if status.reason:
         page.field("because", status.reason)
     for stop in status.stops:
@@ -142,7 +144,8 @@ def _add_approvals(page: Page, status: Status) -> None:
 def outcome_page(status: Status) -> Page:
     """Return how a run ended: outcome, receipts, who approved."""
     page = Page()
-    page.heading(_title(status), _STYLES.get(status.state, "bold"))
+    page.heading(_title(status), _style(status))
+    add_settlements(page, status.state, status.steps)
     if status.reason:
         page.field("because", status.reason)
     if status.short_fingerprint:
@@ -158,11 +161,22 @@ def outcome_page(status: Status) -> Page:
 
 
 def _title(status: Status) -> str:
-    """Return the id and the state; an executed run names the steps that were skipped."""
-    skipped = [str(step.number) for step in status.steps if step.state is StepState.SKIPPED]
-    but = f", but step {' and '.join(skipped)} {'were' if len(skipped) > 1 else 'was'} skipped"
-    is_short = bool(skipped) and status.state == Outcome.EXECUTED
-    return f"{status.workflow_id}  {spelled(status.state)}{but if is_short else ''}"
+    """Return the id and the state, and what an outcome alone would hide: steps skipped or reversed."""
+    is_executed = status.state == Outcome.EXECUTED
+    skipped = [str(step.number) for step in status.steps if step.state is StepState.SKIPPED and is_executed]
+    gone = [str(step.number) for step in reversed_steps(status.steps)]
+    parts = [_which(skipped, "skipped")] if skipped else []
+    parts += [_which(gone, "reversed")] if gone else []
+    but = f", {'but' if is_executed else 'and'} {' and '.join(parts)}" if parts else ""
+    return f"{status.workflow_id}  {spelled(status.state)}{but}"
+
+
+def _which(steps: list[str], what: str) -> str:
+    return f"step {' and '.join(steps)} {'were' if len(steps) > 1 else 'was'} {what}"
+
+
+def _style(status: Status) -> str:
+    return "bold red" if reversed_steps(status.steps) else _STYLES.get(status.state, "bold")
 
 
 def source_words(status: Status) -> str:

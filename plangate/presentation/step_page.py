@@ -7,6 +7,7 @@ from plangate.domain.run import StepState
 from plangate.domain.status import StepStatus
 from plangate.domain.tool import Receipt
 from plangate.presentation.page import EXACT, REORDERED, Page
+from plangate.presentation.settlement_words import settlement_style, settlement_words
 from plangate.presentation.words import spelled, step_name
 
 LONGEST_AFTERWARDS: Final = 300  # of a receipt's detail, or of what could not be read
@@ -56,6 +57,9 @@ def _add_result(page: Page, step: StepStatus) -> None:
     if step.receipt:
         page.field("receipt", step.receipt.summary, "green", indent=4)
         _add_details(page, step.receipt)
+    if settlement_words(step):
+        style = settlement_style(step.settlement.state) if step.settlement else "yellow"
+        page.field("end", settlement_words(step), style, indent=4)
     if step.undo is not None:
         style = "yellow" if step.undo.state is StepState.DONE else "bold red"
         page.field("undo", _undo_words(step), style, indent=4)
@@ -77,6 +81,7 @@ def step_words(step: StepStatus) -> str:
             return step.failure or spelled(step.state)
         case StepState.DONE:
             said = f"done: {step.receipt.summary}" if step.receipt else step.failure or "done"
+            said = f"{said}; {settlement_words(step)}" if settlement_words(step) else said
             return f"{said}; undo {_undo_words(step)}" if step.undo is not None else said
         case StepState.UNDONE:
             undone = _undo_words(step).removeprefix("done: ")

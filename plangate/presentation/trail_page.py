@@ -19,7 +19,10 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepReversed,
+    StepSettled,
     StepUndone,
+    StepUnsettled,
 )
 from plangate.domain.escaping import cut
 from plangate.domain.people import Approver
@@ -94,7 +97,8 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
                 f"attempt {event.attempt} of {_undo(event.undo)}step {event.step} did nothing: {event.reason}"
             )
         case StepDone():
-            return f"step {event.step} done: {cut(event.receipt.summary, _LONGEST)}"
+            accepted = "" if event.receipt.final else " (accepted, not final)"
+            return f"step {event.step} done{accepted}: {cut(event.receipt.summary, _LONGEST)}"
         case StepFailed():
             return f"{_undo(event.undo)}step {event.step} failed: {event.reason}"
         case StepInDoubt():
@@ -106,6 +110,12 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             return f"held at {what} until {moment(event.deadline, with_seconds=True)}: {event.why}"
         case Closed():
             return f"closed: {event.outcome}" + (f", {event.reason}" if event.reason else "")
+        case StepSettled():
+            return f"step {event.step} settled: {cut(event.summary, _LONGEST)}"
+        case StepReversed():
+            return f"step {event.step} was reversed: {cut(event.summary, _LONGEST)}"
+        case StepUnsettled():
+            return f"step {event.step}: it is not known how it ended: {cut(event.summary, _LONGEST)}"
         case RulesInForce():
             which = "policy" if event.what == "policy" else "list of people"
             return f"judges by the {which} {short(event.hash)}" if event.hash else f"has no {which}"

@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, assert_never
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, Connection, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
 from plangate.domain.audit import OWN_TRAILS
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.people import identity
 from plangate.domain.run import Phase
+from plangate.domain.settlements import SettlementState
 from plangate.records.tables import audit_entries, runs
 
 Listed = TypeVar("Listed")
@@ -37,6 +38,7 @@ class Wanted(Frozen):
         by: only those that this person requested or decided on.
         since: only those that were requested at that time or later.
         state: only those that are in this state.
+        settlement: only those of whose accepted effects this is the worst that is known.
         waiting: only those that wait for a person: in review or held.
         skip: how many to leave out at the beginning.
         limit: how many to return at most; None for all.
@@ -47,6 +49,7 @@ class Wanted(Frozen):
     by: str | None = None
     since: AwareDatetime | None = None
     state: str | None = None
+    settlement: SettlementState | None = None
     waiting: bool = False
     skip: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, ge=0)
@@ -79,6 +82,8 @@ def rows_of(connection: Connection, wanted: Wanted) -> Select[Any]:
     query = select(runs).where(IS_A_RUN).order_by(*_ORDER[wanted.sort])
     if wanted.state is not None:
         query = query.where(or_(runs.c.state == wanted.state, runs.c.state.is_(None)))
+    if wanted.settlement is not None:
+        query = query.where(runs.c.workflow_id.in_(_with(wanted.settlement)))
     if wanted.waiting:
         query = query.where(or_(runs.c.state.in_(WAITING_STATES), runs.c.state.is_(None)))
     if wanted.since is not None:
@@ -92,6 +97,22 @@ def rows_of(connection: Connection, wanted: Wanted) -> Select[Any]:
             or_(_requested_by(connection, wanted.by), runs.c.workflow_id.in_(decided.distinct()))
         )
     return query
+
+
+def _with(settlement: SettlementState) -> Select[Any]:
+    """Return the query for the ids of the runs that have an entry for this; `open` is in that of the step."""
+    match settlement:
+        case SettlementState.OPEN:
+            is_one: ColumnElement[bool] = and_(
+                audit_entries.c.kind == "done", audit_entries.c.event.contains('"settles_until"')
+            )
+        case SettlementState.SETTLED | SettlementState.REVERSED:
+            is_one = audit_entries.c.kind == settlement.value
+        case SettlementState.UNKNOWN:
+            is_one = audit_entries.c.kind == "unsettled"
+        case _:
+            assert_never(settlement)
+    return select(audit_entries.c.workflow_id).where(is_one).distinct()
 
 
 def _requested_by(connection: Connection, name: str) -> ColumnElement[bool]:

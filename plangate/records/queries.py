@@ -16,6 +16,7 @@ from plangate.domain.fold import fold
 from plangate.domain.people import LostApproval
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import Phase, RunState
+from plangate.domain.settlements import SettlementState, SettlementStatus, settlement_of, worst_of
 from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of, with_stops
 from plangate.domain.stops import StopStatus, shown
@@ -63,6 +64,20 @@ def stops_on_record(database: Database) -> tuple[StopStatus, ...]:
     """
     with database.read() as connection:
         return shown(standing_stops(connection))
+
+
+def settlements_on_record(database: Database, workflow_id: str) -> dict[int, SettlementStatus]:
+    """Return what is known of the accepted effects of a run, by the numbers of their steps.
+
+    Raises:
+        RecordsMissing: there are no records.
+        RecordsUnavailable: the database does not answer.
+        TrailDamaged: its entries cannot be read.
+    """
+    with database.read() as connection:
+        state = read_state(connection, workflow_id)
+    found = ((number, settlement_of(step)) for number, step in enumerate(state.steps, start=1))
+    return {number: one for number, one in found if one is not None}
 
 
 def revoked_on_record(database: Database, workflow_id: str) -> tuple[LostApproval, ...]:
@@ -170,7 +185,10 @@ def _folded(
 
 
 class RunSummary(Frozen):
-    """One line of the list of all runs. ``state`` is ``damaged`` if the trail cannot be read."""
+    """One line of the list of all runs. ``state`` is ``damaged`` if the trail cannot be read.
+
+    ``settlement`` is the worst that is known of its accepted effects; None if it has none.
+    """
 
     workflow_id: str
     state: str
@@ -185,6 +203,7 @@ class RunSummary(Frozen):
     refused: int = 0
     entries: int
     last_hash: str
+    settlement: SettlementState | None = None
 
 
 def runs_on_record(database: Database, wanted: Wanted = ALL) -> list[RunSummary]:
@@ -198,7 +217,11 @@ def runs_on_record(database: Database, wanted: Wanted = ALL) -> list[RunSummary]
     asked = wanted.model_copy(update={"state": None}) if wanted.state == DAMAGED else wanted
     with database.read() as connection:
         summaries = _summaries(connection, rows_of(connection, asked))
-        return wanted.page(one for one in summaries if wanted.takes(one.state))
+        return wanted.page(
+            one
+            for one in summaries
+            if wanted.takes(one.state) and wanted.settlement in (None, one.settlement)
+        )
 
 
 def _summaries(connection: Connection, query: Select[Any]) -> Iterator[RunSummary]:
@@ -222,8 +245,10 @@ def _summary(row: Row[Any], entries: tuple[AuditEntry, ...] | TrailDamaged) -> R
         return RunSummary(state=DAMAGED, **plain)
     status = status_of(fold(row.workflow_id, (entry.event for entry in entries)), source="records")
     verdicts = [entry.event.verdict for entry in entries if isinstance(entry.event, Decided)]
+    settlements = [step.settlement.state for step in status.steps if step.settlement]
     return RunSummary(
         state=status.state,
+        settlement=worst_of(settlements) if settlements else None,
         revision=status.revision,
         fingerprint=status.fingerprint,
         approved_by=status.approved_by,

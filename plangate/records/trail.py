@@ -31,7 +31,10 @@ from plangate.domain.audit import (
     StepDone,
     StepFailed,
     StepInDoubt,
+    StepReversed,
+    StepSettled,
     StepUndone,
+    StepUnsettled,
     entry_after,
     read_event,
 )
@@ -230,6 +233,18 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
     return trail
 
 
+def reopen_trail(connection: Connection, workflow_id: str) -> OpenTrail:
+    """Take the lock on the trail of a recorded run, until the transaction ends.
+
+    Raises:
+        NotApproved: it is not recorded.
+    """
+    head = _locked_run(connection, workflow_id) if _can_be_held(workflow_id) else None
+    if head is None or workflow_id in OWN_TRAILS:
+        raise NotApproved(f"No run {one_line(workflow_id)} is on the record.")
+    return OpenTrail(connection, head)
+
+
 def _opening(run: RunRef) -> Requested:
     if run.requested is None:
         raise NotApproved(f"Nothing of the run {run.workflow_id} is on the record, so nothing of it may run.")
@@ -344,6 +359,9 @@ def _moves(event: Event) -> bool:
             | StepFailed()
             | StepInDoubt()
             | StepUndone()
+            | StepSettled()
+            | StepReversed()
+            | StepUnsettled()
             | RulesInForce()
             | StopDecided()
         ):

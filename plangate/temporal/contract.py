@@ -5,4 +5,5 @@ from typing import Final
 WORKFLOW_TYPE: Final = "PlanApproval"
 STATUS: Final = "status"  # a query
 STOP_TYPE: Final = "PlangateStop"  # a workflow: one order to stop or to go
+SETTLEMENT_TYPE: Final = "PlangateSettlement"  # a workflow: how the accepted effects of a run end
 DECIDE: Final = "decide"  # an update

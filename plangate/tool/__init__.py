@@ -32,9 +32,11 @@ from plangate.tool.protocols import (
     lacks_of,
     same_observation,
 )
+from plangate.tool.returned import Accepted
 from plangate.tool.signature import Referable
 
 __all__ = [
+    "Accepted",
     "ActsOnObservation",
     "Advises",
     "Blobs",

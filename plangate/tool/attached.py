@@ -22,6 +22,7 @@ OFFERED: Final[Mapping[str, tuple[str, ...]]] = {
     "undo": ("receipt", KEY),
     "find_out": (KEY,),
     "find_out_undo": ("receipt", KEY),
+    "find_settlement": ("receipt", KEY),
     "lacks": (),
 }
 """What each attached function may ask for besides the tool's arguments."""

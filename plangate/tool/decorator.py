@@ -13,18 +13,19 @@ its file and line.
 import inspect
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final, Generic, Literal, NoReturn, ParamSpec, TypeAlias, TypeVar, overload
 
 from pydantic import BaseModel
 
 from plangate.domain.plan import MAX_TOOL_NAME
-from plangate.domain.tool import LONGEST_ACT, RetrySafety, ToolDeclaration
+from plangate.domain.tool import LONGEST_ACT, LONGEST_SETTLEMENT, RetrySafety, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool.attached import Attached, attach, returned_by
 from plangate.tool.docstrings import read_docstring
 from plangate.tool.function_tool import FunctionTool, Parts, function_tool
 from plangate.tool.places import place_of, plain_function, refuse
-from plangate.tool.returned import model_of
+from plangate.tool.returned import model_of, value_of
 from plangate.tool.signature import KEY, signature_of
 
 P = ParamSpec("P")
@@ -48,6 +49,8 @@ class ToolFunction(Generic[P, R]):
     - ``undo`` (receipt, idempotency_key): undo the effect.
     - ``find_out``, ``find_out_undo`` (idempotency_key): what became of a call that did not end. Return what
       the call would have returned if it happened, None if it did not, or raise `EffectUnknown`.
+    - ``find_settlement`` (receipt, idempotency_key): how a call ended that returned `Accepted`: `Settled`,
+      `Reversed`, or None while it is open.
     - ``lacks``: which setting is missing, or None.
     """
 
@@ -72,9 +75,10 @@ class ToolFunction(Generic[P, R]):
         self._seconds = seconds
         signature = signature_of(function, self._name, said.arguments)
         self._arguments, self._wants_key = signature.arguments, signature.wants_key
-        self._returns = returned_by(function)
+        self._returns = value_of(returned_by(function))
         self._receipt = receipt or model_of(self._returns)
         self._attached: dict[str, Attached] = {}
+        self._settles_within: timedelta | None = None
         self.__doc__ = function.__doc__
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -119,6 +123,10 @@ class ToolFunction(Generic[P, R]):
         """Attach the function that looks up whether an undo happened."""
         return self._attach("find_out_undo", function)
 
+    def find_settlement(self, *, settles_within: timedelta) -> Callable[[F], F]:
+        """Attach the function that looks up how an accepted call ended, for so long after the call."""
+        return lambda function: self._attach_settlement(function, settles_within)
+
     def lacks(self, function: F) -> F:
         """Attach the function that returns which setting is missing, or None."""
         return self._attach("lacks", function)
@@ -148,7 +156,7 @@ class ToolFunction(Generic[P, R]):
         act = Attached(self._function, dict.fromkeys(self._arguments.model_fields))
         if self._wants_key:
             act = Attached(self._function, {**act.asks, KEY: str})
-        return function_tool(Parts(self.declaration, act, dict(self._attached)))
+        return function_tool(Parts(self.declaration, act, dict(self._attached), self._settles_within))
 
     # ---- checks ---------------------------------------------------------------------------------
 
@@ -156,21 +164,31 @@ class ToolFunction(Generic[P, R]):
         if kind in self._attached:
             refuse(function, self._name, f"it has two functions for {kind}; remove one.")
         self._attached[kind] = attach(kind, self._name, self._arguments, function)
-        if kind == "undo":
-            self._check_undo(function)
+        if kind in ("undo", "find_settlement"):
+            self._check_receipt(kind, function)
         return function
 
-    def _check_undo(self, function: Callable[..., Any]) -> None:
-        """Refuse an undo that needs what no receipt of this tool has."""
-        asked = self._attached["undo"].asks
+    def _attach_settlement(self, function: F, within: object) -> F:
+        if not isinstance(within, timedelta) or not timedelta() < within <= LONGEST_SETTLEMENT:
+            refuse(
+                function,
+                self._name,
+                f"settles_within={within!r} must be a timedelta of at most {LONGEST_SETTLEMENT.days} days.",
+            )
+        self._settles_within = within
+        return self._attach("find_settlement", function)
+
+    def _check_receipt(self, kind: str, function: Callable[..., Any]) -> None:
+        """Refuse an undo or a look-up that needs what no receipt of this tool has."""
+        asked = self._attached[kind].asks
         if "receipt" not in asked:
             return
         if self._returns in (None, type(None), str) and self._receipt is None:
             refuse(
                 function,
                 self._name,
-                "its undo asks for the receipt, which has no details; let the tool return a pydantic model, "
-                "with its return annotation, of what the undo needs.",
+                f"its {kind} asks for the receipt, which has no details; let the tool return a pydantic "
+                "model, with its return annotation, of what it needs.",
             )
         wanted = model_of(asked["receipt"])
         if wanted is not None and wanted is not self._receipt:
@@ -178,8 +196,8 @@ class ToolFunction(Generic[P, R]):
             refuse(
                 function,
                 self._name,
-                f"its undo asks for a receipt of {wanted.__name__}, and the tool returns {has}; use the same "
-                "model for both.",
+                f"its {kind} asks for a receipt of {wanted.__name__}, and the tool returns {has}; use the "
+                "same model for both.",
             )
 
     def _retry_safety(self) -> RetrySafety:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from pydantic import JsonValue
@@ -18,6 +19,8 @@ from plangate.tool.protocols import (
     EffectStatus,
     Happened,
     Repeatable,
+    Reversed,
+    Settled,
     Unknown,
     same_observation,
 )
@@ -35,6 +38,7 @@ class Parts:
     declaration: ToolDeclaration
     act: Attached
     attached: Mapping[str, Attached] = field(default_factory=dict)
+    settles_within: timedelta | None = None
 
 
 class FunctionTool:
@@ -170,21 +174,38 @@ class UndoingTool(FunctionTool):
         )
 
 
-class ObservingUndoingTool(ObservingTool, UndoingTool):
-    """A decorated function with a precondition and an undo."""
+class SettlingTool(FunctionTool):
+    """A decorated function whose effect may be accepted only, and ends later."""
+
+    @property
+    def settles_within(self) -> timedelta:
+        """How long after the call it is looked up how its effect ends."""
+        return self._parts.settles_within or timedelta()
+
+    async def find_settlement(
+        self, arguments: ToolArguments, receipt: Receipt, idempotency_key: str
+    ) -> Settled | Reversed | None:
+        """Return what the attached function found."""
+        attached = self._attached["find_settlement"]
+        offered = {"receipt": receipt, KEY: sendable(idempotency_key)}
+        found: Settled | Reversed | None = await self._calls.call(
+            attached.function, attached.values(arguments, **offered)
+        )
+        return found
+
+
+_ABILITIES: Final[Mapping[str, type[FunctionTool]]] = {
+    "observe": ObservingTool,
+    "undo": UndoingTool,
+    "find_settlement": SettlingTool,
+}
 
 
 def function_tool(parts: Parts) -> FunctionTool:
-    """Build the tool that has exactly the abilities of its parts."""
-    match "observe" in parts.attached, "undo" in parts.attached:
-        case True, True:
-            return ObservingUndoingTool(parts)
-        case True, False:
-            return ObservingTool(parts)
-        case False, True:
-            return UndoingTool(parts)
-        case _:
-            return FunctionTool(parts)
+    """Build the tool that has exactly the abilities of its parts: others see them by its methods."""
+    abilities = tuple(kind for name, kind in _ABILITIES.items() if name in parts.attached)
+    tool: FunctionTool = type("DecoratedTool", abilities or (FunctionTool,), {})(parts)
+    return tool
 
 
 def sendable(idempotency_key: str) -> str:

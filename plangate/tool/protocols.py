@@ -231,19 +231,23 @@ class Reversed:
 
 @runtime_checkable
 class Settles(Protocol):
-    """A tool whose receipts may not be final (`Receipt.final`): their end is looked up later."""
+    """A tool whose receipts may not be final (`Receipt.final`): how the effect ends is looked up later.
+
+    It is asked once the run has ended, at growing intervals, until it knows or the time is over. An undone
+    step is not looked up, and neither is an undo.
+    """
 
     @property
     def settles_within(self) -> timedelta:
-        """How long after the act its end is looked up, at most."""
+        """How long after the act it is asked; with a run that ends later it is asked at least once."""
 
     async def find_settlement(
         self, arguments: Any, receipt: Receipt, idempotency_key: str
     ) -> Settled | Reversed | None:
-        """Return how the effect that returned ``receipt`` ended; None if it is still open.
+        """Return how the effect that returned ``receipt`` ended, without changing anything; None if open.
 
         Raises:
-            ToolUnavailable: it cannot be asked now.
+            ToolUnavailable: it cannot be asked now; it is asked again.
         """
 
 

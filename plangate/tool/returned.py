@@ -4,7 +4,9 @@ When a function returns, its effect has happened: whatever it returned, there is
 """
 
 import inspect
-from typing import Any, Final
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, JsonValue
 from pydantic_core import to_jsonable_python
@@ -16,6 +18,21 @@ from plangate.domain.tool import Receipt
 
 MAX_DETAILS: Final = 64 * 1024  # bytes of canonical JSON
 _LONGEST_SUMMARY: Final = 1_000
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted(Generic[R]):
+    """What a tool's function returns if the other side has accepted the call, and may still fail it."""
+
+    value: R
+
+
+def value_of(returned: Any) -> Any:
+    """Return what a return annotation names, accepted or final: X for X, Accepted[X], and X | Accepted[X]."""
+    parts = get_args(returned) if get_origin(returned) in (Union, UnionType) else (returned,)
+    values = {get_args(part)[0] if get_origin(part) is Accepted else part for part in parts}
+    return values.pop() if len(values) == 1 else returned
 
 
 def model_of(returned: Any) -> type[BaseModel] | None:
@@ -27,8 +44,10 @@ def model_of(returned: Any) -> type[BaseModel] | None:
 def receipt_of(returned: Any) -> Receipt:
     """Return the receipt that stands for what a tool's function returned."""
     match returned:
+        case Accepted(value=value):
+            return receipt_of(value).model_copy(update={"final": False})
         case Receipt():
-            return _kept(returned.summary, returned.details)
+            return _kept(returned.summary, returned.details).model_copy(update={"final": returned.final})
         case None:
             return Receipt(summary="done")
         case str():

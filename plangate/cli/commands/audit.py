@@ -16,7 +16,7 @@ from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, RunId, SkipOption, Sorted, SortOption
 from plangate.domain import audit as events
 from plangate.domain import checkpoint as checkpoints
-from plangate.domain import errors, escaping, plurals, run
+from plangate.domain import errors, escaping, plurals, run, settlements
 from plangate.files import durable_file
 from plangate.policy import people_file
 from plangate.presentation import audit_pages, bundle_pages, clock, trail_page
@@ -61,6 +61,14 @@ def list_runs(
         str | None,
         typer.Option("--state", metavar="STATE", show_default=False, help="Such as executed, or in_review."),
     ] = None,
+    settlement: Annotated[
+        settlements.SettlementState | None,
+        typer.Option(
+            "--settlement",
+            show_default=False,
+            help="Only runs of whose accepted effects this is the worst that is known.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     sort: SortOption = Sorted.NEWEST,
     limit: LimitOption = PAGE,
@@ -75,7 +83,8 @@ def list_runs(
         raise WrongUsage("--json and --csv are mutually exclusive; leave one out.")
     here = console.open_console(as_json=as_json or as_csv)
     options = PageOptions(sort, limit, skip)
-    wanted = paging.wanted_on(options, since=moments.moment_of(since) if since else None, by=by, state=state)
+    when = moments.moment_of(since) if since else None
+    wanted = paging.wanted_on(options, since=when, by=by, state=state, settlement=settlement)
     with here.records() as database:
         found = queries.runs_on_record(database, wanted)
     shown = paging.on_this_page(options, found)
@@ -90,7 +99,7 @@ def list_runs(
         out.print(audit_pages.runs_table(shown), crop=False)
         paging.say_that_there_are_more(here.screen, options, found)
     else:
-        is_filtered = any((since, by, state, skip))
+        is_filtered = any((since, by, state, settlement, skip))
         here.screen.say("No recorded run matches." if is_filtered else "No run is recorded yet.")
     return Exit.DONE
 

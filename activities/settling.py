@@ -1,0 +1,270 @@
+"""The activities that look up how accepted effects ended, and record what was found.
+
+`Settling.look_up_settlement` asks the tools. `Settling.record_settlement` writes what was found: a local
+activity, which only Plangate's own workflow can schedule.
+
+The calling workflow's id names the run, and everything else is on the record: which steps are open, their
+arguments and receipts. So whoever starts such a workflow can only make Plangate look earlier.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final, assert_never
+
+import structlog
+from temporalio import activity
+
+from activities.caller import own_audience
+from activities.failures import as_application_errors
+from activities.heartbeat import heartbeating, this_worker
+from activities.waiting import soon
+from plangate.domain.audit import Settlement, StepReversed, StepSettled, StepUnsettled, step_key
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.errors import NotApproved, OtherRecords, PlangateError, ToolUnavailable
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.plan import short
+from plangate.domain.references import resolve_references
+from plangate.domain.run import RunState, key_of, unsettled_steps
+from plangate.domain.settlements import SettlementState, entry_for, run_of, state_of
+from plangate.domain.tool import FIND_OUT_SECONDS, LONGEST_SETTLEMENT
+from plangate.logs.redaction import recordable
+from plangate.records.records import Records
+from plangate.records.trail import Note, OpenTrail, reopen_trail
+from plangate.temporal.contract import SETTLEMENT_TYPE
+from plangate.tool import (
+    ActsOnObservation,
+    Reversed,
+    Settled,
+    Settles,
+    Tool,
+    arguments_for,
+    lacks_of,
+)
+
+_LONGEST_SUMMARY: Final = 2_000
+_log = structlog.get_logger(__name__)
+
+
+class LookedUp(Frozen):
+    """What is known of one accepted effect.
+
+    Attributes:
+        step: its number.
+        state: as the tool says.
+        summary: the tool's words; why it could not be asked, if it could not.
+        until: until when it is looked up.
+        was_asked: whether the tool answered.
+    """
+
+    step: int
+    state: SettlementState
+    summary: str = ""
+    until: AwareDatetime
+    was_asked: bool = True
+
+
+class LookUpResult(Frozen):
+    """What is known of every accepted effect of a run that is still open on the record."""
+
+    steps: tuple[LookedUp, ...]
+
+
+class RecordTask(Frozen):
+    """Record how these effects ended; ``at`` is the workflow's time."""
+
+    ended: tuple[LookedUp, ...]
+    at: AwareDatetime
+
+
+class RecordResult(Frozen):
+    """The recorded ends of all accepted effects of the run."""
+
+    events: tuple[Settlement, ...]
+
+
+class Settling:
+    """Looks up how accepted effects ended, and records it."""
+
+    def __init__(self, records: Records, tools: Mapping[str, Tool]) -> None:
+        self._records = records
+        self._tools = tools
+
+    @activity.defn
+    async def look_up_settlement(self) -> LookUpResult:
+        """Ask the tools how the effects of the run ended that are still open.
+
+        Raises:
+            ApplicationError: the run has not ended by these records, or (to be retried) they do not answer.
+        """
+        with heartbeating(), as_application_errors():
+            run = _calling_run()
+            state = await self._records.write(lambda connection: self._ended(reopen_trail(connection, run)))
+            return LookUpResult(
+                steps=tuple([await self._looked_up(state, step) for step in unsettled_steps(state)])
+            )
+
+    @activity.defn
+    async def record_settlement(self, task: RecordTask) -> RecordResult:
+        """Record how effects ended, once each, and return all that is recorded of the run.
+
+        Raises:
+            ApplicationError: the run has not ended by these records, or they do not answer.
+        """
+        with as_application_errors():
+            run = _calling_run(is_local=True)
+            new, state = await soon(
+                self._records,
+                self._records.write(
+                    lambda connection: self._record(reopen_trail(connection, run), task), receipt=True
+                ),
+            )
+            for event in new:
+                _log_end(state, event)
+            return RecordResult(events=tuple(one.settlement for one in state.steps if one.settlement))
+
+    def _ended(self, trail: OpenTrail) -> RunState:
+        """Return the recorded state of a run that has ended.
+
+        Raises:
+            NotApproved: it has not, or has no plan.
+            OtherRecords: its plan was made for other records.
+            TrailDamaged: its trail does not hang together.
+        """
+        trail.check()
+        state = trail.state()
+        if not trail.is_closed or state.drafted is None:
+            raise NotApproved(
+                f"The run {one_line(trail.workflow_id)} has not ended on the record, so nothing is looked up."
+            )
+        if state.drafted.audience != own_audience(self._records):
+            made_for = cut(one_line(str(state.drafted.audience)), 200)
+            raise OtherRecords(f"The plan of this run was made for the installation {made_for}.")
+        return state
+
+    def _record(self, trail: OpenTrail, task: RecordTask) -> tuple[tuple[Settlement, ...], RunState]:
+        state = self._ended(trail)
+        at = max(task.at, trail.entries()[-1].at)
+        open_steps = unsettled_steps(state)
+        new = tuple(
+            entry_for(one.state, one.step, recordable(one.summary, _LONGEST_SUMMARY), at)
+            for one in task.ended
+            if one.step in open_steps
+        )
+        key = state.fingerprint or ""
+        notes = (
+            Note(key=step_key(key, one.step, "settlement"), at=at, actor=this_worker(), event=one)
+            for one in new
+        )
+        trail.append(*notes)
+        return new, trail.state()
+
+    async def _looked_up(self, state: RunState, number: int) -> LookedUp:
+        assert state.drafted is not None
+        until = state.steps[number - 1].settles_until
+        assert until is not None
+        try:
+            found = await self._ask(state, number)
+        except Exception as error:  # noqa: BLE001  whatever an author's code raises: it is asked again
+            _log.warning(
+                "A tool could not say how an accepted effect ended; it is asked again.",
+                action="look_up",
+                workflow_id=state.workflow_id,
+                step=number,
+                exc_info=None if isinstance(error, PlangateError) else error,
+                error=_sentence(error),
+            )
+            why, is_open = _sentence(error), SettlementState.OPEN
+            return LookedUp(step=number, state=is_open, summary=why, until=until, was_asked=False)
+        match found:
+            case Settled(summary):
+                return LookedUp(step=number, state=SettlementState.SETTLED, summary=summary, until=until)
+            case Reversed(summary):
+                return LookedUp(step=number, state=SettlementState.REVERSED, summary=summary, until=until)
+            case None:
+                return LookedUp(step=number, state=SettlementState.OPEN, until=until)
+
+    async def _ask(self, state: RunState, number: int) -> Settled | Reversed | None:
+        """Ask the tool of a step, with the arguments that it was called with.
+
+        Raises:
+            ToolUnavailable: this worker has no such tool, or the tool cannot be asked now.
+            Exception: whatever the author's code raises.
+        """
+        assert state.drafted is not None
+        step, receipt = state.drafted.plan.steps[number - 1], state.steps[number - 1].receipt
+        assert receipt is not None
+        tool = self._tools.get(step.tool)
+        if tool is None:
+            raise ToolUnavailable(f"This worker has no tool called {step.tool}; start one that has it.")
+        lacks = lacks_of(tool)
+        if lacks:
+            raise ToolUnavailable(f"The tool {step.tool} of this worker is not set up: {lacks}")
+        if isinstance(tool, ActsOnObservation):
+            tool = tool.having_observed(step.observation)
+        if not isinstance(tool, Settles):
+            raise ToolUnavailable(f"The tool {step.tool} of this worker cannot look up how its effects end.")
+        values = {**step.arguments, **resolve_references(step.arguments, state.steps)}
+        arguments = arguments_for(tool.declaration, values)
+        async with asyncio.timeout(FIND_OUT_SECONDS):
+            found = await tool.find_settlement(arguments, receipt, key_of(state, number, undo=False))
+        if found is not None and not isinstance(found, Settled | Reversed):
+            raise TypeError(f"find_settlement returned {type(found).__name__}")
+        return found
+
+
+def settles_within_of(tool: Tool) -> timedelta | None:
+    """Return for how long it is looked up how a tool's effects end; None if it is not.
+
+    The effect has happened when this is called: an author's mistake must not lose its receipt.
+    """
+    try:
+        within = tool.settles_within if isinstance(tool, Settles) else None
+    except Exception as error:  # noqa: BLE001  the author's code failed
+        _log.warning("A tool could not say how long its effects are open.", action="settles", exc_info=error)
+        return LONGEST_SETTLEMENT
+    return min(max(within, timedelta()), LONGEST_SETTLEMENT) if isinstance(within, timedelta) else None
+
+
+def _calling_run(*, is_local: bool = False) -> str:
+    """Return the run whose settlements the calling workflow looks up, by that workflow's id.
+
+    Raises:
+        NotApproved: another workflow scheduled it.
+    """
+    info = activity.info()
+    run = run_of(info.workflow_id or "")
+    if info.workflow_type != SETTLEMENT_TYPE or run is None or (is_local and not info.is_local):
+        asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
+        raise NotApproved(f"Only the workflow {SETTLEMENT_TYPE} of a run may ask for this, not {asker}.")
+    return run
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, PlangateError):
+        return recordable(str(error), _LONGEST_SUMMARY)
+    if isinstance(error, TimeoutError):
+        return f"The tool did not answer within {FIND_OUT_SECONDS} seconds."
+    # The text of an error that was not raised for people may contain data: it goes to the log only.
+    return f"The tool failed unexpectedly ({type(error).__name__}); the worker's log says more."
+
+
+def _log_end(state: RunState, event: Settlement) -> None:
+    log = _log.info if isinstance(event, StepSettled) else _log.warning
+    match event:
+        case StepSettled():
+            said = "An accepted effect is final."
+        case StepReversed():
+            said = "An accepted effect was reversed after its run had ended."
+        case StepUnsettled():
+            said = "It is not known how an accepted effect ended; look yourself."
+        case _:
+            assert_never(event)
+    log(
+        said,
+        action=state_of(event).value,
+        workflow_id=state.workflow_id,
+        fingerprint=short(state.fingerprint or ""),
+        step=event.step,
+        summary=event.summary,
+    )

@@ -1,0 +1,98 @@
+"""How accepted effects end: a receipt that is not final, and what its tool finds once the run has ended.
+
+The record of a run keeps its outcome: what is found is added to its trail, one entry for each step.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, assert_never
+
+from plangate.domain.audit import Settlement, StepReversed, StepSettled, StepUnsettled
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.run import StepProgress
+
+_SUFFIX: Final = ":settlement"
+
+
+class SettlementState(StrEnum):
+    """What is known of the end of an accepted effect."""
+
+    OPEN = "open"
+    SETTLED = "settled"
+    REVERSED = "reversed"
+    UNKNOWN = "unknown"
+
+
+class SettlementStatus(Frozen):
+    """How an accepted effect ended.
+
+    Attributes:
+        state: what is known.
+        summary: the words of the tool, or why it is not known; empty while it is open.
+        at: when that was found; None while it is open.
+        until: until when it is looked up.
+    """
+
+    state: SettlementState
+    summary: str = ""
+    at: AwareDatetime | None = None
+    until: AwareDatetime
+
+
+def settlement_of(progress: StepProgress) -> SettlementStatus | None:
+    """Return how the effect of a step ended; None if its receipt was final, or it is undone or not done."""
+    if progress.settles_until is None:
+        return None
+    found, until = progress.settlement, progress.settles_until
+    if found is None:
+        return SettlementStatus(state=SettlementState.OPEN, until=until) if progress.is_open else None
+    return SettlementStatus(state=state_of(found), summary=found.summary, at=found.found_at, until=until)
+
+
+def state_of(found: Settlement) -> SettlementState:
+    """Return the state that an entry of the trail brings."""
+    match found:
+        case StepSettled():
+            return SettlementState.SETTLED
+        case StepReversed():
+            return SettlementState.REVERSED
+        case StepUnsettled():
+            return SettlementState.UNKNOWN
+        case _:
+            assert_never(found)
+
+
+def entry_for(state: SettlementState, step: int, summary: str, at: AwareDatetime) -> Settlement:
+    """Return the entry that says how a step ended.
+
+    Raises:
+        ValueError: it is still open.
+    """
+    match state:
+        case SettlementState.SETTLED:
+            return StepSettled(step=step, summary=summary, found_at=at)
+        case SettlementState.REVERSED:
+            return StepReversed(step=step, summary=summary, found_at=at)
+        case SettlementState.UNKNOWN:
+            return StepUnsettled(step=step, summary=summary, found_at=at)
+        case SettlementState.OPEN:
+            raise ValueError("what is open is not recorded")
+        case _:
+            assert_never(state)
+
+
+def worst_of(states: Iterable[SettlementState]) -> SettlementState:
+    """Return the state of a run's steps that matters most to its operators."""
+    found = set(states)
+    order = (SettlementState.REVERSED, SettlementState.UNKNOWN, SettlementState.OPEN)
+    return next((one for one in order if one in found), SettlementState.SETTLED)
+
+
+def settlement_id(workflow_id: str) -> str:
+    """Return the id of the workflow that looks up how the accepted effects of a run end."""
+    return f"{workflow_id}{_SUFFIX}"
+
+
+def run_of(settlement: str) -> str | None:
+    """Return the id of the run whose settlements a workflow looks up; None if its id names none."""
+    return settlement.removesuffix(_SUFFIX) if settlement.endswith(_SUFFIX) else None

@@ -1,0 +1,81 @@
+"""How accepted effects ended, in words: for the page of a run, the Web UI's page, lists and bundles.
+
+Workflows import this module: it is deterministic and needs no terminal.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from plangate.domain.audit import OUTCOMES
+from plangate.domain.run import StepState
+from plangate.domain.settlements import SettlementState, SettlementStatus
+from plangate.domain.status import StepStatus
+from plangate.presentation.clock import moment
+from plangate.presentation.page import LABEL_WIDTH, Page
+
+
+def settlement_words(step: StepStatus) -> str:
+    """Return how the effect of a done step ended, in one line; empty if its receipt was final."""
+    settlement = step.settlement
+    if settlement is None:
+        is_final = step.state is not StepState.DONE or step.receipt is None or step.receipt.final
+        return "" if is_final else "accepted, not final"
+    match settlement.state:
+        case SettlementState.OPEN:
+            return "accepted, not final: it may still be reversed"
+        case SettlementState.SETTLED:
+            return f"settled: {settlement.summary}"
+        case SettlementState.REVERSED:
+            return f"reversed: {settlement.summary}"
+        case SettlementState.UNKNOWN:
+            return f"it is not known how it ended: {settlement.summary}"
+        case _:
+            assert_never(settlement.state)
+
+
+def settlement_style(state: SettlementState) -> str:
+    """Return the style in which a settlement stands out."""
+    match state:
+        case SettlementState.OPEN:
+            return "yellow"
+        case SettlementState.SETTLED:
+            return "green"
+        case SettlementState.REVERSED:
+            return "bold red"
+        case SettlementState.UNKNOWN:
+            return "bold yellow"
+        case _:
+            assert_never(state)
+
+
+def reversed_steps(steps: Sequence[StepStatus]) -> tuple[StepStatus, ...]:
+    """Return the steps whose effects the other side has taken back."""
+    return tuple(step for step in steps if _is(step, SettlementState.REVERSED))
+
+
+def add_settlements(page: Page, state: str, steps: Sequence[StepStatus], width: int = LABEL_WIDTH) -> None:
+    """Add, at the top of the page of a run that has ended, which of its accepted effects are not settled."""
+    if state not in OUTCOMES:
+        return
+    for step in steps:
+        if step.settlement is not None and not _is(step, SettlementState.SETTLED):
+            found = step.settlement.state
+            words = f"step {step.number}, {step.tool}: {_top_words(step.settlement)}"
+            page.field(found.value, words, settlement_style(found), width=width)
+
+
+def _is(step: StepStatus, state: SettlementState) -> bool:
+    return step.settlement is not None and step.settlement.state is state
+
+
+def _top_words(settlement: SettlementStatus) -> str:
+    match settlement.state:
+        case SettlementState.OPEN:
+            return f"accepted, and may still be reversed; it is looked up until {moment(settlement.until)}"
+        case SettlementState.REVERSED | SettlementState.SETTLED:
+            found = f" (found {moment(settlement.at)})" if settlement.at else ""
+            return f"{settlement.summary}{found}"
+        case SettlementState.UNKNOWN:
+            return f"{settlement.summary}; nothing asks again, so look yourself"
+        case _:
+            assert_never(settlement.state)

@@ -1,0 +1,136 @@
+"""The workflow `PlangateSettlement`: look up how the accepted effects of a run end, once it has ended.
+
+A run starts it as a child that outlives it, if a step is done and its receipt is not final. It asks the tools
+at growing intervals, records what they find on the trail of the run, and ends when all is known or the time
+is over. It takes no input: its id names the run, and everything else is on the record. So an operator may
+start it again: docs/operations.md.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, FailureError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.settling import LookedUp, RecordTask, Settling
+    from plangate.domain.audit import Settlement
+    from plangate.domain.base import Frozen
+    from plangate.domain.escaping import markdown_code
+    from plangate.domain.settlements import SettlementState, run_of, state_of, worst_of
+    from plangate.temporal.contract import SETTLEMENT_TYPE
+    from plangate.temporal.search_attributes import PLANGATE_STATE
+    from workflows import options
+    from workflows.recording import Recording, is_unfounded, reason_of
+
+
+class SettlementResult(Frozen):
+    """What is known of the accepted effects of a run.
+
+    Attributes:
+        run: its workflow id.
+        ends: how they ended.
+        still_open: the steps that are looked up.
+        reason: why nothing more is looked up, or why the last look-up brought nothing; empty if it did.
+    """
+
+    run: str
+    ends: tuple[Settlement, ...] = ()
+    still_open: tuple[int, ...] = ()
+    reason: str = ""
+
+
+@workflow.defn(name=SETTLEMENT_TYPE)
+class PlangateSettlement:
+    """The look-up of one run's accepted effects, from its end until all are known or the time is over."""
+
+    def __init__(self) -> None:
+        self._run = run_of(workflow.info().workflow_id) or ""
+        self._recording = Recording(needs_people=False)
+        self._ends: tuple[Settlement, ...] = ()
+        self._open: tuple[LookedUp, ...] = ()
+        self._trouble = ""
+
+    @workflow.run
+    async def run(self, *inputs: Any) -> SettlementResult:
+        """Look up until all is known or the time is over; return how the effects ended."""
+        del inputs
+        pause = options.FIRST_LOOK_UP_PAUSE
+        while await self._goes_on():
+            await workflow.sleep(self._until_next(pause), summary="until the next look-up")
+            pause = min(2 * pause, options.LONGEST_LOOK_UP_PAUSE)
+            if workflow.info().is_continue_as_new_suggested():
+                workflow.continue_as_new()
+        return self.status()
+
+    async def _goes_on(self) -> bool:
+        """Look up once, and record what is known; return whether something remains to be looked up."""
+        try:
+            looked = await workflow.execute_activity_method(
+                Settling.look_up_settlement, summary=f"how the effects of {self._run} end", **options.LOOK_UP
+            )
+            self._trouble = ""
+        except ActivityError as error:
+            self._trouble = reason_of(error)
+            return not is_unfounded(error) and workflow.now() < self._started + options.LONGEST_LOOK_UP
+        ended = tuple(one for step in looked.steps if (one := self._ended(step)) is not None)
+        over = {one.step for one in ended}
+        self._open = tuple(one for one in looked.steps if one.step not in over)
+        self._trouble = next((one.summary for one in self._open if not one.was_asked), "")
+        if ended or not self._open:
+            await self._record(ended)
+        return bool(self._open)
+
+    def _ended(self, step: LookedUp) -> LookedUp | None:
+        """Return how an effect ended; None if it is looked up again."""
+        if step.state is not SettlementState.OPEN:
+            return step
+        # A tool that could not be asked since the run ended gets a while longer.
+        last = step.until if step.was_asked else max(step.until, self._started) + options.LOOK_UP_GRACE
+        if workflow.now() < last:
+            return None
+        why = "it was still open" if step.was_asked else f"its tool could not be asked: {step.summary}"
+        said = f"when the time for its look-up was over, {why}"
+        return step.model_copy(update={"state": SettlementState.UNKNOWN, "summary": said})
+
+    async def _record(self, ended: tuple[LookedUp, ...]) -> None:
+        try:
+            recorded = await self._recording.write(
+                Settling.record_settlement, lambda: RecordTask(ended=ended, at=workflow.now())
+            )
+        except FailureError as error:
+            self._trouble = reason_of(error)
+            return
+        self._ends = recorded.events
+        if workflow.info().typed_search_attributes.get(PLANGATE_STATE) is not None:
+            states = [*map(state_of, self._ends), *(one.state for one in self._open)]
+            workflow.upsert_search_attributes([PLANGATE_STATE.value_set(worst_of(states))])
+
+    def _until_next(self, pause: timedelta) -> timedelta:
+        """Return how long to wait: the pause, but not beyond the time at which a look-up is the last one."""
+        now = workflow.now()
+        ahead = [one.until - now for one in self._open if one.until > now]
+        return min([pause, *ahead])
+
+    @property
+    def _started(self) -> Any:
+        return workflow.info().workflow_start_time
+
+    @workflow.query(description="How the accepted effects of the run ended, as far as it is known")
+    def status(self) -> SettlementResult:
+        """Return what is known."""
+        hindrance = self._recording.hindrance
+        return SettlementResult(
+            run=self._run,
+            ends=self._ends,
+            still_open=tuple(one.step for one in self._open),
+            reason=hindrance.cause if hindrance else self._trouble,
+        )
+
+    def page(self) -> str:
+        """Return the Web UI's page; see `workflows.details_interceptor`."""
+        lines = [f"How the accepted effects of {markdown_code(self._run)} end:"]
+        lines += [f"step {one.step}: **{state_of(one)}**, {markdown_code(one.summary)}" for one in self._ends]
+        lines += [f"step {one.step}: looked up until {one.until:%Y-%m-%d %H:%M} UTC" for one in self._open]
+        lines += [f"The last look-up failed: {markdown_code(self._trouble)}"] if self._trouble else []
+        return "\n".join(lines)
