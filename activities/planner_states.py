@@ -38,14 +38,18 @@ class PlannerStates:
             text = json.dumps(state, ensure_ascii=False, allow_nan=False)
             content = text.encode()
         except (TypeError, ValueError, RecursionError):
-            return _not_kept("it is not JSON")
+            _log_loss("it is not JSON")
+            return None
+        why = ""
         if any(uncanonical(state)):
-            return _not_kept("it is not JSON that stays as it is")
-        if len(content) > MAX_STATE:
-            return _not_kept(f"it has {len(content):,} bytes, more than {MAX_STATE:,}")
-        if redact_text(text) != text:
-            return _not_kept("it has a text in the form of a key or a password")
-        return content
+            why = "it is not JSON that stays as it is"
+        elif len(content) > MAX_STATE:
+            why = f"it has {len(content):,} bytes, more than {MAX_STATE:,}"
+        elif redact_text(text) != text:
+            why = "it has a text in the form of a key or a password"
+        if why:
+            _log_loss(why)
+        return None if why else content
 
     async def last(self, run: RunRef) -> JsonValue:
         """Return the state of the newest plan of a run that has one; None if it is lost or unreadable.
@@ -71,7 +75,7 @@ def _newest(trail: OpenTrail) -> str:
     return next((one.state for one in reversed(events) if isinstance(one, Drafted) and one.state), "")
 
 
-def _not_kept(why: str) -> None:
+def _log_loss(why: str) -> None:
     _log.warning(
         f"The planner's state is not kept, because {why}; after a request for changes it starts over.",
         action="planner_state",

@@ -14,7 +14,7 @@ from plangate.domain.base import Typed
 MAX_READS: Final = 20  # of one draft
 MAX_READ_BYTES: Final = 4 * 1024  # of one result
 MAX_READS_BYTES: Final = 16 * 1024  # of all results of a plan
-MAX_READ_ARGUMENTS: Final = 1024  # bytes of JSON
+MAX_READ_ARGUMENTS: Final = 1_000  # bytes of JSON
 
 
 class Read(Typed):

@@ -11,6 +11,7 @@ from plangate.domain.plurals import counted
 from plangate.presentation.changes import add_changes
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
+from plangate.presentation.reads_page import add_reads
 from plangate.presentation.step_page import add_observation, step_words
 from plangate.presentation.words import spelled
 from plangate.signing.jws import PUBLIC_PREFIX
@@ -87,6 +88,7 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
             page.field("preview", step.preview, indent=4)
         page.arguments(step.arguments, has_references=True)
         add_observation(page, step)
+    add_reads(page, story.plan)
     page.field("sealed", f"{sealed} of {len(bundle.entries)} entries", width=LABEL_WIDTH)
     add_sealers(page, seal_keys_of(bundle), "name it with --sealer", is_trusted=is_trusted)
     if story.public_keys and not has_people:

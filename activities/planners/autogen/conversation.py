@@ -52,7 +52,7 @@ async def converse(
     cancellation, words = CancellationToken(), _Words()
     stream = runner.run_stream(task=brief.task, cancellation_token=cancellation, output_task_messages=False)
     try:
-        async with aclosing(stream):  # type: ignore[type-var]  a generator, says AutoGen
+        async with aclosing(stream):
             async for message in stream:
                 if not isinstance(message, TaskResult):
                     words.add(message)
@@ -119,7 +119,7 @@ async def _restore(runner: TaskRunner, state: JsonValue) -> None:
         return
     try:
         assert isinstance(state, dict)
-        await runner.load_state(state[_KIND])  # type: ignore[attr-defined]  agents and teams have it
+        await runner.load_state(state[_KIND])  # type: ignore[attr-defined]  # agents and teams have it
     except Exception as error:
         raise DraftUnusable("The saved conversation cannot be loaded.") from error
 
