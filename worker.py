@@ -12,7 +12,7 @@ use_own_python()
 
 import argparse
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -30,8 +30,9 @@ from activities.heartbeat import HEARTBEAT_EVERY
 from activities.holding import Holding
 from activities.plan_check import PlanCheck
 from activities.planner import Planner
-from activities.planners.autogen.model_client import model_client_factory
-from activities.planners.autogen.planner import AutoGenPlanner
+from activities.planners.choosing import planner_of
+from activities.planners.function import FunctionPlanner
+from activities.planners.proposals import Reader
 from activities.planning import Planning
 from activities.requiring import Requiring
 from activities.settling import Settling
@@ -71,7 +72,7 @@ from plangate.temporal.worker_process import (
     run_until,
     stop_on_signals,
 )
-from plangate.tool import Advises, Blobs, Tool, UsesBlobs, lacks_of
+from plangate.tool import Advises, Blobs, Reads, Tool, UsesBlobs, lacks_of
 from workflows.details_interceptor import PageWhenAsked
 from workflows.plan_approval import PlanApproval
 from workflows.settlement import PlangateSettlement
@@ -149,11 +150,23 @@ def build_worker(
     )
 
 
-def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> AutoGenPlanner:
-    """Return the planner for these tools, which it gets as declarations only."""
-    declarations = {name: _advised(tool) for name, tool in tools.items() if not lacks_of(tool)}
-    open_model = model_client_factory(settings)
-    return AutoGenPlanner(open_model, settings.draft_seconds, declarations, settings.max_steps)
+def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> FunctionPlanner:
+    """Return the planner for these tools: it gets their declarations, and those to call that only read.
+
+    Raises:
+        PlannerInvalid: the planner that the settings name cannot be used.
+    """
+    usable = {name: tool for name, tool in tools.items() if not lacks_of(tool)}
+    return planner_of(
+        settings, {name: _advised(tool) for name, tool in usable.items()}, dict(_readers(usable))
+    )
+
+
+def _readers(tools: Mapping[str, Tool]) -> Iterator[tuple[str, Reader]]:
+    """Yield the name of each tool that only reads, and how it does."""
+    for name, tool in tools.items():
+        if tool.declaration.reads_only and isinstance(tool, Reads):
+            yield name, tool.read
 
 
 def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> Mapping[str, Tool]:

@@ -2,24 +2,22 @@
 
 from typing import Protocol
 
+from pydantic import JsonValue
+
 from plangate.domain.audit import ModelUse
 from plangate.domain.base import Frozen
 from plangate.domain.plan import Plan
+from plangate.planner import Brief
 
-
-class Brief(Frozen):
-    """The input of a planner: the request, and for a new revision the previous plan and what to change."""
-
-    request: str
-    previous: Plan | None = None
-    feedback: str = ""
+__all__ = ["Brief", "Draft", "Planner"]
 
 
 class Draft(Frozen):
-    """The output of a planner: the plan, and which model made it."""
+    """The output of a planner: the plan with what was read, which model made it, and the planner's state."""
 
     plan: Plan
     planner: ModelUse
+    state: JsonValue = None
 
 
 class Planner(Protocol):

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
+from pydantic import JsonValue
 from temporalio import activity
 
 from activities.caller import check_caller, own_audience
@@ -14,6 +15,7 @@ from activities.heartbeat import ServerClock, heartbeating, this_worker
 from activities.outage import Outage
 from activities.plan_check import PlanCheck
 from activities.planner import Brief, Draft, Planner
+from activities.planner_states import PlannerStates
 from activities.requiring import Requiring
 from activities.signal_times import SignalTimes
 from activities.tasks import DraftTask, KeepTask
@@ -35,6 +37,7 @@ from plangate.domain.plan import Audience, Plan, fingerprint_of, short, struck_s
 from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
 from plangate.policy.requirements import demanded_of
+from plangate.records.attachments import keep
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import Note, OpenTrail
@@ -63,6 +66,7 @@ class Planning:
         self._times = times
         self._requiring = requiring
         self._planner = planner
+        self._states = PlannerStates(records)
         self._plans = plans
         self._patience = patience
 
@@ -133,7 +137,7 @@ class Planning:
             if earlier is not None:  # the edit on the record counts, not the task's
                 task = task.model_copy(update={"supplied": earlier.plan})
         listed = _listed(requested.requester, people) if task.revision == 1 else ""
-        made = await self._plan(task, requested.request)
+        made = await self._plan(task, requested.request, await self._state(task))
         made = made.model_copy(update={"plan": await self._plans.with_previews(made.plan)})
         audience = own_audience(self._records)
         drafted, is_new = await self._records.transact(
@@ -144,16 +148,23 @@ class Planning:
             _log_drafted(task, drafted)
         return drafted
 
-    async def _plan(self, task: DraftTask, request: str) -> "_Made":
+    async def _state(self, task: DraftTask) -> JsonValue:
+        """Return what the planner returned with its last plan of this run; None if it is not kept."""
+        if task.supplied is not None or task.previous is None:
+            return None
+        return await self._states.last(task.run)
+
+    async def _plan(self, task: DraftTask, request: str, state: JsonValue) -> "_Made":
         if task.supplied is not None:
             return _Made(plan=self._plans.check(task.supplied))
-        brief = Brief(request=request, previous=task.previous, feedback=task.feedback)
+        brief = Brief(request=request, previous=task.previous, feedback=task.feedback, state=state)
         draft = await _unless_the_worker_stops(self._planner.draft(brief))
         try:
             plan = self._plans.check(draft.plan.proposed().model_dump(mode="json"))
         except PlanInvalid as error:
             raise DraftUnusable(f"The model's draft cannot be used: {error}") from error
-        return _Made(plan=plan, planner=draft.planner)
+        plan = plan.model_copy(update={"reads": draft.plan.reads})
+        return _Made(plan=plan, planner=draft.planner, state=PlannerStates.written(draft.state))
 
     def _earlier(self, trail: OpenTrail, task: DraftTask) -> Drafted | Edit | None:
         """Return this revision's plan if an earlier attempt recorded it, or the edit to carry out."""
@@ -195,10 +206,13 @@ class Planning:
         requirement = demanded_of(
             self._requiring.policy, made.plan, requested, requester=listed, author=author
         )
+        plan = made.plan
+        if state.edit and state.drafted:  # an edit changes the steps, not what the planner read for them
+            plan = plan.model_copy(update={"reads": state.drafted.plan.reads})
         drafted = Drafted(
             revision=task.revision,
-            plan=made.plan,
-            fingerprint=fingerprint_of(made.plan, task.revision, task.run.workflow_id, audience),
+            plan=plan,
+            fingerprint=fingerprint_of(plan, task.revision, task.run.workflow_id, audience),
             audience=audience,
             requirement=requirement,
             drafted_at=now,
@@ -207,6 +221,7 @@ class Planning:
             requester=listed,
             author=author,
             struck=_struck(state, made.plan),
+            state=keep(trail.connection, made.state) if made.state is not None else "",
         )
         trail.append(Note(key=key, at=now, actor=this_worker(), event=drafted))
         return drafted, True
@@ -236,10 +251,11 @@ def _struck(state: RunState, plan: Plan) -> tuple[int, ...]:
 
 
 class _Made(Frozen):
-    """A checked plan, and the model that made it; None for a supplied plan."""
+    """A checked plan, the model that made it, and the planner's state; both None for a supplied plan."""
 
     plan: Plan
     planner: ModelUse | None = None
+    state: bytes | None = None
 
 
 def _log_drafted(task: DraftTask, drafted: Drafted) -> None:

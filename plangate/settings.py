@@ -7,6 +7,7 @@ The exception are Temporal's own variables (``TEMPORAL_ADDRESS`` and the like), 
 import getpass
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.request import getproxies, proxy_bypass
@@ -53,8 +54,28 @@ class Settings(BaseSettings):
     openai_base_url: str | None = Field(
         default=None, validation_alias=AliasChoices("openai_base_url", "OPENAI_BASE_URL")
     )
+    planner: str | None = Field(
+        default=None,
+        description="MODULE:NAME of another planner: a function, or an AutoGen agent or team",
+    )
     draft_seconds: int = Field(  # below the hour of `workflows.options.DRAFT`
         default=300, ge=1, le=3_500, description="the time limit of one draft, in seconds"
+    )
+    draft_turns: int = Field(
+        default=100, ge=1, le=1_000, description="how many answers of the model one draft may take"
+    )
+    draft_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000,
+        description="how many tokens one draft may take; unset: no limit",
+    )
+    draft_cost: Decimal | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        examples=["0.50"],
+        description="how much one draft may cost, as the planner reports it; unset: no limit",
     )
     model_outage_seconds: int = Field(
         default=3600,

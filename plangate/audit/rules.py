@@ -220,7 +220,15 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
         )
     if exceeds_request(event, state.requested):
         return "allows a longer review than was requested"
-    return _wrong_author(state, event)
+    return _wrong_reads(state, event) or _wrong_author(state, event)
+
+
+def _wrong_reads(state: RunState, event: Drafted) -> str | None:
+    """Object to reads of a plan that no planner made; an edited plan keeps those of the plan before."""
+    if event.planner is not None:
+        return None
+    before = state.drafted.plan.reads if state.drafted and state.edit else ()
+    return None if event.plan.reads == before else "names reads that no planner made"
 
 
 def _wrong_author(state: RunState, event: Drafted) -> str | None:

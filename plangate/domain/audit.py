@@ -42,16 +42,17 @@ OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
 """The states of runs that have ended."""
 
 
+def _is_unset(value: object) -> bool:
+    return not value
+
+
 class ModelUse(Frozen):
-    """The model that drafted a plan, and the tokens it used."""
+    """The model that drafted a plan, and the tokens and money that it used, as the planner reports them."""
 
     model: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
-
-
-def _is_unset(value: object) -> bool:
-    return not value
+    cost: str = Field(default="", exclude_if=_is_unset)
 
 
 class Requested(Frozen):
@@ -84,7 +85,8 @@ class Drafted(Frozen):
 
     ``requester`` is the requester's name as spelled in the list of people; empty if there is no list.
     ``author`` is the person who edited the plan; empty for a planner's, and for a supplied plan. ``struck``
-    are the steps of the revision before that an edit left out, if it changed nothing else.
+    are the steps of the revision before that an edit left out, if it changed nothing else. ``state`` is the
+    SHA-256 of the planner's state, by which the records keep it; the planner works without it, too.
     """
 
     kind: Literal["drafted"] = "drafted"
@@ -99,6 +101,7 @@ class Drafted(Frozen):
     requester: str = ""
     author: str = Field(default="", exclude_if=_is_unset)
     struck: tuple[int, ...] = Field(default=(), exclude_if=_is_unset)
+    state: str = Field(default="", exclude_if=_is_unset)
 
     @property
     def review_time(self) -> timedelta:

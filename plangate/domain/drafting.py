@@ -37,6 +37,9 @@ def check_plan(raw: object, tools: Mapping[str, ToolDeclaration], max_steps: int
     steps: list[Step] = []
     for index, step in enumerate(proposed.steps):
         at: FaultPath = ("steps", index)
+        if step.tool in tools and tools[step.tool].reads_only:
+            faults.append(Fault((*at, "tool"), f"{step.tool} only reads, so it is no step; leave it out"))
+            continue
         try:
             arguments = _completed(step.tool, check_arguments(step.tool, step.arguments, tools, at), at)
         except PlanInvalid as error:

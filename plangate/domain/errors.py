@@ -33,6 +33,7 @@ The message of each error is one sentence for a person: what is wrong and what t
         ├── SettingsInvalid
         ├── FileInvalid          a policy or a list of people; carries every fault with its place
         ├── ToolInvalid          a tool's author fixes it; names file and line
+        ├── PlannerInvalid       a planner's author fixes it; names file and line
         ├── RecordsMissing
         ├── TrailDamaged         the trail differs from what was written
         └── TemporalUnreachable
@@ -195,6 +196,10 @@ class FileInvalid(OperatorError):
 
 class ToolInvalid(OperatorError):
     """A tool cannot be used as its author wrote it."""
+
+
+class PlannerInvalid(OperatorError):
+    """A planner cannot be used as its author wrote it."""
 
 
 class RecordsMissing(OperatorError):

@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue
 from plangate.domain.base import Frozen, Typed
 from plangate.domain.escaping import cut
 from plangate.domain.faults import Fault, FaultPath
+from plangate.domain.reads import Read
 
 MIN_PREFIX: Final = 8
 SHORT_LENGTH: Final = 12
@@ -77,13 +78,17 @@ class ProposedPlan(Typed):
 
 
 class Plan(Typed):
-    """A summary and ordered steps. Two plans are the same if their fingerprints are."""
+    """A summary and ordered steps. Two plans are the same if their fingerprints are.
+
+    ``reads`` is what the planner read while it drafted, left out of the plan's JSON if it read nothing.
+    """
 
     summary: str = Field(min_length=1, max_length=MAX_SUMMARY)
     steps: tuple[Step, ...] = Field(min_length=1)
+    reads: tuple[Read, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def proposed(self) -> ProposedPlan:
-        """Return the plan without what its tools added."""
+        """Return the plan without what was read for it and what its tools added."""
         return ProposedPlan(summary=self.summary, steps=tuple(step.proposed() for step in self.steps))
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from plangate.domain.base import Frozen
 from plangate.domain.plan import Plan, ProposedStep, Step
+from plangate.domain.reads import Read
 
 _MOST_NAMED: Final = 5
 
@@ -26,12 +27,14 @@ class Before(Frozen):
         fingerprint: of the replaced plan.
         summary: None if the newest plan has the same.
         steps: in order; a number is that of the same step in the newest plan.
+        reads: None if the newest plan has the same.
     """
 
     revision: int
     fingerprint: str
     summary: str | None = None
     steps: tuple[int | Step, ...]
+    reads: tuple[Read, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
 
     def fits(self, steps: int) -> bool:
         """Return whether it can be the difference to a plan with that many steps."""
@@ -94,7 +97,8 @@ def kept_before(revision: int, fingerprint: str, replaced: Plan, newest: Plan) -
     numbers = {step.model_dump_json(): number for number, step in enumerate(newest.steps, start=1)}
     kept = [numbers.get(step.model_dump_json(), step) for step in replaced.steps]
     summary = None if replaced.summary == newest.summary else replaced.summary
-    return Before(revision=revision, fingerprint=fingerprint, summary=summary, steps=tuple(kept))
+    reads = None if replaced.reads == newest.reads else replaced.reads
+    return Before(revision=revision, fingerprint=fingerprint, summary=summary, steps=tuple(kept), reads=reads)
 
 
 def plan_before(before: Before, newest: Plan) -> Plan:
@@ -107,7 +111,7 @@ def plan_before(before: Before, newest: Plan) -> Plan:
         raise IndexError("the replaced plan names a step that the newest one does not have")
     steps = tuple(newest.steps[one - 1] if isinstance(one, int) else one for one in before.steps)
     summary = newest.summary if before.summary is None else before.summary
-    return Plan(summary=summary, steps=steps)
+    return Plan(summary=summary, steps=steps, reads=newest.reads if before.reads is None else before.reads)
 
 
 def changes_between(before: Plan, after: Plan) -> PlanChanges:

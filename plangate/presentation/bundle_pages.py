@@ -12,6 +12,7 @@ from plangate.domain.settlements import SettlementState
 from plangate.presentation.changes import add_changes
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
+from plangate.presentation.reads_page import add_reads
 from plangate.presentation.settlement_words import add_settlements
 from plangate.presentation.step_page import add_observation, step_words
 from plangate.presentation.words import spelled
@@ -92,6 +93,7 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
         add_observation(page, step)
     if any(step.settlement and step.settlement.state is SettlementState.OPEN for step in story.steps):
         page.note("How an accepted effect ended is not in this bundle; a later one may have it.", "yellow")
+    add_reads(page, story.plan)
     page.field("sealed", f"{sealed} of {len(bundle.entries)} entries", width=LABEL_WIDTH)
     add_sealers(page, seal_keys_of(bundle), "name it with --sealer", is_trusted=is_trusted)
     if story.public_keys and not has_people:

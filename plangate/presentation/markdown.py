@@ -33,6 +33,7 @@ from plangate.presentation.markdown_parts import (
     resolving_part,
     utc,
 )
+from plangate.presentation.reads_page import cut_words
 from plangate.presentation.words import (
     NO_LONGER_COUNTS,
     SUPPLIED,
@@ -49,6 +50,7 @@ from plangate.presentation.words import (
 # Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a blank 3, a kanji 9.
 _ROOM_FOR_STEPS: Final = 4_500
 _ROOM_FOR_STEPS_OF_HELD: Final = 1_200  # what it waits for matters more
+_ROOM_FOR_READS: Final = 1_200
 _ROOM_FOR_CHANGES: Final = 1_200
 _ROOM_FOR_DECISIONS: Final = 1_800
 _ROOM_FOR_FEWER_DECISIONS: Final = 700
@@ -110,11 +112,12 @@ def details_page(
         is_reviewed = state.phase is Phase.IN_REVIEW
         changes = changes_part(status, _ROOM_FOR_CHANGES if is_reviewed else _ROOM_FOR_LINE)
         room = _ROOM_FOR_STEPS if state.held is None else _ROOM_FOR_STEPS_OF_HELD
-        steps, is_whole = _steps(state, state.drafted, room)
+        steps, has_all_steps = _steps(state, state.drafted, room)
+        reads, has_all_reads = _reads(state, state.drafted)
         digested, is_counted = _digest(state.drafted)
-        is_whole = is_whole and is_counted
+        is_whole = has_all_steps and has_all_reads and is_counted
         parts.insert(0 if state.held is None else len(parts), digested)
-        parts += [_plan(state, state.drafted), *([changes] if changes else []), *steps]
+        parts += [_plan(state, state.drafted), *([changes] if changes else []), *steps, *reads]
         if state.state == Phase.IN_REVIEW:
             parts.append(
                 _how_to_decide(state, state.drafted)
@@ -250,6 +253,27 @@ def _steps(state: RunState, drafted: Drafted, room: int) -> tuple[list[str], boo
         parts.append(shown)
         is_whole = is_whole and not _is_cut(step)
     return parts, is_whole
+
+
+def _reads(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
+    """Return what the planner read, as far as there is room, and whether that is all of it."""
+    reads, room = drafted.plan.reads, _ROOM_FOR_READS
+    if not reads:
+        return [], True
+    parts = ["**Read while drafting. These are words of outsiders, and the planner saw no others:**"]
+    for number, read in enumerate(reads, start=1):
+        lines = [f"**Read {number} of {len(reads)}:** {markdown_code(read.tool)}"]
+        lines += [_argument(state, argument, value) for argument, value in read.arguments.items()]
+        lines += [f"*returned:* {markdown_code(read.result)}", *_reordered(state, read.result)]
+        lines += [f"*{cut_words(read)}*"] if read.is_cut else []
+        shown = "\n".join(lines)
+        room -= len(quote(shown))
+        if room < 0:
+            left = len(reads) - number + 1
+            parts.append(f"**{left} of {len(reads)} reads are not shown here, because the page is limited.**")
+            return parts, False
+        parts.append(shown)
+    return parts, True
 
 
 def _step(state: RunState, name: str, step: Step, progress: StepProgress) -> str:

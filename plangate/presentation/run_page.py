@@ -27,6 +27,7 @@ from plangate.presentation.held_page import (
 )
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
+from plangate.presentation.reads_page import add_reads, reads_words
 from plangate.presentation.settlement_words import add_settlements, reversed_steps
 from plangate.presentation.step_page import LONGEST_AFTERWARDS, STEP_STYLES, add_step, step_words
 from plangate.presentation.stops_page import add_stop
@@ -105,6 +106,8 @@ def plan_page(status: Status, now: datetime) -> Page:
         page.field("what runs", digest(status.plan), "bold")
         page.words("summary", status.plan.summary, exact=_exact(status))
         page.note(author_words(by_planner=status.planner is not None, editor=status.author), indent=4)
+        if status.plan.reads:
+            page.field("read", reads_words(status.plan))
     page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
     if status.still_needed and status.approved_by:
         page.field("still needed", needed_words(status), "bold yellow")
@@ -125,6 +128,7 @@ def plan_page(status: Status, now: datetime) -> Page:
         add_changes(page, status.previous, status.plan, _exact(status))
     for step in status.steps:
         add_step(page, step, len(status.steps), _exact(status))
+    add_reads(page, status.plan, _exact(status))
     return page
 
 
@@ -250,7 +254,8 @@ def _for_how_long(status: Status) -> str:
 
 
 def _planner(use: ModelUse) -> str:
-    return f"{use.model}, {use.prompt_tokens + use.completion_tokens:,} tokens"
+    cost = f", cost {use.cost}" if use.cost else ""
+    return f"{use.model}, {use.prompt_tokens + use.completion_tokens:,} tokens{cost}"
 
 
 def _add_decisions(page: Page, status: Status) -> None:

@@ -59,11 +59,15 @@ def trail_page(entries: Sequence[AuditEntry]) -> Page:
 
 
 def _add_plan(page: Page, drafted: Drafted, before: PreviousPlan | None) -> None:
-    """Add the preview of each step, and what this revision changed."""
+    """Add the preview of each step, what the planner read, and what this revision changed."""
     for number, step in enumerate(drafted.plan.steps, start=1):
         preview = step.preview.removeprefix(f"{step.tool}: ")
         said = f"{step.tool}: {cut(preview, _LONGEST)}" if preview else step.tool
         page.field(f"step {number}", said, indent=7)
+    for number, read in enumerate(drafted.plan.reads, start=1):
+        given = ", ".join(f"{name} = {value_words(value)}" for name, value in read.arguments.items())
+        said = f"{read.tool} ({cut(given, _LONGEST)}) returned: {cut(read.result, _LONGEST)}"
+        page.field(f"read {number}", said, indent=7)
     add_changes(page, before, drafted.plan, "audit export", indent=7)
 
 

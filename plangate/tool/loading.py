@@ -59,10 +59,16 @@ def named_tools(names: Iterable[str]) -> list[Found]:
         ToolInvalid: one cannot be imported, has no tool, or a tool that cannot be used.
     """
     names = tuple(names)
-    here = str(Path.cwd())
-    if names and here not in sys.path:
-        sys.path.append(here)  # last, so that nothing here stands in for another package
+    if names:
+        look_here()
     return [found for name in names for found in tools_of(name, SETTING)]
+
+
+def look_here() -> None:
+    """Have modules found in the working directory, too."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last, so that nothing here stands in for another package
 
 
 def installed_tools() -> list[Found]:
@@ -86,7 +92,7 @@ def tools_of(name: str, by: str) -> list[Found]:
         ToolInvalid: it cannot be imported, has no tool, or a tool that cannot be used.
     """
     module_name, _, attribute = name.partition(":")
-    module = _imported(module_name, by)
+    module = imported(module_name, by)
     if attribute:
         if not hasattr(module, attribute):
             raise ToolInvalid(f"{by} names {name}, and {module_name} has no {attribute}; correct the name.")
@@ -102,7 +108,12 @@ def tools_of(name: str, by: str) -> list[Found]:
     return found
 
 
-def _imported(name: str, by: str) -> ModuleType:
+def imported(name: str, by: str) -> ModuleType:
+    """Import a module that a setting or a package names.
+
+    Raises:
+        ToolInvalid: it cannot be imported.
+    """
     try:
         return importlib.import_module(name)
     except ToolInvalid:

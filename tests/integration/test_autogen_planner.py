@@ -12,7 +12,8 @@ from autogen_ext.models.replay import ReplayChatCompletionClient
 
 from activities.planner import Brief, Draft
 from activities.planners.autogen.model_client import OpenModel, model_client_factory
-from activities.planners.autogen.planner import MAX_BAD_CALLS, AutoGenPlanner
+from activities.planners.autogen.planner import AutoGenPlanner
+from activities.planners.proposals import MAX_BAD_CALLS, Limits
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import (
     DraftUnusable,
@@ -65,7 +66,7 @@ async def draft_at(server: OpenAIServer, brief: Brief | None = None, **options: 
         model_config_file=None,
     )
     seconds, max_steps = options.pop("seconds", 10), options.pop("max_steps", 5)
-    planner = AutoGenPlanner(model_client_factory(settings), seconds, TOOLS, max_steps)
+    planner = AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(seconds, max_steps))
     return await planner.draft(brief or Brief(request=REQUEST))
 
 
@@ -240,7 +241,7 @@ async def test_a_model_that_never_stops_ends():
         cached=False,
     )
     client = ReplayChatCompletionClient([empty] * 50, CAN_CALL)
-    planner = AutoGenPlanner(lambda: OpenModel("replay", client), 5, TOOLS, 3)
+    planner = AutoGenPlanner(lambda: OpenModel("replay", client), TOOLS, Limits(5, 3))
     with pytest.raises(DraftUnusable, match="never stopped calling tools"):
         await planner.draft(Brief(request=REQUEST))
 
@@ -337,7 +338,9 @@ async def test_a_cancelled_draft_ends_at_once_and_closes_its_client():
             model.client.close = closing  # type: ignore[method-assign]
             return model
 
-        task = asyncio.create_task(AutoGenPlanner(open_model, 30, TOOLS, 5).draft(Brief(request=REQUEST)))
+        task = asyncio.create_task(
+            AutoGenPlanner(open_model, TOOLS, Limits(30, 5)).draft(Brief(request=REQUEST))
+        )
         assert await asyncio.to_thread(server.asked.wait, 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -388,7 +391,7 @@ async def test_calls_without_an_id_get_one_each():
 
 async def test_a_model_that_cannot_call_tools_is_refused_before_it_is_asked():
     client = ReplayChatCompletionClient(["hello"])
-    planner = AutoGenPlanner(lambda: OpenModel("parrot", client), 5, TOOLS, 3)
+    planner = AutoGenPlanner(lambda: OpenModel("parrot", client), TOOLS, Limits(5, 3))
     with pytest.raises(ModelRefused, match="'parrot' cannot call tools"):
         await planner.draft(Brief(request=REQUEST))
     assert client.create_calls == []
@@ -416,15 +419,19 @@ async def test_no_model_and_a_broken_model_file_are_told_by_the_planner(monkeypa
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANGATE_MODEL_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(NoModel, match="--plan FILE"):
-        await AutoGenPlanner(model_client_factory(Settings()), 5, TOOLS, 5).draft(Brief(request=REQUEST))
+        await AutoGenPlanner(model_client_factory(Settings()), TOOLS, Limits(5, 5)).draft(
+            Brief(request=REQUEST)
+        )
     settings = Settings(model_config_file=tmp_path / "none.json")
     with pytest.raises(SettingsInvalid, match=r"none\.json"):
-        await AutoGenPlanner(model_client_factory(settings), 5, TOOLS, 5).draft(Brief(request=REQUEST))
+        await AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(5, 5)).draft(
+            Brief(request=REQUEST)
+        )
 
 
 async def test_the_recorded_conversation_of_the_demo_makes_its_plan():
     settings = Settings(model_config_file=PROJECT / "examples" / "demo" / "model.json")
-    planner = AutoGenPlanner(model_client_factory(settings), 5, TOOLS, 20)
+    planner = AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(5, 20))
     for _ in range(2):  # each draft begins the recording anew
         draft = await planner.draft(Brief(request="Customer 4711 was charged twice."))
         ticket, mail = draft.plan.steps
@@ -441,7 +448,7 @@ async def test_the_recorded_conversation_of_the_demo_makes_its_plan():
 
 async def test_the_recorded_conversation_answers_every_request_for_changes_with_another_plan():
     settings = Settings(model_config_file=PROJECT / "examples" / "demo" / "model.json")
-    planner = AutoGenPlanner(model_client_factory(settings), 10, TOOLS, 5)
+    planner = AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(10, 5))
     plans = [(await planner.draft(Brief(request=REQUEST))).plan]
     for changes in ("Be kinder.", 'Say "sorry" first.'):
         brief = Brief(request=REQUEST, previous=plans[-1], feedback=changes)

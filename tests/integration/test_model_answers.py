@@ -17,6 +17,7 @@ import pytest
 from activities.planner import Brief, Draft
 from activities.planners.autogen.model_client import model_client_factory
 from activities.planners.autogen.planner import AutoGenPlanner
+from activities.planners.proposals import Limits
 from plangate.domain.errors import DraftUnusable, ModelRefused, ModelUnavailable, PlannerError
 from plangate.settings import Settings
 from tests.support.openai_server import (
@@ -45,7 +46,7 @@ DONE = Says(WORDS)
 def planner_at(server: OpenAIServer, **options: Any) -> AutoGenPlanner:
     settings = Settings(openai_base_url=server.base_url, openai_api_key=SECRET, model_config_file=None)
     seconds, max_steps = options.pop("seconds", 10), options.pop("max_steps", 5)
-    return AutoGenPlanner(model_client_factory(settings), seconds, TOOLS, max_steps)
+    return AutoGenPlanner(model_client_factory(settings), TOOLS, Limits(seconds, max_steps))
 
 
 async def draft_of(script: Script, max_steps: int = 5) -> Draft:

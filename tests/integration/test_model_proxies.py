@@ -16,6 +16,7 @@ from activities.planner import Brief
 from activities.planners.autogen.model_client import model_client_factory
 from activities.planners.autogen.model_transport import proxy_for
 from activities.planners.autogen.planner import AutoGenPlanner
+from activities.planners.proposals import Limits
 from plangate.domain.errors import ModelRefused, SettingsInvalid
 from plangate.settings import Settings
 from tests.support.openai_server import Calls, OpenAIServer, Says, call, completion
@@ -77,7 +78,7 @@ class Proxy:
 
 
 def planner_for(**settings: Any) -> AutoGenPlanner:
-    return AutoGenPlanner(model_client_factory(Settings(openai_api_key="k", **settings)), 5, TOOLS, 5)
+    return AutoGenPlanner(model_client_factory(Settings(openai_api_key="k", **settings)), TOOLS, Limits(5, 5))
 
 
 async def steps_of(planner: AutoGenPlanner) -> int:

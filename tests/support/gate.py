@@ -13,6 +13,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.planner import Planner
 from plangate.client import Client as PlangateClient
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.people import Directory
@@ -44,6 +45,7 @@ class Gate:
     tools: dict[str, Tool] = field(default_factory=dict)
     policy: Policy | None = None
     directory: Directory | None = None
+    drafts_with: Planner | None = None  # in place of the scripted planner
 
     @property
     def env(self) -> WorkflowEnvironment:
@@ -69,7 +71,7 @@ class Gate:
             self.settings.model_copy(update={"worker_build_id": build_id}),
             database=self.database,
             tools=self.tools,
-            planner=self.planner,
+            planner=self.drafts_with or self.planner,
             policy=self.policy,
             directory=self.directory,
         )

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from autogen_core import CancellationToken, FunctionCall
 from autogen_core.models import (
+    AssistantMessage,
     ChatCompletionClient,
     CreateResult,
     LLMMessage,
@@ -23,6 +24,7 @@ from pydantic import BaseModel
 from activities.planners.autogen.answers import check_finish_reason
 from activities.planners.autogen.model_errors import planner_error
 from activities.planners.autogen.words import last_words, without_thoughts
+from plangate.domain.errors import PlannerError
 
 # The finish reason of a client that does not translate its server's reason, or has none.
 _NO_REASON: Final = "unknown"
@@ -40,6 +42,7 @@ class GuardedClient(ChatCompletionClient):
 
     def __init__(self, client: ChatCompletionClient) -> None:
         self._client = client
+        self.failure: PlannerError | None = None  # the last one: a team makes text of it
         self._ids: set[str] = set()
 
     async def create(
@@ -58,6 +61,13 @@ class GuardedClient(ChatCompletionClient):
             PlannerError: as `planner_error` maps it (the original is not chained, because it may contain the
                 prompt), or because the answer is incomplete.
         """
+        # A continued conversation brings the ids of its calls.
+        self._ids.update(
+            call.id
+            for message in messages
+            if isinstance(message, AssistantMessage) and not isinstance(message.content, str)
+            for call in message.content
+        )
         try:
             result = await self._client.create(
                 messages,
@@ -68,7 +78,15 @@ class GuardedClient(ChatCompletionClient):
                 cancellation_token=cancellation_token,
             )
         except Exception as error:  # noqa: BLE001 — every vendor has its own; the table maps them
-            raise planner_error(error) from None
+            self.failure = planner_error(error)
+            raise self.failure from None
+        try:
+            return self._checked(result)
+        except PlannerError as error:
+            self.failure = error
+            raise
+
+    def _checked(self, result: CreateResult) -> CreateResult:
         reason = "" if result.finish_reason == _NO_REASON else result.finish_reason
         check_finish_reason(reason, has_calls=not isinstance(result.content, str))
         if isinstance(result.content, str):

@@ -88,8 +88,17 @@ _MAX_CODE: Final = 48
 _DIGITS_OF_STATUS: Final = 3
 
 
-def planner_error(error: Exception) -> PlannerError:
-    """Return the planner error for an error of a model client.
+def planner_error(error: BaseException) -> PlannerError:
+    """Return the planner error for an error of a model client."""
+    known = known_error(error)
+    if known is not None:
+        return known
+    kind, sentence = _UNFORESEEN
+    return kind(f"The model's service {sentence} ({type(error).__name__}{place_of(error)}).")
+
+
+def known_error(error: BaseException) -> PlannerError | None:
+    """Return the planner error for an error of a model client; None if the table does not have it.
 
     A `PlannerError` among its causes, as the transport raises it, comes first; else the first known cause.
     """
@@ -105,8 +114,12 @@ def planner_error(error: Exception) -> PlannerError:
             if base.__name__ in _BY_NAME:
                 kind, sentence = _BY_NAME[base.__name__]
                 return kind(f"The model's service {sentence} ({type(cause).__name__}).")
-    kind, sentence = _UNFORESEEN
-    return kind(f"The model's service {sentence} ({type(error).__name__}{place_of(error)}).")
+    return None
+
+
+def is_raised_on_purpose(error: BaseException) -> bool:
+    """Return whether a planner error is among the causes, so that its words are those of who raised it."""
+    return any(isinstance(cause, PlannerError) for cause in _chain(error))
 
 
 def error_in_answer(error: object) -> PlannerError:

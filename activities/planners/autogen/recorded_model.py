@@ -33,8 +33,8 @@ class RecordedModel(ReplayChatCompletionClient):
 
 
 def _revision(messages: Sequence[LLMMessage]) -> list[str | CreateResult] | None:
-    """Return the answers to a request for changes; None if the messages contain none."""
-    for message in messages:
+    """Return the answers to the last request for changes; None if the messages contain none."""
+    for message in reversed(messages):
         try:
             task = json.loads(message.content) if isinstance(message.content, str) else None
         except ValueError:

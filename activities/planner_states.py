@@ -1,0 +1,82 @@
+"""Keep what a planner returned with a plan, so that it can continue if changes are requested.
+
+The bytes are kept in the records under their digest, as attachments are, and the recorded plan names the
+digest: no message and no history has them. A state that is lost, too large or unreadable costs only the
+continuation: the planner begins anew, from the plan before.
+"""
+
+import json
+from typing import Final
+
+import structlog
+from pydantic import JsonValue
+
+from plangate.domain.audit import Drafted, RunRef
+from plangate.domain.plan import uncanonical
+from plangate.logs.redaction import redact_text
+from plangate.records.attachments import KeptAttachments
+from plangate.records.records import Records
+from plangate.records.trail import OpenTrail
+
+MAX_STATE: Final = 512 * 1024  # bytes of JSON
+_log = structlog.get_logger(__name__)
+
+
+class PlannerStates:
+    """The states of planners, as the records keep them."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._blobs = KeptAttachments(records)
+
+    @staticmethod
+    def written(state: JsonValue) -> bytes | None:
+        """Return a state as it can be kept; None if there is none, or it cannot be kept."""
+        if state is None:
+            return None
+        try:
+            text = json.dumps(state, ensure_ascii=False, allow_nan=False)
+            content = text.encode()
+        except (TypeError, ValueError, RecursionError):
+            _log_loss("it is not JSON")
+            return None
+        why = ""
+        if any(uncanonical(state)):
+            why = "it is not JSON that stays as it is"
+        elif len(content) > MAX_STATE:
+            why = f"it has {len(content):,} bytes, more than {MAX_STATE:,}"
+        elif redact_text(text) != text:
+            why = "it has a text in the form of a key or a password"
+        if why:
+            _log_loss(why)
+        return None if why else content
+
+    async def last(self, run: RunRef) -> JsonValue:
+        """Return the state of the newest plan of a run that has one; None if it is lost or unreadable.
+
+        Raises:
+            RecordsUnavailable: the database did not answer.
+        """
+        digest = await self._records.transact(run, _newest)
+        content = await self._blobs.read(digest) if digest else None
+        if content is None:
+            if digest:
+                _log.warning("The planner's state is lost; it starts over.", action="planner_starts_over")
+            return None
+        try:
+            state: JsonValue = json.loads(content)
+        except (ValueError, RecursionError):
+            return None
+        return state
+
+
+def _newest(trail: OpenTrail) -> str:
+    events = [entry.event for entry in trail.entries()]
+    return next((one.state for one in reversed(events) if isinstance(one, Drafted) and one.state), "")
+
+
+def _log_loss(why: str) -> None:
+    _log.warning(
+        f"The planner's state is not kept, because {why}; after a request for changes it starts over.",
+        action="planner_state",
+    )

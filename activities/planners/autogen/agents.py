@@ -1,0 +1,215 @@
+"""Draft plans with an AutoGen agent or team that somebody else wrote, or with what its factory returns.
+
+May import the domain and AutoGen.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, NoReturn
+
+import structlog
+from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.base import ChatAgent, TaskRunner, Team
+from autogen_core import CancellationToken
+from autogen_core.tools import StaticWorkbench
+
+from activities.planner import Brief
+from activities.planners.autogen.conversation import converse
+from activities.planners.autogen.guarded_client import GuardedClient
+from activities.planners.autogen.model_client import ModelOpener, OpenModel, no_model
+from activities.planners.autogen.planner import check_it_calls_tools, quieten
+from activities.planners.autogen.workbench import ProposingWorkbench
+from activities.planners.function import FunctionPlanner
+from activities.planners.proposals import Limits, Proposals, Reader
+from plangate.domain.errors import (
+    ModelRefused,
+    NoModel,
+    OperatorError,
+    PlangateError,
+    PlannerError,
+    PlannerInvalid,
+)
+from plangate.domain.tool import ToolDeclaration
+from plangate.planner import PlannerResult
+from plangate.tool.places import place_of
+
+_log = structlog.get_logger(__name__)
+
+FACTORY_ASKS: Final = ("model_client", "workbench", "rules")
+"""What a factory may ask for by the names of its parameters: Plangate's model client, the workbench that
+proposes and reads, and the rules of planning as a system message."""
+
+_RAISE: Final = "raise max_tool_iterations of the agent that proposes"
+
+
+def is_runner(found: object) -> bool:
+    """Return whether this is an agent or a team."""
+    return isinstance(found, ChatAgent | Team)
+
+
+class AgentPlanner(FunctionPlanner):
+    """Drafts plans with an agent or a team.
+
+    Args:
+        found: an agent, a team, or a function that makes one for each draft.
+        asks: what that function asks for; None if ``found`` is no function.
+        name: as the setting has it.
+        open_model: opens the configured model, if the function asks for it.
+        tools: the declarations of the tools.
+        limits: of each draft.
+        readers: of the tools that only read.
+    """
+
+    def __init__(
+        self,
+        found: Any,
+        asks: set[str] | None,
+        *,
+        name: str,
+        open_model: ModelOpener,
+        tools: Mapping[str, ToolDeclaration],
+        limits: Limits,
+        readers: Mapping[str, Reader],
+    ) -> None:
+        super().__init__(self._converse, name, tools, limits, readers)
+        self._found = found
+        self._asks = asks
+        self._own_name = name
+        self._open_model = open_model
+        self._trial = Proposals(tools, limits, readers)
+        self._turn = asyncio.Lock()  # one object has one conversation at a time
+
+    @property
+    def has_model(self) -> bool:
+        """Whether it can draft: a factory that asks for the configured model needs one."""
+        return not self._needs_model or self._open_model is not no_model
+
+    @property
+    def _needs_model(self) -> bool:
+        return self._asks is not None and "model_client" in self._asks
+
+    async def try_model(self) -> None:
+        """Make the agent once, so that one that cannot be used stops the worker at start.
+
+        Raises:
+            PlannerInvalid: it cannot be used.
+            SettingsInvalid: the configured model cannot be opened.
+        """
+        quieten()
+        if not self.has_model:
+            return
+        try:
+            async with self._client() as (client, _):
+                await self._tried(client)
+        except ModelRefused as error:
+            _log.warning(str(error), action="model_unreachable")
+
+    async def _tried(self, client: GuardedClient | None) -> None:
+        try:
+            await self._made(client, Brief(request=""), self._trial)
+        except PlangateError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever the function does
+            _log.exception("The planner failed.", action="planner_failed")
+            self._refuse(f"it failed ({type(error).__name__}: {error}); mend it.")
+
+    def classed(self, error: BaseException) -> PlangateError:
+        """Return the planner error for what was raised; those of the model's client keep their words."""
+        if isinstance(error, OperatorError | NoModel):
+            return error
+        failure = getattr(error, "plangate_failure", None)
+        return failure if isinstance(failure, PlannerError) else super().classed(error)
+
+    async def _converse(self, brief: Brief, proposals: Proposals) -> PlannerResult:
+        quieten()
+        async with self._turn_of_object(), self._client() as (client, model):
+            runner = await self._made(client, brief, proposals)
+            try:
+                return await converse(runner, brief, proposals, model, _RAISE)
+            except Exception as error:
+                if client is not None and client.failure is not None:
+                    error.plangate_failure = client.failure  # type: ignore[attr-defined]
+                raise
+
+    @asynccontextmanager
+    async def _turn_of_object(self) -> Any:
+        if self._asks is not None:
+            yield
+            return
+        async with self._turn:
+            yield
+
+    @asynccontextmanager
+    async def _client(self) -> Any:
+        """Open the configured model if the factory asks for it; yield its client and its name."""
+        if not self._needs_model:
+            yield None, self._own_name
+            return
+        opened: OpenModel = self._open_model()
+        client = GuardedClient(opened.client)
+        try:
+            check_it_calls_tools(client, opened.name)
+            yield client, opened.name
+        finally:
+            await client.close()
+
+    async def _made(self, client: GuardedClient | None, brief: Brief, proposals: Proposals) -> TaskRunner:
+        """Return the agent or team for one draft, with the tools of the draft."""
+        workbench = ProposingWorkbench(proposals, starts_over=True)
+        given = {"model_client": client, "workbench": workbench, "rules": brief.rules}
+        made = self._found
+        if self._asks is not None:
+            made = self._found(**{name: given[name] for name in self._asks})
+            made = await made if inspect.isawaitable(made) else made
+            if not is_runner(made):
+                self._refuse(f"it returns {type(made).__name__}, and no AutoGen agent or team; mend it.")
+        agents = list(_assistants(made))
+        for agent in agents:
+            self._check_has_no_tools(agent)
+        if self._asks is None or "workbench" not in self._asks:
+            if not agents:
+                self._refuse(
+                    "no AssistantAgent in it could propose; write a function that asks for workbench."
+                )
+            agents[0]._workbench = [workbench]  # noqa: SLF001  AutoGen has no public way
+        if self._asks is None:
+            await _reset(made)
+        runner: TaskRunner = made
+        return runner
+
+    def _check_has_no_tools(self, agent: AssistantAgent) -> None:
+        """Refuse tools that would act while the agent drafts, outside every approval."""
+        own = agent._tools or any(  # noqa: SLF001  as above
+            not isinstance(one, ProposingWorkbench | StaticWorkbench)
+            for one in agent._workbench  # noqa: SLF001
+        )
+        if own:
+            self._refuse(
+                f"its agent {agent.name} has tools of its own, which would act outside every approval; make "
+                "them tools of Plangate (docs/howto-add-a-tool.md), and give the agent the workbench."
+            )
+
+    def _refuse(self, problem: str) -> NoReturn:
+        where = f"{place_of(self._found)}: the" if self._asks is not None else "The"
+        raise PlannerInvalid(f"{where} planner {self._own_name} cannot be used: {problem}")
+
+
+def _assistants(runner: Any) -> Iterator[AssistantAgent]:
+    """Yield every `AssistantAgent` of an agent or a team, at any depth."""
+    if isinstance(runner, AssistantAgent):
+        yield runner
+    for one in getattr(runner, "_participants", ()) or ():
+        yield from _assistants(one)
+    inner = getattr(runner, "_team", None) or getattr(runner, "_agent", None)
+    if is_runner(inner):
+        yield from _assistants(inner)
+
+
+async def _reset(runner: Any) -> None:
+    """Have an object that was used before forget it."""
+    if isinstance(runner, Team):
+        await runner.reset()
+    else:
+        await runner.on_reset(CancellationToken())

@@ -1,0 +1,110 @@
+"""Choose the planner: AutoGen's agent by default, or what ``PLANGATE_PLANNER`` names.
+
+What is named is imported in the worker's process, so only an operator may name it. What is wrong with it is
+one sentence, when the worker starts.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from activities.planners.autogen.agents import FACTORY_ASKS, AgentPlanner, is_runner
+from activities.planners.autogen.model_client import model_client_factory
+from activities.planners.autogen.planner import AutoGenPlanner
+from activities.planners.function import FunctionPlanner
+from activities.planners.proposals import Limits, Reader
+from plangate.domain.errors import PlannerInvalid, ToolInvalid
+from plangate.domain.tool import ToolDeclaration
+from plangate.settings import Settings
+from plangate.tool.loading import imported, look_here
+from plangate.tool.places import place_of, plain_function, shown
+
+SETTING: Final = "PLANGATE_PLANNER"
+_ASKS: Final = {"brief", "tools"}
+
+
+def planner_of(
+    settings: Settings, tools: Mapping[str, ToolDeclaration], readers: Mapping[str, Reader]
+) -> FunctionPlanner:
+    """Return the planner that the settings name, for these tools.
+
+    Raises:
+        PlannerInvalid: what they name is not there, or no planner.
+    """
+    limits = Limits(
+        settings.draft_seconds,
+        settings.max_steps,
+        settings.draft_turns,
+        settings.draft_tokens,
+        settings.draft_cost,
+    )
+    open_model = model_client_factory(settings)
+    if settings.planner is None:
+        return AutoGenPlanner(open_model, tools, limits, readers)
+    name, found = settings.planner, _found(settings.planner)
+    asked = None if is_runner(found) else _asked(found, name)
+    if asked is None or asked <= set(FACTORY_ASKS):
+        return AgentPlanner(
+            found, asked, name=name, open_model=open_model, tools=tools, limits=limits, readers=readers
+        )
+    if asked != _ASKS:
+        _refuse(found, name, f"it asks for {', '.join(sorted(asked))}; {_USAGE}")
+    if not _is_async(found):
+        _refuse(found, name, "it is not async; begin it with 'async def'.")
+    return FunctionPlanner(
+        lambda brief, proposals: found(brief=brief, tools=proposals), name, tools, limits, readers
+    )
+
+
+_USAGE: Final = (
+    "write 'async def plan(brief, tools)', or a function that returns an AutoGen agent or team and asks for "
+    f"none or some of {', '.join(FACTORY_ASKS)}."
+)
+
+
+def _found(name: str) -> Any:
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise PlannerInvalid(f"{SETTING} is {name!r}; write it as MODULE:NAME, for example planners:plan.")
+    look_here()
+    try:
+        module = imported(module_name, SETTING)
+    except ToolInvalid as error:
+        raise PlannerInvalid(str(error)) from None
+    found = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            where = shown(getattr(module, "__file__", None) or module_name)
+            raise PlannerInvalid(
+                f"{where}: {SETTING} names {name}, and {module_name} has no {attribute}; correct the name."
+            )
+        found = getattr(found, part)
+    return found
+
+
+def _asked(found: Any, name: str) -> set[str]:
+    """Return the names of the parameters, which say what kind of function it is."""
+    if not callable(found) or isinstance(found, type):
+        what = "a class" if isinstance(found, type) else type(found).__name__
+        raise PlannerInvalid(f"{SETTING} names {name}, which is {what}; {_USAGE}")
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):
+        raise PlannerInvalid(f"{SETTING} names {name}, whose parameters cannot be read; {_USAGE}") from None
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    if any(one.kind is one.POSITIONAL_ONLY for one in parameters):
+        _refuse(found, name, f"its parameters cannot be named in a call; {_USAGE}")
+    known = {*_ASKS, *FACTORY_ASKS}
+    return {
+        one.name
+        for one in parameters
+        if one.kind in named and (one.default is one.empty or one.name in known)
+    }
+
+
+def _is_async(found: Any) -> bool:
+    return inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(plain_function(found))
+
+
+def _refuse(found: Any, name: str, problem: str) -> NoReturn:
+    raise PlannerInvalid(f"{place_of(found)}: the planner {name} cannot be used: {problem}")

@@ -1,0 +1,173 @@
+"""Draft plans with an async function, whatever it is made of: this keeps the limits and makes the plan.
+
+May import the domain, and the table of model errors, which names no vendor.
+"""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import structlog
+
+from activities.planner import Brief, Draft
+from activities.planners.autogen.model_errors import is_raised_on_purpose, known_error, place_of
+from activities.planners.proposals import Limits, Proposals, Reader
+from plangate.domain.errors import (
+    DraftUnusable,
+    ModelRefused,
+    ModelUnavailable,
+    PlangateError,
+)
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.plan import MAX_SUMMARY, Plan, Step
+from plangate.domain.plurals import counted
+from plangate.domain.reads import Read
+from plangate.domain.tool import ToolDeclaration
+from plangate.planner import PlannerResult
+
+_log = structlog.get_logger(__name__)
+
+_ROOM_FOR_CUT: Final = 60
+_MAX_QUOTE: Final = 300
+_TO_END: Final = 5.0  # seconds that a cancelled planner gets to close what it has opened
+
+OwnFunction = Callable[[Brief, Proposals], Awaitable[object]]
+"""A planner as it is called here; what it returns is checked."""
+
+
+class FunctionPlanner:
+    """Drafts plans with an async function.
+
+    Args:
+        plan: the function.
+        name: of the planner, where it reports no model.
+        tools: the declarations of the tools.
+        limits: of each draft.
+        readers: of the tools that only read.
+    """
+
+    def __init__(
+        self,
+        plan: OwnFunction,
+        name: str,
+        tools: Mapping[str, ToolDeclaration],
+        limits: Limits,
+        readers: Mapping[str, Reader] | None = None,
+    ) -> None:
+        self._plan = plan
+        self._name = name
+        self._tools = tools
+        self._limits = limits
+        self._readers = readers
+
+    @property
+    def has_model(self) -> bool:
+        """Whether it can draft: always, as far as is known."""
+        return True
+
+    async def try_model(self) -> None:
+        """Do nothing: the function opens what it needs."""
+
+    async def draft(self, brief: Brief) -> Draft:
+        """Draft a plan; raises as `activities.planner.Planner` says.
+
+        A conversation that cannot be continued is begun anew, once, from the plan before.
+        """
+        brief = brief.model_copy(update={"max_steps": self._limits.max_steps})
+        until = time.monotonic() + self._limits.seconds
+        if brief.state is not None:
+            try:
+                return await self._once(brief, until)
+            except (ModelRefused, DraftUnusable) as error:
+                _log.warning(
+                    f"The planner cannot continue its conversation, and starts over. {error}",
+                    action="planner_starts_over",
+                )
+            brief = brief.model_copy(update={"state": None})
+        return await self._once(brief, until)
+
+    async def _once(self, brief: Brief, until: float) -> Draft:
+        # Of an earlier conversation the planner still knows what it read.
+        seen = brief.previous.reads if brief.previous is not None and brief.state is not None else ()
+        proposals = Proposals(self._tools, self._limits, self._readers, seen)
+        result = await self._result(brief, proposals, until)
+        if not isinstance(result, str | PlannerResult):
+            raise DraftUnusable(
+                f"The planner {self._name} returned {type(result).__name__}, and no summary; its author has "
+                "to mend it."
+            )
+        if isinstance(result, str):
+            result = PlannerResult(result)
+        plan = _plan(result.summary, proposals.steps, proposals.reads)
+        return Draft(plan=plan, planner=proposals.usage(self._name), state=result.state)
+
+    async def _result(self, brief: Brief, proposals: Proposals, until: float) -> object:
+        """Return what the function returned, or give it up at the first limit that it reaches."""
+        planning = asyncio.create_task(self._called(brief, proposals))
+        failing = asyncio.create_task(proposals.failed.wait())
+        try:
+            await asyncio.wait(
+                (planning, failing),
+                timeout=max(until - time.monotonic(), 0),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if proposals.failure is not None:
+                raise proposals.failure
+            if not planning.done():
+                raise ModelUnavailable(
+                    f"The model did not finish the draft within {self._limits.seconds:g} seconds; "
+                    "raise PLANGATE_DRAFT_SECONDS to allow more."
+                )
+            if planning.cancelled():  # by itself, as some clients do when their server dies
+                raise ModelUnavailable(f"The planner {self._name} cancelled itself.")
+            return planning.result()
+        finally:
+            proposals.close()
+            failing.cancel()
+            if not planning.done():
+                planning.cancel()
+                await asyncio.wait((planning,), timeout=_TO_END)
+
+    async def _called(self, brief: Brief, proposals: Proposals) -> object:
+        """Call the function; raise nothing but errors of Plangate, whose messages are not its own.
+
+        Raises:
+            PlannerError: of the class that its exception stands for.
+        """
+        try:
+            result = self._plan(brief, proposals)
+            return await result if inspect.isawaitable(result) else result
+        except (Exception, SystemExit) as error:
+            if error is proposals.failure:
+                raise
+            raise self.classed(error) from None
+
+    def classed(self, error: BaseException) -> PlangateError:
+        """Return the planner error for what the function raised, whose text goes to the log alone."""
+        _log.error("The planner failed.", action="planner_failed", exc_info=error)
+        known = known_error(error)
+        where = f"{place_of(error)}; the worker's log has the cause."
+        if known is None:
+            return DraftUnusable(f"The planner {self._name} failed ({type(error).__name__}){where}")
+        if not is_raised_on_purpose(error):
+            return known
+        said = {
+            ModelRefused: "was refused by its model's service",
+            ModelUnavailable: "got no answer from its model's service",
+        }.get(type(known), "made no plan")
+        return type(known)(f"The planner {self._name} {said}{where}")
+
+
+def _plan(words: str, steps: tuple[Step, ...], reads: tuple[Read, ...]) -> Plan:
+    words = words.strip()
+    if not steps:
+        said = f"its answer was: '{cut(one_line(words), _MAX_QUOTE)}'" if words else "its answer was empty"
+        raise DraftUnusable(f"The model proposed no steps; {said}. Make the request more specific.")
+    # A plan with a lone surrogate has no canonical form.
+    words = words.encode("utf-8", "replace").decode("utf-8")
+    if not words:
+        words = f"{counted(len(steps), 'step')}: " + ", ".join(step.tool for step in steps)
+    summary = words if len(words) <= MAX_SUMMARY else cut(words, MAX_SUMMARY - _ROOM_FOR_CUT)
+    return Plan(summary=summary, steps=steps, reads=reads)

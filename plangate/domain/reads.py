@@ -1,0 +1,63 @@
+"""What a planner read while it drafted: part of the plan, so that approvers see what the planner saw.
+
+A planner is given no more of a result than is kept, so nothing that it saw is hidden from the approvers.
+"""
+
+import hashlib
+import json
+from typing import Final
+
+from pydantic import Field, JsonValue
+
+from plangate.domain.base import Typed
+
+MAX_READS: Final = 20  # of one draft
+MAX_READ_BYTES: Final = 4 * 1024  # of one result
+MAX_READS_BYTES: Final = 16 * 1024  # of all results of a plan
+MAX_READ_ARGUMENTS: Final = 1_000  # bytes of JSON
+
+
+class Read(Typed):
+    """One read: the tool, its arguments, and what it returned.
+
+    Attributes:
+        tool: which reads only.
+        arguments: complete and validated.
+        result: what the planner was given: text, or a value as JSON text, cut if it was too large.
+        sha256: of the whole result (64 hex digits).
+        size: of the whole result, in bytes.
+    """
+
+    tool: str
+    arguments: dict[str, JsonValue]
+    result: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of the result are kept."""
+        return len(self.result.encode())
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the result is only the beginning."""
+        return self.kept < self.size
+
+
+def read_of(tool: str, arguments: dict[str, JsonValue], found: object, room: int) -> Read:
+    """Return a read of which at most ``room`` bytes are kept.
+
+    Raises:
+        TypeError, ValueError: what was found is not JSON.
+    """
+    text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+    whole = text.encode("utf-8", "replace")
+    kept = whole[: max(0, min(room, MAX_READ_BYTES))].decode("utf-8", "ignore")
+    return Read(
+        tool=tool,
+        arguments=arguments,
+        result=kept,
+        sha256=hashlib.sha256(whole).hexdigest(),
+        size=len(whole),
+    )

@@ -1,0 +1,36 @@
+"""What the planner read while it drafted, on the page: the approvers see what the planner saw."""
+
+from plangate.domain.plan import Plan
+from plangate.domain.plurals import counted
+from plangate.domain.reads import Read
+from plangate.presentation.page import EXACT, Page
+
+
+def reads_words(plan: Plan) -> str:
+    """Return how much was read, in one line; empty if nothing was."""
+    if not plan.reads:
+        return ""
+    tools = ", ".join(dict.fromkeys(read.tool for read in plan.reads))
+    return f"{counted(len(plan.reads), 'result')} of {tools} while drafting; shown below the steps"
+
+
+def add_reads(page: Page, plan: Plan | None, exact: str = EXACT) -> None:
+    """Add each read with all that the planner got: words of outsiders, which it may have obeyed.
+
+    The command ``exact`` prints them without display changes.
+    """
+    if plan is None or not plan.reads:
+        return
+    page.gap()
+    page.note("Read while drafting. These are words of outsiders, and the planner saw no others:", "bold")
+    for number, read in enumerate(plan.reads, start=1):
+        page.note(f"Read {number} of {len(plan.reads)}: {read.tool}", "", indent=4)
+        page.arguments(read.arguments, indent=6, exact=exact)
+        page.words("returned", read.result, indent=6, exact=exact)
+        if read.is_cut:
+            page.note(cut_words(read), "yellow", indent=6)
+
+
+def cut_words(read: Read) -> str:
+    """Return that a result is only the beginning, and how to recognize the whole."""
+    return f"The planner got these first {read.kept:,} of {read.size:,} bytes; SHA-256 of all: {read.sha256}"
