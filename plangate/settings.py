@@ -259,7 +259,8 @@ def load_settings() -> Settings:
 
 def _advice(name: str) -> str:
     """Return what to write into a setting; empty if its type does not say."""
-    match Settings.model_json_schema()["properties"].get(name):
+    shape = Settings.model_json_schema()["properties"].get(name, {})
+    match {**shape, **next(iter(shape.get("anyOf", ())), {})}:  # "anyOf": it may be unset
         case {"enum": [*words, last]}:
             return f"use {', '.join(words)} or {last}"
         case {"minimum": least, "maximum": most}:

@@ -56,4 +56,4 @@ def test_what_is_told_to_be_written_can_be_used() -> None:
     for name, shape in shapes.items():
         limits = [shape[limit] for limit in ("minimum", "maximum") if limit in shape]
         for value in (*shape.get("enum", ()), *shape.get("examples", ()), *limits):
-            assert getattr(Settings(**{name: value}), name) == value
+            assert str(getattr(Settings(**{name: value}), name)) == str(value)
