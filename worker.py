@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -38,6 +39,8 @@ from activities.requiring import Requiring
 from activities.settling import Settling
 from activities.signal_times import SignalTimes
 from activities.stopping import Stopping
+from activities.tools.live import Live
+from activities.tools.mcp.servers import McpServers
 from activities.tools.registry import build_tools
 from activities.waiting import Waiting
 from plangate.audit.sealing import Sealing
@@ -156,9 +159,11 @@ def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> FunctionPl
     Raises:
         PlannerInvalid: the planner that the settings name cannot be used.
     """
-    usable = {name: tool for name, tool in tools.items() if not lacks_of(tool)}
+    usable = Live(lambda: {name: tool for name, tool in tools.items() if not lacks_of(tool)})
     return planner_of(
-        settings, {name: _advised(tool) for name, tool in usable.items()}, dict(_readers(usable))
+        settings,
+        Live(lambda: {name: _advised(tool) for name, tool in usable.items()}),
+        Live(lambda: dict(_readers(usable))),
     )
 
 
@@ -173,9 +178,8 @@ def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> Mapping[str, Tool]:
     """Return the tools, those that keep bytes with the place to keep them."""
     if not any(isinstance(tool, UsesBlobs) for tool in tools.values()):
         return tools
-    return {
-        name: tool.with_blobs(blobs) if isinstance(tool, UsesBlobs) else tool for name, tool in tools.items()
-    }
+    given = {name: tool.with_blobs(blobs) for name, tool in tools.items() if isinstance(tool, UsesBlobs)}
+    return Live(lambda: {**tools, **given})
 
 
 def _advised(tool: Tool) -> ToolDeclaration:
@@ -213,28 +217,35 @@ async def run(settings: Settings, *, dev: bool) -> None:
             f"Other users can read {settings.var_dir}; restrict it with: chmod 700 {settings.var_dir}",
             action="files",
         )
-    tools = build_tools(settings)
+    fixed = build_tools(settings)
+    servers = McpServers.from_settings(settings, fixed)
+    await servers.list_all()
+    tools: Mapping[str, Tool] = Live(lambda: {**fixed, **servers.tools()})
+    tools_hash = hash_of_tools((tool.declaration for tool in fixed.values()), servers.agreed)
     for name, tool in tools.items():
         lacks = lacks_of(tool)
         if lacks:
             _log.warning(f"The tool {name} is not offered: {lacks}", action="tool_lacks", tool=name)
     # Before anything is started: a broken file stops the worker here.
     rules = read_rules(settings, {name: tool.declaration for name, tool in tools.items()})
+    connected = partial(_run_connected, settings, stopping, tools, rules, tools_hash)
     if not dev:
-        await _run_connected(settings, stopping, tools, rules)
+        async with in_background(servers.keep_listed()):
+            await connected()
         return
     async with dev_server.leased(settings.var_dir) as server:
         _log.info("The embedded Temporal server is running.", action="server_found", web_ui=server.ui_url)
         supervisor = asyncio.create_task(dev_server.keep_running(settings.var_dir))
         supervisor.add_done_callback(lambda _: stopping.set())  # the server was stopped on purpose
         try:
-            await _run_connected(settings, stopping, tools, rules)
+            async with in_background(servers.keep_listed()):
+                await connected()
         finally:
             supervisor.cancel()
 
 
 async def _run_connected(
-    settings: Settings, stopping: asyncio.Event, tools: Mapping[str, Tool], rules: Rules
+    settings: Settings, stopping: asyncio.Event, tools: Mapping[str, Tool], rules: Rules, tools_hash: str
 ) -> None:
     planner = plan_with_model(settings, tools)
     await planner.try_model()
@@ -256,7 +267,6 @@ async def _run_connected(
         sealing = Sealing(
             database, seal_key(settings.seal_key), settings.last_checkpoint, settings.seal_seconds
         )
-        tools_hash = hash_of_tools(tool.declaration for tool in tools.values())
         agreement = WorkerAgreement(
             client,
             database,

@@ -52,6 +52,7 @@ from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import OpenTrail
 from plangate.tool import (
     ActsOnObservation,
+    DefinedElsewhere,
     NotFound,
     Observes,
     Tool,
@@ -370,6 +371,11 @@ def _arguments(tool: Tool, step: Step, values: Mapping[str, JsonValue]) -> ToolA
                     f"A value from an earlier step cannot be used: {name} is a reference again."
                 )
     is_changed = bool(step.definition) and step.definition != tool.declaration.definition()
+    if is_changed and isinstance(tool, DefinedElsewhere):  # no worker has the approved one any more
+        raise ToolRefused(
+            f"The tool {step.tool} is not the one that the plan was made for: {tool.defined_by()} has "
+            "changed its description or arguments. It was not called. Make a new plan, or restore it and retry."
+        )
     if arguments is None or not _are_approved(arguments, step) or is_changed:
         raise ToolUnavailable(
             f"The tool {step.tool} of this worker is not the one that the plan was made for: its arguments "

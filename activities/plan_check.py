@@ -24,7 +24,6 @@ class PlanCheck:
 
     def __init__(self, tools: Mapping[str, Tool], max_steps: int) -> None:
         self._tools = tools
-        self._declarations = {name: tool.declaration for name, tool in tools.items()}
         self._max_steps = max_steps
 
     def check(self, raw: object) -> Plan:
@@ -33,7 +32,9 @@ class PlanCheck:
         Raises:
             PlanInvalid: carries every fault.
         """
-        plan = check_plan(raw, self._declarations, self._max_steps)
+        # Anew each time: the tools of an MCP server may have changed.
+        declarations = {name: tool.declaration for name, tool in self._tools.items()}
+        plan = check_plan(raw, declarations, self._max_steps)
         faults = []
         for index, step in enumerate(plan.steps):
             problem = _problem(self._tools[step.tool], step)

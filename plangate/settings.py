@@ -162,6 +162,12 @@ class Settings(BaseSettings):
     )
     jira_issue_type: str = Field(default="Task", description="the type of the issues that are created")
 
+    mcp_config_file: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("mcp_config_file", "PLANGATE_MCP_CONFIG"),
+        description="the file of MCP servers (JSON, `mcpServers`) whose tools plans can use",
+    )
+
     public_temporal_address: str | None = Field(
         default=None,
         pattern=r"^[^\s/]+:[0-9]{1,5}$",
@@ -274,6 +280,11 @@ def environment_with(changes: Mapping[str, str | None], *, without: str | tuple[
     kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}  # noqa: TID251
     merged = {**kept, **changes}
     return {name: value for name, value in merged.items() if value is not None}
+
+
+def variable_of_environment(name: str) -> str | None:
+    """Return a variable that the file of MCP servers names as ``${NAME}``; it may be secret."""
+    return os.environ.get(name)  # noqa: TID251  this module reads the environment
 
 
 def editor_of_environment() -> str:

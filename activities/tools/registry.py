@@ -3,12 +3,15 @@
 Reading the declarations constructs no tool and imports no vendor library, so the command line can do it.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from activities.tools.email.tool import SendEmail
 from activities.tools.http.tool import HttpRequest
+from activities.tools.mcp.servers import McpServers
 from activities.tools.tickets.tools import CommentTicket, CreateTicket
 from plangate.domain.errors import OperatorError, SettingsInvalid
 from plangate.domain.plan import MAX_TOOL_NAME
@@ -51,7 +54,9 @@ def all_declarations(settings: Settings) -> Mapping[str, ToolDeclaration]:
     Raises:
         OperatorError: a tool cannot be used, or two have one name.
     """
-    return _declared(registered(settings))
+    found = _declared(registered(settings))
+    listed = listed_servers(settings, found).tools()
+    return {**found, **{name: tool.declaration for name, tool in listed.items()}}
 
 
 def build_tools(settings: Settings, tools: Iterable[ToolClass] | None = None) -> Mapping[str, Tool]:
@@ -74,7 +79,24 @@ def listed_tools(settings: Settings) -> list[ListedTool]:
     Raises:
         OperatorError: a tool cannot be used, or two have one name.
     """
-    return [_listed(found, settings) for found in registered(settings)]
+    found = [_listed(found, settings) for found in registered(settings)]
+    servers = listed_servers(settings, [one.declaration.name for one in found])
+    return [*found, *servers.listed()]
+
+
+def listed_servers(settings: Settings, taken: Iterable[str]) -> McpServers:
+    """Return the MCP servers with the tools that they list now; for the command line.
+
+    ``taken`` are the names of the other tools.
+
+    Raises:
+        FileInvalid: the file of MCP servers cannot be used.
+    """
+    servers = McpServers.from_settings(settings, tuple(taken))
+    if settings.mcp_config_file is not None:
+        with ThreadPoolExecutor(1) as thread:  # the caller may be in a loop of its own
+            thread.submit(lambda: asyncio.run(servers.list_all())).result()
+    return servers
 
 
 def _listed(found: Found, settings: Settings) -> ListedTool:

@@ -9,7 +9,7 @@ people or tools may be in the middle of an update: they continue, and every stat
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Final
@@ -58,9 +58,15 @@ def polling_identity(identity: str, installation: str) -> str:
     return f"{identity}{_MARK}{installation[:_SHOWN]}"
 
 
-def hash_of_tools(declarations: Iterable[ToolDeclaration]) -> str:
-    """Return the SHA-256 of the tools' names, arguments and retry safety, as hex."""
-    described = {one.name: [one.schema(), one.retry_safety.value] for one in declarations}
+def hash_of_tools(declarations: Iterable[ToolDeclaration], servers: Sequence[object] = ()) -> str:
+    """Return the SHA-256 of the tools' names, arguments and retry safety, as hex.
+
+    Of MCP servers it has what their file says (``servers``, as JSON), not what they list: a server that is
+    away from one worker is no difference between the workers, and what it lists is part of each plan.
+    """
+    described: dict[str, object] = {one.name: [one.schema(), one.retry_safety.value] for one in declarations}
+    if servers:
+        described["MCP servers"] = list(servers)
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 

@@ -173,6 +173,14 @@ class Advises(Protocol):
         """
 
 
+@runtime_checkable
+class DefinedElsewhere(Protocol):
+    """A tool whose definition another program may change while workers run, as an MCP server may."""
+
+    def defined_by(self) -> str:
+        """Return who defines it: ``the MCP server files``."""
+
+
 class Blobs(Protocol):
     """Bytes that outlive their source, under their SHA-256 (64 hex digits)."""
 

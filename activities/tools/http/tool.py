@@ -34,6 +34,7 @@ from activities.tools.http.observation import (
 )
 from activities.tools.http.url import MAX_URL, one_url
 from activities.tools.http.wire import Call
+from activities.tools.one_number import one_number
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut
 from plangate.domain.plan import canonical_json
@@ -49,22 +50,8 @@ if TYPE_CHECKING:
 WHOLE_SECONDS: Final = 120
 OBSERVE_SECONDS: Final = 20  # below the limit of every observation
 _SHOWN_OF_URL: Final = 600  # characters in a preview
-_INEXACT: Final = 2**53
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-
-
-def _one_number(value: JsonValue) -> JsonValue:
-    """Return JSON with whole numbers as integers, however they were written: 600.0 and 6e2 become 600."""
-    match value:
-        case float() if value.is_integer() and abs(value) < _INEXACT:
-            return int(value)
-        case list():
-            return [_one_number(item) for item in value]
-        case dict():
-            return {name: _one_number(item) for name, item in value.items()}
-        case _:
-            return value
 
 
 HeaderValue = Annotated[str, Field(max_length=4_000)]
@@ -81,7 +68,7 @@ class HttpRequestArguments(ToolArguments):
     headers: Annotated[dict[str, HeaderValue], AfterValidator(one_spelling)] = Field(
         default={}, max_length=30, description=f"of {', '.join(sorted(ALLOWED))}, and what an operator allows"
     )
-    json_body: Annotated[JsonValue, AfterValidator(_one_number)] = Field(
+    json_body: Annotated[JsonValue, AfterValidator(one_number)] = Field(
         default=None, description="sent as JSON; null for no body"
     )
     body: str | None = Field(default=None, max_length=200_000, description="sent as it is; or use json_body")

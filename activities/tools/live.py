@@ -1,0 +1,22 @@
+"""A mapping whose content may change while the worker runs, such as the tools of an MCP server."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class Live(Mapping[str, Value], Generic[Value]):
+    """What ``now`` returns, each time anew."""
+
+    def __init__(self, now: Callable[[], Mapping[str, Value]]) -> None:
+        self._now = now
+
+    def __getitem__(self, name: str) -> Value:
+        return self._now()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._now())

@@ -1,0 +1,162 @@
+"""Arguments that a JSON Schema describes, as a model like that of any other tool. Imports `jsonschema` late.
+
+The model has no fields of its own: what the schema allows is kept as it is, whole numbers in one spelling and
+the schema's defaults filled in, because an approver and the policy must see everything that will run.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from functools import lru_cache
+from itertools import islice
+from typing import Any, ClassVar, Final
+
+from pydantic import ConfigDict, JsonValue, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaError, SchemaValidator, core_schema
+
+from activities.tools.one_number import one_number
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.tool import ToolArguments
+
+_MAX_FAULTS: Final = 20
+_LONGEST: Final = 200
+_TYPES: Final = {
+    "string": "must be text",
+    "integer": "must be a whole number",
+    "number": "must be a number",
+    "boolean": "must be true or false",
+    "array": "must be a list",
+    "object": "must be an object, with a value for each name",
+    "null": "must be null",
+}
+Fault = tuple[tuple[str | int, ...], str]
+
+
+class SchemaArguments(ToolArguments):
+    """The base of arguments that a JSON schema describes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    json_schema: ClassVar[Mapping[str, Any]] = {}
+    check: ClassVar[Callable[[Any], Iterator[Fault]]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_and_check(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        given = {name: one_number(one) for name, one in value.items()}
+        whole = _with_defaults(cls.json_schema, given)
+        found = list(islice(cls.check(whole), _MAX_FAULTS))
+        if found and whole != given and not list(islice(cls.check(given), 1)):
+            return given  # a default that its own schema does not allow
+        if found:
+            raise ValidationError.from_exception_data(
+                "arguments", [_line(path, said) for path, said in found]
+            )
+        return whole
+
+    @classmethod
+    def model_json_schema(cls, *_args: Any, **_options: Any) -> dict[str, Any]:
+        """Return the schema that was given."""
+        return deepcopy(dict(cls.json_schema))
+
+
+def arguments_of(schema: Mapping[str, Any]) -> type[SchemaArguments]:
+    """Return the model for a schema, which is plain (`activities.tools.mcp.schema`)."""
+    return type(
+        "McpArguments",
+        (SchemaArguments,),
+        {
+            "__module__": __name__,
+            "__annotations__": {},
+            "json_schema": schema,
+            "check": staticmethod(checker_of(schema)),
+        },
+    )
+
+
+def checker_of(schema: Mapping[str, Any]) -> Callable[[Any], Iterator[Fault]]:
+    """Return a function that yields what is wrong with a value by a plain schema."""
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415  comes with the extra `mcp`
+    from referencing import Registry  # noqa: PLC0415  as above
+
+    kind = validators.extend(Draft202012Validator, {"pattern": _pattern})
+    validator = kind(dict(schema), registry=Registry())  # an empty one: nothing is fetched
+    is_strict = "properties" in schema and "additionalProperties" not in schema
+
+    def check(value: Any) -> Iterator[Fault]:
+        if is_strict and isinstance(value, Mapping):
+            for name in value:
+                if name not in schema["properties"]:
+                    yield (str(name),), "unknown field; remove it"
+        try:
+            for error in validator.iter_errors(value):
+                yield _fault(error)
+        except Exception as error:  # noqa: BLE001  the schema is foreign: what it cannot check, it forbids
+            yield (), f"cannot be checked by the server's schema ({type(error).__name__})"
+
+    return check
+
+
+def _with_defaults(schema: Mapping[str, Any], given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the arguments with the defaults of those that are left out."""
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    defaults = {
+        name: one_number(deepcopy(one["default"]))
+        for name, one in properties.items()
+        if name not in given and "default" in one
+    }
+    return {**given, **defaults}
+
+
+def _fault(error: Any) -> Fault:
+    path, rule = tuple(error.absolute_path), error.validator
+    match rule:
+        case "required":
+            missing = [name for name in error.validator_value if name not in error.instance]
+            # One error for each name: the message begins with it.
+            name = next((one for one in missing if error.message.startswith(repr(one))), missing[0])
+            return (*path, name), "is missing"
+        case "type":
+            return path, _TYPES.get(str(error.validator_value), f"must be {error.validator_value}")
+        case "enum":
+            return path, _cut("must be one of " + ", ".join(map(repr, error.validator_value[:20])))
+        case "const":
+            return path, _cut(f"must be {error.validator_value!r}")
+        case "additionalProperties":
+            return path, _cut(f"has an unknown field: {error.message}")
+        case "anyOf" | "oneOf":
+            return path, "fits none of the forms that it may have, or more than one"
+        case "pattern":
+            return path, _cut(f"must match the pattern {error.validator_value}")
+    return path, _cut(error.message)
+
+
+def _line(path: tuple[str | int, ...], said: str) -> InitErrorDetails:
+    return InitErrorDetails(
+        type=PydanticCustomError("json_schema", "{said}", {"said": said}), loc=path, input=None
+    )
+
+
+def _cut(text: str) -> str:
+    return cut(one_line(text), _LONGEST)
+
+
+def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
+    """Check a pattern in linear time; one that needs more than that is left to the server."""
+    from jsonschema import ValidationError as Mismatch  # noqa: PLC0415  comes with the extra `mcp`
+
+    if not isinstance(instance, str) or (matcher := _matcher(pattern)) is None:
+        return
+    try:
+        matcher.validate_python(instance)
+    except ValidationError:
+        yield Mismatch("does not match")
+
+
+@lru_cache(maxsize=500)
+def _matcher(pattern: str) -> SchemaValidator | None:
+    try:
+        return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
+    except SchemaError:
+        return None

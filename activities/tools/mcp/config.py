@@ -1,0 +1,197 @@
+"""Read the file of MCP servers: the usual ``mcpServers`` JSON, with a key ``plangate`` beside each server.
+
+A server's own words (annotations, description) are not trusted. What an operator writes under ``plangate``
+is: which tools only read, how a repeat of each is safe, which tools are offered at all, and the time limit.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from activities.tools.mcp.secrets import Secrets
+from plangate.domain.errors import FileInvalid
+from plangate.domain.faults import Fault, FaultPath
+from plangate.domain.tool import LONGEST_ACT, RetrySafety
+from plangate.domain.validation import faults_in
+from plangate.logs.redaction import REDACTED, redact
+from plangate.settings import variable_of_environment
+
+START_SECONDS: Final = 20
+"""That starting a server, the handshake and listing its tools may take together."""
+TURN_SECONDS: Final = 60
+"""That a call may wait for earlier calls of the same server."""
+ENDING_SECONDS: Final = 10
+"""That ending a server may take after a call."""
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_LONGEST_CALL: Final = LONGEST_ACT - TURN_SECONDS - START_SECONDS - ENDING_SECONDS
+_MAX_FILE: Final = 1_000_000
+_SAFETIES: Final = {"unknowable": RetrySafety.UNKNOWABLE, "vendor_key": RetrySafety.VENDOR_KEY}
+
+Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+Texts = dict[Text, Annotated[str, Field(max_length=10_000)]]
+
+
+class Trusted(BaseModel):
+    """What an operator says about a server: the key ``plangate``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    reads: list[Text] = []
+    retry_safety: dict[Text, Literal["unknowable", "vendor_key"]] = {}
+    tools: list[Text] | None = None
+    seconds: int = Field(default=60, ge=1, le=_LONGEST_CALL)
+
+    def safety(self, tool: str) -> RetrySafety:
+        """Return the retry safety of a tool, by its name at the server."""
+        return _SAFETIES[self.retry_safety.get(tool, "unknowable")]
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """Yield each tool that is named here, after the key that names it."""
+        for key, names in (("reads", self.reads), ("retry_safety", self.retry_safety), ("tools", self.tools)):
+            for name in names or ():
+                yield key, name
+
+
+class _Entry(BaseModel):
+    """A server as the file has it; keys of other programs are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    type: str | None = None
+    command: Text | None = None
+    args: list[str] = []
+    cwd: Text | None = None
+    env: Texts = {}
+    url: Annotated[str, Field(pattern=r"^https?://[!-~]+$")] | None = None
+    headers: Texts = {}
+    disabled: bool = False
+    plangate: Trusted = Trusted()
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    servers: dict[Text, _Entry] = Field(alias="mcpServers", max_length=100)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """One MCP server, with the values of its variables.
+
+    Attributes:
+        name: in the file.
+        command: the program and its arguments; empty for a server over HTTP.
+        url: of a server over HTTP.
+        variables: the environment of the program, or the headers of each request. Secret.
+        secrets: the values that no text of the server may show.
+        missing: the variables that the file names and the environment lacks.
+    """
+
+    name: str
+    command: tuple[str, ...] = ()
+    cwd: str | None = None
+    url: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: Secrets = field(default_factory=Secrets, repr=False)
+    missing: tuple[str, ...] = ()
+    trusted: Trusted = field(default_factory=Trusted)
+
+    @property
+    def whole_seconds(self) -> int:
+        """What one act may take at most, with the wait for its turn, the start and the end of the server."""
+        return TURN_SECONDS + START_SECONDS + self.trusted.seconds + ENDING_SECONDS
+
+    @property
+    def agreed(self) -> dict[str, Any]:
+        """What all workers of a task queue must have in common, as JSON: nothing secret."""
+        return {"name": self.name, "command": self.command, "url": self.url, **self.trusted.model_dump()}
+
+
+def read_config(path: Path) -> tuple[ServerConfig, ...]:
+    """Return the servers of a file, in its order.
+
+    Raises:
+        FileInvalid: carries every fault.
+    """
+    try:
+        with path.open("rb") as opened:
+            text = opened.read(_MAX_FILE + 1)
+    except OSError as error:
+        raise FileInvalid(str(path), [Fault((), f"cannot be read ({error.strerror})")]) from None
+    if len(text) > _MAX_FILE:
+        raise FileInvalid(str(path), [Fault((), f"has more than {_MAX_FILE:,} bytes")])
+    try:
+        file = _File.model_validate_json(text)
+    except ValidationError as error:
+        raise FileInvalid(str(path), faults_in(error)) from None
+    faults = [
+        fault
+        for name, entry in file.servers.items()
+        for fault in _faults(entry, ("mcpServers", name))
+        if not entry.disabled
+    ]
+    if faults:
+        raise FileInvalid(str(path), faults)
+    return tuple(_server(name, entry) for name, entry in file.servers.items() if not entry.disabled)
+
+
+def _faults(entry: _Entry, at: FaultPath) -> Iterator[Fault]:
+    if (entry.command is None) == (entry.url is None):
+        yield Fault(at, "needs either a command or a url")
+    if entry.type == "sse":
+        yield Fault((*at, "type"), "is the old SSE transport; use the server's streamable HTTP address")
+    if entry.command is not None and entry.headers:
+        yield Fault((*at, "headers"), "are for a server with a url; use env")
+    if entry.url is not None and (entry.env or entry.args or entry.cwd):
+        yield Fault(at, "has a url, so env, args and cwd have no effect; remove them")
+    shown = [
+        ("command", entry.command or ""),
+        ("url", entry.url or ""),
+        *(("args", one) for one in entry.args),
+    ]
+    for key, text in shown:
+        if _VARIABLE.search(text):
+            yield Fault((*at, key), "names a variable, which only env and headers may, because others see it")
+    for name, value in (*entry.env.items(), *entry.headers.items()):
+        if any(mark in name or mark in value for mark in "\0\r\n") or "=" in name:
+            yield Fault(
+                (*at, "env" if entry.env else "headers", name), "has a character that cannot be passed on"
+            )
+    if entry.plangate.tools is not None:
+        for key, name in entry.plangate.named():
+            if name not in entry.plangate.tools:
+                yield Fault((*at, "plangate", key), f"names {name}, which is not in its list of tools")
+
+
+def _server(name: str, entry: _Entry) -> ServerConfig:
+    missing: list[str] = []
+    secrets: list[str] = []
+    variables: dict[str, str] = {}
+
+    def value_of(match: re.Match[str]) -> str:
+        value = variable_of_environment(match[1])
+        if value is not None:
+            secrets.append(value)
+            return value
+        if match[2] is None:
+            missing.append(match[1])
+        return match[2] or ""
+
+    for key, text in (entry.env or entry.headers).items():
+        variables[key] = _VARIABLE.sub(value_of, text)
+        if redact(key, text) == REDACTED:  # a secret that stands in the file itself
+            secrets.append(variables[key])
+    return ServerConfig(
+        name=name,
+        command=(entry.command, *entry.args) if entry.command else (),
+        cwd=entry.cwd,
+        url=entry.url or "",
+        variables=variables,
+        secrets=Secrets(secrets),
+        missing=tuple(dict.fromkeys(missing)),
+        trusted=entry.plangate,
+    )

@@ -1,0 +1,144 @@
+"""Run an MCP server as a process and exchange lines with it, each of limited size. Imports `mcp` types alone.
+
+The SDK's own transport reads a line without limit, and gives the server's errors to the worker's terminal.
+This one ends the connection at a line or a session that is too large, keeps the end of what the server
+writes to its standard error, and kills the whole process group of a server that does not end by itself.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.client.stdio import get_default_environment
+from mcp.shared.message import SessionMessage
+from mcp.types import jsonrpc_message_adapter
+
+from activities.tools.mcp.config import ServerConfig
+
+MAX_MESSAGE: Final = 1024 * 1024  # bytes; parsing takes 70 ms, and grows with the square
+MAX_SESSION: Final = 8 * 1024 * 1024
+_KEPT_ERRORS: Final = 2_000
+_END_SECONDS: Final = 2.0  # for a server to end after its input was closed
+Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
+
+
+class Watch:
+    """What went wrong on the way, in words; empty while nothing did."""
+
+    def __init__(self) -> None:
+        self.broke = ""
+        self.errors = b""
+        self.status: int | None = None
+
+
+@asynccontextmanager
+async def running(server: ServerConfig, watch: Watch) -> AsyncIterator[Streams]:
+    """Start the server, and end it with its children when the block ends.
+
+    Raises:
+        OSError: the program cannot be started.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *server.command,
+        env={**get_default_environment(), **server.variables},
+        cwd=server.cwd,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=MAX_MESSAGE,
+        start_new_session=True,
+    )
+    incoming, reading = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    writing, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
+    tasks = [
+        asyncio.create_task(_read(process, incoming, watch)),
+        asyncio.create_task(_write(process, outgoing, incoming)),
+        asyncio.create_task(_keep_errors(process, watch)),
+    ]
+    has_ended = False
+    try:
+        yield reading, writing
+        has_ended = True
+    finally:
+        ending = asyncio.create_task(_end(process, tasks, patience=_END_SECONDS if has_ended else 0.0))
+        for stream in (reading, writing, incoming, outgoing):
+            stream.close()
+        with suppress(asyncio.CancelledError):  # it goes on; nothing here waits for more than its own limit
+            await asyncio.shield(ending)
+
+
+async def _read(
+    process: asyncio.subprocess.Process,
+    incoming: MemoryObjectSendStream[SessionMessage | Exception],
+    watch: Watch,
+) -> None:
+    assert process.stdout is not None
+    total = 0
+    with incoming, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
+        while True:
+            try:
+                line = await process.stdout.readuntil(b"\n")
+            except asyncio.IncompleteReadError:
+                watch.broke = watch.broke or "it ended"
+                return
+            except asyncio.LimitOverrunError:
+                watch.broke = f"it sent a message of more than {MAX_MESSAGE:,} bytes"
+                return
+            total += len(line)
+            if total > MAX_SESSION:
+                watch.broke = f"it sent more than {MAX_SESSION:,} bytes"
+                return
+            try:
+                message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+            except ValueError:
+                if not line.isspace():  # as servers print that should not: it may be the answer, or not
+                    watch.broke = "it sent what is no message of the protocol"
+                continue
+            await incoming.send(SessionMessage(message))
+
+
+async def _write(
+    process: asyncio.subprocess.Process,
+    outgoing: MemoryObjectReceiveStream[SessionMessage],
+    incoming: MemoryObjectSendStream[SessionMessage | Exception],
+) -> None:
+    assert process.stdin is not None
+    try:
+        async for sent in outgoing:
+            process.stdin.write(
+                sent.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+            )
+            await process.stdin.drain()
+    except (anyio.ClosedResourceError, OSError):
+        incoming.close()  # so that no request waits for an answer
+
+
+async def _keep_errors(process: asyncio.subprocess.Process, watch: Watch) -> None:
+    assert process.stderr is not None
+    while piece := await process.stderr.read(4096):
+        watch.errors = (watch.errors + piece)[-_KEPT_ERRORS:]
+
+
+async def _end(
+    process: asyncio.subprocess.Process, tasks: list["asyncio.Task[None]"], *, patience: float
+) -> None:
+    """End the server: by closing its input, as the protocol says, then by killing its process group."""
+    reader, writer, _ = tasks
+    writer.cancel()
+    assert process.stdin is not None
+    process.stdin.close()
+    if patience:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), patience)
+    with suppress(ProcessLookupError, PermissionError):  # its children too, and when it has ended itself
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), _END_SECONDS)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait([reader, *tasks], timeout=_END_SECONDS)

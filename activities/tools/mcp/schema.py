@@ -1,0 +1,214 @@
+"""Make one plain schema of what a server gives, or refuse it with a sentence.
+
+A server's schema may be wrong, recursive, huge or hostile, and it is read by the planner, the policy, pages
+and the check of every plan. So each of them gets the same plain one: no references (they are put in place,
+and what refers to itself ends in anything), no booleans for schemas, no lists of types, of limited size and
+depth. Checking arguments by it takes time that is limited by its size and theirs, and never leaves the
+worker.
+
+What it leaves out (patterns of names, dependencies, the inner levels of recursive values) the server
+checks.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
+
+from pydantic import JsonValue
+
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.tool import REASON_ARGUMENT
+
+MAX_SCHEMA: Final = 64 * 1024  # characters of JSON
+_MAX_PARTS: Final = 4_000  # with all references in place
+_MAX_DEPTH: Final = 24
+_ONE: Final = ("contains", "not", "if", "then", "else", "propertyNames", "additionalProperties", "items")
+_MANY: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
+_NAMED: Final = ("properties", "dependentSchemas")
+_KEPT: Final = (
+    *(
+        "title",
+        "description",
+        "default",
+        "format",
+        "enum",
+        "const",
+        "pattern",
+        "required",
+        "dependentRequired",
+    ),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"),
+    *("minItems", "maxItems", "minContains", "maxContains", "minProperties", "maxProperties"),
+)
+_WORDS: Final = ("title", "description", "default")
+# Names of arguments that those who read a schema would take for a part of it.
+_UNUSABLE: Final = frozenset({"$ref", "$defs", REASON_ARGUMENT})
+
+
+class SchemaRefused(Exception):
+    """A schema cannot be used; ``str()`` says why, after 'its schema '."""
+
+
+def plain_schema(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a server's schema as Plangate uses it; ``Any`` stands for JSON.
+
+    It holds the SHA-256 of what the server gave, so that its definition changes with every part of that.
+
+    Raises:
+        SchemaRefused: it is too large or too deep, no JSON Schema of an object, or refers to something
+            elsewhere.
+    """
+    try:
+        text = json.dumps(raw, sort_keys=True)
+        if len(text) > MAX_SCHEMA:
+            raise SchemaRefused(f"has {len(text):,} characters, more than the limit of {MAX_SCHEMA:,}")
+        plain = _Plain(raw).at(raw, (), 0)
+    except RecursionError:
+        raise SchemaRefused("is nested too deep") from None
+    except (ValueError, TypeError):
+        raise SchemaRefused("is not JSON") from None
+    if plain.get("type", "object") != "object":
+        raise SchemaRefused("is not that of an object with named arguments")
+    plain["type"] = "object"
+    _check(plain)
+    plain["$comment"] = f"SHA-256 of the server's own schema: {hashlib.sha256(text.encode()).hexdigest()}"
+    return plain
+
+
+def _check(plain: dict[str, Any]) -> None:
+    from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415  comes with the extra `mcp`
+
+    try:
+        Draft202012Validator.check_schema(plain)
+    except SchemaError as error:
+        at = "/".join(map(str, error.absolute_path)) or "its top"
+        raise SchemaRefused(f"is no JSON Schema (at {_shown(at)}: {_shown(error.message)})") from None
+    if REASON_ARGUMENT in plain.get("properties", {}):
+        raise SchemaRefused(f"has an argument called '{REASON_ARGUMENT}', reserved for the reason of a step")
+
+
+class _Plain:
+    """Copies a schema, part by part."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._parts = 0
+
+    def at(self, node: Any, within: tuple[str, ...], depth: int) -> dict[str, Any]:
+        """Return the plain schema of one part, in the references ``within``."""
+        self._parts += 1
+        if self._parts > _MAX_PARTS:
+            raise SchemaRefused(f"has more than {_MAX_PARTS:,} parts, with its references in place")
+        if depth > _MAX_DEPTH:
+            raise SchemaRefused(f"is nested more than {_MAX_DEPTH} deep")
+        if isinstance(node, bool):
+            return {} if node else {"not": {}}
+        if not isinstance(node, Mapping):
+            raise SchemaRefused("has a part that is no schema")
+        own = self._own(node, within, depth)
+        if "$dynamicRef" in node or "$recursiveRef" in node:
+            raise SchemaRefused("has a dynamic reference, which Plangate does not follow")
+        if "$ref" not in node:
+            return own
+        return _both(self._referred(node["$ref"], within, depth), own)
+
+    def _referred(self, reference: Any, within: tuple[str, ...], depth: int) -> dict[str, Any]:
+        if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
+            raise SchemaRefused(
+                f"refers to {_shown(str(reference))}; only references within it (#/…) are followed"
+            )
+        if reference in within:  # it refers to itself: the server checks what is further in
+            return {}
+        found: Any = self._root
+        for step in reference.split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            if isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+                found = found[int(name)]
+            elif isinstance(found, Mapping) and name in found:
+                found = found[name]
+            else:
+                raise SchemaRefused(f"refers to {_shown(reference)}, which it does not have")
+        return self.at(found, (*within, reference), depth + 1)
+
+    def _own(self, node: Mapping[str, Any], within: tuple[str, ...], depth: int) -> dict[str, Any]:
+        own = _values(node)
+        for key in _NAMED:
+            if key in node:
+                own[key] = self._named(node[key], within, depth, key)
+        for key in _MANY:
+            if key in node:
+                own[key] = self._many(node[key], within, depth)
+        for key in _ONE:
+            if key in node and not isinstance(node[key], list):
+                own[key] = self.at(node[key], within, depth + 1)
+        if isinstance(node.get("items"), list):  # a tuple, as older drafts write it
+            own["prefixItems"] = self._many(node["items"], within, depth)
+            own["items"] = self.at(node.get("additionalItems", True), within, depth + 1)
+        if "patternProperties" in node:  # which names it allows, the server checks
+            own.pop("additionalProperties", None)
+        return _typed(own, node.get("type"))
+
+    def _named(self, value: Any, within: tuple[str, ...], depth: int, key: str) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise SchemaRefused(f"has {key} without names")
+        unusable = sorted(_UNUSABLE & set(value)) if depth == 0 else sorted({"$ref", "$defs"} & set(value))
+        if unusable:
+            raise SchemaRefused(f"has an argument called '{unusable[0]}', a name that Plangate cannot use")
+        return {str(name): self.at(one, within, depth + 1) for name, one in value.items()}
+
+    def _many(self, value: Any, within: tuple[str, ...], depth: int) -> list[dict[str, Any]]:
+        if not isinstance(value, list):
+            raise SchemaRefused("has alternatives that are no list")
+        return [self.at(one, within, depth + 1) for one in value]
+
+
+def _values(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of a part that hold no schemas."""
+    own = {key: node[key] for key in _KEPT if key in node and not (key == "default" and _refers(node[key]))}
+    if any(_refers(own.get(key)) for key in ("enum", "const")):
+        raise SchemaRefused("has a value that reads like a reference")
+    if own.get("enum") == []:
+        del own["enum"]
+        own["not"] = {}
+    return own
+
+
+def _both(referred: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return what a reference and the keywords beside it ask for together."""
+    merged = {**referred, **own}
+    if any(key in referred and key not in _WORDS for key in own):
+        merged["allOf"] = [*own.get("allOf", []), {k: v for k, v in referred.items() if k not in _WORDS}]
+    return merged
+
+
+def _typed(own: dict[str, Any], kind: Any) -> dict[str, Any]:
+    """Add the type; one of several becomes a choice, as pydantic writes it too."""
+    if kind is None:
+        return own
+    if isinstance(kind, str):
+        return {"type": kind, **own}
+    if not isinstance(kind, list) or not all(isinstance(one, str) for one in kind):
+        raise SchemaRefused("has a type that is no name")
+    if len(kind) == 1:
+        return {"type": kind[0], **own}
+    choice = [{"type": one} for one in kind]
+    if "anyOf" not in own:
+        return {"anyOf": choice, **own}
+    return {**own, "allOf": [*own.get("allOf", []), {"anyOf": choice}]}
+
+
+def _refers(value: JsonValue) -> bool:
+    return any("$ref" in one or "$defs" in one for one in _objects(value))
+
+
+def _objects(value: JsonValue) -> Iterator[Mapping[str, JsonValue]]:
+    if isinstance(value, dict):
+        yield value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        yield from _objects(cast("JsonValue", one))
+
+
+def _shown(text: str) -> str:
+    return cut(one_line(text), 120)

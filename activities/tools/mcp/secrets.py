@@ -1,0 +1,65 @@
+"""Keep the secrets that a server was given out of everything that it says.
+
+A server may repeat its environment or its headers in an answer, an error or a description. Each value is
+replaced, also as JSON, a URL, HTML or Base64 spell it.
+"""
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+from pydantic import JsonValue
+
+from plangate.logs.redaction import REDACTED
+
+_SHORTEST: Final = 4  # a shorter value would be found everywhere, and is no secret
+
+
+class Secrets:
+    """Values that no text may show."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        # As part of a text each may have spaces around it that the text lacks.
+        found = {one for value in values for one in (value, value.strip()) if len(one) >= _SHORTEST}
+        spelled = sorted({one for value in found for one in _spellings(value)}, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, spelled))) if spelled else None
+
+    def hide(self, text: str) -> str:
+        """Return the text without them."""
+        return self._pattern.sub(REDACTED, text) if self._pattern else text
+
+    def hide_in(self, value: JsonValue) -> JsonValue:
+        """Return JSON without them, in names too."""
+        match value:
+            case str():
+                return self.hide(value)
+            case list():
+                return [self.hide_in(item) for item in value]
+            case dict():
+                return {self.hide(name): self.hide_in(item) for name, item in value.items()}
+            case _:
+                return value
+
+
+def _spellings(value: str) -> Iterable[str]:
+    raw = value.encode()
+    yield value
+    yield json.dumps(value)[1:-1]
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    yield json.dumps(json.dumps(value)[1:-1])[1:-1]  # JSON within JSON
+    yield quote(value, safe="")
+    yield quote(value)
+    yield quote_plus(value)
+    yield html.escape(value)
+    yield repr(value)[1:-1]
+    yield raw.hex()
+    for shift in range(3):  # as part of a longer text that is Base64
+        whole = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
+        kept = whole[(0, 2, 3)[shift] : len(whole) - (1 if (len(raw) + shift) % 3 else 0)]
+        if len(kept) >= _SHORTEST:
+            yield kept
+            yield kept.replace("+", "-").replace("/", "_")

@@ -1,0 +1,261 @@
+"""The MCP servers of a process, and the tools that they list.
+
+Each server is listed when the worker starts. One that does not answer then is away: the tools that it
+listed last are kept, in ``var/mcp/``, but not offered. It is listed again until it answers, and so is one
+that a call found to have changed. A server never stops the worker; a wrong file does.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import structlog
+
+from activities.tools.mcp.config import ServerConfig, read_config
+from activities.tools.mcp.names import legal_name
+from activities.tools.mcp.schema import SchemaRefused
+from plangate.domain.errors import FileInvalid, ToolUnavailable
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.faults import Fault
+from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.files.durable_file import write_over
+from plangate.settings import Settings
+from plangate.tool.listing import ListedTool
+
+if TYPE_CHECKING:
+    from activities.tools.mcp.session import Offered
+    from activities.tools.mcp.tool import McpTool
+
+_AGAIN_WHEN_AWAY: Final = 20.0  # seconds
+_AGAIN: Final = 600.0
+_MAX_KEPT: Final = 20_000_000
+_NO_LIBRARY: Final = "its library is missing; install it with: pip install 'plangate[mcp]', or `make tools`"
+_log = structlog.get_logger(__name__)
+
+
+class McpServer:
+    """One server with the tools that it listed last."""
+
+    def __init__(self, config: ServerConfig, folder: Path) -> None:
+        from activities.tools.mcp.turns import Turns  # noqa: PLC0415  needs a running loop in no case
+
+        self.config = config
+        self.away = ""
+        self._turns = Turns(config.name)
+        self._tools: dict[str, McpTool] = {}
+        self._logged: set[str] = set()
+        self._has_listed = False
+        self._kept = folder / f"{hashlib.sha256(json.dumps(config.agreed).encode()).hexdigest()[:32]}.json"
+
+    @property
+    def tools(self) -> Collection["McpTool"]:
+        """The tools it listed last, unless Plangate cannot use them."""
+        return self._tools.values()
+
+    async def list_anew(self) -> list[Fault]:
+        """List the tools; return what the file says of tools that the server does not have."""
+        try:
+            offered = await self._listed()
+        except ToolUnavailable as error:
+            if not self._has_listed:
+                self._take(self._last_listed())
+            self._set_away(str(error))
+            return []
+        self._take(offered)
+        self._set_away("")
+        self._keep(offered)
+        have = {one.name for one in offered}
+        return [
+            Fault(
+                ("mcpServers", self.config.name, "plangate", key),
+                f"names {cut(one_line(name), 100)!r}, and the server has no such tool; it has: "
+                f"{cut(one_line(', '.join(sorted(have))), 1_000) or 'none'}",
+            )
+            for key, name in self.config.trusted.named()
+            if name not in have
+        ]
+
+    async def keep_listed(self) -> None:
+        """List the tools again and again until cancelled: soon while it is away, or has changed."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_AGAIN_WHEN_AWAY if self.away else _AGAIN):
+                    await self._turns.changed.wait()
+            self._turns.changed.clear()
+            try:
+                for fault in await self.list_anew():
+                    self._log_once(f"The file of MCP servers is wrong by now: {fault}")
+            except Exception:  # noqa: BLE001  whatever it is, this server's next listing may do
+                _log.exception("An MCP server could not be listed.", action="mcp_listing")
+
+    def log_once(self, said: str) -> None:
+        """Log a warning about this server, unless it was the last such one."""
+        self._log_once(said)
+
+    async def _listed(self) -> list["Offered"]:
+        """Ask the server.
+
+        Raises:
+            ToolUnavailable: it cannot be asked.
+        """
+        if find_spec("mcp") is None:
+            raise ToolUnavailable(_NO_LIBRARY)
+        if self.config.missing:
+            raise ToolUnavailable(
+                f"set {', '.join(self.config.missing)}, which PLANGATE_MCP_CONFIG names for the MCP server "
+                f"{cut(one_line(self.config.name), 100)}"
+            )
+        from activities.tools.mcp.session import list_tools  # noqa: PLC0415  imports the vendor's library
+
+        return await list_tools(self.config)
+
+    def _take(self, offered: list["Offered"]) -> None:
+        from activities.tools.mcp.tool import tool_of  # noqa: PLC0415  imports the vendor's library
+
+        allowed = self.config.trusted.tools
+        tools: dict[str, McpTool] = {}
+        for one in offered:
+            if allowed is not None and one.name not in allowed:
+                continue
+            before = self._tools.get(one.name)
+            try:
+                tools[one.name] = (
+                    before.replaced_by(one) if before else tool_of(self.config, one, self._turns)
+                )
+            except SchemaRefused as error:
+                self._log_once(self._not_offered(one.name, f"its schema {error}"))
+            except Exception as error:  # noqa: BLE001  what a server lists never stops the worker
+                self._log_once(
+                    self._not_offered(one.name, f"Plangate cannot read it ({type(error).__name__})")
+                )
+        self._tools, self._has_listed = tools, True
+
+    def _not_offered(self, tool: str, why: str) -> str:
+        shown = cut(one_line(self.config.secrets.hide(tool)), 100)
+        return f"The tool {shown} of the MCP server {self.config.name} is not offered: {why}."
+
+    def _set_away(self, why: str) -> None:
+        if why and why != self.away:
+            _log.warning(
+                f"The tools of the MCP server {self.config.name} are not offered: {why}",
+                action="mcp_away",
+                server=self.config.name,
+            )
+        elif self.away and not why:
+            _log.info("An MCP server answers again.", action="mcp_back", server=self.config.name)
+        self.away = why
+        for tool in self._tools.values():
+            tool.away = why
+
+    def _log_once(self, said: str) -> None:
+        if said not in self._logged:
+            self._logged.add(said)
+            _log.warning(said, action="mcp_tool", server=self.config.name)
+
+    # ---- what was listed last -------------------------------------------------------------------
+
+    def _keep(self, offered: list["Offered"]) -> None:
+        hidden = [
+            self.config.secrets.hide_in([one.name, one.description, one.schema, one.output])
+            for one in offered
+        ]
+        content = json.dumps(hidden).encode()
+        try:
+            if len(content) <= _MAX_KEPT and (not self._kept.exists() or self._kept.read_bytes() != content):
+                write_over(self._kept, content)
+        except OSError as error:
+            self._log_once(f"What the MCP server {self.config.name} listed cannot be kept: {error}")
+
+    def _last_listed(self) -> list["Offered"]:
+        if find_spec("mcp") is None:
+            return []
+        from activities.tools.mcp.session import Offered  # noqa: PLC0415  imports the vendor's library
+
+        try:
+            return [Offered(*one) for one in json.loads(self._kept.read_bytes())]
+        except (OSError, ValueError, TypeError):
+            return []
+
+
+class McpServers:
+    """All servers of the file that the settings name."""
+
+    def __init__(self, servers: Collection[McpServer], path: Path | None, taken: Collection[str]) -> None:
+        """``taken`` are the names of the other tools."""
+        self._servers = servers
+        self._path = path
+        self._taken = frozenset(taken)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, taken: Collection[str]) -> Self:
+        """Read the file; no server is asked yet.
+
+        Raises:
+            FileInvalid: it cannot be used.
+        """
+        path = settings.mcp_config_file
+        configs = read_config(path) if path is not None else ()
+        return cls([McpServer(one, settings.var_dir / "mcp") for one in configs], path, taken)
+
+    async def list_all(self) -> None:
+        """List the tools of every server, all at once.
+
+        Raises:
+            FileInvalid: the file names a tool that its server does not have.
+        """
+        faults = list(chain(*await asyncio.gather(*(one.list_anew() for one in self._servers))))
+        if faults:
+            raise FileInvalid(str(self._path), faults)
+
+    async def keep_listed(self) -> None:
+        """List again what is away or has changed, until cancelled."""
+        await asyncio.gather(*(one.keep_listed() for one in self._servers))
+
+    def tools(self) -> Mapping[str, "McpTool"]:
+        """Return the tools by name; of two with one name, neither."""
+        found: dict[str, list[tuple[McpServer, McpTool]]] = {}
+        for server in self._servers:
+            for tool in server.tools:
+                found.setdefault(tool.declaration.name, []).append((server, tool))
+        usable = {}
+        for name, same in found.items():
+            if len(same) == 1 and name not in self._taken:
+                usable[name] = same[0][1]
+                continue
+            of = "; ".join(f"{tool.offered.name!r} of {server.config.name}" for server, tool in same)
+            for server, _ in same:
+                server.log_once(
+                    f"No tool can be called {name}, as {cut(one_line(of), 300)} would be: "
+                    f"{'another tool is' if name in self._taken else 'both would be'}. Rename a server."
+                )
+        return usable
+
+    @property
+    def agreed(self) -> list[dict[str, Any]]:
+        """What the file says without its secrets, as workers compare it."""
+        return [one.config.agreed for one in self._servers]
+
+    def listed(self) -> Iterator[ListedTool]:
+        """Yield each tool for the command `tools`, and one line for a server whose tools are not known."""
+        for tool in self.tools().values():
+            yield ListedTool(tool.declaration, tool.defined_by(), lacks=tool.lacks() or "", has_preview=True)
+        for server in self._servers:
+            if server.away and not server.tools:
+                yield ListedTool(
+                    _unknown(server.config.name), f"the MCP server {server.config.name}", server.away
+                )
+
+
+def _unknown(server: str) -> ToolDeclaration:
+    return ToolDeclaration(
+        name=legal_name(server, "tools"),
+        description=f"The tools of the MCP server {server}, which are not known.",
+        arguments=ToolArguments,
+        retry_safety=RetrySafety.UNKNOWABLE,
+    )

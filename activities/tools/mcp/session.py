@@ -1,0 +1,300 @@
+"""Talk with an MCP server by the official SDK: list its tools, and call one. Imports `mcp` and `httpx2`.
+
+Each call has a client of its own, in a task of its own. A server over HTTP that dies cancels the task of
+its client, and a client over stdio never connects again (docs/decisions/0058). The client declares no
+capabilities, so that a server always lists the same tools.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import httpx2
+from mcp import Client, MCPError
+from mcp import types as wire
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CONNECTION_CLOSED, INVALID_PARAMS, METHOD_NOT_FOUND, REQUEST_TIMEOUT
+from pydantic import JsonValue
+
+from activities.tools.mcp.config import ENDING_SECONDS, START_SECONDS, ServerConfig
+from activities.tools.mcp.process import MAX_MESSAGE, MAX_SESSION, Watch, running
+from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
+from plangate.domain.escaping import cut, one_line
+
+KEY_IN_META: Final = "plangate/idempotency-key"
+_MAX_PAGES: Final = 50
+_MAX_TOOLS: Final = 1_000
+_LONGEST: Final = 300
+# The server refused before anything was done: it does not know the address, the caller or the form.
+_REFUSED: Final = frozenset({401, 403, 405, 406, 413, 415})
+_LATER: Final = frozenset({404, 429, 503})
+Found = TypeVar("Found")
+
+# The SDK logs messages, which have arguments and may have secrets.
+for _name in ("mcp", "httpx2", "httpcore2"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A tool as its server lists it; ``Any`` stands for JSON."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    output: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered to a call: its texts, what it structured, and whether it says that it failed."""
+
+    text: str
+    structured: JsonValue
+    is_error: bool
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """How far an exchange has come: ``asked`` is set just before the call is sent."""
+
+    server: ServerConfig
+    watch: Watch
+    asked: asyncio.Event
+
+    def said(self, error: object) -> str:
+        """Return what went wrong in one line without secrets."""
+        is_servers = isinstance(error, MCPError) and error.code not in (CONNECTION_CLOSED, REQUEST_TIMEOUT)
+        raw = _first(error) if is_servers else self.watch.broke or _first(error)
+        return cut(one_line(self.server.secrets.hide(raw)), _LONGEST)
+
+
+async def list_tools(server: ServerConfig) -> list[Offered]:
+    """Return the server's tools.
+
+    Raises:
+        ToolUnavailable: it cannot be started or reached, or does not list them.
+    """
+
+    async def work(client: Client, exchange: _Exchange) -> list[Offered]:  # noqa: ARG001  as of a call
+        return await _listed(client)
+
+    return await _exchange(server, work)
+
+
+async def call_tool(
+    server: ServerConfig,
+    name: str,
+    arguments: dict[str, JsonValue],
+    idempotency_key: str,
+    check: Callable[[Sequence[Offered]], None],
+) -> Answer:
+    """List the server's tools, let ``check`` judge them, and call one in the same session.
+
+    Raises:
+        ToolUnavailable: the call was not sent, or refused for now.
+        ToolRefused: as ``check`` raises; or the server refused the call before it ran the tool.
+        EffectUnknown: the call was sent, and no valid answer came.
+    """
+
+    async def work(client: Client, exchange: _Exchange) -> Answer:
+        check(await _listed(client))
+        exchange.watch.status = None
+        exchange.asked.set()
+        meta: Any = {KEY_IN_META: idempotency_key} if idempotency_key else None
+        request = wire.CallToolRequest(
+            params=wire.CallToolRequestParams(name=name, arguments=arguments, _meta=meta)
+        )
+        # Not `call_tool`, which raises if the answer breaks the output schema, though the tool has run.
+        return _answer(await client.session.send_request(request, wire.CallToolResult))
+
+    return await _exchange(server, work)
+
+
+async def _exchange(server: ServerConfig, work: Callable[[Client, _Exchange], Awaitable[Found]]) -> Found:
+    """Run ``work`` with a client in a task of its own, within the server's limits."""
+    exchange = _Exchange(server, Watch(), asyncio.Event())
+
+    async def whole() -> Found:
+        async with _client(server, exchange.watch) as client:
+            return await work(client, exchange)
+
+    task = asyncio.create_task(whole())
+    try:
+        await _supervised(task, exchange)
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=ENDING_SECONDS)
+    return _result(task, exchange)
+
+
+async def _supervised(task: "asyncio.Task[Any]", exchange: _Exchange) -> None:
+    """Wait for the task: `START_SECONDS` until it has asked, then the limit of one call."""
+    asked = asyncio.create_task(exchange.asked.wait())
+    try:
+        await asyncio.wait({task, asked}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        seconds = exchange.server.trusted.seconds
+        if exchange.asked.is_set() and not task.done():
+            await asyncio.wait({task}, timeout=seconds)
+        else:
+            seconds = START_SECONDS
+        if not task.done():
+            exchange.watch.broke = exchange.watch.broke or f"it did not answer within {seconds} seconds"
+    finally:
+        asked.cancel()
+
+
+def _result(task: "asyncio.Task[Found]", exchange: _Exchange) -> Found:
+    """Return what the task found, or raise what its failure means for the effect."""
+    name, was_asked = _quoted(exchange.server), exchange.asked.is_set()
+    error: BaseException | None
+    if not task.done():
+        error = TimeoutError("it could not be ended")
+    elif task.cancelled():
+        error = ConnectionError("the connection broke off")  # by the SDK: nobody else has this task
+    else:
+        error = task.exception()
+    if error is None:
+        return task.result()
+    inner = _innermost(error)
+    if isinstance(inner, ToolRefused):  # of the check
+        raise inner
+    said, status = exchange.said(inner), exchange.watch.status
+    if not was_asked:
+        raise ToolUnavailable(
+            f"The MCP server {name} cannot be used ({said}); nothing was called."
+        ) from error
+    if status in _REFUSED or (
+        isinstance(inner, MCPError) and inner.code in (INVALID_PARAMS, METHOD_NOT_FOUND)
+    ):
+        raise ToolRefused(f"The MCP server {name} refused the call ({said}); it ran nothing.") from error
+    if status in _LATER:
+        raise ToolUnavailable(f"The MCP server {name} refused the call for now (HTTP {status}).") from error
+    raise EffectUnknown(f"No valid answer came from the MCP server {name} ({said}).") from error
+
+
+@asynccontextmanager
+async def _client(server: ServerConfig, watch: Watch) -> AsyncIterator[Client]:
+    if server.command:
+        async with Client(running(server, watch), mode="legacy", cache=None) as client:
+            yield client
+        return
+    timeout = httpx2.Timeout(START_SECONDS, read=server.trusted.seconds + START_SECONDS)
+    headers = {"Accept-Encoding": "identity", **server.variables}
+    transport = _BoundedTransport(watch)
+    async with httpx2.AsyncClient(transport=transport, headers=headers, timeout=timeout) as http:
+        over_http = streamable_http_client(server.url, http_client=http, max_sse_event_size=MAX_MESSAGE)
+        async with Client(over_http, mode="legacy", cache=None) as client:
+            yield client
+
+
+async def _listed(client: Client) -> list[Offered]:
+    found: list[Offered] = []
+    cursor: str | None = None
+    for _ in range(_MAX_PAGES):
+        request = wire.ListToolsRequest(params=wire.PaginatedRequestParams(cursor=cursor))
+        page = await client.session.send_request(request, wire.ListToolsResult)
+        found += [
+            Offered(one.name, one.description or one.title or "", one.input_schema, one.output_schema)
+            for one in page.tools
+        ]
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    if cursor or len(found) > _MAX_TOOLS:
+        raise ValueError(f"it lists more than {_MAX_TOOLS:,} tools, or never ends its list")
+    return found
+
+
+def _answer(result: wire.CallToolResult) -> Answer:
+    texts = [_in_words(block) for block in result.content]
+    return Answer("\n".join(texts), result.structured_content, bool(result.is_error))
+
+
+def _in_words(block: wire.ContentBlock) -> str:
+    match block:
+        case wire.TextContent():
+            return block.text
+        case wire.ImageContent() | wire.AudioContent():
+            return f"({block.mime_type}, {len(block.data):,} characters of Base64)"
+        case wire.ResourceLink():
+            return f"(a link to {block.uri})"
+        case wire.EmbeddedResource(resource=wire.TextResourceContents() as resource):
+            return f"({resource.uri}) {resource.text}"
+        case _:
+            return "(content that is no text)"
+
+
+def _quoted(server: ServerConfig) -> str:
+    return cut(one_line(server.name), 100)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return the first error of nested groups, but the check's own before any other."""
+    flat = _flat(error)
+    return next((one for one in flat if isinstance(one, ToolRefused)), flat[0])
+
+
+def _flat(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [inner for one in error.exceptions for inner in _flat(one)]
+    return [error]
+
+
+def _first(error: object) -> str:
+    """Return what an error says; of a failed validation, whose text holds the answer, only its kind."""
+    if isinstance(error, MCPError | OSError | TimeoutError | ConnectionError | httpx2.HTTPError):
+        return str(error) or type(error).__name__
+    if type(error) is ValueError:
+        return str(error)
+    return f"its answer breaks the protocol ({type(error).__name__})"
+
+
+class _BoundedTransport(httpx2.AsyncBaseTransport):
+    """Reads at most `MAX_MESSAGE` of an answer, `MAX_SESSION` of a stream; never through a proxy."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._inner = httpx2.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await self._inner.handle_async_request(request)
+        if request.method == "POST" and response.status_code >= httpx2.codes.BAD_REQUEST:
+            self._watch.status = response.status_code
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.aclose()
+            raise httpx2.RemoteProtocolError("it sent a compressed answer", request=request)
+        is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        limit = MAX_SESSION if is_stream else MAX_MESSAGE
+        return httpx2.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=_BoundedStream(response.stream, limit, self._watch),
+            extensions=response.extensions,
+        )
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _BoundedStream(httpx2.AsyncByteStream):
+    def __init__(self, inner: httpx2.AsyncByteStream, limit: int, watch: Watch) -> None:
+        self._inner = inner
+        self._left = limit
+        self._watch = watch
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._inner:
+            self._left -= len(piece)
+            if self._left < 0:
+                self._watch.broke = "its answer is too large"
+                raise httpx2.ReadError("its answer is too large")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()

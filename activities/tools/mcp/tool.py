@@ -1,0 +1,237 @@
+"""A tool of an MCP server as a tool of Plangate: proposed, approved, and called once.
+
+Just before each call the server lists its tools anew. A tool that differs from what was approved is not
+called. An answer is a receipt, even one that breaks the tool's own output schema: the tool has run. An
+error that the tool reports (``isError``) may come after half of its effect, so the step is then in doubt
+(docs/decisions/0058).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import BaseModel, JsonValue
+
+from activities.tools.mcp.arguments import SchemaArguments, arguments_of, checker_of
+from activities.tools.mcp.config import ServerConfig
+from activities.tools.mcp.names import legal_name
+from activities.tools.mcp.schema import SchemaRefused, plain_schema
+from activities.tools.mcp.session import Answer, Offered, call_tool
+from activities.tools.mcp.turns import Turns
+from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.plan import canonical_json, uncanonical
+from plangate.domain.previews import in_words
+from plangate.domain.tool import Receipt, RetrySafety, ToolDeclaration
+from plangate.logs.redaction import redact_text
+from plangate.tool import EffectStatus, Repeatable, Unknown
+
+_LONGEST_DESCRIPTION: Final = 2_000
+_LONGEST_SUMMARY: Final = 300
+_LONGEST_TEXT: Final = 4_000
+_LONGEST_READ: Final = 64 * 1024
+_MAX_STRUCTURED: Final = 8 * 1024  # bytes of JSON in a receipt
+# How both official SDKs report arguments that they refused before they ran the tool.
+_INVALID_ARGUMENTS: Final = "MCP error -32602: "
+
+
+class Called(BaseModel):
+    """The details of a receipt."""
+
+    server: str
+    tool: str
+    text: str
+    structured: JsonValue = None
+    note: str = ""
+
+
+class McpTool:
+    """One tool of a server, as it was listed.
+
+    Raises:
+        SchemaRefused: Plangate cannot use the schema of its arguments.
+    """
+
+    def __init__(self, server: ServerConfig, offered: Offered, turns: Turns) -> None:
+        self._server = server
+        self._turns = turns
+        self.offered = offered
+        self._arguments = arguments_of(plain_schema(_without_secrets(server, offered.schema)))
+        self.declaration = _declared(server, offered, self._arguments)
+        self.away = ""
+
+    def replaced_by(self, offered: Offered) -> "McpTool":
+        """Return the tool as it is listed now: this one if nothing has changed."""
+        return self if offered == self.offered else type(self)(self._server, offered, self._turns)
+
+    def defined_by(self) -> str:
+        """Return who may change the tool while a worker runs."""
+        return f"the MCP server {self._server.name}"
+
+    def lacks(self) -> str | None:
+        """Return why the server cannot be used now."""
+        return self.away or None
+
+    def objection(self, arguments: SchemaArguments) -> str | None:  # noqa: ARG002  as every tool
+        """Return None: what a server allows, it says when it is called."""
+        return None
+
+    def preview(self, arguments: SchemaArguments, observation: JsonValue) -> str:  # noqa: ARG002  as every tool
+        """Return ``files, an MCP server: write_file with path notes.txt, content "x"``; none of its words."""
+        shown = in_words(arguments.model_dump(mode="json"))
+        named = f"{_named(self._server.name)}, an MCP server: {_named(self.offered.name)}"
+        return f"{named} with {shown}" if shown else f"{named} without arguments"
+
+    async def act(self, arguments: SchemaArguments, idempotency_key: str) -> Receipt:
+        """Call the tool, if the server still lists it as it was approved."""
+        answer = await self._call(arguments, hashed(idempotency_key))
+        if not answer.is_error:
+            return self._receipt(answer)
+        said = self._text(answer.text, _LONGEST_SUMMARY) or "no reason given"
+        if answer.text.startswith(_INVALID_ARGUMENTS):
+            raise ToolRefused(f"The MCP server {_named(self._server.name)} refused the arguments: {said}")
+        raise EffectUnknown(
+            f"{_named(self.offered.name)} of the MCP server {_named(self._server.name)} reports an error, "
+            f"perhaps after a part of its effect: {said}"
+        )
+
+    async def find_out(
+        self,
+        arguments: SchemaArguments,  # noqa: ARG002  as every tool
+        idempotency_key: str,
+    ) -> EffectStatus:
+        """Return whether the call may be repeated, as the operator says."""
+        if self.declaration.retry_safety is RetrySafety.VENDOR_KEY:
+            return Repeatable()
+        return Unknown(
+            f"Look whether {_named(self.offered.name)} of the MCP server {_named(self._server.name)} was "
+            f"carried out (the key in its _meta was {hashed(idempotency_key)}): Plangate cannot tell."
+        )
+
+    async def _call(self, arguments: SchemaArguments, key: str) -> Answer:
+        values = arguments.model_dump(mode="json")
+        async with self._turns.turn():
+            return await call_tool(self._server, self.offered.name, values, key, self._require_unchanged)
+
+    def _require_unchanged(self, listed: Sequence[Offered]) -> None:
+        """Check that the server lists the tool as this worker knows it.
+
+        Raises:
+            ToolRefused: it does not.
+        """
+        now = next((one for one in listed if one.name == self.offered.name), None)
+        if now == self.offered:
+            return
+        self._turns.changed.set()
+        what = "no longer lists the tool" if now is None else "has changed the description or arguments of"
+        raise ToolRefused(
+            f"The MCP server {_named(self._server.name)} {what} {_named(self.offered.name)} since the plan "
+            "was made; it was not called. Make a new plan, or start the server as it was and retry."
+        )
+
+    def _receipt(self, answer: Answer) -> Receipt:
+        note = self._note(answer.structured)
+        text = self._text(answer.text, _LONGEST_TEXT)
+        said = cut(text, _LONGEST_SUMMARY) if text else "no text"
+        called = Called(
+            server=self._server.name,
+            tool=self.offered.name,
+            text=text,
+            structured=self._kept(answer.structured),
+            note=note,
+        )
+        summary = f"{_named(self._server.name)} answered: {said}" + (f" ({note})" if note else "")
+        return Receipt(summary=summary, details=called.model_dump(mode="json", exclude_defaults=True))
+
+    def _note(self, structured: JsonValue) -> str:
+        """Return how an answer breaks the tool's own output schema; empty if it does not."""
+        if self.offered.output is None:
+            return ""
+        if structured is None:
+            return "done, but the answer lacks the structure that the tool promises"
+        try:
+            faults = list(checker_of(plain_schema(self.offered.output))(structured))
+        except SchemaRefused:
+            return ""
+        return "done, but the answer is not of the form that the tool promises" if faults else ""
+
+    def _kept(self, structured: JsonValue) -> JsonValue:
+        """Return a structured answer as the record keeps it: None if it is too large or no JSON."""
+        if structured is None or any(uncanonical(structured)):
+            return None
+        if len(canonical_json(structured)) > _MAX_STRUCTURED:
+            return None
+        return _shown(self._server.secrets.hide_in(structured))
+
+    def _text(self, text: str, limit: int) -> str:
+        """Return what the server said as the record keeps it: one line without secrets, cut."""
+        return cut(one_line(redact_text(self._server.secrets.hide(text).strip())), limit)
+
+
+class ReadingMcpTool(McpTool):
+    """A tool that an operator has said to change nothing; planners call it while they draft."""
+
+    async def read(self, arguments: SchemaArguments) -> JsonValue:
+        """Return what the server answered."""
+        try:
+            answer = await self._call(arguments, "")
+        except EffectUnknown as error:
+            raise ToolUnavailable(str(error)) from error
+        if answer.is_error:
+            raise ToolRefused(self._text(answer.text, _LONGEST_SUMMARY) or "The server gave no reason.")
+        structured = self._kept(answer.structured)
+        return structured if structured is not None else self._text(answer.text, _LONGEST_READ)
+
+
+def tool_of(server: ServerConfig, offered: Offered, turns: Turns) -> McpTool:
+    """Return a server's tool.
+
+    Raises:
+        SchemaRefused: Plangate cannot use the schema of its arguments.
+    """
+    kind = ReadingMcpTool if offered.name in server.trusted.reads else McpTool
+    return kind(server, offered, turns)
+
+
+def hashed(idempotency_key: str) -> str:
+    """Return the key as the server gets it: it contains a workflow id, which may be any text."""
+    return hashlib.sha256(idempotency_key.encode()).hexdigest()
+
+
+def _declared(server: ServerConfig, offered: Offered, arguments: type[SchemaArguments]) -> ToolDeclaration:
+    said = one_line(server.secrets.hide(offered.description).strip())
+    if len(said) > _LONGEST_DESCRIPTION:  # the rest belongs to the definition too
+        rest = hashlib.sha256(said.encode()).hexdigest()
+        said = f"{cut(said, _LONGEST_DESCRIPTION)} (SHA-256 of the whole: {rest})"
+    return ToolDeclaration(
+        name=legal_name(server.name, offered.name),
+        description=f"{_named(offered.name)} of the MCP server {_named(server.name)}, which says: {said}",
+        arguments=arguments,
+        retry_safety=server.trusted.safety(offered.name),
+        seconds=server.whole_seconds,
+        receipt=Called,
+        reads_only=offered.name in server.trusted.reads,
+    )
+
+
+def _without_secrets(server: ServerConfig, schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    hidden = server.secrets.hide_in(schema)
+    assert isinstance(hidden, dict)
+    return hidden
+
+
+def _shown(value: JsonValue) -> JsonValue:
+    """Return JSON whose texts are one line each, cut."""
+    match value:
+        case str():
+            return cut(one_line(redact_text(value)), _LONGEST_TEXT)
+        case list():
+            return [_shown(item) for item in value]
+        case dict():
+            return {one_line(name): _shown(item) for name, item in value.items()}
+        case _:
+            return value
+
+
+def _named(name: str) -> str:
+    return cut(one_line(name), 100)

@@ -1,0 +1,39 @@
+"""Let few calls of a server run at once: each has a process, or a session, of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from activities.tools.mcp.config import TURN_SECONDS
+from plangate.domain.errors import ToolUnavailable
+
+AT_ONCE: Final = 4
+
+
+class Turns:
+    """The turns of one server. ``changed`` is set when a call finds that the server lists other tools."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self.changed = asyncio.Event()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it.
+
+        Raises:
+            ToolUnavailable: earlier calls of the server take too long; nothing was called.
+        """
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._free.acquire()
+        except TimeoutError:
+            raise ToolUnavailable(
+                f"The MCP server {self._server} is busy with {AT_ONCE} calls; nothing was called."
+            ) from None
+        try:
+            yield
+        finally:
+            self._free.release()
