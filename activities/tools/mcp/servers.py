@@ -1,8 +1,8 @@
 """The MCP servers of a process, and the tools that they list.
 
 Each server is listed when the worker starts. One that does not answer then is away: the tools that it listed
-last are kept, in ``var/mcp/``, but not offered, and it is listed again until it answers. A call that finds its
-tool changed makes the worker use the new list. A server never stops the worker; a wrong file does.
+last are kept, in ``var/mcp/``, but not offered, and it is listed again until it answers. A call that finds
+its tool changed makes the worker use the new list. A server never stops the worker; a wrong file does.
 """
 
 import asyncio
