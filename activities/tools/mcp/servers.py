@@ -65,10 +65,10 @@ class McpServer:
             offered = await self._listed()
         except ToolUnavailable as error:
             if not self._has_listed:
-                self._take(self._last_listed())
+                self.take(self._last_listed())
             self._set_away(str(error))
             return []
-        self._take(offered)
+        self.take(offered)
         self._set_away("")
         if keep:
             self._keep(offered)
@@ -95,7 +95,7 @@ class McpServer:
 
     def take_kept(self) -> bool:
         """Take the list that a worker of this machine kept; return whether there is one."""
-        self._take(self._last_listed())
+        self.take(self._last_listed())
         return bool(self._tools)
 
     def log_once(self, said: str) -> None:
@@ -121,7 +121,8 @@ class McpServer:
 
         return await list_tools(self.config)
 
-    def _take(self, offered: Sequence["Offered"]) -> None:
+    def take(self, offered: Sequence["Offered"]) -> None:
+        """Use what the server listed from now on; what Plangate cannot use is logged."""
         from activities.tools.mcp.tool import tool_of  # noqa: PLC0415  imports the vendor's library
 
         allowed = self.config.trusted.tools
@@ -132,7 +133,7 @@ class McpServer:
             before = self._tools.get(one.name)
             try:
                 tools[one.name] = (
-                    before.replaced_by(one) if before else tool_of(self.config, one, self._turns, self._take)
+                    before.replaced_by(one) if before else tool_of(self.config, one, self._turns, self.take)
                 )
             except SchemaRefused as error:
                 self.log_once(self._not_offered(one.name, f"its schema {error}"))
