@@ -159,8 +159,12 @@ def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> FunctionPl
     Raises:
         PlannerInvalid: the planner that the settings name cannot be used.
     """
-    declarations = Live(lambda: {name: _advised(tool) for name, tool in tools.items() if not lacks_of(tool)})
-    return planner_of(settings, declarations, Live(lambda: dict(_readers(tools))))
+    usable = Live(lambda: {name: tool for name, tool in tools.items() if not lacks_of(tool)})
+    return planner_of(
+        settings,
+        Live(lambda: {name: _advised(tool) for name, tool in usable.items()}),
+        Live(lambda: dict(_readers(usable))),
+    )
 
 
 def _readers(tools: Mapping[str, Tool]) -> Iterator[tuple[str, Reader]]:

@@ -374,8 +374,8 @@ def _arguments(tool: Tool, step: Step, values: Mapping[str, JsonValue]) -> ToolA
     if is_changed and isinstance(tool, DefinedElsewhere):  # no worker has the approved one any more
         raise ToolRefused(
             f"The tool {step.tool} is not the one that the plan was made for: {tool.defined_by()} has "
-            "changed its description or arguments. It was not called. Make a new plan, or restore "
-            "it and retry."
+            "changed its description or arguments. It was not called. Make a new plan, or restore it and "
+            "retry."
         )
     if arguments is None or not _are_approved(arguments, step) or is_changed:
         raise ToolUnavailable(

@@ -167,6 +167,12 @@ class Settings(BaseSettings):
         description="the file of MCP servers (JSON, `mcpServers`) whose tools plans can use",
     )
 
+    mcp_config_file: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("mcp_config_file", "PLANGATE_MCP_CONFIG"),
+        description="the file of MCP servers (JSON, `mcpServers`) whose tools plans can use",
+    )
+
     public_temporal_address: str | None = Field(
         default=None,
         pattern=r"^[^\s/]+:[0-9]{1,5}$",

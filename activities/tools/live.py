@@ -1,6 +1,6 @@
 """A mapping whose content may change while the worker runs, such as the tools of an MCP server."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -20,3 +20,7 @@ class Live(Mapping[str, Value], Generic[Value]):
 
     def __len__(self) -> int:
         return len(self._now())
+
+    def items(self) -> ItemsView[str, Value]:
+        """Return names and values as they are now."""
+        return self._now().items()

@@ -5,9 +5,9 @@ Reading the declarations constructs no tool and imports no vendor library, so th
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
 from activities.tools.email.tool import SendEmail
 from activities.tools.http.tool import HttpRequest
@@ -55,8 +55,9 @@ def all_declarations(settings: Settings) -> Mapping[str, ToolDeclaration]:
         OperatorError: a tool cannot be used, or two have one name.
     """
     found = _declared(registered(settings))
-    listed = listed_servers(settings, found).tools()
-    return {**found, **{name: tool.declaration for name, tool in listed.items()}}
+    servers = McpServers.from_settings(settings, found)
+    _finish(servers.list_unknown())
+    return {**found, **{name: tool.declaration for name, tool in servers.tools().items()}}
 
 
 def build_tools(settings: Settings, tools: Iterable[ToolClass] | None = None) -> Mapping[str, Tool]:
@@ -80,23 +81,15 @@ def listed_tools(settings: Settings) -> list[ListedTool]:
         OperatorError: a tool cannot be used, or two have one name.
     """
     found = [_listed(found, settings) for found in registered(settings)]
-    servers = listed_servers(settings, [one.declaration.name for one in found])
+    servers = McpServers.from_settings(settings, [one.declaration.name for one in found])
+    _finish(servers.list_all(keep=False))
     return [*found, *servers.listed()]
 
 
-def listed_servers(settings: Settings, taken: Iterable[str]) -> McpServers:
-    """Return the MCP servers with the tools that they list now; for the command line.
-
-    ``taken`` are the names of the other tools.
-
-    Raises:
-        FileInvalid: the file of MCP servers cannot be used.
-    """
-    servers = McpServers.from_settings(settings, tuple(taken))
-    if settings.mcp_config_file is not None:
-        with ThreadPoolExecutor(1) as thread:  # the caller may be in a loop of its own
-            thread.submit(lambda: asyncio.run(servers.list_all())).result()
-    return servers
+def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Run ``work`` to its end, also for a caller that is in an event loop of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 def _listed(found: Found, settings: Settings) -> ListedTool:

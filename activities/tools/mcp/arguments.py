@@ -37,6 +37,7 @@ class SchemaArguments(ToolArguments):
     model_config = ConfigDict(extra="allow")
 
     json_schema: ClassVar[Mapping[str, Any]] = {}
+    defaults: ClassVar[Mapping[str, JsonValue]] = {}
     check: ClassVar[Callable[[Any], Iterator[Fault]]]
 
     @model_validator(mode="before")
@@ -45,10 +46,10 @@ class SchemaArguments(ToolArguments):
         if not isinstance(value, Mapping):
             return value
         given = {name: one_number(one) for name, one in value.items()}
-        whole = _with_defaults(cls.json_schema, given)
+        whole = {**given, **{name: deepcopy(one) for name, one in cls.defaults.items() if name not in given}}
         found = list(islice(cls.check(whole), _MAX_FAULTS))
         if found and whole != given and not list(islice(cls.check(given), 1)):
-            return given  # a default that its own schema does not allow
+            return given  # the defaults of several arguments do not go together
         if found:
             raise ValidationError.from_exception_data(
                 "arguments", [_line(path, said) for path, said in found]
@@ -70,6 +71,7 @@ def arguments_of(schema: Mapping[str, Any]) -> type[SchemaArguments]:
             "__module__": __name__,
             "__annotations__": {},
             "json_schema": schema,
+            "defaults": _defaults(schema),
             "check": staticmethod(checker_of(schema)),
         },
     )
@@ -98,15 +100,14 @@ def checker_of(schema: Mapping[str, Any]) -> Callable[[Any], Iterator[Fault]]:
     return check
 
 
-def _with_defaults(schema: Mapping[str, Any], given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the arguments with the defaults of those that are left out."""
+def _defaults(schema: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """Return the default of each argument that has one which its own schema allows."""
     properties: Mapping[str, Any] = schema.get("properties", {})
-    defaults = {
-        name: one_number(deepcopy(one["default"]))
+    return {
+        name: one_number(one["default"])
         for name, one in properties.items()
-        if name not in given and "default" in one
+        if "default" in one and not list(islice(checker_of(one)(one["default"]), 1))
     }
-    return {**given, **defaults}
 
 
 def _fault(error: Any) -> Fault:

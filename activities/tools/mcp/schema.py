@@ -43,7 +43,7 @@ _KEPT: Final = (
 )
 _WORDS: Final = ("title", "description", "default")
 # Names of arguments that those who read a schema would take for a part of it.
-_UNUSABLE: Final = frozenset({"$ref", "$defs", REASON_ARGUMENT})
+_UNUSABLE: Final = frozenset({"$ref", "$defs"})
 
 
 class SchemaRefused(Exception):
@@ -152,7 +152,7 @@ class _Plain:
     def _named(self, value: Any, within: tuple[str, ...], depth: int, key: str) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise SchemaRefused(f"has {key} without names")
-        unusable = sorted(_UNUSABLE & set(value)) if depth == 0 else sorted({"$ref", "$defs"} & set(value))
+        unusable = sorted(_UNUSABLE & set(value))
         if unusable:
             raise SchemaRefused(f"has an argument called '{unusable[0]}', a name that Plangate cannot use")
         return {str(name): self.at(one, within, depth + 1) for name, one in value.items()}

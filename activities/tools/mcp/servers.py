@@ -1,15 +1,14 @@
 """The MCP servers of a process, and the tools that they list.
 
-Each server is listed when the worker starts. One that does not answer then is away: the tools that it
-listed last are kept, in ``var/mcp/``, but not offered. It is listed again until it answers, and so is one
-that a call found to have changed. A server never stops the worker; a wrong file does.
+Each server is listed when the worker starts. One that does not answer then is away: the tools that it listed
+last are kept, in ``var/mcp/``, but not offered, and it is listed again until it answers. A call that finds
+its tool changed makes the worker use the new list. A server never stops the worker; a wrong file does.
 """
 
 import asyncio
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -20,6 +19,7 @@ import structlog
 from activities.tools.mcp.config import ServerConfig, read_config
 from activities.tools.mcp.names import legal_name
 from activities.tools.mcp.schema import SchemaRefused
+from activities.tools.mcp.turns import Turns
 from plangate.domain.errors import FileInvalid, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.faults import Fault
@@ -43,8 +43,6 @@ class McpServer:
     """One server with the tools that it listed last."""
 
     def __init__(self, config: ServerConfig, folder: Path) -> None:
-        from activities.tools.mcp.turns import Turns  # noqa: PLC0415  needs a running loop in no case
-
         self.config = config
         self.away = ""
         self._turns = Turns(config.name)
@@ -58,18 +56,22 @@ class McpServer:
         """The tools it listed last, unless Plangate cannot use them."""
         return self._tools.values()
 
-    async def list_anew(self) -> list[Fault]:
-        """List the tools; return what the file says of tools that the server does not have."""
+    async def list_anew(self, *, keep: bool) -> list[Fault]:
+        """List the tools; return what the file says of tools that the server does not have.
+
+        ``keep`` says whether to keep the list for the time when the server is away.
+        """
         try:
             offered = await self._listed()
         except ToolUnavailable as error:
             if not self._has_listed:
-                self._take(self._last_listed())
+                self.take(self._last_listed())
             self._set_away(str(error))
             return []
-        self._take(offered)
+        self.take(offered)
         self._set_away("")
-        self._keep(offered)
+        if keep:
+            self._keep(offered)
         have = {one.name for one in offered}
         return [
             Fault(
@@ -82,21 +84,25 @@ class McpServer:
         ]
 
     async def keep_listed(self) -> None:
-        """List the tools again and again until cancelled: soon while it is away, or has changed."""
+        """List the tools again and again until cancelled: soon if it is away."""
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_AGAIN_WHEN_AWAY if self.away else _AGAIN):
-                    await self._turns.changed.wait()
-            self._turns.changed.clear()
+            await asyncio.sleep(_AGAIN_WHEN_AWAY if self.away else _AGAIN)
             try:
-                for fault in await self.list_anew():
-                    self._log_once(f"The file of MCP servers is wrong by now: {fault}")
+                for fault in await self.list_anew(keep=True):
+                    self.log_once(f"The file of MCP servers is wrong by now: {fault}")
             except Exception:  # noqa: BLE001  whatever it is, this server's next listing may do
                 _log.exception("An MCP server could not be listed.", action="mcp_listing")
 
+    def take_kept(self) -> bool:
+        """Take the list that a worker of this machine kept; return whether there is one."""
+        self.take(self._last_listed())
+        return bool(self._tools)
+
     def log_once(self, said: str) -> None:
-        """Log a warning about this server, unless it was the last such one."""
-        self._log_once(said)
+        """Log a warning about this server, unless it was logged before."""
+        if said not in self._logged:
+            self._logged.add(said)
+            _log.warning(said, action="mcp_listing", server=self.config.name)
 
     async def _listed(self) -> list["Offered"]:
         """Ask the server.
@@ -115,7 +121,8 @@ class McpServer:
 
         return await list_tools(self.config)
 
-    def _take(self, offered: list["Offered"]) -> None:
+    def take(self, offered: Sequence["Offered"]) -> None:
+        """Use what the server listed from now on; what Plangate cannot use is logged."""
         from activities.tools.mcp.tool import tool_of  # noqa: PLC0415  imports the vendor's library
 
         allowed = self.config.trusted.tools
@@ -126,12 +133,12 @@ class McpServer:
             before = self._tools.get(one.name)
             try:
                 tools[one.name] = (
-                    before.replaced_by(one) if before else tool_of(self.config, one, self._turns)
+                    before.replaced_by(one) if before else tool_of(self.config, one, self._turns, self.take)
                 )
             except SchemaRefused as error:
-                self._log_once(self._not_offered(one.name, f"its schema {error}"))
+                self.log_once(self._not_offered(one.name, f"its schema {error}"))
             except Exception as error:  # noqa: BLE001  what a server lists never stops the worker
-                self._log_once(
+                self.log_once(
                     self._not_offered(one.name, f"Plangate cannot read it ({type(error).__name__})")
                 )
         self._tools, self._has_listed = tools, True
@@ -153,11 +160,6 @@ class McpServer:
         for tool in self._tools.values():
             tool.away = why
 
-    def _log_once(self, said: str) -> None:
-        if said not in self._logged:
-            self._logged.add(said)
-            _log.warning(said, action="mcp_tool", server=self.config.name)
-
     # ---- what was listed last -------------------------------------------------------------------
 
     def _keep(self, offered: list["Offered"]) -> None:
@@ -170,7 +172,7 @@ class McpServer:
             if len(content) <= _MAX_KEPT and (not self._kept.exists() or self._kept.read_bytes() != content):
                 write_over(self._kept, content)
         except OSError as error:
-            self._log_once(f"What the MCP server {self.config.name} listed cannot be kept: {error}")
+            self.log_once(f"What the MCP server {self.config.name} listed cannot be kept: {error}")
 
     def _last_listed(self) -> list["Offered"]:
         if find_spec("mcp") is None:
@@ -203,15 +205,23 @@ class McpServers:
         configs = read_config(path) if path is not None else ()
         return cls([McpServer(one, settings.var_dir / "mcp") for one in configs], path, taken)
 
-    async def list_all(self) -> None:
-        """List the tools of every server, all at once.
+    async def list_all(self, *, keep: bool = True) -> None:
+        """List the tools of every server, all at once, and keep the lists for when a server is away.
 
         Raises:
             FileInvalid: the file names a tool that its server does not have.
         """
-        faults = list(chain(*await asyncio.gather(*(one.list_anew() for one in self._servers))))
+        faults = list(chain(*await asyncio.gather(*(one.list_anew(keep=keep) for one in self._servers))))
         if faults:
             raise FileInvalid(str(self._path), faults)
+
+    async def list_unknown(self) -> None:
+        """List the tools of the servers of which no worker of this machine has kept a list.
+
+        A command that checks a plan needs no more: the worker checks it again.
+        """
+        unknown = [one for one in self._servers if not one.take_kept()]
+        await asyncio.gather(*(one.list_anew(keep=False) for one in unknown))
 
     async def keep_listed(self) -> None:
         """List again what is away or has changed, until cancelled."""

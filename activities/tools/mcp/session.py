@@ -30,7 +30,7 @@ _MAX_TOOLS: Final = 1_000
 _LONGEST: Final = 300
 # The server refused before anything was done: it does not know the address, the caller or the form.
 _REFUSED: Final = frozenset({401, 403, 405, 406, 413, 415})
-_LATER: Final = frozenset({404, 429, 503})
+_LATER: Final = frozenset({404, 429})
 Found = TypeVar("Found")
 
 # The SDK logs messages, which have arguments and may have secrets.

@@ -7,7 +7,7 @@ error that the tool reports (``isError``) may come after half of its effect, so 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pydantic import BaseModel, JsonValue
@@ -35,6 +35,13 @@ _MAX_STRUCTURED: Final = 8 * 1024  # bytes of JSON in a receipt
 _INVALID_ARGUMENTS: Final = "MCP error -32602: "
 
 
+Changed = Callable[[Sequence[Offered]], None]
+
+
+def _nothing(_listed: Sequence[Offered]) -> None:
+    pass
+
+
 class Called(BaseModel):
     """The details of a receipt."""
 
@@ -48,13 +55,22 @@ class Called(BaseModel):
 class McpTool:
     """One tool of a server, as it was listed.
 
+    Args:
+        server: what the file says of it.
+        offered: as it was listed.
+        turns: of the server.
+        changed: called with the server's tools if a call finds this one changed.
+
     Raises:
         SchemaRefused: Plangate cannot use the schema of its arguments.
     """
 
-    def __init__(self, server: ServerConfig, offered: Offered, turns: Turns) -> None:
+    def __init__(
+        self, server: ServerConfig, offered: Offered, turns: Turns, changed: Changed = _nothing
+    ) -> None:
         self._server = server
         self._turns = turns
+        self._changed = changed
         self.offered = offered
         self._arguments = arguments_of(plain_schema(_without_secrets(server, offered.schema)))
         self.declaration = _declared(server, offered, self._arguments)
@@ -62,7 +78,9 @@ class McpTool:
 
     def replaced_by(self, offered: Offered) -> "McpTool":
         """Return the tool as it is listed now: this one if nothing has changed."""
-        return self if offered == self.offered else type(self)(self._server, offered, self._turns)
+        if offered == self.offered:
+            return self
+        return type(self)(self._server, offered, self._turns, self._changed)
 
     def defined_by(self) -> str:
         """Return who may change the tool while a worker runs."""
@@ -122,7 +140,7 @@ class McpTool:
         now = next((one for one in listed if one.name == self.offered.name), None)
         if now == self.offered:
             return
-        self._turns.changed.set()
+        self._changed(listed)
         what = "no longer lists the tool" if now is None else "has changed the description or arguments of"
         raise ToolRefused(
             f"The MCP server {_named(self._server.name)} {what} {_named(self.offered.name)} since the plan "
@@ -131,12 +149,11 @@ class McpTool:
 
     def _receipt(self, answer: Answer) -> Receipt:
         note = self._note(answer.structured)
-        text = self._text(answer.text, _LONGEST_TEXT)
-        said = cut(text, _LONGEST_SUMMARY) if text else "no text"
+        said = self._text(answer.text, _LONGEST_SUMMARY) or "no text"
         called = Called(
             server=self._server.name,
             tool=self.offered.name,
-            text=text,
+            text=self._text(answer.text, _LONGEST_TEXT),
             structured=self._kept(answer.structured),
             note=note,
         )
@@ -183,14 +200,14 @@ class ReadingMcpTool(McpTool):
         return structured if structured is not None else self._text(answer.text, _LONGEST_READ)
 
 
-def tool_of(server: ServerConfig, offered: Offered, turns: Turns) -> McpTool:
+def tool_of(server: ServerConfig, offered: Offered, turns: Turns, changed: Changed = _nothing) -> McpTool:
     """Return a server's tool.
 
     Raises:
         SchemaRefused: Plangate cannot use the schema of its arguments.
     """
     kind = ReadingMcpTool if offered.name in server.trusted.reads else McpTool
-    return kind(server, offered, turns)
+    return kind(server, offered, turns, changed)
 
 
 def hashed(idempotency_key: str) -> str:

@@ -12,12 +12,11 @@ AT_ONCE: Final = 4
 
 
 class Turns:
-    """The turns of one server. ``changed`` is set when a call finds that the server lists other tools."""
+    """The turns of one server."""
 
     def __init__(self, server: str) -> None:
         self._server = server
         self._free = asyncio.Semaphore(AT_ONCE)
-        self.changed = asyncio.Event()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

@@ -1,0 +1,309 @@
+"""MCP servers that refuse, hang, die, talk nonsense or change: the right class, one call for each attempt."""
+
+import asyncio
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from activities.tools.mcp.servers import McpServers
+from activities.tools.mcp.session import list_tools
+from activities.tools.mcp.tool import McpTool, ReadingMcpTool, hashed, tool_of
+from activities.tools.mcp.turns import Turns
+from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.tool import Receipt
+from plangate.settings import Settings
+from plangate.tool import Repeatable, Unknown, arguments_for
+from tests.support.mcp_servers import PAY, McpServer, over_http, serve, written
+
+STDIO = {
+    "ok": Receipt,
+    "structured": Receipt,
+    "unstructured": Receipt,
+    "long": Receipt,
+    "refuse": ToolRefused,
+    "invalid": ToolRefused,
+    "fails": EffectUnknown,
+    "broken": EffectUnknown,
+    "slow": EffectUnknown,
+    "cut": EffectUnknown,
+    "garbage": EffectUnknown,
+    "wrong": EffectUnknown,
+    "huge": EffectUnknown,
+    "endless": EffectUnknown,
+    "dies": EffectUnknown,
+    "dies_first": EffectUnknown,
+}
+HTTP = STDIO | {
+    "401": ToolRefused,
+    "403": ToolRefused,
+    "413": ToolRefused,
+    "429": ToolUnavailable,
+    "503": EffectUnknown,
+    "500": EffectUnknown,
+    "bomb": EffectUnknown,
+}
+
+
+async def listed(server: McpServer, **more: Any) -> McpTool:
+    config = server.config(**{"seconds": 1, **more})
+    (offered,) = await list_tools(config)
+    return tool_of(config, offered, Turns(config.name))
+
+
+def arguments(tool: McpTool, **values: Any) -> Any:
+    return arguments_for(tool.declaration, values or {"amount": 5})
+
+
+async def outcome(tool: McpTool) -> Receipt | ToolError:
+    try:
+        return await tool.act(arguments(tool), "run/1/key")
+    except ToolError as error:
+        return error
+
+
+def check(how: str, expected: type, found: Receipt | ToolError, server: McpServer) -> None:
+    assert type(found) is expected, (how, found)
+    assert len(server.calls) == 1  # one for one attempt
+    if expected in (ToolRefused, ToolUnavailable):
+        assert server.effects == []
+    said = found.summary if isinstance(found, Receipt) else str(found)
+    assert "bank" in said
+    assert len(said) < 800
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(("how", "expected"), STDIO.items())
+async def test_a_fault_over_stdio_has_the_right_class_after_one_call(
+    how: str, expected: type, tmp_path: Path
+) -> None:
+    server = McpServer(tmp_path)
+    tool = await listed(server)
+    server.behave(how)
+    check(how, expected, await outcome(tool), server)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[McpServer]:
+    """A server over HTTP for all faults that do not end it."""
+    with over_http(tmp_path_factory.mktemp("http")) as server:
+        yield server
+
+
+@pytest.mark.parametrize(("how", "expected"), HTTP.items())
+async def test_a_fault_over_http_has_the_right_class_after_one_call(
+    how: str, expected: type, served: McpServer, tmp_path: Path
+) -> None:
+    with over_http(tmp_path) if how.startswith("dies") else nullcontext(served) as server:
+        server.forget()
+        tool = await listed(server)
+        server.behave(how)
+        check(how, expected, await outcome(tool), server)
+
+
+async def test_a_receipt_says_what_came_back_cut_and_in_one_line(tmp_path: Path) -> None:
+    server = McpServer(
+        tmp_path, [{**PAY, "outputSchema": {"type": "object", "properties": {"n": {"type": "number"}}}}]
+    )
+    tool = await listed(server)
+    server.behave("structured")
+    receipt = await tool.act(arguments(tool), "key")
+    assert receipt.summary == 'bank answered: done {"amount": 5}'
+    assert receipt.details == {
+        "server": "bank",
+        "tool": "pay",
+        "text": 'done {"amount": 5}',
+        "structured": {"n": 7},
+    }
+    server.behave("unstructured")
+    note = "done, but the answer is not of the form that the tool promises"
+    receipt = await tool.act(arguments(tool), "key")
+    assert (receipt.details["note"], receipt.summary) == (
+        note,
+        f'bank answered: done {{"amount": 5}} ({note})',
+    )
+    server.behave("ok")
+    assert "lacks the structure" in (await tool.act(arguments(tool), "key")).summary
+    server.behave("long")
+    receipt = await tool.act(arguments(tool), "key")
+    assert "99,700 more characters" in receipt.summary
+    assert len(str(receipt.details)) < 5_000
+
+
+async def test_huge_answers_need_little_memory(tmp_path: Path) -> None:
+    server = McpServer(tmp_path)
+    tool = await listed(server)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for how in ("huge", "endless"):
+        server.behave(how)
+        assert isinstance(await outcome(tool), EffectUnknown)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 20_000 if sys.platform == "linux" else 20_000_000
+
+
+async def test_a_dead_server_is_started_again_for_the_next_call(tmp_path: Path) -> None:
+    with over_http(tmp_path) as server:
+        tool = await listed(server)
+        server.behave("dies")
+        assert isinstance(await outcome(tool), EffectUnknown)
+        assert isinstance(await outcome(tool), ToolUnavailable)
+        server.behave("ok")
+        again = serve(server)
+        try:
+            assert isinstance(await outcome(tool), Receipt)
+        finally:
+            again.kill()
+            again.wait()
+    stdio = McpServer(tmp_path / "stdio")
+    tool = await listed(stdio)
+    stdio.behave("slow")
+    assert isinstance(await outcome(tool), EffectUnknown)
+    stdio.behave("ok")
+    assert isinstance(await outcome(tool), Receipt)
+
+
+async def test_no_process_of_a_server_is_left(tmp_path: Path) -> None:
+    server = McpServer(tmp_path)
+    tool = await listed(server)
+    for how in ("ok", "slow", "endless", "hangs"):
+        server.behave(how)
+        if how == "hangs":
+            task = asyncio.create_task(outcome(tool))
+            await asyncio.sleep(0.3)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        else:
+            await outcome(tool)
+    marked = str(tmp_path).encode()
+    left = [one for one in Path("/proc").glob("[0-9]*/cmdline") if marked in _read(one)]
+    assert left == []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"description": "Pay an amount to somebody else."},
+        {
+            "inputSchema": {
+                "type": "object",
+                "properties": {"amount": {"type": "integer"}},
+                "required": ["amount"],
+            }
+        },
+        {"name": "pay2"},
+    ],
+)
+async def test_a_tool_that_changed_is_not_called(change: dict[str, Any], tmp_path: Path) -> None:
+    server = McpServer(tmp_path)
+    tool = await listed(server)
+    server.lists({**PAY, **change})
+    found = await outcome(tool)
+    assert isinstance(found, ToolRefused)
+    assert "since the plan was made; it was not called" in str(found)
+    assert server.calls == []
+
+
+async def test_the_key_goes_along_and_the_operator_says_whether_a_repeat_is_safe(tmp_path: Path) -> None:
+    server = McpServer(tmp_path)
+    tool = await listed(server)
+    await tool.act(arguments(tool), "run/1/key")
+    (call,) = server.calls
+    assert call["_meta"] == {"plangate/idempotency-key": hashed("run/1/key")}
+    unknown = await tool.find_out(arguments(tool), "run/1/key")
+    assert isinstance(unknown, Unknown)
+    assert hashed("run/1/key") in unknown.reason
+    keyed = await listed(server, retry_safety={"pay": "vendor_key"})
+    assert await keyed.find_out(arguments(keyed), "run/1/key") == Repeatable()
+
+
+async def test_a_read_fails_without_doubt(tmp_path: Path) -> None:
+    server = McpServer(tmp_path)
+    tool = await listed(server, reads=["pay"])
+    assert isinstance(tool, ReadingMcpTool)
+    assert tool.declaration.reads_only
+    assert await tool.read(arguments(tool)) == 'done {"amount": 5}'
+    server.behave("fails")
+    with pytest.raises(ToolRefused, match="half of it failed"):
+        await tool.read(arguments(tool))
+    server.behave("dies")
+    with pytest.raises(ToolUnavailable):
+        await tool.read(arguments(tool))
+
+
+async def test_secrets_of_a_server_are_in_none_of_its_words(tmp_path: Path) -> None:
+    canary = 'canary-"7%/é+&\\'
+    server = McpServer(tmp_path)
+    config = server.config(variables={"TOKEN": canary})
+    (offered,) = await list_tools(config)
+    tool = tool_of(config, offered, Turns("bank"))
+    server.behave("environment")
+    receipt = await tool.act(arguments(tool), "key")
+    assert "canary" not in receipt.model_dump_json()
+    assert '"TOKEN": "[redacted]"' in str(receipt.details["text"])
+    server.lists(
+        {**PAY, "description": f"It has {canary}.", "inputSchema": {"type": "object", "title": canary}}
+    )
+    (offered,) = await list_tools(config)
+    evil = tool_of(config, offered, Turns("bank"))
+    assert "canary" not in f"{evil.declaration.description}{evil.declaration.schema()}"
+
+
+async def test_headers_are_in_no_word_of_a_server(tmp_path: Path) -> None:
+    with over_http(tmp_path) as server:
+        config = server.config(variables={"Authorization": "Bearer canary-1234"})
+        (offered,) = await list_tools(config)
+        server.behave("headers")
+        tool = tool_of(config, offered, Turns("bank"))
+        receipt = await tool.act(arguments(tool), "key")
+    assert "[redacted]" in receipt.model_dump_json()
+    assert "canary" not in receipt.model_dump_json()
+
+
+async def test_a_server_that_is_away_is_not_offered_until_it_answers(tmp_path: Path) -> None:
+    bank, gone = McpServer(tmp_path / "bank"), McpServer(tmp_path / "gone")
+    path = written(tmp_path / "mcp.json", {"bank": bank.entry, "gone": gone.entry})
+    settings = Settings(mcp_config_file=path, var_dir=tmp_path / "var")
+    first = McpServers.from_settings(settings, ())
+    await first.list_all()
+    assert [tool.lacks() for tool in first.tools().values()] == [None, None]
+    (gone.folder / "tools.json").unlink()  # it dies when it lists them
+    again = McpServers.from_settings(settings, ())
+    await again.list_all()
+    tools = again.tools()
+    assert list(tools) == ["bank_pay", "gone_pay"]  # known from last time
+    assert tools["bank_pay"].lacks() is None
+    assert "cannot be used" in (tools["gone_pay"].lacks() or "")
+    assert tools["gone_pay"].declaration.definition() == first.tools()["gone_pay"].declaration.definition()
+    gone.lists(PAY)
+    await again.list_all()
+    assert again.tools()["gone_pay"].lacks() is None
+
+
+async def test_a_server_that_hangs_delays_the_others_by_its_limit_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.tools.mcp.session.START_SECONDS", 1)
+    bank, hung = McpServer(tmp_path / "bank"), McpServer(tmp_path / "hung")
+    hung.behave("hangs")
+    path = written(tmp_path / "mcp.json", {"bank": bank.entry, "hung": hung.entry})
+    servers = McpServers.from_settings(Settings(mcp_config_file=path, var_dir=tmp_path / "var"), ())
+    began = monotonic()
+    await servers.list_all()
+    assert monotonic() - began < 5
+    assert list(servers.tools()) == ["bank_pay"]
+    assert [one.lacks for one in servers.listed()][1].endswith(
+        "(it did not answer within 1 seconds); nothing was called."
+    )

@@ -1,0 +1,170 @@
+"""A small MCP server that does what a test wants: over stdio, or over streamable HTTP if a port is named.
+
+It runs as a process of its own, by ``python mcp_server.py FOLDER [PORT]``, and needs no library: it can break
+every rule of the protocol. What it lists is FOLDER/tools.json; how it behaves is FOLDER/behaviour, both read
+anew for each message. It appends each call to FOLDER/calls before it does anything, and each effect to
+FOLDER/effects.
+"""
+
+import gzip
+import json
+import os
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+
+HUGE: Final = 10_000_000
+FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
+STATUSES: Final = {"401": 401, "403": 403, "413": 413, "429": 429, "500": 500, "503": 503}
+NOTHING_HAPPENS: Final = {"refuse", "invalid", "dies_first", *STATUSES}
+
+
+def behaviour() -> str:
+    return (FOLDER / "behaviour").read_text().strip()
+
+
+def append(name: str, what: Any) -> None:
+    with (FOLDER / name).open("a") as file:
+        file.write(json.dumps(what) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def answer_to(message: dict[str, Any]) -> Any:
+    """Return the result or error of a request; None for a notification."""
+    match message.get("method"):
+        case "initialize":
+            if behaviour() == "hangs":
+                time.sleep(600)
+            version = message["params"]["protocolVersion"]
+            server = {"name": "test", "version": "1"}
+            return {
+                "result": {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": server}
+            }
+        case "tools/list":
+            return {"result": {"tools": json.loads((FOLDER / "tools.json").read_text())}}
+        case "tools/call":
+            return called(message["params"])
+        case _ if "id" in message:
+            return {"error": {"code": -32601, "message": "Method not found"}}
+    return None
+
+
+def called(params: dict[str, Any]) -> Any:
+    how = behaviour()
+    append("calls", params)
+    if how not in NOTHING_HAPPENS:
+        append("effects", params["arguments"])
+    done = text(f"done {json.dumps(params['arguments'])}")
+    if how == "slow":
+        time.sleep(600)
+    if how in ("dies", "dies_first"):
+        os._exit(1)
+    invalid = text("MCP error -32602: Input validation error: no")
+    answers = {
+        "refuse": {"error": {"code": -32602, "message": "Unknown tool"}},
+        "broken": {"error": {"code": -32603, "message": "Internal error"}},
+        "fails": {"result": {"isError": True, **text("half of it failed")}},
+        "invalid": {"result": {"isError": True, **invalid}},
+        "unstructured": {"result": {**done, "structuredContent": {"n": "no number"}}},
+        "structured": {"result": {**done, "structuredContent": {"n": 7}}},
+        "wrong": {"result": {"content": "no list"}},
+        "environment": {"result": text(json.dumps(dict(os.environ)))},
+        "headers": {"result": text(json.dumps(HEADERS))},
+        "long": {"result": text("x" * 100_000)},
+    }
+    return answers.get(how, {"result": done})
+
+
+def text(said: str) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": said}]}
+
+
+HEADERS: dict[str, str] = {}
+
+
+def written(message: dict[str, Any]) -> bytes:
+    """Return the bytes of the answer to a message, whole or not."""
+    answer = answer_to(message)
+    if answer is None:
+        return b""
+    whole = json.dumps({"jsonrpc": "2.0", "id": message.get("id"), **answer}).encode()
+    how = behaviour() if message.get("method") == "tools/call" else ""
+    if how == "garbage":
+        return b"\xff\x00{]"
+    if how == "cut":
+        return whole[: len(whole) // 2]
+    if how == "huge":
+        return whole[:-2] + b" " * HUGE + whole[-2:]
+    return whole
+
+
+def serve_stdio() -> None:
+    for line in sys.stdin.buffer:
+        message = json.loads(line)
+        if message.get("method") == "tools/call" and behaviour() == "endless":
+            append("calls", message["params"])
+            append("effects", message["params"]["arguments"])
+            while True:
+                sys.stdout.buffer.write(b"x" * 65_536)
+        sent = written(message)
+        if not sent:
+            continue
+        is_cut = message.get("method") == "tools/call" and behaviour() == "cut"
+        sys.stdout.buffer.write(sent if is_cut else sent + b"\n")
+        sys.stdout.buffer.flush()
+        if is_cut:
+            os._exit(1)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        is_call = message.get("method") == "tools/call"
+        HEADERS.update(self.headers.items())
+        how = behaviour() if is_call else ""
+        if how in STATUSES:
+            append("calls", message["params"])
+            self._send(STATUSES[how], b"", {"Retry-After": "1"})
+            return
+        sent = written(message)
+        if not sent:
+            self._send(202, b"", {})
+        elif how == "cut":
+            self._send(200, sent, {"Content-Length": str(2 * len(sent))})
+            self.close_connection = True
+        elif how == "endless":
+            self._send(200, b"", {"Transfer-Encoding": "chunked"}, length=False)
+            while True:
+                self.wfile.write(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
+        elif how == "bomb":
+            self._send(200, gzip.compress(b" " * HUGE * 10 + sent), {"Content-Encoding": "gzip"})
+        else:
+            self._send(200, sent, {})
+
+    def do_GET(self) -> None:
+        self._send(405, b"", {})
+
+    do_DELETE = do_GET  # noqa: N815  http.server's name
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str], *, length: bool = True) -> None:
+        self.send_response(status)
+        whole = {"Content-Type": "application/json", **({"Content-Length": str(len(body))} if length else {})}
+        for name, value in {**whole, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
+    else:
+        serve_stdio()
