@@ -161,6 +161,12 @@ class Settings(BaseSettings):
         default=(), description="keys of the projects that plans may name, comma-separated"
     )
     jira_issue_type: str = Field(default="Task", description="the type of the issues that are created")
+    stripe_api_key: SecretStr | None = Field(
+        default=None, description="the key of the payment tools, rk_… or sk_…; unset: they are not offered"
+    )
+    stripe_api_base: str | None = Field(
+        default=None, description="another address of Stripe's API; unset: https://api.stripe.com"
+    )
 
     public_temporal_address: str | None = Field(
         default=None,
