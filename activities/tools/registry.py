@@ -9,9 +9,9 @@ from typing import Final
 
 from activities.tools.email.tool import SendEmail
 from activities.tools.http.tool import HttpRequest
-from activities.tools.tickets.tools import CommentTicket, CreateTicket
 from activities.tools.stripe.payment import CreatePayment
 from activities.tools.stripe.refund import RefundPayment
+from activities.tools.tickets.tools import CommentTicket, CreateTicket
 from plangate.domain.errors import OperatorError, SettingsInvalid
 from plangate.domain.plan import MAX_TOOL_NAME
 from plangate.domain.tool import REASON_ARGUMENT, ToolDeclaration
