@@ -23,8 +23,9 @@ from plangate.domain.tool import FIND_OUT_SECONDS, Receipt, ToolDeclaration
 from plangate.logs.redaction import recordable
 from plangate.tool import DidNotHappen, EffectStatus, Happened, NotFound, Repeatable, Tool, Undoes, Unknown
 
-Absence = Callable[[NotFound], NotFound | Unknown]
-"""Rules out an effect of which there is no trace, or not; raises `StillBegun` if it may still happen."""
+Timed = Callable[[NotFound | Repeatable], NotFound | Repeatable | Unknown]
+"""Says what a tool's answer means so long after the act: whether an effect without a trace is ruled out, and
+whether the other side still remembers the key. Raises `StillBegun` if the effect may still happen."""
 
 _LONGEST_NAME: Final = 100
 _log = structlog.get_logger(__name__)
@@ -42,9 +43,9 @@ class Earlier(StrEnum):
     RULED_OUT = "ruled_out"
 
 
-def not_ruled_out(found: NotFound) -> Unknown:
-    """Return that an effect without a trace may have happened, where its time is not known."""
-    return Unknown(found.reason)
+def untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
+    """Return what an answer means where the time of the act is not known: no trace rules nothing out."""
+    return found if isinstance(found, Repeatable) else Unknown(found.reason)
 
 
 class Undoing:
@@ -81,7 +82,7 @@ async def act_once(
     *,
     unmet: str | None = None,
     has_precondition: bool = False,
-    absence: Absence = not_ruled_out,
+    timed: Timed = untimed,
 ) -> Receipt:
     """Act, or return the receipt of an earlier attempt. ``Any`` is the tool's own arguments model.
 
@@ -93,7 +94,7 @@ async def act_once(
         unmet: why the precondition does not hold now, if a person ruled the effect out: nothing may be done,
             but the tool may know that it happened after all.
         has_precondition: whether an earlier attempt that did nothing has to begin anew, by the precondition.
-        absence: whether an effect of an earlier attempt of which there is no trace did not happen.
+        timed: what the tool's answer means, by the time since the act.
 
     Raises:
         ToolUnavailable: nothing happened; a retry may succeed.
@@ -102,10 +103,10 @@ async def act_once(
         EffectUnknown: it may have happened, and the tool cannot find out.
     """
     if earlier is Earlier.NOTHING:
-        return await _act(tool, arguments, key, absence)
+        return await _act(tool, arguments, key, timed)
     status = await _find_out(tool, arguments, key)
-    if isinstance(status, NotFound) and earlier is Earlier.BEGUN:
-        status = absence(status)
+    if isinstance(status, NotFound | Repeatable) and earlier is Earlier.BEGUN:
+        status = timed(status)
     match status:
         case Happened(receipt):
             return receipt
@@ -115,22 +116,22 @@ async def act_once(
             raise EffectUnknown(unmet)
         case Unknown(reason):
             if earlier is Earlier.RULED_OUT:  # a person knows what the tool cannot find out
-                return await _act(tool, arguments, key, absence)
+                return await _act(tool, arguments, key, timed)
             raise EffectUnknown(reason)
         case DidNotHappen() | NotFound():
             # The world may have changed meanwhile, and the time of the next act has to be known.
             is_anew = has_precondition or isinstance(status, NotFound)
             if is_anew and earlier is Earlier.BEGUN:
                 raise ToolUnavailable("An earlier attempt did nothing, so the step begins anew.")
-            return await _act(tool, arguments, key, absence)
+            return await _act(tool, arguments, key, timed)
         case Repeatable():
-            return await _repeat(tool, arguments, key, absence)
+            return await _repeat(tool, arguments, key, timed)
 
 
-async def _repeat(tool: Tool, arguments: Any, key: str, absence: Absence) -> Receipt:
+async def _repeat(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:
     """Act again although an earlier attempt may have succeeded; a failure now does not rule that out."""
     try:
-        return await _act(tool, arguments, key, absence)
+        return await _act(tool, arguments, key, timed)
     except ToolUnavailable as error:
         raise StillBegun(str(error), error.after) from error
     except ToolRefused as error:
@@ -139,7 +140,7 @@ async def _repeat(tool: Tool, arguments: Any, key: str, absence: Absence) -> Rec
         ) from error
 
 
-async def _act(tool: Tool, arguments: Any, key: str, absence: Absence) -> Receipt:
+async def _act(tool: Tool, arguments: Any, key: str, timed: Timed) -> Receipt:
     try:
         objection = tool.objection(arguments)
     except Exception as error:  # a tool's bug, before anything happened
@@ -153,10 +154,10 @@ async def _act(tool: Tool, arguments: Any, key: str, absence: Absence) -> Receip
     except (ToolUnavailable, ToolRefused):
         raise
     except Exception as error:  # noqa: BLE001  a lost answer, a timeout, a tool's bug: the effect is unknown
-        return await _resolve(tool, arguments, key, absence, error)
+        return await _resolve(tool, arguments, key, timed, error)
 
 
-async def _resolve(tool: Tool, arguments: Any, key: str, absence: Absence, error: Exception) -> Receipt:
+async def _resolve(tool: Tool, arguments: Any, key: str, timed: Timed, error: Exception) -> Receipt:
     """Ask the tool for the result of an interrupted act."""
     said = _sentence(error, tool.declaration.seconds)
     _log.warning(
@@ -165,7 +166,7 @@ async def _resolve(tool: Tool, arguments: Any, key: str, absence: Absence, error
         exc_info=error,
     )
     status = await _find_out(tool, arguments, key)
-    match absence(status) if isinstance(status, NotFound) else status:
+    match timed(status) if isinstance(status, NotFound | Repeatable) else status:
         case Happened(receipt):
             return receipt
         case DidNotHappen() | NotFound():

@@ -278,6 +278,10 @@ class StepAttempt:
         left = claim.began_at + limit - self._clock.now()
         return left if left > timedelta() and claim.unmet is None else None
 
+    def age(self, claim: Claim) -> timedelta:
+        """Return how long ago the first attempt began whose result is not known."""
+        return self._clock.now() - claim.began_at
+
     # ---- after the commit -----------------------------------------------------------------------
 
     def log_claim(self, claim: Claim) -> None:

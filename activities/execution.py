@@ -55,6 +55,7 @@ from plangate.tool import (
     DefinedElsewhere,
     NotFound,
     Observes,
+    Repeatable,
     Tool,
     Undoes,
     Unknown,
@@ -232,7 +233,7 @@ class Execution:
             claim.earlier,
             unmet=claim.unmet,
             has_precondition=claim.receipt is None and self._was_observed(step),
-            absence=partial(_absence, attempt, claim, timedelta(seconds=tool.declaration.seconds)),
+            timed=partial(_timed, attempt, claim, timedelta(seconds=tool.declaration.seconds)),
         )
 
     async def _settle(
@@ -264,12 +265,20 @@ class Execution:
         return tool.having_observed(step.observation) if isinstance(tool, ActsOnObservation) else tool
 
 
-def _absence(attempt: StepAttempt, claim: Claim, limit: timedelta, found: NotFound) -> NotFound | Unknown:
-    """Return whether an effect of which there is no trace did not happen (docs/decisions/0057).
+def _timed(
+    attempt: StepAttempt, claim: Claim, limit: timedelta, found: NotFound | Repeatable
+) -> NotFound | Repeatable | Unknown:
+    """Return what a tool's answer means, by the time since the act (docs/decisions/0057).
 
     Raises:
-        StillBegun: it may still happen, or be listed; the next attempt looks again.
+        StillBegun: there is no trace, but it may still happen, or be listed; the next attempt looks again.
     """
+    if isinstance(found, Repeatable):
+        if found.within is None or attempt.age(claim) < found.within:
+            return found
+        if isinstance(found.later, Unknown):
+            return found.later
+        found = found.later
     left = attempt.still_lands(claim, limit)
     if left is not None:
         raise StillBegun("There is no trace of it, but it may still happen: it is looked for later.", left)

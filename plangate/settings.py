@@ -166,11 +166,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("mcp_config_file", "PLANGATE_MCP_CONFIG"),
         description="the file of MCP servers (JSON, `mcpServers`) whose tools plans can use",
     )
-
-    mcp_config_file: Path | None = Field(
-        default=None,
-        validation_alias=AliasChoices("mcp_config_file", "PLANGATE_MCP_CONFIG"),
-        description="the file of MCP servers (JSON, `mcpServers`) whose tools plans can use",
+    stripe_api_key: SecretStr | None = Field(
+        default=None, description="the key of the payment tools, rk_… or sk_…; unset: they are not offered"
+    )
+    stripe_api_base: str | None = Field(
+        default=None, description="another address of Stripe's API; unset: https://api.stripe.com"
     )
 
     public_temporal_address: str | None = Field(

@@ -12,6 +12,8 @@ from typing import Any, Final
 from activities.tools.email.tool import SendEmail
 from activities.tools.http.tool import HttpRequest
 from activities.tools.mcp.servers import McpServers
+from activities.tools.stripe.payment import CreatePayment
+from activities.tools.stripe.refund import RefundPayment
 from activities.tools.tickets.tools import CommentTicket, CreateTicket
 from plangate.domain.errors import OperatorError, SettingsInvalid
 from plangate.domain.plan import MAX_TOOL_NAME
@@ -30,6 +32,8 @@ TOOLS: Final[tuple[ToolClass, ...]] = (
     HttpRequest,
     CreateTicket,
     CommentTicket,
+    RefundPayment,
+    CreatePayment,
 )
 
 

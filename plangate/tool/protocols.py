@@ -26,11 +26,6 @@ class DidNotHappen:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeatable:
-    """The effect may have happened; repeating it under the same idempotency key is safe."""
-
-
-@dataclass(frozen=True, slots=True)
 class Unknown:
     """The tool cannot find out whether the effect happened; ``reason`` says where a person can look."""
 
@@ -52,6 +47,19 @@ class NotFound:
 
     since: datetime | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatable:
+    """The effect may have happened; repeating it under the same idempotency key is safe.
+
+    Attributes:
+        within: for how long after the act the other side remembers the key; None: for ever.
+        later: what is known of the effect after that.
+    """
+
+    within: timedelta | None = None
+    later: NotFound | Unknown = Unknown("The other side no longer knows the idempotency key.")
 
 
 EffectStatus = Happened | DidNotHappen | NotFound | Repeatable | Unknown

@@ -433,7 +433,15 @@ def test_a_sender_that_is_no_address_is_refused_with_the_name_of_its_setting():
 def test_the_catalogue_declares_every_tool_and_builds_the_same_ones(tmp_path):
     built = build_tools(Settings(var_dir=tmp_path))
 
-    assert list(declarations()) == list(built) == ["send_email", "http_request"]
+    own = [
+        "send_email",
+        "http_request",
+        "create_ticket",
+        "comment_ticket",
+        "refund_payment",
+        "create_payment",
+    ]
+    assert list(declarations()) == list(built) == own
     assert all(tool.declaration is declarations()[name] for name, tool in built.items())
 
 

@@ -1,0 +1,178 @@
+"""Stripe's API by its official SDK; the only module that imports it, and httpx.
+
+One call is one request: the SDK's own retries are off, because the step decides about each. The API version
+is pinned, so that an upgrade of the SDK changes no answer. No connection is kept between calls: one that had
+died unnoticed would put a step needlessly in doubt. An answer is read up to a limit, uncompressed, and within
+a limit of time.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import httpx
+import stripe
+
+from activities.tools.stripe.failures import CallFailed, Failure
+
+API_VERSION: Final = "2026-10-28.endive"
+PUBLIC_BASE: Final = "https://api.stripe.com"
+WHOLE_SECONDS: Final = 45.0
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
+_MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes; a page of 100 payments has a tenth of that
+_PAGE: Final = 100
+_NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+
+Json = dict[str, Any]
+"""An object of Stripe's."""
+
+
+class _AnswerTooLarge(Exception):
+    pass
+
+
+class _BoundedClient(stripe.HTTPXClient):
+    """The SDK's client for httpx, with a limit on the size of an answer."""
+
+    def __init__(self) -> None:
+        super().__init__(timeout=_TIMEOUT)
+        self._client_async = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0))
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        """Send one request and return body, status and headers, as the SDK wants them."""
+        plain = {**headers, "Accept-Encoding": "identity", "Connection": "close"}
+        try:
+            async with self._client_async.stream(
+                method, url, headers=plain, content=post_data or None, timeout=_TIMEOUT
+            ) as answer:
+                body, status, answered = await _read(answer), answer.status_code, answer.headers
+        except Exception as error:  # noqa: BLE001  the SDK makes one class of all, with the cause
+            self._handle_request_error(error)
+        if (
+            status == HTTPStatus.TOO_MANY_REQUESTS
+        ):  # a gateway's body is not Stripe's, and has no headers then
+            raise stripe.RateLimitError("too many requests", http_status=status, headers=dict(answered))
+        return body, status, answered
+
+
+async def _read(answer: httpx.Response) -> bytes:
+    if answer.headers.get("content-encoding", "identity") != "identity":
+        raise _AnswerTooLarge("it is compressed, which was not asked for")
+    body = b""
+    async for part in answer.aiter_raw():
+        body += part
+        if len(body) > _MAX_ANSWER:
+            raise _AnswerTooLarge(f"it has more than {_MAX_ANSWER:,} bytes")
+    return body
+
+
+class StripeApi:
+    """The calls that the payment tools make, each one request. All raise `CallFailed`."""
+
+    def __init__(self, key: str, base: str = PUBLIC_BASE) -> None:
+        self._key = key
+        self._client = stripe.StripeClient(
+            key,
+            base_addresses={"api": base},
+            stripe_version=API_VERSION,
+            max_network_retries=0,
+            http_client=_BoundedClient(),
+        )
+
+    async def payment(self, payment: str) -> Json:
+        """Return a payment with its last charge and its payment method."""
+        expanded = {"expand": ["latest_charge", "payment_method"]}
+        return await self._call(
+            lambda: self._client.v1.payment_intents.retrieve_async(payment, cast("Any", expanded))
+        )
+
+    async def payment_method(self, method: str) -> Json:
+        """Return a saved payment method with its customer."""
+        expanded = {"expand": ["customer"]}
+        return await self._call(
+            lambda: self._client.v1.payment_methods.retrieve_async(method, cast("Any", expanded))
+        )
+
+    async def create_payment(self, parameters: Json, key: str) -> Json:
+        """Create a payment under an idempotency key."""
+        return await self._call(
+            lambda: self._client.v1.payment_intents.create_async(
+                cast("Any", parameters), {"idempotency_key": key}
+            )
+        )
+
+    async def cancel_payment(self, payment: str, key: str) -> Json:
+        """Cancel a payment that was not captured."""
+        return await self._call(
+            lambda: self._client.v1.payment_intents.cancel_async(payment, {}, {"idempotency_key": key})
+        )
+
+    async def create_refund(self, parameters: Json, key: str) -> Json:
+        """Create a refund under an idempotency key."""
+        return await self._call(
+            lambda: self._client.v1.refunds.create_async(cast("Any", parameters), {"idempotency_key": key})
+        )
+
+    async def refund(self, refund: str) -> Json:
+        """Return a refund."""
+        return await self._call(lambda: self._client.v1.refunds.retrieve_async(refund))
+
+    def refunds_of(self, payment: str) -> AsyncGenerator[list[Json], None]:
+        """Yield all refunds of a payment, page by page."""
+        return self._pages(self._client.v1.refunds.list_async, {"payment_intent": payment})
+
+    def payments_of(self, customer: str) -> AsyncGenerator[list[Json], None]:
+        """Yield all payments of a customer, page by page."""
+        return self._pages(self._client.v1.payment_intents.list_async, {"customer": customer})
+
+    async def _pages(
+        self, listing: Callable[..., Awaitable[Any]], which: Json
+    ) -> AsyncGenerator[list[Json], None]:
+        after: Json = {}
+        while True:
+            parameters = {**which, "limit": _PAGE, **after}
+            page = await self._call(lambda: listing(parameters))  # noqa: B023  awaited at once
+            items = [one for one in page.get("data") or () if isinstance(one, dict)]
+            yield items
+            if not page.get("has_more") or not items:
+                return
+            after = {"starting_after": items[-1].get("id")}
+
+    async def _call(self, send: Callable[[], Awaitable[Any]]) -> Json:
+        try:
+            async with asyncio.timeout(WHOLE_SECONDS):
+                return cast("Json", (await send()).to_dict())
+        except stripe.StripeError as error:
+            failure = self._failure_of(error)
+        except TimeoutError:
+            failure = Failure(None, f"it took more than {WHOLE_SECONDS:.0f} seconds")
+        except Exception as error:  # noqa: BLE001  the SDK broke over an answer: whatever it is, it was sent
+            failure = Failure(None, f"the answer was not understood ({type(error).__name__})")
+        # The cause may quote the answer, and that the key: it is left out.
+        raise CallFailed(failure) from None
+
+    def _failure_of(self, error: stripe.StripeError) -> Failure:
+        if isinstance(error, stripe.APIConnectionError):
+            cause = error.__cause__
+            said = str(cause) if isinstance(cause, _AnswerTooLarge) else type(cause).__name__
+            return Failure(None, said, was_sent=not isinstance(cause, _NOT_SENT))
+        kind = str(error.error.type or "") if error.error else ""
+        # Without Stripe's own error the SDK quotes the body, which may be anything.
+        said = str(error.user_message or "") if error.error else "the answer is not Stripe's"
+        headers = {str(name).lower(): str(value) for name, value in (error.headers or {}).items()}
+        return Failure(
+            error.http_status,
+            said.replace(self._key, "[key]"),
+            kind=kind,
+            code=str(error.code or ""),
+            headers=headers,
+        )

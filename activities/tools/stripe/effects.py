@@ -1,0 +1,89 @@
+"""One effect at Stripe under one key: sent once, repeated while Stripe knows the key, else looked up.
+
+Stripe remembers an idempotency key for at least 24 hours. The key is also kept in the metadata of what it
+made, because no list can be filtered by it: a look-up reads all pages of one payment's refunds, or of one
+customer's payments, and compares.
+"""
+
+import hashlib
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from activities.tools.stripe.failures import CallFailed
+from plangate.domain.errors import ToolRefused
+from plangate.tool import EffectStatus, NotFound, Repeatable, Unknown
+
+if TYPE_CHECKING:
+    from activities.tools.stripe.client import Json
+
+METADATA: Final = "plangate"
+KEY_LIFE: Final = timedelta(hours=23)  # an hour less, for clocks that differ and requests under way
+SETTLES_WITHIN: Final = timedelta(days=30)
+Answer = TypeVar("Answer")
+_MAX_PAGES: Final = 50  # of 100 entries
+
+
+def stripe_key(idempotency_key: str) -> str:
+    """Return the key for Stripe, hashed: it contains a workflow id, which may be any text of any length."""
+    return f"plangate-{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+
+
+def marked(key: str) -> dict[str, str]:
+    """Return the metadata of what is made under a key of Stripe's."""
+    return {METADATA: key}
+
+
+async def changed(call: Awaitable[Answer]) -> Answer:
+    """Await a call that changes something.
+
+    Raises:
+        ToolUnavailable, ToolRefused, EffectUnknown: as `failures` says.
+    """
+    return await _made(call, is_change=True)
+
+
+async def read(call: Awaitable[Answer]) -> Answer:
+    """Await a call that changes nothing.
+
+    Raises:
+        ToolUnavailable, ToolRefused: as `failures` says.
+    """
+    return await _made(call, is_change=False)
+
+
+async def _made(call: Awaitable[Answer], *, is_change: bool) -> Answer:
+    try:
+        return await call
+    except CallFailed as error:
+        failure = error.failure
+    # The cause may quote the answer, and that the key: it is left out.
+    raise (failure.of_change() if is_change else failure.of_reading()) from None
+
+
+async def find(pages: "AsyncGenerator[list[Json], None]", key: str, where: str) -> "Json | EffectStatus":
+    """Return what was made under a key of Stripe's; else what is known of it.
+
+    Args:
+        pages: all that may be it.
+        key: of Stripe's.
+        where: a person can look, if it is not found.
+
+    Raises:
+        ToolUnavailable: Stripe cannot be asked now.
+    """
+    reason = f"Look for {METADATA} = {key} in the metadata of {where} in Stripe's Dashboard."
+    left = _MAX_PAGES
+    try:
+        async with aclosing(pages) as open_pages:
+            while left and (page := await read(anext(open_pages, None))) is not None:
+                for one in page:
+                    if (one.get("metadata") or {}).get(METADATA) == key:
+                        return one
+                left -= 1
+    except ToolRefused as error:
+        return Repeatable(within=KEY_LIFE, later=Unknown(f"{error} {reason}"))
+    # A complete look-up rules it out, once no request from before can still arrive.
+    later = NotFound(None, reason) if left else Unknown(reason)
+    return Repeatable(within=KEY_LIFE, later=later)

@@ -1,0 +1,52 @@
+"""Stripe's amounts: whole numbers of a currency's smallest unit. Nothing else of Plangate counts so.
+
+    most currencies        the places of ISO 4217: 42.50 EUR is 4250, 500 JPY is 500
+    ISK, UGX               as if they had two places, always 00: 5 ISK is 500
+    MGA                    none, although ISO 4217 has two: 500 MGA is 500
+    three places           the last digit must be 0: 5.120 KWD is 5120, and 5.124 KWD cannot be paid
+
+As documented at https://docs.stripe.com/currencies#special-cases. Its rules for HUF and TWD are for payouts;
+payments in them have two places.
+"""
+
+from decimal import Decimal
+from typing import Final
+
+from plangate.domain.money import payable, places_of
+
+_PLACES: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
+_STEP: Final = {"ISK": 100, "UGX": 100}  # what a number of units is a multiple of
+_STEP_OF_THREE_PLACES: Final = 10
+_MOST: Final = 10**12  # the limits of the currencies are at or below it; Stripe knows each
+
+
+def to_minor(amount: Decimal, currency: str) -> int:
+    """Return an amount in Stripe's units.
+
+    Raises:
+        ValueError: Stripe cannot pay it.
+    """
+    exact = payable(amount, currency).scaleb(_places(currency))
+    units = int(exact)
+    step = _STEP.get(currency, _STEP_OF_THREE_PLACES if _places(currency) == 3 else 1)  # noqa: PLR2004
+    if units != exact or units % step:
+        least = from_minor(step, currency)
+        raise ValueError(f"is too fine: Stripe takes multiples of {least} {currency}")
+    if units >= _MOST:
+        raise ValueError(f"is too large: Stripe takes less than {from_minor(_MOST, currency):,} {currency}")
+    return units
+
+
+def from_minor(units: int, currency: str) -> Decimal:
+    """Return Stripe's units as an amount, with the places of the currency.
+
+    Raises:
+        ValueError: there is no such currency.
+    """
+    amount = Decimal(units).scaleb(-_places(currency))
+    fitted = amount.quantize(Decimal(1).scaleb(-places_of(currency)))
+    return fitted if fitted == amount else amount
+
+
+def _places(currency: str) -> int:
+    return _PLACES.get(currency, places_of(currency))

@@ -1,0 +1,171 @@
+"""What can be seen of a payment, for the approver and for the check just before a refund. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from pydantic import BaseModel, JsonValue
+
+from activities.tools.stripe.minor_units import from_minor
+from plangate.domain.errors import EffectUnknown
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.money import in_words
+from plangate.domain.tool import Receipt
+
+SUCCEEDED: Final = "succeeded"
+ENDED_BADLY: Final = frozenset({"failed", "canceled"})
+"""The states of a refund that did not arrive."""
+_LONGEST_WORD: Final = 100
+_IN_WORDS: Final = {
+    "canceled": "was cancelled",
+    "processing": "is still being processed",
+    "requires_action": "waits for its customer to confirm it",
+    "requires_capture": "is authorized but not captured: cancel it instead",
+    "requires_confirmation": "was never confirmed",
+    "requires_payment_method": "has failed or was never paid",
+}
+Json = Mapping[str, Any]
+
+
+class PaymentReceipt(BaseModel):
+    """The details of a payment that was made."""
+
+    payment: str
+    status: str
+    amount: str
+    currency: str
+
+
+class RefundReceipt(BaseModel):
+    """The details of a refund that was made."""
+
+    refund: str
+    payment: str
+    status: str
+    amount: str
+    currency: str
+
+
+def word(value: object) -> str:
+    """Return a text of Stripe's in one short line; empty if it is none."""
+    return cut(one_line(value), _LONGEST_WORD) if isinstance(value, str) else ""
+
+
+def amount_in_words(made: Json) -> str:
+    """Return the amount of a payment or a refund of Stripe's: ``42.50 EUR``."""
+    currency = word(made.get("currency")).upper()
+    return in_words(from_minor(int(made["amount"]), currency), currency)
+
+
+def details_of(made: Json, name: str) -> dict[str, JsonValue]:
+    """Return the details of the receipt of a payment or a refund, with its id under ``name``."""
+    currency = word(made.get("currency")).upper()
+    return {
+        name: word(made.get("id")),
+        "status": word(made.get("status")),
+        "amount": str(from_minor(int(made["amount"]), currency)),
+        "currency": currency,
+    }
+
+
+def why(refund: Json) -> str:
+    """Return why a refund did not arrive, in Stripe's words."""
+    return (word(refund.get("failure_reason")) or word(refund.get("status"))).replace("_", " ")
+
+
+def payment_seen(payment: Json) -> dict[str, JsonValue]:
+    """Return what a refund relies on: status, amounts in words of the currency, how and when it was paid."""
+    currency = word(payment.get("currency")).upper()
+    charge = payment.get("latest_charge")
+    charge = charge if isinstance(charge, Mapping) else {}
+    captured = charge.get("amount_captured", payment.get("amount_received", payment.get("amount", 0)))
+    paid = int(captured) if charge.get("captured", True) else 0
+    left = paid - int(charge.get("amount_refunded") or 0)
+    seen: dict[str, JsonValue] = {
+        "payment": word(payment.get("id")),
+        "status": word(payment.get("status")),
+        "paid": str(from_minor(paid, currency)),
+        "refundable": str(from_minor(left, currency)),
+        "currency": currency,
+        "by": instrument(payment.get("payment_method")) or instrument(charge.get("payment_method_details")),
+        "on": _day(payment.get("created")),
+    }
+    return {**seen, "disputed": True} if charge.get("disputed") else seen
+
+
+def instrument(method: object) -> str:
+    """Return ``card ending 4242`` or ``sepa debit ending 3000``; empty if it is not known."""
+    if not isinstance(method, Mapping):
+        return ""
+    kind = word(method.get("type"))
+    details = method.get(kind)
+    last = word(details.get("last4")) if isinstance(details, Mapping) else ""
+    named = kind.replace("_", " ")
+    return f"{named} ending {last}" if last else named
+
+
+def seen_in_words(seen: Json) -> str:
+    """Return ``250.00 EUR, card ending 4242, 3 May 2026``, and what was refunded before."""
+    currency, paid, left = str(seen["currency"]), Decimal(seen["paid"]), Decimal(seen["refundable"])
+    parts = [in_words(paid, currency), str(seen["by"]), str(seen["on"])]
+    if left != paid:
+        parts.append(f"{in_words(left, currency)} of it not yet refunded")
+    return ", ".join(part for part in parts if part)
+
+
+def refund_objection(amount: Decimal, currency: str, seen: Json) -> str | None:
+    """Return why a payment cannot be refunded so, or None."""
+    payment, paid_in, left = seen["payment"], str(seen["currency"]), Decimal(seen["refundable"])
+    if seen["status"] != SUCCEEDED:
+        status = str(seen["status"])
+        return f"The payment {payment} cannot be refunded: it {_IN_WORDS.get(status, f'is {status}')}."
+    if currency != paid_in:
+        return f"The payment {payment} was made in {paid_in}, so it cannot be refunded in {currency}."
+    if seen.get("disputed"):
+        return f"The payment {payment} is disputed, so it cannot be refunded: answer the dispute instead."
+    if amount > left:
+        rest = f"only {in_words(left, currency)} of it is left" if left > 0 else "all of it was refunded"
+        return f"{in_words(amount, currency)} of the payment {payment} cannot be refunded: {rest}."
+    return None
+
+
+def refund_still_holds(
+    amount: Decimal, currency: str, seen: Json, now: Json, receipts: Sequence[Receipt]
+) -> bool:
+    """Return whether only this run's own refunds have changed the payment, and the amount still fits."""
+    own = sum(
+        (Decimal(str(one.details["amount"])) for one in receipts if _is_refund_of(one, seen["payment"])),
+        Decimal(0),
+    )
+    expected = {**seen, "refundable": str(Decimal(seen["refundable"]) - own)}
+    is_same = Decimal(expected.pop("refundable")) == Decimal(now["refundable"])
+    rest = {name: value for name, value in now.items() if name != "refundable"}
+    return is_same and rest == expected and refund_objection(amount, currency, now) is None
+
+
+def returned(value: Json, name: str, expected: Mapping[str, object]) -> None:
+    """Check that Stripe made what was asked.
+
+    Raises:
+        EffectUnknown: its answer names something else.
+    """
+    odd = [field for field, wanted in expected.items() if value.get(field) != wanted]
+    if odd or not word(value.get("id")):
+        fields = ", ".join(odd) or "id"
+        raise EffectUnknown(f"Stripe's answer does not fit the {name} that was asked for: {fields} differs.")
+
+
+def _is_refund_of(receipt: Receipt, payment: object) -> bool:
+    details = receipt.details
+    return "refund" in details and details.get("payment") == payment and "amount" in details
+
+
+def _day(created: object) -> str:
+    if not isinstance(created, int):
+        return ""
+    try:
+        day = datetime.fromtimestamp(created, UTC)
+    except (ValueError, OverflowError, OSError):
+        return ""
+    return f"{day.day} {day:%B %Y}"

@@ -1,0 +1,165 @@
+"""The tool `refund_payment`: money back to the customer, of a payment made through Stripe.
+
+`payments` says what the approver sees of the payment, and whether it is still so just before the refund.
+`effects` makes the refund once; `client` sends it. A refund cannot be taken back, so there is no undo.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar, Final, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from activities.tools.stripe.account import Account
+from activities.tools.stripe.effects import SETTLES_WITHIN, changed, find, marked, read, stripe_key
+from activities.tools.stripe.minor_units import to_minor
+from activities.tools.stripe.payments import (
+    ENDED_BADLY,
+    SUCCEEDED,
+    RefundReceipt,
+    amount_in_words,
+    details_of,
+    payment_seen,
+    refund_objection,
+    refund_still_holds,
+    returned,
+    seen_in_words,
+    why,
+    word,
+)
+from plangate.domain.errors import ToolRefused
+from plangate.domain.money import in_words
+from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
+from plangate.settings import Settings
+from plangate.tool import DidNotHappen, EffectStatus, Happened, Reversed, Settled
+
+if TYPE_CHECKING:
+    from activities.tools.stripe.client import Json
+
+_PAYMENT: Final = r"^pi_[A-Za-z0-9_]{1,250}$"
+
+
+class RefundArguments(ToolArguments):
+    """One refund, as the approver sees it."""
+
+    payment: str = Field(pattern=_PAYMENT, description="Stripe's id of the payment; it begins with pi_")
+    amount: Decimal = Field(description="how much to refund, in the currency: 42.50, not 4250")
+    currency: str = Field(pattern="^[A-Z]{3}$", description="of the payment, such as EUR")
+
+    @model_validator(mode="after")
+    def _can_be_paid(self) -> Self:
+        to_minor(self.amount, self.currency)
+        return self
+
+
+class RefundPayment:
+    """Refunds a part of a payment, or all of it."""
+
+    declaration: ClassVar[ToolDeclaration] = ToolDeclaration(
+        name="refund_payment",
+        description="Refund a payment made through Stripe, in full or in part, to how it was paid.",
+        arguments=RefundArguments,
+        retry_safety=RetrySafety.VENDOR_KEY,
+        seconds=60,
+        receipt=RefundReceipt,
+    )
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Build the tool for the account of the settings.
+
+        Raises:
+            SettingsInvalid: the address of the API cannot be used.
+        """
+        return cls(Account.from_settings(settings))
+
+    @property
+    def settles_within(self) -> timedelta:
+        """How long a refund may stay pending."""
+        return SETTLES_WITHIN
+
+    def lacks(self) -> str | None:
+        """Return what is missing: the key, or the library."""
+        return self._account.lack
+
+    def objection(self, arguments: RefundArguments) -> str | None:  # noqa: ARG002  the same for all
+        """Return None: no setting forbids a refund."""
+        return None
+
+    def preview(self, arguments: RefundArguments, observation: JsonValue) -> str:
+        """Return ``Refund 42.50 EUR of payment pi_1 (250.00 EUR, card ending 4242, 3 May 2026)``."""
+        said = f"Refund {in_words(arguments.amount, arguments.currency)} of payment {arguments.payment}"
+        return f"{said} ({seen_in_words(observation)})" if isinstance(observation, dict) else said
+
+    async def observe(self, arguments: RefundArguments) -> JsonValue:
+        """Return the payment's status and how much of it can be refunded.
+
+        Raises:
+            ToolRefused: it cannot be refunded so.
+        """
+        seen = payment_seen(await read(self._account.api.payment(arguments.payment)))
+        objection = refund_objection(arguments.amount, arguments.currency, seen)
+        if objection:
+            raise ToolRefused(objection)
+        return seen
+
+    def still_holds(
+        self, arguments: RefundArguments, seen: JsonValue, now: JsonValue, receipts: Sequence[Receipt]
+    ) -> bool:
+        """Return whether the payment is as it was, apart from the refunds of this run."""
+        if not isinstance(seen, dict) or not isinstance(now, dict):
+            return False
+        return refund_still_holds(arguments.amount, arguments.currency, seen, now, receipts)
+
+    async def act(self, arguments: RefundArguments, idempotency_key: str) -> Receipt:
+        """Refund the amount, and check that Stripe's answer is of that refund."""
+        key = stripe_key(idempotency_key)
+        amount = to_minor(arguments.amount, arguments.currency)
+        parameters = {"payment_intent": arguments.payment, "amount": amount, "metadata": marked(key)}
+        refund = await changed(self._account.api.create_refund(parameters, key))
+        currency = arguments.currency.lower()
+        returned(
+            refund,
+            "refund",
+            {"amount": amount, "currency": currency, "payment_intent": arguments.payment},
+        )
+        if refund.get("status") in ENDED_BADLY:
+            raise ToolRefused(f"Stripe could not refund the payment: {why(refund)}.")
+        return _receipt(refund)
+
+    async def find_out(self, arguments: RefundArguments, idempotency_key: str) -> EffectStatus:
+        """Look the refund up among those of the payment; else say whether it may be repeated."""
+        key = stripe_key(idempotency_key)
+        pages = self._account.api.refunds_of(arguments.payment)
+        found = await find(pages, key, f"the refunds of {arguments.payment}")
+        if not isinstance(found, dict):
+            return found
+        is_made = found.get("status") not in ENDED_BADLY
+        return Happened(_receipt(found)) if is_made else DidNotHappen()
+
+    async def find_settlement(
+        self,
+        arguments: RefundArguments,  # noqa: ARG002  the receipt names the refund
+        receipt: Receipt,
+        idempotency_key: str,  # noqa: ARG002
+    ) -> Settled | Reversed | None:
+        """Return whether a pending refund has arrived or failed."""
+        refund = await read(self._account.api.refund(str(receipt.details["refund"])))
+        if refund.get("status") == SUCCEEDED:
+            return Settled(f"{amount_in_words(refund)} was refunded ({refund.get('id')}).")
+        if refund.get("status") in ENDED_BADLY:
+            return Reversed(f"The refund of {amount_in_words(refund)} did not arrive: {why(refund)}.")
+        return None
+
+
+def _receipt(refund: "Json") -> Receipt:
+    details = {**details_of(refund, "refund"), "payment": word(refund.get("payment_intent"))}
+    status = str(details["status"])
+    is_final = status == SUCCEEDED
+    said = f"Refunded {amount_in_words(refund)} of payment {details['payment']} ({details['refund']})"
+    pending = "" if is_final else f"; Stripe says {status.replace('_', ' ')}, so it may still fail"
+    return Receipt(summary=f"{said}{pending}", details=details, final=is_final)

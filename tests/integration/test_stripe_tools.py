@@ -1,0 +1,280 @@
+"""The payment tools against localstripe, which runs as a process behind an idempotency proxy."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from activities.tools.stripe.payment import CreatePayment, PaymentArguments
+from activities.tools.stripe.refund import RefundArguments, RefundPayment
+from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused
+from plangate.settings import Settings
+from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Reversed, Settled, Unknown
+from tests.support.faulty_server import Answer, FaultyServer
+from tests.support.stripe_server import StripeServer, stripe_server
+
+
+@pytest.fixture(scope="module")
+def stripe() -> Iterator[StripeServer]:
+    with stripe_server() as server:
+        yield server
+
+
+@pytest.fixture
+def refunds(stripe: StripeServer) -> RefundPayment:
+    return RefundPayment.from_settings(stripe.settings())
+
+
+@pytest.fixture
+def payments(stripe: StripeServer) -> CreatePayment:
+    return CreatePayment.from_settings(stripe.settings())
+
+
+def a_refund(payment: str, amount: float = 42.5, currency: str = "EUR") -> RefundArguments:
+    given = {"payment": payment, "amount": amount, "currency": currency}
+    return RefundArguments.model_validate_json(json.dumps(given))
+
+
+def a_payment(customer: str, method: str, **more: Any) -> PaymentArguments:
+    given = {"customer": customer, "payment_method": method, "amount": 42.5, "currency": "EUR", **more}
+    return PaymentArguments.model_validate_json(json.dumps(given))
+
+
+# ---- refunds --------------------------------------------------------------------------------------
+
+
+async def test_a_refund_is_made_once_under_its_key(stripe, refunds):
+    payment = stripe.paid()
+
+    first = await refunds.act(a_refund(payment), "key")
+    again = await refunds.act(a_refund(payment), "key")
+
+    assert again == first
+    assert first.final
+    (made,) = stripe.refunds(payment)
+    assert (made["amount"], made["id"]) == (4_250, first.details["refund"])
+    assert await refunds.find_out(a_refund(payment), "key") == Happened(first)
+
+
+async def test_the_preview_shows_what_was_paid_how_and_when(stripe, refunds):
+    payment = stripe.paid()
+    seen = await refunds.observe(a_refund(payment))
+
+    said = refunds.preview(a_refund(payment), seen)
+
+    assert said.startswith(f"Refund 42.50 EUR of payment {payment} (250.00 EUR, card ending 4242, ")
+    stripe.post("refunds", payment_intent=payment, amount=10_000)
+    said = refunds.preview(a_refund(payment), await refunds.observe(a_refund(payment)))
+    assert said.endswith(", 150.00 EUR of it not yet refunded)")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "said"),
+    [
+        (250.01, "EUR", "only 250.00 EUR of it is left"),
+        (42.5, "USD", "was made in EUR, so it cannot be refunded in USD"),
+    ],
+)
+async def test_a_refund_that_does_not_fit_is_refused_at_the_draft(stripe, refunds, amount, currency, said):
+    with pytest.raises(ToolRefused, match=said):
+        await refunds.observe(a_refund(stripe.paid(), amount, currency))
+
+
+async def test_a_payment_that_was_refunded_authorized_or_never_made_is_refused_at_the_draft(stripe, refunds):
+    spent, held = stripe.paid(), stripe.paid(capture_method="manual")
+    stripe.post("refunds", payment_intent=spent)
+
+    for payment, said in [
+        (spent, "all of it was refunded"),
+        (held, "is authorized but not captured: cancel it instead"),
+        ("pi_never", r"Stripe refused \(404\)"),
+    ]:
+        with pytest.raises(ToolRefused, match=said):
+            await refunds.observe(a_refund(payment))
+
+
+async def test_refunds_of_this_run_are_expected_and_those_of_others_are_not(stripe, refunds):
+    payment = stripe.paid()
+    first, second = a_refund(payment, 100), a_refund(payment, 150)
+    seen = await refunds.observe(second)
+    receipt = await refunds.act(first, "first")
+
+    now = await refunds.observe(second)
+    assert refunds.still_holds(second, seen, now, [receipt])
+    assert not refunds.still_holds(second, seen, now, [])
+    assert not refunds.still_holds(a_refund(payment, 150.01), seen, now, [receipt])
+
+    stripe.post("refunds", payment_intent=payment, amount=1)
+    now = await refunds.observe(a_refund(payment, 1))
+    assert not refunds.still_holds(a_refund(payment, 1), seen, now, [receipt])
+
+
+async def test_a_pending_refund_is_not_final_and_settles_or_is_reversed(stripe, refunds):
+    payment = stripe.paid()
+    stripe.control("pending", {"pending": True})
+    receipt = await refunds.act(a_refund(payment), "pending")
+    stripe.control("pending", {"pending": False})
+
+    assert not receipt.final
+    assert "may still fail" in receipt.summary
+    assert await refunds.find_settlement(a_refund(payment), receipt, "pending") is None
+    name = receipt.details["refund"]
+    stripe.control(f"refunds/{name}", {"status": "succeeded"})
+    settled = await refunds.find_settlement(a_refund(payment), receipt, "pending")
+    assert settled == Settled(f"42.50 EUR was refunded ({name}).")
+    stripe.control(f"refunds/{name}", {"status": "failed"})
+    reversed_ = await refunds.find_settlement(a_refund(payment), receipt, "pending")
+    assert reversed_ == Reversed("The refund of 42.50 EUR did not arrive: failed.")
+    assert await refunds.find_out(a_refund(payment), "pending") == DidNotHappen()
+
+
+# ---- after the vendor has forgotten the key -------------------------------------------------------
+
+
+async def test_an_effect_is_found_by_its_metadata_over_all_pages_when_the_key_is_forgotten(stripe, refunds):
+    payment = stripe.paid(amount=1_000_000)
+    receipt = await refunds.act(a_refund(payment), "old")
+    for _ in range(120):
+        stripe.post("refunds", payment_intent=payment, amount=1)
+    stripe.control("forget")
+
+    with FaultyServer(upstream=stripe.url) as counted:
+        tool = RefundPayment.from_settings(stripe.settings(counted.url))
+        assert await tool.find_out(a_refund(payment), "old") == Happened(receipt)
+        assert counted.count("GET", "/v1/refunds") == 2
+
+
+async def test_what_is_not_found_may_be_repeated_only_while_the_vendor_knows_the_key(
+    stripe, refunds, payments
+):
+    customer, method = stripe.customer()
+
+    for found in (
+        await refunds.find_out(a_refund(stripe.paid()), "never"),
+        await payments.find_out(a_payment(customer, method), "never"),
+    ):
+        assert isinstance(found, Repeatable)
+        assert found.within is not None
+        assert timedelta() < found.within < timedelta(hours=24)
+        assert isinstance(found.later, NotFound)
+        assert "plangate = plangate-" in found.later.reason
+
+
+async def test_a_look_up_that_is_not_allowed_rules_nothing_out(stripe):
+    with FaultyServer(upstream=stripe.url) as server:
+        tool = RefundPayment.from_settings(Settings(stripe_api_key="rk_test_x", stripe_api_base=server.url))
+        found = await tool.find_out(a_refund("pi_1"), "key")
+
+    assert isinstance(found, Repeatable)
+    assert isinstance(found.later, Unknown)
+
+
+# ---- payments -------------------------------------------------------------------------------------
+
+
+async def test_a_payment_is_made_once_under_its_key_and_found_again(stripe, payments):
+    customer, method = stripe.customer()
+    arguments = a_payment(customer, method)
+    tool = payments.having_observed(await payments.observe(arguments))
+
+    first = await tool.act(arguments, "pay")
+
+    assert await tool.act(arguments, "pay") == first
+    assert await tool.find_out(arguments, "pay") == Happened(first)
+    (made,) = stripe.payments(customer)
+    assert (made["amount"], made["status"], made["id"]) == (4_250, "succeeded", first.details["payment"])
+    assert first.final
+
+
+async def test_the_preview_names_customer_and_card(stripe, payments):
+    customer, method = stripe.customer()
+    for more, said in [
+        ({}, "Charge 42.50 EUR to"),
+        ({"capture": "manual"}, "Authorize (not capture) 42.50 EUR of"),
+    ]:
+        arguments = a_payment(customer, method, **more)
+        shown = payments.preview(arguments, await payments.observe(arguments))
+        assert shown == f"{said} customer {customer} (Kim Doe, kim@example.org), card ending 4242"
+
+
+async def test_a_card_of_another_customer_is_refused_at_the_draft(stripe, payments):
+    (customer, _), (_, other) = stripe.customer(), stripe.customer()
+
+    with pytest.raises(ToolRefused, match="is not saved for the customer"):
+        await payments.observe(a_payment(customer, other))
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [("4000000000000341", "card_declined"), ("4000002500003155", "confirm")]
+)
+async def test_a_declined_payment_is_refused_and_known_not_to_have_happened(stripe, payments, number, said):
+    arguments = a_payment(*stripe.customer(number))
+
+    for _ in range(2):
+        with pytest.raises(ToolRefused, match=said):
+            await payments.act(arguments, f"declined-{number}")
+
+    assert await payments.find_out(arguments, f"declined-{number}") == DidNotHappen()
+
+
+async def test_the_undo_cancels_what_was_only_authorized(stripe, payments):
+    customer, method = stripe.customer()
+    arguments = a_payment(customer, method, capture="manual")
+    receipt = await payments.act(arguments, "hold")
+    assert not receipt.final
+    assert await payments.find_settlement(arguments, receipt, "hold") is None
+    assert isinstance(await payments.find_out_undo(arguments, receipt, "hold:undo"), Repeatable)
+
+    await payments.undo(arguments, receipt, "hold:undo")
+
+    (made,) = stripe.payments(customer)
+    assert made["status"] == "canceled"
+    assert isinstance(await payments.find_out_undo(arguments, receipt, "hold:undo"), Happened)
+    assert isinstance(await payments.find_settlement(arguments, receipt, "hold"), Reversed)
+
+
+async def test_the_undo_refunds_what_was_captured_once(stripe, payments):
+    customer, method = stripe.customer()
+    arguments = a_payment(customer, method)
+    receipt = await payments.act(arguments, "charge")
+    assert isinstance(await payments.find_out_undo(arguments, receipt, "charge:undo"), Repeatable)
+
+    undone = await payments.undo(arguments, receipt, "charge:undo")
+    assert await payments.undo(arguments, receipt, "charge:undo") == undone
+
+    (refund,) = stripe.refunds(str(receipt.details["payment"]))
+    assert refund["amount"] == 4_250
+    assert await payments.find_out_undo(arguments, receipt, "charge:undo") == Happened(undone)
+
+
+# ---- settings and arguments -----------------------------------------------------------------------
+
+
+def test_without_a_key_or_with_one_that_cannot_pay_the_tools_say_what_to_set():
+    for tool in (RefundPayment, CreatePayment):
+        assert "PLANGATE_STRIPE_API_KEY" in str(tool.from_settings(Settings()).lacks())
+        public = tool.from_settings(Settings(stripe_api_key="pk_test_123")).lacks()
+        assert "PLANGATE_STRIPE_API_KEY" in str(public)
+        assert "pk_test_123" not in str(public)
+        assert tool.from_settings(Settings(stripe_api_key="rk_test_123")).lacks() is None
+
+
+@pytest.mark.parametrize(
+    "base", ["http://stripe.example", "stripe.example", "https://u:p@stripe.example", "ftp://x", "https://"]
+)
+def test_the_key_is_not_sent_in_the_clear(base):
+    with pytest.raises(SettingsInvalid, match="PLANGATE_STRIPE_API_BASE"):
+        RefundPayment.from_settings(Settings(stripe_api_key="sk_test_1", stripe_api_base=base))
+
+
+async def test_an_answer_about_another_refund_leaves_the_step_in_doubt(stripe, refunds):
+    payment = stripe.paid()
+    await refunds.act(a_refund(payment), "fits")
+    odd = {"id": "re_1", "amount": 4_251, "currency": "eur", "payment_intent": payment, "status": "succeeded"}
+
+    with FaultyServer(answer=lambda _: Answer(200, odd)) as server:
+        tool = RefundPayment.from_settings(stripe.settings(server.url))
+        with pytest.raises(EffectUnknown, match="amount differs"):
+            await tool.act(a_refund(payment), "odd")
