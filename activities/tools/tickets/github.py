@@ -10,7 +10,7 @@ repeats, no redirects, no proxy of the environment, and no more of the answer th
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 from githubkit import GitHub
@@ -42,6 +42,7 @@ from plangate.tool import NotFound
 PAGES: Final = 20
 PER_PAGE: Final = 50
 NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_Read = TypeVar("_Read")
 _Call = Callable[[GitHub[Any]], Awaitable[object]]
 
 
@@ -76,7 +77,9 @@ class GitHubTracker:
         approved = Approved("POST", f"/repos/{owner}/{name}/issues", "create the ticket", payload)
         return await self._ask(
             approved,
-            lambda github: github.rest.issues.async_create(owner, name, **payload),
+            lambda github: github.rest.issues.async_create(
+                owner, name, title=wanted.title, body=payload["body"]
+            ),
             lambda found: self._ticket(wanted, found, marker),
         )
 
@@ -126,7 +129,7 @@ class GitHubTracker:
         path = f"/repos/{owner}/{name}/issues/{number}/comments"
         return await self._ask(
             Approved("POST", path, "add the comment", payload),
-            lambda github: github.rest.issues.async_create_comment(owner, name, number, **payload),
+            lambda github: github.rest.issues.async_create_comment(owner, name, number, body=payload["body"]),
             lambda found: _comment(found, body, marker),
         )
 
@@ -202,7 +205,7 @@ class GitHubTracker:
                 break
         return found if found is not None else NotFound(oldest_of(times, is_whole=is_whole), reason)
 
-    async def _ask(self, approved: Approved, call: _Call, read: Callable[[Any], Any]) -> Any:
+    async def _ask(self, approved: Approved, call: _Call, read: Callable[[Any], _Read]) -> _Read:
         """Send one request and return what ``read`` makes of its answer.
 
         Raises:

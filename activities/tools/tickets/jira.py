@@ -15,7 +15,7 @@ import io
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -51,6 +51,7 @@ PAGES: Final = 4
 PER_PAGE: Final = 50
 _API: Final = "rest/api/2"
 _CHUNK: Final = 64 * 1024
+_Read = TypeVar("_Read")
 
 
 class JiraTracker:
@@ -238,11 +239,11 @@ class JiraTracker:
     async def _ask(
         self,
         approved: Approved,
-        read: Callable[[Any], Any],
+        read: Callable[[Any], _Read],
         params: Mapping[str, Any] | None = None,
         key: str = "",
-    ) -> Any:
-        def work() -> Any:
+    ) -> _Read:
+        def work() -> _Read:
             found = self._exchange(approved, params)
             try:
                 return read(found)
@@ -252,8 +253,9 @@ class JiraTracker:
 
         return await self._call(work, key)
 
-    async def _call(self, work: Callable[[], Any], key: str = "") -> Any:
-        return await self._calls.call(work, {}, key)
+    async def _call(self, work: Callable[[], _Read], key: str = "") -> _Read:
+        found: _Read = await self._calls.call(work, {}, key)
+        return found
 
     def _exchange(self, approved: Approved, params: Mapping[str, Any] | None = None) -> Any:
         """Send one request and return the JSON of its answer; runs in a thread.
@@ -269,8 +271,15 @@ class JiraTracker:
             session.trust_env = False
             session.mount("https://", adapter)
             session.mount("http://", adapter)
-            who = {"username": self._user, "password": token} if self._user else {"token": token}
-            jira = Jira(self._url, session=session, retry_with_header=False, backoff_and_retry=False, **who)
+            jira = Jira(
+                self._url,
+                username=self._user or None,
+                password=token if self._user else None,
+                token=None if self._user else token,
+                session=session,
+                retry_with_header=False,
+                backoff_and_retry=False,
+            )
             try:
                 jira.request(
                     approved.method,
@@ -308,11 +317,11 @@ class _OneRequest(HTTPAdapter):
         if self.is_sent:
             raise ToolRefused("The library would send a second request; it was not sent.")
         url = request.url or ""
-        content = request.body or b""
+        content = request.body.encode() if isinstance(request.body, str) else request.body
         self._approved.refuse_other(
             request.method or "",
             urlsplit(url.removeprefix(self._url)).path if url.startswith(f"{self._url}/") else url,
-            content.encode() if isinstance(content, str) else content,
+            content if isinstance(content, bytes) else b"",
         )
         request.headers["Accept-Encoding"] = "identity"  # a small answer must not unpack to a large one
         ends = time.monotonic() + self._limits.whole
