@@ -1,6 +1,6 @@
 """The tools for tickets, set up for a stand-in of a vendor behind a server with faults."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,7 @@ class Desk:
     vendor: GitHubServer | JiraServer
     server: FaultyServer
     project: str
+    tracker_with: Callable[[Limits], GitHubTracker | JiraTracker]
     tracker: GitHubTracker | JiraTracker
 
     @property
@@ -58,16 +59,14 @@ def desk(name: str, limits: Limits = Limits()) -> Iterator[Desk]:  # noqa: B008 
     )
     vendor = GitHubServer(TOKEN) if name == "github" else JiraServer(TOKEN, user, is_cloud)
     with FaultyServer(answer=vendor) as server:
-        if name == "github":
-            yield Desk(
-                vendor,
-                server,
-                "acme/support",
-                GitHubTracker("GitHub", server.url, secret, ["acme/support"], limits),
+
+        def tracker(within: Limits) -> GitHubTracker | JiraTracker:
+            if name == "github":
+                return GitHubTracker("GitHub", server.url, secret, ["acme/support"], within)
+            return JiraTracker(
+                "Jira", server.url, secret, ["OPS"], user=user, is_cloud=is_cloud, limits=within
             )
-        else:
-            tracker = JiraTracker(
-                "Jira", server.url, secret, ["OPS"], user=user, is_cloud=is_cloud, limits=limits
-            )
-            yield Desk(vendor, server, "OPS", tracker)
+
+        project = "acme/support" if name == "github" else "OPS"
+        yield Desk(vendor, server, project, tracker, tracker(limits))
     assert vendor.misuses == []

@@ -1,32 +1,19 @@
-"""GitHub, and GitHub Enterprise Server. The only importer of githubkit.
+"""GitHub, and GitHub Enterprise Server: tickets are issues.
 
 The marker is an HTML comment at the end of a body: part of the request that creates, kept by GitHub, and not
 shown to readers. To find it, the newest issues or comments of the repository are listed, because the search
 index lags by minutes; pages are read until one is not full, at most `PAGES`.
 
-A client is made for each request, over a transport that sends one request, and only the approved one: no
-repeats, no redirects, no proxy of the environment, and no more of the answer than `MAX_ANSWER`.
+`github_request` sends the requests, with the vendor's library.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import httpx
-from githubkit import GitHub
-from githubkit.exception import GitHubException
 from pydantic import SecretStr
 
-from activities.tools.tickets.answers import (
-    MAX_ANSWER,
-    Answer,
-    Approved,
-    NotThere,
-    Reading,
-    number_in,
-    text_in,
-    time_in,
-)
+from activities.tools.tickets.answers import Approved, NotThere, number_in, text_in, time_in
+from activities.tools.tickets.github_request import Call, GitHubRequests
 from activities.tools.tickets.ticket import (
     MARK,
     Comment,
@@ -36,13 +23,10 @@ from activities.tools.tickets.ticket import (
     TicketState,
     oldest_of,
 )
-from plangate.domain.errors import ToolError, ToolRefused
 from plangate.tool import NotFound
 
 PAGES: Final = 20
 PER_PAGE: Final = 50
-NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_Call = Callable[[GitHub[Any]], Awaitable[object]]
 
 
 class GitHubTracker:
@@ -61,9 +45,7 @@ class GitHubTracker:
     ) -> None:
         self.name = name
         self.projects = tuple(repositories)
-        self._url = url.rstrip("/")
-        self._token = token
-        self._limits = limits
+        self._ask = GitHubRequests(name, url, token, limits).ask
 
     def key_of(self, project: str, number: int) -> str:
         """Return ``acme/support#12``."""
@@ -76,7 +58,9 @@ class GitHubTracker:
         approved = Approved("POST", f"/repos/{owner}/{name}/issues", "create the ticket", payload)
         return await self._ask(
             approved,
-            lambda github: github.rest.issues.async_create(owner, name, **payload),
+            lambda github: github.rest.issues.async_create(
+                owner, name, title=wanted.title, body=payload["body"]
+            ),
             lambda found: self._ticket(wanted, found, marker),
         )
 
@@ -126,7 +110,7 @@ class GitHubTracker:
         path = f"/repos/{owner}/{name}/issues/{number}/comments"
         return await self._ask(
             Approved("POST", path, "add the comment", payload),
-            lambda github: github.rest.issues.async_create_comment(owner, name, number, **payload),
+            lambda github: github.rest.issues.async_create_comment(owner, name, number, body=payload["body"]),
             lambda found: _comment(found, body, marker),
         )
 
@@ -187,7 +171,7 @@ class GitHubTracker:
     async def _search(
         self,
         approved: Approved,
-        page_of: Callable[[int], _Call],
+        page_of: Callable[[int], Call],
         is_it: Callable[[Any], bool],
         reason: str,
     ) -> Any:
@@ -201,98 +185,6 @@ class GitHubTracker:
             if found is not None or is_whole:
                 break
         return found if found is not None else NotFound(oldest_of(times, is_whole=is_whole), reason)
-
-    async def _ask(self, approved: Approved, call: _Call, read: Callable[[Any], Any]) -> Any:
-        """Send one request and return what ``read`` makes of its answer.
-
-        Raises:
-            ToolError: by the table of `activities.tools.tickets.answers`.
-        """
-        token = self._token.get_secret_value()
-        reading = Reading(self.name, approved, [token])
-        transport = _OneRequest(self._url, approved)
-        github = GitHub(  # githubkit holds it weakly: this is the reference
-            token,
-            base_url=self._url,
-            user_agent="plangate",
-            async_transport=transport,
-            follow_redirects=False,
-            timeout=httpx.Timeout(self._limits.read, connect=self._limits.connect),
-            auto_retry=False,
-            http_cache=False,
-        )
-        try:
-            async with asyncio.timeout(self._limits.whole):
-                await call(github)
-        except TimeoutError:
-            raise reading.lost(f"no whole answer within {self._limits.whole} seconds") from None
-        except (GitHubException, ValueError) as error:
-            cause = error.__cause__ or error
-            if transport.answer is None:
-                raise _error_for(cause, reading, is_sent=transport.is_sent) from error
-        if transport.answer is None:
-            raise reading.lost("there was no answer")
-        document = reading.document(transport.answer)
-        try:
-            return read(document)
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise reading.lost(f"{transport.answer}, but {error}") from error
-
-
-class _OneRequest(httpx.AsyncBaseTransport):
-    """Sends the approved request, once; keeps its answer."""
-
-    def __init__(self, url: str, approved: Approved) -> None:
-        self._network = httpx.AsyncHTTPTransport(retries=0)
-        self._base = httpx.URL(url)
-        self._approved = approved
-        self.is_sent = False
-        self.answer: Answer | None = None
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request and read its answer, as far as `MAX_ANSWER`."""
-        if self.is_sent:
-            raise ToolRefused("The library would send a second request; it was not sent.")
-        at = (request.url.scheme, request.url.host, request.url.port)
-        path = request.url.path
-        if at != (self._base.scheme, self._base.host, self._base.port):
-            path = str(request.url)
-        self._approved.refuse_other(
-            request.method, path.removeprefix(self._base.path.rstrip("/")), request.content
-        )
-        request.headers["Accept-Encoding"] = "identity"  # a small answer must not unpack to a large one
-        self.is_sent = True
-        response = await self._network.handle_async_request(request)
-        body = bytearray()
-        try:
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > MAX_ANSWER:
-                    raise httpx.ReadError(f"its answer is longer than {MAX_ANSWER:,} bytes")
-        finally:
-            await response.aclose()
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        self.answer = Answer(response.status_code, headers, bytes(body))
-        headers.pop("content-encoding", None)
-        return httpx.Response(response.status_code, headers=_plain(headers), content=bytes(body))
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        await self._network.aclose()
-
-
-def _plain(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers without those that the library reads: `answers` does that."""
-    return {name: headers[name] for name in ("content-type",) if name in headers}
-
-
-def _error_for(cause: BaseException, reading: Reading, *, is_sent: bool) -> ToolError:
-    """Return the tool error for a failure of the client; a later version's errors count as unknown."""
-    if isinstance(cause, ToolError):
-        return cause
-    if isinstance(cause, NOTHING_SENT) or not is_sent:
-        return reading.unreached(str(cause) or type(cause).__name__)
-    return reading.lost(str(cause) or type(cause).__name__)
 
 
 def _parts(project: str) -> tuple[str, str]:

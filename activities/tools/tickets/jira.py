@@ -1,39 +1,23 @@
-"""Jira, in the cloud and in a data center. The only importer of atlassian-python-api, and of requests.
+"""Jira, in the cloud and in a data center: tickets are issues.
 
 The marker is a property of the issue or comment, in the request that creates it: people do not see it. A
 property can only be searched if an app declares it, so the newest issues of our own account are listed (or
 the newest comments of the issue), and the property of each is read where the list does not bring it.
 
-The library is synchronous and runs in threads, which cannot be stopped: each request ends within
-`Limits.whole`, and while one still runs nothing is said of its effect. A session is made for each request,
-over an adapter that sends one request, and only the approved one: no repeats, no redirects, no proxy of the
-environment, and no more of the answer than `MAX_ANSWER`.
+`jira_request` sends the requests, with the vendor's library, which is synchronous: it runs in threads, which
+cannot be stopped. Each request ends within `Limits.whole`, and while one still runs nothing is said of its
+effect.
 """
 
-import base64
-import io
-import ssl
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
-import requests
-from atlassian import Jira
 from pydantic import JsonValue, SecretStr
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from activities.tools.tickets.answers import (
-    MAX_ANSWER,
-    Answer,
-    Approved,
-    NotThere,
-    Reading,
-    number_in,
-    text_in,
-    time_in,
-)
+from activities.tools.tickets.answers import Approved, NotThere, Reading, text_in, time_in
+from activities.tools.tickets.jira_request import JiraRequests
 from activities.tools.tickets.ticket import (
     Comment,
     CreateTicketArguments,
@@ -42,7 +26,7 @@ from activities.tools.tickets.ticket import (
     TicketState,
     oldest_of,
 )
-from plangate.domain.errors import ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.errors import ToolRefused, ToolUnavailable
 from plangate.tool import NotFound
 from plangate.tool.threads import Calls
 
@@ -50,7 +34,7 @@ PROPERTY: Final = "plangate"
 PAGES: Final = 4
 PER_PAGE: Final = 50
 _API: Final = "rest/api/2"
-_CHUNK: Final = 64 * 1024
+_Read = TypeVar("_Read")
 
 
 class JiraTracker:
@@ -74,11 +58,9 @@ class JiraTracker:
         self.name = name
         self.projects = tuple(projects)
         self._url = url.rstrip("/")
-        self._token = token
-        self._user = user
         self._kind = kind
         self._is_cloud = is_cloud
-        self._limits = limits
+        self._exchange = JiraRequests(name, self._url, user, token, limits).exchange
         self._calls = Calls("jira")
 
     def key_of(self, project: str, number: int) -> str:
@@ -163,54 +145,55 @@ class JiraTracker:
         path = f"/{_API}/search"
         if self._is_cloud:
             path, asked = f"{path}/jql", {**asked, "properties": PROPERTY}
-        for page in range(PAGES):
+        count = 0
+        for _ in range(PAGES):
             found = self._exchange(Approved("GET", path, "list the tickets"), asked)
             issues = [{**one, "created": one["fields"]["created"]} for one in found["issues"]]
+            count += len(issues)
             if self._is_cloud:
-                asked = {**asked, "nextPageToken": found.get("nextPageToken")}
-                yield issues, found.get("nextPageToken") is None
+                more = found.get("nextPageToken")
+                asked = {**asked, "nextPageToken": more}
+                yield issues, more is None
             else:
-                asked = {**asked, "startAt": (page + 1) * PER_PAGE}
-                yield issues, page * PER_PAGE + len(issues) >= number_or_zero(found, "total")
+                asked = {**asked, "startAt": count}
+                yield issues, count >= found["total"]
 
     def _comments(self, key: str) -> Iterator[tuple[list[Any], bool]]:
-        path = f"/{_API}/issue/{key}/comment"
-        for page in range(PAGES):
-            asked = {"orderBy": "-created", "maxResults": PER_PAGE, "startAt": page * PER_PAGE}
-            found = self._exchange(
-                Approved("GET", path, "list the comments"), {**asked, "expand": "properties"}
-            )
-            comments = found["comments"]
-            yield comments, page * PER_PAGE + len(comments) >= number_or_zero(found, "total")
+        approved, count = Approved("GET", f"/{_API}/issue/{key}/comment", "list the comments"), 0
+        asked = {"orderBy": "-created", "maxResults": PER_PAGE, "expand": "properties"}
+        for _ in range(PAGES):
+            found = self._exchange(approved, {**asked, "startAt": count})
+            count += len(found["comments"])
+            yield found["comments"], count >= found["total"]
 
     def _search(self, pages: Iterator[tuple[list[Any], bool]], kind: str, marker: str, reason: str) -> Any:
         """Return the oldest entry with the marker, or `NotFound`; runs in a thread."""
-        times, is_whole = [], False
+        times: list[datetime] = []
         try:
             for entries, is_last in pages:
-                times += [time_in(one, "created") for one in entries]
+                times += _times(entries, is_last=is_last)
                 with_marker = [one for one in entries if self._marker_of(one, kind) == marker]
                 if with_marker:
                     return with_marker[-1]
-                is_whole = is_last
-                if is_last or not entries:
-                    break
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
+                if is_last:
+                    return NotFound(None, reason)
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise ToolUnavailable(f"{self.name} sent a list that cannot be read ({error}).") from error
-        return NotFound(oldest_of(times, is_whole=is_whole or not times), reason)
+        return NotFound(oldest_of(times, is_whole=False), reason)
 
     def _marker_of(self, entry: Mapping[str, Any], kind: str) -> str:
         """Return the marker of an issue or comment, from the list or by a request of its own."""
         brought = entry.get("properties")
-        if isinstance(brought, list):
-            brought = {one.get("key"): one.get("value") for one in brought if isinstance(one, dict)}
-        if isinstance(brought, dict) and (self._is_cloud or PROPERTY in brought):
-            return _marker_in(brought.get(PROPERTY))
+        if isinstance(brought, list):  # of a comment
+            brought = {one["key"]: one["value"] for one in brought}
+        if isinstance(brought, dict):
+            return text_in(brought.get(PROPERTY), "marker")
         path = f"/{_API}/{kind}/{quote(text_in(entry, 'id'), safe='')}/properties/{PROPERTY}"
         try:
-            return _marker_in(self._exchange(Approved("GET", path, f"read a {kind}")).get("value"))
+            found = self._exchange(Approved("GET", path, f"read a {kind}"))
         except NotThere:
             return ""  # it has no such property
+        return text_in(found["value"], "marker")
 
     def _ticket(self, key: str) -> Ticket:
         _, _, number = key.rpartition("-")
@@ -238,144 +221,35 @@ class JiraTracker:
     async def _ask(
         self,
         approved: Approved,
-        read: Callable[[Any], Any],
+        read: Callable[[Any], _Read],
         params: Mapping[str, Any] | None = None,
         key: str = "",
-    ) -> Any:
-        def work() -> Any:
+    ) -> _Read:
+        def work() -> _Read:
             found = self._exchange(approved, params)
             try:
                 return read(found)
-            except (ValueError, TypeError, AttributeError, KeyError) as error:
+            except (ValueError, TypeError, AttributeError, LookupError) as error:
                 reading = Reading(self.name, approved, ())
                 raise reading.lost(f"an answer that cannot be read: {error}") from error
 
         return await self._call(work, key)
 
-    async def _call(self, work: Callable[[], Any], key: str = "") -> Any:
-        return await self._calls.call(work, {}, key)
-
-    def _exchange(self, approved: Approved, params: Mapping[str, Any] | None = None) -> Any:
-        """Send one request and return the JSON of its answer; runs in a thread.
-
-        Raises:
-            ToolError: by the table of `activities.tools.tickets.answers`.
-        """
-        token = self._token.get_secret_value()
-        basic = base64.b64encode(f"{self._user}:{token}".encode()).decode()
-        reading = Reading(self.name, approved, [token, basic])
-        adapter = _OneRequest(self._url, approved, self._limits)
-        with requests.Session() as session:
-            session.trust_env = False
-            session.mount("https://", adapter)
-            session.mount("http://", adapter)
-            who = {"username": self._user, "password": token} if self._user else {"token": token}
-            jira = Jira(self._url, session=session, retry_with_header=False, backoff_and_retry=False, **who)
-            try:
-                jira.request(
-                    approved.method,
-                    approved.path.lstrip("/"),
-                    data=dict(approved.payload) if approved.payload is not None else None,
-                    params=dict(params) if params else None,
-                    advanced_mode=True,
-                    allow_redirects=False,
-                )
-            except ToolError:
-                raise
-            except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-                if _is_unsent(error) or not adapter.is_sent:
-                    raise reading.unreached(_said(error)) from None
-                raise reading.lost(_said(error)) from None
-        if adapter.answer is None:
-            raise reading.lost("there was no answer")
-        return reading.document(adapter.answer)
-
-
-class _OneRequest(HTTPAdapter):
-    """Sends the approved request, once, and keeps its answer."""
-
-    def __init__(self, url: str, approved: Approved, limits: Limits) -> None:
-        super().__init__(max_retries=0)
-        self._limits = limits
-        self._url = url
-        self._approved = approved
-        self.is_sent = False
-        self.answer: Answer | None = None
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        """Send the request and read its answer, as far as `MAX_ANSWER` within its limits."""
-        del args
-        if self.is_sent:
-            raise ToolRefused("The library would send a second request; it was not sent.")
-        url = request.url or ""
-        content = request.body or b""
-        self._approved.refuse_other(
-            request.method or "",
-            urlsplit(url.removeprefix(self._url)).path if url.startswith(f"{self._url}/") else url,
-            content.encode() if isinstance(content, str) else content,
-        )
-        request.headers["Accept-Encoding"] = "identity"  # a small answer must not unpack to a large one
-        ends = time.monotonic() + self._limits.whole
-        timeout = (self._limits.connect, self._limits.read)
-        self.is_sent = True
-        response = super().send(request, **{**options, "stream": True, "timeout": timeout})
-        try:
-            body = _body_of(response.raw, ends)
-        finally:
-            response.raw.close()
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        self.answer = Answer(response.status_code, headers, body)
-        response.raw = io.BytesIO(body)  # what the library reads and logs
-        return response
-
-
-def _body_of(raw: Any, ends: float) -> bytes:
-    body = bytearray()
-    while chunk := raw.read1(_CHUNK, decode_content=False):
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            raise HTTPError(f"its answer is longer than {MAX_ANSWER:,} bytes")
-        if time.monotonic() > ends:
-            raise HTTPError("no whole answer in time")
-    return bytes(body)
-
-
-def _is_unsent(error: BaseException) -> bool:
-    """Return whether no connection was made, so that nothing can have been sent."""
-    seen: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop()
-        if not isinstance(one, BaseException) or one in seen:
-            continue
-        if isinstance(one, NewConnectionError | ConnectTimeoutError | ssl.SSLCertVerificationError):
-            return True
-        seen.append(one)
-        waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
-    return False
-
-
-def _said(error: BaseException) -> str:
-    """Return the innermost message, without the library's own wrapping."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return str(reason or error) or type(error).__name__
+    async def _call(self, work: Callable[[], _Read], key: str = "") -> _Read:
+        found: _Read = await self._calls.call(work, {}, key)
+        return found
 
 
 def _properties(marker: str) -> list[JsonValue]:
     return [{"key": PROPERTY, "value": {"marker": marker}}]
 
 
-def _marker_in(value: Any) -> str:
-    return text_in(value, "marker")
-
-
-def number_or_zero(document: Any, name: str) -> int:
-    """Return a count of an answer; 0 if it is none, or missing.
+def _times(entries: list[Any], *, is_last: bool) -> list[datetime]:
+    """Return when the entries of a page were created.
 
     Raises:
-        ValueError: it is missing.
+        ValueError: that is not known, or the page says that there is more and brings nothing.
     """
-    value = document.get(name)
-    if value == 0:
-        return 0
-    return number_in(document, name)
+    if not entries and not is_last:
+        raise ValueError("an empty page that is not the last")
+    return [time_in(one, "created") for one in entries]

@@ -1,0 +1,33 @@
+"""The whole fault matrix of the tools for tickets: every fault at every vendor, for both tools."""
+
+from dataclasses import dataclass
+
+from chaos.report import Report
+from chaos.stage import Stage
+from tests.support.ticket_faults import FAULTS, TOOLS, check
+from tests.support.tickets import VENDORS
+
+
+@dataclass(frozen=True)
+class Size:
+    """Which vendors."""
+
+    vendors: tuple[str, ...]
+
+
+FULL = Size(VENDORS)
+QUICK = Size(VENDORS[:1])
+
+
+async def act(_stage: Stage, report: Report, size: Size) -> None:
+    """Let every fault meet one call of each tool."""
+    count = 0
+    for vendor in size.vendors:
+        for tool in TOOLS:
+            for name in FAULTS:
+                count += 1
+                try:
+                    await check(vendor, tool, name)
+                except AssertionError as error:
+                    report.blame(f"{vendor}, {tool}, {name}: {error}")
+    report.figure("faults", count)

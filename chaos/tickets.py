@@ -1,0 +1,226 @@
+"""kill -9 of the worker before, during and after a call of `create_ticket` and `comment_ticket`.
+
+The trackers are slow, and finish what they began when their client is dead. No ticket and no comment may be
+there twice, none may be missing, and no step may be in doubt: both vendors let the worker find out.
+"""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from pydantic import JsonValue
+
+from chaos.orders import APPROVER, REQUESTER
+from chaos.people import insist
+from chaos.report import Report
+from chaos.stage import Stage
+from plangate.domain.request import PlanRequest
+from tests.support.faulty_server import Answer, FaultyServer, Request
+from tests.support.github_server import GitHubServer
+from tests.support.jira_server import JiraServer
+
+_TOKEN: Final = "canary-of-the-chaos"
+_TOOLS: Final = ("create_ticket", "comment_ticket")
+_MOMENTS: Final = ("before", "during", "after")
+_AT_ONCE: Final = 2  # runs of each tool that are open in each life of a worker
+_PATIENCE: Final = 400.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many kills at each moment, for each tool and vendor."""
+
+    moments: tuple[str, ...]
+    kills: int
+    vendors: tuple[str, ...]
+
+
+FULL = Size(_MOMENTS, 25, ("github", "jira"))
+QUICK = Size(("during",), 1, ("github",))
+
+
+@dataclass
+class Tracker:
+    """A slow vendor: when a request came in and when it was answered, by the token in its text."""
+
+    name: str
+    vendor: GitHubServer | JiraServer
+    chance: Random
+    came: dict[str, float] = field(default_factory=dict)
+    answered: dict[str, float] = field(default_factory=dict)
+    tries: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def project(self) -> str:
+        """Where the tickets are."""
+        return "acme/support" if self.name == "github" else "OPS"
+
+    def __call__(self, request: Request) -> Answer:
+        """Answer, slowly if it changes something."""
+        if request.method != "POST":
+            return self.vendor(request)
+        token = _token_in(request.body)
+        self.came.setdefault(token, time.monotonic())
+        self.tries[token] += 1
+        time.sleep(self.chance.uniform(0, 0.5))
+        answer = self.vendor(request)
+        time.sleep(self.chance.uniform(0, 0.3))
+        self.answered.setdefault(token, time.monotonic())
+        return answer
+
+    def moment(self, token: str) -> str:
+        """Return where the call of a run stands."""
+        if token in self.answered:
+            return "after"
+        return "during" if token in self.came else "before"
+
+    def count(self, tool: str, token: str) -> int:
+        """Return how often the effect of a run is there."""
+        if tool == "create_ticket":
+            return self.vendor.titles().count(token)
+        return sum(f" {token} " in f" {body.replace(chr(10), ' ')} " for body in self.vendor.bodies())
+
+    def settings(self, url: str) -> dict[str, str]:
+        """Return the settings of a worker that uses it."""
+        if self.name == "github":
+            return {
+                "PLANGATE_TICKETS": "github",
+                "PLANGATE_GITHUB_TOKEN": _TOKEN,
+                "PLANGATE_GITHUB_REPOS": self.project,
+                "PLANGATE_GITHUB_API_URL": url,
+            }
+        return {
+            "PLANGATE_TICKETS": "jira",
+            "PLANGATE_JIRA_TOKEN": _TOKEN,
+            "PLANGATE_JIRA_PROJECTS": self.project,
+            "PLANGATE_JIRA_URL": url,
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one step."""
+
+    workflow_id: str
+    tool: str
+
+    def request(self, project: str) -> PlanRequest:
+        """Return its request, with a ready plan."""
+        arguments: dict[str, JsonValue] = {"project": project, "body": f"About {self.workflow_id} again"}
+        if self.tool == "create_ticket":
+            arguments["title"] = self.workflow_id
+        else:
+            arguments["ticket"] = 1
+        step: JsonValue = {"tool": self.tool, "arguments": arguments, "reason": "so that it is known"}
+        plan: JsonValue = {"summary": f"Tell of {self.workflow_id}", "steps": [step]}
+        return PlanRequest(requester=REQUESTER, plan=plan, timeout_seconds=3_600)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Kill workers until each moment of each tool had its kills, at one vendor after the other."""
+    for name in size.vendors:
+        vendor = GitHubServer(_TOKEN) if name == "github" else JiraServer(_TOKEN)
+        tracker = Tracker(name, vendor, stage.chance)
+        with _open(tracker) as url:
+            stage.settings.update(tracker.settings(url))
+            runs, hit = await _kill(stage, report, size, tracker)
+            await stage.hire()
+            await _examine(stage, report, tracker, runs)
+            for (tool, moment), count in sorted(hit.items()):
+                report.figure(f"{name}, {tool}: kills {moment} the call", count)
+            stage.worker.kill()
+        for misuse in vendor.misuses:
+            report.blame(f"{name} was asked what it does not take: {misuse}")
+    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+    report.expect(not stage.said(_TOKEN), "a worker's log holds a token")
+
+
+@contextmanager
+def _open(tracker: Tracker) -> Iterator[str]:
+    with FaultyServer(answer=tracker) as server:
+        tracker.vendor(_first_ticket(tracker))
+        yield server.url
+
+
+def _first_ticket(tracker: Tracker) -> Request:
+    """Return the request for the ticket that is commented on."""
+    if tracker.name == "github":
+        path, body = "/repos/acme/support/issues", json.dumps({"title": "the first", "body": ""})
+    else:
+        fields = {"project": {"key": "OPS"}, "issuetype": {"name": "Task"}, "summary": "the first"}
+        path, body = "/rest/api/2/issue", json.dumps({"fields": fields})
+    headers = {"authorization": f"Bearer {_TOKEN}", "content-type": "application/json"}
+    return Request("POST", path, "", headers, body.encode())
+
+
+async def _kill(
+    stage: Stage, report: Report, size: Size, tracker: Tracker
+) -> tuple[list[Run], Counter[tuple[str, str]]]:
+    """Return all runs, and how many calls of each tool were hit at each moment."""
+    runs: list[Run] = []
+    hit: Counter[tuple[str, str]] = Counter()
+    wanted = [(tool, moment) for tool in _TOOLS for moment in size.moments]
+    while missing := [one for one in wanted if hit[one] < size.kills]:
+        worker = await stage.hire()
+        life = [
+            Run(f"{tracker.name}-{len(stage.workers)}-{tool}-{n}", tool)
+            for tool in _TOOLS
+            for n in range(_AT_ONCE)
+        ]
+        await asyncio.gather(
+            *(stage.api.submit(run.request(tracker.project), run.workflow_id) for run in life)
+        )
+        await asyncio.gather(*(_approve(stage, run) for run in life))
+        tool, moment = stage.chance.choice(missing)
+        target = next(run for run in life if run.tool == tool)
+        await _reach(tracker, target.workflow_id, moment)
+        worker.kill()
+        hit.update((run.tool, tracker.moment(run.workflow_id)) for run in life)
+        runs += life
+        report.say(f"{tracker.name}: kill {len(stage.workers)} {moment} a call of {tool}")
+    return runs, hit
+
+
+async def _approve(stage: Stage, run: Run) -> None:
+    status = await stage.until("in_review", run.workflow_id)
+    message = {"by": APPROVER, "plan": status.short_fingerprint}
+    await insist(lambda: stage.handle(run.workflow_id).signal("approve", message))
+
+
+async def _reach(tracker: Tracker, token: str, moment: str) -> None:
+    """Wait for a moment of a call, and a little longer, by chance."""
+    async with asyncio.timeout(60):
+        while (moment == "during" and token not in tracker.came) or (
+            moment == "after" and token not in tracker.answered
+        ):
+            await asyncio.sleep(0.002)
+    await asyncio.sleep(tracker.chance.uniform(0, 0.06 if moment != "during" else 0.4))
+
+
+async def _examine(stage: Stage, report: Report, tracker: Tracker, runs: list[Run]) -> None:
+    results = await asyncio.gather(
+        *(stage.result(run.workflow_id, _PATIENCE) for run in runs), return_exceptions=True
+    )
+    for run, result in zip(runs, results, strict=True):
+        if isinstance(result, BaseException):
+            report.blame(f"{run.workflow_id} is lost or blocked: {type(result).__name__} {result}")
+            continue
+        count = tracker.count(run.tool, run.workflow_id)
+        report.expect(count == 1, f"the effect of {run.workflow_id} is there {count} times")
+        report.expect(result.outcome == "executed", f"{run.workflow_id} is {result.outcome}: {result.reason}")
+    again = sum(count > 1 for count in tracker.tries.values())
+    report.figure(f"{tracker.name}: runs", len(runs))
+    report.figure(f"{tracker.name}: sent again, after it was known not to have happened", again)
+
+
+def _token_in(body: bytes) -> str:
+    """Return the workflow id in a request's text."""
+    sent = json.loads(body)
+    text = sent.get("body") or sent.get("fields", {}).get("description") or ""
+    return text.removeprefix("About ").partition(" again")[0]
