@@ -27,6 +27,7 @@ from plangate.presentation.page import Page
 from plangate.presentation.run_page import outcome_page, run_page
 from plangate.records.lists import Wanted
 from plangate.records.queries import runs_on_record
+from tests.support.audit_edits import take_the_guards_off, trail_of, write_anew
 from tests.support.bank_tool import Bank, transfers
 from tests.support.gate import Gate, build_gate
 from tests.support.holds import found, kinds
@@ -386,6 +387,20 @@ async def test_another_workflow_can_make_plangate_look_and_nothing_else(paying: 
             await forged(waiting.workflow_id, None)
         assert "has not ended on the record" in str(caught.value.cause.__cause__)
     assert ends(await paying.api.status(status.workflow_id)) == ["open: "]
+
+
+@pytest.mark.parametrize("kept", ["nothing in its place", "a lie in its place"])
+async def test_a_reversal_cannot_be_removed_once_it_is_sealed(paying: Gate, bank: Bank, kept: str) -> None:
+    bank.ends("ann", "reversed", "account closed")
+    status = await executed(paying, "ann")
+    status = await after(paying, status.workflow_id, minutes=1)
+    assert found(paying, status.workflow_id) == []
+    with paying.database.write() as connection:
+        take_the_guards_off(connection)
+        *rows, last = trail_of(connection, status.workflow_id)
+        lie = {**last, "kind": "settled", "event": last["event"].replace("reversed", "settled")}
+        write_anew(connection, status.workflow_id, rows if kept.startswith("nothing") else [*rows, lie])
+    assert any("sealed" in one for one in found(paying, status.workflow_id))
 
 
 async def test_an_operator_may_start_a_look_up_again(paying: Gate, bank: Bank) -> None:
