@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
-from plangate.domain.audit import Outcome, StepDone, StepReversed, StepSettled, StepUnsettled
+from plangate.domain.audit import AnyEvent, Outcome, StepDone, StepSettled
 from plangate.domain.decision import Resolution
 from plangate.domain.fold import fold
 from plangate.domain.run import Phase
@@ -41,10 +41,10 @@ def _executed(chance: Random, *accepted: int) -> Story:
 
 
 def _settles(story: Story, step: int, kind: str = "", later: timedelta = timedelta()) -> None:
-    kinds = {"settled": StepSettled, "reversed": StepReversed, "unsettled": StepUnsettled}
     story.now += later
-    event = kinds[kind or story.chance.choice(["settled", "reversed"])]
-    story.add(event(step=step, summary="so says the bank", found_at=story.now))
+    chosen = kind or story.chance.choice(["settled", "reversed"])
+    said = {"kind": chosen, "step": step, "summary": "so says the bank", "found_at": story.now}
+    story.add(AnyEvent.model_validate(said).root)
 
 
 def sound(chance: Random) -> Story:

@@ -17,7 +17,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.settling import LookUpResult, RecordTask, Settling
+from activities.settling import RecordTask
 from activities.tasks import StepResult
 from plangate.domain.errors import ToolRefused
 from plangate.domain.settlements import SettlementState
@@ -357,9 +357,7 @@ class Forged:
     async def run(self, queue: str, ended: list[dict[str, Any]] | None) -> Any:
         options: dict[str, Any] = {"task_queue": queue, "start_to_close_timeout": timedelta(seconds=20)}
         if ended is None:
-            return await workflow.execute_activity(
-                Settling.look_up_settlement, result_type=LookUpResult, **options
-            )
+            return await workflow.execute_activity("look_up_settlement", **options)
         task = RecordTask.model_validate({"ended": ended, "at": workflow.now()})
         return await workflow.execute_activity("record_settlement", task, **options)
 
