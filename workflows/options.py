@@ -88,8 +88,8 @@ WAIT: Final = RegularOptions(
 LOOK_UP: Final = RegularOptions(
     # Each tool has a minute to answer, one step after the other.
     start_to_close_timeout=timedelta(hours=1),
-    # As for a draft: a look-up that is repeated costs a request.
-    heartbeat_timeout=timedelta(seconds=12),
+    # As for a step; a look-up that is repeated costs one more request.
+    heartbeat_timeout=timedelta(seconds=4),
     # Only the records are retried here; a tool that does not answer is asked after the next pause.
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
     # A look-up changes nothing.

@@ -7,6 +7,7 @@ from datetime import timedelta
 from plangate.domain.errors import NoModel, ToolError
 from plangate.domain.policy import Policy
 from tests.support.account_tool import bookings
+from tests.support.bank_tool import Bank, transfers
 from tests.support.gate import Gate
 from tests.support.holds import account, in_review, lost, refused, resolve
 from tests.support.policies import one_approval, wants
@@ -206,6 +207,27 @@ async def waited_for_the_records(gate: Gate) -> str:
     return await _ended(gate, status.workflow_id)
 
 
+async def accepted_then_looked_up(gate: Gate) -> str:
+    return await _ended(gate, await _paid(gate))
+
+
+async def look_up_that_goes_on(gate: Gate) -> str:
+    settlement = f"{await _ended(gate, await _paid(gate))}:settlement"
+    while (await gate.handle(settlement).query("status"))["still_open"] != [2]:
+        await asyncio.sleep(0.02)
+    return settlement
+
+
+async def _paid(gate: Gate) -> str:
+    """Approve a run of two transfers, of which the bank settles one."""
+    bank = gate.tools["transfer"]
+    assert isinstance(bank, Bank)
+    bank.ends("ann", "settled", "credited")
+    status = await gate.until("in_review", await gate.submit(plan=transfers("ann", "bob")))
+    await gate.signal(status)
+    return status.workflow_id
+
+
 async def started_with_nonsense(gate: Gate) -> str:
     handle = await gate.client.start_workflow(
         "PlanApproval", args=[1, 2], id="nonsense", task_queue=gate.settings.task_queue
@@ -254,6 +276,8 @@ PATHS: tuple[Path, ...] = (
     junk_then_approved,
     waited_for_the_records,
     started_with_nonsense,
+    accepted_then_looked_up,
+    look_up_that_goes_on,
 )
 
 POLICIES: Mapping[Path, Policy] = {

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
+import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,20 @@ from temporalio.testing import WorkflowEnvironment
 from plangate.testing.server import start_temporal
 from tests.replay import recordings
 from tests.replay.paths import PATHS, POLICIES
+from tests.support.bank_tool import Bank
 from tests.support.gate import build_gate
 from tests.support.holds import booking_gate
 
 _WORKERS_OWN_QUEUE = re.compile(r"\d+@")
 
 
-async def record_all() -> None:
-    """Walk every path on a fresh server and record its history."""
+async def record(names: Collection[str] = ()) -> None:
+    """Walk every path, or those named, on a fresh server and record its history."""
     env = await start_temporal()
     try:
         for path in PATHS:
-            await _record(env, path.__name__)
+            if not names or path.__name__ in names:
+                await _record(env, path.__name__)
     finally:
         await env.shutdown()
         await asyncio.sleep(0.5)
@@ -35,6 +39,7 @@ async def _record(env: WorkflowEnvironment, name: str) -> None:
         gate = build_gate(env, Path(folder), f"record-{name}")
         gate.policy = POLICIES.get(path)
         booking_gate(gate)
+        gate.tools["transfer"] = Bank(gate.settings.var_dir)
         async with gate.worker():
             workflow_id = await path(gate)
             history = await gate.handle(workflow_id).fetch_history()
@@ -57,4 +62,4 @@ def _without_this_machine(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    asyncio.run(record_all())
+    asyncio.run(record(sys.argv[1:]))

@@ -9,13 +9,15 @@ from tests.replay import recordings
 from tests.replay.paths import PATHS
 from tests.support.gate import Gate
 from workflows.plan_approval import PlanApproval
+from workflows.settlement import PlangateSettlement
 
 
 @pytest.mark.parametrize("name", sorted(recordings.names()))
 async def test_the_recorded_run_replays_under_this_code(name: str) -> None:
-    replayer = Replayer(workflows=[PlanApproval], data_converter=DATA_CONVERTER)
-    workflow_id = f"golden-{name.replace('/', '-')}"
-    await replayer.replay_workflow(WorkflowHistory.from_json(workflow_id, recordings.read(name)))
+    replayer = Replayer(workflows=[PlanApproval, PlangateSettlement], data_converter=DATA_CONVERTER)
+    history = WorkflowHistory.from_json("golden", recordings.read(name))
+    workflow_id = history.events[0].workflow_execution_started_event_attributes.workflow_id
+    await replayer.replay_workflow(WorkflowHistory(workflow_id, history.events))
 
 
 def test_every_recorded_history_belongs_to_a_path() -> None:

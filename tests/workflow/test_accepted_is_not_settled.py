@@ -1,23 +1,47 @@
 """An effect that was only accepted is looked up once its run has ended, until its end is on the record."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
+from temporalio import workflow
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
 
+from activities.settling import RecordTask
+from activities.tasks import StepResult
+from plangate.domain.errors import ToolRefused
+from plangate.domain.settlements import SettlementState
 from plangate.domain.status import Status
+from plangate.presentation.clock import now
+from plangate.presentation.page import Page
+from plangate.presentation.run_page import outcome_page, run_page
+from plangate.records.lists import Wanted
+from plangate.records.queries import runs_on_record
+from tests.support.audit_edits import take_the_guards_off, trail_of, write_anew
 from tests.support.bank_tool import Bank, transfers
-from tests.support.gate import Gate
+from tests.support.gate import Gate, build_gate
 from tests.support.holds import found, kinds
+from tests.support.postgres import PostgresServer
+from tests.support.transactions import hook_transactions
+from tests.unit.test_run_page import printed
+from tests.workflow.test_audit_no_false_positives import reset
+from workflows import options
 
 
 @pytest.fixture
 def bank(idle_gate: Gate) -> Bank:
     """The bank of a gate without a worker yet."""
-    bank = Bank(idle_gate.settings.var_dir)
-    idle_gate.tools["transfer"] = bank
-    return bank
+    return opened(idle_gate)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -28,10 +52,21 @@ async def paying(idle_gate: Gate, bank: Bank) -> AsyncIterator[Gate]:
         yield idle_gate
 
 
-async def executed(gate: Gate, *to: str, **more: bool) -> Status:
-    """Let a run transfer to these people; return its status when it has ended."""
+def opened(gate: Gate) -> Bank:
+    bank = Bank(gate.settings.var_dir)
+    gate.tools["transfer"] = bank
+    return bank
+
+
+async def approved(gate: Gate, *to: str, **more: bool) -> Status:
     status = await gate.until("in_review", await gate.submit(plan=transfers(*to, **more)))
     assert (await gate.decide(status)).accepted
+    return status
+
+
+async def executed(gate: Gate, *to: str, **more: bool) -> Status:
+    """Let a run transfer to these people; return its status when it has ended."""
+    status = await approved(gate, *to, **more)
     assert (await gate.result(status.workflow_id)).outcome == "executed"
     return await gate.api.status(status.workflow_id)
 
@@ -39,25 +74,352 @@ async def executed(gate: Gate, *to: str, **more: bool) -> Status:
 async def after(gate: Gate, workflow_id: str, **duration: float) -> Status:
     """Let time pass for the look-up of a run; return the run's status."""
     handle = gate.handle(f"{workflow_id}:settlement")
-    await gate.env.fast_forward(handle, timedelta(**duration))
+    with suppress(RPCError):  # it has ended already
+        await gate.env.fast_forward(handle, timedelta(**duration))
+    if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
+        await handle.result()
     return await gate.api.status(workflow_id)
 
 
-def states(status: Status) -> list[str | None]:
-    return [step.settlement.state if step.settlement else None for step in status.steps]
+async def was_not_looked_up(gate: Gate, bank: Bank, workflow_id: str) -> None:
+    """Check that the end of no step was looked up, and that the run's history has no trace of it."""
+    history = await gate.handle(workflow_id).fetch_history()
+    assert not any("CHILD" in EventType.Name(event.event_type) for event in history.events)
+    assert bank.questions() == 0
+
+
+async def asked(bank: Bank, times: int = 1) -> None:
+    """Wait until the bank was asked so often."""
+    async with asyncio.timeout(20):
+        while bank.questions() < times:
+            await asyncio.sleep(0.02)
+
+
+def ends(status: Status) -> list[str]:
+    """Return what is known of each step."""
+    found = [step.settlement for step in status.steps]
+    return [f"{one.state}: {one.summary}" if one else "" for one in found]
+
+
+def on_screen(page: Page) -> str:
+    return printed(page, terminal=False)
+
+
+# ---- what is found ------------------------------------------------------------------------------
 
 
 async def test_an_accepted_transfer_is_open_until_the_bank_says_that_it_is_settled(
     paying: Gate, bank: Bank
 ) -> None:
     status = await executed(paying, "ann")
-    assert states(status) == ["open"]
+    assert ends(status) == ["open: "]
+    assert "it may still be reversed" in on_screen(outcome_page(status))
     bank.ends("ann", "settled", "credited on 3 May")
-    status = await after(paying, status.workflow_id, hours=1)
-    (step,) = status.steps
-    assert step.settlement is not None
-    assert (step.settlement.state, step.settlement.summary) == ("settled", "credited on 3 May")
+    status = await after(paying, status.workflow_id, minutes=2)
+    assert ends(status) == ["settled: credited on 3 May"]
     assert kinds(paying, status.workflow_id)[-2:] == ["closed", "settled"]
     assert found(paying, status.workflow_id) == []
+    assert bank.count("transfer") == 1
+
+
+async def test_a_reversed_transfer_stands_first_on_the_page_and_in_the_lists(
+    paying: Gate, bank: Bank
+) -> None:
+    untouched = await executed(paying, "eve")
+    bank.ends("bob", "reversed", "account closed")
+    with capture_logs() as logs:
+        status = await executed(paying, "ann", "bob")
+        bank.ends("ann", "settled", "credited")
+        status = await after(paying, status.workflow_id, minutes=2)
+    assert (status.state, ends(status)) == ("executed", ["settled: credited", "reversed: account closed"])
+    first, second, *_ = on_screen(run_page(status, now())).splitlines()
+    assert first == f"{status.workflow_id}  executed, but step 2 was reversed"
+    assert second.split()[:5] == ["reversed", "step", "2,", "transfer:", "account"]
+    (warning,) = [line for line in logs if line.get("action") == "reversed"]
+    assert (warning["log_level"], warning["step"], warning["summary"]) == ("warning", 2, "account closed")
+    listed = runs_on_record(paying.database, Wanted(settlement=SettlementState.REVERSED))
+    assert [(one.workflow_id, one.settlement) for one in listed] == [(status.workflow_id, "reversed")]
+    still = runs_on_record(paying.database, Wanted(settlement=SettlementState.OPEN))
+    assert [one.workflow_id for one in still] == [untouched.workflow_id]
+    assert runs_on_record(paying.database, Wanted(settlement=SettlementState.SETTLED)) == []
+    description = await paying.handle(f"{status.workflow_id}:settlement").describe()
+    assert description.search_attributes["PlangateState"] == ["reversed"]
+    assert found(paying, status.workflow_id) == []
+
+
+async def test_what_is_final_at_once_is_not_looked_up_and_costs_no_event(paying: Gate, bank: Bank) -> None:
+    status = await executed(paying, "ann", clears_at_once=True)
+    assert ends(status) == [""]
+    await was_not_looked_up(paying, bank, status.workflow_id)
+
+
+async def test_a_transfer_that_is_still_open_when_its_time_is_over_is_not_known(
+    paying: Gate, bank: Bank
+) -> None:
+    bank.settles_within = timedelta(minutes=6)
+    status = await executed(paying, "ann")
+    status = await after(paying, status.workflow_id, minutes=5)
+    assert ends(status) == ["open: "]
+    assert bank.questions() == 3, "after one minute, and two more"
+    status = await after(paying, status.workflow_id, minutes=2)
+    assert ends(status) == ["unknown: when the time for its look-up was over, it was still open"]
+    assert bank.questions() == 4
+    assert "look yourself" in on_screen(run_page(status, now()))
+    assert found(paying, status.workflow_id) == []
+
+
+async def test_a_bank_that_cannot_be_asked_is_asked_for_longer(
+    paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "LOOK_UP_GRACE", timedelta(hours=1))
+    bank.settles_within = timedelta(minutes=2)
+    bank.closed.touch()
+    status = await executed(paying, "ann")
+    status = await after(paying, status.workflow_id, minutes=6)
+    assert ends(status) == ["open: "]
+    said = await paying.handle(f"{status.workflow_id}:settlement").query("status")
+    assert said["reason"] == "The bank is closed."
+    bank.ends("ann", "reversed", "returned")
+    bank.closed.unlink()
+    status = await after(paying, status.workflow_id, minutes=10)
+    assert ends(status) == ["reversed: returned"]
+
+
+async def test_in_the_end_it_says_that_the_bank_could_not_be_asked(
+    paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "LOOK_UP_GRACE", timedelta(minutes=3))
+    bank.settles_within = timedelta(minutes=2)
+    bank.closed.touch()
+    status = await executed(paying, "ann")
+    status = await after(paying, status.workflow_id, minutes=10)
+    (end,) = ends(status)
+    assert end.startswith("unknown: ")
+    assert "its tool could not be asked: The bank is closed." in end
     result = await paying.handle(f"{status.workflow_id}:settlement").result()
-    assert result["still_open"] == []
+    assert (result["run"], result["still_open"]) == (status.workflow_id, [])
+
+
+async def test_a_tool_with_a_bug_is_asked_again(
+    paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> Any:
+        return "settled"
+
+    monkeypatch.setattr(bank, "find_settlement", broken)
+    status = await executed(paying, "ann")
+    handle = paying.handle(f"{status.workflow_id}:settlement")
+    async with asyncio.timeout(20):
+        while not (said := (await handle.query("status"))["reason"]):
+            await asyncio.sleep(0.02)
+    assert said == "The tool failed unexpectedly (TypeError); the worker's log says more."
+    monkeypatch.undo()
+    bank.ends("ann", "settled", "credited")
+    assert ends(await after(paying, status.workflow_id, minutes=2)) == ["settled: credited"]
+
+
+# ---- runs that end in other ways ----------------------------------------------------------------
+
+
+async def test_a_held_run_shows_that_a_step_is_accepted_only_and_an_undone_step_is_not_looked_up(
+    paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_the_second(bank, monkeypatch)
+    status = await approved(paying, "ann", "bob")
+    held = await paying.held(status.workflow_id)
+    page = on_screen(run_page(held, now()))
+    assert "accepted by the bank; accepted, not final: it may still be reversed (can be undone)" in " ".join(
+        page.split()
+    )
+    assert (await paying.resolve(status.workflow_id, "undo")).accepted
+    await paying.result(status.workflow_id)
+    status = await paying.api.status(status.workflow_id)
+    assert [step.state for step in status.steps] == ["undone", "failed"]
+    assert ends(status) == ["", ""]
+    await was_not_looked_up(paying, bank, status.workflow_id)
+
+
+async def test_what_an_aborted_run_did_before_is_looked_up(
+    paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_the_second(bank, monkeypatch)
+    bank.ends("ann", "reversed", "account closed")
+    status = await approved(paying, "ann", "bob")
+    assert (await paying.resolve(status.workflow_id, "abort")).accepted
+    assert (await paying.result(status.workflow_id)).outcome == "failed"
+    status = await after(paying, status.workflow_id, minutes=1)
+    assert ends(status) == ["reversed: account closed", ""]
+    assert on_screen(run_page(status, now())).startswith(
+        f"{status.workflow_id}  failed, and step 1 was reversed"
+    )
+    assert found(paying, status.workflow_id) == []
+
+
+def refuse_the_second(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    act = bank.act
+
+    async def refusing(arguments: Any, key: str) -> Any:
+        if arguments.to == "bob":
+            raise ToolRefused("There is no such account.")
+        return await act(arguments, key)
+
+    monkeypatch.setattr(bank, "act", refusing)
+
+
+# ---- crashes ------------------------------------------------------------------------------------
+
+
+async def test_a_worker_that_dies_after_storing_the_receipt_loses_no_look_up(
+    paying: Gate, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died = asyncio.Event()
+
+    async def die_behind_the_receipt(result: object, is_receipt: bool) -> None:
+        if isinstance(result, StepResult) and is_receipt and not died.is_set():
+            died.set()
+            raise RuntimeError("killed between the commit and the report")
+
+    hook_transactions(monkeypatch, "execute_step", after=die_behind_the_receipt)
+    bank.ends("ann", "settled", "credited")
+    status = await executed(paying, "ann")
+    assert died.is_set()
+    assert ends(await after(paying, status.workflow_id, minutes=1)) == ["settled: credited"]
+    assert found(paying, status.workflow_id) == []
+
+
+async def test_a_reset_run_looks_up_again_and_records_each_end_once(paying: Gate, bank: Bank) -> None:
+    bank.ends("ann", "settled", "credited")
+    status = await executed(paying, "ann", "bob")
+    await after(paying, status.workflow_id, minutes=1)
+    await reset(paying, status.workflow_id, "activity_task_scheduled_event_attributes")
+    await paying.result(status.workflow_id)
+    bank.ends("bob", "settled", "credited too")
+    status = await after(paying, status.workflow_id, minutes=2)
+    assert ends(status) == ["settled: credited", "settled: credited too"]
+    assert kinds(paying, status.workflow_id).count("settled") == 2
+    assert bank.count("transfer") == 2
+    assert found(paying, status.workflow_id) == []
+
+
+async def another_client(gate: Gate) -> Client:
+    config = gate.client.service_client.config
+    return await Client.connect(config.target_host, data_converter=gate.client.data_converter)
+
+
+async def test_two_workers_record_each_end_once(idle_gate: Gate) -> None:
+    gate, bank = idle_gate, opened(idle_gate)
+    async with gate.worker(), gate.worker(await another_client(gate)):
+        people = [f"person {number}" for number in range(3)]
+        for one in people:
+            bank.ends(one, "settled", "credited")
+        runs = [await executed(gate, one) for one in people]
+        for run in runs:
+            assert ends(await after(gate, run.workflow_id, minutes=2)) == ["settled: credited"]
+            assert kinds(gate, run.workflow_id).count("settled") == 1
+
+
+async def test_a_worker_that_stops_leaves_the_look_up_to_the_next(idle_gate: Gate) -> None:
+    gate, bank = idle_gate, opened(idle_gate)
+    async with gate.worker():
+        status = await executed(gate, "ann")
+        await asked(bank)
+    bank.ends("ann", "settled", "credited")
+    assert ends(await gate.api.status(status.workflow_id)) == ["open: "]
+    async with gate.worker():
+        assert ends(await after(gate, status.workflow_id, minutes=2)) == ["settled: credited"]
+
+
+async def test_the_records_may_be_in_postgresql(
+    env: WorkflowEnvironment, tmp_path: Path, postgres: PostgresServer
+) -> None:
+    gate = build_gate(env, tmp_path, f"pg-{uuid4().hex[:12]}", database_url=postgres.new_database())
+    bank = opened(gate)
+    async with gate.worker(), gate.worker(await another_client(gate)):
+        bank.ends("ann", "reversed", "account closed")
+        bank.ends("bob", "settled", "credited")
+        status = await executed(gate, "ann", "bob")
+        status = await after(gate, status.workflow_id, minutes=1)
+        assert ends(status) == ["reversed: account closed", "settled: credited"]
+        assert found(gate, status.workflow_id) == []
+        listed = runs_on_record(gate.database, Wanted(settlement=SettlementState.REVERSED))
+        assert [one.workflow_id for one in listed] == [status.workflow_id]
+    gate.database.close()
+
+
+# ---- forging ------------------------------------------------------------------------------------
+
+
+@workflow.defn(name="PlangateSettlement", sandboxed=False)
+class Forged:
+    """Asks our worker to look up, and to record ends that no tool has found."""
+
+    @workflow.run
+    async def run(self, queue: str, ended: list[dict[str, Any]] | None) -> Any:
+        options: dict[str, Any] = {"task_queue": queue, "start_to_close_timeout": timedelta(seconds=20)}
+        if ended is None:
+            return await workflow.execute_activity("look_up_settlement", **options)
+        task = RecordTask.model_validate({"ended": ended, "at": workflow.now()})
+        return await workflow.execute_activity("record_settlement", task, **options)
+
+
+async def test_another_workflow_can_make_plangate_look_and_nothing_else(paying: Gate, bank: Bank) -> None:
+    status = await executed(paying, "ann")
+    await asked(bank)
+    await paying.handle(f"{status.workflow_id}:settlement").terminate()
+    lie = {"step": 1, "state": "settled", "summary": "credited", "until": now().isoformat()}
+    async with paying.foreign_worker(Forged) as queue:
+
+        async def forged(run: str, ended: object) -> Any:
+            name, arguments = f"{run}:settlement", [paying.settings.task_queue, ended]
+            return await paying.client.execute_workflow(
+                "PlangateSettlement", args=arguments, id=name, task_queue=queue
+            )
+
+        looked = await forged(status.workflow_id, None)
+        assert [one["state"] for one in looked["steps"]] == ["open"]
+        with pytest.raises(WorkflowFailureError) as caught:
+            await forged(status.workflow_id, [lie])
+        assert "Only the workflow PlangateSettlement of a run may ask" in str(caught.value.cause.__cause__)
+        waiting = await paying.in_review("one")
+        with pytest.raises(WorkflowFailureError) as caught:
+            await forged(waiting.workflow_id, None)
+        assert "has not ended on the record" in str(caught.value.cause.__cause__)
+    assert ends(await paying.api.status(status.workflow_id)) == ["open: "]
+
+
+@pytest.mark.parametrize("kept", ["nothing in its place", "a lie in its place"])
+async def test_a_reversal_cannot_be_removed_once_it_is_sealed(paying: Gate, bank: Bank, kept: str) -> None:
+    bank.ends("ann", "reversed", "account closed")
+    status = await executed(paying, "ann")
+    status = await after(paying, status.workflow_id, minutes=1)
+    assert found(paying, status.workflow_id) == []
+    with paying.database.write() as connection:
+        take_the_guards_off(connection)
+        *rows, last = trail_of(connection, status.workflow_id)
+        lie = {**last, "kind": "settled", "event": last["event"].replace("reversed", "settled")}
+        write_anew(connection, status.workflow_id, rows if kept.startswith("nothing") else [*rows, lie])
+    assert any("sealed" in one for one in found(paying, status.workflow_id))
+
+
+async def test_an_operator_may_start_a_look_up_again(paying: Gate, bank: Bank) -> None:
+    status = await executed(paying, "ann")
+    await asked(bank)
+    name = f"{status.workflow_id}:settlement"
+    await paying.handle(name).terminate()
+    bank.ends("ann", "settled", "credited")
+    result = await paying.client.execute_workflow(
+        "PlangateSettlement", id=name, task_queue=paying.settings.task_queue
+    )
+    assert result["ends"][0]["summary"] == "credited"
+    assert ends(await paying.api.status(status.workflow_id)) == ["settled: credited"]
+
+
+async def test_nothing_is_looked_up_of_a_run_that_has_not_ended(paying: Gate, bank: Bank) -> None:
+    waiting = await paying.in_review("one")
+    for run in (waiting.workflow_id, "no-such-run", "plangate:stops"):
+        result = await paying.client.execute_workflow(
+            "PlangateSettlement", id=f"{run}:settlement", task_queue=paying.settings.task_queue
+        )
+        assert result["ends"] == []
+        assert "so nothing is looked up" in result["reason"] or "on the record" in result["reason"]
+    assert bank.questions() == 0
