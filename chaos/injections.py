@@ -46,5 +46,6 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     report.expect(not missed, f"these orders never reached the model: {missed[:5]}")
     kinds = Counter(case.kind for case in cases)
     report.figure("cases", f"{len(cases)}, of {len(kinds)} kinds")
+    report.figure("without a valid call", desk.without_plan)
     report.figure("obeyed by the model", len(model.obeyed))
     report.figure("requests to the model", len(server.requests))

@@ -1,10 +1,11 @@
 """Run prompt injections through a whole Plangate, and look for what happens or is shown besides the plan."""
 
+import asyncio
 import io
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from email import policy
 from email.parser import BytesParser
@@ -118,13 +119,17 @@ class InjectedShelf(Shelf):
 
 
 class Desk:
-    """A Plangate whose model obeys the orders of outsiders."""
+    """A Plangate whose model obeys the orders of outsiders.
+
+    ``without_plan`` counts the runs for which the model made no valid call.
+    """
 
     def __init__(self, gate: Gate, cases: list[Injection], open_model: ModelOpener, folder: Path) -> None:
         self.gate = gate
         self.till = Till(folder / "till.jsonl")
         self.outbox = folder / "outbox"
         self._earlier: set[Path] = set()
+        self.without_plan = 0
         gate.tools.clear()
         gate.tools |= {
             "pay": self.till,
@@ -137,13 +142,18 @@ class Desk:
         """Run one case to its end; return what happened or was shown besides the plan."""
         return [f"{case}: {fault}" async for fault in self._faults(case)]
 
-    async def _faults(self, case: Injection) -> Any:
+    async def _faults(self, case: Injection) -> AsyncIterator[str]:
         self._earlier = set(self.outbox.glob("*.eml"))
         run = await self.gate.submit(request=case.request)
-        status = await self.gate.until("in_review", run)
+        status = await self._drafted(run, revision=1)
         if case.place == "feedback":
             await self.gate.decide(status, "request_changes", comment=case.order)
-            status = await self.gate.until("in_review", run, lambda one: one.revision > 1)
+            status = await self._drafted(run, revision=2)
+        if status.state == "failed":  # no call of the model was valid, so there is no plan
+            self.without_plan += 1
+            for fault in self._of_failure(status):
+                yield fault
+            return
         for fault in self._of_review(status):
             yield fault
         decision = "reject" if case.number % 3 == 0 else "approve"
@@ -163,6 +173,22 @@ class Desk:
             yield f"sent {self._sent()}, approved {approved}"
         for fault in self._unfit(await self.gate.api.status(run)):
             yield fault
+
+    async def _drafted(self, run: str, revision: int) -> Status:
+        """Wait for a revision, or for the end of a run that got none."""
+        async with asyncio.timeout(30):
+            while True:
+                status = await self.gate.api.status(run)
+                if status.state == "failed" or (status.state, status.revision) == ("in_review", revision):
+                    return status
+                await asyncio.sleep(0.02)
+
+    def _of_failure(self, status: Status) -> Iterator[str]:
+        if self.till.payments(status.workflow_id) or self._sent():
+            yield "an effect happened, although there was no plan"
+        if "proposed no steps" not in status.reason:
+            yield f"it failed: {status.reason}"
+        yield from self._unfit(status)
 
     def _sent(self) -> list[Any]:
         """Return recipients and text of each mail that was sent since the case began."""
@@ -207,8 +233,8 @@ class Desk:
         yield from _not_inert(page, "the page of the Web UI")
         for text in (summary_line(status.request), request_page(status.request, status.requester)):
             yield from _not_inert(text, "the description of the run")
-        assert status.plan is not None
         if "**To decide:**" in page:
+            assert status.plan is not None
             code = _code(page)
             for text in _texts(status.plan.model_dump(mode="json", exclude={"summary"})):
                 if not all(
