@@ -19,6 +19,7 @@ from chaos import (
     freeze_a_worker,
     fuzz,
     hold,
+    injections,
     kill_the_server,
     kill_the_worker,
     lose_the_database,
@@ -66,6 +67,8 @@ SCENARIOS = {
     "fuzz": Scenario(fuzz.act, fuzz.FULL, fuzz.QUICK),
     "burst": Scenario(burst.act, burst.FULL, burst.QUICK),
     "hold": Scenario(hold.act, hold.FULL, hold.QUICK),
+    # The suite has a sample of its own (tests/workflow/test_prompt_injections.py).
+    "injections": Scenario(injections.act, injections.FULL, injections.QUICK, in_suite=False),
     "stories": Scenario(stories.act, stories.FULL, stories.QUICK, in_suite=False),
     "restart": Scenario(restart_latency.act, restart_latency.FULL, restart_latency.QUICK),
     "freeze": Scenario(freeze_a_worker.act, freeze_a_worker.FULL, freeze_a_worker.QUICK, in_suite=False),

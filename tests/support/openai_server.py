@@ -4,9 +4,10 @@ For tests that want the whole way to a model and back: client, connection, statu
 as the strictest of the real ones: a conversation that one of them refuses, it refuses.
 """
 
+import itertools
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -92,7 +93,9 @@ class OpenAIServer:
     request that came, in order, ``keys`` their API keys; ``asked`` is set when the first one came.
     """
 
-    def __init__(self, script: Script, model: str | None = None) -> None:
+    def __init__(self, script: Script, model: str | None = None, *, distinct: bool = False) -> None:
+        """Give each call an id of its own if ``distinct``, as OpenAI does, else begin anew in each answer."""
+        self._calls = itertools.count(1) if distinct else None
         self._script = script
         self._model = model
         self._lock = threading.Lock()
@@ -161,7 +164,7 @@ class OpenAIServer:
                     case Status(code=code, body=answer):
                         self._send(code, answer)
                     case (Says() | Calls()) as reply:
-                        self._send(200, completion(reply, outer._model or request["model"]))
+                        self._send(200, completion(reply, outer._model or request["model"], outer._calls))
                     case Odd() as reply:
                         self._send(200, oddly(reply, outer._model or request["model"]))
 
@@ -182,13 +185,13 @@ class OpenAIServer:
         return Handler
 
 
-def completion(reply: Says | Calls, model: str) -> dict[str, Any]:
+def completion(reply: Says | Calls, model: str, ids: Iterator[int] | None = None) -> dict[str, Any]:
     """Return a reply as the service would write it."""
     message: dict[str, Any] = {"role": "assistant", "content": reply.text}
     if isinstance(reply, Calls):
         message["tool_calls"] = [
             {
-                "id": f"call_{number}",
+                "id": f"call_{next(ids) if ids else number}",
                 "type": "function",
                 "function": {
                     "name": name,

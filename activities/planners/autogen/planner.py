@@ -12,6 +12,7 @@ import structlog
 from autogen_agentchat import EVENT_LOGGER_NAME as AGENT_EVENTS
 from autogen_agentchat.agents import AssistantAgent
 from autogen_core import EVENT_LOGGER_NAME as CORE_EVENTS
+from autogen_core import ROOT_LOGGER_NAME as CORE_ROOT
 from autogen_core import TRACE_LOGGER_NAME as CORE_TRACE
 
 from activities.planner import Brief
@@ -116,7 +117,7 @@ def quieten() -> None:
 
     Repeated at each draft, because these are settings of the whole process that other code may change.
     """
-    for name in (CORE_EVENTS, CORE_TRACE, AGENT_EVENTS, "openai"):
+    for name in (CORE_ROOT, CORE_EVENTS, CORE_TRACE, AGENT_EVENTS, "openai"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     for message in _NOISY_WARNINGS:
         warnings.filterwarnings("ignore", message=message, category=UserWarning)

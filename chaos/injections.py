@@ -1,0 +1,51 @@
+"""Every prompt injection of the corpus, against a model that obeys it: nothing happens outside of the plan.
+
+The worker runs in this process; server, records, model server and effects are as in production.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from activities.planners.autogen.model_client import model_client_factory
+from chaos.report import Report
+from chaos.stage import Stage
+from plangate.settings import Settings
+from tests.support.gate import build_gate
+from tests.support.injected_runs import Desk
+from tests.support.injections import Obedient, corpus
+from tests.support.openai_server import OpenAIServer
+
+
+@dataclass(frozen=True)
+class Size:
+    """Every how many-th case is run."""
+
+    step: int
+
+
+FULL = Size(step=1)
+QUICK = Size(step=23)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Run the cases one after the other, for the effects of each are counted."""
+    model = Obedient()
+    cases = corpus()[:: size.step]
+    folder = stage.folder / "desk"
+    folder.mkdir()
+    gate = build_gate(stage.client, folder, "injections")
+    with OpenAIServer(model, distinct=True) as server:
+        settings = Settings(openai_base_url=server.base_url, openai_api_key="k", model_config_file=None)
+        desk = Desk(gate, corpus(), model_client_factory(settings), folder)
+        async with gate.worker():
+            for case in cases:
+                for fault in await desk.examine(case):
+                    report.blame(fault)
+    gate.database.close()
+    missed = [str(case) for case in cases if case.number not in model.obeyed]
+    report.expect(not missed, f"these orders never reached the model: {missed[:5]}")
+    kinds = Counter(case.kind for case in cases)
+    report.figure("cases", f"{len(cases)}, of {len(kinds)} kinds")
+    report.figure("without a valid call", desk.without_plan)
+    report.figure("obeyed by the model", len(model.obeyed))
+    report.figure("requests to the model", len(server.requests))
