@@ -1,7 +1,12 @@
-"""Take up a failed run again: its remaining steps as a new plan, which cites what was done before."""
+"""Take up a failed run again: its remaining steps as a new plan, which cites what was done before.
 
+A run is taken up once: the new run has an id that follows from the old one, and no id can be used twice.
+"""
+
+import hashlib
+import re
 from collections.abc import Mapping
-from typing import assert_never
+from typing import Final, assert_never
 
 from pydantic import JsonValue
 
@@ -17,8 +22,10 @@ from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
 from plangate.domain.tool import Reference
 
-_LONGEST_RECEIPT = 300
-_LONGEST_REASON = 500
+_LONGEST_RECEIPT: Final = 300
+_LONGEST_REASON: Final = 500
+_LONGEST_STEM: Final = 150
+_TAKEN_UP: Final = re.compile(r"(.*-rest)(?:-([2-9]|[1-9]\d{1,5}))?", re.DOTALL)
 
 
 class Remainder(Frozen):
@@ -26,6 +33,17 @@ class Remainder(Frozen):
 
     plan: ProposedPlan
     request: str
+
+
+def id_of_the_rest(workflow_id: str) -> str:
+    """Return the id of the run that takes up this one: ``ID-rest``, and after that ``ID-rest-2``."""
+    taken_up = _TAKEN_UP.fullmatch(workflow_id)
+    if taken_up is not None:
+        return f"{taken_up[1]}-{int(taken_up[2] or 1) + 1}"
+    if len(workflow_id) > _LONGEST_STEM:
+        digest = hashlib.sha256(workflow_id.encode()).hexdigest()[:16]
+        return f"{workflow_id[:_LONGEST_STEM]}-{digest}-rest"
+    return f"{workflow_id}-rest"
 
 
 def remainder_of(status: Status) -> Remainder:

@@ -363,7 +363,7 @@ def test_an_edit_and_a_resolution_are_signed_for_exactly_what_they_choose(
     read = claims(signed.json["signature"])
     assert (read["step"], read["hold"], read["resolution"], read["fingerprint"]) == (1, 1, "retry", plan)
     assert "new_plan_sha256" not in read
-    again = ("start", "--from", name, "--id", f"{name}-2", "--requester", "hugo")
+    again = ("start", "--from", name, "--requester", "hugo")
     open_run = typed(*again)
     assert (open_run.code, "is held, so it is not taken up again" in open_run.sentence) == (3, True)
     assert typed("resolve", name, "abort", "--step", "1", "--by", "dana", "--plan", plan).code == 0
@@ -373,6 +373,16 @@ def test_an_edit_and_a_resolution_are_signed_for_exactly_what_they_choose(
     assert taken_up.json["requester"] == "hugo"
     assert f"Take up {name} again, plan {plan[:12]}" in taken_up.json["request"]
     assert [step["tool"] for step in taken_up.json["steps"]] == ["http_request"]
+    assert taken_up.json["workflow_id"] == f"{name}-rest"
+    twice = typed(*again)
+    assert (twice.code, f"{name} was taken up already, as {name}-rest" in twice.sentence) == (3, True)
+    named = typed(*again, "--id", f"{name}-2")
+    assert (named.code, "leave out --id" in named.sentence) == (2, True)
+    assert typed("withdraw", f"{name}-rest").code == 0
+    until(typed, f"{name}-rest", "withdrawn")
+    assert typed(*again).code == 3
+    third = typed("start", "--from", f"{name}-rest", "--requester", "hugo", "--json")
+    assert (third.code, third.json["workflow_id"]) == (0, f"{name}-rest-2")
 
 
 def claims(token: str) -> Any:

@@ -1,12 +1,14 @@
 """A failed run is taken up again: its remaining steps as a new plan, which cites what was done."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plangate.domain.audit import Closed, Event, Outcome, StepDone, StepFailed, StepInDoubt
 from plangate.domain.errors import Refused
 from plangate.domain.plan import Plan, Step
 from plangate.domain.status import status_of
-from plangate.domain.taking_up import Remainder, remainder_of
+from plangate.domain.taking_up import Remainder, id_of_the_rest, remainder_of
 from plangate.domain.tool import Receipt
 from tests.support.build import drafted, requested, state_after
 
@@ -76,3 +78,21 @@ def test_a_done_step_whose_undo_is_in_doubt_is_not_called_done_without_that() ->
         "Done there: step 1 (ticket): ticket 17 opened (but it is in doubt whether it was undone: check "
         "before you approve)"
     ) in left.request
+
+
+def test_each_run_has_an_id_of_its_own_for_the_run_that_takes_it_up() -> None:
+    ids = ["refund-4711", "refund-4711-rest", "refund-4711-rest-2", "refund-4711-rest-9", "rest", "a-rest-1"]
+    assert [id_of_the_rest(one) for one in ids] == [
+        "refund-4711-rest", "refund-4711-rest-2", "refund-4711-rest-3", "refund-4711-rest-10", "rest-rest",
+        "a-rest-1-rest",
+    ]  # fmt: skip
+
+
+PARTS = st.sampled_from(["a", "-rest", "-2", "-1", "-10", "x" * 150, "x" * 149])
+IDS = st.lists(PARTS, min_size=1, max_size=4).map("".join).filter(lambda one: len(one) <= 200)
+
+
+@given(IDS, IDS)
+def test_no_two_runs_are_taken_up_under_one_id(one: str, other: str) -> None:
+    assert (id_of_the_rest(one) == id_of_the_rest(other)) is (one == other)
+    assert len(id_of_the_rest(one)) <= 200

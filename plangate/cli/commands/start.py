@@ -11,7 +11,7 @@ import typer
 from plangate.cli import console, following, plan_file, progress, request, watching
 from plangate.cli.exits import Exit, Interrupted, WrongUsage
 from plangate.cli.options import AsJson, MaybeBy, Requester
-from plangate.domain import audit, escaping, run, status
+from plangate.domain import audit, errors, escaping, run, status, taking_up
 from plangate.domain import request as requests
 from plangate.presentation import clock, deciding_page, program, run_page, troubles
 
@@ -39,7 +39,7 @@ def start(
             "--from",
             metavar="ID",
             show_default=False,
-            help="Take up a run that failed: propose its remaining steps as a new plan.",
+            help="Take up a run that failed, once: propose its remaining steps as the run ID-rest.",
         ),
     ] = None,
     workflow_id: Annotated[
@@ -63,25 +63,31 @@ def start(
 
     Exit 0: the plan is ready (with --watch: it was executed). Exit 1: it could not be drafted (with --watch:
     or was not executed). Exit 2: the request or the plan file is wrong. Exit 3: the id is taken, or the run
-    after --from cannot be taken up again.
+    after --from cannot be taken up, or was already.
     """
     here = console.open_console(as_json=as_json)
     if watch and no_wait:
         raise WrongUsage("--watch and --no-wait are mutually exclusive; leave one out.")
     if from_run is not None and plan is not None:
         raise WrongUsage("--from and --plan are mutually exclusive; leave one out.")
+    if from_run is not None and workflow_id is not None:
+        raise WrongUsage("--from chooses the id, so that a run is taken up once; leave out --id.")
     reader = request.RequestReader(
         timeout=timeout, requester=here.user if requester is None else requester, settings=here.settings
     )
     try:
-        known = None if from_run else reader.read(text, plan)
+        known = None if from_run is not None else reader.read(text, plan)
     except plan_file.PlanFileFaults as error:
         return request.show_faults(here.screen, error)
 
     async def submit() -> int:
         async with here.connected() as session:
-            asked = known or reader.take_up(await session.client.status(from_run or ""), text)
-            started = await session.client.submit(asked, workflow_id)
+            if known is None:
+                asked = reader.take_up(await session.client.status(from_run or ""), text)
+                started = await _take_up(session, from_run or "", asked)
+            else:
+                asked = known
+                started = await session.client.submit(asked, workflow_id)
             if not here.screen.is_json:
                 here.screen.write_line(f"Started {escaping.one_line(started)}.")
             if no_wait:
@@ -91,6 +97,22 @@ def start(
             return await _wait_for_the_plan(session, started, asked)
 
     return asyncio.run(submit())
+
+
+async def _take_up(session: console.Session, from_run: str, asked: requests.PlanRequest) -> str:
+    """Start the run that takes up ``from_run``, and return its id.
+
+    Raises:
+        Refused: that run was taken up before, perhaps at the same moment.
+    """
+    rest = taking_up.id_of_the_rest(from_run)
+    try:
+        return await session.client.submit(asked, rest)
+    except errors.IdInUse:
+        raise errors.Refused(
+            f"{from_run} was taken up already, as {rest}: look at it with {program.program()} status {rest}. "
+            f"If it has ended too, take that one up: {program.program()} start --from {rest}"
+        ) from None
 
 
 async def _wait_for_the_plan(session: console.Session, workflow_id: str, asked: requests.PlanRequest) -> int:
