@@ -15,6 +15,7 @@ from temporalio import activity
 
 from activities.acting import Earlier
 from activities.heartbeat import Heartbeats, ServerClock, this_worker
+from activities.limiting import Needing, needing_more, reserve_or_need
 from activities.requiring import Requiring
 from activities.stopping import step_stopped
 from activities.tasks import StepResult, StepTask
@@ -47,6 +48,7 @@ from plangate.domain.errors import (
     TrailDamaged,
 )
 from plangate.domain.lifecycle import executed_because
+from plangate.domain.limits import RecentSum
 from plangate.domain.people import People
 from plangate.domain.plan import Audience, Step, fingerprint_of, idempotency_key, short
 from plangate.domain.references import resolve_references
@@ -69,6 +71,7 @@ from plangate.records.trail import Note, OpenTrail
 
 _LONGEST_REASON: Final = 2_000
 _REOPENED: Final = "An approval is no longer valid; the plan is in review again."
+_NEEDS_MORE: Final = "By a sum over time the plan needs more than it was approved for."
 _log = structlog.get_logger(__name__)
 
 
@@ -203,8 +206,13 @@ class StepAttempt:
             resolved, unmet = {}, str(error)
         if unmet is not None and earlier is not Earlier.RULED_OUT:  # else the tool is asked first
             return self._append_unready(trail, unmet, found)
+        recent = self._reserve(trail, state, {**arguments, **resolved}, people, is_beginning=is_beginning)
+        if isinstance(recent, StepResult):
+            return recent
         effect = claim_effect(trail, found, self._new_claim())
-        claimed_at = self._append_claim(trail, effect, people_hash, resolved, stops.number)
+        claimed_at = self._append_claim(
+            trail, effect, people_hash, resolved, stops=stops.number, recent=recent
+        )
         return Claim(
             effect=effect,
             earlier=earlier,
@@ -301,7 +309,8 @@ class StepAttempt:
         elif result.done:
             self._log.info("The step is done.", action="done")
         elif result.reopened:
-            self._log.info(_REOPENED, action="reopened")
+            why = _NEEDS_MORE if result.reopened.requirement else _REOPENED
+            self._log.info(why, action="reopened")
 
     # ---- parts ----------------------------------------------------------------------------------
 
@@ -356,8 +365,40 @@ class StepAttempt:
             reopened_at=now,
             deadline=reopened_deadline(state.drafted, now),
         )
-        trail.append(Note(key=f"reopened:{now.isoformat()}", at=now, actor=this_worker(), event=event))
+        return self._reopen(trail, event)
+
+    def _reopen(self, trail: OpenTrail, event: Reopened) -> StepResult:
+        at = event.reopened_at
+        trail.append(Note(key=f"reopened:{at.isoformat()}", at=at, actor=this_worker(), event=event))
         return StepResult(reopened=event)
+
+    def _reserve(
+        self,
+        trail: OpenTrail,
+        state: RunState,
+        arguments: dict[str, JsonValue],
+        people: People | DirectoryUnavailable | None,
+        *,
+        is_beginning: bool,
+    ) -> tuple[RecentSum, ...] | StepResult:
+        """Reserve what the plan adds to sums over time, and return those that were looked at for it.
+
+        If the plan needs more by them than it was approved for, return the reopened review. A step that has
+        begun only renews what is reserved.
+        """
+        task, now = self._task, self._clock.now()
+        if task.undo:
+            return ()
+        if not is_beginning:
+            trail.renew(task.fingerprint, now)
+            return ()
+        reserved = reserve_or_need(
+            trail, state, self._requiring, step=task.step, arguments=arguments, now=now
+        )
+        if isinstance(reserved, Needing):
+            listed = people if isinstance(people, People) else None
+            return self._reopen(trail, needing_more(state, reserved, task.step, listed, now))
+        return reserved.recent
 
     def _refuse_what_failed(self, state: RunState) -> None:
         """Refuse a step that failed on the record, because its worker died before it reported that.
@@ -406,7 +447,14 @@ class StepAttempt:
         return Unready(reason=reason)
 
     def _append_claim(
-        self, trail: OpenTrail, effect: Effect, people_hash: str, resolved: dict[str, JsonValue], stops: int
+        self,
+        trail: OpenTrail,
+        effect: Effect,
+        people_hash: str,
+        resolved: dict[str, JsonValue],
+        *,
+        stops: int,
+        recent: tuple[RecentSum, ...],
     ) -> datetime:
         """Record the claim; return when it was made."""
         event = Claimed(
@@ -418,6 +466,7 @@ class StepAttempt:
             undo=self._task.undo,
             resolved=resolved,
             stops=stops,
+            recent=recent,
         )
         (entry,) = trail.append(self._note(f"claimed:{effect.attempts}", event))
         if entry.event != event:

@@ -32,13 +32,15 @@ from plangate.domain.errors import (
     RequestInvalid,
     WorkerStopping,
 )
+from plangate.domain.limits import sums_wanted
 from plangate.domain.people import People
 from plangate.domain.plan import Audience, Plan, fingerprint_of, short, struck_steps
 from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
-from plangate.policy.requirements import demanded_of
+from plangate.policy.requirements import demanded_of, judged_for
 from plangate.records.attachments import keep
 from plangate.records.records import Records
+from plangate.records.reservations import with_others
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import Note, OpenTrail
 
@@ -203,16 +205,25 @@ class Planning:
         requested = state.requested
         listed = listed or (state.drafted.requester if state.drafted else "")
         author = state.edit.by if state.edit else ""
-        requirement = demanded_of(
-            self._requiring.policy, made.plan, requested, requester=listed, author=author
-        )
         plan = made.plan
         if state.edit and state.drafted:  # an edit changes the steps, not what the planner read for them
             plan = plan.model_copy(update={"reads": state.drafted.plan.reads})
+        fingerprint = fingerprint_of(plan, task.revision, task.run.workflow_id, audience)
+        people = judged_for(requested, requester=listed, author=author)
+        recent = with_others(
+            trail.connection,
+            sums_wanted(self._requiring.limits, plan, people),
+            run=trail.workflow_id,
+            plan=fingerprint,
+            now=now,
+        )
+        requirement = demanded_of(
+            self._requiring.policy, plan, requested, requester=listed, author=author, recent=recent
+        )
         drafted = Drafted(
             revision=task.revision,
             plan=plan,
-            fingerprint=fingerprint_of(plan, task.revision, task.run.workflow_id, audience),
+            fingerprint=fingerprint,
             audience=audience,
             requirement=requirement,
             drafted_at=now,
@@ -222,6 +233,7 @@ class Planning:
             author=author,
             struck=_struck(state, made.plan),
             state=keep(trail.connection, made.state) if made.state is not None else "",
+            recent=recent,
         )
         trail.append(Note(key=key, at=now, actor=this_worker(), event=drafted))
         return drafted, True

@@ -12,10 +12,12 @@ from plangate.audit.checkpoint_times import SLOW_WRITE
 from plangate.audit.rules_in_force import OTHER_WORKERS, RuleHistory
 from plangate.domain.audit import Drafted, Requested
 from plangate.domain.errors import NotApproved
+from plangate.domain.limits import RecentSum
 from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.policy import Policy, Requirement
-from plangate.policy.requirements import derived, policy_named, wrong_requirement
+from plangate.policy.requirements import derived, limits_of, policy_named, wrong_requirement
+from plangate.policy.rules import policy_hash_of
 from plangate.records.rule_texts import texts_of
 from plangate.records.trail import OpenTrail
 
@@ -27,7 +29,17 @@ class Requiring:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._sound: set[tuple[Requested, str, Requirement, str, timedelta]] = set()
+        self.limits = limits_of(policy)
+        self._sound: set[tuple[Requested, str, Requirement, str, timedelta, tuple[RecentSum, ...]]] = set()
+
+    def policy_of(self, trail: OpenTrail, drafted: Drafted) -> Policy | None:
+        """Return the policy that a plan on the record names, if sums over time can matter to the plan."""
+        if policy_hash_of(self.policy) == drafted.requirement.policy_hash:
+            return self.policy if self.limits else None
+        if not drafted.recent:
+            return None
+        name = drafted.requirement.policy_hash
+        return policy_named(name, texts_of(trail.connection, (name,)))
 
     def require_sound(self, trail: OpenTrail, requested_at: datetime, drafted: Drafted) -> Drafted:
         """Return a recorded plan if it requires at least what its policy demands.
@@ -42,7 +54,10 @@ class Requiring:
         """
         requested = trail.state().requested
         assert requested is not None
-        key = (requested, drafted.fingerprint, drafted.requirement, drafted.requester, drafted.review_time)
+        key = (
+            *(requested, drafted.fingerprint, drafted.requirement, drafted.requester, drafted.review_time),
+            drafted.recent,
+        )
         if key in self._sound:
             return drafted
         wrong = self._wrong(trail, requested_at, requested, drafted)

@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, RootModel, field_serializer
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Verdict
+from plangate.domain.limits import RecentSum
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record, fingerprint_of
 from plangate.domain.policy import Requirement
@@ -87,6 +88,7 @@ class Drafted(Frozen):
     ``author`` is the person who edited the plan; empty for a planner's, and for a supplied plan. ``struck``
     are the steps of the revision before that an edit left out, if it changed nothing else. ``state`` is the
     SHA-256 of the planner's state, by which the records keep it; the planner works without it, too.
+    ``recent`` are the sums over time by which the policy judged the plan.
     """
 
     kind: Literal["drafted"] = "drafted"
@@ -102,11 +104,25 @@ class Drafted(Frozen):
     author: str = Field(default="", exclude_if=_is_unset)
     struck: tuple[int, ...] = Field(default=(), exclude_if=_is_unset)
     state: str = Field(default="", exclude_if=_is_unset)
+    recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
 
     @property
     def review_time(self) -> timedelta:
         """How long its review takes, from the draft to the deadline."""
         return self.deadline - self.drafted_at
+
+    def needing(self, requirement: Requirement, recent: tuple[RecentSum, ...]) -> "Drafted":
+        """Return it with a stricter requirement, which later sums over time led to."""
+        longest = self.review_time
+        if requirement.timeout_seconds is not None:
+            longest = min(longest, timedelta(seconds=requirement.timeout_seconds))
+        return self.model_copy(
+            update={
+                "requirement": requirement,
+                "recent": recent,
+                "deadline": self.drafted_at + longest,
+            }
+        )
 
     def is_as_named(self, workflow_id: str) -> bool:
         """Return whether the fingerprint is that of this plan, as one of that run."""
@@ -136,6 +152,8 @@ class Reopened(Frozen):
     Either an approval was no longer valid when ``step`` was to start: ``lost`` has the approvals that no
     longer count, with the reasons; done steps stay done. ``people`` is the SHA-256 of the list of people they
     were checked against, empty without a list. Or an edit could not be drafted: ``edit`` says whose, and why.
+    Or the plan needed more than it was approved for, by the sums over time in ``recent``: ``requirement`` is
+    what it needs from now on. It is executed on if its approvals are enough for that.
     """
 
     kind: Literal["reopened"] = "reopened"
@@ -146,6 +164,8 @@ class Reopened(Frozen):
     people: str = ""
     reopened_at: AwareDatetime
     deadline: AwareDatetime
+    requirement: Requirement | None = Field(default=None, exclude_if=_is_unset)
+    recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
 
 
 class Claimed(Frozen):
@@ -154,6 +174,7 @@ class Claimed(Frozen):
     It is empty without a list, and if the step had already begun: then nothing was checked. ``undo``: the
     step's effect is about to be undone. ``resolved`` has the values of the arguments that are references.
     ``stops`` is the last entry of the trail of stops that was looked at; 0 if nothing was ever stopped.
+    ``recent`` are the sums over time, if the claim reserved what the plan adds to them.
     """
 
     kind: Literal["claimed"] = "claimed"
@@ -165,6 +186,7 @@ class Claimed(Frozen):
     undo: bool = Field(default=False, exclude_if=_is_unset)
     resolved: dict[str, JsonValue] = Field(default_factory=dict, exclude_if=_is_unset)
     stops: int = Field(default=0, exclude_if=_is_unset)
+    recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
 
 
 class StepDone(Frozen):

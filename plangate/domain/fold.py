@@ -88,9 +88,7 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
                 resolution=None,
             )
         case Reopened():
-            lost = {one.name for one in event.lost}
-            kept = tuple(one for one in state.approvals if one.approver.name not in lost)
-            return _with(state, phase=Phase.IN_REVIEW, reopened=event, approvals=kept, claimed=0, edit=None)
+            return _reopen(state, event)
         case Decided():
             return _apply_decision(_keep(state, event), event)
         case Claimed():
@@ -120,6 +118,17 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
             return _with(state, phase=Phase.CLOSED, closed=event, held=None)
         case _:
             assert_never(event)
+
+
+def _reopen(state: RunState, event: Reopened) -> RunState:
+    """Open the review again, unless the plan has the approvals for its stricter requirement."""
+    lost = {one.name for one in event.lost}
+    kept = tuple(one for one in state.approvals if one.approver.name not in lost)
+    after = _with(state, phase=Phase.IN_REVIEW, reopened=event, approvals=kept, claimed=0, edit=None)
+    if event.requirement is None or state.drafted is None:
+        return after
+    after = _with(after, drafted=state.drafted.needing(event.requirement, event.recent))
+    return _with(after, phase=Phase.EXECUTING) if after.is_approved else after
 
 
 def changes(state: RunState, decided: Decided) -> bool:

@@ -15,6 +15,7 @@ from pydantic import Field
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
 from plangate.domain.decision import Resolution
+from plangate.domain.limits import RecentSum
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
 from plangate.domain.plurals import counted
@@ -154,8 +155,13 @@ class Matched(Frozen):
 class Policy(Protocol):
     """Derives the requirement of a plan."""
 
-    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
-        """Return what this plan needs: a pure function of the arguments."""
+    def requirement_for(
+        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+    ) -> Requirement:
+        """Return what this plan needs: a pure function of the arguments.
+
+        ``recent`` has the sums over time that its conditions name, as far as they are known.
+        """
         ...
 
 
@@ -165,9 +171,11 @@ ONE_APPROVAL: Final = Requirement(needs=(Need(role=ANYONE, count=1),))
 class OneApproval:
     """The policy without a policy file: one approval of every plan, by anyone but the requester."""
 
-    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
+    def requirement_for(
+        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+    ) -> Requirement:
         """Return one approval."""
-        del plan, request, requester
+        del plan, request, requester, recent
         return ONE_APPROVAL
 
 

@@ -10,6 +10,7 @@ from plangate.domain.audit import OUTCOMES, Decided, ModelUse, Outcome
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Resolution
 from plangate.domain.lifecycle import possible_resolutions
+from plangate.domain.limits import RecentSum
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import Plan, short
 from plangate.domain.plan_changes import plan_before
@@ -160,7 +161,9 @@ class Status(Frozen):
     ``drafting`` is the current attempt of a draft that is retried. ``author`` is the person who edited the
     newest plan, empty for a planner's and for a supplied one; ``authors`` are those who may not approve it
     because they edited it, or one before it. ``previous`` is the plan before it.
-    ``stops`` are those that make its steps wait, as far as is known where the answer comes from.
+    ``stops`` are those that make its steps wait, as far as is known where the answer comes from. ``sums`` are
+    the sums over time by which the newest plan was judged, and ``needs_more_since`` is when it turned out,
+    before a step, that by them it needs more than it was approved for.
     """
 
     workflow_id: str
@@ -198,6 +201,8 @@ class Status(Frozen):
     previous: PreviousPlan | None = None
     held: HeldStatus | None = None
     stops: tuple[StopStatus, ...] = ()
+    sums: tuple[RecentSum, ...] = ()
+    needs_more_since: AwareDatetime | None = None
     source: str
 
 
@@ -253,6 +258,10 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         authors=state.authors,
         previous=_previous(state),
         held=_held(state),
+        sums=drafted.recent if drafted else (),
+        needs_more_since=state.reopened.reopened_at
+        if state.reopened and state.reopened.requirement
+        else None,
         source=source,
     )
 

@@ -9,12 +9,14 @@ syntax tree; so the fields are found by regular expressions, which need linear t
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from plangate.domain.escaping import cut, one_line
+from plangate.domain.limits import Limit, UnknownSum
 from plangate.domain.tool import ToolDeclaration
 from plangate.policy.policy_input import FIELDS, numeric_arguments, properties
+from plangate.policy.recent_calls import RECENT, calls_in, faults_of_calls
 
 # CEL's standard functions (cel-spec, langdef.md) that the library has. Macros are not functions.
 _FUNCTIONS: Final = frozenset(
@@ -23,6 +25,7 @@ _FUNCTIONS: Final = frozenset(
         *("contains", "endsWith", "matches", "size", "startsWith"),
         *("getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours"),
         *("getMilliseconds", "getMinutes", "getMonth", "getSeconds"),
+        RECENT,  # our own: sums over time
     }
 )
 # Strings and comments. An unclosed string ends with the text, so that no quote is tried twice.
@@ -50,8 +53,40 @@ _HEADER: Final = re.compile(r"\bheaders\s*\[\s*['\"]([^'\"]*)['\"]")
 _ADDRESS: Final = re.compile(r"[^\s@]*@[^\s@]+")
 
 
+RecentOf = Callable[[Limit], float]
+"""Returns what `recent` is for one step, or raises UnknownSum."""
+
+
 class Unclear(Exception):
     """A condition is neither true nor false for a step; ``str()`` gives the reason."""
+
+
+class _Sums:
+    """The function `recent` for one evaluation, which keeps why a sum is not known.
+
+    It must not raise: the library would log that. What follows from the value in its place is not used.
+    """
+
+    def __init__(self, recent: RecentOf | None) -> None:
+        self._recent = recent
+        self.unknown = ""
+
+    def with_variables(self, variables: Mapping[str, Any]) -> Any:
+        """Return the context of the library."""
+        import cel  # noqa: PLC0415  as in `Condition`
+
+        return cel.Context(variables=dict(variables), functions={RECENT: self._call})
+
+    def _call(self, tool: str, argument: str, window: str, by: str = "") -> float:
+        limit = Limit(tool=tool, argument=argument, window=window, by=by)
+        if self._recent is None:
+            self.unknown = f"{limit} is not known here"
+            return 0.0
+        try:
+            return self._recent(limit)
+        except UnknownSum as error:
+            self.unknown = str(error)
+            return 0.0
 
 
 class Condition:
@@ -70,20 +105,27 @@ class Condition:
         except ValueError as error:
             raise ValueError(str(error).partition("ERROR: <input>:")[2] or str(error)) from None
         self._names = frozenset(self._program.variables())
+        self.limits, _ = calls_in(source) if RECENT in self._program.functions() else ((), True)
 
-    def holds(self, variables: Mapping[str, Any]) -> bool:
+    def holds(self, variables: Mapping[str, Any], recent: RecentOf | None = None) -> bool:
         """Return whether it is true of these variables; ``Any`` stands for JSON.
+
+        ``recent`` gives the sums over time; without it they are not known.
 
         Raises:
             Unclear: it is neither true nor false.
         """
+        # Pass only the variables that it names: each is copied, and the plan may be large.
+        named: Any = {name: variables[name] for name in self._names & variables.keys()}
+        sums = _Sums(recent)
         try:
-            # Pass only the variables that it names: each is copied, and the plan may be large.
-            answer = self._program.execute({name: variables[name] for name in self._names & variables.keys()})
+            answer = self._program.execute(sums.with_variables(named) if self.limits else named)
         except KeyError as error:
             raise Unclear(f"there is no {error.args[0] if error.args else error}") from None
         except Exception as error:
-            raise Unclear(_first_sentence(error)) from error
+            raise Unclear(sums.unknown or _first_sentence(error)) from error
+        if sums.unknown:
+            raise Unclear(sums.unknown)
         if not isinstance(answer, bool):
             raise Unclear(f"it gives {type(answer).__name__}, not true or false")
         return answer
@@ -99,6 +141,8 @@ class Condition:
         for name in self._program.functions():
             if not _OPERATOR.match(name) and name not in _FUNCTIONS:
                 yield f"no function is called {name}; there are: {_listed(_FUNCTIONS)}"
+        if RECENT in self._program.functions():
+            yield from faults_of_calls(self.source, tools)
         yield from _misspelled(self.source)
         for root, dotted in _PATH.findall(plain):
             if root not in bound:

@@ -65,7 +65,7 @@ def faults_of_condition(condition: Condition, tools: Mapping[str, ToolDeclaratio
         plan = Plan(summary="x", steps=(step,))
         (variables,) = variables_of_steps(plan, numbers_of(tools), request="x", requester="x")
         try:
-            condition.holds(variables)
+            condition.holds(variables, lambda _limit: 1.5)
         except Unclear as error:
             reasons.append(str(error))
     if len(reasons) == len(tools):

@@ -6,7 +6,8 @@ A resolve rule matches then too, and can only narrow who may resolve (`plangate.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from plangate.domain.base import Frozen
 from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import Fault, FaultPath
+from plangate.domain.limits import Limit, RecentSum, recent_sum
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import (
     DEFAULT_RULE,
@@ -30,7 +32,7 @@ from plangate.domain.policy import (
 from plangate.domain.stops import StopRules
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.validation import faults_in
-from plangate.policy.conditions import Condition, Unclear
+from plangate.policy.conditions import Condition, RecentOf, Unclear
 from plangate.policy.policy_entries import DefaultEntry, ResolveEntry, RuleEntry, WholePolicy
 from plangate.policy.policy_faults import (
     Known,
@@ -103,6 +105,8 @@ class FilePolicy:
     ) -> None:
         self._rules = rules
         self._resolve = resolve
+        conditions = [condition for _, condition in (*rules.values(), *resolve.values())]
+        self._limits = tuple(dict.fromkeys(limit for one in conditions for limit in one.limits))
         self._numbers = _named(rules, resolve) if tools is None else numbers_of(tools)
         self.default = default
         self.whole = whole or WholePolicy()
@@ -120,14 +124,24 @@ class FilePolicy:
         """The rules that say who may resolve, each with its condition, in the order of the file."""
         return tuple((rule, condition.source) for rule, condition in self._resolve.values())
 
-    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
-        """Return what this plan needs."""
-        return self.explain(plan, request=request, requester=requester).requirement
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """The sums over time that its conditions name, each once."""
+        return self._limits
 
-    def explain(self, plan: Plan, *, request: str, requester: str) -> Explanation:
+    def requirement_for(
+        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+    ) -> Requirement:
+        """Return what this plan needs."""
+        return self.explain(plan, request=request, requester=requester, recent=recent).requirement
+
+    def explain(
+        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+    ) -> Explanation:
         """Return what this plan needs, and which rule asked for it at which step."""
+        sums = partial(recent_sum, plan=plan, person=requester, sums=recent)
         steps = tuple(
-            self._explain_step(step, variables)
+            self._explain_step(step, variables, partial(sums, number=variables["step"]["number"]))
             for step, variables in zip(
                 plan.steps,
                 variables_of_steps(plan, self._numbers, request=request, requester=requester),
@@ -150,11 +164,11 @@ class FilePolicy:
             unclear=frozenset(one.rule for one in step.unclear if one.resolves),
         )
 
-    def _explain_step(self, step: Step, variables: Mapping[str, Any]) -> StepExplanation:
+    def _explain_step(self, step: Step, variables: Mapping[str, Any], recent: RecentOf) -> StepExplanation:
         matched, resolve, unclear = [], [], []
         for name, (rule, condition) in self._rules.items():
             try:
-                counts = condition.holds(variables)
+                counts = condition.holds(variables, recent)
             except Unclear as error:
                 counts = bool(rule.needs)
                 unclear.append(UnclearMatch(rule=name, reason=str(error), counts=counts))
@@ -162,7 +176,7 @@ class FilePolicy:
                 matched.append(name)
         for name, (_, condition) in self._resolve.items():
             try:
-                counts = condition.holds(variables)
+                counts = condition.holds(variables, recent)
             except Unclear as error:
                 counts = True
                 unclear.append(UnclearMatch(rule=name, reason=str(error), counts=True, resolves=True))

@@ -143,6 +143,19 @@ def numeric_arguments(arguments: type[ToolArguments]) -> tuple[str, ...]:
     return tuple(name for name, one in described if _types(one, schema) & {"integer", "number"})
 
 
+@cache
+def single_arguments(arguments: type[ToolArguments]) -> tuple[str, ...]:
+    """Return the arguments that have one value: a text, a number or a truth value, not a list."""
+    schema = arguments.model_json_schema()
+    single = {"string", "integer", "number", "boolean", "null"}
+    reference = "object"  # of a `plangate.domain.tool.Reference`, in place of the value
+    return tuple(
+        name
+        for name, one in properties(schema).items()
+        if (types := _types(one, schema)) - {reference} and types <= {*single, reference}
+    )
+
+
 def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the properties of a JSON schema, which ``Any`` stands for."""
     found: Mapping[str, Any] = schema.get("properties", {})

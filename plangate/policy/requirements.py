@@ -11,19 +11,33 @@ from plangate.domain.audit import AuditEntry, Drafted, Requested, RuleText
 from plangate.domain.deadlines import exceeds_requirement
 from plangate.domain.errors import FileInvalid
 from plangate.domain.findings import Finding
+from plangate.domain.limits import Limit, RecentSum, sums_wanted
 from plangate.domain.people import identity
 from plangate.domain.plan import Plan, short
 from plangate.domain.policy import OneApproval, Policy, Requirement, asks_for_less, strictest
-from plangate.policy.policy_file import policy_in
+from plangate.policy.policy_file import FilePolicy, policy_in
 
 
 def derived(policy: Policy, drafted: Drafted, requested: Requested) -> Requirement:
     """Return what the policy requires of a plan on the record."""
-    return demanded_of(policy, drafted.plan, requested, requester=drafted.requester, author=drafted.author)
+    return demanded_of(
+        policy,
+        drafted.plan,
+        requested,
+        requester=drafted.requester,
+        author=drafted.author,
+        recent=drafted.recent,
+    )
 
 
 def demanded_of(
-    policy: Policy, plan: Plan, requested: Requested, *, requester: str, author: str
+    policy: Policy,
+    plan: Plan,
+    requested: Requested,
+    *,
+    requester: str,
+    author: str,
+    recent: Sequence[RecentSum] = (),
 ) -> Requirement:
     """Return what the policy requires of a plan.
 
@@ -36,13 +50,32 @@ def demanded_of(
         requested: the request.
         requester: their name as the list of people has it; empty without a list.
         author: who edited the plan; empty if nobody did.
+        recent: the sums over time, as `sums_for` names them.
     """
-    names = [requester or identity(requested.requester)]
-    if author:
-        names.append(author if requester else identity(author))
     return reduce(
-        strictest, (policy.requirement_for(plan, request=requested.request, requester=one) for one in names)
+        strictest,
+        (
+            policy.requirement_for(plan, request=requested.request, requester=one, recent=recent)
+            for one in judged_for(requested, requester=requester, author=author)
+        ),
     )
+
+
+def judged_for(requested: Requested, *, requester: str, author: str) -> tuple[str, ...]:
+    """Return the people for whom a plan is judged: the requester, and the author of an edit."""
+    first = requester or identity(requested.requester)
+    return (first, author if requester else identity(author)) if author else (first,)
+
+
+def sums_for(policy: Policy, drafted: Drafted, requested: Requested) -> tuple[RecentSum, ...]:
+    """Return the sums over time that judging a plan on the record needs; see `sums_wanted`."""
+    people = judged_for(requested, requester=drafted.requester, author=drafted.author)
+    return sums_wanted(limits_of(policy), drafted.plan, people)
+
+
+def limits_of(policy: Policy) -> tuple[Limit, ...]:
+    """Return the sums over time that the policy's conditions name."""
+    return policy.limits if isinstance(policy, FilePolicy) else ()
 
 
 def wrong_requirement(drafted: Drafted, demanded: Requirement) -> str | None:

@@ -106,6 +106,8 @@ runs = Table(
     # None in a run that nothing was written of since the columns are there.
     Column("state", String(16)),
     Column("deadline", Moment),
+    # 1 if one of its plans has reserved what it adds to sums over time.
+    Column("reserves", Integer, nullable=False, server_default="0"),
 )
 # Those that people are asked for, soonest first.
 Index("ix_runs_state_deadline", runs.c.state, runs.c.deadline)
@@ -140,6 +142,24 @@ effects = Table(
     Column("holder", String(255), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("receipt", Text),
+)
+
+# What the steps of plans add to sums over time: see `plangate.records.reservations`.
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("workflow_id", String(1000), ForeignKey("runs.workflow_id"), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("argument", String(255), primary_key=True),
+    # What it is added up with: the id of a `plangate.domain.limits.Scope`.
+    Column("scope", String(64), primary_key=True),
+    Column("tool", String(255), nullable=False),
+    # A decimal; None if it is not known before the step runs.
+    Column("amount", String(80)),
+    Column("state", String(16), nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("ix_reservations_tool", "tool", "argument", "scope", "at"),
 )
 
 # One row: the last entry of the trail of stops that changed what is stopped. Every claim of a step reads it.

@@ -47,6 +47,7 @@ from plangate.domain.request import check_opening
 from plangate.domain.run import RunState
 from plangate.domain.stops import StopDecided
 from plangate.records.prepared import Prepared
+from plangate.records.reservations import Reservation, follow, reserve
 from plangate.records.tables import audit_entries, runs
 
 _REQUEST_AND_PLAN: Final = 2
@@ -88,6 +89,7 @@ class OpenTrail:
         self._number: int = head.entry_count
         self._hash: str = head.head_hash
         self._closed = head.closed_at is not None
+        self._reserves = bool(head.reserves)
         self._entries: list[AuditEntry] | None = None if self._number else []
         self._state, self._folded = RunState(workflow_id=self.workflow_id), 0
         self._found: dict[str, AuditEntry | None] = {}
@@ -96,6 +98,16 @@ class OpenTrail:
     def is_closed(self) -> bool:
         """Whether the record says that the run has ended."""
         return self._closed
+
+    def reserve(self, rows: Sequence[Reservation], plan: str, now: datetime) -> None:
+        """Reserve what steps of a plan add to sums over time; from now on its rows follow the trail."""
+        reserve(self.connection, rows, run=self.workflow_id, plan=plan, now=now)
+        self._reserves = True
+
+    def renew(self, plan: str, now: datetime) -> None:
+        """Let what the plan has reserved, if anything, count from now on anew."""
+        if self._reserves:
+            reserve(self.connection, (), run=self.workflow_id, plan=plan, now=now)
 
     @property
     def is_without_decisions(self) -> bool:
@@ -184,6 +196,9 @@ class OpenTrail:
         if self._entries is not None:
             self._entries += new
         changes |= self._standing(new)
+        if self._reserves:
+            for entry in new:
+                follow(self.connection, self.workflow_id, entry, self.state())
         _MOVE_ON(self.connection, {"run": self.workflow_id, **changes})
 
     def _standing(self, new: Sequence[AuditEntry]) -> dict[str, object]:

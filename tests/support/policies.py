@@ -1,9 +1,11 @@
 """Policies that ask the same of every plan."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from plangate.domain.limits import RecentSum
 from plangate.domain.plan import Plan
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
 
@@ -14,8 +16,10 @@ class Wants:
 
     requirement: Requirement
 
-    def requirement_for(self, plan: Plan, *, request: str, requester: str) -> Requirement:
-        del plan, request, requester
+    def requirement_for(
+        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+    ) -> Requirement:
+        del plan, request, requester, recent
         return self.requirement
 
 

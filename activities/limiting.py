@@ -1,0 +1,142 @@
+"""Reserve what a plan adds to sums over time, or say that it needs more than it was approved for.
+
+It happens with the claim of a step, in its transaction, under a lock that all claims of these tools take.
+A plan whose reservations stand is not judged again: whoever came later was judged by them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from activities.requiring import Requiring
+from plangate.domain.audit import Drafted, Reopened
+from plangate.domain.base import Frozen
+from plangate.domain.deadlines import reopened_deadline
+from plangate.domain.limits import REQUESTER, Limit, RecentSum, amount_of, scope_of
+from plangate.domain.people import LostApproval, People
+from plangate.domain.policy import Requirement, asks_for_less, strictest
+from plangate.domain.revocation import lost_approvals
+from plangate.domain.run import RunState, StepState
+from plangate.policy.requirements import demanded_of, judged_for, limits_of, sums_for
+from plangate.records.reservations import Reservation, lock_tools, reserved_steps, with_others
+from plangate.records.trail import OpenTrail
+
+
+class Reserved(Frozen):
+    """What the plan adds is reserved. ``recent`` are the sums, if they were looked at."""
+
+    recent: tuple[RecentSum, ...] = ()
+
+
+class Needing(Frozen):
+    """The plan needs more than it was approved for, so nothing of it is reserved."""
+
+    requirement: Requirement
+    recent: tuple[RecentSum, ...]
+
+
+def reserve_or_need(
+    trail: OpenTrail,
+    state: RunState,
+    requiring: Requiring,
+    *,
+    step: int,
+    arguments: Mapping[str, JsonValue],
+    now: datetime,
+) -> Reserved | Needing:
+    """Reserve what the plan adds to sums over time, unless its policy now asks for more.
+
+    Args:
+        trail: the run's, with the lock on it.
+        state: that it leads to, in which this step may begin.
+        requiring: the policy of this worker, and those of recorded plans.
+        step: the step that is about to begin.
+        arguments: of that step, with the values of its references.
+        now: the time of the claim.
+    """
+    drafted = state.drafted
+    assert drafted is not None
+    policy = requiring.policy_of(trail, drafted)
+    limits = tuple(dict.fromkeys((*requiring.limits, *(limits_of(policy) if policy else ()))))
+    used = {one.tool for one in drafted.plan.steps} & {limit.tool for limit in limits}
+    if not used:
+        return Reserved()
+    lock_tools(trail.connection, used)
+    of_plan = {"run": trail.workflow_id, "plan": drafted.fingerprint}
+    waiting = {number for number in _waiting(state) if drafted.plan.steps[number - 1].tool in used}
+    missing = waiting - reserved_steps(trail.connection, **of_plan, now=now)
+    recent: tuple[RecentSum, ...] = ()
+    if missing and policy is not None and state.requested is not None:
+        recent = with_others(trail.connection, sums_for(policy, drafted, state.requested), **of_plan, now=now)
+        demanded = demanded_of(
+            policy,
+            drafted.plan,
+            state.requested,
+            requester=drafted.requester,
+            author=drafted.author,
+            recent=recent,
+        )
+        if asks_for_less(drafted.requirement, demanded):
+            return Needing(requirement=strictest(drafted.requirement, demanded), recent=recent)
+    known: dict[int, Mapping[str, JsonValue]] = {
+        number: drafted.plan.steps[number - 1].arguments for number in missing
+    }
+    if step in waiting and arguments != drafted.plan.steps[step - 1].arguments:
+        known[step] = arguments
+    assert state.requested is not None
+    people = judged_for(state.requested, requester=drafted.requester, author=drafted.author)
+    trail.reserve(tuple(_rows(limits, drafted, known, people)), drafted.fingerprint, now)
+    return Reserved(recent=recent)
+
+
+def needing_more(
+    state: RunState, needing: Needing, step: int, people: People | None, now: datetime
+) -> Reopened:
+    """Return the event that gives a plan its stricter requirement, with the approvals that it voids."""
+    assert state.drafted is not None
+    drafted = state.drafted.needing(needing.requirement, needing.recent)
+    weak = tuple(
+        LostApproval(name=one.name, reason=f"{one.name}'s approval is not {needing.requirement.assurance}")
+        for one in state.approvers
+        if one.assurance < needing.requirement.assurance
+    )
+    lost = lost_approvals(state.model_copy(update={"drafted": drafted}), people, now)
+    return Reopened(
+        fingerprint=drafted.fingerprint,
+        step=step,
+        lost=(*weak, *(one for one in lost if one.name not in {other.name for other in weak})),
+        people=people.hash if people else "",
+        reopened_at=now,
+        deadline=reopened_deadline(drafted, now),
+        requirement=needing.requirement,
+        recent=needing.recent,
+    )
+
+
+def _waiting(state: RunState) -> Iterator[int]:
+    """Yield the steps that may still act."""
+    for number, progress in enumerate(state.steps, start=1):
+        if progress.state is StepState.PENDING:
+            yield number
+
+
+def _rows(
+    limits: Iterable[Limit],
+    drafted: Drafted,
+    known: Mapping[int, Mapping[str, JsonValue]],
+    people: Iterable[str],
+) -> Iterator[Reservation]:
+    """Yield what these steps add, once for each sum, whatever its window."""
+    seen: set[tuple[int, str, str]] = set()
+    for number, arguments in known.items():
+        for limit in limits:
+            if limit.tool != drafted.plan.steps[number - 1].tool:
+                continue
+            for person in people if limit.by == REQUESTER else ("",):
+                scope = scope_of(limit, arguments, person)
+                if scope is None or (number, limit.argument, scope.id) in seen:
+                    continue
+                seen.add((number, limit.argument, scope.id))
+                amount = amount_of(arguments.get(limit.argument))
+                yield Reservation(**dict(scope), step=number, amount=amount)

@@ -1,0 +1,261 @@
+"""Sums over time: what `recent(tool, argument, window, by)` in a condition of a policy means.
+
+A sum counts what other plans reserved or did in a window of time, and the whole plan that is judged. What the
+others had is on the record (`RecentSum`), so that the same plan is judged alike afterwards. Amounts are exact
+decimals. This module knows no clock and no database.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, JsonValue
+
+from plangate.domain.base import Frozen
+from plangate.domain.durations import read_timeout
+from plangate.domain.plan import Plan, canonical_json
+
+REQUESTER: Final = "requester"
+"""The ``by`` that sums for each requester; an argument of this name cannot be meant."""
+CURRENCY: Final = "currency"
+"""If a tool has an argument of this name, a sum counts only steps with the same value."""
+DAY: Final = "day"
+RESERVED_FOR: Final = timedelta(days=3)
+"""How long a reservation counts after the last claim of its plan, if the run never says how it went on."""
+_MOST_DIGITS: Final = 15  # that a double of CEL holds exactly
+_EXACT: Final = Context(prec=120, traps=[Inexact, InvalidOperation])
+_LARGEST: Final = 30  # digits before or after the point of one amount
+_ZONE: Final = re.compile(r"day(?: ([A-Za-z][A-Za-z0-9_+\-/]*))?")
+
+
+class UnknownSum(Exception):
+    """A sum cannot be given; ``str()`` says why. The policy decides what follows."""
+
+
+class Limit(Frozen):
+    """One call of ``recent`` in a condition, as it is written there; ``by`` is empty for all together."""
+
+    tool: str
+    argument: str
+    window: str
+    by: str = ""
+
+    def __str__(self) -> str:
+        """Return the call."""
+        words = (self.tool, self.argument, self.window, *([self.by] if self.by else []))
+        return f"recent({', '.join(map(repr, words))})"
+
+
+class Scope(Frozen):
+    """What is added up together.
+
+    Attributes:
+        of: the person, or the value of the argument ``by`` as JSON; empty for all together.
+        currency: the value of the tool's argument ``currency``; empty if it has none.
+    """
+
+    tool: str
+    argument: str
+    by: str = Field(default="", exclude_if=lambda value: not value)
+    of: str = Field(default="", exclude_if=lambda value: not value)
+    currency: str = Field(default="", exclude_if=lambda value: not value)
+
+    @property
+    def id(self) -> str:
+        """A name of fixed length for what is added up together."""
+        return hashlib.sha256(canonical_json([self.by, self.of, self.currency])).hexdigest()
+
+
+class RecentSum(Scope):
+    """One sum as it was when a plan was judged.
+
+    Attributes:
+        window: as the condition writes it.
+        others: what other plans reserved or did in the window, as a decimal; None if an amount is not known.
+        own: what the plan adds; None if an amount is not known before its step.
+    """
+
+    window: str
+    others: str | None
+    own: str | None
+
+    def is_of(self, scope: Scope) -> bool:
+        """Return whether this is what that scope adds up."""
+        return all(getattr(self, name) == getattr(scope, name) for name in Scope.model_fields)
+
+    @property
+    def total(self) -> Decimal | None:
+        """What the others and this plan have together; None if that is not known."""
+        if self.others is None or self.own is None:
+            return None
+        return summed((Decimal(self.others), Decimal(self.own)))
+
+
+def wrong_window(window: str) -> str | None:
+    """Return why ``window`` is not a window of time, or None."""
+    zone = _ZONE.fullmatch(window)
+    if zone is not None:
+        return None if _zone(zone[1]) else f"no time zone is called {zone[1]}; write it like Europe/Berlin"
+    try:
+        read_timeout(window)
+    except ValueError as error:
+        return f"the window {error}, or 'day', or 'day Europe/Berlin'"
+    return None
+
+
+def window_start(window: str, now: datetime) -> datetime:
+    """Return the moment, in UTC, from which a window counts that ends at ``now``.
+
+    A day begins at the first moment of its date in its time zone, and has 23 to 25 hours where clocks change.
+
+    Raises:
+        UnknownSum: this machine does not know the time zone.
+    """
+    named = _ZONE.fullmatch(window)
+    if named is None:
+        return now - timedelta(seconds=read_timeout(window))
+    zone = _zone(named[1])
+    if zone is None:
+        raise UnknownSum(f"this machine knows no time zone called {named[1]}")
+    return datetime.combine(now.astimezone(zone).date(), datetime.min.time(), zone).astimezone(UTC)
+
+
+def amount_of(value: JsonValue) -> Decimal | None:
+    """Return an argument as an exact amount; None if it is not a number of usual size.
+
+    A negative amount is 0: it must not make room for others.
+    """
+    amount = decimal_of(value)
+    return None if amount is None else max(amount, Decimal(0))
+
+
+def decimal_of(value: JsonValue) -> Decimal | None:
+    """Return a number, or a text that is one, as decimals are in JSON; None if it is neither, or huge."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    text = value if isinstance(value, str) else repr(value)
+    if len(text) > 2 * _LARGEST or not text.isascii() or "_" in text:
+        return None
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return None
+    exponent = amount.as_tuple().exponent
+    if isinstance(exponent, str) or exponent < -_LARGEST or amount.adjusted() > _LARGEST:
+        return None
+    return amount
+
+
+def summed(amounts: Iterable[Decimal]) -> Decimal:
+    """Return the exact sum."""
+    total = Decimal(0)
+    for amount in amounts:
+        total = _EXACT.add(total, amount)
+    return total
+
+
+def written(amount: Decimal) -> str:
+    """Return an amount as a plain decimal, without an exponent."""
+    return format(amount, "f")
+
+
+def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> Scope | None:
+    """Return with what a step of the limit's tool is added up; None if that is not known before the step.
+
+    Args:
+        limit: a call of ``recent``.
+        arguments: of the step.
+        person: for whom the plan is judged, if the sum is by requester.
+    """
+    currency = arguments.get(CURRENCY)
+    value = None if limit.by == REQUESTER else arguments.get(limit.by)
+    if isinstance(currency, dict) or isinstance(value, dict):  # a reference to an earlier step
+        return None
+    of = ""
+    if limit.by == REQUESTER:
+        of = person
+    elif limit.by:
+        of = _json(value)
+    return Scope(
+        tool=limit.tool,
+        argument=limit.argument,
+        by=limit.by,
+        of=of,
+        currency=currency.upper() if isinstance(currency, str) else _json(currency) if currency else "",
+    )
+
+
+def sums_wanted(limits: Iterable[Limit], plan: Plan, people: Sequence[str]) -> tuple[RecentSum, ...]:
+    """Return the sums that judging a plan needs, each with what the plan adds, and nothing of others."""
+    wanted: dict[tuple[str, str], RecentSum] = {}
+    for limit in limits:
+        for person in people if limit.by == REQUESTER else ("",):
+            for step in plan.steps:
+                scope = scope_of(limit, step.arguments, person) if step.tool == limit.tool else None
+                if scope is None:
+                    continue
+                own = _own(limit, plan, scope, person)
+                key = (f"{scope.tool} {scope.argument} {scope.id}", limit.window)
+                wanted[key] = RecentSum(
+                    **dict(scope), window=limit.window, others="0", own=None if own is None else written(own)
+                )
+    return tuple(wanted.values())
+
+
+def recent_sum(limit: Limit, *, plan: Plan, number: int, person: str, sums: Sequence[RecentSum]) -> float:
+    """Return what ``recent`` is for step ``number`` (from 1) of a plan.
+
+    For a step of another tool it is the largest that any step of the plan has, and 0 if none has that tool.
+
+    Raises:
+        UnknownSum: an amount, or with what it is added up, is not known; or the sum has too many digits.
+    """
+    judged = plan.steps[number - 1]
+    steps = [judged] if judged.tool == limit.tool else [one for one in plan.steps if one.tool == limit.tool]
+    totals = [_total(limit, plan, one.arguments, person, sums) for one in steps]
+    total = max(totals, default=Decimal(0))
+    if len(total.normalize(_EXACT).as_tuple().digits) > _MOST_DIGITS:
+        raise UnknownSum(f"{limit} has more than {_MOST_DIGITS} digits")
+    return float(total)
+
+
+def _total(
+    limit: Limit, plan: Plan, arguments: Mapping[str, JsonValue], person: str, sums: Sequence[RecentSum]
+) -> Decimal:
+    scope = scope_of(limit, arguments, person)
+    if scope is None:
+        raise UnknownSum(f"{limit} is not known before the step runs")
+    own = _own(limit, plan, scope, person)
+    if own is None:
+        raise UnknownSum(f"{limit} is not known, because a step has no known amount")
+    for one in sums:
+        if one.window == limit.window and one.is_of(scope):
+            if one.others is None:
+                raise UnknownSum(f"{limit} is not known, because a step of another plan has no known amount")
+            return summed((Decimal(one.others), own))
+    raise UnknownSum(f"{limit} is not on the record")
+
+
+def _own(limit: Limit, plan: Plan, scope: Scope, person: str) -> Decimal | None:
+    amounts = [
+        amount_of(step.arguments.get(limit.argument))
+        for step in plan.steps
+        if step.tool == limit.tool and scope_of(limit, step.arguments, person) in (scope, None)
+    ]
+    known = [amount for amount in amounts if amount is not None]
+    return summed(known) if len(known) == len(amounts) else None
+
+
+def _json(value: JsonValue) -> str:
+    return canonical_json(value).decode()
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        return None

@@ -1,0 +1,226 @@
+"""What steps add to sums over time: reserved with the claim of a plan's first step, and given back or kept.
+
+A row is ``reserved`` while its step may still act, and counts whatever the window. It is ``spent`` from the
+moment when the step was done or in doubt, and counts as long as that moment is in the window. It is ``free``,
+and does not count, if the step did nothing or was undone. A run that was ended without a word to the records
+leaves rows reserved: these count for `RESERVED_FOR` after the last claim, and so does a step that is claimed
+later than that reserve again.
+
+Rows follow the trail: `OpenTrail` passes every new entry of a run that has rows to `follow`, in the same
+transaction. Who reserves holds a lock for each tool, so that two claims never miss each other.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, assert_never
+from zlib import crc32
+
+from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, text, update
+
+from plangate.domain.audit import (
+    AuditEntry,
+    Claimed,
+    Closed,
+    Decided,
+    Drafted,
+    Held,
+    Released,
+    Reopened,
+    Requested,
+    RulesInForce,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+    StepReversed,
+    StepSettled,
+    StepUndone,
+    StepUnsettled,
+)
+from plangate.domain.decision import Choice
+from plangate.domain.limits import RESERVED_FOR, RecentSum, Scope, UnknownSum, summed, window_start, written
+from plangate.domain.run import RunState, StepState
+from plangate.domain.stops import StopDecided
+from plangate.records.prepared import Prepared
+from plangate.records.tables import effects, reservations, runs
+
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(:locks, :tool)")
+_BEGUN: Final = "begun"  # `plangate.records.ledger.EffectState.BEGUN`, which is built on the trail
+_LOCKS: Final = 7_240_116  # any number: the class of these advisory locks of PostgreSQL
+
+
+class Standing(StrEnum):
+    """Whether what a step adds counts."""
+
+    RESERVED = "reserved"
+    SPENT = "spent"
+    FREE = "free"
+
+
+class Reservation(Scope):
+    """What one step adds to one sum; ``amount`` is None if it is not known before the step."""
+
+    step: int
+    amount: Decimal | None
+
+
+_OTHERS: Final = Prepared(
+    select(reservations.c.amount).where(
+        reservations.c.tool == bindparam("of_tool"),
+        reservations.c.argument == bindparam("of_argument"),
+        reservations.c.scope == bindparam("of_scope"),
+        or_(reservations.c.workflow_id != bindparam("run"), reservations.c.fingerprint != bindparam("plan")),
+        or_(
+            (reservations.c.state == Standing.SPENT.value) & (reservations.c.at > bindparam("since")),
+            (reservations.c.state == Standing.RESERVED.value)
+            & (reservations.c.at > bindparam("reserved_since")),
+        ),
+    )
+)
+_OF_RUN: Final = reservations.c.workflow_id == bindparam("run")
+_OF_PLAN: Final = _OF_RUN & (reservations.c.fingerprint == bindparam("plan"))
+_IS_RESERVED: Final = reservations.c.state == Standing.RESERVED.value
+_RESERVED: Final = Prepared(
+    select(reservations.c.step)
+    .distinct()
+    .where(_OF_PLAN, _IS_RESERVED, reservations.c.at > bindparam("after"))
+)
+
+
+def lock_tools(connection: Connection, tools: Iterable[str]) -> None:
+    """Let no other transaction reserve for these tools until this one ends; writers to SQLite are alone."""
+    if connection.dialect.name == "sqlite":
+        return
+    for number in sorted({crc32(tool.encode()) - 2**31 for tool in tools}):
+        connection.execute(_LOCK, {"locks": _LOCKS, "tool": number})
+
+
+def with_others(
+    connection: Connection, sums: Iterable[RecentSum], *, run: str, plan: str, now: datetime
+) -> tuple[RecentSum, ...]:
+    """Return these sums with what all plans but this one reserved or did in their windows."""
+    of_others = ((one, _others(connection, one, run=run, plan=plan, now=now)) for one in sums)
+    return tuple(one.model_copy(update={"others": others}) for one, others in of_others)
+
+
+def _others(connection: Connection, wanted: RecentSum, *, run: str, plan: str, now: datetime) -> str | None:
+    try:
+        since = window_start(wanted.window, now)
+    except UnknownSum:
+        return None
+    found = _OTHERS(
+        connection,
+        {
+            "of_tool": wanted.tool,
+            "of_argument": wanted.argument,
+            "of_scope": wanted.id,
+            "run": run,
+            "plan": plan,
+            "since": since,
+            "reserved_since": min(since, now - RESERVED_FOR),
+        },
+    )
+    amounts = [row.amount for row in found.rows]
+    return None if None in amounts else written(summed(map(Decimal, amounts)))
+
+
+def reserved_steps(connection: Connection, *, run: str, plan: str, now: datetime) -> frozenset[int]:
+    """Return the steps of a plan whose reservations count now."""
+    found = _RESERVED(connection, {"run": run, "plan": plan, "after": now - RESERVED_FOR})
+    return frozenset(row.step for row in found.rows)
+
+
+def reserve(
+    connection: Connection, rows: Sequence[Reservation], *, run: str, plan: str, now: datetime
+) -> None:
+    """Reserve these rows, in place of those that their steps had, and renew what the plan has reserved."""
+    steps = sorted({row.step for row in rows})
+    connection.execute(
+        update(reservations).where(_OF_PLAN, _IS_RESERVED).values(at=now), {"run": run, "plan": plan}
+    )
+    if not rows:
+        return
+    connection.execute(
+        delete(reservations).where(_OF_PLAN, reservations.c.step.in_(steps)), {"run": run, "plan": plan}
+    )
+    connection.execute(
+        insert(reservations),
+        [
+            {
+                "workflow_id": run,
+                "fingerprint": plan,
+                "step": row.step,
+                "argument": row.argument,
+                "scope": row.id,
+                "tool": row.tool,
+                "amount": None if row.amount is None else written(row.amount),
+                "state": Standing.RESERVED.value,
+                "at": now,
+            }
+            for row in rows
+        ],
+    )
+    connection.execute(update(runs).where(runs.c.workflow_id == run).values(reserves=1))
+
+
+def follow(connection: Connection, run: str, entry: AuditEntry, state: RunState) -> None:
+    """Let the rows of a run follow a new entry of its trail; ``state`` is that after all new entries."""
+    event = entry.event
+    match event:
+        case StepDone() | StepInDoubt(undo=False):
+            _settle(connection, state, event.step, Standing.SPENT, entry.at)
+        case StepFailed(undo=False) | StepUndone() | StepReversed():
+            _settle(connection, state, event.step, Standing.FREE, entry.at)
+        case Decided():
+            step = _resolved_step(event)
+            progress = state.steps[step - 1].state if 1 <= step <= len(state.steps) else None
+            if progress in (StepState.DONE, StepState.UNDONE):
+                is_done = progress is StepState.DONE
+                _settle(connection, state, step, Standing.SPENT if is_done else Standing.FREE, entry.at)
+        case Drafted() | Reopened() | Closed():
+            _give_back(connection, run, entry.at)
+        case (
+            Requested()
+            | Claimed()
+            | Released()
+            | StepInDoubt()
+            | StepFailed()
+            | Held()
+            | StepSettled()
+            | StepUnsettled()
+            | RulesInForce()
+            | StopDecided()
+        ):
+            pass
+        case _:
+            assert_never(event)
+
+
+def _resolved_step(event: Decided) -> int:
+    """Return the step that an accepted resolution resolves; 0 if this is none."""
+    decision = event.arrival.decision
+    is_one = event.verdict.accepted and decision is not None and decision.decision is Choice.RESOLVE
+    return (decision.step or 0) if is_one and decision is not None else 0
+
+
+def _settle(connection: Connection, state: RunState, step: int, standing: Standing, at: datetime) -> None:
+    connection.execute(
+        update(reservations)
+        .where(_OF_PLAN, reservations.c.step == step, reservations.c.state != standing.value)
+        .values(state=standing.value, at=at),
+        {"run": state.workflow_id, "plan": state.fingerprint or ""},
+    )
+
+
+def _give_back(connection: Connection, run: str, at: datetime) -> None:
+    """Free what is reserved, but for a step that has begun and whose end is not known: it may have acted."""
+    begun = exists().where(
+        effects.c.workflow_id == reservations.c.workflow_id,
+        effects.c.fingerprint == reservations.c.fingerprint,
+        effects.c.step == reservations.c.step,
+        effects.c.state == _BEGUN,
+    )
+    reserved = update(reservations).where(_OF_RUN, _IS_RESERVED)
+    for change, standing in ((reserved.where(begun), Standing.SPENT), (reserved, Standing.FREE)):
+        connection.execute(change.values(state=standing.value, at=at), {"run": run})

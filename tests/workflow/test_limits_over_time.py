@@ -1,0 +1,85 @@
+"""Sums over time: many small plans do not pass a limit that a large one would not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from plangate.domain.errors import RecordsUnavailable
+from plangate.domain.status import Status
+from plangate.policy.policy_file import checked_policy
+from tests.support.gate import Gate
+from tests.support.refund_tool import Refunds, refunds
+from tests.support.transactions import refuse_transactions
+
+POLICY = """
+[[rule]]
+name = "small refunds"
+when = "step.tool == 'refund'"
+needs = []
+
+[[rule]]
+name = "much in a day"
+when = "recent('refund', 'amount', '24h') > 500"
+needs = [{ role = "anyone" }]
+"""
+
+
+def limited(gate: Gate, policy: str = POLICY) -> Refunds:
+    tool = Refunds(gate.settings.var_dir / "refunds.tsv")
+    gate.tools = {"refund": tool}
+    gate.policy = checked_policy(policy, {"refund": tool.declaration}, None)
+    return tool
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tool(idle_gate: Gate) -> AsyncIterator[Refunds]:
+    tool = limited(idle_gate)
+    async with idle_gate.worker():
+        yield tool
+
+
+async def at_rest(gate: Gate, ids: list[str]) -> list[Status]:
+    """Wait until each of these runs has ended or waits for a person."""
+    async with asyncio.timeout(30):
+        while True:
+            found = [await gate.api.status(one) for one in ids]
+            if {one.state for one in found} <= {"executed", "in_review"}:
+                return found
+            await asyncio.sleep(0.02)
+
+
+async def test_of_ten_plans_of_499_one_runs_alone_and_each_other_waits_for_a_person(
+    idle_gate: Gate, tool: Refunds
+) -> None:
+    gate = idle_gate
+    ids = [await gate.submit(plan=refunds("499")) for _ in range(10)]
+    waiting = [one for one in await at_rest(gate, ids) if one.state == "in_review"]
+    assert (len(waiting), len(tool.lines())) == (9, 1)
+    assert {(of.others, of.own) for one in waiting for of in one.sums} == {("499", "499")}
+    assert (await gate.decide(waiting[0])).accepted
+    assert (await gate.result(waiting[0].workflow_id)).outcome == "executed"
+    assert len(tool.lines()) == 2
+
+
+async def test_a_plan_that_would_pass_the_limit_by_the_time_of_its_claim_begins_nothing(
+    idle_gate: Gate,
+) -> None:
+    gate = idle_gate
+    tool = limited(gate)
+    with pytest.MonkeyPatch.context() as patch:
+        refuse_transactions(patch, "execute_step", RecordsUnavailable("not yet"))
+        async with gate.worker():
+            ids = [await gate.submit(plan=refunds("200", "99")) for _ in range(2)]
+            for one in ids:
+                await gate.until("executing", one)
+    async with gate.worker():
+        (waiting,) = (one for one in await at_rest(gate, ids) if one.state == "in_review")
+        assert len(tool.lines()) == 2
+        assert waiting.needs_more_since is not None
+        assert str(waiting.requirement) == "1 approval by anyone but the requester"
+        assert [entry.event.kind for entry in gate.api.trail(waiting.workflow_id)][2:] == ["reopened"]
+        assert (await gate.decide(waiting)).accepted
+        assert (await gate.result(waiting.workflow_id)).outcome == "executed"
+        assert len(tool.lines()) == 4
