@@ -15,7 +15,7 @@ from typing import Any
 import aiosmtplib
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from activities.acting import Earlier, act_once
 from activities.tools.email import outbox
@@ -24,11 +24,12 @@ from activities.tools.email.message import SendEmailArguments
 from activities.tools.email.outbox import Outbox
 from activities.tools.email.smtp import MEANINGS, SmtpServer, error_for
 from activities.tools.email.tool import SendEmail
+from plangate.domain.drafting import complete
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
 from plangate.files import durable_file
 from plangate.settings import Settings
-from plangate.tool import DidNotHappen, Happened, Unknown
+from plangate.tool import DidNotHappen, Happened, Unknown, arguments_for
 from tests.integration.certificates import certificate_for
 
 KEY = "plan-1:3f9a12bc4d5e:1"
@@ -95,6 +96,28 @@ def read(content: object) -> EmailMessage:
 
 
 # The outbox
+
+
+async def test_what_a_mail_cites_ends_its_subject_in_the_preview_and_in_the_mail(tmp_path):
+    sending = SendEmail.from_settings(Settings(var_dir=tmp_path))
+    fields = {"to": ["dana@example.org"], "subject": "Your refund", "body": "It is on its way."}
+    referring = {**fields, "cites": {"from_step": 2, "field": "key"}}
+
+    planned = arguments_for(SendEmail.declaration, referring)
+    resolved = arguments_for(SendEmail.declaration, {**fields, "cites": "acme/support#17"})
+    await sending.act(resolved, KEY)
+
+    assert 'subject "Your refund [the key of step 2]"' in sending.preview(planned, None)
+    (path,) = (tmp_path / "outbox").glob("*.eml")
+    assert read(path.read_bytes())["Subject"] == "Your refund [acme/support#17]"
+    assert "cites" not in complete(arguments_for(SendEmail.declaration, fields))
+
+
+@pytest.mark.parametrize("cited", ["one\nBcc: eve@example.org", "17] [18", " 17", "1" * 101])
+def test_what_a_mail_cites_is_one_short_line_without_brackets(cited):
+    fields = {"to": ["dana@example.org"], "subject": "Your refund", "body": "", "cites": cited}
+    with pytest.raises(ValidationError):
+        arguments_for(SendEmail.declaration, fields)
 
 
 async def test_without_a_server_a_mail_becomes_a_file_that_mail_programs_read(tmp_path):

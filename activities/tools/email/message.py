@@ -22,12 +22,13 @@ from activities.tools.email.attachments import MAX_FILES, MAX_PATH, one_name
 from activities.tools.email.wire import AttachedFile, Letter, composed, difference
 from activities.tools.host_names import one_host
 from plangate.domain.errors import ToolRefused
-from plangate.domain.tool import Receipt, ToolArguments
+from plangate.domain.tool import Receipt, Reference, ToolArguments
 from plangate.tool import EffectStatus
 
 MAX_RECIPIENTS: Final = 50
 MAX_SUBJECT: Final = 200
 MAX_BODY: Final = 100_000
+MAX_CITED: Final = 100
 
 _ATOM: Final = r"[A-Za-z0-9_+=&'~#$*/-]+"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -82,6 +83,15 @@ def _plain_subject(text: str) -> str:
     return text
 
 
+def _plain_citation(text: str) -> str:
+    text = _plain_subject(text)
+    if len(text) > MAX_CITED:
+        raise ValueError(f"is longer than {MAX_CITED} characters in Unicode normal form C")
+    if "[" in text or "]" in text:
+        raise ValueError("contains a square bracket, which the subject puts around it; remove it")
+    return text
+
+
 def _plain_body(text: str) -> str:
     control = _control_character(text, allowed="\n\t")
     if control:
@@ -113,7 +123,7 @@ def _of_different_names(paths: tuple[str, ...]) -> tuple[str, ...]:
     return paths
 
 
-def _is_empty(value: tuple[str, ...]) -> bool:
+def _is_empty(value: object) -> bool:
     return not value
 
 
@@ -144,6 +154,17 @@ class SendEmailArguments(ToolArguments):
         exclude_if=_is_empty,
         description="files of the folder of attachments, by relative name such as invoices/4711.pdf",
     )
+
+    cites: Annotated[str, AfterValidator(_plain_citation)] | Reference = Field(
+        default="",
+        exclude_if=_is_empty,
+        description="what the mail is about, such as the key of a ticket; it ends the subject, in brackets",
+    )
+
+    @property
+    def whole_subject(self) -> str:
+        """The subject with what the mail cites: ``Your refund [acme/support#17]``."""
+        return f"{self.subject} [{self.cites}]" if self.cites else self.subject
 
     @field_validator("cc", mode="after")
     @classmethod
@@ -178,7 +199,7 @@ def compose(
         sender=sender,
         to=arguments.to,
         cc=arguments.cc,
-        subject=arguments.subject,
+        subject=arguments.whole_subject,
         body=arguments.body,
         # The local clock is good enough: the date is for the reader; the audit trail has its own time.
         date=formatdate(),

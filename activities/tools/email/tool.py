@@ -108,7 +108,7 @@ class SendEmail:
         copies = [f"copy to {address}" for address in arguments.cc]
         said = [
             cut(", ".join([*arguments.to, *copies]), _SHOWN_OF_LIST),
-            f'subject "{arguments.subject}"',
+            f'subject "{arguments.whole_subject}"',
             _lines(arguments.body),
         ]
         files = attachments_in(observation)
