@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is made from the locks alone.
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo worker stop test check docs format chaos bench histories reference lock
+.PHONY: help install tools demo example worker stop test check docs format chaos bench histories reference lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,6 +19,9 @@ tools: $(RUNTIME) ## install what the tools for Stripe, GitHub, Jira and MCP ser
 
 demo: $(RUNTIME) ## run an end-to-end demo in about ten seconds (ARGS=--interactive asks you to decide)
 	@$(RUN) starter.py demo $(ARGS)
+
+example: $(DEVELOP) ## run the refund desk: a refund, a ticket and a mail, held once (under a minute)
+	@$(RUN) examples/refund-desk/story.py
 
 worker: $(RUNTIME) ## run a worker with an embedded Temporal server
 	@exec $(RUN) worker.py --dev

@@ -4,6 +4,7 @@ Starts a worker with a dev server in a temporary folder, submits the plan of the
 
 - ``review.png``: the run in Temporal's Web UI while it waits for a decision (needs Chromium);
 - ``held.png``: a run that is held, because a call ended without an answer;
+- ``examples/refund-desk/story.svg``: the second half of ``make example``;
 - ``terminal.svg``: the commands that start, approve and verify the run, with their output;
 - ``badge-*.svg``: what ``pyproject.toml`` declares.
 """
@@ -267,12 +268,21 @@ def record_held() -> None:
         bank.shutdown()
 
 
+def record_refund_desk() -> None:
+    """Run the refund desk and draw what it prints from the hold on."""
+    desk = PROJECT / "examples" / "refund-desk"
+    with tempfile.TemporaryDirectory() as folder:
+        printed = Home(Path(folder)).typed(str(desk / "story.py"))
+    draw([("make example", f"…\n\n{printed[printed.index('3. ') :]}")], desk / "story.svg")
+
+
 def main() -> None:
     """Draw everything."""
     for name, svg in badges().items():
         (HERE / name).write_text(svg)
     record()
     record_held()
+    record_refund_desk()
 
 
 if __name__ == "__main__":

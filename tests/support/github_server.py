@@ -51,6 +51,24 @@ class GitHubServer:
         with self.lock:
             return [comment["body"] for comment in self.comments]
 
+    def ask(self, repository: str, title: str, body: str) -> None:
+        """Open an issue as a person does, on the page."""
+        with self.lock:
+            self._create(repository, {"title": title, "body": body})
+
+    def close(self, repository: str, number: int) -> None:
+        """Close an issue on the page."""
+        self._set_state(repository, number, "closed")
+
+    def reopen(self, repository: str, number: int) -> None:
+        """Open a closed issue again, on the page."""
+        self._set_state(repository, number, "open")
+
+    def _set_state(self, repository: str, number: int, state: str) -> None:
+        with self.lock:
+            (issue,) = (one for one in self.issues if _is_in(one, repository) and one["number"] == number)
+            issue["state"] = state
+
     def __call__(self, request: Request) -> Answer:
         asked = MockRequest(
             HOST,

@@ -1,0 +1,21 @@
+"""The refund desk of the examples tells its whole story, with real processes and nothing from outside."""
+
+import subprocess
+import sys
+
+import pytest
+
+from plangate.settings import PROJECT
+
+
+@pytest.mark.timeout(180)
+def test_the_refund_desk_refunds_once_is_held_once_and_ends_with_a_verified_trail():
+    story = PROJECT / "examples" / "refund-desk" / "story.py"
+    done = subprocess.run([sys.executable, str(story)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    _, _, counted = done.stdout.partition("What happened at the servers:")
+    assert counted.count("✓") == 4
+    assert "✗" not in counted
+    assert 'state was "open", is now "closed"' in done.stdout
+    assert "Verified: nothing was changed." in done.stdout
