@@ -168,14 +168,14 @@ async def photograph(url: str, file: Path, height: int = 1150) -> None:
         await browser.close()
 
 
-def draw(commands: list[tuple[str, str]], file: Path) -> None:
-    """Write commands and what they printed as one SVG."""
+def draw(commands: list[tuple[str, str]], file: Path, *, folds: bool = False) -> None:
+    """Write commands and what they printed as one SVG; ``folds``: break lines that are too long."""
     console = Console(
         record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
     for command, printed in commands:
         console.print(Text.assemble(("$ ", "bold green"), (command, "bold")), soft_wrap=True)
-        console.print(Text.from_ansi(printed.strip("\n")), soft_wrap=True)
+        console.print(Text.from_ansi(printed.strip("\n")), soft_wrap=not folds)
         console.print()
     svg = console.export_svg(title="Plangate", code_format=SVG, unique_id="plangate")
     file.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n")
@@ -273,7 +273,7 @@ def record_refund_desk() -> None:
     desk = PROJECT / "examples" / "refund-desk"
     with tempfile.TemporaryDirectory() as folder:
         printed = Home(Path(folder)).typed(str(desk / "story.py"))
-    draw([("make example", f"…\n\n{printed[printed.index('3. ') :]}")], desk / "story.svg")
+    draw([("make example", f"…\n\n{printed[printed.index('3. ') :]}")], desk / "story.svg", folds=True)
 
 
 def main() -> None:
