@@ -250,7 +250,11 @@ def record_held() -> None:
     ):
         threading.Thread(target=bank.serve_forever, daemon=True).start()
         home, host = Home(Path(folder)), f"127.0.0.1:{bank.server_address[1]}"
-        home.environment |= {"PLANGATE_HTTP_ALLOWED_HOSTS": host, "PLANGATE_HTTP_PRIVATE_HOSTS": host}
+        home.environment |= {
+            "PLANGATE_HTTP_ALLOWED_HOSTS": host,
+            "PLANGATE_HTTP_PRIVATE_HOSTS": host,
+            "PLANGATE_LATE_EFFECT_SECONDS": "0",
+        }
         (home.folder / "plan.yaml").write_text(HELD_PLAN.format(host=host))
         with worker(home):
             started = home.typed(starter, "start", "--plan", "plan.yaml", "--id", RUN, "--requester", "rita")
@@ -264,7 +268,7 @@ def record_held() -> None:
                 if monotonic() > ends:
                     sys.exit("The run is not held.")
                 sleep(0.2)
-            asyncio.run(photograph(url[0], HERE / "held.png", height=1500))
+            asyncio.run(photograph(url[0], HERE / "held.png", height=1620))
         bank.shutdown()
 
 

@@ -7,11 +7,15 @@ import asyncio
 import os
 import sys
 import termios
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
-_AT_ONCE = 65_536
+from plangate.presentation.page import fold
+
+_AT_ONCE: Final = 65_536
+_ROOM_FOR_ANSWER: Final = 2  # a blank and a letter
 
 
 class Keyboard:
@@ -28,8 +32,12 @@ class Keyboard:
         termios.tcflush(self._file, termios.TCIFLUSH)
 
     async def ask(self, question: str) -> str | None:
-        """Return the answer without outer blanks; None at the end of the input (Ctrl-D)."""
-        self._console.print(Text(f"{question} ", style="bold"), end="")
+        """Return the answer without outer blanks; None at the end of the input (Ctrl-D).
+
+        A question that is wider than the terminal is broken at blanks, with room for a short answer.
+        """
+        lines = [line.rstrip() for line in fold(question, self._console.width - _ROOM_FOR_ANSWER)]
+        self._console.print(Text("\n".join(lines) + " ", style="bold"), end="", soft_wrap=True)
         while b"\n" not in self._typed:
             chunk = await self._read()
             if not chunk:

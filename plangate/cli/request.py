@@ -20,6 +20,7 @@ from plangate.domain.request import MAX_REQUEST, PlanRequest
 from plangate.domain.status import Status
 from plangate.domain.taking_up import remainder_of
 from plangate.domain.validation import faults_in
+from plangate.presentation.page import Page
 from plangate.presentation.program import program
 from plangate.settings import Settings
 
@@ -130,12 +131,13 @@ def show_faults(screen: Screen, error: PlanFileFaults) -> int:
         faults = [_fault_as_json(fault) for fault in error.faults]
         screen.print_json(error_as_json(str(error), Exit.USAGE, faults))
         return Exit.USAGE
-    screen.say_aside(one_line(str(error)))
+    page = Page()
+    page.sentence(one_line(str(error)))
     for place, fault in error.faults:
         name = "line " if error.path == STANDARD_INPUT else f"{error.path}:"
         where = f"{name}{place.line}:{place.column}"
-        words = str(fault) if fault.path else fault.message
-        screen.say_aside(f"  {one_line(f'{where}: {words}')}")
+        page.note(f"{where}: {fault if fault.path else fault.message}", "")
+    screen.show_aside(page)
     return Exit.USAGE
 
 

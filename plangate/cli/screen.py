@@ -60,7 +60,9 @@ class Screen:
 
     def say_aside(self, words: str, style: str = "") -> None:
         """Print a sentence, which is fit to be shown, on stderr."""
-        self.err.print(Text(words, style=style), soft_wrap=True)
+        page = Page()
+        page.sentence(words, style)
+        self.show_aside(page)
 
     def write_line(self, words: str, style: str = "") -> None:
         """Print a line that is copied or read by a program: it is never folded."""

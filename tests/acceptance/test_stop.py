@@ -47,6 +47,8 @@ def test_a_stop_outlives_the_kill_9_of_the_worker_and_two_people_release_it(
         assert typed("stop", "--by", "dana").code == 2
         typed("start", "--plan", str(mail_plan), "--id", "run-1", "--requester", "rita")
         plan = status(typed, lambda found: found["state"] == "in_review")["fingerprint"]
+        assert "STOPPED everything, since" in " ".join(typed("pending").out.split())
+        assert [one["stops"][0]["number"] for one in typed("pending", "--json").json] == [1]
         assert typed("approve", "run-1", "--by", "dana", "--plan", plan).code == 0
         status(typed, lambda found: found["steps"][0]["is_stopped"])
         assert "1 more person" in typed("go", "--by", "dana", "--stop", "1").out
@@ -54,6 +56,7 @@ def test_a_stop_outlives_the_kill_9_of_the_worker_and_two_people_release_it(
     stop_server(own)
     offline = typed("status", "run-1", "--json").json
     assert [one["released_by"] for one in offline["stops"]] == [["dana"]]
+    assert "dana released it; it needs 1 more person" in typed("pending").out
     with worker(own):
         waiting = status(typed, lambda found: found["steps"][0]["is_stopped"])
         assert waiting["steps"][0]["state"] == "pending"

@@ -176,7 +176,7 @@ def test_a_watcher_sees_every_line_and_the_whole_plan(
     watchers = {width: Terminal(plangate, "watch", run, width=width) for width in WIDTHS}
     try:
         for watcher in watchers.values():
-            watcher.sees("or [l]ater?")
+            watcher.sees("[l]ater?")
         assert typed("approve", run, "--by", "dana", "--plan", plan).code == 0
         for width, watcher in watchers.items():
             assert watcher.ends() == 0

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
-from plangate.domain.errors import NoModel, ToolError
+from plangate.domain.errors import NoModel, ToolError, ToolRefused
 from plangate.domain.policy import Policy
+from plangate.domain.stops import StopAnswer
+from plangate.temporal.contract import STATUS, STOP_TYPE
 from tests.support.account_tool import bookings
 from tests.support.bank_tool import Bank, transfers
 from tests.support.gate import Gate
@@ -143,6 +145,17 @@ async def held_then_reopened(gate: Gate) -> str:
     return await _ended(gate, workflow_id)
 
 
+async def held_twice_then_skipped(gate: Gate) -> str:
+    workflow_id = await _stopped(gate, refused())
+    await gate.held(workflow_id)
+    account(gate).fails_at["2"] = lost()
+    await resolve(gate, workflow_id, "retry")
+    await gate.until("held", workflow_id, lambda now: now.held is not None and now.held.number == 2)
+    await gate.resolve(workflow_id, "skip", hold=1)
+    await resolve(gate, workflow_id, "skip")
+    return await _ended(gate, workflow_id)
+
+
 async def undo_held_then_retried(gate: Gate) -> str:
     workflow_id = await _stopped(gate, refused(), "3")
     account(gate).undo_failures = [refused()]
@@ -172,6 +185,15 @@ async def edited_then_approved(gate: Gate) -> str:
     await gate.signal(first, "edit", by="erik", new_plan=bookings("1", "other"))
     second = await gate.until("in_review", first.workflow_id, lambda now: now.revision == 2)
     await gate.decide(second)
+    return await _ended(gate, first.workflow_id)
+
+
+async def edit_not_drafted_then_approved(gate: Gate) -> str:
+    account(gate).balance = 1
+    first = await in_review(gate, "1")
+    account(gate).blind = [ToolRefused("There is no such account.")]
+    await gate.signal(first, "edit", by="erik", new_plan=bookings("2"))
+    await gate.decide(await gate.until("in_review", first.workflow_id, lambda now: bool(now.edit_failed)))
     return await _ended(gate, first.workflow_id)
 
 
@@ -228,6 +250,29 @@ async def _paid(gate: Gate) -> str:
     return status.workflow_id
 
 
+async def stop_order(gate: Gate) -> str:
+    return await _ended(gate, await _ordered(gate))
+
+
+async def stop_order_that_waited_for_the_records(gate: Gate) -> str:
+    with away(gate):
+        workflow_id = await _ordered(gate)
+        answer = StopAnswer(reason="")
+        async with asyncio.timeout(30):
+            while answer.accepted is None and "being judged" in (answer.reason or "being judged"):
+                await asyncio.sleep(0.2)
+                answer = await gate.handle(workflow_id).query(STATUS, result_type=StopAnswer)
+    return await _ended(gate, workflow_id)
+
+
+async def _ordered(gate: Gate) -> str:
+    message = {"action": "stop", "by": "dana", "reason": "wrong amounts"}
+    order = await gate.client.start_workflow(
+        STOP_TYPE, message, id=f"stop-{gate.settings.task_queue}", task_queue=gate.settings.task_queue
+    )
+    return order.id
+
+
 async def started_with_nonsense(gate: Gate) -> str:
     handle = await gate.client.start_workflow(
         "PlanApproval", args=[1, 2], id="nonsense", task_queue=gate.settings.task_queue
@@ -268,13 +313,17 @@ PATHS: tuple[Path, ...] = (
     held_until_the_deadline,
     held_then_withdrawn,
     held_then_reopened,
+    held_twice_then_skipped,
     undo_held_then_retried,
     held_by_a_precondition,
     executed_with_a_reference,
     edited_then_approved,
+    edit_not_drafted_then_approved,
     struck_then_approved,
     junk_then_approved,
     waited_for_the_records,
+    stop_order,
+    stop_order_that_waited_for_the_records,
     started_with_nonsense,
     accepted_then_looked_up,
     look_up_that_goes_on,

@@ -1,5 +1,6 @@
 """A plan file is read strictly, and whatever is wrong with it is listed with its place."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field, JsonValue
+from rich.console import Console
 
 from plangate.cli.exits import Exit, WrongUsage, exit_of
 from plangate.cli.plan_file import MAX_BYTES, PlanFileFaults, read_plan_file
 from plangate.cli.plan_tree import PlacedFault
+from plangate.cli.request import show_faults
+from plangate.cli.screen import Screen
 from plangate.domain.faults import path_text
 from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from tests.support.screen import Screen as Terminal
 
 Read = Callable[..., Any]
 
@@ -388,3 +393,13 @@ def test_json_is_read_as_what_it_says(tmp_path: Path, value: Any) -> None:
     plan = {"summary": "s", "steps": [{"tool": "note", "arguments": {"anything": value}}]}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     assert read_plan_file(tmp_path / "plan.json", TOOLS, 5) == plan
+
+
+def test_faults_fit_into_the_terminal(read: Read) -> None:
+    with pytest.raises(PlanFileFaults) as raised:
+        read('{"summary": "s", "steps": [{"tool": "nite", "arguments": {}, "more": 1}, {}]}')
+    out = io.StringIO()
+    console = Console(file=out, width=60, force_terminal=True, color_system=None)
+    assert show_faults(Screen(console, console, is_json=False, can_ask=True), raised.value) == Exit.USAGE
+    wrapped = Terminal(60).feed(out.getvalue().replace("\n", "\r\n")).wrapped
+    assert [line for line in wrapped if " " in line.strip()] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -11,7 +12,8 @@ from plangate.cli import console, paging
 from plangate.cli.exits import Exit
 from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, SkipOption, Sorted, SortOption
 from plangate.domain import errors, status
-from plangate.presentation import clock, lists, page
+from plangate.domain import stops as domain
+from plangate.presentation import clock, lists, page, stops_page
 from plangate.records import lists as listed
 from plangate.records import queries
 
@@ -29,16 +31,19 @@ def pending(
 ) -> int:
     """List the runs that wait for a person: in review, or held at a step.
 
-    Soonest deadline first, unless --sort says otherwise.
+    Soonest deadline first, unless --sort says otherwise. What is stopped stands above them.
     """
     here = console.open_console(as_json=as_json)
     options = PageOptions(sort, limit, skip)
     wanted = paging.wanted_on(options, requester=requester, waiting=True)
     found, source = asyncio.run(_found(here, wanted))
-    waiting = paging.on_this_page(options, found)
+    stops = _stops(here)
+    waiting = [status.with_stops(one, stops) for one in paging.on_this_page(options, found)]
     if here.screen.is_json:
         here.screen.print_json([one.model_dump(mode="json") for one in waiting])
         return Exit.DONE
+    if stops:
+        here.screen.show(stops_page.stops_page(stops))
     if waiting:
         here.screen.out.print(lists.pending_table(waiting, clock.now()), crop=False)
     else:
@@ -49,6 +54,14 @@ def pending(
     sources.sentence(f"Source: {source}.", "dim")
     here.screen.show(sources)
     return Exit.DONE
+
+
+def _stops(here: console.Console) -> tuple[domain.StopStatus, ...]:
+    """Return the stops that stand, if the records can be read here."""
+    unreadable = (errors.RecordsMissing, errors.RecordsUnavailable, errors.TrailDamaged)
+    with suppress(*unreadable), here.records() as database:
+        return queries.stops_on_record(database)
+    return ()
 
 
 async def _found(here: console.Console, wanted: listed.Wanted) -> tuple[list[status.Status], str]:

@@ -1,0 +1,74 @@
+"""Forged edits, holds, resolutions and undos, written into a real database: the auditor finds each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from shutil import copyfile
+
+import pytest
+from sqlalchemy import insert
+
+from plangate.audit.inspection import Trust, inspect_all
+from plangate.domain.audit import Requested, RunRef
+from plangate.records.database import Database
+from plangate.records.tables import rule_texts
+from plangate.records.trail import Note, open_trail
+from tests.support.held_story import AUDIENCE, LISTED, Story, sound
+from tests.support.hold_attacks import DECISIONS, TRAILS
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records with their tables made and nothing in them."""
+    path = tmp_path_factory.mktemp("records") / "empty.db"
+    with opened(path) as database:
+        database.migrate()
+    return path
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{path}")
+    yield database
+    database.close()
+
+
+def write(database: Database, story: Story) -> None:
+    """Append the events of a story to the trail of its run, with their keys, times and actors."""
+    first, *rest = story.entries
+    assert isinstance(first.event, Requested)
+    requested = first.event.model_copy(update={"chain_id": "chain-1"})
+    notes = [Note(key=one.key, at=one.at, actor=one.actor, event=one.event) for one in rest]
+    with database.write() as connection:
+        connection.execute(insert(rule_texts), [one.model_dump() for one in story.texts()])
+        ref = RunRef(workflow_id=story.run, chain_id="chain-1", requested=requested)
+        open_trail(connection, ref).append(*notes)
+
+
+def found(story: Story, empty: Path, path: Path) -> list[str]:
+    """Return what the auditor finds in records with this run alone."""
+    copyfile(empty, path)
+    with opened(path) as database:
+        write(database, story)
+        with database.read() as connection:
+            inspection = inspect_all(connection, Trust(people=LISTED), lambda *_: None)
+    return [one.what for one in inspection.findings]
+
+
+def test_each_kind_of_attack_is_found_in_the_records(empty: Path, tmp_path: Path) -> None:
+    for number, attack in enumerate((*DECISIONS, *TRAILS)):
+        story, said = attack(Random(attack.__name__))
+        findings = found(story, empty, tmp_path / f"{number}.db")
+        assert any(said in one for one in findings), (attack.__name__, said, findings)
+
+
+def test_of_a_run_that_nobody_attacked_only_its_surroundings_are_found(empty: Path, tmp_path: Path) -> None:
+    """The story is of another installation, and no worker has put its rules in force."""
+    findings = found(sound(Random(1)), empty, tmp_path / "sound.db")
+    assert len(findings) == 3
+    assert {one.partition(" (")[0] for one in findings} == {
+        f"its plan was made for the installation {AUDIENCE.installation}",
+        "was judged by a policy that no worker ever had in force",
+        "was judged by a list of people that no worker ever had in force",
+    }
