@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -92,6 +93,17 @@ async def plan(brief: Brief, tools: PlannerTools) -> str:
         await tools.call("send_email", {"to": ["a@b.example"], "subject": line, "body": said, "why": "w"})
     return "Tell them."
 """
+
+
+async def test_the_planner_of_the_howto_plans(write: Write) -> None:
+    page = (PROJECT / "docs" / "howto-write-a-planner.md").read_text()
+    (text,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    made = await planner(f"{write(text)}:plan").draft(Brief(request="Close the window"))
+    assert [step.arguments["subject"] for step in made.plan.steps] == ["Close the window"]
+    assert "PLANGATE_PLANNER=planners:plan" in page
+    for example_of in ("planner-openai/openai_planner.py", "planner-writer-critic/writer_and_critic.py"):
+        assert f"examples/{example_of}" in page
+        assert (PROJECT / "examples" / example_of).exists()
 
 
 async def test_a_function_of_a_few_lines_plans(write: Write) -> None:
