@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from activities.planner import Brief, Draft
 from activities.planners.choosing import planner_of
@@ -172,8 +173,10 @@ async def test_what_a_planner_raises_is_classed_and_its_text_goes_to_the_log_onl
         "import asyncio\nfrom plangate.planner import *\nclass Vendors(Exception):\n    status_code = 401\n"
         f"async def plan(brief, tools):\n    raise {raised.format(secret=secret)}\n"
     )
-    with pytest.raises(kind) as failed:
+    with capture_logs() as logs, pytest.raises(kind) as failed:
         await planner(f"{module}:plan").draft(Brief(request=REQUEST))
+    if "Cancelled" not in raised:
+        assert secret in [str(line["exc_info"]) for line in logs if line.get("action") == "planner_failed"]
     assert said.format(module=module) in str(failed.value)
     assert "hunter2" not in str(failed.value)
     assert failed.value.__cause__ is None
@@ -253,7 +256,7 @@ async def test_the_errors_of_the_client_are_classed_as_ours(
     with OpenAIServer([reply]) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        with pytest.raises(kind, match=str(reply.code)):
+        with capture_logs(), pytest.raises(kind, match=str(reply.code)):
             await planner("openai_planner:plan").draft(Brief(request=REQUEST))
 
 
