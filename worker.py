@@ -12,7 +12,7 @@ use_own_python()
 
 import argparse
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -33,7 +33,7 @@ from activities.plan_check import PlanCheck
 from activities.planner import Planner
 from activities.planners.choosing import planner_of
 from activities.planners.function import FunctionPlanner
-from activities.planners.proposals import Reader
+from activities.planners.reading import readers_of
 from activities.planning import Planning
 from activities.requiring import Requiring
 from activities.settling import Settling
@@ -75,7 +75,7 @@ from plangate.temporal.worker_process import (
     run_until,
     stop_on_signals,
 )
-from plangate.tool import Advises, Blobs, Reads, Tool, UsesBlobs, lacks_of
+from plangate.tool import Advises, Blobs, Tool, UsesBlobs, lacks_of
 from workflows.details_interceptor import PageWhenAsked
 from workflows.plan_approval import PlanApproval
 from workflows.settlement import PlangateSettlement
@@ -163,15 +163,8 @@ def plan_with_model(settings: Settings, tools: Mapping[str, Tool]) -> FunctionPl
     return planner_of(
         settings,
         Live(lambda: {name: _advised(tool) for name, tool in usable.items()}),
-        Live(lambda: dict(_readers(usable))),
+        Live(lambda: dict(readers_of(usable))),
     )
-
-
-def _readers(tools: Mapping[str, Tool]) -> Iterator[tuple[str, Reader]]:
-    """Yield the name of each tool that only reads, and how it does."""
-    for name, tool in tools.items():
-        if tool.declaration.reads_only and isinstance(tool, Reads) and not lacks_of(tool):
-            yield name, tool.read
 
 
 def _with_blobs(tools: Mapping[str, Tool], blobs: Blobs) -> Mapping[str, Tool]:

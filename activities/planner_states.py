@@ -52,7 +52,7 @@ class PlannerStates:
         return None if why else content
 
     async def last(self, run: RunRef) -> JsonValue:
-        """Return the state of the newest plan of a run that has one; None if it is lost or unreadable.
+        """Return the state of the last plan that a planner made; None if it is lost or unreadable.
 
         Raises:
             RecordsUnavailable: the database did not answer.
@@ -71,8 +71,12 @@ class PlannerStates:
 
 
 def _newest(trail: OpenTrail) -> str:
+    """Return the digest of the state of the last plan that a planner made; empty if none was kept.
+
+    An earlier state would be that of a conversation with other reads than that plan shows.
+    """
     events = [entry.event for entry in trail.entries()]
-    return next((one.state for one in reversed(events) if isinstance(one, Drafted) and one.state), "")
+    return next((one.state for one in reversed(events) if isinstance(one, Drafted) and one.planner), "")
 
 
 def _log_loss(why: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from activities.planners.autogen.model_client import model_client_factory
 from chaos.report import Report
 from chaos.stage import Stage
+from plangate.logs.setup import configure_logs
 from plangate.settings import Settings
 from tests.support.gate import build_gate
 from tests.support.injected_runs import Desk
@@ -33,6 +34,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     cases = corpus()[:: size.step]
     folder = stage.folder / "desk"
     folder.mkdir()
+    configure_logs(Settings(log_level="error"))
     gate = build_gate(stage.client, folder, "injections")
     with OpenAIServer(model, distinct=True) as server:
         settings = Settings(openai_base_url=server.base_url, openai_api_key="k", model_config_file=None)

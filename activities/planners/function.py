@@ -77,31 +77,32 @@ class FunctionPlanner:
         """
         brief = brief.model_copy(update={"max_steps": self._limits.max_steps})
         until = time.monotonic() + self._limits.seconds
-        if brief.state is not None:
-            try:
-                return await self._once(brief, until)
-            except (ModelRefused, DraftUnusable) as error:
-                _log.warning(
-                    f"The planner cannot continue its conversation, and starts over. {error}",
-                    action="planner_starts_over",
-                )
+        proposals = self._proposals(brief)
+        try:
+            result = await self._result(brief, proposals, until)
+        except (ModelRefused, DraftUnusable) as error:
+            if brief.state is None:
+                raise
+            _log.warning(
+                f"The planner cannot continue its conversation, and starts over. {error}",
+                action="planner_starts_over",
+            )
             brief = brief.model_copy(update={"state": None})
-        return await self._once(brief, until)
-
-    async def _once(self, brief: Brief, until: float) -> Draft:
-        # Of an earlier conversation the planner still knows what it read.
-        seen = brief.previous.reads if brief.previous is not None and brief.state is not None else ()
-        proposals = Proposals(self._tools, self._limits, self._readers, seen)
-        result = await self._result(brief, proposals, until)
+            proposals = self._proposals(brief)
+            result = await self._result(brief, proposals, until)
         if not isinstance(result, str | PlannerResult):
             raise DraftUnusable(
                 f"The planner {self._name} returned {type(result).__name__}, and no summary; its author has "
                 "to mend it."
             )
-        if isinstance(result, str):
-            result = PlannerResult(result)
+        result = PlannerResult(result) if isinstance(result, str) else result
         plan = _plan(result.summary, proposals.steps, proposals.reads)
         return Draft(plan=plan, planner=proposals.usage(self._name), state=result.state)
+
+    def _proposals(self, brief: Brief) -> Proposals:
+        """Return the tools of a draft; a planner that continues a conversation knows what it has read."""
+        seen = brief.previous.reads if brief.previous is not None and brief.state is not None else ()
+        return Proposals(self._tools, self._limits, self._readers, seen)
 
     async def _result(self, brief: Brief, proposals: Proposals, until: float) -> object:
         """Return what the function returned, or give it up at the first limit that it reaches."""

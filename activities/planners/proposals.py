@@ -90,7 +90,7 @@ class Proposals:
         seen: tuple[Read, ...] = (),
     ) -> None:
         """Offer these tools; those that only read need a reader. ``seen`` was read for an earlier plan."""
-        self._readers = readers or {}
+        self._readers = dict(readers or {})
         self._tools = {
             name: one for name, one in tools.items() if not one.reads_only or name in self._readers
         }

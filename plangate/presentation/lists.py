@@ -84,6 +84,7 @@ def tool_as_json(tool: ListedTool) -> dict[str, Any]:
         "preview": tool.has_preview,
         "precondition": tool.has_precondition,
         "undo": declaration.undoable,
+        "reads_only": declaration.reads_only,
         "references": referable_arguments(declaration.arguments),
         "receipt": _receipt_fields(tool),
         "definition": declaration.definition(),
@@ -93,6 +94,10 @@ def tool_as_json(tool: ListedTool) -> dict[str, Any]:
 def _abilities(tool: ListedTool) -> Iterator[tuple[str, str]]:
     declaration = tool.declaration
     yield "from", tool.origin
+    if declaration.reads_only:
+        yield "only reads", "a planner calls it while it drafts, without an approval; no step has it"
+        yield "time limit", counted(declaration.seconds, "second")
+        return
     yield "after a crash", declaration.retry_safety
     yield "time limit", counted(declaration.seconds, "second")
     yield "undo", "yes" if declaration.undoable else "no"

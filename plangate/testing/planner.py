@@ -18,6 +18,7 @@ class Drafted(NamedTuple):
 
     plan: Plan
     planner: ModelUse
+    state: None = None
 
 
 class ScriptedPlanner:

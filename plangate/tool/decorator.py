@@ -63,8 +63,10 @@ class ToolFunction(Generic[P, R]):
         retry_safety: Safety | None = None,
         seconds: int = 60,
         receipt: type[BaseModel] | None = None,
+        reads_only: bool = False,
     ) -> None:
         self._function = function
+        self._reads_only = reads_only
         _check_kind(function)
         self._name = _checked_name(function, name)
         said = read_docstring(plain_function(function).__doc__)
@@ -148,7 +150,8 @@ class ToolFunction(Generic[P, R]):
             retry_safety=self._retry_safety(),
             seconds=self._seconds,
             undoable="undo" in self._attached,
-            receipt=self._receipt,
+            receipt=None if self._reads_only else self._receipt,
+            reads_only=self._reads_only,
         )
 
     def from_settings(self, settings: Settings | None = None) -> FunctionTool:  # noqa: ARG002  as every tool
@@ -206,6 +209,10 @@ class ToolFunction(Generic[P, R]):
         return RetrySafety.LOOK_UP if "find_out" in self._attached else RetrySafety.UNKNOWABLE
 
     def _check_parts(self) -> None:
+        acts = set(self._attached) - {"objection", "lacks"}
+        if self._reads_only and (acts or self._safety or self._wants_key):
+            what = next(iter(sorted(acts)), "retry_safety" if self._safety else KEY)
+            self._refuse(f"it only reads, so {what} means nothing; remove it, or reads_only.")
         safety, finds_out = self._retry_safety(), "find_out" in self._attached
         if safety in (RetrySafety.LOOK_UP, RetrySafety.BY_CALL) and not finds_out:
             self._refuse(f"its retry safety needs a look-up; add one with @{self._name}.find_out.")
@@ -251,6 +258,7 @@ def tool(
     retry_safety: Safety | None = None,
     seconds: int = 60,
     receipt: type[BaseModel] | None = None,
+    reads_only: bool = False,
 ) -> Callable[[Callable[P, R]], ToolFunction[P, R]]: ...
 
 
@@ -261,8 +269,9 @@ def tool(function: Any = None, /, **options: Any) -> Any:
         function: plain or async; a bound method, a partial or a callable object will do.
         options: ``name`` (default: of the function), ``description`` (default: the first paragraph of its
             docstring), ``retry_safety`` (default: looked up if there is a ``find_out``, else unknowable),
-            ``seconds`` (the time limit of one call, 60) and ``receipt`` (the model of the receipt's details;
-            default: the one that the return annotation names).
+            ``seconds`` (the time limit of one call, 60), ``receipt`` (the model of the receipt's details;
+            default: the one that the return annotation names) and ``reads_only`` (the function changes
+            nothing: planners call it while they draft, and no step has it).
 
     Raises:
         ToolInvalid: no tool can be made of it; the message has file and line, and what to do.

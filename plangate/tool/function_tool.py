@@ -153,6 +153,20 @@ class ObservingTool(FunctionTool):
         return holds.function(**holds.values(arguments, seen=seen, now=now, receipts=receipts)) is True
 
 
+class ReadingTool(FunctionTool):
+    """A decorated function that changes nothing: planners call it while they draft, and no step has it."""
+
+    async def read(self, arguments: ToolArguments) -> JsonValue:
+        """Return what the function found, as JSON."""
+        act = self._parts.act
+        return json_of(await self._calls.call(act.function, act.values(arguments)))
+
+    async def act(self, arguments: ToolArguments, idempotency_key: str) -> Receipt:
+        """Refuse: no plan has such a step."""
+        del arguments, idempotency_key
+        raise ToolRefused(f"{self._name} only reads.")
+
+
 class UndoingTool(FunctionTool):
     """A decorated function whose effect can be undone."""
 
@@ -204,6 +218,8 @@ _ABILITIES: Final[Mapping[str, type[FunctionTool]]] = {
 def function_tool(parts: Parts) -> FunctionTool:
     """Build the tool that has exactly the abilities of its parts: others see them by its methods."""
     abilities = tuple(kind for name, kind in _ABILITIES.items() if name in parts.attached)
+    if parts.declaration.reads_only:
+        abilities = (ReadingTool,)
     tool: FunctionTool = type("DecoratedTool", abilities or (FunctionTool,), {})(parts)
     return tool
 

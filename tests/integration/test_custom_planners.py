@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from activities.planner import Brief, Draft
 from activities.planners.choosing import planner_of
@@ -94,6 +96,17 @@ async def plan(brief: Brief, tools: PlannerTools) -> str:
 """
 
 
+async def test_the_planner_of_the_howto_plans(write: Write) -> None:
+    page = (PROJECT / "docs" / "howto-write-a-planner.md").read_text()
+    (text,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    made = await planner(f"{write(text)}:plan").draft(Brief(request="Close the window"))
+    assert [step.arguments["subject"] for step in made.plan.steps] == ["Close the window"]
+    assert "PLANGATE_PLANNER=planners:plan" in page
+    for example_of in ("planner-openai/openai_planner.py", "planner-writer-critic/writer_and_critic.py"):
+        assert f"examples/{example_of}" in page
+        assert (PROJECT / "examples" / example_of).exists()
+
+
 async def test_a_function_of_a_few_lines_plans(write: Write) -> None:
     name = write(PLAIN)
     made = await planner(f"{name}:plan").draft(Brief(request="one\ntwo"))
@@ -160,8 +173,10 @@ async def test_what_a_planner_raises_is_classed_and_its_text_goes_to_the_log_onl
         "import asyncio\nfrom plangate.planner import *\nclass Vendors(Exception):\n    status_code = 401\n"
         f"async def plan(brief, tools):\n    raise {raised.format(secret=secret)}\n"
     )
-    with pytest.raises(kind) as failed:
+    with capture_logs() as logs, pytest.raises(kind) as failed:
         await planner(f"{module}:plan").draft(Brief(request=REQUEST))
+    if "Cancelled" not in raised:
+        assert secret in [str(line["exc_info"]) for line in logs if line.get("action") == "planner_failed"]
     assert said.format(module=module) in str(failed.value)
     assert "hunter2" not in str(failed.value)
     assert failed.value.__cause__ is None
@@ -241,7 +256,7 @@ async def test_the_errors_of_the_client_are_classed_as_ours(
     with OpenAIServer([reply]) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        with pytest.raises(kind, match=str(reply.code)):
+        with capture_logs(), pytest.raises(kind, match=str(reply.code)):
             await planner("openai_planner:plan").draft(Brief(request=REQUEST))
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from markdown_it import MarkdownIt
 from pydantic import JsonValue
+from rich.cells import cell_len
 from rich.console import Console
 
 from activities.planner import Brief, Draft
@@ -278,9 +279,9 @@ def _loose(page: Page, where: str, *, headings: int) -> Iterator[str]:
         at_edge = [line for line in shown.split("\n") if line and not line.startswith(" ")]
         if len(at_edge) != headings:
             yield f"{where} has at its left edge: {at_edge[:3]}"
-        wide = [line for line in shown.split("\n") if len(line) > width and " " in line.strip()]
-        if any("http" not in line and len(line.split()) > 3 for line in wide):
-            yield f"{where} has lines wider than the terminal: {wide[:1]}"
+        wide = [line for line in shown.split("\n") if cell_len(line) > width and len(line.split()) > 3]
+        if wide:
+            yield f"{where} has lines wider than the terminal: {wide[0]!r}"
 
 
 def _parsed(markdown: str) -> list[Any]:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError
 
 from activities.acting import Earlier, act_once
 from activities.observing import observed, unmet
+from activities.planners.reading import readers_of
 from plangate.domain.drafting import check_plan, complete
 from plangate.domain.errors import EffectUnknown, StillBegun, ToolInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.plan import Plan
@@ -29,6 +30,7 @@ from plangate.tool import (
     DidNotHappen,
     Happened,
     Observes,
+    Reads,
     Referable,
     Reference,
     Repeatable,
@@ -891,3 +893,57 @@ def parts(kind: str) -> None:
 def test_parts_that_do_not_go_together_are_refused(kind: str, said: str) -> None:
     with pytest.raises(ToolInvalid, match=said):
         parts(kind)
+
+
+# ---- tools that only read -------------------------------------------------------------------------
+
+
+async def test_a_function_that_only_reads_is_read_and_never_acts() -> None:
+    @tool(reads_only=True)
+    def look(place: str) -> Refunded:
+        """Look there."""
+        return Refunded(number=place, amount=Decimal("42.50"))
+
+    made = look.from_settings()
+    assert isinstance(made, Reads)
+    assert (made.declaration.reads_only, made.declaration.receipt) == (True, None)
+    assert await made.read(arguments(made, place="desk")) == {"number": "desk", "amount": "42.50"}
+    with pytest.raises(ToolRefused, match="only reads"):
+        await made.act(arguments(made, place="desk"), "key")
+    assert not isinstance(built(refund), Reads)
+
+
+@pytest.mark.parametrize("kind", ["undo", "observe", "find_out", "preview"])
+def test_what_only_reads_has_nothing_that_belongs_to_an_effect(kind: str) -> None:
+    @tool(reads_only=True)
+    def look(place: str) -> str:
+        """Look there."""
+        return place
+
+    getattr(look, kind)(lambda: None)
+    with pytest.raises(ToolInvalid, match=f"only reads, so {kind} means nothing"):
+        _ = look.declaration
+
+
+async def test_a_planner_reads_only_what_the_settings_allow() -> None:
+    @tool(reads_only=True)
+    def look(place: str) -> str:
+        """Look there."""
+        return place
+
+    @look.objection
+    def _safe(place: str) -> str | None:
+        return "No safe may be opened." if place == "safe" else None
+
+    @look.lacks
+    def _key() -> str | None:
+        return lacking[-1]
+
+    lacking: list[str | None] = [None]
+    tools = {"look": look.from_settings(), "refund": built(refund)}
+    (reader,) = dict(readers_of(tools)).values()
+    assert await reader(arguments(tools["look"], place="desk")) == "desk"
+    with pytest.raises(ToolRefused, match="No safe may be opened"):
+        await reader(arguments(tools["look"], place="safe"))
+    lacking.append("LOOK_KEY is not set")
+    assert dict(readers_of(tools)) == {}
