@@ -14,6 +14,17 @@ from tests.support.mcp_servers import McpServer, reference_entry, reference_serv
 from tests.support.program import PATIENCE, Home, Typed, worker
 
 CANARY = "canary-5f1e"
+PLANNER = """
+from pathlib import Path
+
+FILES = Path(__file__).with_name("files.txt").read_text()
+
+
+async def plan(brief, tools):
+    price = await tools.call("files_read_text_file", {"path": f"{FILES}/price.txt"})
+    await tools.call("bank_pay", {"amount": int(price.split("price is ")[1][:2]), "why": "it was asked for"})
+    return "Pay the price that the file names."
+"""
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +68,16 @@ def mcp_home(
             "gone": {"command": str(folder / "no-such-program")},
         },
     )
-    home = Home(folder / "var", {**RECORDED, "PLANGATE_MCP_CONFIG": str(config), "EVERYTHING_TOKEN": CANARY})
+    (folder / "reading_planner.py").write_text(PLANNER)
+    (folder / "files.txt").write_text(str(files))
+    own = {
+        "PLANGATE_MCP_CONFIG": str(config),
+        "PLANGATE_PLANNER": "reading_planner:plan",
+        "EVERYTHING_TOKEN": CANARY,
+    }
+    home = Home(folder / "var", {**RECORDED, **own})
     try:
-        with worker(home):
+        with worker(home, folder):
             yield home
     finally:
         stop_server(home)
@@ -163,6 +181,23 @@ def test_a_tool_that_changed_after_the_approval_is_held_and_not_called(
     )
     assert again["state"] == "executed"
     assert "Mallory" in saved.read_text()
+
+
+def test_a_tool_that_reads_is_called_while_drafting_and_the_approver_sees_what_it_found(
+    typed: Typed, files: Path, bank: McpServer
+) -> None:
+    (files / "price.txt").write_text("The price is 42 euros.")
+    assert typed("start", "Pay it", "--id", "mcp-read", "--requester", "rita").code == 0
+    ends = monotonic() + PATIENCE
+    while (status := typed("status", "mcp-read", "--json").json)["state"] == "drafting":
+        assert monotonic() < ends
+        sleep(0.1)
+    assert status["state"] == "in_review", status
+    (step,) = status["plan"]["steps"]
+    assert (step["tool"], step["arguments"]) == ("bank_pay", {"amount": 42})
+    page = typed("status", "mcp-read").out
+    assert "The price is 42 euros." in page
+    assert bank.calls == []
 
 
 def test_a_server_that_dies_leaves_the_step_in_doubt_and_the_worker_alive(

@@ -3,7 +3,7 @@
 It runs as a process of its own, by ``python mcp_server.py FOLDER [PORT]``, and needs no library: it can break
 every rule of the protocol. What it lists is FOLDER/tools.json; how it behaves is FOLDER/behaviour, both read
 anew for each message. It appends each call to FOLDER/calls before it does anything, and each effect to
-FOLDER/effects.
+FOLDER/effects. A call waits ``before`` and ``after`` its effect, in seconds, as its arguments say.
 """
 
 import gzip
@@ -53,10 +53,12 @@ def answer_to(message: dict[str, Any]) -> Any:
 
 
 def called(params: dict[str, Any]) -> Any:
-    how = behaviour()
+    how, arguments = behaviour(), params["arguments"]
     append("calls", params)
-    if how not in NOTHING_HAPPENS:
-        append("effects", params["arguments"])
+    time.sleep(arguments.get("before", 0))
+    if how not in NOTHING_HAPPENS and is_new(params):
+        append("effects", arguments)
+    time.sleep(arguments.get("after", 0))
     done = text(f"done {json.dumps(params['arguments'])}")
     if how == "slow":
         time.sleep(600)
@@ -76,6 +78,17 @@ def called(params: dict[str, Any]) -> Any:
         "long": {"result": text("x" * 100_000)},
     }
     return answers.get(how, {"result": done})
+
+
+def is_new(params: dict[str, Any]) -> bool:
+    """Whether a call is to have its effect: one of a tool that honours keys has it once for each key."""
+    if not params["name"].endswith("_keyed"):
+        return True
+    try:
+        (FOLDER / params["_meta"]["plangate/idempotency-key"]).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def text(said: str) -> dict[str, Any]:

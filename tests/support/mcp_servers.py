@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -96,12 +96,12 @@ class McpServer:
 
 
 @contextmanager
-def over_http(folder: Path) -> Iterator[McpServer]:
+def over_http(folder: Path, tools: Sequence[dict[str, Any]] = (PAY,)) -> Iterator[McpServer]:
     """Run a server of ours over HTTP."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    server = McpServer(folder, url=f"http://127.0.0.1:{port}/mcp")
+    server = McpServer(folder, list(tools), url=f"http://127.0.0.1:{port}/mcp")
     process = serve(server)
     try:
         yield server
