@@ -35,13 +35,14 @@ _TOOLS: Final = [
 
 @dataclass(frozen=True)
 class Size:
-    """How often the worker is killed before, during and after a call."""
+    """How often the worker is killed at each of these moments of a call."""
 
     kills: int
+    moments: tuple[str, ...] = MOMENTS
 
 
 FULL = Size(kills=25)
-QUICK = Size(kills=1)
+QUICK = Size(kills=1, moments=("during",))
 
 
 @dataclass
@@ -83,7 +84,7 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         ends: list[asyncio.Task[RunResult]] = []
         hit: Counter[str] = Counter()
         for number in range(size.kills):
-            for moment in MOMENTS:
+            for moment in size.moments:
                 round_of = _round(f"{moment}-{number}", {"local": local, "remote": remote})
                 await asyncio.gather(*(_approved(stage, note) for note in round_of))
                 hit[await _kill(stage, round_of[number % len(round_of)], moment)] += 1

@@ -176,8 +176,14 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # as when a client is killed
+            super().handle_error(request, client_address)
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
+        Server(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
     else:
         serve_stdio()
