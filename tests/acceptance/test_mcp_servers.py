@@ -64,7 +64,7 @@ def mcp_home(
                 "env": {"MEMORY_FILE_PATH": str(files / "memory.json")},
             },
             "everything": {**reference_entry("everything", "stdio"), "env": {"TOKEN": "${EVERYTHING_TOKEN}"}},
-            "bank": bank.entry,
+            "bank": {**bank.entry, "plangate": {"retry_safety": {"pay": "vendor_key"}}},
             "gone": {"command": str(folder / "no-such-program")},
         },
     )
@@ -198,18 +198,3 @@ def test_a_tool_that_reads_is_called_while_drafting_and_the_approver_sees_what_i
     page = typed("status", "mcp-read").out
     assert "The price is 42 euros." in page
     assert bank.calls == []
-
-
-def test_a_server_that_dies_leaves_the_step_in_doubt_and_the_worker_alive(
-    typed: Typed, submit: Callable[..., str], bank: McpServer
-) -> None:
-    bank.behave("dies")
-    plan = submit("mcp-dead", ("bank_pay", {"amount": 5}))
-    status = approved(typed, "mcp-dead", plan)
-    assert (status["state"], status["steps"][0]["state"]) == ("held", "in_doubt")
-    assert "Look whether pay of the MCP server bank was carried out" in status["held"]["why"]
-    assert len(bank.calls) == 1
-    bank.behave("ok")
-    assert (
-        approved(typed, "mcp-alive", submit("mcp-alive", ("bank_pay", {"amount": 6})))["state"] == "executed"
-    )

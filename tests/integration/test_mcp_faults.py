@@ -5,19 +5,22 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 
+from activities.tools.mcp import named
 from activities.tools.mcp.servers import McpServers
 from activities.tools.mcp.session import list_tools
 from activities.tools.mcp.tool import McpTool, ReadingMcpTool, hashed, tool_of
 from activities.tools.mcp.turns import Turns
-from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.errors import EffectUnknown, FileInvalid, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
 from plangate.settings import Settings
+from plangate.temporal.worker_agreement import hash_of_tools
 from plangate.tool import Repeatable, Unknown, arguments_for
 from tests.support.mcp_servers import PAY, McpServer, over_http, serve, written
 
@@ -39,7 +42,7 @@ STDIO = {
     "dies": EffectUnknown,
     "dies_first": EffectUnknown,
 }
-HTTP = STDIO | {
+HTTP = {how: STDIO[how] for how in ("ok", "refuse", "slow", "cut", "garbage", "huge", "endless", "dies")} | {
     "401": ToolRefused,
     "403": ToolRefused,
     "413": ToolRefused,
@@ -290,6 +293,57 @@ async def test_a_server_that_is_away_is_not_offered_until_it_answers(tmp_path: P
     gone.lists(PAY)
     await again.list_all()
     assert again.tools()["gone_pay"].lacks() is None
+
+
+async def test_a_file_that_names_an_unknown_tool_is_refused(tmp_path: Path) -> None:
+    bank = McpServer(tmp_path / "bank")
+    entry = {**bank.entry, "plangate": {"reads": ["pay"], "retry_safety": {"pya": "vendor_key"}}}
+    path = written(tmp_path / "mcp.json", {"bank": entry})
+    servers = McpServers.from_settings(Settings(mcp_config_file=path, var_dir=tmp_path / "var"), ())
+    with pytest.raises(FileInvalid) as caught:
+        await servers.list_all()
+    assert [str(fault) for fault in caught.value.faults] == [
+        "mcpServers.bank.plangate.retry_safety: names 'pya', and the server has no such tool; it has: pay"
+    ]
+
+
+async def test_a_server_that_cannot_start_says_why_without_its_secrets(tmp_path: Path) -> None:
+    program = "import os, sys; sys.exit('Error: no database for ' + os.environ['TOKEN'])"
+    variables = {"TOKEN": "canary-77"}
+    config = replace(McpServer(tmp_path).config(variables=variables), command=(sys.executable, "-c", program))
+    with pytest.raises(
+        ToolUnavailable, match=r"\(it ended: Error: no database for \[redacted\]\); nothing was"
+    ):
+        await list_tools(config)
+
+
+def test_a_tool_of_a_server_has_a_name_for_check_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "mcp.json", {"bank": McpServer(tmp_path / "bank").entry})
+    monkeypatch.setenv("PLANGATE_MCP_CONFIG", str(path))
+    monkeypatch.setenv("PLANGATE_VAR_DIR", str(tmp_path / "var"))
+    assert named.bank_pay.declaration.name == "bank_pay"
+    assert not hasattr(named, "bank_steal")
+    assert not (tmp_path / "var").exists()  # only a worker keeps what it listed
+
+
+async def test_workers_compare_what_the_file_says_not_what_servers_list(tmp_path: Path) -> None:
+    bank = McpServer(tmp_path / "bank")
+
+    async def hash_with(**trusted: Any) -> str:
+        entry = {**bank.entry, "env": {"TOKEN": "${NO_SUCH_VARIABLE:-a}"}, "plangate": trusted}
+        path = written(tmp_path / "mcp.json", {"bank": entry})
+        servers = McpServers.from_settings(Settings(mcp_config_file=path, var_dir=tmp_path / "var"), ())
+        await servers.list_all()
+        return hash_of_tools([], servers.agreed)
+
+    first = await hash_with()
+    bank.lists({**PAY, "description": "Other."})
+    assert await hash_with() == first
+    (bank.folder / "tools.json").unlink()
+    assert await hash_with() == first  # it is away
+    assert await hash_with(seconds=5) != first
 
 
 async def test_a_server_that_hangs_delays_the_others_by_its_limit_only(

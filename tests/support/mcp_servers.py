@@ -20,6 +20,7 @@ from activities.tools.mcp.secrets import Secrets
 from plangate.settings import environment_with
 
 PROGRAM: Final = Path(__file__).with_name("mcp_server.py")
+HTTP_PROGRAM: Final = Path(__file__).with_name("mcp_http_server.py")
 REFERENCE: Final = "2026.8.31"
 REFERENCE_SERVERS: Final = ("filesystem", "memory", "everything")
 _CACHE: Final = Path.home() / ".cache" / "plangate-tests" / f"mcp-{REFERENCE}"
@@ -61,7 +62,7 @@ class McpServer:
 
     @property
     def command(self) -> tuple[str, ...]:
-        return (sys.executable, "-I", str(PROGRAM), str(self.folder))
+        return (sys.executable, "-I", "-S", str(PROGRAM), str(self.folder))
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def over_http(folder: Path, tools: Sequence[dict[str, Any]] = (PAY,)) -> Iterato
 def serve(server: McpServer) -> subprocess.Popen[bytes]:
     """Start the process of a server over HTTP and wait until it answers."""
     port = int(server.url.split(":")[2].partition("/")[0])
-    process = subprocess.Popen([sys.executable, "-I", str(PROGRAM), str(server.folder), str(port)])
+    process = subprocess.Popen([sys.executable, "-I", str(HTTP_PROGRAM), str(server.folder), str(port)])
     ends = monotonic() + 20
     while True:
         try:

@@ -313,6 +313,7 @@ def test_a_wrong_file_is_refused_with_every_fault() -> None:
         "both": {"command": "x", "url": "http://x/"},
         "none": {},
         "old": {"type": "sse", "url": "http://x/sse"},
+        "user": {"url": "https://user:secret@example.org/mcp"},
         "shown": {"command": "x", "args": ["--token=${TOKEN}"]},
         "misspelled": {"command": "x", "plangate": {"tools": ["a"], "reads": ["b"]}},
     }
@@ -322,6 +323,7 @@ def test_a_wrong_file_is_refused_with_every_fault() -> None:
         "mcpServers.both: needs either a command or a url",
         "mcpServers.none: needs either a command or a url",
         "mcpServers.old.type: is the old SSE transport; use the server's streamable HTTP address",
+        "mcpServers.user.url: has a user or password; use headers, which are kept secret",
         "mcpServers.shown.args: names a variable, which only env and headers may, because others see it",
         "mcpServers.misspelled.plangate.reads: names b, which is not in its list of tools",
     ]

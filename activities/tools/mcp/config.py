@@ -148,6 +148,8 @@ def _faults(entry: _Entry, at: FaultPath) -> Iterator[Fault]:
         yield Fault((*at, "headers"), "are for a server with a url; use env")
     if entry.url is not None and (entry.env or entry.args or entry.cwd):
         yield Fault(at, "has a url, so env, args and cwd have no effect; remove them")
+    if entry.url is not None and "@" in entry.url.partition("://")[2].partition("/")[0]:
+        yield Fault((*at, "url"), "has a user or password; use headers, which are kept secret")
     shown = [
         ("command", entry.command or ""),
         ("url", entry.url or ""),

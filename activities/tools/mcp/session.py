@@ -7,9 +7,11 @@ capabilities, so that a server always lists the same tools.
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import httpx2
@@ -23,6 +25,7 @@ from activities.tools.mcp.config import ENDING_SECONDS, START_SECONDS, ServerCon
 from activities.tools.mcp.process import MAX_MESSAGE, MAX_SESSION, Watch, running
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
+from plangate.logs.redaction import redact_text
 
 KEY_IN_META: Final = "plangate/idempotency-key"
 _MAX_PAGES: Final = 50
@@ -66,10 +69,15 @@ class _Exchange:
     asked: asyncio.Event
 
     def said(self, error: object) -> str:
-        """Return what went wrong in one line without secrets."""
+        """Return what went wrong in one line without secrets.
+
+        A server that ended before it was asked has usually written why. Later it may have written arguments.
+        """
         is_servers = isinstance(error, MCPError) and error.code not in (CONNECTION_CLOSED, REQUEST_TIMEOUT)
         raw = _first(error) if is_servers else self.watch.broke or _first(error)
-        return cut(one_line(self.server.secrets.hide(raw)), _LONGEST)
+        if self.watch.errors and not self.asked.is_set():
+            raw = f"{raw}: {self.watch.last_error}"
+        return cut(one_line(redact_text(self.server.secrets.hide(raw))), _LONGEST)
 
 
 async def list_tools(server: ServerConfig) -> list[Offered]:
@@ -254,12 +262,18 @@ def _first(error: object) -> str:
     return f"its answer breaks the protocol ({type(error).__name__})"
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """The system's certificates; read once, because that takes longer than a call."""
+    return ssl.create_default_context()
+
+
 class _BoundedTransport(httpx2.AsyncBaseTransport):
     """Reads at most `MAX_MESSAGE` of an answer, `MAX_SESSION` of a stream; never through a proxy."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._inner = httpx2.AsyncHTTPTransport()
+        self._inner = httpx2.AsyncHTTPTransport(verify=_trust())
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await self._inner.handle_async_request(request)
