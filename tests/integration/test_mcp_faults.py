@@ -41,6 +41,7 @@ STDIO = {
     "endless": EffectUnknown,
     "dies": EffectUnknown,
     "dies_first": EffectUnknown,
+    "stays": Receipt,  # it has answered, and does not end
 }
 HTTP = {how: STDIO[how] for how in ("ok", "refuse", "slow", "cut", "garbage", "huge", "endless", "dies")} | {
     "401": ToolRefused,
@@ -50,6 +51,7 @@ HTTP = {how: STDIO[how] for how in ("ok", "refuse", "slow", "cut", "garbage", "h
     "503": EffectUnknown,
     "500": EffectUnknown,
     "bomb": EffectUnknown,
+    "leaves": Receipt,  # it has answered
 }
 
 
@@ -102,7 +104,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[McpServer]:
 async def test_a_fault_over_http_has_the_right_class_after_one_call(
     how: str, expected: type, served: McpServer, tmp_path: Path
 ) -> None:
-    with over_http(tmp_path) if how.startswith("dies") else nullcontext(served) as server:
+    with over_http(tmp_path) if how in ("dies", "leaves") else nullcontext(served) as server:
         server.forget()
         tool = await listed(server)
         server.behave(how)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -38,6 +39,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, gzip.compress(b" " * HUGE + sent), {"Content-Encoding": "gzip"})
         else:
             self._send(200, sent, {})
+        if how == "leaves":
+            os._exit(0)
 
     def do_GET(self) -> None:
         self._send(405, b"", {})

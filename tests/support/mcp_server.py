@@ -129,6 +129,8 @@ def serve_stdio() -> None:
         sys.stdout.buffer.flush()
         if is_cut:
             os._exit(1)
+    if behaviour() == "stays":
+        time.sleep(600)
 
 
 if __name__ == "__main__":

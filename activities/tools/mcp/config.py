@@ -27,7 +27,7 @@ TURN_SECONDS: Final = 60
 ENDING_SECONDS: Final = 10
 """That ending a server may take after a call."""
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_LONGEST_CALL: Final = LONGEST_ACT - TURN_SECONDS - START_SECONDS - ENDING_SECONDS
+_LONGEST_CALL: Final = LONGEST_ACT - TURN_SECONDS - START_SECONDS - 2 * ENDING_SECONDS
 _MAX_FILE: Final = 1_000_000
 _SAFETIES: Final = {"unknowable": RetrySafety.UNKNOWABLE, "vendor_key": RetrySafety.VENDOR_KEY}
 
@@ -103,7 +103,7 @@ class ServerConfig:
     @property
     def whole_seconds(self) -> int:
         """What one act may take at most, with the wait for its turn, the start and the end of the server."""
-        return TURN_SECONDS + START_SECONDS + self.trusted.seconds + ENDING_SECONDS
+        return TURN_SECONDS + START_SECONDS + self.trusted.seconds + 2 * ENDING_SECONDS
 
     @property
     def agreed(self) -> dict[str, Any]:
