@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -19,10 +20,20 @@ from activities.tools.mcp.tool import McpTool, ReadingMcpTool, hashed, tool_of
 from activities.tools.mcp.turns import Turns
 from plangate.domain.errors import EffectUnknown, FileInvalid, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
-from plangate.settings import Settings
+from plangate.settings import Settings, environment_with
 from plangate.temporal.worker_agreement import hash_of_tools
 from plangate.tool import Repeatable, Unknown, arguments_for
-from tests.support.mcp_servers import PAY, McpServer, over_http, serve, written
+from tests.support.mcp_servers import (
+    PAY,
+    McpServer,
+    over_http,
+    port_of,
+    reference_entry,
+    serve,
+    unserved,
+    until_it_answers,
+    written,
+)
 
 STDIO = {
     "ok": Receipt,
@@ -295,6 +306,29 @@ async def test_a_server_that_is_away_is_not_offered_until_it_answers(tmp_path: P
     gone.lists(PAY)
     await again.list_all()
     assert again.tools()["gone_pay"].lacks() is None
+
+
+async def test_the_reference_server_is_called_over_http_too(tmp_path: Path) -> None:
+    program = reference_entry("everything")["command"]
+    server = unserved(tmp_path, [])
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [program, "streamableHttp"],
+            env=environment_with({"PORT": str(port_of(server))}, without=("PLANGATE_",)),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        await asyncio.to_thread(until_it_answers, server)
+        config = server.config("everything", seconds=20)
+        offered = {one.name: one for one in await list_tools(config)}
+        assert len(offered) == 13
+        tool = tool_of(config, offered["get-sum"], Turns("everything"))
+        receipt = await tool.act(arguments(tool, a=1, b=2), "key")
+        assert receipt.summary == "everything answered: The sum of 1 and 2 is 3."
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def test_a_file_that_names_an_unknown_tool_is_refused(tmp_path: Path) -> None:

@@ -99,10 +99,7 @@ class McpServer:
 @contextmanager
 def over_http(folder: Path, tools: Sequence[dict[str, Any]] = (PAY,)) -> Iterator[McpServer]:
     """Run a server of ours over HTTP."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    server = McpServer(folder, list(tools), url=f"http://127.0.0.1:{port}/mcp")
+    server = unserved(folder, tools)
     process = serve(server)
     try:
         yield server
@@ -111,19 +108,35 @@ def over_http(folder: Path, tools: Sequence[dict[str, Any]] = (PAY,)) -> Iterato
         process.wait()
 
 
+def unserved(folder: Path, tools: Sequence[dict[str, Any]]) -> McpServer:
+    """Return a server with an address at which no process answers yet."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return McpServer(folder, list(tools), url=f"http://127.0.0.1:{taken.getsockname()[1]}/mcp")
+
+
 def serve(server: McpServer) -> subprocess.Popen[bytes]:
     """Start the process of a server over HTTP and wait until it answers."""
-    port = int(server.url.split(":")[2].partition("/")[0])
-    process = subprocess.Popen([sys.executable, "-I", str(HTTP_PROGRAM), str(server.folder), str(port)])
+    program = [sys.executable, "-I", str(HTTP_PROGRAM), str(server.folder), str(port_of(server))]
+    process = subprocess.Popen(program)
+    until_it_answers(server)
+    return process
+
+
+def port_of(server: McpServer) -> int:
+    return int(server.url.split(":")[2].partition("/")[0])
+
+
+def until_it_answers(server: McpServer) -> None:
     ends = monotonic() + 20
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection(("127.0.0.1", port_of(server)), 1).close()
         except OSError:
             assert monotonic() < ends
             sleep(0.05)
         else:
-            return process
+            return
 
 
 def written(path: Path, servers: dict[str, Any]) -> Path:

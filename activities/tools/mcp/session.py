@@ -7,11 +7,9 @@ capabilities, so that a server always lists the same tools.
 
 import asyncio
 import logging
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final, TypeVar
 
 import httpx2
@@ -22,7 +20,8 @@ from mcp.types import CONNECTION_CLOSED, INVALID_PARAMS, METHOD_NOT_FOUND, REQUE
 from pydantic import JsonValue
 
 from activities.tools.mcp.config import ENDING_SECONDS, START_SECONDS, ServerConfig
-from activities.tools.mcp.process import MAX_MESSAGE, MAX_SESSION, Watch, running
+from activities.tools.mcp.http import BoundedTransport
+from activities.tools.mcp.process import MAX_MESSAGE, Watch, running
 from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
 from plangate.logs.redaction import redact_text
@@ -199,7 +198,7 @@ async def _client(server: ServerConfig, watch: Watch) -> AsyncIterator[Client]:
         return
     timeout = httpx2.Timeout(START_SECONDS, read=server.trusted.seconds + START_SECONDS)
     headers = {"Accept-Encoding": "identity", **server.variables}
-    transport = _BoundedTransport(watch)
+    transport = BoundedTransport(watch)
     async with httpx2.AsyncClient(transport=transport, headers=headers, timeout=timeout) as http:
         over_http = streamable_http_client(server.url, http_client=http, max_sse_event_size=MAX_MESSAGE)
         async with Client(over_http, mode="legacy", cache=None) as client:
@@ -266,55 +265,3 @@ def _first(error: object) -> str:
     if type(error) is ValueError:
         return str(error)
     return f"its answer breaks the protocol ({type(error).__name__})"
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """The system's certificates; read once, because that takes longer than a call."""
-    return ssl.create_default_context()
-
-
-class _BoundedTransport(httpx2.AsyncBaseTransport):
-    """Reads at most `MAX_MESSAGE` of an answer, `MAX_SESSION` of a stream; never through a proxy."""
-
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
-        self._inner = httpx2.AsyncHTTPTransport(verify=_trust())
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await self._inner.handle_async_request(request)
-        if request.method == "POST" and response.status_code >= httpx2.codes.BAD_REQUEST:
-            self._watch.status = response.status_code
-        if response.headers.get("content-encoding", "identity") != "identity":
-            await response.aclose()
-            raise httpx2.RemoteProtocolError("it sent a compressed answer", request=request)
-        is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        limit = MAX_SESSION if is_stream else MAX_MESSAGE
-        return httpx2.Response(
-            response.status_code,
-            headers=response.headers,
-            stream=_BoundedStream(response.stream, limit, self._watch),
-            extensions=response.extensions,
-        )
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-class _BoundedStream(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, limit: int, watch: Watch) -> None:
-        self._inner = inner
-        self._left = limit
-        self._watch = watch
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._inner:
-            self._left -= len(piece)
-            if self._left < 0:
-                self._watch.broke = "its answer is too large"
-                raise httpx2.ReadError("its answer is too large")
-            yield piece
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
