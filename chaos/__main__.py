@@ -23,6 +23,7 @@ from chaos import (
     kill_the_server,
     kill_the_worker,
     lose_the_database,
+    mcp,
     outage,
     restart_latency,
     stale_worlds,
@@ -69,6 +70,7 @@ SCENARIOS = {
     "hold": Scenario(hold.act, hold.FULL, hold.QUICK),
     # The suite has a sample of its own (tests/workflow/test_prompt_injections.py).
     "injections": Scenario(injections.act, injections.FULL, injections.QUICK, in_suite=False),
+    "mcp": Scenario(mcp.act, mcp.FULL, mcp.QUICK),
     "stories": Scenario(stories.act, stories.FULL, stories.QUICK, in_suite=False),
     "restart": Scenario(restart_latency.act, restart_latency.FULL, restart_latency.QUICK),
     "freeze": Scenario(freeze_a_worker.act, freeze_a_worker.FULL, freeze_a_worker.QUICK, in_suite=False),

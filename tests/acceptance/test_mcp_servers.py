@@ -14,6 +14,17 @@ from tests.support.mcp_servers import McpServer, reference_entry, reference_serv
 from tests.support.program import PATIENCE, Home, Typed, worker
 
 CANARY = "canary-5f1e"
+PLANNER = """
+from pathlib import Path
+
+FILES = Path(__file__).with_name("files.txt").read_text()
+
+
+async def plan(brief, tools):
+    price = await tools.call("files_read_text_file", {"path": f"{FILES}/price.txt"})
+    await tools.call("bank_pay", {"amount": int(price.split("price is ")[1][:2]), "why": "it was asked for"})
+    return "Pay the price that the file names."
+"""
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +64,20 @@ def mcp_home(
                 "env": {"MEMORY_FILE_PATH": str(files / "memory.json")},
             },
             "everything": {**reference_entry("everything", "stdio"), "env": {"TOKEN": "${EVERYTHING_TOKEN}"}},
-            "bank": bank.entry,
+            "bank": {**bank.entry, "plangate": {"retry_safety": {"pay": "vendor_key"}}},
             "gone": {"command": str(folder / "no-such-program")},
         },
     )
-    home = Home(folder / "var", {**RECORDED, "PLANGATE_MCP_CONFIG": str(config), "EVERYTHING_TOKEN": CANARY})
+    (folder / "reading_planner.py").write_text(PLANNER)
+    (folder / "files.txt").write_text(str(files))
+    own = {
+        "PLANGATE_MCP_CONFIG": str(config),
+        "PLANGATE_PLANNER": "reading_planner:plan",
+        "EVERYTHING_TOKEN": CANARY,
+    }
+    home = Home(folder / "var", {**RECORDED, **own})
     try:
-        with worker(home):
+        with worker(home, folder):
             yield home
     finally:
         stop_server(home)
@@ -165,16 +183,18 @@ def test_a_tool_that_changed_after_the_approval_is_held_and_not_called(
     assert "Mallory" in saved.read_text()
 
 
-def test_a_server_that_dies_leaves_the_step_in_doubt_and_the_worker_alive(
-    typed: Typed, submit: Callable[..., str], bank: McpServer
+def test_a_tool_that_reads_is_called_while_drafting_and_the_approver_sees_what_it_found(
+    typed: Typed, files: Path, bank: McpServer
 ) -> None:
-    bank.behave("dies")
-    plan = submit("mcp-dead", ("bank_pay", {"amount": 5}))
-    status = approved(typed, "mcp-dead", plan)
-    assert (status["state"], status["steps"][0]["state"]) == ("held", "in_doubt")
-    assert "Look whether pay of the MCP server bank was carried out" in status["held"]["why"]
-    assert len(bank.calls) == 1
-    bank.behave("ok")
-    assert (
-        approved(typed, "mcp-alive", submit("mcp-alive", ("bank_pay", {"amount": 6})))["state"] == "executed"
-    )
+    (files / "price.txt").write_text("The price is 42 euros.")
+    assert typed("start", "Pay it", "--id", "mcp-read", "--requester", "rita").code == 0
+    ends = monotonic() + PATIENCE
+    while (status := typed("status", "mcp-read", "--json").json)["state"] == "drafting":
+        assert monotonic() < ends
+        sleep(0.1)
+    assert status["state"] == "in_review", status
+    (step,) = status["plan"]["steps"]
+    assert (step["tool"], step["arguments"]) == ("bank_pay", {"amount": 42})
+    page = typed("status", "mcp-read").out
+    assert "The price is 42 euros." in page
+    assert bank.calls == []

@@ -2,24 +2,38 @@
 
 import asyncio
 import resource
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 
+from activities.tools.mcp import named
 from activities.tools.mcp.servers import McpServers
 from activities.tools.mcp.session import list_tools
 from activities.tools.mcp.tool import McpTool, ReadingMcpTool, hashed, tool_of
 from activities.tools.mcp.turns import Turns
-from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.errors import EffectUnknown, FileInvalid, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
-from plangate.settings import Settings
+from plangate.settings import Settings, environment_with
+from plangate.temporal.worker_agreement import hash_of_tools
 from plangate.tool import Repeatable, Unknown, arguments_for
-from tests.support.mcp_servers import PAY, McpServer, over_http, serve, written
+from tests.support.mcp_servers import (
+    PAY,
+    McpServer,
+    over_http,
+    port_of,
+    reference_entry,
+    serve,
+    unserved,
+    until_it_answers,
+    written,
+)
 
 STDIO = {
     "ok": Receipt,
@@ -38,8 +52,9 @@ STDIO = {
     "endless": EffectUnknown,
     "dies": EffectUnknown,
     "dies_first": EffectUnknown,
+    "stays": Receipt,  # it has answered, and does not end
 }
-HTTP = STDIO | {
+HTTP = {how: STDIO[how] for how in ("ok", "refuse", "slow", "cut", "garbage", "huge", "endless", "dies")} | {
     "401": ToolRefused,
     "403": ToolRefused,
     "413": ToolRefused,
@@ -47,6 +62,7 @@ HTTP = STDIO | {
     "503": EffectUnknown,
     "500": EffectUnknown,
     "bomb": EffectUnknown,
+    "leaves": Receipt,  # it has answered
 }
 
 
@@ -99,7 +115,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[McpServer]:
 async def test_a_fault_over_http_has_the_right_class_after_one_call(
     how: str, expected: type, served: McpServer, tmp_path: Path
 ) -> None:
-    with over_http(tmp_path) if how.startswith("dies") else nullcontext(served) as server:
+    with over_http(tmp_path) if how in ("dies", "leaves") else nullcontext(served) as server:
         server.forget()
         tool = await listed(server)
         server.behave(how)
@@ -290,6 +306,80 @@ async def test_a_server_that_is_away_is_not_offered_until_it_answers(tmp_path: P
     gone.lists(PAY)
     await again.list_all()
     assert again.tools()["gone_pay"].lacks() is None
+
+
+async def test_the_reference_server_is_called_over_http_too(tmp_path: Path) -> None:
+    program = reference_entry("everything")["command"]
+    server = unserved(tmp_path, [])
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [program, "streamableHttp"],
+            env=environment_with({"PORT": str(port_of(server))}, without=("PLANGATE_",)),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        await asyncio.to_thread(until_it_answers, server)
+        config = server.config("everything", seconds=20)
+        offered = {one.name: one for one in await list_tools(config)}
+        assert len(offered) == 13
+        tool = tool_of(config, offered["get-sum"], Turns("everything"))
+        receipt = await tool.act(arguments(tool, a=1, b=2), "key")
+        assert receipt.summary == "everything answered: The sum of 1 and 2 is 3."
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def test_a_file_that_names_an_unknown_tool_is_refused(tmp_path: Path) -> None:
+    bank = McpServer(tmp_path / "bank")
+    entry = {**bank.entry, "plangate": {"reads": ["pay"], "retry_safety": {"pya": "vendor_key"}}}
+    path = written(tmp_path / "mcp.json", {"bank": entry})
+    servers = McpServers.from_settings(Settings(mcp_config_file=path, var_dir=tmp_path / "var"), ())
+    with pytest.raises(FileInvalid) as caught:
+        await servers.list_all()
+    assert [str(fault) for fault in caught.value.faults] == [
+        "mcpServers.bank.plangate.retry_safety: names 'pya', and the server has no such tool; it has: pay"
+    ]
+
+
+async def test_a_server_that_cannot_start_says_why_without_its_secrets(tmp_path: Path) -> None:
+    program = "import os, sys; sys.exit('Error: no database for ' + os.environ['TOKEN'])"
+    variables = {"TOKEN": "canary-77"}
+    config = replace(McpServer(tmp_path).config(variables=variables), command=(sys.executable, "-c", program))
+    with pytest.raises(
+        ToolUnavailable, match=r"\(it ended: Error: no database for \[redacted\]\); nothing was"
+    ):
+        await list_tools(config)
+
+
+def test_a_tool_of_a_server_has_a_name_for_check_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "mcp.json", {"bank": McpServer(tmp_path / "bank").entry})
+    monkeypatch.setenv("PLANGATE_MCP_CONFIG", str(path))
+    monkeypatch.setenv("PLANGATE_VAR_DIR", str(tmp_path / "var"))
+    assert named.bank_pay.declaration.name == "bank_pay"
+    assert not hasattr(named, "bank_steal")
+    assert not (tmp_path / "var").exists()  # only a worker keeps what it listed
+
+
+async def test_workers_compare_what_the_file_says_not_what_servers_list(tmp_path: Path) -> None:
+    bank = McpServer(tmp_path / "bank")
+
+    async def hash_with(**trusted: Any) -> str:
+        entry = {**bank.entry, "env": {"TOKEN": "${NO_SUCH_VARIABLE:-a}"}, "plangate": trusted}
+        path = written(tmp_path / "mcp.json", {"bank": entry})
+        servers = McpServers.from_settings(Settings(mcp_config_file=path, var_dir=tmp_path / "var"), ())
+        await servers.list_all()
+        return hash_of_tools([], servers.agreed)
+
+    first = await hash_with()
+    bank.lists({**PAY, "description": "Other."})
+    assert await hash_with() == first
+    (bank.folder / "tools.json").unlink()
+    assert await hash_with() == first  # it is away
+    assert await hash_with(seconds=5) != first
 
 
 async def test_a_server_that_hangs_delays_the_others_by_its_limit_only(

@@ -1,17 +1,16 @@
-"""A small MCP server that does what a test wants: over stdio, or over streamable HTTP if a port is named.
+"""A small MCP server over stdio that does what a test wants; `mcp_http_server` is the same over HTTP.
 
-It runs as a process of its own, by ``python mcp_server.py FOLDER [PORT]``, and needs no library: it can break
-every rule of the protocol. What it lists is FOLDER/tools.json; how it behaves is FOLDER/behaviour, both read
-anew for each message. It appends each call to FOLDER/calls before it does anything, and each effect to
-FOLDER/effects.
+It runs as a process of its own, by ``python mcp_server.py FOLDER``, and needs no library: it can break every
+rule of the protocol, and starts at once. What it lists is FOLDER/tools.json; how it behaves is
+FOLDER/behaviour, both read anew for each message. It appends each call to FOLDER/calls before it does
+anything, and each effect to FOLDER/effects. A call waits ``before`` and ``after`` its effect, in seconds, as
+its arguments say.
 """
 
-import gzip
 import json
 import os
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,10 +52,12 @@ def answer_to(message: dict[str, Any]) -> Any:
 
 
 def called(params: dict[str, Any]) -> Any:
-    how = behaviour()
+    how, arguments = behaviour(), params["arguments"]
     append("calls", params)
-    if how not in NOTHING_HAPPENS:
-        append("effects", params["arguments"])
+    time.sleep(arguments.get("before", 0))
+    if how not in NOTHING_HAPPENS and is_new(params):
+        append("effects", arguments)
+    time.sleep(arguments.get("after", 0))
     done = text(f"done {json.dumps(params['arguments'])}")
     if how == "slow":
         time.sleep(600)
@@ -76,6 +77,17 @@ def called(params: dict[str, Any]) -> Any:
         "long": {"result": text("x" * 100_000)},
     }
     return answers.get(how, {"result": done})
+
+
+def is_new(params: dict[str, Any]) -> bool:
+    """Whether a call is to have its effect: one of a tool that honours keys has it once for each key."""
+    if not params["name"].endswith("_keyed"):
+        return True
+    try:
+        (FOLDER / params["_meta"]["plangate/idempotency-key"]).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def text(said: str) -> dict[str, Any]:
@@ -117,54 +129,9 @@ def serve_stdio() -> None:
         sys.stdout.buffer.flush()
         if is_cut:
             os._exit(1)
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        is_call = message.get("method") == "tools/call"
-        HEADERS.update(self.headers.items())
-        how = behaviour() if is_call else ""
-        if how in STATUSES:
-            append("calls", message["params"])
-            self._send(STATUSES[how], b"", {"Retry-After": "1"})
-            return
-        sent = written(message)
-        if not sent:
-            self._send(202, b"", {})
-        elif how == "cut":
-            self._send(200, sent, {"Content-Length": str(2 * len(sent))})
-            self.close_connection = True
-        elif how == "endless":
-            self._send(200, b"", {"Transfer-Encoding": "chunked"}, length=False)
-            while True:
-                self.wfile.write(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
-        elif how == "bomb":
-            self._send(200, gzip.compress(b" " * HUGE * 10 + sent), {"Content-Encoding": "gzip"})
-        else:
-            self._send(200, sent, {})
-
-    def do_GET(self) -> None:
-        self._send(405, b"", {})
-
-    do_DELETE = do_GET  # noqa: N815  http.server's name
-
-    def _send(self, status: int, body: bytes, headers: dict[str, str], *, length: bool = True) -> None:
-        self.send_response(status)
-        whole = {"Content-Type": "application/json", **({"Content-Length": str(len(body))} if length else {})}
-        for name, value in {**whole, **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
+    if behaviour() == "stays":
+        time.sleep(600)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
-    else:
-        serve_stdio()
+    serve_stdio()

@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +20,7 @@ from activities.tools.mcp.secrets import Secrets
 from plangate.settings import environment_with
 
 PROGRAM: Final = Path(__file__).with_name("mcp_server.py")
+HTTP_PROGRAM: Final = Path(__file__).with_name("mcp_http_server.py")
 REFERENCE: Final = "2026.8.31"
 REFERENCE_SERVERS: Final = ("filesystem", "memory", "everything")
 _CACHE: Final = Path.home() / ".cache" / "plangate-tests" / f"mcp-{REFERENCE}"
@@ -61,7 +62,7 @@ class McpServer:
 
     @property
     def command(self) -> tuple[str, ...]:
-        return (sys.executable, "-I", str(PROGRAM), str(self.folder))
+        return (sys.executable, "-I", "-S", str(PROGRAM), str(self.folder))
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -96,12 +97,9 @@ class McpServer:
 
 
 @contextmanager
-def over_http(folder: Path) -> Iterator[McpServer]:
+def over_http(folder: Path, tools: Sequence[dict[str, Any]] = (PAY,)) -> Iterator[McpServer]:
     """Run a server of ours over HTTP."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    server = McpServer(folder, url=f"http://127.0.0.1:{port}/mcp")
+    server = unserved(folder, tools)
     process = serve(server)
     try:
         yield server
@@ -110,19 +108,35 @@ def over_http(folder: Path) -> Iterator[McpServer]:
         process.wait()
 
 
+def unserved(folder: Path, tools: Sequence[dict[str, Any]]) -> McpServer:
+    """Return a server with an address at which no process answers yet."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return McpServer(folder, list(tools), url=f"http://127.0.0.1:{taken.getsockname()[1]}/mcp")
+
+
 def serve(server: McpServer) -> subprocess.Popen[bytes]:
     """Start the process of a server over HTTP and wait until it answers."""
-    port = int(server.url.split(":")[2].partition("/")[0])
-    process = subprocess.Popen([sys.executable, "-I", str(PROGRAM), str(server.folder), str(port)])
+    program = [sys.executable, "-I", str(HTTP_PROGRAM), str(server.folder), str(port_of(server))]
+    process = subprocess.Popen(program)
+    until_it_answers(server)
+    return process
+
+
+def port_of(server: McpServer) -> int:
+    return int(server.url.split(":")[2].partition("/")[0])
+
+
+def until_it_answers(server: McpServer) -> None:
     ends = monotonic() + 20
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection(("127.0.0.1", port_of(server)), 1).close()
         except OSError:
             assert monotonic() < ends
             sleep(0.05)
         else:
-            return process
+            return
 
 
 def written(path: Path, servers: dict[str, Any]) -> Path:

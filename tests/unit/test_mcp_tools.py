@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import sys
 import tempfile
 from pathlib import Path
 from time import monotonic
@@ -32,6 +33,7 @@ from plangate.logs.redaction import REDACTED
 from plangate.policy.policy_file import checked_policy
 from plangate.policy.policy_input import numeric_arguments
 from plangate.presentation.lists import tool_as_json, tools_page
+from plangate.settings import Settings
 from plangate.tool.listing import ListedTool
 from tests.support.mcp_servers import written
 
@@ -140,6 +142,22 @@ def test_two_tools_of_one_name_are_both_refused(tmp_path: Path) -> None:
     for server, tools in zip(servers, (("b_c", "get-it", "get_it"), ("c", "d"), ("email",)), strict=True):
         server.take([Offered(one, "", schema) for one in tools])
     assert list(McpServers(servers, None, {"send_email"}).tools()) == ["a_b_d"]
+    servers[1].take([Offered("d", "", schema), Offered("d", "other", schema), Offered("e", "", schema)])
+    assert list(McpServers(servers[1:2], None, ()).tools()) == ["a_b_e"]
+
+
+async def test_without_the_library_the_worker_starts_and_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tool", "session", "process"):
+        monkeypatch.setitem(sys.modules, f"activities.tools.mcp.{name}", None)
+    monkeypatch.setattr("activities.tools.mcp.servers.find_spec", lambda _: None)
+    path = written(tmp_path / "mcp.json", {"bank": {"command": "bank"}})
+    servers = McpServers.from_settings(Settings(mcp_config_file=path, var_dir=tmp_path / "var"), ())
+    await servers.list_all()
+    (listed,) = servers.listed()
+    assert (listed.declaration.name, dict(servers.tools())) == ("bank_tools", {})
+    assert listed.lacks.endswith("install it with: pip install 'plangate[mcp]', or `make tools`")
 
 
 @settings(max_examples=200, deadline=None)
@@ -313,6 +331,7 @@ def test_a_wrong_file_is_refused_with_every_fault() -> None:
         "both": {"command": "x", "url": "http://x/"},
         "none": {},
         "old": {"type": "sse", "url": "http://x/sse"},
+        "user": {"url": "https://user:secret@example.org/mcp"},
         "shown": {"command": "x", "args": ["--token=${TOKEN}"]},
         "misspelled": {"command": "x", "plangate": {"tools": ["a"], "reads": ["b"]}},
     }
@@ -322,6 +341,7 @@ def test_a_wrong_file_is_refused_with_every_fault() -> None:
         "mcpServers.both: needs either a command or a url",
         "mcpServers.none: needs either a command or a url",
         "mcpServers.old.type: is the old SSE transport; use the server's streamable HTTP address",
+        "mcpServers.user.url: has a user or password; use headers, which are kept secret",
         "mcpServers.shown.args: names a variable, which only env and headers may, because others see it",
         "mcpServers.misspelled.plangate.reads: names b, which is not in its list of tools",
     ]

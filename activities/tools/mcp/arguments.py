@@ -82,7 +82,8 @@ def checker_of(schema: Mapping[str, Any]) -> Callable[[Any], Iterator[Fault]]:
     from jsonschema import Draft202012Validator, validators  # noqa: PLC0415  comes with the extra `mcp`
     from referencing import Registry  # noqa: PLC0415  as above
 
-    kind = validators.extend(Draft202012Validator, {"pattern": _pattern})
+    extend: Any = validators.extend  # it has no types
+    kind = extend(Draft202012Validator, {"pattern": _pattern})
     validator = kind(dict(schema), registry=Registry())  # an empty one: nothing is fetched
     is_strict = "properties" in schema and "additionalProperties" not in schema
 

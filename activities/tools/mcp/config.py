@@ -27,7 +27,7 @@ TURN_SECONDS: Final = 60
 ENDING_SECONDS: Final = 10
 """That ending a server may take after a call."""
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_LONGEST_CALL: Final = LONGEST_ACT - TURN_SECONDS - START_SECONDS - ENDING_SECONDS
+_LONGEST_CALL: Final = LONGEST_ACT - TURN_SECONDS - START_SECONDS - 2 * ENDING_SECONDS
 _MAX_FILE: Final = 1_000_000
 _SAFETIES: Final = {"unknowable": RetrySafety.UNKNOWABLE, "vendor_key": RetrySafety.VENDOR_KEY}
 
@@ -103,7 +103,7 @@ class ServerConfig:
     @property
     def whole_seconds(self) -> int:
         """What one act may take at most, with the wait for its turn, the start and the end of the server."""
-        return TURN_SECONDS + START_SECONDS + self.trusted.seconds + ENDING_SECONDS
+        return TURN_SECONDS + START_SECONDS + self.trusted.seconds + 2 * ENDING_SECONDS
 
     @property
     def agreed(self) -> dict[str, Any]:
@@ -148,6 +148,8 @@ def _faults(entry: _Entry, at: FaultPath) -> Iterator[Fault]:
         yield Fault((*at, "headers"), "are for a server with a url; use env")
     if entry.url is not None and (entry.env or entry.args or entry.cwd):
         yield Fault(at, "has a url, so env, args and cwd have no effect; remove them")
+    if entry.url is not None and "@" in entry.url.partition("://")[2].partition("/")[0]:
+        yield Fault((*at, "url"), "has a user or password; use headers, which are kept secret")
     shown = [
         ("command", entry.command or ""),
         ("url", entry.url or ""),

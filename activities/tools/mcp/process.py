@@ -35,6 +35,12 @@ class Watch:
         self.errors = b""
         self.status: int | None = None
 
+    @property
+    def last_error(self) -> str:
+        """The last line that the server wrote to its standard error and that looks like an error."""
+        lines = [line.strip() for line in self.errors.decode(errors="replace").splitlines() if line.strip()]
+        return next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "")
+
 
 @asynccontextmanager
 async def running(server: ServerConfig, watch: Watch) -> AsyncIterator[Streams]:

@@ -13,7 +13,7 @@ checks.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pydantic import JsonValue
 
@@ -207,7 +207,7 @@ def _objects(value: JsonValue) -> Iterator[Mapping[str, JsonValue]]:
         yield value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for one in inner:
-        yield from _objects(cast("JsonValue", one))
+        yield from _objects(one)
 
 
 def _shown(text: str) -> str:

@@ -8,6 +8,7 @@ its tool changed makes the worker use the new list. A server never stops the wor
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import chain
@@ -123,25 +124,30 @@ class McpServer:
 
     def take(self, offered: Sequence["Offered"]) -> None:
         """Use what the server listed from now on; what Plangate cannot use is logged."""
-        from activities.tools.mcp.tool import tool_of  # noqa: PLC0415  imports the vendor's library
-
-        allowed = self.config.trusted.tools
+        allowed, counts = self.config.trusted.tools, Counter(one.name for one in offered)
         tools: dict[str, McpTool] = {}
         for one in offered:
             if allowed is not None and one.name not in allowed:
                 continue
-            before = self._tools.get(one.name)
+            if counts[one.name] > 1:
+                self.log_once(self._not_offered(one.name, "it is listed more than once"))
+                continue
             try:
-                tools[one.name] = (
-                    before.replaced_by(one) if before else tool_of(self.config, one, self._turns, self.take)
-                )
+                tools[one.name] = self._as_tool(one)
             except SchemaRefused as error:
                 self.log_once(self._not_offered(one.name, f"its schema {error}"))
             except Exception as error:  # noqa: BLE001  what a server lists never stops the worker
-                self.log_once(
-                    self._not_offered(one.name, f"Plangate cannot read it ({type(error).__name__})")
-                )
+                said = f"Plangate cannot read it ({type(error).__name__})"
+                self.log_once(self._not_offered(one.name, said))
         self._tools, self._has_listed = tools, True
+
+    def _as_tool(self, offered: "Offered") -> "McpTool":
+        from activities.tools.mcp.tool import tool_of  # noqa: PLC0415  imports the vendor's library
+
+        before = self._tools.get(offered.name)
+        return (
+            before.replaced_by(offered) if before else tool_of(self.config, offered, self._turns, self.take)
+        )
 
     def _not_offered(self, tool: str, why: str) -> str:
         shown = cut(one_line(self.config.secrets.hide(tool)), 100)

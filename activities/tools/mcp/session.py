@@ -20,9 +20,11 @@ from mcp.types import CONNECTION_CLOSED, INVALID_PARAMS, METHOD_NOT_FOUND, REQUE
 from pydantic import JsonValue
 
 from activities.tools.mcp.config import ENDING_SECONDS, START_SECONDS, ServerConfig
-from activities.tools.mcp.process import MAX_MESSAGE, MAX_SESSION, Watch, running
-from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
+from activities.tools.mcp.http import BoundedTransport
+from activities.tools.mcp.process import MAX_MESSAGE, Watch, running
+from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
+from plangate.logs.redaction import redact_text
 
 KEY_IN_META: Final = "plangate/idempotency-key"
 _MAX_PAGES: Final = 50
@@ -66,10 +68,15 @@ class _Exchange:
     asked: asyncio.Event
 
     def said(self, error: object) -> str:
-        """Return what went wrong in one line without secrets."""
+        """Return what went wrong in one line without secrets.
+
+        A server that ended before it was asked has usually written why. Later it may have written arguments.
+        """
         is_servers = isinstance(error, MCPError) and error.code not in (CONNECTION_CLOSED, REQUEST_TIMEOUT)
         raw = _first(error) if is_servers else self.watch.broke or _first(error)
-        return cut(one_line(self.server.secrets.hide(raw)), _LONGEST)
+        if self.watch.errors and not self.asked.is_set():
+            raw = f"{raw}: {self.watch.last_error}"
+        return cut(one_line(redact_text(self.server.secrets.hide(raw))), _LONGEST)
 
 
 async def list_tools(server: ServerConfig) -> list[Offered]:
@@ -115,66 +122,72 @@ async def call_tool(
 
 
 async def _exchange(server: ServerConfig, work: Callable[[Client, _Exchange], Awaitable[Found]]) -> Found:
-    """Run ``work`` with a client in a task of its own, within the server's limits."""
-    exchange = _Exchange(server, Watch(), asyncio.Event())
+    """Run ``work`` with a client in a task of its own, within the server's limits.
 
-    async def whole() -> Found:
+    What it found counts, even if the session does not end well after it.
+    """
+    exchange = _Exchange(server, Watch(), asyncio.Event())
+    found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+
+    async def whole() -> None:
         async with _client(server, exchange.watch) as client:
-            return await work(client, exchange)
+            found.set_result(await work(client, exchange))
 
     task = asyncio.create_task(whole())
     try:
-        await _supervised(task, exchange)
+        await _supervised(task, found, exchange)
     finally:
         if not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=ENDING_SECONDS)
-    return _result(task, exchange)
+    error = _error_of(task)
+    if found.done():
+        return found.result()
+    raise _failure(error, exchange) from error
 
 
-async def _supervised(task: "asyncio.Task[Any]", exchange: _Exchange) -> None:
-    """Wait for the task: `START_SECONDS` until it has asked, then the limit of one call."""
+async def _supervised(task: "asyncio.Task[None]", found: "asyncio.Future[Any]", exchange: _Exchange) -> None:
+    """Wait for the task: `START_SECONDS` until it has asked, then the limit of one call, then for its end."""
     asked = asyncio.create_task(exchange.asked.wait())
     try:
-        await asyncio.wait({task, asked}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        seconds = exchange.server.trusted.seconds
+        seconds = START_SECONDS
+        await asyncio.wait({task, found, asked}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if exchange.asked.is_set() and not task.done():
-            await asyncio.wait({task}, timeout=seconds)
-        else:
-            seconds = START_SECONDS
-        if not task.done():
+            seconds = exchange.server.trusted.seconds
+            await asyncio.wait({task, found}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if found.done():
+            await asyncio.wait({task}, timeout=ENDING_SECONDS)
+        elif not task.done():
             exchange.watch.broke = exchange.watch.broke or f"it did not answer within {seconds} seconds"
     finally:
         asked.cancel()
 
 
-def _result(task: "asyncio.Task[Found]", exchange: _Exchange) -> Found:
-    """Return what the task found, or raise what its failure means for the effect."""
-    name, was_asked = _quoted(exchange.server), exchange.asked.is_set()
-    error: BaseException | None
+def _error_of(task: "asyncio.Task[None]") -> BaseException:
+    """Return how a task failed, if it did; nobody else has it, so that only the SDK can have cancelled it."""
     if not task.done():
-        error = TimeoutError("it could not be ended")
-    elif task.cancelled():
-        error = ConnectionError("the connection broke off")  # by the SDK: nobody else has this task
-    else:
-        error = task.exception()
-    if error is None:
-        return task.result()
+        return TimeoutError("it could not be ended")
+    if task.cancelled():
+        return ConnectionError("the connection broke off")
+    return task.exception() or ConnectionError("the connection ended")
+
+
+def _failure(error: BaseException, exchange: _Exchange) -> ToolError:
+    """Return what a failure means for the effect."""
+    name, was_asked = _quoted(exchange.server), exchange.asked.is_set()
     inner = _innermost(error)
     if isinstance(inner, ToolRefused):  # of the check
-        raise inner
+        return inner
     said, status = exchange.said(inner), exchange.watch.status
     if not was_asked:
-        raise ToolUnavailable(
-            f"The MCP server {name} cannot be used ({said}); nothing was called."
-        ) from error
+        return ToolUnavailable(f"The MCP server {name} cannot be used ({said}); nothing was called.")
     if status in _REFUSED or (
         isinstance(inner, MCPError) and inner.code in (INVALID_PARAMS, METHOD_NOT_FOUND)
     ):
-        raise ToolRefused(f"The MCP server {name} refused the call ({said}); it ran nothing.") from error
+        return ToolRefused(f"The MCP server {name} refused the call ({said}); it ran nothing.")
     if status in _LATER:
-        raise ToolUnavailable(f"The MCP server {name} refused the call for now (HTTP {status}).") from error
-    raise EffectUnknown(f"No valid answer came from the MCP server {name} ({said}).") from error
+        return ToolUnavailable(f"The MCP server {name} refused the call for now (HTTP {status}).")
+    return EffectUnknown(f"No valid answer came from the MCP server {name} ({said}).")
 
 
 @asynccontextmanager
@@ -185,7 +198,7 @@ async def _client(server: ServerConfig, watch: Watch) -> AsyncIterator[Client]:
         return
     timeout = httpx2.Timeout(START_SECONDS, read=server.trusted.seconds + START_SECONDS)
     headers = {"Accept-Encoding": "identity", **server.variables}
-    transport = _BoundedTransport(watch)
+    transport = BoundedTransport(watch)
     async with httpx2.AsyncClient(transport=transport, headers=headers, timeout=timeout) as http:
         over_http = streamable_http_client(server.url, http_client=http, max_sse_event_size=MAX_MESSAGE)
         async with Client(over_http, mode="legacy", cache=None) as client:
@@ -252,49 +265,3 @@ def _first(error: object) -> str:
     if type(error) is ValueError:
         return str(error)
     return f"its answer breaks the protocol ({type(error).__name__})"
-
-
-class _BoundedTransport(httpx2.AsyncBaseTransport):
-    """Reads at most `MAX_MESSAGE` of an answer, `MAX_SESSION` of a stream; never through a proxy."""
-
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
-        self._inner = httpx2.AsyncHTTPTransport()
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await self._inner.handle_async_request(request)
-        if request.method == "POST" and response.status_code >= httpx2.codes.BAD_REQUEST:
-            self._watch.status = response.status_code
-        if response.headers.get("content-encoding", "identity") != "identity":
-            await response.aclose()
-            raise httpx2.RemoteProtocolError("it sent a compressed answer", request=request)
-        is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        limit = MAX_SESSION if is_stream else MAX_MESSAGE
-        return httpx2.Response(
-            response.status_code,
-            headers=response.headers,
-            stream=_BoundedStream(response.stream, limit, self._watch),
-            extensions=response.extensions,
-        )
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-class _BoundedStream(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, limit: int, watch: Watch) -> None:
-        self._inner = inner
-        self._left = limit
-        self._watch = watch
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._inner:
-            self._left -= len(piece)
-            if self._left < 0:
-                self._watch.broke = "its answer is too large"
-                raise httpx2.ReadError("its answer is too large")
-            yield piece
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()

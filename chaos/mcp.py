@@ -1,0 +1,182 @@
+"""kill -9 of the worker before, during and after calls of MCP servers, over stdio and over HTTP.
+
+Each server has two tools: one that cannot tell whether it was called, and one that honours the key of a call.
+The first may be in doubt, and then a person looks; the second never is. Each has its effect once.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from chaos.inspector import examine_records
+from chaos.orders import APPROVER, REQUESTER
+from chaos.people import insist
+from chaos.report import Report
+from chaos.stage import Stage
+from chaos.trail_checks import check_history, check_trail
+from plangate.domain.decision import Choice, Decision, Resolution
+from plangate.domain.request import PlanRequest
+from plangate.domain.status import RunResult, Status
+from tests.support.mcp_servers import McpServer, over_http, written
+
+MOMENTS: Final = ("before", "during", "after")
+_SCHEMA: Final = {
+    "type": "object",
+    "properties": {"run": {"type": "string"}, "before": {"type": "number"}, "after": {"type": "number"}},
+    "required": ["run", "before", "after"],
+}
+_TOOLS: Final = [
+    {"name": name, "description": f"Note a line ({name}).", "inputSchema": _SCHEMA}
+    for name in ("note", "note_keyed")
+]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How often the worker is killed at each of these moments of a call."""
+
+    kills: int
+    moments: tuple[str, ...] = MOMENTS
+
+
+FULL = Size(kills=25)
+QUICK = Size(kills=1, moments=("during",))
+
+
+@dataclass
+class Note:
+    """One run whose only step calls a tool of a server."""
+
+    id: str
+    server: McpServer
+    tool: str
+    before: float
+    after: float
+    resolved: list[str] = field(default_factory=list)
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether its tool honours keys."""
+        return self.tool.endswith("_keyed")
+
+    @property
+    def calls(self) -> int:
+        """How often the server was called for it."""
+        return sum(call["arguments"]["run"] == self.id for call in self.server.calls)
+
+    @property
+    def effects(self) -> int:
+        """How many lines the server noted for it."""
+        return sum(effect["run"] == self.id for effect in self.server.effects)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """In each round four runs are approved, and the worker is killed at a moment of one of them."""
+    local = McpServer(stage.folder / "local", list(_TOOLS))
+    with over_http(stage.folder / "remote", list(_TOOLS)) as remote:
+        trusted = {"plangate": {"retry_safety": {"note_keyed": "vendor_key"}}}
+        entries = {"local": {**local.entry, **trusted}, "remote": {**remote.entry, **trusted}}
+        stage.settings["PLANGATE_MCP_CONFIG"] = str(written(stage.folder / "mcp.json", entries))
+        await stage.hire()
+        notes: list[Note] = []
+        ends: list[asyncio.Task[RunResult]] = []
+        hit: Counter[str] = Counter()
+        for number in range(size.kills):
+            for moment in size.moments:
+                round_of = _round(f"{moment}-{number}", {"local": local, "remote": remote})
+                await asyncio.gather(*(_approved(stage, note) for note in round_of))
+                hit[await _kill(stage, round_of[number % len(round_of)], moment)] += 1
+                await stage.hire()
+                notes += round_of
+                ends += [asyncio.create_task(_end(stage, note)) for note in round_of]
+        results = await asyncio.gather(*ends, return_exceptions=True)
+        for note, result in zip(notes, results, strict=True):
+            await _check(stage, note, result, report)
+    report.expect(await stage.blocked() == 0, "the server reports a blocked run")
+    await examine_records(stage, report)
+    report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+    report.figure("kills", ", ".join(f"{hit[moment]} {moment} the call" for moment in MOMENTS))
+    report.figure("runs", len(notes))
+    for keyed in (False, True):
+        some = [note for note in notes if note.is_keyed is keyed]
+        doubts, calls = sum(bool(note.resolved) for note in some), sum(note.calls for note in some)
+        kind = "of a tool that honours keys" if keyed else "of a tool that cannot tell"
+        report.figure(kind, f"{len(some)} runs, {calls} calls, {len(some)} effects, {doubts} in doubt")
+
+
+def _round(name: str, servers: dict[str, McpServer]) -> list[Note]:
+    return [
+        Note(f"{name}-{place}-{tool}", server, f"{place}_{tool}", before=0.4, after=0.4)
+        for place, server in servers.items()
+        for tool in ("note", "note_keyed")
+    ]
+
+
+async def _approved(stage: Stage, note: Note) -> None:
+    arguments = {"run": note.id, "before": note.before, "after": note.after}
+    steps: Any = [{"tool": note.tool, "arguments": arguments, "reason": "so"}]
+    request = PlanRequest(requester=REQUESTER, plan={"summary": "Note a line", "steps": steps})
+    await stage.api.submit(request, note.id)
+    status = await stage.until("in_review", note.id)
+    await insist(lambda: _decide(stage, note, status, Choice.APPROVE, {}))
+
+
+async def _kill(stage: Stage, note: Note, moment: str) -> str:
+    """Kill the worker at a moment of a run, and return which moment it was after all."""
+    ends = time.monotonic() + 30
+    while moment != "before" and time.monotonic() < ends:
+        if note.effects if moment == "after" else note.calls:
+            break
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(stage.chance.uniform(0, 0.25))
+    stage.worker.kill()
+    if note.effects:
+        return "after"
+    return "during" if note.calls else "before"
+
+
+async def _end(stage: Stage, note: Note) -> RunResult:
+    """Resolve a run by what the server noted, until it ends."""
+    async with asyncio.timeout(600):
+        while True:
+            now = await asyncio.to_thread(stage.recorded, note.id)
+            if now is not None and now.held is not None:
+                await _resolve(stage, note, now)
+            elif now is not None and now.state in ("executed", "failed"):
+                return await stage.result(note.id)
+            await asyncio.sleep(0.2)
+
+
+async def _resolve(stage: Stage, note: Note, status: Status) -> None:
+    held = status.held
+    assert held is not None
+    chosen = Resolution.MARK_DONE if note.effects else Resolution.RETRY
+    note.resolved.append(f"{chosen}: {held.why}")
+    said = {"step": 1, "hold": held.number, "resolution": chosen, "comment": f"looked at {time.time()}"}
+    await insist(lambda: _decide(stage, note, status, Choice.RESOLVE, said))
+    async with asyncio.timeout(300):
+        while True:
+            now = await asyncio.to_thread(stage.recorded, note.id)
+            if now is not None and (now.held is None or now.held.since != held.since):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def _decide(stage: Stage, note: Note, status: Status, choice: Choice, said: dict[str, Any]) -> None:
+    message: dict[str, Any] = {"by": APPROVER, "plan": status.fingerprint, **said}
+    await stage.api.decide(note.id, Decision(decision=choice, **message))
+
+
+async def _check(stage: Stage, note: Note, result: RunResult | BaseException, report: Report) -> None:
+    if isinstance(result, BaseException):
+        report.blame(f"{note.id} is lost or blocked: {type(result).__name__} {result}")
+        return
+    report.expect(result.outcome == "executed", f"{note.id} is {result.outcome} ({result.reason})")
+    report.expect(
+        note.effects == 1, f"{note.id} has {note.effects} effects; it was resolved by {note.resolved}"
+    )
+    report.expect(not (note.is_keyed and note.resolved), f"{note.id} was held: {note.resolved}")
+    check_trail(stage.trail(note.id), report)
+    check_history(await stage.handle(note.id).fetch_history(), report)
