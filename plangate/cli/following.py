@@ -149,13 +149,16 @@ def _new_plan(status: Status) -> Iterator[str]:
 
 
 def _state_of(status: Status) -> tuple[object, ...]:
-    """Return the state; a run that is held once more, at the same step too, has another one."""
-    return status.state, status.held.since if status.held else None
+    """Return the state; a run that is held, or in review, once more with the same plan has another one."""
+    began = status.held.since if status.held else status.reopened_at
+    return status.state, began if status.state in (Phase.IN_REVIEW, Phase.HELD) else None
 
 
 def _new_state(status: Status) -> Iterator[str]:
     if status.held:
         what = "the undo of step" if status.held.undo else "step"
         yield f"{status.workflow_id} is held at {what} {status.held.step}: {status.held.why}"
+    elif status.edit_failed and status.state == Phase.IN_REVIEW:
+        yield f"{status.workflow_id} is in review again, because {status.edit_failed}"
     elif not is_over(status):
         yield f"{status.workflow_id} is {spelled(status.state)}."

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from plangate.cli.following import news, waiting_words
+from plangate.cli.following import news, question_of, waiting_words
 from plangate.domain.run import RunState
 from plangate.domain.status import Attempt, Status, UnreadDecision, Unrecorded, status_of, with_step_attempt
 from plangate.presentation.clock import moment
@@ -89,6 +89,16 @@ def test_status_shows_it_and_watch_tells_it_once() -> None:
     assert said in console.file.getvalue()  # type: ignore[attr-defined]
     assert [line for _, line in news(before, shown)] == [said]
     assert list(news(shown, shown)) == []
+
+
+def test_watch_says_why_a_plan_is_in_review_again_and_asks_anew() -> None:
+    before = status_of(in_review({"text": "a"}), source="workflow")
+    why = "the edit by erik could not be drafted: there is no such account"
+    again = before.model_copy(update={"reopened_at": LATER, "edit_failed": why})
+    drafting = before.model_copy(update={"state": "drafting"})
+    for seen in (before, drafting):
+        assert [line for _, line in news(seen, again)] == [f"plan-1 is in review again, because {why}"]
+    assert question_of(before) != question_of(again)
 
 
 def test_a_plan_that_was_supplied_is_checked_and_not_drafted() -> None:
