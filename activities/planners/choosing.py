@@ -12,7 +12,8 @@ from activities.planners.autogen.agents import FACTORY_ASKS, AgentPlanner, is_ru
 from activities.planners.autogen.model_client import model_client_factory
 from activities.planners.autogen.planner import AutoGenPlanner
 from activities.planners.function import FunctionPlanner
-from activities.planners.proposals import Limits, Reader
+from activities.planners.limits import Limits
+from activities.planners.reading import Reader
 from plangate.domain.errors import PlannerInvalid, ToolInvalid
 from plangate.domain.tool import ToolDeclaration
 from plangate.settings import Settings

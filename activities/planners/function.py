@@ -13,7 +13,9 @@ import structlog
 
 from activities.planner import Brief, Draft
 from activities.planners.autogen.model_errors import is_raised_on_purpose, known_error, place_of
-from activities.planners.proposals import Limits, Proposals, Reader
+from activities.planners.limits import Limits
+from activities.planners.proposals import Proposals
+from activities.planners.reading import Reader
 from plangate.domain.errors import (
     DraftUnusable,
     ModelRefused,

@@ -6,7 +6,7 @@ planner can correct it. The limits are kept here, whatever the planner is made o
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NoReturn
@@ -14,14 +14,17 @@ from typing import Any, Final, NoReturn
 import structlog
 from pydantic import JsonValue
 
+from activities.planners.limits import Limits, Meter
+from activities.planners.reading import ENDED, Reader, Reading
+from activities.planners.schemas import schema_of_call
 from plangate.domain.audit import ModelUse
 from plangate.domain.drafting import check_arguments, complete
-from plangate.domain.errors import DraftUnusable, PlangateError, PlanInvalid, ToolError
+from plangate.domain.errors import DraftUnusable, PlangateError, PlanInvalid
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.faults import Fault
 from plangate.domain.plan import MAX_REASON, Step, canonical_json, uncanonical
 from plangate.domain.plurals import counted
-from plangate.domain.reads import MAX_READ_ARGUMENTS, MAX_READS, MAX_READS_BYTES, Read, read_of
+from plangate.domain.reads import MAX_READ_ARGUMENTS, Read
 from plangate.domain.tool import REASON_ARGUMENT, ToolArguments, ToolDeclaration
 from plangate.planner import PlannerTool
 
@@ -29,39 +32,11 @@ _log = structlog.get_logger(__name__)
 
 MAX_BAD_CALLS: Final = 10
 MOST_PROPOSALS: Final = 5  # times the steps that a plan may have: those that are forgotten count too
-_REASON_SCHEMA: Final = {
-    "type": "string",
-    "description": "why this step is needed, for the person who approves it",
-    "minLength": 1,
-}
 _MAX_FAULTS: Final = 20
 _MAX_FAULT_LENGTH: Final = 300
 _MAX_QUOTE: Final = 300
-_ENDED: Final = "The draft has ended, and its tools with it."
 _NO_MORE: Final = "Not read: no more can be read for one plan; propose the steps, or finish."
 _READS: Final = "This only reads: it runs at once, and records no step."
-
-Reader = Callable[[ToolArguments], Awaitable[JsonValue]]
-"""What a tool that only reads does with its arguments."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The limits of one draft.
-
-    Attributes:
-        seconds: time.
-        max_steps: of the plan.
-        turns: answers of the model, as far as the planner reports them.
-        tokens: of prompts and answers, as far as they are reported; None for no limit.
-        cost: as far as it is reported; None for no limit.
-    """
-
-    seconds: float
-    max_steps: int
-    turns: int = 100
-    tokens: int | None = None
-    cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +65,15 @@ class Proposals:
         seen: tuple[Read, ...] = (),
     ) -> None:
         """Offer these tools; those that only read need a reader. ``seen`` was read for an earlier plan."""
-        self._readers = dict(readers or {})
-        self._tools = {
-            name: one for name, one in tools.items() if not one.reads_only or name in self._readers
-        }
+        known = readers or {}
+        self._tools = {name: one for name, one in tools.items() if not one.reads_only or name in known}
         self._limits = limits
         self._offered = [self._offer(one) for one in self._tools.values()]
         self._in_this_answer: dict[str, int] | None = None
-        self._proposed = self._bad_calls = self._turns = 0
-        self._use = ModelUse(model="")
-        self._cost = Decimal(0)
+        self._proposed = self._bad_calls = 0
+        self._meter = Meter(limits)
         self._is_closed = False
-        self._seen = seen
-        self._reads: list[Read | None] = []
-        self._reading: set[asyncio.Task[object]] = set()
+        self._reading = Reading(known, seen)
         self.steps: tuple[Step, ...] = ()
         self.failed = asyncio.Event()
         self.failure: PlangateError | None = None
@@ -114,17 +84,11 @@ class Proposals:
     @property
     def reads(self) -> tuple[Read, ...]:
         """What was read for this plan and the ones before, in the order of the calls."""
-        return (*self._seen, *(one for one in self._reads if one is not None))
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of this draft."""
-        return self._limits
+        return self._reading.reads
 
     def usage(self, model: str) -> ModelUse:
         """Return the reported use; ``model`` is the name if none was reported."""
-        cost = f"{self._cost:f}" if self._cost else ""
-        return self._use.model_copy(update={"model": self._use.model or model, "cost": cost})
+        return self._meter.usage(model)
 
     def turn(
         self, model: str, *, prompt_tokens: int = 0, completion_tokens: int = 0, cost: Decimal = Decimal(0)
@@ -139,20 +103,9 @@ class Proposals:
             DraftUnusable: it is one too many.
         """
         self._in_this_answer = {}
-        self._turns += 1
-        self._cost += max(cost, Decimal(0)) if cost.is_finite() else 0
-        self._use = ModelUse(
-            model=cut(one_line(model), _MAX_QUOTE),
-            prompt_tokens=self._use.prompt_tokens + max(prompt_tokens, 0),
-            completion_tokens=self._use.completion_tokens + max(completion_tokens, 0),
-        )
-        tokens, limits = self._use.prompt_tokens + self._use.completion_tokens, self._limits
-        if self._turns > limits.turns:
-            self.fail(f"The draft took more than {limits.turns} turns of the model", "PLANGATE_DRAFT_TURNS")
-        if limits.tokens is not None and tokens > limits.tokens:
-            self.fail(f"The draft took {tokens:,} tokens, over {limits.tokens:,}", "PLANGATE_DRAFT_TOKENS")
-        if limits.cost is not None and self._cost > limits.cost:
-            self.fail(f"The draft cost {self._cost:f}, over {limits.cost:f}", "PLANGATE_DRAFT_COST")
+        broken = self._meter.count(model, prompt_tokens, completion_tokens, Decimal(str(cost)))
+        if broken is not None:
+            self.fail(*broken)
 
     def start_over(self) -> None:
         """Forget the steps; what was read is kept."""
@@ -162,8 +115,7 @@ class Proposals:
     def close(self) -> None:
         """End the draft and its reads: a call from a task that was left behind changes nothing."""
         self._is_closed = True
-        for reading in self._reading:
-            reading.cancel()
+        self._reading.close()
 
     def fail(self, what: str, setting: str = "") -> NoReturn:
         """Give the draft up.
@@ -194,7 +146,7 @@ class Proposals:
             DraftUnusable: a limit is reached.
         """
         if self._is_closed:
-            raise DraftUnusable(_ENDED)
+            raise DraftUnusable(ENDED)
         if self.failure is not None:
             raise self.failure
         if name in self._tools and self._tools[name].reads_only:
@@ -271,58 +223,8 @@ class Proposals:
             faults = list(error.faults)
         if faults or checked is None:
             return Answer(_correction(f"Not read: {name}", faults), is_error=True)
-        place = len(self._reads)
-        if len(self._seen) + place >= MAX_READS or self._room <= 0:
-            return Answer(_NO_MORE, is_error=True)
-        self._reads.append(None)
-        found = await self._found(name, checked)
-        room = self._room
-        if room <= 0:
-            return Answer(_NO_MORE, is_error=True)
-        try:
-            read = read_of(name, values, found, room)
-        except (TypeError, ValueError):
-            read = read_of(name, values, f"{name} returned what is not JSON.", room)
-        self._reads[place] = read
-        return Answer(_given(read))
-
-    @property
-    def _room(self) -> int:
-        """How many bytes of further results can be kept."""
-        return MAX_READS_BYTES - sum(one.kept for one in self.reads)
-
-    async def _found(self, name: str, arguments: ToolArguments) -> object:
-        """Return what a tool found, or a sentence about why it found nothing.
-
-        It reads in a task of its own, which ends with the draft: a planner may leave its own tasks behind,
-        and a client of a dead server may cancel the task that calls it.
-
-        Raises:
-            DraftUnusable: the draft has ended.
-        """
-        reading = asyncio.create_task(self._looked(name, arguments))
-        self._reading.add(reading)
-        try:
-            await asyncio.wait((reading,))
-        finally:
-            reading.cancel()
-            self._reading.discard(reading)
-        if self._is_closed:
-            raise DraftUnusable(_ENDED)
-        return f"Not read: {name} was cancelled." if reading.cancelled() else reading.result()
-
-    async def _looked(self, name: str, arguments: ToolArguments) -> object:
-        seconds = self._tools[name].seconds
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._readers[name](arguments)
-        except ToolError as error:
-            return f"Not read: {error}"
-        except TimeoutError:
-            return f"Not read: {name} did not answer within {seconds} seconds."
-        except Exception as error:  # noqa: BLE001  a tool's bug is an answer, too
-            _log.exception("A tool could not read.", action="read", tool=name)
-            return f"Not read: {name} failed ({type(error).__name__})."
+        read = await self._reading.read(self._tools[name], checked, values)
+        return Answer(_NO_MORE, is_error=True) if read is None else Answer(_given(read))
 
     def _checked(self, name: str, arguments: Mapping[str, Any]) -> ToolArguments:
         """Validate arguments by their tool's model.
@@ -355,7 +257,7 @@ class Proposals:
         return PlannerTool(
             name=name,
             description=declaration.description + reads,
-            schema=_schema(declaration),
+            schema=schema_of_call(declaration),
             reads_only=declaration.reads_only,
             call=call,
         )
@@ -393,38 +295,3 @@ def _correction(said: str, faults: list[Fault]) -> str:
     if len(faults) > _MAX_FAULTS:
         lines.append(f"and {counted(len(faults) - _MAX_FAULTS, 'more fault')}")
     return "\n".join([f"{said}. Fix this and call it again:", *lines])
-
-
-def _schema(declaration: ToolDeclaration) -> dict[str, Any]:
-    """Return the schema of a call: the tool's own, and the reason for a step."""
-    raw = declaration.schema()
-    schema = _inlined(raw, raw.get("$defs", {}))
-    why = {} if declaration.reads_only else {REASON_ARGUMENT: _REASON_SCHEMA}
-    return {
-        "type": "object",
-        "properties": {**why, **schema.get("properties", {})},
-        "required": [*why, *schema.get("required", [])],
-        "additionalProperties": False,
-    }
-
-
-def _inlined(node: Any, definitions: Mapping[str, JsonValue], within: tuple[str, ...] = ()) -> Any:
-    """Return a JSON schema with its references inlined, because some compatible servers do not resolve them.
-
-    A recursive model ends in an object of any shape; the tool's own validation still reports faults.
-    """
-    if isinstance(node, list):
-        return [_inlined(item, definitions, within) for item in node]
-    if not isinstance(node, dict):
-        return node
-    inlined = {
-        key: _inlined(item, definitions, within)
-        for key, item in node.items()
-        if key not in ("$defs", "$ref") and not (key == "discriminator" and "mapping" in item)
-    }
-    if "$ref" not in node:
-        return inlined
-    name = str(node["$ref"]).removeprefix("#/$defs/")
-    if name in within:
-        return {"type": "object", **inlined}
-    return {**_inlined(definitions[name], definitions, (*within, name)), **inlined}

@@ -1,13 +1,22 @@
-"""How planners read: with the tools that only read, within what the settings allow."""
+"""How planners read: with the tools that only read, within what the settings and the limits allow."""
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Final
 
+import structlog
 from pydantic import JsonValue
 
-from activities.planners.proposals import Reader
-from plangate.domain.errors import ToolRefused
-from plangate.domain.tool import ToolArguments
+from plangate.domain.errors import DraftUnusable, ToolError, ToolRefused
+from plangate.domain.reads import MAX_READS, MAX_READS_BYTES, Read, read_of
+from plangate.domain.tool import ToolArguments, ToolDeclaration
 from plangate.tool import Reads, Tool, lacks_of
+
+ENDED: Final = "The draft has ended, and its tools with it."
+_log = structlog.get_logger(__name__)
+
+Reader = Callable[[ToolArguments], Awaitable[JsonValue]]
+"""What a tool that only reads does with its arguments."""
 
 
 def readers_of(tools: Mapping[str, Tool]) -> Iterator[tuple[str, Reader]]:
@@ -25,3 +34,91 @@ def _reader(tool: Tool, reads: Reads) -> Reader:
         return await reads.read(arguments)
 
     return read
+
+
+class Reading:
+    """Reads for one draft, and keeps what it found.
+
+    Args:
+        readers: of the tools that only read.
+        seen: what was read for an earlier plan, which the planner still knows.
+    """
+
+    def __init__(self, readers: Mapping[str, Reader], seen: tuple[Read, ...]) -> None:
+        self._readers = dict(readers)
+        self._seen = seen
+        self._reads: list[Read | None] = []  # None while it is under way
+        self._running: set[asyncio.Task[object]] = set()
+        self._is_closed = False
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """What was read for this plan and the ones before, in the order of the calls."""
+        return (*self._seen, *(one for one in self._reads if one is not None))
+
+    def close(self) -> None:
+        """End all reads."""
+        self._is_closed = True
+        for running in self._running:
+            running.cancel()
+
+    async def read(
+        self, declaration: ToolDeclaration, arguments: ToolArguments, values: dict[str, JsonValue]
+    ) -> Read | None:
+        """Read with a tool; None if no more can be kept. ``values`` are the arguments as JSON.
+
+        Raises:
+            DraftUnusable: the draft has ended.
+        """
+        place = len(self._reads)
+        if len(self._seen) + place >= MAX_READS or self._room <= 0:
+            return None
+        self._reads.append(None)
+        found = await self._found(declaration, arguments)
+        if self._room <= 0:
+            return None
+        try:
+            read = read_of(declaration.name, values, found, self._room)
+        except (TypeError, ValueError):
+            said = f"{declaration.name} returned what is not JSON."
+            read = read_of(declaration.name, values, said, self._room)
+        self._reads[place] = read
+        return read
+
+    @property
+    def _room(self) -> int:
+        """How many bytes of further results can be kept."""
+        return MAX_READS_BYTES - sum(one.kept for one in self.reads)
+
+    async def _found(self, declaration: ToolDeclaration, arguments: ToolArguments) -> object:
+        """Return what a tool found, or a sentence about why it found nothing.
+
+        It reads in a task of its own, which ends with the draft: a planner may leave its own tasks behind,
+        and a client of a dead server may cancel the task that calls it.
+
+        Raises:
+            DraftUnusable: the draft has ended.
+        """
+        running = asyncio.create_task(self._looked(declaration, arguments))
+        self._running.add(running)
+        try:
+            await asyncio.wait((running,))
+        finally:
+            running.cancel()
+            self._running.discard(running)
+        if self._is_closed:
+            raise DraftUnusable(ENDED)
+        return f"Not read: {declaration.name} was cancelled." if running.cancelled() else running.result()
+
+    async def _looked(self, declaration: ToolDeclaration, arguments: ToolArguments) -> object:
+        name, seconds = declaration.name, declaration.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._readers[name](arguments)
+        except ToolError as error:
+            return f"Not read: {error}"
+        except TimeoutError:
+            return f"Not read: {name} did not answer within {seconds} seconds."
+        except Exception as error:  # noqa: BLE001  a tool's bug is an answer, too
+            _log.exception("A tool could not read.", action="read", tool=name)
+            return f"Not read: {name} failed ({type(error).__name__})."

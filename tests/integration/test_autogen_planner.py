@@ -13,7 +13,8 @@ from autogen_ext.models.replay import ReplayChatCompletionClient
 from activities.planner import Brief, Draft
 from activities.planners.autogen.model_client import OpenModel, model_client_factory
 from activities.planners.autogen.planner import AutoGenPlanner
-from activities.planners.proposals import MAX_BAD_CALLS, Limits
+from activities.planners.limits import Limits
+from activities.planners.proposals import MAX_BAD_CALLS
 from plangate.domain.drafting import check_plan
 from plangate.domain.errors import (
     DraftUnusable,

@@ -17,7 +17,7 @@ import pytest
 from activities.planner import Brief, Draft
 from activities.planners.autogen.model_client import model_client_factory
 from activities.planners.autogen.planner import AutoGenPlanner
-from activities.planners.proposals import Limits
+from activities.planners.limits import Limits
 from plangate.domain.errors import DraftUnusable, ModelRefused, ModelUnavailable, PlannerError
 from plangate.settings import Settings
 from tests.support.openai_server import (

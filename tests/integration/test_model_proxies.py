@@ -16,7 +16,7 @@ from activities.planner import Brief
 from activities.planners.autogen.model_client import model_client_factory
 from activities.planners.autogen.model_transport import proxy_for
 from activities.planners.autogen.planner import AutoGenPlanner
-from activities.planners.proposals import Limits
+from activities.planners.limits import Limits
 from plangate.domain.errors import ModelRefused, SettingsInvalid
 from plangate.settings import Settings
 from tests.support.openai_server import Calls, OpenAIServer, Says, call, completion

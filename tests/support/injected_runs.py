@@ -20,7 +20,7 @@ from rich.console import Console
 from activities.planner import Brief, Draft
 from activities.planners.autogen.model_client import ModelOpener
 from activities.planners.autogen.planner import AutoGenPlanner
-from activities.planners.proposals import Limits
+from activities.planners.limits import Limits
 from activities.tools.email.tool import SendEmail
 from plangate.domain.errors import ToolRefused
 from plangate.domain.escaping import many_lines, one_line

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from activities.planners.proposals import Limits, Proposals
+from activities.planners.limits import Limits
+from activities.planners.proposals import Proposals
 from activities.tools.mcp.arguments import arguments_of
 from activities.tools.mcp.config import read_config
 from activities.tools.mcp.names import legal_name

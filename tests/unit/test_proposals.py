@@ -10,7 +10,9 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel, JsonValue, field_validator
 
-from activities.planners.proposals import MAX_BAD_CALLS, MOST_PROPOSALS, Limits, Proposals, Reader
+from activities.planners.limits import Limits
+from activities.planners.proposals import MAX_BAD_CALLS, MOST_PROPOSALS, Proposals
+from activities.planners.reading import Reader
 from plangate.domain.audit import ModelUse
 from plangate.domain.errors import DraftUnusable, ToolRefused, ToolUnavailable
 from plangate.domain.plan import Plan, Step

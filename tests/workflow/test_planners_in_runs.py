@@ -10,7 +10,7 @@ from sqlalchemy import text as sql
 from activities.planners.autogen.model_client import model_client_factory
 from activities.planners.autogen.planner import AutoGenPlanner
 from activities.planners.function import FunctionPlanner
-from activities.planners.proposals import Limits
+from activities.planners.limits import Limits
 from plangate.audit.evidence import bundle_findings, bundle_of
 from plangate.audit.inspection import Trust, inspect_run
 from plangate.domain.escaping import one_line

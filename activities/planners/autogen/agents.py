@@ -22,7 +22,9 @@ from activities.planners.autogen.model_client import ModelOpener, OpenModel, no_
 from activities.planners.autogen.planner import check_it_calls_tools, quieten
 from activities.planners.autogen.workbench import ProposingWorkbench
 from activities.planners.function import FunctionPlanner
-from activities.planners.proposals import Limits, Proposals, Reader
+from activities.planners.limits import Limits
+from activities.planners.proposals import Proposals
+from activities.planners.reading import Reader
 from plangate.domain.errors import (
     ModelRefused,
     NoModel,

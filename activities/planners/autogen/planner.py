@@ -22,7 +22,9 @@ from activities.planners.autogen.model_client import ModelOpener, no_model
 from activities.planners.autogen.model_errors import planner_error
 from activities.planners.autogen.workbench import ProposingWorkbench
 from activities.planners.function import FunctionPlanner
-from activities.planners.proposals import MAX_BAD_CALLS, Limits, Proposals, Reader
+from activities.planners.limits import Limits
+from activities.planners.proposals import MAX_BAD_CALLS, Proposals
+from activities.planners.reading import Reader
 from plangate.domain.errors import ModelRefused, PlangateError
 from plangate.domain.escaping import one_line
 from plangate.domain.reads import MAX_READS

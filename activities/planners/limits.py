@@ -1,0 +1,63 @@
+"""The limits of a draft, and what a planner reports of its use."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from plangate.domain.audit import ModelUse
+from plangate.domain.escaping import cut, one_line
+
+_LONGEST_NAME = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of one draft.
+
+    Attributes:
+        seconds: time.
+        max_steps: of the plan.
+        turns: answers of the model, as far as the planner reports them.
+        tokens: of prompts and answers, as far as they are reported; None for no limit.
+        cost: as far as it is reported; None for no limit.
+    """
+
+    seconds: float
+    max_steps: int
+    turns: int = 100
+    tokens: int | None = None
+    cost: Decimal | None = None
+
+
+class Meter:
+    """Counts the answers, tokens and cost that a planner reports."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._use = ModelUse(model="")
+        self._turns = 0
+        self._cost = Decimal(0)
+
+    def usage(self, model: str) -> ModelUse:
+        """Return the reported use; ``model`` is the name if none was reported."""
+        cost = f"{self._cost:f}" if self._cost else ""
+        return self._use.model_copy(update={"model": self._use.model or model, "cost": cost})
+
+    def count(
+        self, model: str, prompt_tokens: int, completion_tokens: int, cost: Decimal
+    ) -> tuple[str, str] | None:
+        """Count one answer; return the limit that it breaks, in words, and its setting, or None."""
+        self._turns += 1
+        self._cost += max(cost, Decimal(0)) if cost.is_finite() else 0
+        self._use = ModelUse(
+            model=cut(one_line(model), _LONGEST_NAME),
+            prompt_tokens=self._use.prompt_tokens + max(prompt_tokens, 0),
+            completion_tokens=self._use.completion_tokens + max(completion_tokens, 0),
+        )
+        tokens, limits = self._use.prompt_tokens + self._use.completion_tokens, self._limits
+        if self._turns > limits.turns:
+            return f"The draft took more than {limits.turns} turns of the model", "PLANGATE_DRAFT_TURNS"
+        if limits.tokens is not None and tokens > limits.tokens:
+            return f"The draft took {tokens:,} tokens, over {limits.tokens:,}", "PLANGATE_DRAFT_TOKENS"
+        if limits.cost is not None and self._cost > limits.cost:
+            return f"The draft cost {self._cost:f}, over {limits.cost:f}", "PLANGATE_DRAFT_COST"
+        return None
