@@ -40,7 +40,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.decision import Choice
 from plangate.domain.limits import RESERVED_FOR, RecentSum, Scope, UnknownSum, summed, window_start, written
-from plangate.domain.run import RunState, StepState
+from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.stops import StopDecided
 from plangate.records.prepared import Prepared
 from plangate.records.tables import effects, reservations, runs
@@ -178,6 +178,8 @@ def follow(connection: Connection, run: str, entry: AuditEntry, state: RunState)
             if progress in (StepState.DONE, StepState.UNDONE):
                 is_done = progress is StepState.DONE
                 _settle(connection, state, step, Standing.SPENT if is_done else Standing.FREE, entry.at)
+            if state.phase not in (Phase.EXECUTING, Phase.HELD):  # nothing of the plan begins any more
+                _give_back(connection, run, entry.at)
         case Drafted() | Reopened() | Closed():
             _give_back(connection, run, entry.at)
         case (

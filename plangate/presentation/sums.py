@@ -1,0 +1,48 @@
+"""The sums over time by which a plan was judged, in the words of its pages.
+
+Workflows import this module: it is deterministic and needs no terminal.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+
+from plangate.domain.durations import read_seconds
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.limits import DAY, REQUESTER
+from plangate.domain.status import Status, SumStatus
+from plangate.presentation.durations import spoken
+
+NEEDS_MORE: Final = "by a sum over time the plan needs more than it was approved for"
+_SHOWN: Final = 12
+_LONGEST: Final = 60
+
+
+def sum_lines(status: Status) -> Iterator[str]:
+    """Yield each sum, such as 'with this one 1,480 EUR in 24 hours: amount of refund, by rita'."""
+    for one in status.sums[:_SHOWN]:
+        yield _words(one)
+    if len(status.sums) > _SHOWN:
+        yield f"and {len(status.sums) - _SHOWN} more, which status --json has"
+
+
+def _words(one: SumStatus) -> str:
+    currency = f" {cut(one_line(one.currency), _LONGEST)}" if one.currency else ""
+    what = f"{one.argument} of {one.tool}"
+    if one.by == REQUESTER:
+        what += f", by {cut(one_line(one.of), _LONGEST)}"
+    elif one.by:
+        what += f", {one.by} {cut(one_line(one.of), _LONGEST)}"
+    if one.with_this_one is None:
+        return f"{what}{window_words(one.window)}: not known, because an amount is not known before its step"
+    total = format(Decimal(one.with_this_one), ",f")
+    return f"with this one {total}{currency}{window_words(one.window)}: {what}"
+
+
+def window_words(window: str) -> str:
+    """Return ' in 24 hours', or ' today (Europe/Berlin)'."""
+    if window.startswith(DAY):
+        return f" today ({window.removeprefix(DAY).strip() or 'UTC'})"
+    seconds = read_seconds(window)
+    return f" in {window if seconds is None else spoken(timedelta(seconds=seconds))}"
