@@ -208,9 +208,7 @@ def _resolved_step(event: Decided) -> int:
 
 def _settle(connection: Connection, state: RunState, step: int, standing: Standing, at: datetime) -> None:
     connection.execute(
-        update(reservations)
-        .where(_OF_PLAN, reservations.c.step == step, reservations.c.state != standing.value)
-        .values(state=standing.value, at=at),
+        update(reservations).where(_OF_PLAN, reservations.c.step == step).values(state=standing.value, at=at),
         {"run": state.workflow_id, "plan": state.fingerprint or ""},
     )
 

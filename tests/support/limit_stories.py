@@ -109,6 +109,10 @@ class Part:
             case StepState.PENDING | StepState.SKIPPED:
                 pass
 
+    def begin(self, now: datetime) -> None:
+        """Be reserved: a step of the plan is claimed, and this one waits."""
+        self.state, self.is_known, self.reserved_at, self.spent_at = StepState.PENDING, True, now, None
+
     def give_back(self) -> None:
         """Count no longer, unless it is spent."""
         self.reserved_at = None
@@ -279,12 +283,7 @@ class Story:
         parts = run.parts[state.drafted.fingerprint]
         for part, progress in zip(parts, state.steps, strict=True):
             if isinstance(event, Claimed) and not event.undo and progress.state is StepState.PENDING:
-                part.state, part.is_known, part.reserved_at, part.spent_at = (
-                    progress.state,
-                    True,
-                    self.now,
-                    None,
-                )
+                part.begin(self.now)
             part.follow(progress.state, self.now)
             if isinstance(event, Reopened) or state.closed is not None or state.phase is Phase.UNDOING:
                 part.give_back()
