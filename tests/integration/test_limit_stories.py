@@ -6,7 +6,7 @@
 from plangate.records.database import Database
 from tests.support.limit_stories import faults
 
-STORIES = 15
+STORIES = 8
 
 
 async def test_runs_side_by_side_agree_with_a_naive_reading_of_the_rules(database: Database) -> None:

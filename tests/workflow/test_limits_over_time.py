@@ -77,7 +77,7 @@ async def test_a_plan_that_would_pass_the_limit_by_the_time_of_its_claim_begins_
     async with gate.worker():
         (waiting,) = (one for one in await at_rest(gate, ids) if one.state == "in_review")
         assert len(tool.lines()) == 2
-        assert waiting.needs_more_since is not None
+        assert waiting.needs_more
         assert str(waiting.requirement) == "1 approval by anyone but the requester"
         assert [entry.event.kind for entry in gate.api.trail(waiting.workflow_id)][2:] == ["reopened"]
         assert (await gate.decide(waiting)).accepted
