@@ -3,6 +3,7 @@
 Workflows import this module: it is deterministic and needs no terminal.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -11,12 +12,15 @@ from typing import Final
 from plangate.domain.durations import read_seconds
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.limits import DAY, REQUESTER
+from plangate.domain.plurals import counted
 from plangate.domain.status import Status, SumStatus
 from plangate.presentation.durations import spoken
 
 NEEDS_MORE: Final = "by a sum over time the plan needs more than it was approved for"
 _SHOWN: Final = 12
 _LONGEST: Final = 60
+_UNITS: Final = {"d": "day", "h": "hour", "m": "minute"}
+_SIMPLE: Final = re.compile(r"([0-9]{1,9})([dhm])")
 
 
 def sum_lines(status: Status) -> Iterator[str]:
@@ -44,5 +48,8 @@ def window_words(window: str) -> str:
     """Return ' in 24 hours', or ' today (Europe/Berlin)'."""
     if window.startswith(DAY):
         return f" today ({window.removeprefix(DAY).strip() or 'UTC'})"
+    simple = _SIMPLE.fullmatch(window)
+    if simple is not None:  # 24h is 24 hours, as the rule says, and not a day
+        return f" in {counted(int(simple[1]), _UNITS[simple[2]])}"
     seconds = read_seconds(window)
     return f" in {window if seconds is None else spoken(timedelta(seconds=seconds))}"
