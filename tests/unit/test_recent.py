@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activities.tools.registry import declarations
 from plangate.domain.errors import FileInvalid
 from plangate.domain.limits import (
     Limit,
@@ -20,9 +21,10 @@ from plangate.domain.limits import (
     window_start,
     written,
 )
-from plangate.domain.plan import Plan
-from plangate.policy.policy_file import FilePolicy, checked_policy
+from plangate.domain.plan import Plan, Step
+from plangate.policy.policy_file import FilePolicy, checked_policy, read_policy
 from plangate.policy.recent_calls import calls_in
+from plangate.settings import PROJECT
 from tests.support.refund_tool import RefundArguments, Refunds, refund_plan
 
 ALL = Limit(tool="refund", argument="amount", window="24h")
@@ -222,3 +224,13 @@ def test_a_sum_of_the_record_can_be_read_again() -> None:
     (one,) = sums_wanted([ALL], refund_plan("1"), ["rita"])
     assert RecentSum.model_validate_json(one.model_dump_json()) == one
     assert one.total == 1
+
+
+@pytest.mark.parametrize(("others", "needed"), [("0", 0), ("400", 0), ("401", 1), ("4901", 2)])
+def test_the_example_of_limits_works(others: str, needed: int) -> None:
+    rules = read_policy(PROJECT / "examples" / "policies" / "limits.toml", declarations(), None)
+    refund = Step(tool="refund_payment", arguments={"payment": "pi_1", "amount": 100, "currency": "EUR"})
+    plan = Plan(summary="s", steps=(refund,))
+    sums = [one.model_copy(update={"others": others}) for one in sums_wanted(rules.limits, plan, ["rita"])]
+    requirement = rules.requirement_for(plan, request="", requester="rita", recent=sums)
+    assert sum(need.count for need in requirement.needs) == needed
