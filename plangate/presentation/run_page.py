@@ -112,7 +112,7 @@ def plan_page(status: Status, now: datetime) -> Page:
     page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
     if status.still_needed and status.approved_by:
         page.field("still needed", needed_words(status), "bold yellow")
-    for line in sum_lines(status):
+    for line in sum_lines(status.sums):
         page.field("in all", line)
     _add_approvals(page, status)
     if status.changes_asked and status.revision > 1:

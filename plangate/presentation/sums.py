@@ -4,16 +4,14 @@ Workflows import this module: it is deterministic and needs no terminal.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from typing import Final
 
 from plangate.domain.durations import read_seconds
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.limits import DAY, REQUESTER
+from plangate.domain.limits import DAY, REQUESTER, RecentSum
 from plangate.domain.plurals import counted
-from plangate.domain.status import Status, SumStatus
 from plangate.presentation.durations import spoken
 
 NEEDS_MORE: Final = "by a sum over time the plan needs more than it was approved for"
@@ -23,25 +21,24 @@ _UNITS: Final = {"d": "day", "h": "hour", "m": "minute"}
 _SIMPLE: Final = re.compile(r"([0-9]{1,9})([dhm])")
 
 
-def sum_lines(status: Status) -> Iterator[str]:
+def sum_lines(sums: Sequence[RecentSum]) -> Iterator[str]:
     """Yield each sum, such as 'with this one 1,480 EUR in 24 hours: amount of refund, by rita'."""
-    for one in status.sums[:_SHOWN]:
+    for one in sums[:_SHOWN]:
         yield _words(one)
-    if len(status.sums) > _SHOWN:
-        yield f"and {len(status.sums) - _SHOWN} more, which status --json has"
+    if len(sums) > _SHOWN:
+        yield f"and {len(sums) - _SHOWN} more, which --json has"
 
 
-def _words(one: SumStatus) -> str:
+def _words(one: RecentSum) -> str:
     currency = f" {cut(one_line(one.currency), _LONGEST)}" if one.currency else ""
     what = f"{one.argument} of {one.tool}"
     if one.by == REQUESTER:
         what += f", by {cut(one_line(one.of), _LONGEST)}"
     elif one.by:
         what += f", {one.by} {cut(one_line(one.of), _LONGEST)}"
-    if one.with_this_one is None:
+    if one.total is None:
         return f"{what}{window_words(one.window)}: not known, because an amount is not known before its step"
-    total = format(Decimal(one.with_this_one), ",f")
-    return f"with this one {total}{currency}{window_words(one.window)}: {what}"
+    return f"with this one {one.total:,f}{currency}{window_words(one.window)}: {what}"
 
 
 def window_words(window: str) -> str:

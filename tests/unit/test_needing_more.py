@@ -20,6 +20,7 @@ from plangate.policy.policy_file import policy_in
 from plangate.policy.requirements import soft_requirements
 from plangate.presentation.markdown import details_page
 from plangate.presentation.run_page import run_page
+from plangate.presentation.trail_page import trail_page
 from tests.support.build import (
     DEADLINE,
     HOUR,
@@ -179,6 +180,8 @@ def test_the_pages_say_what_the_sum_is_with_this_plan_and_why_the_review_is_open
     web = details_page(state)
     assert said in web
     assert "by a sum over time the plan needs more" in web
+    trail = "\n".join(row.text for row in trail_page(chained(story(reopened("1180")))).rows)
+    assert f"{said[:40]}" in trail
     shown = status_of(state, source="record").model_dump(mode="json")
     assert [(one["with_this_one"], one["others"], one["window"]) for one in shown["sums"]] == [
         ("1480", "1180", "24h")
