@@ -10,15 +10,15 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from activities.requiring import Requiring
-from plangate.domain.audit import Drafted, Reopened
+from plangate.domain.audit import Drafted, Reopened, Requested
 from plangate.domain.base import Frozen
 from plangate.domain.deadlines import reopened_deadline
 from plangate.domain.limits import REQUESTER, Limit, RecentSum, amount_of, scope_of
 from plangate.domain.people import LostApproval, People
-from plangate.domain.policy import Requirement, asks_for_less, strictest
+from plangate.domain.policy import Policy, Requirement, asks_for_less, strictest
 from plangate.domain.revocation import lost_approvals
 from plangate.domain.run import RunState, StepState
-from plangate.policy.requirements import demanded_of, judged_for, limits_of, sums_for
+from plangate.policy.requirements import derived, judged_for, limits_of, sums_for
 from plangate.records.reservations import Reservation, lock_tools, reserved_steps, with_others
 from plangate.records.trail import OpenTrail
 
@@ -55,39 +55,43 @@ def reserve_or_need(
         arguments: of that step, with the values of its references.
         now: the time of the claim.
     """
-    drafted = state.drafted
+    drafted, requested = state.drafted, state.requested
     assert drafted is not None
+    assert requested is not None
     policy = requiring.policy_of(trail, drafted)
     limits = tuple(dict.fromkeys((*requiring.limits, *(limits_of(policy) if policy else ()))))
-    used = {one.tool for one in drafted.plan.steps} & {limit.tool for limit in limits}
-    if not used:
+    tools = {one.tool for one in drafted.plan.steps} & {limit.tool for limit in limits}
+    if not tools:
         return Reserved()
-    lock_tools(trail.connection, used)
+    lock_tools(trail.connection, tools)
+    waiting = {number for number in _waiting(state) if drafted.plan.steps[number - 1].tool in tools}
     of_plan = {"run": trail.workflow_id, "plan": drafted.fingerprint}
-    waiting = {number for number in _waiting(state) if drafted.plan.steps[number - 1].tool in used}
     missing = waiting - reserved_steps(trail.connection, **of_plan, now=now)
     recent: tuple[RecentSum, ...] = ()
-    if missing and policy is not None and state.requested is not None:
-        recent = with_others(trail.connection, sums_for(policy, drafted, state.requested), **of_plan, now=now)
-        demanded = demanded_of(
-            policy,
-            drafted.plan,
-            state.requested,
-            requester=drafted.requester,
-            author=drafted.author,
-            recent=recent,
-        )
-        if asks_for_less(drafted.requirement, demanded):
-            return Needing(requirement=strictest(drafted.requirement, demanded), recent=recent)
-    known: dict[int, Mapping[str, JsonValue]] = {
-        number: drafted.plan.steps[number - 1].arguments for number in missing
-    }
-    if step in waiting and arguments != drafted.plan.steps[step - 1].arguments:
-        known[step] = arguments
-    assert state.requested is not None
-    people = judged_for(state.requested, requester=drafted.requester, author=drafted.author)
+    if missing and policy is not None:
+        wanted = sums_for(policy, drafted, requested)
+        recent = with_others(trail.connection, wanted, **of_plan, now=now)
+        needing = _needing(policy, drafted, requested, recent)
+        if needing is not None:
+            return needing
+    known = {number: drafted.plan.steps[number - 1].arguments for number in missing}
+    if (
+        step in waiting and arguments != drafted.plan.steps[step - 1].arguments
+    ):  # its references are known now
+        known[step] = dict(arguments)
+    people = judged_for(requested, requester=drafted.requester, author=drafted.author)
     trail.reserve(tuple(_rows(limits, drafted, known, people)), drafted.fingerprint, now)
     return Reserved(recent=recent)
+
+
+def _needing(
+    policy: Policy, drafted: Drafted, requested: Requested, recent: tuple[RecentSum, ...]
+) -> Needing | None:
+    """Return what the plan needs by these sums, if that is more than it was approved for."""
+    demanded = derived(policy, drafted.needing(drafted.requirement, recent), requested)
+    if asks_for_less(drafted.requirement, demanded) is None:
+        return None
+    return Needing(requirement=strictest(drafted.requirement, demanded), recent=recent)
 
 
 def needing_more(

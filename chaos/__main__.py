@@ -22,6 +22,7 @@ from chaos import (
     injections,
     kill_the_server,
     kill_the_worker,
+    limits,
     lose_the_database,
     mcp,
     outage,
@@ -72,6 +73,11 @@ SCENARIOS = {
     "injections": Scenario(injections.act, injections.FULL, injections.QUICK, in_suite=False),
     "mcp": Scenario(mcp.act, mcp.FULL, mcp.QUICK),
     "stories": Scenario(stories.act, stories.FULL, stories.QUICK, in_suite=False),
+    # The suite has a sample of its own, on both databases (tests/integration/test_limit_stories.py).
+    "limits": Scenario(limits.sqlite, limits.FULL, limits.QUICK, in_suite=False),
+    "limits-postgres": Scenario(
+        limits.postgres, limits.FEWER, limits.QUICK, in_suite=False, on_postgres=True
+    ),
     "restart": Scenario(restart_latency.act, restart_latency.FULL, restart_latency.QUICK),
     "freeze": Scenario(freeze_a_worker.act, freeze_a_worker.FULL, freeze_a_worker.QUICK, in_suite=False),
     "sqlite": Scenario(lose_the_database.sqlite, lose_the_database.FULL, lose_the_database.QUICK),

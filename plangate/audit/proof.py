@@ -233,11 +233,23 @@ def _not_lost(event: Reopened, state: RunState, lists: Lists) -> str | None:
     people = lists.named(event.people)
     if event.people and people is None:
         return None
+    state, weak = _needing(state, event)
     lost = {one.name for one in event.lost} - {
-        one.name for one in lost_approvals(state, people, event.reopened_at)
+        *(one.name for one in lost_approvals(state, people, event.reopened_at)),
+        *weak,
     }
     held = [one_line(one.name) for one in state.approvers if one.name in lost]
     return f"records an approval as lost that held: {', '.join(held)}" if held else None
+
+
+def _needing(state: RunState, event: Reopened) -> tuple[RunState, tuple[str, ...]]:
+    """Return the state with the requirement that a reopening brings, and whose proof is too weak for it."""
+    if state.drafted is None or event.requirement is None:
+        return state, ()
+    drafted = state.drafted.needing(event.requirement, event.recent)
+    least = event.requirement.assurance
+    weak = tuple(one.name for one in state.approvers if one.assurance < least)
+    return state.model_copy(update={"drafted": drafted}), weak
 
 
 def _revoked(state: RunState, people: People, at: datetime) -> list[str]:

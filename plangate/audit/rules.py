@@ -8,6 +8,7 @@ the entries are read from, the records or a bundle, makes no difference.
   as before, and a review no longer than the request asked for. It is made while the run is drafting.
 - A decision has the actor and the time of its arrival. An accepted one names a plan; if it changed the run,
   `judge` accepts it again, and it cannot be an earlier approval that was sent a second time.
+- A review is reopened with a requirement only if that is a stricter one.
 - A review is reopened only after an edit, or while its plan is being executed, for approvals that were
   counted; and for no longer than the first time.
 - A claim has its plan's idempotency key and the next attempt number, `authorise` allows it, and when the step
@@ -70,6 +71,7 @@ from plangate.domain.fold import apply, changes
 from plangate.domain.lifecycle import may_end
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import MIN_PREFIX, short, struck_steps
+from plangate.domain.policy import asks_for_less
 from plangate.domain.references import resolve_references
 from plangate.domain.repeats import repeats
 from plangate.domain.review import authorise, authorise_undo, judge
@@ -317,9 +319,15 @@ def _wrong_reopening(state: RunState, event: Reopened) -> str | None:
         return "gives up an edit that was not to be drafted"
     if not event.edit and (state.phase is not Phase.EXECUTING or event.fingerprint != state.fingerprint):
         return "reopens the review of a plan that was not being executed"
-    if not event.edit and not event.lost:
+    if not event.edit and not event.lost and event.requirement is None:
         return "reopens the review without a lost approval"
     drafted = state.drafted
+    if event.requirement is not None and drafted is not None:
+        less = asks_for_less(event.requirement, drafted.requirement)
+        if less:
+            return f"asks for less than the plan needed before: {less}"
+        if asks_for_less(drafted.requirement, event.requirement) is None:
+            return "reopens the review for a requirement that asks for no more"
     if drafted and exceeds_first_review(event, drafted):
         return "reopens the review for longer than the first time"
     strangers = {one.name for one in event.lost} - {one.name for one in state.approvers}

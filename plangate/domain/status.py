@@ -6,11 +6,11 @@ from typing import Any, Final
 from pydantic import Field, JsonValue
 
 from plangate.domain.assurance import Assurance
-from plangate.domain.audit import OUTCOMES, Decided, ModelUse, Outcome
+from plangate.domain.audit import OUTCOMES, Decided, Drafted, ModelUse, Outcome
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Resolution
 from plangate.domain.lifecycle import possible_resolutions
-from plangate.domain.limits import RecentSum
+from plangate.domain.limits import RecentSum, written
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import Plan, short
 from plangate.domain.plan_changes import plan_before
@@ -147,6 +147,12 @@ class PreviousPlan(Frozen):
     plan: Plan
 
 
+class SumStatus(RecentSum):
+    """A sum over time; ``with_this_one`` is what other plans and this one have, None if that is not known."""
+
+    with_this_one: str | None
+
+
 class Status(Frozen):
     """Everything that is known about a run; ``source`` says where the answer comes from.
 
@@ -162,8 +168,8 @@ class Status(Frozen):
     newest plan, empty for a planner's and for a supplied one; ``authors`` are those who may not approve it
     because they edited it, or one before it. ``previous`` is the plan before it.
     ``stops`` are those that make its steps wait, as far as is known where the answer comes from. ``sums`` are
-    the sums over time by which the newest plan was judged, and ``needs_more_since`` is when it turned out,
-    before a step, that by them it needs more than it was approved for.
+    the sums over time by which the newest plan was judged, and ``needs_more`` says that before a step it
+    turned out to need more, by them, than it was approved for.
     """
 
     workflow_id: str
@@ -201,8 +207,8 @@ class Status(Frozen):
     previous: PreviousPlan | None = None
     held: HeldStatus | None = None
     stops: tuple[StopStatus, ...] = ()
-    sums: tuple[RecentSum, ...] = ()
-    needs_more_since: AwareDatetime | None = None
+    sums: tuple[SumStatus, ...] = ()
+    needs_more: bool = False
     source: str
 
 
@@ -258,10 +264,8 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         authors=state.authors,
         previous=_previous(state),
         held=_held(state),
-        sums=drafted.recent if drafted else (),
-        needs_more_since=state.reopened.reopened_at
-        if state.reopened and state.reopened.requirement
-        else None,
+        sums=_sums(drafted),
+        needs_more=state.reopened is not None and state.reopened.requirement is not None,
         source=source,
     )
 
@@ -364,6 +368,13 @@ def _still_needed(state: RunState) -> tuple[Need, ...]:
     if state.drafted is None or state.phase is not Phase.IN_REVIEW:
         return ()
     return missing(state.drafted.requirement, state.approvers, state.barred)
+
+
+def _sums(drafted: Drafted | None) -> tuple[SumStatus, ...]:
+    return tuple(
+        SumStatus(**dict(one), with_this_one=None if one.total is None else written(one.total))
+        for one in (drafted.recent if drafted else ())
+    )
 
 
 def _held(state: RunState) -> HeldStatus | None:

@@ -111,6 +111,14 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 """Each variable with its fields and their descriptions; a variable with any names in it has none here."""
 
 
+FUNCTIONS: Final[Mapping[str, str]] = {
+    "recent(TOOL, ARGUMENT, WINDOW, BY)": "the sum over time of a numeric argument: what other plans "
+    "reserved or did in the window, and this whole plan. All four are plain texts; see "
+    "[sums over time](#sums-over-time)"
+}
+"""The functions that are no part of CEL, each with its description."""
+
+
 def variables_of_steps(
     plan: Plan, numbers: Mapping[str, Collection[str]], *, request: str, requester: str
 ) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from plangate.policy.policy_entries import ResolveEntry, RuleEntry, WholePolicy
-from plangate.policy.policy_input import FIELDS, PolicyInput
+from plangate.policy.policy_input import FIELDS, FUNCTIONS, PolicyInput
 
 _WIDTH: Final = 118
 _TABLES: Final[dict[str, type[BaseModel]]] = {
@@ -63,6 +63,8 @@ def _items() -> Iterator[str]:
             yield _item(variable, field.description)
         for name, description in FIELDS[variable].items():
             yield _item(f"{variable}.{name}", description)
+    for call, description in FUNCTIONS.items():
+        yield _item(call, description)
 
 
 def _item(name: str, description: str) -> str:

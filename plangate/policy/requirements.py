@@ -7,7 +7,7 @@ policy's text, so a worker that finds a plan and an auditor compute the same req
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache, reduce
 
-from plangate.domain.audit import AuditEntry, Drafted, Requested, RuleText
+from plangate.domain.audit import AuditEntry, Claimed, Drafted, Reopened, Requested, RuleText
 from plangate.domain.deadlines import exceeds_requirement
 from plangate.domain.errors import FileInvalid
 from plangate.domain.findings import Finding
@@ -109,16 +109,43 @@ def _read(text: str) -> Policy | None:
 def soft_requirements(
     workflow_id: str, trail: Sequence[AuditEntry], texts: Sequence[RuleText]
 ) -> Iterator[Finding]:
-    """Yield each plan whose requirement asks for less than the policy that it names."""
+    """Yield each plan that asks for less than its policy, also by the sums over time on the record.
+
+    What other plans had at that moment is not in the trail of one run, so it is taken from the record.
+    """
     requested: Requested | None = None
+    drafted: Drafted | None = None
+    is_reserved = False
     for entry in trail:
-        event = entry.event
+        event, what = entry.event, None
         if isinstance(event, Requested):
             requested = requested or event
-        if isinstance(event, Drafted) and requested is not None and event.is_as_named(workflow_id):
-            what = _wrong(event, requested, texts)
-            if what:
-                yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+        elif requested is None:
+            continue
+        elif isinstance(event, Drafted):
+            drafted, is_reserved = event if event.is_as_named(workflow_id) else None, False
+            what = _wrong(drafted, requested, texts) if drafted else None
+        elif isinstance(event, Reopened) and drafted is not None:
+            is_reserved = False
+            if event.requirement is not None:
+                drafted = drafted.needing(event.requirement, event.recent)
+                what = _wrong(drafted, requested, texts)
+        elif isinstance(event, Claimed) and drafted is not None and not event.undo:
+            what = _wrong_by_sums(event, drafted, requested, texts, is_reserved=is_reserved)
+            is_reserved = True
+        if what:
+            yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
+
+
+def _wrong_by_sums(
+    claimed: Claimed, drafted: Drafted, requested: Requested, texts: Sequence[RuleText], *, is_reserved: bool
+) -> str | None:
+    """Return what is wrong with the sums over time by which a step began."""
+    if not claimed.recent:
+        is_missing = bool(drafted.recent) and not is_reserved
+        return "a step began without a look at the sums over time" if is_missing else None
+    wrong = _wrong(drafted.needing(drafted.requirement, claimed.recent), requested, texts)
+    return f"a step began under a plan that, by the sums over time of its claim, {wrong}" if wrong else None
 
 
 def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) -> str | None:
@@ -128,4 +155,8 @@ def _wrong(drafted: Drafted, requested: Requested, texts: Sequence[RuleText]) ->
         if all(text.hash != name or not text.is_as_named() for text in texts):
             return None  # another finding reports that it is missing
         return f"names a policy that cannot be read ({short(name)}), so what it requires is unknown"
+    nothing = {"others": "0"}
+    wanted = {one.model_copy(update=nothing) for one in sums_for(policy, drafted, requested)}
+    if {one.model_copy(update=nothing) for one in drafted.recent} != wanted:
+        return "has other sums over time than its plan and its policy ask for"
     return wrong_requirement(drafted, derived(policy, drafted, requested))

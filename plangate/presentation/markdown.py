@@ -34,6 +34,7 @@ from plangate.presentation.markdown_parts import (
     utc,
 )
 from plangate.presentation.reads_page import cut_words
+from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.words import (
     NO_LONGER_COUNTS,
     SUPPLIED,
@@ -140,7 +141,8 @@ def _heading(state: RunState, status: Status) -> str:
                 return drafting
             return (
                 f"### Waits for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
-                f"Needs {state.drafted.requirement}.{_so_far(state, state.drafted)}{_again(state)}"
+                f"Needs {state.drafted.requirement}.{_sums(status)}"
+                f"{_so_far(state, state.drafted)}{_again(state)}"
             )
         case Phase.EXECUTING:
             return "### Approved, running"
@@ -184,11 +186,19 @@ def _again(state: RunState) -> str:
     if state.reopened.edit:
         why = markdown_code(cut(state.reopened.edit, _ROOM_FOR_LINE))
         return f"\nReopened {utc(state.reopened.reopened_at)}, because {why}"
-    reasons = markdown_code(cut("; ".join(lost.reason for lost in state.reopened.lost), _ROOM_FOR_LINE))
+    said = [NEEDS_MORE] if state.reopened.requirement else []
+    said += [lost.reason for lost in state.reopened.lost]
+    reasons = markdown_code(cut("; ".join(said), _ROOM_FOR_LINE))
     return (
         f"\nReopened {utc(state.reopened.reopened_at)}, when step {state.reopened.step} could not begin, "
         f"because {reasons}"
     )
+
+
+def _sums(status: Status) -> str:
+    """Return the sums over time, each on a line."""
+    lines = (markdown_code(cut(line, _ROOM_FOR_LINE)) for line in sum_lines(status.sums))
+    return "".join(f"\n*in all:* {line}" for line in lines)
 
 
 def _so_far(state: RunState, drafted: Drafted) -> str:

@@ -31,6 +31,7 @@ from plangate.presentation.reads_page import add_reads, reads_words
 from plangate.presentation.settlement_words import add_settlements, reversed_steps
 from plangate.presentation.step_page import LONGEST_AFTERWARDS, STEP_STYLES, add_step, step_words
 from plangate.presentation.stops_page import add_stop
+from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.troubles import troubles
 from plangate.presentation.words import (
     NO_LONGER_COUNTS,
@@ -111,6 +112,8 @@ def plan_page(status: Status, now: datetime) -> Page:
     page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
     if status.still_needed and status.approved_by:
         page.field("still needed", needed_words(status), "bold yellow")
+    for line in sum_lines(status.sums):
+        page.field("in all", line)
     _add_approvals(page, status)
     if status.changes_asked and status.revision > 1:
         page.words("changes", status.changes_asked)
@@ -141,7 +144,8 @@ def _add_approvals(page: Page, status: Status) -> None:
     for decision in status.decisions:
         if decision.counts_until and not is_over(status) and decision.by not in revoked:
             page.field("approval", f"{decision.by}'s approval counts until {moment(decision.counts_until)}")
-    if status.lost or (status.edit_failed and status.state == Phase.IN_REVIEW):
+    is_reopened = bool(status.edit_failed) or status.needs_more
+    if status.lost or (is_reopened and status.state == Phase.IN_REVIEW):
         page.field("reopened", _reopened(status), "bold yellow")
 
 
@@ -286,12 +290,14 @@ def _add_reopening(page: Page, status: Status) -> None:
     assert status.reopened_at is not None
     when = f"! {moment(status.reopened_at, with_seconds=True)}"
     why = "an edit could not be drafted" if status.edit_failed else "approvals were no longer valid"
+    why = NEEDS_MORE if status.needs_more else why
     page.entry(when, f"the review was reopened, because {why}", "yellow", 4)
 
 
 def _reopened(status: Status) -> str:
     when = moment(status.reopened_at) if status.reopened_at else ""
-    return f"{when}, because {status.edit_failed or '; '.join(lost.reason for lost in status.lost)}"
+    reasons = [*([NEEDS_MORE] if status.needs_more else []), *(one.reason for one in status.lost)]
+    return f"{when}, because {status.edit_failed or '; '.join(reasons)}"
 
 
 def _add_unread(page: Page, status: Status) -> None:

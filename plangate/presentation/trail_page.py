@@ -34,6 +34,7 @@ from plangate.presentation.changes import add_changes
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import spoken
 from plangate.presentation.page import Page
+from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.words import spelled, value_words
 
 _LONGEST: Final = 200
@@ -82,14 +83,18 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             return (
                 f"plan {short(event.fingerprint)}, revision {event.revision}, {author}"
                 f"{counted(len(event.plan.steps), 'step')}: {cut(event.plan.summary, _LONGEST)}; "
-                f"needs {event.requirement}"
+                f"needs {'; '.join([str(event.requirement), *sum_lines(event.recent)])}"
             )
         case Decided():
             return _decision(event)
         case Reopened(edit=edit) if edit:
             return f"the plan is in review again, because {edit}"
+        case Reopened() if event.edit:
+            return f"the plan is in review again: {event.edit}"
         case Reopened():
-            reasons = "; ".join(lost.reason for lost in event.lost)
+            needs = [f"{NEEDS_MORE}: {event.requirement}"] if event.requirement else []
+            needs += sum_lines(event.recent)
+            reasons = "; ".join([*needs, *(lost.reason for lost in event.lost)])
             return f"the plan is in review again, since step {event.step} could not begin: {reasons}"
         case Claimed():
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""

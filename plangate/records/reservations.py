@@ -40,7 +40,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.decision import Choice
 from plangate.domain.limits import RESERVED_FOR, RecentSum, Scope, UnknownSum, summed, window_start, written
-from plangate.domain.run import RunState, StepState
+from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.stops import StopDecided
 from plangate.records.prepared import Prepared
 from plangate.records.tables import effects, reservations, runs
@@ -164,8 +164,8 @@ def reserve(
     connection.execute(update(runs).where(runs.c.workflow_id == run).values(reserves=1))
 
 
-def follow(connection: Connection, run: str, entry: AuditEntry, state: RunState) -> None:
-    """Let the rows of a run follow a new entry of its trail; ``state`` is that after all new entries."""
+def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
+    """Let the rows of a run follow a new entry of its trail, which led to ``state``."""
     event = entry.event
     match event:
         case StepDone() | StepInDoubt(undo=False):
@@ -178,8 +178,10 @@ def follow(connection: Connection, run: str, entry: AuditEntry, state: RunState)
             if progress in (StepState.DONE, StepState.UNDONE):
                 is_done = progress is StepState.DONE
                 _settle(connection, state, step, Standing.SPENT if is_done else Standing.FREE, entry.at)
+            if state.phase not in (Phase.EXECUTING, Phase.HELD):  # nothing of the plan begins any more
+                _give_back(connection, entry)
         case Drafted() | Reopened() | Closed():
-            _give_back(connection, run, entry.at)
+            _give_back(connection, entry)
         case (
             Requested()
             | Claimed()
@@ -206,14 +208,12 @@ def _resolved_step(event: Decided) -> int:
 
 def _settle(connection: Connection, state: RunState, step: int, standing: Standing, at: datetime) -> None:
     connection.execute(
-        update(reservations)
-        .where(_OF_PLAN, reservations.c.step == step, reservations.c.state != standing.value)
-        .values(state=standing.value, at=at),
+        update(reservations).where(_OF_PLAN, reservations.c.step == step).values(state=standing.value, at=at),
         {"run": state.workflow_id, "plan": state.fingerprint or ""},
     )
 
 
-def _give_back(connection: Connection, run: str, at: datetime) -> None:
+def _give_back(connection: Connection, entry: AuditEntry) -> None:
     """Free what is reserved, but for a step that has begun and whose end is not known: it may have acted."""
     begun = exists().where(
         effects.c.workflow_id == reservations.c.workflow_id,
@@ -223,4 +223,4 @@ def _give_back(connection: Connection, run: str, at: datetime) -> None:
     )
     reserved = update(reservations).where(_OF_RUN, _IS_RESERVED)
     for change, standing in ((reserved.where(begun), Standing.SPENT), (reserved, Standing.FREE)):
-        connection.execute(change.values(state=standing.value, at=at), {"run": run})
+        connection.execute(change.values(state=standing.value, at=entry.at), {"run": entry.workflow_id})

@@ -197,8 +197,10 @@ class OpenTrail:
             self._entries += new
         changes |= self._standing(new)
         if self._reserves:
+            state = fold(self.workflow_id, (entry.event for entry in self.entries()[: -len(new)]))
             for entry in new:
-                follow(self.connection, self.workflow_id, entry, self.state())
+                state = apply(state, entry.event)
+                follow(self.connection, entry, state)
         _MOVE_ON(self.connection, {"run": self.workflow_id, **changes})
 
     def _standing(self, new: Sequence[AuditEntry]) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """A tool that refunds amounts, for tests of sums over time; it fails as `Account` does."""
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -50,7 +51,10 @@ def refund_plan(*amounts: str, **more: JsonValue) -> Plan:
     """Return the same as a checked plan."""
     plan = Plan.model_validate(refunds(*amounts, **more))
     steps = tuple(
-        one.model_copy(update={"arguments": RefundArguments(**one.arguments).model_dump(mode="json")})  # type: ignore[arg-type]
-        for one in plan.steps
+        one.model_copy(update={"arguments": _complete(json.dumps(one.arguments))}) for one in plan.steps
     )
     return plan.model_copy(update={"steps": steps})
+
+
+def _complete(arguments: str) -> dict[str, JsonValue]:
+    return RefundArguments.model_validate_json(arguments).model_dump(mode="json")

@@ -29,7 +29,7 @@ from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
 from plangate.domain.fold import apply
 from plangate.domain.lifecycle import executed_because, undone_because
 from plangate.domain.people import People
-from plangate.domain.policy import Requirement
+from plangate.domain.policy import Policy, Requirement
 from plangate.domain.run import Phase, RunState, has_followed, next_step, next_undo
 from plangate.domain.tool import Receipt
 from plangate.records.database import Database
@@ -110,17 +110,10 @@ class SimulatedRun:
 
     def __init__(self, database: Database, workflow_id: str, naive: NaiveRun, chance: Random) -> None:
         self.id, self.naive, self._chance = workflow_id, naive, chance
-        self.account = FatefulAccount(naive.fate, remembers=naive.remembers, undoable=naive.undoable)
+        self.account = self.make_account()
         self._records = MortalRecords(database)
         self._records.account = self.account
-        requirement = Requirement.model_validate(
-            {
-                "needs": [{"role": "anyone", "count": naive.needed}],
-                "approval_valid_for": int(naive.valid.total_seconds()) if naive.valid else None,
-                "strike_keeps_approver": naive.strikers_may_approve,
-            }
-        )
-        self._requiring = Requiring(cast("Any", Wants(requirement)))
+        self._requiring = Requiring(self.make_policy())
         self._people = RecordedPeople(Nobodys(), self._records, "worker@here")
         self._plans = PlanCheck({"book": self.account}, 20)
         self._client = cast("Client", SimpleNamespace(identity="worker@here"))
@@ -129,13 +122,35 @@ class SimulatedRun:
         self._activities = 0
         requested = Requested(
             request="",
-            requester="rita",
+            requester=self.requester,
             timeout_seconds=int(REVIEW.total_seconds()),
             requested_at=naive.now,
         )
         self.state = apply(RunState(workflow_id=workflow_id), requested)
         self.first: str | None = None
         self._closed_on_record = False
+
+    # ---- what other kinds of runs have otherwise ----------------------------------------------------
+
+    requester = "rita"
+
+    def make_account(self) -> FatefulAccount:
+        naive = self.naive
+        return FatefulAccount(naive.fate, remembers=naive.remembers, undoable=naive.undoable)
+
+    def make_policy(self) -> Policy:
+        naive = self.naive
+        requirement = Requirement.model_validate(
+            {
+                "needs": [{"role": "anyone", "count": naive.needed}],
+                "approval_valid_for": int(naive.valid.total_seconds()) if naive.valid else None,
+                "strike_keeps_approver": naive.strikers_may_approve,
+            }
+        )
+        return Wants(requirement)
+
+    def plan_of(self, texts: list[str]) -> JsonValue:
+        return {**bookings(*texts), "summary": "Book some lines"}
 
     # ---- what people and time do --------------------------------------------------------------------
 
@@ -145,7 +160,7 @@ class SimulatedRun:
         named = {"newest": self.state.fingerprint, "first": self.first}.get(plan) or "0" * 64
         more: dict[str, Any] = {}
         if choice == "edit":
-            more["new_plan"] = _plan(said["texts"])
+            more["new_plan"] = self.plan_of(said["texts"])
         if choice == "resolve":
             more = {**said, "resolution": Resolution(said["resolution"])}
         decision = Decision(
@@ -180,34 +195,39 @@ class SimulatedRun:
 
     async def run(self) -> None:
         """Go on until a person has to decide, or the run has ended."""
-        while True:
-            match self.state.phase:
-                case Phase.DRAFTING:
-                    await self._draft()
-                case Phase.EXECUTING:
-                    step = next_step(self.state)
-                    if step is None:
-                        await self._end(Outcome.EXECUTED, executed_because(self.state))
-                    else:
-                        await self._step(step, undo=False)
-                case Phase.UNDOING:
-                    step = next_undo(self.state)
-                    if step is None:
-                        await self._end(Outcome.FAILED, undone_because(self.state))
-                    else:
-                        await self._step(step, undo=True)
-                case Phase.CLOSED if not self._closed_on_record:
-                    assert self.state.closed is not None
-                    await self._end(self.state.closed.outcome, self.state.closed.reason)
-                case _:
-                    return
+        while await self.advance():
+            pass
+
+    async def advance(self) -> bool:
+        """Do the next thing, and return True; False if a person has to decide, or the run has ended."""
+        match self.state.phase:
+            case Phase.DRAFTING:
+                await self._draft()
+            case Phase.EXECUTING:
+                step = next_step(self.state)
+                if step is None:
+                    await self._end(Outcome.EXECUTED, executed_because(self.state))
+                else:
+                    await self._step(step, undo=False)
+            case Phase.UNDOING:
+                step = next_undo(self.state)
+                if step is None:
+                    await self._end(Outcome.FAILED, undone_because(self.state))
+                else:
+                    await self._step(step, undo=True)
+            case Phase.CLOSED if not self._closed_on_record:
+                assert self.state.closed is not None
+                await self._end(self.state.closed.outcome, self.state.closed.reason)
+            case _:
+                return False
+        return True
 
     async def _draft(self) -> None:
         before = self.state.drafted
         task = DraftTask(
             run=self._ref().model_copy(update={"requested": self.state.requested}),
             revision=self.state.next_revision,
-            supplied=_plan(self.naive.texts) if before is None else None,
+            supplied=self.plan_of(self.naive.texts) if before is None else None,
             is_edit=self.state.edit is not None,
             previous=before.plan if before else None,
         )
@@ -341,7 +361,3 @@ class SimulatedRun:
             fingerprint, _, name = rest.partition(":")
             found.append((f"{fingerprints.index(fingerprint) + 1}/{name}", line))
         return found
-
-
-def _plan(texts: list[str]) -> JsonValue:
-    return {**bookings(*texts), "summary": "Book some lines"}

@@ -12,6 +12,7 @@ from plangate.policy.policy_file import checked_policy
 from tests.support.gate import Gate
 from tests.support.refund_tool import Refunds, refunds
 from tests.support.transactions import refuse_transactions
+from tests.workflow.test_audit_no_false_positives import findings
 
 POLICY = """
 [[rule]]
@@ -77,9 +78,10 @@ async def test_a_plan_that_would_pass_the_limit_by_the_time_of_its_claim_begins_
     async with gate.worker():
         (waiting,) = (one for one in await at_rest(gate, ids) if one.state == "in_review")
         assert len(tool.lines()) == 2
-        assert waiting.needs_more_since is not None
+        assert waiting.needs_more
         assert str(waiting.requirement) == "1 approval by anyone but the requester"
         assert [entry.event.kind for entry in gate.api.trail(waiting.workflow_id)][2:] == ["reopened"]
         assert (await gate.decide(waiting)).accepted
         assert (await gate.result(waiting.workflow_id)).outcome == "executed"
         assert len(tool.lines()) == 4
+    assert findings(gate) == []

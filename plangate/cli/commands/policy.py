@@ -11,7 +11,7 @@ import typer
 from plangate.cli import application, console, origin, plan_file, rule_files
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, MaybeFile, Requester, When
-from plangate.domain import assurance, drafting, errors, people, plurals
+from plangate.domain import assurance, drafting, errors, limits, people, plurals
 from plangate.domain import policy as domain
 from plangate.policy import people_file, policy_file
 from plangate.presentation import durations, page, words
@@ -89,11 +89,14 @@ def explain(
     except errors.FileInvalid as error:
         return rule_files.show_faults(here, error)
     name = people.name_for_rules(known, requester or here.user)
-    explanation = found.explain(checked, request=request, requester=name)
+    alone = limits.sums_wanted(found.limits, checked, [name])
+    explanation = found.explain(checked, request=request, requester=name, recent=alone)
     if here.screen.is_json:
         here.screen.print_json({**source.as_json(), **explanation.model_dump(mode="json")})
         return Exit.DONE
     shown = _explained(explanation)
+    if alone:
+        shown.note("Sums over time are of this plan alone here; workers add what others have.", indent=0)
     _add_origin(shown, here, source)
     here.screen.show(shown)
     return Exit.DONE

@@ -1,0 +1,53 @@
+"""Thousands of random stories of runs side by side under a limit over time, told to a naive reading too.
+
+They need no server: Plangate's own activities carry them out on real records (`tests.support.limit_stories`).
+"""
+
+from dataclasses import dataclass
+
+import structlog
+
+from chaos.report import Report
+from chaos.stage import Stage
+from plangate.records.database import Database
+from tests.support.limit_stories import faults
+from tests.support.postgres import PostgresServer
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many stories."""
+
+    stories: int
+
+
+FULL = Size(stories=2_000)
+FEWER = Size(stories=400)
+QUICK = Size(stories=20)
+
+
+async def sqlite(stage: Stage, report: Report, size: Size) -> None:
+    """Tell them on SQLite."""
+    await _tell(f"sqlite:///{stage.folder / 'limits.db'}", stage, report, size)
+
+
+async def postgres(stage: Stage, report: Report, size: Size, *, database: PostgresServer) -> None:
+    """Tell some on PostgreSQL."""
+    await _tell(database.new_database(), stage, report, size)
+
+
+async def _tell(url: str, stage: Stage, report: Report, size: Size) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    first, effects = stage.chance.randrange(10**6), 0
+    database = Database(url)
+    database.migrate()
+    for number in range(size.stories):
+        if number % 500 == 0:
+            report.say(f"{number} of {size.stories} stories")
+        wrong, happened = await faults(database, first + number)
+        effects += happened
+        for fault in wrong:
+            report.blame(fault)
+    database.close()
+    report.figure("stories", size.stories)
+    report.figure("effects", effects)

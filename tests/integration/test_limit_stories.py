@@ -1,0 +1,15 @@
+"""A limit over time is never passed and nothing is reserved for ever, by a naive reading of the rules.
+
+`python -m chaos limits limits-postgres` tells thousands of these stories; here are a few on each database.
+"""
+
+from plangate.records.database import Database
+from tests.support.limit_stories import faults
+
+STORIES = 8
+
+
+async def test_runs_side_by_side_agree_with_a_naive_reading_of_the_rules(database: Database) -> None:
+    told = [await faults(database, seed) for seed in range(STORIES)]
+    assert [one for wrong, _ in told for one in wrong] == []
+    assert sum(effects for _, effects in told) > STORIES

@@ -1,0 +1,144 @@
+"""What a step adds counts while it may act, and then in its window; on both databases."""
+
+from datetime import timedelta
+
+import pytest
+
+from activities.limiting import reserve_or_need
+from activities.requiring import Requiring
+from plangate.domain.audit import (
+    Claimed,
+    Closed,
+    Event,
+    Outcome,
+    Released,
+    Reopened,
+    StepDone,
+    StepFailed,
+    StepInDoubt,
+    StepReversed,
+    StepUndone,
+)
+from plangate.domain.limits import RESERVED_FOR, RecentSum
+from plangate.domain.policy import OneApproval, Requirement
+from plangate.domain.tool import Receipt
+from plangate.records.database import Database
+from plangate.records.ledger import EffectState, claim_effect, settle_effect
+from plangate.records.reservations import with_others
+from plangate.records.trail import open_trail
+from tests.support.build import NOON, drafted
+from tests.support.limit_claimers import limit
+from tests.support.record_writer import new_claim, note, run_ref
+from tests.support.refund_tool import refund_plan
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+PLAN = refund_plan("300", "100")
+DRAFT = drafted(PLAN, requirement=Requirement(policy_hash=limit().policy_hash))
+RECEIPT = Receipt(summary="refunded")
+WANTED = RecentSum(tool="refund", argument="amount", currency="EUR", window="24h", others="0", own="0")
+
+
+def begin(database: Database) -> None:
+    """Draft the plan, and claim its first step."""
+    with database.write() as connection:
+        opened = open_trail(connection, run_ref())
+        opened.append(note("requested", run_ref().requested), note("drafted", DRAFT))
+        reserve_or_need(
+            opened, opened.state(), Requiring(limit()), step=1, arguments=PLAN.steps[0].arguments, now=NOON
+        )
+        opened.append(note("claimed", claimed(1)))
+
+
+def claimed(step: int) -> Claimed:
+    return Claimed(step=step, idempotency_key=f"k{step}", fingerprint=DRAFT.fingerprint, attempt=1)
+
+
+def happen(database: Database, *events: Event) -> None:
+    with database.write() as connection:
+        opened = open_trail(connection, run_ref())
+        opened.append(*(note(f"{opened.entries()[-1].number}:{n}", one) for n, one in enumerate(events)))
+
+
+def counted(database: Database, after: timedelta = timedelta()) -> str | None:
+    """Return what another plan would find, so long after the claim."""
+    with database.read() as connection:
+        (found,) = with_others(connection, [WANTED], run="another", plan="", now=NOON + after)
+    return found.others
+
+
+DONE = StepDone(step=1, receipt=RECEIPT)
+DONE_2 = StepDone(step=2, receipt=RECEIPT)
+REOPENED = Reopened(fingerprint=DRAFT.fingerprint, step=2, reopened_at=NOON, deadline=NOON + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("events", "now", "tomorrow"),
+    [
+        ([], "400", "400"),  # while it may act, the window does not matter
+        ([Released(step=1, attempt=1, reason="away")], "400", "400"),
+        ([DONE], "400", "100"),
+        ([DONE, claimed(2), DONE_2], "400", "0"),
+        ([StepFailed(step=1, reason="no")], "100", "100"),
+        ([StepInDoubt(step=1, reason="lost")], "400", "100"),
+        ([DONE, REOPENED], "300", "0"),
+        ([DONE, StepUndone(step=1, receipt=RECEIPT)], "100", "100"),
+        ([DONE, claimed(2), StepFailed(step=2, reason="no"), Closed(outcome=Outcome.FAILED)], "300", "0"),
+        ([DONE, claimed(2), DONE_2, Closed(outcome=Outcome.EXECUTED)], "400", "0"),
+        (
+            [DONE, claimed(2), DONE_2, Closed(outcome=Outcome.EXECUTED),
+             StepReversed(step=1, summary="bounced", found_at=NOON)],
+            "100", "0",
+        ),
+        ([DONE, Closed(outcome=Outcome.FAILED)], "300", "0"),
+        ([DONE, drafted(refund_plan("7"), 2, requirement=DRAFT.requirement)], "300", "0"),
+    ],
+)  # fmt: skip
+def test_a_part_counts_as_its_step_goes(
+    database: Database, events: list[Event], now: str, tomorrow: str
+) -> None:
+    begin(database)
+    happen(database, *events)
+    assert (counted(database), counted(database, DAY + HOUR)) == (now, tomorrow)
+
+
+def test_a_run_that_says_nothing_any_more_is_counted_for_three_days(database: Database) -> None:
+    begin(database)
+    assert counted(database, RESERVED_FOR - HOUR) == "400"
+    assert counted(database, RESERVED_FOR + HOUR) == "0"
+
+
+def test_a_step_that_is_acting_when_its_run_ends_counts_as_done(database: Database) -> None:
+    begin(database)
+    with database.write() as connection:
+        opened = open_trail(connection, run_ref())
+        mine = new_claim("me").model_copy(update={"fingerprint": DRAFT.fingerprint})
+        claim_effect(opened, None, mine)
+        opened.append(note("closed", Closed(outcome=Outcome.FAILED)))
+    assert (counted(database), counted(database, DAY + HOUR)) == ("300", "0")
+    with database.write() as connection:
+        opened = open_trail(connection, run_ref())
+        assert settle_effect(opened, mine.idempotency_key, "me", EffectState.RELEASED)
+        opened.append(note("late", StepFailed(step=1, reason="it had not begun")))
+    assert counted(database) == "0"
+
+
+def test_its_own_part_is_no_part_of_others(database: Database) -> None:
+    begin(database)
+    with database.read() as connection:
+        (found,) = with_others(connection, [WANTED], run="plan-1", plan=DRAFT.fingerprint, now=NOON)
+        (other,) = with_others(connection, [WANTED], run="plan-1", plan="an older revision", now=NOON)
+    assert (found.others, other.others) == ("0", "400")
+
+
+def test_a_policy_without_sums_over_time_asks_the_database_nothing(database: Database) -> None:
+    with database.write() as connection:
+        opened = open_trail(connection, run_ref())
+        opened.append(note("requested", run_ref().requested), note("drafted", drafted(PLAN)))
+        state = opened.state()
+        opened.connection = None  # type: ignore[assignment]  whoever asks it fails
+        reserved = reserve_or_need(
+            opened, state, Requiring(OneApproval()), step=1, arguments=PLAN.steps[0].arguments, now=NOON
+        )
+        opened.renew(DRAFT.fingerprint, NOON)
+        assert reserved.recent == ()
+        opened.connection = connection

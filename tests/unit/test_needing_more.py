@@ -1,0 +1,188 @@
+"""A plan that needs more than it was approved for, by a sum over time; and what an audit says."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from activities.limiting import Needing, needing_more
+from plangate.audit.proof import Lists, unproven
+from plangate.audit.rules import broken_story
+from plangate.domain.assurance import Assurance
+from plangate.domain.audit import Claimed, Drafted, Event, Reopened, RuleText
+from plangate.domain.fold import apply
+from plangate.domain.limits import RecentSum, sums_wanted
+from plangate.domain.people import ANYONE
+from plangate.domain.policy import Need, Requirement
+from plangate.domain.run import Phase, RunState, key_of
+from plangate.domain.status import status_of
+from plangate.policy.policy_file import policy_in
+from plangate.policy.requirements import soft_requirements
+from plangate.presentation.markdown import details_page
+from plangate.presentation.run_page import run_page
+from plangate.presentation.trail_page import trail_page
+from tests.support.build import (
+    DEADLINE,
+    HOUR,
+    NOON,
+    RUN,
+    arrival,
+    chained,
+    decide,
+    drafted,
+    requested,
+    state_after,
+)
+from tests.support.refund_tool import refund_plan
+
+POLICY = policy_in(
+    """
+[[rule]]
+name = "small"
+when = "true"
+needs = [{ role = "anyone" }]
+
+[[rule]]
+name = "much"
+when = "recent('refund', 'amount', '24h', 'requester') > 500"
+needs = [{ role = "anyone", count = 2 }]
+timeout = "30m"
+"""
+)
+TEXTS = [RuleText(hash=POLICY.policy_hash, text=POLICY.text)]
+PLAN = refund_plan("300")
+
+
+def sums(others: str) -> tuple[RecentSum, ...]:
+    wanted = sums_wanted(POLICY.limits, PLAN, ["rita"])
+    return tuple(one.model_copy(update={"others": others}) for one in wanted)
+
+
+def needed(others: str) -> Requirement:
+    return POLICY.requirement_for(PLAN, request="Do it.", requester="rita", recent=sums(others))
+
+
+def draft(others: str = "0", **more: Any) -> Drafted:
+    return drafted(PLAN, **{"requirement": needed(others), "recent": sums(others), **more})
+
+
+def approved(*events: Event) -> RunState:
+    state = state_after(requested(), draft(), *events)
+    return decide(state, arrival(plan=state.fingerprint))
+
+
+def reopened(others: str = "300", **more: Any) -> Reopened:
+    event = Reopened(
+        fingerprint=draft().fingerprint, step=1, reopened_at=NOON, deadline=NOON + HOUR / 2,
+        requirement=needed(others), recent=sums(others),
+    )  # fmt: skip
+    return event.model_copy(update=more)
+
+
+def story(*events: Event) -> list[Event]:
+    """Return these events behind an approved plan."""
+    (approval,) = approved().decisions
+    return [requested(), draft(), approval, *events]
+
+
+def claim(others: str | None = "0") -> Claimed:
+    recent = sums(others) if others is not None else ()
+    key = key_of(approved(), 1, undo=False)
+    return Claimed(step=1, idempotency_key=key, fingerprint=draft().fingerprint, attempt=1, recent=recent)
+
+
+def found(*events: Event) -> list[str]:
+    trail = chained(events)
+    findings = [
+        *broken_story(RUN, trail),
+        *soft_requirements(RUN, trail, TEXTS),
+        *unproven(RUN, trail, Lists()),
+    ]
+    return [one.what for one in findings]
+
+
+def test_the_review_is_open_again_with_the_stricter_requirement_and_keeps_the_approval() -> None:
+    state = apply(approved(), reopened())
+    assert state.phase is Phase.IN_REVIEW
+    assert state.drafted is not None
+    assert state.drafted.requirement == needed("300")
+    assert [one.name for one in state.approvers] == ["dana"]
+    again = decide(state, arrival(by="erik", plan=state.fingerprint))
+    assert again.phase is Phase.EXECUTING
+
+
+def test_a_plan_whose_approvals_are_enough_goes_on() -> None:
+    shorter = needed("0").model_copy(update={"hold_seconds": 60})
+    state = apply(approved(), reopened(requirement=shorter))
+    assert state.phase is Phase.EXECUTING
+    assert state.drafted is not None
+    assert state.drafted.requirement.longest_hold == 60
+
+
+def test_a_shorter_review_counts_from_the_moment_it_is_open_again() -> None:
+    event = needing_more(
+        approved(), Needing(requirement=needed("300"), recent=sums("300")), 1, None, NOON + HOUR
+    )
+    assert event.deadline == NOON + HOUR + timedelta(minutes=30)
+    assert event.lost == ()
+
+
+def test_an_approval_with_too_weak_a_proof_is_lost_and_may_be_given_again() -> None:
+    signed = Requirement(needs=(Need(role=ANYONE, count=1),), assurance=Assurance.SIGNED)
+    event = needing_more(approved(), Needing(requirement=signed, recent=()), 1, None, NOON)
+    assert [(one.name, one.reason) for one in event.lost] == [("dana", "dana's approval is not signed")]
+    assert apply(approved(), event).approvers == ()
+
+
+def test_an_audit_finds_nothing_in_what_the_rules_allow() -> None:
+    assert found(*story(claim())) == []
+    assert found(*story(claim("200"))) == []
+    assert found(*story(reopened())) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "finding"),
+    [
+        (
+            claim("300"),
+            "a step began under a plan that, by the sums over time of its claim, asks",
+        ),
+        (claim(None), "a step began without a look at the sums over time"),
+        (reopened("0"), "reopens the review for a requirement that asks for no more"),
+        (reopened(requirement=Requirement()), "asks for less than the plan needed before"),
+        (reopened(requirement=needed("300"), recent=()), "has other sums over time than its plan"),
+        (
+            reopened(recent=tuple(one.model_copy(update={"own": "1"}) for one in sums("300"))),
+            "has other sums",
+        ),
+        (reopened(deadline=DEADLINE + HOUR), "reopens the review for longer than the first time"),
+    ],
+)
+def test_an_audit_finds_what_they_do_not(event: Event, finding: str) -> None:
+    assert any(one.startswith(finding) for one in found(*story(event))), found(*story(event))
+
+
+def test_a_plan_with_forged_sums_asks_for_less_than_its_policy() -> None:
+    forged = draft(recent=sums("300"))
+    assert any("asks for less than the policy" in one for one in found(requested(), forged))
+    assert found(requested(), draft(recent=())) == [
+        "has other sums over time than its plan and its policy ask for"
+    ]
+
+
+def test_the_pages_say_what_the_sum_is_with_this_plan_and_why_the_review_is_open_again() -> None:
+    state = apply(approved(), reopened("1180"))
+    said = "with this one 1,480 EUR in 24 hours: amount of refund, by rita"
+    why = "because by a sum over time the plan needs more than it was approved for"
+    page = "\n".join(row.margin + row.text for row in run_page(status_of(state, source="record"), NOON).rows)
+    assert said in page
+    assert why in page
+    web = details_page(state)
+    assert said in web
+    assert "by a sum over time the plan needs more" in web
+    trail = "\n".join(row.text for row in trail_page(chained(story(reopened("1180")))).rows)
+    assert f"{said[:40]}" in trail
+    shown = status_of(state, source="record").model_dump(mode="json")
+    assert [(one["with_this_one"], one["others"], one["window"]) for one in shown["sums"]] == [
+        ("1480", "1180", "24h")
+    ]

@@ -1,0 +1,236 @@
+"""Conditions that name sums over time: what they give, when they are unclear, and their faults."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities.tools.registry import declarations
+from plangate.domain.errors import FileInvalid
+from plangate.domain.limits import (
+    Limit,
+    RecentSum,
+    UnknownSum,
+    amount_of,
+    recent_sum,
+    sums_wanted,
+    window_start,
+    written,
+)
+from plangate.domain.plan import Plan, Step
+from plangate.policy.policy_file import FilePolicy, checked_policy, read_policy
+from plangate.policy.recent_calls import calls_in
+from plangate.settings import PROJECT
+from tests.support.refund_tool import RefundArguments, Refunds, refund_plan
+
+ALL = Limit(tool="refund", argument="amount", window="24h")
+
+
+def policy(when: str) -> FilePolicy:
+    text = f"[[rule]]\nname = 'much'\nneeds = [{{ role = 'anyone' }}]\nwhen = '''{when}'''\n"
+    text += "[default]\nneeds = []\n"
+    return checked_policy(text, {"refund": Refunds(Path("nowhere")).declaration}, None)
+
+
+def faults(when: str) -> str:
+    with pytest.raises(FileInvalid) as raised:
+        policy(when)
+    return "\n".join(map(str, raised.value.faults))
+
+
+def is_asked(when: str, plan: Plan, *others: str) -> bool:
+    """Return whether the rule asks for an approval, if other plans had these amounts for each sum."""
+    rules = policy(when)
+    wanted = sums_wanted(rules.limits, plan, ["rita"])
+    sums = [one.model_copy(update={"others": other}) for one, other in zip(wanted, others, strict=True)]
+    return bool(rules.requirement_for(plan, request="", requester="rita", recent=sums).needs)
+
+
+def test_the_sum_is_of_others_and_of_the_whole_plan() -> None:
+    when = "recent('refund', 'amount', '24h') > 500"
+    assert not is_asked(when, refund_plan("200", "100"), "200")
+    assert is_asked(when, refund_plan("200", "100.01"), "200")
+
+
+def test_sums_are_exact() -> None:
+    when = "recent('refund', 'amount', '24h') > 0.3"
+    assert not is_asked(when, refund_plan("0.1"), "0.2")
+    assert is_asked(when, refund_plan("0.1"), "0.2000000001")
+
+
+def test_a_sum_counts_one_currency_and_one_value_of_the_argument_it_is_by() -> None:
+    plan = Plan(
+        summary="s",
+        steps=(*refund_plan("300").steps, *refund_plan("300", currency="USD").steps,
+               *refund_plan("300", recipient="lee").steps),
+    )  # fmt: skip
+    by_recipient = sums_wanted([ALL.model_copy(update={"by": "recipient"})], plan, ["rita"])
+    assert [(one.of, one.currency, one.own) for one in by_recipient] == [
+        ('"kim"', "EUR", "300"), ('"kim"', "USD", "300"), ('"lee"', "EUR", "300"),
+    ]  # fmt: skip
+    assert [(one.currency, one.own) for one in sums_wanted([ALL], plan, ["rita"])] == [
+        ("EUR", "600"), ("USD", "300"),
+    ]  # fmt: skip
+
+
+def test_an_edited_plan_is_summed_for_its_requester_and_for_its_author() -> None:
+    sums = sums_wanted([ALL.model_copy(update={"by": "requester"})], refund_plan("1"), ["rita", "erik"])
+    assert [one.of for one in sums] == ["rita", "erik"]
+
+
+def test_a_step_of_another_tool_gets_the_largest_sum_of_the_plan() -> None:
+    note = refund_plan("1").steps[0].model_copy(update={"tool": "note"})
+    plan = Plan(summary="s", steps=(note, *refund_plan("400").steps, *refund_plan("1", currency="USD").steps))
+    sums = sums_wanted([ALL], plan, ["rita"])
+    given = {"plan": plan, "person": "rita", "sums": sums}
+    assert [recent_sum(ALL, number=number, **given) for number in (1, 2, 3)] == [400.0, 400.0, 1.0]
+    alone = plan.model_copy(update={"steps": (note,)})
+    assert recent_sum(ALL, plan=alone, number=1, person="rita", sums=()) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("plan", "others"),
+    [
+        (refund_plan("1"), None),  # the amount of another plan is not known
+        (refund_plan("0.001"), "99999999999999.99"),  # a double would round it
+    ],
+)
+def test_a_sum_that_is_not_known_makes_a_demanding_rule_match(plan: Plan, others: str) -> None:
+    when = "recent('refund', 'amount', '24h') > 99999999999999999.0"
+    assert is_asked(when, plan, others)
+    assert not is_asked(when, refund_plan("1"), "0")
+
+
+def test_a_sum_without_its_part_of_the_record_is_not_known() -> None:
+    rules = policy("recent('refund', 'amount', '24h') > 500")
+    explained = rules.explain(refund_plan("1"), request="", requester="rita")
+    assert [one.reason for one in explained.steps[0].unclear] == [
+        "recent('refund', 'amount', '24h') is not on the record"
+    ]
+
+
+def test_a_reference_in_the_place_of_what_it_is_by_is_not_known() -> None:
+    step = refund_plan("1").steps[0]
+    of_step = {"from_step": 1, "field": "text"}
+    second = step.model_copy(update={"arguments": {**step.arguments, "recipient": of_step}})
+    plan = Plan(summary="s", steps=(step, second))
+    limit = ALL.model_copy(update={"by": "recipient"})
+    sums = sums_wanted([limit], plan, ["rita"])
+    assert [one.own for one in sums] == ["2"]  # it may be the same recipient
+    with pytest.raises(UnknownSum, match="not known before the step runs"):
+        recent_sum(limit, plan=plan, number=2, person="rita", sums=sums)
+
+
+@pytest.mark.parametrize(
+    ("when", "fault"),
+    [
+        ("recent('refnd', 'amount', '24h') > 1", "no tool is called refnd; there are: refund"),
+        ("recent('refund', 'currency', '24h') > 1", "refund has no numeric argument currency"),
+        ("recent('refund', 'amount', '24') > 1", "the window '24' cannot be read; write it like 72h"),
+        ("recent('refund', 'amount', '9999d') > 1", "is not between 1 second and 365 days"),
+        ("recent('refund', 'amount', 'day Europe/Berln') > 1", "no time zone is called Europe/Berln"),
+        ("recent('refund', 'amount', 'day ../etc') > 1", "the window 'day ../etc' cannot be read"),
+        ("recent('refund', 'amount', '24h', 'customer') > 1", "there are: amount, currency, recipient"),
+        ("recent(step.tool, 'amount', '24h') > 1", "cannot be checked; write recent("),
+        ("recent('refund', 'amount') > 1", "cannot be checked"),
+        ("'refund'.recent('amount', '24h') > 1", "cannot be checked"),
+        ("['24h'].exists(w, recent('refund', 'amount', w) > 1)", "cannot be checked"),
+        ("recent > 1", "no variable is called recent"),
+    ],
+)
+def test_a_call_that_can_never_give_a_sum_is_a_fault_with_its_place(when: str, fault: str) -> None:
+    assert fault in faults(when)
+    assert faults(when).startswith("rule 'much' (line 1).when")
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "recent('refund', 'amount', '7d', 'requester') > 1",
+        'recent( "refund" , "amount" , "1h30m" , "recipient" ) > 1',
+        "recent('refund', 'amount', 'day') > 1 || recent('refund', 'amount', 'day America/New_York') > 1",
+        "'recent(1)' != '' // recent(2)\n && recent('refund', 'amount', '24h') > 1",
+        "has(step.arguments.recent)",
+    ],
+)
+def test_every_other_call_is_none(when: str) -> None:
+    if "has(" in when:
+        assert calls_in(when) == ((), True)
+    else:
+        assert policy(when).limits
+
+
+def test_a_call_is_found_once_and_no_call_is_found_in_texts_and_comments() -> None:
+    found, is_plain = calls_in(
+        "recent('a', 'b', '24h') > 1 || recent('a', 'b', '24h') > 2 // recent('c', 'd', '1h')\n"
+        '|| \'recent("e", "f", "1h")\' == \'\''
+    )
+    assert (found, is_plain) == ((Limit(tool="a", argument="b", window="24h"),), True)
+
+
+@given(st.decimals(min_value=0, max_value=10**11, places=3, allow_nan=False))
+def test_an_amount_is_the_decimal_that_was_written(amount: Decimal) -> None:
+    argument = RefundArguments(amount=amount).model_dump(mode="json")["amount"]
+    assert amount_of(argument) == amount
+    assert Decimal(written(amount)) == amount
+
+
+@pytest.mark.parametrize("value", [None, True, "much", "nan", "1e999", "٤", "1_000", [1], {"from_step": 1}])
+def test_what_is_no_number_is_no_amount(value: object) -> None:
+    assert amount_of(value) is None  # type: ignore[arg-type]
+
+
+def test_a_negative_amount_makes_no_room_for_others() -> None:
+    assert amount_of(-400) == 0
+    (one,) = sums_wanted([ALL], refund_plan("-400", "499"), ["rita"])
+    assert one.own == "499"
+
+
+@pytest.mark.parametrize(
+    ("window", "now", "start"),
+    [
+        ("24h", "2026-03-29T12:00+02:00", "2026-03-28T11:00+01:00"),
+        ("day", "2026-03-29T01:30+02:00", "2026-03-28T00:00+00:00"),
+        ("day Europe/Berlin", "2026-03-29T12:00+02:00", "2026-03-29T00:00+01:00"),  # a day of 23 hours
+        ("day Europe/Berlin", "2026-10-25T23:59+01:00", "2026-10-25T00:00+02:00"),  # a day of 25 hours
+        ("day Europe/Berlin", "2026-10-25T22:30+00:00", "2026-10-25T00:00+02:00"),
+        ("day America/Havana", "2026-11-01T00:30-05:00", "2026-11-01T00:00-04:00"),  # midnight comes twice
+        ("day Africa/Cairo", "2026-04-24T01:30+03:00", "2026-04-24T01:00+03:00"),  # midnight never comes
+    ],
+)
+def test_a_window_is_a_length_of_time_or_a_date_in_a_time_zone(window: str, now: str, start: str) -> None:
+    assert window_start(window, datetime.fromisoformat(now)) == datetime.fromisoformat(start)
+
+
+@given(
+    st.integers(0, 10 * 365 * 24 * 60),
+    st.sampled_from(
+        ["Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Africa/Cairo", "Australia/Lord_Howe"]
+    ),
+    st.timedeltas(timedelta(0), timedelta(hours=30)),
+)
+def test_a_day_begins_with_the_first_moment_of_its_date(minutes: int, zone: str, before: timedelta) -> None:
+    now = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+    then = now - before
+    is_today = then.astimezone(ZoneInfo(zone)).date() == now.astimezone(ZoneInfo(zone)).date()
+    assert (then >= window_start(f"day {zone}", now)) is is_today
+
+
+def test_a_sum_of_the_record_can_be_read_again() -> None:
+    (one,) = sums_wanted([ALL], refund_plan("1"), ["rita"])
+    assert RecentSum.model_validate_json(one.model_dump_json()) == one
+    assert one.total == 1
+
+
+@pytest.mark.parametrize(("others", "needed"), [("0", 0), ("400", 0), ("401", 1), ("4901", 2)])
+def test_the_example_of_limits_works(others: str, needed: int) -> None:
+    rules = read_policy(PROJECT / "examples" / "policies" / "limits.toml", declarations(), None)
+    refund = Step(tool="refund_payment", arguments={"payment": "pi_1", "amount": 100, "currency": "EUR"})
+    plan = Plan(summary="s", steps=(refund,))
+    sums = [one.model_copy(update={"others": others}) for one in sums_wanted(rules.limits, plan, ["rita"])]
+    requirement = rules.requirement_for(plan, request="", requester="rita", recent=sums)
+    assert sum(need.count for need in requirement.needs) == needed
