@@ -28,7 +28,7 @@ from activities.tools.stripe.payments import (
     why,
     word,
 )
-from plangate.domain.errors import ToolRefused
+from plangate.domain.errors import ToolRefused, ToolUnavailable
 from plangate.domain.money import in_words
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
@@ -101,7 +101,11 @@ class RefundPayment:
         Raises:
             ToolRefused: it cannot be refunded so.
         """
-        seen = payment_seen(await read(self._account.api.payment(arguments.payment)))
+        payment = await read(self._account.api.payment(arguments.payment))
+        try:
+            seen = payment_seen(payment)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            raise ToolUnavailable("Stripe's answer about the payment cannot be used.") from None
         objection = refund_objection(arguments.amount, arguments.currency, seen)
         if objection:
             raise ToolRefused(objection)
