@@ -158,10 +158,14 @@ def test_what_is_no_amount_is_refused_with_the_plan(amount):
         plan_of(amount, "EUR")
 
 
-@pytest.mark.parametrize("currency", ["eur", "EURO", "XXX", "XAU", "", "€", "E R"])
+@pytest.mark.parametrize("currency", ["EURO", "XXX", "XAU", "", "€", "E R"])
 def test_what_is_no_currency_is_refused_with_the_plan(currency):
     with pytest.raises(PlanInvalid):
         plan_of("1", currency)
+
+
+def test_a_currency_is_spelled_in_capitals():
+    assert plan_of("1", "eur") == plan_of("1", "EUR")
 
 
 @pytest.mark.parametrize("spelled", ["42.5", "42.50", "4.25e1", "42.500000", '"42.50"', '"4250E-2"'])
