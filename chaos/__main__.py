@@ -26,6 +26,7 @@ from chaos import (
     lose_the_database,
     mcp,
     outage,
+    payments,
     restart_latency,
     stale_worlds,
     stories,
@@ -72,6 +73,7 @@ SCENARIOS = {
     # The suite has a sample of its own (tests/workflow/test_prompt_injections.py).
     "injections": Scenario(injections.act, injections.FULL, injections.QUICK, in_suite=False),
     "mcp": Scenario(mcp.act, mcp.FULL, mcp.QUICK),
+    "payments": Scenario(payments.act, payments.FULL, payments.QUICK),
     "stories": Scenario(stories.act, stories.FULL, stories.QUICK, in_suite=False),
     # The suite has a sample of its own, on both databases (tests/integration/test_limit_stories.py).
     "limits": Scenario(limits.sqlite, limits.FULL, limits.QUICK, in_suite=False),

@@ -40,6 +40,17 @@ def places_of(currency: str) -> int:
     return places
 
 
+def one_currency(currency: str) -> str:
+    """Return a currency in capital letters.
+
+    Raises:
+        ValueError: there is no such currency.
+    """
+    code = currency.upper() if currency.isascii() else currency
+    places_of(code)
+    return code
+
+
 def payable(amount: Decimal, currency: str) -> Decimal:
     """Return an amount to pay with the places of its currency, unchanged in value: 42.5 EUR is 42.50.
 

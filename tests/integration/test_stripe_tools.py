@@ -1,6 +1,7 @@
 """The payment tools against localstripe, which runs as a process behind an idempotency proxy."""
 
 import json
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -259,6 +260,15 @@ def test_without_a_key_or_with_one_that_cannot_pay_the_tools_say_what_to_set():
         assert "PLANGATE_STRIPE_API_KEY" in str(public)
         assert "pk_test_123" not in str(public)
         assert tool.from_settings(Settings(stripe_api_key="rk_test_123")).lacks() is None
+
+
+def test_without_the_library_the_tools_say_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "stripe", None)  # as Python marks what cannot be imported
+
+    for tool in (RefundPayment, CreatePayment):
+        assert "pip install 'plangate[stripe]'" in str(
+            tool.from_settings(Settings(stripe_api_key="rk_test_1")).lacks()
+        )
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,8 @@ def garbage(*, after_effect: bool = False) -> Says:
 
 
 Answering = Callable[[Request], Answer]
+Watching = Callable[[str, Request], None]
+"""Is called with ``came`` when a request has arrived, and with ``answered`` when its answer has been sent."""
 
 
 @dataclass
@@ -152,10 +154,18 @@ class _Planned:
 class FaultyServer:
     """Passes requests on, or answers them, except where a fault is planned."""
 
-    def __init__(self, *, upstream: str | None = None, answer: Answering | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        upstream: str | None = None,
+        answer: Answering | None = None,
+        watch: Watching = lambda _moment, _request: None,
+    ) -> None:
         self._upstream = upstream
+        self._watch = watch
         self._answer = answer or (lambda _: Answer())
         self._lock = threading.Lock()
+        self._life = threading.RLock()  # a server that dies is gone before it can start again
         self._planned: list[_Planned] = []
         self._effects: list[Request] = []
         self._sockets: set[socket.socket] = set()
@@ -187,28 +197,30 @@ class FaultyServer:
 
     def start(self) -> None:
         """Listen, on the port of the time before."""
-        if self._server is not None:
-            return
-        self._ended = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler())
-        self._server.daemon_threads = True
-        self._port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        with self._life:
+            if self._server is not None:
+                return
+            self._ended = threading.Event()
+            self._server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler())
+            self._server.daemon_threads = True
+            self._port = self._server.server_address[1]
+            self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+            self._thread.start()
 
     def stop(self) -> None:
         """Refuse connections from now on, and drop those that are open."""
-        server, thread = self._server, self._thread
-        if server is None or thread is None:
-            return
-        self._server = None
-        self._ended.set()
-        server.shutdown()
-        thread.join()
-        with self._lock:
-            for one in self._sockets:
-                _reset(one)
-        server.server_close()
+        with self._life:
+            server, thread = self._server, self._thread
+            if server is None or thread is None:
+                return
+            self._server = None
+            self._ended.set()
+            server.shutdown()
+            thread.join()
+            with self._lock:
+                for one in self._sockets:
+                    _reset(one)
+            server.server_close()
 
     # ---- what goes wrong ------------------------------------------------------------------------
 
@@ -289,9 +301,11 @@ class FaultyServer:
 
             def _serve(self) -> None:
                 request = self._read()
+                outer._watch("came", request)
                 fault = outer._fault_for(request)
                 if fault is None:
                     self._send(outer._ask(request))
+                    outer._watch("answered", request)
                     return
                 answer = outer._ask(request) if fault.after_effect else None
                 match fault:

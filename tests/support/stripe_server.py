@@ -75,8 +75,11 @@ def stripe_server() -> Iterator[StripeServer]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     program = Path(sys.executable).with_name("localstripe")
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    local = subprocess.Popen([str(program), "--port", str(port), "--from-scratch"], **silent)
+    local = subprocess.Popen(
+        [str(program), "--port", str(port), "--from-scratch"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         _wait_for(port, local)
         command = [sys.executable, "-m", "tests.support.stripe_proxy", f"http://127.0.0.1:{port}"]

@@ -449,7 +449,7 @@ def test_reading_the_declarations_imports_no_vendor_library():
     code = (
         "import sys; from activities.tools.registry import declarations; "
         "[d.schema() for d in declarations().values()]; "
-        "print({'httpcore', 'httpx', 'aiosmtplib'} & set(sys.modules))"
+        "print({'httpcore', 'httpx', 'aiosmtplib', 'stripe'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 

@@ -37,6 +37,18 @@ def to_minor(amount: Decimal, currency: str) -> int:
     return units
 
 
+def check_amount(amount: Decimal, currency: str) -> None:
+    """Check that Stripe can pay an amount.
+
+    Raises:
+        ValueError: it cannot; for a model, whose faults name no field.
+    """
+    try:
+        to_minor(amount, currency)
+    except ValueError as error:
+        raise ValueError(f"amount {error}") from None
+
+
 def from_minor(units: int, currency: str) -> Decimal:
     """Return Stripe's units as an amount, with the places of the currency.
 

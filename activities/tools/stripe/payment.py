@@ -7,13 +7,13 @@ was only authorized, and refunds what was captured.
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from activities.tools.stripe.account import Account
 from activities.tools.stripe.effects import SETTLES_WITHIN, changed, find, marked, read, stripe_key
-from activities.tools.stripe.minor_units import to_minor
+from activities.tools.stripe.minor_units import check_amount, to_minor
 from activities.tools.stripe.payments import (
     ENDED_BADLY,
     SUCCEEDED,
@@ -26,7 +26,7 @@ from activities.tools.stripe.payments import (
     word,
 )
 from plangate.domain.errors import ToolRefused, ToolUnavailable
-from plangate.domain.money import in_words
+from plangate.domain.money import in_words, one_currency
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Reversed, Settled, same_observation
@@ -52,14 +52,14 @@ class PaymentArguments(ToolArguments):
         description="Stripe's id of a saved payment method of that customer; it begins with pm_",
     )
     amount: Decimal = Field(description="how much to charge, in the currency: 42.50, not 4250")
-    currency: str = Field(pattern="^[A-Z]{3}$", description="such as EUR")
+    currency: Annotated[str, AfterValidator(one_currency)] = Field(description="such as EUR")
     capture: Literal["automatic", "manual"] = Field(
         default="automatic", description="manual only authorizes the amount; somebody captures it later"
     )
 
     @model_validator(mode="after")
     def _can_be_paid(self) -> Self:
-        to_minor(self.amount, self.currency)
+        check_amount(self.amount, self.currency)
         return self
 
 

@@ -7,13 +7,13 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from activities.tools.stripe.account import Account
 from activities.tools.stripe.effects import SETTLES_WITHIN, changed, find, marked, read, stripe_key
-from activities.tools.stripe.minor_units import to_minor
+from activities.tools.stripe.minor_units import check_amount, to_minor
 from activities.tools.stripe.payments import (
     ENDED_BADLY,
     SUCCEEDED,
@@ -28,8 +28,8 @@ from activities.tools.stripe.payments import (
     why,
     word,
 )
-from plangate.domain.errors import ToolRefused
-from plangate.domain.money import in_words
+from plangate.domain.errors import ToolRefused, ToolUnavailable
+from plangate.domain.money import in_words, one_currency
 from plangate.domain.tool import Receipt, RetrySafety, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
 from plangate.tool import DidNotHappen, EffectStatus, Happened, Reversed, Settled
@@ -45,11 +45,11 @@ class RefundArguments(ToolArguments):
 
     payment: str = Field(pattern=_PAYMENT, description="Stripe's id of the payment; it begins with pi_")
     amount: Decimal = Field(description="how much to refund, in the currency: 42.50, not 4250")
-    currency: str = Field(pattern="^[A-Z]{3}$", description="of the payment, such as EUR")
+    currency: Annotated[str, AfterValidator(one_currency)] = Field(description="of the payment, such as EUR")
 
     @model_validator(mode="after")
     def _can_be_paid(self) -> Self:
-        to_minor(self.amount, self.currency)
+        check_amount(self.amount, self.currency)
         return self
 
 
@@ -101,7 +101,11 @@ class RefundPayment:
         Raises:
             ToolRefused: it cannot be refunded so.
         """
-        seen = payment_seen(await read(self._account.api.payment(arguments.payment)))
+        payment = await read(self._account.api.payment(arguments.payment))
+        try:
+            seen = payment_seen(payment)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            raise ToolUnavailable("Stripe's answer about the payment cannot be used.") from None
         objection = refund_objection(arguments.amount, arguments.currency, seen)
         if objection:
             raise ToolRefused(objection)

@@ -1,0 +1,231 @@
+"""kill -9 of the worker before, during and after its calls of Stripe, which localstripe stands in for.
+
+Effects are counted in localstripe itself, past the proxy that gives it Stripe's idempotency.
+"""
+
+import asyncio
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from chaos.inspector import examine_records
+from chaos.orders import APPROVER, REQUESTER
+from chaos.people import insist
+from chaos.report import Report
+from chaos.stage import Stage
+from chaos.trail_checks import check_history, check_trail
+from plangate.domain.request import PlanRequest
+from tests.support.faulty_server import FaultyServer, Request
+from tests.support.stripe_server import KEY, StripeServer, stripe_server
+
+PHASES: Final = ("before", "during", "after")
+TOOLS: Final = ("refund_payment", "create_payment")
+_SLOW: Final = 0.12  # seconds that Stripe takes before and after it does its part
+_JUST: Final = 0.25  # seconds after an answer in which its receipt may not be stored yet
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many moments for each tool and each phase, how many runs at once, and how many kills at most."""
+
+    moments: int
+    runs: int
+    kills: int
+
+
+FULL: Final = Size(moments=25, runs=3, kills=300)
+QUICK: Final = Size(moments=1, runs=1, kills=2)
+
+
+@dataclass(eq=False)
+class Run:
+    """One run of two refunds of one payment, or of one payment of one customer."""
+
+    id: str
+    tool: str
+    subject: str  # the payment, or the customer
+    steps: list[dict[str, Any]]
+    came: int = 0
+    answered: int = 0
+    answered_at: float = 0.0
+    is_approved: bool = False
+
+    def phase(self) -> str | None:
+        """Return in which phase a kill would meet it; None in none."""
+        if not self.is_approved or (self.answered == len(self.steps) and self._rests()):
+            return None
+        if self.came > self.answered:
+            return "during"
+        if self.came == 0:
+            return "before"
+        return None if self._rests() else "after"
+
+    def _rests(self) -> bool:
+        return time.monotonic() - self.answered_at > _JUST
+
+
+@dataclass
+class Till:
+    """Sees each request that comes to Stripe, and kills the worker at the moment that is wanted."""
+
+    stage: Stage
+    runs: dict[str, Run] = field(default_factory=dict)
+    moments: Counter[tuple[str, str]] = field(default_factory=Counter)
+    killed: threading.Event = field(default_factory=threading.Event)
+    wanted: tuple[str, str] | None = None
+    delay: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def aim(self, target: tuple[str, str], delay: float) -> None:
+        """Kill the worker when a run of this tool is in this phase, so much later."""
+        with self._lock:
+            self.killed.clear()
+            self.wanted, self.delay = target, delay
+
+    def watch(self, moment: str, request: Request) -> None:
+        """Count what comes and goes, and pull the trigger."""
+        is_change = request.method == "POST"
+        with self._lock:
+            run = self.runs.get(_subject_of(request))
+            if run is not None and is_change and moment == "came":
+                run.came += 1
+            elif run is not None and is_change:
+                run.answered, run.answered_at = run.answered + 1, time.monotonic()
+            if run is None or not run.is_approved or (not is_change and moment == "answered"):
+                return
+            seen = ("during" if moment == "came" else "after") if is_change else "before"
+            if (run.tool, seen) != self.wanted:
+                return
+            self.wanted = None
+        threading.Timer(self.delay, self._kill).start()
+
+    def _kill(self) -> None:
+        with self._lock:
+            self.stage.worker.kill()
+            for run in set(self.runs.values()):
+                phase = run.phase()
+                if phase is not None:
+                    self.moments[run.tool, phase] += 1
+                run.came = run.answered  # what was under way is over for its worker
+        self.killed.set()
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Approve a few runs at once, kill the worker in the phase that is rarest so far, and go on."""
+    with stripe_server() as stripe:
+        till = Till(stage)
+        with FaultyServer(upstream=stripe.url, watch=till.watch) as front:
+            stage.settings |= {"PLANGATE_STRIPE_API_KEY": KEY, "PLANGATE_STRIPE_API_BASE": front.url}
+            stripe.control("slow", {"before": _SLOW, "after": _SLOW})
+            await stage.hire()
+            runs = await _kill_often(stage, report, size, stripe, till)
+            for run in runs:
+                await _check(stage, run, stripe, report)
+            report.figure("requests that change", front.count("POST"))
+    await examine_records(stage, report)
+    report.expect(await stage.blocked() == 0, "the server reports a blocked run")
+    report.expect(not _holders_of(KEY, stage.folder), f"the key is in {_holders_of(KEY, stage.folder)}")
+    if size.kills > len(PHASES) * len(TOOLS):
+        rarest = min(till.moments[tool, phase] for tool in TOOLS for phase in PHASES)
+        report.expect(rarest >= size.moments, f"a phase was met only {rarest} times")
+    for tool in TOOLS:
+        met = ", ".join(f"{till.moments[tool, phase]} {phase}" for phase in PHASES)
+        report.figure(f"kills of {tool}", met)
+    report.figure("runs", len(runs))
+
+
+async def _kill_often(
+    stage: Stage, report: Report, size: Size, stripe: StripeServer, till: Till
+) -> list[Run]:
+    runs: list[Run] = []
+    targets = [(tool, phase) for phase in PHASES for tool in TOOLS]
+    stage.chance.shuffle(targets)
+    for number in range(1, size.kills + 1):
+        target = min(targets, key=lambda one: till.moments[one])
+        if till.moments[target] >= size.moments:
+            break
+        wave = await asyncio.gather(
+            *(
+                _submit(stage, stripe, till, tool, f"{tool}-{number}-{n}")
+                for n in range(size.runs)
+                for tool in TOOLS
+            )
+        )
+        runs += wave
+        till.aim(
+            target, stage.chance.uniform(0, {"before": 0.1, "during": 3 * _SLOW, "after": 0.1}[target[1]])
+        )
+        for run in wave:
+            run.is_approved = True
+            await insist(lambda run=run: _approve(stage, run))  # type: ignore[misc]
+        if not await asyncio.to_thread(till.killed.wait, 30):
+            report.blame(f"no run of {target[0]} came to the phase '{target[1]}'")
+        report.say(f"kill {number}: {' '.join(target)}")
+        await stage.hire()
+    return runs
+
+
+async def _submit(stage: Stage, stripe: StripeServer, till: Till, tool: str, workflow_id: str) -> Run:
+    customer, method = await asyncio.to_thread(stripe.customer)
+    if tool == "refund_payment":
+        subject = await asyncio.to_thread(stripe.paid)
+        given = [{"payment": subject, "amount": amount, "currency": "EUR"} for amount in (42.5, 7.25)]
+    else:
+        subject = customer
+        given = [{"customer": customer, "payment_method": method, "amount": 42.5, "currency": "EUR"}]
+    steps = [{"tool": tool, "arguments": arguments, "reason": "due"} for arguments in given]
+    run = Run(workflow_id, tool, subject, steps)
+    till.runs[method if tool == "create_payment" else subject] = run
+    till.runs[subject] = run
+    plan: Any = {"summary": "Move money", "steps": steps}
+    request = PlanRequest(requester=REQUESTER, plan=plan, timeout_seconds=3_600)
+    await insist(lambda: _start(stage, request, workflow_id))
+    await stage.until("in_review", workflow_id)
+    return run
+
+
+async def _start(stage: Stage, request: PlanRequest, workflow_id: str) -> None:
+    await stage.api.submit(request, workflow_id)
+
+
+async def _approve(stage: Stage, run: Run) -> None:
+    status = await asyncio.to_thread(stage.recorded, run.id)
+    assert status is not None
+    message = {"by": APPROVER, "plan": status.short_fingerprint}
+    await stage.handle(run.id).signal("approve", json.loads(json.dumps(message)))
+
+
+async def _check(stage: Stage, run: Run, stripe: StripeServer, report: Report) -> None:
+    """Check that each effect happened once, in the approved amount, and that nothing is in doubt."""
+    result = await stage.result(run.id, 200)
+    if run.tool == "refund_payment":
+        made = [one["amount"] for one in await asyncio.to_thread(stripe.refunds, run.subject)]
+    else:
+        made = [one["amount"] for one in await asyncio.to_thread(stripe.payments, run.subject)]
+    wanted = [round(step["arguments"]["amount"] * 100) for step in run.steps]
+    report.expect(sorted(made) == sorted(wanted), f"{run.id}: {made} were made, not {wanted}")
+    report.expect(result.outcome == "executed", f"{run.id} is {result.outcome}: {result.reason}")
+    trail = stage.trail(run.id)
+    report.expect(all(one.event.kind != "in_doubt" for one in trail), f"{run.id} was in doubt")
+    check_trail(trail, report)
+    check_history(await stage.handle(run.id).fetch_history(), report)
+
+
+def _subject_of(request: Request) -> str:
+    """Return the payment, customer or payment method that a request is about."""
+    if request.method == "POST":
+        fields = parse_qs(request.body.decode())
+        return (fields.get("payment_intent") or fields.get("customer") or [""])[0]
+    return request.path.rpartition("/")[2]
+
+
+def _holders_of(secret: str, folder: Path) -> Sequence[str]:
+    """Return the files that hold a secret."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [str(path.relative_to(folder)) for path in files if secret.encode() in path.read_bytes()]

@@ -1,0 +1,255 @@
+"""The fault matrix of the payment tools: the right class each time, one request per attempt.
+
+The server that fails stands before localstripe, so that it is known whether the effect happened.
+"""
+
+import gc
+import json
+import logging
+import tracemalloc
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from activities.acting import Earlier, act_once
+from activities.tools.stripe import client
+from activities.tools.stripe.payment import CreatePayment, PaymentArguments
+from activities.tools.stripe.refund import RefundArguments, RefundPayment
+from plangate.domain.errors import EffectUnknown, StillBegun, ToolError, ToolRefused, ToolUnavailable
+from plangate.domain.tool import Receipt
+from plangate.tool import Happened, Repeatable
+from tests.support.faulty_server import (
+    Answer,
+    Cut,
+    Dies,
+    Drips,
+    Dropped,
+    Fault,
+    FaultyServer,
+    Huge,
+    Says,
+    Slow,
+    garbage,
+    too_many,
+)
+from tests.support.stripe_server import KEY, StripeServer, stripe_server
+
+
+@pytest.fixture(scope="module")
+def stripe() -> Iterator[StripeServer]:
+    with stripe_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def one_front(stripe: StripeServer) -> Iterator[FaultyServer]:
+    with FaultyServer(upstream=stripe.url) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tools(stripe: StripeServer, one_front: FaultyServer) -> dict[str, Any]:
+    settings = stripe.settings(one_front.url)
+    return {one.declaration.name: one.from_settings(settings) for one in (RefundPayment, CreatePayment)}
+
+
+@pytest.fixture
+def front(one_front: FaultyServer) -> FaultyServer:
+    one_front.start()
+    one_front.heal()
+    one_front.forget()
+    return one_front
+
+
+@dataclass
+class Call:
+    """One call of a tool: how it is made and found out, and how often it happened."""
+
+    tool: Any
+    arguments: Any
+    path: str
+    key: str
+    happened: Callable[[], int]
+
+    def act(self) -> Awaitable[Receipt]:
+        return self.tool.act(self.arguments, self.key)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=["refund_payment", "create_payment"])
+def call(request: pytest.FixtureRequest, stripe: StripeServer, tools: dict[str, Any]) -> Call:
+    given: dict[str, Any] = {"amount": 42.5, "currency": "EUR"}
+    tool = tools[request.param]
+    if request.param == "refund_payment":
+        given["payment"] = payment = stripe.paid()
+        refund = RefundArguments.model_validate_json(json.dumps(given))
+        return Call(tool, refund, "/v1/refunds", payment, lambda: len(stripe.refunds(payment)))
+    customer, given["payment_method"] = stripe.customer()
+    given["customer"] = customer
+    payment_of = PaymentArguments.model_validate_json(json.dumps(given))
+    return Call(tool, payment_of, "/v1/payment_intents", customer, lambda: len(stripe.payments(customer)))
+
+
+def stripes(status: int, kind: str, code: str = "", message: str = "no") -> Says:
+    body = {"error": {"type": kind, "message": message, "code": code or None}}
+    return Says(answer=Answer(status, body))
+
+
+def in_doubt(fault: Callable[..., Fault]) -> list[Fault]:
+    return [fault(after_effect=False), fault(after_effect=True)]
+
+
+def failing(status: int) -> Callable[..., Fault]:
+    return lambda *, after_effect: Says(answer=Answer(status, "<html>bad gateway"), after_effect=after_effect)
+
+
+MATRIX: list[tuple[Fault, type[ToolError], str]] = [
+    (stripes(400, "invalid_request_error", "parameter_invalid"), ToolRefused, "parameter_invalid"),
+    (stripes(402, "card_error", "card_declined", "Your card was declined."), ToolRefused, "was declined"),
+    (stripes(404, "invalid_request_error", "resource_missing"), ToolRefused, "resource_missing"),
+    (stripes(401, "invalid_request_error"), ToolRefused, "check PLANGATE_STRIPE_API_KEY"),
+    (
+        stripes(403, "invalid_request_error", message="needs 'rak_refund_write'"),
+        ToolRefused,
+        "permission rak_refund_write",
+    ),
+    (Says(answer=Answer(404, "<html>")), ToolRefused, "the answer is not Stripe's"),
+    (too_many("7"), ToolUnavailable, "wait 7 seconds"),
+    (too_many("7", {"error": {"type": "rate_limit_error"}}), ToolUnavailable, "wait 7 seconds"),
+    (too_many("soon"), ToolUnavailable, "too many requests"),
+    (stripes(409, "invalid_request_error", "idempotency_key_in_use"), EffectUnknown, "still busy"),
+    (stripes(400, "idempotency_error"), EffectUnknown, "other parameters"),
+    *[(fault, EffectUnknown, r"failed \(50") for status in (500, 503) for fault in in_doubt(failing(status))],
+    *[(fault, EffectUnknown, "cannot be used") for fault in in_doubt(garbage)],
+    *[(fault, EffectUnknown, "RemoteProtocolError") for fault in in_doubt(Cut)],
+    *[
+        (fault, EffectUnknown, "(RemoteProtocol|Read)Error")
+        for kind in (Dropped, Dies)
+        for fault in in_doubt(kind)
+    ],
+    *[(fault, EffectUnknown, "has more than 4,194,304 bytes") for fault in in_doubt(Huge)],
+    (Huge(size=20_000_000, compressed=True), EffectUnknown, "compressed"),
+    (Huge(status=500), EffectUnknown, "more than"),
+    (Says(answer=Answer(200, [])), EffectUnknown, "not (understood|known)|does not fit"),
+    (Says(answer=Answer(200, {"id": 7})), EffectUnknown, "does not fit"),
+    (Says(answer=Answer(200, "[" * 100_000)), EffectUnknown, "not known|not understood"),
+    (
+        Says(answer=Answer(302, "", {"Location": "https://elsewhere.example"})),
+        EffectUnknown,
+        "cannot be used",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "said"), MATRIX, ids=lambda value: str(value)[:60])
+async def test_each_fault_has_its_class_and_makes_one_request(call, front, fault, kind, said):
+    front.plan(fault, method="POST")
+
+    with pytest.raises(kind, match=said) as raised:
+        await call.act()
+
+    assert type(raised.value) is kind
+    assert front.count("POST", call.path) == 1
+    assert call.happened() == fault.after_effect
+    assert KEY not in str(raised.value)
+    assert raised.value.__cause__ is None  # it may quote the answer, and that the key
+    front.start()
+    front.heal()
+    if kind is EffectUnknown:
+        found = await call.tool.find_out(call.arguments, call.key)
+        assert isinstance(found, Happened if fault.after_effect else Repeatable)
+        await call.act()  # under the same key: never twice
+        assert call.happened() == 1
+
+
+async def test_retry_after_is_carried_on(call, front):
+    front.plan(too_many("7"), method="POST")
+
+    with pytest.raises(ToolUnavailable) as raised:
+        await call.act()
+
+    assert raised.value.after == timedelta(seconds=7)
+
+
+async def test_a_server_that_refuses_connections_got_nothing(call, front):
+    front.stop()
+    with pytest.raises(ToolUnavailable, match="nothing was sent"):
+        await call.act()
+    front.start()
+
+    await call.act()
+
+    assert call.happened() == 1
+
+
+@pytest.mark.parametrize("fault", [*in_doubt(Slow), Drips(pause=0.02, after_effect=True)], ids=str)
+async def test_a_slow_answer_is_given_up_and_in_doubt(call, front, fault, monkeypatch):
+    monkeypatch.setattr(client, "WHOLE_SECONDS", 0.5)
+    front.plan(fault, method="POST")
+
+    with pytest.raises(EffectUnknown, match=r"it took more than"):
+        await call.act()
+
+    assert front.count("POST", call.path) == 1
+
+
+@pytest.mark.parametrize("fault", [*in_doubt(Cut), *in_doubt(garbage), *in_doubt(Dropped)], ids=str)
+async def test_a_step_that_broke_off_is_looked_up_before_anything_is_repeated(call, front, fault):
+    front.plan(fault, method="POST")
+
+    with capture_logs():  # else structlog draws each traceback, which takes a second
+        if fault.after_effect:
+            await act_once(call.tool, call.arguments, call.key, Earlier.NOTHING)
+        else:
+            with pytest.raises(StillBegun):
+                await act_once(call.tool, call.arguments, call.key, Earlier.NOTHING)
+
+    assert front.count("POST", call.path) == 1
+    await act_once(call.tool, call.arguments, call.key, Earlier.BEGUN)
+    assert front.count("POST", call.path) == (1 if fault.after_effect else 2)
+    assert call.happened() == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [fault for fault, *_ in MATRIX if not fault.after_effect], ids=lambda one: str(one)[:60]
+)
+async def test_reading_fails_without_doubt_and_in_one_request(call, front, fault):
+    front.plan(fault, method="GET")
+
+    with pytest.raises((ToolUnavailable, ToolRefused)) as raised:
+        await call.tool.observe(call.arguments)
+
+    assert front.count("GET") == 1
+    assert KEY not in str(raised.value)
+
+
+async def test_a_huge_answer_costs_little_memory(call, front):
+    front.plan(Huge(size=500_000_000), method="POST")
+    gc.collect()
+    tracemalloc.start()
+    try:
+        with pytest.raises(EffectUnknown):
+            await call.act()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 40_000_000
+    assert front.bytes_sent < 40_000_000
+
+
+async def test_an_answer_that_echoes_the_key_does_not_carry_it_on(call, front, caplog):
+    caplog.set_level(logging.WARNING)
+    for status in (200, 400, 401, 402, 403, 404, 409, 500):
+        front.plan(stripes(status, "invalid_request_error", "x", f"key {KEY}, Bearer {KEY}!"), method="POST")
+        with pytest.raises((ToolRefused, EffectUnknown)) as raised:
+            await call.act()
+        assert KEY not in str(raised.value)
+        assert KEY[8:] not in str(raised.value)
+    assert KEY not in caplog.text
+    for request in front.seen():
+        assert KEY not in request.target
+        assert KEY.encode() not in request.body

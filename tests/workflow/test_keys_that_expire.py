@@ -1,0 +1,66 @@
+"""A vendor forgets an idempotency key: a step is repeated under it no longer than it protects (P3)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from plangate.tool import EffectStatus, NotFound, Repeatable, Unknown
+from tests.support.account_tool import Account, BookingArguments
+from tests.support.gate import Gate
+from tests.support.holds import approved, found, kinds, lost
+
+FOREVER, GONE = timedelta(hours=23), timedelta()
+NO_TRACE, NOT_KNOWN = NotFound(None, "Look at the vendor's."), Unknown("Look at the vendor's.")
+
+
+class Forgetful(Account):
+    """An account whose vendor knows a key for a while, and can be searched afterwards or not."""
+
+    status: EffectStatus = Repeatable()
+
+    async def find_out(self, arguments: BookingArguments, idempotency_key: str) -> EffectStatus:
+        del arguments
+        self.asked.append(idempotency_key)
+        return self.status
+
+
+def forgetful(gate: Gate, status: EffectStatus) -> Forgetful:
+    account = Forgetful(gate.settings.var_dir / "account.tsv")
+    account.declaration = replace(account.declaration, seconds=1)
+    account.status = status
+    account.failures = [lost()]
+    gate.tools["book"] = account
+    return account
+
+
+@pytest.mark.parametrize("status", [Repeatable(), Repeatable(FOREVER, NOT_KNOWN)], ids=["ever", "long"])
+async def test_a_step_is_repeated_under_its_key_while_the_vendor_knows_it(idle_gate: Gate, status) -> None:
+    account = forgetful(idle_gate, status)
+    async with idle_gate.worker():
+        run = await approved(idle_gate, "1")
+        assert (await idle_gate.result(run.workflow_id)).outcome == "executed"
+        assert account.texts() == ["booked 1"]
+        assert found(idle_gate, run.workflow_id) == []
+
+
+async def test_after_that_it_is_in_doubt_if_nobody_can_look(idle_gate: Gate) -> None:
+    account = forgetful(idle_gate, Repeatable(GONE, NOT_KNOWN))
+    async with idle_gate.worker():
+        run = await approved(idle_gate, "1")
+        held = await idle_gate.held(run.workflow_id)
+        assert held.steps[0].state == "in_doubt"
+        assert held.held is not None
+        assert "Look at the vendor's." in held.held.why
+        assert account.texts() == []
+
+
+async def test_what_a_whole_look_up_does_not_find_after_that_did_not_happen(idle_gate: Gate) -> None:
+    account = forgetful(idle_gate, Repeatable(GONE, NO_TRACE))
+    async with idle_gate.worker():
+        run = await approved(idle_gate, "1")
+        assert (await idle_gate.result(run.workflow_id)).outcome == "executed"
+        assert account.texts() == ["booked 1"]
+        assert "in_doubt" not in kinds(idle_gate, run.workflow_id)
+        assert "released" in kinds(idle_gate, run.workflow_id)
+        assert found(idle_gate, run.workflow_id) == []
