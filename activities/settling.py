@@ -9,7 +9,6 @@ arguments and receipts. So whoever starts such a workflow can only make Plangate
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Final, assert_never
 
 import structlog
@@ -27,7 +26,7 @@ from plangate.domain.plan import short
 from plangate.domain.references import resolve_references
 from plangate.domain.run import RunState, key_of, unsettled_steps
 from plangate.domain.settlements import SettlementState, entry_for, run_of, state_of
-from plangate.domain.tool import FIND_OUT_SECONDS, LONGEST_SETTLEMENT
+from plangate.domain.tool import FIND_OUT_SECONDS
 from plangate.logs.redaction import recordable
 from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail, reopen_trail
@@ -211,19 +210,6 @@ class Settling:
         if found is not None and not isinstance(found, Settled | Reversed):
             raise TypeError(f"find_settlement returned {type(found).__name__}")
         return found
-
-
-def settles_within_of(tool: Tool) -> timedelta | None:
-    """Return for how long it is looked up how a tool's effects end; None if it is not.
-
-    The effect has happened when this is called: an author's mistake must not lose its receipt.
-    """
-    try:
-        within = tool.settles_within if isinstance(tool, Settles) else None
-    except Exception as error:  # noqa: BLE001  the author's code failed
-        _log.warning("A tool could not say how long its effects are open.", action="settles", exc_info=error)
-        return LONGEST_SETTLEMENT
-    return min(max(within, timedelta()), LONGEST_SETTLEMENT) if isinstance(within, timedelta) else None
 
 
 def _calling_run(*, is_local: bool = False) -> str:
