@@ -25,7 +25,7 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import short
 from plangate.domain.references import resolve_references
 from plangate.domain.run import RunState, key_of, unsettled_steps
-from plangate.domain.settlements import SettlementState, entry_for, run_of, state_of
+from plangate.domain.settlements import SettlementState, entry_for, run_of
 from plangate.domain.tool import FIND_OUT_SECONDS
 from plangate.logs.redaction import recordable
 from plangate.records.records import Records
@@ -236,21 +236,18 @@ def _sentence(error: Exception) -> str:
 
 
 def _log_end(state: RunState, event: Settlement) -> None:
-    log = _log.info if isinstance(event, StepSettled) else _log.warning
-    match event:
-        case StepSettled():
-            said = "An accepted effect is final."
-        case StepReversed():
-            said = "An accepted effect was reversed after its run had ended."
-        case StepUnsettled():
-            said = "It is not known how an accepted effect ended; look yourself."
-        case _:
-            assert_never(event)
-    log(
-        said,
-        action=state_of(event).value,
+    log = _log.bind(
         workflow_id=state.workflow_id,
         fingerprint=short(state.fingerprint or ""),
         step=event.step,
         summary=event.summary,
     )
+    match event:
+        case StepSettled():
+            log.info("An accepted effect is final.", action="settled")
+        case StepReversed():
+            log.warning("An accepted effect was reversed after its run had ended.", action="reversed")
+        case StepUnsettled():
+            log.warning("It is not known how an accepted effect ended; look yourself.", action="unsettled")
+        case _:
+            assert_never(event)
