@@ -21,7 +21,6 @@ from activities.heartbeat import heartbeating
 from activities.observing import observed, unmet
 from activities.pacing import Pacing
 from activities.requiring import Requiring
-from activities.settling import settles_within_of
 from activities.stopping import (
     StoppedSteps,
     keep_what_broke_off,
@@ -61,6 +60,7 @@ from plangate.tool import (
     Unknown,
     arguments_for,
     lacks_of,
+    settles_within_of,
 )
 
 # Twelve attempts over about half an hour outlast the restart of a mail server, not its replacement. An

@@ -9,7 +9,6 @@ arguments and receipts. So whoever starts such a workflow can only make Plangate
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Final, assert_never
 
 import structlog
@@ -26,8 +25,8 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import short
 from plangate.domain.references import resolve_references
 from plangate.domain.run import RunState, key_of, unsettled_steps
-from plangate.domain.settlements import SettlementState, entry_for, run_of, state_of
-from plangate.domain.tool import FIND_OUT_SECONDS, LONGEST_SETTLEMENT
+from plangate.domain.settlements import SettlementState, entry_for, run_of
+from plangate.domain.tool import FIND_OUT_SECONDS
 from plangate.logs.redaction import recordable
 from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail, reopen_trail
@@ -213,19 +212,6 @@ class Settling:
         return found
 
 
-def settles_within_of(tool: Tool) -> timedelta | None:
-    """Return for how long it is looked up how a tool's effects end; None if it is not.
-
-    The effect has happened when this is called: an author's mistake must not lose its receipt.
-    """
-    try:
-        within = tool.settles_within if isinstance(tool, Settles) else None
-    except Exception as error:  # noqa: BLE001  the author's code failed
-        _log.warning("A tool could not say how long its effects are open.", action="settles", exc_info=error)
-        return LONGEST_SETTLEMENT
-    return min(max(within, timedelta()), LONGEST_SETTLEMENT) if isinstance(within, timedelta) else None
-
-
 def _calling_run(*, is_local: bool = False) -> str:
     """Return the run whose settlements the calling workflow looks up, by that workflow's id.
 
@@ -250,21 +236,18 @@ def _sentence(error: Exception) -> str:
 
 
 def _log_end(state: RunState, event: Settlement) -> None:
-    log = _log.info if isinstance(event, StepSettled) else _log.warning
-    match event:
-        case StepSettled():
-            said = "An accepted effect is final."
-        case StepReversed():
-            said = "An accepted effect was reversed after its run had ended."
-        case StepUnsettled():
-            said = "It is not known how an accepted effect ended; look yourself."
-        case _:
-            assert_never(event)
-    log(
-        said,
-        action=state_of(event).value,
+    log = _log.bind(
         workflow_id=state.workflow_id,
         fingerprint=short(state.fingerprint or ""),
         step=event.step,
         summary=event.summary,
     )
+    match event:
+        case StepSettled():
+            log.info("An accepted effect is final.", action="settled")
+        case StepReversed():
+            log.warning("An accepted effect was reversed after its run had ended.", action="reversed")
+        case StepUnsettled():
+            log.warning("It is not known how an accepted effect ended; look yourself.", action="unsettled")
+        case _:
+            assert_never(event)

@@ -19,7 +19,7 @@ from plangate.domain.errors import OperatorError, SettingsInvalid
 from plangate.domain.plan import MAX_TOOL_NAME
 from plangate.domain.tool import REASON_ARGUMENT, ToolDeclaration
 from plangate.settings import Settings
-from plangate.tool import Observes, Previews, Tool, ToolClass, lacks_of
+from plangate.tool import Observes, Previews, Tool, ToolClass, lacks_of, settles_within_of
 from plangate.tool.listing import ListedTool
 from plangate.tool.loading import Found, installed_tools, named_tools
 
@@ -108,6 +108,7 @@ def _listed(found: Found, settings: Settings) -> ListedTool:
         lacks=lacks_of(tool),
         has_preview=isinstance(tool, Previews),
         has_precondition=isinstance(tool, Observes),
+        settles_within=settles_within_of(tool),
     )
 
 

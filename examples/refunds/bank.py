@@ -3,7 +3,8 @@
     GET  /payments/P-1                   {"number": "P-1", "status": "captured", "refundable": "100.00"}
     POST /refunds  payment, amount       {"number": "R-1", "payment": "P-1", "amount": "42.50"}, or 422
     POST /refunds/R-1/cancel             {"number": "R-1", "status": "canceled"}, or 422
-    GET  /refunds                        all refunds
+    POST /refunds/R-1/return             the same with the status "returned": the customer's bank sent it back
+    GET  /refunds, /refunds/R-1          all refunds; one of them
 
 A POST with the ``Idempotency-Key`` of an earlier one gets its answer, and does nothing.
 """
@@ -36,6 +37,8 @@ class Bank:
                 return 200, {"number": number, "status": "captured", "refundable": left}
             case ["refunds"]:
                 return 200, list(self.refunds.values())
+            case ["refunds", number] if number in self.refunds:
+                return 200, self.refunds[number]
         return 404, {"error": "There is no such thing."}
 
     def post(self, path: list[str], form: dict[str, str], key: str) -> Answer:
@@ -58,12 +61,15 @@ class Bank:
                 number = f"R-{len(self.refunds) + 1}"
                 self.refunds[number] = {"number": number, "payment": payment, "amount": str(amount)}
                 return 200, self.refunds[number]
-            case ["refunds", number, "cancel"] if "status" not in self.refunds.get(number, {"status": ""}):
+            case ["refunds", number, "cancel" | "return" as what] if self._stands(number):
                 refund = self.refunds[number]
                 self.refundable[refund["payment"]] += Decimal(refund["amount"])
-                refund["status"] = "canceled"
+                refund["status"] = "canceled" if what == "cancel" else "returned"
                 return 200, refund
         return 422, {"error": "That cannot be done."}
+
+    def _stands(self, number: str) -> bool:
+        return number in self.refunds and "status" not in self.refunds[number]
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -7,7 +7,7 @@ from typing import Any, Final
 from plangate.domain.plurals import counted
 from plangate.domain.references import referable_arguments
 from plangate.domain.status import Status
-from plangate.presentation.durations import from_now
+from plangate.presentation.durations import from_now, spoken
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import needed_words
 from plangate.presentation.table import Column, Table
@@ -85,6 +85,7 @@ def tool_as_json(tool: ListedTool) -> dict[str, Any]:
         "precondition": tool.has_precondition,
         "undo": declaration.undoable,
         "reads_only": declaration.reads_only,
+        "settles_within": tool.settles_within.total_seconds() if tool.settles_within else None,
         "references": referable_arguments(declaration.arguments),
         "receipt": _receipt_fields(tool),
         "definition": declaration.definition(),
@@ -102,6 +103,8 @@ def _abilities(tool: ListedTool) -> Iterator[tuple[str, str]]:
     yield "time limit", counted(declaration.seconds, "second")
     yield "undo", "yes" if declaration.undoable else "no"
     yield "precondition", "yes" if tool.has_precondition else "no"
+    if tool.settles_within is not None:
+        yield "settlement", f"an accepted call is looked up for {spoken(tool.settles_within)}"
     fields = _receipt_fields(tool)
     if fields:
         yield "receipt", f"{', '.join(fields)}; later steps can refer to these"

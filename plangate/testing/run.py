@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
+
+from temporalio.service import RPCError
 
 from plangate.client import Client
 from plangate.domain.audit import OUTCOMES, AuditEntry
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
 from plangate.domain.plan import Plan
-from plangate.domain.status import HeldStatus, Status
+from plangate.domain.settlements import SettlementStatus, settlement_id
+from plangate.domain.status import HeldStatus, Status, is_open
 from plangate.domain.tool import Receipt
 from plangate.testing import approvers
 from plangate.testing.approvers import Approver
@@ -79,6 +83,11 @@ class Run:
         return tuple(one.receipt for one in self.status.steps)
 
     @property
+    def settlements(self) -> tuple[SettlementStatus | None, ...]:
+        """How each accepted effect ended, as far as it is known; None for a step without one."""
+        return tuple(one.settlement for one in self.status.steps)
+
+    @property
     def held(self) -> HeldStatus | None:
         """The step at which it is held, and why."""
         return self.status.held
@@ -138,15 +147,24 @@ class Run:
     def pass_time(self, **duration: float) -> None:
         """Move the clock of this run ahead, without waiting: ``pass_time(days=3, minutes=1)``.
 
-        What falls due meanwhile happens: a review expires, a held run is aborted.
+        What falls due meanwhile happens: a review expires, a held run is aborted. Of a run that has ended,
+        what is left is the look-up of its accepted effects.
 
         Args:
             duration: as `datetime.timedelta` takes it.
         """
-        environment = self._server.environment
-        handle = environment.client.get_workflow_handle(self.id)
-        self._server.wait_for(environment.fast_forward(handle, timedelta(**duration)))
+        self._server.wait_for(self._pass_time(timedelta(**duration)))
         self.rest()
+
+    async def _pass_time(self, duration: timedelta) -> None:
+        environment = self._server.environment
+        if not is_open(await self._client.status(self.id)):
+            handle = environment.client.get_workflow_handle(self.id)
+            await environment.fast_forward(handle, duration)
+            return
+        handle = environment.client.get_workflow_handle(settlement_id(self.id))
+        with suppress(RPCError):  # it has just ended
+            await environment.fast_forward(handle, duration)
 
     def rest(self) -> None:
         """Wait until the run has ended or waits for a decision.

@@ -32,6 +32,7 @@ from plangate.tool.protocols import (
     arguments_for,
     lacks_of,
     same_observation,
+    settles_within_of,
 )
 from plangate.tool.returned import Accepted
 from plangate.tool.signature import Referable
@@ -74,5 +75,6 @@ __all__ = [
     "arguments_for",
     "lacks_of",
     "same_observation",
+    "settles_within_of",
     "tool",
 ]

@@ -1,6 +1,7 @@
 """A tool as the command `tools` lists it."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from plangate.domain.tool import ToolDeclaration
 
@@ -15,6 +16,7 @@ class ListedTool:
         lacks: what is missing, naming the setting; empty if nothing is.
         has_preview: whether it says in its own words what a call will do.
         has_precondition: whether it observes what a call depends on.
+        settles_within: for how long it is looked up how an accepted call ends; None if it is not.
     """
 
     declaration: ToolDeclaration
@@ -22,3 +24,4 @@ class ListedTool:
     lacks: str = ""
     has_preview: bool = False
     has_precondition: bool = False
+    settles_within: timedelta | None = None

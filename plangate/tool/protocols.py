@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import JsonValue
 
 from plangate.domain.plan import canonical_json
-from plangate.domain.tool import Receipt, ToolArguments, ToolDeclaration
+from plangate.domain.tool import LONGEST_SETTLEMENT, Receipt, ToolArguments, ToolDeclaration
 from plangate.settings import Settings
 
 
@@ -280,6 +280,18 @@ def lacks_of(tool: Tool) -> str:
         return (tool.lacks() or "").strip()
     except Exception as error:  # noqa: BLE001  the author's code failed: the tool is not offered
         return f"its check of its settings failed ({type(error).__name__}: {error})"
+
+
+def settles_within_of(tool: Tool) -> timedelta | None:
+    """Return for how long it is looked up how a tool's effects end; None if it is not.
+
+    The effect has happened when a worker asks: an author's mistake must not lose its receipt.
+    """
+    try:
+        within = tool.settles_within if isinstance(tool, Settles) else None
+    except Exception:  # noqa: BLE001  the author's code failed, and the look-up may not
+        return LONGEST_SETTLEMENT
+    return min(max(within, timedelta()), LONGEST_SETTLEMENT) if isinstance(within, timedelta) else None
 
 
 def arguments_for(declaration: ToolDeclaration, arguments: dict[str, Any]) -> ToolArguments:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -31,7 +32,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-FUNCTION, WITH_UNDO_AND_PRECONDITION, CHECKED = blocks("python")
+FUNCTION, WITH_UNDO_AND_PRECONDITION, CHECKED, ACCEPTED = blocks("python")
 (PLAN,) = blocks("yaml")
 _, _, COMMANDS, CHECK = blocks("sh")
 
@@ -178,6 +179,29 @@ async def test_a_refund_is_undone_when_a_later_step_fails(refunds: Gate, bank: B
         assert (await refunds.result(run.workflow_id)).outcome == "failed"
     assert [refund.get("status") for refund in bank.refunds()] == ["canceled"]
     assert bank.left("P-1") == "100.00"
+
+
+async def test_a_refund_that_was_sent_back_is_shown_as_reversed(
+    refunds: Gate, bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imports, functions = ACCEPTED.split("\n\n\n", 1)
+    before, after = WITH_UNDO_AND_PRECONDITION.split("@tool", 1)
+    rest = after[after.index("@refund.undo") :]
+    (tmp_path / "accepted_of_the_page.py").write_text(f"{imports}\n{before}{functions}\n\n{rest}")
+    monkeypatch.delitem(sys.modules, "accepted_of_the_page", raising=False)
+    (found,) = tools_of("accepted_of_the_page", "the page")
+    refunds.tools["refund"] = found.tool.from_settings(refunds.settings)
+    async with refunds.worker():
+        run = await planned(refunds, 60)
+        await refunds.decide(run)
+        await refunds.result(run.workflow_id)
+        httpx.post(f"{bank.url}/refunds/R-1/return", timeout=5).raise_for_status()
+        await refunds.env.fast_forward(refunds.handle(f"{run.workflow_id}:settlement"), timedelta(minutes=2))
+        (step,) = (await refunds.api.status(run.workflow_id)).steps
+    assert step.settlement is not None
+    assert (step.settlement.state, step.settlement.summary) == (
+        "reversed", "the customer's bank sent it back",
+    )  # fmt: skip
 
 
 # ---- check-tool, on the tool as the page leaves it -------------------------------------------------

@@ -83,6 +83,14 @@ def of(tool: str, *, counts: bool = True) -> Setting:
             },
         ),
         ("Calls", {"preview", "observation"}),
+        ("Accepts", {"preview", "observation", "call without a network", "errors are ToolErrors"}),
+        (
+            "AcceptsOnly",
+            {
+                *("preview", "observation", "call without a network", "errors are ToolErrors"),
+                "settlement",
+            },
+        ),
     ],
 )
 def test_a_tool_that_keeps_its_promises_passes(examination: Examination, tool: str, left: set[str]) -> None:
@@ -95,6 +103,9 @@ def test_a_tool_that_keeps_its_promises_passes(examination: Examination, tool: s
 @pytest.mark.parametrize(
     ("tool", "check", "seen"),
     [
+        ("LooksAndActs", "settlement", "asking for it had an effect"),
+        ("SaysYesInTheEnd", "settlement", "must return Settled, Reversed or None, not {'value': True}"),
+        ("LooksForEver", "settlement", "settles_within must be a timedelta of at most 400 days"),
         ("Forgets", "call killed during", "find_out said that it did not happen, and it did"),
         ("NotesFirst", "call killed during", "find_out said that it happened, and it did not"),
         ("SaysYes", "call killed before", "find_out said that it happened, and it did not"),

@@ -9,6 +9,7 @@ import secrets
 import socket
 import time
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from plangate.tool import (
     Receipt,
     Repeatable,
     RetrySafety,
+    Settled,
     ToolArguments,
     ToolDeclaration,
     ToolUnavailable,
@@ -124,7 +126,47 @@ class UndoOfUnknownEnd(Complete):
         return Unknown("Look into the ledger.")
 
 
+class Accepts(LooksUp):
+    """Keeps its promises: its effects are accepted, and it says how they ended."""
+
+    settles_within = timedelta(days=10)
+
+    async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
+        return (await super().act(arguments, idempotency_key)).model_copy(update={"final": False})
+
+    async def find_settlement(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> Any:
+        return Settled("credited") if idempotency_key in effects() else None
+
+
+class AcceptsOnly(LooksUp):
+    """Keeps its promises: its effects are accepted, and nothing can say how they ended."""
+
+    async def act(self, arguments: Any, idempotency_key: str) -> Receipt:
+        return (await super().act(arguments, idempotency_key)).model_copy(update={"final": False})
+
+
 # ---- each of these breaks one promise ---------------------------------------------------------------
+
+
+class LooksAndActs(Accepts):
+    """Its look-up of how an effect ended has an effect."""
+
+    async def find_settlement(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> Any:
+        self.write(f"{idempotency_key} again")
+        return None
+
+
+class SaysYesInTheEnd(Accepts):
+    """Its look-up of how an effect ended returns no settlement."""
+
+    async def find_settlement(self, arguments: Any, receipt: Receipt, idempotency_key: str) -> Any:
+        return True
+
+
+class LooksForEver(Accepts):
+    """It names no time for the look-up of how an effect ended."""
+
+    settles_within = timedelta(days=4000)
 
 
 class Forgets(LooksUp):

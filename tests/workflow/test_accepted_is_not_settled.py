@@ -35,6 +35,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.transactions import hook_transactions
 from tests.unit.test_run_page import printed
 from tests.workflow.test_audit_no_false_positives import reset
+from tests.workflow.test_what_cannot_be_recorded_waits_outside import away
 from workflows import options
 
 
@@ -327,6 +328,23 @@ async def test_a_worker_that_stops_leaves_the_look_up_to_the_next(idle_gate: Gat
     assert ends(await gate.api.status(status.workflow_id)) == ["open: "]
     async with gate.worker():
         assert ends(await after(gate, status.workflow_id, minutes=2)) == ["settled: credited"]
+
+
+async def test_an_end_that_cannot_be_recorded_is_recorded_later(paying: Gate, bank: Bank) -> None:
+    status = await executed(paying, "ann")
+    await asked(bank)
+    bank.ends("ann", "settled", "credited")
+    with away(paying):
+        moved = asyncio.create_task(after(paying, status.workflow_id, minutes=2))
+        handle = paying.handle(f"{status.workflow_id}:settlement")
+        async with asyncio.timeout(20):
+            while not any(
+                one.attempt > 1 for one in (await handle.describe()).raw_description.pending_activities
+            ):
+                await asyncio.sleep(0.05)
+        assert not moved.done()
+        assert kinds(paying, status.workflow_id)[-1] == "closed"
+    assert ends(await moved) == ["settled: credited"]
 
 
 async def test_the_records_may_be_in_postgresql(

@@ -251,10 +251,15 @@ def mail_receipt(
     to: Iterable[str],
     cc: Iterable[str],
     subject: str,
+    final: bool,
     **more: JsonValue,
 ) -> Receipt:
-    """Return the receipt of a mail, in the same form for every delivery."""
+    """Return the receipt of a mail, in the same form for every delivery.
+
+    ``final``: False if it may still bounce, which nothing looks up.
+    """
     return Receipt(
+        final=final,
         summary=summary,
         details={"message_id": message_id, "to": [*to], "cc": [*cc], "subject": subject, **more},
     )

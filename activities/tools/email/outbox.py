@@ -100,6 +100,7 @@ def _receipt_of_file(path: Path) -> Receipt:
         to=_addresses(headers["To"]),
         cc=_addresses(headers["Cc"]),
         subject=str(headers["Subject"]),
+        final=True,
         file=str(path),
     )
 

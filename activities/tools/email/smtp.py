@@ -259,6 +259,7 @@ class SmtpServer:
             to=(one for one in mail.letter.to if one not in refused),
             cc=(one for one in mail.letter.cc if one not in refused),
             subject=mail.letter.subject,
+            final=False,
             reply=reply,
             **more,
         )

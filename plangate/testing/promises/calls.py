@@ -17,7 +17,7 @@ from plangate.domain.plan import uncanonical
 from plangate.domain.tool import FIND_OUT_SECONDS, OBSERVE_SECONDS, Receipt, storable
 from plangate.elapsed import elapsed
 from plangate.testing.promises.messages import Do, Ended, Request
-from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Tool, Unknown
+from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Reversed, Settled, Tool, Unknown
 
 Die = Callable[[str, Ended | None], None]
 """Ends this process by SIGKILL, having said at which place, and what the call had returned."""
@@ -91,6 +91,8 @@ class Calls:
                 value = tool.undo(self._arguments, request.receipt, request.key)
             case Do.FIND_OUT_UNDO:
                 value = tool.find_out_undo(self._arguments, request.receipt, request.key)
+            case Do.FIND_SETTLEMENT:
+                value = tool.find_settlement(self._arguments, request.receipt, request.key)
             case _:
                 assert_never(request.do)
         return await value if inspect.isawaitable(value) else value
@@ -115,6 +117,9 @@ def _as_json(value: Any) -> Any:
             return {"answer": "repeatable"}
         case Unknown() | NotFound():  # a worker waits before it rules the effect out
             return {"answer": "unknown", "reason": value.reason}
+    if isinstance(value, Settled | Reversed):
+        answer = "settled" if isinstance(value, Settled) else "reversed"
+        return {"answer": answer, "summary": str(value.summary)}
     return {"unfit": type(value).__name__} if any(uncanonical(value)) else {"value": value}
 
 

@@ -46,6 +46,13 @@ class Once(NamedTuple):
     receipt: Receipt
 
 
+class Done(NamedTuple):
+    """An effect that was done: its idempotency key, and its receipt."""
+
+    key: str
+    receipt: Receipt
+
+
 class Crashes:
     """The checks of one kind of effect: the tool's act, or its undo.
 
@@ -57,6 +64,7 @@ class Crashes:
 
     def __init__(self, first: ToolProcess, second: ToolProcess, *, is_undo: bool = False) -> None:
         self.raised: list[Ended] = []
+        self.done: Done | None = None
         self._first = first
         self._second = second
         self._is_undo = is_undo
@@ -77,6 +85,7 @@ class Crashes:
             yield failed(f"{self._what} succeeds", _not_a_receipt(ended))
             return
         once = Once(ended, change, receipt)
+        self.done = Done(effect.key, receipt)
         yield self._succeeds(once)
         yield self._second_key(once)
         yield self._same_key(effect, once)

@@ -9,6 +9,7 @@ from plangate.testing.promises.check import Check
 from plangate.testing.promises.crashes import Crashes, errors_of
 from plangate.testing.promises.messages import Loaded, Setting
 from plangate.testing.promises.process import ToolProcess
+from plangate.testing.promises.settlement import settlement_checks
 
 
 class Examination:
@@ -43,6 +44,8 @@ class Examination:
         crashes = Crashes(first, second)
         yield from crashes.checks()
         raised = crashes.raised
+        if crashes.done is not None:
+            yield from settlement_checks(first, second, crashes.done)
         if first.loaded.undoable and first.loaded.undoes:
             undos = Crashes(first, second, is_undo=True)
             yield from undos.checks()

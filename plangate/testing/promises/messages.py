@@ -30,6 +30,7 @@ class Loaded(Frozen):
 
     Attributes:
         arguments: as a plan would have them.
+        settles_within: what the tool says, if that is no time that can be used.
         again: the same after they went through JSON once more.
     """
 
@@ -41,6 +42,8 @@ class Loaded(Frozen):
     previews: bool = False
     observes: bool = False
     undoes: bool = False
+    settles: bool = False
+    settles_within: str = ""
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     again: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -56,6 +59,7 @@ class Do(StrEnum):
     FIND_OUT = "find_out"
     UNDO = "undo"
     FIND_OUT_UNDO = "find_out_undo"
+    FIND_SETTLEMENT = "find_settlement"
 
 
 class Kill(Frozen):
@@ -71,7 +75,7 @@ class Request(Frozen):
 
     Attributes:
         key: the idempotency key.
-        receipt: of the effect that is to be undone.
+        receipt: of the effect that is to be undone, or looked up.
         seen: what was observed: when the plan was drafted, and now.
         is_traced: whether the lines of the tool's code are counted.
         is_offline: whether no connection can be opened.

@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from importlib import import_module
 from typing import Any, Final, assert_never
 
@@ -20,14 +21,14 @@ from plangate.domain.drafting import complete
 from plangate.domain.errors import OperatorError, PlangateError
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.plan import uncanonical
-from plangate.domain.tool import FIND_OUT_SECONDS, OBSERVE_SECONDS
+from plangate.domain.tool import FIND_OUT_SECONDS, LONGEST_SETTLEMENT, OBSERVE_SECONDS
 from plangate.domain.validation import faults_in
 from plangate.elapsed import elapsed
 from plangate.settings import load_settings
 from plangate.testing.promises.calls import Calls
 from plangate.testing.promises.messages import Asked, Do, Ended, Kill, Loaded, Request, Setting
 from plangate.testing.tools import as_tool
-from plangate.tool import Observes, Previews, Undoes, arguments_for
+from plangate.tool import Observes, Previews, Settles, Tool, Undoes, arguments_for
 
 _GRACE: Final = 5.0  # seconds beyond a call's own limit
 _LONGEST: Final = 300
@@ -112,6 +113,17 @@ def _named(where: str) -> Any:
     return found
 
 
+def _unfit_time(tool: Tool) -> str:
+    """Return what is wrong with a tool's settles_within; empty if nothing is."""
+    try:
+        within = tool.settles_within if isinstance(tool, Settles) else LONGEST_SETTLEMENT
+    except Exception as error:  # noqa: BLE001  the author's code failed
+        return f"settles_within failed: {type(error).__name__}: {error}"
+    if not isinstance(within, timedelta) or not timedelta() < within <= LONGEST_SETTLEMENT:
+        return f"settles_within must be a timedelta of at most {LONGEST_SETTLEMENT.days} days, not {within!r}"
+    return ""
+
+
 def _loaded(calls: Calls, setting: Setting) -> Loaded:
     tool, declaration = calls.tool, calls.tool.declaration
     arguments = complete(arguments_for(declaration, setting.arguments))
@@ -127,6 +139,8 @@ def _loaded(calls: Calls, setting: Setting) -> Loaded:
         previews=isinstance(tool, Previews),
         observes=isinstance(tool, Observes),
         undoes=isinstance(tool, Undoes),
+        settles=hasattr(tool, "find_settlement"),
+        settles_within=_unfit_time(tool),
         arguments=arguments,
         again=again,
     )
@@ -171,7 +185,7 @@ def _limit(calls: Calls, request: Request) -> float:
     match request.do:
         case Do.ACT | Do.UNDO:
             return calls.tool.declaration.seconds + _GRACE
-        case Do.FIND_OUT | Do.FIND_OUT_UNDO | Do.COUNT:
+        case Do.FIND_OUT | Do.FIND_OUT_UNDO | Do.FIND_SETTLEMENT | Do.COUNT:
             return FIND_OUT_SECONDS + _GRACE
         case Do.PREVIEW | Do.OBSERVE | Do.HOLDS:
             return OBSERVE_SECONDS + _GRACE
