@@ -65,6 +65,8 @@ class Tracker:
         """Answer, slowly if it changes something."""
         if request.method != "POST":
             return self.vendor(request)
+        if len(request.body) < int(request.headers["content-length"]):
+            return Answer(400)  # its client was killed in the middle of it
         token = _token_in(request.body)
         self.came.setdefault(token, time.monotonic())
         self.tries[token] += 1

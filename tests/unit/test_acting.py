@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities.acting import Absence, Earlier, act_once, not_ruled_out
+from activities.acting import Earlier, Timed, act_once, untimed
 from activities.execution import PATIENCE
 from plangate.domain.errors import EffectUnknown, PlangateError, StillBegun, ToolRefused, ToolUnavailable
 from plangate.domain.tool import (
@@ -125,34 +125,32 @@ async def test_an_attempt_after_one_that_never_ended_asks_before_it_acts(
 TRACELESS = NotFound(since=None, reason="Look there.")
 
 
-def still_lands(_found: NotFound) -> NotFound | Unknown:
+def still_lands(_found: NotFound | Repeatable) -> NotFound | Repeatable | Unknown:
     raise StillBegun("later", timedelta(seconds=9))
 
 
-def did_not_happen(found: NotFound) -> NotFound | Unknown:
+def did_not_happen(found: NotFound | Repeatable) -> NotFound | Repeatable | Unknown:
     return found
 
 
 @pytest.mark.parametrize("acts", [None, LOST])
 @pytest.mark.parametrize(
-    ("absence", "expected"),
-    [(still_lands, StillBegun), (not_ruled_out, EffectUnknown), (did_not_happen, ToolUnavailable)],
+    ("timed", "expected"),
+    [(still_lands, StillBegun), (untimed, EffectUnknown), (did_not_happen, ToolUnavailable)],
 )
 async def test_what_left_no_trace_is_never_done_again_in_the_same_attempt(
-    acts: Exception | None, absence: Absence, expected: type[Exception]
+    acts: Exception | None, timed: Timed, expected: type[Exception]
 ) -> None:
     """A later attempt has a claim of its own, whose time says when the next request can no longer arrive."""
     tool = ScriptedTool(acts, TRACELESS)
     with pytest.raises(expected):
-        await act_once(
-            tool, ToolArguments(), "key", Earlier.NOTHING if acts else Earlier.BEGUN, absence=absence
-        )
+        await act_once(tool, ToolArguments(), "key", Earlier.NOTHING if acts else Earlier.BEGUN, timed=timed)
     assert tool.asked == (["act", "find_out"] if acts else ["find_out"])
 
 
 async def test_what_left_no_trace_is_done_when_a_person_has_ruled_it_out() -> None:
     tool = ScriptedTool(None, TRACELESS)
-    assert await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, absence=still_lands) == FRESH
+    assert await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, timed=still_lands) == FRESH
 
 
 @pytest.mark.parametrize("earlier", [Earlier.BEGUN, Earlier.NOTHING])

@@ -7,7 +7,6 @@ repeats, no redirects, no proxy of the environment, and no more of the answer th
 import base64
 import io
 import ssl
-import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
@@ -22,6 +21,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from activities.tools.tickets.answers import MAX_ANSWER, Answer, Approved, Reading
 from activities.tools.tickets.ticket import Limits
 from plangate.domain.errors import ToolError, ToolRefused
+from plangate.elapsed import elapsed
 
 _CHUNK: Final = 64 * 1024
 
@@ -113,7 +113,7 @@ class _OneRequest(HTTPAdapter):
             content if isinstance(content, bytes) else b"",
         )
         request.headers["Accept-Encoding"] = "identity"  # a small answer must not unpack to a large one
-        ends = time.monotonic() + self._limits.whole
+        ends = elapsed() + self._limits.whole
         timeout = (self._limits.connect, self._limits.read)
         self.is_sent = True
         response = super().send(request, **{**options, "stream": True, "timeout": timeout})
@@ -133,7 +133,7 @@ def _body_of(raw: Any, ends: float) -> bytes:
         body += chunk
         if len(body) > MAX_ANSWER:
             raise HTTPError(f"its answer is longer than {MAX_ANSWER:,} bytes")
-        if time.monotonic() > ends:
+        if elapsed() > ends:
             raise HTTPError("no whole answer in time")
     return bytes(body)
 
