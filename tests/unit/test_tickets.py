@@ -1,5 +1,6 @@
 """What a ticket may be, what an approver reads of it, what is missing, and what a vendor's answer means."""
 
+import json
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -237,6 +238,7 @@ def test_any_answer_is_a_document_or_a_tool_error_of_the_right_class(
         ({}, None),
         ({"retry-after": "7"}, 7),
         ({"retry-after": "0"}, 0),
+        ({"retry-after": "9" * 30}, 3_600),
         ({"retry-after": "soon"}, 60),
         ({"retry-after": "Thu, 26 Nov 2026 12:00:07 GMT"}, 60),
         ({"retry-after": "Thu, 26 Nov 2026 12:00:07 GMT", "date": "Thu, 26 Nov 2026 12:00:00 GMT"}, 7),
@@ -254,6 +256,13 @@ def test_any_answer_is_a_document_or_a_tool_error_of_the_right_class(
 )
 def test_the_time_to_wait_is_what_the_vendor_says(headers: dict[str, str], seconds: int | None) -> None:
     assert wait_of(headers) == (None if seconds is None else timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("message", ["You have exceeded a secondary rate limit.", "API rate limit exceeded"])
+def test_a_rate_limit_without_a_time_is_waited_for_a_minute(message: str) -> None:
+    error = outcome(Answer(403, {}, json.dumps({"message": message}).encode()))
+    assert isinstance(error, ToolUnavailable)
+    assert error.after == timedelta(minutes=1)
 
 
 def test_a_request_that_is_not_the_approved_one_is_not_sent() -> None:
