@@ -80,3 +80,11 @@ async def test_what_the_vendor_echoes_of_the_credentials_is_not_repeated(
             )
     assert TOKEN not in said + caplog.text
     assert vendor != "jira-cloud" or BASIC not in said + caplog.text
+
+
+@pytest.mark.parametrize("vendor", VENDORS[:2])
+async def test_a_worker_that_was_suspended_sends_nothing_when_its_time_is_over(vendor: str) -> None:
+    with desk(vendor, Limits(whole=-1)) as here:
+        with pytest.raises(ToolUnavailable, match="no time was left"):
+            await here.create.act(here.ticket(), KEY)
+        assert here.server.count() == 0

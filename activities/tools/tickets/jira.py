@@ -27,12 +27,14 @@ from activities.tools.tickets.ticket import (
     oldest_of,
 )
 from plangate.domain.errors import ToolRefused, ToolUnavailable
+from plangate.elapsed import elapsed
 from plangate.tool import NotFound
 from plangate.tool.threads import Calls
 
 PROPERTY: Final = "plangate"
 PAGES: Final = 4
 PER_PAGE: Final = 50
+_SEARCH_SECONDS: Final = 30  # after which no further page is read; `find_out` may take a minute
 _API: Final = "rest/api/2"
 _Read = TypeVar("_Read")
 
@@ -170,6 +172,7 @@ class JiraTracker:
     def _search(self, pages: Iterator[tuple[list[Any], bool]], kind: str, marker: str, reason: str) -> Any:
         """Return the oldest entry with the marker, or `NotFound`; runs in a thread."""
         times: list[datetime] = []
+        ends = elapsed() + _SEARCH_SECONDS
         try:
             for entries, is_last in pages:
                 times += _times(entries, is_last=is_last)
@@ -178,6 +181,8 @@ class JiraTracker:
                     return with_marker[-1]
                 if is_last:
                     return NotFound(None, reason)
+                if elapsed() > ends:
+                    break
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise ToolUnavailable(f"{self.name} sent a list that cannot be read ({error}).") from error
         return NotFound(oldest_of(times, is_whole=False), reason)

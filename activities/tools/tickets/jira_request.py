@@ -89,6 +89,7 @@ class _OneRequest(HTTPAdapter):
 
     def __init__(self, url: str, approved: Approved, limits: Limits, trust: ssl.SSLContext) -> None:
         self._trust = trust
+        self._ends = elapsed() + limits.whole
         super().__init__(max_retries=0)
         self._limits = limits
         self._url = url
@@ -113,12 +114,13 @@ class _OneRequest(HTTPAdapter):
             content if isinstance(content, bytes) else b"",
         )
         request.headers["Accept-Encoding"] = "identity"  # a small answer must not unpack to a large one
-        ends = elapsed() + self._limits.whole
+        if elapsed() > self._ends:  # the process was suspended: another one may have taken over
+            raise requests.ConnectTimeout(ConnectTimeoutError("no time was left"))
         timeout = (self._limits.connect, self._limits.read)
         self.is_sent = True
         response = super().send(request, **{**options, "stream": True, "timeout": timeout})
         try:
-            body = _body_of(response.raw, ends)
+            body = _body_of(response.raw, self._ends)
         finally:
             response.raw.close()
         headers = {name.lower(): value for name, value in response.headers.items()}
