@@ -164,8 +164,8 @@ def _advice(status: int) -> str:
     match status:
         case HTTPStatus.UNAUTHORIZED:
             return " Check the token in the settings of the worker."
-        case HTTPStatus.FORBIDDEN | HTTPStatus.NOT_FOUND:
-            return " Check that it exists and that the token may do this."
+        case HTTPStatus.FORBIDDEN | HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
+            return " Check that project and ticket exist, and that the token may do this."
         case _:
             return ""
 

@@ -25,6 +25,7 @@ from activities.tools.tickets.ticket import (
     Ticket,
     TicketState,
     oldest_of,
+    where_to_look,
 )
 from plangate.domain.errors import ToolRefused, ToolUnavailable
 from plangate.elapsed import elapsed
@@ -86,7 +87,7 @@ class JiraTracker:
     async def find_ticket(self, wanted: CreateTicketArguments, marker: str) -> Ticket | NotFound:
         """Return the oldest issue with this marker."""
         self._refuse_while_running(marker)
-        reason = f"Look for a ticket titled {wanted.title!r} in {wanted.project} on {self.name}."
+        reason = where_to_look(f"a ticket titled {wanted.title!r}", f"{wanted.project} on {self.name}")
         # Not by project: a rule of Jira's may move a ticket as soon as it is there.
         jql = "creator = currentUser() ORDER BY created DESC"
         found = await self._call(lambda: self._search(self._issues(jql), "issue", marker, reason))
@@ -122,7 +123,7 @@ class JiraTracker:
         """Return the oldest comment with this marker on the issue."""
         self._refuse_while_running(marker)
         key = self.key_of(project, number)
-        reason = f"Look for the comment on {key} on {self.name}."
+        reason = where_to_look("the comment", f"{key} on {self.name}")
         found = await self._call(lambda: self._search(self._comments(key), "comment", marker, reason))
         return found if isinstance(found, NotFound) else self._comment(key, found)
 
