@@ -29,7 +29,7 @@ _TOKEN: Final = "canary-of-the-chaos"
 _TOOLS: Final = ("create_ticket", "comment_ticket")
 _MOMENTS: Final = ("before", "during", "after")
 _AT_ONCE: Final = 2  # runs of each tool that are open in each life of a worker
-_PATIENCE: Final = 400.0
+_PATIENCE: Final = 900.0  # a run that was hit again and again waits for minutes
 
 
 @dataclass(frozen=True)
