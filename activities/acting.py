@@ -6,6 +6,7 @@ timeout, a bug), the tool is asked to find out. If it cannot, the step is in dou
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -122,7 +123,8 @@ async def act_once(
             # The world may have changed meanwhile, and the time of the next act has to be known.
             is_anew = has_precondition or isinstance(status, NotFound)
             if is_anew and earlier is Earlier.BEGUN:
-                raise ToolUnavailable("An earlier attempt did nothing, so the step begins anew.")
+                said = "An earlier attempt did nothing, so the step begins anew."
+                raise ToolUnavailable(said, after=timedelta())  # nothing has to be waited for
             return await _act(tool, arguments, key, timed)
         case Repeatable():
             return await _repeat(tool, arguments, key, timed)

@@ -89,7 +89,7 @@ SCENARIOS = {
     # The suite has a sample of its own (tests/workflow/test_stale_worlds.py).
     "stale": Scenario(stale_worlds.act, stale_worlds.FULL, stale_worlds.QUICK, in_suite=False),
     "tickets": Scenario(tickets.act, tickets.FULL, tickets.QUICK),
-    # The suite has a sample of its own (tests/integration/test_tickets_faults.py).
+    # The suite has a sample of its own (tests/integration/test_tracker_faults.py).
     "ticket-faults": Scenario(ticket_faults.act, ticket_faults.FULL, ticket_faults.QUICK, in_suite=False),
     "outage": Scenario(outage.sqlite, outage.FULL, outage.QUICK),
     "outage-postgres": Scenario(outage.postgres, outage.FULL, outage.QUICK, in_suite=False, on_postgres=True),

@@ -12,7 +12,7 @@ from activities.tools.tickets.jira import JiraTracker
 from activities.tools.tickets.ticket import CommentTicketArguments, CreateTicketArguments, Limits
 from activities.tools.tickets.tools import CommentTicket, CreateLastingTicket, CreateTicket
 from tests.support.faulty_server import FaultyServer
-from tests.support.github_server import GitHubServer
+from tests.support.github_server import GitHubServer, published
 from tests.support.jira_server import JiraServer
 
 TOKEN = "canary-7f3b9d"
@@ -58,6 +58,8 @@ def desk(name: str, limits: Limits = Limits()) -> Iterator[Desk]:  # noqa: B008 
         SecretStr(TOKEN),
     )
     vendor = GitHubServer(TOKEN) if name == "github" else JiraServer(TOKEN, user, is_cloud)
+    if name == "github":
+        published()  # takes seconds, in which no request is to wait
     with FaultyServer(answer=vendor) as server:
 
         def tracker(within: Limits) -> GitHubTracker | JiraTracker:

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 
-from activities.acting import Earlier, act_once
+from activities.acting import Earlier, Timed, act_once, untimed
 from activities.execution import PATIENCE
 from plangate.domain.errors import EffectUnknown, PlangateError, StillBegun, ToolRefused, ToolUnavailable
 from plangate.domain.tool import (
@@ -19,7 +20,7 @@ from plangate.domain.tool import (
 )
 from plangate.logs.setup import configure_logs
 from plangate.settings import Settings
-from plangate.tool import DidNotHappen, EffectStatus, Happened, Repeatable, Unknown
+from plangate.tool import DidNotHappen, EffectStatus, Happened, NotFound, Repeatable, Unknown
 from workflows.options import STEP
 
 FRESH, OLD = Receipt(summary="now"), Receipt(summary="before")
@@ -119,6 +120,45 @@ async def test_an_attempt_after_one_that_never_ended_asks_before_it_acts(
     tool = ScriptedTool(acts, finds)
     assert await outcome(tool, begun_before=True) == expected
     assert tool.asked == asked
+
+
+TRACELESS = NotFound(since=None, reason="Look there.")
+
+
+def still_lands(_found: NotFound | Repeatable) -> NotFound | Repeatable | Unknown:
+    raise StillBegun("later", timedelta(seconds=9))
+
+
+def did_not_happen(found: NotFound | Repeatable) -> NotFound | Repeatable | Unknown:
+    return found
+
+
+@pytest.mark.parametrize("acts", [None, LOST])
+@pytest.mark.parametrize(
+    ("timed", "expected"),
+    [(still_lands, StillBegun), (untimed, EffectUnknown), (did_not_happen, ToolUnavailable)],
+)
+async def test_what_left_no_trace_is_never_done_again_in_the_same_attempt(
+    acts: Exception | None, timed: Timed, expected: type[Exception]
+) -> None:
+    """A later attempt has a claim of its own, whose time says when the next request can no longer arrive."""
+    tool = ScriptedTool(acts, TRACELESS)
+    with pytest.raises(expected):
+        await act_once(tool, ToolArguments(), "key", Earlier.NOTHING if acts else Earlier.BEGUN, timed=timed)
+    assert tool.asked == (["act", "find_out"] if acts else ["find_out"])
+
+
+async def test_what_left_no_trace_is_done_when_a_person_has_ruled_it_out() -> None:
+    tool = ScriptedTool(None, TRACELESS)
+    assert await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, timed=still_lands) == FRESH
+
+
+@pytest.mark.parametrize("earlier", [Earlier.BEGUN, Earlier.NOTHING])
+async def test_a_look_up_that_is_told_to_wait_waits(earlier: Earlier) -> None:
+    tool = ScriptedTool(LOST, ToolUnavailable("l", timedelta(seconds=40)))
+    with pytest.raises(StillBegun) as caught:
+        await act_once(tool, ToolArguments(), "key", earlier)
+    assert caught.value.again == timedelta(seconds=40)
 
 
 async def test_what_the_settings_do_not_allow_any_more_is_not_done() -> None:

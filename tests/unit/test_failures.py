@@ -25,6 +25,21 @@ def test_a_transient_failure_is_final_at_the_last_try(kind: type[Exception]) -> 
     assert "It was tried 3 times" in last.message
 
 
+@pytest.mark.parametrize(
+    ("asked", "waited"),
+    [
+        (None, None),
+        (timedelta(), timedelta(seconds=1)),
+        (timedelta(seconds=7), timedelta(seconds=7)),
+        (timedelta(days=9), timedelta(hours=1)),
+    ],
+)
+def test_a_tool_is_asked_again_after_the_time_that_its_other_side_asks_for_within_limits(
+    asked: timedelta | None, waited: timedelta | None
+) -> None:
+    assert failure(errors.ToolUnavailable("x", asked), 3, 1).next_retry_delay == waited
+
+
 @pytest.mark.parametrize("error", [errors.RecordsUnavailable("x"), errors.WorkerStopping("x")])
 def test_a_failure_of_the_records_or_a_stopping_worker_is_never_final(error: Exception) -> None:
     assert not failure(error, 3, 99).non_retryable

@@ -2,7 +2,8 @@
 
     2xx                                 done, if the body can be read; else unknown
     301, 302, 307, 308                  refused: what is asked for has moved, and nothing was done
-    408, 425, 429, 403 with a wait      unavailable: nothing happened; the wait is in the error
+    408, 425, 429                       unavailable: nothing happened; the wait is in the error
+    403 with a wait or a rate limit     unavailable, as these
     503 with Retry-After                unavailable
     other 4xx                           refused: nothing happened
     all else                            unknown
@@ -32,7 +33,7 @@ _LATER: Final = frozenset({408, 425, 429})
 _EXCERPT: Final = 300
 _MAX_URL: Final = 500
 _PAUSE: Final = timedelta(minutes=1)  # where a limit was hit and no time is given
-_MAX_SECONDS: Final = 10**6
+_LONGEST: Final = timedelta(hours=1)  # the longest window of GitHub's limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +137,13 @@ class Reading:
         excerpt = self._plain(_message(answer.body))
         said += f" ({excerpt})" if excerpt else ""
         wait, status = wait_of(answer.headers), answer.status
-        is_limited = status == HTTPStatus.FORBIDDEN and wait is not None
+        is_limited = wait is not None or "rate limit" in excerpt.lower()
         match status // 100:
             case 2:
                 return None
             case 3 if status in _MOVED:
                 return ToolRefused(f"{said}. It has moved; use its new name or address. Nothing was done.")
-            case 4 if status in _LATER or is_limited:
+            case 4 if status in _LATER or (status == HTTPStatus.FORBIDDEN and is_limited):
                 return ToolUnavailable(f"{said}; nothing was done.", wait or _PAUSE)
             case 4:
                 kind = NotThere if status in _ABSENT else ToolRefused
@@ -163,20 +164,20 @@ def _advice(status: int) -> str:
     match status:
         case HTTPStatus.UNAUTHORIZED:
             return " Check the token in the settings of the worker."
-        case HTTPStatus.FORBIDDEN | HTTPStatus.NOT_FOUND:
-            return " Check that it exists and that the token may do this."
+        case HTTPStatus.FORBIDDEN | HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
+            return " Check that project and ticket exist, and that the token may do this."
         case _:
             return ""
 
 
 def wait_of(headers: Mapping[str, str]) -> timedelta | None:
-    """Return how long the vendor asks to wait: `Retry-After`, or the reset of GitHub's rate limit.
+    """Return how long the vendor asks to wait, at most an hour: `Retry-After`, or the reset of a rate limit.
 
     Times are compared with the answer's own date, so that no clock is needed.
     """
     asked = headers.get("retry-after", "").strip()
     if asked.isascii() and asked.isdigit():
-        return timedelta(seconds=min(int(asked[:9]), _MAX_SECONDS))
+        return min(timedelta(seconds=int(asked[:9])), _LONGEST)
     until, now = _date(asked), _date(headers.get("date", ""))
     if until is None and headers.get("x-ratelimit-remaining") == "0":
         until = _epoch(headers.get("x-ratelimit-reset", ""))
@@ -184,7 +185,7 @@ def wait_of(headers: Mapping[str, str]) -> timedelta | None:
             return _PAUSE
     if until is None:
         return _PAUSE if asked else None
-    return max(until - now, timedelta()) if now is not None else _PAUSE
+    return min(max(until - now, timedelta()), _LONGEST) if now is not None else _PAUSE
 
 
 def _date(text: str) -> datetime | None:

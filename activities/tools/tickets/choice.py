@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from activities.tools.tickets.ticket import Tracker
 from plangate.domain.errors import SettingsInvalid
 from plangate.settings import Settings
@@ -56,9 +58,9 @@ def _github(settings: Settings) -> Tracker | Missing:
             PLANGATE_GITHUB_REPOS=bool(settings.github_repos),
         )
     url = _address("PLANGATE_GITHUB_API_URL", settings.github_api_url)
-    _check("PLANGATE_GITHUB_TOKEN", _TOKEN, settings.github_token.get_secret_value())
-    for repository in settings.github_repos:
-        _check("PLANGATE_GITHUB_REPOS", _REPOSITORY, repository, "repositories such as acme/support")
+    _check_token("PLANGATE_GITHUB_TOKEN", settings.github_token)
+    if not all(map(_REPOSITORY.fullmatch, settings.github_repos)):
+        raise _invalid("PLANGATE_GITHUB_REPOS", "write repositories such as acme/support")
     if find_spec("githubkit") is None:
         return _not_installed("githubkit", "github")
     from activities.tools.tickets.github import GitHubTracker  # noqa: PLC0415
@@ -75,9 +77,9 @@ def _jira(settings: Settings) -> Tracker | Missing:
             PLANGATE_JIRA_PROJECTS=bool(settings.jira_projects),
         )
     url = _address("PLANGATE_JIRA_URL", settings.jira_url)
-    _check("PLANGATE_JIRA_TOKEN", _TOKEN, settings.jira_token.get_secret_value())
-    for project in settings.jira_projects:
-        _check("PLANGATE_JIRA_PROJECTS", _PROJECT, project, "keys such as OPS")
+    _check_token("PLANGATE_JIRA_TOKEN", settings.jira_token)
+    if not all(map(_PROJECT.fullmatch, settings.jira_projects)):
+        raise _invalid("PLANGATE_JIRA_PROJECTS", "write keys such as OPS")
     host = urlsplit(url).hostname or ""
     is_cloud = host.endswith(_CLOUD)
     if is_cloud and not settings.jira_user:
@@ -109,14 +111,18 @@ def _not_installed(library: str, extra: str) -> Missing:
     )
 
 
-def _check(setting: str, shape: re.Pattern[str], value: str, what: str = "a token without spaces") -> None:
-    """Refuse a value of another shape; its text may be a secret.
+def _check_token(setting: str, token: SecretStr) -> None:
+    """Refuse what cannot be a header; the error does not show it.
 
     Raises:
-        SettingsInvalid: it has another shape.
+        SettingsInvalid: it has a space, a line break or a letter that is not ASCII.
     """
-    if not shape.fullmatch(value):
-        raise SettingsInvalid(f"The setting {setting} cannot be used: write {what}.")
+    if not _TOKEN.fullmatch(token.get_secret_value()):
+        raise _invalid(setting, "write the token alone, without spaces")
+
+
+def _invalid(setting: str, advice: str) -> SettingsInvalid:
+    return SettingsInvalid(f"The setting {setting} cannot be used: {advice}.")
 
 
 def _address(setting: str, url: str) -> str:
@@ -131,9 +137,7 @@ def _address(setting: str, url: str) -> str:
     except ValueError:
         is_address = False
     if not is_address or parts.query or parts.fragment or parts.username is not None or not url.isascii():
-        raise SettingsInvalid(f"The setting {setting} cannot be used: write it like https://HOST/PATH.")
+        raise _invalid(setting, "write it like https://HOST/PATH")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise SettingsInvalid(
-            f"The setting {setting} cannot be used: use https://, because a token is never sent unencrypted."
-        )
+        raise _invalid(setting, "use https://, because a token is never sent unencrypted")
     return url.rstrip("/")

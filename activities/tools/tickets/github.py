@@ -22,6 +22,7 @@ from activities.tools.tickets.ticket import (
     Ticket,
     TicketState,
     oldest_of,
+    where_to_look,
 )
 from plangate.tool import NotFound
 
@@ -76,7 +77,7 @@ class GitHubTracker:
                 )
             ),
             lambda one: _mark(marker) in _body(one),
-            f"Look for a ticket titled {wanted.title!r} in {wanted.project} on {self.name}.",
+            where_to_look(f"a ticket titled {wanted.title!r}", f"{wanted.project} on {self.name}"),
         )
         return found if isinstance(found, NotFound) else self._ticket(wanted, found, marker)
 
@@ -129,7 +130,7 @@ class GitHubTracker:
                 )
             ),
             lambda one: _mark(marker) in _body(one) and text_in(one, "issue_url").lower().endswith(end),
-            f"Look for the comment on {self.key_of(project, number)} on {self.name}.",
+            where_to_look("the comment", f"{self.key_of(project, number)} on {self.name}"),
         )
         return found if isinstance(found, NotFound) else _comment(found, body, marker)
 

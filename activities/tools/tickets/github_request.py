@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from activities.tools.tickets.answers import MAX_ANSWER, Answer, Approved, Reading
 from activities.tools.tickets.ticket import Limits
 from plangate.domain.errors import ToolError, ToolRefused
+from plangate.elapsed import elapsed
 
 NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 Read = TypeVar("Read")
@@ -46,7 +47,7 @@ class GitHubRequests:
         """
         token = self._token.get_secret_value()
         reading = Reading(self._name, approved, [token])
-        transport = _OneRequest(self._url, approved, self._trust)
+        transport = _OneRequest(self._url, approved, self._trust, elapsed() + self._limits.whole)
         github = GitHub(  # githubkit holds it weakly: this is the reference
             token,
             base_url=self._url,
@@ -61,6 +62,8 @@ class GitHubRequests:
             async with asyncio.timeout(self._limits.whole):
                 await call(github)
         except TimeoutError:
+            if not transport.is_sent:
+                raise reading.unreached("no time was left") from None
             raise reading.lost(f"no whole answer within {self._limits.whole} seconds") from None
         except (GitHubException, ValueError) as error:
             cause = error.__cause__ or error
@@ -78,7 +81,8 @@ class GitHubRequests:
 class _OneRequest(httpx.AsyncBaseTransport):
     """Sends the approved request, once; keeps its answer."""
 
-    def __init__(self, url: str, approved: Approved, trust: ssl.SSLContext) -> None:
+    def __init__(self, url: str, approved: Approved, trust: ssl.SSLContext, ends: float) -> None:
+        self._ends = ends
         self._network = httpx.AsyncHTTPTransport(verify=trust, trust_env=False, retries=0)
         self._base = httpx.URL(url)
         self._approved = approved
@@ -96,6 +100,8 @@ class _OneRequest(httpx.AsyncBaseTransport):
         self._approved.refuse_other(
             request.method, path.removeprefix(self._base.path.rstrip("/")), request.content
         )
+        if elapsed() > self._ends:  # the process was suspended: another one may have taken over
+            raise httpx.ConnectTimeout("no time was left")
         request.headers["Accept-Encoding"] = "identity"  # a small answer must not unpack to a large one
         self.is_sent = True
         response = await self._network.handle_async_request(request)

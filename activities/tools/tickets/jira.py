@@ -11,6 +11,7 @@ effect.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import filterfalse
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -25,14 +26,17 @@ from activities.tools.tickets.ticket import (
     Ticket,
     TicketState,
     oldest_of,
+    where_to_look,
 )
 from plangate.domain.errors import ToolRefused, ToolUnavailable
+from plangate.elapsed import elapsed
 from plangate.tool import NotFound
 from plangate.tool.threads import Calls
 
 PROPERTY: Final = "plangate"
 PAGES: Final = 4
 PER_PAGE: Final = 50
+_SEARCH_SECONDS: Final = 30  # after which no further page is read; `find_out` may take a minute
 _API: Final = "rest/api/2"
 _Read = TypeVar("_Read")
 
@@ -84,9 +88,14 @@ class JiraTracker:
     async def find_ticket(self, wanted: CreateTicketArguments, marker: str) -> Ticket | NotFound:
         """Return the oldest issue with this marker."""
         self._refuse_while_running(marker)
-        reason = f"Look for a ticket titled {wanted.title!r} in {wanted.project} on {self.name}."
-        jql = f'project = "{wanted.project}" AND creator = currentUser() ORDER BY created DESC'
-        found = await self._call(lambda: self._search(self._issues(jql), "issue", marker, reason))
+        reason = where_to_look(f"a ticket titled {wanted.title!r}", f"{wanted.project} on {self.name}")
+        # Not by project: a rule of Jira's may move a ticket as soon as it is there.
+        jql = "creator = currentUser() ORDER BY created DESC"
+
+        def is_like(issue: Mapping[str, Any]) -> bool:
+            return bool(issue["summary"] == wanted.title)
+
+        found = await self._call(lambda: self._search(self._issues(jql), is_like, "issue", marker, reason))
         return found if isinstance(found, NotFound) else self._ticket(text_in(found, "key"))
 
     async def close(self, project: str, number: int) -> None:
@@ -115,12 +124,18 @@ class JiraTracker:
         approved = Approved("POST", f"/{_API}/issue/{key}/comment", "add the comment", payload)
         return await self._ask(approved, lambda found: self._comment(key, found), key=marker)
 
-    async def find_comment(self, project: str, number: int, body: str, marker: str) -> Comment | NotFound:  # noqa: ARG002
+    async def find_comment(self, project: str, number: int, body: str, marker: str) -> Comment | NotFound:
         """Return the oldest comment with this marker on the issue."""
         self._refuse_while_running(marker)
         key = self.key_of(project, number)
-        reason = f"Look for the comment on {key} on {self.name}."
-        found = await self._call(lambda: self._search(self._comments(key), "comment", marker, reason))
+        reason = where_to_look("the comment", f"{key} on {self.name}")
+
+        def is_like(comment: Mapping[str, Any]) -> bool:
+            return bool(comment["body"] == body)
+
+        found = await self._call(
+            lambda: self._search(self._comments(key), is_like, "comment", marker, reason)
+        )
         return found if isinstance(found, NotFound) else self._comment(key, found)
 
     async def delete_comment(self, project: str, number: int, comment: str) -> None:
@@ -141,14 +156,14 @@ class JiraTracker:
 
     def _issues(self, jql: str) -> Iterator[tuple[list[Any], bool]]:
         """Yield pages of issues, each with whether it is the last."""
-        asked: dict[str, Any] = {"jql": jql, "maxResults": PER_PAGE, "fields": "created"}
+        asked: dict[str, Any] = {"jql": jql, "maxResults": PER_PAGE, "fields": "created,summary"}
         path = f"/{_API}/search"
         if self._is_cloud:
             path, asked = f"{path}/jql", {**asked, "properties": PROPERTY}
         count = 0
         for _ in range(PAGES):
             found = self._exchange(Approved("GET", path, "list the tickets"), asked)
-            issues = [{**one, "created": one["fields"]["created"]} for one in found["issues"]]
+            issues = [{**one, **one["fields"]} for one in found["issues"]]
             count += len(issues)
             if self._is_cloud:
                 more = found.get("nextPageToken")
@@ -166,17 +181,28 @@ class JiraTracker:
             count += len(found["comments"])
             yield found["comments"], count >= found["total"]
 
-    def _search(self, pages: Iterator[tuple[list[Any], bool]], kind: str, marker: str, reason: str) -> Any:
+    def _search(
+        self,
+        pages: Iterator[tuple[list[Any], bool]],
+        is_like: Callable[[Mapping[str, Any]], bool],
+        kind: str,
+        marker: str,
+        reason: str,
+    ) -> Any:
         """Return the oldest entry with the marker, or `NotFound`; runs in a thread."""
         times: list[datetime] = []
+        ends = elapsed() + _SEARCH_SECONDS
         try:
             for entries, is_last in pages:
                 times += _times(entries, is_last=is_last)
-                with_marker = [one for one in entries if self._marker_of(one, kind) == marker]
-                if with_marker:
-                    return with_marker[-1]
+                # Each may cost a request: those that look like it come first.
+                for one in [*filter(is_like, entries[::-1]), *filterfalse(is_like, entries[::-1])]:
+                    if self._marker_of(one, kind) == marker:
+                        return one
                 if is_last:
                     return NotFound(None, reason)
+                if elapsed() > ends:
+                    break
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise ToolUnavailable(f"{self.name} sent a list that cannot be read ({error}).") from error
         return NotFound(oldest_of(times, is_whole=False), reason)

@@ -7,7 +7,6 @@ repeats, no redirects, no proxy of the environment, and no more of the answer th
 import base64
 import io
 import ssl
-import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
@@ -22,6 +21,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from activities.tools.tickets.answers import MAX_ANSWER, Answer, Approved, Reading
 from activities.tools.tickets.ticket import Limits
 from plangate.domain.errors import ToolError, ToolRefused
+from plangate.elapsed import elapsed
 
 _CHUNK: Final = 64 * 1024
 
@@ -89,6 +89,7 @@ class _OneRequest(HTTPAdapter):
 
     def __init__(self, url: str, approved: Approved, limits: Limits, trust: ssl.SSLContext) -> None:
         self._trust = trust
+        self._ends = elapsed() + limits.whole
         super().__init__(max_retries=0)
         self._limits = limits
         self._url = url
@@ -113,12 +114,13 @@ class _OneRequest(HTTPAdapter):
             content if isinstance(content, bytes) else b"",
         )
         request.headers["Accept-Encoding"] = "identity"  # a small answer must not unpack to a large one
-        ends = time.monotonic() + self._limits.whole
+        if elapsed() > self._ends:  # the process was suspended: another one may have taken over
+            raise requests.ConnectTimeout(ConnectTimeoutError("no time was left"))
         timeout = (self._limits.connect, self._limits.read)
         self.is_sent = True
         response = super().send(request, **{**options, "stream": True, "timeout": timeout})
         try:
-            body = _body_of(response.raw, ends)
+            body = _body_of(response.raw, self._ends)
         finally:
             response.raw.close()
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -133,7 +135,7 @@ def _body_of(raw: Any, ends: float) -> bytes:
         body += chunk
         if len(body) > MAX_ANSWER:
             raise HTTPError(f"its answer is longer than {MAX_ANSWER:,} bytes")
-        if time.monotonic() > ends:
+        if elapsed() > ends:
             raise HTTPError("no whole answer in time")
     return bytes(body)
 

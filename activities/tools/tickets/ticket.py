@@ -184,6 +184,11 @@ class Tracker(Protocol):
         """Return whether a comment exists."""
 
 
+def where_to_look(what: str, where: str) -> str:
+    """Return what a person is told if lists do not reach back to an act."""
+    return f"Its marker is not among the newest entries. Look for {what} in {where}."
+
+
 def oldest_of(created: Sequence[datetime], *, is_whole: bool) -> datetime | None:
     """Return back to which time a list of entries, newest first, is known; None if it is whole.
 

@@ -49,6 +49,7 @@ async def test_what_is_not_listed_yet_is_not_ruled_out_by_the_tool(here: Desk) -
     here.vendor.lag = 1
     assert await here.create.find_out(here.ticket(), KEY) == NotFound(
         None,
+        "Its marker is not among the newest entries. "
         f"Look for a ticket titled 'Refund of order 7' in {here.project} on {here.tracker.name}.",
     )
 

@@ -44,10 +44,13 @@ async def test_a_server_that_refuses_connections_was_sent_nothing(vendor: str, t
 
 
 @pytest.mark.parametrize(
-    "name", ["401", "404", "429", "500", "garbage", "a list", "slow", "cut", "huge", "dropped"]
+    ("vendor", "tool", "name"),
+    [
+        (CHANCE.choice(VENDORS), tool, name)
+        for tool in TOOLS
+        for name in ("401", "404", "429", "500", "garbage", "slow", "cut", "huge", "dropped")
+    ],
 )
-@pytest.mark.parametrize("tool", TOOLS)
-@pytest.mark.parametrize("vendor", VENDORS)
 async def test_a_look_up_that_fails_says_nothing_about_the_effect(vendor: str, tool: str, name: str) -> None:
     with desk(vendor, SHORT if name == "slow" else Limits()) as here:
         one = await call(here, tool)
@@ -77,3 +80,11 @@ async def test_what_the_vendor_echoes_of_the_credentials_is_not_repeated(
             )
     assert TOKEN not in said + caplog.text
     assert vendor != "jira-cloud" or BASIC not in said + caplog.text
+
+
+@pytest.mark.parametrize("vendor", VENDORS[:2])
+async def test_a_worker_that_was_suspended_sends_nothing_when_its_time_is_over(vendor: str) -> None:
+    with desk(vendor, Limits(whole=-1)) as here:
+        with pytest.raises(ToolUnavailable, match="no time was left"):
+            await here.create.act(here.ticket(), KEY)
+        assert here.server.count() == 0
