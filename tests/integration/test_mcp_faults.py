@@ -4,6 +4,7 @@ import asyncio
 import resource
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -275,6 +276,18 @@ async def test_secrets_of_a_server_are_in_none_of_its_words(tmp_path: Path) -> N
     (offered,) = await list_tools(config)
     evil = tool_of(config, offered, Turns("bank"))
     assert "canary" not in f"{evil.declaration.description}{evil.declaration.schema()}"
+
+
+@pytest.mark.parametrize("how", ["confesses", "confesses_oddly"])
+async def test_secrets_are_in_no_error_as_the_log_shows_it(how: str, tmp_path: Path) -> None:
+    server = McpServer(tmp_path)
+    config = server.config(variables={"TOKEN": "canary-88"})
+    (offered,) = await list_tools(config)
+    tool = tool_of(config, offered, Turns("bank"))
+    server.behave(how)
+    with pytest.raises(EffectUnknown) as caught:
+        await tool.act(arguments(tool), "key")
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_headers_are_in_no_word_of_a_server(tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ def called(params: dict[str, Any]) -> Any:
     answers = {
         "refuse": {"error": {"code": -32602, "message": "Unknown tool"}},
         "broken": {"error": {"code": -32603, "message": "Internal error"}},
+        "confesses": {"error": {"code": -32603, "message": os.environ.get("TOKEN", "")}},
+        "confesses_oddly": {"result": {"content": os.environ.get("TOKEN", "")}},
         "fails": {"result": {"isError": True, **text("half of it failed")}},
         "invalid": {"result": {"isError": True, **invalid}},
         "unstructured": {"result": {**done, "structuredContent": {"n": "no number"}}},

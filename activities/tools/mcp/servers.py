@@ -62,18 +62,23 @@ class McpServer:
 
         ``keep`` says whether to keep the list for the time when the server is away.
         """
+        why, offered = "", []
         try:
             offered = await self._listed()
         except ToolUnavailable as error:
+            why = str(error)
+        except Exception as error:  # noqa: BLE001  no server stops the worker
+            why = f"it cannot be listed ({type(error).__name__})"
+        if why:
             if not self._has_listed:
                 self.take(self._last_listed())
-            self._set_away(str(error))
+            self._set_away(why)
             return []
         self.take(offered)
         self._set_away("")
         if keep:
             self._keep(offered)
-        have = {one.name for one in offered}
+        have = {self.config.secrets.hide(one.name) for one in offered}
         return [
             Fault(
                 ("mcpServers", self.config.name, "plangate", key),
@@ -88,11 +93,8 @@ class McpServer:
         """List the tools again and again until cancelled: soon if it is away."""
         while True:
             await asyncio.sleep(_AGAIN_WHEN_AWAY if self.away else _AGAIN)
-            try:
-                for fault in await self.list_anew(keep=True):
-                    self.log_once(f"The file of MCP servers is wrong by now: {fault}")
-            except Exception:  # noqa: BLE001  whatever it is, this server's next listing may do
-                _log.exception("An MCP server could not be listed.", action="mcp_listing")
+            for fault in await self.list_anew(keep=True):
+                self.log_once(f"The file of MCP servers is wrong by now: {fault}")
 
     def take_kept(self) -> bool:
         """Take the list that a worker of this machine kept; return whether there is one."""

@@ -140,10 +140,11 @@ async def _exchange(server: ServerConfig, work: Callable[[Client, _Exchange], Aw
         if not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=ENDING_SECONDS)
-    error = _error_of(task)
+        error = _error_of(task)  # taken here too, or asyncio would log it
     if found.done():
         return found.result()
-    raise _failure(error, exchange) from error
+    # Without its cause, whose text is the server's own: the log would show it.
+    raise _failure(error, exchange)
 
 
 async def _supervised(task: "asyncio.Task[None]", found: "asyncio.Future[Any]", exchange: _Exchange) -> None:
