@@ -29,8 +29,8 @@ class PlannerTool:
     reads_only: bool
     call: Callable[[object], Awaitable[str]]
 
-    def as_function(self) -> dict[str, Any]:
-        """Return it as an entry of ``tools`` in a request for OpenAI's chat completions."""
+    def as_function(self) -> Any:
+        """Return it as an entry of ``tools`` in a request for OpenAI's chat completions, a JSON object."""
         function = {"name": self.name, "description": self.description, "parameters": dict(self.schema)}
         return {"type": "function", "function": function}
 

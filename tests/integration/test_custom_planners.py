@@ -26,7 +26,17 @@ from plangate.domain.errors import (
     PlannerInvalid,
 )
 from plangate.settings import PROJECT, Settings
-from tests.support.openai_server import PROMPT_TOKENS, Calls, Hangs, OpenAIServer, Says, Script, Status, call
+from tests.support.openai_server import (
+    PROMPT_TOKENS,
+    Calls,
+    Hangs,
+    OpenAIServer,
+    Reply,
+    Says,
+    Script,
+    Status,
+    call,
+)
 from tests.support.reading_tool import Shelf
 from tests.support.stand_in_tools import MAIL, TOOLS
 
@@ -229,7 +239,12 @@ async def test_a_conversation_that_cannot_go_on_begins_anew_once(write: Write) -
 
 async def test_the_example_over_the_openai_client_plans_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     example("planner-openai", monkeypatch)
-    script = [call("shelf", {"title": "order"}), call("send_email", {"why": "w"}), MAIL_CALL, DONE]
+    script: list[Reply] = [
+        call("shelf", {"title": "order"}),
+        call("send_email", {"why": "w"}),
+        MAIL_CALL,
+        DONE,
+    ]
     with OpenAIServer([*script, MAIL_CALL, Says("Kinder.")], distinct=True) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -266,7 +281,7 @@ async def test_the_errors_of_the_client_are_classed_as_ours(
 async def test_the_writer_and_the_critic_plan_together(monkeypatch: pytest.MonkeyPatch) -> None:
     example("planner-writer-critic", monkeypatch)
     wrong = call("send_email", {**MAIL, "subject": "Wrong"})
-    script = [
+    script: list[Reply] = [
         wrong, Says("First."), Says("The subject is wrong."),
         call("start_over", {}), MAIL_CALL, Says("Second."), SOUND,
     ]  # fmt: skip
