@@ -4,7 +4,7 @@ from plangate.cli.choices import Wording, wording_of_resolution
 from plangate.cli.console import Session
 from plangate.cli.exits import fit
 from plangate.cli.keyboard import Keyboard
-from plangate.domain.decision import Decision, Resolution
+from plangate.domain.decision import Decision, Resolution, is_empty_comment
 from plangate.domain.plan import short
 from plangate.domain.status import Status
 from plangate.presentation.page import Page
@@ -77,9 +77,11 @@ class Resolver:
         assert wording.question is not None
         while True:
             comment = await self._keyboard.ask(wording.question)
-            if comment or comment is None or not resolution.needs_comment:
+            if comment is None or not resolution.needs_comment:
                 return comment
-            self._say("It is recorded, so it cannot be empty; Ctrl-D leaves.")
+            if comment and not is_empty_comment(comment):
+                return comment
+            self._say("It is recorded, so it cannot be empty or a placeholder; Ctrl-D leaves.")
 
     async def _is_meant(self, status: Status, wording: Wording, resolution: Resolution) -> bool:
         page = Page()

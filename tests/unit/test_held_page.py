@@ -103,7 +103,7 @@ def test_every_choice_says_what_it_will_do_and_has_its_command() -> None:
 
 @pytest.mark.parametrize("in_doubt", [True, False])
 @pytest.mark.parametrize("writer", [terminal, details_page])
-def test_every_message_to_copy_resolves_the_run_once_it_has_a_name(writer: Any, in_doubt: bool) -> None:
+def test_every_message_to_copy_resolves_the_run_once_its_gaps_are_filled(writer: Any, in_doubt: bool) -> None:
     state = held(in_doubt=in_doubt)
     messages = [json.loads(one) for one in re.findall(r'^ *`?(\{"by".*\})`?$', writer(state), re.MULTILINE)]
     assert [one["resolution"] for one in messages] == list(status(state).held.resolutions)  # type: ignore[union-attr]
@@ -112,7 +112,7 @@ def test_every_message_to_copy_resolves_the_run_once_it_has_a_name(writer: Any, 
         for name in ("YOUR-NAME", "erik"):
             one = read_arrival(
                 key=str(number), via=Via.SIGNAL, name="resolve", choice=Choice.RESOLVE, received_at=NOW,
-                inputs=[message | {"by": name}],
+                inputs=[message | {"by": name, "comment": "She has the mail"}],
             )  # fmt: skip
             (decided,) = judge_all(state, sent([one]))
             verdicts.append(decided.verdict.accepted)
