@@ -195,6 +195,7 @@ class Execution:
         except EffectUnknown as error:
             unknown = _with_what_broke_off(error)
             self._wait_until_it_landed(attempt, step, claim, unknown)
+            unknown = attempt.with_its_time(claim, unknown)
             await self._settle(attempt, claim, EffectState.IN_DOUBT, unknown)
             raise InDoubt(
                 f"Step {claim.effect.step} ({step.tool}) is in doubt: {unknown} Nothing was repeated."

@@ -208,7 +208,8 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
         case Resolution.UNDO:
             return _with(after, phase=Phase.UNDOING)
         case Resolution.ABORT:
-            reason = f"aborted at step {held.step} {said}"
+            where = f"the undo of step {held.step}" if held.undo else f"step {held.step}"
+            reason = f"aborted at {where} {said}. It was held because: {cut(held.why, _LONGEST_SAID)}"
             return _with(after, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.FAILED, reason=reason))
         case _:
             assert_never(resolution)

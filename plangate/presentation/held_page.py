@@ -17,11 +17,13 @@ from plangate.domain.status import Status, StepStatus, step_at_work
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import from_now
 from plangate.presentation.page import Page
-from plangate.presentation.resolutions import to_be_undone
+from plangate.presentation.resolutions import preview_of, to_be_undone
 from plangate.presentation.step_page import STEP_STYLES, step_words
 
-AT_THE_DEADLINE: Final = "the run is aborted: nothing more is done, and nothing is undone"
-UNDOING: Final = "the done steps are undone, the last one first; then the run ends as failed"
+AT_THE_DEADLINE: Final = (
+    "the run is aborted: nothing more is done, and afterwards Plangate takes nothing back"
+)
+UNDOING: Final = "the done steps are being taken back, the last one first; then the run ends as failed"
 COMMENTS: Final = {
     Resolution.RETRY: "",
     Resolution.SKIP: "YOUR-REASON",
@@ -48,7 +50,7 @@ def add_hold(page: Page, status: Status, now: datetime) -> None:
 
 
 def add_what_happened(page: Page, status: Status) -> None:
-    """Add a line for each step: what is done, not done, in doubt, skipped, or undone."""
+    """Add a line for each step: what is done, not done, in doubt, skipped, or taken back."""
     page.gap()
     page.note("What happened, and what did not", "bold")
     for step in status.steps:
@@ -84,17 +86,17 @@ def outcome_of(status: Status, step: StepStatus) -> tuple[str, str]:
         case StepState.SKIPPED:
             return "-", "skipped"
         case StepState.UNDONE:
-            return "↶", "undone"
+            return "↶", "taken back"
         case _:
             assert_never(step.state)
 
 
 def what_happened(status: Status, step: StepStatus) -> str:
     """Return what became of a step in one line: its result if it has one, else its preview."""
-    preview = step.preview.removeprefix(f"{step.tool}: ").rstrip(".") or "it has no preview"
+    preview = preview_of(step).rstrip(".") or "it has no preview"
     match step.state:
         case StepState.DONE | StepState.UNDONE:
-            said = step_words(step).removeprefix("done: ").removeprefix("undone: ")
+            said = step_words(step).removeprefix("done: ").removeprefix("taken back: ")
             if said == "done" and step.receipt:  # of an undo that returns nothing
                 said = step.receipt.summary
             return f"{said}{_undo_note(status, step)}"
@@ -115,8 +117,8 @@ def _undo_note(status: Status, step: StepStatus) -> str:
     if step.state is not StepState.DONE or step.undo is not None or status.state != Phase.HELD:
         return ""
     if any(one.number == step.number for one in to_be_undone(status)):
-        return " (can be undone)"
-    return " (cannot be undone)"
+        return " (can be taken back)"
+    return " (cannot be taken back)"
 
 
 def stopped_at(status: Status) -> str:

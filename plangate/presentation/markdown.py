@@ -35,6 +35,7 @@ from plangate.presentation.markdown_parts import (
 )
 from plangate.presentation.reads_page import cut_words
 from plangate.presentation.sums import NEEDS_MORE, sum_lines
+from plangate.presentation.step_page import state_word
 from plangate.presentation.words import (
     NO_LONGER_COUNTS,
     SUPPLIED,
@@ -334,7 +335,7 @@ def _progress(progress: StepProgress) -> str:
     said = last.receipt.summary if last.receipt else last.reason
     detail = f": {markdown_code(cut(said, _ROOM_FOR_LINE))}" if said else ""
     detail += " (accepted, not final)" if progress.is_open else ""
-    return f" **{spelled(progress.state)}**{detail}"
+    return f" **{state_word(progress.state)}**{detail}"
 
 
 def _how_to_read_it_all(state: RunState, drafted: Drafted) -> str:

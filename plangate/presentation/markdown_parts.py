@@ -106,7 +106,7 @@ def hold_part(status: Status) -> str:
 
 
 def happened_part(status: Status) -> str:
-    """Return a line for each step: what is done, not done, in doubt, skipped, or undone."""
+    """Return a line for each step: what is done, not done, in doubt, skipped, or taken back."""
     lines = []
     for step in status.steps:
         sign, word = outcome_of(status, step)
@@ -123,7 +123,9 @@ def resolving_part(status: Status) -> str:
     """Return what each possible resolution will do, with the message to paste."""
     held = status.held
     assert held is not None
-    lines = [f"**{one.value}:** {plain(words)}" for one, words in resolution_words(status).items()]
+    lines = [
+        f"**{one.value}:** {plain(words)}" for one, words in resolution_words(status, is_short=True).items()
+    ]
     if takes_signed_resolutions(status):
         how = "**To resolve:** this run takes signed resolutions only. On the machine that has your key, run:"
         command = step_command(status.workflow_id, held.step, hold_option(status))
