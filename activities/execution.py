@@ -44,7 +44,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.plan import Step
 from plangate.domain.references import references_in
-from plangate.domain.tool import Receipt, Reference, ToolArguments, storable
+from plangate.domain.tool import STEP_TRIES, Receipt, Reference, ToolArguments, storable
 from plangate.domain.validation import faults_in
 from plangate.records.ledger import EffectState
 from plangate.records.records import Records
@@ -63,9 +63,6 @@ from plangate.tool import (
     lacks_of,
 )
 
-# Twelve attempts over about half an hour outlast the restart of a mail server, not its replacement. An
-# attempt counts once it holds the claim: an outage of the records does not use up attempts.
-STEP_TRIES: Final = 12
 # By how much the clock of a vendor and that of the Temporal server may differ.
 CLOCKS_APART: Final = timedelta(minutes=5)
 PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds

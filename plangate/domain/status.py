@@ -72,6 +72,8 @@ class Attempt(Frozen):
         next_try: when the next one begins; None while one runs, and while it is paused.
         is_stopped: whether it only waits until people release a stop, which ``last_error`` names.
         paused: who paused it in Temporal, and how to unpause it; empty if it is not paused.
+        lost_since: since when the worker of the previous attempt has not answered; None if it ended.
+        waits_for_worker: whether the attempt is due, and no worker has taken it yet.
     """
 
     attempt: int
@@ -79,6 +81,8 @@ class Attempt(Frozen):
     next_try: AwareDatetime | None = None
     is_stopped: bool = False
     paused: str = ""
+    lost_since: AwareDatetime | None = Field(default=None, exclude_if=lambda value: value is None)
+    waits_for_worker: bool = Field(default=False, exclude_if=lambda value: value is False)
 
 
 class StepStatus(Frozen):
@@ -109,6 +113,8 @@ class StepStatus(Frozen):
     next_try: AwareDatetime | None = None
     is_stopped: bool = False
     paused: str = ""
+    lost_since: AwareDatetime | None = Field(default=None, exclude_if=lambda value: value is None)
+    waits_for_worker: bool = Field(default=False, exclude_if=lambda value: value is False)
 
 
 class Unrecorded(Frozen):

@@ -11,6 +11,7 @@ from typing import Final, assert_never
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import OUTCOMES
 from plangate.domain.decision import PLACEHOLDER, Resolution
+from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus, step_at_work
@@ -36,11 +37,22 @@ COMMENTS: Final = {
 
 def add_hold(page: Page, status: Status, now: datetime) -> None:
     """Add why the run is held, since when and until when, and who may resolve it."""
+    add_stopped_at(page, status)
+    add_hold_times(page, status, now)
+
+
+def add_stopped_at(page: Page, status: Status) -> None:
+    """Add where and why the run is held."""
+    if status.held is not None:
+        page.field("stopped at", stopped_at(status), "bold red")
+        page.words("because", status.held.why)
+
+
+def add_hold_times(page: Page, status: Status, now: datetime) -> None:
+    """Add since when the run is held, until when, and who may resolve it."""
     held = status.held
     if held is None:
         return
-    page.field("stopped at", stopped_at(status), "bold red")
-    page.words("because", held.why)
     again = f"; hold {held.number} of this run" if held.number > 1 else ""
     page.field("since", f"{moment(held.since)}, {from_now(held.since, now)}{again}")
     if status.deadline:
@@ -144,9 +156,15 @@ def resolvers_words(status: Status) -> str:
         return ""
     groups = [" or ".join(roles) for roles in requirement.resolving.any_of]
     who = " and ".join(f"({one})" if " or " in one and len(groups) > 1 else one for one in groups)
-    barred = [f"{status.requester} (the requester)", *(f"{one} (an editor)" for one in status.authors)]
     proof = ", by a signed decision" if takes_signed_resolutions(status) else ""
-    return f"{who}, but not {' or '.join(barred)}{proof}"
+    return f"{who}, but not {barred_words(status, ' or ')}{proof}"
+
+
+def barred_words(status: Status, between: str = ", ") -> str:
+    """Return who may neither approve nor resolve, and why."""
+    is_also_requester = [one for one in status.authors if same_person(one, status.requester)]
+    editors = [one for one in status.authors if one not in is_also_requester]
+    return between.join([f"{status.requester} (the requester)", *(f"{one} (an editor)" for one in editors)])
 
 
 def takes_signed_resolutions(status: Status) -> bool:

@@ -25,11 +25,12 @@ from plangate.domain.references import references_in
 from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
 from plangate.domain.standing_approvals import counts_until, void_because
 from plangate.domain.status import Status, Unrecorded, status_of, step_at_work
-from plangate.presentation.held_page import UNDOING, is_partly_done
+from plangate.presentation.held_page import UNDOING, barred_words, is_partly_done
 from plangate.presentation.markdown_parts import (
     changes_part,
     happened_part,
     hold_part,
+    plain,
     resolving_part,
     utc,
 )
@@ -142,7 +143,7 @@ def _heading(state: RunState, status: Status) -> str:
                 return drafting
             return (
                 f"### Waits for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
-                f"Needs {state.drafted.requirement}.{_sums(status)}"
+                f"Needs {state.drafted.requirement}.{_may_not(status)}{_sums(status)}"
                 f"{_so_far(state, state.drafted)}{_again(state)}"
             )
         case Phase.EXECUTING:
@@ -155,6 +156,11 @@ def _heading(state: RunState, status: Status) -> str:
             return f"### Ended: {state.state}"
         case _:
             assert_never(state.phase)
+
+
+def _may_not(status: Status) -> str:
+    """Name the people who may not approve, if there are others than the requester."""
+    return f" May not: {plain(barred_words(status))}." if status.authors else ""
 
 
 def _at_work(state: RunState, status: Status, since: datetime) -> str:

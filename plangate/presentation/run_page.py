@@ -23,6 +23,7 @@ from plangate.presentation.held_page import (
     UNDOING,
     add_hold,
     add_what_happened,
+    barred_words,
     is_partly_done,
 )
 from plangate.presentation.page import Page
@@ -110,6 +111,8 @@ def plan_page(status: Status, now: datetime) -> Page:
         if status.plan.reads:
             page.field("read", reads_words(status.plan))
     page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
+    if status.state == Phase.IN_REVIEW:
+        page.field("may not", f"{barred_words(status)}: another person must approve")
     if status.still_needed and status.approved_by:
         page.field("still needed", needed_words(status), "bold yellow")
     for line in sum_lines(status.sums):

@@ -22,6 +22,7 @@ from plangate.domain.status import Attempt, Status, result_of, status_of, with_s
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.held_page import AT_THE_DEADLINE
 from plangate.presentation.markdown import details_page
+from plangate.presentation.resolving_page import resolving_page
 from plangate.presentation.run_page import outcome_page, run_page
 from tests.support.build import HOUR, NOON, RUN
 from tests.support.fakes import AUDIENCE
@@ -293,3 +294,21 @@ def test_only_what_is_possible_is_offered() -> None:
     assert set(Resolution) - set(offered[1]) == {Resolution.MARK_DONE}
     assert set(Resolution) - set(offered[2]) == {Resolution.MARK_DONE, Resolution.UNDO}
     assert "mark_done" not in terminal(held(in_doubt=False))
+
+
+def test_a_person_who_resolves_it_has_what_matters_on_the_last_24_lines() -> None:
+    for state in (held(), held(in_doubt=False), held_undo()):
+        page = printed(resolving_page(status(state), NOW))
+        last = one_line("\n".join(page.splitlines()[-24:]))
+        for said in ("stopped at", "because", "What each choice will do"):
+            assert said in last, last
+        text = one_line(page)
+        assert text.index("What happened") < text.index("stopped at") < text.index("What each choice will do")
+        assert "All of it is shown by: python starter.py status plan-1" in text
+    assert "Dear Ana," in printed(resolving_page(status(held()), NOW))  # the held step is whole
+    assert "What each choice" not in printed(resolving_page(status(held()), NOW, has_choices=False))
+
+
+def test_the_page_in_review_says_who_may_not_approve() -> None:
+    assert "may not rita (the requester), dana (an editor): another person" in one_line(terminal(edited()))
+    assert "May not: rita (the requester), dana (an editor)." in details_page(edited())
