@@ -120,7 +120,7 @@ def details_page(
         digested, is_counted = _digest(state.drafted)
         is_whole = has_all_steps and has_all_reads and is_counted
         parts.insert(0 if state.held is None else len(parts), digested)
-        parts += [_plan(state, state.drafted), *([changes] if changes else []), *steps, *reads]
+        parts += [_plan(state, status, state.drafted), *([changes] if changes else []), *steps, *reads]
         if state.state == Phase.IN_REVIEW:
             parts.append(
                 _how_to_decide(state, state.drafted)
@@ -240,13 +240,19 @@ def _digest(drafted: Drafted) -> tuple[str, bool]:
     return f"**What runs:** {shown}", True
 
 
-def _plan(state: RunState, drafted: Drafted) -> str:
+def _plan(state: RunState, status: Status, drafted: Drafted) -> str:
     summary = markdown_code(cut(drafted.plan.summary, _ROOM_FOR_LINE))
     editor = markdown_code(drafted.author) if drafted.author else ""
     whose = f"*{author_words(by_planner=drafted.planner is not None, editor=editor)}*"
-    edited = f", edited by {editor}" if editor else ""
+    edited = f", edited by {editor}{_edited_before(status)}" if editor else _edited_before(status)
     name = f"**Plan `{short(drafted.fingerprint)}`**, revision {drafted.revision}{edited}:"
     return "\n".join([name, summary, *_reordered(state, drafted.plan.summary), whose])
+
+
+def _edited_before(status: Status) -> str:
+    before = [one for one in status.edits if one.revision < status.revision][-_SHOWN_DECISIONS:]
+    made = ", ".join(f"revision {one.revision} by {markdown_code(one.by)}" for one in before)
+    return f" (edited before: {made})" if made else ""
 
 
 def _reordered(state: RunState, *texts: str) -> list[str]:

@@ -15,7 +15,7 @@ from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
-from plangate.presentation.changes import add_changes, author_of
+from plangate.presentation.changes import add_all_changes, author_of
 from plangate.presentation.clock import moment
 from plangate.presentation.deciding_page import why_not_you
 from plangate.presentation.durations import from_now, spoken
@@ -129,9 +129,7 @@ def plan_page(status: Status, now: datetime) -> Page:
         page.field("planner", _planner(status.planner))
     page.copied("fingerprint", status.fingerprint or "", "")
     page.field("installation", f"{status.installation}, namespace {status.namespace}")
-    if status.previous is not None:
-        page.gap()
-        add_changes(page, status.previous, status.plan, _exact(status))
+    add_all_changes(page, status, _exact(status))
     for step in status.steps:
         add_step(page, step, len(status.steps), _exact(status))
     add_reads(page, status.plan, _exact(status))
