@@ -35,8 +35,8 @@ from plangate.presentation.markdown_parts import (
     utc,
 )
 from plangate.presentation.reads_page import cut_words
-from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.step_page import state_word
+from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.words import (
     NO_LONGER_COUNTS,
     SUPPLIED,
@@ -53,6 +53,7 @@ from plangate.presentation.words import (
 # Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a blank 3, a kanji 9.
 _ROOM_FOR_STEPS: Final = 4_500
 _ROOM_FOR_STEPS_OF_HELD: Final = 1_200  # what it waits for matters more
+_ROOM_FOR_BEGINNING: Final = 300  # of a held step that is larger
 _ROOM_FOR_READS: Final = 1_200
 _ROOM_FOR_CHANGES: Final = 1_200
 _ROOM_FOR_DECISIONS: Final = 1_800
@@ -147,7 +148,7 @@ def _heading(state: RunState, status: Status) -> str:
                 f"{_so_far(state, state.drafted)}{_again(state)}"
             )
         case Phase.EXECUTING:
-            return "### Approved, running"
+            return "### Approved, being executed"
         case Phase.HELD:
             return hold_part(status)
         case Phase.UNDOING:
@@ -170,8 +171,9 @@ def _at_work(state: RunState, status: Status, since: datetime) -> str:
     if state.phase is Phase.UNDOING:
         what = f"The undo of {what.lower()}"
     return (
-        f"{what} has been running since {since:%Y-%m-%d %H:%M:%S} UTC. Its attempts, their errors, and "
-        "whether it is paused are shown under *Pending Activities*, and by\n"
+        f"{what} was given to the workers at {since:%Y-%m-%d %H:%M:%S} UTC. This page cannot see whether it "
+        "acts, is tried again, is paused, or waits because people have stopped the steps: see *Pending "
+        "Activities*, or\n"
         f"{markdown_code(status_command(state.workflow_id))}"
     )
 
@@ -266,16 +268,45 @@ def _steps(state: RunState, drafted: Drafted, room: int) -> tuple[list[str], boo
     """Return the steps that fit, a note on those that do not, and whether all of them fit."""
     parts: list[str] = []
     steps, is_whole = drafted.plan.steps, len(drafted.plan.summary) <= _ROOM_FOR_LINE
-    for number, (step, progress) in enumerate(zip(steps, state.steps, strict=True), start=1):
+    for number in _most_needed_first(state):
+        step, progress = steps[number - 1], state.steps[number - 1]
         shown = _step(state, step_name(number, len(steps)), step, progress)
+        if state.held is not None and not parts and len(quote(shown)) > room:
+            parts.append(_beginning(shown, _ROOM_FOR_BEGINNING))
+            room, is_whole = 0, False
+            continue
         room -= len(quote(shown))
         if room < 0:
-            left = len(steps) - number + 1
-            parts.append(f"**{left} of {len(steps)} steps are not shown here, because the page is limited.**")
+            parts.append(_not_shown(len(steps) - len(parts), len(steps), "step"))
             return parts, False
         parts.append(shown)
         is_whole = is_whole and not _is_cut(step)
     return parts, is_whole
+
+
+def _beginning(shown: str, room: int) -> str:
+    """Return as many lines of a step as there is room for, and that these are not all."""
+    kept: list[str] = []
+    for line in shown.split("\n"):
+        room -= len(quote(line))
+        if room < 0 and kept:
+            break
+        kept.append(line)
+    return "\n".join([*kept, "*The rest of this step is not shown here, because the page is limited.*"])
+
+
+def _most_needed_first(state: RunState) -> list[int]:
+    """Return the numbers of the steps in order; of a held run the held step first, and the done ones last."""
+    numbers = list(range(1, len(state.steps) + 1))
+    if state.held is None:
+        return numbers
+    held = state.held.step
+    return sorted(numbers, key=lambda one: (one != held, state.steps[one - 1].state.is_settled, one))
+
+
+def _not_shown(left: int, count: int, what: str) -> str:
+    verb = "is" if left == 1 else "are"
+    return f"**{left} of {count} {what}s {verb} not shown here, because the page is limited.**"
 
 
 def _reads(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
@@ -292,8 +323,7 @@ def _reads(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
         shown = "\n".join(lines)
         room -= len(quote(shown))
         if room < 0:
-            left = len(reads) - number + 1
-            parts.append(f"**{left} of {len(reads)} reads are not shown here, because the page is limited.**")
+            parts.append(_not_shown(len(reads) - number + 1, len(reads), "read"))
             return parts, False
         parts.append(shown)
     return parts, True

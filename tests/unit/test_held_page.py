@@ -19,16 +19,21 @@ from plangate.domain.policy import ONE_APPROVAL, Resolvers
 from plangate.domain.run import RunState
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Attempt, Status, result_of, status_of, with_step_attempt
+from plangate.domain.stops import StopStatus
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.held_page import AT_THE_DEADLINE
+from plangate.presentation.lists import held_first, pending_table, stopped_page
 from plangate.presentation.markdown import details_page
 from plangate.presentation.resolving_page import resolving_page
 from plangate.presentation.run_page import outcome_page, run_page
 from tests.support.build import HOUR, NOON, RUN
 from tests.support.fakes import AUDIENCE
 from tests.support.held_runs import (
+    FIRST,
     MAIL,
     NEWEST,
+    NOTE,
+    REFUND,
     WHY,
     edited,
     held,
@@ -172,7 +177,7 @@ def test_a_run_that_is_undoing_says_which_step_is_undone_now() -> None:
     assert "… undoing step 2, create_ticket: OPS-17" in text
     page = details_page(undoing(), None, NOW)
     assert "### Undoing: the done steps are being taken back, the last one first" in page
-    assert "The undo of step 2 of 4 has been running since" in page
+    assert "The undo of step 2 of 4 was given to the workers at" in page
     tried = with_step_attempt(status(undoing()), Attempt(attempt=3, last_error="no answer"))
     assert [step.attempt for step in tried.steps] == [None, 3, None, None]
 
@@ -312,3 +317,36 @@ def test_a_person_who_resolves_it_has_what_matters_on_the_last_24_lines() -> Non
 def test_the_page_in_review_says_who_may_not_approve() -> None:
     assert "may not rita (the requester), dana (an editor): another person" in one_line(terminal(edited()))
     assert "May not: rita (the requester), dana (an editor)." in details_page(edited())
+
+
+def test_the_web_page_of_a_held_run_shows_the_held_step_first_and_leaves_done_ones_out_first() -> None:
+    long = MAIL.model_copy(update={"arguments": {"to": ["a@example.org"], "body": "word " * 60}})
+    page = details_page(held(plan=Plan(summary="s", steps=(*NEWEST.steps[:2], long, NEWEST.steps[3]))))
+    assert page.index("**Step 3 of 4:**") < page.index("**Step 4 of 4:**")
+    assert "**Step 2 of 4:**" not in page.partition("**Step 4 of 4:**")[0]
+    tight = long.model_copy(update={"arguments": {"body": "word " * 180}})
+    page = details_page(held(plan=Plan(summary="s", steps=(*NEWEST.steps[:2], tight, NEWEST.steps[3]))))
+    assert "**Step 3 of 4:**" in page
+    assert "The rest of this step is not shown here" in page
+    assert "3 of 4 steps are not shown here" in page
+
+
+def test_one_thing_that_is_not_shown_is_one() -> None:
+    long = REFUND.model_copy(update={"arguments": {str(n): "word " * 190 for n in range(9)}})
+    assert "**1 of 2 steps is not shown here" in details_page(edited(Plan(summary="s", steps=(NOTE, long))))
+
+
+def test_the_list_has_held_runs_first_with_reason_and_age_and_the_stops_above() -> None:
+    waiting = held_first([status(edited()), status(held())])
+    assert [one.state for one in waiting] == ["held", "in_review"]
+    text = one_line(printed(pending_table(waiting, NOW), terminal=False))
+    assert f"held at step 3 of 4, 1 h ago: {WHY[:40]}" in text
+    assert "in the requester's words" in text
+    stop = StopStatus(
+        number=1, tool="send_email", since=NOON, by="dana", is_verified=False, reason="wrong mails",
+        released_by=(), still_needed="1 person",
+    )  # fmt: skip
+    said = one_line(printed(stopped_page([stop], [status(running()), status(edited(FIRST))])))
+    assert said.startswith("STOPPED send_email, since")
+    assert "Approved, and waiting for the release: plan-1: step 3 of 4, send_email" in said
+    assert not stopped_page([], [status(running())]).rows
