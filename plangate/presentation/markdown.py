@@ -270,6 +270,8 @@ def _steps(state: RunState, drafted: Drafted, room: int) -> tuple[list[str], boo
     steps, is_whole = drafted.plan.steps, len(drafted.plan.summary) <= _ROOM_FOR_LINE
     for number in _most_needed_first(state):
         step, progress = steps[number - 1], state.steps[number - 1]
+        if state.held is not None and not parts:  # why it is held is said above
+            progress = StepProgress(state=progress.state)
         shown = _step(state, step_name(number, len(steps)), step, progress)
         if state.held is not None and not parts and len(quote(shown)) > room:
             parts.append(_beginning(shown, _ROOM_FOR_BEGINNING))
