@@ -16,6 +16,7 @@ from plangate.presentation.stops_page import stops_page
 from plangate.presentation.table import Column, Table
 from plangate.tool.listing import ListedTool
 
+BUILT_IN: Final = "built in"
 _LONGEST_WHAT: Final = 80
 _TOOL_LABEL: Final = 14
 
@@ -74,6 +75,11 @@ def _needs(status: Status, now: datetime) -> str:
 def sources_of(statuses: Iterable[Status]) -> list[str]:
     """Return the sources of these runs, each once."""
     return [f"the {source}" for source in sorted({status.source for status in statuses})]
+
+
+def own_first(tools: Sequence[ListedTool]) -> list[ListedTool]:
+    """Return the tools that were added ahead of the built-in ones."""
+    return sorted(tools, key=lambda tool: tool.origin == BUILT_IN)
 
 
 def tools_page(tools: Sequence[ListedTool]) -> Page:
