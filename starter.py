@@ -1,6 +1,8 @@
 """The command line of this application: `plangate`, and what needs the worker's tools."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plangate.own_python import use_own_python
@@ -9,6 +11,7 @@ use_own_python()
 
 from plangate.cli.app import main
 from plangate.cli.application import register_tools
+from plangate.presentation.program import call_it, script_name
 from plangate.process_end import end_process
 
 if TYPE_CHECKING:
@@ -35,4 +38,5 @@ register_tools(_declared, _listed)
 __all__ = ["main"]
 
 if __name__ == "__main__":
+    call_it(script_name(sys.argv[0], Path.cwd(), Path.home()))
     end_process(main())

@@ -6,7 +6,7 @@ is recorded once that transaction is committed (`plangate.records.records.Record
 
 import secrets
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never
 
 import structlog
@@ -37,6 +37,7 @@ from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.deadlines import reopened_deadline
 from plangate.domain.errors import (
     DirectoryUnavailable,
+    EffectUnknown,
     InDoubt,
     NotApproved,
     StepStopped,
@@ -289,6 +290,16 @@ class StepAttempt:
     def age(self, claim: Claim) -> timedelta:
         """Return how long ago the first attempt began whose result is not known."""
         return self._clock.now() - claim.began_at
+
+    def with_its_time(self, claim: Claim, error: EffectUnknown) -> EffectUnknown:
+        """Add when the call was, by which a person can look for its effect."""
+        if claim.unmet is not None:
+            return error
+        began, now = claim.began_at.astimezone(UTC), self._clock.now().astimezone(UTC)
+        until = f"{now:%H:%M:%S}" if now.date() == began.date() else f"{now:%Y-%m-%d %H:%M:%S}"
+        return EffectUnknown(
+            f"{error} If it happened, it was between {began:%Y-%m-%d %H:%M:%S} and {until} UTC."
+        )
 
     # ---- after the commit -----------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.plan import Step
 from plangate.domain.references import references_in
-from plangate.domain.tool import Receipt, Reference, ToolArguments, storable
+from plangate.domain.tool import STEP_TRIES, Receipt, Reference, ToolArguments, storable
 from plangate.domain.validation import faults_in
 from plangate.records.ledger import EffectState
 from plangate.records.records import Records
@@ -63,9 +63,6 @@ from plangate.tool import (
     settles_within_of,
 )
 
-# Twelve attempts over about half an hour outlast the restart of a mail server, not its replacement. An
-# attempt counts once it holds the claim: an outage of the records does not use up attempts.
-STEP_TRIES: Final = 12
 # By how much the clock of a vendor and that of the Temporal server may differ.
 CLOCKS_APART: Final = timedelta(minutes=5)
 PATIENCE: Final = (0.2, 0.5, 1, 2, 4, 8, 15)  # in seconds
@@ -195,6 +192,7 @@ class Execution:
         except EffectUnknown as error:
             unknown = _with_what_broke_off(error)
             self._wait_until_it_landed(attempt, step, claim, unknown)
+            unknown = attempt.with_its_time(claim, unknown)
             await self._settle(attempt, claim, EffectState.IN_DOUBT, unknown)
             raise InDoubt(
                 f"Step {claim.effect.step} ({step.tool}) is in doubt: {unknown} Nothing was repeated."

@@ -52,7 +52,7 @@ STEP: Final = RegularOptions(
     # Heartbeats come every second; after four seconds without one another worker continues the step from its
     # claim. What that costs if the worker was only suspended: docs/decisions/0029.
     heartbeat_timeout=timedelta(seconds=4),
-    # From one second to five minutes apart, over about half an hour: see `activities.execution.STEP_TRIES`.
+    # From one second to five minutes apart, over about half an hour: see `plangate.domain.tool.STEP_TRIES`.
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1), backoff_coefficient=2.5, maximum_interval=timedelta(minutes=5)
     ),

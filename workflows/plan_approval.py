@@ -320,7 +320,8 @@ class PlanApproval:
         deadline = await self._wait_for_people(Phase.HELD, f"held at step {held.step}")
         if self._state.phase is Phase.HELD:
             until = f"{held.deadline:%Y-%m-%d %H:%M} UTC"
-            self._end(Outcome.FAILED, f"held at step {held.step}, and not resolved until {until}: {held.why}")
+            where = f"the undo of step {held.step}" if held.undo else f"step {held.step}"
+            self._end(Outcome.FAILED, f"held at {where}, and not resolved until {until}: {held.why}")
         deadline.cancel()
         if self._state.phase is not Phase.CLOSED:
             self._update_search_attribute(self._state.phase)

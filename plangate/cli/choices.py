@@ -6,6 +6,8 @@ from typing import assert_never
 from plangate.domain.decision import Choice, Resolution
 
 _WHY = "Why? (may be empty)"
+NOT_YET_ASKED = "This is recorded as the reason, so it cannot be yes or no; type the reason."
+"""The answer to a 'y' where a reason is asked for: the person takes it for the question whether to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ def wording_of_resolution(resolution: Resolution, step: str) -> Wording:
             return Wording("a", "abort", "[a]bort", "End the run as it is", _WHY)
         case _:
             assert_never(resolution)
+
+
+def is_yes_or_no(reason: str) -> bool:
+    """Return whether what was typed as a reason answers the question that comes after it."""
+    return reason.strip().lower() in ("y", "yes", "n", "no")
 
 
 def command_of(choice: Choice) -> str:

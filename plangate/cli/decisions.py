@@ -11,7 +11,9 @@ from plangate.domain.decision import (
     Decision,
     DecisionAnswer,
     Resolution,
+    is_empty_comment,
     is_placeholder,
+    needed_comment,
 )
 from plangate.domain.escaping import one_line
 from plangate.domain.plan import FINGERPRINT_LENGTH, MIN_PREFIX
@@ -72,7 +74,15 @@ def made_decision(
         )
     except ValidationError as error:
         raise WrongUsage(_WRONG[str(faults_in(error)[0].path[0])]) from None
+    if comment.strip() and needed_comment(decision) and is_empty_comment(comment):
+        raise WrongUsage(placeholder_words(decision))
     return decision if plan else decision.model_copy(update={"plan": _UNNAMED})
+
+
+def placeholder_words(decision: Decision) -> str:
+    """Return what is wrong with a comment that is only a placeholder."""
+    typed = one_line(decision.comment.strip())
+    return f"The comment is only a placeholder, {typed}; write {needed_comment(decision)}."
 
 
 def resolution_named(typed: str) -> Resolution | None:

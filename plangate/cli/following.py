@@ -100,7 +100,7 @@ def waiting_words(status: Status, *, is_supplied: bool = False) -> str:
             until = f", until {moment(status.deadline)}" if status.deadline else ""
             return f"{status.workflow_id}: held at step {step} of {len(status.steps)}, to be resolved{until}"
         case Phase.UNDOING:
-            return f"{status.workflow_id}: the done steps are being undone"
+            return f"{status.workflow_id}: the done steps are being taken back"
         case Phase.CLOSED:
             return f"{status.workflow_id}: {spelled(status.state)}"
         case _:

@@ -6,7 +6,7 @@ The run is watched meanwhile: the question is cancelled if the run moves on with
 import asyncio
 from enum import StrEnum
 
-from plangate.cli.choices import wording_of
+from plangate.cli.choices import NOT_YET_ASKED, is_yes_or_no, wording_of
 from plangate.cli.console import Session
 from plangate.cli.decisions import at_a_prompt, made_decision, verdict_words
 from plangate.cli.editing import PlanEditor
@@ -20,6 +20,7 @@ from plangate.domain.people import same_person
 from plangate.domain.status import Status
 from plangate.presentation.clock import now
 from plangate.presentation.page import Page
+from plangate.presentation.resolving_page import resolving_page
 from plangate.presentation.run_page import add_request, plan_page, run_page, unread_words, waits_for
 from plangate.presentation.words import spelled
 
@@ -75,7 +76,9 @@ class Gatekeeper:
 
     def _show(self, status: Status) -> None:
         if status.held:
-            self._screen.show_aside(run_page(status, now()))
+            if self._by is not None and self._keys.has(self._by):  # a signature names the whole plan
+                self._screen.show_aside(run_page(status, now()))
+            self._screen.show_aside(resolving_page(status, now()))
             return
         page = Page()
         page.gap()
@@ -197,6 +200,9 @@ class Gatekeeper:
                 continue
             question = None if choice is Choice.RESOLVE else wording_of(choice).question
             comment = await self._keyboard.ask(question) if question else ""
+            while comment and is_yes_or_no(comment):
+                self._say(NOT_YET_ASKED)
+                comment = await self._keyboard.ask(question or "")
             if comment is None:
                 return None
             try:

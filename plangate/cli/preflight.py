@@ -96,6 +96,8 @@ def checked(status: Status, decision: Decision) -> str:
         _check_resolution(status, decision)
     if decision.decision is Choice.APPROVE and same_person(decision.by, status.requester):
         raise Refused(f"Refused: {status.requester} is the requester; another person must approve.")
+    if decision.decision is Choice.APPROVE and any(same_person(decision.by, one) for one in status.authors):
+        raise Refused(f"Refused: {decision.by} edited this plan; another person must approve.")
     has_approved = any(same_person(decision.by, name) for name in status.approved_by)
     if decision.decision is Choice.WITHDRAW_APPROVAL and not has_approved:
         raise Refused(f"Refused: {decision.by} has not approved this plan; there is nothing to withdraw.")

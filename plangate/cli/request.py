@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from plangate.cli.answer import error_as_json
 from plangate.cli.application import declared_tools, has_tools
 from plangate.cli.durations import read_timeout
+from plangate.cli.environment import settings_for_people
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.plan_file import STANDARD_INPUT, PlanFileFaults, read_plan_file
 from plangate.cli.plan_tree import PlacedFault
@@ -137,6 +138,9 @@ def show_faults(screen: Screen, error: PlanFileFaults) -> int:
         name = "line " if error.path == STANDARD_INPUT else f"{error.path}:"
         where = f"{name}{place.line}:{place.column}"
         page.note(f"{where}: {fault if fault.path else fault.message}", "")
+    is_unknown = any(fault.message.startswith("no tool is called") for _, fault in error.faults)
+    if is_unknown and not settings_for_people().tools:
+        page.note("PLANGATE_TOOLS is not set here; it names the modules with your tools.", "yellow")
     screen.show_aside(page)
     return Exit.USAGE
 

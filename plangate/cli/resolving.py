@@ -1,17 +1,16 @@
 """Ask at the terminal how a held run goes on, after showing what each choice will do."""
 
-from plangate.cli.choices import Wording, wording_of_resolution
+from plangate.cli.choices import NOT_YET_ASKED, Wording, is_yes_or_no, wording_of_resolution
 from plangate.cli.console import Session
 from plangate.cli.exits import fit
 from plangate.cli.keyboard import Keyboard
-from plangate.domain.decision import Decision, Resolution
+from plangate.domain.decision import Decision, Resolution, is_empty_comment
 from plangate.domain.plan import short
 from plangate.domain.status import Status
 from plangate.presentation.page import Page
 from plangate.presentation.resolutions import resolution_words
+from plangate.presentation.resolving_page import CHOICE_WIDTH
 from plangate.presentation.words import spelled
-
-_WIDTH = 10
 
 
 class Resolver:
@@ -29,7 +28,7 @@ class Resolver:
     async def complete(self, status: Status, decision: Decision) -> Decision | None:
         """Return ``decision`` with its step, resolution and comment, once it is confirmed.
 
-        None if the person leaves. The run of ``status`` is held, and has been shown.
+        None if the person leaves. The run of ``status`` is held, and `resolving_page` has been shown.
         """
         assert status.held is not None
         self._keyboard.discard()
@@ -52,15 +51,8 @@ class Resolver:
         return whole if await self._is_meant(status, wording, resolution) else None
 
     async def _choose(self, status: Status) -> Resolution | None:
-        words = resolution_words(status)
-        page = Page()
-        page.gap()
-        page.heading("What each choice will do")
-        for resolution, said in words.items():
-            page.field(spelled(resolution), said, width=_WIDTH)
-        page.gap()
-        self._screen.show_aside(page)
-        offered = {one: wording_of_resolution(one, _step_words(status)) for one in words}
+        assert status.held is not None
+        offered = {one: wording_of_resolution(one, _step_words(status)) for one in status.held.resolutions}
         offers = ", ".join(wording.offer for wording in offered.values())
         while True:
             answer = await self._keyboard.ask(f"Held at {_step_words(status)}: {offers}, or [l]ater?")
@@ -77,13 +69,18 @@ class Resolver:
         assert wording.question is not None
         while True:
             comment = await self._keyboard.ask(wording.question)
-            if comment or comment is None or not resolution.needs_comment:
+            if comment and is_yes_or_no(comment):
+                self._say(NOT_YET_ASKED)
+                continue
+            if comment is None or not resolution.needs_comment:
                 return comment
-            self._say("It is recorded, so it cannot be empty; Ctrl-D leaves.")
+            if comment and not is_empty_comment(comment):
+                return comment
+            self._say("It is recorded, so it cannot be empty or a placeholder; Ctrl-D leaves.")
 
     async def _is_meant(self, status: Status, wording: Wording, resolution: Resolution) -> bool:
         page = Page()
-        page.field(spelled(resolution), resolution_words(status)[resolution], "bold", width=_WIDTH)
+        page.field(spelled(resolution), resolution_words(status)[resolution], "bold", width=CHOICE_WIDTH)
         self._screen.show_aside(page)
         question = f"{wording.verb}, in plan {short(status.fingerprint or '')} of {status.workflow_id}? [y/N]"
         while True:

@@ -1,11 +1,14 @@
 """Send a decision that a command made, and show its verdict."""
 
+from contextlib import suppress
+
 from plangate.cli.console import Console, Session
 from plangate.cli.decisions import verdict_words
 from plangate.cli.exits import Exit
 from plangate.cli.progress import Progress
 from plangate.domain.decision import Decision, DecisionAnswer
-from plangate.domain.errors import Refused
+from plangate.domain.errors import PlangateError, Refused
+from plangate.domain.run import Phase
 
 
 async def send_named(session: Session, workflow_id: str, decision: Decision) -> DecisionAnswer | None:
@@ -33,6 +36,18 @@ def show_verdict(here: Console, workflow_id: str, answer: DecisionAnswer | None)
     else:
         here.screen.say(words)
     return Exit.REFUSED if is_refused else Exit.DONE
+
+
+async def say_what_is_stopped(session: Session, workflow_id: str, answer: DecisionAnswer | None) -> None:
+    """Say after an approval by which steps may begin that people have stopped them, if it is so."""
+    if answer is None or not answer.accepted or answer.state != Phase.EXECUTING:
+        return
+    with suppress(PlangateError):
+        status = await session.client.status(workflow_id)
+        for stop in status.stops:
+            session.screen.say_aside(
+                f"Stopped: the steps begin when stop {stop.number} is released.", "bold red"
+            )
 
 
 async def _signed(session: Session, workflow_id: str, decision: Decision) -> Decision:

@@ -6,7 +6,7 @@ does, and describes them to clients.
 
 import shlex
 from collections.abc import Callable
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from temporalio.api.enums.v1 import PendingActivityState
@@ -75,13 +75,27 @@ def _attempt(
         return None
     waits = pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED and not pending.paused
     next_try = pending.next_attempt_schedule_time.ToDatetime(UTC)
+    has_next = pending.HasField("next_attempt_schedule_time")  # only until the attempt is due
     return Attempt(
         attempt=pending.attempt,
         last_error=cut(one_line(pending.last_failure.message[: 2 * _MAX_ERROR]), _MAX_ERROR),
-        next_try=next_try if waits and pending.HasField("next_attempt_schedule_time") else None,
+        next_try=next_try if waits and has_next else None,
         is_stopped=pending.last_failure.application_failure_info.type == StepStopped.__name__,
+        lost_since=_lost_since(pending),
+        waits_for_worker=waits and not has_next,
         paused=_paused(pending, unpause_command(workflow_id, pending.activity_id)) if pending.paused else "",
     )
+
+
+def _lost_since(pending: PendingActivityInfo) -> datetime | None:
+    """Return since when the worker of the attempt that ended without an answer is silent."""
+    if not pending.last_failure.HasField("timeout_failure_info"):
+        return None
+    for name in ("last_heartbeat_time", "last_started_time"):
+        if pending.HasField(name):
+            seen: datetime = getattr(pending, name).ToDatetime(UTC)
+            return seen
+    return None
 
 
 def _paused(pending: PendingActivityInfo, command: str) -> str:

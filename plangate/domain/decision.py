@@ -27,6 +27,20 @@ PLACEHOLDER: Final = "YOUR-NAME"
 _PLACEHOLDERS: Final = frozenset(
     {"", "your name", "yourname", "your name here", "name", "my name", "approver name", "placeholder"}
 )
+_PLACEHOLDERS_OF_COMMENTS: Final = frozenset(
+    {
+        "",
+        "your reason",
+        "your evidence",
+        "your comment",
+        "reason",
+        "evidence",
+        "comment",
+        "placeholder",
+        "why",
+    }
+    | {"what to change"}  # of the signal's description
+)
 _PUNCTUATION: Final = frozenset({"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk"})  # Sm: <>; Sc: $
 _EXCERPT_LENGTH: Final = 300
 _MOST_FAULTS: Final = 5
@@ -239,6 +253,10 @@ def wrong_parts(decision: Decision) -> str | None:
     has_comment = bool(decision.comment.strip())
     if decision.decision is Choice.REQUEST_CHANGES and not has_comment:
         return 'a request for changes needs a "comment" that says what to change'
+    if has_comment and needed_comment(decision) and is_empty_comment(decision.comment):
+        return (
+            f'"comment" is only a placeholder, {decision.comment.strip()}; write {needed_comment(decision)}'
+        )
     if is_edit and len(json.dumps(decision.new_plan)) > MAX_RAW_PLAN_BYTES:
         return f'the "new_plan" is larger than {MAX_PLAN_BYTES:,} bytes; make it smaller'
     if is_edit and decision.new_plan is None:
@@ -260,8 +278,30 @@ def is_placeholder(name: str) -> bool:
 
     Dashes, brackets, dots and the like count as blanks: ``<your-name>`` is a placeholder, and so is ``…``.
     """
-    words = (" " if unicodedata.category(char) in _PUNCTUATION else char for char in identity(name))
-    return " ".join("".join(words).split()) in _PLACEHOLDERS
+    return _words_of(name) in _PLACEHOLDERS
+
+
+def is_empty_comment(comment: str) -> bool:
+    """Return whether a comment is only a placeholder that was copied, such as ``YOUR-EVIDENCE`` or ``…``."""
+    return _words_of(comment) in _PLACEHOLDERS_OF_COMMENTS
+
+
+def needed_comment(decision: Decision) -> str:
+    """Return what the comment of a decision has to say, as what follows 'write'; empty if none is needed."""
+    match decision.decision, decision.resolution:
+        case Choice.REQUEST_CHANGES, _:
+            return "what to change"
+        case Choice.RESOLVE, Resolution.SKIP:
+            return "why the step is left out"
+        case Choice.RESOLVE, Resolution.MARK_DONE:
+            return "how you know that it happened"
+        case _:
+            return ""
+
+
+def _words_of(text: str) -> str:
+    words = (" " if unicodedata.category(char) in _PUNCTUATION else char for char in identity(text))
+    return " ".join("".join(words).split())
 
 
 def _kind(

@@ -18,16 +18,27 @@ class Fault(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        """Return it as people read it: ``steps[0].arguments.to: must be a list``."""
-        return f"{path_text(self.path)}: {self.message}" if self.path else f"it {self.message}"
+        """Return it as people read it: ``step 1, to: must be a list``."""
+        return f"{path_words(self.path)}: {self.message}" if self.path else f"it {self.message}"
 
     def as_json(self) -> dict[str, str]:
         """Return it as JSON, with the path as text."""
         return {"path": path_text(self.path), "message": self.message}
 
 
+def path_words(path: FaultPath) -> str:
+    """Return a path as people read it: ``step 1, to``, because they count steps from 1."""
+    match path:
+        case ("steps", int(index), "arguments", *rest) if rest:
+            return f"step {index + 1}, {path_text(tuple(rest))}"
+        case ("steps", int(index), *rest):
+            return f"step {index + 1}" + (f", {path_text(tuple(rest))}" if rest else "")
+        case _:
+            return path_text(path)
+
+
 def path_text(path: FaultPath) -> str:
-    """Return a path as people read it: ``steps[0].arguments.to``."""
+    """Return a path as machines read it: ``steps[0].arguments.to``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

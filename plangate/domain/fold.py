@@ -33,7 +33,7 @@ from plangate.domain.decision import MAX_COMMENT, Choice, Decision, Resolution
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.lifecycle import why_not_now
 from plangate.domain.people import Approver, same_person
-from plangate.domain.plan_changes import Before, kept_before
+from plangate.domain.plan_changes import Before, kept_baseline, kept_before
 from plangate.domain.run import (
     Approval,
     Edit,
@@ -85,6 +85,7 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
                 edit=None,
                 authors=_authors(state, event),
                 before=_before(state.drafted, event),
+                baseline=_baseline(state, event),
                 resolution=None,
             )
         case Reopened():
@@ -208,7 +209,8 @@ def _resolve(state: RunState, decision: Decision, approver: Approver | None) -> 
         case Resolution.UNDO:
             return _with(after, phase=Phase.UNDOING)
         case Resolution.ABORT:
-            reason = f"aborted at step {held.step} {said}"
+            where = f"the undo of step {held.step}" if held.undo else f"step {held.step}"
+            reason = f"aborted at {where} {said}. It was held because: {cut(held.why, _LONGEST_SAID)}"
             return _with(after, phase=Phase.CLOSED, closed=Closed(outcome=Outcome.FAILED, reason=reason))
         case _:
             assert_never(resolution)
@@ -218,6 +220,21 @@ def _before(replaced: Drafted | None, newest: Drafted) -> Before | None:
     if replaced is None:
         return None
     return kept_before(replaced.revision, replaced.fingerprint, replaced.plan, newest.plan)
+
+
+def _baseline(state: RunState, newest: Drafted) -> Before | None:
+    """Return the plan since which all changes are shown, if it is older than the one before."""
+    replaced = state.drafted
+    if replaced is None or any(_is_approval_of(replaced, one) for one in state.decisions):
+        return None
+    return kept_baseline(state.baseline, state.before, replaced.plan, newest.plan)
+
+
+def _is_approval_of(drafted: Drafted, decided: Decided) -> bool:
+    decision = decided.arrival.decision
+    if decision is None or not decided.verdict.accepted or decision.decision is not Choice.APPROVE:
+        return False
+    return decision.names(drafted.fingerprint)
 
 
 def _authors(state: RunState, drafted: Drafted) -> tuple[str, ...]:

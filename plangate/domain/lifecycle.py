@@ -137,22 +137,35 @@ def executed_because(record: RunState) -> str:
 
 
 def undone_because(record: RunState) -> str:
-    """Return the reason of a run whose steps were undone: what was undone, and what was not."""
-    parts = []
+    """Return the reason of a run whose steps were undone: by whom, what was undone, and what was not."""
+    parts = [_chosen_to_undo(record)] if _chosen_to_undo(record) else []
     for number, progress in enumerate(record.steps, start=1):
         match progress.state:
             case StepState.UNDONE:
-                parts.append(f"step {number} was undone")
+                parts.append(f"step {number} was taken back")
             case StepState.DONE:
                 why = f" ({progress.undo.reason})" if progress.undo.reason else ""
-                parts.append(f"step {number} was not undone{why}")
+                parts.append(f"step {number} was not taken back{why}")
             case StepState.IN_DOUBT:
                 parts.append(f"step {number} is in doubt")
-            case StepState.FAILED | StepState.SKIPPED | StepState.PENDING:
+            case StepState.FAILED:
+                why = f" ({progress.reason.rstrip('.')})" if progress.reason else ""
+                parts.append(f"step {number} failed{why}")
+            case StepState.SKIPPED | StepState.PENDING:
                 parts.append(f"step {number} was not done")
             case _:
                 assert_never(progress.state)
     return _listed(parts)
+
+
+def _chosen_to_undo(record: RunState) -> str:
+    """Return who chose to undo the done steps, and when which step was held; empty if it is not kept."""
+    for decided in reversed(record.decisions):
+        decision = decided.arrival.decision
+        if decided.verdict.accepted and decision is not None and decision.resolution is Resolution.UNDO:
+            comment = f": {decision.comment}" if decision.comment.strip() else ""
+            return f"undo, when held at step {decision.step}, by {decision.by}{comment}"
+    return ""
 
 
 def _listed(parts: Iterable[str]) -> str:
@@ -268,7 +281,7 @@ def _while_held(state: RunState, decision: Decision, received_at: datetime) -> s
 
 def _while_undoing(state: RunState, decision: Decision, received_at: datetime) -> str | None:
     del received_at
-    return _another_plan(state, decision) or "the done steps are being undone, and then the run ends"
+    return _another_plan(state, decision) or "the done steps are being taken back, and then the run ends"
 
 
 def _begun_already(state: RunState, decision: Decision, received_at: datetime) -> str | None:

@@ -17,6 +17,7 @@ from plangate.domain.plan import Plan, ProposedStep, Step
 from plangate.domain.reads import Read
 
 _MOST_NAMED: Final = 5
+_LARGEST_BASELINE: Final = 64 * 1024  # bytes
 
 
 class Before(Frozen):
@@ -90,6 +91,21 @@ class PlanChanges:
 
     def __bool__(self) -> bool:
         return self.summary is not None or bool(self.steps)
+
+
+def kept_baseline(
+    baseline: Before | None, before: Before | None, replaced: Plan, newest: Plan
+) -> Before | None:
+    """Return the plan since which all changes are shown, as a run keeps it, when ``newest`` is drafted.
+
+    ``baseline`` and ``before`` are those of ``replaced``, which nobody has approved. None if there is no
+    older plan than ``replaced``, or if it differs in more than a state may carry.
+    """
+    known = baseline or before
+    if known is None or not known.fits(len(replaced.steps)):
+        return None
+    kept = kept_before(known.revision, known.fingerprint, plan_before(known, replaced), newest)
+    return kept if len(kept.model_dump_json().encode()) <= _LARGEST_BASELINE else None
 
 
 def kept_before(revision: int, fingerprint: str, replaced: Plan, newest: Plan) -> Before:

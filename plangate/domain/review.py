@@ -193,7 +193,7 @@ def _resolved_message(arrival: Arrival) -> str:
         case Resolution.MARK_DONE:
             return f"step {decision.step} is marked as done"
         case Resolution.UNDO:
-            return "the done steps are undone, the last one first"
+            return "the done steps are being taken back now, the last one first"
         case Resolution.ABORT:
             return "the run ends"
         case _:

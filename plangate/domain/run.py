@@ -153,6 +153,7 @@ class RunState(Frozen):
         edit: the edit that the next draft carries out.
         authors: the people whose edits are part of the newest plan; they may not approve it.
         before: the plan that the newest one replaced; None for the first.
+        baseline: the last plan before it that anybody approved, else the first, if that is not ``before``.
         held: why the run waits for a resolution; None if it does not.
         resolutions: how many resolutions were accepted.
         resolution: the last of them; no step begins if its person may no longer resolve.
@@ -174,6 +175,7 @@ class RunState(Frozen):
     edit: Edit | None = None
     authors: tuple[str, ...] = ()
     before: Before | None = Field(default=None, exclude_if=lambda value: value is None)
+    baseline: Before | None = Field(default=None, exclude_if=lambda value: value is None)
     held: Held | None = None
     resolutions: int = 0
     resolution: Resolved | None = None
@@ -191,7 +193,7 @@ class RunState(Frozen):
         if (self.phase is Phase.HELD) != (self.held is not None):
             return False
         planned = len(self.drafted.plan.steps) if self.drafted else 0
-        if self.before is not None and not self.before.fits(planned):
+        if any(one is not None and not one.fits(planned) for one in (self.before, self.baseline)):
             return False
         match self.phase:
             case Phase.DRAFTING | Phase.CLOSED:

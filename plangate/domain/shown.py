@@ -20,6 +20,7 @@ from plangate.domain.plan import (
     short,
     struck_steps,
 )
+from plangate.domain.plan_changes import plan_before
 from plangate.domain.run import Phase
 from plangate.domain.status import DecisionStatus, Status
 
@@ -60,6 +61,7 @@ def contradiction(status: Status, *, workflow_id: str, namespace: str | None = N
         or _other_namespace(status, namespace)
         or _other_steps(status)
         or _other_previous(status)
+        or _other_baseline(status)
         or _other_author(status)
         or _other_hold(status)
     )
@@ -118,6 +120,18 @@ def _other_previous(status: Status) -> str | None:
         return f"it compares revision {status.revision} with revision {before.revision}"
     if _fingerprint(status, before.plan, before.revision) != before.fingerprint:
         return f"the plan shown as revision {before.revision} has another fingerprint than it claims"
+    return None
+
+
+def _other_baseline(status: Status) -> str | None:
+    """Object to a plan that all changes are shown since, if it is not the one its fingerprint names."""
+    base, newest = status.baseline, status.plan
+    if base is None or newest is None:
+        return None if base is None else "it compares a plan with none"
+    if not base.fits(len(newest.steps)) or not 1 <= base.revision < status.revision - 1:
+        return f"it compares revision {status.revision} with revision {base.revision}"
+    if _fingerprint(status, plan_before(base, newest), base.revision) != base.fingerprint:
+        return f"the plan shown as revision {base.revision} has another fingerprint than it claims"
     return None
 
 

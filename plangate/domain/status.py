@@ -8,12 +8,12 @@ from pydantic import Field, JsonValue
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import OUTCOMES, Decided, Drafted, ModelUse, Outcome
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.decision import Arrival, Resolution
+from plangate.domain.decision import Arrival, Choice, Resolution
 from plangate.domain.lifecycle import possible_resolutions
 from plangate.domain.limits import RecentSum, written
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import Plan, short
-from plangate.domain.plan_changes import plan_before
+from plangate.domain.plan_changes import Before, plan_before
 from plangate.domain.policy import Need, Requirement, missing
 from plangate.domain.run import Phase, RunState, StepState, UndoProgress
 from plangate.domain.settlements import SettlementState, SettlementStatus, settlement_of
@@ -72,6 +72,8 @@ class Attempt(Frozen):
         next_try: when the next one begins; None while one runs, and while it is paused.
         is_stopped: whether it only waits until people release a stop, which ``last_error`` names.
         paused: who paused it in Temporal, and how to unpause it; empty if it is not paused.
+        lost_since: since when the worker of the previous attempt has not answered; None if it ended.
+        waits_for_worker: whether the attempt is due, and no worker has taken it yet.
     """
 
     attempt: int
@@ -79,6 +81,8 @@ class Attempt(Frozen):
     next_try: AwareDatetime | None = None
     is_stopped: bool = False
     paused: str = ""
+    lost_since: AwareDatetime | None = Field(default=None, exclude_if=lambda value: value is None)
+    waits_for_worker: bool = Field(default=False, exclude_if=lambda value: value is False)
 
 
 class StepStatus(Frozen):
@@ -109,6 +113,8 @@ class StepStatus(Frozen):
     next_try: AwareDatetime | None = None
     is_stopped: bool = False
     paused: str = ""
+    lost_since: AwareDatetime | None = Field(default=None, exclude_if=lambda value: value is None)
+    waits_for_worker: bool = Field(default=False, exclude_if=lambda value: value is False)
 
 
 class Unrecorded(Frozen):
@@ -153,6 +159,13 @@ class SumStatus(RecentSum):
     with_this_one: str | None
 
 
+class EditedRevision(Frozen):
+    """A revision of the plan that a person made."""
+
+    revision: int
+    by: str
+
+
 class Status(Frozen):
     """Everything that is known about a run; ``source`` says where the answer comes from.
 
@@ -167,6 +180,9 @@ class Status(Frozen):
     ``drafting`` is the current attempt of a draft that is retried. ``author`` is the person who edited the
     newest plan, empty for a planner's and for a supplied one; ``authors`` are those who may not approve it
     because they edited it, or one before it. ``previous`` is the plan before it.
+    ``edits`` are the revisions that people made, oldest first. ``baseline`` is the plan since which all
+    changes are shown, if it is older than ``previous``: the last that anybody approved, else the first; a
+    number among its steps is that of the same step of ``plan``.
     ``stops`` are those that make its steps wait, as far as is known where the answer comes from. ``sums`` are
     the sums over time by which the newest plan was judged, and ``needs_more`` says that before a step it
     turned out to need more, by them, than it was approved for.
@@ -205,6 +221,8 @@ class Status(Frozen):
     author: str = ""
     authors: tuple[str, ...] = ()
     previous: PreviousPlan | None = None
+    edits: tuple[EditedRevision, ...] = Field(default=(), exclude_if=lambda value: not value)
+    baseline: Before | None = Field(default=None, exclude_if=lambda value: value is None)
     held: HeldStatus | None = None
     stops: tuple[StopStatus, ...] = ()
     sums: tuple[SumStatus, ...] = ()
@@ -263,6 +281,8 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         author=drafted.author if drafted else "",
         authors=state.authors,
         previous=_previous(state),
+        edits=_edits(state),
+        baseline=state.baseline if state.drafted else None,
         held=_held(state),
         sums=_sums(drafted),
         needs_more=state.reopened is not None and state.reopened.requirement is not None,
@@ -395,6 +415,25 @@ def _previous(state: RunState) -> PreviousPlan | None:
         return None
     plan = plan_before(state.before, state.drafted.plan)
     return PreviousPlan(revision=state.before.revision, fingerprint=state.before.fingerprint, plan=plan)
+
+
+def _edits(state: RunState) -> tuple[EditedRevision, ...]:
+    """Return which revisions people made: each replaced plan is followed by what was last asked of it."""
+    made = []
+    for revision, fingerprint in enumerate(state.replaced, start=2):
+        asked = [
+            decided
+            for decided in state.decisions
+            if decided.verdict.accepted
+            and decided.arrival.decision is not None
+            and decided.arrival.decision.decision in (Choice.EDIT, Choice.REQUEST_CHANGES)
+            and decided.arrival.decision.names(fingerprint)
+        ]
+        last = asked[-1] if asked else None
+        if last is not None and last.arrival.decision and last.arrival.decision.decision is Choice.EDIT:
+            by = last.approver.name if last.approver else last.arrival.decision.by
+            made.append(EditedRevision(revision=revision, by=by))
+    return tuple(made)
 
 
 def _numbers(state: RunState, wanted: StepState) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from plangate.domain.decision import (
     Verdict,
     excerpt_of,
     first_faults,
+    is_empty_comment,
     is_placeholder,
 )
 from plangate.domain.escaping import cut, one_line
@@ -452,6 +453,10 @@ def _read(inputs: Sequence[object]) -> Order:
         raise ValueError('a list takes nothing but {"action": "list"}')
     if order.action is Action.STOP and not order.reason.strip():
         raise ValueError('a stop needs a "reason", which everyone who waits will read')
+    if order.action is Action.STOP and is_empty_comment(order.reason):
+        raise ValueError(
+            f'"reason" is only a placeholder, {order.reason.strip()}; write why everything waits'
+        )
     if order.action is Action.STOP and order.stop is not None:
         raise ValueError('only a go has a "stop"; remove it')
     if order.action is Action.GO and order.stop is None:

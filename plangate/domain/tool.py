@@ -17,6 +17,9 @@ from plangate.domain.spelling import normalize_fields
 LONGEST_ACT: Final = 3_600  # in seconds; no tool may declare more
 FIND_OUT_SECONDS: Final = 60  # that `find_out` may take
 OBSERVE_SECONDS: Final = 30
+# Twelve attempts over about half an hour outlast the restart of a mail server, not its replacement. An
+# attempt counts once it holds the claim: an outage of the records does not use up attempts.
+STEP_TRIES: Final = 12
 LONGEST_SETTLEMENT: Final = timedelta(days=400)  # after an act; no tool may ask for longer
 MAX_OBSERVATION: Final = 16 * 1024  # bytes of canonical JSON
 REASON_ARGUMENT: Final = "why"

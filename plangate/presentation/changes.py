@@ -14,6 +14,7 @@ from plangate.domain.plan_changes import (
     StepChange,
     ValueChange,
     changes_between,
+    plan_before,
     same_ends,
 )
 from plangate.domain.plurals import counted
@@ -27,12 +28,36 @@ _MOST_LINES: Final = 20
 
 
 def author_of(status: Status) -> str:
-    """Return who edited the newest plan, and whether they may approve it; empty if no person did."""
-    if not status.author:
-        return ""
-    if any(same_person(status.author, one) for one in status.authors):
-        return f"{status.author}, who edited the plan; another person must approve it"
-    return f"{status.author}, who only struck steps, and may still approve it"
+    """Return who edited the newest plan and those before it, and whether they may approve it.
+
+    Empty if no person did.
+    """
+    words = []
+    if status.author:
+        is_barred = any(same_person(status.author, one) for one in status.authors)
+        may = "edited the plan; another person must" if is_barred else "only struck steps, and may still"
+        words.append(f"{status.author}, who {may} approve it")
+    before = [
+        f"revision {one.revision} by {one.by}" for one in status.edits if one.revision < status.revision
+    ]
+    return "; ".join([*words, *([f"edited before: {', '.join(before)}"] if before else [])])
+
+
+def baseline_of(status: Status) -> PreviousPlan | None:
+    """Return the plan since which all changes are shown, if it is older than the one before."""
+    base, newest = status.baseline, status.plan
+    if base is None or newest is None or not base.fits(len(newest.steps)):
+        return None
+    whole = plan_before(base, newest)
+    return PreviousPlan(revision=base.revision, fingerprint=base.fingerprint, plan=whole)
+
+
+def add_all_changes(page: Page, status: Status, exact: str) -> None:
+    """Add the difference to the revision before, and that to the last one that people know."""
+    for before in (status.previous, baseline_of(status)):
+        if before is not None:
+            page.gap()
+            add_changes(page, before, status.plan, exact)
 
 
 def add_changes(

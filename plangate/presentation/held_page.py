@@ -11,17 +11,20 @@ from typing import Final, assert_never
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import OUTCOMES
 from plangate.domain.decision import PLACEHOLDER, Resolution
+from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import Status, StepStatus, step_at_work
 from plangate.presentation.clock import moment
 from plangate.presentation.durations import from_now
 from plangate.presentation.page import Page
-from plangate.presentation.resolutions import to_be_undone
+from plangate.presentation.resolutions import preview_of, to_be_undone
 from plangate.presentation.step_page import STEP_STYLES, step_words
 
-AT_THE_DEADLINE: Final = "the run is aborted: nothing more is done, and nothing is undone"
-UNDOING: Final = "the done steps are undone, the last one first; then the run ends as failed"
+AT_THE_DEADLINE: Final = (
+    "the run is aborted: nothing more is done, and afterwards Plangate takes nothing back"
+)
+UNDOING: Final = "the done steps are being taken back, the last one first; then the run ends as failed"
 COMMENTS: Final = {
     Resolution.RETRY: "",
     Resolution.SKIP: "YOUR-REASON",
@@ -34,11 +37,22 @@ COMMENTS: Final = {
 
 def add_hold(page: Page, status: Status, now: datetime) -> None:
     """Add why the run is held, since when and until when, and who may resolve it."""
+    add_stopped_at(page, status)
+    add_hold_times(page, status, now)
+
+
+def add_stopped_at(page: Page, status: Status) -> None:
+    """Add where and why the run is held."""
+    if status.held is not None:
+        page.field("stopped at", stopped_at(status), "bold red")
+        page.words("because", status.held.why)
+
+
+def add_hold_times(page: Page, status: Status, now: datetime) -> None:
+    """Add since when the run is held, until when, and who may resolve it."""
     held = status.held
     if held is None:
         return
-    page.field("stopped at", stopped_at(status), "bold red")
-    page.words("because", held.why)
     again = f"; hold {held.number} of this run" if held.number > 1 else ""
     page.field("since", f"{moment(held.since)}, {from_now(held.since, now)}{again}")
     if status.deadline:
@@ -48,7 +62,7 @@ def add_hold(page: Page, status: Status, now: datetime) -> None:
 
 
 def add_what_happened(page: Page, status: Status) -> None:
-    """Add a line for each step: what is done, not done, in doubt, skipped, or undone."""
+    """Add a line for each step: what is done, not done, in doubt, skipped, or taken back."""
     page.gap()
     page.note("What happened, and what did not", "bold")
     for step in status.steps:
@@ -84,17 +98,17 @@ def outcome_of(status: Status, step: StepStatus) -> tuple[str, str]:
         case StepState.SKIPPED:
             return "-", "skipped"
         case StepState.UNDONE:
-            return "↶", "undone"
+            return "↶", "taken back"
         case _:
             assert_never(step.state)
 
 
 def what_happened(status: Status, step: StepStatus) -> str:
     """Return what became of a step in one line: its result if it has one, else its preview."""
-    preview = step.preview.removeprefix(f"{step.tool}: ").rstrip(".") or "it has no preview"
+    preview = preview_of(step).rstrip(".") or "it has no preview"
     match step.state:
         case StepState.DONE | StepState.UNDONE:
-            said = step_words(step).removeprefix("done: ").removeprefix("undone: ")
+            said = step_words(step).removeprefix("done: ").removeprefix("taken back: ")
             if said == "done" and step.receipt:  # of an undo that returns nothing
                 said = step.receipt.summary
             return f"{said}{_undo_note(status, step)}"
@@ -115,8 +129,8 @@ def _undo_note(status: Status, step: StepStatus) -> str:
     if step.state is not StepState.DONE or step.undo is not None or status.state != Phase.HELD:
         return ""
     if any(one.number == step.number for one in to_be_undone(status)):
-        return " (can be undone)"
-    return " (cannot be undone)"
+        return " (can be taken back)"
+    return " (cannot be taken back)"
 
 
 def stopped_at(status: Status) -> str:
@@ -142,9 +156,15 @@ def resolvers_words(status: Status) -> str:
         return ""
     groups = [" or ".join(roles) for roles in requirement.resolving.any_of]
     who = " and ".join(f"({one})" if " or " in one and len(groups) > 1 else one for one in groups)
-    barred = [f"{status.requester} (the requester)", *(f"{one} (an editor)" for one in status.authors)]
     proof = ", by a signed decision" if takes_signed_resolutions(status) else ""
-    return f"{who}, but not {' or '.join(barred)}{proof}"
+    return f"{who}, but not {barred_words(status, ' or ')}{proof}"
+
+
+def barred_words(status: Status, between: str = ", ") -> str:
+    """Return who may neither approve nor resolve, and why."""
+    is_also_requester = [one for one in status.authors if same_person(one, status.requester)]
+    editors = [one for one in status.authors if one not in is_also_requester]
+    return between.join([f"{status.requester} (the requester)", *(f"{one} (an editor)" for one in editors)])
 
 
 def takes_signed_resolutions(status: Status) -> bool:

@@ -4,22 +4,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.plurals import counted
 from plangate.domain.references import referable_arguments
-from plangate.domain.status import Status
+from plangate.domain.status import Status, step_at_work, with_stops
+from plangate.domain.stops import StopStatus
 from plangate.presentation.durations import from_now, spoken
 from plangate.presentation.page import Page
 from plangate.presentation.run_page import needed_words
+from plangate.presentation.stops_page import stops_page
 from plangate.presentation.table import Column, Table
 from plangate.tool.listing import ListedTool
 
+BUILT_IN: Final = "built in"
 _LONGEST_WHAT: Final = 80
 _TOOL_LABEL: Final = 14
 
 
 def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
-    """Return one row for each run that waits, in the given order."""
-    columns = ("id", Column("what", is_text=True), "requester", "plan", Column("needs", is_text=True))
+    """Return one row for each run that waits, in the given order; words of the requester say so."""
+    theirs = Column("in the requester's words", is_text=True)
+    columns = ("id", theirs, "requester", "plan", Column("needs", is_text=True))
     return Table(
         (*columns, "deadline"),
         [
@@ -28,7 +33,7 @@ def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
                 _what(status),
                 status.requester,
                 status.short_fingerprint or "",
-                _needs(status),
+                _needs(status, now),
                 from_now(status.deadline, now) if status.deadline else "",
             )
             for status in waiting
@@ -36,18 +41,45 @@ def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
     )
 
 
-def _needs(status: Status) -> str:
+def held_first(waiting: Sequence[Status]) -> list[Status]:
+    """Return the held runs, whose steps have stopped halfway, ahead of those in review."""
+    return sorted(waiting, key=lambda status: status.held is None)
+
+
+def stopped_page(stops: Sequence[StopStatus], approved: Sequence[Status]) -> Page:
+    """Return the stops that stand, and which of these approved runs wait until they are released."""
+    page = stops_page(stops)
+    concerned = [one for one in (with_stops(status, stops) for status in approved) if one.stops]
+    if concerned:
+        page.note("Approved, and waiting for the release:", "bold")
+    for status in concerned:
+        step = step_at_work(status)
+        where = f": step {step} of {len(status.steps)}, {status.steps[step - 1].tool}" if step else ""
+        page.note(f"{status.workflow_id}{where}", "", indent=4)
+    if stops:
+        page.gap()
+    return page
+
+
+def _needs(status: Status, now: datetime) -> str:
     """Return what a run waits for: approvals, or the resolution of a step."""
     held, requirement = status.held, status.requirement
     if held is None or requirement is None:
         return needed_words(status)
     what = "the undo of step" if held.undo else "step"
-    return f"held at {what} {held.step} of {len(status.steps)}; a resolution by {requirement.resolving}"
+    where = f"held at {what} {held.step} of {len(status.steps)}, {from_now(held.since, now)}"
+    why = cut(one_line(held.why), _LONGEST_WHAT).rstrip(".")
+    return f"{where}: {why}; a resolution by {requirement.resolving}"
 
 
 def sources_of(statuses: Iterable[Status]) -> list[str]:
     """Return the sources of these runs, each once."""
     return [f"the {source}" for source in sorted({status.source for status in statuses})]
+
+
+def own_first(tools: Sequence[ListedTool]) -> list[ListedTool]:
+    """Return the tools that were added ahead of the built-in ones."""
+    return sorted(tools, key=lambda tool: tool.origin == BUILT_IN)
 
 
 def tools_page(tools: Sequence[ListedTool]) -> Page:

@@ -25,15 +25,17 @@ from plangate.domain.references import references_in
 from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
 from plangate.domain.standing_approvals import counts_until, void_because
 from plangate.domain.status import Status, Unrecorded, status_of, step_at_work
-from plangate.presentation.held_page import UNDOING, is_partly_done
+from plangate.presentation.held_page import UNDOING, barred_words, is_partly_done
 from plangate.presentation.markdown_parts import (
     changes_part,
     happened_part,
     hold_part,
+    plain,
     resolving_part,
     utc,
 )
 from plangate.presentation.reads_page import cut_words
+from plangate.presentation.step_page import state_word
 from plangate.presentation.sums import NEEDS_MORE, sum_lines
 from plangate.presentation.words import (
     NO_LONGER_COUNTS,
@@ -51,6 +53,7 @@ from plangate.presentation.words import (
 # Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a blank 3, a kanji 9.
 _ROOM_FOR_STEPS: Final = 4_500
 _ROOM_FOR_STEPS_OF_HELD: Final = 1_200  # what it waits for matters more
+_ROOM_FOR_BEGINNING: Final = 300  # of a held step that is larger
 _ROOM_FOR_READS: Final = 1_200
 _ROOM_FOR_CHANGES: Final = 1_200
 _ROOM_FOR_DECISIONS: Final = 1_800
@@ -118,7 +121,7 @@ def details_page(
         digested, is_counted = _digest(state.drafted)
         is_whole = has_all_steps and has_all_reads and is_counted
         parts.insert(0 if state.held is None else len(parts), digested)
-        parts += [_plan(state, state.drafted), *([changes] if changes else []), *steps, *reads]
+        parts += [_plan(state, status, state.drafted), *([changes] if changes else []), *steps, *reads]
         if state.state == Phase.IN_REVIEW:
             parts.append(
                 _how_to_decide(state, state.drafted)
@@ -141,11 +144,11 @@ def _heading(state: RunState, status: Status) -> str:
                 return drafting
             return (
                 f"### Waits for a decision until {state.deadline:%Y-%m-%d %H:%M} UTC\n"
-                f"Needs {state.drafted.requirement}.{_sums(status)}"
+                f"Needs {state.drafted.requirement}.{_may_not(status)}{_sums(status)}"
                 f"{_so_far(state, state.drafted)}{_again(state)}"
             )
         case Phase.EXECUTING:
-            return "### Approved, running"
+            return "### Approved, being executed"
         case Phase.HELD:
             return hold_part(status)
         case Phase.UNDOING:
@@ -156,6 +159,11 @@ def _heading(state: RunState, status: Status) -> str:
             assert_never(state.phase)
 
 
+def _may_not(status: Status) -> str:
+    """Name the people who may not approve, if there are others than the requester."""
+    return f" May not: {plain(barred_words(status))}." if status.authors else ""
+
+
 def _at_work(state: RunState, status: Status, since: datetime) -> str:
     """Say where the attempts are shown: a workflow cannot see them, nor whether one is paused."""
     step = step_at_work(status)
@@ -163,8 +171,9 @@ def _at_work(state: RunState, status: Status, since: datetime) -> str:
     if state.phase is Phase.UNDOING:
         what = f"The undo of {what.lower()}"
     return (
-        f"{what} has been running since {since:%Y-%m-%d %H:%M:%S} UTC. Its attempts, their errors, and "
-        "whether it is paused are shown under *Pending Activities*, and by\n"
+        f"{what} was given to the workers at {since:%Y-%m-%d %H:%M:%S} UTC. This page cannot see whether it "
+        "acts, is tried again, is paused, or waits because people have stopped the steps: see *Pending "
+        "Activities*, or\n"
         f"{markdown_code(status_command(state.workflow_id))}"
     )
 
@@ -233,13 +242,19 @@ def _digest(drafted: Drafted) -> tuple[str, bool]:
     return f"**What runs:** {shown}", True
 
 
-def _plan(state: RunState, drafted: Drafted) -> str:
+def _plan(state: RunState, status: Status, drafted: Drafted) -> str:
     summary = markdown_code(cut(drafted.plan.summary, _ROOM_FOR_LINE))
     editor = markdown_code(drafted.author) if drafted.author else ""
     whose = f"*{author_words(by_planner=drafted.planner is not None, editor=editor)}*"
-    edited = f", edited by {editor}" if editor else ""
+    edited = f", edited by {editor}{_edited_before(status)}" if editor else _edited_before(status)
     name = f"**Plan `{short(drafted.fingerprint)}`**, revision {drafted.revision}{edited}:"
     return "\n".join([name, summary, *_reordered(state, drafted.plan.summary), whose])
+
+
+def _edited_before(status: Status) -> str:
+    before = [one for one in status.edits if one.revision < status.revision][-_SHOWN_DECISIONS:]
+    made = ", ".join(f"revision {one.revision} by {markdown_code(one.by)}" for one in before)
+    return f" (edited before: {made})" if made else ""
 
 
 def _reordered(state: RunState, *texts: str) -> list[str]:
@@ -253,16 +268,47 @@ def _steps(state: RunState, drafted: Drafted, room: int) -> tuple[list[str], boo
     """Return the steps that fit, a note on those that do not, and whether all of them fit."""
     parts: list[str] = []
     steps, is_whole = drafted.plan.steps, len(drafted.plan.summary) <= _ROOM_FOR_LINE
-    for number, (step, progress) in enumerate(zip(steps, state.steps, strict=True), start=1):
+    for number in _most_needed_first(state):
+        step, progress = steps[number - 1], state.steps[number - 1]
+        if state.held is not None and not parts:  # why it is held is said above
+            progress = StepProgress(state=progress.state)
         shown = _step(state, step_name(number, len(steps)), step, progress)
+        if state.held is not None and not parts and len(quote(shown)) > room:
+            parts.append(_beginning(shown, _ROOM_FOR_BEGINNING))
+            room, is_whole = 0, False
+            continue
         room -= len(quote(shown))
         if room < 0:
-            left = len(steps) - number + 1
-            parts.append(f"**{left} of {len(steps)} steps are not shown here, because the page is limited.**")
+            parts.append(_not_shown(len(steps) - len(parts), len(steps), "step"))
             return parts, False
         parts.append(shown)
         is_whole = is_whole and not _is_cut(step)
     return parts, is_whole
+
+
+def _beginning(shown: str, room: int) -> str:
+    """Return as many lines of a step as there is room for, and that these are not all."""
+    kept: list[str] = []
+    for line in shown.split("\n"):
+        room -= len(quote(line))
+        if room < 0 and kept:
+            break
+        kept.append(line)
+    return "\n".join([*kept, "*The rest of this step is not shown here, because the page is limited.*"])
+
+
+def _most_needed_first(state: RunState) -> list[int]:
+    """Return the numbers of the steps in order; of a held run the held step first, and the done ones last."""
+    numbers = list(range(1, len(state.steps) + 1))
+    if state.held is None:
+        return numbers
+    held = state.held.step
+    return sorted(numbers, key=lambda one: (one != held, state.steps[one - 1].state.is_settled, one))
+
+
+def _not_shown(left: int, count: int, what: str) -> str:
+    verb = "is" if left == 1 else "are"
+    return f"**{left} of {count} {what}s {verb} not shown here, because the page is limited.**"
 
 
 def _reads(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
@@ -279,8 +325,7 @@ def _reads(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
         shown = "\n".join(lines)
         room -= len(quote(shown))
         if room < 0:
-            left = len(reads) - number + 1
-            parts.append(f"**{left} of {len(reads)} reads are not shown here, because the page is limited.**")
+            parts.append(_not_shown(len(reads) - number + 1, len(reads), "read"))
             return parts, False
         parts.append(shown)
     return parts, True
@@ -334,7 +379,7 @@ def _progress(progress: StepProgress) -> str:
     said = last.receipt.summary if last.receipt else last.reason
     detail = f": {markdown_code(cut(said, _ROOM_FOR_LINE))}" if said else ""
     detail += " (accepted, not final)" if progress.is_open else ""
-    return f" **{spelled(progress.state)}**{detail}"
+    return f" **{state_word(progress.state)}**{detail}"
 
 
 def _how_to_read_it_all(state: RunState, drafted: Drafted) -> str:

@@ -13,6 +13,7 @@ from plangate.domain.plan import short
 from plangate.domain.plan_changes import ValueChange, changes_between
 from plangate.domain.status import PreviousPlan, Status
 from plangate.presentation.changes import (
+    baseline_of,
     changed_lines,
     fewer_lines,
     shown_value,
@@ -55,9 +56,13 @@ def plain(sentence: str) -> str:
 
 def changes_part(status: Status, room: int) -> str:
     """Return what the newest plan changed, as far as there is room; empty for the first revision."""
-    before, plan = status.previous, status.plan
-    if before is None or plan is None:
-        return ""
+    known = [before for before in (status.previous, baseline_of(status)) if before is not None]
+    return "\n\n".join(_changes_since(before, status, room // len(known)) for before in known)
+
+
+def _changes_since(before: PreviousPlan, status: Status, room: int) -> str:
+    plan = status.plan
+    assert plan is not None
     changes = changes_between(before.plan, plan)
     lines = [_value_line(changes.summary)] if changes.summary else []
     for step in changes.steps:
@@ -106,7 +111,7 @@ def hold_part(status: Status) -> str:
 
 
 def happened_part(status: Status) -> str:
-    """Return a line for each step: what is done, not done, in doubt, skipped, or undone."""
+    """Return a line for each step: what is done, not done, in doubt, skipped, or taken back."""
     lines = []
     for step in status.steps:
         sign, word = outcome_of(status, step)
@@ -123,7 +128,9 @@ def resolving_part(status: Status) -> str:
     """Return what each possible resolution will do, with the message to paste."""
     held = status.held
     assert held is not None
-    lines = [f"**{one.value}:** {plain(words)}" for one, words in resolution_words(status).items()]
+    lines = [
+        f"**{one.value}:** {plain(words)}" for one, words in resolution_words(status, is_short=True).items()
+    ]
     if takes_signed_resolutions(status):
         how = "**To resolve:** this run takes signed resolutions only. On the machine that has your key, run:"
         command = step_command(status.workflow_id, held.step, hold_option(status))

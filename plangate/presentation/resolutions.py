@@ -7,23 +7,28 @@ from collections.abc import Sequence
 from typing import Final, assert_never
 
 from plangate.domain.decision import Resolution
+from plangate.domain.escaping import cut, one_line
 from plangate.domain.plurals import counted
 from plangate.domain.references import references_in
 from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
 
 _MOST_NAMED: Final = 4
+_LONGEST_PREVIEW: Final = 120
+_CANNOT_LOOK: Final = ("cannot look it up", "Plangate cannot tell")
+"""What tools say that cannot find out whether their effect happened."""
 
 
-def resolution_words(status: Status) -> dict[Resolution, str]:
+def resolution_words(status: Status, *, is_short: bool = False) -> dict[Resolution, str]:
     """Return what each possible resolution of a held run will do, in the order in which they are offered.
 
-    Empty if the run is not held.
+    Empty if the run is not held. ``is_short`` leaves out the preview of the step that follows.
     """
     if status.held is None:
         return {}
-    words = _of_an_undo if status.held.undo else _of_a_step
-    return {resolution: words(status, resolution) for resolution in status.held.resolutions}
+    if status.held.undo:
+        return {one: _of_an_undo(status, one) for one in status.held.resolutions}
+    return {one: _of_a_step(status, one, is_short=is_short) for one in status.held.resolutions}
 
 
 def to_be_undone(status: Status) -> tuple[StepStatus, ...]:
@@ -51,19 +56,17 @@ def _can_be_undone(step: StepStatus) -> bool:
     return step.undoable and step.state is StepState.DONE and step.receipt is not None
 
 
-def _of_a_step(status: Status, resolution: Resolution) -> str:
+def _of_a_step(status: Status, resolution: Resolution, *, is_short: bool) -> str:
     assert status.held is not None
     step = status.steps[status.held.step - 1]
     is_in_doubt = step.state is StepState.IN_DOUBT
-    then = _then(step, status)
+    then = _then(step, status, is_short=is_short)
     match resolution:
         case Resolution.RETRY if is_in_doubt:
-            return (
-                f"You state that {_name(step)} did not happen. It is tried again, after its tool has looked "
-                "once more. If it did happen and the tool cannot find out, it happens twice."
-            )
+            return f"You state that {_name(step)} did not happen. {_tried_in_doubt(status.held.why)}"
         case Resolution.RETRY:
-            return f"{_upper(_name(step))}, which had no effect, is tried again. {_if_done(then)}"
+            again = f"{_upper(_name(step))}, which had no effect, is tried again."
+            return f"{again}{_looked_at_again(step)} {_if_done(then)}"
         case Resolution.SKIP:
             doubt = "; whether it happened stays open" if is_in_doubt else ""
             return f"{_upper(_name(step))} is left out{doubt}. {then}{_missed(step, status)} Needs a reason."
@@ -93,21 +96,46 @@ def _of_an_undo(status: Status, resolution: Resolution) -> str:
         case Resolution.RETRY:
             return f"The undo of {_name(step)} is tried again. {then}"
         case Resolution.SKIP:
-            return f"{_upper(_name(step))} is not undone. {then} Needs a reason."
+            return f"{_upper(_name(step))} is not taken back. {then} Needs a reason."
         case Resolution.MARK_DONE:
-            return f"You state that {_name(step)} was undone. {then} Needs your evidence."
+            return f"You state that {_name(step)} was taken back. {then} Needs your evidence."
         case Resolution.UNDO:
             return then
         case Resolution.ABORT:
-            return f"Nothing more is undone, and the run ends as failed. {_left_in_the_world(status)}"
+            return f"Nothing more is taken back, and the run ends as failed. {_left_in_the_world(status)}"
         case _:
             assert_never(resolution)
 
 
-def _then(step: StepStatus, status: Status) -> str:
+def _tried_in_doubt(why: str) -> str:
+    """Return what a retry of a step in doubt does; ``why`` says whether its tool can look its effect up."""
+    if any(said in why for said in _CANNOT_LOOK):
+        return "It is tried again. Its tool cannot look it up: if it did happen, it happens twice."
+    return (
+        "Its tool looks once more, and if it finds nothing, it is tried again. If it did happen and the tool "
+        "does not find it, it happens twice."
+    )
+
+
+def _looked_at_again(step: StepStatus) -> str:
+    """Say that a precondition comes first, if the step has one."""
+    if step.observation is None:
+        return ""
+    return " First its tool looks again at what the plan relies on; unless that still holds, nothing is done."
+
+
+def _then(step: StepStatus, status: Status, *, is_short: bool) -> str:
     if step.number == len(status.steps):
         return "Then the run ends as executed, since no step follows."
-    return f"Then the run goes on with step {step.number + 1} of {len(status.steps)}."
+    follows = status.steps[step.number]
+    preview = "" if is_short else cut(one_line(preview_of(follows)), _LONGEST_PREVIEW)
+    named = f"step {follows.number} of {len(status.steps)}{f': {preview}' if preview else ''}"
+    return f"Then the run goes on with {named.rstrip('.')}."
+
+
+def preview_of(step: StepStatus) -> str:
+    """Return the preview of a step without the name of its tool ahead of it."""
+    return step.preview.removeprefix(f"{step.tool}: ")
 
 
 def _if_done(then: str) -> str:
@@ -134,11 +162,11 @@ def _undo_words(status: Status) -> str:
     if not kept:
         return first
     reasons = "; ".join(f"{_name(step)}, because {why_not_undoable(step)}" for step in kept)
-    return f"{first} Not undone: {reasons}."
+    return f"{first} Not taken back: {reasons}."
 
 
 def _undone(steps: Sequence[StepStatus]) -> str:
-    return f"{_listed(steps)} {'are undone, in this order' if len(steps) > 1 else 'is undone'}"
+    return f"{_listed(steps)} {'are taken back, in this order' if len(steps) > 1 else 'is taken back'}"
 
 
 def _left_in_the_world(status: Status) -> str:
@@ -152,7 +180,7 @@ def _left_in_the_world(status: Status) -> str:
     if not_done:
         named = _listed(not_done) if len(not_done) <= _MOST_NAMED else counted(len(not_done), "step")
         parts.append(f"{named} {'are' if len(not_done) > 1 else 'is'} not done")
-    return f"{_upper('; '.join(parts))}."
+    return f"{_upper('; '.join(parts))}.{' Plangate cannot take it back afterwards.' if done else ''}"
 
 
 def _name(step: StepStatus) -> str:

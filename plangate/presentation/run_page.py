@@ -15,7 +15,7 @@ from plangate.domain.people import same_person
 from plangate.domain.plan import short
 from plangate.domain.run import Phase, StepState
 from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, UnreadDecision
-from plangate.presentation.changes import add_changes, author_of
+from plangate.presentation.changes import add_all_changes, author_of
 from plangate.presentation.clock import moment
 from plangate.presentation.deciding_page import why_not_you
 from plangate.presentation.durations import from_now, spoken
@@ -23,6 +23,7 @@ from plangate.presentation.held_page import (
     UNDOING,
     add_hold,
     add_what_happened,
+    barred_words,
     is_partly_done,
 )
 from plangate.presentation.page import Page
@@ -110,6 +111,8 @@ def plan_page(status: Status, now: datetime) -> Page:
         if status.plan.reads:
             page.field("read", reads_words(status.plan))
     page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
+    if status.state == Phase.IN_REVIEW:
+        page.field("may not", f"{barred_words(status)}: another person must approve")
     if status.still_needed and status.approved_by:
         page.field("still needed", needed_words(status), "bold yellow")
     for line in sum_lines(status.sums):
@@ -126,9 +129,7 @@ def plan_page(status: Status, now: datetime) -> Page:
         page.field("planner", _planner(status.planner))
     page.copied("fingerprint", status.fingerprint or "", "")
     page.field("installation", f"{status.installation}, namespace {status.namespace}")
-    if status.previous is not None:
-        page.gap()
-        add_changes(page, status.previous, status.plan, _exact(status))
+    add_all_changes(page, status, _exact(status))
     for step in status.steps:
         add_step(page, step, len(status.steps), _exact(status))
     add_reads(page, status.plan, _exact(status))

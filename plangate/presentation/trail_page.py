@@ -113,7 +113,7 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
         case StepInDoubt():
             return f"{_undo(event.undo)}step {event.step} is in doubt: {event.reason}"
         case StepUndone():
-            return f"step {event.step} undone: {cut(event.receipt.summary, _LONGEST)}"
+            return f"step {event.step} taken back: {cut(event.receipt.summary, _LONGEST)}"
         case Held():
             what = f"{_undo(event.undo)}step {event.step}"
             return f"held at {what} until {moment(event.deadline, with_seconds=True)}: {event.why}"

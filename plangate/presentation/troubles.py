@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from plangate.domain.status import Attempt, Status, StepStatus, Unrecorded
+from plangate.domain.tool import STEP_TRIES
 from plangate.presentation.clock import moment
 from plangate.presentation.words import UNKNOWN_SENDER, spelled, step_name
 
@@ -17,13 +18,48 @@ def troubles_by_cause(status: Status) -> Iterator[tuple[str, str]]:
     if status.unrecorded is not None:
         yield status.unrecorded.cause, _unrecorded(status.unrecorded)
     if status.drafting is not None:
-        said = f"The draft of revision {status.revision + 1} {_tried(status.drafting)}"
+        said = _lost_draft(status) or f"The draft of revision {status.revision + 1} {_tried(status.drafting)}"
         yield status.drafting.paused or status.drafting.last_error, said
     for step in status.steps:
         attempt = _attempt(step)
         if attempt is not None:
-            said = f"{step_name(step.number, len(status.steps))}, {step.tool}, {_tried(attempt)}"
+            name = f"{step_name(step.number, len(status.steps))}, {step.tool},"
+            said = _lost_step(name, attempt) or f"{name} {_tried(attempt)}{_how_long(attempt)}"
             yield attempt.paused or attempt.last_error, said
+
+
+def _lost_draft(status: Status) -> str:
+    """Say that the worker of a draft does not answer; empty if it does."""
+    draft = status.drafting
+    if draft is None or draft.lost_since is None or draft.paused:
+        return ""
+    again = "again as soon as a worker runs" if draft.waits_for_worker else "again now"
+    return f"{_silent(draft)}; revision {status.revision + 1} was being drafted, and is drafted {again}."
+
+
+def _lost_step(name: str, attempt: Attempt) -> str:
+    """Say that the worker of a step does not answer, and that nothing is repeated blindly; else empty."""
+    if attempt.lost_since is None or attempt.paused:
+        return ""
+    lower = name[:1].lower() + name[1:]
+    now = "" if attempt.waits_for_worker or attempt.next_try else f" Attempt {attempt.attempt} is running."
+    return (
+        f"{_silent(attempt)}; {lower} had begun.{now} Whether it happened is looked up before anything is "
+        "repeated."
+    )
+
+
+def _silent(attempt: Attempt) -> str:
+    assert attempt.lost_since is not None
+    who = "No worker has" if attempt.waits_for_worker else "Its worker has not"
+    return f"{who} answered since {moment(attempt.lost_since, with_seconds=True)}"
+
+
+def _how_long(attempt: Attempt) -> str:
+    """Say how long a step is tried; what waits for people is not tried."""
+    if attempt.is_stopped or attempt.paused:
+        return ""
+    return f" A tool that fails is tried {STEP_TRIES} times, over about half an hour; then the run is held."
 
 
 def _unrecorded(what: Unrecorded) -> str:
@@ -54,6 +90,8 @@ def _attempt(step: StepStatus) -> Attempt | None:
         next_try=step.next_try,
         is_stopped=step.is_stopped,
         paused=step.paused,
+        lost_since=step.lost_since,
+        waits_for_worker=step.waits_for_worker,
     )
 
 
@@ -63,5 +101,9 @@ def _tried(attempt: Attempt) -> str:
         return f"waits. {attempt.last_error}"
     if attempt.paused:
         return f"is {attempt.paused}{failed and '.' + failed}"  # no full stop behind a command
-    when = f"begins at {moment(attempt.next_try, with_seconds=True)}" if attempt.next_try else "is running"
+    when = "is running"
+    if attempt.next_try:
+        when = f"begins at {moment(attempt.next_try, with_seconds=True)}"
+    elif attempt.waits_for_worker:
+        when = "waits for a worker"
     return f"is being retried: attempt {attempt.attempt} {when}.{failed}"

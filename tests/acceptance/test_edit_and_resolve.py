@@ -254,12 +254,14 @@ def test_a_held_run_is_resolved_at_the_terminal(
     screen = terminal("resolve", name, "--by", "dana", width=60)
     asked = " ".join(screen.sees("[a]bort, or [l]ater? ").split())
     assert "What each choice will do" in asked
-    assert "Then the run goes on with step 3 of 3." in asked
+    assert "Then the run goes on with step 3 of 3: Email 1 recipient" in asked
     assert "mark" not in asked.split("Held at step 2:")[1]
     screen.types("s\n")
     screen.sees("Why is it skipped? ")
     screen.types("\n")
     screen.sees("It is recorded, so it cannot be empty")
+    screen.types("y\n")
+    screen.sees("so it cannot be yes or no")
     screen.types("opened by hand\n")
     screen.sees("Skip step 2, in plan")
     screen.types("y\n")

@@ -19,15 +19,21 @@ from plangate.domain.policy import ONE_APPROVAL, Resolvers
 from plangate.domain.run import RunState
 from plangate.domain.shown import contradiction
 from plangate.domain.status import Attempt, Status, result_of, status_of, with_step_attempt
+from plangate.domain.stops import StopStatus
 from plangate.presentation.deciding_page import TemporalAccess, deciding_page
 from plangate.presentation.held_page import AT_THE_DEADLINE
+from plangate.presentation.lists import held_first, pending_table, stopped_page
 from plangate.presentation.markdown import details_page
+from plangate.presentation.resolving_page import resolving_page
 from plangate.presentation.run_page import outcome_page, run_page
 from tests.support.build import HOUR, NOON, RUN
 from tests.support.fakes import AUDIENCE
 from tests.support.held_runs import (
+    FIRST,
     MAIL,
     NEWEST,
+    NOTE,
+    REFUND,
     WHY,
     edited,
     held,
@@ -71,8 +77,8 @@ def test_a_held_run_says_what_happened_and_what_did_not() -> None:
         "since 1 Jan 13:00 UTC, 1 h ago",
         f"until 4 Jan 13:00 UTC, in 71 h; then {AT_THE_DEADLINE}",
         "who may anyone, but not rita (the requester) or dana (an editor)",
-        "✓ done step 1, refund: Refunded 42.50 EUR (re_9) (cannot be undone)",
-        "✓ done step 2, create_ticket: OPS-17 (can be undone)",
+        "✓ done step 1, refund: Refunded 42.50 EUR (re_9) (cannot be taken back)",
+        "✓ done step 2, create_ticket: OPS-17 (can be taken back)",
         f"? in doubt step 3, send_email: {MAIL.preview}. It may have happened, or not.",
         '· not done step 4, note: Note 1 line: "done"',
     ):
@@ -98,12 +104,12 @@ def test_every_choice_says_what_it_will_do_and_has_its_command() -> None:
             ("abort", []),
         )
     ]
-    assert "Not undone: step 1 (refund), because its tool cannot undo" in one_line(bottom)
+    assert "Not taken back: step 1 (refund), because its tool cannot undo" in one_line(bottom)
 
 
 @pytest.mark.parametrize("in_doubt", [True, False])
 @pytest.mark.parametrize("writer", [terminal, details_page])
-def test_every_message_to_copy_resolves_the_run_once_it_has_a_name(writer: Any, in_doubt: bool) -> None:
+def test_every_message_to_copy_resolves_the_run_once_its_gaps_are_filled(writer: Any, in_doubt: bool) -> None:
     state = held(in_doubt=in_doubt)
     messages = [json.loads(one) for one in re.findall(r'^ *`?(\{"by".*\})`?$', writer(state), re.MULTILINE)]
     assert [one["resolution"] for one in messages] == list(status(state).held.resolutions)  # type: ignore[union-attr]
@@ -112,7 +118,7 @@ def test_every_message_to_copy_resolves_the_run_once_it_has_a_name(writer: Any, 
         for name in ("YOUR-NAME", "erik"):
             one = read_arrival(
                 key=str(number), via=Via.SIGNAL, name="resolve", choice=Choice.RESOLVE, received_at=NOW,
-                inputs=[message | {"by": name}],
+                inputs=[message | {"by": name, "comment": "She has the mail"}],
             )  # fmt: skip
             (decided,) = judge_all(state, sent([one]))
             verdicts.append(decided.verdict.accepted)
@@ -167,11 +173,11 @@ def test_a_failed_undo_is_held_at_the_undo() -> None:
 
 def test_a_run_that_is_undoing_says_which_step_is_undone_now() -> None:
     text = one_line(terminal(undoing()))
-    assert "the done steps are undone, the last one first; then the run ends as failed" in text
+    assert "the done steps are being taken back, the last one first; then the run ends as failed" in text
     assert "… undoing step 2, create_ticket: OPS-17" in text
     page = details_page(undoing(), None, NOW)
-    assert "### Undoing: the done steps are undone, the last one first" in page
-    assert "The undo of step 2 of 4 has been running since" in page
+    assert "### Undoing: the done steps are being taken back, the last one first" in page
+    assert "The undo of step 2 of 4 was given to the workers at" in page
     tried = with_step_attempt(status(undoing()), Attempt(attempt=3, last_error="no answer"))
     assert [step.attempt for step in tried.steps] == [None, 3, None, None]
 
@@ -180,19 +186,19 @@ def test_a_failed_run_says_what_was_undone() -> None:
     text = one_line(terminal(undone()))
     for said in (
         "✓ done step 1, refund",
-        "↶ undone step 2, create_ticket: Closed OPS-17",
+        "↶ taken back step 2, create_ticket: Closed OPS-17",
         "? in doubt step 3",
     ):
         assert said in text
     ended = one_line(printed(outcome_page(status(undone()))))
-    assert "step 2 create_ticket: undone: Closed OPS-17" in ended
+    assert "step 2 create_ticket: taken back: Closed OPS-17" in ended
     assert "step 4 note: not run" in ended
-    assert "**undone:** step 2, `create_ticket`: `Closed OPS-17`" in details_page(undone())
+    assert "**taken back:** step 2, `create_ticket`: `Closed OPS-17`" in details_page(undone())
     assert result_of(undone()).undone == (2,)
 
 
 def test_an_undo_that_says_nothing_leaves_the_result_of_its_step_on_the_page() -> None:
-    assert "↶ undone step 2, create_ticket: OPS-17" in one_line(terminal(undone("done")))
+    assert "↶ taken back step 2, create_ticket: OPS-17" in one_line(terminal(undone("done")))
 
 
 def test_an_executed_run_names_the_steps_that_were_skipped() -> None:
@@ -293,3 +299,54 @@ def test_only_what_is_possible_is_offered() -> None:
     assert set(Resolution) - set(offered[1]) == {Resolution.MARK_DONE}
     assert set(Resolution) - set(offered[2]) == {Resolution.MARK_DONE, Resolution.UNDO}
     assert "mark_done" not in terminal(held(in_doubt=False))
+
+
+def test_a_person_who_resolves_it_has_what_matters_on_the_last_24_lines() -> None:
+    for state in (held(), held(in_doubt=False), held_undo()):
+        page = printed(resolving_page(status(state), NOW))
+        last = one_line("\n".join(page.splitlines()[-24:]))
+        for said in ("stopped at", "because", "What each choice will do"):
+            assert said in last, last
+        text = one_line(page)
+        assert text.index("What happened") < text.index("stopped at") < text.index("What each choice will do")
+        assert "All of it is shown by: python starter.py status plan-1" in text
+    assert "Dear Ana," in printed(resolving_page(status(held()), NOW))  # the held step is whole
+    assert "What each choice" not in printed(resolving_page(status(held()), NOW, has_choices=False))
+
+
+def test_the_page_in_review_says_who_may_not_approve() -> None:
+    assert "may not rita (the requester), dana (an editor): another person" in one_line(terminal(edited()))
+    assert "May not: rita (the requester), dana (an editor)." in details_page(edited())
+
+
+def test_the_web_page_of_a_held_run_shows_the_held_step_first_and_leaves_done_ones_out_first() -> None:
+    long = MAIL.model_copy(update={"arguments": {"to": ["a@example.org"], "body": "word " * 60}})
+    page = details_page(held(plan=Plan(summary="s", steps=(*NEWEST.steps[:2], long, NEWEST.steps[3]))))
+    assert page.index("**Step 3 of 4:**") < page.index("**Step 4 of 4:**")
+    assert "**Step 2 of 4:**" not in page.partition("**Step 4 of 4:**")[0]
+    tight = long.model_copy(update={"arguments": {"body": "word " * 180}})
+    page = details_page(held(plan=Plan(summary="s", steps=(*NEWEST.steps[:2], tight, NEWEST.steps[3]))))
+    assert "**Step 3 of 4:**" in page
+    assert "The rest of this step is not shown here" in page
+    assert "3 of 4 steps are not shown here" in page
+
+
+def test_one_thing_that_is_not_shown_is_one() -> None:
+    long = REFUND.model_copy(update={"arguments": {str(n): "word " * 190 for n in range(9)}})
+    assert "**1 of 2 steps is not shown here" in details_page(edited(Plan(summary="s", steps=(NOTE, long))))
+
+
+def test_the_list_has_held_runs_first_with_reason_and_age_and_the_stops_above() -> None:
+    waiting = held_first([status(edited()), status(held())])
+    assert [one.state for one in waiting] == ["held", "in_review"]
+    text = one_line(printed(pending_table(waiting, NOW), terminal=False))
+    assert f"held at step 3 of 4, 1 h ago: {WHY[:40]}" in text
+    assert "in the requester's words" in text
+    stop = StopStatus(
+        number=1, tool="send_email", since=NOON, by="dana", is_verified=False, reason="wrong mails",
+        released_by=(), still_needed="1 person",
+    )  # fmt: skip
+    said = one_line(printed(stopped_page([stop], [status(running()), status(edited(FIRST))])))
+    assert said.startswith("STOPPED send_email, since")
+    assert "Approved, and waiting for the release: plan-1: step 3 of 4, send_email" in said
+    assert not stopped_page([], [status(running())]).rows

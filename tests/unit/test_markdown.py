@@ -186,7 +186,7 @@ def test_the_page_tells_what_became_of_each_step_and_how_it_ended() -> None:
     state = in_review({"text": "one"}, steps=2)
     running = after(decided(state, ""), StepDone(step=1, receipt=Receipt(summary="noted `one` <b>")))
     page = details_page(running)
-    assert "\n\n### Approved, running" in page
+    assert "\n\n### Approved, being executed" in page
     assert "**Step 1 of 2:** `note` **done**: ``noted `one` <b>``" in page
     assert "To decide" not in page
     closed = after(state, Closed(outcome=Outcome.FAILED, reason="<b> it broke"))
@@ -203,7 +203,8 @@ def test_the_page_says_what_cannot_be_recorded_since_when_and_why() -> None:
 def test_the_page_says_where_the_attempts_of_a_step_are_shown() -> None:
     state = decided(in_review({"text": "a"}, steps=2), "ok")
     page = details_page(state, None, NOON)
-    assert "Step 1 of 2 has been running since 2026-01-01 12:00:00 UTC." in page
+    assert "Step 1 of 2 was given to the workers at 2026-01-01 12:00:00 UTC." in page
+    assert "or waits because people have stopped the steps" in page
     assert "*Pending Activities*" in page
     assert "*Pending Activities*" not in details_page(in_review({"text": "a"}), None, NOON)
 

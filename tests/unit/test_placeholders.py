@@ -1,10 +1,15 @@
-"""A decision that was copied without a name put in is nobody's, however the gap is dressed up."""
+"""A decision that was copied with its gaps is refused: it has no name, or no reason."""
 
 # ruff: noqa: RUF001  these dashes are meant
 
 import pytest
 
-from plangate.domain.decision import PLACEHOLDER, is_placeholder
+from plangate.cli.decisions import made_decision
+from plangate.cli.exits import WrongUsage
+from plangate.domain.decision import PLACEHOLDER, Choice, Resolution, is_placeholder, needed_comment
+from plangate.domain.run import Phase
+from tests.support.build import arrival, decide, drafted, state_after
+from tests.support.held_runs import held
 
 
 @pytest.mark.parametrize(
@@ -36,3 +41,68 @@ def test_what_only_stands_for_a_name_is_none(gap: str) -> None:
 )
 def test_a_name_is_one(name: str) -> None:
     assert not is_placeholder(name)
+
+
+GAPS = [
+    "YOUR-EVIDENCE",
+    "YOUR-REASON",
+    "<your evidence>",
+    "your_reason",
+    "“YOUR–REASON”",
+    "…",
+    "...",
+    "why",
+    "?",
+]
+WORDS = ["It is in her inbox", "R-38", "reasons of law", "она получила", "👍", "ok"]
+
+
+@pytest.mark.parametrize("resolution", ["skip", "mark_done"])
+@pytest.mark.parametrize(
+    ("comment", "counts"), [*((gap, False) for gap in GAPS), *((one, True) for one in WORDS)]
+)
+def test_a_resolution_whose_reason_is_a_placeholder_is_refused(
+    resolution: str, comment: str, *, counts: bool
+) -> None:
+    state = held()
+    sent = arrival(
+        "resolve", by="erik", plan=state.fingerprint, step=3, resolution=resolution, comment=comment
+    )
+    after = decide(state, sent)
+    verdict = after.decisions[-1].verdict
+    assert verdict.accepted is counts, verdict
+    assert (after.phase is Phase.HELD) is not counts
+    if not counts:
+        assert verdict.reason.startswith(f'"comment" is only a placeholder, {comment}; write '), verdict
+
+
+def test_a_request_for_changes_that_says_nothing_is_refused() -> None:
+    plan = drafted()
+    after = decide(state_after(plan), arrival("request_changes", plan=plan.fingerprint, comment="…"))
+    assert after.decisions[-1].verdict.reason == '"comment" is only a placeholder, …; write what to change'
+
+
+def test_where_no_reason_is_needed_a_placeholder_is_a_comment() -> None:
+    state = held()
+    sent = arrival("resolve", by="erik", plan=state.fingerprint, step=3, resolution="retry", comment="…")
+    assert decide(state, sent).phase is Phase.EXECUTING
+
+
+@pytest.mark.parametrize("resolution", list(Resolution))
+def test_the_command_line_refuses_the_same(resolution: Resolution) -> None:
+    def typed() -> None:
+        made_decision(
+            Choice.RESOLVE, by="dana", plan=None, comment="YOUR-EVIDENCE", step=2, resolution=resolution
+        )
+
+    if not resolution.needs_comment:
+        typed()
+        return
+    with pytest.raises(WrongUsage, match="only a placeholder, YOUR-EVIDENCE; write "):
+        typed()
+
+
+def test_what_needs_a_comment_says_what_it_is_for() -> None:
+    for resolution in Resolution:
+        made = made_decision(Choice.RESOLVE, by="dana", plan=None, comment="", step=2, resolution=resolution)
+        assert bool(needed_comment(made)) is resolution.needs_comment

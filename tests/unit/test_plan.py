@@ -157,10 +157,10 @@ def test_every_fault_is_listed_with_its_place() -> None:
         check_plan(raw, TOOLS, 1)
     faults = "\n".join(map(str, caught.value.faults))
     assert "steps: 2 steps are more than the limit of 1" in faults
-    assert "steps[0].tool: no tool is called 'nuke'; there are: note" in faults
-    assert "steps[1].arguments.text: is missing" in faults
-    assert "steps[1].arguments.more: unknown field; remove it" in faults
-    assert "steps[1].arguments.copies: must be a whole number" in faults
+    assert "step 1, tool: no tool is called 'nuke'; there are: note" in faults
+    assert "step 2, text: is missing" in faults
+    assert "step 2, more: unknown field; remove it" in faults
+    assert "step 2, copies: must be a whole number" in faults
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a new revision changed: a run keeps the plan before it, and nothing that differs is missed."""
 
+import json
 from typing import Any
 
 from hypothesis import given
@@ -8,11 +9,15 @@ from hypothesis import strategies as st
 from plangate.domain.fold import apply
 from plangate.domain.plan import Plan, Step, fingerprint_of
 from plangate.domain.plan_changes import Before, Kind, changes_between, kept_before, plan_before
+from plangate.domain.policy import ONE_APPROVAL
 from plangate.domain.run import RunState
 from plangate.domain.shown import contradiction
-from plangate.domain.status import status_of
-from tests.support.build import RUN, drafted, requested, state_after
+from plangate.domain.status import Status, status_of
+from plangate.presentation.markdown import details_page
+from plangate.presentation.run_page import run_page
+from tests.support.build import NOON, RUN, arrival, decide, drafted, requested, state_after
 from tests.support.fakes import AUDIENCE
+from tests.unit.test_run_page import printed
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-2, 2), st.sampled_from(["", "1", "a\nb", "true"]))
 ARGUMENTS = st.dictionaries(
@@ -125,3 +130,69 @@ def test_the_status_of_a_redrafted_plan_is_shown() -> None:
     assert status.previous is not None
     assert status.previous.revision == 2
     assert contradiction(status, workflow_id=RUN, namespace=AUDIENCE.namespace) is None
+
+
+def edited_by(state: RunState, who: str, texts: list[str], revision: int, **more: Any) -> RunState:
+    state = decide(state, arrival("edit", by=who, plan=state.fingerprint, new_plan={}, comment=""))
+    return apply(state, drafted(plan(*({"text": one} for one in texts)), revision, author=who, **more))
+
+
+def test_a_second_edit_hides_nothing_of_the_first() -> None:
+    state = state_after(drafted(plan({"text": "10"}, {"text": "mail"}, {"text": "note"})))
+    state = edited_by(state, "dana", ["90", "mail", "note"], 2)
+    assert state.baseline is None
+    state = edited_by(state, "frank", ["90", "mail"], 3)
+    status = status_of(state, source="workflow")
+    assert [(one.revision, one.by) for one in status.edits] == [(2, "dana"), (3, "frank")]
+    assert status.baseline is not None
+    assert status.baseline.revision == 1
+    assert contradiction(status, workflow_id=RUN, namespace=AUDIENCE.namespace) is None
+    for page in (" ".join(printed(run_page(status, NOON)).split()), details_page(state)):
+        for said in (
+            "revision 2 by",
+            "dana",
+            "frank",
+            "Changed since revision 2",
+            "Changed since revision 1",
+        ):
+            assert said in page, page
+        assert '"10"' in page
+        assert '"90"' in page
+    read = json.loads(status.model_dump_json())
+    assert read["baseline"]["revision"] == 1
+    assert Status.model_validate(read) == status
+
+
+def test_changes_are_shown_since_the_last_plan_that_anybody_approved() -> None:
+    two = tuple(need.model_copy(update={"count": 2}) for need in ONE_APPROVAL.needs)
+    state = state_after(drafted(plan({"text": "1"})))
+    state = edited_by(state, "dana", ["2"], 2, requirement=ONE_APPROVAL.model_copy(update={"needs": two}))
+    state = decide(state, arrival(by="erik", plan=state.fingerprint, comment=""))
+    state = edited_by(state, "frank", ["3"], 3)
+    assert state.baseline is None
+    state = edited_by(state, "frank", ["4"], 4)
+    assert state.baseline is not None
+    assert state.baseline.revision == 2
+
+
+def test_what_a_state_carries_for_it_is_limited() -> None:
+    texts = [f"{number} {'x' * 30_000}" for number in range(6)]
+    state = state_after(drafted(plan(*({"text": one} for one in texts))))
+    state = edited_by(state, "dana", ["a"], 2)
+    one_plan = len(state.model_dump_json())
+    for revision in range(3, 12):
+        state = edited_by(state, "dana", [f"b{revision}"], revision)
+    assert len(state.model_dump_json()) < one_plan
+    status = status_of(state, source="workflow")
+    assert contradiction(status, workflow_id=RUN, namespace=AUDIENCE.namespace) is None
+
+
+def test_a_baseline_that_does_not_fit_or_is_another_plan_contradicts() -> None:
+    state = state_after(drafted(plan({"text": "1"})))
+    for revision, text in ((2, "2"), (3, "3")):
+        state = edited_by(state, "dana", [text], revision)
+    status = status_of(state, source="workflow")
+    assert status.baseline is not None
+    for wrong in ({"steps": (7,)}, {"steps": (1,)}, {"revision": 2}, {"fingerprint": "ab" * 32}):
+        other = status.model_copy(update={"baseline": status.baseline.model_copy(update=wrong)})
+        assert contradiction(other, workflow_id=RUN, namespace=AUDIENCE.namespace) is not None

@@ -75,7 +75,7 @@ def test_a_done_step_whose_undo_is_in_doubt_is_not_called_done_without_that() ->
     doubt = StepInDoubt(step=1, reason="the line broke", undo=True)
     left = left_after(DONE, StepFailed(step=2, reason="no money"), doubt, FAILED)
     assert (
-        "Done there: step 1 (ticket): ticket 17 opened (but it is in doubt whether it was undone: check "
+        "Done there: step 1 (ticket): ticket 17 opened (but it is in doubt whether it was taken back: check "
         "before you approve)"
     ) in left.request
 

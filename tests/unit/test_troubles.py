@@ -18,6 +18,9 @@ from tests.unit.test_markdown import decided, in_review
 
 LATER = NOON + timedelta(minutes=5)
 TWO = "2 decisions (dana: withdraw approval, unknown sender: approve) have"
+LOOKED_UP = "Whether it happened is looked up before anything is repeated."
+RUNS = "Attempt 2 is running."
+LIMIT = "A tool that fails is tried 12 times, over about half an hour; then the run is held."
 BEFORE = "The attempt before it failed: It is busy."
 
 
@@ -30,11 +33,15 @@ def status(state: RunState | None = None) -> Status:
     [
         (
             Attempt(attempt=3, last_error="It is busy.", next_try=LATER),
-            f"is being retried: attempt 3 begins at {moment(LATER, with_seconds=True)}. {BEFORE}",
+            f"is being retried: attempt 3 begins at {moment(LATER, with_seconds=True)}. {BEFORE} {LIMIT}",
         ),
         (
             Attempt(attempt=2, last_error="It is busy."),
-            f"is being retried: attempt 2 is running. {BEFORE}",
+            f"is being retried: attempt 2 is running. {BEFORE} {LIMIT}",
+        ),
+        (
+            Attempt(attempt=2, last_error="It is busy.", waits_for_worker=True),
+            f"is being retried: attempt 2 waits for a worker. {BEFORE} {LIMIT}",
         ),
         (Attempt(attempt=1, paused="paused in Temporal"), "is paused in Temporal"),
     ],
@@ -43,6 +50,30 @@ def test_an_attempt_is_told_of_the_step_that_is_next(attempt: Attempt, said: str
     shown = with_step_attempt(status(), attempt)
     assert [step.attempt for step in shown.steps] == [attempt.attempt, None]
     assert list(troubles(shown)) == [f"Step 1 of 2, note, {said}"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"waits_for_worker": True},
+            f"No worker has answered since {{}}; step 1 of 2, note, had begun. {LOOKED_UP}",
+        ),
+        (
+            {},
+            f"Its worker has not answered since {{}}; step 1 of 2, note, had begun. {RUNS} {LOOKED_UP}",
+        ),
+    ],
+)
+def test_a_worker_that_does_not_answer_is_told_in_plain_words(changes: dict[str, bool], said: str) -> None:
+    lost = Attempt.model_validate(
+        {"attempt": 2, "last_error": "activity Heartbeat timeout", "lost_since": NOON, **changes}
+    )
+    assert list(troubles(with_step_attempt(status(), lost))) == [said.format(moment(NOON, with_seconds=True))]
+    draft = status_of(RunState(workflow_id="plan-1"), source="workflow").model_copy(update={"drafting": lost})
+    (told,) = troubles(draft)
+    assert told.startswith(said.partition(" has")[0])
+    assert "Heartbeat" not in told
 
 
 def test_what_is_not_on_the_record_is_told_with_its_cause() -> None:

@@ -104,4 +104,16 @@ def test_an_error_of_no_known_type_loses_the_words_of_the_library() -> None:
 def test_a_path_reads_as_people_write_it() -> None:
     assert path_text(("steps", 2, "arguments", "to", 0)) == "steps[2].arguments.to[0]"
     assert path_text(()) == ""
+    for path, said in (
+        (("steps", 0, "arguments", "payment"), "step 1, payment"),
+        (("steps", 2, "arguments", "to", 0), "step 3, to[0]"),
+        (("steps", 1, "arguments"), "step 2, arguments"),
+        (("steps", 1, "tool"), "step 2, tool"),
+        (("steps", 1), "step 2"),
+        (("steps",), "steps"),
+        (("summary",), "summary"),
+    ):
+        fault = Fault(path, "is missing")
+        assert str(fault) == f"{said}: is missing"
+        assert fault.as_json()["path"] == path_text(path)
     assert Fault((), "is empty").as_json() == {"path": "", "message": "is empty"}

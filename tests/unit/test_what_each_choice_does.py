@@ -41,10 +41,10 @@ def test_after_a_failure_each_choice_says_what_follows() -> None:
         "the run goes on with step 4 of 4. If not, you are asked again.",
         Resolution.SKIP: "Step 3 (openTicket) is left out. Then the run goes on with step 4 of 4. "
         "Step 4 (note) needs its result and is held. Needs a reason.",
-        Resolution.UNDO: "Step 1 (refund) is undone, and the run ends as failed. Not undone: step 2 "
+        Resolution.UNDO: "Step 1 (refund) is taken back, and the run ends as failed. Not taken back: step 2 "
         "(send_email), because its tool cannot undo.",
         Resolution.ABORT: "The run ends as failed. Step 1 (refund) and step 2 (send_email) stay done; "
-        "step 3 (openTicket) and step 4 (note) are not done.",
+        "step 3 (openTicket) and step 4 (note) are not done. Plangate cannot take it back afterwards.",
     }
 
 
@@ -55,7 +55,47 @@ def test_in_doubt_retry_and_mark_done_are_statements_of_the_person() -> None:
     assert words[Resolution.MARK_DONE].startswith("You state that step 3 (openTicket) happened.")
     assert words[Resolution.MARK_DONE].endswith("Needs your evidence.")
     assert "step 3 (openTicket), because it is in doubt" in words[Resolution.UNDO]
-    assert "step 3 (openTicket) stays in doubt; step 4 (note) is not done" in words[Resolution.ABORT]
+    assert "step 3 (openTicket) stays in doubt; step 4 (note) is not done." in words[Resolution.ABORT]
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        (
+            "The bank broke off. refund cannot look it up; check by hand.",
+            "Its tool cannot look it up: if it did",
+        ),
+        (
+            "No answer. Plangate cannot tell.",
+            "Its tool cannot look it up: if it did happen, it happens twice.",
+        ),
+        ("The bank broke off.", "Its tool looks once more, and if it finds nothing, it is tried again."),
+    ],
+)
+def test_a_retry_in_doubt_says_whether_the_tool_can_look(why: str, said: str) -> None:
+    stop = StepInDoubt(step=3, reason=why)
+    status = held(stop)
+    assert status.held is not None
+    told = status.model_copy(update={"held": status.held.model_copy(update={"why": why})})
+    assert said in resolution_words(told)[Resolution.RETRY]
+
+
+def test_a_retry_of_a_step_with_a_precondition_says_that_it_is_looked_at_again() -> None:
+    status = held(StepFailed(step=3, reason="no"))
+    steps = [one.model_copy(update={"observation": {"left": "100.00"}}) for one in status.steps]
+    words = resolution_words(status.model_copy(update={"steps": tuple(steps)}))[Resolution.RETRY]
+    assert "First its tool looks again at what the plan relies on; unless that still holds, nothing" in words
+
+
+@pytest.mark.parametrize("preview", ["note: Note 1 line", "Note 1 line", "Note 1 line.", "Note\n1 line"])
+def test_what_follows_is_named_by_its_preview(preview: str) -> None:
+    status = held(StepFailed(step=3, reason="no"))
+    steps = (*status.steps[:3], status.steps[3].model_copy(update={"preview": preview}))
+    status = status.model_copy(update={"steps": steps})
+    words = resolution_words(status)[Resolution.SKIP]
+    shown = "Note⏎1 line" if "\n" in preview else "Note 1 line"
+    assert f"Then the run goes on with step 4 of 4: {shown}. Step 4" in words, words
+    assert "Note" not in resolution_words(status, is_short=True)[Resolution.SKIP]
 
 
 def test_no_run_that_is_not_held_has_resolutions() -> None:

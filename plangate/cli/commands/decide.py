@@ -58,6 +58,7 @@ async def _decide(here: console.Console, workflow_id: str, decision: domain.Deci
         if is_shown:
             return await _decide_on_what_is_shown(session, workflow_id, decision)
         answer = await sending.send_named(session, workflow_id, decision)
+        await sending.say_what_is_stopped(session, workflow_id, answer)
         return sending.show_verdict(here, workflow_id, answer)
 
 
@@ -78,6 +79,7 @@ async def _decide_on_what_is_shown(
         answer = await session.client.decide(workflow_id, signed)
         open_phases = (run.Phase.IN_REVIEW, run.Phase.DRAFTING)
         if answer is None or answer.accepted is not False or answer.state not in open_phases:
+            await sending.say_what_is_stopped(session, workflow_id, answer)
             return sending.show_verdict(session.console, workflow_id, answer)
         after = await session.client.status(workflow_id)
         if after.state != run.Phase.IN_REVIEW or after.fingerprint == status.fingerprint:

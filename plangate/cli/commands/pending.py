@@ -11,9 +11,9 @@ import typer
 from plangate.cli import console, paging
 from plangate.cli.exits import Exit
 from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, SkipOption, Sorted, SortOption
-from plangate.domain import errors, status
+from plangate.domain import errors, run, status
 from plangate.domain import stops as domain
-from plangate.presentation import clock, lists, page, stops_page
+from plangate.presentation import clock, lists, page
 from plangate.records import lists as listed
 from plangate.records import queries
 
@@ -31,7 +31,8 @@ def pending(
 ) -> int:
     """List the runs that wait for a person: in review, or held at a step.
 
-    Soonest deadline first, unless --sort says otherwise. What is stopped stands above them.
+    Held runs, then soonest deadline first, unless --sort says otherwise. What is stopped stands above them,
+    with the approved runs that wait for the release.
     """
     here = console.open_console(as_json=as_json)
     options = PageOptions(sort, limit, skip)
@@ -43,8 +44,9 @@ def pending(
         here.screen.print_json([one.model_dump(mode="json") for one in waiting])
         return Exit.DONE
     if stops:
-        here.screen.show(stops_page.stops_page(stops))
+        here.screen.show(lists.stopped_page(stops, _approved(here)))
     if waiting:
+        waiting = lists.held_first(waiting) if sort is Sorted.DEADLINE else waiting
         here.screen.out.print(lists.pending_table(waiting, clock.now()), crop=False)
     else:
         here.screen.say("No run waits for a person.")
@@ -62,6 +64,14 @@ def _stops(here: console.Console) -> tuple[domain.StopStatus, ...]:
     with suppress(*unreadable), here.records() as database:
         return queries.stops_on_record(database)
     return ()
+
+
+def _approved(here: console.Console) -> list[status.Status]:
+    """Return the first of the runs that are being executed, by the records."""
+    with suppress(errors.RecordsMissing, errors.RecordsUnavailable), here.records() as database:
+        wanted = listed.Wanted(state=run.Phase.EXECUTING.value, limit=PAGE)
+        return queries.pending_on_record(database, wanted)
+    return []
 
 
 async def _found(here: console.Console, wanted: listed.Wanted) -> tuple[list[status.Status], str]:

@@ -12,7 +12,7 @@ from plangate.cli.exits import Exit
 from plangate.cli.options import AsJson, By, Comment, HoldNumber, PlanPrefix, RunId, StepNumber
 from plangate.domain import decision as domain
 from plangate.domain import run
-from plangate.presentation import clock, run_page
+from plangate.presentation import clock, resolving_page, run_page
 
 
 def resolve(
@@ -74,7 +74,10 @@ async def _resolve_what_is_shown(
     while True:
         status = await session.client.status(workflow_id)
         preflight.checked(status, decision)
-        screen.show(run_page.run_page(status, clock.now()))
+        if session.console.keys.has(decision.by):  # a signature names the whole plan
+            screen.show(run_page.run_page(status, clock.now()))
+        has_choices = decision.resolution is None
+        screen.show_aside(resolving_page.resolving_page(status, clock.now(), has_choices=has_choices))
         whole = await resolver.complete(status, decision)
         if whole is None:
             screen.say("Nothing was sent; the run is still held.")

@@ -10,7 +10,7 @@ import typer
 from plangate.cli import console, orders
 from plangate.cli.exits import WrongUsage
 from plangate.cli.options import AsJson
-from plangate.domain import stops
+from plangate.domain import decision, stops
 
 Tool = Annotated[
     str | None,
@@ -46,7 +46,7 @@ def stop(
         return asyncio.run(orders.show_what_stands(here))
     if by is None:
         raise WrongUsage("Say who stops, with --by and your own name; --list shows what is stopped.")
-    if not reason.strip():
+    if decision.is_empty_comment(reason):
         raise WrongUsage("Say why with --reason; everyone who waits reads it.")
     order = orders.made_order(stops.Action.STOP, by=by, tool=tool, reason=reason)
     return asyncio.run(orders.stop(here, order))

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-from plangate.cli import application, console
-from plangate.cli.exits import Exit
+from typing import Annotated
+
+import typer
+
+from plangate.cli import application, console, environment
+from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson
+from plangate.domain import escaping
 from plangate.presentation import lists
 
 
-def tools(*, as_json: AsJson = False) -> int:
-    """List the tools that plans can use.
+def tools(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", show_default=False, help="Only the tool of this name.")
+    ] = "",
+    *,
+    as_json: AsJson = False,
+) -> int:
+    """List the tools that plans can use, those that you added first.
 
     For each: where it comes from, what it can do, what it lacks, and its arguments.
     """
     screen = console.open_console(as_json=as_json).screen
+    listed = application.listed_tools()
+    found = [one for one in lists.own_first(listed) if name in ("", one.declaration.name)]
+    if name and not found:
+        known = ", ".join(sorted(one.declaration.name for one in listed))
+        raise WrongUsage(f"No tool is called {escaping.one_line(name)}; there are: {known}{_not_set()}.")
     if screen.is_json:
-        screen.print_json([lists.tool_as_json(one) for one in application.listed_tools()])
+        screen.print_json([lists.tool_as_json(one) for one in found])
     else:
-        screen.show(lists.tools_page(application.listed_tools()))
+        screen.show(lists.tools_page(found))
     return Exit.DONE
+
+
+def _not_set() -> str:
+    return "" if environment.settings_for_people().tools else " (PLANGATE_TOOLS is not set here)"

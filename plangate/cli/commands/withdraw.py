@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from plangate.cli import console, following
+from plangate.cli import console, following, keyboard
 from plangate.cli.exits import Exit
 from plangate.cli.options import AsJson, Comment, RunId
 from plangate.domain import audit, errors, escaping, status
 from plangate.domain import decision as domain
-from plangate.presentation import run_page, words
+from plangate.presentation import run_page, stays_page, words
 
 _SECONDS_TO_WAIT = 5.0
 
@@ -25,25 +25,44 @@ def withdraw(
         str | None, typer.Option("--by", metavar="NAME", show_default="the operating system's user")
     ] = None,
     comment: Comment = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, if steps are done already.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Withdraw a run.
 
-    A step that is running is finished first. Exit 3: the run has already ended.
+    A step that is running is finished first. If steps are done, they are listed, and on a terminal you are
+    asked. Exit 1: nothing was sent. Exit 3: the run has already ended.
     """
     here = console.open_console(as_json=as_json)
-    return asyncio.run(_withdraw(here, workflow_id, domain.withdrawal(by or here.user, comment)))
+    reason = domain.withdrawal(by or here.user, comment)
+    return asyncio.run(_withdraw(here, workflow_id, reason, is_asked=here.screen.can_ask and not yes))
 
 
-async def _withdraw(here: console.Console, workflow_id: str, reason: str) -> int:
+async def _withdraw(here: console.Console, workflow_id: str, reason: str, *, is_asked: bool) -> int:
     async with here.connected() as session:
         with suppress(errors.NotAnswered, errors.RecordsUnavailable):  # it can still be withdrawn
             before = await session.client.status(workflow_id)
             if run_page.is_over(before):
                 why = before.reason or words.spelled(before.state)
                 raise errors.Refused(f"{workflow_id} has already ended: {why}.")
+            left = stays_page.stays_page(before)
+            here.screen.show_aside(left)
+            if left.rows and is_asked and not await _is_meant(here, workflow_id):
+                here.screen.say("Nothing was sent.")
+                return Exit.FAILED
         await session.client.withdraw(workflow_id, reason)
         return _show(here, workflow_id, await _ended(session, workflow_id))
+
+
+async def _is_meant(here: console.Console, workflow_id: str) -> bool:
+    asked = keyboard.Keyboard(here.screen.err)
+    asked.discard()
+    question = f"Withdraw {escaping.one_line(workflow_id)}? [y/N]"
+    while True:
+        answer = ((await asked.ask(question)) or "n").lower()
+        if answer in ("y", "yes", "n", "no"):
+            return answer in ("y", "yes")
+        here.screen.say_aside("Not understood; type y or n.")
 
 
 async def _ended(session: console.Session, workflow_id: str) -> status.Status | None:

@@ -1,0 +1,32 @@
+"""What a run leaves in the world if it ends now: steps that are done, in doubt, or being done."""
+
+from plangate.domain.run import StepState
+from plangate.domain.status import Status, StepStatus
+from plangate.presentation.page import Page
+from plangate.presentation.step_page import STEP_STYLES, step_words
+
+
+def stays_page(status: Status) -> Page:
+    """Return a line for each step that stays as it is; nothing if no step has begun."""
+    page = Page()
+    for step in status.steps:
+        label, words = _stays(step)
+        if label:
+            page.field(label, f"step {step.number}, {step.tool}: {words}", STEP_STYLES[step.state])
+    if any(step.state is StepState.DONE for step in status.steps):
+        page.note("Plangate cannot take back what is done once the run has ended.", "bold")
+        if any(step.state is StepState.DONE and step.undoable for step in status.steps):
+            page.note("Only a held run can be undone: its resolution is 'undo'.", "")
+    return page
+
+
+def _stays(step: StepStatus) -> tuple[str, str]:
+    match step.state:
+        case StepState.DONE:
+            return "stays done", step_words(step).removeprefix("done: ")
+        case StepState.IN_DOUBT:
+            return "in doubt", "it may have happened, or not"
+        case StepState.PENDING if step.is_begun or step.attempt is not None:
+            return "begun", "a call that is being made is finished first"
+        case StepState.PENDING | StepState.FAILED | StepState.SKIPPED | StepState.UNDONE:
+            return "", ""

@@ -1,0 +1,32 @@
+"""Before a run is withdrawn, the person reads what stays done."""
+
+from plangate.domain.status import Attempt, status_of, with_step_attempt
+from plangate.presentation.stays_page import stays_page
+from tests.support.held_runs import edited, held, running, undone
+from tests.unit.test_run_page import printed
+
+
+def said(page: str) -> str:
+    return " ".join(page.split())
+
+
+def test_what_is_done_or_in_doubt_stays_and_is_listed() -> None:
+    text = said(printed(stays_page(status_of(held(), source="workflow"))))
+    assert "stays done step 1, refund: Refunded 42.50 EUR (re_9)" in text
+    assert "stays done step 2, create_ticket: OPS-17" in text
+    assert "in doubt step 3, send_email: it may have happened, or not" in text
+    assert "step 4" not in text
+    assert "Plangate cannot take back what is done once the run has ended." in text
+    assert "Only a held run can be undone" in text
+
+
+def test_a_step_at_work_is_finished_first() -> None:
+    tried = with_step_attempt(status_of(running(), source="workflow"), Attempt(attempt=2))
+    assert "begun step 3, send_email: a call that is being made is finished first" in said(
+        printed(stays_page(tried))
+    )
+
+
+def test_of_a_run_without_a_done_step_nothing_stays() -> None:
+    assert not stays_page(status_of(edited(), source="workflow")).rows
+    assert "step 2" not in printed(stays_page(status_of(undone(), source="workflow")))
