@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import inspect
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -103,8 +104,8 @@ async def test_what_a_mail_cites_ends_its_subject_in_the_preview_and_in_the_mail
     fields = {"to": ["dana@example.org"], "subject": "Your refund", "body": "It is on its way."}
     referring = {**fields, "cites": {"from_step": 2, "field": "key"}}
 
-    planned = arguments_for(SendEmail.declaration, referring)
-    resolved = arguments_for(SendEmail.declaration, {**fields, "cites": "acme/support#17"})
+    planned = SendEmailArguments.model_validate_json(json.dumps(referring))
+    resolved = SendEmailArguments.model_validate_json(json.dumps({**fields, "cites": "acme/support#17"}))
     await sending.act(resolved, KEY)
 
     assert 'subject "Your refund [the key of step 2]"' in sending.preview(planned, None)
