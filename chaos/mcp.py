@@ -83,8 +83,8 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
         notes: list[Note] = []
         ends: list[asyncio.Task[RunResult]] = []
         hit: Counter[str] = Counter()
-        for number in range(size.kills):
-            for moment in size.moments:
+        for number in range(3 * size.kills):  # a kill may come a moment later than it was meant to
+            for moment in (one for one in size.moments if hit[one] < size.kills):
                 round_of = _round(f"{moment}-{number}", {"local": local, "remote": remote})
                 await asyncio.gather(*(_approved(stage, note) for note in round_of))
                 hit[await _kill(stage, round_of[number % len(round_of)], moment)] += 1
@@ -97,6 +97,8 @@ async def act(stage: Stage, report: Report, size: Size) -> None:
     report.expect(await stage.blocked() == 0, "the server reports a blocked run")
     await examine_records(stage, report)
     report.expect(not stage.said("Traceback"), "a worker's log holds a traceback")
+    for moment in size.moments:
+        report.expect(hit[moment] >= size.kills, f"the worker was killed {hit[moment]} times {moment} a call")
     report.figure("kills", ", ".join(f"{hit[moment]} {moment} the call" for moment in MOMENTS))
     report.figure("runs", len(notes))
     for keyed in (False, True):
@@ -130,7 +132,7 @@ async def _kill(stage: Stage, note: Note, moment: str) -> str:
         if note.effects if moment == "after" else note.calls:
             break
         await asyncio.sleep(0.01)
-    await asyncio.sleep(stage.chance.uniform(0, 0.25))
+    await asyncio.sleep(stage.chance.uniform(0, 0.1 if moment == "before" else 0.25))
     stage.worker.kill()
     if note.effects:
         return "after"
