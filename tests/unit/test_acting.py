@@ -148,6 +148,14 @@ async def test_what_left_no_trace_is_never_done_again_in_the_same_attempt(
     assert tool.asked == (["act", "find_out"] if acts else ["find_out"])
 
 
+async def test_what_did_not_happen_begins_anew_at_once() -> None:
+    with pytest.raises(ToolUnavailable) as caught:
+        await act_once(
+            ScriptedTool(None, TRACELESS), ToolArguments(), "key", Earlier.BEGUN, timed=did_not_happen
+        )
+    assert caught.value.after == timedelta()
+
+
 async def test_what_left_no_trace_is_done_when_a_person_has_ruled_it_out() -> None:
     tool = ScriptedTool(None, TRACELESS)
     assert await act_once(tool, ToolArguments(), "key", Earlier.RULED_OUT, timed=still_lands) == FRESH
