@@ -214,7 +214,7 @@ def main() -> int:
         desk.wait_for("executed")
         desk.typed("audit", "show", RUN)
 
-        say("\n5. The proof, for whoever asks later.")
+        say("\n5. The proof, for an auditor.")
         desk.run("audit", "export", RUN, "-o", "refund.json")  # waits until the run is sealed
         desk.typed("audit", "verify")
         return _counted(desk, before)

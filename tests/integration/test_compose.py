@@ -154,6 +154,7 @@ def test_the_worker_gets_only_variables_that_somebody_reads() -> None:
     known = {f"PLANGATE_{name.upper()}" for name in Settings.model_fields} | {
         "OPENAI_API_KEY",
         "OPENAI_BASE_URL",
+        "PLANGATE_MCP_CONFIG",
         "PLANGATE_MODEL_CONFIG",
         "PLANGATE_POLICY",
         "PLANGATE_PEOPLE",
@@ -173,7 +174,7 @@ def test_the_image_holds_what_the_worker_needs_and_its_user_is_not_root() -> Non
     allowed = set(re.findall(r"^!(\S+)$", (PROJECT / ".dockerignore").read_text(), re.MULTILINE))
     assert set(copied()) == allowed
     assert all((PROJECT / source).exists() for source in copied())
-    assert "--require-hashes -r requirements.lock" in DOCKERFILE
+    assert "--require-hashes -r requirements-tools.lock" in DOCKERFILE
     assert re.findall(r"^USER (\w+)$", DOCKERFILE, re.MULTILINE) == ["plangate"]
 
 

@@ -19,6 +19,7 @@ PACKAGES = ("plangate", "activities", "workflows")
 # Each waits for, or paces, something on this machine that sleeps with it. The other workers of a queue may
 # sleep too, on the same machine: it is the safe side to wait longer until one counts as gone.
 STANDS_STILL_WITH_THE_MACHINE = {
+    "activities/planners/function.py",
     "plangate/cli/commands/audit.py",
     "plangate/temporal/dev_server_files.py",
     "plangate/temporal/dev_server.py",

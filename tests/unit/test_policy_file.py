@@ -269,7 +269,8 @@ def test_the_bank_asks_for_what_its_walk_says(plan: str, needs_: str, rules: tup
 
 def test_the_policies_and_lists_that_the_reference_shows_can_be_used(tmp_path: Path) -> None:
     text = (PROJECT / "docs" / "policy.md").read_text()
-    shown_policy, shown_holds, shown_stops, shown_people = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    shown = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    shown_policy, shown_holds, shown_stops, shown_sums, shown_people = shown
     mailed = TOOLS | {"send_email": declarations()["send_email"]}
     path = tmp_path / "policy.toml"
     path.write_text(shown_policy)
@@ -278,6 +279,8 @@ def test_the_policies_and_lists_that_the_reference_shows_can_be_used(tmp_path: P
     policy = read_policy(path, mailed, frozenset({"finance", "operations", "ops"}))
     assert policy.resolve_rules
     assert policy.stop_rules != StopRules()
+    path.write_text(shown_sums)
+    assert read_policy(path, declarations(), frozenset({"finance"})).rules
     public = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"
     path.write_text(shown_people.replace("ed25519:…", f"ed25519:{public}"))
     assert read_people(path).find("dana")

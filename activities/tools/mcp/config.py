@@ -26,7 +26,7 @@ TURN_SECONDS: Final = 60
 """That a call may wait for earlier calls of the same server."""
 ENDING_SECONDS: Final = 10
 """That ending a server may take after a call."""
-_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}$]*))?\}")
 _LONGEST_CALL: Final = LONGEST_ACT - TURN_SECONDS - START_SECONDS - 2 * ENDING_SECONDS
 _MAX_FILE: Final = 1_000_000
 _SAFETIES: Final = {"unknowable": RetrySafety.UNKNOWABLE, "vendor_key": RetrySafety.VENDOR_KEY}

@@ -7,7 +7,6 @@ replaced, also as JSON, a URL, HTML or Base64 spell it.
 import base64
 import html
 import json
-import re
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -25,12 +24,13 @@ class Secrets:
     def __init__(self, values: Iterable[str] = ()) -> None:
         # As part of a text each may have spaces around it that the text lacks.
         found = {one for value in values for one in (value, value.strip()) if len(one) >= _SHORTEST}
-        spelled = sorted({one for value in found for one in _spellings(value)}, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, spelled))) if spelled else None
+        self._spelled = sorted({one for value in found for one in _spellings(value)}, key=len, reverse=True)
 
     def hide(self, text: str) -> str:
         """Return the text without them."""
-        return self._pattern.sub(REDACTED, text) if self._pattern else text
+        for spelled in self._spelled:  # the longest first: a shorter one may be a part of it
+            text = text.replace(spelled, REDACTED)
+        return text
 
     def hide_in(self, value: JsonValue) -> JsonValue:
         """Return JSON without them, in names too."""

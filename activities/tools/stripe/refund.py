@@ -7,7 +7,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
@@ -37,13 +37,13 @@ from plangate.tool import DidNotHappen, EffectStatus, Happened, Reversed, Settle
 if TYPE_CHECKING:
     from activities.tools.stripe.client import Json
 
-_PAYMENT: Final = r"^pi_[A-Za-z0-9_]{1,250}$"
-
 
 class RefundArguments(ToolArguments):
     """One refund, as the approver sees it."""
 
-    payment: str = Field(pattern=_PAYMENT, description="Stripe's id of the payment; it begins with pi_")
+    payment: str = Field(
+        pattern=r"^pi_[A-Za-z0-9_]{1,250}$", description="Stripe's id of the payment; it begins with pi_"
+    )
     amount: Decimal = Field(description="how much to refund, in the currency: 42.50, not 4250")
     currency: Annotated[str, AfterValidator(one_currency)] = Field(description="of the payment, such as EUR")
 
