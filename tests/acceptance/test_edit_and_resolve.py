@@ -274,6 +274,24 @@ def test_a_held_run_is_resolved_at_the_terminal(
     assert "opened by hand" in ended["reason"]
 
 
+def test_a_withdrawal_that_leaves_done_steps_lists_them_and_asks(
+    typed: Typed, name: str, terminal: OpenTerminal, desk: Desk
+) -> None:
+    desk.answers["/refuses"] = 422
+    held(typed, name, mail("Done"), call(desk, "/refuses"))
+    screen = terminal("withdraw", name, "--by", "rita")
+    asked = " ".join(screen.sees(f"Withdraw {name}? [y/N] ").split())
+    assert "stays done step 1, send_email: " in asked
+    assert "Plangate cannot take back what is done once the run has ended." in asked
+    screen.types("n\n")
+    screen.sees("Nothing was sent.")
+    assert screen.ends() == 1
+    assert typed("status", name, "--json").json["state"] == "held"
+    ended = terminal("withdraw", name, "--by", "rita", "--yes")
+    ended.sees("is withdrawn by rita")
+    assert ended.ends() == 0
+
+
 def test_a_resolution_without_a_terminal_names_plan_and_step_and_says_what_is_possible(
     typed: Typed, name: str, desk: Desk
 ) -> None:

@@ -80,7 +80,7 @@ def blocks(language: str, page: str = PAGE) -> list[str]:
 
 def tool() -> str:
     """The tool as the page before leaves it."""
-    _, whole, top = blocks("python", PAGE_BEFORE)
+    _, whole, top, *_ = blocks("python", PAGE_BEFORE)
     return f"{top}\n\n@tool{whole.partition('@tool')[2]}"
 
 
