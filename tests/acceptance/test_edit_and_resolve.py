@@ -234,7 +234,8 @@ def test_an_edit_of_a_plan_that_was_replaced_meanwhile_is_refused_and_kept(
     screen.sees("by this one? [y/N] ")
     screen.types("y\n")
     screen.sees("Your text is kept in ")
-    screen.sees("Sent as it is, it takes back what revision 2 by erik has changed since: step 1 changed.")
+    warned = " ".join(screen.sees("To go on with it:").split())
+    assert "it takes back what revision 2 by erik has changed since: step 1 changed." in warned
     screen.sees("Refused: plan")
     screen.sees("No decision is needed now")
     screen.sees("Theirs")
