@@ -113,7 +113,7 @@ def plan_page(status: Status, now: datetime) -> Page:
             page.field("read", reads_words(status.plan))
     page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
     if status.state == Phase.IN_REVIEW:
-        page.field("may not", f"{barred_words(status)}: another person must approve")
+        page.field("may not", barred_words(status))
     if status.still_needed and status.approved_by:
         page.field("still needed", needed_words(status), "bold yellow")
     for line in sum_lines(status.sums):

@@ -315,7 +315,7 @@ def test_a_person_who_resolves_it_has_what_matters_on_the_last_24_lines() -> Non
 
 
 def test_the_page_in_review_says_who_may_not_approve() -> None:
-    assert "may not rita (the requester), dana (an editor): another person" in one_line(terminal(edited()))
+    assert "may not rita (the requester), dana (an editor)" in one_line(terminal(edited()))
     assert "May not: rita (the requester), dana (an editor)." in details_page(edited())
 
 
