@@ -106,7 +106,8 @@ def plan_page(status: Status, now: datetime) -> Page:
     if author_of(status):
         page.field("author", author_of(status), "bold yellow")
     if status.plan:
-        page.field("what runs", digest(status.plan), "bold")
+        is_past = is_over(status) and status.state != Outcome.EXECUTED
+        page.field("was to run" if is_past else "what runs", digest(status.plan), "bold")
         page.words("summary", status.plan.summary, exact=_exact(status))
         page.note(author_words(by_planner=status.planner is not None, editor=status.author), indent=4)
         if status.plan.reads:

@@ -357,6 +357,7 @@ def test_a_run_that_ended_halfway_offers_to_take_up_the_rest() -> None:
     for state in (undone(), resolved(held(), "abort")):
         assert offered in terminal(state)
         assert offered in printed(outcome_page(status(state)))
+        assert "\n  was to run " in terminal(state)
     for state in (skipped(), held(), edited()):
         assert offered not in terminal(state)
 
