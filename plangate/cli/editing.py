@@ -17,12 +17,14 @@ from plangate.cli.edit_page import edit_page
 from plangate.cli.editor import editor_command, open_editor
 from plangate.cli.exits import fit
 from plangate.cli.keyboard import Keyboard
-from plangate.cli.new_plan import read_new_plan
+from plangate.cli.new_plan import as_plan, read_new_plan
 from plangate.cli.plan_file import PlanFileFaults
 from plangate.cli.plan_yaml import yaml_of
 from plangate.cli.request import show_faults
 from plangate.domain.decision import Choice, DecisionAnswer
+from plangate.domain.escaping import one_line
 from plangate.domain.plan import ProposedPlan
+from plangate.domain.plan_changes import changes_between, in_short
 from plangate.domain.run import Phase
 from plangate.domain.status import Status
 from plangate.presentation.page import Page
@@ -44,11 +46,13 @@ class _Draft:
         path: its file.
         original: the text before it was edited.
         is_settled: whether the file is no longer needed.
+        newest: the run once the plan that is edited was replaced by another one.
     """
 
     path: Path
     original: str
     is_settled: bool = False
+    newest: Status | None = None
 
     def is_left_alone(self) -> bool:
         """Return whether the text is as it was, or empty but for comments: then nothing is sent."""
@@ -111,7 +115,7 @@ class PlanEditor:
                     return None
                 sent = await self._send(status, plan, comment)
                 draft.is_settled = sent.answer is None or sent.answer.accepted is not False
-                if draft.is_settled or not await self._can_be_corrected(status, sent):
+                if draft.is_settled or not await self._can_be_corrected(status, sent, draft):
                     return sent
 
     @contextmanager
@@ -130,12 +134,16 @@ class PlanEditor:
             if draft.is_settled or draft.is_left_alone():
                 draft.path.unlink(missing_ok=True)
             else:
-                self._say_where(status, draft.path)
+                self._say_where(status, draft)
 
-    def _say_where(self, status: Status, path: Path) -> None:
-        words = [status.workflow_id, "--by", self._by, "--plan", str(path)]
+    def _say_where(self, status: Status, draft: _Draft) -> None:
+        words = [status.workflow_id, "--by", self._by, "--plan", str(draft.path)]
         page = Page()
-        page.sentence(fit(f"Your text is kept in {path}. To go on with it:"))
+        page.sentence(fit(f"Your text is kept in {draft.path}."))
+        taken_back = _taken_back(status, draft.newest)
+        if taken_back:
+            page.sentence(taken_back, "bold yellow")
+        page.sentence("To go on with it:")
         page.command(f"{program()} edit {shlex.join(words)}")
         self._screen.show_aside(page)
 
@@ -172,9 +180,10 @@ class PlanEditor:
         signed = self._session.console.keys.signed(decision, status)
         return Sent(await self._session.client.decide(status.workflow_id, signed))
 
-    async def _can_be_corrected(self, status: Status, sent: Sent) -> bool:
+    async def _can_be_corrected(self, status: Status, sent: Sent, draft: _Draft) -> bool:
         """Ask whether to edit a refused plan again, if the plan that it replaces is still in review."""
         now = await self._session.client.status(status.workflow_id)
+        draft.newest = now if now.fingerprint != status.fingerprint else None
         if now.state != Phase.IN_REVIEW or now.fingerprint != status.fingerprint:
             return False
         self._say(verdict_words(sent.answer))
@@ -184,6 +193,20 @@ class PlanEditor:
         page = Page()
         page.sentence(fit(words))
         self._screen.show_aside(page)
+
+
+def _taken_back(edited: Status, newest: Status | None) -> str:
+    """Warn what the kept text takes back of the plan that has replaced the edited one; empty if nothing."""
+    if newest is None or newest.plan is None or edited.plan is None:
+        return ""
+    changes = changes_between(as_plan(edited.plan.proposed()), as_plan(newest.plan.proposed()))
+    who = f" by {newest.author}" if newest.author else ""
+    if not changes:
+        return ""
+    return one_line(
+        f"It was written for revision {edited.revision}. Sent as it is, it takes back what revision "
+        f"{newest.revision}{who} has changed since: {in_short(changes)}."
+    )
 
 
 def _header(status: Status) -> list[str]:

@@ -288,15 +288,12 @@ def is_empty_comment(comment: str) -> bool:
 
 def needed_comment(decision: Decision) -> str:
     """Return what the comment of a decision has to say, as what follows 'write'; empty if none is needed."""
-    match decision.decision, decision.resolution:
-        case Choice.REQUEST_CHANGES, _:
-            return "what to change"
-        case Choice.RESOLVE, Resolution.SKIP:
-            return "why the step is left out"
-        case Choice.RESOLVE, Resolution.MARK_DONE:
-            return "how you know that it happened"
-        case _:
-            return ""
+    if decision.decision is Choice.REQUEST_CHANGES:
+        return "what to change"
+    if decision.resolution is None or not decision.resolution.needs_comment:
+        return ""
+    is_skip = decision.resolution is Resolution.SKIP
+    return "why the step is left out" if is_skip else "how you know that it happened"
 
 
 def _words_of(text: str) -> str:

@@ -2,12 +2,14 @@
 
 An unusual step is easily overlooked in a long plan. The line counts every step, every recipient's host and
 every method and host of a call, and names the step of what occurs once. The arguments ``to``, ``cc`` and
-``bcc`` are recipients, ``url`` is a call; other steps are counted under their tool's name.
+``bcc`` are recipients, ``url`` is a call; other steps are counted under their tool's name, with the sum of
+each of their numbers.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, localcontext
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,6 +25,9 @@ _PLAIN_URL: Final = re.compile(
 _LONGEST_PATH: Final = 60
 _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._~/%…-]*")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]+")
+_NAME: Final = re.compile(r"(?:^|_)(?:ids?|numbers?|no|port|page|line|index|priority|timeout|seconds)$")
+"""Arguments whose numbers are names or settings: their sum says nothing."""
+_DIGITS: Final = 700  # more than any sum of JSON numbers has
 _MAIL: Final = "send_email"
 _CALL: Final = "http_request"
 
@@ -47,7 +52,13 @@ def digest(plan: Plan) -> str:
             calls.setdefault(step.tool, {}).setdefault(_call(step.arguments), []).append(number)
             paths[number] = " ".join(map(_path, _texts(step.arguments["url"])))
     parts = [
-        _part(tool, numbers, recipients.get(tool, {}), _with_paths(calls.get(tool, {}), paths))
+        _part(
+            tool,
+            numbers,
+            recipients.get(tool, {}),
+            _with_paths(calls.get(tool, {}), paths),
+            _totals([plan.steps[number - 1].arguments for number in numbers]),
+        )
         for tool, numbers in steps.items()
     ]
     return "; ".join(parts)
@@ -61,7 +72,32 @@ def _with_paths(calls: Places, paths: Mapping[int, str]) -> Places:
     }
 
 
-def _part(tool: str, numbers: list[int], recipients: Places, calls: Places) -> str:
+def _totals(steps: Sequence[Mapping[str, JsonValue]]) -> list[str]:
+    """Return the sum of each argument that is a number in all of these steps, and no mere name."""
+    totals = []
+    for name in steps[0]:
+        values = [step.get(name) for step in steps]
+        numbers = [
+            Decimal(str(value))
+            for value in values
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        ]
+        if len(numbers) == len(values) and not _NAME.search(name.lower()):
+            totals.append(f"{_plain(name)} {_written(numbers)}")
+    return totals
+
+
+def _written(numbers: Sequence[Decimal]) -> str:
+    """Return the sum; with two decimal places at least if a number has any."""
+    places = max(-int(number.normalize().as_tuple().exponent) for number in numbers)
+    with localcontext() as exactly:
+        exactly.prec = _DIGITS
+        return f"{sum(numbers):,.{max(places, 2) if places > 0 else 0}f}"
+
+
+def _part(
+    tool: str, numbers: list[int], recipients: Places, calls: Places, totals: Sequence[str] = ()
+) -> str:
     if tool == _CALL and not recipients and sum(map(len, calls.values())) == len(numbers):
         return _counted(calls, " ")
     told = _named(tool, len(numbers))
@@ -69,6 +105,7 @@ def _part(tool: str, numbers: list[int], recipients: Places, calls: Places) -> s
     if recipients and count != len(numbers):
         told += f" ({counted(count, 'recipient')})"
     what = [_counted(places, between) for places, between in ((recipients, " to "), (calls, " ")) if places]
+    what += totals
     return f"{told}: {', '.join(what)}" if what else told
 
 

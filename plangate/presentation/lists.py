@@ -18,6 +18,7 @@ from plangate.tool.listing import ListedTool
 
 BUILT_IN: Final = "built in"
 _LONGEST_WHAT: Final = 80
+_LONGEST_WHY: Final = 200
 _TOOL_LABEL: Final = 14
 
 
@@ -68,7 +69,7 @@ def _needs(status: Status, now: datetime) -> str:
         return needed_words(status)
     what = "the undo of step" if held.undo else "step"
     where = f"held at {what} {held.step} of {len(status.steps)}, {from_now(held.since, now)}"
-    why = cut(one_line(held.why), _LONGEST_WHAT).rstrip(".")
+    why = cut(one_line(held.why), _LONGEST_WHY).rstrip(".")
     return f"{where}: {why}; a resolution by {requirement.resolving}"
 
 

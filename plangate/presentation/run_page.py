@@ -69,6 +69,7 @@ def run_page(status: Status, now: datetime) -> Page:
     add_settlements(page, status.state, status.steps)
     if status.reason:
         page.field("because", status.reason)
+    _add_taking_up(page, status)
     for stop in status.stops:
         add_stop(page, stop)
     add_hold(page, status, now)
@@ -105,14 +106,15 @@ def plan_page(status: Status, now: datetime) -> Page:
     if author_of(status):
         page.field("author", author_of(status), "bold yellow")
     if status.plan:
-        page.field("what runs", digest(status.plan), "bold")
+        is_past = is_over(status) and status.state != Outcome.EXECUTED
+        page.field("was to run" if is_past else "what runs", digest(status.plan), "bold")
         page.words("summary", status.plan.summary, exact=_exact(status))
         page.note(author_words(by_planner=status.planner is not None, editor=status.author), indent=4)
         if status.plan.reads:
             page.field("read", reads_words(status.plan))
     page.field("needs", f"{status.requirement}" + _for_how_long(status) + _approved_by(status))
     if status.state == Phase.IN_REVIEW:
-        page.field("may not", f"{barred_words(status)}: another person must approve")
+        page.field("may not", barred_words(status))
     if status.still_needed and status.approved_by:
         page.field("still needed", needed_words(status), "bold yellow")
     for line in sum_lines(status.sums):
@@ -120,20 +122,26 @@ def plan_page(status: Status, now: datetime) -> Page:
     _add_approvals(page, status)
     if status.changes_asked and status.revision > 1:
         page.words("changes", status.changes_asked)
-    if status.requirement and status.requirement.policy_hash:
-        rules = ", ".join(status.requirement.rules) or "none"
-        page.field("policy", f"rules: {rules}; hash {short(status.requirement.policy_hash)}")
     if status.deadline and status.state == Phase.IN_REVIEW:
         page.field("deadline", f"{moment(status.deadline)}, {from_now(status.deadline, now)}")
-    if status.planner:
-        page.field("planner", _planner(status.planner))
-    page.copied("fingerprint", status.fingerprint or "", "")
-    page.field("installation", f"{status.installation}, namespace {status.namespace}")
     add_all_changes(page, status, _exact(status))
     for step in status.steps:
         add_step(page, step, len(status.steps), _exact(status))
     add_reads(page, status.plan, _exact(status))
+    _add_identity(page, status)
     return page
+
+
+def _add_identity(page: Page, status: Status) -> None:
+    """Add by what the plan is known exactly: for signatures and auditors, so below what people read."""
+    page.gap()
+    if status.requirement and status.requirement.policy_hash:
+        rules = ", ".join(status.requirement.rules) or "none"
+        page.field("policy", f"rules: {rules}; hash {short(status.requirement.policy_hash)}")
+    if status.planner:
+        page.field("planner", _planner(status.planner))
+    page.copied("fingerprint", status.fingerprint or "", "")
+    page.field("installation", f"{status.installation}, namespace {status.namespace}")
 
 
 def _add_approvals(page: Page, status: Status) -> None:
@@ -165,8 +173,17 @@ def outcome_page(status: Status) -> Page:
         page.field(f"step {step.number}", f"{step.tool}: {_ended(step)}", STEP_STYLES[step.state])
     for trouble in troubles(status):
         page.words("waits", trouble)
+    _add_taking_up(page, status)
     page.note(source_words(status))
     return page
+
+
+def _add_taking_up(page: Page, status: Status) -> None:
+    """Add how the rest of a run that ended halfway is proposed as a new plan."""
+    has_rest = any(step.state in (StepState.PENDING, StepState.FAILED) for step in status.steps)
+    if status.state in (Outcome.FAILED, Outcome.WITHDRAWN) and has_rest:
+        page.note("To propose the steps that are not done as a new plan:", "")
+        page.command(f"{program()} start --from {shlex.quote(status.workflow_id)}")
 
 
 def _title(status: Status) -> str:

@@ -1,5 +1,7 @@
 """What a run leaves in the world if it ends now: steps that are done, in doubt, or being done."""
 
+from typing import assert_never
+
 from plangate.domain.run import StepState
 from plangate.domain.status import Status, StepStatus
 from plangate.presentation.page import Page
@@ -30,3 +32,5 @@ def _stays(step: StepStatus) -> tuple[str, str]:
             return "begun", "a call that is being made is finished first"
         case StepState.PENDING | StepState.FAILED | StepState.SKIPPED | StepState.UNDONE:
             return "", ""
+        case _:
+            assert_never(step.state)

@@ -412,8 +412,9 @@ def test_every_fault_of_a_plan_file_is_on_its_own_line(typed: Typed, tmp_path: P
     assert (ended.code, ended.out) == (2, "")
     first, *rest = ended.err.splitlines()
     assert first == f"The plan file {path} cannot be used (4 faults); fix it and try again."
-    assert rest[0].startswith(f"  {path}:3:11: steps[0].tool: no tool is called 'nosuch'")
-    assert len(rest) == 4
+    assert rest[0].startswith(f"  {path}:3:11: step 1, tool: no tool is called 'nosuch'")
+    assert len(rest) == 5
+    assert rest[-1] == "  PLANGATE_TOOLS is not set here; it names the modules with your tools."
     as_json = typed("start", "--plan", str(path), "--json")
     assert as_json.code == 2
     assert [(fault["line"], fault["column"], fault["path"]) for fault in as_json.json["faults"]] == [

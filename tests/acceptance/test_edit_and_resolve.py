@@ -234,6 +234,8 @@ def test_an_edit_of_a_plan_that_was_replaced_meanwhile_is_refused_and_kept(
     screen.sees("by this one? [y/N] ")
     screen.types("y\n")
     screen.sees("Your text is kept in ")
+    warned = " ".join(screen.sees("To go on with it:").split())
+    assert "it takes back what revision 2 by erik has changed since: step 1 changed." in warned
     screen.sees("Refused: plan")
     screen.sees("No decision is needed now")
     screen.sees("Theirs")
@@ -271,6 +273,24 @@ def test_a_held_run_is_resolved_at_the_terminal(
     ended = until(typed, name, "executed")
     assert [step["state"] for step in ended["steps"]] == ["done", "skipped", "done"]
     assert "opened by hand" in ended["reason"]
+
+
+def test_a_withdrawal_that_leaves_done_steps_lists_them_and_asks(
+    typed: Typed, name: str, terminal: OpenTerminal, desk: Desk
+) -> None:
+    desk.answers["/refuses"] = 422
+    held(typed, name, mail("Done"), call(desk, "/refuses"))
+    screen = terminal("withdraw", name, "--by", "rita")
+    asked = " ".join(screen.sees(f"Withdraw {name}? [y/N] ").split())
+    assert "stays done step 1, send_email: " in asked
+    assert "Plangate cannot take back what is done once the run has ended." in asked
+    screen.types("n\n")
+    screen.sees("Nothing was sent.")
+    assert screen.ends() == 1
+    assert typed("status", name, "--json").json["state"] == "held"
+    ended = terminal("withdraw", name, "--by", "rita", "--yes")
+    ended.sees("is withdrawn by rita")
+    assert ended.ends() == 0
 
 
 def test_a_resolution_without_a_terminal_names_plan_and_step_and_says_what_is_possible(

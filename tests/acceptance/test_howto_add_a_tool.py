@@ -33,8 +33,9 @@ def blocks(language: str) -> list[str]:
 
 
 FUNCTION, WITH_UNDO_AND_PRECONDITION, CHECKED, ACCEPTED = blocks("python")
-(PLAN,) = blocks("yaml")
-_, _, COMMANDS, CHECK = blocks("sh")
+PLAN, TOO_MUCH = blocks("yaml")
+_, _, COMMANDS, _, AGAIN, UNDO, CHECK = blocks("sh")
+NEW_PREVIEW, TAKEN_BACK = blocks("text")
 
 
 @dataclass
@@ -83,7 +84,7 @@ def bank() -> Iterator[Bank]:
 
 def test_the_pages_functions_are_short() -> None:
     assert len(FUNCTION.splitlines()) <= 20
-    assert len(WITH_UNDO_AND_PRECONDITION.splitlines()) <= 40
+    assert len(WITH_UNDO_AND_PRECONDITION.splitlines()) <= 45
 
 
 @pytest.mark.timeout(120)
@@ -101,12 +102,21 @@ def test_a_stranger_follows_the_page(
     plan = ""
 
     def typed(line: str) -> str:
-        """Type one line of the page; ``approve`` without a terminal names the plan that was printed."""
+        """Type one line of the page; without a terminal a decision names the plan that was printed."""
         words = line.split()
         assert words[:2] == ["python", "~/plangate/starter.py"]
-        ended = typing(home)(*words[2:], *(("--plan", plan) if "approve" in words else ()))
+        named = {"approve": ("--plan", plan), "resolve": ("--plan", plan, "--step", "2")}
+        ended = typing(home)(*words[2:], *named.get(words[2], ()))
         assert ended.code == 0, ended
         return ended.out
+
+    def shows(status: str, said: str) -> str:
+        """Type the line until it shows this, its lines folded to one."""
+        ends = monotonic() + 20
+        while said not in (shown := " ".join(typed(status).split())) and monotonic() < ends:
+            sleep(0.2)
+        assert said in shown
+        return shown
 
     _, tools, start, approve, status = COMMANDS.splitlines()
     try:
@@ -118,13 +128,22 @@ def test_a_stranger_follows_the_page(
             assert step["preview"] == "refund: payment P-1, amount 42.50"
             assert bank.refunds() == []
             typed(approve)
-            ends = monotonic() + 20
-            while "executed" not in typed(status) and monotonic() < ends:
-                sleep(0.2)
-            assert "number R-1, payment P-1, amount 42.50" in typed(status)
+            shown = shows(status, "executed")
+            assert "number R-1, payment P-1, amount 42.50" in shown
+        assert bank.refunds() == [{"number": "R-1", "payment": "P-1", "amount": "42.50"}]
+        (folder / "refunds.py").write_text(WITH_UNDO_AND_PRECONDITION)
+        (folder / "too-much.yaml").write_text(TOO_MUCH)
+        start, approve, held, undo, status = UNDO.splitlines()
+        with worker(home, folder):
+            assert " ".join(NEW_PREVIEW.split()) in " ".join(typed(AGAIN.strip()).split())
+            (plan,) = set(re.findall(r"\b[0-9a-f]{12}\b", typed(start)))
+            typed(approve)
+            shows(held, "stopped at step 2 of 2, refund; failed: it had no effect")
+            assert "are being taken back now" in typed(undo)
+            shows(status, " ".join(TAKEN_BACK.split()))
     finally:
         stop_server(home)
-    assert bank.refunds() == [{"number": "R-1", "payment": "P-1", "amount": "42.50"}]
+    assert [one.get("status") for one in bank.refunds()] == [None, "canceled"]
 
 
 # ---- undo and precondition, in one process --------------------------------------------------------
@@ -152,7 +171,8 @@ async def test_two_refunds_of_one_payment_do_not_trip_over_each_other(refunds: G
     async with refunds.worker():
         run = await planned(refunds, 30, 20.5)
         assert run.plan is not None
-        assert [step.observation for step in run.plan.steps] == ["100.00", "100.00"]
+        assert [step.observation for step in run.plan.steps] == [{"left": "100.00"}, {"left": "100.00"}]
+        assert run.plan.steps[0].preview == "Refund 30.00 EUR of payment P-1, which has 100.00 EUR left"
         await refunds.decide(run)
         assert (await refunds.result(run.workflow_id)).outcome == "executed"
     assert bank.left("P-1") == "49.50"
@@ -165,7 +185,7 @@ async def test_a_refund_is_held_if_the_money_has_gone_meanwhile(refunds: Gate, b
         await refunds.decide(run)
         held = await refunds.held(run.workflow_id)
         assert held.held is not None
-        assert 'it was "100.00", is now "40.00".' in held.held.why
+        assert 'left was "100.00", is now "40.00".' in held.held.why
         await refunds.resolve(run.workflow_id, "abort")
         await refunds.result(run.workflow_id)
     assert [refund["amount"] for refund in bank.refunds()] == ["60.00"]
@@ -209,9 +229,8 @@ async def test_a_refund_that_was_sent_back_is_shown_as_reversed(
 
 @pytest.mark.timeout(120)
 def test_the_tool_of_the_page_keeps_its_promises(bank: Bank, tmp_path: Path) -> None:
-    imports, functions = CHECKED.split("\n\n\n", 1)
-    tool = WITH_UNDO_AND_PRECONDITION.replace("requests.request(", "send(")
-    (tmp_path / "refunds.py").write_text(f"{imports}\n{tool}\n\n{functions}")
+    _, decorator, tool = WITH_UNDO_AND_PRECONDITION.partition("@tool")
+    (tmp_path / "refunds.py").write_text(f"{CHECKED}\n\n{decorator}{tool}")
     command = shlex.split(CHECK.replace("~/plangate", str(PROJECT)))[1:]
     home = Home(tmp_path / "var", {"BANK_URL": bank.url})
     checked = subprocess.run(

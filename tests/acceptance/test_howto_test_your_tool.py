@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +15,18 @@ from tests.support.program import Ended
 from tests.support.server import TEMPORAL
 
 PAGE = (PROJECT / "docs" / "howto-test-your-tool.md").read_text()
+PAGE_BEFORE = (PROJECT / "docs" / "howto-add-a-tool.md").read_text()
 MORE_TESTS = """
 import pytest
-from refunds import Refund
+from refunds import refund
 from plangate.domain.errors import FileInvalid, OperatorError
 from plangate.testing import approves, requests_changes, step, strikes
 
-REFUND = step("refund", payment="pay_1", cents=1)
+REFUND = step("refund", payment="P-1", amount=1)
 
 
-def test_a_failed_assertion_says_what_became_of_the_run(plangate, tmp_path):
-    run = plangate(Refund(tmp_path / "shop.db")).run(REFUND, approves("rita"), approves("dana"))
+def test_a_failed_assertion_says_what_became_of_the_run(plangate):
+    run = plangate(refund).run(REFUND, approves("rita"), approves("dana"))
     with pytest.raises(AssertionError) as caught:
         run.assert_not_called("refund")
     first, *more = str(caught.value).splitlines()
@@ -34,8 +36,8 @@ def test_a_failed_assertion_says_what_became_of_the_run(plangate, tmp_path):
     assert more[2].startswith("  refused: ")
 
 
-def test_struck_steps_are_not_called_and_changes_are_drafted(plangate, tmp_path):
-    gate = plangate(Refund(tmp_path / "shop.db"), planner=[[REFUND, REFUND], [REFUND] * 3])
+def test_struck_steps_are_not_called_and_changes_are_drafted(plangate):
+    gate = plangate(refund, planner=[[REFUND, REFUND], [REFUND] * 3])
     run = gate.run("Refund it.", requests_changes("dana", "once more"), strikes("dana", 1), approves("erin"))
     run.assert_called("refund", times=2)
 
@@ -44,8 +46,8 @@ def test_what_cannot_be_used_is_said_at_once(plangate):
     with pytest.raises(OperatorError, match="This is not a tool"):
         plangate(object())
     with pytest.raises(FileInvalid, match="rule 'x'"):
-        plangate(Refund, policy='[[rule]]\\nname = "x"\\nwhen = "("\\nneeds = []\\n')
-    run = plangate(Refund).run("words without a planner")
+        plangate(refund, policy='[[rule]]\\nname = "x"\\nwhen = "("\\nneeds = []\\n')
+    run = plangate(refund).run("words without a planner")
     run.assert_failed()
     assert "This test has no planner" in run.reason
 """
@@ -58,13 +60,13 @@ class Shop:
     folder: Path
     environment: Environment
 
-    def types(self, command: str) -> Ended:
+    def types(self, command: str, **settings: str | None) -> Ended:
         program, *words = shlex.split(command)
         program, words = ("python", ["-m", "pytest", *words]) if program == "pytest" else (program, words)
         done = subprocess.run(
             self.environment.command(program, *words),
             cwd=self.folder,
-            env=self.environment.variables(),
+            env=self.environment.variables(settings),
             capture_output=True,
             timeout=100,
             check=False,
@@ -72,8 +74,14 @@ class Shop:
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: str = PAGE) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def tool() -> str:
+    """The tool as the page before leaves it."""
+    _, whole, top, *_ = blocks("python", PAGE_BEFORE)
+    return f"{top}\n\n@tool{whole.partition('@tool')[2]}"
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +93,11 @@ def shop(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     (environment.folder / "bin" / "temporal").symlink_to(TEMPORAL)
     project = folder / "shop"
     project.mkdir()
-    tool, *tests = blocks("python")
+    bank, *tests = blocks("python")
     (setting,) = blocks("toml")
     (project / "pyproject.toml").write_text(setting)
-    (project / "refunds.py").write_text(tool)
+    (project / "refunds.py").write_text(tool())
+    (project / "conftest.py").write_text(bank)
     (project / "test_refunds.py").write_text("\n\n".join(tests))
     (project / "test_more.py").write_text(MORE_TESTS)
     return Shop(project, environment)
@@ -109,9 +118,15 @@ def test_the_test_that_rejected_means_not_called_has_ten_lines() -> None:
 
 @pytest.mark.timeout(120)
 def test_the_pages_tool_keeps_what_it_promises(shop: Shop) -> None:
-    ended = shop.types(blocks("sh")[2])
+    export, command = blocks("sh")[2].splitlines()
+    assert export.startswith("export BANK_URL=")
+    bank = [sys.executable, "-u", str(PROJECT / "examples" / "refunds" / "bank.py"), "0"]
+    with subprocess.Popen(bank, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ended = shop.types(command, BANK_URL=process.stdout.readline().split()[-1])
+        process.kill()
     assert (ended.code, ended.err) == (0, ""), ended.out
-    assert "refund keeps what it promises (9 checks)" in ended.out
+    assert "refund keeps what it promises" in ended.out
 
 
 @pytest.mark.timeout(120)

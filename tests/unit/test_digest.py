@@ -98,3 +98,28 @@ def test_whatever_an_argument_holds_none_is_left_out_and_none_passes_for_the_lin
     assert re.fullmatch(r"[A-Za-z0-9 .,:;()\[\]_…-]+", outside), told
     for _, value in arguments:
         assert json.dumps(value, ensure_ascii=False) in told or value.rpartition("@")[2].lower() in told
+
+
+def of(tool: str, *arguments: dict[str, Any]) -> str:
+    return digest(Plan(summary="s", steps=tuple(Step(tool=tool, arguments=one) for one in arguments)))
+
+
+def test_the_numbers_of_a_tool_are_added_up() -> None:
+    assert of("refund", {"amount": 42.5, "to": None}, {"amount": 37.5}) == "2 refund: amount 80.00"
+    assert of("refund", {"amount": 0.1}, {"amount": 0.2}) == "2 refund: amount 0.30"
+    assert of("refund", {"cents": 4250}) == "1 refund: cents 4,250"
+    assert of("refund", {"amount": 1e22}, {"amount": 1}) == "2 refund: amount 10,000,000,000,000,000,000,001"
+    assert of("refund", {"amount": 0.001}) == "1 refund: amount 0.001"
+    assert of("refund", {"amount": -1.5}, {"amount": 1.5}) == "2 refund: amount 0.00"
+    assert of("refund", {"amount": 1.7e308}, {"amount": 5e-324}).startswith("2 refund: amount 170,000")
+
+
+def test_what_is_no_sum_is_not_added_up() -> None:
+    for arguments in (
+        ({"amount": 1}, {"amount": "2"}),
+        ({"amount": 1}, {}),
+        ({"amount": True}, {"amount": False}),
+        ({"payment_id": 4711}, {"payment_id": 4712}),
+        ({"amount": {"from_step": 1, "field": "n"}}, {"amount": 2}),
+    ):
+        assert of("refund", *arguments) == "2 refund"

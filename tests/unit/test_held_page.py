@@ -315,7 +315,7 @@ def test_a_person_who_resolves_it_has_what_matters_on_the_last_24_lines() -> Non
 
 
 def test_the_page_in_review_says_who_may_not_approve() -> None:
-    assert "may not rita (the requester), dana (an editor): another person" in one_line(terminal(edited()))
+    assert "may not rita (the requester), dana (an editor)" in one_line(terminal(edited()))
     assert "May not: rita (the requester), dana (an editor)." in details_page(edited())
 
 
@@ -350,3 +350,19 @@ def test_the_list_has_held_runs_first_with_reason_and_age_and_the_stops_above() 
     assert said.startswith("STOPPED send_email, since")
     assert "Approved, and waiting for the release: plan-1: step 3 of 4, send_email" in said
     assert not stopped_page([], [status(running())]).rows
+
+
+def test_a_run_that_ended_halfway_offers_to_take_up_the_rest() -> None:
+    offered = "python starter.py start --from plan-1"
+    for state in (undone(), resolved(held(), "abort")):
+        assert offered in terminal(state)
+        assert offered in printed(outcome_page(status(state)))
+        assert "\n  was to run " in terminal(state)
+    for state in (skipped(), held(), edited()):
+        assert offered not in terminal(state)
+
+
+def test_what_is_for_auditors_stands_below_what_people_read() -> None:
+    text = terminal(edited())
+    assert text.index("\n  fingerprint ") > text.index("Step 4 of 4")
+    assert text.index("\n  needs ") < text.index("Step 1 of 4")

@@ -10,12 +10,12 @@ from plangate.presentation.program import script_name
 @pytest.mark.parametrize(
     ("script", "folder", "said"),
     [
-        ("/home/ann/plangate/starter.py", "/home/ann/plangate", "python starter.py"),
-        ("/home/ann/plangate/starter.py", "/home/ann/mine", "python ~/plangate/starter.py"),
-        ("/opt/plangate/starter.py", "/home/ann", "python /opt/plangate/starter.py"),
-        ("/opt/plan gate/starter.py", "/home/ann", "python '/opt/plan gate/starter.py'"),
-        ("/home/ann/plan gate/starter.py", "/home/ann", "python '/home/ann/plan gate/starter.py'"),
+        ("/people/ann/plangate/starter.py", "/people/ann/plangate", "python starter.py"),
+        ("/people/ann/plangate/starter.py", "/people/ann/mine", "python ~/plangate/starter.py"),
+        ("/opt/plangate/starter.py", "/people/ann", "python /opt/plangate/starter.py"),
+        ("/opt/plan gate/starter.py", "/people/ann", "python '/opt/plan gate/starter.py'"),
+        ("/people/ann/plan gate/starter.py", "/people/ann", "python '/people/ann/plan gate/starter.py'"),
     ],
 )
 def test_a_command_can_be_typed_where_the_person_is(script: str, folder: str, said: str) -> None:
-    assert script_name(script, Path(folder), Path("/home/ann")) == said
+    assert script_name(script, Path(folder), Path("/people/ann")) == said

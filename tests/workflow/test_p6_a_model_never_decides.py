@@ -87,7 +87,7 @@ async def test_a_step_with_fields_of_its_own_for_approval_is_no_step(gate: Gate)
     plan = {"summary": "x", "steps": [{"tool": "note", "arguments": {"text": "x"}, "approved": True}]}
     result = await gate.result(await _submit(gate, plan))
     assert result.outcome == "failed"
-    assert "steps[0].approved" in result.reason
+    assert "step 1, approved" in result.reason
 
 
 async def test_the_planner_is_no_approver_whatever_name_it_takes(gate: Gate) -> None:

@@ -277,7 +277,7 @@ async def test_more_faults_than_the_server_takes_are_cut_and_end_the_run(gate: G
     result = await gate.result(await gate.api.submit(PlanRequest(requester="rita", plan=plan)))
     assert result.outcome == "failed"
     assert result.reason.startswith(
-        "The plan cannot be used (15,001 faults): steps[0].arguments.text: is missing"
+        "The plan cannot be used (15,001 faults): step 1, text: is missing"
     )
     assert len(result.reason) < 11_000
 

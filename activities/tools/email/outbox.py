@@ -95,7 +95,7 @@ def _receipt_of_file(path: Path) -> Receipt:
     """Read the receipt back from a stored mail, which another attempt may have written."""
     headers = BytesHeaderParser(policy=policy.default).parsebytes(path.read_bytes())
     return mail_receipt(
-        f"not sent, as no mail server is configured; it is in the outbox as {path.name}",
+        f"only put into the outbox, as {path.name}: no mail server is configured, so it reached no one",
         message_id=str(headers["Message-ID"]).strip(),  # a folded header begins with its fold
         to=_addresses(headers["To"]),
         cc=_addresses(headers["Cc"]),

@@ -20,9 +20,10 @@ def tools(
     *,
     as_json: AsJson = False,
 ) -> int:
-    """List the tools that plans can use, those that you added first.
+    """List the tools that plans can use.
 
-    For each: where it comes from, what it can do, what it lacks, and its arguments.
+    Those that you added come first. For each: where it comes from, what it can do, what it lacks, and its
+    arguments.
     """
     screen = console.open_console(as_json=as_json).screen
     listed = application.listed_tools()
