@@ -135,7 +135,7 @@ def test_a_policy_without_sums_over_time_asks_the_database_nothing(database: Dat
         opened = open_trail(connection, run_ref())
         opened.append(note("requested", run_ref().requested), note("drafted", drafted(PLAN)))
         state = opened.state()
-        opened.connection = None  # type: ignore[assignment]  whoever asks it fails
+        opened.connection = None  # type: ignore[assignment]  # what asks it fails
         reserved = reserve_or_need(
             opened, state, Requiring(OneApproval()), step=1, arguments=PLAN.steps[0].arguments, now=NOON
         )

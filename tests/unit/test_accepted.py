@@ -58,7 +58,8 @@ def transfer(to: str) -> Accepted[Transfer]:
 
 @transfer.find_settlement(settles_within=DAYS)
 def end(to: str, receipt: Transfer, idempotency_key: str) -> Settled | Reversed | None:
-    return {"ann": Settled(receipt.number), "bob": Reversed(idempotency_key)}.get(to)
+    ends: dict[str, Settled | Reversed] = {"ann": Settled(receipt.number), "bob": Reversed(idempotency_key)}
+    return ends.get(to)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ async def test_a_decorated_function_looks_up_what_its_author_attached(to: str, f
     assert isinstance(made, Settles)
     assert not isinstance(made, Undoes | Observes)
     assert made.settles_within == DAYS == settles_within_of(made)
-    arguments = made.declaration.arguments(to=to)
+    arguments = made.declaration.arguments.model_validate({"to": to})
     receipt = await made.act(arguments, "key")
     assert not receipt.final
     assert await made.find_settlement(arguments, receipt, "key") == found

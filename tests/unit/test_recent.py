@@ -86,8 +86,8 @@ def test_a_step_of_another_tool_gets_the_largest_sum_of_the_plan() -> None:
     note = refund_plan("1").steps[0].model_copy(update={"tool": "note"})
     plan = Plan(summary="s", steps=(note, *refund_plan("400").steps, *refund_plan("1", currency="USD").steps))
     sums = sums_wanted([ALL], plan, ["rita"])
-    given = {"plan": plan, "person": "rita", "sums": sums}
-    assert [recent_sum(ALL, number=number, **given) for number in (1, 2, 3)] == [400.0, 400.0, 1.0]
+    found = [recent_sum(ALL, plan=plan, number=number, person="rita", sums=sums) for number in (1, 2, 3)]
+    assert found == [400.0, 400.0, 1.0]
     alone = plan.model_copy(update={"steps": (note,)})
     assert recent_sum(ALL, plan=alone, number=1, person="rita", sums=()) == 0.0
 

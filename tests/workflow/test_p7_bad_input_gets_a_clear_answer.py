@@ -276,9 +276,7 @@ async def test_more_faults_than_the_server_takes_are_cut_and_end_the_run(gate: G
     plan: JsonValue = {"summary": "x", "steps": [{"tool": "note", "arguments": arguments}]}
     result = await gate.result(await gate.api.submit(PlanRequest(requester="rita", plan=plan)))
     assert result.outcome == "failed"
-    assert result.reason.startswith(
-        "The plan cannot be used (15,001 faults): step 1, text: is missing"
-    )
+    assert result.reason.startswith("The plan cannot be used (15,001 faults): step 1, text: is missing")
     assert len(result.reason) < 11_000
 
 
