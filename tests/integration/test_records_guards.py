@@ -85,7 +85,7 @@ def test_what_is_written_cannot_be_deleted(database: Database, table: str) -> No
         "tokens SELECT token_id, workflow_id, 'other' FROM tokens",
         "checkpoints SELECT number, 'other', public_key FROM checkpoints",
         "seals SELECT workflow_id, number, 'other', checkpoint FROM seals",
-        "runs SELECT workflow_id, 'x', requester, opened_at, NULL, 0, head_hash, 0, NULL, NULL FROM runs",
+        "runs SELECT workflow_id, 'x', requester, opened_at, NULL, 0, head_hash, 0, NULL, NULL, 0 FROM runs",
         "rule_texts SELECT hash, 'other' FROM rule_texts",
         "attachments SELECT sha256, 'other' FROM attachments",
         "installation SELECT id FROM installation",

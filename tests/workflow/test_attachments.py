@@ -188,7 +188,7 @@ async def test_a_file_that_is_no_plain_file_of_the_folder_is_no_attachment(
         "",
         "fdp\u202e.exe",
     ):
-        assert "steps" in json.dumps(await refused(idle_gate, name)), name
+        assert "step 1, attachments[0]: " in json.dumps(await refused(idle_gate, name)), name
     assert sent(tmp_path / "outbox") == []
 
 

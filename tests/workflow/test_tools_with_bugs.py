@@ -40,5 +40,5 @@ async def test_an_edit_that_a_tool_cannot_check_is_refused_and_the_next_decision
         assert (await gate.result(status.workflow_id)).outcome == "executed"
         (refused, why), _ = verdicts(gate, status.workflow_id)
         assert not refused
-        assert "steps" in why
+        assert "step 1, " in why
         assert found(gate, status.workflow_id) == []
