@@ -270,7 +270,8 @@ async def _run(gate: Gate, mover: Mover, plan: list[World]) -> list[str]:
         held[number] = status.held.why
         if (world.thing, amount) in mover.effects:
             faults.append(f"{world.kind}: step {number} acted before it was held")
-        await gate.decide(status, "resolve", step=number, resolution="skip", comment="the world has changed")
+        reason, hold = "the world has changed", status.held.number
+        await gate.decide(status, "resolve", step=number, hold=hold, resolution="skip", comment=reason)
     if status.state != "executed":
         faults.append(f"the run ended as {status.state}: {status.reason}")
     for number, (world, amount, holds) in enumerate(steps, start=1):
