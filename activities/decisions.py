@@ -102,7 +102,7 @@ class Decisions:
                 trail, task.state, people, audience, plans=self._plans, can_draft=self._can_draft
             )
             entries = trail.append(*map(_note, batch.judged(arrivals)))
-            return tuple(entry.event for entry in entries if isinstance(entry.event, Decided))
+            return tuple(batch.counted(entry.event) for entry in entries if isinstance(entry.event, Decided))
 
         return await self._records.transact(task.opening(), judge_all)
 
@@ -168,9 +168,23 @@ class _BatchJudge:
             else:
                 event = self._judge(arrival)
                 self._follow(event)
-            self._state = apply(self._state, event)
+            self._state = apply(self._state, self.counted(event))
             decided.append(event)
         return decided
+
+    def counted(self, event: Decided) -> Decided:
+        """Return a decision as the run counts it: an accepted copy of a signed one has the proof of that."""
+        decision = event.arrival.decision
+        is_proven = event.approver is not None and event.approver.is_signed
+        if not event.verdict.accepted or decision is None or decision.signature is None or is_proven:
+            return event
+        for earlier in self._events:
+            if not isinstance(earlier, Decided) or not earlier.verdict.accepted or earlier.approver is None:
+                continue
+            said = earlier.arrival.decision
+            if earlier.approver.is_signed and said is not None and said.signature == decision.signature:
+                return event.model_copy(update={"approver": earlier.approver})
+        return event
 
     def _follow(self, event: Decided) -> None:
         self._new.append(event)
@@ -188,17 +202,18 @@ class _BatchJudge:
             by_record = self._verdict(self._record, arrival, sender)
             if by_record.verdict.accepted or not self._already_applied_on_record(event, sender):
                 event = by_record
-            event = self._sent_again(event) or event
+        event = self._sent_again(event) or event
         event = self._with_lost_approvals(event)
         return event.model_copy(update={"people": self._people.hash if self._people else ""})
 
     def _sent_again(self, event: Decided) -> Decided | None:
-        """Accept the copy of a signed resolution that only the record has, as after the death of a server.
+        """Accept the copy of a signed decision that only the record has, as after the death of a server.
 
-        The copy proves nothing, because its token is used; it changes nothing in the record either.
+        The copy proves nothing, because its token is used; it changes nothing in the record either. The run
+        counts it with the proof of the first one (`counted`).
         """
         decision = event.arrival.decision
-        if event.verdict.accepted or decision is None or decision.decision is not Choice.RESOLVE:
+        if event.verdict.accepted or decision is None or decision.signature is None:
             return None
         signer = self._identified(decision, event.arrival.received_at)
         copy = self._verdict(self._state, event.arrival, signer)

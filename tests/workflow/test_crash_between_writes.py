@@ -12,9 +12,11 @@ from plangate.audit.inspection import inspect_all
 from plangate.domain.decision import Choice, Decision
 from plangate.domain.errors import EffectUnknown, RecordsUnavailable, ToolUnavailable
 from plangate.domain.tool import Receipt
+from tests.support.fakes import notes
 from tests.support.gate import Gate
+from tests.support.holds import signed
 from tests.support.lost_decisions import record_alone
-from tests.support.sealed_records import sealing, trust
+from tests.support.sealed_records import ByFirstWord, Everybody, people, sealing, trust
 from tests.support.transactions import hook_transactions
 
 
@@ -155,3 +157,51 @@ async def test_a_recorded_decision_that_the_run_never_received_counts_when_it_is
     sealing(gate).seal()
     with gate.database.read() as connection:
         assert inspect_all(connection, trust(), lambda *_: None).findings == ()
+
+
+@pytest.mark.parametrize("choice", ["approve", "reject", "request_changes", "edit", "withdraw_approval"])
+async def test_a_signed_decision_that_only_the_record_has_counts_when_its_copy_arrives(
+    idle_gate: Gate, choice: str
+) -> None:
+    """The client sends the same token by signal if its update is lost; that token is used by then."""
+    gate = idle_gate
+    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    async with gate.worker():
+        status = await gate.in_review("signed one")
+        if choice == "withdraw_approval":
+            assert (await gate.decide(status, signature=signed(status, "dana", "approve"))).accepted
+        said: dict[str, Any] = {"comment": "so be it"}
+        said |= {"new_plan": notes("signed two")} if choice == "edit" else {}
+        said["signature"] = signed(status, "dana", choice, **said)
+        record_alone(gate, status, Choice(choice), people=people(), **said)
+        await gate.signal(status, choice, **said)
+        match choice:
+            case "approve":
+                shown = await gate.until("in_review", status.workflow_id, lambda now: bool(now.approved_by))
+                await gate.decide(shown, by="erik", signature=signed(shown, "erik", "approve"))
+                result = await gate.result(status.workflow_id)
+                assert (result.outcome, result.unverified) == ("executed", ())
+            case "reject":
+                assert (await gate.result(status.workflow_id)).outcome == "rejected"
+            case "withdraw_approval":
+                await gate.until("in_review", status.workflow_id, lambda now: not now.approved_by)
+            case _:
+                await gate.until("in_review", status.workflow_id, lambda now: now.revision == 2)
+    sealing(gate).seal()
+    with gate.database.read() as connection:
+        assert inspect_all(connection, trust(), lambda *_: None).findings == ()
+
+
+async def test_a_copy_of_a_signed_approval_that_the_run_knows_is_refused(idle_gate: Gate) -> None:
+    gate = idle_gate
+    gate.policy, gate.directory = ByFirstWord(), Everybody()
+    async with gate.worker():
+        status = await gate.in_review("signed one")
+        token = signed(status, "dana", "approve")
+        assert (await gate.decide(status, signature=token)).accepted
+        copy = await gate.decide(status, signature=token)
+        assert (copy.accepted, "an approval counts once" in copy.reason) == (False, True)
+        back = signed(status, "dana", "withdraw_approval")
+        assert (await gate.decide(status, "withdraw_approval", signature=back)).accepted
+        put_back = await gate.decide(status, signature=token)
+        assert (put_back.accepted, "was used before" in put_back.reason) == (False, True)
