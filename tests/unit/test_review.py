@@ -263,7 +263,7 @@ def test_places_are_counted_quickly_however_many_people_delegate_to_each_other()
 
 
 def test_people_who_act_for_many_others_in_many_roles_are_counted_in_time() -> None:
-    """A workflow task may take two seconds, a status three; the limit here is of this process's CPU time."""
+    """Without an end to the search it takes minutes; the limit is of this process's CPU time."""
     chance = Random(3)
     roles = [f"role {number}" for number in range(20)]
     needs = tuple(Need(role=role, count=chance.randint(1, 3)) for role in roles)
@@ -280,4 +280,4 @@ def test_people_who_act_for_many_others_in_many_roles_are_counted_in_time() -> N
     began = process_time()
     missing(Requirement(needs=needs), approvers, ("rita",))
     satisfied(Requirement(needs=needs), approvers, ("rita",))
-    assert process_time() - began < 2
+    assert process_time() - began < 6

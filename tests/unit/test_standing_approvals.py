@@ -189,8 +189,8 @@ def test_what_may_be_drawn_in_another_order_names_the_command_that_shows_it() ->
 
 def test_what_runs_stands_first_on_the_page_of_the_web_ui() -> None:
     terminal, page = shown(in_review(TWO))
-    assert page.startswith("**What runs:** `1 note`")
-    assert "  what runs    1 note\n" in terminal
+    assert page.startswith("**What runs:** `1 note: n 1`")
+    assert "  what runs    1 note: n 1\n" in terminal
 
 
 def test_a_page_without_room_for_what_runs_offers_no_approval() -> None:
