@@ -287,6 +287,38 @@ def test_a_pattern_that_never_ends_is_no_trouble() -> None:
     assert monotonic() - began < 1
 
 
+@pytest.mark.parametrize(
+    ("items", "value"),
+    [
+        ({"allOf": [{"minimum": -n} for n in range(1_000)]}, [1] * 100_000),
+        ({"anyOf": [{"const": str(n)} for n in range(1_500)]}, [1] * 100_000),
+        ({"enum": [str(n) for n in range(5_000)]}, [1] * 100_000),
+        ({"anyOf": [{"maxItems": n} for n in range(1_500)]}, [[1] * 100_000]),
+        ({"allOf": [{"pattern": f"(a|aa)+{n}$"} for n in range(1_500)]}, ["a" * 500_000]),
+    ],
+)
+def test_no_schema_holds_the_worker_up(items: dict[str, Any], value: list[Any]) -> None:
+    """Hours of work, before: a worker that checks an answer does nothing else meanwhile."""
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": items}}}
+    config = read_config_of({"bank": {"command": "bank"}})[0]
+    tool = tool_of(config, Offered("pay", "Pay.", schema, schema), Turns("bank"))
+    began = monotonic()
+    with pytest.raises(PlanInvalid):
+        check_arguments("bank_pay", {"a": value}, {"bank_pay": tool.declaration})
+    note = tool._note({"a": value})  # noqa: SLF001  an answer of this size takes the test a second to send
+    assert note.startswith("done, but the answer is")
+    assert monotonic() - began < 5
+
+
+def test_a_usual_answer_is_checked_to_its_end() -> None:
+    entry = {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": entry}}}
+    config = read_config_of({"bank": {"command": "bank"}})[0]
+    tool = tool_of(config, Offered("pay", "Pay.", schema, schema), Turns("bank"))
+    assert tool._note({"a": [{"id": n} for n in range(1_000)]}) == ""  # noqa: SLF001  as above
+    assert "form" in tool._note({"a": [{"id": n} for n in range(1_000)] + [{}]})  # noqa: SLF001  as above
+
+
 def test_the_definition_changes_with_every_part_of_what_the_server_says() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
     one = declared(schema).definition()

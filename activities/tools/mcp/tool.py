@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import BaseModel, JsonValue
 
-from activities.tools.mcp.arguments import SchemaArguments, arguments_of, checker_of
+from activities.tools.mcp.arguments import TOO_MUCH, SchemaArguments, arguments_of, checker_of
 from activities.tools.mcp.config import ServerConfig
 from activities.tools.mcp.names import legal_name
 from activities.tools.mcp.schema import SchemaRefused, plain_schema
@@ -167,10 +167,14 @@ class McpTool:
         if structured is None:
             return "done, but the answer lacks the structure that the tool promises"
         try:
-            faults = list(checker_of(plain_schema(self.offered.output))(structured))
+            fault = next(checker_of(plain_schema(self.offered.output))(structured), None)
         except SchemaRefused:
             return ""
-        return "done, but the answer is not of the form that the tool promises" if faults else ""
+        if fault is None:
+            return ""
+        if fault[1] == TOO_MUCH:
+            return "done, but the answer is too large to be compared with the form that the tool promises"
+        return "done, but the answer is not of the form that the tool promises"
 
     def _kept(self, structured: JsonValue) -> JsonValue:
         """Return a structured answer as the record keeps it: None if it is too large or no JSON."""
