@@ -7,6 +7,7 @@ decimals. This module knows no clock and no database.
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, Inexact, InvalidOperation
@@ -179,7 +180,7 @@ def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> S
     if limit.by == REQUESTER:
         of = person
     elif limit.by:
-        of = _json(value)
+        of = _json(unicodedata.normalize("NFC", value) if isinstance(value, str) else value)
     return Scope(
         tool=limit.tool,
         argument=limit.argument,
