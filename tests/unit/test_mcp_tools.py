@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from activities.planners.limits import Limits
 from activities.planners.proposals import Proposals
@@ -287,6 +287,17 @@ def test_a_pattern_that_never_ends_is_no_trouble() -> None:
     assert monotonic() - began < 1
 
 
+def test_a_tool_whose_name_has_a_secret_is_not_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every plan, page and trail shows a tool's name."""
+    monkeypatch.setenv("BANK_TOKEN", "canary-7f3b9d")
+    config = read_config_of({"bank": {"command": "bank", "env": {"TOKEN": "${BANK_TOKEN}"}}})[0]
+    server = McpServer(config, tmp_path)
+    server.take([Offered(one, "", {"type": "object"}) for one in ("pay", "pay_canary-7f3b9d")])
+    assert [one.declaration.name for one in server.tools] == ["bank_pay"]
+
+
 @pytest.mark.parametrize(
     ("items", "value"),
     [
@@ -315,8 +326,9 @@ def test_a_usual_answer_is_checked_to_its_end() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "array", "items": entry}}}
     config = read_config_of({"bank": {"command": "bank"}})[0]
     tool = tool_of(config, Offered("pay", "Pay.", schema, schema), Turns("bank"))
-    assert tool._note({"a": [{"id": n} for n in range(1_000)]}) == ""  # noqa: SLF001  as above
-    assert "form" in tool._note({"a": [{"id": n} for n in range(1_000)] + [{}]})  # noqa: SLF001  as above
+    entries: list[JsonValue] = [{"id": n} for n in range(1_000)]
+    assert tool._note({"a": entries}) == ""  # noqa: SLF001  as above
+    assert "form" in tool._note({"a": [*entries, {}]})  # noqa: SLF001  as above
 
 
 def test_the_definition_changes_with_every_part_of_what_the_server_says() -> None:

@@ -131,6 +131,9 @@ class McpServer:
         for one in offered:
             if allowed is not None and one.name not in allowed:
                 continue
+            if self._names_a_secret(one.name):
+                self.log_once(self._not_offered(one.name, "its name has a secret of its server"))
+                continue
             if counts[one.name] > 1:
                 self.log_once(self._not_offered(one.name, "it is listed more than once"))
                 continue
@@ -142,6 +145,13 @@ class McpServer:
                 said = f"Plangate cannot read it ({type(error).__name__})"
                 self.log_once(self._not_offered(one.name, said))
         self._tools, self._has_listed = tools, True
+
+    def _names_a_secret(self, tool: str) -> bool:
+        """Whether the name of a tool, which every plan and page shows, has a secret of its server."""
+        hide = self.config.secrets.hide
+        return hide(tool) != tool or hide(legal_name(self.config.name, tool)) != legal_name(
+            self.config.name, tool
+        )
 
     def _as_tool(self, offered: "Offered") -> "McpTool":
         from activities.tools.mcp.tool import tool_of  # noqa: PLC0415  imports the vendor's library
