@@ -186,7 +186,7 @@ def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> S
         argument=limit.argument,
         by=limit.by,
         of=of,
-        currency=currency.upper() if isinstance(currency, str) else _json(currency) if currency else "",
+        currency=_currency(currency),
     )
 
 
@@ -249,6 +249,12 @@ def _own(limit: Limit, plan: Plan, scope: Scope, person: str) -> Decimal | None:
     ]
     known = [amount for amount in amounts if amount is not None]
     return summed(known) if len(known) == len(amounts) else None
+
+
+def _currency(value: JsonValue) -> str:
+    if isinstance(value, str):
+        return unicodedata.normalize("NFKC", value).strip().upper()
+    return _json(value) if value else ""
 
 
 def _json(value: JsonValue) -> str:
