@@ -224,6 +224,11 @@ class Execution:
             if claim.earlier is not Earlier.NOTHING:
                 raise StillBegun(f"An earlier attempt may have done it, and now: {error}") from error
             raise
+        except ToolRefused as error:
+            # Of this attempt it says that nothing was done; of the earlier one nobody can be asked.
+            if claim.earlier is not Earlier.NOTHING:
+                raise EffectUnknown(f"An earlier attempt may have done it, and now: {error}") from error
+            raise
         return await act_once(
             tool,
             arguments,

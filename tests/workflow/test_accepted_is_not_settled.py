@@ -148,9 +148,7 @@ async def test_a_reversed_transfer_stands_first_on_the_page_and_in_the_lists(
     assert found(paying, status.workflow_id) == []
 
 
-async def test_words_of_any_size_with_any_secret_hold_no_settlement_up(
-    paying: Gate, bank: Bank
-) -> None:
+async def test_words_of_any_size_with_any_secret_hold_no_settlement_up(paying: Gate, bank: Bank) -> None:
     status = await executed(paying, "ann")
     secret = "sk_live_" + "x7" * 20
     bank.ends("ann", "settled", f"with the key {secret}, " + "x" * 3_000_000)
