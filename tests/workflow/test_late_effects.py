@@ -109,3 +109,39 @@ async def test_a_tool_that_changed_after_a_call_broke_off_leaves_its_effect_in_d
         assert (await gate.result(status.workflow_id)).outcome == "executed"
         assert account.texts() == ["booked 1"]
         assert found(gate, status.workflow_id) == []
+
+
+class Dropped(Account):
+    """An account of a server that lists it no more once it was called."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(gate.settings.var_dir / "account.tsv")
+        self._tools = gate.tools
+
+    async def act(self, arguments: BookingArguments, idempotency_key: str) -> Receipt:
+        try:
+            return await super().act(arguments, idempotency_key)
+        finally:
+            del self._tools["book"]
+
+
+async def test_the_receipt_of_a_tool_that_is_listed_no_more_is_kept(idle_gate: Gate) -> None:
+    gate = idle_gate
+    account = gate.tools["book"] = Dropped(gate)
+    async with gate.worker():
+        status = await approved(gate, "1")
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert account.texts() == ["booked 1"]
+        assert not {"in_doubt", "released"} & set(kinds(gate, status.workflow_id))
+        assert found(gate, status.workflow_id) == []
+
+
+async def test_a_person_is_asked_about_the_effect_of_a_tool_that_is_listed_no_more(idle_gate: Gate) -> None:
+    gate = idle_gate
+    account = gate.tools["book"] = Dropped(gate)
+    async with gate.worker():
+        account.failures, account.acts_before_failing = [lost()], True
+        held = await gate.held((await approved(gate, "1")).workflow_id)
+        assert held.steps[0].state == "in_doubt"
+        assert held.held is not None
+        assert str(lost()) in held.held.why
