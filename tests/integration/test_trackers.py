@@ -11,6 +11,7 @@ from plangate.domain.references import resolve_references
 from plangate.domain.run import StepProgress, StepState
 from plangate.tool import Happened, NotFound, Repeatable
 from tests.support.github_server import GitHubServer
+from tests.support.jira_server import JiraServer
 from tests.support.tickets import VENDORS, Desk, desk
 
 KEY = "plan-ü:3f9a12bc4d5e:1"
@@ -72,6 +73,17 @@ async def test_the_number_of_a_moved_ticket_names_no_ticket_of_its_first_project
     number: dict[str, JsonValue] = {"ticket": {"from_step": 1, "field": "number"}}
     with pytest.raises(StepUnready, match="does not have it"):
         resolve_references(number, (StepProgress(state=StepState.DONE, receipt=found.receipt),))
+
+
+@pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
+async def test_a_ticket_that_was_moved_is_not_the_one_that_is_named(vendor: str) -> None:
+    """Jira answers with the moved one, which may be in a project that is not allowed."""
+    with desk(vendor) as here:
+        await here.create.act(here.ticket(), KEY)
+        assert isinstance(here.vendor, JiraServer)
+        here.vendor.issues[0].update(id="OPS-1", key="DESK-1")  # it is found by both
+        with pytest.raises(ToolRefused, match="moved to another project"):
+            await here.comment.observe(here.on(1))
 
 
 async def test_a_comment_is_deleted_once(here: Desk) -> None:
