@@ -10,7 +10,7 @@ import pytest
 
 from activities.tools.stripe.payment import CreatePayment, PaymentArguments
 from activities.tools.stripe.refund import RefundArguments, RefundPayment
-from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused
+from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
 from plangate.domain.tool import Receipt
 from plangate.settings import Settings
 from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Reversed, Settled, Unknown
@@ -258,6 +258,16 @@ async def test_a_payment_of_which_a_part_was_captured_says_how_much_is_paid():
         payments = CreatePayment.from_settings(Settings(stripe_api_key=KEY, stripe_api_base=server.url))
         found = await payments.find_settlement(a_payment("cus_1", "pm_1", capture="manual"), receipt, "hold")
     assert found == Settled("Of the payment of 42.50 EUR (pi_1), only 10.00 EUR was captured and is paid.")
+
+
+async def test_an_answer_about_another_payment_or_card_is_not_shown_to_approvers():
+    other = {"id": "pi_2", "status": "succeeded", "amount": 90_000, "currency": "eur", "customer": "cus_1"}
+    with FaultyServer(answer=lambda _request: Answer(200, other)) as server:
+        settings = Settings(stripe_api_key=KEY, stripe_api_base=server.url)
+        with pytest.raises(ToolUnavailable, match="about another payment"):
+            await RefundPayment.from_settings(settings).observe(a_refund("pi_1"))
+        with pytest.raises(ToolUnavailable, match="about another payment method"):
+            await CreatePayment.from_settings(settings).observe(a_payment("cus_1", "pm_1"))
 
 
 # ---- settings and arguments -----------------------------------------------------------------------

@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
-from pydantic import JsonValue
+from pydantic import JsonValue, SecretStr
 
-from activities.tools.tickets.tools import CreateTicket
-from plangate.domain.errors import StepUnready, ToolRefused
+from activities.tools.tickets.github import GitHubTracker
+from activities.tools.tickets.ticket import CommentTicketArguments
+from activities.tools.tickets.tools import CommentTicket, CreateTicket
+from plangate.domain.errors import StepUnready, ToolRefused, ToolUnavailable
 from plangate.domain.references import resolve_references
 from plangate.domain.run import StepProgress, StepState
 from plangate.tool import Happened, NotFound, Repeatable
+from tests.support.faulty_server import Answer, FaultyServer
 from tests.support.github_server import GitHubServer
 from tests.support.jira_server import JiraServer
 from tests.support.tickets import VENDORS, Desk, desk
@@ -73,6 +76,15 @@ async def test_the_number_of_a_moved_ticket_names_no_ticket_of_its_first_project
     number: dict[str, JsonValue] = {"ticket": {"from_step": 1, "field": "number"}}
     with pytest.raises(StepUnready, match="does not have it"):
         resolve_references(number, (StepProgress(state=StepState.DONE, receipt=found.receipt),))
+
+
+async def test_an_answer_of_github_about_another_ticket_is_not_shown_to_approvers() -> None:
+    other = {"number": 2, "title": "Another", "state": "open"}
+    with FaultyServer(answer=lambda _request: Answer(200, other)) as server:
+        comment = CommentTicket(GitHubTracker("GitHub", server.url, SecretStr("x"), ["acme/support"]))
+        on_another = CommentTicketArguments(project="acme/support", ticket=1, body="Done.")
+        with pytest.raises(ToolUnavailable, match="about another ticket"):
+            await comment.observe(on_another)
 
 
 @pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])

@@ -123,6 +123,8 @@ class CreatePayment:
             ToolRefused: it is not the customer's.
         """
         method = await read(self._account.api.payment_method(arguments.payment_method))
+        if method.get("id") != arguments.payment_method:  # an approver would see the other one
+            raise ToolUnavailable("Stripe's answer is about another payment method.")
         customer = method.get("customer")
         customer = customer if isinstance(customer, Mapping) else {"id": customer}
         if customer.get("id") != arguments.customer:
