@@ -374,7 +374,9 @@ def test_secrets_are_hidden_however_they_are_spelled(secret: str, before: str, a
         return
     raw = secret.encode(errors="surrogatepass") if _has_surrogates(secret) else secret.encode()
     spellings = [secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], raw.hex()]
-    spellings.append(quote(secret, safe=""))
+    quoted = quote(secret, safe="")
+    spellings += [quoted, re.sub("%..", lambda found: found[0].lower(), quoted)]
+    spellings += [json.dumps(secret)[1:-1].replace("/", r"\/")]
     for spelled in spellings:
         assert spelled not in secrets.hide(f"{before} {spelled} {after}").replace(REDACTED, "")
     for text in (f"user:{secret}", f"{secret}", f"ab{secret}z"):
