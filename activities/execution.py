@@ -197,7 +197,8 @@ class Execution:
             raise InDoubt(
                 f"Step {claim.effect.step} ({step.tool}) is in doubt: {unknown} Nothing was repeated."
             ) from error
-        within = settles_within_of(self._tools[step.tool])
+        tool = self._tools.get(step.tool)  # an MCP server may have dropped it meanwhile; such never settle
+        within = settles_within_of(tool) if tool is not None else None
         return await self._write_with_retry(attempt, lambda trail: attempt.finish(trail, receipt, within))
 
     def _wait_until_it_landed(
@@ -208,7 +209,8 @@ class Execution:
         Raises:
             StillBegun: until then; the next attempt asks.
         """
-        limit = timedelta(seconds=self._tool(step).declaration.seconds)
+        tool = self._tools.get(step.tool)
+        limit = timedelta(seconds=tool.declaration.seconds) if tool is not None else self._longest_wait
         left = attempt.still_lands(claim, min(limit, self._longest_wait))
         if left is not None:
             keep_what_broke_off(str(error))
@@ -223,6 +225,11 @@ class Execution:
         except ToolUnavailable as error:
             if claim.earlier is not Earlier.NOTHING:
                 raise StillBegun(f"An earlier attempt may have done it, and now: {error}") from error
+            raise
+        except ToolRefused as error:
+            # Of this attempt it says that nothing was done; of the earlier one nobody can be asked.
+            if claim.earlier is not Earlier.NOTHING:
+                raise EffectUnknown(f"An earlier attempt may have done it, and now: {error}") from error
             raise
         return await act_once(
             tool,

@@ -175,13 +175,12 @@ class Settling:
             )
             why, is_open = _sentence(error), SettlementState.OPEN
             return LookedUp(step=number, state=is_open, summary=why, until=until, was_asked=False)
-        match found:
-            case Settled(summary):
-                return LookedUp(step=number, state=SettlementState.SETTLED, summary=summary, until=until)
-            case Reversed(summary):
-                return LookedUp(step=number, state=SettlementState.REVERSED, summary=summary, until=until)
-            case None:
-                return LookedUp(step=number, state=SettlementState.OPEN, until=until)
+        if found is None:
+            return LookedUp(step=number, state=SettlementState.OPEN, until=until)
+        how = SettlementState.SETTLED if isinstance(found, Settled) else SettlementState.REVERSED
+        # Before Temporal keeps it: the words may hold a secret, or be more than a message can carry.
+        said = recordable(found.summary, _LONGEST_SUMMARY)
+        return LookedUp(step=number, state=how, summary=said, until=until)
 
     async def _ask(self, state: RunState, number: int) -> Settled | Reversed | None:
         """Ask the tool of a step, with the arguments that it was called with.
@@ -209,6 +208,8 @@ class Settling:
             found = await tool.find_settlement(arguments, receipt, key_of(state, number, undo=False))
         if found is not None and not isinstance(found, Settled | Reversed):
             raise TypeError(f"find_settlement returned {type(found).__name__}")
+        if found is not None and not isinstance(found.summary, str):
+            raise TypeError(f"find_settlement returned a summary that is {type(found.summary).__name__}")
         return found
 
 

@@ -19,6 +19,7 @@ from plangate.domain.errors import IdInUse, RequestInvalid
 from plangate.domain.escaping import one_line
 from plangate.domain.request import PlanRequest
 from plangate.domain.run import Phase
+from plangate.domain.settlements import run_of
 from plangate.presentation.markdown import request_page, summary_line
 from plangate.temporal.contract import WORKFLOW_TYPE
 from plangate.temporal.search_attributes import PLANGATE_REQUESTER, PLANGATE_STATE
@@ -97,6 +98,10 @@ def checked_id(workflow_id: str) -> str:
         raise RequestInvalid(
             f"An id has up to {_MAX_ID} visible characters, does not begin with -, and has no blanks at its "
             "ends; choose another --id."
+        )
+    if run_of(workflow_id) is not None:
+        raise RequestInvalid(
+            f"The id {workflow_id} is reserved for how the effects of another run end; choose another --id."
         )
     return workflow_id
 

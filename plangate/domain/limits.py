@@ -7,6 +7,7 @@ decimals. This module knows no clock and no database.
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, Inexact, InvalidOperation
@@ -179,13 +180,13 @@ def scope_of(limit: Limit, arguments: Mapping[str, JsonValue], person: str) -> S
     if limit.by == REQUESTER:
         of = person
     elif limit.by:
-        of = _json(value)
+        of = _json(unicodedata.normalize("NFC", value) if isinstance(value, str) else value)
     return Scope(
         tool=limit.tool,
         argument=limit.argument,
         by=limit.by,
         of=of,
-        currency=currency.upper() if isinstance(currency, str) else _json(currency) if currency else "",
+        currency=_currency(currency),
     )
 
 
@@ -248,6 +249,12 @@ def _own(limit: Limit, plan: Plan, scope: Scope, person: str) -> Decimal | None:
     ]
     known = [amount for amount in amounts if amount is not None]
     return summed(known) if len(known) == len(amounts) else None
+
+
+def _currency(value: JsonValue) -> str:
+    if isinstance(value, str):
+        return unicodedata.normalize("NFKC", value).strip().upper()
+    return _json(value) if value else ""
 
 
 def _json(value: JsonValue) -> str:

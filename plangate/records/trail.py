@@ -45,6 +45,7 @@ from plangate.domain.findings import Finding, broken_links
 from plangate.domain.fold import apply, fold
 from plangate.domain.request import check_opening
 from plangate.domain.run import RunState
+from plangate.domain.settlements import run_of
 from plangate.domain.stops import StopDecided
 from plangate.records.prepared import Prepared
 from plangate.records.reservations import Reservation, follow, reserve
@@ -238,6 +239,11 @@ def open_trail(connection: Connection, run: RunRef) -> OpenTrail:
     if head is None:
         first = _opening(run)
         check_opening(run)
+        if run_of(run.workflow_id) is not None:  # its look-up could not start while this one runs
+            raise RequestInvalid(
+                f"The id {run.workflow_id} is reserved for how the effects of another run end; start again "
+                "with another --id."
+            )
         head = _open(connection, run.workflow_id, run.chain_id, first.requester, first.requested_at)
     if head.chain_id != run.chain_id:
         if run.audience is not None:

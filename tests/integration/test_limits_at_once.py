@@ -1,10 +1,14 @@
 """Claims at the same moment, on both databases: a limit lets as many pass as it would one after the other."""
 
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from activities.limiting import Needing, Reserved
+from activities.requiring import Requiring
 from plangate.records.database import Database
-from tests.support.limit_claimers import ROUNDS, claim_together
+from tests.support.limit_claimers import ROUNDS, claim_in, claim_together, drafted_run, limit
 from tests.support.record_writer import ends_of, in_processes
 
 
@@ -15,3 +19,21 @@ def test_of_plans_that_are_claimed_at_once_one_passes(
     log = tmp_path / "passed"
     assert ends_of(in_processes(3, claim_together, database_url, str(log))) == [0, 0, 0]
     assert Counter(log.read_text().split()) == dict.fromkeys(map(str, range(ROUNDS)), 1)
+
+
+def test_a_claim_waits_for_the_end_of_another_that_has_not_committed(database: Database) -> None:
+    requiring = Requiring(limit())
+    for run in ("first", "second"):
+        drafted_run(database, run, requiring)
+
+    def second() -> Reserved | Needing:
+        with database.write() as connection:
+            return claim_in(connection, "second", requiring)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as connection:
+            assert isinstance(claim_in(connection, "first", requiring), Reserved)
+            other = pool.submit(second)
+            time.sleep(0.3)
+            assert not other.done()
+        assert isinstance(other.result(timeout=20), Needing)

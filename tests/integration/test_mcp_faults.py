@@ -246,6 +246,16 @@ async def test_the_key_goes_along_and_the_operator_says_whether_a_repeat_is_safe
     assert await keyed.find_out(arguments(keyed), "run/1/key") == Repeatable()
 
 
+async def test_a_server_that_breaks_before_the_call_was_sent_leaves_nothing_in_doubt(tmp_path: Path) -> None:
+    server = McpServer(tmp_path)
+    tool = await listed(server)
+    (tmp_path / "tools.json").write_text('[{"name": 5}]')
+    found = await outcome(tool)
+    assert isinstance(found, ToolUnavailable)
+    assert "nothing was called" in str(found)
+    assert server.calls == []
+
+
 async def test_a_read_fails_without_doubt(tmp_path: Path) -> None:
     server = McpServer(tmp_path)
     tool = await listed(server, reads=["pay"])

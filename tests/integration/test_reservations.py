@@ -82,6 +82,8 @@ REOPENED = Reopened(fingerprint=DRAFT.fingerprint, step=2, reopened_at=NOON, dea
         ([StepInDoubt(step=1, reason="lost")], "400", "100"),
         ([DONE, REOPENED], "300", "0"),
         ([DONE, StepUndone(step=1, receipt=RECEIPT)], "100", "100"),
+        ([DONE, DONE_2, StepFailed(step=1, reason="no", undo=True)], "400", "0"),
+        ([DONE, DONE_2, StepInDoubt(step=1, reason="lost", undo=True)], "400", "0"),
         ([DONE, claimed(2), StepFailed(step=2, reason="no"), Closed(outcome=Outcome.FAILED)], "300", "0"),
         ([DONE, claimed(2), DONE_2, Closed(outcome=Outcome.EXECUTED)], "400", "0"),
         (

@@ -10,11 +10,12 @@ import pytest
 
 from activities.tools.stripe.payment import CreatePayment, PaymentArguments
 from activities.tools.stripe.refund import RefundArguments, RefundPayment
-from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused
+from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
+from plangate.domain.tool import Receipt
 from plangate.settings import Settings
 from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Reversed, Settled, Unknown
 from tests.support.faulty_server import Answer, FaultyServer
-from tests.support.stripe_server import StripeServer, stripe_server
+from tests.support.stripe_server import KEY, StripeServer, stripe_server
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +249,25 @@ async def test_the_undo_refunds_what_was_captured_once(stripe, payments):
     (refund,) = stripe.refunds(str(receipt.details["payment"]))
     assert refund["amount"] == 4_250
     assert await payments.find_out_undo(arguments, receipt, "charge:undo") == Happened(undone)
+
+
+async def test_a_payment_of_which_a_part_was_captured_says_how_much_is_paid():
+    kept = {"id": "pi_1", "amount": 4_250, "currency": "eur", "status": "succeeded", "amount_received": 1_000}
+    receipt = Receipt(summary="Authorized", details={"payment": "pi_1"}, final=False)
+    with FaultyServer(answer=lambda _request: Answer(200, kept)) as server:
+        payments = CreatePayment.from_settings(Settings(stripe_api_key=KEY, stripe_api_base=server.url))
+        found = await payments.find_settlement(a_payment("cus_1", "pm_1", capture="manual"), receipt, "hold")
+    assert found == Settled("Of the payment of 42.50 EUR (pi_1), only 10.00 EUR was captured and is paid.")
+
+
+async def test_an_answer_about_another_payment_or_card_is_not_shown_to_approvers():
+    other = {"id": "pi_2", "status": "succeeded", "amount": 90_000, "currency": "eur", "customer": "cus_1"}
+    with FaultyServer(answer=lambda _request: Answer(200, other)) as server:
+        settings = Settings(stripe_api_key=KEY, stripe_api_base=server.url)
+        with pytest.raises(ToolUnavailable, match="about another payment"):
+            await RefundPayment.from_settings(settings).observe(a_refund("pi_1"))
+        with pytest.raises(ToolUnavailable, match="about another payment method"):
+            await CreatePayment.from_settings(settings).observe(a_payment("cus_1", "pm_1"))
 
 
 # ---- settings and arguments -----------------------------------------------------------------------

@@ -3,11 +3,18 @@
 from collections.abc import Iterator
 
 import pytest
+from pydantic import JsonValue, SecretStr
 
-from activities.tools.tickets.tools import CreateTicket
-from plangate.domain.errors import ToolRefused
+from activities.tools.tickets.github import GitHubTracker
+from activities.tools.tickets.ticket import CommentTicketArguments
+from activities.tools.tickets.tools import CommentTicket, CreateTicket
+from plangate.domain.errors import StepUnready, ToolRefused, ToolUnavailable
+from plangate.domain.references import resolve_references
+from plangate.domain.run import StepProgress, StepState
 from plangate.tool import Happened, NotFound, Repeatable
+from tests.support.faulty_server import Answer, FaultyServer
 from tests.support.github_server import GitHubServer
+from tests.support.jira_server import JiraServer
 from tests.support.tickets import VENDORS, Desk, desk
 
 KEY = "plan-ü:3f9a12bc4d5e:1"
@@ -52,6 +59,43 @@ async def test_what_is_not_listed_yet_is_not_ruled_out_by_the_tool(here: Desk) -
         "Its marker is not among the newest entries. "
         f"Look for a ticket titled 'Refund of order 7' in {here.project} on {here.tracker.name}.",
     )
+
+
+@pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
+async def test_the_number_of_a_moved_ticket_names_no_ticket_of_its_first_project(vendor: str) -> None:
+    """Else the next step, 'comment on the ticket of step 1', writes on one of somebody else."""
+    with desk(vendor) as here:
+        for title in ("Somebody else's", "Another one's"):
+            await here.create.act(here.ticket(title=title), title)
+        await here.create.act(here.ticket(), KEY)
+        here.vendor.issues[-1]["key"] = "DESK-1"  # by a rule of the project, as soon as it was there
+        found = await here.create.find_out(here.ticket(), KEY)
+    assert isinstance(found, Happened)
+    assert found.receipt.details == {"key": "DESK-1", "url": f"{here.server.url}/browse/DESK-1"}
+    assert "not in OPS any more" in found.receipt.summary
+    number: dict[str, JsonValue] = {"ticket": {"from_step": 1, "field": "number"}}
+    with pytest.raises(StepUnready, match="does not have it"):
+        resolve_references(number, (StepProgress(state=StepState.DONE, receipt=found.receipt),))
+
+
+async def test_an_answer_of_github_about_another_ticket_is_not_shown_to_approvers() -> None:
+    other = {"number": 2, "title": "Another", "state": "open"}
+    with FaultyServer(answer=lambda _request: Answer(200, other)) as server:
+        comment = CommentTicket(GitHubTracker("GitHub", server.url, SecretStr("x"), ["acme/support"]))
+        on_another = CommentTicketArguments(project="acme/support", ticket=1, body="Done.")
+        with pytest.raises(ToolUnavailable, match="about another ticket"):
+            await comment.observe(on_another)
+
+
+@pytest.mark.parametrize("vendor", ["jira", "jira-cloud"])
+async def test_a_ticket_that_was_moved_is_not_the_one_that_is_named(vendor: str) -> None:
+    """Jira answers with the moved one, which may be in a project that is not allowed."""
+    with desk(vendor) as here:
+        await here.create.act(here.ticket(), KEY)
+        assert isinstance(here.vendor, JiraServer)
+        here.vendor.issues[0].update(id="OPS-1", key="DESK-1")  # it is found by both
+        with pytest.raises(ToolRefused, match="moved to another project"):
+            await here.comment.observe(here.on(1))
 
 
 async def test_a_comment_is_deleted_once(here: Desk) -> None:

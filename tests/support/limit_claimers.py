@@ -3,7 +3,9 @@
 import time
 from pathlib import Path
 
-from activities.limiting import Reserved, reserve_or_need
+from sqlalchemy import Connection
+
+from activities.limiting import Needing, Reserved, reserve_or_need
 from activities.requiring import Requiring
 from plangate.domain.policy import Requirement
 from plangate.policy.policy_file import FilePolicy, checked_policy
@@ -30,22 +32,32 @@ def limit() -> FilePolicy:
     return checked_policy(_LIMIT, {"refund": Refunds(Path("nowhere")).declaration}, None)
 
 
+def drafted_run(database: Database, run: str, requiring: Requiring, currency: str = "EUR") -> None:
+    """Put a run on the record whose plan of 300 needs nobody."""
+    free = Requirement(policy_hash=requiring.policy.policy_hash)  # type: ignore[attr-defined]
+    event = drafted(refund_plan("300", currency=currency), run=run, requirement=free)
+    with database.write() as connection:
+        opened = open_trail(connection, run_ref(run))
+        opened.append(note("requested", run_ref(run).requested), note("drafted", event))
+
+
+def claim_in(connection: Connection, run: str, requiring: Requiring) -> Reserved | Needing:
+    """Claim the first step of such a run, in an open transaction."""
+    opened = open_trail(connection, run_ref(run))
+    state = opened.state()
+    assert state.drafted is not None
+    arguments = state.drafted.plan.steps[0].arguments
+    return reserve_or_need(opened, state, requiring, step=1, arguments=arguments, now=NOON)
+
+
 def claim_together(number: int, url: str, log: str) -> None:
     """Claim one plan of 300 in each round, and note the rounds whose limit let it pass."""
     database, requiring = Database(url), Requiring(limit())
-    free = Requirement(policy_hash=requiring.policy.policy_hash)  # type: ignore[attr-defined]
     for round_number in range(ROUNDS):
         run = f"run-{round_number}-{number}"
-        plan = refund_plan("300", currency=f"R{round_number}")  # a sum of its own for each round
-        event = drafted(plan, run=run, requirement=free)
+        drafted_run(database, run, requiring, f"R{round_number}")  # a sum of its own for each round
         with database.write() as connection:
-            opened = open_trail(connection, run_ref(run))
-            opened.append(note("requested", run_ref(run).requested), note("drafted", event))
-        with database.write() as connection:
-            opened = open_trail(connection, run_ref(run))
-            reserved = reserve_or_need(
-                opened, opened.state(), requiring, step=1, arguments=plan.steps[0].arguments, now=NOON
-            )
+            reserved = claim_in(connection, run, requiring)
             time.sleep(0.01)  # before the commit, so that others look meanwhile if they can
         if isinstance(reserved, Reserved):
             with Path(log).open("a") as file:

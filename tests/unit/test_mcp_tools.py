@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from activities.planners.limits import Limits
 from activities.planners.proposals import Proposals
@@ -287,6 +287,66 @@ def test_a_pattern_that_never_ends_is_no_trouble() -> None:
     assert monotonic() - began < 1
 
 
+def test_a_tool_whose_name_has_a_secret_is_not_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every plan, page and trail shows a tool's name."""
+    monkeypatch.setenv("BANK_TOKEN", "canary-7f3b9d")
+    config = read_config_of({"bank": {"command": "bank", "env": {"TOKEN": "${BANK_TOKEN}"}}})[0]
+    server = McpServer(config, tmp_path)
+    server.take([Offered(one, "", {"type": "object"}) for one in ("pay", "pay_canary-7f3b9d")])
+    assert [one.declaration.name for one in server.tools] == ["bank_pay"]
+
+
+@pytest.mark.parametrize(
+    ("items", "value"),
+    [
+        ({"allOf": [{"minimum": -n} for n in range(300)]}, [1] * 100_000),
+        ({"anyOf": [{"const": str(n)} for n in range(300)]}, [1] * 100_000),
+        ({"enum": [str(n) for n in range(5_000)]}, [1] * 100_000),
+        ({"anyOf": [{"maxItems": n} for n in range(300)]}, [[1] * 100_000]),
+        ({"allOf": [{"pattern": f"(a|aa)+{n}$"} for n in range(300)]}, ["a" * 500_000]),
+    ],
+)
+def test_no_schema_holds_the_worker_up(items: dict[str, Any], value: list[Any]) -> None:
+    """Hours of work, before: a worker that checks an answer does nothing else meanwhile."""
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": items}}}
+    config = read_config_of({"bank": {"command": "bank"}})[0]
+    tool = tool_of(config, Offered("pay", "Pay.", schema, schema), Turns("bank"))
+    began = monotonic()
+    with pytest.raises(PlanInvalid):
+        check_arguments("bank_pay", {"a": value}, {"bank_pay": tool.declaration})
+    note = tool._note({"a": value})  # noqa: SLF001  an answer of this size takes the test a second to send
+    assert note.startswith("done, but the answer is")
+    assert monotonic() - began < 5
+
+
+def test_a_server_that_lists_many_large_schemas_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half an hour of work, before: each is small until its references are in place."""
+    monkeypatch.setattr("activities.tools.mcp.schema.MAX_PARTS_LISTED", 350)
+    shared = {"type": "object", "properties": {f"x{n}": {"type": "string"} for n in range(9)}}
+    large = {"$defs": {"a": shared}, "properties": {f"p{n}": {"$ref": "#/$defs/a"} for n in range(9)}}
+    server = McpServer(read_config_of({"bank": {"command": "bank"}})[0], tmp_path)
+    listed = [Offered(name, "", large) for name in ("pay", "book", "send", "close")]
+    for _ in range(2):
+        server.take(listed)
+        assert [one.declaration.name for one in server.tools] == ["bank_pay", "bank_book", "bank_send"]
+    server.take([*listed[:3], Offered("close", "", {"type": "object"})])
+    assert len(server.tools) == 4
+
+
+def test_a_usual_answer_is_checked_to_its_end() -> None:
+    entry = {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": entry}}}
+    config = read_config_of({"bank": {"command": "bank"}})[0]
+    tool = tool_of(config, Offered("pay", "Pay.", schema, schema), Turns("bank"))
+    entries: list[JsonValue] = [{"id": n} for n in range(1_000)]
+    assert tool._note({"a": entries}) == ""  # noqa: SLF001  as above
+    assert "form" in tool._note({"a": [*entries, {}]})  # noqa: SLF001  as above
+
+
 def test_the_definition_changes_with_every_part_of_what_the_server_says() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
     one = declared(schema).definition()
@@ -314,7 +374,9 @@ def test_secrets_are_hidden_however_they_are_spelled(secret: str, before: str, a
         return
     raw = secret.encode(errors="surrogatepass") if _has_surrogates(secret) else secret.encode()
     spellings = [secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], raw.hex()]
-    spellings.append(quote(secret, safe=""))
+    quoted = quote(secret, safe="")
+    spellings += [quoted, re.sub("%..", lambda found: found[0].lower(), quoted)]
+    spellings += [json.dumps(secret)[1:-1].replace("/", r"\/")]
     for spelled in spellings:
         assert spelled not in secrets.hide(f"{before} {spelled} {after}").replace(REDACTED, "")
     for text in (f"user:{secret}", f"{secret}", f"ab{secret}z"):

@@ -77,6 +77,18 @@ def test_a_sum_counts_one_currency_and_one_value_of_the_argument_it_is_by() -> N
     ]  # fmt: skip
 
 
+def test_two_spellings_of_one_text_are_one_value() -> None:
+    """As conditions see them: a limit for each recipient was passed by writing the name in two ways."""
+    plan = Plan(summary="s", steps=(*refund_plan("300", recipient="J\u00fcrgen").steps,
+                                    *refund_plan("300", recipient="Ju\u0308rgen").steps))  # fmt: skip
+    by_recipient = sums_wanted([ALL.model_copy(update={"by": "recipient"})], plan, ["rita"])
+    assert [one.own for one in by_recipient] == ["600"]
+    assert is_asked("recent('refund', 'amount', '24h', 'recipient') > 500", plan, "0")
+    spelled = ("EUR", "eur", "EUR ", "\uff25\uff35\uff32")
+    plan = Plan(summary="s", steps=tuple(refund_plan("300", currency=one).steps[0] for one in spelled))
+    assert [(one.currency, one.own) for one in sums_wanted([ALL], plan, ["rita"])] == [("EUR", "1200")]
+
+
 def test_an_edited_plan_is_summed_for_its_requester_and_for_its_author() -> None:
     sums = sums_wanted([ALL.model_copy(update={"by": "requester"})], refund_plan("1"), ["rita", "erik"])
     assert [one.of for one in sums] == ["rita", "erik"]

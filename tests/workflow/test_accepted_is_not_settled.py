@@ -148,6 +148,37 @@ async def test_a_reversed_transfer_stands_first_on_the_page_and_in_the_lists(
     assert found(paying, status.workflow_id) == []
 
 
+async def test_words_of_any_size_with_any_secret_hold_no_settlement_up(paying: Gate, bank: Bank) -> None:
+    status = await executed(paying, "ann")
+    secret = "sk_live_" + "x7" * 20
+    bank.ends("ann", "settled", f"with the key {secret}, " + "x" * 3_000_000)
+    status = await after(paying, status.workflow_id, minutes=2)
+    (end,) = ends(status)
+    assert end.startswith("settled: with the key")
+    assert len(end) < 3_000
+    history = await paying.handle(f"{status.workflow_id}:settlement").fetch_history()
+    assert secret not in history.to_json()
+    assert bank.questions() <= 2, "once more if it was asked before the transfer had ended"
+
+
+async def test_no_run_takes_the_place_of_the_look_up_of_another(paying: Gate, bank: Bank) -> None:
+    """A run that waited under this id kept the end of the other's transfer from being looked up."""
+    status = await paying.until("in_review", await paying.submit(plan=transfers("ann")))
+    name = f"{status.workflow_id}:settlement"
+    run = await paying.client.start_workflow(
+        "PlanApproval",
+        {"requester": "rita", "request": "", "plan": transfers("eve")},
+        id=name,
+        task_queue=paying.settings.task_queue,
+    )
+    assert "is reserved for how the effects of another run end" in (await run.result())["reason"]
+    assert paying.recorded(name) is None
+    assert (await paying.decide(status)).accepted
+    await paying.result(status.workflow_id)
+    bank.ends("ann", "settled", "credited")
+    assert ends(await after(paying, status.workflow_id, minutes=2)) == ["settled: credited"]
+
+
 async def test_what_is_final_at_once_is_not_looked_up_and_costs_no_event(paying: Gate, bank: Bank) -> None:
     status = await executed(paying, "ann", clears_at_once=True)
     assert ends(status) == [""]

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from plangate.presentation.clock import now
 from plangate.tool import EffectStatus, NotFound, Repeatable, Unknown
 from tests.support.account_tool import Account, BookingArguments
 from tests.support.gate import Gate
@@ -64,3 +65,17 @@ async def test_what_a_whole_look_up_does_not_find_after_that_did_not_happen(idle
         assert "in_doubt" not in kinds(idle_gate, run.workflow_id)
         assert "released" in kinds(idle_gate, run.workflow_id)
         assert found(idle_gate, run.workflow_id) == []
+
+
+@pytest.mark.parametrize(("minutes", "is_ruled_out"), [(10, True), (6, True), (4, False), (0, False)])
+async def test_a_list_must_reach_back_beyond_the_act_by_what_clocks_may_differ(
+    idle_gate: Gate, minutes: int, is_ruled_out: bool
+) -> None:
+    account = forgetful(idle_gate, NotFound(now() - timedelta(minutes=minutes), "Look at the vendor's."))
+    async with idle_gate.worker():
+        run = await approved(idle_gate, "1")
+        if is_ruled_out:
+            assert (await idle_gate.result(run.workflow_id)).outcome == "executed"
+        else:
+            assert (await idle_gate.held(run.workflow_id)).steps[0].state == "in_doubt"
+    assert account.texts() == ["booked 1"] * is_ruled_out

@@ -1,8 +1,10 @@
 """An effect may still happen after its attempt has ended: a person is asked when it no longer can (P3)."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
+from plangate.domain.tool import Receipt
 from plangate.tool import EffectStatus
 from tests.support.account_tool import Account, BookingArguments
 from tests.support.gate import Gate
@@ -74,3 +76,72 @@ async def test_a_withdrawn_run_does_not_wait_for_what_may_still_happen(idle_gate
         assert (await gate.result(status.workflow_id)).outcome == "withdrawn"
         assert (await gate.api.status(status.workflow_id)).steps[0].state == "in_doubt"
         assert found(gate, status.workflow_id) == []
+
+
+class Elsewhere(Account):
+    """An account of another program, which changes its tool just when a call breaks off."""
+
+    def defined_by(self) -> str:
+        return "the other program"
+
+    async def act(self, arguments: BookingArguments, idempotency_key: str) -> Receipt:
+        try:
+            return await super().act(arguments, idempotency_key)
+        finally:
+            self.declaration = replace(self.declaration, description="Book one line.")
+
+
+async def test_a_tool_that_changed_after_a_call_broke_off_leaves_its_effect_in_doubt(idle_gate: Gate) -> None:
+    """It was said to have failed, and a retry under a new key did it a second time."""
+    gate = idle_gate
+    patient(gate)
+    account = gate.tools["book"] = Elsewhere(gate.settings.var_dir / "account.tsv")
+    approved_as = account.declaration
+    async with gate.worker():
+        account.failures, account.acts_before_failing = [lost()], True
+        status = await approved(gate, "1")
+        held = await gate.held(status.workflow_id)
+        assert held.steps[0].state == "in_doubt"
+        assert held.held is not None
+        assert "has changed its description" in held.held.why
+        account.declaration, account.remembers = approved_as, True
+        assert (await gate.resolve(status.workflow_id, "retry")).accepted
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert account.texts() == ["booked 1"]
+        assert found(gate, status.workflow_id) == []
+
+
+class Dropped(Account):
+    """An account of a server that lists it no more once it was called."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(gate.settings.var_dir / "account.tsv")
+        self._tools = gate.tools
+
+    async def act(self, arguments: BookingArguments, idempotency_key: str) -> Receipt:
+        try:
+            return await super().act(arguments, idempotency_key)
+        finally:
+            del self._tools["book"]
+
+
+async def test_the_receipt_of_a_tool_that_is_listed_no_more_is_kept(idle_gate: Gate) -> None:
+    gate = idle_gate
+    account = gate.tools["book"] = Dropped(gate)
+    async with gate.worker():
+        status = await approved(gate, "1")
+        assert (await gate.result(status.workflow_id)).outcome == "executed"
+        assert account.texts() == ["booked 1"]
+        assert not {"in_doubt", "released"} & set(kinds(gate, status.workflow_id))
+        assert found(gate, status.workflow_id) == []
+
+
+async def test_a_person_is_asked_about_the_effect_of_a_tool_that_is_listed_no_more(idle_gate: Gate) -> None:
+    gate = idle_gate
+    account = gate.tools["book"] = Dropped(gate)
+    async with gate.worker():
+        account.failures, account.acts_before_failing = [lost()], True
+        held = await gate.held((await approved(gate, "1")).workflow_id)
+        assert held.steps[0].state == "in_doubt"
+        assert held.held is not None
+        assert str(lost()) in held.held.why

@@ -4,6 +4,7 @@ The model has no fields of its own: what the schema allows is kept as it is, who
 the schema's defaults filled in, because an approver and the policy must see everything that will run.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from functools import lru_cache
@@ -17,7 +18,10 @@ from activities.tools.one_number import one_number
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import ToolArguments
 
+TOO_MUCH: Final = "takes too long to check by the server's schema; make it smaller"
 _MAX_FAULTS: Final = 20
+_MOST_WORK: Final = 20_000  # keywords that are looked at for one value: below half a second
+_LETTERS: Final = 10_000  # of a text, or of a fault's message times 100, that are as much work as a keyword
 _LONGEST: Final = 200
 _TYPES: Final = {
     "string": "must be text",
@@ -83,7 +87,9 @@ def checker_of(schema: Mapping[str, Any]) -> Callable[[Any], Iterator[Fault]]:
     from referencing import Registry  # noqa: PLC0415  as above
 
     extend: Any = validators.extend  # it has no types
-    kind = extend(Draft202012Validator, {"pattern": _pattern})
+    work = _Work()
+    rules = {**Draft202012Validator.VALIDATORS, "pattern": _pattern}
+    kind = extend(Draft202012Validator, {name: _counted(rule, work) for name, rule in rules.items()})
     validator = kind(dict(schema), registry=Registry())  # an empty one: nothing is fetched
     is_strict = "properties" in schema and "additionalProperties" not in schema
 
@@ -92,11 +98,48 @@ def checker_of(schema: Mapping[str, Any]) -> Callable[[Any], Iterator[Fault]]:
             for name in value:
                 if name not in schema["properties"]:
                     yield (str(name),), "unknown field; remove it"
+        work.left = _MOST_WORK
         try:
             for error in validator.iter_errors(value):
                 yield _fault(error)
+        except _TooMuch:
+            yield (), TOO_MUCH
         except Exception as error:  # noqa: BLE001  the schema is foreign: what it cannot check, it forbids
             yield (), f"cannot be checked by the server's schema ({type(error).__name__})"
+
+    return check
+
+
+class _TooMuch(Exception):
+    pass
+
+
+class _Work(threading.local):
+    """What is left of the work that one check may take: schema times value may be hours of it."""
+
+    left = 0
+
+    def spend(self, amount: int) -> None:
+        """Count some of it.
+
+        Raises:
+            _TooMuch: none is left.
+        """
+        self.left -= amount
+        if self.left < 0:
+            raise _TooMuch
+
+
+def _counted(rule: Any, work: _Work) -> Any:
+    """Return the check of one keyword, which counts its work; ``Any`` stands for what has no types."""
+
+    def check(validator: Any, expected: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        parts = len(expected) if isinstance(expected, list | dict) else 0
+        letters = len(instance) if isinstance(instance, str) else 0
+        work.spend(1 + parts + letters // _LETTERS)
+        for error in rule(validator, expected, instance, schema) or ():
+            work.spend(1 + 100 * len(error.message) // _LETTERS)  # it quotes the whole value
+            yield error
 
     return check
 

@@ -21,6 +21,7 @@ from plangate.domain.escaping import cut, one_line
 from plangate.domain.tool import REASON_ARGUMENT
 
 MAX_SCHEMA: Final = 64 * 1024  # characters of JSON
+MAX_PARTS_LISTED: Final = 10_000  # of all schemas of a server: some seconds of work
 _MAX_PARTS: Final = 4_000  # with all references in place
 _MAX_DEPTH: Final = 24
 _ONE: Final = ("contains", "not", "if", "then", "else", "propertyNames", "additionalProperties", "items")
@@ -50,10 +51,33 @@ class SchemaRefused(Exception):
     """A schema cannot be used; ``str()`` says why, after 'its schema '."""
 
 
-def plain_schema(raw: Mapping[str, Any]) -> dict[str, Any]:
+class Parts:
+    """How many parts the schemas of a server may have yet, with all references in place."""
+
+    def __init__(self) -> None:
+        self.left = MAX_PARTS_LISTED
+
+    def take(self, count: int) -> None:
+        """Count some.
+
+        Raises:
+            SchemaRefused: there are too many.
+        """
+        self.left -= count
+        if self.left < 0:
+            raise SchemaRefused(
+                f"makes more than {MAX_PARTS_LISTED:,} parts with those that the server lists before it"
+            )
+
+
+def plain_schema(raw: Mapping[str, Any], parts: Parts | None = None) -> dict[str, Any]:
     """Return a server's schema as Plangate uses it; ``Any`` stands for JSON.
 
     It holds the SHA-256 of what the server gave, so that its definition changes with every part of that.
+
+    Args:
+        raw: the schema.
+        parts: are counted, if this is one of many.
 
     Raises:
         SchemaRefused: it is too large or too deep, no JSON Schema of an object, or refers to something
@@ -63,7 +87,7 @@ def plain_schema(raw: Mapping[str, Any]) -> dict[str, Any]:
         text = json.dumps(raw, sort_keys=True)
         if len(text) > MAX_SCHEMA:
             raise SchemaRefused(f"has {len(text):,} characters, more than the limit of {MAX_SCHEMA:,}")
-        plain = _Plain(raw).at(raw, (), 0)
+        plain = _Plain(raw, parts or Parts()).at(raw, (), 0)
     except RecursionError:
         raise SchemaRefused("is nested too deep") from None
     except (ValueError, TypeError):
@@ -91,8 +115,9 @@ def _check(plain: dict[str, Any]) -> None:
 class _Plain:
     """Copies a schema, part by part."""
 
-    def __init__(self, root: Mapping[str, Any]) -> None:
+    def __init__(self, root: Mapping[str, Any], listed: Parts) -> None:
         self._root = root
+        self._listed = listed
         self._parts = 0
 
     def at(self, node: Any, within: tuple[str, ...], depth: int) -> dict[str, Any]:
@@ -100,6 +125,7 @@ class _Plain:
         self._parts += 1
         if self._parts > _MAX_PARTS:
             raise SchemaRefused(f"has more than {_MAX_PARTS:,} parts, with its references in place")
+        self._listed.take(1)
         if depth > _MAX_DEPTH:
             raise SchemaRefused(f"is nested more than {_MAX_DEPTH} deep")
         if isinstance(node, bool):

@@ -7,6 +7,7 @@ replaced, also as JSON, a URL, HTML or Base64 spell it.
 import base64
 import html
 import json
+import re
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -15,6 +16,7 @@ from pydantic import JsonValue
 
 from plangate.logs.redaction import REDACTED
 
+_HEX: Final = re.compile("%[0-9A-F]{2}")
 _SHORTEST: Final = 4  # a shorter value would be found everywhere, and is no secret
 
 
@@ -51,9 +53,11 @@ def _spellings(value: str) -> Iterable[str]:
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
     yield json.dumps(json.dumps(value)[1:-1])[1:-1]  # JSON within JSON
-    yield quote(value, safe="")
-    yield quote(value)
-    yield quote_plus(value)
+    yield value.replace("/", r"\/")  # as PHP writes JSON
+    yield json.dumps(value)[1:-1].replace("/", r"\/")
+    for quoted in (quote(value, safe=""), quote(value), quote_plus(value)):
+        yield quoted
+        yield _HEX.sub(lambda found: found[0].lower(), quoted)
     yield html.escape(value)
     yield repr(value)[1:-1]
     yield raw.hex()

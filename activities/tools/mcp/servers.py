@@ -19,7 +19,7 @@ import structlog
 
 from activities.tools.mcp.config import ServerConfig, read_config
 from activities.tools.mcp.names import legal_name
-from activities.tools.mcp.schema import SchemaRefused
+from activities.tools.mcp.schema import Parts, SchemaRefused
 from activities.tools.mcp.turns import Turns
 from plangate.domain.errors import FileInvalid, ToolUnavailable
 from plangate.domain.escaping import cut, one_line
@@ -74,7 +74,7 @@ class McpServer:
                 self.take(self._last_listed())
             self._set_away(why)
             return []
-        self.take(offered)
+        await asyncio.to_thread(self.take, offered)  # the checks of many schemas take seconds
         self._set_away("")
         if keep:
             self._keep(offered)
@@ -128,14 +128,18 @@ class McpServer:
         """Use what the server listed from now on; what Plangate cannot use is logged."""
         allowed, counts = self.config.trusted.tools, Counter(one.name for one in offered)
         tools: dict[str, McpTool] = {}
+        parts = Parts()
         for one in offered:
             if allowed is not None and one.name not in allowed:
+                continue
+            if self._names_a_secret(one.name):
+                self.log_once(self._not_offered(one.name, "its name has a secret of its server"))
                 continue
             if counts[one.name] > 1:
                 self.log_once(self._not_offered(one.name, "it is listed more than once"))
                 continue
             try:
-                tools[one.name] = self._as_tool(one)
+                tools[one.name] = self._as_tool(one, parts)
             except SchemaRefused as error:
                 self.log_once(self._not_offered(one.name, f"its schema {error}"))
             except Exception as error:  # noqa: BLE001  what a server lists never stops the worker
@@ -143,13 +147,20 @@ class McpServer:
                 self.log_once(self._not_offered(one.name, said))
         self._tools, self._has_listed = tools, True
 
-    def _as_tool(self, offered: "Offered") -> "McpTool":
+    def _names_a_secret(self, tool: str) -> bool:
+        """Whether the name of a tool, which every plan and page shows, has a secret of its server."""
+        hide = self.config.secrets.hide
+        return hide(tool) != tool or hide(legal_name(self.config.name, tool)) != legal_name(
+            self.config.name, tool
+        )
+
+    def _as_tool(self, offered: "Offered", parts: Parts) -> "McpTool":
         from activities.tools.mcp.tool import tool_of  # noqa: PLC0415  imports the vendor's library
 
         before = self._tools.get(offered.name)
-        return (
-            before.replaced_by(offered) if before else tool_of(self.config, offered, self._turns, self.take)
-        )
+        if before is not None:
+            return before.replaced_by(offered, parts)
+        return tool_of(self.config, offered, self._turns, self.take, parts)
 
     def _not_offered(self, tool: str, why: str) -> str:
         shown = cut(one_line(self.config.secrets.hide(tool)), 100)

@@ -12,10 +12,10 @@ from typing import Final
 
 from pydantic import BaseModel, JsonValue
 
-from activities.tools.mcp.arguments import SchemaArguments, arguments_of, checker_of
+from activities.tools.mcp.arguments import TOO_MUCH, SchemaArguments, arguments_of, checker_of
 from activities.tools.mcp.config import ServerConfig
 from activities.tools.mcp.names import legal_name
-from activities.tools.mcp.schema import SchemaRefused, plain_schema
+from activities.tools.mcp.schema import Parts, SchemaRefused, plain_schema
 from activities.tools.mcp.session import Answer, Offered, call_tool
 from activities.tools.mcp.turns import Turns
 from plangate.domain.errors import EffectUnknown, ToolRefused, ToolUnavailable
@@ -60,27 +60,41 @@ class McpTool:
         offered: as it was listed.
         turns: of the server.
         changed: called with the server's tools if a call finds this one changed.
+        parts: that the schemas of the server may have yet.
 
     Raises:
         SchemaRefused: Plangate cannot use the schema of its arguments.
     """
 
     def __init__(
-        self, server: ServerConfig, offered: Offered, turns: Turns, changed: Changed = _nothing
+        self,
+        server: ServerConfig,
+        offered: Offered,
+        turns: Turns,
+        changed: Changed = _nothing,
+        parts: Parts | None = None,
     ) -> None:
         self._server = server
         self._turns = turns
         self._changed = changed
         self.offered = offered
-        self._arguments = arguments_of(plain_schema(_without_secrets(server, offered.schema)))
+        parts = parts or Parts()
+        left = parts.left
+        self._arguments = arguments_of(plain_schema(_without_secrets(server, offered.schema), parts))
+        self._parts = left - parts.left
         self.declaration = _declared(server, offered, self._arguments)
         self.away = ""
 
-    def replaced_by(self, offered: Offered) -> "McpTool":
-        """Return the tool as it is listed now: this one if nothing has changed."""
+    def replaced_by(self, offered: Offered, parts: Parts | None = None) -> "McpTool":
+        """Return the tool as it is listed now: this one if nothing has changed.
+
+        Raises:
+            SchemaRefused: Plangate cannot use the schema of its arguments.
+        """
         if offered == self.offered:
+            (parts or Parts()).take(self._parts)
             return self
-        return type(self)(self._server, offered, self._turns, self._changed)
+        return type(self)(self._server, offered, self._turns, self._changed, parts)
 
     def defined_by(self) -> str:
         """Return who may change the tool while a worker runs."""
@@ -167,10 +181,14 @@ class McpTool:
         if structured is None:
             return "done, but the answer lacks the structure that the tool promises"
         try:
-            faults = list(checker_of(plain_schema(self.offered.output))(structured))
+            fault = next(checker_of(plain_schema(self.offered.output))(structured), None)
         except SchemaRefused:
             return ""
-        return "done, but the answer is not of the form that the tool promises" if faults else ""
+        if fault is None:
+            return ""
+        if fault[1] == TOO_MUCH:
+            return "done, but the answer is too large to be compared with the form that the tool promises"
+        return "done, but the answer is not of the form that the tool promises"
 
     def _kept(self, structured: JsonValue) -> JsonValue:
         """Return a structured answer as the record keeps it: None if it is too large or no JSON."""
@@ -200,14 +218,20 @@ class ReadingMcpTool(McpTool):
         return structured if structured is not None else self._text(answer.text, _LONGEST_READ)
 
 
-def tool_of(server: ServerConfig, offered: Offered, turns: Turns, changed: Changed = _nothing) -> McpTool:
+def tool_of(
+    server: ServerConfig,
+    offered: Offered,
+    turns: Turns,
+    changed: Changed = _nothing,
+    parts: Parts | None = None,
+) -> McpTool:
     """Return a server's tool.
 
     Raises:
         SchemaRefused: Plangate cannot use the schema of its arguments.
     """
     kind = ReadingMcpTool if offered.name in server.trusted.reads else McpTool
-    return kind(server, offered, turns, changed)
+    return kind(server, offered, turns, changed, parts)
 
 
 def hashed(idempotency_key: str) -> str:

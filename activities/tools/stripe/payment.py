@@ -123,6 +123,8 @@ class CreatePayment:
             ToolRefused: it is not the customer's.
         """
         method = await read(self._account.api.payment_method(arguments.payment_method))
+        if method.get("id") != arguments.payment_method:  # an approver would see the other one
+            raise ToolUnavailable("Stripe's answer is about another payment method.")
         customer = method.get("customer")
         customer = customer if isinstance(customer, Mapping) else {"id": customer}
         if customer.get("id") != arguments.customer:
@@ -234,6 +236,10 @@ class CreatePayment:
         """Return whether a payment that was processed or authorized is paid, or has failed."""
         payment = await read(self._account.api.payment(str(receipt.details["payment"])))
         status, named = payment.get("status"), f"{amount_in_words(payment)} ({payment.get('id')})"
+        received = payment.get("amount_received")
+        if status == SUCCEEDED and isinstance(received, int) and received != payment.get("amount"):
+            part = amount_in_words({**payment, "amount": received})
+            return Settled(f"Of the payment of {named}, only {part} was captured and is paid.")
         if status == SUCCEEDED:
             return Settled(f"The payment of {named} is paid.")
         if status in _MADE:

@@ -106,6 +106,8 @@ class RefundPayment:
             seen = payment_seen(payment)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             raise ToolUnavailable("Stripe's answer about the payment cannot be used.") from None
+        if seen["payment"] != arguments.payment:  # an approver would see the other one
+            raise ToolUnavailable("Stripe's answer is about another payment.")
         objection = refund_objection(arguments.amount, arguments.currency, seen)
         if objection:
             raise ToolRefused(objection)

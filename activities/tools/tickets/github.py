@@ -99,7 +99,7 @@ class GitHubTracker:
         found = await self._ask(
             Approved("GET", f"/repos/{owner}/{name}/issues/{number}", f"read ticket {number} of {project}"),
             lambda github: github.rest.issues.async_get(owner, name, number),
-            lambda found: found,
+            lambda found: _of_number(found, number),
         )
         kind = "pull request" if isinstance(found, dict) and found.get("pull_request") else "ticket"
         return TicketState(text_in(found, "title"), text_in(found, "state"), kind)
@@ -204,6 +204,12 @@ def _marked(body: str, marker: str) -> str:
 def _body(entry: Any) -> str:
     body = entry.get("body")
     return body if isinstance(body, str) else ""
+
+
+def _of_number(document: Any, number: int) -> Any:
+    if number_in(document, "number") != number:
+        raise ValueError("it is about another ticket")
+    return document
 
 
 def _listed(document: Any) -> tuple[list[Any], list[Any]]:

@@ -83,7 +83,7 @@ class JiraTracker:
             "properties": _properties(marker),
         }
         approved = Approved("POST", f"/{_API}/issue", "create the ticket", payload)
-        return await self._ask(approved, lambda found: self._ticket(text_in(found, "key")), key=marker)
+        return await self._ask(approved, lambda found: self._ticket(wanted, found), key=marker)
 
     async def find_ticket(self, wanted: CreateTicketArguments, marker: str) -> Ticket | NotFound:
         """Return the oldest issue with this marker."""
@@ -96,7 +96,7 @@ class JiraTracker:
             return bool(issue["summary"] == wanted.title)
 
         found = await self._call(lambda: self._search(self._issues(jql), is_like, "issue", marker, reason))
-        return found if isinstance(found, NotFound) else self._ticket(text_in(found, "key"))
+        return found if isinstance(found, NotFound) else self._ticket(wanted, found)
 
     async def close(self, project: str, number: int) -> None:
         """Refuse: see `can_close`.
@@ -221,11 +221,15 @@ class JiraTracker:
             return ""  # it has no such property
         return text_in(found["value"], "marker")
 
-    def _ticket(self, key: str) -> Ticket:
-        _, _, number = key.rpartition("-")
+    def _ticket(self, wanted: CreateTicketArguments, found: Any) -> Ticket:
+        key = text_in(found, "key")
+        project, _, number = key.rpartition("-")
         if not number.isascii() or not number.isdigit() or not int(number):
             raise ValueError("no key in the answer")
-        return Ticket(int(number), key, f"{self._url}/browse/{key}")
+        url = f"{self._url}/browse/{key}"
+        if project != wanted.project:  # its number names another ticket of the project that was asked for
+            return Ticket(None, key, url, f"it is not in {wanted.project} any more")
+        return Ticket(int(number), key, url)
 
     def _comment(self, key: str, found: Any) -> Comment:
         comment = text_in(found, "id")

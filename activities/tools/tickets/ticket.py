@@ -118,9 +118,17 @@ class AddedComment(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A ticket that exists; ``differs`` says in which respect it is not what was sent."""
+    """A ticket that exists.
 
-    number: int
+    Attributes:
+        number: in the project where it was created; None if it was moved to another one, so that no later
+            step takes it for a number of the first.
+        key: by which people know it.
+        url: where people see it.
+        differs: in which respect it is not what was sent.
+    """
+
+    number: int | None
     key: str
     url: str
     differs: str = ""

@@ -251,10 +251,10 @@ class CommentTicket(_TicketTool):
 
 def _created(ticket: Ticket) -> Receipt:
     said = f"; {ticket.differs}" if ticket.differs else ""
-    return Receipt(
-        summary=f"created {ticket.key} ({ticket.url}){said}",
-        details=CreatedTicket(number=ticket.number, key=ticket.key, url=ticket.url).model_dump(),
-    )
+    details: dict[str, JsonValue] = {"key": ticket.key, "url": ticket.url}
+    if ticket.number is not None:
+        details = CreatedTicket(number=ticket.number, key=ticket.key, url=ticket.url).model_dump()
+    return Receipt(summary=f"created {ticket.key} ({ticket.url}){said}", details=details)
 
 
 def _closed(receipt: Receipt) -> Receipt:
