@@ -30,7 +30,7 @@ stop: $(RUNTIME) ## stop the embedded Temporal server
 	@$(RUN) -m plangate.temporal.dev_server stop
 
 test: $(DEVELOP) ## run all tests, in three processes (ARGS=… runs what it names, in one)
-	@$(RUN) -m pytest $(or $(ARGS),--numprocesses 3 --dist loadscope)
+	@$(RUN) -m pytest $(or $(ARGS),--numprocesses 3 --dist loadscope --no-loadscope-reorder)
 
 check: $(DEVELOP) ## check format, lint, types and layering
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "Run 'make format' first."; exit 1; }

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from activities.tools.stripe.effects import stripe_key
 from activities.tools.stripe.payment import CreatePayment, PaymentArguments
 from activities.tools.stripe.refund import RefundArguments, RefundPayment
 from plangate.domain.errors import EffectUnknown, SettingsInvalid, ToolRefused, ToolUnavailable
@@ -135,16 +136,21 @@ async def test_a_pending_refund_is_not_final_and_settles_or_is_reversed(stripe, 
 # ---- after the vendor has forgotten the key -------------------------------------------------------
 
 
-async def test_an_effect_is_found_by_its_metadata_over_all_pages_when_the_key_is_forgotten(stripe, refunds):
+async def test_an_effect_is_found_by_its_metadata_over_all_pages_when_the_key_is_forgotten(stripe):
     payment = stripe.paid(amount=1_000_000)
-    receipt = await refunds.act(a_refund(payment), "old")
-    for _ in range(120):
-        stripe.post("refunds", payment_intent=payment, amount=1)
+    keys = {stripe_key(f"key {number}"): f"key {number}" for number in range(120)}
+    for key in keys:
+        stripe.post("refunds", payment_intent=payment, amount=4250, **{"metadata[plangate]": key})
     stripe.control("forget")
+    # The server lists those of one second in any order.
+    first_page = [one["id"] for one in stripe.get("refunds", payment_intent=payment, limit=100)["data"]]
+    sought = next(one for one in stripe.refunds(payment) if one["id"] not in first_page)
 
     with FaultyServer(upstream=stripe.url) as counted:
         tool = RefundPayment.from_settings(stripe.settings(counted.url))
-        assert await tool.find_out(a_refund(payment), "old") == Happened(receipt)
+        found = await tool.find_out(a_refund(payment), keys[sought["metadata"]["plangate"]])
+        assert isinstance(found, Happened)
+        assert found.receipt.details["refund"] == sought["id"]
         assert counted.count("GET", "/v1/refunds") == 2
 
 
