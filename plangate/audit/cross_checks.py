@@ -89,6 +89,11 @@ def wrong_row(
             yield "is listed with another deadline than its trail says"
     elif row.deadline is not None:
         yield "is listed with a deadline but no state"
+    yield from _wrong_sums(row, trail)
+
+
+def _wrong_sums(row: Row[Any], trail: Sequence[AuditEntry]) -> Iterator[str]:
+    """Compare whether the run is listed as counting in sums over time with its claims."""
     has_summed = any(isinstance(one.event, Claimed) and one.event.recent for one in trail)
     if row.reserves not in ((1,) if has_summed else (0, 1)):
         yield "is not listed as counting in sums over time, though its trail says that a step did"
