@@ -18,6 +18,7 @@ from typing import Annotated, Final, Protocol
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationInfo, field_validator
 
+from activities.tools.control_characters import control_character
 from activities.tools.email.attachments import MAX_FILES, MAX_PATH, one_name
 from activities.tools.email.wire import AttachedFile, Letter, composed, difference
 from activities.tools.host_names import one_host
@@ -36,15 +37,6 @@ _ADDRESS: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)*(?![0-9]+\Z
 _MAX_NAME: Final = 64
 _MAX_ADDRESS: Final = 254
 _ENCODED_WORD: Final = re.compile(r"=\?[^?]*\?[^?]*\?[^?]*\?=")
-_CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-
-
-def _control_character(text: str, allowed: str) -> str | None:
-    """Return the first control character or line separator that is not allowed, as ``U+XXXX``."""
-    for char in text:
-        if unicodedata.category(char) in _CONTROL and char not in allowed:
-            return f"U+{ord(char):04X}"
-    return None
 
 
 def one_address(text: str) -> str:
@@ -71,7 +63,7 @@ def one_address(text: str) -> str:
 
 
 def _plain_subject(text: str) -> str:
-    control = _control_character(text, allowed="")
+    control = control_character(text, allowed="")
     if control:
         raise ValueError(f"contains the control character {control}; a subject is one line of text")
     if text != text.strip():
@@ -93,7 +85,7 @@ def _plain_citation(text: str) -> str:
 
 
 def _plain_body(text: str) -> str:
-    control = _control_character(text, allowed="\n\t")
+    control = control_character(text, allowed="\n\t")
     if control:
         raise ValueError(
             f"contains the control character {control}; only line breaks (\\n) and tabs are allowed"

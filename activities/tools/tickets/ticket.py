@@ -16,6 +16,7 @@ from typing import Annotated, Final, Protocol
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from activities.tools.control_characters import control_character
 from plangate.domain.tool import Reference, ToolArguments
 from plangate.tool import NotFound
 
@@ -26,7 +27,6 @@ MAX_NUMBER: Final = 10**12
 # at work, or whose lists lag: after it, what is not listed did not happen.
 ACT_SECONDS: Final = 75
 MARK: Final = "<!-- plangate:"
-_CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ def marker_of(idempotency_key: str) -> str:
 
 
 def _plain(text: str, allowed: str, limit: int) -> str:
-    for char in text:
-        if unicodedata.category(char) in _CONTROL and char not in allowed:
-            raise ValueError(f"contains the control character U+{ord(char):04X}; remove it")
+    control = control_character(text, allowed)
+    if control:
+        raise ValueError(f"contains the control character {control}; remove it")
     text = unicodedata.normalize("NFC", text)
     if text != text.strip():
         raise ValueError("begins or ends with a space or a line break; remove it")
