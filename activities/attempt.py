@@ -254,8 +254,8 @@ class StepAttempt:
         """
         if not settle_effect(trail, self._key, self._holder, EffectState.DONE, receipt):
             return self._result_of_another(trail)
-        # Without a resolution nothing was skipped, and the trail need not be read.
         until = self._clock.now() + settles_within if settles_within and not receipt.final else None
+        # Without a resolution nothing was skipped, and the trail need not be read.
         result = self._result(receipt, trail.state() if self._task.resolutions else None, until)
         notes = [self._note("done", result.undone or self._done(receipt, until))]
         if result.closed:

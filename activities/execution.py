@@ -227,7 +227,7 @@ class Execution:
                 raise StillBegun(f"An earlier attempt may have done it, and now: {error}") from error
             raise
         except ToolRefused as error:
-            # Of this attempt it says that nothing was done; of the earlier one nobody can be asked.
+            # This attempt did nothing, but the earlier one may have, and it cannot be looked up.
             if claim.earlier is not Earlier.NOTHING:
                 raise EffectUnknown(f"An earlier attempt may have done it, and now: {error}") from error
             raise
