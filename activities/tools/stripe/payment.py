@@ -199,7 +199,7 @@ class CreatePayment:
         if status in _BEFORE_CAPTURE:
             canceled = await changed(self._account.api.cancel_payment(payment, key))
             returned(canceled, "cancellation", {"id": payment, "status": _CANCELED})
-            return Receipt(summary=f"Cancelled the payment {payment}", details={"payment": payment})
+            return _cancelled(payment)
         if status != SUCCEEDED:
             raise ToolUnavailable(f"The payment {payment} is still being processed; it is undone when it is.")
         parameters = {"payment_intent": payment, "metadata": marked(key)}
@@ -219,7 +219,7 @@ class CreatePayment:
         payment = str(receipt.details["payment"])
         now = await read(self._account.api.payment(payment))
         if now.get("status") == _CANCELED:
-            return Happened(Receipt(summary=f"Cancelled the payment {payment}", details={"payment": payment}))
+            return Happened(_cancelled(payment))
         pages = self._account.api.refunds_of(payment)
         found = await find(pages, stripe_key(idempotency_key), f"the refunds of {payment}")
         if not isinstance(found, dict):
@@ -267,6 +267,10 @@ def _not_made(payment: "Json") -> str:
     if status == "requires_action":
         return f"The payment was not made: its customer would have to confirm it ({named})."
     return f"The payment was not made: Stripe says {status.replace('_', ' ')} ({named})."
+
+
+def _cancelled(payment: str) -> Receipt:
+    return Receipt(summary=f"Cancelled the payment {payment}", details={"payment": payment})
 
 
 def _undone(payment: str, refund: "Json") -> Receipt:
