@@ -23,7 +23,7 @@ demo: $(RUNTIME) ## run an end-to-end demo in about ten seconds (ARGS=--interact
 example: $(DEVELOP) ## run the refund desk: a refund, a ticket and a mail, held once (under a minute)
 	@$(RUN) examples/refund-desk/story.py
 
-worker: $(RUNTIME) ## run a worker with an embedded Temporal server
+worker: $(RUNTIME) ## run a worker with an embedded Temporal server, and the inbox
 	@exec $(RUN) worker.py --dev
 
 stop: $(RUNTIME) ## stop the embedded Temporal server

@@ -76,6 +76,7 @@ from plangate.temporal.worker_process import (
     stop_on_signals,
 )
 from plangate.tool import Advises, Blobs, Tool, UsesBlobs, lacks_of
+from plangate.web.beside import inbox_beside
 from workflows.details_interceptor import PageWhenAsked
 from workflows.plan_approval import PlanApproval
 from workflows.settlement import PlangateSettlement
@@ -231,7 +232,7 @@ async def run(settings: Settings, *, dev: bool) -> None:
         supervisor = asyncio.create_task(dev_server.keep_running(settings.var_dir))
         supervisor.add_done_callback(lambda _: stopping.set())  # the server was stopped on purpose
         try:
-            async with in_background(servers.keep_listed()):
+            async with in_background(servers.keep_listed()), inbox_beside(settings):
                 await connected()
         finally:
             supervisor.cancel()
@@ -280,7 +281,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker from the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="worker.py", description="Run a worker until Ctrl-C or SIGTERM.")
     parser.add_argument(
-        "--dev", action="store_true", help="also start an embedded Temporal server, with its data under var/"
+        "--dev",
+        action="store_true",
+        help="also start an embedded Temporal server, with its data under var/, and the inbox",
     )
     options = parser.parse_args(arguments)
     try:

@@ -186,6 +186,17 @@ class Settings(BaseSettings):
         description="the address of Temporal's Web UI",
     )
 
+    web_address: str = Field(
+        default="127.0.0.1:8088",
+        description="HOST:PORT on which the inbox listens; off: no inbox beside a worker",
+    )
+    web_url: str = Field(
+        default="http://localhost:8088",
+        pattern=r"^https?://[a-z0-9.\[\]:-]+/?$",
+        examples=["https://plangate.example.org"],
+        description="the address of the inbox that people type; beyond this machine it must be https",
+    )
+
     worker_build_id: str | None = Field(
         default=None, description="turns on worker versioning, with AUTO_UPGRADE"
     )
@@ -231,6 +242,11 @@ class Settings(BaseSettings):
     def outbox(self) -> Path:
         """The directory of mails while no SMTP server is set."""
         return self.var_dir / "outbox"
+
+    @property
+    def has_web(self) -> bool:
+        """Whether `worker.py --dev` runs the inbox beside it."""
+        return self.web_address != "off"
 
     @property
     def has_openai(self) -> bool:

@@ -50,6 +50,7 @@ _COMMANDS: Final = (
     _command("watch", "watch:watch", "Watch a run to its end; on a terminal, ask for the decision."),
     _command("stop", "stop:stop", "Make every step, or every step of one tool, wait before it begins."),
     _command("go", "stop:go", "Release a stop, so that steps begin again."),
+    _command("serve", "serve:serve", "Run the inbox until Ctrl-C or SIGTERM."),
     _command("tools", "tools:tools", "List the tools that plans can use.", needs_application=True),
     _command("check-tool", "check_tool:check_tool", "Check what a tool promises, by killing it."),
     _command("sign", "sign:sign", "Print a signed decision for the Web UI or Temporal's CLI."),

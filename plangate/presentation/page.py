@@ -139,10 +139,10 @@ class Page:
         ``has_references``: those that are references are shown in words.
         """
         references = references_in(arguments) if has_references else {}
-        leaves = list(_leaves("", {**arguments, **references}))
-        width = max((len(label) for label, _ in leaves), default=0)
+        found = list(leaves("", {**arguments, **references}))
+        width = max((len(label) for label, _ in found), default=0)
         width = max(LABEL_WIDTH, min(width, _WIDEST_LABEL))
-        for label, value in leaves:
+        for label, value in found:
             if isinstance(value, str) and "\n" in value and limit is None:
                 count = value.count("\n") + 1
                 margin = " " * indent
@@ -265,15 +265,15 @@ def fold(text: str, width: int) -> Iterator[str]:
     yield text[start:]
 
 
-def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield what holds no further values, with its path; a short list of plain values is one of them."""
     match value:
         case dict() if value:
             for key, item in value.items():
-                yield from _leaves(f"{path}.{_name(key)}" if path else _name(key), item)
+                yield from leaves(f"{path}.{_name(key)}" if path else _name(key), item)
         case list() if value and not _is_short(value):
             for index, item in enumerate(value):
-                yield from _leaves(f"{path}[{index}]", item)
+                yield from leaves(f"{path}[{index}]", item)
         case _:
             yield path, value
 

@@ -1,16 +1,14 @@
 """Temporal's Web UI in a real browser: a person reads the plan there, decides, and is not fooled."""
 
 import asyncio
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Frame, Page, async_playwright, expect
+from playwright.async_api import Browser, Frame, Page, expect
 from temporalio.client import Client
 
 from plangate.domain.audit import Decided
@@ -20,9 +18,9 @@ from plangate.domain.status import Status
 from plangate.temporal import dev_server as embedded_server
 from plangate.temporal.connection import DATA_CONVERTER
 from plangate.temporal.dev_server import EmbeddedServer
+from tests.support.browser import CHROMIUM, launched_browser
 from tests.support.gate import Gate, build_gate
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if CHROMIUM is None:
     pytest.skip(
         "Deciding in Temporal's Web UI was not tried, for want of a browser; get one (apt-get install "
@@ -30,10 +28,6 @@ if CHROMIUM is None:
         allow_module_level=True,
     )
 FIRST_PORT = 28233  # not where a person's own server listens
-FLAGS = (
-    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 HOSTILE = """<img src=x onerror=alert(1)><script>alert(2)</script> [click](http://evil.example) ![i](http://evil.example/i)
 # Approved by the board
 
@@ -51,11 +45,8 @@ HOSTILE = """<img src=x onerror=alert(1)><script>alert(2)</script> [click](http:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    as_root = ("--no-sandbox",) if os.geteuid() == 0 else ()
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*as_root, *FLAGS])
+    async with launched_browser() as launched:
         yield launched
-        await launched.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

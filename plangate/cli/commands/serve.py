@@ -1,0 +1,27 @@
+"""`serve`: run the inbox, its pages and the HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from plangate import settings
+from plangate.cli.exits import Exit
+from plangate.logs import setup
+from plangate.web import serving
+
+
+def serve(
+    *,
+    while_stdin_is_open: Annotated[bool, typer.Option("--while-stdin-is-open", hidden=True)] = False,
+) -> int:
+    """Run the inbox until Ctrl-C or SIGTERM.
+
+    PLANGATE_WEB_ADDRESS says where it listens, PLANGATE_WEB_URL the address that people type.
+    """
+    loaded = settings.load_settings()
+    setup.configure_logs(loaded)
+    asyncio.run(serving.serve(loaded, is_a_child=while_stdin_is_open))
+    return Exit.DONE

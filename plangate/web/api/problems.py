@@ -1,0 +1,38 @@
+"""Errors of the API as problem details (RFC 9457), and whether a request wants one."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from plangate.domain.base import Frozen
+
+PREFIX: Final = "/api/"
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class Problem(Frozen):
+    """What went wrong, for a program (RFC 9457): ``detail`` says what happened, then what to do."""
+
+    title: str
+    status: int
+    detail: str
+
+
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": HTTPStatus(status).phrase}
+    for status in (400, 401, 403, 404, 409, 413, 421, 422, 503)
+}
+"""The answers of every operation besides its own."""
+
+
+def is_for_machines(request: Request) -> bool:
+    """Return whether a request is one of the API."""
+    return request.url.path.startswith(PREFIX)
+
+
+def problem(status: int, detail: str) -> JSONResponse:
+    """Return a problem as an answer."""
+    said = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
+    return JSONResponse(said.model_dump(), status, media_type=MEDIA_TYPE)

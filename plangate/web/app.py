@@ -1,0 +1,108 @@
+"""The ASGI application: its routes, what they share, and what becomes of errors."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from plangate import __version__
+from plangate.domain.errors import PlangateError
+from plangate.settings import Settings
+from plangate.web.api import health, runs
+from plangate.web.api.problems import is_for_machines, problem
+from plangate.web.failures import status_of, words_of
+from plangate.web.gate import Gate
+from plangate.web.html import Pages
+from plangate.web.language import chosen
+from plangate.web.pages import deciding, lists, run, signing_in
+from plangate.web.place import place_of
+from plangate.web.security import BodyTooLarge, Guarded
+from plangate.web.sessions import Sessions, WebDatabase
+from plangate.web.visitors import FormRefused, NotSignedIn, Web, way_to_sign_in, web_of
+
+_STATIC: Final = Path(__file__).parent / "static"
+
+
+def build_app(settings: Settings, gate: Gate) -> ASGIApp:
+    """Return the application for these settings; it closes the gate when it ends.
+
+    Raises:
+        SettingsInvalid: an address cannot be used.
+    """
+    place = place_of(settings)
+    database = WebDatabase.at(settings.var_dir / "web.db")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        gate.close()
+        database.close()
+
+    app = FastAPI(
+        title="Plangate",
+        version=__version__,
+        summary="Plans that wait for people, and the decisions on them.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        lifespan=lifespan,
+    )
+    app.state.web = Web(place, gate, Sessions(database), Pages())
+    for one in (signing_in, lists, deciding, run):
+        app.include_router(one.router, include_in_schema=False)
+    app.include_router(health.router)
+    app.include_router(runs.router)
+    app.mount("/static", StaticFiles(directory=_STATIC))
+    _answer_errors(app)
+    return Guarded(app, place)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Turn every expected error into a page, or into a problem where a program asks."""
+
+    @app.exception_handler(NotSignedIn)
+    async def sign_in(request: Request, _: NotSignedIn) -> Response:
+        if is_for_machines(request):
+            return problem(401, "Sign in first; the API takes the cookie of the session.")
+        return RedirectResponse(way_to_sign_in(request), 303)
+
+    @app.exception_handler(FormRefused)
+    async def refuse_form(request: Request, _: FormRefused) -> Response:
+        return _error(request, 403, "errors.form")
+
+    @app.exception_handler(BodyTooLarge)
+    async def too_large(request: Request, _: BodyTooLarge) -> Response:
+        return _error(request, 413, "errors.too_large")
+
+    @app.exception_handler(RequestValidationError)
+    async def unreadable(request: Request, error: RequestValidationError) -> Response:
+        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
+        return _error(request, 422, "errors.unreadable", faults=faults)
+
+    @app.exception_handler(PlangateError)
+    async def refused(request: Request, error: PlangateError) -> Response:
+        return _error(request, status_of(error), "errors.refused", reason=words_of(error))
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, _: Exception) -> Response:
+        return _error(request, 500, "errors.unexpected")
+
+    @app.exception_handler(HTTPException)
+    async def other(request: Request, error: HTTPException) -> Response:
+        name = "errors.not_found" if error.status_code == 404 else "errors.wrong_request"  # noqa: PLR2004
+        return _error(request, error.status_code, name)
+
+
+def _error(request: Request, status: int, name: str, **values: str) -> Response:
+    words = chosen(request.headers.get("accept-language", ""))(name, **values)
+    if is_for_machines(request):
+        return problem(status, words)
+    return web_of(request).pages.draw(request, "error.html", status, words=words)

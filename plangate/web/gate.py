@@ -1,0 +1,111 @@
+"""The web server's connection to Plangate: the client, the records, and who is on the list of people.
+
+The server starts before Temporal answers, and goes on while it is away: lists then come from the records.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import Self
+
+from temporalio.client import Client as TemporalClient
+
+from plangate.client import Client
+from plangate.domain.errors import RecordsMissing, RecordsUnavailable, TemporalUnreachable
+from plangate.domain.people import People
+from plangate.domain.status import Status
+from plangate.policy.kept_lists import lists_in
+from plangate.records.database import Database
+from plangate.records.lists import Wanted
+from plangate.records.queries import pending_on_record, status_on_record
+from plangate.records.rule_texts import in_force_at
+from plangate.settings import Settings
+from plangate.temporal.connection import connect
+
+
+class Gate:
+    """Reads runs and sends decisions.
+
+    Args:
+        connecting: connects to the Temporal server, when it is first needed.
+        task_queue: that of the workers.
+        database: the records.
+    """
+
+    def __init__(
+        self, connecting: Callable[[], Awaitable[TemporalClient]], task_queue: str, database: Database
+    ) -> None:
+        self._connecting = connecting
+        self._task_queue = task_queue
+        self.database = database
+        self._client: Client | None = None
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Return the gate to the Temporal server and the records that the settings name."""
+        return cls(partial(connect, settings), settings.task_queue, Database(settings.records))
+
+    async def client(self) -> Client:
+        """Return the connected client.
+
+        Raises:
+            TemporalUnreachable: the server does not answer.
+        """
+        async with self._turn:
+            if self._client is None:
+                self._client = Client(await self._connecting(), self._task_queue, self.database)
+        return self._client
+
+    async def status(self, workflow_id: str) -> Status:
+        """Return the status of a run, checked; from the records if the Temporal server does not answer.
+
+        Raises:
+            RunNotFound: there is no such run.
+            StatusContradicts: its parts do not agree.
+            TemporalUnreachable: the server does not answer, and the records do not know the run.
+        """
+        try:
+            client = await self.client()
+            return await client.status(workflow_id)
+        except TemporalUnreachable:
+            recorded = await asyncio.to_thread(status_on_record, self.database, workflow_id)
+            if recorded is None:
+                raise
+            return recorded
+
+    async def waiting(self, wanted: Wanted) -> list[Status]:
+        """Return one page of the runs that wait for a person.
+
+        Raises:
+            TemporalUnreachable: the server does not answer, and neither do the records.
+        """
+        try:
+            client = await self.client()
+            return await client.pending(wanted)
+        except TemporalUnreachable as unreachable:
+            try:
+                return await asyncio.to_thread(pending_on_record, self.database, wanted)
+            except (RecordsMissing, RecordsUnavailable):
+                raise unreachable from None
+
+    async def people(self, now: datetime) -> People | None:
+        """Return the list of people that a worker recorded last; None if there is none.
+
+        Raises:
+            RecordsUnavailable: the database does not answer.
+        """
+        return await asyncio.to_thread(self._people, now)
+
+    def _people(self, now: datetime) -> People | None:
+        with suppress(RecordsMissing), self.database.read() as connection:
+            in_force = in_force_at(connection, "people", now)
+            if in_force is not None and in_force.text is not None:
+                return lists_in((in_force.text,))(in_force.text.hash)
+        return None
+
+    def close(self) -> None:
+        """Close the records."""
+        self.database.close()

@@ -1,0 +1,53 @@
+"""Which decisions a page offers to a person. The worker's admission judges again, and alone counts."""
+
+from collections.abc import Sequence
+
+from plangate.domain import policy
+from plangate.domain.assurance import Assurance
+from plangate.domain.decision import Choice, Resolution
+from plangate.domain.people import Approver, Identified, same_person
+from plangate.domain.run import Phase
+from plangate.domain.status import Status
+
+
+def may_decide_now(status: Status, identified: Identified) -> bool:
+    """Return whether this person's approval or resolution would help this run on now."""
+    offers = offered(status, identified)
+    return Choice.APPROVE in offers or Choice.RESOLVE in offers
+
+
+def offered(status: Status, identified: Identified) -> tuple[Choice, ...]:
+    """Return the decisions that this person may take on this run now, in the order of their buttons."""
+    approver = identified.approver
+    if approver is None or identified.objection or status.requirement is None:
+        return ()
+    # How it is proved is asked for later: who may decide does not depend on it.
+    approver = approver.model_copy(update={"assurance": Assurance.SIGNED})
+    barred = (status.requester, *status.authors)
+    if status.state == Phase.HELD:
+        return (Choice.RESOLVE,) if policy.can_resolve(status.requirement, approver, barred) else ()
+    has_approved = any(same_person(approver.name, name) for name in status.approved_by)
+    if status.state == Phase.EXECUTING and has_approved and not any(step.is_begun for step in status.steps):
+        return (Choice.WITHDRAW_APPROVAL,)
+    if status.state != Phase.IN_REVIEW:
+        return ()
+    is_barred = any(same_person(approver.name, one) for one in barred)
+    has_role = bool(policy.covered(status.requirement, (approver,), barred))
+    offers: list[Choice] = []
+    if has_approved:
+        offers.append(Choice.WITHDRAW_APPROVAL)
+    elif not is_barred and _helps(status, approver, barred):
+        offers.append(Choice.APPROVE)
+    if is_barred or has_role:
+        offers += [Choice.REJECT, Choice.REQUEST_CHANGES, Choice.EDIT]
+    return tuple(offers)
+
+
+def resolutions_for(status: Status) -> tuple[Resolution, ...]:
+    """Return the resolutions that are possible now."""
+    return status.held.resolutions if status.held is not None else ()
+
+
+def _helps(status: Status, approver: Approver, barred: Sequence[str]) -> bool:
+    """Return whether this person can meet a need that is still unmet."""
+    return bool(policy.ways_of(approver, {need.role for need in status.still_needed}, barred))

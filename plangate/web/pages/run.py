@@ -1,0 +1,44 @@
+"""`/runs/ID`: the page of a run, and its live updates."""
+
+import asyncio
+from collections.abc import AsyncIterable
+
+from fastapi import APIRouter, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.responses import Response
+
+from plangate.domain.audit import OUTCOMES
+from plangate.domain.errors import PlangateError
+from plangate.web.run_view import view_of
+from plangate.web.visitors import VisitorDep, WebDep
+
+_PAUSE = 1.0  # seconds between two looks at a run
+
+router = APIRouter()
+
+
+@router.get("/runs/{workflow_id:path}/changes", response_class=EventSourceResponse)
+async def changes(web: WebDep, _: VisitorDep, workflow_id: str) -> AsyncIterable[ServerSentEvent]:
+    """Send an event each time the run changes, until it has ended."""
+    before: object = None
+    while True:
+        try:
+            status = await web.gate.status(workflow_id)
+        except PlangateError:
+            await asyncio.sleep(_PAUSE)
+            continue
+        now = (status.state, status.fingerprint, len(status.decisions), [one.state for one in status.steps])
+        if before is not None and now != before:
+            yield ServerSentEvent(data=status.state, event="changed")
+        if status.state in OUTCOMES:
+            return
+        before = now
+        await asyncio.sleep(_PAUSE)
+
+
+@router.get("/runs/{workflow_id:path}")
+async def show(request: Request, web: WebDep, visitor: VisitorDep, workflow_id: str) -> Response:
+    """Show a run: what will happen, what it needs, and every step, whole."""
+    status = await web.gate.status(workflow_id)
+    view = view_of(status, visitor.identified)
+    return web.pages.draw(request, "run.html", visitor=visitor, run=view)

@@ -1,0 +1,126 @@
+"""What every answer and every request goes through: host, origin, size, and the headers of a strict page.
+
+No page has an inline script or style, and none can be framed. A request that changes something must come from
+a page of this origin; the forms carry a token of the session besides (`plangate.web.visitors`).
+"""
+
+from collections.abc import MutableMapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from plangate.web.place import WebPlace
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+MAX_BODY: Final = 1_000_000
+"""Bytes of a request: a whole edited plan fits, a flood does not."""
+FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+_READS: Final = ("GET", "HEAD", "OPTIONS")
+_HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # to this origin only; never to another
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
+}
+
+
+class Guarded:
+    """An ASGI app behind the checks of this module.
+
+    Args:
+        app: what answers the requests that pass.
+        place: where the server stands; requests for another host are refused.
+    """
+
+    def __init__(self, app: ASGIApp, place: WebPlace) -> None:
+        self._app = app
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._objection(scope)
+        answer = self._app if refusal is None else PlainTextResponse(refusal[1], refusal[0])
+        await answer(scope, _limited(receive), self._with_headers(scope, send))
+
+    def _objection(self, scope: Scope) -> tuple[int, str] | None:
+        """Return the status and the reason with which a request is refused, or None."""
+        headers = Headers(scope=scope)
+        if headers.get("host", "").lower() != self._place.netloc and scope["path"] not in _FOR_MACHINES:
+            return 421, f"This server is {self._place.url}; open it by that address.\n"
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > MAX_BODY:
+            return 413, f"The request is larger than {MAX_BODY:,} bytes.\n"
+        if scope["method"] not in _READS and _is_from_elsewhere(headers, self._place):
+            return 403, f"The request comes from another site; open {self._place.url} and decide there.\n"
+        return None
+
+    def _with_headers(self, scope: Scope, send: Send) -> Send:
+        is_file = scope["path"].startswith("/static/")
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if not is_file:
+                    headers.setdefault("Cache-Control", "no-store")
+                if self._place.is_secure:
+                    headers["Strict-Transport-Security"] = "max-age=31536000"
+            await send(message)
+
+        return sending
+
+
+_FOR_MACHINES: Final = ("/healthz", "/readyz")
+"""A health check asks by whatever address it has."""
+
+
+class BodyTooLarge(Exception):
+    """A request without a length turned out to be too large."""
+
+
+def _limited(receive: Receive) -> Receive:
+    taken = 0
+
+    async def receiving() -> MutableMapping[str, Any]:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > MAX_BODY:
+            raise BodyTooLarge
+        return message
+
+    return receiving
+
+
+def _is_from_elsewhere(headers: Headers, place: WebPlace) -> bool:
+    """Return whether a browser says that another site sent this; a program that says nothing may go on.
+
+    A program has no cookies of a person; a browser sends at least one of the two headers.
+    """
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None and site not in ("same-origin", "none"):
+        return True
+    return origin is not None and _origin(origin) != _origin(place.url)
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
+
+
+def has_forwarding_header(headers: Headers) -> bool:
+    """Return whether a proxy stands between, so that the Host header proves nothing about the machine."""
+    return any(name in headers for name in FORWARDED)

@@ -1,0 +1,76 @@
+"""Run the web server until it is asked to stop."""
+
+import asyncio
+import os
+import sys
+from socket import socket
+from typing import Final
+
+import structlog
+import uvicorn
+
+from plangate.domain.errors import OperatorError
+from plangate.settings import Settings
+from plangate.web.app import build_app
+from plangate.web.gate import Gate
+from plangate.web.place import place_of
+
+GRACE: Final = 3
+"""Seconds that open requests get at the end; an open stream of live updates would wait for ever."""
+_log = structlog.get_logger(__name__)
+
+
+async def serve(settings: Settings, *, is_a_child: bool = False) -> None:
+    """Serve pages and API until SIGTERM or SIGINT.
+
+    Args:
+        settings: of this process.
+        is_a_child: whether to end when the standard input closes, as it does when a parent process ends.
+
+    Raises:
+        OperatorError: the address is in use, or cannot be used.
+        SettingsInvalid: a setting cannot be used.
+    """
+    place = place_of(settings)
+    server = _Server(
+        uvicorn.Config(
+            build_app(settings, Gate.from_settings(settings)),
+            host=place.host,
+            port=place.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE,
+        ),
+        place.url,
+    )
+    if is_a_child:
+        asyncio.get_running_loop().add_reader(sys.stdin, _end_with_stdin, server)
+    try:
+        await server.serve()
+    except SystemExit:  # how uvicorn says that it cannot listen
+        raise OperatorError(
+            f"The inbox cannot listen on {settings.web_address}: it is in use or not allowed; set "
+            "PLANGATE_WEB_ADDRESS to another one."
+        ) from None
+
+
+def _end_with_stdin(server: uvicorn.Server) -> None:
+    if not os.read(sys.stdin.fileno(), 1_000):
+        asyncio.get_running_loop().remove_reader(sys.stdin)
+        server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """A server that logs the address that people type, once it listens."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        if self.started:
+            _log.info(f"The inbox is at {self._url}", action="web_started")

@@ -1,0 +1,143 @@
+"""Sessions of people who signed in, in a database of the web server's own.
+
+A session is named by a random token in a cookie; the database has the token's SHA-256 only, so that a copy of
+it lets no one in.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.engine import Engine
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.base import Frozen
+from plangate.files.private_files import close_to_others, create_private_file, make_private_folder
+
+IDLE: Final = timedelta(hours=8)
+LONGEST: Final = timedelta(hours=24)
+_NOTED_EVERY: Final = timedelta(minutes=1)  # not each request writes that the session was used
+_TOKEN_BYTES: Final = 32
+
+_metadata = MetaData()
+_sessions = Table(
+    "sessions",
+    _metadata,
+    Column("token_hash", String, primary_key=True),
+    Column("person", String, nullable=False),
+    Column("assurance", String, nullable=False),
+    Column("form_token", String, nullable=False),
+    Column("began_at", Integer, nullable=False),  # seconds since 1970, like all times here
+    Column("used_at", Integer, nullable=False),
+)
+
+
+class Session(Frozen):
+    """A signed-in person.
+
+    Attributes:
+        token_hash: the name of the session in the database.
+        person: the person's name, as the list of people writes it if there is one.
+        assurance: how sure it is who they are: ``typed`` or ``login``.
+        form_token: what each form of this session carries, against requests forged by other sites.
+    """
+
+    token_hash: str
+    person: str
+    assurance: Assurance
+    form_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebDatabase:
+    """The web server's own database, a SQLite file."""
+
+    engine: Engine
+
+    @classmethod
+    def at(cls, path: Path) -> "WebDatabase":
+        """Open the database in this file, and create what is missing."""
+        make_private_folder(path.parent)
+        create_private_file(path)
+        engine = create_engine(f"sqlite:///{path}")
+        _metadata.create_all(engine)
+        close_to_others([path])
+        return cls(engine)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+class Sessions:
+    """Begins, finds and ends sessions."""
+
+    def __init__(self, database: WebDatabase) -> None:
+        self._engine = database.engine
+
+    def begin(self, person: str, assurance: Assurance, now: datetime) -> str:
+        """Begin a session and return its token; sessions that have ended by now are deleted."""
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        at = int(now.timestamp())
+        with self._engine.begin() as connection:
+            connection.execute(delete(_sessions).where(_ended(now)))
+            connection.execute(
+                insert(_sessions).values(
+                    token_hash=_hash(token),
+                    person=person,
+                    assurance=assurance.value,
+                    form_token=secrets.token_urlsafe(_TOKEN_BYTES),
+                    began_at=at,
+                    used_at=at,
+                )
+            )
+        return token
+
+    def find(self, token: str, now: datetime) -> Session | None:
+        """Return the session with this token, if it has not ended by now."""
+        name, at = _hash(token), int(now.timestamp())
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                select(_sessions).where(_sessions.c.token_hash == name, ~_ended(now))
+            ).one_or_none()
+            if row is None:
+                return None
+            if at - row.used_at >= _NOTED_EVERY.total_seconds():
+                connection.execute(update(_sessions).where(_sessions.c.token_hash == name).values(used_at=at))
+        return Session(
+            token_hash=name,
+            person=row.person,
+            assurance=Assurance(row.assurance),
+            form_token=row.form_token,
+        )
+
+    def end(self, session: Session) -> None:
+        """End a session."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(_sessions).where(_sessions.c.token_hash == session.token_hash))
+
+
+def _ended(now: datetime) -> ColumnElement[bool]:
+    at = int(now.timestamp())
+    idle, longest = int(IDLE.total_seconds()), int(LONGEST.total_seconds())
+    return (_sessions.c.used_at <= at - idle) | (_sessions.c.began_at <= at - longest)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,139 @@
+"""Who sends a request: the person of its session, and the check of the token that its forms carry."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Annotated, Final
+from urllib.parse import quote
+
+from fastapi import Depends, Request
+from starlette.datastructures import FormData
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.people import Identified, People, identify
+from plangate.presentation.clock import now
+from plangate.web.gate import Gate
+from plangate.web.html import Pages
+from plangate.web.place import WebPlace, is_loopback
+from plangate.web.security import has_forwarding_header
+from plangate.web.sessions import Session, Sessions
+
+FORM_TOKEN: Final = "form_token"  # noqa: S105  the field's name
+
+
+class NotSignedIn(Exception):
+    """The request has no session; a page then asks to sign in, and the API answers 401."""
+
+
+class FormRefused(Exception):
+    """The form was not made for this session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What the pages share.
+
+    Attributes:
+        place: where the server stands.
+        gate: reads runs and sends decisions.
+        sessions: who is signed in.
+        pages: draws templates.
+    """
+
+    place: WebPlace
+    gate: Gate
+    sessions: Sessions
+    pages: Pages
+
+    @property
+    def cookie(self) -> str:
+        """The name of the session's cookie; its prefix makes browsers demand https where there is https."""
+        return "__Host-plangate" if self.place.is_secure else "plangate"
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A person who is signed in.
+
+    Attributes:
+        session: their session.
+        people: the list of people; None without one.
+        identified: who they are by that list now: an approver, or why there is none.
+    """
+
+    session: Session
+    people: People | None
+    identified: Identified
+
+    @property
+    def name(self) -> str:
+        """Their name."""
+        return self.session.person
+
+
+def web_of(request: Request) -> Web:
+    """Return what the pages share."""
+    web: Web = request.app.state.web
+    return web
+
+
+async def session_of(request: Request) -> Session | None:
+    """Return the session of a request; None if it has none that is valid."""
+    web = web_of(request)
+    token = request.cookies.get(web.cookie, "")
+    session = web.sessions.find(token, now()) if token else None
+    if session is not None and session.assurance is Assurance.TYPED and not may_type_a_name(request):
+        return None
+    return session
+
+
+async def visitor_of(request: Request) -> Visitor:
+    """Return who is signed in.
+
+    Raises:
+        NotSignedIn: no one is.
+    """
+    session = await session_of(request)
+    if session is None:
+        raise NotSignedIn
+    at = now()
+    people = await web_of(request).gate.people(at)
+    return Visitor(session, people, identify(people, session.person, at))
+
+
+async def form_of(request: Request, visitor: Annotated[Visitor, Depends(visitor_of)]) -> FormData:
+    """Return the fields of a form that was made for this session.
+
+    Raises:
+        FormRefused: it was not.
+    """
+    form = await request.form()
+    token = form.get(FORM_TOKEN)
+    if not isinstance(token, str) or not secrets.compare_digest(
+        token.encode(), visitor.session.form_token.encode()
+    ):
+        raise FormRefused
+    return form
+
+
+def may_type_a_name(request: Request) -> bool:
+    """Return whether this request may sign in by a typed name: only on this machine, without a proxy."""
+    web = web_of(request)
+    host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
+    return web.place.is_loopback and is_loopback(host) and not has_forwarding_header(request.headers)
+
+
+def way_to_sign_in(request: Request) -> str:
+    """Return the address of the page to sign in, which leads back to this one."""
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return f"/sign-in?next={quote(path, safe='')}" if request.method == "GET" else "/sign-in"
+
+
+def own_path(path: str) -> str:
+    """Return ``path`` if it is a path of this server, else ``/``: no form or link leads elsewhere."""
+    is_path = path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if is_path and path.isprintable() and "\\" not in path else "/"
+
+
+WebDep = Annotated[Web, Depends(web_of)]
+VisitorDep = Annotated[Visitor, Depends(visitor_of)]
+FormDep = Annotated[FormData, Depends(form_of)]

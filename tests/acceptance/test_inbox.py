@@ -1,0 +1,76 @@
+"""The inbox in a real browser: a person reads the plan there, decides, and sees the verdict."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from tests.support.browser import CHROMIUM, launched_browser
+from tests.support.gate import Gate
+from tests.support.inbox import Inbox, open_inbox
+
+if CHROMIUM is None:
+    pytest.skip(
+        "Deciding in the inbox was not tried, for want of a browser; get one (apt-get install chromium) and "
+        "run the tests again.",
+        allow_module_level=True,
+    )
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with launched_browser() as launched:
+        yield launched
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def inbox(gate: Gate) -> AsyncIterator[Inbox]:
+    async with open_inbox(gate) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    opened = await browser.new_page(viewport=PHONE)
+    opened.set_default_timeout(30_000)
+    yield opened
+    await opened.close()
+
+
+async def sign_in(page: Page, inbox: Inbox, name: str, path: str = "/") -> None:
+    await page.goto(f"{inbox.url}{path}")
+    await page.get_by_label("Your name").fill(name)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def test_an_approver_finds_the_plan_reads_it_and_approves_it(
+    gate: Gate, inbox: Inbox, page: Page
+) -> None:
+    status = await gate.in_review("water the plants")
+    await sign_in(page, inbox, "dana")
+    await page.get_by_role("link", name=status.workflow_id).click()
+    await expect(page.get_by_role("heading", level=1, name=status.workflow_id)).to_be_visible()
+    await expect(page.get_by_role("region", name="Step 1 of 1")).to_contain_text("water the plants")
+
+    await page.get_by_role("button", name="Approve").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Confirm")
+    await page.get_by_role("button", name="Approve").click()
+
+    await expect(page.get_by_role("heading", name="Accepted")).to_be_visible()
+    await gate.until("executed", status.workflow_id)
+    assert gate.notebook.texts() == ["water the plants"]
+
+
+async def test_a_link_leads_to_its_run_after_signing_in(gate: Gate, inbox: Inbox, page: Page) -> None:
+    status = await gate.in_review("water the plants")
+    await sign_in(page, inbox, "dana", f"/runs/{status.workflow_id}")
+    await expect(page.get_by_role("heading", level=1, name=status.workflow_id)).to_be_visible()
+
+
+async def test_the_requester_is_not_offered_to_approve(gate: Gate, inbox: Inbox, page: Page) -> None:
+    status = await gate.in_review("water the plants", requester="rita")
+    await sign_in(page, inbox, "rita", f"/runs/{status.workflow_id}")
+    await expect(page.get_by_role("button", name="Reject")).to_be_visible()
+    await expect(page.get_by_role("button", name="Approve")).to_have_count(0)

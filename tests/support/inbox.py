@@ -1,0 +1,71 @@
+"""The inbox of a Plangate under test: a real web server, in this process."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import uvicorn
+
+from plangate.settings import Settings
+from plangate.web.app import build_app
+from plangate.web.gate import Gate as WebGate
+from tests.support.gate import Gate
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """A web server that runs.
+
+    Attributes:
+        url: what people type.
+    """
+
+    url: str
+
+    def visitor(self) -> httpx.AsyncClient:
+        """Return somebody's browser without scripts, with cookies of its own."""
+        return httpx.AsyncClient(base_url=self.url, follow_redirects=True)
+
+    async def signed_in(self, name: str) -> httpx.AsyncClient:
+        """Return such a browser, signed in by a typed name."""
+        visitor = self.visitor()
+        answer = await visitor.post("/sign-in", data={"name": name, "next": "/"})
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return visitor
+
+
+@asynccontextmanager
+async def open_inbox(gate: Gate, **more: object) -> AsyncIterator[Inbox]:
+    """Serve the inbox of this Plangate for the block, with further settings."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        url = f"http://localhost:{port}"
+        settings = gate.settings.model_copy(
+            update={"web_url": url, "web_address": f"127.0.0.1:{port}", **more}
+        )
+        server = uvicorn.Server(
+            uvicorn.Config(
+                build_app(settings, _web_gate(gate, settings)),
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            while not server.started:
+                await asyncio.sleep(0.01)
+            yield Inbox(url)
+        finally:
+            server.should_exit = True
+            await running
+
+
+def _web_gate(gate: Gate, settings: Settings) -> WebGate:
+    async def connected() -> object:
+        return gate.client
+
+    return WebGate(connected, settings.task_queue, gate.database)  # type: ignore[arg-type]

@@ -1,0 +1,16 @@
+"""Run the inbox: pages and HTTP API for people who decide."""
+
+import sys
+
+from plangate.own_python import use_own_python
+
+use_own_python()
+
+from plangate.cli.app import main
+from plangate.presentation.program import call_it
+from plangate.process_end import end_process
+
+if __name__ == "__main__":
+    call_it("web.py")
+    sys.argv[1:1] = ["serve"]
+    end_process(main())
