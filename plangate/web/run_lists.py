@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 from plangate.domain.escaping import one_line
 from plangate.domain.run import Phase
@@ -58,6 +58,8 @@ async def listed(gate: Gate, visitor: Visitor, which: Which) -> list[Line]:
             found = await gate.waiting(held)
         case Which.DONE:
             found = await asyncio.to_thread(_ended, gate)
+        case _:
+            assert_never(which)
     return [_line(status) for status in found]
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.support.browser import CHROMIUM, launched_browser
 from tests.support.gate import Gate
@@ -16,7 +16,7 @@ if CHROMIUM is None:
         "run the tests again.",
         allow_module_level=True,
     )
-PHONE = {"width": 390, "height": 844}
+PHONE = ViewportSize(width=390, height=844)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
