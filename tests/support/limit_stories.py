@@ -76,6 +76,7 @@ class Part:
     """What one step of a plan adds, by the naive reading.
 
     Attributes:
+        of: for whom it counts: the requester and who edited the plan, or the recipient.
         is_known: whether its plan ever began while the step waited.
         reserved_at: the last claim of its plan, while the step may still act.
         spent_at: when it was done, or in doubt.
@@ -84,7 +85,7 @@ class Part:
     text: str
     amount: Decimal
     currency: str
-    of: str
+    of: frozenset[str]
     state: StepState = StepState.PENDING
     is_known: bool = False
     reserved_at: datetime | None = None
@@ -277,7 +278,9 @@ class Story:
         if isinstance(event, Drafted):
             for part in (one for parts in run.parts.values() for one in parts):
                 part.give_back()
-            run.parts[event.fingerprint] = [self._part(run, step.arguments) for step in event.plan.steps]
+            run.parts[event.fingerprint] = [
+                self._part(run, event, step.arguments) for step in event.plan.steps
+            ]
         if state.drafted is None:
             return
         parts = run.parts[state.drafted.fingerprint]
@@ -288,9 +291,11 @@ class Story:
             if isinstance(event, Reopened) or state.closed is not None or state.phase is Phase.UNDOING:
                 part.give_back()
 
-    def _part(self, run: LimitedRun, arguments: Mapping[str, Any]) -> Part:
-        of = {"": "", "requester": run.requester, "recipient": f'"{arguments["recipient"]}"'}[self.by]
-        return Part(arguments["text"], Decimal(str(arguments["amount"])), arguments["currency"], of)
+    def _part(self, run: LimitedRun, drafted: Drafted, arguments: Mapping[str, Any]) -> Part:
+        people = {run.requester, drafted.author} - {""}
+        of = {"": {""}, "requester": people, "recipient": {f'"{arguments["recipient"]}"'}}[self.by]
+        amount = Decimal(str(arguments["amount"]))
+        return Part(arguments["text"], amount, arguments["currency"], frozenset(of))
 
     def _others(self, run: LimitedRun, plan: str, one: RecentSum) -> Decimal:
         window = WINDOWS[self.window]
@@ -301,7 +306,7 @@ class Story:
                 for fingerprint, parts in other.parts.items()
                 if (other.id, fingerprint) != (run.id, plan)
                 for part in parts
-                if (part.currency, part.of) == (one.currency, one.of) and part.counts(window, self.now)
+                if part.currency == one.currency and one.of in part.of and part.counts(window, self.now)
             ),
             Decimal(0),
         )
@@ -315,7 +320,8 @@ class Story:
             one.part.amount
             for one in self.effects.values()
             if one.is_free
-            and (one.part.currency, one.part.of) == (part.currency, part.of)
+            and one.part.currency == part.currency
+            and one.part.of & part.of
             and one.part.state not in (StepState.FAILED, StepState.UNDONE)
             and _within(one.at, WINDOWS[self.window], self.now)
         )
