@@ -22,7 +22,7 @@ from plangate.files.private_files import close_to_others
 from plangate.presentation.clock import now
 from plangate.presentation.program import program
 from plangate.settings import Settings
-from plangate.signing.decisions import Claims, Subject, hash_of_new_plan, sign
+from plangate.signing.decisions import Subject, claims_for, sign
 from plangate.signing.jws import PUBLIC_PREFIX
 from plangate.signing.key_files import is_encrypted, key_in, public_half
 
@@ -74,20 +74,7 @@ class KeyChain:
         key = self.key_of(decision.by)
         if key is None:
             return exact
-        claims = Claims(
-            aud=str(subject.audience),
-            workflow_id=subject.workflow_id,
-            fingerprint=subject.fingerprint,
-            decision=decision.decision,
-            comment=decision.comment,
-            by=decision.by,
-            iat=int(now().timestamp()),
-            jti=secrets.token_urlsafe(16),
-            new_plan_sha256=hash_of_new_plan(decision.new_plan),
-            step=decision.step,
-            resolution=decision.resolution,
-            hold=decision.hold,
-        )
+        claims = claims_for(decision, subject, at=now(), token_id=secrets.token_urlsafe(16))
         return exact.model_copy(update={"signature": sign(claims, key)})
 
     def listed(self) -> list[KeptKey]:

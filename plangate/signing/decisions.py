@@ -79,6 +79,38 @@ class Claims(Typed):
         return datetime.fromtimestamp(self.iat, UTC)
 
 
+def claims_for(decision: Decision, subject: Subject, *, at: datetime, token_id: str) -> Claims:
+    """Return the claims to sign or to attest for a decision on exactly the plan of ``subject``.
+
+    They are the same for an Ed25519 key (`sign`), a passkey (`plangate.signing.passkeys`) and the login of a
+    web server (`plangate.signing.logins`), and for every kind of decision: an edit has its new plan, a
+    resolution its step and the number of its hold.
+
+    Args:
+        decision: as it will be sent.
+        subject: the plan that was shown.
+        at: when it is signed, by the signer's clock.
+        token_id: a random text of 8 to 100 characters A-Z, a-z, 0-9, - and _; it counts once for each key.
+
+    Raises:
+        ValueError: the new plan has no canonical JSON, so it cannot be signed.
+    """
+    return Claims(
+        aud=str(subject.audience),
+        workflow_id=subject.workflow_id,
+        fingerprint=subject.fingerprint,
+        decision=decision.decision,
+        comment=decision.comment,
+        by=decision.by,
+        iat=int(at.timestamp()),
+        jti=token_id,
+        new_plan_sha256=hash_of_new_plan(decision.new_plan),
+        step=decision.step,
+        resolution=decision.resolution,
+        hold=decision.hold,
+    )
+
+
 def sign(claims: Claims, key: Ed25519PrivateKey) -> str:
     """Sign ``claims`` with ``key`` and return the token."""
     return write_token(claims.model_dump(mode="json"), key, TYPE)

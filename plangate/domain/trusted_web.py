@@ -1,0 +1,39 @@
+"""The web servers that are trusted: where people reach them, and the keys by which they attest logins."""
+
+from urllib.parse import urlsplit
+
+from plangate.domain.base import Frozen
+
+
+class TrustedWeb(Frozen):
+    """What a worker or an auditor trusts of web servers; by default none.
+
+    Attributes:
+        origins: where a passkey may have been used, as browsers spell it (`https://plangate.example.org`);
+            None for anywhere.
+        keys: the public keys that may attest a login, as base64url; None for any.
+    """
+
+    origins: frozenset[str] | None = frozenset()
+    keys: frozenset[str] | None = frozenset()
+
+
+ANY_WEB = TrustedWeb(origins=None, keys=None)
+"""What an auditor trusts who names no web server: what the record says; the report says so."""
+
+
+def relying_party_of(origin: str) -> str | None:
+    """Return the WebAuthn RP id of an origin, its host; None if it is not an origin that passkeys work at.
+
+    Browsers offer passkeys over https, and on localhost without it.
+    """
+    try:
+        parts = urlsplit(origin)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:
+        return None
+    if origin != f"{parts.scheme}://{host}{port}" or not host:
+        return None
+    is_local = parts.scheme == "http" and (host == "localhost" or host.endswith(".localhost"))
+    return host if parts.scheme == "https" or is_local else None

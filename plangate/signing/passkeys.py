@@ -1,0 +1,223 @@
+"""Tokens signed by a passkey: ``passkey.CLAIMS.ASSERTION``, both parts base64url.
+
+CLAIMS is the canonical JSON (RFC 8785) of the claims, and the challenge that the passkey signs is the SHA-256
+of exactly these bytes. ASSERTION is the canonical JSON of what the browser returned (`Assertion`). Anyone who
+has the passkey's public key can verify the token, without Plangate and without the server that asked for it:
+
+1. Each part has its one spelling.
+2. The client data is that of ``webauthn.get`` with this challenge, at a trusted origin, not from a frame of
+   another site.
+3. The authenticator data is for that origin's RP id, and says that a person was present and was verified.
+4. The signature fits, by the key and the algorithm that the key names (`webauthn` checks 2 to 4 as well).
+
+Signature counters are not compared: synced passkeys have none, and a token counts once by its ``jti``.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel, Field, JsonValue, ValidationError
+
+from plangate.domain.base import Typed
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.plan import canonical_json
+from plangate.domain.trusted_web import relying_party_of
+from plangate.signing.base64url import decoded, encoded
+from plangate.signing.cose_keys import cose_of
+
+PREFIX: Final = "passkey."
+_PARTS: Final = 2
+_UNREADABLE: Final = "its signature cannot be read"
+_HASH_BYTES: Final = 32
+_FLAGS_AT: Final = 32
+_USER_PRESENT: Final = 0x01
+_USER_VERIFIED: Final = 0x04
+_LONGEST_NAMED: Final = 80
+
+
+class Assertion(Typed):
+    """What a browser returned for a challenge; each part as base64url.
+
+    Attributes:
+        credential_id: which of the authenticator's passkeys signed; not part of what is signed.
+        client_data: ``clientDataJSON``: what the browser says of the page that asked.
+        authenticator_data: what the authenticator says: the RP id's hash, and flags.
+        signature: over the authenticator data and the SHA-256 of the client data.
+    """
+
+    credential_id: str = Field(min_length=1, max_length=1_400)
+    client_data: str = Field(max_length=4_000)
+    authenticator_data: str = Field(max_length=4_000)
+    signature: str = Field(max_length=2_000)
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyToken:
+    """A token that was read: what it claims, and the assertion; nothing of it is verified yet."""
+
+    claims: Mapping[str, JsonValue]
+    challenge: bytes
+    assertion: Assertion
+    origin: str
+    """Of the page that asked, as the browser says."""
+
+
+def challenge_of(claims: BaseModel) -> bytes:
+    """Return the challenge that a passkey signs for these claims."""
+    return hashlib.sha256(_canonical(claims)).digest()
+
+
+def passkey_token(claims: BaseModel, assertion: Assertion) -> str:
+    """Return the token of claims for whose challenge a passkey made this assertion."""
+    said = canonical_json(assertion.model_dump(mode="json"))
+    return f"{PREFIX}{encoded(_canonical(claims))}.{encoded(said)}"
+
+
+def assertion_of(credential: object) -> Assertion:
+    """Return the assertion in what ``navigator.credentials.get`` returned, as its ``toJSON()`` writes it.
+
+    Raises:
+        ValueError: a part is missing or malformed.
+    """
+    try:
+        response = credential["response"]  # type: ignore[index]
+        found = Assertion(
+            credential_id=credential["id"],  # type: ignore[index]
+            client_data=response["clientDataJSON"],
+            authenticator_data=response["authenticatorData"],
+            signature=response["signature"],
+        )
+        for part in found.model_dump().values():
+            decoded(part)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError("the browser's answer is not that of a passkey") from None
+    return found
+
+
+def is_passkey_token(token: str) -> bool:
+    """Return whether a token is one by a passkey; it may still be malformed."""
+    return token.startswith(PREFIX)
+
+
+def read_passkey_token(token: str) -> PasskeyToken:
+    """Read a token, without verifying it.
+
+    Raises:
+        ValueError: it is malformed, or not written in its one spelling.
+    """
+    parts = token.removeprefix(PREFIX).split(".")
+    if not is_passkey_token(token) or len(parts) != _PARTS:
+        raise ValueError(_UNREADABLE)
+    try:
+        said = decoded(parts[0])
+        claims = _json_object(said)
+        assertion = Assertion.model_validate(_json_object(decoded(parts[1])))
+        client = _json_object(decoded(assertion.client_data), is_canonical=False)
+        for part in assertion.model_dump().values():
+            decoded(part)
+        origin = _text(client["origin"])
+    except (ValueError, TypeError, KeyError, ValidationError, RecursionError):
+        raise ValueError(_UNREADABLE) from None
+    return PasskeyToken(
+        claims=claims, challenge=hashlib.sha256(said).digest(), assertion=assertion, origin=origin
+    )
+
+
+def check_ceremony(token: PasskeyToken, origins: Collection[str] | None) -> None:
+    """Check what browser and authenticator say (2 and 3); only a valid signature makes it true.
+
+    Args:
+        token: as it was read.
+        origins: those that are trusted; None for any.
+
+    Raises:
+        ValueError: it was not made for this challenge, at such a place, by a person who was verified.
+    """
+    client = _json_object(decoded(token.assertion.client_data), is_canonical=False)
+    if client.get("type") != "webauthn.get":
+        raise ValueError("its passkey was used for something other than a signature")
+    if client.get("challenge") != encoded(token.challenge):
+        raise ValueError("its passkey signed another challenge than that of what it claims")
+    host = relying_party_of(token.origin)
+    named = cut(one_line(token.origin), _LONGEST_NAMED)
+    if host is None or (origins is not None and token.origin not in origins):
+        expected = f", not at {' or '.join(sorted(origins))}" if origins else ", which is not trusted"
+        raise ValueError(f"its passkey was used at {named}{expected}")
+    if client.get("crossOrigin", False) is not False or "topOrigin" in client:
+        raise ValueError(f"its passkey was used at {named} inside a frame of another site")
+    data = decoded(token.assertion.authenticator_data)
+    if len(data) <= _FLAGS_AT or data[:_HASH_BYTES] != hashlib.sha256(host.encode()).digest():
+        raise ValueError(f"its passkey belongs to another RP id than {cut(one_line(host), _LONGEST_NAMED)}")
+    if not data[_FLAGS_AT] & _USER_PRESENT:
+        raise ValueError("its authenticator says that no person was present")
+    if not data[_FLAGS_AT] & _USER_VERIFIED:
+        raise ValueError("its authenticator did not verify the person by fingerprint, face or PIN")
+
+
+def is_signed_by(token: PasskeyToken, public: str) -> bool:
+    """Return whether the passkey ``public`` signed a token whose ceremony was checked (4)."""
+    from webauthn import verify_authentication_response  # noqa: PLC0415  no other command needs it
+
+    assertion, host = token.assertion, relying_party_of(token.origin)
+    try:
+        verify_authentication_response(
+            credential={
+                "id": assertion.credential_id,
+                "rawId": assertion.credential_id,
+                "type": "public-key",
+                "response": {
+                    "clientDataJSON": assertion.client_data,
+                    "authenticatorData": assertion.authenticator_data,
+                    "signature": assertion.signature,
+                },
+            },
+            expected_challenge=token.challenge,
+            expected_rp_id=host or "",
+            expected_origin=token.origin,
+            credential_public_key=cose_of(public),
+            credential_current_sign_count=0,
+            require_user_verification=True,
+        )
+    except Exception:  # noqa: BLE001  whatever a parser says of malformed input, it is no signature
+        return False
+    return True
+
+
+def verified(token: str, public: str, origins: Collection[str] | None) -> PasskeyToken:
+    """Verify a token by a passkey's public key, and return what it says.
+
+    Raises:
+        ValueError: it is not valid; the message says why.
+    """
+    read = read_passkey_token(token)
+    check_ceremony(read, origins)
+    if not is_signed_by(read, public):
+        raise ValueError("its signature does not fit what was signed")
+    return read
+
+
+def _canonical(claims: BaseModel) -> bytes:
+    return canonical_json(claims.model_dump(mode="json"))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("it is no text")
+    return value
+
+
+def _json_object(raw: bytes, *, is_canonical: bool = True) -> dict[str, Any]:
+    found = json.loads(raw.decode(), object_pairs_hook=_each_name_once)
+    if not isinstance(found, dict) or (is_canonical and canonical_json(found) != raw):
+        raise ValueError("it is not one JSON object in its one spelling")
+    return found
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return found
