@@ -50,6 +50,7 @@ from plangate.domain.policy import OneApproval, Policy
 from plangate.domain.tool import ToolDeclaration
 from plangate.files.private_files import is_open_to_others
 from plangate.logs.setup import configure_logs, temporal_runtime
+from plangate.policy.people_in_force import trusted_web
 from plangate.policy.rules import Rules, policy_hash_of, read_rules, stop_rules_of
 from plangate.process_end import end_process
 from plangate.records.attachments import KeptAttachments
@@ -106,7 +107,7 @@ def build_worker(
     records = Records(database)
     tools = _with_blobs(tools, KeptAttachments(records))
     plans = PlanCheck(tools, settings.max_steps)
-    people = RecordedPeople(directory or NoDirectory(), records, client.identity)
+    people = RecordedPeople(directory or NoDirectory(), records, client.identity, web=trusted_web(settings))
     planning = Planning(
         records,
         planner,
@@ -241,13 +242,13 @@ async def run(settings: Settings, *, dev: bool) -> None:
 async def _run_connected(
     settings: Settings, stopping: asyncio.Event, tools: Mapping[str, Tool], rules: Rules, tools_hash: str
 ) -> None:
-    planner = plan_with_model(settings, tools)
+    planner, web = plan_with_model(settings, tools), trusted_web(settings)
     await planner.try_model()
     client = await connect(settings, runtime=temporal_runtime(settings))
     database = Database(settings.records)
     try:
         await asyncio.to_thread(database.migrate)
-        await asyncio.to_thread(record_both_rules, database, rules, client.identity)
+        await asyncio.to_thread(record_both_rules, database, rules, client.identity, web)
         await ensure_search_attributes(client, client.namespace)
         worker = build_worker(
             client,
@@ -264,8 +265,8 @@ async def _run_connected(
         agreement = WorkerAgreement(
             client,
             database,
-            lambda: facts_of(client, settings.task_queue, rules, tools_hash),
-            lambda: record_both_rules(database, rules, client.identity),
+            lambda: facts_of(client, settings.task_queue, rules, tools_hash, web),
+            lambda: record_both_rules(database, rules, client.identity, web),
         )
         if await finished(agreement.wait_for_own_queue(settings.task_queue), stopping):
             async with (

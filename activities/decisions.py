@@ -175,14 +175,14 @@ class _BatchJudge:
     def counted(self, event: Decided) -> Decided:
         """Return a decision as the run counts it: an accepted copy of a signed one has the proof of that."""
         decision = event.arrival.decision
-        is_proven = event.approver is not None and event.approver.is_signed
+        is_proven = event.approver is not None and event.approver.is_proven
         if not event.verdict.accepted or decision is None or decision.signature is None or is_proven:
             return event
         for earlier in self._events:
             if not isinstance(earlier, Decided) or not earlier.verdict.accepted or earlier.approver is None:
                 continue
             said = earlier.arrival.decision
-            if earlier.approver.is_signed and said is not None and said.signature == decision.signature:
+            if earlier.approver.is_proven and said is not None and said.signature == decision.signature:
                 return event.model_copy(update={"approver": earlier.approver})
         return event
 

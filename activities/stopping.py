@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -15,7 +16,9 @@ from activities.waiting import soon
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import NotApproved, StepStopped
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.people import Identified, People, identify
+from plangate.domain.key_orders import KeyDecided, KeyOrderArrival, is_key_order, read_key_order
+from plangate.domain.key_orders import judge as judge_key_order
+from plangate.domain.people import Enrolment, Identified, People, identify
 from plangate.domain.plan import Audience
 from plangate.domain.stops import (
     Judging,
@@ -32,9 +35,11 @@ from plangate.domain.stops import (
 )
 from plangate.elapsed import elapsed
 from plangate.logs.redaction import redact_text
+from plangate.records.key_orders import enter_key_order
 from plangate.records.records import Records
 from plangate.records.rule_texts import RecordedPeople
 from plangate.records.stops import StopsSeen, enter_order, standing_stops
+from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_order
 from plangate.signing.stops import verify_order
 from plangate.temporal.contract import STOP_TYPE
 
@@ -92,6 +97,8 @@ class Stopping:
         with as_application_errors():
             _check_caller()
             audience = own_audience(self._records)
+            if is_key_order(task.inputs):
+                return await self._answer_about_key(task, audience)
             if is_question(task.inputs):
                 return StopAnswer(audience=audience, stops=shown(await soon(self._records, self._standing())))
             arrival = read_order(key=task.key, inputs=task.inputs, received_at=task.received_at)
@@ -128,6 +135,32 @@ class Stopping:
         return await self._records.write(
             lambda connection: enter_order(connection, arrival, sender, verdict), receipt=True
         )
+
+    async def _answer_about_key(self, task: StopTask, audience: Audience) -> StopAnswer:
+        decided = await soon(self._records, self._key_decided(task, audience))
+        _log_key_decided(decided)
+        if decided.verdict.accepted:
+            await self._directory.people_and_changes(anew=True)  # records the list with it
+        stops = await soon(self._records, self._standing())
+        return StopAnswer(
+            audience=audience,
+            accepted=decided.verdict.accepted,
+            reason=decided.verdict.reason,
+            stops=shown(stops),
+        )
+
+    async def _key_decided(self, task: StopTask, audience: Audience) -> KeyDecided:
+        arrival = read_key_order(key=task.key, inputs=task.inputs, received_at=task.received_at)
+        while True:
+            people, changes = await self._directory.people_and_changes(anew=True)
+            sender, enrolment = _key_sender(arrival, people, audience)
+            verdict = partial(judge_key_order, arrival, people=people, enrolment=enrolment, at=task.at)
+            decided = await self._records.write(
+                partial(enter_key_order, arrival=arrival, sender=sender, known=changes, judge=verdict),
+                receipt=True,
+            )
+            if decided is not None:
+                return decided
 
 
 class StoppedSteps:
@@ -200,6 +233,20 @@ def _sender(arrival: OrderArrival, people: People | None, audience: Audience) ->
     return verify_order(order, audience=audience, people=people, at=arrival.received_at)
 
 
+def _key_sender(
+    arrival: KeyOrderArrival, people: People | None, audience: Audience
+) -> tuple[Identified, Enrolment | None]:
+    """Return who sent an order about a key, and what its signature proves."""
+    order = arrival.order
+    if order is None or people is None:
+        return Identified(), None
+    sender = verify_key_order(order, audience=audience, people=people, at=arrival.received_at)
+    try:
+        return sender, enrolment_in(people, statement_of(order))
+    except ValueError:
+        return sender, None
+
+
 def _check_caller() -> None:
     """Check that Plangate's own workflow called, in this process; others cannot schedule a local activity.
 
@@ -210,6 +257,17 @@ def _check_caller() -> None:
     if info.workflow_type != STOP_TYPE or not info.is_local:
         asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
         raise NotApproved(f"Only the workflow {STOP_TYPE} may ask for this, not {asker}.")
+
+
+def _log_key_decided(decided: KeyDecided) -> None:
+    order = decided.arrival.order
+    _log.warning(
+        "An order about a key is recorded.",
+        action="key_decided",
+        order=order.action.value if order else None,
+        accepted=decided.verdict.accepted,
+        reason=decided.verdict.reason,
+    )
 
 
 def _log_decided(decided: StopDecided) -> None:

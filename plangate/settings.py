@@ -8,8 +8,10 @@ import getpass
 import os
 from collections.abc import Mapping
 from decimal import Decimal
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -18,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from plangate.domain.errors import SettingsInvalid
 from plangate.domain.validation import faults_in
 
+_PORTS: Final = {"http": 80, "https": 443}
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -118,6 +121,15 @@ class Settings(BaseSettings):
         default=(), description="public keys whose seals are trusted, comma-separated; ed25519:…"
     )
 
+    web_url: str = Field(
+        default="http://localhost:8088",
+        description="where people reach the inbox: the origin and RP id of passkeys; https beyond localhost",
+    )
+    web_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="public keys of the web servers that may attest logins, comma-separated; ed25519:…",
+    )
+
     tools: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="modules with more tools, comma-separated; MODULE or MODULE:NAME"
     )
@@ -208,7 +220,28 @@ class Settings(BaseSettings):
     def _hosts(cls, value: object) -> object:
         return _split(value.lower()) if isinstance(value, str) else value
 
-    @field_validator("sealers", "http_headers", "tools", "github_repos", "jira_projects", mode="before")
+    @field_validator("web_url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        """Return the origin, as browsers spell it."""
+        example = "write it like https://plangate.example.org"
+        try:
+            parts = urlsplit(value)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            raise ValueError(f"must be an address; {example}") from None
+        if parts.scheme not in _PORTS or not host or parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError(f"must be an address without a path; {example}")
+        if parts.username is not None or not host.isascii() or not _is_host(host):
+            raise ValueError(f"must name a host, without a user; {example}")
+        if parts.scheme == "http" and not is_loopback(host):
+            raise ValueError(f"must be https, because others than this machine can reach {host}; {example}")
+        shown = f"[{host}]" if ":" in host else host
+        return f"{parts.scheme}://{shown}" + ("" if port in (None, _PORTS[parts.scheme]) else f":{port}")
+
+    @field_validator(
+        "sealers", "web_keys", "http_headers", "tools", "github_repos", "jira_projects", mode="before"
+    )
     @classmethod
     def _keys(cls, value: object) -> object:
         return _split(value) if isinstance(value, str) else value
@@ -257,6 +290,18 @@ class Settings(BaseSettings):
     def has_model(self) -> bool:
         """Whether a model is configured."""
         return self.model_config_file is not None or self.has_openai
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach a host of this name."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _is_host(host: str) -> bool:
+    return ":" in host or all(char.isalnum() or char in "-._" for char in host)
 
 
 def _split(value: str) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from plangate.domain.audit import (
     StepUndone,
     StepUnsettled,
 )
+from plangate.domain.key_orders import KeyDecided
 from plangate.domain.stops import StopDecided
 
 SLOW_CLAIM: Final = timedelta(minutes=1)
@@ -63,6 +64,7 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
                 | StepReversed()
                 | StepUnsettled()
                 | RulesInForce()
+                | KeyDecided()
                 | StopDecided()
             ):
                 pass

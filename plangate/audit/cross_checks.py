@@ -34,6 +34,7 @@ from plangate.domain.audit import (
 from plangate.domain.checkpoint import Seal
 from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold
+from plangate.domain.key_orders import KeyDecided
 from plangate.domain.plan import idempotency_key
 from plangate.domain.stops import StopDecided
 from plangate.domain.tool import Receipt
@@ -140,6 +141,7 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
                 | StepReversed()
                 | StepUnsettled()
                 | RulesInForce()
+                | KeyDecided()
                 | StopDecided()
             ):
                 pass
@@ -203,7 +205,7 @@ def wrong_tokens(rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Itera
     recorded: dict[str, str] = {}
     for entry in trail:
         event = entry.event
-        if isinstance(event, Decided | StopDecided) and event.approver:
+        if isinstance(event, Decided | KeyDecided | StopDecided) and event.approver:
             token = name_of_token(event.approver)
             if token is not None:
                 recorded[entry.key] = token

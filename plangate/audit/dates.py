@@ -29,6 +29,7 @@ from plangate.domain.audit import (
     WrittenEntry,
 )
 from plangate.domain.fold import changes
+from plangate.domain.key_orders import KeyDecided
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.run import RunState
 from plangate.domain.stops import StopDecided
@@ -63,6 +64,7 @@ def other_time_than_said(entry: AuditEntry) -> str | None:
             | StepUndone()
             | Closed()
             | RulesInForce()
+            | KeyDecided()
             | StopDecided()
         ):
             return None

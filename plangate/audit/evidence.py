@@ -44,9 +44,11 @@ from plangate.domain.plan import Plan
 from plangate.domain.policy import Requirement
 from plangate.domain.run import RunState
 from plangate.domain.status import PreviousPlan, StepStatus, decision_status, status_of
-from plangate.policy.kept_lists import PeopleThen, lists_in
+from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
+from plangate.policy.kept_lists import PeopleThen, lists_in, statements_in
 from plangate.policy.requirements import soft_requirements
 from plangate.signing.checkpoints import broken_checkpoint, sealed_at, unknown_sealer
+from plangate.signing.enrolment import with_enrolments
 
 FORMAT: Final = "plangate-evidence-2"
 
@@ -69,6 +71,7 @@ class SignedDecision(Frozen):
     signature: str | None = None
     step: int | None = None
     resolution: Resolution | None = None
+    origin: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class PublicKey(Frozen):
@@ -124,6 +127,8 @@ def examined(
     people: People | None,
     owners: Callable[[WrittenEntry], Iterable[str]] | None = None,
     then: PeopleThen | None = None,
+    *,
+    web: TrustedWeb = ANY_WEB,
 ) -> Iterator[Finding]:
     """Yield the findings about one trail (1 to 3).
 
@@ -133,6 +138,7 @@ def examined(
         people: the people whose keys are trusted; None to trust the keys that the trail names.
         owners: see `broken_links`.
         then: the lists of people that the trail names, as far as they are available.
+        web: the web servers that are trusted.
     """
     broken = list(
         broken_links(workflow_id, entries, owners) if owners else broken_links(workflow_id, entries)
@@ -144,7 +150,7 @@ def examined(
         return
     trail = [one for one in read if isinstance(one, AuditEntry)]
     yield from broken_story(workflow_id, trail)
-    yield from unproven(workflow_id, trail, Lists(today=people, then=then))
+    yield from unproven(workflow_id, trail, Lists(today=people, then=then, web=web))
 
 
 def bundle_of(
@@ -185,19 +191,24 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def bundle_findings(bundle: Bundle, *, trusted: frozenset[str], people: People | None) -> Iterator[Finding]:
+def bundle_findings(
+    bundle: Bundle, *, trusted: frozenset[str], people: People | None, web: TrustedWeb = ANY_WEB
+) -> Iterator[Finding]:
     """Yield the findings about a bundle (4 to 10), offline.
 
     Args:
         bundle: as `read_bundle` returns.
         trusted: public keys that may seal, as base64url; empty to trust those that the bundle names.
-        people: the people whose keys are trusted; None to trust the keys that the bundle names.
+        people: the people whose keys are trusted, and who may enroll others; None to trust those that the
+            bundle names.
+        web: where passkeys may have been used, and who may attest logins; by default whatever it names.
     """
     run = bundle.workflow_id
     if not bundle.entries:
         yield Finding(workflow_id=run, what="the bundle contains no trail")
     # (4) The trail.
-    findings = list(examined(run, bundle.entries, people, then=lists_in(bundle.texts)))
+    known = with_keys_of(bundle, people, web) if people is not None else None
+    findings = list(examined(run, bundle.entries, known, then=lists_in(bundle.texts), web=web))
     yield from findings
     if not findings:
         trail = [one for one in readable(bundle.entries) if isinstance(one, AuditEntry)]
@@ -224,6 +235,12 @@ def bundle_findings(bundle: Bundle, *, trusted: frozenset[str], people: People |
             what=f"{which} not sealed by a checkpoint: anyone could have written this",
             is_unsealed=True,
         )
+
+
+def with_keys_of(bundle: Bundle, people: People, web: TrustedWeb = ANY_WEB) -> People:
+    """Return a trusted list of people with the keys in a bundle that its own enrollers have confirmed."""
+    trusting = people.model_copy(update={"web": web})
+    return with_enrolments(trusting, statements_in(bundle.texts))
 
 
 def bundle_notes(bundle: Bundle, people: People, now: datetime) -> tuple[Finding, ...]:
@@ -276,7 +293,7 @@ def _signed_decision(state: RunState, number: int, event: Decided) -> SignedDeci
     decision = event.arrival.decision
     return SignedDecision(
         entry=number,
-        **shown.model_dump(exclude={"excerpt"}),
+        **shown.model_dump(exclude={"excerpt", "key_id"}),
         key_id=event.approver.key_id if event.approver else None,
         signature=decision.signature if decision else None,
     )

@@ -38,10 +38,19 @@ from plangate.audit.checkpoint_times import CheckpointTimes, back_dated_rules
 from plangate.audit.cross_checks import moment, wrong_effects, wrong_row, wrong_seals, wrong_tokens
 from plangate.audit.evidence import examined
 from plangate.audit.judged_by import missing_rules, rules_named
+from plangate.audit.key_orders import broken_key_orders
 from plangate.audit.proof import revoked_since
 from plangate.audit.rules_in_force import RuleHistory
 from plangate.audit.stops import StopHistory, broken_stops_trail
-from plangate.domain.audit import FIRST_HASH, OWN_TRAILS, STOPS_TRAIL, AuditEntry, Drafted, WrittenEntry
+from plangate.domain.audit import (
+    FIRST_HASH,
+    OWN_TRAILS,
+    RULES_TRAIL,
+    STOPS_TRAIL,
+    AuditEntry,
+    Drafted,
+    WrittenEntry,
+)
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing
@@ -49,13 +58,16 @@ from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, readable
 from plangate.domain.people import People
 from plangate.domain.stops import StopDecided
+from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
 from plangate.policy.kept_lists import lists_in
 from plangate.policy.requirements import soft_requirements
 from plangate.records.attachments import contents_of
 from plangate.records.checkpoints import seals_of_run
 from plangate.records.installation import read_installation
+from plangate.records.key_statements import statements_on
 from plangate.records.rule_texts import texts_of
 from plangate.records.tables import Moment, audit_entries, effects, runs, seals, stops, tokens
+from plangate.signing.enrolment import with_enrolments
 
 _IDS: Final = select(runs.c.workflow_id).order_by(runs.c.opened_at)
 _EFFECTS: Final = select(effects).where(effects.c.workflow_id == bindparam("run"))
@@ -72,7 +84,9 @@ class Trust(Frozen):
 
     Attributes:
         sealers: public keys that may seal, as base64url; empty to trust those that the records name.
-        people: the people whose keys may sign; None to trust the keys that the trail names.
+        people: the people whose keys may sign, and who may enroll others; None to trust those that the trail
+            names.
+        web: where passkeys may have been used, and who may attest logins; by default whatever the lists say.
         now: report approvals revoked by then as notes; None for no notes.
         remembered: the newest checkpoint that was kept elsewhere; it must still be on record.
         where: where it was kept, as ``in FILE``.
@@ -80,6 +94,7 @@ class Trust(Frozen):
 
     sealers: frozenset[str] = frozenset()
     people: People | None = None
+    web: TrustedWeb = ANY_WEB
     now: AwareDatetime | None = None
     remembered: Checkpoint | None = None
     where: str = "elsewhere"
@@ -125,6 +140,7 @@ def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspe
     """Verify one run, the checkpoints that seal it, and the checkpoint that was kept elsewhere."""
     with _tolerant_of_bad_text(connection):
         context = _Context(connection)
+        trust = _with_enrolled_keys(connection, trust)
         run = _examine_run(workflow_id, trust, context)
         chain = examine_checkpoints_of(connection, workflow_id, trust.sealers)
         kept = compared_with_kept(connection, trust.remembered, trust.where)
@@ -148,6 +164,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
     entries = unsealed = 0
     with _tolerant_of_bad_text(connection):
         context = _Context(connection)
+        trust = _with_enrolled_keys(connection, trust)
         ids = connection.scalars(_IDS).all()
         for done, workflow_id in enumerate(ids):
             progress(done, len(ids))
@@ -187,7 +204,7 @@ class _Context:
         self.owners = _Owners(connection)
         self.rules = RuleHistory(connection)
         self.times = CheckpointTimes(connection)
-        self.stops = StopHistory(_stops_trail(connection))
+        self.stops = StopHistory(_own_trail(connection, STOPS_TRAIL))
 
 
 # ---- one run ------------------------------------------------------------------------------------
@@ -216,7 +233,7 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     texts = texts_of(connection, rules_named(trail))
     # (2) The trail is sound.
     findings = [one for one in read if isinstance(one, Finding)] or list(
-        examined(workflow_id, entries, trust.people, context.owners.of, lists_in(texts))
+        examined(workflow_id, entries, trust.people, context.owners.of, lists_in(texts), web=trust.web)
     )
     # (3) The rules and the attachments are kept, unchanged.
     findings += list(missing_rules(workflow_id, trail, texts))
@@ -232,7 +249,13 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     if workflow_id == STOPS_TRAIL:
         findings += list(rules.of_stops(trail))
         if not findings:
-            findings += list(broken_stops_trail(trail, lists_in(texts), texts, context.installation))
+            findings += list(
+                broken_stops_trail(trail, lists_in(texts), texts, context.installation, trust.web)
+            )
+    if workflow_id == RULES_TRAIL:
+        findings += list(rules.never_in_force(workflow_id, trail))
+        if not findings:
+            findings += list(broken_key_orders(trail, lists_in(texts), context.installation))
     if workflow_id not in OWN_TRAILS:
         findings += list(context.stops.broken_claims(workflow_id, trail))
         findings += list(rules.never_in_force(workflow_id, trail))
@@ -299,8 +322,17 @@ def _made_elsewhere(workflow_id: str, trail: list[AuditEntry], installation: str
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
 
 
-def _stops_trail(connection: Connection) -> list[AuditEntry]:
-    read = [one for one in _written(connection, STOPS_TRAIL) if isinstance(one, WrittenEntry)]
+def _with_enrolled_keys(connection: Connection, trust: Trust) -> Trust:
+    """Return what is trusted, with the keys on record that the trusted list's own enrollers confirmed."""
+    if trust.people is None:
+        return trust
+    people = trust.people.model_copy(update={"web": trust.web})
+    changes = statements_on(_own_trail(connection, RULES_TRAIL))
+    return trust.model_copy(update={"people": with_enrolments(people, changes)})
+
+
+def _own_trail(connection: Connection, name: str) -> list[AuditEntry]:
+    read = [one for one in _written(connection, name) if isinstance(one, WrittenEntry)]
     return [one for one in readable(read) if isinstance(one, AuditEntry)]
 
 
@@ -308,7 +340,7 @@ def _unseen_stops(connection: Connection) -> Iterator[Finding]:
     """Yield a finding if claims look at another entry of the trail of stops than the last that changed it."""
     accepted = [
         one
-        for one in _stops_trail(connection)
+        for one in _own_trail(connection, STOPS_TRAIL)
         if isinstance(one.event, StopDecided) and one.event.verdict.accepted
     ]
     last = (accepted[-1].number, accepted[-1].hash) if accepted else (0, FIRST_HASH)

@@ -26,6 +26,7 @@ from plangate.domain.audit import (
     StepUnsettled,
 )
 from plangate.domain.findings import Finding
+from plangate.domain.key_orders import KeyDecided
 from plangate.domain.people import ANYONE, Approver, Standing
 from plangate.domain.plan import short
 from plangate.domain.stops import StopDecided
@@ -34,7 +35,13 @@ from plangate.domain.stops import StopDecided
 def list_named(event: Event) -> str:
     """Return the SHA-256 of the list of people that an event names; empty if it names none."""
     match event:
-        case Decided(people=name) | Reopened(people=name) | Claimed(people=name) | StopDecided(people=name):
+        case (
+            Decided(people=name)
+            | Reopened(people=name)
+            | Claimed(people=name)
+            | KeyDecided(people=name)
+            | StopDecided(people=name)
+        ):
             return name
         case RulesInForce():
             return event.hash if event.what == "people" else ""
@@ -92,7 +99,7 @@ def missing_rules(
 def is_typed(approver: Approver) -> bool:
     """Return whether a typed name was the only proof, as without a list of people."""
     own = Standing(person=approver.name, roles=(ANYONE,))
-    return not approver.is_signed and approver.standings == (own,)
+    return not approver.is_proven and approver.standings == (own,)
 
 
 def judged_by_no_list(trail: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, bool]]:

@@ -12,10 +12,11 @@ from typing import assert_never
 
 from plangate.audit.claims import SLOW_CLAIM
 from plangate.audit.judged_by import is_typed, judged_by_no_list, list_named
+from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.domain.assurance import Assurance
-from plangate.domain.audit import AuditEntry, Claimed, Decided, Reopened
+from plangate.domain.audit import AuditEntry, Claimed, Decided, Drafted, Reopened
 from plangate.domain.base import Frozen
-from plangate.domain.decision import Choice, Decision
+from plangate.domain.decision import Choice
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
 from plangate.domain.fold import apply
@@ -31,9 +32,10 @@ from plangate.domain.revocation import (
     unknown_key,
 )
 from plangate.domain.run import Approval, RunState
+from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
 from plangate.policy.kept_lists import PeopleThen
-from plangate.signing.decisions import Subject, claims_of, other_than_signed
-from plangate.signing.jws import key_id
+from plangate.signing.decisions import DECISION, Subject, other_than_signed
+from plangate.signing.logins import is_expired
 
 
 class Lists(Frozen):
@@ -42,14 +44,21 @@ class Lists(Frozen):
     Attributes:
         today: the newest list, which the auditor trusts; None to trust what the trail says about people.
         then: returns older lists, see `PeopleThen`; None if none are trusted.
+        web: the web servers that the auditor trusts, besides what the lists say.
     """
 
     today: People | None = None
     then: PeopleThen | None = None
+    web: TrustedWeb = ANY_WEB
 
     def named(self, name: str) -> People | None:
         """Return the list that an entry names, or None if it is not available."""
         return self.then(name) if self.then and name else None
+
+    def web_named(self, name: str) -> TrustedWeb:
+        """Return the web servers that both the auditor and the list that an entry names trust."""
+        people = self.named(name)
+        return self.web if people is None else trusted_by_both(people.web, self.web)
 
 
 def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Iterator[Finding]:
@@ -60,12 +69,12 @@ def unproven(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) -> Ite
             what = "names no list of people, although the run's earlier entries name one"
             yield Finding(workflow_id=workflow_id, entry=entry.number, what=what)
     state = RunState(workflow_id=workflow_id)
-    used: set[tuple[str | None, str | None]] = set()
+    used: UsedTokens = set()
     for entry in trail:
         event, wrong = entry.event, None
         if isinstance(event, Decided) and event.approver:
             approver = event.approver
-            wrong = _without_proof(event, approver, state, used)
+            wrong = _without_proof(event, approver, state, used, lists.web_named(event.people))
             if wrong:
                 proof = f"has the assurance {approver.assurance}"
                 wrong = f"the decision by {one_line(approver.name)} {proof}, but {wrong}"
@@ -88,9 +97,19 @@ def _missing_lists(workflow_id: str, trail: Sequence[AuditEntry], lists: Lists) 
     for entry in trail:
         first.setdefault(list_named(entry.event), entry.number)
     first.pop("", None)
+    installations = {entry.event.audience.installation for entry in trail if isinstance(entry.event, Drafted)}
     for name, number in first.items():
-        if lists.named(name) is None:
+        people = lists.named(name)
+        if people is None:
             what = f"names a list of people that is missing or cannot be read ({short(name)})"
+            yield Finding(workflow_id=workflow_id, entry=number, what=what)
+            continue
+        foreign = [one for one in people.enrolments if installations - {one.installation}]
+        for wrong in (
+            *people.unproven,
+            *(f"a key of {one.person} was enrolled for another installation" for one in foreign),
+        ):
+            what = f"names a list of people in which {one_line(wrong)} ({short(name)})"
             yield Finding(workflow_id=workflow_id, entry=number, what=what)
 
 
@@ -126,36 +145,33 @@ def _relied_on(workflow_id: str, trail: Sequence[AuditEntry]) -> frozenset[Appro
 
 
 def _without_proof(
-    event: Decided, approver: Approver, state: RunState, used: set[tuple[str | None, str | None]]
+    event: Decided, approver: Approver, state: RunState, used: UsedTokens, web: TrustedWeb
 ) -> str | None:
-    """Return what is wrong with the proof of a decision; ``used`` are the signatures before it."""
+    """Return what is wrong with the proof of a decision; ``used`` are the tokens before it."""
     match approver.assurance:
         case Assurance.TYPED:
             return None
-        case Assurance.LOGIN:
-            return "this release of Plangate knows no logins"
-        case Assurance.SIGNED:
-            wrong = _not_signed(event.arrival.decision, approver, state)
+        case Assurance.LOGIN | Assurance.SIGNED:
+            wrong = _not_proven(event, approver, state, web)
             token = (approver.key_id, approver.token_id)
             if wrong is None and token in used:
-                wrong = "its signature was used before"
+                wrong = USED_BEFORE
             used.add(token)
             return wrong
         case _:
             assert_never(approver.assurance)
 
 
-def _not_signed(decision: Decision | None, approver: Approver, state: RunState) -> str | None:
-    if decision is None or decision.signature is None or approver.public_key is None:
+def _not_proven(event: Decided, approver: Approver, state: RunState, web: TrustedWeb) -> str | None:
+    decision = event.arrival.decision
+    if decision is None:
         return "has no signature"
     try:
-        if key_id(approver.public_key) != approver.key_id:
-            return "names a key other than the one it was checked with"
-        claims = claims_of(decision.signature, approver.public_key)
+        claims = recorded_claims(decision.signature, approver, DECISION, web)
     except ValueError as error:
         return str(error)
-    if (claims.jti, claims.signed_at) != (approver.token_id, approver.signed_at):
-        return "was recorded with a time or id other than the signed one"
+    if approver.assurance is Assurance.LOGIN and is_expired(claims.signed_at, event.arrival.received_at):
+        return "its login was attested too long before it arrived"
     if state.drafted is None:
         return "was signed before there was a plan"
     subject = Subject(

@@ -24,7 +24,8 @@ the entries are read from, the records or a bundle, makes no difference.
   up no earlier than the step's entry says.
 - An entry has the time that its event states, and is not dated before what it follows from.
 
-On the trail of rules every entry is a change of the policy or of the list of people, in order.
+On the trail of rules every entry is a change of the policy or of the list of people, or an order about a key,
+in order.
 
     >>> list(broken_story("plan-1", []))
     []
@@ -68,6 +69,7 @@ from plangate.domain.errors import NotApproved, PlanInvalid, StepUnready
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
 from plangate.domain.fold import apply, changes
+from plangate.domain.key_orders import KeyDecided
 from plangate.domain.lifecycle import may_end
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import MIN_PREFIX, short, struck_steps
@@ -137,17 +139,20 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
     latest = None
     for entry in entries:
         event = entry.event
-        if not isinstance(event, RulesInForce):
+        if not isinstance(event, RulesInForce | KeyDecided):
             yield _on_rules_trail(entry, "belongs on the trail of a run, not on that of rules")
             continue
-        counts[event.what] += 1
         if latest is not None and entry.at < latest:
             yield _on_rules_trail(entry, "is dated before the previous entry")
+        latest = entry.at
+        if isinstance(event, KeyDecided):
+            continue  # `plangate.audit.key_orders` has the rules for it
+        counts[event.what] += 1
         if entry.key != f"{event.what}:{counts[event.what]}":
             yield _on_rules_trail(entry, f"has the key {one_line(entry.key)}, not the next one")
         if last.get(event.what) == event.hash:
             yield _on_rules_trail(entry, "changes nothing: the same text was in force before")
-        last[event.what], latest = event.hash, entry.at
+        last[event.what] = event.hash
 
 
 def _on_rules_trail(entry: AuditEntry, what: str) -> Finding:
@@ -171,6 +176,7 @@ def _may_come_late(state: RunState, event: Event, effects: _Effects) -> bool:
             | Held()
             | Closed()
             | RulesInForce()
+            | KeyDecided()
             | StopDecided()
         ):
             return False
@@ -199,7 +205,7 @@ def _objection(state: RunState, entry: AuditEntry, effects: _Effects, before: Se
             return _wrong_close(state, entry, event)
         case StepSettled() | StepReversed() | StepUnsettled():
             return _wrong_settlement(state, entry, event, before)
-        case RulesInForce():
+        case RulesInForce() | KeyDecided():
             return "belongs on the trail of rules, not on that of a run"
         case StopDecided():
             return "belongs on the trail of stops, not on that of a run"

@@ -17,7 +17,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from plangate.audit.dates import TWO_CLOCKS
-from plangate.domain.assurance import Assurance
+from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
 from plangate.domain.audit import STOPS_TRAIL, AuditEntry, Claimed, Drafted, RuleText
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
@@ -26,15 +26,19 @@ from plangate.domain.plan import Plan, short
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.revocation import no_proof
 from plangate.domain.stops import Judging, StandingStops, StopDecided, StopRules, apply, judge
+from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
 from plangate.policy.kept_lists import PeopleThen
 from plangate.policy.requirements import policy_named
 from plangate.policy.rules import stop_rules_of
-from plangate.signing.jws import key_id
-from plangate.signing.stops import order_claims, other_order
+from plangate.signing.stops import ORDER, other_order
 
 
 def broken_stops_trail(
-    entries: Sequence[AuditEntry], then: PeopleThen | None, texts: Sequence[RuleText], installation: str
+    entries: Sequence[AuditEntry],
+    then: PeopleThen | None,
+    texts: Sequence[RuleText],
+    installation: str,
+    web: TrustedWeb = ANY_WEB,
 ) -> Iterator[Finding]:
     """Yield every entry that could not follow from those before it, or that is not supported.
 
@@ -43,9 +47,10 @@ def broken_stops_trail(
         then: the lists of people that it names.
         texts: the policies that it names.
         installation: the id of these records.
+        web: the web servers that the auditor trusts, besides what the lists say.
     """
     stops, latest = StandingStops(), None
-    used: set[tuple[str | None, str | None]] = set()
+    used: UsedTokens = set()
     for entry in entries:
         event = entry.event
         if not isinstance(event, StopDecided):
@@ -57,7 +62,7 @@ def broken_stops_trail(
         what = (
             _wrong_arrival(entry, event)
             or _wrong_verdict(stops, event)
-            or _unproven(event, then, used, installation)
+            or _unproven(event, then, used, installation, web)
             or _other_rules(event, texts)
         )
         if what:
@@ -144,23 +149,25 @@ def _wrong_verdict(stops: StandingStops, event: StopDecided) -> str | None:
 def _unproven(
     event: StopDecided,
     then: PeopleThen | None,
-    used: set[tuple[str | None, str | None]],
+    used: UsedTokens,
     installation: str,
+    web: TrustedWeb,
 ) -> str | None:
     approver = event.approver
     if approver is None:
         return None
-    if approver.assurance is not Assurance.TYPED:
-        wrong = _not_signed(event, approver, installation)
+    people = then(event.people) if then and event.people else None
+    if approver.is_proven:
+        trusted = web if people is None else trusted_by_both(people.web, web)
+        wrong = _not_proven(event, approver, installation, trusted)
         token = (approver.key_id, approver.token_id)
         if wrong is None and token in used:
-            wrong = "its signature was used before"
+            wrong = USED_BEFORE
         used.add(token)
         if wrong:
             return f"the order by {one_line(approver.name)} is recorded as {approver.assurance}, but {wrong}"
     if not event.verdict.accepted:
         return None
-    people = then(event.people) if then and event.people else None
     if event.people and people is None:
         return None  # another finding reports that it is missing
     return _not_by_list(event, approver, people)
@@ -183,20 +190,14 @@ def _not_by_list(event: StopDecided, approver: Approver, people: People | None) 
     )
 
 
-def _not_signed(event: StopDecided, approver: Approver, installation: str) -> str | None:
+def _not_proven(event: StopDecided, approver: Approver, installation: str, web: TrustedWeb) -> str | None:
     order = event.arrival.order
-    if approver.assurance is not Assurance.SIGNED:
-        return "this release of Plangate knows no logins"
-    if order is None or order.signature is None or approver.public_key is None:
+    if order is None:
         return "it has no signature"
     try:
-        if key_id(approver.public_key) != approver.key_id:
-            return "it names a key other than the one it was checked with"
-        claims = order_claims(order.signature, approver.public_key)
+        claims = recorded_claims(order.signature, approver, ORDER, web)
     except ValueError as error:
-        return str(error)
-    if (claims.jti, claims.signed_at) != (approver.token_id, approver.signed_at):
-        return "it was recorded with a time or id other than the signed one"
+        return f"it {error}" if str(error).startswith(("has", "names", "was")) else str(error)
     if claims.aud.partition("/")[0] != installation:
         return "it was signed for another installation"
     return other_order(claims, order, None)

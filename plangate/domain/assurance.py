@@ -1,7 +1,7 @@
 """Levels of assurance: the proof of identity that a rule requires and that a decision carries."""
 
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import assert_never
 
 
 class Assurance(StrEnum):
@@ -9,8 +9,8 @@ class Assurance(StrEnum):
 
     Attributes:
         TYPED: a name that was typed.
-        LOGIN: a login; reserved, no decision has it yet.
-        SIGNED: a signature by a key of that person.
+        LOGIN: a login to a web server whose key attests it.
+        SIGNED: a signature by a key of that person: a passkey, or an Ed25519 key.
     """
 
     TYPED = "typed"
@@ -47,20 +47,12 @@ class Assurance(StrEnum):
         return self.rank >= Assurance(other).rank
 
 
-RESERVED: Final = frozenset({Assurance.LOGIN})
-"""The levels that no rule may ask for yet."""
-
-
 def read_assurance(text: object) -> Assurance:
     """Return the level that a rule asks for.
 
     Raises:
-        ValueError: there is no such level, or it is reserved.
+        ValueError: there is no such level.
     """
-    choices = " or ".join(f'"{level}"' for level in Assurance if level not in RESERVED)
     if text not in list(Assurance):
-        raise ValueError(f"must be {choices}")
-    level = Assurance(str(text))
-    if level in RESERVED:
-        raise ValueError(f'"{level}" is reserved for a later release; write {choices}')
-    return level
+        raise ValueError('must be "typed", "login" or "signed"')
+    return Assurance(str(text))

@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, RootModel, field_serializer
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Verdict
+from plangate.domain.key_orders import KeyDecided
 from plangate.domain.limits import RecentSum
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record, fingerprint_of
@@ -22,7 +23,7 @@ from plangate.domain.tool import Receipt
 
 FIRST_HASH: Final = "0" * 64
 RULES_TRAIL: Final = "plangate:rules"
-"""The trail that says which policy and which list of people were in force; no run can have this id."""
+"""The trail that says which policy and list of people were in force, and what became of keys."""
 STOPS_TRAIL: Final = "plangate:stops"
 """The trail that says what people stopped and released; no run can have this id."""
 OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL})
@@ -337,6 +338,7 @@ Event = Annotated[
     | StepReversed
     | StepUnsettled
     | RulesInForce
+    | KeyDecided
     | StopDecided,
     Field(discriminator="kind"),
 ]

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.trusted_web import TrustedWeb
 
 ANYONE: Final = "anyone"
 """The role of every known person."""
@@ -21,8 +22,16 @@ _LONGEST_NAME: Final = 1_000
 _JOINERS: Final = {0x200C: None, 0x200D: None}
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Key(Frozen):
-    """A public key (Ed25519): ``id`` is its RFC 7638 thumbprint, ``x`` its 32 bytes as base64url."""
+    """A public key: ``id`` is its thumbprint, ``x`` the key itself.
+
+    An Ed25519 key is its 32 bytes as base64url, with the thumbprint of RFC 7638. A passkey is ``passkey:``
+    and its COSE key as base64url, with the thumbprint of RFC 9679.
+    """
 
     id: str
     x: str
@@ -40,7 +49,7 @@ class Delegation(Frozen):
 
 
 class Person(Frozen):
-    """One person in the directory."""
+    """One person in the directory; an ``enroller`` confirms and revokes the keys of others."""
 
     name: str
     roles: tuple[str, ...] = ()
@@ -48,6 +57,29 @@ class Person(Frozen):
     keys: tuple[Key, ...] = ()
     active: bool = True
     delegates: tuple[Delegation, ...] = ()
+    enroller: bool = False
+
+
+class Enrolment(Frozen):
+    """A change of someone's keys that a person signed: not written in the list of people, but proven by it.
+
+    Attributes:
+        person: whose key it is, as the list spells the name.
+        key_id: the thumbprint of the key.
+        public: the key, if this confirms it; None if this revokes it.
+        by: who signed this: an enroller, or for a revocation also the person.
+        at: when, by the signer's clock.
+        installation: the installation that it was signed for.
+        token: the signed token.
+    """
+
+    person: str
+    key_id: str
+    public: str | None
+    by: str
+    at: AwareDatetime
+    installation: str
+    token: str
 
 
 class Standing(Frozen):
@@ -64,10 +96,11 @@ class Approver(Frozen):
         name: as the directory writes it, or as it was typed where there is no directory.
         standings: the names this person may act in: their own first, then each delegator's.
         assurance: the proof of identity.
-        key_id: RFC 7638 thumbprint of the signing key.
-        public_key: the public half of that key, 32 bytes as base64url, as listed in the directory.
-        signed_at: when it was signed, by the signer's clock.
-        token_id: the unique id of the signed decision.
+        key_id: thumbprint of the signing key; for a login, of the web server's key that attested it.
+        public_key: that key, as `Key.x` is spelled.
+        signed_at: when it was signed or attested, by the signer's clock.
+        token_id: the unique id of the signed or attested decision.
+        origin: where a passkey was used, as the browser spells it; None for other proofs.
     """
 
     name: str
@@ -77,11 +110,17 @@ class Approver(Frozen):
     public_key: str | None = None
     signed_at: AwareDatetime | None = None
     token_id: str | None = None
+    origin: str | None = Field(default=None, exclude_if=_is_none)
 
     @property
     def is_signed(self) -> bool:
-        """Whether a signature proved the approver's identity."""
+        """Whether a signature by a key of their own proved the approver's identity."""
         return self.assurance is Assurance.SIGNED
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether more than a typed name proved the approver's identity: a signature or a login."""
+        return self.assurance > Assurance.TYPED
 
     def roles(self) -> frozenset[str]:
         """Return all roles that this person can act with, their own and delegated ones."""
@@ -125,14 +164,20 @@ class People(Frozen):
     """The list of people.
 
     Attributes:
-        persons: each of them, in the order of the list.
+        persons: each of them, in the order of the list, with the keys that were enrolled.
         text: the list as it was read; empty if it was not read from a text.
         hash: SHA-256 of ``text``; empty if there is none.
+        web: the web servers that may attest logins and at which passkeys are used.
+        enrolments: the changes of keys that count besides what the list says, in their order.
+        unproven: what is wrong with changes of keys that the text has, and that do not count.
     """
 
     persons: tuple[Person, ...] = ()
     text: str = Field(default="", exclude=True, repr=False)
     hash: str = Field(default="", exclude=True)
+    web: TrustedWeb = Field(default=TrustedWeb(), exclude=True)
+    enrolments: tuple[Enrolment, ...] = Field(default=(), exclude=True)
+    unproven: tuple[str, ...] = Field(default=(), exclude=True)
 
     def roles(self) -> frozenset[str]:
         """Return every role that an active person has."""

@@ -106,7 +106,10 @@ def _assurance_for(decision: Decision, requirement: Requirement) -> Assurance:
 
 def _not_proven(state: RunState, decision: Decision, approver: Approver) -> str | None:
     requirement = state.drafted.requirement if state.drafted else None
-    if requirement and approver.assurance < _assurance_for(decision, requirement):
+    least = _assurance_for(decision, requirement) if requirement else Assurance.TYPED
+    if approver.assurance < least:
+        if least is Assurance.LOGIN:
+            return "this needs at least a login; decide in the inbox, or sign the decision"
         what = "held run takes signed resolutions" if state.held else "plan takes signed decisions"
         return (
             f"this {what} only; make a key with `starter.py keys new`, and decide with "
@@ -144,7 +147,7 @@ def _may_not_resolve(state: RunState, decision: Decision, approver: Approver) ->
     if any(same_person(approver.name, one) for one in state.barred):
         what = "is the requester" if same_person(approver.name, state.requester) else "edited this plan"
         return f"{approver.name} {what}; another person must resolve it"
-    if approver.is_signed and decision.hold is None and state.held is not None and state.held.number:
+    if approver.is_proven and decision.hold is None and state.held is not None and state.held.number:
         return f'a signed resolution names its hold; look at the run, and sign "hold": {state.next_hold}'
     requirement = state.drafted.requirement
     if can_resolve(requirement, approver, state.barred):

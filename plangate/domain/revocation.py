@@ -8,6 +8,7 @@ from collections.abc import Container, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from plangate.domain import policy
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import Decided, Event, Reopened
 from plangate.domain.decision import Arrival, Choice, Decision
 from plangate.domain.people import Approver, LostApproval, People, Standing, in_force, same_person
@@ -98,7 +99,17 @@ def no_proof(approver: Approver, people: People, at: datetime) -> str | None:
         return f"{name} is not in the list of people"
     if not person.active:
         return f"{name} is no longer active"
-    return unknown_key(approver, people) or invalid_key(approver, people, at)
+    return (
+        _untrusted_web(approver, people) or unknown_key(approver, people) or invalid_key(approver, people, at)
+    )
+
+
+def _untrusted_web(approver: Approver, people: People) -> str | None:
+    """Object to a login that is attested by a web server that is not, or no longer, trusted."""
+    trusted = people.web.keys
+    if approver.assurance is not Assurance.LOGIN or trusted is None or approver.public_key in trusted:
+        return None
+    return f"the web server that attests the login of {approver.name} is not one of PLANGATE_WEB_KEYS"
 
 
 def unknown_key(approver: Approver, people: People) -> str | None:
@@ -181,7 +192,7 @@ def may_be_put_back(
         if _said(one, Choice.WITHDRAW_APPROVAL) and one.verdict.accepted
         and one.arrival.decision is not None and one.arrival.decision.names(state.fingerprint)
     ]  # fmt: skip
-    if approver is not None and approver.is_signed and approver.signed_at is not None:
+    if approver is not None and approver.is_proven and approver.signed_at is not None:
         if any(approver.signed_at < _whole_second(one) for one in taken_back):
             return "it was signed before that approval was withdrawn; look at the plan and sign again"
         return None

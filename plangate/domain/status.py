@@ -30,7 +30,9 @@ class DecisionStatus(Frozen):
 
     ``assurance`` is the proof of who made it; ``on_behalf_of`` names those whose delegated
     roles were needed. ``void`` says why an accepted approval no longer counts; ``counts_until`` is when a
-    valid approval expires. ``step``, ``resolution`` and ``hold`` are those of a resolution.
+    valid approval expires. ``step``, ``resolution`` and ``hold`` are those of a resolution. ``key_id`` is the
+    thumbprint of the key that proves it, for a login that of the web server; ``origin`` is where a passkey
+    was used.
     """
 
     by: str | None
@@ -49,6 +51,8 @@ class DecisionStatus(Frozen):
     step: int | None = None
     resolution: Resolution | None = None
     hold: int | None = None
+    key_id: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    origin: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class UnreadDecision(Frozen):
@@ -481,6 +485,8 @@ def decision_status(decided: Decided, requirement: Requirement | None) -> Decisi
         step=decision.step if decision else None,
         resolution=decision.resolution if decision else None,
         hold=decision.hold if decision else None,
+        key_id=decided.approver.key_id if decided.approver else None,
+        origin=decided.approver.origin if decided.approver else None,
     )
 
 

@@ -18,8 +18,24 @@ class TrustedWeb(Frozen):
     keys: frozenset[str] | None = frozenset()
 
 
+NO_WEB = TrustedWeb()
+"""What is trusted where no web server is set up."""
 ANY_WEB = TrustedWeb(origins=None, keys=None)
 """What an auditor trusts who names no web server: what the record says; the report says so."""
+
+
+def trusted_by_both(one: TrustedWeb, other: TrustedWeb) -> TrustedWeb:
+    """Return what both trust."""
+    return TrustedWeb(
+        origins=_both(one.origins, other.origins),
+        keys=_both(one.keys, other.keys),
+    )
+
+
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
 
 
 def relying_party_of(origin: str) -> str | None:

@@ -7,6 +7,8 @@ from plangate.domain.audit import RuleText
 from plangate.domain.errors import FileInvalid
 from plangate.domain.people import People
 from plangate.policy.people_file import people_in
+from plangate.signing.enrolment import KeyStatement
+from plangate.signing.public_keys import shown
 
 PeopleThen = Callable[[str], People | None]
 """Returns the list of people whose text has this SHA-256; None if there is none."""
@@ -23,6 +25,17 @@ def lists_in(texts: Iterable[RuleText]) -> PeopleThen:
         return _parsed(kept[name].text) if name in kept else None
 
     return named
+
+
+def statements_in(texts: Iterable[RuleText]) -> tuple[KeyStatement, ...]:
+    """Return the signed changes of keys in these texts, each once, the older ones first."""
+    lists = [people for text in texts if text.is_as_named() and (people := _parsed(text.text))]
+    found: dict[str, KeyStatement] = {}
+    for people in sorted(lists, key=lambda one: len(one.enrolments)):
+        for one in people.enrolments:
+            public = shown(one.public) if one.public is not None else None
+            found.setdefault(one.token, KeyStatement(token=one.token, public=public))
+    return tuple(found.values())
 
 
 @lru_cache(maxsize=16)

@@ -1,4 +1,8 @@
-"""Read the list of people, a TOML file: names, roles, public keys, delegations."""
+"""Read the list of people, a TOML file: names, roles, public keys, delegations.
+
+The text that the records keep has more than the file: ``[web]``, the web servers that were trusted, and each
+``[[enrolment]]``, a signed change of keys (`plangate.policy.people_in_force` adds them).
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,12 +17,16 @@ from plangate.domain.decision import PersonName
 from plangate.domain.errors import DirectoryUnavailable, FileInvalid
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.people import ANYONE, Delegation, Key, People, Person, identity
+from plangate.domain.trusted_web import TrustedWeb
 from plangate.domain.validation import faults_in
 from plangate.policy.settled_file import SETTLE_SECONDS, SettledFile, read_settled
 from plangate.policy.toml_file import Name, parse_toml, places, tables, unknown_names
-from plangate.signing.jws import checked_public, key_id
+from plangate.signing.enrolment import KeyStatement, with_enrolments
+from plangate.signing.jws import checked_public
+from plangate.signing.public_keys import checked_key, thumbprint_of
 
 _TEXT_OF_NAME: Final = 60
+_ADDED: Final = ("web", "enrolment")
 
 
 def _moment(value: object) -> object:
@@ -57,10 +65,18 @@ class _DelegationEntry(Typed):
     valid_until: Moment | None = Field(default=None, alias="until")
 
 
+class _WebEntry(Typed):
+    model_config = ConfigDict(strict=True)
+
+    origins: list[str] = Field(default=[])
+    keys: list[str] = Field(default=[])
+
+
 class _PersonEntry(Typed):
     model_config = ConfigDict(strict=True)
 
     name: PersonName
+    enroller: bool = False
     roles: list[RoleName] = Field(default=[])
     mail: str = ""
     active: bool = True
@@ -91,7 +107,7 @@ class PeopleFile:
                 )
             known = self._known
             if known is None or known[0] != raw:
-                known = self._known = (raw, _parsed(self._path, raw))
+                known = self._known = (raw, _parsed(self._path, raw, is_kept=False))
         except FileInvalid as error:
             raise DirectoryUnavailable(
                 f"Nothing is drafted, decided or done until the list of people can be read: {error}"
@@ -99,13 +115,17 @@ class PeopleFile:
         return known[1]
 
 
-def read_people(path: Path) -> People:
+def read_people(path: Path, *, is_kept: bool = True) -> People:
     """Read a list of people.
+
+    Args:
+        path: the file.
+        is_kept: whether it may be one that the records kept, not only one for a worker.
 
     Raises:
         FileInvalid: carries every fault.
     """
-    return _parsed(path, read_settled(path))
+    return _parsed(path, read_settled(path), is_kept=is_kept)
 
 
 def people_in(text: str, name: str = "the list of people") -> People:
@@ -114,13 +134,15 @@ def people_in(text: str, name: str = "the list of people") -> People:
     Raises:
         FileInvalid: as `read_people`.
     """
-    return _parsed(Path(name), text.encode())
+    return _parsed(Path(name), text.encode(), is_kept=True)
 
 
-def _parsed(path: Path, raw: bytes) -> People:
+def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:
     document = parse_toml(path, raw)
     policy = "this is a policy, and belongs in PLANGATE_POLICY"
-    faults = unknown_names(document, ("person",), {"rule": policy, "default": policy})
+    added = "the worker adds it to the list that the records keep; remove it"
+    elsewhere = {"rule": policy, "default": policy, **dict.fromkeys(_ADDED, added)}
+    faults = unknown_names(document, ("person", *(_ADDED if is_kept else ())), elsewhere)
     where = places(raw, "person")
     persons: dict[int, Person] = {}
     labels: dict[int, str] = {}
@@ -135,7 +157,34 @@ def _parsed(path: Path, raw: bytes) -> People:
         faults.append(Fault((), "lists no one; write at least one person, under [[person]]"))
     if faults:
         raise FileInvalid(str(path), faults)
-    return People(persons=tuple(persons.values()), text=raw.decode(), hash=hashlib.sha256(raw).hexdigest())
+    web, statements = _added(document, faults)
+    if faults:
+        raise FileInvalid(str(path), faults)
+    written = People(
+        persons=tuple(persons.values()), text=raw.decode(), hash=hashlib.sha256(raw).hexdigest(), web=web
+    )
+    return with_enrolments(written, statements)
+
+
+def _added(document: dict[str, Any], faults: list[Fault]) -> tuple[TrustedWeb, list[KeyStatement]]:
+    """Return what a worker added to the file; ``Any`` stands for TOML."""
+    web = TrustedWeb()
+    try:
+        typed = _WebEntry.model_validate(document.get("web", {}))
+        web = TrustedWeb(
+            origins=frozenset(typed.origins), keys=frozenset(checked_public(key) for key in typed.keys)
+        )
+    except ValidationError as error:
+        faults += faults_in(error, ("web",))
+    except ValueError as error:
+        faults.append(Fault(("web", "keys"), str(error)))
+    statements = []
+    for index, entry in enumerate(tables(document, "enrolment", faults)):
+        try:
+            statements.append(KeyStatement.model_validate(entry, strict=True))
+        except ValidationError as error:
+            faults += faults_in(error, ("enrolment", index))
+    return web, statements
 
 
 def _person(entry: dict[str, Any], at: FaultPath, faults: list[Fault]) -> Person | None:
@@ -147,11 +196,13 @@ def _person(entry: dict[str, Any], at: FaultPath, faults: list[Fault]) -> Person
     keys = []
     for index, key in enumerate(typed.keys):
         try:
-            public = checked_public(key.public)
+            public = checked_key(key.public)
         except ValueError as error:
             faults.append(Fault((*at, "keys", index, "public"), str(error)))
             continue
-        keys.append(Key(id=key_id(public), x=public, valid_from=key.valid_from, valid_until=key.valid_until))
+        keys.append(
+            Key(id=thumbprint_of(public), x=public, valid_from=key.valid_from, valid_until=key.valid_until)
+        )
     limited: list[tuple[str, int, _KeyEntry | _DelegationEntry]] = [
         *(("keys", index, key) for index, key in enumerate(typed.keys)),
         *(("delegates", index, one) for index, one in enumerate(typed.delegates)),
@@ -164,6 +215,7 @@ def _person(entry: dict[str, Any], at: FaultPath, faults: list[Fault]) -> Person
         roles=tuple(typed.roles),
         mail=typed.mail,
         active=typed.active,
+        enroller=typed.enroller,
         keys=tuple(keys),
         delegates=tuple(
             Delegation(

@@ -15,7 +15,7 @@ from plangate.presentation.page import Page
 from plangate.presentation.reads_page import add_reads
 from plangate.presentation.settlement_words import add_settlements
 from plangate.presentation.step_page import add_observation, step_words
-from plangate.presentation.words import spelled
+from plangate.presentation.words import how_proven, spelled
 from plangate.signing.jws import PUBLIC_PREFIX
 
 LABEL_WIDTH: Final = 14
@@ -77,10 +77,9 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
     add_changes(page, story.previous, story.plan, "--json")
     for one in story.decisions:
         if one.accepted:
-            proof = (
-                f"signed with {one.key_id}"
-                if one.assurance is Assurance.SIGNED
-                else "not verified: only a typed name"
+            is_typed = one.assurance is Assurance.TYPED
+            proof = how_proven(one.assurance, one.key_id, one.origin) + (
+                ": only a typed name" if is_typed else ""
             )
             said = f"{one.by}, {moment(one.at, with_seconds=True)}, {proof}"
             what = f"{spelled(one.resolution)} step {one.step}" if one.resolution else spelled(one.decision)

@@ -228,7 +228,7 @@ def _so_far(state: RunState, drafted: Drafted) -> str:
 
 
 def _approval(state: RunState, approval: Approval) -> str:
-    proof = proof_words(verified=approval.approver.is_signed)
+    proof = proof_words(verified=approval.approver.is_proven)
     until = counts_until(state, approval)
     counts = f", counts until {utc(until)}" if until else ""
     return f"{markdown_code(approval.approver.name)}{proof} at {utc(approval.at)}{counts}"
@@ -422,7 +422,7 @@ def _decisions(state: RunState) -> list[str]:
         decision = decided.arrival.decision
         who = markdown_code(decision.by) if decision else UNKNOWN_SENDER
         said = decision.decision if decision else decided.arrival.name
-        proof = proof_words(verified=decided.approver is None or decided.approver.is_signed)
+        proof = proof_words(verified=decided.approver is None or decided.approver.is_proven)
         how = _named(said)
         if decision and decision.resolution:
             how += f" step {decision.step}: {spelled(decision.resolution)},"

@@ -246,7 +246,8 @@ def decision_words(decision: DecisionStatus) -> str:
     who = decision.by or UNKNOWN_SENDER
     plan = f" {short(decision.plan)}" if decision.plan else ""
     delegators = f" for {' or '.join(decision.on_behalf_of)}" if decision.on_behalf_of else ""
-    proof = "" if decision.assurance is Assurance.TYPED else f" ({decision.assurance})"
+    passkey = f" by passkey at {decision.origin}" if decision.origin else ""
+    proof = "" if decision.assurance is Assurance.TYPED else f" ({decision.assurance}{passkey})"
     how = f" step {decision.step}: {spelled(decision.resolution)}" if decision.resolution else plan
     said = f"{who}{delegators}{proof}: {spelled(decision.decision)}{how}"
     if decision.void:

@@ -25,6 +25,7 @@ from plangate.domain.audit import (
     StepUnsettled,
 )
 from plangate.domain.escaping import cut
+from plangate.domain.key_orders import KeyAction, KeyDecided
 from plangate.domain.people import Approver
 from plangate.domain.plan import short
 from plangate.domain.plurals import counted
@@ -35,7 +36,7 @@ from plangate.presentation.clock import moment
 from plangate.presentation.durations import spoken
 from plangate.presentation.page import Page
 from plangate.presentation.sums import NEEDS_MORE, sum_lines
-from plangate.presentation.words import spelled, value_words
+from plangate.presentation.words import how_proven, spelled, value_words
 
 _LONGEST: Final = 200
 
@@ -128,6 +129,8 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
         case RulesInForce():
             which = "policy" if event.what == "policy" else "list of people"
             return f"judges by the {which} {short(event.hash)}" if event.hash else f"has no {which}"
+        case KeyDecided():
+            return _key_order(event)
         case StopDecided():
             return _order(event)
         case _:
@@ -151,10 +154,18 @@ def _order(event: StopDecided) -> str:
     return f"{said}{_proof(event.approver)}, {result}: {verdict.reason}"
 
 
+def _key_order(event: KeyDecided) -> str:
+    order, verdict = event.arrival.order, event.verdict
+    said = "an order about a key that cannot be read"
+    if order is not None:
+        is_new = order.action is KeyAction.CONFIRM
+        said = f"{'confirms' if is_new else 'revokes'} a key of {order.person}, {cut(order.key, _LONGEST)}"
+    result = "accepted" if verdict.accepted else "refused"
+    return f"{said}{_proof(event.approver)}, {result}: {verdict.reason}"
+
+
 def _proof(approver: Approver | None) -> str:
-    if approver is None:
-        return ""
-    return f", signed with {approver.key_id}" if approver.is_signed else ", not verified"
+    return "" if approver is None else f", {how_proven(approver.assurance, approver.key_id, approver.origin)}"
 
 
 def _decision(event: Decided) -> str:

@@ -5,10 +5,11 @@ Workflows import this module: it is deterministic and needs no terminal.
 
 import json
 import shlex
-from typing import Final
+from typing import Final, assert_never
 
 from pydantic import JsonValue
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.decision import PLACEHOLDER
 from plangate.domain.references import references_in
 from plangate.domain.tool import Reference
@@ -30,7 +31,7 @@ def verdict_word(*, accepted: bool) -> str:
 
 
 def proof_words(*, verified: bool) -> str:
-    """Return the suffix of a name that was only typed; empty if a signature proved it."""
+    """Return the suffix of a name that was only typed; empty if a signature or a login proved it."""
     return "" if verified else " (not verified)"
 
 
@@ -77,3 +78,18 @@ def status_command(workflow_id: str, *, as_json: bool = False) -> str:
         return f"{program()} status {run}"
     words = f"--json -- {run}" if run.startswith(("-", "'-")) else f"{run} --json"
     return f"{program()} status {words}"
+
+
+def how_proven(assurance: Assurance, key_id: str | None, origin: str | None = None) -> str:
+    """Return how it is known who decided, with the key that proves it."""
+    match assurance:
+        case Assurance.TYPED:
+            return "not verified"
+        case Assurance.LOGIN:
+            return f"logged in, as the web server {key_id} attests"
+        case Assurance.SIGNED if origin is not None:
+            return f"signed by passkey {key_id} at {origin}"
+        case Assurance.SIGNED:
+            return f"signed with {key_id}"
+        case _:
+            assert_never(assurance)

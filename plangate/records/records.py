@@ -65,6 +65,19 @@ class Records:
                         return act(connection)
             return await asyncio.to_thread(self._write_and_wait, act)
 
+    async def read(self, act: Callable[[Connection], Result]) -> Result:
+        """Call ``act`` in a transaction that only reads, in a thread, and return what it returned.
+
+        Raises:
+            RecordsUnavailable: the database did not answer.
+            Exception: what ``act`` raises.
+        """
+        return await asyncio.to_thread(self._read, act)
+
+    def _read(self, act: Callable[[Connection], Result]) -> Result:
+        with self.database.read() as connection:
+            return act(connection)
+
     def _write_and_wait(self, act: Callable[[Connection], Result]) -> Result:
         with self.database.write() as connection:
             return act(connection)

@@ -39,6 +39,7 @@ from plangate.domain.audit import (
     StepUnsettled,
 )
 from plangate.domain.decision import Choice
+from plangate.domain.key_orders import KeyDecided
 from plangate.domain.limits import RESERVED_FOR, RecentSum, Scope, UnknownSum, summed, window_start, written
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.stops import StopDecided
@@ -192,6 +193,7 @@ def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
             | StepSettled()
             | StepUnsettled()
             | RulesInForce()
+            | KeyDecided()
             | StopDecided()
         ):
             pass

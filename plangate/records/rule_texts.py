@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final, Literal
 
+import structlog
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import postgresql
 
@@ -16,15 +17,21 @@ from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.errors import DirectoryUnavailable
 from plangate.domain.people import Directory, People
+from plangate.domain.trusted_web import NO_WEB, TrustedWeb
 from plangate.elapsed import elapsed
+from plangate.policy.people_in_force import people_in_force
 from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
+from plangate.records.key_statements import key_statements
 from plangate.records.records import Records
 from plangate.records.tables import NOW, rule_texts
 from plangate.records.trail import Note, OpenTrail, open_rules_trail, read_trail
 from plangate.signing.checkpoints import sealed_at
+from plangate.signing.enrolment import KeyStatement
 
 What = Literal["policy", "people"]
+_log = structlog.get_logger(__name__)
+_LOOK_AGAIN: Final = 1.0  # seconds, within which a key that was confirmed or revoked takes effect
 _RECORD_AGAIN: Final = 300.0  # seconds; another worker may have entered another list meanwhile
 # Writers to SQLite come one after the other; those to PostgreSQL may bring the same text at once.
 _INSERT: Final = {
@@ -42,17 +49,26 @@ class InForce(Frozen):
 
 
 class RecordedPeople:
-    """A directory that records its list of people before a decision is judged by it.
+    """A directory with the keys enrolled since, that records its list before a decision is judged by it.
 
     The list is recorded again if another worker has recorded another one since, so that the trail of rules
     never shows a list as replaced while a worker still uses it.
+
+    Args:
+        directory: the list of people itself.
+        records: they have the signed changes of keys.
+        worker: the worker's identity.
+        web: the web servers that are trusted.
     """
 
-    def __init__(self, directory: Directory, records: Records, worker: str) -> None:
+    def __init__(self, directory: Directory, records: Records, worker: str, web: TrustedWeb = NO_WEB) -> None:
         self._directory = directory
         self._records = records
         self._worker = worker
+        self._web = web
         self._recorded: tuple[str, float] | None = None
+        self._changes: tuple[tuple[KeyStatement, ...], float] | None = None
+        self._known: tuple[People, tuple[KeyStatement, ...], People] | None = None
 
     async def people(self) -> People | None:
         """Return the list of people; call it outside of a transaction, because it may write one.
@@ -60,15 +76,48 @@ class RecordedPeople:
         Raises:
             DirectoryUnavailable: the list cannot be read now.
             RecordsUnavailable: the database did not answer.
+            TrailDamaged: the changes of keys cannot be read.
         """
-        people = self._directory.people()
-        if people is not None and people.hash and not self._is_recorded(people.hash):
+        people, _ = await self.people_and_changes()
+        return people
+
+    async def people_and_changes(
+        self, *, anew: bool = False
+    ) -> tuple[People | None, tuple[KeyStatement, ...]]:
+        """Return the list of people, and the changes of keys that it has besides its file.
+
+        Args:
+            anew: whether to look at the records at once; else what was seen a second ago is used.
+
+        Raises:
+            DirectoryUnavailable, RecordsUnavailable, TrailDamaged: as `people`.
+        """
+        listed = self._directory.people()
+        if listed is None:
+            return None, ()
+        changes = await self._key_changes(anew=anew)
+        people = self._in_force(listed, changes)
+        if people.hash and not self._is_recorded(people.hash):
             text, name = people.text, people.hash
             await self._records.write(
                 lambda connection: enter_rules(connection, "people", text, name, self._worker)
             )
             self._recorded = people.hash, elapsed()
-        return people
+        return people, changes
+
+    async def _key_changes(self, *, anew: bool) -> tuple[KeyStatement, ...]:
+        if anew or self._changes is None or elapsed() - self._changes[1] >= _LOOK_AGAIN:
+            self._changes = await self._records.read(key_statements), elapsed()
+        return self._changes[0]
+
+    def _in_force(self, listed: People, changes: tuple[KeyStatement, ...]) -> People:
+        known = self._known
+        if known is None or known[0] is not listed or known[1] != changes:
+            people = people_in_force(listed, self._web, changes)
+            for wrong in people.unproven:
+                _log.error(f"A change of keys in the records does not count: {wrong}.", action="enrolment")
+            known = self._known = (listed, changes, people)
+        return known[2]
 
     async def people_or_fault(self) -> People | DirectoryUnavailable | None:
         """Return the list of people, or the error if it cannot be read, for callers that may not need it.

@@ -43,6 +43,7 @@ from plangate.domain.errors import IdInUse, NotApproved, RequestInvalid, TrailDa
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, broken_links
 from plangate.domain.fold import apply, fold
+from plangate.domain.key_orders import KeyDecided
 from plangate.domain.request import check_opening
 from plangate.domain.run import RunState
 from plangate.domain.settlements import run_of
@@ -386,6 +387,7 @@ def _moves(event: Event) -> bool:
             | StepReversed()
             | StepUnsettled()
             | RulesInForce()
+            | KeyDecided()
             | StopDecided()
         ):
             return False

@@ -1,4 +1,4 @@
-"""Used signed decisions: each counts only for the arrival that used it first."""
+"""Used tokens, of signed and of attested decisions: each counts only for the arrival that used it first."""
 
 from typing import Final
 
@@ -17,6 +17,7 @@ _NO_PROOF: Final = {
     "public_key": None,
     "signed_at": None,
     "token_id": None,
+    "origin": None,
 }
 _FIND: Final = Prepared(select(tokens).where(tokens.c.token_id == bindparam("token")))
 _USE: Final = Prepared(insert(tokens))
@@ -45,7 +46,7 @@ def use_token(trail: OpenTrail, arrival_key: str, sender: Identified) -> Identif
 
 
 def name_of_token(approver: Approver) -> str | None:
-    """Return the unique name of a signed decision, or None if the decision is not signed."""
+    """Return the unique name of a decision's token, or None if its sender only typed a name."""
     if approver.token_id is None or approver.key_id is None:
         return None
     return f"{approver.key_id}:{approver.token_id}"

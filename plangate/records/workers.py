@@ -17,10 +17,12 @@ _RESTART: Final = "Restart the outdated ones."
 _SAME_FILE: Final = (
     "Give all workers the same file (PLANGATE_PEOPLE); a saved change takes effect within 30 seconds."
 )
+_SAME_WEB: Final = "Give all workers the same PLANGATE_WEB_URL and PLANGATE_WEB_KEYS."
 _COMPARED: Final = {
     "policy": ("policy", _RESTART),
     "people": ("list of people", _SAME_FILE),
     "tools": ("tools", _RESTART),
+    "web": ("trusted web servers", _SAME_WEB),
 }
 
 
@@ -34,6 +36,7 @@ class WorkerFacts(Frozen):
         policy: SHA-256 of its policy; empty if none is set.
         people: SHA-256 of its list of people; empty if none is set.
         tools: SHA-256 over the names, argument schemas and retry safety of its tools.
+        web: SHA-256 over the web servers that it trusts; empty if it does not say.
     """
 
     worker: str
@@ -42,6 +45,7 @@ class WorkerFacts(Frozen):
     policy: str
     people: str
     tools: str
+    web: str = ""
 
 
 def report_worker(connection: Connection, facts: WorkerFacts) -> None:

@@ -1,43 +1,32 @@
 """Sign decisions and verify them: a token binds one decision to one run, one plan and one time.
 
-Anyone who has the approver's public key can verify it without Plangate.
+Anyone who has the approver's public key can verify it without Plangate. `plangate.signing.tokens` has the
+kinds of token.
 """
 
 import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Final, Protocol, TypeVar
+from datetime import datetime
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
-from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen, Typed
 from plangate.domain.decision import Choice, Decision, Resolution
 from plangate.domain.escaping import cut, one_line
-from plangate.domain.people import Approver, Identified, Key, People, Person, in_force, same_person
+from plangate.domain.people import Identified, Key, People, Person, in_force, same_person
 from plangate.domain.plan import Audience, canonical_json, short
 from plangate.domain.review import CLOCK_LEEWAY
-from plangate.signing.jws import kid_of, read_token, write_token
+from plangate.signing.jws import kid_of, write_token
+from plangate.signing.logins import attested_by, is_expired, read_login
+from plangate.signing.passkeys import check_ceremony, is_signed_by, read_passkey_token
+from plangate.signing.public_keys import is_passkey
+from plangate.signing.tokens import Kind, Proof, Signed, Statement, kind_of, moment_of, verified
 
 TYPE: Final = "plangate-decision+jwt"
 LAST_SECOND: Final = 253_402_300_799  # of the year 9999, the last that Python's dates support
 _HOW: Final = "sign with `starter.py sign`"
-
-
-class SignedClaims(Protocol):
-    """The claims of any token: when and under which id it was signed."""
-
-    @property
-    def jti(self) -> str:
-        """The id, chosen by the signer."""
-
-    @property
-    def signed_at(self) -> datetime:
-        """When it was signed, by the signer's clock."""
-
-
-Signed = TypeVar("Signed", bound=SignedClaims)
 
 
 class Subject(Frozen):
@@ -76,7 +65,11 @@ class Claims(Typed):
     @property
     def signed_at(self) -> datetime:
         """When it was signed, by the signer's clock."""
-        return datetime.fromtimestamp(self.iat, UTC)
+        return moment_of(self.iat)
+
+
+DECISION: Final = Statement(typ=TYPE, claims=Claims, what="a decision")
+"""What the token of a decision states."""
 
 
 def claims_for(decision: Decision, subject: Subject, *, at: datetime, token_id: str) -> Claims:
@@ -117,24 +110,24 @@ def sign(claims: Claims, key: Ed25519PrivateKey) -> str:
 
 
 def verify(decision: Decision, *, subject: Subject, people: People, at: datetime) -> Identified:
-    """Identify the sender of a signed decision, and verify its signature.
+    """Identify the sender of a decision with a token, and verify the token.
 
     Args:
         decision: as received.
         subject: the plan in review of the run that received it.
-        people: the list of people, with their public keys.
+        people: the list of people with their public keys, and the web servers that are trusted.
         at: when it was received, by the server's clock.
 
     Returns:
-        The approver, with the assurance ``signed`` if the signature is valid; else an ``objection`` that
-        says why it is not.
+        The approver with the assurance ``signed`` or ``login`` if the token is valid; else an ``objection``
+        that says why it is not.
     """
     return identified(
         people,
         decision.by,
         decision.signature or "",
         at,
-        read=claims_of,
+        statement=DECISION,
         differs=lambda claims: other_than_signed(claims, decision, subject),
     )
 
@@ -145,17 +138,17 @@ def identified(
     token: str,
     at: datetime,
     *,
-    read: Callable[[str, str], Signed],
+    statement: Statement[Signed],
     differs: Callable[[Signed], str | None],
 ) -> Identified:
-    """Identify who sent a token under ``name``, and verify its signature.
+    """Identify who sent a token under ``name``, and verify it.
 
     Args:
-        people: the list of people, with their public keys.
+        people: the list of people with their public keys, and the web servers that are trusted.
         name: of the sender, as sent.
         token: as received.
         at: when it was received, by the server's clock.
-        read: returns the claims of a token that the given public key signed.
+        statement: what the token is to state.
         differs: returns how what was received differs from the claims, or None.
     """
     known = people.identify(name, at)
@@ -163,37 +156,16 @@ def identified(
     if known.approver is None or person is None:
         return known
     try:
-        key, claims = _signed_by(person, token, at, read)
+        if kind_of(token) is Kind.LOGIN:
+            proof, key = _login(token, people, at, statement), None
+        else:
+            proof, key = _signed_by(person, token, people, at, statement)
     except ValueError as error:
         return known.model_copy(update={"objection": str(error)})
-    objection = differs(claims) or _wrong_time(claims.signed_at, key, at)
+    objection = differs(proof.claims) or _wrong_time(proof.claims.signed_at, key, at)
     if objection:
         return known.model_copy(update={"objection": objection})
-    return Identified(approver=_proven(known.approver, key, claims.signed_at, claims.jti))
-
-
-def _proven(approver: Approver, key: Key, signed_at: datetime, token_id: str) -> Approver:
-    """Return ``approver`` with the proof of a valid signature."""
-    proof = {
-        "assurance": Assurance.SIGNED,
-        "key_id": key.id,
-        "public_key": key.x,
-        "signed_at": signed_at,
-        "token_id": token_id,
-    }
-    return approver.model_copy(update=proof)
-
-
-def claims_of(token: str, public: str) -> Claims:
-    """Verify a token's signature by the key ``public`` and return its claims.
-
-    Raises:
-        ValueError: the signature is not valid, or it is not the token of a decision; the message says why.
-    """
-    try:
-        return Claims.model_validate(read_token(token, public, TYPE))
-    except ValidationError:
-        raise ValueError("its signature is not that of a decision") from None
+    return Identified(approver=known.approver.model_copy(update=proof.frozen))
 
 
 def other_than_signed(claims: Claims, decision: Decision, subject: Subject) -> str | None:
@@ -241,19 +213,38 @@ def another_audience(signed: str, audience: Audience) -> str:
     return f"it is signed for the namespace {cut(one_line(namespace), 60)}, not for {audience.namespace}"
 
 
+def _login(token: str, people: People, at: datetime, statement: Statement[Signed]) -> Proof[Signed]:
+    """Verify a login by the web servers that are trusted now.
+
+    Raises:
+        ValueError: it is not valid; the message says why.
+    """
+    if not statement.takes_logins:
+        raise ValueError(f"a login is not enough for {statement.what}; sign it")
+    public = attested_by(token, people.web.keys)
+    claims = statement.read(read_login(token, public))
+    if is_expired(claims.signed_at, at):
+        raise ValueError("its login was attested too long before it arrived; decide in the inbox again")
+    return Proof(claims, Kind.LOGIN, public)
+
+
 def _signed_by(
-    person: Person, token: str, at: datetime, read: Callable[[str, str], Signed]
-) -> tuple[Key, Signed]:
-    """Return the key of ``person`` that signed a token, valid at that time, and what ``read`` returns of it.
+    person: Person, token: str, people: People, at: datetime, statement: Statement[Signed]
+) -> tuple[Proof[Signed], Key]:
+    """Verify a token by the keys of ``person``, and return the key that signed it, valid at that time.
 
     Raises:
         ValueError: no such key signed it; the message says why.
     """
+    if kind_of(token) is Kind.PASSKEY:
+        return _signed_by_passkey(person, token, people, at, statement)
     try:
         kid = kid_of(token)
-        key = next((key for key in person.keys if key.id == kid), None)
+        of_webs = people.web.keys or frozenset()  # a web server can be no person
+        own = (key for key in person.keys if not is_passkey(key.x) and key.x not in of_webs)
+        key = next((key for key in own if key.id == kid), None)
         if key is not None and in_force(key, at):
-            return key, read(token, key.x)
+            return verified(token, key.x, statement), key
     except ValueError as error:
         raise ValueError(f"{error}; {_HOW}") from None
     if key is None:
@@ -267,10 +258,28 @@ def _signed_by(
     )
 
 
-def _wrong_time(signed_at: datetime, key: Key, at: datetime) -> str | None:
+def _signed_by_passkey(
+    person: Person, token: str, people: People, at: datetime, statement: Statement[Signed]
+) -> tuple[Proof[Signed], Key]:
+    """Do as `_signed_by` for a passkey; its token does not name the key, so each of the person's is tried."""
+    read = read_passkey_token(token)
+    check_ceremony(read, people.web.origins)
+    claims = statement.read(read.claims)
+    key = next((key for key in person.keys if is_passkey(key.x) and is_signed_by(read, key.x)), None)
+    if key is None:
+        raise ValueError(
+            f"it is signed by none of {person.name}'s passkeys; a new one counts once it is in the list of "
+            "people, or an enroller has confirmed it"
+        )
+    if not in_force(key, at):
+        raise ValueError(f"it is signed with a passkey of {person.name}'s that is not valid now; add another")
+    return Proof(claims, Kind.PASSKEY, key.x, read.origin), key
+
+
+def _wrong_time(signed_at: datetime, key: Key | None, at: datetime) -> str | None:
     """Object to something signed in the future, or while the key was not valid."""
     if signed_at > at + CLOCK_LEEWAY:
         return "it is signed in the future; set the signer's clock"
-    if not in_force(key, signed_at):
+    if key is not None and not in_force(key, signed_at):
         return "it is signed at a time when the key was not valid"
     return None

@@ -1,10 +1,10 @@
 """Sign orders to stop and to go, and verify them: a token binds one order to one installation."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from plangate.domain.base import Typed
 from plangate.domain.escaping import cut, one_line
@@ -12,7 +12,8 @@ from plangate.domain.people import Identified, People, same_person
 from plangate.domain.plan import Audience
 from plangate.domain.stops import Action, Order
 from plangate.signing.decisions import LAST_SECOND, another_audience, identified
-from plangate.signing.jws import read_token, write_token
+from plangate.signing.jws import write_token
+from plangate.signing.tokens import Statement, moment_of
 
 TYPE: Final = "plangate-stop+jwt"
 
@@ -32,7 +33,11 @@ class StopClaims(Typed):
     @property
     def signed_at(self) -> datetime:
         """When it was signed, by the signer's clock."""
-        return datetime.fromtimestamp(self.iat, UTC)
+        return moment_of(self.iat)
+
+
+ORDER: Final = Statement(typ=TYPE, claims=StopClaims, what="a stop or a go")
+"""What the token of an order states."""
 
 
 def signed_order(
@@ -58,7 +63,7 @@ def verify_order(order: Order, *, audience: Audience, people: People, at: dateti
     Args:
         order: as received.
         audience: the installation and namespace that received it.
-        people: the list of people, with their public keys.
+        people: the list of people with their public keys, and the web servers that are trusted.
         at: when it was received, by the server's clock.
     """
     return identified(
@@ -66,21 +71,9 @@ def verify_order(order: Order, *, audience: Audience, people: People, at: dateti
         order.by,
         order.signature or "",
         at,
-        read=order_claims,
+        statement=ORDER,
         differs=lambda claims: other_order(claims, order, audience),
     )
-
-
-def order_claims(token: str, public: str) -> StopClaims:
-    """Verify a token's signature by the key ``public`` and return its claims.
-
-    Raises:
-        ValueError: the signature is not valid, or it is not the token of an order; the message says why.
-    """
-    try:
-        return StopClaims.model_validate(read_token(token, public, TYPE))
-    except ValidationError:
-        raise ValueError("its signature is not that of a stop or a go") from None
 
 
 def other_order(claims: StopClaims, order: Order, audience: Audience | None) -> str | None:

@@ -1,9 +1,10 @@
-"""Keep the workers of one task queue consistent: the same records, policy, list of people and tools.
+"""Keep the workers of one task queue consistent: the same records, policy, people, tools, web servers.
 
 Two workers with different records on one queue would draft a plan on one trail and judge it on the other. A
 worker therefore names its installation in the identity under which it polls, and takes no work while a worker
 of another installation polls the same queue. Workers that share the records but differ in policy, list of
-people or tools may be in the middle of an update: they continue, and every status reports the difference.
+people, tools or trusted web servers may be in the middle of an update: they continue, and every status
+reports the difference.
 """
 
 import asyncio
@@ -24,8 +25,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from plangate.domain.errors import DirectoryUnavailable, RecordsUnavailable
 from plangate.domain.people import People
 from plangate.domain.tool import ToolDeclaration
+from plangate.domain.trusted_web import NO_WEB, TrustedWeb
+from plangate.policy.people_in_force import people_in_force
 from plangate.policy.rules import Rules
 from plangate.records.database import Database
+from plangate.records.key_statements import key_statements
 from plangate.records.rule_texts import record_rules
 from plangate.records.workers import (
     WorkerFacts,
@@ -70,19 +74,31 @@ def hash_of_tools(declarations: Iterable[ToolDeclaration], servers: Sequence[obj
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
-def record_both_rules(database: Database, rules: Rules, worker: str) -> None:
+def record_both_rules(database: Database, rules: Rules, worker: str, web: TrustedWeb = NO_WEB) -> None:
     """Record the policy and the list of people that ``worker`` judges by, before it takes work.
 
     Raises:
         RecordsUnavailable: the database did not answer.
         DirectoryUnavailable: the list of people cannot be read now.
+        TrailDamaged: the changes of keys cannot be read.
     """
     record_rules(database, "policy", rules.policy_text, rules.policy_hash, worker)
-    people = rules.directory.people() or People()
+    listed = rules.directory.people() or People()
+    with database.read() as connection:
+        people = people_in_force(listed, web, key_statements(connection))
     record_rules(database, "people", people.text, people.hash, worker)
 
 
-def facts_of(client: Client, task_queue: str, rules: Rules, tools: str) -> WorkerFacts:
+def hash_of_web(web: TrustedWeb) -> str:
+    """Return the SHA-256 of the web servers that are trusted, as hex."""
+    return hashlib.sha256(
+        json.dumps([sorted(web.origins or ()), sorted(web.keys or ())]).encode()
+    ).hexdigest()
+
+
+def facts_of(
+    client: Client, task_queue: str, rules: Rules, tools: str, web: TrustedWeb = NO_WEB
+) -> WorkerFacts:
     """Return what a worker uses now; its list of people may have changed since it started.
 
     Args:
@@ -90,6 +106,7 @@ def facts_of(client: Client, task_queue: str, rules: Rules, tools: str) -> Worke
         task_queue: the queue it polls.
         rules: what it judges by.
         tools: as `hash_of_tools` returns.
+        web: the web servers that it trusts.
 
     Raises:
         DirectoryUnavailable: the list of people cannot be read now.
@@ -102,6 +119,7 @@ def facts_of(client: Client, task_queue: str, rules: Rules, tools: str) -> Worke
         policy=rules.policy_hash,
         people=people.hash,
         tools=tools,
+        web=hash_of_web(web),
     )
 
 

@@ -1,0 +1,120 @@
+"""The auditor's rules for orders about keys, on the trail of rules.
+
+- An order has the key, the sender and the time of its arrival.
+- An accepted one is proven by the list of people that it names: the signature is that of its sender, valid
+  and used once, and `plangate.signing.enrolment` and `plangate.domain.key_orders.judge` accept it again.
+- A list of people that is put in force has no change of keys but those accepted before it, and lacks none
+  that was accepted long before and that it proves.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from plangate.audit.dates import TWO_CLOCKS
+from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
+from plangate.domain.audit import RULES_TRAIL, AuditEntry, RulesInForce
+from plangate.domain.escaping import one_line
+from plangate.domain.findings import Finding
+from plangate.domain.key_orders import KeyDecided, KeyOrder, judge
+from plangate.domain.people import Approver, Identified, People
+from plangate.domain.revocation import no_proof
+from plangate.policy.kept_lists import PeopleThen
+from plangate.signing.enrolment import (
+    ENROLMENT,
+    KeyStatement,
+    enrolment_in,
+    other_key_order,
+    statement_of,
+    with_enrolments,
+)
+
+
+def broken_key_orders(
+    entries: Sequence[AuditEntry], then: PeopleThen, installation: str
+) -> Iterator[Finding]:
+    """Yield every order that is not supported, and every list that has other keys than those ordered.
+
+    Args:
+        entries: the trail of rules, whose hashes are checked already.
+        then: the lists of people that it names.
+        installation: the id of these records.
+    """
+    accepted: list[tuple[AuditEntry, KeyStatement]] = []
+    used: UsedTokens = set()
+    for entry in entries:
+        event, wrong = entry.event, None
+        if isinstance(event, KeyDecided):
+            wrong = _wrong_arrival(entry, event) or _wrong_order(event, then, used, installation)
+            if event.verdict.accepted and event.arrival.order is not None:
+                accepted.append((entry, statement_of(event.arrival.order)))
+        elif isinstance(event, RulesInForce) and event.what == "people":
+            wrong = _wrong_list(entry, then(event.hash), accepted)
+        if wrong:
+            yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=wrong)
+
+
+def _wrong_arrival(entry: AuditEntry, event: KeyDecided) -> str | None:
+    order, approver = event.arrival.order, event.approver
+    if entry.key != event.arrival.key:
+        return f"has the key {one_line(entry.key)}, not that of its order"
+    sender = approver.name if approver else order.by if order else "unknown"
+    if entry.actor != sender:
+        return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the order"
+    if abs(entry.at - event.judged_at) > TWO_CLOCKS:
+        return "has another time than the order was judged"
+    return None
+
+
+def _wrong_order(event: KeyDecided, then: PeopleThen, used: UsedTokens, installation: str) -> str | None:
+    order, approver, people = event.arrival.order, event.approver, then(event.people)
+    if event.verdict.accepted and (order is None or approver is None or not event.people):
+        return "was accepted, though it cannot be read, or has no sender or list of people"
+    if order is None or approver is None or not approver.is_proven or people is None:
+        return None  # another finding reports a list that is missing
+    wrong = _unproven(order, approver, people, installation)
+    token = (approver.key_id, approver.token_id)
+    wrong = wrong or (USED_BEFORE if token in used else None)
+    used.add(token)
+    if wrong:
+        return f"the order about a key by {one_line(approver.name)} is not proven: {one_line(wrong)}"
+    return _wrong_verdict(event, order, people)
+
+
+def _unproven(order: KeyOrder, approver: Approver, people: People, installation: str) -> str | None:
+    try:
+        claims = recorded_claims(order.signature, approver, ENROLMENT, people.web)
+    except ValueError as error:
+        return str(error)
+    if claims.aud.partition("/")[0] != installation:
+        return "it was signed for another installation"
+    return other_key_order(claims, order, None)
+
+
+def _wrong_verdict(event: KeyDecided, order: KeyOrder, people: People) -> str | None:
+    if not event.verdict.accepted or event.approver is None:
+        return None
+    lost = no_proof(event.approver, people, event.arrival.received_at)
+    if lost:
+        return f"was accepted, though {one_line(lost)}"
+    try:
+        enrolment = enrolment_in(people, statement_of(order))
+    except ValueError as error:
+        return f"was accepted, though {one_line(str(error))}"
+    again = judge(event.arrival, Identified(approver=event.approver), people, enrolment, event.judged_at)
+    return None if again.verdict.accepted else f"was accepted, though {one_line(again.verdict.reason)}"
+
+
+def _wrong_list(
+    entry: AuditEntry, people: People | None, accepted: Sequence[tuple[AuditEntry, KeyStatement]]
+) -> str | None:
+    if people is None:
+        return None
+    known = {statement.token for _, statement in accepted}
+    has = {one.token for one in people.enrolments}
+    for one in people.enrolments:
+        if one.token not in known:
+            return f"has a change of the keys of {one_line(one.person)} that no order on this trail made"
+    for before, statement in accepted:
+        is_due = before.at + TWO_CLOCKS < entry.at and statement.token not in has
+        if is_due and len(with_enrolments(people, (statement,)).enrolments) > len(people.enrolments):
+            return f"lacks the change of keys of entry {before.number}"
+    return None

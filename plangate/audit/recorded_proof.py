@@ -1,0 +1,40 @@
+"""Verify a token again, as the record of its sender says that it was."""
+
+from typing import Final
+
+from plangate.domain.people import Approver
+from plangate.domain.trusted_web import TrustedWeb
+from plangate.signing.public_keys import thumbprint_of
+from plangate.signing.tokens import Signed, Statement, verified
+
+UsedTokens = set[tuple[str | None, str | None]]
+"""The tokens that were used so far: each the key's thumbprint, and the id that the signer chose."""
+USED_BEFORE: Final = "its signature was used before"
+
+
+def recorded_claims(
+    token: str | None, approver: Approver, statement: Statement[Signed], web: TrustedWeb
+) -> Signed:
+    """Return the claims of a token that proves its sender as the record says.
+
+    Args:
+        token: as it is on the record.
+        approver: the sender as recorded.
+        statement: what the token is to state.
+        web: the web servers that are trusted.
+
+    Raises:
+        ValueError: it does not prove that; the message says why.
+    """
+    if token is None or approver.public_key is None:
+        raise ValueError("has no signature")
+    if thumbprint_of(approver.public_key) != approver.key_id:
+        raise ValueError("names a key other than the one it was checked with")
+    proof = verified(token, approver.public_key, statement, web)
+    if proof.kind.assurance is not approver.assurance:
+        raise ValueError(f"its proof is only that of a decision that is {proof.kind.assurance}")
+    if (proof.claims.jti, proof.claims.signed_at) != (approver.token_id, approver.signed_at):
+        raise ValueError("was recorded with a time or id other than the signed one")
+    if proof.origin != approver.origin:
+        raise ValueError("was recorded with another place than the one where its passkey was used")
+    return proof.claims

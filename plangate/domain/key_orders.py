@@ -1,0 +1,182 @@
+"""Orders about keys: an enroller confirms a key that someone proposed, or a key is revoked.
+
+Such an order arrives as those to stop and to go do, outside a run. It counts by the signature that it
+carries: `plangate.signing.enrolment` verifies it again wherever the list of people is read. `judge` says
+whether an order is accepted.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from plangate.domain.base import AwareDatetime, Frozen, Typed
+from plangate.domain.decision import (
+    MAX_SIGNATURE,
+    PersonName,
+    Verdict,
+    excerpt_of,
+    first_faults,
+    is_placeholder,
+)
+from plangate.domain.people import Approver, Enrolment, Identified, People, Person, same_person
+
+VALID_FOR: Final = timedelta(minutes=10)
+"""How long after it was signed an order must have reached the Temporal server."""
+_LONGEST_KEY: Final = 1_500
+_HOW: Final = 'send one JSON object such as {"action": "confirm_key", "person": "dana", "key": "passkey:…"}'
+
+
+class KeyAction(StrEnum):
+    """What is to become of a key."""
+
+    CONFIRM = "confirm_key"
+    REVOKE = "revoke_key"
+
+
+class KeyOrder(Typed):
+    """One person's signed order about a key of another, or to revoke one of their own.
+
+    Attributes:
+        key: to confirm it, the public key; to revoke it, its thumbprint.
+    """
+
+    action: KeyAction
+    person: PersonName
+    key: Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_KEY)]
+    by: PersonName
+    signature: str = Field(max_length=MAX_SIGNATURE)
+
+
+class KeyOrderArrival(Frozen):
+    """One message that was sent as an order about a key, readable or not.
+
+    Attributes:
+        key: identifies this arrival.
+        received_at: when the Temporal server received it.
+        fault: why it cannot be read as an order; empty if it can.
+        excerpt: the beginning of what was sent, hidden characters made visible, if it cannot be read.
+    """
+
+    key: str
+    received_at: AwareDatetime
+    order: KeyOrder | None = None
+    fault: str = ""
+    excerpt: str = ""
+
+
+class KeyDecided(Frozen):
+    """An order about a key, with its verdict. Only in the trail of rules.
+
+    Attributes:
+        approver: the sender as known at that moment, if at all.
+        judged_at: when it was judged, by the server's clock.
+        people: SHA-256 of the list of people by which it was judged.
+    """
+
+    kind: Literal["key_decided"] = "key_decided"
+    arrival: KeyOrderArrival
+    verdict: Verdict
+    approver: Approver | None = None
+    judged_at: AwareDatetime
+    people: str = ""
+
+
+def is_key_order(inputs: Sequence[object]) -> bool:
+    """Return whether a message is meant as an order about a key."""
+    first = inputs[0] if len(inputs) == 1 else None
+    return isinstance(first, dict) and first.get("action") in [action.value for action in KeyAction]
+
+
+def read_key_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> KeyOrderArrival:
+    """Parse a message that was sent as an order about a key. It never raises."""
+    order, fault = None, ""
+    try:
+        order = KeyOrder.model_validate(inputs[0])
+        if is_placeholder(order.by) or is_placeholder(order.person):
+            order, fault = None, "a name is only a placeholder; put the real one in its place"
+    except ValidationError as error:
+        fault = f"{first_faults(error)}; {_HOW}"
+    excerpt = "" if order else excerpt_of(inputs)
+    return KeyOrderArrival(key=key, received_at=received_at, order=order, fault=fault, excerpt=excerpt)
+
+
+def judge(
+    arrival: KeyOrderArrival,
+    sender: Identified,
+    people: People | None,
+    enrolment: Enrolment | None,
+    at: AwareDatetime,
+) -> KeyDecided:
+    """Return the order with its verdict.
+
+    Args:
+        arrival: the order.
+        sender: who sent it, by the list of people and the signature.
+        people: the list of people, with the keys that were enrolled before.
+        enrolment: what the order's signature proves by that list, if anything.
+        at: when it is judged, by the server's clock.
+    """
+    objection = _objection(arrival, sender, people, enrolment)
+    order = arrival.order
+    said = objection or ""
+    if objection is None and order is not None and people is not None:
+        name = _spelled(people, order.person)
+        is_new = order.action is KeyAction.CONFIRM
+        said = f"the key counts for {name} from now on" if is_new else f"the key of {name} is revoked"
+    return KeyDecided(
+        arrival=arrival,
+        verdict=Verdict(accepted=objection is None, reason=said),
+        approver=sender.approver,
+        judged_at=at,
+        people=people.hash if people is not None else "",
+    )
+
+
+def _objection(
+    arrival: KeyOrderArrival, sender: Identified, people: People | None, enrolment: Enrolment | None
+) -> str | None:
+    order = arrival.order
+    if order is None:
+        return arrival.fault
+    if people is None:
+        return "there is no list of people, so there are no keys; set PLANGATE_PEOPLE"
+    if sender.approver is None or sender.objection:
+        return sender.objection or f"{order.by} is not known"
+    signed_at = sender.approver.signed_at
+    if signed_at is not None and signed_at < arrival.received_at - VALID_FOR:
+        return "it was signed too long before it arrived; sign it again"
+    person, by = people.find(order.person), people.find(order.by)
+    if person is None or by is None:
+        return f"{order.person} is not in the list of people"
+    if order.action is KeyAction.REVOKE:
+        return _may_not_revoke(person, by, order, enrolment)
+    return _may_not_confirm(person, by, people, enrolment)
+
+
+def _may_not_revoke(person: Person, by: Person, order: KeyOrder, enrolment: Enrolment | None) -> str | None:
+    if not by.enroller and not same_person(by.name, person.name):
+        return f"only an enroller, or {person.name}, may revoke this key"
+    if all(key.id != order.key for key in person.keys):
+        return f"{person.name} has no key with this thumbprint"
+    return None if enrolment else "its signature does not revoke this key"
+
+
+def _may_not_confirm(person: Person, by: Person, people: People, enrolment: Enrolment | None) -> str | None:
+    if not by.enroller:
+        return f"{by.name} is no enroller; the list of people says who is: enroller = true"
+    if not person.active:
+        return f"{person.name} is no longer active"
+    if enrolment is None:
+        return "it must be signed with a key that the list of people has for its enroller"
+    for one in people.persons:
+        if any(key.id == enrolment.key_id for key in one.keys):
+            return f"this key is one of {one.name}'s already, or was"
+    return None
+
+
+def _spelled(people: People, name: str) -> str:
+    person = people.find(name)
+    return person.name if person else name

@@ -1,0 +1,75 @@
+"""The list of people by which workers judge: the file, the trusted web servers, and the keys enrolled since.
+
+The three are one text, so that one SHA-256 names all that a decision was judged by, and an evidence bundle
+has all that its check needs. Without web servers and passkeys the text is that of the file, unchanged.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from plangate.domain.errors import SettingsInvalid
+from plangate.domain.people import Enrolment, People
+from plangate.domain.trusted_web import TrustedWeb
+from plangate.policy.people_file import people_in
+from plangate.settings import Settings
+from plangate.signing.enrolment import KeyStatement, with_enrolments
+from plangate.signing.jws import PUBLIC_PREFIX, checked_public
+from plangate.signing.public_keys import is_passkey, shown
+
+_COMMENT: Final = (
+    "# The file ends here. Added by a worker: the web servers it trusts, and signed changes of keys."
+)
+
+
+def trusted_web(settings: Settings) -> TrustedWeb:
+    """Return the web servers that the settings trust.
+
+    Raises:
+        SettingsInvalid: a key in PLANGATE_WEB_KEYS is none.
+    """
+    try:
+        keys = frozenset(checked_public(key) for key in settings.web_keys)
+    except ValueError as error:
+        raise SettingsInvalid(
+            f"The setting PLANGATE_WEB_KEYS cannot be used: a key {error}; each looks like {PUBLIC_PREFIX}… ."
+        ) from None
+    return TrustedWeb(origins=frozenset({settings.web_url}), keys=keys)
+
+
+def people_in_force(people: People, web: TrustedWeb, statements: Sequence[KeyStatement]) -> People:
+    """Return the list by which a worker judges.
+
+    Args:
+        people: as the file has it.
+        web: the web servers that the worker's settings trust.
+        statements: the signed changes of keys that the records have, in their order; what the list does not
+            prove is left out, and named in `People.unproven`.
+    """
+    trusting = people.model_copy(update={"web": web})
+    enrolled = with_enrolments(trusting, statements)
+    has_passkeys = any(is_passkey(key.x) for person in people.persons for key in person.keys)
+    if not people.text or not (web.keys or has_passkeys or enrolled.enrolments):
+        return enrolled
+    kept = people_in(_written(people.text, web, enrolled.enrolments))
+    return kept.model_copy(update={"unproven": enrolled.unproven})
+
+
+def _written(text: str, web: TrustedWeb, enrolments: Sequence[Enrolment]) -> str:
+    keys = sorted(PUBLIC_PREFIX + key for key in web.keys or ())
+    lines = [
+        text.rstrip("\n"),
+        "",
+        _COMMENT,
+        "[web]",
+        f"origins = {_quoted(sorted(web.origins or ()))}",
+        f"keys = {_quoted(keys)}",
+    ]
+    for one in enrolments:
+        lines += ["", "[[enrolment]]", f'token = "{one.token}"']
+        lines += [f'public = "{shown(one.public)}"'] if one.public is not None else []
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    return json.dumps(list(texts))  # of ASCII without control characters, which TOML spells as JSON does

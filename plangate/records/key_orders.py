@@ -1,0 +1,50 @@
+"""Enter an order about a key into the trail of rules, with its verdict."""
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from plangate.domain.key_orders import KeyDecided, KeyOrderArrival
+from plangate.domain.people import Identified
+from plangate.records.key_statements import statements_on
+from plangate.records.rule_texts import times_before
+from plangate.records.tables import NOW
+from plangate.records.trail import Note, open_rules_trail
+from plangate.records.used_signatures import use_token
+from plangate.signing.enrolment import KeyStatement
+
+
+def enter_key_order(
+    connection: Connection,
+    arrival: KeyOrderArrival,
+    sender: Identified,
+    known: tuple[KeyStatement, ...],
+    judge: Callable[[Identified], KeyDecided],
+) -> KeyDecided | None:
+    """Record an order about a key with the verdict of ``judge``, unless it is recorded; return it.
+
+    Return None, and write nothing, if other changes are recorded than the ``known`` ones by which the sender
+    was identified.
+
+    Raises:
+        TrailDamaged: the trail of rules is not what was written.
+    """
+    actor = _actor(arrival, sender)
+    now = connection.execute(NOW).scalar_one()
+    trail = open_rules_trail(connection, actor, now)
+    trail.check()
+    recorded = trail.find([arrival.key]).get(arrival.key)
+    if recorded is not None and isinstance(recorded.event, KeyDecided):
+        return recorded.event
+    if statements_on(trail.entries()) != known:
+        return None
+    event = judge(use_token(trail, arrival.key, sender))
+    at = max([now, *times_before(connection, trail)])
+    trail.append(Note(key=arrival.key, at=at, actor=actor, event=event))
+    return event
+
+
+def _actor(arrival: KeyOrderArrival, sender: Identified) -> str:
+    if sender.approver is not None:
+        return sender.approver.name
+    return arrival.order.by if arrival.order else "unknown"

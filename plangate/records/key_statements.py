@@ -1,0 +1,46 @@
+"""The signed changes of keys that were accepted, by the trail of rules."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from plangate.domain.audit import RULES_TRAIL, AuditEntry, Event, read_event
+from plangate.domain.errors import TrailDamaged
+from plangate.domain.key_orders import KeyDecided
+from plangate.records.tables import audit_entries
+from plangate.signing.enrolment import KeyStatement, statement_of
+
+_EVENTS: Final = (
+    select(audit_entries.c.event)
+    .where(audit_entries.c.workflow_id == RULES_TRAIL, audit_entries.c.kind == "key_decided")
+    .order_by(audit_entries.c.number)
+)
+
+
+def key_statements(connection: Connection) -> tuple[KeyStatement, ...]:
+    """Return the accepted changes of keys, in their order; their signatures are still to be verified.
+
+    Raises:
+        TrailDamaged: an entry cannot be read.
+    """
+    try:
+        return _accepted(map(read_event, connection.scalars(_EVENTS)))
+    except (ValueError, TypeError):
+        raise TrailDamaged(
+            "An order about a key cannot be read, so no one is known by their keys; look at it with: "
+            f"starter.py audit verify {RULES_TRAIL}"
+        ) from None
+
+
+def statements_on(entries: Iterable[AuditEntry]) -> tuple[KeyStatement, ...]:
+    """Return the accepted changes of keys among the entries of the trail of rules."""
+    return _accepted(entry.event for entry in entries)
+
+
+def _accepted(events: Iterable[Event]) -> tuple[KeyStatement, ...]:
+    return tuple(
+        statement_of(event.arrival.order)
+        for event in events
+        if isinstance(event, KeyDecided) and event.verdict.accepted and event.arrival.order is not None
+    )

@@ -1,0 +1,157 @@
+"""The three kinds of token that say who decided, verified by one public key.
+
+- by an Ed25519 key of the person: a JWS whose ``typ`` names what it states (`plangate.signing.jws`);
+- by a passkey of the person (`plangate.signing.passkeys`);
+- a login, attested by the key of a web server (`plangate.signing.logins`).
+
+The kind says which assurance a valid token has. No token of one kind can be read as one of another.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar, assert_never
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
+from plangate.signing import jws, logins, passkeys
+from plangate.signing.public_keys import is_passkey, thumbprint_of
+
+
+class Kind(StrEnum):
+    """How a token was made."""
+
+    KEY = "key"
+    PASSKEY = "passkey"
+    LOGIN = "login"
+
+    @property
+    def assurance(self) -> Assurance:
+        """What a valid token of this kind proves."""
+        match self:
+            case Kind.KEY | Kind.PASSKEY:
+                return Assurance.SIGNED
+            case Kind.LOGIN:
+                return Assurance.LOGIN
+            case _:
+                assert_never(self)
+
+
+class SignedClaims(Protocol):
+    """The claims of any token: when and under which id it was signed."""
+
+    @property
+    def jti(self) -> str:
+        """The id, chosen by the signer."""
+
+    @property
+    def signed_at(self) -> datetime:
+        """When it was signed, by the signer's clock."""
+
+
+Signed = TypeVar("Signed", bound=SignedClaims)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(Generic[Signed]):
+    """What tokens state, such as a decision.
+
+    Attributes:
+        typ: of a JWS that states it.
+        claims: the model of its claims.
+        what: as in 'its signature is not that of a decision'.
+        takes_logins: whether a login may state it.
+    """
+
+    typ: str
+    claims: type[Signed]
+    what: str
+    takes_logins: bool = True
+
+    def read(self, raw: Mapping[str, JsonValue]) -> Signed:
+        """Return the claims of a token.
+
+        Raises:
+            ValueError: they are those of something else.
+        """
+        try:
+            model: type[BaseModel] = self.claims  # type: ignore[assignment]
+            return model.model_validate(dict(raw))  # type: ignore[return-value]
+        except ValidationError:
+            raise ValueError(f"its signature is not that of {self.what}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof(Generic[Signed]):
+    """A valid token: what it states, and what proves it.
+
+    Attributes:
+        claims: what it states.
+        kind: how it was made.
+        public_key: the key of the person, or of the web server that attested a login.
+        origin: where a passkey was used.
+    """
+
+    claims: Signed
+    kind: Kind
+    public_key: str
+    origin: str | None = None
+
+    @property
+    def frozen(self) -> dict[str, object]:
+        """The fields of an `Approver` that keep it."""
+        return {
+            "assurance": self.kind.assurance,
+            "key_id": thumbprint_of(self.public_key),
+            "public_key": self.public_key,
+            "signed_at": self.claims.signed_at,
+            "token_id": self.claims.jti,
+            "origin": self.origin,
+        }
+
+
+def kind_of(token: str) -> Kind:
+    """Return of which kind a token is or would be; it may still be malformed."""
+    if passkeys.is_passkey_token(token):
+        return Kind.PASSKEY
+    return Kind.LOGIN if logins.is_login_token(token) else Kind.KEY
+
+
+def verified(
+    token: str, public: str, statement: Statement[Signed], web: TrustedWeb = ANY_WEB
+) -> Proof[Signed]:
+    """Verify a token by one public key: of a person, or for a login of a web server.
+
+    Args:
+        token: as received.
+        public: the key as it is kept.
+        statement: what it is to state.
+        web: where passkeys may have been used, and who may attest logins.
+
+    Raises:
+        ValueError: it is not valid; the message says why.
+    """
+    kind = kind_of(token)
+    if (kind is Kind.PASSKEY) is not is_passkey(public):
+        raise ValueError("its signature is of another kind than the key that it was checked with")
+    match kind:
+        case Kind.PASSKEY:
+            read = passkeys.verified(token, public, web.origins)
+            return Proof(statement.read(read.claims), kind, public, read.origin)
+        case Kind.LOGIN:
+            if not statement.takes_logins:
+                raise ValueError(f"a login is not enough for {statement.what}")
+            by = logins.attested_by(token, web.keys, public)
+            return Proof(statement.read(logins.read_login(token, by)), kind, by)
+        case Kind.KEY:
+            return Proof(statement.read(jws.read_token(token, public, statement.typ)), kind, public)
+        case _:
+            assert_never(kind)
+
+
+def moment_of(seconds: int) -> datetime:
+    """Return the time of the claim ``iat``."""
+    return datetime.fromtimestamp(seconds, UTC)
