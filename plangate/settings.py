@@ -123,6 +123,7 @@ class Settings(BaseSettings):
 
     web_url: str = Field(
         default="http://localhost:8088",
+        examples=["https://plangate.example.org"],
         description="where people reach the inbox: the origin and RP id of passkeys; https beyond localhost",
     )
     web_keys: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -224,18 +225,17 @@ class Settings(BaseSettings):
     @classmethod
     def _origin(cls, value: str) -> str:
         """Return the origin, as browsers spell it."""
-        example = "write it like https://plangate.example.org"
         try:
             parts = urlsplit(value)
             host, port = parts.hostname or "", parts.port
         except ValueError:
-            raise ValueError(f"must be an address; {example}") from None
+            raise ValueError("must be an address") from None
         if parts.scheme not in _PORTS or not host or parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError(f"must be an address without a path; {example}")
+            raise ValueError("must be an address without a path")
         if parts.username is not None or not host.isascii() or not _is_host(host):
-            raise ValueError(f"must name a host, without a user; {example}")
+            raise ValueError("must name a host, without a user")
         if parts.scheme == "http" and not is_loopback(host):
-            raise ValueError(f"must be https, because others than this machine can reach {host}; {example}")
+            raise ValueError(f"use https for {host}: only this machine may be reached without it")
         shown = f"[{host}]" if ":" in host else host
         return f"{parts.scheme}://{shown}" + ("" if port in (None, _PORTS[parts.scheme]) else f":{port}")
 
@@ -320,7 +320,8 @@ def load_settings() -> Settings:
         fault = faults_in(error)[0]
         name = str(fault.path[0])
         variable = name if name.isupper() else f"PLANGATE_{name.upper()}"
-        advice = _advice(name) or f"it {fault.message}"
+        says = fault.message.startswith("use ")
+        advice = fault.message if says else _advice(name) or f"it {fault.message}"
         raise SettingsInvalid(f"The setting {variable} cannot be used: {advice}.") from None
 
 

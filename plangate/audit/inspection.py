@@ -42,12 +42,14 @@ from plangate.audit.key_orders import broken_key_orders
 from plangate.audit.proof import revoked_since
 from plangate.audit.rules_in_force import RuleHistory
 from plangate.audit.stops import StopHistory, broken_stops_trail
+from plangate.domain.assurance import Assurance
 from plangate.domain.audit import (
     FIRST_HASH,
     OWN_TRAILS,
     RULES_TRAIL,
     STOPS_TRAIL,
     AuditEntry,
+    Decided,
     Drafted,
     WrittenEntry,
 )
@@ -56,6 +58,7 @@ from plangate.domain.checkpoint import Checkpoint
 from plangate.domain.errors import RecordsMissing
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, readable
+from plangate.domain.key_orders import KeyDecided
 from plangate.domain.people import People
 from plangate.domain.stops import StopDecided
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
@@ -108,6 +111,8 @@ class Inspection(Frozen):
         is_known: whether anything is stored of the requested run.
         unsealed: the number of entries that no checkpoint covers yet.
         sealers: the public keys that signed the checkpoints, as base64url.
+        origins: where passkeys were used.
+        web_keys: the public keys of the web servers that attest logins.
         notes: approvals that counted and would not count today, by the list of people; these are no faults.
     """
 
@@ -118,6 +123,8 @@ class Inspection(Frozen):
     unsealed: int
     checkpoints: int
     sealers: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    web_keys: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
 
@@ -128,6 +135,8 @@ class _Run(Frozen):
     is_known: bool = True
     entries: int = 0
     sealed: int = 0
+    origins: frozenset[str] = frozenset()
+    web_keys: frozenset[str] = frozenset()
     findings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
 
@@ -152,6 +161,8 @@ def inspect_run(connection: Connection, workflow_id: str, trust: Trust) -> Inspe
         unsealed=run.unsealed,
         checkpoints=chain.count,
         sealers=chain.sealers,
+        origins=tuple(sorted(run.origins)),
+        web_keys=tuple(sorted(run.web_keys)),
         findings=(*run.findings, *chain.findings, *kept),
         notes=run.notes,
     )
@@ -161,6 +172,8 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
     """Verify all records; ``progress`` receives the number of runs done and their total."""
     findings: list[Finding] = []
     notes: list[Finding] = []
+    origins: set[str] = set()
+    web_keys: set[str] = set()
     entries = unsealed = 0
     with _tolerant_of_bad_text(connection):
         context = _Context(connection)
@@ -175,6 +188,8 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
                 continue
             run = _examine_run(workflow_id, trust, context)
             entries, unsealed = entries + run.entries, unsealed + run.unsealed
+            origins |= run.origins
+            web_keys |= run.web_keys
             findings += run.findings
             notes += run.notes
         # (9) No table names a run that is not on record.
@@ -190,6 +205,8 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
         unsealed=unsealed,
         checkpoints=chain.count,
         sealers=chain.sealers,
+        origins=tuple(sorted(origins)),
+        web_keys=tuple(sorted(web_keys)),
         findings=tuple(findings),
         notes=tuple(notes),
     )
@@ -279,7 +296,21 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     if trust.people and trust.now and not findings:
         notes = tuple(revoked_since(workflow_id, trail, trust.people, trust.now))
     sealed_up_to = max((seal.number for seal, _ in sealed), default=0)
-    return _Run(entries=len(entries), sealed=sealed_up_to, findings=tuple(findings), notes=notes)
+    proven = [
+        one.event.approver
+        for one in trail
+        if isinstance(one.event, Decided | KeyDecided | StopDecided) and one.event.approver
+    ]
+    return _Run(
+        entries=len(entries),
+        sealed=sealed_up_to,
+        origins=frozenset(one.origin for one in proven if one.origin),
+        web_keys=frozenset(
+            one.public_key for one in proven if one.assurance is Assurance.LOGIN and one.public_key
+        ),
+        findings=tuple(findings),
+        notes=notes,
+    )
 
 
 def _written(connection: Connection, workflow_id: str) -> Iterator[WrittenEntry | Finding]:

@@ -64,9 +64,11 @@ _COMMANDS: Final = (
     ),
     _group(
         "people",
-        "Check the list of people.",
+        "Check the list of people; confirm and revoke keys.",
         _command("as-of", "people:as_of", "Print the list of people of that time, from the records."),
         _command("check", "people:check", "Check a list of people: print it, or every fault (exit 2)."),
+        _command("confirm", "enrol:confirm", "Let a proposed key count for a person."),
+        _command("revoke-key", "enrol:revoke_key", "End a person's key now, for example of a lost device."),
     ),
     _group(
         "keys",

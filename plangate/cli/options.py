@@ -81,6 +81,24 @@ MaybeFile = Annotated[
         metavar="[FILE]", show_default=False, help="The file; default: PLANGATE_POLICY or PLANGATE_PEOPLE."
     ),
 ]
+WebKeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--web-key",
+        metavar="KEY",
+        show_default=False,
+        help="A public key of a web server that may attest logins; repeatable.",
+    ),
+]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--origin",
+        metavar="URL",
+        show_default=False,
+        help="Where passkeys may have been used, like https://plangate.example.org; repeatable.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value, for machines.")]
 
 

@@ -49,7 +49,7 @@ async def stop(here: Console, order: Order) -> int:
         audience = None
         if here.keys.has(order.by):
             audience = (await session.client.what_stands()).audience
-        return _show_verdict(here, await session.client.order(_signed(here, order, audience)))
+        return show_verdict(here, await session.client.order(_signed(here, order, audience)))
 
 
 async def go(here: Console, order: Order, *, is_named: bool) -> int:
@@ -67,7 +67,7 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
         if not is_named and not await _is_meant(session, standing):
             return Exit.FAILED
         exact = order.model_copy(update={"stop": standing.number})
-        return _show_verdict(here, await session.client.order(_signed(here, exact, answer.audience)))
+        return show_verdict(here, await session.client.order(_signed(here, exact, answer.audience)))
 
 
 async def show_what_stands(here: Console) -> int:
@@ -118,7 +118,12 @@ def _nothing_to_release(order: Order, answer: StopAnswer) -> str:
     return f"There is no stop {what}; what is stopped: {others}. To release it, {hint}."
 
 
-def _show_verdict(here: Console, answer: StopAnswer | None) -> int:
+def show_verdict(here: Console, answer: StopAnswer | None) -> int:
+    """Print what became of an order, and return the exit code.
+
+    Raises:
+        Refused: it was refused, and the output is not JSON.
+    """
     if answer is None:
         words = _KEPT.format(program())
     else:

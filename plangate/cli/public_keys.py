@@ -4,7 +4,25 @@ from collections.abc import Sequence
 
 from plangate.cli.exits import WrongUsage
 from plangate.domain.escaping import one_line
+from plangate.domain.trusted_web import TrustedWeb, relying_party_of
 from plangate.signing.jws import PUBLIC_PREFIX, checked_public
+
+
+def read_trusted_web(keys: Sequence[str], origins: Sequence[str]) -> TrustedWeb:
+    """Return the web servers that an auditor names; of what they do not name, any is trusted.
+
+    Raises:
+        WrongUsage: one is no public key, or no origin at which passkeys work.
+    """
+    for origin in origins:
+        if relying_party_of(origin) is None:
+            raise WrongUsage(
+                f"{one_line(origin)} is not an origin of passkeys; write it as browsers do, like "
+                "https://plangate.example.org"
+            )
+    return TrustedWeb(
+        origins=frozenset(origins) if origins else None, keys=read_public_keys(keys) if keys else None
+    )
 
 
 def read_public_keys(lines: Sequence[str]) -> frozenset[str]:

@@ -25,7 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
 from plangate.client.offline_status import result_of, status_without_workflow, unreachable
 from plangate.client.starting import checked_id, in_use, new_id, start_run
-from plangate.client.stopping import ask_what_stands, send_order
+from plangate.client.stopping import ask_what_stands, send_key_order, send_order
 from plangate.client.waiting_runs import waiting_runs
 from plangate.domain.audit import OUTCOMES, AuditEntry
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
@@ -40,6 +40,7 @@ from plangate.domain.errors import (
     TrailDamaged,
 )
 from plangate.domain.escaping import one_line
+from plangate.domain.key_orders import KeyOrder
 from plangate.domain.plan import Audience, ProposedPlan
 from plangate.domain.request import PlanRequest
 from plangate.domain.shown import checked
@@ -337,6 +338,10 @@ class Client:
     async def order(self, order: Order) -> StopAnswer | None:
         """Send an order to stop or to go; see `plangate.client.stopping.send_order`."""
         return await send_order(self._client, self._task_queue, order)
+
+    async def order_about_key(self, order: KeyOrder) -> StopAnswer | None:
+        """Send an order about a key; see `plangate.client.stopping.send_key_order`."""
+        return await send_key_order(self._client, self._task_queue, order)
 
     async def what_stands(self) -> StopAnswer:
         """Return the stops that stand: by a worker, else by the records.

@@ -1,4 +1,4 @@
-"""Send orders to stop and to go, and ask which stops stand."""
+"""Send orders to stop and to go and orders about keys, and ask which stops stand."""
 
 import asyncio
 import secrets
@@ -13,6 +13,7 @@ from temporalio.service import RPCError
 
 from plangate.client.offline_status import unreachable
 from plangate.domain.errors import NotAnswered
+from plangate.domain.key_orders import KeyAction, KeyOrder
 from plangate.domain.stops import Action, Order, StopAnswer
 from plangate.temporal.contract import STATUS, STOP_TYPE
 
@@ -36,6 +37,15 @@ async def send_order(client: TemporalClient, task_queue: str, order: Order) -> S
     return await _answer(client, task_queue, message, order.action, ANSWER_SECONDS)
 
 
+async def send_key_order(client: TemporalClient, task_queue: str, order: KeyOrder) -> StopAnswer | None:
+    """Send an order about a key and return its verdict; None if the server keeps it for a worker.
+
+    Raises:
+        NotAnswered, TemporalUnreachable: as `send_order`.
+    """
+    return await _answer(client, task_queue, order.model_dump(mode="json"), order.action, ANSWER_SECONDS)
+
+
 async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer | None:
     """Return the stops that stand, by a worker; None if no worker runs.
 
@@ -49,14 +59,18 @@ async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer
 
 
 async def _answer(
-    client: TemporalClient, task_queue: str, message: dict[str, Any], action: Action, seconds: float
+    client: TemporalClient,
+    task_queue: str,
+    message: dict[str, Any],
+    action: Action | KeyAction,
+    seconds: float,
 ) -> StopAnswer | None:
     limit = timedelta(seconds=seconds) if action is Action.LIST else None  # a question is not kept
     try:
         handle: WorkflowHandle[Any, StopAnswer] = await client.start_workflow(
             STOP_TYPE,
             message,
-            id=f"{action}-{secrets.token_hex(6)}",
+            id=f"{action.replace('_', '-')}-{secrets.token_hex(6)}",
             task_queue=task_queue,
             result_type=StopAnswer,
             execution_timeout=limit,
@@ -87,4 +101,11 @@ async def _why_not_yet(handle: WorkflowHandle[Any, StopAnswer]) -> StopAnswer | 
 
 def _summary(message: dict[str, Any]) -> str:
     what = str(message.get("tool", "everything"))
-    return {"stop": f"stop {what}", "go": f"release {what}"}.get(message["action"], "which stops stand")
+    whose = f"a key of {message.get('person')}"
+    said = {
+        "stop": f"stop {what}",
+        "go": f"release {what}",
+        "confirm_key": f"confirm {whose}",
+        "revoke_key": f"revoke {whose}",
+    }
+    return said.get(message["action"], "which stops stand")

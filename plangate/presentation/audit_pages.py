@@ -6,7 +6,8 @@ from typing import Final
 from plangate.audit.inspection import Inspection
 from plangate.domain.plan import short
 from plangate.domain.plurals import counted
-from plangate.presentation.bundle_pages import LABEL_WIDTH, add_sealers, unsealed_words
+from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
+from plangate.presentation.bundle_pages import LABEL_WIDTH, add_sealers, add_unchecked_web, unsealed_words
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
 from plangate.presentation.table import Column, Table
@@ -54,8 +55,8 @@ def runs_table(summaries: Sequence[RunSummary]) -> Table:
     )
 
 
-def inspection_page(inspection: Inspection, *, is_trusted: bool) -> Page:
-    """Return what was verified, and the keys that sealed it."""
+def inspection_page(inspection: Inspection, *, is_trusted: bool, web: TrustedWeb = ANY_WEB) -> Page:
+    """Return what was verified, the keys that sealed it, and what could not be checked."""
     page = Page()
     if not inspection.findings:
         page.heading("Verified: nothing was changed.", "bold green")
@@ -70,4 +71,5 @@ def inspection_page(inspection: Inspection, *, is_trusted: bool) -> Page:
         words = unsealed_words(inspection.unsealed, "look again then")
         page.field("not sealed", words, "yellow", width=LABEL_WIDTH)
     add_sealers(page, inspection.sealers, "add it to PLANGATE_SEALERS", is_trusted=is_trusted)
+    add_unchecked_web(page, inspection.origins, web, has_logins=bool(inspection.web_keys))
     return page

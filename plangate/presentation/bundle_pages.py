@@ -9,6 +9,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.findings import Finding
 from plangate.domain.plurals import counted
 from plangate.domain.settlements import SettlementState
+from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
 from plangate.presentation.changes import add_changes
 from plangate.presentation.clock import moment
 from plangate.presentation.page import Page
@@ -47,8 +48,8 @@ def notes_page(notes: Sequence[Finding], people: Path | None) -> Page:
     return page
 
 
-def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
-    """Return what a valid bundle proves."""
+def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool, web: TrustedWeb = ANY_WEB) -> Page:
+    """Return what a valid bundle proves, and what could not be checked."""
     story = Story.model_validate(bundle.story)
     page = Page()
     sealed = sealed_up_to(bundle)
@@ -100,7 +101,28 @@ def bundle_page(bundle: Bundle, *, is_trusted: bool, has_people: bool) -> Page:
             "The keys of the approvers are those that the bundle names; compare them with --people FILE.",
             "yellow",
         )
+    origins = sorted({one.origin for one in story.decisions if one.origin})
+    has_logins = any(one.assurance is Assurance.LOGIN for one in story.decisions)
+    add_unchecked_web(page, origins, web, has_logins=has_logins)
     return page
+
+
+def add_unchecked_web(page: Page, origins: Sequence[str], web: TrustedWeb, *, has_logins: bool) -> None:
+    """Add where only the record says which web servers were to be trusted.
+
+    Args:
+        page: it is added to this.
+        origins: where passkeys were used.
+        web: what the auditor trusts.
+        has_logins: whether a decision has only a login as its proof.
+    """
+    if origins and web.origins is None:
+        places = " and ".join(origins)
+        page.note(f"Not checked: that {places}, where passkeys were used, is yours (--origin URL).", "yellow")
+    if has_logins and web.keys is None:
+        page.note(
+            "Not checked: that the web server that attests the logins is yours (--web-key KEY).", "yellow"
+        )
 
 
 def unsealed_words(count: int, then: str) -> str:

@@ -63,7 +63,7 @@ workers = Table(
     Column("policy", String(64), nullable=False),
     Column("people", String(64), nullable=False),
     Column("tools", String(64), nullable=False),
-    Column("web", String(64), nullable=False, server_default=""),
+    Column("web", String(64)),
     Column("seen_at", Moment, nullable=False),
 )
 

@@ -36,7 +36,7 @@ class WorkerFacts(Frozen):
         policy: SHA-256 of its policy; empty if none is set.
         people: SHA-256 of its list of people; empty if none is set.
         tools: SHA-256 over the names, argument schemas and retry safety of its tools.
-        web: SHA-256 over the web servers that it trusts; empty if it does not say.
+        web: SHA-256 over the web servers that it trusts; None if an older release does not say.
     """
 
     worker: str
@@ -45,7 +45,7 @@ class WorkerFacts(Frozen):
     policy: str
     people: str
     tools: str
-    web: str = ""
+    web: str | None = None
 
 
 def report_worker(connection: Connection, facts: WorkerFacts) -> None:
@@ -87,7 +87,7 @@ def differences(running: Sequence[WorkerFacts]) -> tuple[str, ...]:
 def _spelled(running: Sequence[WorkerFacts], field: str) -> str:
     by_value: dict[str, list[str]] = {}
     for one in running:
-        by_value.setdefault(getattr(one, field), []).append(one_line(one.worker))
+        by_value.setdefault(getattr(one, field) or "", []).append(one_line(one.worker))
     return "; ".join(
         f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} {short(value) or 'none'}"
         for value, names in sorted(by_value.items())

@@ -46,7 +46,7 @@ class Passkey:
             case rsa.RSAPrivateKey():
                 return self.private.sign(data, padding.PKCS1v15(), SHA256())
 
-    def assert_(
+    def answer(
         self,
         challenge: bytes,
         *,
@@ -76,7 +76,7 @@ class Passkey:
         )
 
     def token(self, claims: BaseModel, **ceremony: Any) -> str:
-        return passkey_token(claims, self.assert_(challenge_of(claims), **ceremony))
+        return passkey_token(claims, self.answer(challenge_of(claims), **ceremony))
 
 
 @cache

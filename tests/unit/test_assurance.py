@@ -17,6 +17,6 @@ def test_a_typed_name_proves_less_than_a_login_and_a_login_less_than_a_signature
 
 @pytest.mark.parametrize("text", ["Signed", True, ["signed"], "", "passkey"])
 def test_a_rule_asks_for_a_typed_name_a_login_or_a_signature_and_nothing_else(text: object) -> None:
-    with pytest.raises(ValueError, match='^must be "typed", "login" or "signed"$'):
+    with pytest.raises(ValueError, match=r'^must be "typed", "login" or "signed"$'):
         read_assurance(text)
     assert [read_assurance(level.value) for level in Assurance] == list(Assurance)

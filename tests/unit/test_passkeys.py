@@ -1,6 +1,7 @@
 """Passkeys: what an assertion proves, by every algorithm, and how a key is spelled."""
 
 import json
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -108,7 +109,7 @@ def test_no_passkey_is_accepted_where_no_web_server_is_trusted() -> None:
 
 def test_the_answer_of_a_browser_is_read_as_an_assertion() -> None:
     claims = claims_for(decision(), SUBJECT, at=NOON, token_id="0123456789abcdef")
-    made = passkey("dana").assert_(challenge_of(claims))
+    made = passkey("dana").answer(challenge_of(claims))
     answer = {
         "id": made.credential_id,
         "rawId": made.credential_id,
@@ -124,13 +125,14 @@ def test_the_answer_of_a_browser_is_read_as_an_assertion() -> None:
     assert assertion_of(json.loads(json.dumps(answer))) == made
     token = passkey_token(claims, assertion_of(answer))
     assert not check(decision().model_copy(update={"signature": token})).objection
-    for broken in ({}, [], None, "x", {**answer, "response": {}}, {**answer, "id": "a b"}):
+    answers: list[object] = [{}, [], None, "x", {**answer, "response": {}}, {**answer, "id": "a b"}]
+    for broken in answers:
         with pytest.raises(ValueError, match="is not that of a passkey"):
             assertion_of(broken)
 
 
 def test_the_thumbprint_of_an_ec_key_is_that_of_rfc_9679() -> None:
-    """The example of section 6 of RFC 9679; its key has no algorithm, which a thumbprint leaves out anyway."""
+    """The example of RFC 9679, section 6; its key has no algorithm, which a thumbprint leaves out."""
     x = bytes.fromhex("65eda5a12577c2bae829437fe338701a10aaa375e1bb5b5de108de439c08551d")
     y = bytes.fromhex("1e52ed75701163f7f9e40ddf9f341b3dc9ba860af7e0ca7ca7e9eecd0084d19c")
     public = passkey_of(cose({1: 2, 3: -7, -1: 1, -2: x, -3: y}))
@@ -189,10 +191,8 @@ def test_a_key_has_one_spelling(algorithm: str) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reader_of_keys(raw: bytes) -> None:
-    try:
-        passkey_of(raw)
-    except ValueError as error:
-        assert str(error).startswith("is not the public key")
+    with suppress(ValueError):
+        assert cose_of(passkey_of(raw)) == raw
 
 
 @given(st.text(max_size=60))

@@ -13,10 +13,21 @@ import typer
 from plangate.audit import attached, evidence, inspection, judged_by
 from plangate.cli import console, moments, paging, progress, public_keys
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import PAGE, AsJson, LimitOption, PageOptions, RunId, SkipOption, Sorted, SortOption
+from plangate.cli.options import (
+    PAGE,
+    AsJson,
+    LimitOption,
+    Origins,
+    PageOptions,
+    RunId,
+    SkipOption,
+    Sorted,
+    SortOption,
+    WebKeys,
+)
 from plangate.domain import audit as events
 from plangate.domain import checkpoint as checkpoints
-from plangate.domain import errors, escaping, plurals, run, settlements
+from plangate.domain import errors, escaping, plurals, run, settlements, trusted_web
 from plangate.files import durable_file
 from plangate.policy import people_file
 from plangate.presentation import audit_pages, bundle_pages, clock, trail_page
@@ -115,15 +126,19 @@ def verify(
             "--checkpoint", metavar="FILE", show_default=False, help="A checkpoint that was kept elsewhere."
         ),
     ] = None,
+    web_key: WebKeys = None,
+    origin: Origins = None,
     as_json: AsJson = False,
 ) -> int:
     """Verify that no record was changed.
 
-    Reports every edited, missing, moved or foreign entry and every missing run. Exit 0: nothing was
-    changed. Exit 1: there are findings, or the records could not be examined.
+    Reports every edited, missing, moved or foreign entry and every missing run. Logins and passkeys are
+    checked by PLANGATE_WEB_KEYS and PLANGATE_WEB_URL, and by what --web-key and --origin add.
+
+    Exit 0: nothing was changed. Exit 1: there are findings, or the records could not be examined.
     """
     here = console.open_console(as_json=as_json)
-    trust = _trust(here, checkpoint)
+    trust = _trust(here, checkpoint, _trusted_web(here, web_key or [], origin or []))
     with progress.Progress(here.screen.err) as shown, here.reading() as connection:
         if workflow_id is None:
             inspected = inspection.inspect_all(
@@ -135,7 +150,7 @@ def verify(
         raise errors.RunNotFound(
             f"{escaping.one_line(workflow_id)} is not recorded; `audit list` lists the recorded runs."
         )
-    return _show_inspection(here, inspected, is_trusted=bool(trust.sealers))
+    return _show_inspection(here, inspected, trust)
 
 
 def checkpoint(*, as_json: AsJson = False) -> int:
@@ -207,24 +222,32 @@ def _write(output: Path, content: str) -> None:
         ) from None
 
 
-def _show_inspection(here: console.Console, inspected: inspection.Inspection, *, is_trusted: bool) -> int:
+def _show_inspection(here: console.Console, inspected: inspection.Inspection, trust: inspection.Trust) -> int:
     screen = here.screen
     if screen.is_json:
         screen.print_json(inspected.model_dump(mode="json"))
     else:
         if inspected.findings:
             screen.show(bundle_pages.findings_page(inspected.findings, "The records were changed"))
-        screen.show(audit_pages.inspection_page(inspected, is_trusted=is_trusted))
+        screen.show(audit_pages.inspection_page(inspected, is_trusted=bool(trust.sealers), web=trust.web))
         screen.show(bundle_pages.notes_page(inspected.notes, here.settings.people_file))
     return Exit.FAILED if inspected.findings else Exit.DONE
 
 
-def _trust(here: console.Console, checkpoint: Path | None) -> inspection.Trust:
+def _trusted_web(here: console.Console, keys: list[str], origins: list[str]) -> trusted_web.TrustedWeb:
+    """Return the web servers that the settings and the options name; any, where they name none."""
+    settings = here.settings
+    own = [settings.web_url] if "web_url" in settings.model_fields_set else []
+    return public_keys.read_trusted_web([*settings.web_keys, *keys], [*own, *origins])
+
+
+def _trust(here: console.Console, checkpoint: Path | None, web: trusted_web.TrustedWeb) -> inspection.Trust:
     settings = here.settings
     own = key_files.public_half(settings.seal_key)
     return inspection.Trust(
         sealers=public_keys.read_public_keys(settings.sealers) | ({own} if own else frozenset()),
         people=people_file.read_people(settings.people_file) if settings.people_file else None,
+        web=web,
         now=clock.now(),
         remembered=_read_checkpoint(checkpoint) if checkpoint else _own_checkpoint(here),
         where=f"in {escaping.one_line(str(checkpoint or settings.last_checkpoint))}",

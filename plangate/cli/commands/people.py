@@ -18,7 +18,7 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
     if path is None:
         raise WrongUsage("Name the file, or set PLANGATE_PEOPLE.")
     try:
-        people = people_file.read_people(path)
+        people = people_file.read_people(path, is_kept=False)
     except errors.FileInvalid as error:
         return rule_files.show_faults(here, error)
     source = origin.origin_of(here.settings, "people", path, people.hash)
@@ -45,6 +45,7 @@ def _page_of(people: domain.People) -> page.Page:
     for person in people.persons:
         valid = sum(domain.in_force(key, at) for key in person.keys)
         keys = plurals.counted(valid, "valid key") if person.keys else "no key"
+        keys += ", enroller" if person.enroller else ""
         roles = ", ".join(person.roles) or "no role"
         active = "" if person.active else "; not active"
         shown.field(person.name, f"{roles}; {keys}{active}", width=width)

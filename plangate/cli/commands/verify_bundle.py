@@ -13,7 +13,7 @@ import typer
 from plangate.audit import evidence
 from plangate.cli import public_keys, screen
 from plangate.cli.exits import Exit, WrongUsage
-from plangate.cli.options import AsJson
+from plangate.cli.options import AsJson, Origins, WebKeys
 from plangate.policy import people_file
 from plangate.presentation import bundle_pages, clock
 
@@ -38,6 +38,8 @@ def verify_bundle(
         Path | None,
         typer.Option("--people", metavar="FILE", show_default=False, help="The trusted list of people."),
     ] = None,
+    web_key: WebKeys = None,
+    origin: Origins = None,
     allow_unsealed: Annotated[
         bool, typer.Option("--allow-unsealed", help="Accept entries that no checkpoint covers yet.")
     ] = False,
@@ -51,14 +53,16 @@ def verify_bundle(
     """
     shown = screen.open_screen(as_json=as_json)
     trusted = public_keys.read_public_keys(tuple(sealer or ()))
+    web = public_keys.read_trusted_web(web_key or (), origin or ())
     bundle = _read(file)
     known = people_file.read_people(people) if people else None
     findings = [
         finding
-        for finding in evidence.bundle_findings(bundle, trusted=trusted, people=known)
+        for finding in evidence.bundle_findings(bundle, trusted=trusted, people=known, web=web)
         if not (allow_unsealed and finding.is_unsealed)
     ]
-    notes = evidence.bundle_notes(bundle, known, clock.now()) if known and not findings else ()
+    keys = evidence.with_keys_of(bundle, known, web) if known else None
+    notes = evidence.bundle_notes(bundle, keys, clock.now()) if keys and not findings else ()
     if shown.is_json:
         lists = {"findings": findings, "notes": notes}
         shown.print_json(
@@ -68,7 +72,9 @@ def verify_bundle(
     elif findings:
         shown.show(bundle_pages.findings_page(findings, "The bundle is not valid"))
     else:
-        shown.show(bundle_pages.bundle_page(bundle, is_trusted=bool(trusted), has_people=known is not None))
+        shown.show(
+            bundle_pages.bundle_page(bundle, is_trusted=bool(trusted), has_people=known is not None, web=web)
+        )
         shown.show(bundle_pages.notes_page(notes, people))
     return Exit.FAILED if findings else Exit.DONE
 

@@ -8,4 +8,4 @@ down_revision = "0010"
 
 
 def upgrade() -> None:
-    op.add_column("workers", sa.Column("web", sa.String(64), nullable=False, server_default=""))
+    op.add_column("workers", sa.Column("web", sa.String(64)))

@@ -1,0 +1,70 @@
+"""`people confirm` and `people revoke-key`: signed changes of who has which key."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from plangate.cli import console, key_orders
+from plangate.cli.options import AsJson, By
+
+Whose = Annotated[str, typer.Argument(show_default=False, help="Whose key it is, as in the list of people.")]
+
+
+def confirm(
+    name: Whose,
+    *,
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key",
+            metavar="KEY",
+            show_default=False,
+            help="The proposed key, passkey:… or ed25519:….",
+        ),
+    ],
+    by: By,
+    thumbprint: Annotated[
+        str | None,
+        typer.Option(
+            "--thumbprint",
+            metavar="TEXT",
+            show_default=False,
+            help="The key's thumbprint, as its owner reads it out; without it you are asked.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Let a proposed key count for a person.
+
+    You sign person and thumbprint with your own key, which the list of people must have, with `enroller =
+    true` for you. Compare the thumbprint with its owner by another way: who proposed the key could have
+    exchanged it.
+
+    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    """
+    here = console.open_console(as_json=as_json)
+    return asyncio.run(key_orders.confirm(here, name, key, by=by, thumbprint=thumbprint))
+
+
+def revoke_key(
+    name: Whose,
+    *,
+    key: Annotated[
+        str,
+        typer.Option("--key", metavar="THUMBPRINT", show_default=False, help="The thumbprint of the key."),
+    ],
+    by: By,
+    as_json: AsJson = False,
+) -> int:
+    """End a person's key now, for example of a lost device.
+
+    An enroller may, and the person with any key of theirs. Approvals that it signed no longer count for
+    steps that have not begun.
+
+    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    """
+    here = console.open_console(as_json=as_json)
+    return asyncio.run(key_orders.revoke(here, name, key, by=by))

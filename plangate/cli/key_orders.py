@@ -1,0 +1,81 @@
+"""Orders about keys that are made at a terminal: shown, confirmed, signed and sent."""
+
+import secrets
+import shlex
+
+from plangate.cli.console import Console
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.keyboard import Keyboard
+from plangate.cli.orders import show_verdict
+from plangate.domain.errors import NotAnswered
+from plangate.domain.escaping import one_line
+from plangate.domain.key_orders import KeyAction
+from plangate.presentation.clock import now
+from plangate.presentation.page import Page
+from plangate.presentation.program import program
+from plangate.signing.enrolment import enrolment_claims, signed_key_order
+from plangate.signing.public_keys import checked_key, thumbprint_of
+
+
+async def confirm(here: Console, name: str, key: str, *, by: str, thumbprint: str | None) -> int:
+    """Send the order that a key counts for a person, once its thumbprint was compared."""
+    try:
+        found = thumbprint_of(checked_key(key))
+    except ValueError as error:
+        raise WrongUsage(f"The key {error}.") from None
+    if thumbprint is not None and thumbprint != found:
+        raise WrongUsage(
+            f"The thumbprint of this key is {found}, not {one_line(thumbprint)}: it is another key. "
+            "Confirm nothing, and find out who changed it."
+        )
+    if thumbprint is None and not await _is_same(here, name, found):
+        return Exit.FAILED
+    return await _send(here, KeyAction.CONFIRM, name, key, by)
+
+
+async def revoke(here: Console, name: str, thumbprint: str, *, by: str) -> int:
+    """Send the order that a person's key ends now."""
+    return await _send(here, KeyAction.REVOKE, name, thumbprint, by)
+
+
+async def _send(here: Console, action: KeyAction, name: str, key: str, by: str) -> int:
+    signer = here.keys.key_of(by)
+    if signer is None:
+        make_one = f"{program()} keys new {shlex.quote(by)}"
+        raise WrongUsage(
+            f"There is no key for {one_line(by)} on this machine; sign where it is, or make one: {make_one}"
+        )
+    async with here.connected() as session:
+        audience = (await session.client.what_stands()).audience
+        if audience is None:
+            raise NotAnswered("No worker says which installation this is, so nothing is signed; start one.")
+        try:
+            claims = enrolment_claims(
+                action, name, key, by=by, audience=audience, at=now(), token_id=secrets.token_urlsafe(16)
+            )
+        except ValueError:
+            raise WrongUsage("A thumbprint has 43 characters; `people check --json` shows it.") from None
+        return show_verdict(here, await session.client.order_about_key(signed_key_order(claims, key, signer)))
+
+
+async def _is_same(here: Console, name: str, thumbprint: str) -> bool:
+    screen = here.screen
+    if not screen.can_ask:
+        raise WrongUsage(
+            f"Ask {one_line(name)} by another way for the thumbprint of their key; then --thumbprint TEXT."
+        )
+    shown = Page()
+    shown.heading(f"A key for {name}")
+    shown.copied("thumbprint", thumbprint)
+    shown.note("Ask them for it by another way, such as a call: their own page shows it, too.")
+    screen.show_aside(shown)
+    keyboard = Keyboard(screen.err)
+    keyboard.discard()
+    while True:
+        typed = ((await keyboard.ask("Do they read out the same? [y/N]")) or "n").lower()
+        if typed in ("y", "yes"):
+            return True
+        if typed in ("n", "no"):
+            screen.say("Nothing was sent.")
+            return False
+        screen.say_aside("Not understood; type y or n.")
