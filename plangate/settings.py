@@ -121,16 +121,6 @@ class Settings(BaseSettings):
         default=(), description="public keys whose seals are trusted, comma-separated; ed25519:…"
     )
 
-    web_url: str = Field(
-        default="http://localhost:8088",
-        examples=["https://plangate.example.org"],
-        description="where people reach the inbox: the origin and RP id of passkeys; https beyond localhost",
-    )
-    web_keys: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(),
-        description="public keys of the web servers that may attest logins, comma-separated; ed25519:…",
-    )
-
     tools: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="modules with more tools, comma-separated; MODULE or MODULE:NAME"
     )
@@ -205,9 +195,12 @@ class Settings(BaseSettings):
     )
     web_url: str = Field(
         default="http://localhost:8088",
-        pattern=r"^https?://[a-z0-9.\[\]:-]+/?$",
         examples=["https://plangate.example.org"],
         description="the address of the inbox that people type; beyond this machine it must be https",
+    )
+    web_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="public keys of the web servers that may attest logins, comma-separated; ed25519:…",
     )
 
     worker_build_id: str | None = Field(
