@@ -27,6 +27,7 @@ from chaos import (
     mcp,
     outage,
     payments,
+    proofs,
     restart_latency,
     stale_worlds,
     stories,
@@ -75,6 +76,8 @@ SCENARIOS = {
     "mcp": Scenario(mcp.act, mcp.FULL, mcp.QUICK),
     "payments": Scenario(payments.act, payments.FULL, payments.QUICK),
     "stories": Scenario(stories.act, stories.FULL, stories.QUICK, in_suite=False),
+    # The suite has a sample of its own (tests/integration/test_forged_proofs.py).
+    "proofs": Scenario(proofs.act, proofs.FULL, proofs.QUICK, in_suite=False),
     # The suite has a sample of its own, on both databases (tests/integration/test_limit_stories.py).
     "limits": Scenario(limits.sqlite, limits.FULL, limits.QUICK, in_suite=False),
     "limits-postgres": Scenario(

@@ -22,6 +22,7 @@ from plangate.domain.findings import Finding
 from plangate.domain.fold import apply
 from plangate.domain.people import Approver, People, unknown_requester
 from plangate.domain.plan import short
+from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.revocation import (
     invalid_key,
     lost_approvals,
@@ -170,6 +171,8 @@ def _not_proven(event: Decided, approver: Approver, state: RunState, web: Truste
         claims = recorded_claims(decision.signature, approver, DECISION, web)
     except ValueError as error:
         return str(error)
+    if claims.signed_at > event.arrival.received_at + CLOCK_LEEWAY:
+        return "it is signed in the future"
     if approver.assurance is Assurance.LOGIN and is_expired(claims.signed_at, event.arrival.received_at):
         return "its login was attested too long before it arrived"
     if state.drafted is None:

@@ -1,0 +1,52 @@
+"""Thousands of forged proofs: sent to the admission of a worker, and written into a database for an auditor.
+
+They need no server (`tests.support.proof_trials`). None is accepted, and each is named.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from random import Random
+
+import structlog
+
+from chaos.report import Report
+from chaos.stage import Stage
+from plangate.records.database import Database
+from tests.support.proof_trials import Admission, examine
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many forgeries, and how many of them one database holds."""
+
+    forgeries: int
+    in_one: int = 500
+
+
+FULL = Size(forgeries=2_500)
+QUICK = Size(forgeries=150)
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Try them all; each that is accepted, or is not named, is a fault."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    tried, kinds = 0, set[str]()
+    while tried < size.forgeries:
+        count = min(size.in_one, size.forgeries - tried)
+        chance = Random(stage.chance.randrange(10**9))
+        admission = Admission(_database(stage, f"judged-{tried}"), chance)
+        judged = await admission.judge(count)
+        examined = await asyncio.to_thread(examine, _database(stage, f"examined-{tried}"), chance, count)
+        for fault in (*judged.faults, *examined.faults, *await admission.accept_all()):
+            report.blame(fault)
+        tried += count
+        kinds |= {*judged.kinds, *examined.kinds}
+        report.say(f"{tried} of {size.forgeries} forgeries, by a worker and by an auditor")
+    report.figure("forgeries", f"{tried}, none accepted" if not report.faults else tried)
+    report.figure("kinds", len(kinds))
+
+
+def _database(stage: Stage, name: str) -> Database:
+    database = Database(f"sqlite:///{stage.folder / name}.db")
+    database.migrate()
+    return database

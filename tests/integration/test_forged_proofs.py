@@ -1,0 +1,37 @@
+"""No forged proof of a decision is accepted: not by a worker, and not by the auditor of a real database.
+
+The suite takes a sample; `python -m chaos proofs` tries the whole.
+"""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from plangate.records.database import Database
+from tests.support.forged_proofs import EVERY
+from tests.support.proof_trials import Admission, examine
+from tests.support.times import times
+
+SAMPLE = len(EVERY) * 3
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    database.migrate()
+    return database
+
+
+async def test_a_worker_accepts_no_forged_proof_and_says_why(database: Database) -> None:
+    admission = Admission(database, Random(17))
+    found = await admission.judge(times(SAMPLE))
+    assert found.faults == []
+    assert len(found.kinds) == len(EVERY)
+    assert await admission.accept_all() == []
+
+
+def test_the_auditor_names_every_forged_proof_in_a_database(database: Database) -> None:
+    found = examine(database, Random(18), times(SAMPLE))
+    assert found.faults == []
+    assert len(found.kinds) == len(EVERY)

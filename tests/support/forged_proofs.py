@@ -1,0 +1,725 @@
+"""Forged proofs of decisions: passkeys, logins, enrolled keys and lent roles, each with what is said of it.
+
+Each attack takes a run that waits for a decision of Dana's. The attacker has a key and a passkey of their
+own, which the list of people knows as Mallory's; what Dana signed for something else; and write access to the
+database, but no key of Dana's, of the web server's or of Carol's, who enrolls.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA384, SHA512
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.decision import Choice, Decision, Resolution
+from plangate.domain.key_orders import KeyAction
+from plangate.domain.people import ANYONE, Approver, Standing
+from plangate.domain.plan import Audience
+from plangate.policy.people_file import people_in
+from plangate.policy.people_in_force import people_in_force
+from plangate.signing.base64url import decoded, encoded
+from plangate.signing.decisions import Claims, claims_for
+from plangate.signing.enrolment import TYPE as ENROLMENT_TYPE
+from plangate.signing.enrolment import EnrolmentClaims, KeyStatement, enrolment_claims
+from plangate.signing.jws import key_id, public_of, write_token
+from plangate.signing.logins import TYPE as LOGIN_TYPE
+from plangate.signing.logins import login_token
+from plangate.signing.passkeys import Assertion, challenge_of, passkey_token, read_passkey_token
+from plangate.signing.public_keys import is_passkey, thumbprint_of
+from tests.support.authenticator import ALGORITHMS, ORIGIN, RP_ID, Passkey, passkey
+from tests.support.fakes import notes
+from tests.support.proof_runs import ARRIVED, NOON, ProofRun
+from tests.support.proofs import (
+    CAROLS,
+    DANAS,
+    ERIK,
+    GINA,
+    MALLORY,
+    MALLORYS,
+    OTHER_WEB_KEY,
+    WEB,
+    WEB_KEY,
+    line_of,
+    people_text,
+)
+
+DANA_OLD, DANA_NEW = passkey("dana's old"), passkey("dana's new")
+OLD_CAROL = Ed25519PrivateKey.from_private_bytes(b"old carol".ljust(32))
+STRANGER = Ed25519PrivateKey.from_private_bytes(b"stranger".ljust(32))
+
+
+def list_text() -> str:
+    """Return the list: Dana has a passkey of each algorithm, one that ended and one that is yet to begin."""
+    keys = [line_of(passkey("dana", algorithm)) for algorithm in ALGORITHMS]
+    keys += [
+        line_of(DANAS),
+        line_of(DANA_OLD, ", until = 2026-10-01"),
+        line_of(DANA_NEW, ", from = 2027-01-01"),
+    ]
+    old = f"{line_of(CAROLS)}, {line_of(OLD_CAROL, ', until = 2026-10-01')}"
+    return people_text(danas=", ".join(keys)).replace(line_of(CAROLS), old)
+
+
+LISTED = people_in(list_text())
+PEOPLE = people_in_force(LISTED, WEB, ())
+
+
+@dataclass
+class Case:
+    """One run to attack, with what chance has chosen for it."""
+
+    chance: Random
+    run: ProofRun
+    dana: Passkey = field(init=False)
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        self.dana = passkey("dana", self.chance.choice(ALGORITHMS))
+
+    @property
+    def is_login(self) -> bool:
+        return self.run.requirement.assurance is Assurance.LOGIN
+
+    def claims(
+        self, said: Decision | None = None, *, at: datetime | None = None, **changes: Any
+    ) -> Claims:
+        self.number += 1
+        made = claims_for(
+            said or self.run.decision(),
+            self.run.subject,
+            at=at or ARRIVED - timedelta(seconds=self.chance.randrange(60)),
+            token_id=f"{self.run.id}-{self.number:08}-{self.chance.randrange(10**9)}",
+        )
+        return Claims.model_validate({**made.model_dump(), **changes})
+
+    def token(self, claims: Claims, **ceremony: Any) -> str:
+        return login_token(claims, WEB_KEY) if self.is_login else self.dana.token(claims, **ceremony)
+
+    def decision(self, token: str, **changes: Any) -> Decision:
+        return self.run.decision().model_copy(update={"signature": token, **changes})
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """A forged decision, and how it would be recorded as accepted.
+
+    Attributes:
+        decision: as it is sent.
+        said: one of these words is in the refusal, and in the finding.
+        public: the key that the record names.
+        by: who is recorded as the approver.
+        raw: what else is in the message that is sent.
+        standings: of the recorded approver, if other than those by the list.
+        assurance: that is recorded.
+        statements: the changes of keys that the attacker adds to the list.
+        is_replay: whether the decision is recorded twice.
+    """
+
+    kind: str
+    decision: Decision
+    said: tuple[str, ...]
+    public: str
+    by: str = "dana"
+    raw: dict[str, Any] = field(default_factory=dict)
+    standings: tuple[Standing, ...] = ()
+    assurance: Assurance = Assurance.SIGNED
+    statements: tuple[KeyStatement, ...] = ()
+    is_replay: bool = False
+
+    def approver(self) -> Approver:
+        """Return the approver as an attacker records it, in agreement with the token as far as they can."""
+        known = PEOPLE.identify(self.by, ARRIVED).approver
+        standings = self.standings or (known.standings if known else ())
+        claims, origin = _read(self.decision.signature or "")
+        return Approver(
+            name=self.by,
+            standings=standings,
+            assurance=self.assurance,
+            key_id=thumbprint_of(self.public),
+            public_key=self.public,
+            signed_at=datetime.fromtimestamp(claims["iat"], NOON.tzinfo),
+            token_id=claims["jti"],
+            origin=origin if is_passkey(self.public) else None,
+        )
+
+
+Attack = Callable[[Case], Forgery]
+_MISMATCHES = ("does not fit what was signed", "by none of", "not one of")
+_MALFORMED = (
+    "cannot be read", "not that of a decision", "another challenge", "another RP id", "no person was present",
+    "did not verify", "is not trusted", "not at https", "another kind", "is signed for", "another comment",
+    "in the name of", "used for something other", "inside a frame", "attested by a key", "uses the algorithm",
+    "in the future", "before this review", "too long before", "new plan", "has no signature", "time or id",
+    "with another place", "its proof is only", "signed at a time", *_MISMATCHES,
+)  # fmt: skip
+
+
+def _read(token: str) -> tuple[dict[str, Any], str | None]:
+    """Return the claims and the origin that a token names, or what an attacker makes up."""
+    made_up: dict[str, Any] = {"iat": int(ARRIVED.timestamp()), "jti": "made-up-0001"}
+    try:
+        if token.startswith("passkey."):
+            read = read_passkey_token(token)
+            claims, origin = dict(read.claims), read.origin
+        else:
+            claims, origin = jwt.decode(token, options={"verify_signature": False}), ORIGIN
+    except (ValueError, jwt.PyJWTError):
+        return made_up, ORIGIN
+    is_whole = isinstance(claims.get("iat"), int) and isinstance(claims.get("jti"), str)
+    return (claims if is_whole and 0 <= claims["iat"] < 2**33 else made_up), origin
+
+
+def _forged(case: Case, token: str, *said: str, **more: Any) -> Forgery:
+    changes = more.pop("changes", {})
+    more.setdefault("assurance", Assurance.LOGIN if case.is_login else Assurance.SIGNED)
+    more.setdefault("public", public_of(WEB_KEY) if case.is_login else case.dana.public)
+    return Forgery(kind="", decision=case.decision(token, **changes), said=said, **more)
+
+
+# ---- the ceremony of a passkey --------------------------------------------------------------------
+
+
+def other_challenge(case: Case) -> Forgery:
+    claims, other = case.claims(), case.chance.randbytes(32)
+    return _forged(case, passkey_token(claims, case.dana.answer(other)), "another challenge")
+
+
+def challenge_of_other_claims(case: Case) -> Forgery:
+    """Dana signed in to another page of the same site, or decided something else."""
+    other = challenge_of(case.claims(comment="something else"))
+    return _forged(case, passkey_token(case.claims(), case.dana.answer(other)), "another challenge")
+
+
+def other_origin(case: Case) -> Forgery:
+    origins = [
+        "https://evil.example.org", "https://plangate.example.org.evil.test", "http://plangate.example.org",
+        "https://plangate.example.org:8443", "https://PLANGATE.example.org", "https://plangate.example.org/",
+        "https://sub.plangate.example.org", "http://localhost:8088", "null", "", "android:apk-key-hash:x",
+        "https://pl\u0430ngate.example.org", "https://plangate.example.org@evil.test",
+    ]  # fmt: skip
+    origin = case.chance.choice(origins)
+    rp_id = case.chance.choice([RP_ID, "evil.example.org", "localhost"])
+    return _forged(case, case.token(case.claims(), origin=origin, rp_id=rp_id), "its passkey was used at")
+
+
+def other_rp_id(case: Case) -> Forgery:
+    rp_id = case.chance.choice(
+        ["example.org", "org", "", f"{RP_ID}.", RP_ID.upper(), "evil.test", "localhost"]
+    )
+    return _forged(case, case.token(case.claims(), rp_id=rp_id), "another RP id")
+
+
+def without_user_verification(case: Case) -> Forgery:
+    flags = case.chance.randrange(32) & ~0x04 | 0x01
+    return _forged(case, case.token(case.claims(), flags=flags), "did not verify the person")
+
+
+def without_user_presence(case: Case) -> Forgery:
+    flags = case.chance.randrange(32) & ~0x01
+    return _forged(case, case.token(case.claims(), flags=flags), "no person was present")
+
+
+def other_ceremony(case: Case) -> Forgery:
+    more, said = case.chance.choice(
+        [
+            ({"kind": "webauthn.create"}, "used for something other"),
+            ({"kind": "payment.get"}, "used for something other"),
+            ({"crossOrigin": True}, "inside a frame"),
+            ({"crossOrigin": "false"}, "inside a frame"),
+            ({"topOrigin": "https://evil.test"}, "inside a frame"),
+        ]
+    )
+    return _forged(case, case.token(case.claims(), **more), said)
+
+
+# ---- the key --------------------------------------------------------------------------------------
+
+
+def other_passkey(case: Case) -> Forgery:
+    """A passkey that is not Dana's signs in Dana's name; the record names this one or Dana's."""
+    name = case.chance.choice(["mallory", "stranger", "erik"])
+    own = passkey(name, "ES256" if name != "stranger" else case.chance.choice(ALGORITHMS))
+    public = case.chance.choice([own.public, case.dana.public])
+    return _forged(case, own.token(case.claims()), *_MISMATCHES, "another kind", public=public)
+
+
+def another_persons_decision(case: Case) -> Forgery:
+    """What Dana signed is sent in the name of another person, or the other way round."""
+    if case.chance.random() < 0.5:
+        token = case.token(case.claims())
+        return _forged(case, token, *_MISMATCHES, "in the name of dana", changes={"by": "erik"}, by="erik")
+    return _forged(case, case.token(case.claims(by="erik")), "in the name of erik")
+
+
+def key_not_valid(case: Case) -> Forgery:
+    own = case.chance.choice([DANA_OLD, DANA_NEW])
+    said = ("not valid now", "was not valid when dana signed", "is no longer valid")
+    return _forged(case, own.token(case.claims()), *said, public=own.public)
+
+
+def signed_before_the_key_ended(case: Case) -> Forgery:
+    """A stolen key that has ended signs with a date on which it was valid."""
+    at = datetime(2026, 9, case.chance.randint(1, 28), tzinfo=NOON.tzinfo)
+    token = DANA_OLD.token(case.claims(at=at))
+    return _forged(case, token, "not valid now", "is no longer valid", public=DANA_OLD.public)
+
+
+def other_algorithm(case: Case) -> Forgery:
+    """The signature is by Dana's key, but by another algorithm than the key is for."""
+    claims, private = case.claims(), case.dana.private
+    good = case.dana.answer(challenge_of(claims))
+    data = decoded(good.authenticator_data) + hashlib.sha256(decoded(good.client_data)).digest()
+    match private:
+        case ec.EllipticCurvePrivateKey():
+            signature = private.sign(data, ec.ECDSA(case.chance.choice([SHA384(), SHA512()])))
+        case Ed25519PrivateKey():
+            signature = private.sign(hashlib.sha512(data).digest())
+        case _:
+            kinds = [
+                (padding.PKCS1v15(), SHA512()),
+                (padding.PSS(padding.MGF1(SHA512()), padding.PSS.MAX_LENGTH), SHA512()),
+            ]
+            signature = private.sign(data, *case.chance.choice(kinds))
+    other = good.model_copy(update={"signature": encoded(signature)})
+    return _forged(case, passkey_token(claims, other), *_MISMATCHES)
+
+
+# ---- what was signed ------------------------------------------------------------------------------
+
+
+def other_run(case: Case) -> Forgery:
+    return _forged(case, case.token(case.claims(workflow_id="another-run")), "for the run another-run")
+
+
+def other_installation(case: Case) -> Forgery:
+    other = case.chance.choice([f"{'ab' * 16}/default", f"{case.run.audience.installation}/staging", ""])
+    said = ("for another installation", "for the namespace")
+    return _forged(case, case.token(case.claims(aud=other)), *said)
+
+
+def other_plan(case: Case) -> Forgery:
+    other = hashlib.sha256(case.chance.randbytes(8)).hexdigest()
+    return _forged(case, case.token(case.claims(fingerprint=other)), "signed for plan")
+
+
+def other_choice(case: Case) -> Forgery:
+    other = case.chance.choice([one for one in Choice if one is not case.run.choice])
+    said = ("is signed for '", "for another new plan")
+    return _forged(case, case.token(case.claims(decision=other)), *said)
+
+
+def other_comment(case: Case) -> Forgery:
+    comment = case.chance.choice(
+        ["", "I looked at it.", "I looked at it ", "i looked at it", "\u200bI looked at it"]
+    )
+    return _forged(case, case.token(case.claims(comment=comment)), "with another comment")
+
+
+def other_new_plan(case: Case) -> Forgery:
+    """For an edit: what Dana signed for one plan brings another. For the rest: it has one that none has."""
+    other = hashlib.sha256(case.chance.randbytes(8)).hexdigest()
+    return _forged(case, case.token(case.claims(new_plan_sha256=other)), "for another new plan")
+
+
+def swapped_new_plan(case: Case) -> Forgery:
+    text = f"pay mallory {case.chance.randrange(10**6)}"
+    if case.run.choice is not Choice.EDIT:
+        return other_new_plan(case)
+    return _forged(case, case.token(case.claims()), "for another new plan", changes={"new_plan": notes(text)})
+
+
+def other_step(case: Case) -> Forgery:
+    said = ("not for this resolution", "only a resolution has")
+    return _forged(case, case.token(case.claims(step=case.chance.randint(2, 99))), *said)
+
+
+def other_resolution(case: Case) -> Forgery:
+    other = case.chance.choice([one for one in Resolution if one is not Resolution.RETRY])
+    return _forged(case, case.token(case.claims(resolution=other)), "not for this resolution")
+
+
+def other_hold(case: Case) -> Forgery:
+    return _forged(case, case.token(case.claims(hold=case.chance.randint(2, 99))), "is signed for hold")
+
+
+def from_the_future(case: Case) -> Forgery:
+    at = ARRIVED + timedelta(minutes=6 + case.chance.randrange(10**4))
+    return _forged(case, case.token(case.claims(at=at)), "in the future", *_NOT_SIGNED_THEN)
+
+
+def before_the_review(case: Case) -> Forgery:
+    at = NOON - timedelta(minutes=6 + case.chance.randrange(10**3))
+    said = ("before this review began", "too long before it arrived")
+    return _forged(case, case.token(case.claims(at=at)), *said)
+
+
+_NOT_SIGNED_THEN = ("was not valid when dana signed",)
+
+
+def another_statement(case: Case) -> Forgery:
+    """What the key signed or the server attested is no decision."""
+    made = enrolment_claims(
+        KeyAction.CONFIRM,
+        "dana",
+        MALLORY.public,
+        by="dana",
+        audience=case.run.audience,
+        at=ARRIVED,
+        token_id=f"enrolment-{case.chance.randrange(10**9)}",
+    )
+    token = login_token(made, WEB_KEY) if case.is_login else case.dana.token(made)
+    return _forged(case, token, "not that of a decision")
+
+
+def replay(case: Case) -> Forgery:
+    return _forged(case, case.token(case.claims()), "used before", is_replay=True)
+
+
+# ---- malformed tokens -----------------------------------------------------------------------------
+
+_JUNK = (
+    "",
+    "x",
+    "\x00",
+    "\u0430",
+    "{}",
+    "[]",
+    "null",
+    "1",
+    '"x"',
+    "=",
+    " ",
+    "é",
+    "\ud800".encode("utf-8", "replace").decode(),
+)
+
+
+def one_character(case: Case) -> Forgery:
+    """One character of what is signed is changed; the credential id is not signed, and names nothing."""
+    token = case.token(case.claims())
+    at = case.chance.randrange(len(token))
+    other = case.chance.choice([one for one in "ABab01-_.=+/ \u0430" if one != token[at]])
+    changed = token[:at] + other + token[at + 1 :]
+    if _says_the_same(token, changed):
+        changed = token[: at // 2]
+    return _forged(case, changed, *_MALFORMED)
+
+
+def _says_the_same(token: str, changed: str) -> bool:
+    """Whether only the credential id is another one."""
+    try:
+        one, other = read_passkey_token(token), read_passkey_token(changed)
+    except ValueError:
+        return False
+    unnamed = {"credential_id": "x"}
+    same = one.assertion.model_copy(update=unnamed) == other.assertion.model_copy(update=unnamed)
+    return same and one.claims == other.claims
+
+
+def cut_short(case: Case) -> Forgery:
+    token = case.token(case.claims())
+    return _forged(case, token[: case.chance.randrange(len(token))], *_MALFORMED)
+
+
+def other_spelling(case: Case) -> Forgery:
+    """The same, spelled otherwise: padding, blanks, JSON with blanks or doubled names."""
+    token = case.token(case.claims())
+    head, body, tail = token.split(".")
+    said = decoded(body)
+    doubled = said.replace(b'"by":"dana"', b'"by":"erik","by":"dana"')
+    spaced = json.dumps(json.loads(said)).encode()
+    marked, blank = b"\xef\xbb\xbf" + said, said + b" "
+    spellings = [
+        f"{token}=", f" {token}", f"{token}\n", f"{head}.{body}=.{tail}", f"{head}.{body}..{tail}",
+        f"{head}.{encoded(spaced)}.{tail}", f"{head}.{encoded(doubled)}.{tail}", f"{token}.{tail}",
+        f"{head}.{encoded(marked)}.{tail}", token.upper(), token.swapcase(),
+        f"{head}.{encoded(blank)}.{tail}", f"PASSKEY.{body}.{tail}", f"{body}.{tail}",
+    ]  # fmt: skip
+    return _forged(case, case.chance.choice(spellings), *_MALFORMED)
+
+
+def junk_in_a_field(case: Case) -> Forgery:
+    """One field of the assertion is junk, missing, too many, or of another type."""
+    claims = case.claims()
+    good = case.dana.answer(challenge_of(claims)).model_dump()
+    name = case.chance.choice([one for one in good if one != "credential_id"])
+    junk: list[object] = [
+        *_JUNK,
+        None,
+        1,
+        [],
+        {},
+        good[name] + "=",
+        good[name][:-2],
+        encoded(case.chance.randbytes(64)),
+    ]
+    fields: dict[str, Any] = {**good, name: case.chance.choice(junk)}
+    chosen = case.chance.randrange(4)
+    if chosen == 0:
+        del fields[name]
+    elif chosen == 1:
+        fields["user_handle"] = "x"
+    said = json.dumps(fields, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+    body = passkey_token(claims, Assertion(**good)).split(".")[1]
+    return _forged(case, f"passkey.{body}.{encoded(said)}", *_MALFORMED)
+
+
+def junk_in_the_claims(case: Case) -> Forgery:
+    """The passkey signed claims of other types, or with other names; the challenge is right."""
+    said = case.claims().model_dump(mode="json")
+    name = case.chance.choice(list(said))
+    changes = case.chance.randrange(3)
+    if changes == 0:
+        del said[name]
+    elif changes == 1:
+        said["assurance"] = "signed"
+    else:
+        said[name] = case.chance.choice([None, [], {}, -1, 1.5, True, "\u200b", 2**40, "x" * 200])
+    raw = json.dumps(said, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+    made = case.dana.answer(hashlib.sha256(raw).digest()).model_dump()
+    rest = json.dumps(made, separators=(",", ":"), sort_keys=True).encode()
+    return _forged(case, f"passkey.{encoded(raw)}.{encoded(rest)}", *_MALFORMED)
+
+
+def malformed_authenticator_data(case: Case) -> Forgery:
+    """Signed by the passkey, but with data that is too short, or with CBOR that is none."""
+    client = json.dumps(
+        {
+            "type": "webauthn.get",
+            "challenge": encoded(challenge_of(claims := case.claims())),
+            "origin": ORIGIN,
+        }
+    ).encode()
+    head = hashlib.sha256(RP_ID.encode()).digest()
+    data = case.chance.choice(
+        [
+            b"", head, head + b"\x05", head + b"\x05\x00\x00\x00", head + b"\x85\x00\x00\x00\x00\xff\xff",
+            head + b"\x45\x00\x00\x00\x00" + b"\x00" * 18 + b"\xbf", head + b"\x05\x00\x00\x00\x00trailing",
+            head + b"\x85\x00\x00\x00\x00" + b"\x9f" * 60, head + b"\x15\x00\x00\x00\x00",
+        ]
+    )  # fmt: skip
+    return _forged(case, passkey_token(claims, case.dana.sign_raw(client, data)), *_MALFORMED)
+
+
+def malformed_client_data(case: Case) -> Forgery:
+    challenge = encoded(challenge_of(claims := case.claims()))
+    good = f'"type":"webauthn.get","challenge":"{challenge}","origin":"{ORIGIN}"'
+    said = case.chance.choice(
+        [
+            "", "{", "[]", "null", f"{{{good}", f'{{{good},"origin":"{ORIGIN}"}}',
+            f'{{"challenge":"{challenge}","origin":"{ORIGIN}"}}',
+            f'{{"type":"webauthn.get","origin":"{ORIGIN}"}}',
+            f'{{"type":"webauthn.get","challenge":"{challenge}"}}', f'{{{good},"challenge":"AAAA"}}',
+            f'{{"type":"webauthn.get","challenge":"{challenge}=","origin":"{ORIGIN}"}}',
+            f'{{"type":"webauthn.get","challenge":["{challenge}"],"origin":"{ORIGIN}"}}',
+            f'{{"type":"webauthn.get","challenge":"{challenge}","origin":["{ORIGIN}"]}}',
+        ]
+    )  # fmt: skip
+    head = hashlib.sha256(RP_ID.encode()).digest() + b"\x05\x00\x00\x00\x00"
+    return _forged(case, passkey_token(claims, case.dana.sign_raw(said.encode(), head)), *_MALFORMED)
+
+
+# ---- logins ---------------------------------------------------------------------------------------
+
+
+def login_by_another_key(case: Case) -> Forgery:
+    own = case.chance.choice([DANAS, MALLORYS, STRANGER, OTHER_WEB_KEY, CAROLS])
+    public = public_of(own if case.chance.random() < 0.5 else WEB_KEY)
+    return _forged(
+        case, login_token(case.claims(), own), "not one of the web servers'", "does not fit", public=public
+    )
+
+
+def login_with_the_servers_key_id(case: Case) -> Forgery:
+    """The header names the web server's key, and another one signed."""
+    headers = {"kid": key_id(public_of(WEB_KEY)), "typ": LOGIN_TYPE}
+    token = jwt.encode(case.claims().model_dump(mode="json"), STRANGER, "EdDSA", headers=headers)
+    return _forged(case, token, "does not fit what was signed")
+
+
+def login_that_expired(case: Case) -> Forgery:
+    at = ARRIVED - timedelta(seconds=601 + case.chance.randrange(10**4))
+    return _forged(
+        case, case.token(case.claims(at=at)), "too long before it arrived", "before this review began"
+    )
+
+
+def login_of_another_type(case: Case) -> Forgery:
+    """The web server's key signs as if it were a person's, or says nothing of a login."""
+    typ = case.chance.choice(["plangate-decision+jwt", "JWT", "plangate-stop+jwt", f"{LOGIN_TYPE} ", "login"])
+    token = write_token(case.claims().model_dump(mode="json"), WEB_KEY, typ)
+    return _forged(case, token, *_MISMATCHES, "of another kind", "its proof is only")
+
+
+def login_by_another_algorithm(case: Case) -> Forgery:
+    claims = case.claims().model_dump(mode="json")
+    body = encoded(json.dumps(claims, separators=(",", ":")).encode())
+    alg = case.chance.choice(["none", "HS256", "ES256", "RS256", "eddsa", ""])
+    header = encoded(json.dumps({"alg": alg, "kid": key_id(public_of(WEB_KEY)), "typ": LOGIN_TYPE}).encode())
+    secret = decoded(public_of(WEB_KEY))
+    digest = hmac.digest(secret, f"{header}.{body}".encode(), "sha512")
+    tail = case.chance.choice(["", encoded(digest), encoded(digest[:32])])
+    return _forged(case, f"{header}.{body}.{tail}", *_MALFORMED)
+
+
+def raw_assurance(case: Case) -> Forgery:
+    """The message says of itself that it is proven."""
+    name = case.chance.choice(["assurance", "approver", "key_id", "public_key", "verified", "origin"])
+    said = ("unknown field", "at least a login", "has no signature", "takes signed", "not permitted", name)
+    one = case.run.decision()
+    proof = Assurance.LOGIN if case.is_login else Assurance.SIGNED
+    return Forgery(
+        kind="", decision=one, said=said, raw={name: proof.value}, assurance=proof,
+        public=public_of(WEB_KEY) if case.is_login else case.dana.public,
+    )  # fmt: skip
+
+
+def login_as_signature(case: Case) -> Forgery:
+    """A login is recorded as a signature by the web server's key, where a signature is asked for."""
+    token = login_token(case.claims(), WEB_KEY)
+    said = ("takes signed decisions only", "takes signed resolutions only", "its proof is only that")
+    return _forged(case, token, *said, public=public_of(WEB_KEY), assurance=Assurance.SIGNED)
+
+
+def signature_as_login(case: Case) -> Forgery:
+    """What an attacker signs with a key of their own is recorded as a login."""
+    own = case.chance.choice([MALLORYS, STRANGER])
+    token = write_token(case.claims().model_dump(mode="json"), own, "plangate-decision+jwt")
+    return _forged(case, token, *_MISMATCHES, "its proof is only", public=public_of(own))
+
+
+# ---- keys that a web server or the database added ---------------------------------------------------
+
+
+def _added(case: Case, statement: KeyStatement, *said: str) -> Forgery:
+    """Gina, who has no key, decides with the attacker's passkey, which a forged change of keys added."""
+    own = passkey("mallory's for gina")
+    claims = case.claims(case.run.decision().model_copy(update={"by": "gina"}))
+    return _forged(
+        case, own.token(claims), "by none of gina's passkeys", *said, changes={"by": "gina"}, by="gina",
+        public=own.public, statements=(statement,),
+    )  # fmt: skip
+
+
+def _enrolment(case: Case, **changes: Any) -> EnrolmentClaims:
+    made = enrolment_claims(
+        KeyAction.CONFIRM,
+        "gina",
+        passkey("mallory's for gina").public,
+        by="carol",
+        audience=case.run.audience,
+        at=ARRIVED - timedelta(minutes=5),
+        token_id=f"enrolment-{case.chance.randrange(10**9)}",
+    )
+    return made.model_copy(update=changes)
+
+
+def _stated(claims: EnrolmentClaims, key: Ed25519PrivateKey, public: str | None = None) -> KeyStatement:
+    token = write_token(claims.model_dump(mode="json"), key, ENROLMENT_TYPE)
+    return KeyStatement(token=token, public=public or passkey("mallory's for gina").public)
+
+
+def key_added_by_no_enroller(case: Case) -> Forgery:
+    signer, name = case.chance.choice(
+        [(MALLORYS, "carol"), (MALLORYS, "mallory"), (WEB_KEY, "carol"), (STRANGER, "carol"), (DANAS, "dana")]
+    )
+    statement = _stated(_enrolment(case, by=name), signer)
+    return _added(case, statement, "not signed with a valid key of anyone", "may not enroll others")
+
+
+def key_added_with_an_ended_key(case: Case) -> Forgery:
+    return _added(case, _stated(_enrolment(case), OLD_CAROL), "not signed with a valid key of anyone")
+
+
+def key_exchanged(case: Case) -> Forgery:
+    """Carol confirmed another key; the attacker puts theirs beside the token."""
+    other = _enrolment(case, key_id=thumbprint_of(GINA.public))
+    return _added(case, _stated(other, CAROLS), "is not the one that carol confirmed")
+
+
+def key_of_another_person(case: Case) -> Forgery:
+    """Carol confirmed the key for Mallory, and the attacker decides as Gina."""
+    return _added(case, _stated(_enrolment(case, person="mallory"), CAROLS), "is not one of gina's")
+
+
+def key_of_another_installation(case: Case) -> Forgery:
+    claims = _enrolment(case, aud=str(Audience(installation="ab" * 16, namespace="default")))
+    return _added(case, _stated(claims, CAROLS), "enrolled for another installation")
+
+
+def key_by_login(case: Case) -> Forgery:
+    token = login_token(_enrolment(case), WEB_KEY)
+    statement = KeyStatement(token=token, public=passkey("mallory's for gina").public)
+    return _added(case, statement, "not signed with a valid key of anyone")
+
+
+def key_by_a_passkey_for_something_else(case: Case) -> Forgery:
+    """A decision that someone signed by passkey stands in for the confirmation."""
+    token = ERIK.token(case.claims(by="erik"))
+    statement = KeyStatement(token=token, public=passkey("mallory's for gina").public)
+    return _added(case, statement, "not signed with a valid key of anyone")
+
+
+def revocation_as_confirmation(case: Case) -> Forgery:
+    claims = _enrolment(case, action=KeyAction.REVOKE)
+    return _added(case, _stated(claims, CAROLS), "is not one of gina's")
+
+
+def key_by_junk(case: Case) -> Forgery:
+    token = _stated(_enrolment(case), CAROLS).token
+    junk = [token[:-3], token.swapcase(), "", "a.b.c", f"passkey.{token}", token + "A"]
+    statement = KeyStatement(token=case.chance.choice(junk), public=passkey("mallory's for gina").public)
+    return _added(case, statement, "not signed with a valid key of anyone")
+
+
+# ---- roles that were not lent -----------------------------------------------------------------------
+
+
+def role_not_lent(case: Case) -> Forgery:
+    """Mallory proves who they are, and acts in the name of Dana, who lent them nothing."""
+    claims = case.claims(case.run.decision().model_copy(update={"by": "mallory"}))
+    lent = Standing(person="dana", roles=("finance", ANYONE))
+    own = Standing(person="mallory", roles=("finance", ANYONE))
+    standings = case.chance.choice([(Standing(person="mallory", roles=(ANYONE,)), lent), (own,)])
+    said = (
+        "has no role that can decide", "may not resolve", "does not have the role", "does not let mallory",
+        "has no approval of this plan",
+    )  # fmt: skip
+    return _forged(
+        case, MALLORY.token(claims), *said, changes={"by": "mallory"}, by="mallory",
+        public=MALLORY.public, standings=standings,
+    )  # fmt: skip
+
+
+OF_PASSKEYS: tuple[Attack, ...] = (
+    other_challenge, challenge_of_other_claims, other_origin, other_rp_id, without_user_verification,
+    without_user_presence, other_ceremony, other_passkey, key_not_valid, signed_before_the_key_ended,
+    other_algorithm, junk_in_a_field, junk_in_the_claims, malformed_authenticator_data, malformed_client_data,
+    login_as_signature,
+)  # fmt: skip
+OF_LOGINS: tuple[Attack, ...] = (
+    login_by_another_key, login_with_the_servers_key_id, login_that_expired, login_of_another_type,
+    login_by_another_algorithm, signature_as_login,
+)  # fmt: skip
+OF_BOTH: tuple[Attack, ...] = (
+    another_persons_decision, other_run, other_installation, other_plan, other_choice, other_comment,
+    other_new_plan, swapped_new_plan, from_the_future, before_the_review, another_statement, one_character,
+    cut_short, other_spelling, raw_assurance, replay,
+)  # fmt: skip
+OF_RESOLUTIONS: tuple[Attack, ...] = (other_step, other_resolution, other_hold)
+OF_KEYS: tuple[Attack, ...] = (
+    key_added_by_no_enroller, key_added_with_an_ended_key, key_exchanged, key_of_another_person,
+    key_of_another_installation, key_by_login, key_by_a_passkey_for_something_else,
+    revocation_as_confirmation, key_by_junk,
+)  # fmt: skip
+OF_ROLES: tuple[Attack, ...] = (role_not_lent,)
+EVERY = (*OF_PASSKEYS, *OF_LOGINS, *OF_BOTH, *OF_RESOLUTIONS, *OF_KEYS, *OF_ROLES)

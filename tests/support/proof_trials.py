@@ -1,0 +1,263 @@
+"""Forged proofs on trial: before the admission of a worker, and before the auditor of a real database."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from random import Random
+from types import SimpleNamespace
+from typing import cast
+
+from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
+
+from activities.decisions import Decisions
+from activities.plan_check import PlanCheck
+from activities.signal_times import SignalTimes
+from activities.tasks import AdmitTask
+from plangate.audit.inspection import Trust, inspect_all
+from plangate.domain.assurance import Assurance
+from plangate.domain.audit import RULES_TRAIL, Decided, RunRef
+from plangate.domain.decision import Choice, Verdict, Via, read_arrival
+from plangate.domain.key_orders import KeyDecided, KeyOrder, KeyOrderArrival
+from plangate.domain.people import People
+from plangate.domain.plan import Audience
+from plangate.policy.people_file import people_in
+from plangate.records.database import Database
+from plangate.records.records import Records
+from plangate.records.rule_texts import RecordedPeople, enter_rules
+from plangate.records.tables import NOW
+from plangate.records.trail import Note, open_rules_trail, open_trail
+from plangate.signing.enrolment import KeyStatement
+from plangate.signing.jws import public_of
+from tests.support.forged_proofs import (
+    EVERY,
+    LISTED,
+    OF_BOTH,
+    OF_LOGINS,
+    OF_RESOLUTIONS,
+    OF_ROLES,
+    PEOPLE,
+    Attack,
+    Case,
+    Forgery,
+    replay,
+)
+from tests.support.proof_runs import ARRIVED, NOTEBOOK, ProofRun, proof_run
+from tests.support.proofs import WEB, WEB_KEY
+
+_OF_RUN = 40
+"""How many forgeries one run is sent."""
+
+
+@dataclass
+class Found:
+    """What a trial found: how many forgeries of each kind, and what is wrong."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return sum(self.kinds.values())
+
+
+class Everyone:
+    """The list of people itself, as a file would have it."""
+
+    def people(self) -> People:
+        return LISTED
+
+
+def attacks(chance: Random, count: int) -> Iterator[tuple[Attack, Choice, Assurance]]:
+    """Yield so many attacks, each kind in turn, with the decision and the proof that they forge."""
+    for number in range(count):
+        attack = EVERY[number % len(EVERY)]
+        choice = Choice.RESOLVE if attack in OF_RESOLUTIONS else chance.choice(list(Choice))
+        if attack in OF_ROLES:
+            choice = Choice.APPROVE
+        is_either = attack in (*OF_BOTH, *OF_RESOLUTIONS)
+        is_login = attack in OF_LOGINS or (is_either and chance.random() < 0.3)
+        yield attack, choice, Assurance.LOGIN if is_login else Assurance.SIGNED
+
+
+class Admission:
+    """Sends forgeries to the admission of a worker, on real records."""
+
+    def __init__(self, database: Database, chance: Random) -> None:
+        self._database, self._chance = database, chance
+        self._records = Records(database)
+        self._client = cast("Client", SimpleNamespace(identity="worker@here"))
+        plans = PlanCheck({"note": NOTEBOOK}, 5)
+        self.people = RecordedPeople(Everyone(), self._records, "worker@here", web=WEB)
+        self._decisions = Decisions(
+            self._records, SignalTimes(self._client), self.people, plans, can_draft=True
+        )
+        self._audience = Audience(installation=database.installation, namespace="default")
+        self._runs: dict[tuple[Choice, Assurance], tuple[ProofRun, int]] = {}
+        self._sent = 0
+
+    async def judge(self, count: int) -> Found:
+        """Send so many; a worker refuses each, and says why."""
+        found = Found()
+        await self.people.people()
+        for attack, choice, least in attacks(self._chance, count):
+            if attack is replay:
+                await self._judge_replay(self._new_run(choice, least), found)
+                continue
+            run = self._run(choice, least)
+            case = Case(self._chance, run)
+            forgery = attack(case)
+            if forgery.statements:
+                self._add(forgery.statements)
+            decided = await self._admit(run, forgery)
+            found.kinds[attack.__name__] += 1
+            if decided.verdict.accepted or not any(one in decided.verdict.reason for one in forgery.said):
+                found.faults.append(f"{attack.__name__} of {run.id}: {decided.verdict}")
+        return found
+
+    async def accept_all(self) -> list[str]:
+        """Send what Dana really decides to each run that was attacked; return the refusals."""
+        refused = []
+        for run, _ in self._runs.values():
+            case = Case(self._chance, run)
+            decided = await self._admit(run, Forgery("", case.decision(case.token(case.claims())), (), ""))
+            if not decided.verdict.accepted:
+                refused.append(f"{run.id}: {decided.verdict.reason}")
+        return refused
+
+    async def _judge_replay(self, run: ProofRun, found: Found) -> None:
+        """A decision was accepted, and arrives once more; it may be named as used, or come too late."""
+        case = Case(self._chance, run)
+        forgery = Forgery("", case.decision(case.token(case.claims())), (), "")
+        first, second = await self._admit(run, forgery), await self._admit(run, forgery)
+        found.kinds["replay"] += 1
+        if not first.verdict.accepted or second.verdict.accepted:
+            found.faults.append(f"replay of {run.id}: {first.verdict}, then {second.verdict}")
+
+    def _run(self, choice: Choice, least: Assurance) -> ProofRun:
+        run, used = self._runs.get((choice, least), (None, _OF_RUN))
+        if run is None or used >= _OF_RUN:
+            run, used = self._new_run(choice, least), 0
+        self._runs[choice, least] = run, used + 1
+        return run
+
+    def _new_run(self, choice: Choice, least: Assurance) -> ProofRun:
+        self._sent += 1
+        run = proof_run(self._sent, choice, self._audience, PEOPLE, least)
+        with self._database.write() as connection:
+            run.begin(connection)
+        return run
+
+    async def _admit(self, run: ProofRun, forgery: Forgery) -> Decided:
+        self._sent += 1
+        message = {**forgery.decision.model_dump(mode="json", exclude_none=True), **forgery.raw}
+        arrival = read_arrival(
+            key=f"run:update:{self._sent:032x}", via=Via.UPDATE, name="decide", choice=None,
+            inputs=[message], received_at=ARRIVED,
+        )  # fmt: skip
+        with self._database.write() as connection:
+            state = open_trail(connection, run.ref).state()
+        ref = RunRef(workflow_id=run.id, chain_id="run", audience=run.audience)
+        environment = ActivityEnvironment(self._client)
+        environment.info = replace(
+            environment.info, is_local=True, workflow_id=run.id, workflow_run_id="run",
+            workflow_type="PlanApproval", started_time=ARRIVED,
+        )  # fmt: skip
+        task = AdmitTask(run=ref, state=state, arrivals=(arrival,))
+        (decided,) = await environment.run(self._decisions.admit_decisions, task)
+        return decided
+
+    def _add(self, statements: tuple[KeyStatement, ...]) -> None:
+        """Write changes of keys as accepted, as an attacker with the database does."""
+        for statement in statements:
+            add_key_order(self._database, statement)
+
+
+def add_key_order(database: Database, statement: KeyStatement) -> None:
+    """Write an order about a key as accepted."""
+    with database.write() as connection:
+        now = connection.execute(NOW).scalar_one()
+        trail = open_rules_trail(connection, "carol", now)
+        order = KeyOrder.model_validate(
+            {"action": "confirm_key", "person": "gina", "key": statement.public or "x", "by": "carol",
+             "signature": statement.token}
+        )  # fmt: skip
+        arrival = KeyOrderArrival(key=f"forged-{len(trail.entries())}", received_at=now, order=order)
+        event = KeyDecided(
+            arrival=arrival, verdict=Verdict(accepted=True, reason="so it is"), judged_at=now,
+            approver=PEOPLE.identify("carol", now).approver, people=PEOPLE.hash,
+        )  # fmt: skip
+        trail.append(Note(key=arrival.key, at=now, actor="carol", event=event))
+
+
+def examine(database: Database, chance: Random, count: int) -> Found:
+    """Write so many forgeries, each as accepted on a run of its own, and have the database examined.
+
+    One lawful run of each kind is among them, and must have no finding.
+    """
+    audience = Audience(installation=database.installation, namespace="default")
+    expected: dict[str, tuple[str, Forgery | None]] = {}
+    _put_in_force(database, PEOPLE)
+    for number, (attack, choice, least) in enumerate(attacks(chance, count), start=1):
+        run = proof_run(number, choice, audience, PEOPLE, least)
+        forgery = attack(Case(chance, run))
+        if forgery.statements:
+            people = people_in(_with_statements(forgery.statements))
+            _put_in_force(database, people)
+            run = replace(run, people=people)
+        _write(database, run, forgery)
+        expected[run.id] = attack.__name__, forgery
+    for number, (choice, least) in enumerate((c, a) for c in Choice for a in Assurance):
+        if least is Assurance.TYPED:
+            continue
+        run = proof_run(10**6 + number, choice, audience, PEOPLE, least)
+        case = Case(chance, run)
+        lawful = Forgery("", case.decision(case.token(case.claims())), (), case.dana.public)
+        if case.is_login:
+            lawful = replace(lawful, public=public_of(WEB_KEY), assurance=Assurance.LOGIN)
+        _write(database, run, lawful)
+        expected[run.id] = "lawful", None
+    with database.read() as connection:
+        report = inspect_all(connection, Trust(people=LISTED, web=WEB), lambda *_: None)
+    said: dict[str, list[str]] = {}
+    for one in report.findings:
+        said.setdefault(one.workflow_id, []).append(str(one))
+    found = Found()
+    for run_id, (kind, forgery) in expected.items():
+        words = " ".join(said.get(run_id, ()))
+        if forgery is None:
+            found.faults += [f"{kind} {run_id}: {words}"] if words else []
+            continue
+        found.kinds[kind] += 1
+        if not any(one in words for one in forgery.said):
+            found.faults.append(f"{kind} of {run_id} is not named: {words or 'nothing is said'}")
+    stray = {one for one in said if one not in expected and one != RULES_TRAIL}
+    found.faults += [f"{one}: {said[one]}" for one in stray]
+    return found
+
+
+def _with_statements(statements: tuple[KeyStatement, ...]) -> str:
+    """Return the text of a list to which changes of keys are added, as an attacker writes it."""
+    lines = [LISTED.text, "[web]", f"origins = {json.dumps(sorted(WEB.origins or ()))}"]
+    lines += [f'keys = ["ed25519:{public_of(WEB_KEY)}"]']
+    for one in statements:
+        lines += ["[[enrolment]]", f"token = {json.dumps(one.token)}", f"public = {json.dumps(one.public)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _put_in_force(database: Database, people: People) -> None:
+    with database.write() as connection:
+        enter_rules(connection, "people", people.text, people.hash, "worker")
+
+
+def _write(database: Database, run: ProofRun, forgery: Forgery) -> None:
+    with database.write() as connection:
+        run.begin(connection)
+        trail = open_trail(connection, run.ref)
+        approver = forgery.approver()
+        run.decide(trail, run.arrival(forgery.decision), approver, ARRIVED)
+        if forgery.is_replay:
+            again = run.arrival(forgery.decision, "run:signal:10")
+            run.decide(trail, again, approver, ARRIVED)
+        run.follow(trail)

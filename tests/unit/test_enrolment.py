@@ -1,0 +1,219 @@
+"""Enrolled keys: who can add a key, who can end one, and how the list keeps that."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plangate.domain.errors import FileInvalid
+from plangate.domain.key_orders import KeyAction
+from plangate.domain.people import People, Person, in_force
+from plangate.domain.trusted_web import TrustedWeb
+from plangate.policy.people_file import people_in, read_people
+from plangate.policy.people_in_force import people_in_force
+from plangate.signing.enrolment import (
+    ENROLMENT,
+    TYPE,
+    KeyStatement,
+    enrolment_claims,
+    statement_of,
+    with_enrolments,
+)
+from plangate.signing.jws import PUBLIC_PREFIX, public_of, write_token
+from plangate.signing.logins import TYPE as LOGIN_TYPE
+from plangate.signing.public_keys import thumbprint_of
+from tests.support.authenticator import Passkey, passkey
+from tests.support.fakes import AUDIENCE
+from tests.support.proofs import (
+    CAROLS,
+    DANA,
+    DANAS,
+    ERIK,
+    GINA,
+    MALLORY,
+    MALLORYS,
+    OTHER_WEB_KEY,
+    WEB,
+    WEB_KEY,
+    key_order,
+    line_of,
+    people_text,
+)
+
+AT = datetime(2026, 11, 2, 12, tzinfo=UTC)
+LISTED = people_in(people_text())
+
+
+def stated(action: str, person: str, key: str, **more: object) -> KeyStatement:
+    at = more.pop("at", AT)
+    assert isinstance(at, datetime)
+    return statement_of(key_order(action, person, key, AUDIENCE, at=at, **more))  # type: ignore[arg-type]
+
+
+def person(people: People, name: str) -> Person:
+    found = people.find(name)
+    assert found is not None
+    return found
+
+
+def keys_of(people: People) -> dict[str, list[str]]:
+    return {one.name: [key.x for key in one.keys] for one in people.persons}
+
+
+def test_a_key_counts_once_an_enroller_has_signed_it_with_a_key_of_the_list() -> None:
+    people = with_enrolments(LISTED, [stated("confirm_key", "GINA", GINA.public)])
+    (key,) = person(people, "gina").keys
+    assert (key.x, key.id, key.valid_from) == (GINA.public, thumbprint_of(GINA.public), AT)
+    (one,) = people.enrolments
+    assert (one.person, one.by, one.installation) == ("gina", "carol", AUDIENCE.installation)
+    assert people.unproven == ()
+
+
+def test_an_enroller_may_confirm_by_passkey() -> None:
+    text = people_text().replace(line_of(CAROLS), f"{line_of(CAROLS)}, {line_of(passkey('carol'))}")
+    claims = enrolment_claims(
+        KeyAction.CONFIRM, "gina", GINA.public, by="carol", audience=AUDIENCE, at=AT, token_id="0123456789"
+    )
+    said = KeyStatement(token=passkey("carol").token(claims), public=GINA.public)
+    trusting = people_in(text).model_copy(update={"web": WEB})
+    assert [key.x for key in person(with_enrolments(trusting, [said]), "gina").keys] == [GINA.public]
+    elsewhere = trusting.model_copy(update={"web": TrustedWeb(origins=frozenset({"https://x.test"}))})
+    assert keys_of(with_enrolments(elsewhere, [said])) == keys_of(LISTED) | {
+        "carol": [key.x for key in person(trusting, "carol").keys]
+    }
+
+
+def test_an_enrolled_key_enrolls_no_other() -> None:
+    own, other = Ed25519PrivateKey.generate(), passkey("another")
+    first = stated("confirm_key", "carol", PUBLIC_PREFIX + public_of(own))
+    second = stated("confirm_key", "gina", other.public, signer=own)
+    people = with_enrolments(LISTED, [first, second])
+    assert person(people, "gina").keys == ()
+    assert people.unproven == ("a key of gina is confirmed by carol, with a key that may not enroll others",)
+
+
+def test_a_key_that_the_list_has_is_not_enrolled_even_if_it_has_ended() -> None:
+    text = people_text().replace(line_of(ERIK), line_of(ERIK, ", until = 2026-01-01"))
+    people = with_enrolments(people_in(text), [stated("confirm_key", "gina", ERIK.public)])
+    assert people.enrolments == ()
+    assert not in_force(person(people, "erik").keys[0], AT)
+
+
+def test_a_revoked_key_ends_whether_it_was_enrolled_or_stands_in_the_list() -> None:
+    said = [
+        stated("confirm_key", "gina", GINA.public),
+        stated("revoke_key", "gina", GINA.public, at=AT + DAY),
+    ]
+    people = with_enrolments(
+        LISTED, [*said, stated("revoke_key", "dana", DANA.public, by="dana", signer=DANAS)]
+    )
+    assert [key.valid_until for key in person(people, "gina").keys] == [AT + DAY]
+    assert [key.valid_until for key in person(people, "dana").keys] == [AT, None]
+    again = with_enrolments(people, [stated("confirm_key", "gina", GINA.public, at=AT + DAY * 2)])
+    assert keys_of(again) == keys_of(people)
+    assert [key.valid_until for key in person(again, "gina").keys] == [AT + DAY]
+
+
+DAY = timedelta(days=1)
+
+
+def test_no_one_else_revokes_a_key() -> None:
+    for signer, by in ((MALLORYS, "mallory"), (MALLORYS, "carol"), (WEB_KEY, "dana")):
+        people = with_enrolments(LISTED, [stated("revoke_key", "dana", DANA.public, by=by, signer=signer)])
+        assert keys_of(people) == keys_of(LISTED)
+        assert [key.valid_until for key in person(people, "dana").keys] == [None, None]
+        assert len(people.unproven) == 1
+
+
+ATTACKERS = (MALLORYS, DANAS, WEB_KEY, OTHER_WEB_KEY, Ed25519PrivateKey.from_private_bytes(b"x" * 32))
+STOLEN = (
+    stated("confirm_key", "erik", passkey("erik's second").public),
+    stated("revoke_key", "gina", GINA.public),
+    stated("confirm_key", "gina", GINA.public),
+)
+"""Tokens of Carol's that anyone can read on the trail."""
+
+
+@st.composite
+def statements(draw: st.DrawFn) -> KeyStatement:
+    """A change of keys by whoever has the web server, the database, or a key that enrolls no one."""
+    wanted = draw(st.sampled_from([MALLORY.public, GINA.public, passkey("evil").public, None]))
+    if draw(st.booleans()):
+        token = draw(st.sampled_from([one.token for one in STOLEN]))
+        cut = draw(st.integers(0, 3))
+        return KeyStatement(token=token[: len(token) - cut], public=wanted)
+    action, key = draw(st.sampled_from(list(KeyAction))), draw(st.sampled_from([MALLORY, passkey("evil")]))
+    claims = enrolment_claims(
+        action,
+        draw(st.sampled_from(["gina", "dana", "carol", "mallory", "nobody"])),
+        key.public if action is KeyAction.CONFIRM else thumbprint_of(key.public),
+        by=draw(st.sampled_from(["carol", "mallory", "dana", "gina"])),
+        audience=AUDIENCE,
+        at=AT + timedelta(seconds=draw(st.integers(-(10**7), 10**7))),
+        token_id="0123456789abcdef",
+    )
+    if draw(st.integers(0, 9)) == 0:
+        return KeyStatement(token=draw(st.text(max_size=40)), public=wanted)
+    signer: Ed25519PrivateKey | Passkey = draw(st.sampled_from([*ATTACKERS, MALLORY, ERIK]))
+    if isinstance(signer, Passkey):
+        return KeyStatement(token=signer.token(claims), public=wanted)
+    typ = draw(st.sampled_from([TYPE, LOGIN_TYPE, "plangate-decision+jwt"]))
+    return KeyStatement(token=write_token(claims.model_dump(mode="json"), signer, typ), public=wanted)
+
+
+def _enrolled_by_carol(people: People) -> set[tuple[str, str]]:
+    return {(one.person, one.public) for one in people.enrolments if one.public is not None}
+
+
+@given(st.lists(statements(), max_size=6))
+def test_neither_the_web_server_nor_the_database_adds_a_key(said: list[KeyStatement]) -> None:
+    """Whatever stands there, only what Carol signed is added; and the text that is kept says the same."""
+    people = people_in_force(LISTED, WEB, said)
+    by_carol = {("erik", passkey("erik's second").public), ("gina", GINA.public)}
+    assert _enrolled_by_carol(people) <= by_carol
+    for one in LISTED.persons:
+        now = {key.x for key in person(people, one.name).keys}
+        assert now - {key.x for key in one.keys} <= {public for name, public in by_carol if name == one.name}
+    kept = people_in(people.text)
+    assert (kept.persons, kept.hash, kept.unproven) == (people.persons, people.hash, ())
+    as_written = people_in(LISTED.text + "".join(
+        f'\n[[enrolment]]\ntoken = "{one.token}"' + (f'\npublic = "{one.public}"' if one.public else "")
+        for one in said
+        if one.token.isascii() and one.token.isprintable() and not set(one.token) & {'"', "\\"}
+    ))  # fmt: skip
+    assert _enrolled_by_carol(as_written) <= by_carol
+
+
+def test_the_text_that_is_kept_names_the_trusted_web_servers() -> None:
+    people = people_in_force(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)])
+    assert people.text.startswith(LISTED.text.rstrip("\n"))
+    kept = people_in(people.text)
+    assert kept.web == WEB
+    assert kept.enrolments == people.enrolments
+    assert kept.hash != LISTED.hash
+
+
+def test_a_list_without_passkeys_logins_and_enrolments_is_kept_as_it_is() -> None:
+    plain = people_in('[[person]]\nname = "dana"\n')
+    here = TrustedWeb(origins=frozenset({"http://localhost:8088"}))
+    assert people_in_force(plain, here, []).text == plain.text
+
+
+def test_a_file_for_a_worker_has_neither_web_servers_nor_enrolments(tmp_path: Path) -> None:
+    path = tmp_path / "people.toml"
+    path.write_text(people_in_force(LISTED, WEB, [stated("confirm_key", "gina", GINA.public)]).text)
+    assert person(read_people(path), "gina").keys
+    with pytest.raises(FileInvalid) as error:
+        read_people(path, is_kept=False)
+    said = [str(fault) for fault in error.value.faults]
+    assert said == [
+        f"{name}: unknown field; the worker adds it to the list that the records keep; remove it"
+        for name in ("web", "enrolment")
+    ]
+
+
+def test_a_login_is_not_enough_for_an_order_about_a_key() -> None:
+    assert not ENROLMENT.takes_logins
