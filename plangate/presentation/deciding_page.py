@@ -24,7 +24,7 @@ from plangate.presentation.held_page import (
 from plangate.presentation.page import Page
 from plangate.presentation.program import program
 from plangate.presentation.resolutions import resolution_words
-from plangate.presentation.words import spelled
+from plangate.presentation.words import must_be_proven, spelled
 
 ANYBODY: Final = PLACEHOLDER
 
@@ -140,7 +140,8 @@ def _add_resolutions(page: Page, status: Status, access: TemporalAccess, *, sign
     page.gap()
     first = status.held.resolutions[0]
     if is_signed:
-        page.note("Resolutions must be signed. This prints one for Temporal's command line or the Web UI:")
+        must = must_be_proven(status.requirement.resolving.assurance if status.requirement else None)
+        page.note(f"Resolutions {must}. This prints one for Temporal's command line or the Web UI:")
         step = f" --step {status.held.step}{hold_option(status)} --resolution {first}"
         page.command(f"{program()} sign {_behind_options(f'{run} resolve', plan or '', step)}")
         return
@@ -153,7 +154,7 @@ def _add_resolutions(page: Page, status: Status, access: TemporalAccess, *, sign
 
 
 def _add_commands(page: Page, status: Status, access: TemporalAccess, *, signs: bool) -> None:
-    is_signed = status.requirement is not None and status.requirement.assurance is Assurance.SIGNED
+    is_signed = status.requirement is not None and status.requirement.assurance > Assurance.TYPED
     # A signature names the whole fingerprint, because two plans can be made whose fingerprints begin alike.
     whole, beginning = status.fingerprint or "", status.short_fingerprint or ""
     plan = whole if is_signed or signs else beginning
@@ -161,7 +162,8 @@ def _add_commands(page: Page, status: Status, access: TemporalAccess, *, signs: 
     page.note(f"Replace {ANYBODY} and run this (or reject, or request-changes with --comment):")
     page.command(f"{program()} approve {_behind_options(run, plan)}")
     if is_signed:
-        page.note("Decisions must be signed. This prints one for Temporal's command line or the Web UI:")
+        must = must_be_proven(status.requirement.assurance if status.requirement else None)
+        page.note(f"Decisions {must}. This prints one for Temporal's command line or the Web UI:")
         page.command(f"{program()} sign {_behind_options(f'{run} approve', plan)}")
         return
     page.note("or with Temporal's command line (or --name reject, request_changes):")

@@ -156,7 +156,10 @@ def resolvers_words(status: Status) -> str:
         return ""
     groups = [" or ".join(roles) for roles in requirement.resolving.any_of]
     who = " and ".join(f"({one})" if " or " in one and len(groups) > 1 else one for one in groups)
-    proof = ", by a signed decision" if takes_signed_resolutions(status) else ""
+    least = requirement.resolving.assurance
+    proof = {Assurance.SIGNED: ", by a signed decision", Assurance.LOGIN: ", by a login or a signature"}.get(
+        least, ""
+    )
     return f"{who}, but not {barred_words(status, ' or ')}{proof}"
 
 
@@ -168,11 +171,11 @@ def barred_words(status: Status, between: str = ", ") -> str:
 
 
 def takes_signed_resolutions(status: Status) -> bool:
-    """Return whether a resolution must be signed."""
+    """Return whether a typed name is not enough for a resolution: it is signed, or made in the inbox."""
     requirement = status.requirement
     if requirement is None:
         return False
-    return requirement.resolving.assurance is Assurance.SIGNED
+    return requirement.resolving.assurance > Assurance.TYPED
 
 
 def hold_option(status: Status) -> str:

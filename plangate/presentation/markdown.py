@@ -392,10 +392,12 @@ def _how_to_read_it_all(state: RunState, drafted: Drafted) -> str:
 
 
 def _how_to_decide(state: RunState, drafted: Drafted) -> str:
-    if drafted.requirement.assurance is Assurance.SIGNED:
+    if drafted.requirement.assurance > Assurance.TYPED:
+        is_login = drafted.requirement.assurance is Assurance.LOGIN
+        takes = "decisions in the inbox and signed ones only" if is_login else "signed decisions only"
         command = f"python starter.py sign {shlex.quote(state.workflow_id)} approve --by {PLACEHOLDER}"
         return (
-            "**To decide:** this plan takes signed decisions only. Print yours with this command, on the "
+            f"**To decide:** this plan takes {takes}. Print yours with this command, on the "
             "machine that has your key, and send it with *More Actions*, *Send a Signal*:\n"
             f"{markdown_code(command)}"
         )

@@ -80,6 +80,11 @@ def status_command(workflow_id: str, *, as_json: bool = False) -> str:
     return f"{program()} status {words}"
 
 
+def must_be_proven(least: Assurance | None) -> str:
+    """Return what a decision must be where a typed name is not enough, as what follows 'Decisions'."""
+    return "need a login in the inbox, or a signature" if least is Assurance.LOGIN else "must be signed"
+
+
 def how_proven(assurance: Assurance, key_id: str | None, origin: str | None = None) -> str:
     """Return how it is known who decided, with the key that proves it."""
     match assurance:
