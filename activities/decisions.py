@@ -35,6 +35,7 @@ from plangate.records.rule_texts import RecordedPeople
 from plangate.records.trail import Note, OpenTrail
 from plangate.records.used_signatures import use_token
 from plangate.signing.decisions import Subject, verify
+from plangate.signing.logins import is_login_token
 
 _NO_DRAFT: Final = (
     "no model is configured, so the plan cannot be redrafted; reject it and submit a new plan file"
@@ -82,12 +83,15 @@ class Decisions:
         """Correct the time of signals that may have waited because no worker ran.
 
         They count from when the server received them, not from when the workflow woke up. That matters if the
-        deadline has passed by now, or if approvals expire; updates cannot wait without a worker.
+        deadline has passed by now, if approvals expire, and for logins, which do. Updates cannot wait without
+        a worker.
         """
         deadline, drafted = task.state.deadline, task.state.drafted
         is_timed = drafted is not None and drafted.requirement.approval_valid_for is not None
         must_be = deadline is not None and any(
-            arrival.via is Via.SIGNAL and arrival.decision and (is_timed or arrival.received_at >= deadline)
+            arrival.via is Via.SIGNAL
+            and arrival.decision is not None
+            and (is_timed or arrival.received_at >= deadline or _is_login(arrival.decision))
             for arrival in task.arrivals
         )
         return await self._times.corrected(task.arrivals, must_be=must_be)
@@ -316,6 +320,10 @@ class _BatchJudge:
 
     def _repeats(self, event: Decided, is_meant: Callable[[RunState], bool]) -> bool:
         return repeats(self._trail.workflow_id, self._events, event, is_meant)
+
+
+def _is_login(decision: Decision) -> bool:
+    return decision.signature is not None and is_login_token(decision.signature)
 
 
 def _is(arrival: Arrival, choice: Choice) -> bool:

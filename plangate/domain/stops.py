@@ -388,7 +388,7 @@ def _objection(stops: StandingStops, arrival: OrderArrival, sender: Identified, 
 
 def _may_not_stop(stops: StandingStops, order: Order, approver: Approver, rules: StopRules) -> str | None:
     if approver.assurance < rules.assurance:
-        return _unproven("a stop")
+        return _unproven("a stop", rules.assurance)
     if not ways_of(approver, rules.roles, ()):
         return f"{approver.name} may not stop; the policy's [stop] names the roles {', '.join(rules.roles)}"
     before = stops.on(order.tool)
@@ -406,7 +406,7 @@ def _may_not_go(stops: StandingStops, order: Order, approver: Approver, release:
     if order.stop != stop.number:
         return f"it releases stop {order.stop}, and another one stands: {stop}. Look at it and go again"
     if approver.assurance < release.assurance:
-        return _unproven("a release")
+        return _unproven("a release", release.assurance)
     if any(same_person(one.name, approver.name) for one in stop.released_by):
         return f"{approver.name} has released this stop already; another person must"
     if release.covered((*stop.released_by, approver)) > release.covered(stop.released_by):
@@ -416,8 +416,9 @@ def _may_not_go(stops: StandingStops, order: Order, approver: Approver, release:
     return f"{approver.name}'s release adds nothing to those so far; still needed: {still_needed(stop)}"
 
 
-def _unproven(what: str) -> str:
-    return f"{what} must be signed here; make a key with `starter.py keys new`"
+def _unproven(what: str, least: Assurance) -> str:
+    must = "needs a login or a signature" if least is Assurance.LOGIN else "must be signed"
+    return f"{what} {must} here; make a key with `starter.py keys new`"
 
 
 def _acceptance(stops: StandingStops, decision: StopDecided) -> str:

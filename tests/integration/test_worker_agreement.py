@@ -49,6 +49,7 @@ def test_workers_that_agree_are_not_spoken_of(database: Database) -> None:
         ({"policy": "cc" * 32}, "differ in their policy: 1@one has aaaaaaaaaaaa; 2@two has cccccccccccc."),
         ({"people": "cc" * 32}, "differ in their list of people: 1@one has none; 2@two has cccccccccccc."),
         ({"tools": "cc" * 32}, "differ in their tools: 1@one has bbbbbbbbbbbb; 2@two has cccccccccccc."),
+        ({"web": "cc" * 32}, "differ in their trusted web servers: 1@one has none; 2@two has cccccccccccc."),
     ],
 )
 def test_each_difference_is_said_until_it_is_gone(

@@ -51,6 +51,35 @@ def test_no_value_of_any_setting_is_answered_in_the_words_of_a_library(
     assert [one for one in said if not plain.fullmatch(one)] == []
 
 
+@pytest.mark.parametrize(
+    ("typed", "origin"),
+    [
+        ("https://plangate.example.org", "https://plangate.example.org"),
+        ("https://Plangate.Example.org:443/", "https://plangate.example.org"),
+        ("https://plangate.example.org:8443", "https://plangate.example.org:8443"),
+        ("http://localhost:8088/", "http://localhost:8088"),
+        ("http://127.0.0.1:8088", "http://127.0.0.1:8088"),
+        ("http://[::1]:80", "http://[::1]"),
+    ],
+)
+def test_the_address_of_the_inbox_is_kept_as_browsers_spell_its_origin(
+    monkeypatch: pytest.MonkeyPatch, typed: str, origin: str
+) -> None:
+    monkeypatch.setenv("PLANGATE_WEB_URL", typed)
+    assert load_settings().web_url == origin
+
+
+@pytest.mark.parametrize(
+    "host", ["plangate.example.org", "10.0.0.1", "localhost.example.org", "[2001:db8::1]"]
+)
+def test_beyond_this_machine_the_inbox_is_reached_by_https(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("PLANGATE_WEB_URL", f"http://{host}:8088")
+    with pytest.raises(SettingsInvalid, match=r"PLANGATE_WEB_URL cannot be used: use https for "):
+        load_settings()
+
+
 def test_what_is_told_to_be_written_can_be_used() -> None:
     shapes: dict[str, dict[str, Any]] = Settings.model_json_schema()["properties"]
     for name, shape in shapes.items():
