@@ -66,8 +66,9 @@ def _wrong_arrival(entry: AuditEntry, event: KeyDecided) -> str | None:
 
 def _wrong_order(event: KeyDecided, then: PeopleThen, used: UsedTokens, installation: str) -> str | None:
     order, approver, people = event.arrival.order, event.approver, then(event.people)
-    if event.verdict.accepted and (order is None or approver is None or not event.people):
-        return "was accepted, though it cannot be read, or has no sender or list of people"
+    is_whole = order is not None and approver is not None and approver.is_signed and event.people
+    if event.verdict.accepted and not is_whole:
+        return "was accepted, though it cannot be read, or has no signature or list of people"
     if order is None or approver is None or not approver.is_proven or people is None:
         return None  # another finding reports a list that is missing
     wrong = _unproven(order, approver, people, installation)

@@ -8,14 +8,20 @@ from sqlalchemy import Connection, select
 from plangate.domain.audit import RULES_TRAIL, AuditEntry, Event, read_event
 from plangate.domain.errors import TrailDamaged
 from plangate.domain.key_orders import KeyDecided
-from plangate.records.tables import audit_entries
+from plangate.records.tables import audit_entries, runs
 from plangate.signing.enrolment import KeyStatement, statement_of
 
+_HEAD: Final = select(runs.c.head_hash).where(runs.c.workflow_id == RULES_TRAIL)
 _EVENTS: Final = (
     select(audit_entries.c.event)
     .where(audit_entries.c.workflow_id == RULES_TRAIL, audit_entries.c.kind == "key_decided")
     .order_by(audit_entries.c.number)
 )
+
+
+def head_of_rules(connection: Connection) -> str:
+    """Return the hash of the last entry of the trail of rules; empty if there is none."""
+    return connection.execute(_HEAD).scalar() or ""
 
 
 def key_statements(connection: Connection) -> tuple[KeyStatement, ...]:

@@ -22,7 +22,7 @@ from plangate.elapsed import elapsed
 from plangate.policy.people_in_force import people_in_force
 from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
-from plangate.records.key_statements import key_statements
+from plangate.records.key_statements import head_of_rules, key_statements
 from plangate.records.records import Records
 from plangate.records.tables import NOW, rule_texts
 from plangate.records.trail import Note, OpenTrail, open_rules_trail, read_trail
@@ -67,7 +67,8 @@ class RecordedPeople:
         self._worker = worker
         self._web = web
         self._recorded: tuple[str, float] | None = None
-        self._changes: tuple[tuple[KeyStatement, ...], float] | None = None
+        self._changes: tuple[KeyStatement, ...] = ()
+        self._seen: tuple[str, float] | None = None
         self._known: tuple[People, tuple[KeyStatement, ...], People] | None = None
 
     async def people(self) -> People | None:
@@ -106,9 +107,17 @@ class RecordedPeople:
         return people, changes
 
     async def _key_changes(self, *, anew: bool) -> tuple[KeyStatement, ...]:
-        if anew or self._changes is None or elapsed() - self._changes[1] >= _LOOK_AGAIN:
-            self._changes = await self._records.read(key_statements), elapsed()
-        return self._changes[0]
+        seen = self._seen
+        if anew or seen is None or elapsed() - seen[1] >= _LOOK_AGAIN:
+            await self._records.read(self._look)
+        return self._changes
+
+    def _look(self, connection: Connection) -> None:
+        """Read the changes of keys, if the trail of rules has grown since."""
+        head = head_of_rules(connection)
+        if self._seen is None or self._seen[0] != head:
+            self._changes = key_statements(connection)
+        self._seen = head, elapsed()
 
     def _in_force(self, listed: People, changes: tuple[KeyStatement, ...]) -> People:
         known = self._known

@@ -10,10 +10,10 @@ import pytest
 
 from plangate.records.database import Database
 from tests.support.forged_proofs import EVERY
-from tests.support.proof_trials import Admission, examine
+from tests.support.proof_trials import Admission, examine, unnamed_key_orders
 from tests.support.times import times
 
-SAMPLE = len(EVERY) * 3
+SAMPLE = len(EVERY) * 2
 
 
 @pytest.fixture
@@ -35,3 +35,7 @@ def test_the_auditor_names_every_forged_proof_in_a_database(database: Database) 
     found = examine(database, Random(18), times(SAMPLE))
     assert found.faults == []
     assert len(found.kinds) == len(EVERY)
+
+
+def test_the_auditor_names_every_key_that_the_database_added(database: Database) -> None:
+    assert unnamed_key_orders(database, Random(19), times(27)) == []

@@ -89,9 +89,7 @@ class Case:
     def is_login(self) -> bool:
         return self.run.requirement.assurance is Assurance.LOGIN
 
-    def claims(
-        self, said: Decision | None = None, *, at: datetime | None = None, **changes: Any
-    ) -> Claims:
+    def claims(self, said: Decision | None = None, *, at: datetime | None = None, **changes: Any) -> Claims:
         self.number += 1
         made = claims_for(
             said or self.run.decision(),
@@ -505,6 +503,7 @@ def malformed_authenticator_data(case: Case) -> Forgery:
             b"", head, head + b"\x05", head + b"\x05\x00\x00\x00", head + b"\x85\x00\x00\x00\x00\xff\xff",
             head + b"\x45\x00\x00\x00\x00" + b"\x00" * 18 + b"\xbf", head + b"\x05\x00\x00\x00\x00trailing",
             head + b"\x85\x00\x00\x00\x00" + b"\x9f" * 60, head + b"\x15\x00\x00\x00\x00",
+            head + b"\x85\x00\x00\x00\x00" + b"\x81" * 2_900,
         ]
     )  # fmt: skip
     return _forged(case, passkey_token(claims, case.dana.sign_raw(client, data)), *_MALFORMED)

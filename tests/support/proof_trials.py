@@ -15,12 +15,12 @@ from activities.decisions import Decisions
 from activities.plan_check import PlanCheck
 from activities.signal_times import SignalTimes
 from activities.tasks import AdmitTask
-from plangate.audit.inspection import Trust, inspect_all
+from plangate.audit.inspection import Trust, inspect_all, inspect_run
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import RULES_TRAIL, Decided, RunRef
 from plangate.domain.decision import Choice, Verdict, Via, read_arrival
 from plangate.domain.key_orders import KeyDecided, KeyOrder, KeyOrderArrival
-from plangate.domain.people import People
+from plangate.domain.people import Approver, People
 from plangate.domain.plan import Audience
 from plangate.policy.people_file import people_in
 from plangate.records.database import Database
@@ -34,6 +34,7 @@ from tests.support.forged_proofs import (
     EVERY,
     LISTED,
     OF_BOTH,
+    OF_KEYS,
     OF_LOGINS,
     OF_RESOLUTIONS,
     OF_ROLES,
@@ -41,10 +42,11 @@ from tests.support.forged_proofs import (
     Attack,
     Case,
     Forgery,
+    key_of_another_person,
     replay,
 )
 from tests.support.proof_runs import ARRIVED, NOTEBOOK, ProofRun, proof_run
-from tests.support.proofs import WEB, WEB_KEY
+from tests.support.proofs import CAROLS, WEB, WEB_KEY
 
 _OF_RUN = 40
 """How many forgeries one run is sent."""
@@ -174,8 +176,8 @@ class Admission:
             add_key_order(self._database, statement)
 
 
-def add_key_order(database: Database, statement: KeyStatement) -> None:
-    """Write an order about a key as accepted."""
+def add_key_order(database: Database, statement: KeyStatement, approver: Approver | None = None) -> int:
+    """Write an order about a key as accepted, from Carol or as this approver; return its number."""
     with database.write() as connection:
         now = connection.execute(NOW).scalar_one()
         trail = open_rules_trail(connection, "carol", now)
@@ -186,9 +188,32 @@ def add_key_order(database: Database, statement: KeyStatement) -> None:
         arrival = KeyOrderArrival(key=f"forged-{len(trail.entries())}", received_at=now, order=order)
         event = KeyDecided(
             arrival=arrival, verdict=Verdict(accepted=True, reason="so it is"), judged_at=now,
-            approver=PEOPLE.identify("carol", now).approver, people=PEOPLE.hash,
+            approver=approver or PEOPLE.identify("carol", now).approver, people=PEOPLE.hash,
         )  # fmt: skip
-        trail.append(Note(key=arrival.key, at=now, actor="carol", event=event))
+        actor = event.approver.name if event.approver else "carol"
+        (entry,) = trail.append(Note(key=arrival.key, at=now, actor=actor, event=event))
+        return entry.number
+
+
+def unnamed_key_orders(database: Database, chance: Random, count: int) -> list[str]:
+    """Add forged keys as an attacker with the database does; return those that the auditor does not name."""
+    _put_in_force(database, PEOPLE)
+    audience = Audience(installation=database.installation, namespace="default")
+    added: dict[int, str] = {}
+    for number in range(count):
+        attack = OF_KEYS[number % len(OF_KEYS)]
+        run = proof_run(number, Choice.APPROVE, audience, PEOPLE, Assurance.SIGNED)
+        forgery = attack(Case(chance, run))
+        (statement,) = forgery.statements
+        if attack is key_of_another_person:
+            continue  # what Carol really signed, for Mallory
+        decision = forgery.decision.model_copy(update={"signature": statement.token})
+        as_signed = replace(forgery, by="carol", public=public_of(CAROLS), decision=decision).approver()
+        added[add_key_order(database, statement, chance.choice([None, as_signed]))] = attack.__name__
+    with database.read() as connection:
+        report = inspect_run(connection, RULES_TRAIL, Trust(people=LISTED, web=WEB))
+    named = {one.entry for one in report.findings}
+    return [f"{kind}, entry {entry}" for entry, kind in added.items() if entry not in named]
 
 
 def examine(database: Database, chance: Random, count: int) -> Found:

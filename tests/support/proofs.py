@@ -105,9 +105,10 @@ def key_order(
     audience: Audience,
     *,
     by: str = "carol",
-    signer: Ed25519PrivateKey = CAROLS,
+    signer: Ed25519PrivateKey | Passkey = CAROLS,
     at: datetime | None = None,
 ) -> KeyOrder:
+    """Return an order about a key, signed by a key of the command line or by a passkey."""
     named = thumbprint_of(key) if action == KeyAction.REVOKE else key
     claims = enrolment_claims(
         KeyAction(action),
@@ -118,4 +119,6 @@ def key_order(
         at=at or now(),
         token_id=secrets.token_urlsafe(16),
     )
+    if isinstance(signer, Passkey):
+        return KeyOrder(action=claims.action, person=person, key=named, by=by, signature=signer.token(claims))
     return signed_key_order(claims, named, signer)
