@@ -182,13 +182,18 @@ class _BatchJudge:
         is_proven = event.approver is not None and event.approver.is_proven
         if not event.verdict.accepted or decision is None or decision.signature is None or is_proven:
             return event
+        earlier = self._accepted_before(decision)
+        return event.model_copy(update={"approver": earlier.approver}) if earlier else event
+
+    def _accepted_before(self, decision: Decision) -> Decided | None:
+        """Return the event of an earlier arrival of the same token, if that was proven and accepted."""
         for earlier in self._events:
             if not isinstance(earlier, Decided) or not earlier.verdict.accepted or earlier.approver is None:
                 continue
             said = earlier.arrival.decision
             if earlier.approver.is_proven and said is not None and said.signature == decision.signature:
-                return event.model_copy(update={"approver": earlier.approver})
-        return event
+                return earlier
+        return None
 
     def _follow(self, event: Decided) -> None:
         self._new.append(event)
@@ -219,7 +224,10 @@ class _BatchJudge:
         decision = event.arrival.decision
         if event.verdict.accepted or decision is None or decision.signature is None:
             return None
-        signer = self._identified(decision, event.arrival.received_at)
+        earlier = self._accepted_before(decision)
+        is_late = earlier is not None and _is_login(decision)  # a login is soon too old to arrive anew
+        at = earlier.arrival.received_at if earlier and is_late else event.arrival.received_at
+        signer = self._identified(decision, at)
         copy = self._verdict(self._state, event.arrival, signer)
         if not self._already_applied_on_record(copy, signer):
             return None

@@ -3,13 +3,17 @@
 The suite takes a sample; `python -m chaos proofs` tries the whole.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from plangate.domain.assurance import Assurance
+from plangate.domain.decision import Choice
 from plangate.records.database import Database
-from tests.support.forged_proofs import EVERY
+from tests.support.forged_proofs import EVERY, Case, Forgery
+from tests.support.proof_runs import ARRIVED
 from tests.support.proof_trials import Admission, examine, unnamed_key_orders
 from tests.support.times import times
 
@@ -35,6 +39,21 @@ def test_the_auditor_names_every_forged_proof_in_a_database(database: Database) 
     found = examine(database, Random(18), times(SAMPLE))
     assert found.faults == []
     assert len(found.kinds) == len(EVERY)
+
+
+@pytest.mark.parametrize("least", [Assurance.LOGIN, Assurance.SIGNED])
+async def test_what_the_record_has_counts_for_a_run_that_lost_it_however_late_the_copy_comes(
+    database: Database, least: Assurance
+) -> None:
+    admission = Admission(database, Random(20))
+    run = admission.new_run(Choice.APPROVE, least)
+    before, case = admission.state(run), Case(Random(21), run)
+    sent = Forgery("", case.decision(case.token(case.claims())), (), "")
+    first = await admission.admit(run, sent)
+    again = await admission.admit(run, sent, at=ARRIVED + timedelta(hours=3), behind=before)
+    assert (first.verdict.accepted, again.verdict.accepted) == (True, True)
+    assert again.approver == first.approver
+    assert not (await admission.admit(run, sent, at=ARRIVED + timedelta(hours=3))).verdict.accepted
 
 
 def test_the_auditor_names_every_key_that_the_database_added(database: Database) -> None:

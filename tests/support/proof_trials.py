@@ -4,11 +4,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from random import Random
 from types import SimpleNamespace
 from typing import cast
 
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.decisions import Decisions
@@ -22,6 +24,7 @@ from plangate.domain.decision import Choice, Verdict, Via, read_arrival
 from plangate.domain.key_orders import KeyDecided, KeyOrder, KeyOrderArrival
 from plangate.domain.people import Approver, People
 from plangate.domain.plan import Audience
+from plangate.domain.run import RunState
 from plangate.policy.people_file import people_in
 from plangate.records.database import Database
 from plangate.records.records import Records
@@ -105,14 +108,14 @@ class Admission:
         await self.people.people()
         for attack, choice, least in attacks(self._chance, count):
             if attack is replay:
-                await self._judge_replay(self._new_run(choice, least), found)
+                await self._judge_replay(self.new_run(choice, least), found)
                 continue
             run = self._run(choice, least)
             case = Case(self._chance, run)
             forgery = attack(case)
             if forgery.statements:
                 self._add(forgery.statements)
-            decided = await self._admit(run, forgery)
+            decided = await self.admit(run, forgery)
             found.kinds[attack.__name__] += 1
             if decided.verdict.accepted or not any(one in decided.verdict.reason for one in forgery.said):
                 found.faults.append(f"{attack.__name__} of {run.id}: {decided.verdict}")
@@ -123,7 +126,7 @@ class Admission:
         refused = []
         for run, _ in self._runs.values():
             case = Case(self._chance, run)
-            decided = await self._admit(run, Forgery("", case.decision(case.token(case.claims())), (), ""))
+            decided = await self.admit(run, Forgery("", case.decision(case.token(case.claims())), (), ""))
             if not decided.verdict.accepted:
                 refused.append(f"{run.id}: {decided.verdict.reason}")
         return refused
@@ -132,7 +135,7 @@ class Admission:
         """A decision was accepted, and arrives once more; it may be named as used, or come too late."""
         case = Case(self._chance, run)
         forgery = Forgery("", case.decision(case.token(case.claims())), (), "")
-        first, second = await self._admit(run, forgery), await self._admit(run, forgery)
+        first, second = await self.admit(run, forgery), await self.admit(run, forgery)
         found.kinds["replay"] += 1
         if not first.verdict.accepted or second.verdict.accepted:
             found.faults.append(f"replay of {run.id}: {first.verdict}, then {second.verdict}")
@@ -140,26 +143,28 @@ class Admission:
     def _run(self, choice: Choice, least: Assurance) -> ProofRun:
         run, used = self._runs.get((choice, least), (None, _OF_RUN))
         if run is None or used >= _OF_RUN:
-            run, used = self._new_run(choice, least), 0
+            run, used = self.new_run(choice, least), 0
         self._runs[choice, least] = run, used + 1
         return run
 
-    def _new_run(self, choice: Choice, least: Assurance) -> ProofRun:
+    def new_run(self, choice: Choice, least: Assurance) -> ProofRun:
         self._sent += 1
         run = proof_run(self._sent, choice, self._audience, PEOPLE, least)
         with self._database.write() as connection:
             run.begin(connection)
         return run
 
-    async def _admit(self, run: ProofRun, forgery: Forgery) -> Decided:
+    async def admit(
+        self, run: ProofRun, forgery: Forgery, *, at: datetime = ARRIVED, behind: RunState | None = None
+    ) -> Decided:
+        """Send a decision that arrives at that time, to a run that may be behind its record."""
         self._sent += 1
         message = {**forgery.decision.model_dump(mode="json", exclude_none=True), **forgery.raw}
         arrival = read_arrival(
             key=f"run:update:{self._sent:032x}", via=Via.UPDATE, name="decide", choice=None,
-            inputs=[message], received_at=ARRIVED,
+            inputs=[message], received_at=at,
         )  # fmt: skip
-        with self._database.write() as connection:
-            state = open_trail(connection, run.ref).state()
+        state = behind or self.state(run)
         ref = RunRef(workflow_id=run.id, chain_id="run", audience=run.audience)
         environment = ActivityEnvironment(self._client)
         environment.info = replace(
@@ -167,8 +172,19 @@ class Admission:
             workflow_type="PlanApproval", started_time=ARRIVED,
         )  # fmt: skip
         task = AdmitTask(run=ref, state=state, arrivals=(arrival,))
-        (decided,) = await environment.run(self._decisions.admit_decisions, task)
-        return decided
+        while True:
+            try:
+                (decided,) = await environment.run(self._decisions.admit_decisions, task)
+            except ApplicationError as error:
+                if error.type != "RecordsUnavailable":  # a busy machine let it wait too long
+                    raise
+            else:
+                return decided
+
+    def state(self, run: ProofRun) -> RunState:
+        """Return where the run stands by its trail."""
+        with self._database.write() as connection:
+            return open_trail(connection, run.ref).state()
 
     def _add(self, statements: tuple[KeyStatement, ...]) -> None:
         """Write changes of keys as accepted, as an attacker with the database does."""
