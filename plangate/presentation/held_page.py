@@ -156,10 +156,9 @@ def resolvers_words(status: Status) -> str:
         return ""
     groups = [" or ".join(roles) for roles in requirement.resolving.any_of]
     who = " and ".join(f"({one})" if " or " in one and len(groups) > 1 else one for one in groups)
-    least = requirement.resolving.assurance
-    proof = {Assurance.SIGNED: ", by a signed decision", Assurance.LOGIN: ", by a login or a signature"}.get(
-        least, ""
-    )
+    proof = ", by a signed decision" if takes_signed_resolutions(status) else ""
+    if requirement.resolving.assurance is Assurance.LOGIN:
+        proof = ", by a login or a signature"
     return f"{who}, but not {barred_words(status, ' or ')}{proof}"
 
 
