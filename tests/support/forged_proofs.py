@@ -164,10 +164,11 @@ _MALFORMED = (
 def _read(token: str) -> tuple[dict[str, Any], str | None]:
     """Return the claims and the origin that a token names, or what an attacker makes up."""
     made_up: dict[str, Any] = {"iat": int(ARRIVED.timestamp()), "jti": "made-up-0001"}
+    claims: dict[str, Any]
     try:
         if token.startswith("passkey."):
             read = read_passkey_token(token)
-            claims, origin = dict(read.claims), read.origin
+            claims, origin = {**read.claims}, read.origin
         else:
             claims, origin = jwt.decode(token, options={"verify_signature": False}), ORIGIN
     except (ValueError, jwt.PyJWTError):
@@ -227,15 +228,14 @@ def without_user_presence(case: Case) -> Forgery:
 
 
 def other_ceremony(case: Case) -> Forgery:
-    more, said = case.chance.choice(
-        [
-            ({"kind": "webauthn.create"}, "used for something other"),
-            ({"kind": "payment.get"}, "used for something other"),
-            ({"crossOrigin": True}, "inside a frame"),
-            ({"crossOrigin": "false"}, "inside a frame"),
-            ({"topOrigin": "https://evil.test"}, "inside a frame"),
-        ]
-    )
+    ceremonies: list[tuple[dict[str, Any], str]] = [
+        ({"kind": "webauthn.create"}, "used for something other"),
+        ({"kind": "payment.get"}, "used for something other"),
+        ({"crossOrigin": True}, "inside a frame"),
+        ({"crossOrigin": "false"}, "inside a frame"),
+        ({"topOrigin": "https://evil.test"}, "inside a frame"),
+    ]
+    more, said = case.chance.choice(ceremonies)
     return _forged(case, case.token(case.claims(), **more), said)
 
 

@@ -265,13 +265,13 @@ def examine(database: Database, chance: Random, count: int) -> Found:
     for one in report.findings:
         said.setdefault(one.workflow_id, []).append(str(one))
     found = Found()
-    for run_id, (kind, forgery) in expected.items():
+    for run_id, (kind, written) in expected.items():
         words = " ".join(said.get(run_id, ()))
-        if forgery is None:
+        if written is None:
             found.faults += [f"{kind} {run_id}: {words}"] if words else []
             continue
         found.kinds[kind] += 1
-        if not any(one in words for one in forgery.said):
+        if not any(one in words for one in written.said):
             found.faults.append(f"{kind} of {run_id} is not named: {words or 'nothing is said'}")
     stray = {one for one in said if one not in expected and one != RULES_TRAIL}
     found.faults += [f"{one}: {said[one]}" for one in stray]

@@ -157,7 +157,8 @@ def statements(draw: st.DrawFn) -> KeyStatement:
     )
     if draw(st.integers(0, 9)) == 0:
         return KeyStatement(token=draw(st.text(max_size=40)), public=wanted)
-    signer: Ed25519PrivateKey | Passkey = draw(st.sampled_from([*ATTACKERS, MALLORY, ERIK]))
+    signers: list[Ed25519PrivateKey | Passkey] = [*ATTACKERS, MALLORY, ERIK]
+    signer = draw(st.sampled_from(signers))
     if isinstance(signer, Passkey):
         return KeyStatement(token=signer.token(claims), public=wanted)
     typ = draw(st.sampled_from([TYPE, LOGIN_TYPE, "plangate-decision+jwt"]))
