@@ -37,6 +37,7 @@ from plangate.domain.people import People
 from plangate.domain.plan import Audience, Plan, fingerprint_of, short, struck_steps
 from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
+from plangate.domain.seers import together
 from plangate.policy.requirements import demanded_of, judged_for
 from plangate.records.attachments import keep
 from plangate.records.records import Records
@@ -220,6 +221,9 @@ class Planning:
         requirement = demanded_of(
             self._requiring.policy, plan, requested, requester=listed, author=author, recent=recent
         )
+        if state.drafted:  # its page shows the plans before it too
+            seen_by = together(state.drafted.requirement.seen_by, requirement.seen_by)
+            requirement = requirement.model_copy(update={"seen_by": seen_by})
         drafted = Drafted(
             revision=task.revision,
             plan=plan,

@@ -5,7 +5,8 @@ the entries are read from, the records or a bundle, makes no difference.
 
 - The first entry is the request, and there is only one.
 - A draft has the fingerprint of its plan, the next revision, the same installation, namespace and requester
-  as before, and a review no longer than the request asked for. It is made while the run is drafting.
+  as before, and a review no longer than the request asked for. It is made while the run is drafting, and not
+  seen by more people than the plan before.
 - A decision has the actor and the time of its arrival. An accepted one names a plan; if it changed the run,
   `judge` accepts it again, and it cannot be an earlier approval that was sent a second time.
 - A review is reopened with a requirement only if that is a stricter one.
@@ -77,6 +78,7 @@ from plangate.domain.repeats import repeats
 from plangate.domain.review import authorise, authorise_undo, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, key_of
+from plangate.domain.seers import missing_seers
 from plangate.domain.stops import StopDecided
 
 
@@ -222,6 +224,9 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
         )
     if exceeds_request(event, state.requested):
         return "allows a longer review than was requested"
+    before = state.drafted.requirement.seen_by if state.drafted else ()
+    if missing_seers(event.requirement.seen_by, before):
+        return "may be seen by more people than the plan before"
     return _wrong_reads(state, event) or _wrong_author(state, event)
 
 

@@ -19,6 +19,7 @@ from plangate.domain.limits import RecentSum
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
 from plangate.domain.plurals import counted
+from plangate.domain.seers import Seers, missing_seers, together
 
 MAX_COUNT: Final = 20
 DEFAULT_RULE: Final = "default"
@@ -81,6 +82,7 @@ class Requirement(Frozen):
         resolvers: who may resolve a held run, if a rule says so; default: see `resolving`.
         hold_seconds: time limit of a hold; None for `HOLD_SECONDS`.
         strike_keeps_approver: whether a person who only struck steps may still approve.
+        seen_by: who may see the run, besides those who may decide on it; empty for everyone of the list.
     """
 
     needs: tuple[Need, ...] = ()
@@ -92,6 +94,7 @@ class Requirement(Frozen):
     resolvers: Resolvers | None = Field(default=None, exclude_if=lambda value: value is None)
     hold_seconds: int | None = Field(default=None, exclude_if=lambda value: value is None)
     strike_keeps_approver: bool = Field(default=False, exclude_if=lambda value: not value)
+    seen_by: tuple[Seers, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -149,6 +152,7 @@ class Matched(Frozen):
 
     rules: tuple[Rule, ...] = ()
     resolve: tuple[ResolveRule, ...] = ()
+    see: tuple[Seers, ...] = ()
     unclear: frozenset[str] = frozenset()
 
 
@@ -208,6 +212,7 @@ def combined(
         resolvers=resolvers_of(matched, approving_roles(needs)),
         hold_seconds=hold_seconds,
         strike_keeps_approver=strike_keeps_approver,
+        seen_by=together(*(one.see for one in matched)),
     )
 
 
@@ -230,6 +235,7 @@ def strictest(one: Requirement, other: Requirement) -> Requirement:
         resolvers=_strictest_resolvers(one, other, approving_roles(needs)),
         hold_seconds=_least((one.hold_seconds, other.hold_seconds)),
         strike_keeps_approver=one.strike_keeps_approver and other.strike_keeps_approver,
+        seen_by=together(one.seen_by, other.seen_by),
     )
 
 
@@ -305,6 +311,9 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
         return f"a hold of at most {demanded.longest_hold} seconds"
     if requirement.strike_keeps_approver and not demanded.strike_keeps_approver:
         return "that people who struck steps do not approve"
+    seers = missing_seers(requirement.seen_by, demanded.seen_by)
+    if seers is not None:
+        return f"that only {seers} may see it"
     return _resolved_by_more(requirement.resolving, demanded.resolving)
 
 

@@ -9,6 +9,7 @@ from plangate.domain.base import Typed
 from plangate.domain.decision import Resolution
 from plangate.domain.durations import read_timeout
 from plangate.domain.policy import MAX_COUNT
+from plangate.domain.seers import Party
 from plangate.policy.toml_file import Name
 
 
@@ -22,6 +23,12 @@ def _resolution(value: object) -> Resolution:
     if value not in list(Resolution):
         raise ValueError(f"must be one of: {', '.join(Resolution)}")
     return Resolution(str(value))
+
+
+def _party(value: object) -> Party:
+    if value not in list(Party):
+        raise ValueError(f"must be one of: {', '.join(Party)}")
+    return Party(str(value))
 
 
 Seconds = Annotated[int, BeforeValidator(_seconds)]
@@ -88,6 +95,23 @@ class ResolveEntry(Typed):
         min_length=1,
         description="which of `retry`, `skip`, `mark_done`, `undo` they may choose (default: all), and "
         "`abort` always",
+    )
+
+
+class SeeEntry(Typed):
+    """A table ``[[see]]``."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: Name = Field(description=_NAME)
+    when: When = Field(description=_CONDITION)
+    who: list[Annotated[Party, BeforeValidator(_party)]] = Field(
+        default_factory=list,
+        description="who may see it, of `requester`, `authors` (they edited the plan) and `deciders`, who "
+        "always may",
+    )
+    roles: list[Name] = Field(
+        default_factory=list, description="people with one of these roles may see it too"
     )
 
 

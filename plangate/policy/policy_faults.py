@@ -8,6 +8,7 @@ from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan
 from plangate.domain.policy import DEFAULT_RULE, Rule
+from plangate.domain.seers import Seers
 from plangate.domain.tool import ToolDeclaration
 from plangate.policy.conditions import Condition, Unclear
 from plangate.policy.policy_input import numbers_of, sample_steps, variables_of_steps
@@ -52,6 +53,19 @@ def faults_of_role(role: str, at: FaultPath, known: Known | None) -> Iterator[Fa
     elif role not in known.roles:
         there = ", ".join(sorted(known.roles)) or "none"
         yield Fault(at, f"no active person has the role {role}; roles that people have: {there}")
+
+
+def faults_of_seers(seers: Seers, at: FaultPath, known: Known | None) -> Iterator[Fault]:
+    """Yield what is wrong with whom a rule lets see a run."""
+    if not seers.who and not seers.roles:
+        yield Fault(at, "names no one; name in who or in roles who may see the run")
+    if ANYONE in seers.roles:
+        yield Fault((*at, "roles"), "anyone of the list may see every run already; name other roles")
+    if known is not None and known.roles is None:
+        yield Fault(at, "narrows who may see a run, but there is no list of people; set PLANGATE_PEOPLE")
+        return
+    for role in seers.roles:
+        yield from faults_of_role(role, (*at, "roles"), known)
 
 
 def faults_of_condition(condition: Condition, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
