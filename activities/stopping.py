@@ -9,12 +9,12 @@ import structlog
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.caller import own_audience
+from activities.caller import check_workflow_type, own_audience
 from activities.failures import as_application_errors
 from activities.waiting import soon
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.errors import NotApproved, StepStopped
-from plangate.domain.escaping import cut, one_line
+from plangate.domain.errors import StepStopped
+from plangate.domain.escaping import cut
 from plangate.domain.people import Identified, People, identify
 from plangate.domain.plan import Audience
 from plangate.domain.stops import (
@@ -90,7 +90,7 @@ class Stopping:
             ApplicationError: the records or the list of people do not answer.
         """
         with as_application_errors():
-            _check_caller()
+            check_workflow_type(STOP_TYPE)
             audience = own_audience(self._records)
             if is_question(task.inputs):
                 return StopAnswer(audience=audience, stops=shown(await soon(self._records, self._standing())))
@@ -198,18 +198,6 @@ def _sender(arrival: OrderArrival, people: People | None, audience: Audience) ->
     if order.signature is None or people is None:
         return identify(people, order.by, arrival.received_at)
     return verify_order(order, audience=audience, people=people, at=arrival.received_at)
-
-
-def _check_caller() -> None:
-    """Check that Plangate's own workflow called, in this process; others cannot schedule a local activity.
-
-    Raises:
-        NotApproved: another workflow called.
-    """
-    info = activity.info()
-    if info.workflow_type != STOP_TYPE or not info.is_local:
-        asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
-        raise NotApproved(f"Only the workflow {STOP_TYPE} may ask for this, not {asker}.")
 
 
 def _log_decided(decided: StopDecided) -> None:

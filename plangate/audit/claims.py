@@ -28,6 +28,7 @@ from plangate.domain.audit import (
     StepUndone,
     StepUnsettled,
 )
+from plangate.domain.looks import Looked
 from plangate.domain.stops import StopDecided
 
 SLOW_CLAIM: Final = timedelta(minutes=1)
@@ -64,6 +65,7 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
                 | StepUnsettled()
                 | RulesInForce()
                 | StopDecided()
+                | Looked()
             ):
                 pass
             case _:

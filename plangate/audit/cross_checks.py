@@ -34,6 +34,7 @@ from plangate.domain.audit import (
 from plangate.domain.checkpoint import Seal
 from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold
+from plangate.domain.looks import Looked
 from plangate.domain.plan import idempotency_key
 from plangate.domain.stops import StopDecided
 from plangate.domain.tool import Receipt
@@ -141,6 +142,7 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
                 | StepUnsettled()
                 | RulesInForce()
                 | StopDecided()
+                | Looked()
             ):
                 pass
             case _:

@@ -29,6 +29,7 @@ from plangate.domain.audit import (
     WrittenEntry,
 )
 from plangate.domain.fold import changes
+from plangate.domain.looks import Looked
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.run import RunState
 from plangate.domain.stops import StopDecided
@@ -64,6 +65,7 @@ def other_time_than_said(entry: AuditEntry) -> str | None:
             | Closed()
             | RulesInForce()
             | StopDecided()
+            | Looked()
         ):
             return None
         case _:

@@ -26,6 +26,7 @@ from plangate.domain.audit import (
     StepUnsettled,
 )
 from plangate.domain.findings import Finding
+from plangate.domain.looks import Looked
 from plangate.domain.people import ANYONE, Approver, Standing
 from plangate.domain.plan import short
 from plangate.domain.stops import StopDecided
@@ -51,6 +52,7 @@ def list_named(event: Event) -> str:
             | StepSettled()
             | StepReversed()
             | StepUnsettled()
+            | Looked()
         ):
             return ""
         case _:

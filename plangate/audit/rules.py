@@ -25,7 +25,8 @@ the entries are read from, the records or a bundle, makes no difference.
   up no earlier than the step's entry says.
 - An entry has the time that its event states, and is not dated before what it follows from.
 
-On the trail of rules every entry is a change of the policy or of the list of people, in order.
+On the trail of rules every entry is a change of the policy or of the list of people, in order. On the trail
+of looks every entry is a look by its actor.
 
     >>> list(broken_story("plan-1", []))
     []
@@ -40,6 +41,7 @@ from pydantic import JsonValue
 from plangate.audit.claims import SLOW_CLAIM, beginnings
 from plangate.audit.dates import Order, other_time_than_said
 from plangate.domain.audit import (
+    LOOKS_TRAIL,
     RULES_TRAIL,
     STOPS_TRAIL,
     AuditEntry,
@@ -70,6 +72,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding
 from plangate.domain.fold import apply, changes
 from plangate.domain.lifecycle import may_end
+from plangate.domain.looks import Looked
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import MIN_PREFIX, short, struck_steps
 from plangate.domain.policy import asks_for_less
@@ -104,6 +107,9 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
         return
     if workflow_id == STOPS_TRAIL:
         return  # `plangate.audit.stops` has the rules for it
+    if workflow_id == LOOKS_TRAIL:
+        yield from _broken_looks_trail(entries)
+        return
     state = RunState(workflow_id=workflow_id)
     effects = _Effects()
     begin = beginnings(entries)
@@ -152,6 +158,22 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
         last[event.what], latest = event.hash, entry.at
 
 
+def _broken_looks_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
+    """Yield every entry of the trail of looks that is none, or has another actor or time than it says."""
+    latest = None
+    for entry in entries:
+        event, what = entry.event, None
+        if not isinstance(event, Looked):
+            what = "belongs on the trail of a run, not on that of looks"
+        elif entry.actor != event.look.by:
+            what = f"has the actor {one_line(entry.actor)}, but {one_line(event.look.by)} looked"
+        elif latest is not None and entry.at < latest:
+            what = "is dated before the previous entry"
+        if what:
+            yield Finding(workflow_id=LOOKS_TRAIL, entry=entry.number, what=what)
+        latest = entry.at
+
+
 def _on_rules_trail(entry: AuditEntry, what: str) -> Finding:
     return Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
 
@@ -174,6 +196,7 @@ def _may_come_late(state: RunState, event: Event, effects: _Effects) -> bool:
             | Closed()
             | RulesInForce()
             | StopDecided()
+            | Looked()
         ):
             return False
         case _:
@@ -203,8 +226,9 @@ def _objection(state: RunState, entry: AuditEntry, effects: _Effects, before: Se
             return _wrong_settlement(state, entry, event, before)
         case RulesInForce():
             return "belongs on the trail of rules, not on that of a run"
-        case StopDecided():
-            return "belongs on the trail of stops, not on that of a run"
+        case StopDecided() | Looked():
+            trail = "stops" if isinstance(event, StopDecided) else "looks"
+            return f"belongs on the trail of {trail}, not on that of a run"
         case _:
             assert_never(event)
 

@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, RootModel, field_serializer
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Verdict
 from plangate.domain.limits import RecentSum
+from plangate.domain.looks import Looked
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record, fingerprint_of
 from plangate.domain.policy import Requirement
@@ -25,7 +26,9 @@ RULES_TRAIL: Final = "plangate:rules"
 """The trail that says which policy and which list of people were in force; no run can have this id."""
 STOPS_TRAIL: Final = "plangate:stops"
 """The trail that says what people stopped and released; no run can have this id."""
-OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL})
+LOOKS_TRAIL: Final = "plangate:looks"
+"""The trail that says who looked as auditor, and who took a copy; no run can have this id."""
+OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL, LOOKS_TRAIL})
 """The trails that are not those of runs."""
 
 
@@ -337,7 +340,8 @@ Event = Annotated[
     | StepReversed
     | StepUnsettled
     | RulesInForce
-    | StopDecided,
+    | StopDecided
+    | Looked,
     Field(discriminator="kind"),
 ]
 

@@ -25,6 +25,7 @@ from plangate.domain.audit import (
     StepUnsettled,
 )
 from plangate.domain.escaping import cut
+from plangate.domain.looks import Looked
 from plangate.domain.people import Approver
 from plangate.domain.plan import short
 from plangate.domain.plurals import counted
@@ -130,6 +131,9 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             return f"judges by the {which} {short(event.hash)}" if event.hash else f"has no {which}"
         case StopDecided():
             return _order(event)
+        case Looked(look=look):
+            why = f": {cut(look.why, _LONGEST)}" if look.why else ""
+            return f"{look.what} {look.subject}{why}"
         case _:
             assert_never(event)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from plangate.domain.errors import NoModel, ToolError, ToolRefused
 from plangate.domain.policy import Policy
 from plangate.domain.stops import StopAnswer
-from plangate.temporal.contract import STATUS, STOP_TYPE
+from plangate.temporal.contract import LOOK_TYPE, STATUS, STOP_TYPE
 from tests.support.account_tool import bookings
 from tests.support.bank_tool import Bank, transfers
 from tests.support.gate import Gate
@@ -273,6 +273,13 @@ async def _ordered(gate: Gate) -> str:
     return order.id
 
 
+async def look_recorded(gate: Gate) -> str:
+    look = {"what": "exported", "by": "ada", "subject": "plan-1"}
+    queue = gate.settings.task_queue
+    handle = await gate.client.start_workflow(LOOK_TYPE, look, id=f"look-{queue}", task_queue=queue)
+    return await _ended(gate, handle.id)
+
+
 async def started_with_nonsense(gate: Gate) -> str:
     handle = await gate.client.start_workflow(
         "PlanApproval", args=[1, 2], id="nonsense", task_queue=gate.settings.task_queue
@@ -324,6 +331,7 @@ PATHS: tuple[Path, ...] = (
     waited_for_the_records,
     stop_order,
     stop_order_that_waited_for_the_records,
+    look_recorded,
     started_with_nonsense,
     accepted_then_looked_up,
     look_up_that_goes_on,
