@@ -13,7 +13,7 @@ the entries are read from, the records or a bundle, makes no difference.
 - A review is reopened only after an edit, or while its plan is being executed, for approvals that were
   counted; and for no longer than the first time.
 - A claim has its plan's idempotency key and the next attempt number, `authorise` allows it, and when the step
-  began no approval was too old.
+  began no approval was too old, and none could still be taken back.
 - A step that is done, undone, in doubt or released was claimed before; a step is done only once.
 - A run is held at the step that failed or is in doubt, for no longer than its policy allows.
 - An edited plan names its author, and what the edit brought. An accepted edit or resolution that changes
@@ -125,6 +125,7 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
             objection = (
                 _objection(state, entry, effects, events[:position])
                 or _begun_too_late(state, entry, begin)
+                or _begun_too_early(state, entry, begin)
                 or _put_back(state, events[:position], event)
                 or _closed_early(entries[position - 1], entry)
                 or other_time_than_said(entry)
@@ -390,6 +391,15 @@ def _begun_too_late(state: RunState, entry: AuditEntry, begin: Container[int]) -
     if not stale:
         return None
     return f"a step began under an approval by {', '.join(map(one_line, stale))} that was too old"
+
+
+def _begun_too_early(state: RunState, entry: AuditEntry, begin: Container[int]) -> str | None:
+    if not isinstance(entry.event, Claimed) or entry.event.undo or entry.number not in begin:
+        return None
+    if not state.cooling_left(entry.at):
+        return None
+    until = f"{state.cooling_until:%Y-%m-%d %H:%M:%S} UTC"
+    return f"a step began while approvals could be taken back, until {until}"
 
 
 def _resolved(state: RunState, step: int) -> dict[str, JsonValue] | None:

@@ -24,6 +24,7 @@ from plangate.domain.seers import Seers, missing_seers, together
 MAX_COUNT: Final = 20
 DEFAULT_RULE: Final = "default"
 HOLD_SECONDS: Final = 72 * 3600
+LONGEST_COOLING: Final = 24 * 3600
 _MOST_LOOKS: Final = 4_000  # a third of a second of CPU time, during which it blocks the run
 
 
@@ -82,6 +83,7 @@ class Requirement(Frozen):
         resolvers: who may resolve a held run, if a rule says so; default: see `resolving`.
         hold_seconds: time limit of a hold; None for `HOLD_SECONDS`.
         strike_keeps_approver: whether a person who only struck steps may still approve.
+        cooling_seconds: how long after the last approval the first step may not begin; None for no time.
         seen_by: who may see the run, besides those who may decide on it; empty for everyone of the list.
     """
 
@@ -94,6 +96,7 @@ class Requirement(Frozen):
     resolvers: Resolvers | None = Field(default=None, exclude_if=lambda value: value is None)
     hold_seconds: int | None = Field(default=None, exclude_if=lambda value: value is None)
     strike_keeps_approver: bool = Field(default=False, exclude_if=lambda value: not value)
+    cooling_seconds: int | None = Field(default=None, exclude_if=lambda value: value is None)
     seen_by: tuple[Seers, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def __str__(self) -> str:
@@ -130,6 +133,7 @@ class Rule(Frozen):
     assurance: Assurance = Assurance.TYPED
     timeout_seconds: int | None = None
     approval_valid_for: int | None = None
+    cooling_seconds: int | None = None
 
 
 class ResolveRule(Frozen):
@@ -193,8 +197,9 @@ def combined(
 ) -> Requirement:
     """Combine the rules that matched each step, and what the policy says of every plan.
 
-    Per role the largest count, the shortest times, the strongest proof. A step that nothing matched gets
-    ``default``; a plan is free only if no rule that matched any step demands anything.
+    Per role the largest count, the shortest times but the longest to cool off, the strongest proof. A step
+    that nothing matched gets ``default``; a plan is free only if no rule that matched any step demands
+    anything.
     """
     asked = [rule for one in matched for rule in (one.rules or (default,))]
     demanding = [rule for rule in asked if rule.needs]
@@ -212,6 +217,7 @@ def combined(
         resolvers=resolvers_of(matched, approving_roles(needs)),
         hold_seconds=hold_seconds,
         strike_keeps_approver=strike_keeps_approver,
+        cooling_seconds=_most_seconds(rule.cooling_seconds for rule in demanding),
         seen_by=together(*(one.see for one in matched)),
     )
 
@@ -235,6 +241,7 @@ def strictest(one: Requirement, other: Requirement) -> Requirement:
         resolvers=_strictest_resolvers(one, other, approving_roles(needs)),
         hold_seconds=_least((one.hold_seconds, other.hold_seconds)),
         strike_keeps_approver=one.strike_keeps_approver and other.strike_keeps_approver,
+        cooling_seconds=_most_seconds((one.cooling_seconds, other.cooling_seconds)),
         seen_by=together(one.seen_by, other.seen_by),
     )
 
@@ -307,6 +314,8 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
         return f"approvals that are no older than {demanded.approval_valid_for} seconds"
     if _is_longer(requirement.timeout_seconds, demanded.timeout_seconds):
         return f"a review of at most {demanded.timeout_seconds} seconds"
+    if (requirement.cooling_seconds or 0) < (demanded.cooling_seconds or 0):
+        return f"{demanded.cooling_seconds} seconds between the last approval and the first step"
     if requirement.longest_hold > demanded.longest_hold:
         return f"a hold of at most {demanded.longest_hold} seconds"
     if requirement.strike_keeps_approver and not demanded.strike_keeps_approver:
@@ -438,6 +447,10 @@ def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]
 def _placeholder_approver(number: int, role: str) -> Approver:
     name = f"\0{number}"  # no person can have this name
     return Approver(name=name, standings=(Standing(person=name, roles=(role,)),), assurance=max(Assurance))
+
+
+def _most_seconds(values: Iterable[int | None]) -> int | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _least(values: Iterable[int | None]) -> int | None:

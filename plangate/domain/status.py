@@ -177,6 +177,8 @@ class Status(Frozen):
     ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
     recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
     if the records can be read.
+    ``cooling_until`` is until when no step of the approved plan may begin, so that approvals can be taken
+    back; it may be past.
     ``drafting`` is the current attempt of a draft that is retried. ``author`` is the person who edited the
     newest plan, empty for a planner's and for a supplied one; ``authors`` are those who may not approve it
     because they edited it, or one before it. ``previous`` is the plan before it.
@@ -213,6 +215,7 @@ class Status(Frozen):
     unread: tuple[UnreadDecision, ...] = ()
     unread_not_listed: int = 0
     deadline: AwareDatetime | None
+    cooling_until: AwareDatetime | None = Field(default=None, exclude_if=lambda value: value is None)
     planner: ModelUse | None
     steps: tuple[StepStatus, ...]
     workers_differ: tuple[str, ...] = ()
@@ -275,6 +278,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         decisions=_decisions(state),
         refusals_not_listed=state.refusals_not_kept,
         deadline=state.deadline,
+        cooling_until=state.cooling_until,
         planner=drafted.planner if drafted else None,
         steps=_steps(state),
         unrecorded=unrecorded,

@@ -8,7 +8,7 @@ from plangate.domain.assurance import Assurance, read_assurance
 from plangate.domain.base import Typed
 from plangate.domain.decision import Resolution
 from plangate.domain.durations import read_timeout
-from plangate.domain.policy import MAX_COUNT
+from plangate.domain.policy import LONGEST_COOLING, MAX_COUNT
 from plangate.domain.seers import Party
 from plangate.policy.toml_file import Name
 
@@ -17,6 +17,13 @@ def _seconds(value: object) -> int:
     if not isinstance(value, str):
         raise ValueError("must be text such as '4h'")  # noqa: TRY004  pydantic takes a ValueError for a fault
     return read_timeout(value)
+
+
+def _cooling(value: object) -> int:
+    seconds = _seconds(value)
+    if seconds > LONGEST_COOLING:
+        raise ValueError(f"{value!r} is longer than {LONGEST_COOLING // 3600} hours")
+    return seconds
 
 
 def _resolution(value: object) -> Resolution:
@@ -68,6 +75,12 @@ class DefaultEntry(Typed):
     approval_valid_for: Seconds | None = Field(
         default=None,
         description="how old an approval may be when a step starts; else the plan is in review again",
+    )
+
+    settle: Annotated[int, BeforeValidator(_cooling)] | None = Field(
+        default=None,
+        description="how long after the last approval no step begins, so that it can be taken back; at most "
+        "`24h`",
     )
 
 

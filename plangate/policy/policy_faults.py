@@ -1,6 +1,7 @@
 """What is wrong with the rules of a policy that can be read: unknown roles and tools, names used twice."""
 
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from plangate.domain.assurance import Assurance
@@ -37,10 +38,22 @@ def faults_of_rule(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[F
         if named.count(role) > 1:
             yield Fault(in_needs, f"names the role {role} more than once; add the counts up")
         yield from faults_of_role(role, in_needs, known)
-    asks = rule.assurance > Assurance.TYPED or rule.timeout_seconds or rule.approval_valid_for
-    if asks and not rule.needs:
+    times = rule.timeout_seconds or rule.approval_valid_for or rule.cooling_seconds
+    if (times or rule.assurance > Assurance.TYPED) and not rule.needs:
+        without = "assurance, timeout, approval_valid_for and settle have no effect"
+        yield Fault(at, f"needs no approval, so {without}; remove them")
+
+
+def faults_of_times(rules: Iterable[Rule]) -> Iterator[Fault]:
+    """Yield a fault if approvals may be too old before the time to take them back is over."""
+    rules = list(rules)
+    longest = max(rules, key=lambda rule: rule.cooling_seconds or 0)
+    shortest = min(rules, key=lambda rule: rule.approval_valid_for or math.inf)
+    if longest.cooling_seconds and longest.cooling_seconds >= (shortest.approval_valid_for or math.inf):
         yield Fault(
-            at, "needs no approval, so assurance, timeout and approval_valid_for have no effect; remove them"
+            (),
+            f"has the rule {longest.name} with a settle no shorter than the approval_valid_for of "
+            f"{shortest.name}: of a plan that both match no step could begin; make settle shorter",
         )
 
 

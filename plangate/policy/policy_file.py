@@ -44,6 +44,7 @@ from plangate.policy.policy_faults import (
     faults_of_role,
     faults_of_rule,
     faults_of_seers,
+    faults_of_times,
 )
 from plangate.policy.policy_input import numbers_of, variables_of_steps
 from plangate.policy.settled_file import read_settled
@@ -297,6 +298,7 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
     see = rules_in("see", _see_rule)
     default = _default(document.get("default"), faults)
     faults += faults_of_rule(default, _DEFAULT, known)
+    faults += faults_of_times([default, *(rule for rule, _ in rules.values())])
     whole = _whole(document, faults)
     roles = (known.roles or ()) if known else None
     stop_rules = read_stop_rules(document, default.assurance, roles, faults)
@@ -414,4 +416,5 @@ def _as_rule(entry: DefaultEntry, name: str) -> Rule:
         assurance=entry.assurance,
         timeout_seconds=entry.timeout,
         approval_valid_for=entry.approval_valid_for,
+        cooling_seconds=entry.settle,
     )

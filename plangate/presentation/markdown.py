@@ -148,7 +148,7 @@ def _heading(state: RunState, status: Status) -> str:
                 f"{_so_far(state, state.drafted)}{_again(state)}"
             )
         case Phase.EXECUTING:
-            return "### Approved, being executed"
+            return f"### Approved, being executed{_cooling(state)}"
         case Phase.HELD:
             return hold_part(status)
         case Phase.UNDOING:
@@ -157,6 +157,16 @@ def _heading(state: RunState, status: Status) -> str:
             return f"### Ended: {state.state}"
         case _:
             assert_never(state.phase)
+
+
+def _cooling(state: RunState) -> str:
+    """Say from when on a step begins; the page has no clock, so it says so afterwards too."""
+    if state.cooling_until is None or any(step.state is not StepState.PENDING for step in state.steps):
+        return ""
+    return (
+        f"\nNo step begins before {state.cooling_until:%Y-%m-%d %H:%M:%S} UTC. Until then "
+        "`withdraw_approval` takes your own approval back."
+    )
 
 
 def _may_not(status: Status) -> str:

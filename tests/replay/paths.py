@@ -56,6 +56,23 @@ async def reopened_then_approved(gate: Gate) -> str:
     return await _ended(gate, again.workflow_id)
 
 
+async def taken_back_while_cooling_off(gate: Gate) -> str:
+    status = await gate.in_review("one", "two")
+    await gate.signal(status)
+    await gate.until("executing", status.workflow_id)
+    await gate.decide(status, "withdraw_approval")
+    await gate.decide(await gate.until("in_review", status.workflow_id), by="erik")
+    return await _ended(gate, status.workflow_id)
+
+
+async def withdrawn_while_cooling_off(gate: Gate) -> str:
+    status = await gate.in_review("one")
+    await gate.signal(status)
+    await gate.until("executing", status.workflow_id)
+    await gate.api.withdraw(status.workflow_id, "by rita")
+    return await _ended(gate, status.workflow_id)
+
+
 async def withdrawn_in_review(gate: Gate) -> str:
     status = await gate.in_review("one")
     await gate.api.withdraw(status.workflow_id, "by rita")
@@ -307,6 +324,8 @@ PATHS: tuple[Path, ...] = (
     changed_then_approved,
     expired,
     reopened_then_approved,
+    taken_back_while_cooling_off,
+    withdrawn_while_cooling_off,
     withdrawn_in_review,
     withdrawn_while_drafting,
     withdrawn_while_executing,
@@ -341,6 +360,8 @@ POLICIES: Mapping[Path, Policy] = {
     reopened_then_approved: one_approval(valid_for=VALID),
     held_then_reopened: one_approval(valid_for=timedelta(seconds=1)),
     held_until_the_deadline: wants(("anyone", 1), hold_seconds=1),
+    taken_back_while_cooling_off: wants(("anyone", 1), cooling_seconds=2),
+    withdrawn_while_cooling_off: wants(("anyone", 1), cooling_seconds=60),
     struck_then_approved: wants(("anyone", 1), strike_keeps_approver=True),
 }
 """The policy of the worker that walks a path, where it has one."""

@@ -144,6 +144,9 @@ def _needs_of(rule: domain.Rule) -> str:
     if rule.approval_valid_for:
         valid = durations.spoken(timedelta(seconds=rule.approval_valid_for))
         parts.append(f"each approval valid for {valid}")
+    if rule.cooling_seconds:
+        cooling = durations.spoken(timedelta(seconds=rule.cooling_seconds))
+        parts.append(f"begins {cooling} after the last approval")
     return ", ".join(parts)
 
 
@@ -192,6 +195,9 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
             elif one.sees:
                 effect = "counts, so that only those whom it names may see the run"
             shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
+    if requirement.cooling_seconds:
+        cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
+        shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
     longest = durations.spoken(timedelta(seconds=requirement.longest_hold))
     by_rules = f" (rule: {', '.join(requirement.resolvers.rules)})" if requirement.resolvers else ""
     shown.field("if held", f"for {longest} at most; resolved by {requirement.resolving}{by_rules}")
