@@ -57,6 +57,7 @@ class Requiring:
         key = (
             *(requested, drafted.fingerprint, drafted.requirement, drafted.requester, drafted.review_time),
             drafted.recent,
+            drafted.duplicates,
         )
         if key in self._sound:
             return drafted

@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, RootModel, field_serializer
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Verdict
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.limits import RecentSum
 from plangate.domain.looks import Looked
 from plangate.domain.people import Approver, LostApproval
@@ -91,7 +92,8 @@ class Drafted(Frozen):
     ``author`` is the person who edited the plan; empty for a planner's, and for a supplied plan. ``struck``
     are the steps of the revision before that an edit left out, if it changed nothing else. ``state`` is the
     SHA-256 of the planner's state, by which the records keep it; the planner works without it, too.
-    ``recent`` are the sums over time by which the policy judged the plan.
+    ``recent`` are the sums over time by which the policy judged the plan, and ``duplicates`` the steps of
+    other runs that were the same at that moment.
     """
 
     kind: Literal["drafted"] = "drafted"
@@ -108,6 +110,7 @@ class Drafted(Frozen):
     struck: tuple[int, ...] = Field(default=(), exclude_if=_is_unset)
     state: str = Field(default="", exclude_if=_is_unset)
     recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
+    duplicates: tuple[Duplicate, ...] = Field(default=(), exclude_if=_is_unset)
 
     @property
     def review_time(self) -> timedelta:

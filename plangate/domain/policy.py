@@ -15,6 +15,7 @@ from pydantic import Field
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
 from plangate.domain.decision import Resolution
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.limits import RecentSum
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
@@ -164,11 +165,18 @@ class Policy(Protocol):
     """Derives the requirement of a plan."""
 
     def requirement_for(
-        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+        self,
+        plan: Plan,
+        *,
+        request: str,
+        requester: str,
+        recent: Sequence[RecentSum] = (),
+        duplicates: Sequence[Duplicate] = (),
     ) -> Requirement:
         """Return what this plan needs: a pure function of the arguments.
 
-        ``recent`` has the sums over time that its conditions name, as far as they are known.
+        ``recent`` has the sums over time that its conditions name, as far as they are known; ``duplicates``
+        are the steps of other runs that are the same.
         """
         ...
 
@@ -180,10 +188,16 @@ class OneApproval:
     """The policy without a policy file: one approval of every plan, by anyone but the requester."""
 
     def requirement_for(
-        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+        self,
+        plan: Plan,
+        *,
+        request: str,
+        requester: str,
+        recent: Sequence[RecentSum] = (),
+        duplicates: Sequence[Duplicate] = (),
     ) -> Requirement:
         """Return one approval."""
-        del plan, request, requester, recent
+        del plan, request, requester, recent, duplicates
         return ONE_APPROVAL
 
 

@@ -9,6 +9,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import OUTCOMES, Decided, Drafted, ModelUse, Outcome
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Choice, Resolution
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.lifecycle import possible_resolutions
 from plangate.domain.limits import RecentSum, written
 from plangate.domain.people import Approver, LostApproval
@@ -186,8 +187,9 @@ class Status(Frozen):
     changes are shown, if it is older than ``previous``: the last that anybody approved, else the first; a
     number among its steps is that of the same step of ``plan``.
     ``stops`` are those that make its steps wait, as far as is known where the answer comes from. ``sums`` are
-    the sums over time by which the newest plan was judged, and ``needs_more`` says that before a step it
-    turned out to need more, by them, than it was approved for.
+    the sums over time by which the newest plan was judged, ``duplicates`` the steps of other runs that were
+    the same when it was drafted, and ``needs_more`` says that before a step it turned out to need more, by
+    the sums, than it was approved for.
     """
 
     workflow_id: str
@@ -229,6 +231,7 @@ class Status(Frozen):
     held: HeldStatus | None = None
     stops: tuple[StopStatus, ...] = ()
     sums: tuple[SumStatus, ...] = ()
+    duplicates: tuple[Duplicate, ...] = Field(default=(), exclude_if=lambda value: not value)
     needs_more: bool = False
     source: str
 
@@ -289,6 +292,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         baseline=state.baseline if state.drafted else None,
         held=_held(state),
         sums=_sums(drafted),
+        duplicates=drafted.duplicates if drafted else (),
         needs_more=state.reopened is not None and state.reopened.requirement is not None,
         source=source,
     )

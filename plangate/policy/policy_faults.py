@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
 from plangate.domain.assurance import Assurance
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan
@@ -13,6 +15,8 @@ from plangate.domain.seers import Seers
 from plangate.domain.tool import ToolDeclaration
 from plangate.policy.conditions import Condition, Unclear
 from plangate.policy.policy_input import numbers_of, sample_steps, variables_of_steps
+
+_ONCE: Final = datetime(2026, 1, 1, tzinfo=UTC)  # conditions do not see it
 
 
 class Known(NamedTuple):
@@ -90,7 +94,10 @@ def faults_of_condition(condition: Condition, tools: Mapping[str, ToolDeclaratio
     reasons = []
     for step in sample_steps(tools):
         plan = Plan(summary="x", steps=(step,))
-        (variables,) = variables_of_steps(plan, numbers_of(tools), request="x", requester="x")
+        twice = Duplicate(step=1, tool=step.tool, workflow_id="x", its_step=1, state="executed", at=_ONCE)
+        (variables,) = variables_of_steps(
+            plan, numbers_of(tools), request="x", requester="x", duplicates=(twice,)
+        )
         try:
             condition.holds(variables, lambda _limit: 1.5)
         except Unclear as error:

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from plangate.domain.base import Frozen
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.limits import Limit, RecentSum, recent_sum
@@ -148,23 +149,36 @@ class FilePolicy:
         return self._limits
 
     def requirement_for(
-        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+        self,
+        plan: Plan,
+        *,
+        request: str,
+        requester: str,
+        recent: Sequence[RecentSum] = (),
+        duplicates: Sequence[Duplicate] = (),
     ) -> Requirement:
         """Return what this plan needs."""
-        return self.explain(plan, request=request, requester=requester, recent=recent).requirement
+        return self.explain(
+            plan, request=request, requester=requester, recent=recent, duplicates=duplicates
+        ).requirement
 
     def explain(
-        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+        self,
+        plan: Plan,
+        *,
+        request: str,
+        requester: str,
+        recent: Sequence[RecentSum] = (),
+        duplicates: Sequence[Duplicate] = (),
     ) -> Explanation:
         """Return what this plan needs, and which rule asked for it at which step."""
         sums = partial(recent_sum, plan=plan, person=requester, sums=recent)
+        seen = variables_of_steps(
+            plan, self._numbers, request=request, requester=requester, duplicates=duplicates
+        )
         steps = tuple(
             self._explain_step(step, variables, partial(sums, number=variables["step"]["number"]))
-            for step, variables in zip(
-                plan.steps,
-                variables_of_steps(plan, self._numbers, request=request, requester=requester),
-                strict=True,
-            )
+            for step, variables in zip(plan.steps, seen, strict=True)
         )
         requirement = combined(
             [self._matched(step) for step in steps],

@@ -18,6 +18,7 @@ from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, Unr
 from plangate.presentation.changes import add_all_changes, author_of
 from plangate.presentation.clock import moment
 from plangate.presentation.deciding_page import why_not_you
+from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.durations import from_now, spoken
 from plangate.presentation.held_page import (
     UNDOING,
@@ -70,6 +71,8 @@ def run_page(status: Status, now: datetime) -> Page:
     if status.reason:
         page.field("because", status.reason)
     _add_taking_up(page, status)
+    for line in duplicate_lines(status.duplicates, moment):
+        page.field("TWICE?", line, "bold red")
     for stop in status.stops:
         add_stop(page, stop)
     _add_cooling(page, status, now)

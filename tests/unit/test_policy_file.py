@@ -166,7 +166,7 @@ def test_every_fault_is_listed_with_its_rule_and_its_place(tmp_path: Path) -> No
         ".when: no tool has an argument amonut",
         ".when: no tool is called refnd; there are: note, refund",
         ".when: note has no numeric argument text",
-        ".when: no variable is called total; there are: counts, plan, request, step, totals",
+        ".when: no variable is called total; there are: counts, duplicates, plan, request, step, totals",
         ".when: no function is called lower",
         ".when: is neither true nor false of a step of any tool",
         "no active person has the role cfo; roles that people have: finance, ops",
@@ -270,7 +270,8 @@ def test_the_bank_asks_for_what_its_walk_says(plan: str, needs_: str, rules: tup
 def test_the_policies_and_lists_that_the_reference_shows_can_be_used(tmp_path: Path) -> None:
     text = (PROJECT / "docs" / "policy.md").read_text()
     shown = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    shown_policy, shown_holds, shown_seers, shown_stops, shown_sums, shown_people = shown
+    *shown_rules, shown_people = shown
+    shown_policy, shown_holds, shown_seers, shown_stops, shown_sums, shown_duplicates = shown_rules
     mailed = TOOLS | {"send_email": declarations()["send_email"]}
     path = tmp_path / "policy.toml"
     path.write_text(shown_policy)
@@ -281,6 +282,8 @@ def test_the_policies_and_lists_that_the_reference_shows_can_be_used(tmp_path: P
     assert policy.stop_rules != StopRules()
     path.write_text(shown_seers.replace("pay_salary", "send_email"))
     assert read_policy(path, mailed, frozenset({"auditor"})).see_rules
+    path.write_text(shown_duplicates)
+    assert read_policy(path, declarations(), frozenset({"finance"})).rules
     path.write_text(shown_sums)
     assert read_policy(path, declarations(), frozenset({"finance"})).rules
     public = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"

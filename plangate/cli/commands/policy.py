@@ -97,6 +97,8 @@ def explain(
         here.screen.print_json({**source.as_json(), **explanation.model_dump(mode="json")})
         return Exit.DONE
     shown = _explained(explanation)
+    if any("duplicates" in when for _, when in found.rules):
+        shown.note("Duplicates are not looked up here, so there are none; workers do.", indent=0)
     if alone:
         shown.note("Sums over time are of this plan alone here; workers add what others have.", indent=0)
     _add_origin(shown, here, source)
