@@ -82,6 +82,10 @@ class DefaultEntry(Typed):
         description="how long after the last approval no step begins, so that it can be taken back; at most "
         "`24h`",
     )
+    batch: bool = Field(
+        default=False,
+        description="whether such plans may be approved several at once, by one touch. Default: `false`",
+    )
 
 
 class RuleEntry(DefaultEntry):

@@ -431,4 +431,5 @@ def _as_rule(entry: DefaultEntry, name: str) -> Rule:
         timeout_seconds=entry.timeout,
         approval_valid_for=entry.approval_valid_for,
         cooling_seconds=entry.settle,
+        batch=entry.batch,
     )

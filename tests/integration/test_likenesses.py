@@ -1,6 +1,8 @@
 """The records find steps of other runs that are the same, and say what became of them."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -23,7 +25,7 @@ def entered(
     days: float = 1,
     step: int = 1,
     is_hidden: bool = False,
-    **done: str,
+    done: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Enter a run with one step that is the same; ``done`` are its effects by what follows their step."""
     at = NOON - timedelta(days=days)
@@ -72,7 +74,7 @@ def found(database: Database, run: str = "this") -> list[Duplicate]:
 def test_open_and_rejected_runs_count_and_others_if_the_step_may_have_happened(
     database: Database, state: str, done: dict[str, str], listed: tuple[bool, ...]
 ) -> None:
-    entered(database, "one:undo", state, **done)
+    entered(database, "one:undo", state, done=done)
     assert tuple(one.done for one in found(database)) == listed
     assert {one.state for one in found(database)} <= {state}
 
@@ -81,8 +83,8 @@ def test_a_run_is_no_duplicate_of_itself_and_an_older_one_than_a_month_is_not_li
     database: Database,
 ) -> None:
     entered(database, "this", "in_review")
-    entered(database, "old", "executed", days=30.1, act="done")
-    entered(database, "late", "executed", days=29.9, act="done")
+    entered(database, "old", "executed", days=30.1, done={"act": "done"})
+    entered(database, "late", "executed", days=29.9, done={"act": "done"})
     assert [one.workflow_id for one in found(database)] == ["late"]
 
 
@@ -95,7 +97,7 @@ def test_a_new_plan_takes_the_place_of_the_one_before(database: Database) -> Non
 
 
 def test_the_name_of_a_run_that_not_everyone_may_see_is_left_out(database: Database) -> None:
-    entered(database, "secret", "executed", is_hidden=True, act="done")
+    entered(database, "secret", "executed", is_hidden=True, done={"act": "done"})
     assert [(one.workflow_id, one.state, one.same) for one in found(database)] == [
         ("", "executed", ("payment",))
     ]

@@ -149,6 +149,8 @@ def _needs_of(rule: domain.Rule) -> str:
     if rule.cooling_seconds:
         cooling = durations.spoken(timedelta(seconds=rule.cooling_seconds))
         parts.append(f"begins {cooling} after the last approval")
+    if rule.batch:
+        parts.append("may be approved together with others")
     return ", ".join(parts)
 
 
@@ -200,6 +202,8 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
     if requirement.cooling_seconds:
         cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
         shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
+    if requirement.batch:
+        shown.field("approved", "alone, or together with other plans of one kind")
     longest = durations.spoken(timedelta(seconds=requirement.longest_hold))
     by_rules = f" (rule: {', '.join(requirement.resolvers.rules)})" if requirement.resolvers else ""
     shown.field("if held", f"for {longest} at most; resolved by {requirement.resolving}{by_rules}")
