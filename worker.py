@@ -29,6 +29,7 @@ from activities.decisions import Decisions
 from activities.execution import Execution
 from activities.heartbeat import HEARTBEAT_EVERY
 from activities.holding import Holding
+from activities.looking import Looking
 from activities.plan_check import PlanCheck
 from activities.planner import Planner
 from activities.planners.choosing import planner_of
@@ -79,6 +80,7 @@ from plangate.temporal.worker_process import (
 from plangate.tool import Advises, Blobs, Tool, UsesBlobs, lacks_of
 from plangate.web.beside import inbox_beside
 from workflows.details_interceptor import PageWhenAsked
+from workflows.look import PlangateLook
 from workflows.plan_approval import PlanApproval
 from workflows.settlement import PlangateSettlement
 from workflows.stop import PlangateStop
@@ -131,6 +133,7 @@ def build_worker(
             longest_wait=timedelta(seconds=settings.late_effect_seconds),
         ).execute_step,
         Stopping(records, people, stop_rules_of(policy), policy_hash_of(policy), tools).judge_order,
+        Looking(records).record_look,
         settling.look_up_settlement,
         settling.record_settlement,
         Holding(records, requiring).hold_run,
@@ -141,7 +144,7 @@ def build_worker(
         client,
         identity=polling_identity(client.identity, database.installation),
         task_queue=settings.task_queue,
-        workflows=[PlanApproval, PlangateSettlement, PlangateStop],
+        workflows=[PlanApproval, PlangateSettlement, PlangateStop, PlangateLook],
         activities=activities,
         # The sandbox would detect what does not replay. The replay tests run in it instead, and a test reads
         # the code for paths that no history covers (docs/decisions/0022).

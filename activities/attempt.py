@@ -41,6 +41,7 @@ from plangate.domain.errors import (
     InDoubt,
     NotApproved,
     StepStopped,
+    StepTooEarly,
     StepUnready,
     StillBegun,
     ToolError,
@@ -171,6 +172,7 @@ class StepAttempt:
             InDoubt: an earlier attempt left the step in doubt.
             NotApproved: the record does not allow this step.
             StepStopped: people have stopped every step, or those of this tool.
+            StepTooEarly: approvals can still be taken back.
             StillBegun: a newer attempt holds the claim, or soon will.
         """
         trail.check()
@@ -359,7 +361,12 @@ class StepAttempt:
             self._requiring.require_sound(trail, task.requested_at, state.drafted)
         if isinstance(people, DirectoryUnavailable):
             raise people
-        return None if task.undo else self._reopened(trail, state, people)
+        if task.undo:
+            return None
+        reopened = self._reopened(trail, state, people)
+        if reopened is None and state.fingerprint == task.fingerprint:
+            self._wait_while_it_cools_off(state)
+        return reopened
 
     def _reopened(self, trail: OpenTrail, state: RunState, people: People | None) -> StepResult | None:
         """Reopen the review if an approval is no longer valid by the current list of people."""
@@ -446,6 +453,20 @@ class StepAttempt:
             authorise(state, task.fingerprint, task.step)
         if key_of(state, task.step, undo=task.undo) != self._key:
             raise NotApproved(f"Step {task.step} has another idempotency key on the record.")
+
+    def _wait_while_it_cools_off(self, state: RunState) -> None:
+        """Let no step begin while approvals can be taken back: the run waited by the server's timer.
+
+        Raises:
+            StepTooEarly: they still can, by the record.
+        """
+        left = state.cooling_left(self._clock.now())
+        if left:
+            raise StepTooEarly(
+                f"Approvals can be taken back until {state.cooling_until:%Y-%m-%d %H:%M:%S} UTC; nothing was "
+                "done.",
+                left,
+            )
 
     def _append_unready(self, trail: OpenTrail, reason: str, found: Effect | None) -> Unready:
         """Record why the step does not begin. An effect that is in doubt remains so."""

@@ -52,3 +52,15 @@ def check_caller(run: RunRef, records: Records, *, is_local: bool = False) -> No
             f"this worker has the records of {own_audience(records)}. Stop it, or set its "
             "PLANGATE_DATABASE_URL; a worker with the run's records continues."
         )
+
+
+def check_workflow_type(workflow_type: str) -> None:
+    """Check that Plangate's own workflow called, in this process; others cannot schedule a local activity.
+
+    Raises:
+        NotApproved: another workflow called.
+    """
+    info = activity.info()
+    if info.workflow_type != workflow_type or not info.is_local:
+        asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
+        raise NotApproved(f"Only the workflow {workflow_type} may ask for this, not {asker}.")

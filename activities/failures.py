@@ -52,9 +52,10 @@ def as_application_errors(
         raise  # already turned into one, closer to the cause
     except (errors.RecordsUnavailable, errors.DirectoryUnavailable, errors.WorkerStopping) as error:
         raise _failure(error, final=False, again=_soon(error)) from None
-    except errors.StepStopped as error:
+    except (errors.StepStopped, errors.StepTooEarly) as error:
         # Benign: the SDK would log it for each attempt of each step that waits.
         benign = ApplicationErrorCategory.BENIGN
+        again = error.again if isinstance(error, errors.StepTooEarly) else again
         raise _failure(error, final=False, again=again, category=benign) from None
     except _TRANSIENT as error:
         count = _counted(tried)

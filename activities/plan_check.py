@@ -8,6 +8,7 @@ from pydantic import JsonValue, ValidationError
 
 from activities.observing import observed
 from plangate.domain.drafting import check_drafted_size, check_plan, complete
+from plangate.domain.duplicates import Likeness, likeness_digest
 from plangate.domain.errors import PlanInvalid, ToolRefused
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.faults import Fault
@@ -47,6 +48,20 @@ class PlanCheck:
     def observes(self, plan: Plan) -> bool:
         """Return whether a tool observes the world for this plan, which may take long."""
         return any(_observes(self._tools[step.tool], step) for step in plan.steps)
+
+    def likenesses(self, plan: Plan) -> tuple[Likeness, ...]:
+        """Return by what each step is found that equals one of another run; none if that is not known yet."""
+        return tuple(
+            Likeness(
+                step=number,
+                tool=step.tool,
+                same=names,
+                digest=likeness_digest(step.tool, step.arguments, names),
+            )
+            for number, step in enumerate(plan.steps, start=1)
+            for names in [self._tools[step.tool].declaration.identifying]
+            if not set(references_in(step.arguments)) & set(names or step.arguments)
+        )
 
     async def with_previews(self, plan: Plan) -> Plan:
         """Return a checked plan with the preview, observation and definition of each step.

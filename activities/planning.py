@@ -37,8 +37,10 @@ from plangate.domain.people import People
 from plangate.domain.plan import Audience, Plan, fingerprint_of, short, struck_steps
 from plangate.domain.request import check_opening
 from plangate.domain.run import Edit, Phase, RunState
+from plangate.domain.seers import together
 from plangate.policy.requirements import demanded_of, judged_for
 from plangate.records.attachments import keep
+from plangate.records.likenesses import duplicates_of, enter_likenesses
 from plangate.records.records import Records
 from plangate.records.reservations import with_others
 from plangate.records.rule_texts import RecordedPeople
@@ -217,9 +219,20 @@ class Planning:
             plan=fingerprint,
             now=now,
         )
+        likenesses = self._plans.likenesses(plan)
+        duplicates = duplicates_of(trail.connection, trail.workflow_id, likenesses, now)
         requirement = demanded_of(
-            self._requiring.policy, plan, requested, requester=listed, author=author, recent=recent
+            self._requiring.policy,
+            plan,
+            requested,
+            requester=listed,
+            author=author,
+            recent=recent,
+            duplicates=duplicates,
         )
+        if state.drafted:  # its page shows the plans before it too
+            seen_by = together(state.drafted.requirement.seen_by, requirement.seen_by)
+            requirement = requirement.model_copy(update={"seen_by": seen_by})
         drafted = Drafted(
             revision=task.revision,
             plan=plan,
@@ -234,6 +247,15 @@ class Planning:
             struck=_struck(state, made.plan),
             state=keep(trail.connection, made.state) if made.state is not None else "",
             recent=recent,
+            duplicates=duplicates,
+        )
+        enter_likenesses(
+            trail.connection,
+            trail.workflow_id,
+            likenesses,
+            now,
+            is_first=task.revision == 1,
+            is_hidden=bool(requirement.seen_by),
         )
         trail.append(Note(key=key, at=now, actor=this_worker(), event=drafted))
         return drafted, True

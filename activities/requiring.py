@@ -11,6 +11,7 @@ from typing import Final
 from plangate.audit.checkpoint_times import SLOW_WRITE
 from plangate.audit.rules_in_force import OTHER_WORKERS, RuleHistory
 from plangate.domain.audit import Drafted, Requested
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import NotApproved
 from plangate.domain.limits import RecentSum
 from plangate.domain.people import same_person
@@ -23,6 +24,8 @@ from plangate.records.trail import OpenTrail
 
 _REMEMBERED: Final = 10_000  # plans
 
+_Sound = tuple[Requested, str, Requirement, str, timedelta, tuple[RecentSum, ...], tuple[Duplicate, ...]]
+
 
 class Requiring:
     """The policy of this worker, and the recorded plans that it has checked."""
@@ -30,7 +33,7 @@ class Requiring:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.limits = limits_of(policy)
-        self._sound: set[tuple[Requested, str, Requirement, str, timedelta, tuple[RecentSum, ...]]] = set()
+        self._sound: set[_Sound] = set()
 
     def policy_of(self, trail: OpenTrail, drafted: Drafted) -> Policy | None:
         """Return the policy that a plan on the record names, if sums over time can matter to the plan."""
@@ -54,9 +57,10 @@ class Requiring:
         """
         requested = trail.state().requested
         assert requested is not None
-        key = (
+        key: _Sound = (
             *(requested, drafted.fingerprint, drafted.requirement, drafted.requester, drafted.review_time),
             drafted.recent,
+            drafted.duplicates,
         )
         if key in self._sound:
             return drafted

@@ -10,12 +10,12 @@ import structlog
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.caller import own_audience
+from activities.caller import check_workflow_type, own_audience
 from activities.failures import as_application_errors
 from activities.waiting import soon
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.errors import NotApproved, StepStopped
-from plangate.domain.escaping import cut, one_line
+from plangate.domain.errors import StepStopped
+from plangate.domain.escaping import cut
 from plangate.domain.key_orders import KeyDecided, KeyOrderArrival, is_key_order, read_key_order
 from plangate.domain.key_orders import judge as judge_key_order
 from plangate.domain.people import Enrolment, Identified, People, identify
@@ -95,7 +95,7 @@ class Stopping:
             ApplicationError: the records or the list of people do not answer.
         """
         with as_application_errors():
-            _check_caller()
+            check_workflow_type(STOP_TYPE)
             audience = own_audience(self._records)
             if is_key_order(task.inputs):
                 return await self._answer_about_key(task, audience)
@@ -245,18 +245,6 @@ def _key_sender(
         return sender, enrolment_in(people, statement_of(order))
     except ValueError:
         return sender, None
-
-
-def _check_caller() -> None:
-    """Check that Plangate's own workflow called, in this process; others cannot schedule a local activity.
-
-    Raises:
-        NotApproved: another workflow called.
-    """
-    info = activity.info()
-    if info.workflow_type != STOP_TYPE or not info.is_local:
-        asker = cut(one_line(f"{info.workflow_type} {info.workflow_id}"), 200)
-        raise NotApproved(f"Only the workflow {STOP_TYPE} may ask for this, not {asker}.")
 
 
 def _log_key_decided(decided: KeyDecided) -> None:

@@ -342,11 +342,33 @@ class PlanApproval:
             if self._may_continue_as_new():
                 await self._continue_as_new()
                 continue
+            if self._state.cooling_left(
+                workflow.now()
+            ):  # never true of a plan from before there was such a time
+                await self._cool_off()
+                continue
             step = next_step(self._state)
             if step is None:  # the last one was skipped, or marked as done
                 self._end(Outcome.EXECUTED, executed_because(self._state))
             else:
                 await self._execute_step(drafted, step)
+
+    async def _cool_off(self) -> None:
+        """Wait until the first step may begin, an approval is taken back, or the run is withdrawn."""
+        now = workflow.now()
+        timer = asyncio.create_task(
+            workflow.sleep(
+                self._state.cooling_left(now), summary="approved; approvals can still be taken back"
+            )
+        )
+        await self._unless_it_grows(
+            lambda: (
+                self._state.phase is not Phase.EXECUTING
+                or self._withdrawn is not None
+                or (self._may_move_on() and timer.done())
+            )
+        )
+        timer.cancel()
 
     async def _undo(self) -> None:
         """Undo the done steps that can be undone, the last one first, and end the run."""

@@ -29,6 +29,7 @@ from plangate.domain.audit import (
     StepUnsettled,
 )
 from plangate.domain.key_orders import KeyDecided
+from plangate.domain.looks import Looked
 from plangate.domain.stops import StopDecided
 
 SLOW_CLAIM: Final = timedelta(minutes=1)
@@ -66,6 +67,7 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
                 | RulesInForce()
                 | KeyDecided()
                 | StopDecided()
+                | Looked()
             ):
                 pass
             case _:

@@ -35,6 +35,7 @@ from plangate.domain.checkpoint import Seal
 from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold
 from plangate.domain.key_orders import KeyDecided
+from plangate.domain.looks import Looked
 from plangate.domain.plan import idempotency_key
 from plangate.domain.stops import StopDecided
 from plangate.domain.tool import Receipt
@@ -143,6 +144,7 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
                 | RulesInForce()
                 | KeyDecided()
                 | StopDecided()
+                | Looked()
             ):
                 pass
             case _:

@@ -30,6 +30,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.fold import changes
 from plangate.domain.key_orders import KeyDecided
+from plangate.domain.looks import Looked
 from plangate.domain.review import CLOCK_LEEWAY
 from plangate.domain.run import RunState
 from plangate.domain.stops import StopDecided
@@ -66,6 +67,7 @@ def other_time_than_said(entry: AuditEntry) -> str | None:
             | RulesInForce()
             | KeyDecided()
             | StopDecided()
+            | Looked()
         ):
             return None
         case _:

@@ -1,6 +1,6 @@
 """Verify the records: that they are what Plangate wrote, and where they are not.
 
-For each run, and for the trails of rules and of stops:
+For each run, and for the trails of rules, of stops and of looks:
 
 1. Each entry is well-formed, and is listed under the kind of its event.
 2. The trail is sound: no entry is missing, moved or changed; each follows from the ones before it; signatures

@@ -27,6 +27,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.findings import Finding
 from plangate.domain.key_orders import KeyDecided
+from plangate.domain.looks import Looked
 from plangate.domain.people import ANYONE, Approver, Standing
 from plangate.domain.plan import short
 from plangate.domain.stops import StopDecided
@@ -58,6 +59,7 @@ def list_named(event: Event) -> str:
             | StepSettled()
             | StepReversed()
             | StepUnsettled()
+            | Looked()
         ):
             return ""
         case _:

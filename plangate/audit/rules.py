@@ -5,14 +5,15 @@ the entries are read from, the records or a bundle, makes no difference.
 
 - The first entry is the request, and there is only one.
 - A draft has the fingerprint of its plan, the next revision, the same installation, namespace and requester
-  as before, and a review no longer than the request asked for. It is made while the run is drafting.
+  as before, and a review no longer than the request asked for. It is made while the run is drafting, and not
+  seen by more people than the plan before.
 - A decision has the actor and the time of its arrival. An accepted one names a plan; if it changed the run,
   `judge` accepts it again, and it cannot be an earlier approval that was sent a second time.
 - A review is reopened with a requirement only if that is a stricter one.
 - A review is reopened only after an edit, or while its plan is being executed, for approvals that were
   counted; and for no longer than the first time.
 - A claim has its plan's idempotency key and the next attempt number, `authorise` allows it, and when the step
-  began no approval was too old.
+  began no approval was too old, and none could still be taken back.
 - A step that is done, undone, in doubt or released was claimed before; a step is done only once.
 - A run is held at the step that failed or is in doubt, for no longer than its policy allows.
 - An edited plan names its author, and what the edit brought. An accepted edit or resolution that changes
@@ -25,7 +26,7 @@ the entries are read from, the records or a bundle, makes no difference.
 - An entry has the time that its event states, and is not dated before what it follows from.
 
 On the trail of rules every entry is a change of the policy or of the list of people, or an order about a key,
-in order.
+in order. On the trail of looks every entry is a look by its actor.
 
     >>> list(broken_story("plan-1", []))
     []
@@ -40,6 +41,7 @@ from pydantic import JsonValue
 from plangate.audit.claims import SLOW_CLAIM, beginnings
 from plangate.audit.dates import Order, other_time_than_said
 from plangate.domain.audit import (
+    LOOKS_TRAIL,
     RULES_TRAIL,
     STOPS_TRAIL,
     AuditEntry,
@@ -71,6 +73,7 @@ from plangate.domain.findings import Finding
 from plangate.domain.fold import apply, changes
 from plangate.domain.key_orders import KeyDecided
 from plangate.domain.lifecycle import may_end
+from plangate.domain.looks import Looked
 from plangate.domain.people import Identified, same_person
 from plangate.domain.plan import MIN_PREFIX, short, struck_steps
 from plangate.domain.policy import asks_for_less
@@ -79,6 +82,7 @@ from plangate.domain.repeats import repeats
 from plangate.domain.review import authorise, authorise_undo, judge
 from plangate.domain.revocation import may_be_put_back, stale_approvers
 from plangate.domain.run import Phase, RunState, StepState, key_of
+from plangate.domain.seers import missing_seers
 from plangate.domain.stops import StopDecided
 
 
@@ -104,6 +108,9 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
         return
     if workflow_id == STOPS_TRAIL:
         return  # `plangate.audit.stops` has the rules for it
+    if workflow_id == LOOKS_TRAIL:
+        yield from _broken_looks_trail(entries)
+        return
     state = RunState(workflow_id=workflow_id)
     effects = _Effects()
     begin = beginnings(entries)
@@ -119,6 +126,7 @@ def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Fi
             objection = (
                 _objection(state, entry, effects, events[:position])
                 or _begun_too_late(state, entry, begin)
+                or _begun_too_early(state, entry, begin)
                 or _put_back(state, events[:position], event)
                 or _closed_early(entries[position - 1], entry)
                 or other_time_than_said(entry)
@@ -155,6 +163,22 @@ def _broken_rules_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
         last[event.what] = event.hash
 
 
+def _broken_looks_trail(entries: Sequence[AuditEntry]) -> Iterator[Finding]:
+    """Yield every entry of the trail of looks that is none, or has another actor or time than it says."""
+    latest = None
+    for entry in entries:
+        event, what = entry.event, None
+        if not isinstance(event, Looked):
+            what = "belongs on the trail of a run, not on that of looks"
+        elif entry.actor != event.look.by:
+            what = f"has the actor {one_line(entry.actor)}, but {one_line(event.look.by)} looked"
+        elif latest is not None and entry.at < latest:
+            what = "is dated before the previous entry"
+        if what:
+            yield Finding(workflow_id=LOOKS_TRAIL, entry=entry.number, what=what)
+        latest = entry.at
+
+
 def _on_rules_trail(entry: AuditEntry, what: str) -> Finding:
     return Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
 
@@ -178,6 +202,7 @@ def _may_come_late(state: RunState, event: Event, effects: _Effects) -> bool:
             | RulesInForce()
             | KeyDecided()
             | StopDecided()
+            | Looked()
         ):
             return False
         case _:
@@ -207,8 +232,9 @@ def _objection(state: RunState, entry: AuditEntry, effects: _Effects, before: Se
             return _wrong_settlement(state, entry, event, before)
         case RulesInForce() | KeyDecided():
             return "belongs on the trail of rules, not on that of a run"
-        case StopDecided():
-            return "belongs on the trail of stops, not on that of a run"
+        case StopDecided() | Looked():
+            trail = "stops" if isinstance(event, StopDecided) else "looks"
+            return f"belongs on the trail of {trail}, not on that of a run"
         case _:
             assert_never(event)
 
@@ -228,6 +254,9 @@ def _wrong_draft(state: RunState, event: Drafted) -> str | None:
         )
     if exceeds_request(event, state.requested):
         return "allows a longer review than was requested"
+    before = state.drafted.requirement.seen_by if state.drafted else ()
+    if missing_seers(event.requirement.seen_by, before):
+        return "may be seen by more people than the plan before"
     return _wrong_reads(state, event) or _wrong_author(state, event)
 
 
@@ -367,6 +396,15 @@ def _begun_too_late(state: RunState, entry: AuditEntry, begin: Container[int]) -
     if not stale:
         return None
     return f"a step began under an approval by {', '.join(map(one_line, stale))} that was too old"
+
+
+def _begun_too_early(state: RunState, entry: AuditEntry, begin: Container[int]) -> str | None:
+    if not isinstance(entry.event, Claimed) or entry.event.undo or entry.number not in begin:
+        return None
+    if not state.cooling_left(entry.at):
+        return None
+    until = f"{state.cooling_until:%Y-%m-%d %H:%M:%S} UTC"
+    return f"a step began while approvals could be taken back, until {until}"
 
 
 def _resolved(state: RunState, step: int) -> dict[str, JsonValue] | None:

@@ -23,6 +23,7 @@ from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
+from plangate.client.looking import record_look
 from plangate.client.offline_status import result_of, status_without_workflow, unreachable
 from plangate.client.starting import checked_id, in_use, new_id, start_run
 from plangate.client.stopping import ask_what_stands, send_key_order, send_order
@@ -41,6 +42,7 @@ from plangate.domain.errors import (
 )
 from plangate.domain.escaping import one_line
 from plangate.domain.key_orders import KeyOrder
+from plangate.domain.looks import Look, LookAnswer
 from plangate.domain.plan import Audience, ProposedPlan
 from plangate.domain.request import PlanRequest
 from plangate.domain.shown import checked
@@ -363,6 +365,10 @@ class Client:
                 "start a worker."
             )
         return answer
+
+    async def record_look(self, look: Look) -> LookAnswer:
+        """Say that a person looks as auditor; see `plangate.client.looking.record_look`."""
+        return await record_look(self._client, self._task_queue, look)
 
     def trail(self, workflow_id: str) -> tuple[AuditEntry, ...]:
         """Return the audit trail of a run.

@@ -13,8 +13,10 @@ from pydantic import Field, JsonValue, RootModel, field_serializer
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Verdict
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.key_orders import KeyDecided
 from plangate.domain.limits import RecentSum
+from plangate.domain.looks import Looked
 from plangate.domain.people import Approver, LostApproval
 from plangate.domain.plan import SHORT_LENGTH, Audience, Plan, canonical_record, fingerprint_of
 from plangate.domain.policy import Requirement
@@ -26,7 +28,9 @@ RULES_TRAIL: Final = "plangate:rules"
 """The trail that says which policy and list of people were in force, and what became of keys."""
 STOPS_TRAIL: Final = "plangate:stops"
 """The trail that says what people stopped and released; no run can have this id."""
-OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL})
+LOOKS_TRAIL: Final = "plangate:looks"
+"""The trail that says who looked as auditor, and who took a copy; no run can have this id."""
+OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL, LOOKS_TRAIL})
 """The trails that are not those of runs."""
 
 
@@ -89,7 +93,8 @@ class Drafted(Frozen):
     ``author`` is the person who edited the plan; empty for a planner's, and for a supplied plan. ``struck``
     are the steps of the revision before that an edit left out, if it changed nothing else. ``state`` is the
     SHA-256 of the planner's state, by which the records keep it; the planner works without it, too.
-    ``recent`` are the sums over time by which the policy judged the plan.
+    ``recent`` are the sums over time by which the policy judged the plan, and ``duplicates`` the steps of
+    other runs that were the same at that moment.
     """
 
     kind: Literal["drafted"] = "drafted"
@@ -106,6 +111,7 @@ class Drafted(Frozen):
     struck: tuple[int, ...] = Field(default=(), exclude_if=_is_unset)
     state: str = Field(default="", exclude_if=_is_unset)
     recent: tuple[RecentSum, ...] = Field(default=(), exclude_if=_is_unset)
+    duplicates: tuple[Duplicate, ...] = Field(default=(), exclude_if=_is_unset)
 
     @property
     def review_time(self) -> timedelta:
@@ -339,7 +345,8 @@ Event = Annotated[
     | StepUnsettled
     | RulesInForce
     | KeyDecided
-    | StopDecided,
+    | StopDecided
+    | Looked,
     Field(discriminator="kind"),
 ]
 

@@ -33,6 +33,7 @@ from plangate.domain.decision import MAX_COMMENT, Choice, Decision, Resolution
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.key_orders import KeyDecided
 from plangate.domain.lifecycle import why_not_now
+from plangate.domain.looks import Looked
 from plangate.domain.people import Approver, same_person
 from plangate.domain.plan_changes import Before, kept_baseline, kept_before
 from plangate.domain.run import (
@@ -95,7 +96,7 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
             return _apply_decision(_keep(state, event), event)
         case Claimed():
             return _with(state, claimed=event.step)
-        case Released() | RulesInForce() | KeyDecided() | StopDecided():
+        case Released() | RulesInForce() | KeyDecided() | StopDecided() | Looked():
             return state
         case StepDone():
             done = {"state": StepState.DONE, "receipt": event.receipt, "settles_until": event.settles_until}

@@ -245,7 +245,12 @@ def _step_tried_again_in_doubt(state: RunState) -> int:
 
 
 def _approved_already(state: RunState, decision: Decision, received_at: datetime) -> str | None:
-    del state, decision, received_at
+    del decision
+    if state.cooling_left(received_at):
+        return (
+            f"the plan is already approved, and can begin at {state.cooling_until:%Y-%m-%d %H:%M:%S} UTC; "
+            "until then those who approved can take their approval back"
+        )
     return "the plan is already approved and is being executed"
 
 

@@ -15,14 +15,17 @@ from pydantic import Field
 from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
 from plangate.domain.decision import Resolution
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.limits import RecentSum
 from plangate.domain.people import ANYONE, Approver, Standing, identity, same_person
 from plangate.domain.plan import Plan
 from plangate.domain.plurals import counted
+from plangate.domain.seers import Seers, missing_seers, together
 
 MAX_COUNT: Final = 20
 DEFAULT_RULE: Final = "default"
 HOLD_SECONDS: Final = 72 * 3600
+LONGEST_COOLING: Final = 24 * 3600
 _MOST_LOOKS: Final = 4_000  # a third of a second of CPU time, during which it blocks the run
 
 
@@ -81,6 +84,9 @@ class Requirement(Frozen):
         resolvers: who may resolve a held run, if a rule says so; default: see `resolving`.
         hold_seconds: time limit of a hold; None for `HOLD_SECONDS`.
         strike_keeps_approver: whether a person who only struck steps may still approve.
+        cooling_seconds: how long after the last approval the first step may not begin; None for no time.
+        batch: whether it may be approved together with other plans of one kind, by one touch on a page.
+        seen_by: who may see the run, besides those who may decide on it; empty for everyone of the list.
     """
 
     needs: tuple[Need, ...] = ()
@@ -92,6 +98,9 @@ class Requirement(Frozen):
     resolvers: Resolvers | None = Field(default=None, exclude_if=lambda value: value is None)
     hold_seconds: int | None = Field(default=None, exclude_if=lambda value: value is None)
     strike_keeps_approver: bool = Field(default=False, exclude_if=lambda value: not value)
+    cooling_seconds: int | None = Field(default=None, exclude_if=lambda value: value is None)
+    batch: bool = Field(default=False, exclude_if=lambda value: not value)
+    seen_by: tuple[Seers, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -127,6 +136,8 @@ class Rule(Frozen):
     assurance: Assurance = Assurance.TYPED
     timeout_seconds: int | None = None
     approval_valid_for: int | None = None
+    cooling_seconds: int | None = None
+    batch: bool = False
 
 
 class ResolveRule(Frozen):
@@ -149,6 +160,7 @@ class Matched(Frozen):
 
     rules: tuple[Rule, ...] = ()
     resolve: tuple[ResolveRule, ...] = ()
+    see: tuple[Seers, ...] = ()
     unclear: frozenset[str] = frozenset()
 
 
@@ -156,11 +168,18 @@ class Policy(Protocol):
     """Derives the requirement of a plan."""
 
     def requirement_for(
-        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+        self,
+        plan: Plan,
+        *,
+        request: str,
+        requester: str,
+        recent: Sequence[RecentSum] = (),
+        duplicates: Sequence[Duplicate] = (),
     ) -> Requirement:
         """Return what this plan needs: a pure function of the arguments.
 
-        ``recent`` has the sums over time that its conditions name, as far as they are known.
+        ``recent`` has the sums over time that its conditions name, as far as they are known; ``duplicates``
+        are the steps of other runs that are the same.
         """
         ...
 
@@ -172,10 +191,16 @@ class OneApproval:
     """The policy without a policy file: one approval of every plan, by anyone but the requester."""
 
     def requirement_for(
-        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+        self,
+        plan: Plan,
+        *,
+        request: str,
+        requester: str,
+        recent: Sequence[RecentSum] = (),
+        duplicates: Sequence[Duplicate] = (),
     ) -> Requirement:
         """Return one approval."""
-        del plan, request, requester, recent
+        del plan, request, requester, recent, duplicates
         return ONE_APPROVAL
 
 
@@ -189,8 +214,9 @@ def combined(
 ) -> Requirement:
     """Combine the rules that matched each step, and what the policy says of every plan.
 
-    Per role the largest count, the shortest times, the strongest proof. A step that nothing matched gets
-    ``default``; a plan is free only if no rule that matched any step demands anything.
+    Per role the largest count, the shortest times but the longest to cool off, the strongest proof. A step
+    that nothing matched gets ``default``; a plan is free only if no rule that matched any step demands
+    anything, and is approved together with others only if each rule that demands something allows that.
     """
     asked = [rule for one in matched for rule in (one.rules or (default,))]
     demanding = [rule for rule in asked if rule.needs]
@@ -208,6 +234,9 @@ def combined(
         resolvers=resolvers_of(matched, approving_roles(needs)),
         hold_seconds=hold_seconds,
         strike_keeps_approver=strike_keeps_approver,
+        cooling_seconds=_most_seconds(rule.cooling_seconds for rule in demanding),
+        batch=bool(demanding) and all(rule.batch for rule in demanding),
+        seen_by=together(*(one.see for one in matched)),
     )
 
 
@@ -230,6 +259,9 @@ def strictest(one: Requirement, other: Requirement) -> Requirement:
         resolvers=_strictest_resolvers(one, other, approving_roles(needs)),
         hold_seconds=_least((one.hold_seconds, other.hold_seconds)),
         strike_keeps_approver=one.strike_keeps_approver and other.strike_keeps_approver,
+        cooling_seconds=_most_seconds((one.cooling_seconds, other.cooling_seconds)),
+        batch=any(part.needs for part in demanding) and all(part.batch for part in demanding),
+        seen_by=together(one.seen_by, other.seen_by),
     )
 
 
@@ -301,10 +333,17 @@ def asks_for_less(requirement: Requirement, demanded: Requirement) -> str | None
         return f"approvals that are no older than {demanded.approval_valid_for} seconds"
     if _is_longer(requirement.timeout_seconds, demanded.timeout_seconds):
         return f"a review of at most {demanded.timeout_seconds} seconds"
+    if (requirement.cooling_seconds or 0) < (demanded.cooling_seconds or 0):
+        return f"{demanded.cooling_seconds} seconds between the last approval and the first step"
     if requirement.longest_hold > demanded.longest_hold:
         return f"a hold of at most {demanded.longest_hold} seconds"
     if requirement.strike_keeps_approver and not demanded.strike_keeps_approver:
         return "that people who struck steps do not approve"
+    if requirement.batch and not demanded.batch:
+        return "that it is approved alone, not together with others"
+    seers = missing_seers(requirement.seen_by, demanded.seen_by)
+    if seers is not None:
+        return f"that only {seers} may see it"
     return _resolved_by_more(requirement.resolving, demanded.resolving)
 
 
@@ -429,6 +468,10 @@ def _most(ways: Sequence[Sequence[tuple[str, str]]], demanded: Mapping[str, int]
 def _placeholder_approver(number: int, role: str) -> Approver:
     name = f"\0{number}"  # no person can have this name
     return Approver(name=name, standings=(Standing(person=name, roles=(role,)),), assurance=max(Assurance))
+
+
+def _most_seconds(values: Iterable[int | None]) -> int | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _least(values: Iterable[int | None]) -> int | None:

@@ -214,6 +214,11 @@ def _acceptance_message(state: RunState, arrival: Arrival, sender: Identified) -
     match after.phase:
         case Phase.EXECUTING | Phase.UNDOING if state.phase is Phase.HELD:
             return _resolved_message(arrival)
+        case Phase.EXECUTING if after.cooling_left(arrival.received_at):
+            return (
+                f"approved; the plan runs at {after.cooling_until:%Y-%m-%d %H:%M:%S} UTC, and until then the "
+                "approval can be taken back"
+            )
         case Phase.EXECUTING:
             return "approved; the plan runs now"
         case Phase.DRAFTING:

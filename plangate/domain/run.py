@@ -1,6 +1,6 @@
 """The state of one run. `plangate.domain.fold` says how each event changes it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
@@ -253,6 +253,22 @@ class RunState(Frozen):
         return self.drafted is not None and policy.satisfied(
             self.drafted.requirement, self.approvers, self.barred
         )
+
+    @property
+    def cooling_until(self) -> datetime | None:
+        """Until when the approved plan is cooling off: no step may begin, and approvals can be taken back.
+
+        None if nothing asks for that.
+        """
+        seconds = self.drafted.requirement.cooling_seconds if self.drafted else None
+        if seconds is None or self.phase is not Phase.EXECUTING or not self.approvals:
+            return None
+        return max(approval.at for approval in self.approvals) + timedelta(seconds=seconds)
+
+    def cooling_left(self, at: datetime) -> timedelta:
+        """Return how long from ``at`` no step may begin; zero if one may."""
+        until = self.cooling_until
+        return max(timedelta(), until - at) if until else timedelta()
 
     @property
     def next_hold(self) -> int:

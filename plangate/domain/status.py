@@ -9,6 +9,7 @@ from plangate.domain.assurance import Assurance
 from plangate.domain.audit import OUTCOMES, Decided, Drafted, ModelUse, Outcome
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Choice, Resolution
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.lifecycle import possible_resolutions
 from plangate.domain.limits import RecentSum, written
 from plangate.domain.people import Approver, LostApproval
@@ -181,6 +182,8 @@ class Status(Frozen):
     ``plan``, ``revision`` and ``workflow_id`` in ``installation`` and ``namespace``; `plangate.domain.shown`
     recomputes it. ``workers_differ`` names the rules or tools in which the workers of the task queue differ,
     if the records can be read.
+    ``cooling_until`` is until when no step of the approved plan may begin, so that approvals can be taken
+    back; it may be past.
     ``drafting`` is the current attempt of a draft that is retried. ``author`` is the person who edited the
     newest plan, empty for a planner's and for a supplied one; ``authors`` are those who may not approve it
     because they edited it, or one before it. ``previous`` is the plan before it.
@@ -188,8 +191,9 @@ class Status(Frozen):
     changes are shown, if it is older than ``previous``: the last that anybody approved, else the first; a
     number among its steps is that of the same step of ``plan``.
     ``stops`` are those that make its steps wait, as far as is known where the answer comes from. ``sums`` are
-    the sums over time by which the newest plan was judged, and ``needs_more`` says that before a step it
-    turned out to need more, by them, than it was approved for.
+    the sums over time by which the newest plan was judged, ``duplicates`` the steps of other runs that were
+    the same when it was drafted, and ``needs_more`` says that before a step it turned out to need more, by
+    the sums, than it was approved for.
     """
 
     workflow_id: str
@@ -217,6 +221,7 @@ class Status(Frozen):
     unread: tuple[UnreadDecision, ...] = ()
     unread_not_listed: int = 0
     deadline: AwareDatetime | None
+    cooling_until: AwareDatetime | None = Field(default=None, exclude_if=lambda value: value is None)
     planner: ModelUse | None
     steps: tuple[StepStatus, ...]
     workers_differ: tuple[str, ...] = ()
@@ -230,6 +235,7 @@ class Status(Frozen):
     held: HeldStatus | None = None
     stops: tuple[StopStatus, ...] = ()
     sums: tuple[SumStatus, ...] = ()
+    duplicates: tuple[Duplicate, ...] = Field(default=(), exclude_if=lambda value: not value)
     needs_more: bool = False
     source: str
 
@@ -279,6 +285,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         decisions=_decisions(state),
         refusals_not_listed=state.refusals_not_kept,
         deadline=state.deadline,
+        cooling_until=state.cooling_until,
         planner=drafted.planner if drafted else None,
         steps=_steps(state),
         unrecorded=unrecorded,
@@ -289,6 +296,7 @@ def status_of(state: RunState, source: str, unrecorded: Unrecorded | None = None
         baseline=state.baseline if state.drafted else None,
         held=_held(state),
         sums=_sums(drafted),
+        duplicates=drafted.duplicates if drafted else (),
         needs_more=state.reopened is not None and state.reopened.requirement is not None,
         source=source,
     )

@@ -107,9 +107,10 @@ class ToolDeclaration:
         undoable: whether the tool can undo its effect.
         receipt: the model of the receipt's details, whose fields later steps can refer to, if they can.
         reads_only: whether it changes nothing: a planner may call it while it drafts, and no step has it.
+        identifying: the arguments in which two calls that do the same are equal; empty for all of them.
 
     Raises:
-        ValueError: the time limit is out of range.
+        ValueError: the time limit is out of range, or an identifying argument is none.
     """
 
     name: str
@@ -120,10 +121,14 @@ class ToolDeclaration:
     undoable: bool = False
     receipt: type[BaseModel] | None = None
     reads_only: bool = False
+    identifying: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.seconds <= LONGEST_ACT:
             raise ValueError(f"an act of {self.name} may take 1 to {LONGEST_ACT} seconds, not {self.seconds}")
+        unknown = [name for name in self.identifying if name not in self.arguments.model_fields]
+        if unknown:
+            raise ValueError(f"{self.name} has no argument {unknown[0]}, which is to identify its calls")
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the arguments."""

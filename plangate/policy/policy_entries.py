@@ -8,7 +8,8 @@ from plangate.domain.assurance import Assurance, read_assurance
 from plangate.domain.base import Typed
 from plangate.domain.decision import Resolution
 from plangate.domain.durations import read_timeout
-from plangate.domain.policy import MAX_COUNT
+from plangate.domain.policy import LONGEST_COOLING, MAX_COUNT
+from plangate.domain.seers import Party
 from plangate.policy.toml_file import Name
 
 
@@ -18,10 +19,23 @@ def _seconds(value: object) -> int:
     return read_timeout(value)
 
 
+def _cooling(value: object) -> int:
+    seconds = _seconds(value)
+    if seconds > LONGEST_COOLING:
+        raise ValueError(f"{value!r} is longer than {LONGEST_COOLING // 3600} hours")
+    return seconds
+
+
 def _resolution(value: object) -> Resolution:
     if value not in list(Resolution):
         raise ValueError(f"must be one of: {', '.join(Resolution)}")
     return Resolution(str(value))
+
+
+def _party(value: object) -> Party:
+    if value not in list(Party):
+        raise ValueError(f"must be one of: {', '.join(Party)}")
+    return Party(str(value))
 
 
 Seconds = Annotated[int, BeforeValidator(_seconds)]
@@ -63,6 +77,16 @@ class DefaultEntry(Typed):
         description="how old an approval may be when a step starts; else the plan is in review again",
     )
 
+    settle: Annotated[int, BeforeValidator(_cooling)] | None = Field(
+        default=None,
+        description="how long after the last approval no step begins, so that it can be taken back; at most "
+        "`24h`",
+    )
+    batch: bool = Field(
+        default=False,
+        description="whether such plans may be approved several at once, by one touch. Default: `false`",
+    )
+
 
 class RuleEntry(DefaultEntry):
     """A table ``[[rule]]``."""
@@ -88,6 +112,23 @@ class ResolveEntry(Typed):
         min_length=1,
         description="which of `retry`, `skip`, `mark_done`, `undo` they may choose (default: all), and "
         "`abort` always",
+    )
+
+
+class SeeEntry(Typed):
+    """A table ``[[see]]``."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: Name = Field(description=_NAME)
+    when: When = Field(description=_CONDITION)
+    who: list[Annotated[Party, BeforeValidator(_party)]] = Field(
+        default_factory=list,
+        description="who may see it, of `requester`, `authors` (they edited the plan) and `deciders`, who "
+        "always may",
+    )
+    roles: list[Name] = Field(
+        default_factory=list, description="people with one of these roles may see it too"
     )
 
 

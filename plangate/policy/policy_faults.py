@@ -1,16 +1,22 @@
 """What is wrong with the rules of a policy that can be read: unknown roles and tools, names used twice."""
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
 from plangate.domain.assurance import Assurance
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan
 from plangate.domain.policy import DEFAULT_RULE, Rule
+from plangate.domain.seers import Seers
 from plangate.domain.tool import ToolDeclaration
 from plangate.policy.conditions import Condition, Unclear
 from plangate.policy.policy_input import numbers_of, sample_steps, variables_of_steps
+
+_ONCE: Final = datetime(2026, 1, 1, tzinfo=UTC)  # conditions do not see it
 
 
 class Known(NamedTuple):
@@ -36,10 +42,22 @@ def faults_of_rule(rule: Rule, at: FaultPath, known: Known | None) -> Iterator[F
         if named.count(role) > 1:
             yield Fault(in_needs, f"names the role {role} more than once; add the counts up")
         yield from faults_of_role(role, in_needs, known)
-    asks = rule.assurance > Assurance.TYPED or rule.timeout_seconds or rule.approval_valid_for
-    if asks and not rule.needs:
+    others = rule.timeout_seconds or rule.approval_valid_for or rule.cooling_seconds or rule.batch
+    if (others or rule.assurance > Assurance.TYPED) and not rule.needs:
+        without = "assurance, timeout, approval_valid_for, settle and batch have no effect"
+        yield Fault(at, f"needs no approval, so {without}; remove them")
+
+
+def faults_of_times(rules: Iterable[Rule]) -> Iterator[Fault]:
+    """Yield a fault if approvals may be too old before the time to take them back is over."""
+    rules = list(rules)
+    longest = max(rules, key=lambda rule: rule.cooling_seconds or 0)
+    shortest = min(rules, key=lambda rule: rule.approval_valid_for or math.inf)
+    if longest.cooling_seconds and longest.cooling_seconds >= (shortest.approval_valid_for or math.inf):
         yield Fault(
-            at, "needs no approval, so assurance, timeout and approval_valid_for have no effect; remove them"
+            (),
+            f"has the rule {longest.name} with a settle no shorter than the approval_valid_for of "
+            f"{shortest.name}: of a plan that both match no step could begin; make settle shorter",
         )
 
 
@@ -54,6 +72,19 @@ def faults_of_role(role: str, at: FaultPath, known: Known | None) -> Iterator[Fa
         yield Fault(at, f"no active person has the role {role}; roles that people have: {there}")
 
 
+def faults_of_seers(seers: Seers, at: FaultPath, known: Known | None) -> Iterator[Fault]:
+    """Yield what is wrong with whom a rule lets see a run."""
+    if not seers.who and not seers.roles:
+        yield Fault(at, "names no one; name in who or in roles who may see the run")
+    if ANYONE in seers.roles:
+        yield Fault((*at, "roles"), "anyone of the list may see every run already; name other roles")
+    if known is not None and known.roles is None:
+        yield Fault(at, "narrows who may see a run, but there is no list of people; set PLANGATE_PEOPLE")
+        return
+    for role in seers.roles:
+        yield from faults_of_role(role, (*at, "roles"), known)
+
+
 def faults_of_condition(condition: Condition, tools: Mapping[str, ToolDeclaration]) -> Iterator[str]:
     """Yield why a condition cannot be true of any plan."""
     unknown = list(condition.unknown_words(tools))
@@ -63,7 +94,10 @@ def faults_of_condition(condition: Condition, tools: Mapping[str, ToolDeclaratio
     reasons = []
     for step in sample_steps(tools):
         plan = Plan(summary="x", steps=(step,))
-        (variables,) = variables_of_steps(plan, numbers_of(tools), request="x", requester="x")
+        twice = Duplicate(step=1, tool=step.tool, workflow_id="x", its_step=1, state="executed", at=_ONCE)
+        (variables,) = variables_of_steps(
+            plan, numbers_of(tools), request="x", requester="x", duplicates=(twice,)
+        )
         try:
             condition.holds(variables, lambda _limit: 1.5)
         except Unclear as error:

@@ -2,11 +2,13 @@
 
 A worker reads it once, at its start, and does not start if it has faults. It fails closed: if a condition
 is neither true nor false of a step, a rule that demands approvals matches and a rule without needs does not.
-A resolve rule matches then too, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`).
+A resolve rule matches then too, and can only narrow who may resolve (`plangate.domain.policy.resolvers_of`);
+and so does a see rule, which can only narrow who may see the run.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +17,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from plangate.domain.base import Frozen
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.limits import Limit, RecentSum, recent_sum
@@ -29,17 +32,20 @@ from plangate.domain.policy import (
     Rule,
     combined,
 )
+from plangate.domain.seers import Seers
 from plangate.domain.stops import StopRules
 from plangate.domain.tool import ToolDeclaration
 from plangate.domain.validation import faults_in
 from plangate.policy.conditions import Condition, RecentOf, Unclear
-from plangate.policy.policy_entries import DefaultEntry, ResolveEntry, RuleEntry, WholePolicy
+from plangate.policy.policy_entries import DefaultEntry, ResolveEntry, RuleEntry, SeeEntry, WholePolicy
 from plangate.policy.policy_faults import (
     Known,
     faults_of_condition,
     faults_of_name,
     faults_of_role,
     faults_of_rule,
+    faults_of_seers,
+    faults_of_times,
 )
 from plangate.policy.policy_input import numbers_of, variables_of_steps
 from plangate.policy.settled_file import read_settled
@@ -49,27 +55,32 @@ from plangate.policy.toml_file import parse_toml, places, tables, unknown_names
 _TEXT_OF_RULE: Final = 60
 _DEFAULT: Final = ("[default]",)
 _OF_ALL: Final = tuple(WholePolicy.model_fields)
-AnyRule = TypeVar("AnyRule", Rule, ResolveRule)
+AnyRule = TypeVar("AnyRule", Rule, ResolveRule, Seers)
 Rules = Mapping[str, tuple[AnyRule, Condition]]
 """Rules by name, each with its condition, in the order of the file."""
+_Read = Callable[[dict[str, Any], FaultPath, Known | None, list[Fault]], AnyRule | None]
+"""Reads one table (``Any`` stands for TOML), or adds its faults."""
 
 
 class UnclearMatch(Frozen):
     """A rule whose condition is neither true nor false of a step, and whether it matches then.
 
     ``resolves``: it says who may resolve, and asks for its roles besides one that could approve the plan.
+    ``sees``: it says who may see the run.
     """
 
     rule: str
     reason: str
     counts: bool
     resolves: bool = False
+    sees: bool = False
 
 
 class StepExplanation(Frozen):
     """Which rules matched one step (from 1); the default if none did.
 
     ``resolve`` are those that say who may resolve a held run; without any, those who could approve it.
+    ``see`` are those that say who may see the run; without any, everyone of the list.
     """
 
     number: int
@@ -77,6 +88,7 @@ class StepExplanation(Frozen):
     rules: tuple[str, ...]
     unclear: tuple[UnclearMatch, ...] = ()
     resolve: tuple[str, ...] = ()
+    see: tuple[str, ...] = ()
 
 
 class Explanation(Frozen):
@@ -100,14 +112,16 @@ class FilePolicy:
         text: str,
         *,
         resolve: Rules[ResolveRule] = MappingProxyType({}),
+        see: Rules[Seers] = MappingProxyType({}),
         whole: WholePolicy | None = None,
         stop_rules: StopRules | None = None,
     ) -> None:
         self._rules = rules
         self._resolve = resolve
-        conditions = [condition for _, condition in (*rules.values(), *resolve.values())]
+        self._see = see
+        conditions = [condition for _, condition in (*rules.values(), *resolve.values(), *see.values())]
         self._limits = tuple(dict.fromkeys(limit for one in conditions for limit in one.limits))
-        self._numbers = _named(rules, resolve) if tools is None else numbers_of(tools)
+        self._numbers = _named(conditions) if tools is None else numbers_of(tools)
         self.default = default
         self.whole = whole or WholePolicy()
         self.stop_rules = stop_rules or StopRules()
@@ -125,28 +139,46 @@ class FilePolicy:
         return tuple((rule, condition.source) for rule, condition in self._resolve.values())
 
     @property
+    def see_rules(self) -> tuple[tuple[Seers, str], ...]:
+        """The rules that say who may see a run, each with its condition, in the order of the file."""
+        return tuple((seers, condition.source) for seers, condition in self._see.values())
+
+    @property
     def limits(self) -> tuple[Limit, ...]:
         """The sums over time that its conditions name, each once."""
         return self._limits
 
     def requirement_for(
-        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+        self,
+        plan: Plan,
+        *,
+        request: str,
+        requester: str,
+        recent: Sequence[RecentSum] = (),
+        duplicates: Sequence[Duplicate] = (),
     ) -> Requirement:
         """Return what this plan needs."""
-        return self.explain(plan, request=request, requester=requester, recent=recent).requirement
+        return self.explain(
+            plan, request=request, requester=requester, recent=recent, duplicates=duplicates
+        ).requirement
 
     def explain(
-        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+        self,
+        plan: Plan,
+        *,
+        request: str,
+        requester: str,
+        recent: Sequence[RecentSum] = (),
+        duplicates: Sequence[Duplicate] = (),
     ) -> Explanation:
         """Return what this plan needs, and which rule asked for it at which step."""
         sums = partial(recent_sum, plan=plan, person=requester, sums=recent)
+        seen = variables_of_steps(
+            plan, self._numbers, request=request, requester=requester, duplicates=duplicates
+        )
         steps = tuple(
             self._explain_step(step, variables, partial(sums, number=variables["step"]["number"]))
-            for step, variables in zip(
-                plan.steps,
-                variables_of_steps(plan, self._numbers, request=request, requester=requester),
-                strict=True,
-            )
+            for step, variables in zip(plan.steps, seen, strict=True)
         )
         requirement = combined(
             [self._matched(step) for step in steps],
@@ -161,11 +193,12 @@ class FilePolicy:
         return Matched(
             rules=tuple(self._rules[name][0] for name in step.rules if name in self._rules),
             resolve=tuple(self._resolve[name][0] for name in step.resolve),
+            see=tuple(self._see[name][0] for name in step.see),
             unclear=frozenset(one.rule for one in step.unclear if one.resolves),
         )
 
     def _explain_step(self, step: Step, variables: Mapping[str, Any], recent: RecentOf) -> StepExplanation:
-        matched, resolve, unclear = [], [], []
+        matched, unclear = [], []
         for name, (rule, condition) in self._rules.items():
             try:
                 counts = condition.holds(variables, recent)
@@ -174,21 +207,35 @@ class FilePolicy:
                 unclear.append(UnclearMatch(rule=name, reason=str(error), counts=counts))
             if counts:
                 matched.append(name)
-        for name, (_, condition) in self._resolve.items():
-            try:
-                counts = condition.holds(variables, recent)
-            except Unclear as error:
-                counts = True
-                unclear.append(UnclearMatch(rule=name, reason=str(error), counts=True, resolves=True))
-            if counts:
-                resolve.append(name)
+        resolve, unclear_resolve = _narrowing(self._resolve, variables, recent)
+        see, unclear_see = _narrowing(self._see, variables, recent)
+        unclear += [one.model_copy(update={"resolves": True}) for one in unclear_resolve]
+        unclear += [one.model_copy(update={"sees": True}) for one in unclear_see]
         return StepExplanation(
             number=variables["step"]["number"],
             tool=step.tool,
             rules=tuple(matched) or (DEFAULT_RULE,),
             unclear=tuple(unclear),
             resolve=tuple(resolve),
+            see=tuple(see),
         )
+
+
+def _narrowing(
+    rules: Rules[AnyRule], variables: Mapping[str, Any], recent: RecentOf
+) -> tuple[list[str], list[UnclearMatch]]:
+    """Return the rules that match, and the unclear ones among them: those narrow too."""
+    matched: list[str] = []
+    unclear: list[UnclearMatch] = []
+    for name, (_, condition) in rules.items():
+        try:
+            counts = condition.holds(variables, recent)
+        except Unclear as error:
+            counts = True
+            unclear.append(UnclearMatch(rule=name, reason=str(error), counts=True))
+        if counts:
+            matched.append(name)
+    return matched, unclear
 
 
 def read_policy(
@@ -216,6 +263,14 @@ def policy_in(text: str) -> FilePolicy:
     return _parsed(Path("the policy"), text.encode(), None)
 
 
+def narrows_seeing(text: str) -> bool:
+    """Return whether the text of a policy has rules ``[[see]]``; true if it is no TOML."""
+    try:
+        return bool(tomllib.loads(text).get("see"))
+    except tomllib.TOMLDecodeError:
+        return True
+
+
 def checked_policy(
     text: str, tools: Mapping[str, ToolDeclaration], roles: Collection[str] | None
 ) -> FilePolicy:
@@ -227,9 +282,9 @@ def checked_policy(
     return _parsed(Path("the policy"), text.encode(), Known(tools, roles))
 
 
-def _named(rules: Rules[Rule], resolve: Rules[ResolveRule]) -> dict[str, frozenset[str]]:
+def _named(conditions: Iterable[Condition]) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
-    for _, condition in (*rules.values(), *resolve.values()):
+    for condition in conditions:
         for tool, arguments in condition.numbers().items():
             found[tool] = found.get(tool, frozenset()) | arguments
     return found
@@ -239,24 +294,25 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
     document = parse_toml(path, raw)
     people = "this is a list of people, and belongs in PLANGATE_PEOPLE"
     faults = unknown_names(
-        document, ("rule", "resolve", "default", *_OF_ALL, *STOP_TABLES), {"person": people}
+        document, ("rule", "resolve", "see", "default", *_OF_ALL, *STOP_TABLES), {"person": people}
     )
     names: set[str] = set()
-    rules: dict[str, tuple[Rule, Condition]] = {}
-    for at, entry in _tables(document, raw, "rule", faults):
-        rule, condition = _rule(entry, at, known, faults), _condition(entry.get("when"), at, known, faults)
-        if rule is not None:
-            faults += faults_of_name(rule.name, at, names)
-            rules.update({rule.name: (rule, condition)} if condition else {})
-    resolve: dict[str, tuple[ResolveRule, Condition]] = {}
-    for at, entry in _tables(document, raw, "resolve", faults):
-        resolver = _resolve_rule(entry, at, known, faults)
-        condition = _condition(entry.get("when"), at, known, faults)
-        if resolver is not None:
-            faults += faults_of_name(resolver.name, at, names)
-            resolve.update({resolver.name: (resolver, condition)} if condition else {})
+
+    def rules_in(table: str, read: _Read[AnyRule]) -> dict[str, tuple[AnyRule, Condition]]:
+        found: dict[str, tuple[AnyRule, Condition]] = {}
+        for at, entry in _tables(document, raw, table, faults):
+            rule = read(entry, at, known, faults)
+            condition = _condition(entry.get("when"), at, known, faults)
+            if rule is not None:
+                faults.extend(faults_of_name(rule.name, at, names))
+                found.update({rule.name: (rule, condition)} if condition else {})
+        return found
+
+    rules, resolve = rules_in("rule", _rule), rules_in("resolve", _resolve_rule)
+    see = rules_in("see", _see_rule)
     default = _default(document.get("default"), faults)
     faults += faults_of_rule(default, _DEFAULT, known)
+    faults += faults_of_times([default, *(rule for rule, _ in rules.values())])
     whole = _whole(document, faults)
     roles = (known.roles or ()) if known else None
     stop_rules = read_stop_rules(document, default.assurance, roles, faults)
@@ -267,7 +323,7 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
         raise FileInvalid(str(path), faults)
     tools = known.tools if known else None
     return FilePolicy(
-        rules, default, tools, raw.decode(), resolve=resolve, whole=whole, stop_rules=stop_rules
+        rules, default, tools, raw.decode(), resolve=resolve, see=see, whole=whole, stop_rules=stop_rules
     )
 
 
@@ -324,6 +380,18 @@ def _resolve_rule(
     )
 
 
+def _see_rule(entry: dict[str, Any], at: FaultPath, known: Known | None, faults: list[Fault]) -> Seers | None:
+    try:
+        typed = SeeEntry.model_validate(_without_misplaced(entry, at, faults))
+    except ValidationError as error:
+        faults += faults_in(error, at)
+        return None
+    who, roles = tuple(dict.fromkeys(typed.who)), tuple(dict.fromkeys(typed.roles))
+    seers = Seers(name=typed.name, who=who, roles=roles)
+    faults += faults_of_seers(seers, at, known)
+    return seers
+
+
 def _whole(document: dict[str, Any], faults: list[Fault]) -> WholePolicy:
     try:
         return WholePolicy.model_validate({name: document[name] for name in _OF_ALL if name in document})
@@ -362,4 +430,6 @@ def _as_rule(entry: DefaultEntry, name: str) -> Rule:
         assurance=entry.assurance,
         timeout_seconds=entry.timeout,
         approval_valid_for=entry.approval_valid_for,
+        cooling_seconds=entry.settle,
+        batch=entry.batch,
     )

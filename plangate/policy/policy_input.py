@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic import BaseModel, Field, JsonValue
 
 from plangate.domain.base import Frozen
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.plan import Plan, Step
 from plangate.domain.tool import ToolArguments, ToolDeclaration
 
@@ -60,6 +61,22 @@ class PlanInput(Frozen):
         return cls(summary=_one_text(plan.summary), steps=steps)
 
 
+class DuplicateInput(Frozen):
+    """A step of another run that is the same as a step of this plan."""
+
+    step: int
+    tool: str
+    workflow_id: str
+    its_step: int
+    state: str
+    done: bool
+
+    @classmethod
+    def of(cls, duplicate: Duplicate) -> "DuplicateInput":
+        """Return what a condition sees of a duplicate."""
+        return cls(**{name: getattr(duplicate, name) for name in cls.model_fields})
+
+
 class PolicyInput(Frozen):
     """The variables of a condition.
 
@@ -77,10 +94,22 @@ class PolicyInput(Frozen):
     counts: dict[str, int] = Field(
         description="`counts.TOOL`: how many steps use the tool. Name the tool here too"
     )
+    duplicates: tuple[DuplicateInput, ...] = Field(
+        default=(),
+        description="the steps of other runs that are the same as one of this plan; each has `step` (the "
+        "number in this plan), `tool`, `workflow_id`, `its_step`, `state` and `done`; see "
+        "[duplicates](#duplicates)",
+    )
 
     @classmethod
     def of(
-        cls, plan: Plan, numbers: Mapping[str, Collection[str]], *, request: str, requester: str
+        cls,
+        plan: Plan,
+        numbers: Mapping[str, Collection[str]],
+        *,
+        request: str,
+        requester: str,
+        duplicates: Sequence[Duplicate] = (),
     ) -> "PolicyInput":
         """Return what a condition sees of the first step of a plan.
 
@@ -95,6 +124,7 @@ class PolicyInput(Frozen):
             step=seen.steps[0],
             totals={name: _totals(plan.steps, name, numbers.get(name, ())) for name in tools},
             counts={name: used[name] for name in tools},
+            duplicates=tuple(map(DuplicateInput.of, duplicates)),
         )
 
 
@@ -120,10 +150,16 @@ FUNCTIONS: Final[Mapping[str, str]] = {
 
 
 def variables_of_steps(
-    plan: Plan, numbers: Mapping[str, Collection[str]], *, request: str, requester: str
+    plan: Plan,
+    numbers: Mapping[str, Collection[str]],
+    *,
+    request: str,
+    requester: str,
+    duplicates: Sequence[Duplicate] = (),
 ) -> Iterator[dict[str, Any]]:
     """Yield the variables for each step of a plan, as `PolicyInput.of` takes it; ``Any`` stands for JSON."""
-    shared = PolicyInput.of(plan, numbers, request=request, requester=requester).model_dump(mode="json")
+    seen = PolicyInput.of(plan, numbers, request=request, requester=requester, duplicates=duplicates)
+    shared = seen.model_dump(mode="json")
     for step in shared["plan"]["steps"]:
         yield {**shared, "step": step}
 

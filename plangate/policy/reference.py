@@ -11,16 +11,17 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from plangate.policy.policy_entries import ResolveEntry, RuleEntry, WholePolicy
+from plangate.policy.policy_entries import ResolveEntry, RuleEntry, SeeEntry, WholePolicy
 from plangate.policy.policy_input import FIELDS, FUNCTIONS, PolicyInput
 
 _WIDTH: Final = 118
 _TABLES: Final[dict[str, type[BaseModel]]] = {
     "RuleEntry": RuleEntry,
     "ResolveEntry": ResolveEntry,
+    "SeeEntry": SeeEntry,
     "WholePolicy": WholePolicy,
 }
-_FIRST: Final = ("name", "when", "roles")
+_FIRST: Final = ("name", "when", "who", "roles")
 
 
 def variables() -> str:

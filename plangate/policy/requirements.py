@@ -9,6 +9,7 @@ from functools import lru_cache, reduce
 
 from plangate.domain.audit import AuditEntry, Claimed, Drafted, Reopened, Requested, RuleText
 from plangate.domain.deadlines import exceeds_requirement
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import FileInvalid
 from plangate.domain.findings import Finding
 from plangate.domain.limits import Limit, RecentSum, sums_wanted
@@ -27,6 +28,7 @@ def derived(policy: Policy, drafted: Drafted, requested: Requested) -> Requireme
         requester=drafted.requester,
         author=drafted.author,
         recent=drafted.recent,
+        duplicates=drafted.duplicates,
     )
 
 
@@ -38,6 +40,7 @@ def demanded_of(
     requester: str,
     author: str,
     recent: Sequence[RecentSum] = (),
+    duplicates: Sequence[Duplicate] = (),
 ) -> Requirement:
     """Return what the policy requires of a plan.
 
@@ -51,11 +54,14 @@ def demanded_of(
         requester: their name as the list of people has it; empty without a list.
         author: who edited the plan; empty if nobody did.
         recent: the sums over time, as `sums_for` names them.
+        duplicates: the steps of other runs that are the same.
     """
     return reduce(
         strictest,
         (
-            policy.requirement_for(plan, request=requested.request, requester=one, recent=recent)
+            policy.requirement_for(
+                plan, request=requested.request, requester=one, recent=recent, duplicates=duplicates
+            )
             for one in judged_for(requested, requester=requester, author=author)
         ),
     )

@@ -33,6 +33,11 @@ COMMENTS: Final = {
     Resolution.ABORT: "",
 }
 """The placeholder of the comment that a resolution needs; empty if it needs none."""
+_PROOFS: Final = {
+    Assurance.TYPED: "",
+    Assurance.LOGIN: ", by a login or a signature",
+    Assurance.SIGNED: ", by a signed decision",
+}
 
 
 def add_hold(page: Page, status: Status, now: datetime) -> None:
@@ -156,9 +161,7 @@ def resolvers_words(status: Status) -> str:
         return ""
     groups = [" or ".join(roles) for roles in requirement.resolving.any_of]
     who = " and ".join(f"({one})" if " or " in one and len(groups) > 1 else one for one in groups)
-    proof = ", by a signed decision" if takes_signed_resolutions(status) else ""
-    if requirement.resolving.assurance is Assurance.LOGIN:
-        proof = ", by a login or a signature"
+    proof = _PROOFS[requirement.resolving.assurance]
     return f"{who}, but not {barred_words(status, ' or ')}{proof}"
 
 

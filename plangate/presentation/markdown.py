@@ -25,6 +25,7 @@ from plangate.domain.references import references_in
 from plangate.domain.run import Approval, Phase, RunState, StepProgress, StepState
 from plangate.domain.standing_approvals import counts_until, void_because
 from plangate.domain.status import Status, Unrecorded, status_of, step_at_work
+from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.held_page import UNDOING, barred_words, is_partly_done
 from plangate.presentation.markdown_parts import (
     changes_part,
@@ -60,6 +61,7 @@ _ROOM_FOR_DECISIONS: Final = 1_800
 _ROOM_FOR_FEWER_DECISIONS: Final = 700
 _ROOM_FOR_APPROVALS: Final = 700
 _ROOM_FOR_DIGEST: Final = 900
+_ROOM_FOR_DUPLICATES: Final = 700
 # Lengths in characters.
 _ROOM_FOR_LINE: Final = 300
 _ROOM_FOR_CAUSE: Final = 200
@@ -128,7 +130,7 @@ def details_page(
                 if is_whole
                 else _how_to_read_it_all(state, state.drafted)
             )
-    return "\n\n".join([*parts, *_decisions(state)])
+    return "\n\n".join([*_duplicates(status), *parts, *_decisions(state)])
 
 
 def _heading(state: RunState, status: Status) -> str:
@@ -148,7 +150,7 @@ def _heading(state: RunState, status: Status) -> str:
                 f"{_so_far(state, state.drafted)}{_again(state)}"
             )
         case Phase.EXECUTING:
-            return "### Approved, being executed"
+            return f"### Approved, being executed{_cooling(state)}"
         case Phase.HELD:
             return hold_part(status)
         case Phase.UNDOING:
@@ -157,6 +159,30 @@ def _heading(state: RunState, status: Status) -> str:
             return f"### Ended: {state.state}"
         case _:
             assert_never(state.phase)
+
+
+def _duplicates(status: Status) -> list[str]:
+    """Return the steps of other runs that are the same, for the top of the page."""
+    shown: list[str] = []
+    room = _ROOM_FOR_DUPLICATES
+    for line in duplicate_lines(status.duplicates, lambda at: f"at {utc(at)}"):
+        said = f"**Twice?** {markdown_code(cut(line, _ROOM_FOR_LINE))}"
+        room -= len(quote(said))
+        if room < 0 and shown:
+            shown.append("**And more than this page has room for.**")
+            break
+        shown.append(said)
+    return ["\n".join(shown)] if shown else []
+
+
+def _cooling(state: RunState) -> str:
+    """Say from when on a step begins; the page has no clock, so it says so afterwards too."""
+    if state.cooling_until is None or any(step.state is not StepState.PENDING for step in state.steps):
+        return ""
+    return (
+        f"\nNo step begins before {state.cooling_until:%Y-%m-%d %H:%M:%S} UTC. Until then "
+        "`withdraw_approval` takes your own approval back."
+    )
 
 
 def _may_not(status: Status) -> str:

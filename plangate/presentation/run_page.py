@@ -18,6 +18,7 @@ from plangate.domain.status import GONE, DecisionStatus, Status, StepStatus, Unr
 from plangate.presentation.changes import add_all_changes, author_of
 from plangate.presentation.clock import moment
 from plangate.presentation.deciding_page import why_not_you
+from plangate.presentation.duplicate_words import duplicate_lines
 from plangate.presentation.durations import from_now, spoken
 from plangate.presentation.held_page import (
     UNDOING,
@@ -70,8 +71,11 @@ def run_page(status: Status, now: datetime) -> Page:
     if status.reason:
         page.field("because", status.reason)
     _add_taking_up(page, status)
+    for line in duplicate_lines(status.duplicates, moment):
+        page.field("TWICE?", line, "bold red")
     for stop in status.stops:
         add_stop(page, stop)
+    _add_cooling(page, status, now)
     add_hold(page, status, now)
     if status.state == Phase.UNDOING:
         page.field("now", UNDOING, "bold yellow")
@@ -92,6 +96,17 @@ def run_page(status: Status, now: datetime) -> Page:
     page.gap()
     page.note(source_words(status))
     return page
+
+
+def _add_cooling(page: Page, status: Status, now: datetime) -> None:
+    """Add until when approvals can be taken back, and how."""
+    until = status.cooling_until
+    if until is None or until <= now:
+        return
+    begins = f"at {moment(until, with_seconds=True)}, {from_now(until, now)}"
+    page.field("begins", begins, "bold yellow")
+    page.note("Until then those who approved can take their approval back:", "", indent=4)
+    page.command(f"{program()} withdraw-approval {shlex.quote(status.workflow_id)} --by YOUR-NAME", indent=6)
 
 
 def add_request(page: Page, status: Status) -> None:
@@ -270,10 +285,12 @@ def _approvers(status: Status) -> str:
 
 
 def _for_how_long(status: Status) -> str:
-    valid_for = status.requirement.approval_valid_for if status.requirement else None
-    if valid_for is None:
+    if status.requirement is None:
         return ""
-    return f"; each approval counts for {spoken(timedelta(seconds=valid_for))}"
+    valid_for, cooling = status.requirement.approval_valid_for, status.requirement.cooling_seconds
+    counts = f"; each approval counts for {spoken(timedelta(seconds=valid_for))}" if valid_for else ""
+    begins = f"; it begins {spoken(timedelta(seconds=cooling))} after the last approval" if cooling else ""
+    return counts + begins
 
 
 def _planner(use: ModelUse) -> str:

@@ -26,6 +26,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.escaping import cut
 from plangate.domain.key_orders import KeyAction, KeyDecided
+from plangate.domain.looks import Looked
 from plangate.domain.people import Approver
 from plangate.domain.plan import short
 from plangate.domain.plurals import counted
@@ -133,6 +134,9 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
             return _key_order(event)
         case StopDecided():
             return _order(event)
+        case Looked(look=look):
+            why = f": {cut(look.why, _LONGEST)}" if look.why else ""
+            return f"{look.what} {look.subject}{why}"
         case _:
             assert_never(event)
 

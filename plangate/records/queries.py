@@ -21,6 +21,7 @@ from plangate.domain.shown import checked
 from plangate.domain.status import Status, status_of, with_stops
 from plangate.domain.stops import StopStatus, shown
 from plangate.policy.kept_lists import lists_in
+from plangate.policy.policy_file import narrows_seeing
 from plangate.records.database import Database
 from plangate.records.lists import ALL, IS_A_RUN, WAITING, Wanted, rows_of
 from plangate.records.rule_texts import in_force_at
@@ -272,3 +273,16 @@ def trail_on_record(database: Database, workflow_id: str) -> tuple[AuditEntry, .
     if not entries:
         raise RunNotFound(f"{one_line(workflow_id)} is not recorded; `audit list` lists the recorded runs.")
     return entries
+
+
+def is_seeing_narrowed(database: Database) -> bool:
+    """Return whether the policy in force has rules that say who may see a run: see `may_see`.
+
+    Raises:
+        RecordsMissing: there are no records.
+        RecordsUnavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        now = connection.execute(NOW).scalar_one()
+        in_force = in_force_at(connection, "policy", now)
+    return in_force is not None and in_force.text is not None and narrows_seeing(in_force.text.text)

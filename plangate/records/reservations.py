@@ -41,6 +41,7 @@ from plangate.domain.audit import (
 from plangate.domain.decision import Choice
 from plangate.domain.key_orders import KeyDecided
 from plangate.domain.limits import RESERVED_FOR, RecentSum, Scope, UnknownSum, summed, window_start, written
+from plangate.domain.looks import Looked
 from plangate.domain.run import Phase, RunState, StepState
 from plangate.domain.stops import StopDecided
 from plangate.records.prepared import Prepared
@@ -195,6 +196,7 @@ def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
             | RulesInForce()
             | KeyDecided()
             | StopDecided()
+            | Looked()
         ):
             pass
         case _:

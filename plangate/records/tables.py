@@ -163,6 +163,21 @@ reservations = Table(
     Index("ix_reservations_tool", "tool", "argument", "scope", "at"),
 )
 
+# The steps of the newest plan of each run, to find those of other runs that are the same: see
+# `plangate.records.likenesses`.
+likenesses = Table(
+    "likenesses",
+    metadata,
+    Column("workflow_id", String(1000), ForeignKey("runs.workflow_id"), primary_key=True),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+    # When the plan was drafted.
+    Column("at", Moment, nullable=False),
+    # 1 if not everyone of the list of people may see the run.
+    Column("is_hidden", Integer, nullable=False),
+    Index("ix_likenesses_digest", "digest", "at"),
+)
+
 # One row: the last entry of the trail of stops that changed what is stopped. Every claim of a step reads it.
 stops = Table(
     "stops",

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from plangate.domain.audit import (
     FIRST_HASH,
+    LOOKS_TRAIL,
     OWN_TRAILS,
     RULES_TRAIL,
     STOPS_TRAIL,
@@ -44,6 +45,7 @@ from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, broken_links
 from plangate.domain.fold import apply, fold
 from plangate.domain.key_orders import KeyDecided
+from plangate.domain.looks import Looked
 from plangate.domain.request import check_opening
 from plangate.domain.run import RunState
 from plangate.domain.settlements import run_of
@@ -285,6 +287,11 @@ def open_stops_trail(connection: Connection, actor: str, at: datetime) -> OpenTr
     return _open_own(connection, STOPS_TRAIL, actor, at)
 
 
+def open_looks_trail(connection: Connection, actor: str, at: datetime) -> OpenTrail:
+    """Take the lock on the trail of looks, until the transaction ends."""
+    return _open_own(connection, LOOKS_TRAIL, actor, at)
+
+
 def _open_own(connection: Connection, name: str, actor: str, at: datetime) -> OpenTrail:
     head = _locked_run(connection, name) or _open(connection, name, "", actor, at)
     return OpenTrail(connection, head)
@@ -389,6 +396,7 @@ def _moves(event: Event) -> bool:
             | RulesInForce()
             | KeyDecided()
             | StopDecided()
+            | Looked()
         ):
             return False
         case Decided(verdict=verdict):

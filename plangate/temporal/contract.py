@@ -5,5 +5,6 @@ from typing import Final
 WORKFLOW_TYPE: Final = "PlanApproval"
 STATUS: Final = "status"  # a query
 STOP_TYPE: Final = "PlangateStop"  # a workflow: one order to stop or to go
+LOOK_TYPE: Final = "PlangateLook"  # a workflow: one look by an auditor, or one export
 SETTLEMENT_TYPE: Final = "PlangateSettlement"  # a workflow: how the accepted effects of a run end
 DECIDE: Final = "decide"  # an update

@@ -12,7 +12,7 @@ its file and line.
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final, Generic, Literal, NoReturn, ParamSpec, TypeAlias, TypeVar, overload
 
@@ -64,6 +64,7 @@ class ToolFunction(Generic[P, R]):
         seconds: int = 60,
         receipt: type[BaseModel] | None = None,
         reads_only: bool = False,
+        identifying: Sequence[str] = (),
     ) -> None:
         self._function = function
         self._reads_only = reads_only
@@ -77,6 +78,7 @@ class ToolFunction(Generic[P, R]):
         self._seconds = seconds
         signature = signature_of(function, self._name, said.arguments)
         self._arguments, self._wants_key = signature.arguments, signature.wants_key
+        self._identifying = self._checked_names(identifying)
         self._returns = value_of(returned_by(function))
         self._receipt = receipt or model_of(self._returns)
         self._attached: dict[str, Attached] = {}
@@ -152,6 +154,7 @@ class ToolFunction(Generic[P, R]):
             undoable="undo" in self._attached,
             receipt=None if self._reads_only else self._receipt,
             reads_only=self._reads_only,
+            identifying=self._identifying,
         )
 
     def from_settings(self, settings: Settings | None = None) -> FunctionTool:  # noqa: ARG002  as every tool
@@ -234,6 +237,15 @@ class ToolFunction(Generic[P, R]):
             )
         return description
 
+    def _checked_names(self, identifying: object) -> tuple[str, ...]:
+        known = ", ".join(self._arguments.model_fields) or "none"
+        if isinstance(identifying, str) or not isinstance(identifying, Sequence):
+            self._refuse(f'identifying={identifying!r} must be names of arguments, as in ("payment",).')
+        for name in identifying:
+            if name not in self._arguments.model_fields:
+                self._refuse(f"identifying names {name!r}, which is none of its arguments: {known}.")
+        return tuple(identifying)
+
     def _checked_safety(self, safety: object) -> RetrySafety | None:
         if safety is None or isinstance(safety, RetrySafety):
             return safety
@@ -259,6 +271,7 @@ def tool(
     seconds: int = 60,
     receipt: type[BaseModel] | None = None,
     reads_only: bool = False,
+    identifying: Sequence[str] = (),
 ) -> Callable[[Callable[P, R]], ToolFunction[P, R]]: ...
 
 
@@ -270,8 +283,9 @@ def tool(function: Any = None, /, **options: Any) -> Any:
         options: ``name`` (default: of the function), ``description`` (default: the first paragraph of its
             docstring), ``retry_safety`` (default: looked up if there is a ``find_out``, else unknowable),
             ``seconds`` (the time limit of one call, 60), ``receipt`` (the model of the receipt's details;
-            default: the one that the return annotation names) and ``reads_only`` (the function changes
-            nothing: planners call it while they draft, and no step has it).
+            default: the one that the return annotation names), ``reads_only`` (the function changes
+            nothing: planners call it while they draft, and no step has it) and ``identifying`` (the arguments
+            in which two calls that do the same are equal; default: all).
 
     Raises:
         ToolInvalid: no tool can be made of it; the message has file and line, and what to do.

@@ -86,6 +86,7 @@ def test_the_bank_in_ten_minutes(bank: Home, typed: Typed, tmp_path: Path) -> No
     bundle = tmp_path / "two.json"
     exported = typed("audit", "export", "two-from-finance", "-o", str(bundle))
     assert (exported.code, exported.err) == (0, "")
+    assert "exported two-from-finance" in typed("audit", "show", "plangate:looks").out
     sealer = next(word for word in typed("keys", "seal").out.split() if word.startswith("ed25519:"))
     trusting = ("--people", str(people), "--sealer", sealer)
     proved = typed("audit", "verify-bundle", str(bundle), *trusting)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from plangate.domain.errors import NoModel, ToolError, ToolRefused
 from plangate.domain.policy import Policy
 from plangate.domain.stops import StopAnswer
-from plangate.temporal.contract import STATUS, STOP_TYPE
+from plangate.temporal.contract import LOOK_TYPE, STATUS, STOP_TYPE
 from tests.support.account_tool import bookings
 from tests.support.bank_tool import Bank, transfers
 from tests.support.gate import Gate
@@ -54,6 +54,23 @@ async def reopened_then_approved(gate: Gate) -> str:
     again = await stale_behind_step_one(gate)
     await gate.signal(again)
     return await _ended(gate, again.workflow_id)
+
+
+async def taken_back_while_cooling_off(gate: Gate) -> str:
+    status = await gate.in_review("one", "two")
+    await gate.signal(status)
+    await gate.until("executing", status.workflow_id)
+    await gate.decide(status, "withdraw_approval")
+    await gate.decide(await gate.until("in_review", status.workflow_id), by="erik")
+    return await _ended(gate, status.workflow_id)
+
+
+async def withdrawn_while_cooling_off(gate: Gate) -> str:
+    status = await gate.in_review("one")
+    await gate.signal(status)
+    await gate.until("executing", status.workflow_id)
+    await gate.api.withdraw(status.workflow_id, "by rita")
+    return await _ended(gate, status.workflow_id)
 
 
 async def withdrawn_in_review(gate: Gate) -> str:
@@ -273,6 +290,13 @@ async def _ordered(gate: Gate) -> str:
     return order.id
 
 
+async def look_recorded(gate: Gate) -> str:
+    look = {"what": "exported", "by": "ada", "subject": "plan-1"}
+    queue = gate.settings.task_queue
+    handle = await gate.client.start_workflow(LOOK_TYPE, look, id=f"look-{queue}", task_queue=queue)
+    return await _ended(gate, handle.id)
+
+
 async def started_with_nonsense(gate: Gate) -> str:
     handle = await gate.client.start_workflow(
         "PlanApproval", args=[1, 2], id="nonsense", task_queue=gate.settings.task_queue
@@ -300,6 +324,8 @@ PATHS: tuple[Path, ...] = (
     changed_then_approved,
     expired,
     reopened_then_approved,
+    taken_back_while_cooling_off,
+    withdrawn_while_cooling_off,
     withdrawn_in_review,
     withdrawn_while_drafting,
     withdrawn_while_executing,
@@ -324,6 +350,7 @@ PATHS: tuple[Path, ...] = (
     waited_for_the_records,
     stop_order,
     stop_order_that_waited_for_the_records,
+    look_recorded,
     started_with_nonsense,
     accepted_then_looked_up,
     look_up_that_goes_on,
@@ -333,6 +360,8 @@ POLICIES: Mapping[Path, Policy] = {
     reopened_then_approved: one_approval(valid_for=VALID),
     held_then_reopened: one_approval(valid_for=timedelta(seconds=1)),
     held_until_the_deadline: wants(("anyone", 1), hold_seconds=1),
+    taken_back_while_cooling_off: wants(("anyone", 1), cooling_seconds=2),
+    withdrawn_while_cooling_off: wants(("anyone", 1), cooling_seconds=60),
     struck_then_approved: wants(("anyone", 1), strike_keeps_approver=True),
 }
 """The policy of the worker that walks a path, where it has one."""

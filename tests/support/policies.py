@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from plangate.domain.duplicates import Duplicate
 from plangate.domain.limits import RecentSum
 from plangate.domain.plan import Plan
 from plangate.domain.policy import ONE_APPROVAL, Need, Requirement
@@ -17,9 +18,15 @@ class Wants:
     requirement: Requirement
 
     def requirement_for(
-        self, plan: Plan, *, request: str, requester: str, recent: Sequence[RecentSum] = ()
+        self,
+        plan: Plan,
+        *,
+        request: str,
+        requester: str,
+        recent: Sequence[RecentSum] = (),
+        duplicates: Sequence[Duplicate] = (),
     ) -> Requirement:
-        del plan, request, requester, recent
+        del plan, request, requester, recent, duplicates
         return self.requirement
 
 

@@ -165,13 +165,13 @@ def test_every_fault_is_listed_with_its_rule_and_its_place(tmp_path: Path) -> No
         ".when: no tool has an argument amonut",
         ".when: no tool is called refnd; there are: note, refund",
         ".when: note has no numeric argument text",
-        ".when: no variable is called total; there are: counts, plan, request, step, totals",
+        ".when: no variable is called total; there are: counts, duplicates, plan, request, step, totals",
         ".when: no function is called lower",
         ".when: is neither true nor false of a step of any tool",
         "no active person has the role cfo; roles that people have: finance, ops",
         ".needs[0].count: must be at least 1",
         ".needs[0].cuont: unknown field; remove it",
-        "needs no approval, so assurance, timeout and approval_valid_for have no effect",
+        "needs no approval, so assurance, timeout, approval_valid_for, settle and batch have no effect",
         ".timeout: 'soon' cannot be read",
         '.assurance: must be "typed", "login" or "signed"',
         ".name: is reserved for [default]",
@@ -268,7 +268,8 @@ def test_the_bank_asks_for_what_its_walk_says(plan: str, needs_: str, rules: tup
 def test_the_policies_and_lists_that_the_reference_shows_can_be_used(tmp_path: Path) -> None:
     text = (PROJECT / "docs" / "policy.md").read_text()
     shown = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    shown_policy, shown_holds, shown_stops, shown_sums, shown_people = shown
+    *shown_rules, shown_people = shown
+    shown_policy, shown_holds, shown_seers, shown_stops, shown_sums, shown_duplicates = shown_rules
     mailed = TOOLS | {"send_email": declarations()["send_email"]}
     path = tmp_path / "policy.toml"
     path.write_text(shown_policy)
@@ -277,6 +278,10 @@ def test_the_policies_and_lists_that_the_reference_shows_can_be_used(tmp_path: P
     policy = read_policy(path, mailed, frozenset({"finance", "operations", "ops"}))
     assert policy.resolve_rules
     assert policy.stop_rules != StopRules()
+    path.write_text(shown_seers.replace("pay_salary", "send_email"))
+    assert read_policy(path, mailed, frozenset({"auditor"})).see_rules
+    path.write_text(shown_duplicates)
+    assert read_policy(path, declarations(), frozenset({"finance"})).rules
     path.write_text(shown_sums)
     assert read_policy(path, declarations(), frozenset({"finance"})).rules
     public = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"

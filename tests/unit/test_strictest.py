@@ -1,8 +1,20 @@
 """What an edited plan needs: what it needs of its requester, and what it would need of its author."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from plangate.domain.assurance import Assurance
 from plangate.domain.decision import Resolution
-from plangate.domain.policy import Need, Requirement, Resolvers, asks_for_less, strictest
+from plangate.domain.policy import (
+    Matched,
+    Need,
+    Requirement,
+    Resolvers,
+    Rule,
+    asks_for_less,
+    combined,
+    strictest,
+)
 
 FREE = Requirement(rules=("free",), policy_hash="p")
 FINANCE = Requirement(needs=(Need(role="finance", count=1),), rules=("finance",), policy_hash="p")
@@ -41,3 +53,32 @@ def test_what_frees_one_of_them_only_is_not_named() -> None:
 def test_no_resolution_that_only_one_allows_is_left() -> None:
     resolving = strictest(RETRY, SKIP).resolving
     assert [one for one in Resolution if resolving.allows(one)] == [Resolution.ABORT]
+
+
+BATCHES = st.tuples(st.booleans(), st.booleans()).map(
+    lambda one: Requirement(needs=(Need(role="finance", count=1),) * one[0], batch=all(one))
+)
+
+
+@given(BATCHES, BATCHES)
+def test_plans_are_approved_together_only_if_all_that_demand_approvals_allow_it(
+    one: Requirement, other: Requirement
+) -> None:
+    both = strictest(one, other)
+    demanding = [part for part in (one, other) if part.needs]
+    assert both.batch is (bool(demanding) and all(part.batch for part in demanding))
+    assert all(asks_for_less(both, part) is None for part in demanding)
+    assert "batch" not in Requirement().model_dump_json()
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=4))
+def test_rules_that_match_allow_it_together_if_each_that_demands_approvals_does(
+    rules: list[tuple[bool, bool]],
+) -> None:
+    matched = [
+        Matched(rules=(Rule(name=str(number), needs=FINANCE.needs * demands, batch=allows),))
+        for number, (demands, allows) in enumerate(rules)
+    ]
+    found = combined(matched, Rule(name="default"), "p")
+    asked = [allows for demands, allows in rules if demands]
+    assert found.batch is (bool(asked) and all(asked))

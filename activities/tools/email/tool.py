@@ -39,6 +39,7 @@ class SendEmail:
         description="Send one plain-text mail, with attachments if an operator allows them. There are no "
         "blind copies.",
         arguments=SendEmailArguments,
+        identifying=("to", "cc", "subject"),
         # True under any setting: an outbox knows what it began, but a mail server cannot be asked.
         retry_safety=RetrySafety.UNKNOWABLE,
         # 5 minutes to connect, 5 for the envelope, 10 for the last reply (see smtp.py), 1 in reserve.

@@ -139,6 +139,7 @@ class HttpRequest:
         name="http_request",
         description="Call one URL over HTTP and record the answer. Only allowed hosts can be reached.",
         arguments=HttpRequestArguments,
+        identifying=("method", "url", "json_body", "body"),
         retry_safety=RetrySafety.BY_CALL,
         seconds=WHOLE_SECONDS + 20,  # includes the DNS lookup, so that a failure names the host
         receipt=Answered,

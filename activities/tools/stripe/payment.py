@@ -70,6 +70,7 @@ class CreatePayment:
         name="create_payment",
         description="Charge a payment method that a customer has saved at Stripe.",
         arguments=PaymentArguments,
+        identifying=("customer", "amount", "currency"),
         retry_safety=RetrySafety.VENDOR_KEY,
         seconds=60,
         undoable=True,

@@ -60,6 +60,7 @@ class RefundPayment:
         name="refund_payment",
         description="Refund a payment made through Stripe, in full or in part, to how it was paid.",
         arguments=RefundArguments,
+        identifying=("payment",),
         retry_safety=RetrySafety.VENDOR_KEY,
         seconds=60,
         receipt=RefundReceipt,

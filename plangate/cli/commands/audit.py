@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import secrets
 import time
 from pathlib import Path
 from typing import Annotated
@@ -27,13 +28,14 @@ from plangate.cli.options import (
 )
 from plangate.domain import audit as events
 from plangate.domain import checkpoint as checkpoints
-from plangate.domain import errors, escaping, plurals, run, settlements, trusted_web
+from plangate.domain import errors, escaping, looks, plurals, run, settlements, trusted_web
 from plangate.files import durable_file
 from plangate.policy import people_file
 from plangate.presentation import audit_pages, bundle_pages, clock, trail_page
 from plangate.records import attachments, queries, rule_texts, trail
 from plangate.records import checkpoints as seals
 from plangate.records import database as databases
+from plangate.records import looks as looks_on_record
 from plangate.signing import checkpoints as signed_checkpoints
 from plangate.signing import key_files
 
@@ -180,12 +182,15 @@ def export(
             "--output", "-o", metavar="FILE", show_default="standard output", help="The file to write."
         ),
     ] = None,
+    why: Annotated[
+        str, typer.Option("--why", metavar="TEXT", show_default=False, help="Your reason, for the record.")
+    ] = "",
     as_json: AsJson = False,
 ) -> int:
     """Write the evidence of one run into one file.
 
     An auditor without access to these records verifies it with `verify-bundle`. The file is always JSON;
-    with --output, --json prints what was written.
+    with --output, --json prints what was written. The export is recorded first, on the trail of looks.
     """
     here = console.open_console(as_json=as_json)
     with here.records() as database, progress.Progress(here.screen.err) as waiting:
@@ -194,6 +199,7 @@ def export(
         while not _is_sealed(database, workflow_id) and time.monotonic() < ends:
             waiting.brief("waiting for the newest entries to be sealed")
             time.sleep(_PAUSE)
+        _record_export(here, database, workflow_id, why)
         bundle = _bundle(database, workflow_id)
     content = json.dumps(bundle.model_dump(mode="json"), indent=2, ensure_ascii=True) + "\n"
     unsealed = len(bundle.entries) - evidence.sealed_up_to(bundle)
@@ -210,6 +216,21 @@ def export(
         words = bundle_pages.unsealed_words(unsealed, "export it again then")
         here.screen.say_aside(words, "yellow")
     return Exit.DONE
+
+
+def _record_export(here: console.Console, database: databases.Database, subject: str, why: str) -> None:
+    """Record who takes a copy of what; without that, nothing is written.
+
+    Raises:
+        WrongUsage: the reason is too long.
+        RecordsUnavailable: the records cannot be written.
+    """
+    try:
+        look = looks.Look(what=looks.Way.EXPORTED, by=here.user, subject=subject, why=why)
+    except ValueError:
+        raise WrongUsage("Give a shorter reason with --why: at most 1,000 characters.") from None
+    with database.write() as connection:
+        looks_on_record.enter_look(connection, f"export:{secrets.token_hex(16)}", look)
 
 
 def _write(output: Path, content: str) -> None:

@@ -36,6 +36,7 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
                 "resolve": [
                     {**rule.model_dump(mode="json"), "when": when} for rule, when in policy.resolve_rules
                 ],
+                "see": [{**seers.model_dump(mode="json"), "when": when} for seers, when in policy.see_rules],
                 "hold_timeout_seconds": policy.whole.hold_timeout or domain.HOLD_SECONDS,
                 "strike_keeps_approver": policy.whole.strike_keeps_approver,
             }
@@ -49,6 +50,7 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
         shown.words("when", when, indent=4)
     shown.field("otherwise", _needs_of(policy.default), width=width)
     _add_holds(shown, policy)
+    _add_seers(shown, policy)
     _add_origin(shown, here, source)
     here.screen.show(shown)
     return Exit.DONE
@@ -95,6 +97,8 @@ def explain(
         here.screen.print_json({**source.as_json(), **explanation.model_dump(mode="json")})
         return Exit.DONE
     shown = _explained(explanation)
+    if any("duplicates" in when for _, when in found.rules):
+        shown.note("Duplicates are not looked up here, so there are none; workers do.", indent=0)
     if alone:
         shown.note("Sums over time are of this plan alone here; workers add what others have.", indent=0)
     _add_origin(shown, here, source)
@@ -142,6 +146,11 @@ def _needs_of(rule: domain.Rule) -> str:
     if rule.approval_valid_for:
         valid = durations.spoken(timedelta(seconds=rule.approval_valid_for))
         parts.append(f"each approval valid for {valid}")
+    if rule.cooling_seconds:
+        cooling = durations.spoken(timedelta(seconds=rule.cooling_seconds))
+        parts.append(f"begins {cooling} after the last approval")
+    if rule.batch:
+        parts.append("may be approved together with others")
     return ", ".join(parts)
 
 
@@ -156,6 +165,19 @@ def _add_holds(shown: page.Page, policy: policy_file.FilePolicy) -> None:
     shown.field("otherwise", "those who could approve the plan", width=width)
     if policy.whole.strike_keeps_approver:
         shown.sentence("A person who only strikes steps of a plan may still approve it.")
+
+
+def _add_seers(shown: page.Page, policy: policy_file.FilePolicy) -> None:
+    """Add who may see which runs."""
+    if not policy.see_rules:
+        return
+    shown.heading("Who may see a run:")
+    width = max(map(len, [policy.default.name, *(seers.name for seers, _ in policy.see_rules)]))
+    for seers, when in policy.see_rules:
+        shown.field(seers.name, f"only {seers}", width=width)
+        shown.words("when", when, indent=4)
+    shown.field("otherwise", "everyone of the list of people", width=width)
+    shown.note("Until it has a plan, only its requester.", "", indent=2)
 
 
 def _resolving(rule: domain.ResolveRule) -> str:
@@ -174,10 +196,19 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
             effect = "counts as matched" if one.counts else "does not take the need for approval away"
             if one.resolves:
                 effect = "its roles are asked for besides one that could approve the plan"
+            elif one.sees:
+                effect = "counts, so that only those whom it names may see the run"
             shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
+    if requirement.cooling_seconds:
+        cooling = durations.spoken(timedelta(seconds=requirement.cooling_seconds))
+        shown.field("begins", f"{cooling} after the last approval, which can be taken back until then")
+    if requirement.batch:
+        shown.field("approved", "alone, or together with other plans of one kind")
     longest = durations.spoken(timedelta(seconds=requirement.longest_hold))
     by_rules = f" (rule: {', '.join(requirement.resolvers.rules)})" if requirement.resolvers else ""
     shown.field("if held", f"for {longest} at most; resolved by {requirement.resolving}{by_rules}")
+    for seers in requirement.seen_by:
+        shown.field("seen by", f"only {seers} (rule: {seers.name})")
     allowed = requirement.resolvers.resolutions if requirement.resolvers else ()
     if allowed:
         shown.field("by", " or ".join(map(words.spelled, allowed)))

@@ -1,0 +1,55 @@
+"""The local activity that records looks, for programs that cannot write to the records themselves."""
+
+from pydantic import JsonValue
+from temporalio import activity
+
+from activities.caller import check_workflow_type
+from activities.failures import as_application_errors
+from activities.waiting import soon
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.looks import LookAnswer, read_look
+from plangate.records.looks import enter_look
+from plangate.records.records import Records
+from plangate.temporal.contract import LOOK_TYPE
+
+
+class LookTask(Frozen):
+    """Record what was sent as a look.
+
+    Attributes:
+        key: identifies it: the first run id of the chain of Temporal runs that brought it.
+        inputs: as they were sent.
+        received_at: when the server received it.
+    """
+
+    key: str
+    inputs: tuple[JsonValue, ...]
+    received_at: AwareDatetime
+
+
+class Looking:
+    """Records looks."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    @activity.defn
+    async def record_look(self, task: LookTask) -> LookAnswer:
+        """Record the look, unless it is recorded already or cannot be read.
+
+        Raises:
+            ApplicationError: the records do not answer.
+        """
+        with as_application_errors():
+            check_workflow_type(LOOK_TYPE)
+            try:
+                look = read_look(task.inputs)
+            except ValueError as error:
+                return LookAnswer(recorded=False, reason=str(error))
+            await soon(
+                self._records,
+                self._records.write(
+                    lambda connection: enter_look(connection, task.key, look, task.received_at)
+                ),
+            )
+            return LookAnswer(recorded=True)

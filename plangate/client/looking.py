@@ -1,0 +1,47 @@
+"""Say that a person looks as auditor, or takes a copy, so that it is on the record."""
+
+import asyncio
+import secrets
+from typing import Final
+
+from temporalio.client import Client as TemporalClient
+from temporalio.client import WorkflowFailureError
+from temporalio.common import Priority
+from temporalio.service import RPCError
+
+from plangate.client.offline_status import unreachable
+from plangate.domain.errors import NotAnswered
+from plangate.domain.looks import Look, LookAnswer
+from plangate.temporal.contract import LOOK_TYPE
+
+_SECONDS: Final = 8.0
+_FIRST: Final = Priority(priority_key=1)
+"""Ahead of the tasks of runs, on servers that know priorities: a person waits for it."""
+
+
+async def record_look(client: TemporalClient, task_queue: str, look: Look) -> LookAnswer:
+    """Return whether the look is on the record: None if no worker runs, and the server keeps it for one.
+
+    Raises:
+        NotAnswered: its workflow failed in Temporal, for example because it was terminated.
+        TemporalUnreachable: the server does not answer; nothing was sent.
+    """
+    try:
+        handle = await client.start_workflow(
+            LOOK_TYPE,
+            look.model_dump(mode="json"),
+            id=f"look-{secrets.token_hex(6)}",
+            task_queue=task_queue,
+            result_type=LookAnswer,
+            priority=_FIRST,
+            static_summary=f"{look.what} by {look.by}",
+        )
+        async with asyncio.timeout(_SECONDS):
+            answer: LookAnswer = await handle.result()
+            return answer
+    except TimeoutError:
+        return LookAnswer(reason="the Temporal server keeps it until a worker can record it")
+    except WorkflowFailureError as error:
+        raise NotAnswered(f"The look was not recorded: it was ended in Temporal ({error.cause}).") from error
+    except RPCError as error:
+        raise unreachable(error) from error

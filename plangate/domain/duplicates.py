@@ -1,0 +1,64 @@
+"""Duplicates: steps whose tool and identifying arguments equal those of a step of another run.
+
+A tool's declaration names its identifying arguments. A step's likeness is a hash over them, by which the
+records find equal ones without reading any plan. This module knows no database.
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from pydantic import Field, JsonValue
+
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.plan import canonical_json
+
+MOST_DUPLICATES: Final = 20
+DUPLICATES_WITHIN: Final = timedelta(days=30)
+"""How long before a plan the other one was drafted, at most."""
+
+
+class Duplicate(Frozen):
+    """A step of this plan that is the same as one of another run, as that was when this plan was drafted.
+
+    Attributes:
+        step: its number in this plan.
+        tool: of both steps.
+        same: the identifying arguments, which are equal; empty if they are all arguments.
+        workflow_id: the other run; empty if not everyone of the list of people may see that.
+        its_step: the number of the step there.
+        state: of the other run.
+        done: whether the step was done there, or may have been: it is in doubt.
+        at: when the other run ended; if it had not, when its plan was drafted.
+    """
+
+    step: int
+    tool: str
+    same: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
+    workflow_id: str = ""
+    its_step: int
+    state: str
+    done: bool = False
+    at: AwareDatetime
+
+
+class Likeness(Frozen):
+    """What a step is found by: ``digest`` is equal for equal steps, ``same`` names what is compared."""
+
+    step: int
+    tool: str
+    same: tuple[str, ...]
+    digest: str
+
+
+def likeness_digest(tool: str, arguments: Mapping[str, JsonValue], identifying: Iterable[str]) -> str:
+    """Return the hash over a tool and its identifying arguments, or all if there are none, 64 hex digits.
+
+    Texts that read alike are equal: they are compared in Unicode's normal form C.
+    """
+    names = tuple(identifying)
+    compared = {name: arguments.get(name) for name in names} if names else dict(arguments)
+    content = canonical_json({"tool": tool, "arguments": compared}).decode()
+    return hashlib.sha256(unicodedata.normalize("NFC", content).encode()).hexdigest()

@@ -1,0 +1,67 @@
+"""Looks: an auditor who reads what is on the record, and every export of it. They have a trail of their own.
+
+What is on that trail is as good as the program that said it: nobody signs a look.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from plangate.domain.base import AwareDatetime, Frozen, Typed
+from plangate.domain.decision import PersonName, first_faults
+
+_LONGEST: Final = 1_000
+
+
+class Way(StrEnum):
+    """How a person looks."""
+
+    VIEWED = "viewed"
+    EXPORTED = "exported"
+
+
+class Look(Typed):
+    """A person's look.
+
+    Attributes:
+        what: whether they read it on a page, or took a copy.
+        by: who.
+        subject: the workflow id of the run, or in a few words what else, such as a period.
+        why: in their own words; empty if they gave no reason.
+    """
+
+    what: Way
+    by: PersonName
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST)]
+    why: str = Field(default="", max_length=_LONGEST)
+
+
+class Looked(Frozen):
+    """A look was recorded; ``said_at`` is when its program said so. Only on the trail of looks."""
+
+    kind: Literal["looked"] = "looked"
+    look: Look
+    said_at: AwareDatetime
+
+
+class LookAnswer(Frozen):
+    """Whether a look is on the record; None if it cannot be recorded now. ``reason`` says why it is not."""
+
+    recorded: bool | None = None
+    reason: str = ""
+
+
+def read_look(inputs: Sequence[object]) -> Look:
+    """Return the look in a message.
+
+    Raises:
+        ValueError: there is none; the message says why.
+    """
+    if len(inputs) != 1:
+        raise ValueError(f"expected one JSON object, not {len(inputs)}")
+    try:
+        return Look.model_validate(inputs[0])
+    except ValidationError as error:
+        raise ValueError(first_faults(error)) from None

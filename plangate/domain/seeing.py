@@ -1,0 +1,76 @@
+"""Whether one person may see a run: its page, its trail, and that it exists.
+
+By default everyone of the list of people may see every run. Where rules ``[[see]]`` of the policy matched,
+the plan's requirement has them (`plangate.domain.seers`): no reader needs the policy or its conditions.
+
+    >>> may_see(RunState(workflow_id="plan-1"), None)
+    False
+"""
+
+from collections.abc import Sequence
+
+from plangate.domain.people import Approver, same_person
+from plangate.domain.policy import Requirement, can_resolve, ways_of
+from plangate.domain.run import RunState
+from plangate.domain.seers import Party, Seers
+from plangate.domain.status import Status
+
+
+def may_see(run: RunState | Status, viewer: Approver | None, *, is_narrowed: bool = True) -> bool:
+    """Return whether this person may see the run.
+
+    Those who may decide on it always may. Everyone else must be among the people whom each rule names that
+    matched a revision of its plan.
+
+    Args:
+        run: its state or its status.
+        viewer: as the list of people has them now (`People.identify`); None for a person who is not in it, or
+            no longer active: they see nothing.
+        is_narrowed: whether the policy in force has rules ``[[see]]``. A run without a plan is not judged by
+            them yet, so then only its requester may see it.
+    """
+    if viewer is None:
+        return False
+    requirement = _requirement(run)
+    if requirement is None:
+        return not is_narrowed or same_person(viewer.name, run.requester)
+    if not requirement.seen_by:
+        return True
+    barred = (run.requester, *run.authors)
+    if may_decide(requirement, viewer, barred, is_held=run.held is not None):
+        return True
+    return all(_admits(one, run.requester, run.authors, viewer) for one in requirement.seen_by)
+
+
+def may_decide(
+    requirement: Requirement, viewer: Approver, barred: Sequence[str], *, is_held: bool = False
+) -> bool:
+    """Return whether this person has a role that can approve the plan, or resolve its run.
+
+    A run that nobody is asked about (it needs no approval, and no rule says who resolves it) can be decided
+    on once it is held.
+
+    Args:
+        requirement: of the plan.
+        viewer: as the list of people has them now.
+        barred: the requester and the authors, who neither approve nor resolve.
+        is_held: whether the run waits for a resolution.
+    """
+    if ways_of(viewer, [need.role for need in requirement.needs], barred):
+        return True
+    is_asked = is_held or bool(requirement.needs) or requirement.resolvers is not None
+    return is_asked and can_resolve(requirement, viewer, barred)
+
+
+def _admits(seers: Seers, requester: str, authors: Sequence[str], viewer: Approver) -> bool:
+    if Party.REQUESTER in seers.who and same_person(viewer.name, requester):
+        return True
+    if Party.AUTHORS in seers.who and any(same_person(viewer.name, one) for one in authors):
+        return True
+    return bool(ways_of(viewer, seers.roles, ()))
+
+
+def _requirement(run: RunState | Status) -> Requirement | None:
+    if isinstance(run, Status):
+        return run.requirement
+    return run.drafted.requirement if run.drafted else None

@@ -1,0 +1,51 @@
+"""Who may see a run, besides those who may decide on it: what rules ``[[see]]`` say, frozen with its plan.
+
+`plangate.domain.seeing` says by it whether one person may see a run.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from plangate.domain.base import Frozen
+
+
+class Party(StrEnum):
+    """What people are to a run."""
+
+    REQUESTER = "requester"
+    AUTHORS = "authors"
+    DECIDERS = "deciders"
+
+
+class Seers(Frozen):
+    """Who may see a run where one rule matches: these parties, and people with one of the roles.
+
+    Those who may decide on the run may see it under every rule; a rule that lets only them names them.
+    """
+
+    name: str
+    who: tuple[Party, ...] = ()
+    roles: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        named = [one.value for one in Party if one is Party.DECIDERS or one in self.who]
+        return ", ".join([*named, *(f"the role {role}" for role in self.roles)])
+
+    def is_within(self, other: "Seers") -> bool:
+        """Return whether it lets nobody see whom the other one does not."""
+        parties = set(self.who) - {Party.DECIDERS}
+        return parties.issubset(other.who) and set(self.roles).issubset(other.roles)
+
+
+def together(*all_seers: Iterable[Seers]) -> tuple[Seers, ...]:
+    """Return the seers of several rules or plans, each once: a person must be among all of them."""
+    return tuple(dict.fromkeys(one for seers in all_seers for one in seers))
+
+
+def missing_seers(seers: Sequence[Seers], demanded: Sequence[Seers]) -> Seers | None:
+    """Return the first of the demanded that these do not narrow down to; None if all people are kept out."""
+    for wanted in demanded:
+        if not any(one.is_within(wanted) for one in seers):
+            return wanted
+    return None

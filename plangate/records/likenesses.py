@@ -1,0 +1,107 @@
+"""Find steps of other runs that are the same: by a hash of each step of the newest plan of each run.
+
+The hashes are entered when a plan is drafted, in the transaction that records it. What became of the other
+run is read from its row and from the ledger of effects at that moment. The table is an index, and no part of
+the trail: what was found is frozen with the plan.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Final
+
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, insert, or_, select
+
+from plangate.domain.audit import Outcome
+from plangate.domain.duplicates import DUPLICATES_WITHIN, MOST_DUPLICATES, Duplicate, Likeness
+from plangate.domain.run import Phase
+from plangate.records.prepared import Prepared
+from plangate.records.tables import effects, likenesses, runs
+
+_LISTED: Final = (*(phase.value for phase in Phase if phase is not Phase.CLOSED), Outcome.REJECTED.value)
+"""The states of runs whose steps count although they were not done."""
+_OF_STEP: Final = and_(effects.c.workflow_id == likenesses.c.workflow_id, effects.c.step == likenesses.c.step)
+_BEFORE_STEP: Final = 67  # of an idempotency key behind its workflow id, from 1: a colon, 64 digits, a colon
+_IS_UNDO: Final = func.substr(
+    effects.c.idempotency_key, func.length(effects.c.workflow_id) + _BEFORE_STEP
+).contains(":undo")
+# `plangate.records.ledger.EffectState`, which is built on the trail. A prepared statement takes no lists.
+_HAPPENED: Final = or_(effects.c.state == "done", effects.c.state == "in_doubt")
+_DONE: Final = and_(
+    exists().where(_OF_STEP, ~_IS_UNDO, _HAPPENED),
+    ~exists().where(_OF_STEP, _IS_UNDO, effects.c.state == "done"),
+)
+
+
+_EQUAL: Final = Prepared(
+    select(
+        likenesses.c.workflow_id,
+        likenesses.c.step,
+        likenesses.c.at,
+        likenesses.c.is_hidden,
+        runs.c.state,
+        runs.c.closed_at,
+        _DONE.label("done"),
+    )
+    .join(runs, runs.c.workflow_id == likenesses.c.workflow_id)
+    .where(
+        likenesses.c.digest == bindparam("of_digest"),
+        likenesses.c.workflow_id != bindparam("run"),
+        likenesses.c.at > bindparam("since"),
+        or_(*(runs.c.state == state for state in _LISTED), _DONE),
+    )
+    .order_by(likenesses.c.at.desc(), likenesses.c.workflow_id, likenesses.c.step)
+    .limit(MOST_DUPLICATES)
+)
+_FORGET: Final = Prepared(delete(likenesses).where(likenesses.c.workflow_id == bindparam("run")))
+_ENTER: Final = Prepared(insert(likenesses))
+
+
+def enter_likenesses(
+    connection: Connection,
+    workflow_id: str,
+    found: Sequence[Likeness],
+    at: datetime,
+    *,
+    is_first: bool,
+    is_hidden: bool,
+) -> None:
+    """Enter the steps of a run's newest plan, in place of those of the plan before.
+
+    ``is_first``: there is none before. ``is_hidden``: not everyone of the list of people may see the run.
+    """
+    if not is_first:
+        _FORGET(connection, {"run": workflow_id})
+    if found:
+        shared = {"workflow_id": workflow_id, "at": at, "is_hidden": int(is_hidden)}
+        _ENTER(connection, *({**shared, "step": one.step, "digest": one.digest} for one in found))
+
+
+def duplicates_of(
+    connection: Connection, workflow_id: str, wanted: Sequence[Likeness], now: datetime
+) -> tuple[Duplicate, ...]:
+    """Return the steps of other runs that equal these: of open and rejected runs, and those that were done.
+
+    They are at most `MOST_DUPLICATES`, step by step, the newest of each first.
+    """
+    # One by one: the index has the newest of each, and need not sort all of them.
+    asked = {"run": workflow_id, "since": now - DUPLICATES_WITHIN}
+    rows = {
+        digest: _EQUAL(connection, {**asked, "of_digest": digest}).rows
+        for digest in dict.fromkeys(one.digest for one in wanted)
+    }
+    found = (
+        Duplicate(
+            step=one.step,
+            tool=one.tool,
+            same=one.same,
+            workflow_id="" if row.is_hidden else row.workflow_id,
+            its_step=row.step,
+            state=row.state,
+            done=bool(row.done),
+            at=row.closed_at or row.at,
+        )
+        for one in wanted
+        for row in rows[one.digest]
+    )
+    return tuple(islice(found, MOST_DUPLICATES))

@@ -1,0 +1,24 @@
+"""Enter looks on their trail."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from plangate.domain.looks import Look, Looked
+from plangate.records.rule_texts import times_before
+from plangate.records.tables import NOW
+from plangate.records.trail import Note, open_looks_trail
+
+
+def enter_look(connection: Connection, key: str, look: Look, said_at: datetime | None = None) -> None:
+    """Record a look, unless it is recorded; ``said_at`` is None for now.
+
+    Raises:
+        TrailDamaged: the trail of looks is not what was written.
+    """
+    now = connection.execute(NOW).scalar_one()
+    trail = open_looks_trail(connection, look.by, now)
+    trail.check()
+    event = Looked(look=look, said_at=said_at or now)
+    at = max([now, *times_before(connection, trail)])
+    trail.append(Note(key=key, at=at, actor=look.by, event=event))

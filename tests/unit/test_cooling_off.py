@@ -1,0 +1,151 @@
+"""How long a plan cools off, by the rules that match; and what an auditor finds if it did not."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plangate.audit.rules import broken_story
+from plangate.domain.audit import Claimed, Decided, entry_after
+from plangate.domain.policy import (
+    LONGEST_COOLING,
+    ONE_APPROVAL,
+    Need,
+    Requirement,
+    asks_for_less,
+    strictest,
+)
+from plangate.domain.run import Phase, RunState, key_of
+from plangate.presentation.markdown import details_page
+from tests.support.build import (
+    NOON,
+    PLAN,
+    RUN,
+    after,
+    arrival,
+    chained,
+    decide,
+    drafted,
+    requested,
+    state_after,
+)
+from tests.unit.test_policy_file import explain, faults, policy, rule
+
+SECONDS = st.none() | st.integers(min_value=1, max_value=LONGEST_COOLING)
+
+
+def cooling(seconds: int | None, count: int = 1) -> Requirement:
+    return Requirement(needs=(Need(role="anyone", count=count),), cooling_seconds=seconds)
+
+
+def approved_at(*minutes: int, seconds: int | None = 3600) -> RunState:
+    """Return the state after as many approvals as are needed, so many minutes after noon."""
+    state = state_after(drafted(requirement=cooling(seconds, len(minutes))))
+    names = ("dana", "erik", "gina")
+    arrivals = [
+        arrival(by=by, at=NOON + timedelta(minutes=one)) for by, one in zip(names, minutes, strict=False)
+    ]
+    return decide(state, *arrivals)
+
+
+def test_it_counts_from_the_last_approval_in_whatever_order_they_are_judged() -> None:
+    for order in ((5, 7), (7, 5)):
+        state = approved_at(*order)
+        assert state.phase is Phase.EXECUTING
+        assert state.cooling_until == NOON + timedelta(hours=1, minutes=7)
+        assert state.cooling_left(NOON + timedelta(minutes=37)) == timedelta(minutes=30)
+        assert state.cooling_left(NOON + timedelta(hours=2)) == timedelta()
+
+
+def test_without_such_a_rule_there_is_none_and_nothing_is_written_of_it() -> None:
+    assert approved_at(5, seconds=None).cooling_until is None
+    assert "cooling" not in ONE_APPROVAL.model_dump_json()
+
+
+def test_a_plan_in_review_has_none_yet_and_one_taken_back_none_any_more() -> None:
+    assert state_after(drafted(requirement=cooling(60))).cooling_until is None
+    state = approved_at(5)
+    back = decide(state, arrival("withdraw_approval", at=NOON + timedelta(minutes=9)))
+    assert (back.phase, back.cooling_until) == (Phase.IN_REVIEW, None)
+
+
+def test_the_longest_of_the_rules_counts_and_not_that_of_a_rule_that_demands_nothing(tmp_path: Path) -> None:
+    rules = policy(
+        tmp_path,
+        rule("true", name="one", more="settle = '60s'") + rule("true", name="two", more="settle = '5m'"),
+    )
+    assert explain(rules).requirement.cooling_seconds == 300
+    default = policy(tmp_path, rule("false") + "[default]\nneeds = [{role = 'ops'}]\nsettle = '1m'")
+    assert explain(default).requirement.cooling_seconds == 60
+    assert explain(policy(tmp_path, rule("true"))).requirement.cooling_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (rule("true", more="settle = '0s'"), "is not between 1 second"),
+        (rule("true", more="settle = '25h'"), "is longer than 24 hours"),
+        (rule("true", more="settle = 60"), "must be text such as '4h'"),
+        (rule("true", "[]", more="settle = '60s'"), "approval_valid_for, settle and batch have no effect"),
+        (rule("true", more="settle = '30m'\napproval_valid_for = '30m'"), "no step could begin"),
+        (
+            rule("true", name="slow", more="settle = '1h'")
+            + rule("true", name="fresh", more="approval_valid_for = '30m'"),
+            "rule slow with a settle no shorter than the approval_valid_for of fresh",
+        ),
+    ],
+)
+def test_a_fault_is_named(tmp_path: Path, text: str, said: str) -> None:
+    assert said in faults(tmp_path, text)
+
+
+def test_a_day_is_allowed(tmp_path: Path) -> None:
+    assert (
+        explain(policy(tmp_path, rule("true", more="settle = '24h'"))).requirement.cooling_seconds == 86_400
+    )
+
+
+@given(SECONDS, SECONDS)
+def test_two_requirements_together_ask_for_no_less_than_each(one: int | None, other: int | None) -> None:
+    both = strictest(cooling(one), cooling(other))
+    assert both.cooling_seconds == max((one, other), key=lambda seconds: seconds or 0)
+    assert asks_for_less(both, cooling(one)) is None
+    assert (asks_for_less(cooling(one), cooling(other)) is None) is ((one or 0) >= (other or 0))
+
+
+def claimed(state: RunState) -> Claimed:
+    return Claimed(
+        step=1, idempotency_key=key_of(state, 1, undo=False), fingerprint=drafted().fingerprint, attempt=1
+    )
+
+
+@given(
+    seconds=st.integers(min_value=1, max_value=LONGEST_COOLING),
+    waited=st.floats(min_value=0, max_value=2 * LONGEST_COOLING),
+)
+def test_an_auditor_finds_each_step_that_began_too_early_and_no_other(seconds: int, waited: float) -> None:
+    state = approved_at(0, seconds=seconds)
+    (approval,) = state.decisions
+    trail = chained([requested(), drafted(requirement=cooling(seconds)), approval])
+    claim = entry_after(
+        trail[-1].hash,
+        workflow_id=RUN,
+        number=4,
+        key="claim",
+        at=NOON + timedelta(seconds=waited),
+        actor="worker@here",
+        event=claimed(state),
+    )
+    found = [one.what for one in broken_story(RUN, [*trail, claim])]
+    is_early = timedelta(seconds=waited) < timedelta(seconds=seconds)
+    assert ["while approvals could be taken back" in one for one in found] == [True] * is_early
+
+
+def test_the_web_ui_says_when_a_step_may_begin_and_no_longer_once_one_is_done() -> None:
+    state = approved_at(5)
+    assert "No step begins before 2026-01-01 13:05:00 UTC" in details_page(state)
+    assert isinstance(state.decisions[0], Decided)
+    begun = after(state, claimed(state))
+    assert len(begun.steps) == len(PLAN.steps)

@@ -1,0 +1,153 @@
+"""Steps that are the same as those of other runs: what is compared, what rules see, what the pages say."""
+
+import unicodedata
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities.tools.registry import declarations
+from plangate.domain.duplicates import Duplicate, likeness_digest
+from plangate.domain.errors import ToolInvalid
+from plangate.domain.plan import Plan
+from plangate.domain.status import status_of
+from plangate.domain.tool import RetrySafety, ToolArguments, ToolDeclaration
+from plangate.policy.policy_file import FilePolicy
+from plangate.presentation.duplicate_words import duplicate_lines
+from plangate.presentation.markdown import details_page
+from plangate.presentation.run_page import run_page
+from plangate.tool import tool
+from tests.support.build import drafted, state_after
+from tests.unit.test_policy_file import faults, policy, refund, rule
+from tests.unit.test_run_page import printed
+
+AT = datetime(2026, 5, 3, 14, 5, tzinfo=UTC)
+ARGUMENTS = st.dictionaries(
+    st.sampled_from(["payment", "amount", "note"]), st.text(max_size=5) | st.integers(0, 3), min_size=1
+)
+
+
+def duplicate(**more: Any) -> Duplicate:
+    fields = {"step": 1, "tool": "refund", "workflow_id": "refund-4711", "its_step": 2, "state": "executed"}
+    return Duplicate.model_validate({**fields, "at": AT, "done": True, **more})
+
+
+def lines(*duplicates: Duplicate) -> list[str]:
+    return list(duplicate_lines(duplicates, lambda at: f"on {at:%d %b %H:%M}"))
+
+
+@given(ARGUMENTS, ARGUMENTS, st.sampled_from([(), ("payment",), ("payment", "amount")]))
+def test_two_steps_are_the_same_exactly_if_tool_and_identifying_arguments_are_equal(
+    one: dict[str, Any], other: dict[str, Any], names: tuple[str, ...]
+) -> None:
+    def compared(arguments: dict[str, Any]) -> Any:
+        kept = {name: arguments.get(name) for name in names} if names else arguments
+        return {
+            name: unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+            for name, value in kept.items()
+        }
+
+    are_equal = likeness_digest("pay", one, names) == likeness_digest("pay", other, names)
+    assert are_equal is (compared(one) == compared(other))
+    assert likeness_digest("pay", one, names) != likeness_digest("refund", one, names)
+
+
+@given(st.text(max_size=20))
+def test_texts_that_read_alike_are_the_same(text: str) -> None:
+    composed, decomposed = unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)
+    assert likeness_digest("t", {"a": composed}, ()) == likeness_digest("t", {"a": decomposed}, ())
+
+
+def test_the_author_of_a_tool_names_the_identifying_arguments() -> None:
+    @tool(identifying=["payment"])
+    def pay(payment: str, amount: Decimal) -> None:
+        """Pay it."""
+
+    assert pay.declaration.identifying == ("payment",)
+    for wrong, said in (
+        (["payee"], "names 'payee', which is none of its arguments"),
+        ("payment", "names of"),
+    ):
+        with pytest.raises(ToolInvalid, match=said):
+
+            @tool(identifying=wrong)
+            def again(payment: str) -> None:
+                """Pay it."""
+
+    class Nothing(ToolArguments):
+        pass
+
+    with pytest.raises(ValueError, match="has no argument payee"):
+        ToolDeclaration("pay", "Pay.", Nothing, RetrySafety.LOOK_UP, identifying=("payee",))
+
+
+def test_the_shipped_tools_are_compared_by_what_they_do_and_not_by_how_much_of_it_is_said() -> None:
+    found = {name: one.identifying for name, one in declarations().items()}
+    assert found["refund_payment"] == ("payment",)
+    assert found["create_payment"] == ("customer", "amount", "currency")
+    assert found["create_ticket"] == ("project", "title")
+    assert found["comment_ticket"] == ("project", "ticket", "body")
+    assert found["send_email"] == ("to", "cc", "subject")
+    assert found["http_request"] == ("method", "url", "json_body", "body")
+
+
+def asks_finance(rules: FilePolicy, *duplicates: Duplicate) -> bool:
+    plan = Plan(summary="s", steps=(refund(1), refund(2)))
+    requirement = rules.requirement_for(plan, request="", requester="rita", duplicates=duplicates)
+    return "finance" in {need.role for need in requirement.needs}
+
+
+@pytest.mark.parametrize(
+    ("when", "counts"),
+    [
+        ("size(duplicates) > 0", True),
+        ("duplicates.exists(one, one.step == step.number && one.done)", True),
+        ("duplicates.exists(one, one.step == step.number && one.state == 'rejected')", False),
+        ("step.number == 2 && duplicates.exists(one, one.step == step.number)", False),
+        ("duplicates.all(one, one.workflow_id == 'refund-4711' && one.tool == step.tool)", True),
+    ],
+)
+def test_rules_see_what_was_found(tmp_path: Path, when: str, counts: bool) -> None:
+    assert asks_finance(policy(tmp_path, rule(when)), duplicate()) is counts
+
+
+def test_a_condition_on_what_no_duplicate_has_is_a_fault(tmp_path: Path) -> None:
+    said = faults(tmp_path, rule("duplicates.exists(one, one.stat == 'executed')"))
+    assert "is neither true nor false of a step of any tool" in said
+
+
+def test_they_are_told_in_words() -> None:
+    assert lines(duplicate()) == [
+        "Step 1 is the same as step 2 of refund-4711, which was executed on 03 May 14:05"
+    ]
+    assert lines(duplicate(same=("payment",), state="rejected", done=False)) == [
+        "Step 1 has the same payment as step 2 of refund-4711, which was rejected on 03 May 14:05"
+    ]
+    (in_review,) = lines(duplicate(same=("to", "cc", "subject"), state="in_review", done=False))
+    assert in_review.startswith("Step 1 has the same to, cc and subject as step 2 of refund-4711, which was ")
+    assert in_review.endswith("in review when this plan was drafted")
+    (failed,) = lines(duplicate(workflow_id="", state="failed"))
+    assert failed.startswith("Step 1 is the same as step 2 of a run that not everyone may see, which ended ")
+    assert failed.endswith("as failed on 03 May 14:05; that step was done, or may have been")
+    assert lines(*[duplicate()] * 7)[-1] == "and 2 more, which --json has"
+
+
+def test_both_pages_have_them_at_the_top_and_nothing_is_written_where_there_are_none() -> None:
+    hostile = duplicate(workflow_id="refund\u202e-1174\n# Approved")
+    state = state_after(drafted(duplicates=(hostile,)))
+    web = details_page(state)
+    assert web.startswith("**Twice?** ")
+    assert "\u202e" not in web
+    assert "\n# Approved" not in web
+    page = printed(run_page(status_of(state, "records"), AT))
+    assert page.index("TWICE?") < page.index("requester")
+    assert "\u202e" not in page
+    assert "duplicates" not in drafted().model_dump_json()
+    many = [duplicate(workflow_id="東" * 100, same=("東" * 30,))] * 5
+    assert len(quote(details_page(state_after(drafted(duplicates=many))))) < 4_000
+    assert "Twice" not in details_page(state_after(drafted()))

@@ -1,0 +1,191 @@
+"""Who may see a run: everyone of the list, unless rules of the policy narrow it; who decides always may."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plangate.domain.audit import Drafted, Held, Requested
+from plangate.domain.fold import fold
+from plangate.domain.people import ANYONE, Approver, Standing
+from plangate.domain.plan import Audience, Plan, Step
+from plangate.domain.policy import Need, Requirement, Resolvers, asks_for_less, strictest
+from plangate.domain.run import Phase, RunState
+from plangate.domain.seeing import may_decide, may_see
+from plangate.domain.seers import Party, Seers
+from plangate.domain.status import status_of
+from plangate.policy.policy_file import narrows_seeing, policy_in
+from tests.unit.test_policy_file import ROLES, explain, faults, policy, refund, rule
+
+AT = datetime(2026, 5, 3, tzinfo=UTC)
+NOTE = Step(tool="note", arguments={"text": "x"})
+EVERYBODY = ("rita", "erik", "dana", "olga", "ada", "zoe")
+PEOPLE_ROLES = {"dana": ("finance",), "olga": ("ops",), "ada": ("auditor",)}
+
+
+def person(name: str, *, lent: Sequence[tuple[str, str]] = ()) -> Approver:
+    own = Standing(person=name, roles=(*PEOPLE_ROLES.get(name, ()), ANYONE))
+    return Approver(name=name, standings=(own, *(Standing(person=who, roles=(role,)) for who, role in lent)))
+
+
+def run(requirement: Requirement | None, *, authors: tuple[str, ...] = (), is_held: bool = False) -> RunState:
+    """Return a run that rita requested, in review."""
+    requested = Requested(request="pay", requester="rita", timeout_seconds=60, requested_at=AT)
+    if requirement is None:
+        return fold("plan-1", [requested])
+    drafted = Drafted(
+        revision=1,
+        plan=Plan(summary="s", steps=(refund(1),)),
+        fingerprint="f" * 64,
+        audience=Audience(installation="i", namespace="n"),
+        requirement=requirement,
+        drafted_at=AT,
+        deadline=AT,
+    )
+    held = Held(step=1, fingerprint="f" * 64, why="it failed", held_at=AT, deadline=AT)
+    state = fold("plan-1", [requested, drafted, *([held] if is_held else [])])
+    return state.model_copy(update={"authors": authors})
+
+
+def seen_by(state: RunState) -> set[str]:
+    """Return who may see the run, which its state and its status answer alike."""
+    by_state = {name for name in EVERYBODY if may_see(state, person(name))}
+    assert by_state == {name for name in EVERYBODY if may_see(status_of(state, "records"), person(name))}
+    return by_state
+
+
+def needing(role: str = "finance", **more: object) -> Requirement:
+    return Requirement.model_validate({"needs": (Need(role=role, count=1),), **more})
+
+
+def only(*who: str, roles: tuple[str, ...] = (), name: str = "secret") -> Seers:
+    return Seers(name=name, who=tuple(map(Party, who)), roles=roles)
+
+
+def see(when: str, who: str = "[]", roles: str = "[]", name: str = "secret") -> str:
+    return f"[[see]]\nname = '{name}'\nwhen = '''{when}'''\nwho = {who}\nroles = {roles}\n"
+
+
+def test_without_a_rule_everyone_of_the_list_sees_every_run_and_no_stranger_does() -> None:
+    assert seen_by(run(needing())) == set(EVERYBODY)
+    assert not may_see(run(needing()), None)
+
+
+@pytest.mark.parametrize(
+    ("seers", "expected"),
+    [
+        (only("deciders"), {"dana"}),
+        (only("requester"), {"dana", "rita"}),
+        (only("requester", "authors"), {"dana", "rita", "erik"}),
+        (only("authors", roles=("auditor",)), {"dana", "erik", "ada"}),
+    ],
+)
+def test_a_rule_lets_those_see_whom_it_names_and_who_decides(seers: Seers, expected: set[str]) -> None:
+    assert seen_by(run(needing(seen_by=(seers,)), authors=("erik",))) == expected
+
+
+def test_under_several_rules_a_person_must_be_named_by_each_and_who_decides_always_sees() -> None:
+    both = (only("requester", roles=("auditor",)), only("authors", roles=("auditor",), name="other"))
+    assert seen_by(run(needing(seen_by=both), authors=("erik",))) == {"dana", "ada"}
+
+
+def test_who_may_resolve_decides_too_and_of_a_run_that_needs_nobody_only_once_it_is_held() -> None:
+    hidden = (only("requester"),)
+    resolved = needing(seen_by=hidden, resolvers=Resolvers(any_of=(("ops",),)))
+    assert seen_by(run(resolved)) == {"rita", "dana", "olga"}
+    free = Requirement(seen_by=hidden)
+    assert seen_by(run(free)) == {"rita"}
+    assert seen_by(run(free, is_held=True)) == set(EVERYBODY)
+
+
+def test_a_lent_role_sees_but_not_in_the_name_of_the_requester() -> None:
+    hidden = run(needing(seen_by=(only("deciders"),)))
+    assert may_see(hidden, person("zoe", lent=[("dana", "finance")]))
+    assert not may_see(hidden, person("zoe", lent=[("Rita ", "finance")]))
+
+
+def test_a_run_without_a_plan_is_seen_by_its_requester_alone_if_the_policy_narrows_anything() -> None:
+    drafting = run(None)
+    assert drafting.phase is Phase.DRAFTING
+    assert seen_by(drafting) == {"rita"}
+    assert all(may_see(drafting, person(name), is_narrowed=False) for name in EVERYBODY)
+    assert narrows_seeing(see("true", "['requester']"))
+    assert not narrows_seeing(rule("true"))
+    assert narrows_seeing("not = toml = at all")
+
+
+def test_a_rule_matches_by_its_condition_and_where_that_is_unclear_it_narrows(tmp_path: Path) -> None:
+    rules = policy(tmp_path, see("step.tool == 'refund' && step.arguments.amount > 5.0", "['requester']"))
+    assert explain(rules, NOTE).requirement.seen_by == ()
+    assert explain(rules, NOTE, refund(7)).requirement.seen_by == (only("requester"),)
+    unclear = explain(rules, refund("much"))
+    assert unclear.requirement.seen_by == (only("requester"),)
+    assert [one.sees for one in unclear.steps[0].unclear] == [True]
+    assert unclear.steps[0].see == ("secret",)
+
+
+def test_a_requirement_without_such_rules_is_written_as_before() -> None:
+    assert "seen_by" not in needing().model_dump_json()
+    assert "seen_by" in needing(seen_by=(only("requester"),)).model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (see("true"), "names no one; name in who or in roles"),
+        (see("true", "['everyone']"), "must be one of: requester, authors, deciders"),
+        (see("true", roles="['cook']"), "no active person has the role cook"),
+        (see("true", roles=f"['{ANYONE}']"), "anyone of the list may see every run already"),
+        (see("step.tol == 'x'", "['requester']"), "see 'secret' (line 1).when"),
+        (see("true", "['requester']") * 2, "is also another rule's name"),
+        (see("true", "['requester']") + "needs = []", "needs: unknown field"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    assert said in faults(tmp_path, text, ROLES)
+
+
+def test_without_a_list_of_people_there_are_no_such_rules(tmp_path: Path) -> None:
+    assert "there is no list of people; set PLANGATE_PEOPLE" in faults(
+        tmp_path, see("true", "['requester']"), None
+    )
+    assert policy_in(see("true", "['requester']")).see_rules  # a kept policy is not checked again
+
+
+ALL_SEERS = st.builds(
+    Seers,
+    name=st.sampled_from(["one", "two"]),
+    who=st.lists(st.sampled_from(list(Party)), unique=True).map(tuple),
+    roles=st.lists(st.sampled_from(["auditor", "ops"]), unique=True).map(tuple),
+)
+REQUIREMENTS = st.builds(
+    lambda role, seers: needing(role, seen_by=tuple(seers)),
+    st.sampled_from(["finance", "ops"]),
+    st.lists(ALL_SEERS, max_size=3),
+)
+
+
+@given(REQUIREMENTS, REQUIREMENTS, st.sampled_from(EVERYBODY))
+def test_two_requirements_together_let_no_one_see_whom_one_of_them_keeps_out(
+    one: Requirement, other: Requirement, name: str
+) -> None:
+    both = strictest(one, other)
+    assert asks_for_less(both, one) is None
+    if may_see(run(both), person(name)) and not may_decide(both, person(name), ("rita",)):
+        assert may_see(run(one), person(name))
+        assert may_see(run(other), person(name))
+
+
+@given(REQUIREMENTS, REQUIREMENTS, st.sampled_from(EVERYBODY))
+def test_what_asks_for_no_less_lets_no_one_else_see(one: Requirement, other: Requirement, name: str) -> None:
+    if one.needs == other.needs and asks_for_less(one, other) is None and may_see(run(one), person(name)):
+        assert may_see(run(other), person(name))
+
+
+@given(REQUIREMENTS, st.sampled_from(EVERYBODY))
+def test_who_may_decide_sees(requirement: Requirement, name: str) -> None:
+    if may_decide(requirement, person(name), ("rita",)):
+        assert may_see(run(requirement), person(name))

@@ -1,0 +1,102 @@
+"""Who looked as auditor, or took a copy, is on a trail of its own, sealed and verified like the others."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from temporalio import workflow
+from temporalio.client import WorkflowFailureError
+
+from plangate.audit.inspection import Trust, inspect_all
+from plangate.domain.audit import LOOKS_TRAIL, AuditEntry
+from plangate.domain.looks import Look, LookAnswer, Way
+from plangate.records.trail import read_trail
+from tests.support.audit_edits import take_the_guards_off
+from tests.support.gate import Gate
+from tests.workflow.test_audit_of_stops import edited
+
+
+def look(**more: str) -> Look:
+    return Look.model_validate({"what": Way.VIEWED, "by": "ada", "subject": "refund-4711", **more})
+
+
+def looks(gate: Gate) -> list[AuditEntry]:
+    with gate.database.read() as connection:
+        return list(read_trail(connection, LOOKS_TRAIL))
+
+
+def findings(gate: Gate) -> list[str]:
+    with gate.database.read() as connection:
+        return [str(one) for one in inspect_all(connection, Trust(), lambda *_: None).findings]
+
+
+async def test_a_look_is_recorded_with_who_what_when_and_why(gate: Gate) -> None:
+    assert (await gate.api.record_look(look(why="a complaint"))).recorded
+    assert (await gate.api.record_look(look(what="exported"))).recorded
+    first, second = looks(gate)
+    assert (first.actor, first.event.kind, first.event.look) == ("ada", "looked", look(why="a complaint"))  # type: ignore[union-attr]
+    assert second.event.look == look(what="exported")  # type: ignore[union-attr]
+    assert findings(gate) == []
+
+
+async def test_a_look_that_was_said_without_a_worker_is_recorded_once_there_is_one(idle_gate: Gate) -> None:
+    gate = idle_gate
+    saying = asyncio.create_task(gate.api.record_look(look()))
+    await asyncio.sleep(0.3)
+    async with gate.worker():
+        assert (await saying).recorded
+    assert len(looks(gate)) == 1
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ([], "expected one JSON object, not 0"),
+        ([1], "must be an object"),
+        ([{"what": "viewed", "by": "ada"}], "subject: is missing"),
+        ([{"what": "read", "by": "ada", "subject": "x"}], "what:"),
+        ([{"what": "viewed", "by": "a\u202eda", "subject": "x"}], "cannot be seen"),
+    ],
+)
+async def test_what_is_no_look_is_not_recorded_and_says_why(
+    gate: Gate, inputs: list[object], said: str
+) -> None:
+    answer = await gate.client.execute_workflow(
+        "PlangateLook", args=inputs, id=f"look-{uuid4().hex}", task_queue=gate.settings.task_queue,
+        result_type=LookAnswer,
+    )  # fmt: skip
+    assert answer.recorded is False
+    assert said in answer.reason
+    assert looks(gate) == []
+
+
+async def test_an_entry_under_another_name_is_found(gate: Gate) -> None:
+    await gate.api.record_look(look())
+    with gate.database.write() as connection:
+        take_the_guards_off(connection)
+        edited(connection, LOOKS_TRAIL, "looked", lambda event: event["look"].update(by="zoe"))
+    assert any("has the actor ada, but zoe looked" in one for one in findings(gate))
+
+
+@workflow.defn(name="PlangateLook", sandboxed=False)
+class Foreign:
+    """A workflow of someone else, with our name."""
+
+    @workflow.run
+    async def run(self, queue: str) -> None:
+        """Schedule our activity on our task queue."""
+        task = {"key": "k", "inputs": [], "received_at": "2026-05-03T00:00:00Z"}
+        await workflow.execute_activity(
+            "record_look", task, task_queue=queue, start_to_close_timeout=timedelta(seconds=10)
+        )
+
+
+async def test_another_workflow_cannot_record_a_look(gate: Gate) -> None:
+    async with gate.foreign_worker(Foreign) as queue:
+        with pytest.raises(WorkflowFailureError) as caught:
+            await gate.client.execute_workflow(
+                Foreign.run, gate.settings.task_queue, id=f"foreign-{uuid4().hex}", task_queue=queue
+            )
+    assert "Only the workflow PlangateLook may ask for this" in str(caught.value.cause.__cause__)
+    assert looks(gate) == []

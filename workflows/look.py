@@ -1,0 +1,45 @@
+"""The workflow `PlangateLook`: one look by an auditor, or one export, from its arrival to the record.
+
+The web server reads the records by a connection that cannot write, so a worker enters what it says.
+"""
+
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.looking import Looking, LookTask
+    from plangate.domain.looks import LookAnswer
+    from plangate.temporal.contract import LOOK_TYPE
+    from workflows.recording import Recording
+
+
+@workflow.defn(name=LOOK_TYPE)
+class PlangateLook:
+    """One look."""
+
+    def __init__(self) -> None:
+        self._recording = Recording(needs_people=False)
+        self._answer: LookAnswer | None = None
+
+    @workflow.run
+    async def run(self, look: Any = None, *more: Any) -> LookAnswer:
+        """Record the look; say whether it could be read."""
+        info = workflow.info()
+        inputs = (look, *more) if look is not None or more else ()
+        task = LookTask(key=info.first_execution_run_id, inputs=inputs, received_at=info.start_time)
+        self._answer = await self._recording.write(Looking.record_look, lambda: task)
+        return self._answer
+
+    @workflow.query(description="Whether the look is on the record, or what prevents it")
+    def status(self) -> LookAnswer:
+        """Return whether it is recorded; if not yet, why."""
+        if self._answer is not None:
+            return self._answer
+        hindrance = self._recording.hindrance
+        return LookAnswer(reason=hindrance.cause if hindrance else "it is being recorded")
+
+    def page(self) -> str:
+        """Return the Web UI's page; see `workflows.details_interceptor`."""
+        answer = self.status()
+        return f"Recorded: {answer.recorded}. {answer.reason}" if answer.reason else "Recorded."
