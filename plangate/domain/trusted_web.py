@@ -49,7 +49,7 @@ def relying_party_of(origin: str) -> str | None:
         port = f":{parts.port}" if parts.port is not None else ""
     except ValueError:
         return None
-    if origin != f"{parts.scheme}://{host}{port}" or not host:
-        return None
+    if origin != f"{parts.scheme}://{host}{port}" or not host or not origin.isascii():
+        return None  # browsers write other letters as punycode
     is_local = parts.scheme == "http" and (host == "localhost" or host.endswith(".localhost"))
     return host if parts.scheme == "https" or is_local else None

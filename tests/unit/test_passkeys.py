@@ -217,6 +217,8 @@ def test_base64url_has_one_spelling(text: str) -> None:
         ("https://u@plangate.example.org", None),
         ("http://localhost.example.org", None),
         ("android:apk-key-hash:xyz", None),
+        ("https://pl\u0430ngate.example.org", None),
+        ("https://plangate.example.org\n", None),
         ("null", None),
         ("", None),
         ("https://[::1", None),

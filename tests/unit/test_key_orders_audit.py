@@ -1,0 +1,124 @@
+"""The auditor's rules for orders about keys, and for the lists that follow from them."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from plangate.audit.key_orders import broken_key_orders
+from plangate.domain.audit import FIRST_HASH, RULES_TRAIL, AuditEntry, Event, RulesInForce, entry_after
+from plangate.domain.decision import Verdict
+from plangate.domain.key_orders import KeyDecided, KeyOrder, KeyOrderArrival, judge
+from plangate.domain.people import People
+from plangate.policy.people_file import people_in
+from plangate.policy.people_in_force import people_in_force
+from plangate.signing.enrolment import enrolment_in, statement_of, verify_key_order
+from tests.support.fakes import AUDIENCE
+from tests.support.proofs import DANAS, GINA, MALLORY, MALLORYS, WEB, key_order, people_text
+from tests.unit.test_enrolment import AT
+
+LISTED = people_in(people_text())
+CONFIRM = key_order("confirm_key", "gina", GINA.public, AUDIENCE, at=AT)
+REVOKE = key_order("revoke_key", "gina", GINA.public, AUDIENCE, at=AT + timedelta(minutes=5))
+BEFORE = people_in_force(LISTED, WEB, ())
+ENROLLED = people_in_force(LISTED, WEB, [statement_of(CONFIRM)])
+REVOKED = people_in_force(LISTED, WEB, [statement_of(CONFIRM), statement_of(REVOKE)])
+LISTS = {one.hash: one for one in (BEFORE, ENROLLED, REVOKED)}
+LATER = timedelta(hours=3)
+
+
+def decided(order: KeyOrder, people: People, at: Any = AT) -> KeyDecided:
+    arrival = KeyOrderArrival(key=f"run-{order.action}", received_at=at, order=order)
+    sender = verify_key_order(order, audience=AUDIENCE, people=people, at=at)
+    event = judge(arrival, sender, people, enrolment_in(people, statement_of(order)), at)
+    assert event.verdict.accepted, event.verdict.reason
+    return event
+
+
+def in_force(people: People) -> RulesInForce:
+    return RulesInForce(what="people", hash=people.hash)
+
+
+def found(*events: tuple[Event, timedelta]) -> list[str]:
+    entries: list[AuditEntry] = []
+    for number, (event, after) in enumerate(events, start=1):
+        entries.append(
+            entry_after(
+                entries[-1].hash if entries else FIRST_HASH,
+                workflow_id=RULES_TRAIL,
+                number=number,
+                key=event.arrival.key if isinstance(event, KeyDecided) else f"people:{number}",
+                at=AT + after,
+                actor=event.approver.name if isinstance(event, KeyDecided) and event.approver else "worker",
+                event=event,
+            )
+        )
+    return [str(one) for one in broken_key_orders(entries, LISTS.get, AUDIENCE.installation)]
+
+
+NOW = timedelta()
+CONFIRMED = decided(CONFIRM, BEFORE)
+ENDED = decided(REVOKE, ENROLLED, AT + timedelta(minutes=5))
+LAWFUL = (
+    (in_force(BEFORE), NOW),
+    (CONFIRMED, NOW),
+    (in_force(ENROLLED), NOW),
+    (ENDED, timedelta(minutes=5)),
+    (in_force(REVOKED), timedelta(minutes=6)),
+)
+
+
+def test_orders_and_the_lists_that_follow_from_them_have_no_finding() -> None:
+    assert found(*LAWFUL) == []
+
+
+def test_a_list_that_lost_a_revocation_is_named_once_no_worker_can_have_missed_it() -> None:
+    assert found(*LAWFUL[:4], (in_force(ENROLLED), timedelta(minutes=6))) == []
+    said = found(*LAWFUL, (in_force(ENROLLED), LATER))
+    assert said == ["plangate:rules, entry 6: lacks the change of keys of entry 4"]
+
+
+def test_a_list_with_a_key_that_no_order_confirmed_is_named() -> None:
+    (said,) = found((in_force(BEFORE), NOW), (in_force(ENROLLED), NOW))
+    assert "has a change of the keys of gina that no order on this trail made" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"approver": None}, "has the actor"),
+        ({"people": ""}, "has no signature or list of people"),
+        ({"judged_at": AT + LATER}, "has another time"),
+        ({"approver": BEFORE.identify("carol", AT).approver}, "has no signature"),
+        ({"approver": decided(REVOKE, ENROLLED).approver}, "a time or id other than the signed one"),
+        ({"people": REVOKED.hash}, "is one of gina's already"),
+    ],
+)
+def test_an_order_that_was_changed_is_named(changes: dict[str, Any], words: str) -> None:
+    assert words in "".join(found((in_force(BEFORE), NOW), (CONFIRMED.model_copy(update=changes), NOW)))
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        (key_order("confirm_key", "gina", GINA.public, AUDIENCE, at=AT, by="dana", signer=DANAS), "may not"),
+        (key_order("confirm_key", "gina", GINA.public, AUDIENCE, at=AT, signer=MALLORYS), "does not fit"),
+        (CONFIRM.model_copy(update={"person": "erik"}), "signed for a key of gina"),
+        (CONFIRM.model_copy(update={"key": MALLORY.public}), "for another key"),
+    ],
+)
+def test_an_order_that_was_forged_is_named(order: KeyOrder, words: str) -> None:
+    forged = CONFIRMED.arrival.model_copy(update={"order": order})
+    approver = CONFIRMED.approver
+    if order.by == "dana":
+        approver = verify_key_order(order, audience=AUDIENCE, people=BEFORE, at=AT).approver
+    event = CONFIRMED.model_copy(
+        update={"arrival": forged, "approver": approver, "verdict": Verdict(accepted=True, reason="so")}
+    )
+    assert words in "".join(found((in_force(BEFORE), NOW), (event, NOW)))
+
+
+def test_a_token_counts_for_one_order() -> None:
+    twice = CONFIRMED.model_copy(update={"arrival": CONFIRMED.arrival.model_copy(update={"key": "another"})})
+    said = "".join(found((in_force(BEFORE), NOW), (CONFIRMED, NOW), (twice, NOW)))
+    assert "its signature was used before" in said
