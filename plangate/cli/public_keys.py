@@ -21,23 +21,21 @@ def read_trusted_web(keys: Sequence[str], origins: Sequence[str]) -> TrustedWeb:
                 "https://plangate.example.org"
             )
     return TrustedWeb(
-        origins=frozenset(origins) if origins else None, keys=read_public_keys(keys) if keys else None
+        origins=frozenset(origins) if origins else None,
+        keys=read_public_keys(keys, "the public line of a web server") if keys else None,
     )
 
 
-def read_public_keys(lines: Sequence[str]) -> frozenset[str]:
-    """Return the keys in public lines.
+def read_public_keys(lines: Sequence[str], line: str = "the line that `keys seal` prints") -> frozenset[str]:
+    """Return the keys in public lines; ``line`` says which lines they are.
 
     Raises:
         WrongUsage: a line is not a public key.
     """
-    for line in lines:
-        if not line.startswith(PUBLIC_PREFIX):
-            raise WrongUsage(
-                f"{one_line(line)} is not a public key; use the line that `keys seal` prints, "
-                f"{PUBLIC_PREFIX}…"
-            )
+    for typed in lines:
+        if not typed.startswith(PUBLIC_PREFIX):
+            raise WrongUsage(f"{one_line(typed)} is not a public key; use {line}, {PUBLIC_PREFIX}…")
     try:
-        return frozenset(checked_public(line) for line in lines)
+        return frozenset(checked_public(typed) for typed in lines)
     except ValueError as error:
         raise WrongUsage(f"A public key {error}; it looks like {PUBLIC_PREFIX}… .") from None
