@@ -8,9 +8,14 @@ from typing import Annotated
 import typer
 
 from plangate.cli import console, key_orders
-from plangate.cli.options import AsJson, By
+from plangate.cli.options import AsJson
 
 Whose = Annotated[str, typer.Argument(show_default=False, help="Whose key it is, as in the list of people.")]
+
+Signer = Annotated[
+    str,
+    typer.Option("--by", metavar="NAME", show_default=False, help="Your own name; you sign with your key."),
+]
 
 
 def confirm(
@@ -25,7 +30,7 @@ def confirm(
             help="The proposed key, passkey:… or ed25519:….",
         ),
     ],
-    by: By,
+    by: Signer,
     thumbprint: Annotated[
         str | None,
         typer.Option(
@@ -40,8 +45,8 @@ def confirm(
     """Let a proposed key count for a person.
 
     You sign person and thumbprint with your own key, which the list of people must have, with `enroller =
-    true` for you. Compare the thumbprint with its owner by another way: who proposed the key could have
-    exchanged it.
+    true` for you. Compare the thumbprint with its owner by another way, because the web server that proposed
+    the key could have exchanged it.
 
     Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
@@ -56,7 +61,7 @@ def revoke_key(
         str,
         typer.Option("--key", metavar="THUMBPRINT", show_default=False, help="The thumbprint of the key."),
     ],
-    by: By,
+    by: Signer,
     as_json: AsJson = False,
 ) -> int:
     """End a person's key now, for example of a lost device.
