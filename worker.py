@@ -26,6 +26,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 
 from activities.closing import Closing
 from activities.decisions import Decisions
+from activities.delegating import Delegating
 from activities.execution import Execution
 from activities.heartbeat import HEARTBEAT_EVERY
 from activities.holding import Holding
@@ -52,7 +53,7 @@ from plangate.domain.tool import ToolDeclaration
 from plangate.files.private_files import is_open_to_others
 from plangate.logs.setup import configure_logs, temporal_runtime
 from plangate.policy.people_in_force import trusted_web
-from plangate.policy.rules import Rules, policy_hash_of, read_rules, stop_rules_of
+from plangate.policy.rules import Rules, delegation_rules_of, policy_hash_of, read_rules, stop_rules_of
 from plangate.process_end import end_process
 from plangate.records.attachments import KeptAttachments
 from plangate.records.database import Database
@@ -79,6 +80,7 @@ from plangate.temporal.worker_process import (
 )
 from plangate.tool import Advises, Blobs, Tool, UsesBlobs, lacks_of
 from plangate.web.beside import inbox_beside
+from workflows.delegation import PlangateDelegation
 from workflows.details_interceptor import PageWhenAsked
 from workflows.look import PlangateLook
 from workflows.plan_approval import PlanApproval
@@ -109,7 +111,8 @@ def build_worker(
     records = Records(database)
     tools = _with_blobs(tools, KeptAttachments(records))
     plans = PlanCheck(tools, settings.max_steps)
-    people = RecordedPeople(directory or NoDirectory(), records, client.identity, web=trusted_web(settings))
+    lendable, web = delegation_rules_of(policy), trusted_web(settings)
+    people = RecordedPeople(directory or NoDirectory(), records, client.identity, lendable, web=web)
     planning = Planning(
         records,
         planner,
@@ -133,6 +136,7 @@ def build_worker(
             longest_wait=timedelta(seconds=settings.late_effect_seconds),
         ).execute_step,
         Stopping(records, people, stop_rules_of(policy), policy_hash_of(policy), tools).judge_order,
+        Delegating(records, people, lendable, policy_hash_of(policy)).judge_delegation,
         Looking(records).record_look,
         settling.look_up_settlement,
         settling.record_settlement,
@@ -144,7 +148,7 @@ def build_worker(
         client,
         identity=polling_identity(client.identity, database.installation),
         task_queue=settings.task_queue,
-        workflows=[PlanApproval, PlangateSettlement, PlangateStop, PlangateLook],
+        workflows=[PlanApproval, PlangateDelegation, PlangateSettlement, PlangateStop, PlangateLook],
         activities=activities,
         # The sandbox would detect what does not replay. The replay tests run in it instead, and a test reads
         # the code for paths that no history covers (docs/decisions/0022).

@@ -28,6 +28,7 @@ from plangate.domain.audit import (
     StepUndone,
     StepUnsettled,
 )
+from plangate.domain.delegations import DelegationDecided
 from plangate.domain.key_orders import KeyDecided
 from plangate.domain.looks import Looked
 from plangate.domain.stops import StopDecided
@@ -67,6 +68,7 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
                 | RulesInForce()
                 | KeyDecided()
                 | StopDecided()
+                | DelegationDecided()
                 | Looked()
             ):
                 pass

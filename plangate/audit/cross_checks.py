@@ -32,6 +32,7 @@ from plangate.domain.audit import (
     WrittenEntry,
 )
 from plangate.domain.checkpoint import Seal
+from plangate.domain.delegations import DelegationDecided
 from plangate.domain.escaping import one_line
 from plangate.domain.fold import fold
 from plangate.domain.key_orders import KeyDecided
@@ -144,6 +145,7 @@ def wrong_effects(workflow_id: str, rows: Sequence[Row[Any]], trail: Sequence[Au
                 | RulesInForce()
                 | KeyDecided()
                 | StopDecided()
+                | DelegationDecided()
                 | Looked()
             ):
                 pass
@@ -207,7 +209,7 @@ def wrong_tokens(rows: Sequence[Row[Any]], trail: Sequence[AuditEntry]) -> Itera
     recorded: dict[str, str] = {}
     for entry in trail:
         event = entry.event
-        if isinstance(event, Decided | KeyDecided | StopDecided) and event.approver:
+        if isinstance(event, Decided | KeyDecided | StopDecided | DelegationDecided) and event.approver:
             token = name_of_token(event.approver)
             if token is not None:
                 recorded[entry.key] = token

@@ -28,6 +28,7 @@ from plangate.domain.audit import (
     StepUnsettled,
     WrittenEntry,
 )
+from plangate.domain.delegations import DelegationDecided
 from plangate.domain.fold import changes
 from plangate.domain.key_orders import KeyDecided
 from plangate.domain.looks import Looked
@@ -67,6 +68,7 @@ def other_time_than_said(entry: AuditEntry) -> str | None:
             | RulesInForce()
             | KeyDecided()
             | StopDecided()
+            | DelegationDecided()
             | Looked()
         ):
             return None

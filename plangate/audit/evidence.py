@@ -10,7 +10,8 @@ A bundle, which is one run in one file (`bundle_findings`):
 
 4. Its trail is sound, by 1 to 3.
 5. Its plain sections say exactly what the trail says.
-6. It contains every policy and list of people that the trail names, unchanged, and no other text.
+6. It contains every policy and list of people that the trail names, unchanged, the policies by which roles in
+   these lists were lent, and no other text.
 7. The policy demands the requirement on record.
 8. It contains the bytes of every attachment that a plan names, unchanged, and no others.
 9. Every checkpoint has a trusted signature, seals the entries that are there, and is not older than they are.
@@ -22,12 +23,13 @@ docs/audit-format.md describes the format for other implementations.
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
-from pydantic import Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from plangate.audit.attached import AttachedBytes, in_bundle, untrue_attachments
 from plangate.audit.dates import dated_ahead
+from plangate.audit.delegations import policies_of_lists, wrong_lent
 from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.proof import Lists, revoked_since, unproven
 from plangate.audit.rules import broken_story
@@ -51,6 +53,7 @@ from plangate.signing.checkpoints import broken_checkpoint, sealed_at, unknown_s
 from plangate.signing.enrolment import with_enrolments
 
 FORMAT: Final = "plangate-evidence-2"
+Read = TypeVar("Read", bound=BaseModel)
 
 
 class SignedDecision(Frozen):
@@ -172,16 +175,25 @@ def bundle_of(
 
 
 def read_bundle(content: bytes | str) -> Bundle:
-    """Parse a bundle, in the one form in which it is written: it may contain nothing that is not verified.
+    """Parse a bundle; see `read_exactly`.
 
     Raises:
         ValueError: it is not a bundle, or it has a repeated or unknown name.
     """
+    return read_exactly(Bundle, content)
+
+
+def read_exactly(model: type[Read], content: bytes | str) -> Read:
+    """Parse JSON in the one form in which it is written: it may contain nothing that is not verified.
+
+    Raises:
+        ValueError: it is not what ``model`` says, or it has a repeated or unknown name.
+    """
     raw: Any = json.loads(content, object_pairs_hook=_each_name_once)
-    bundle = Bundle.model_validate(raw)
-    if _as_text(bundle.model_dump(mode="json")) != _as_text(raw):
-        raise ValueError("it is not written as a bundle is")
-    return bundle
+    read = model.model_validate(raw)
+    if as_text(read.model_dump(mode="json")) != as_text(raw):
+        raise ValueError("it is not written as Plangate writes it")
+    return read
 
 
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -204,6 +216,26 @@ def bundle_findings(
         web: where passkeys may have been used, and who may attest logins; by default whatever it names.
     """
     run = bundle.workflow_id
+    yield from run_findings(bundle, people, web)
+    # (9) The checkpoints.
+    for sealed in bundle.checkpoints:
+        yield from _broken_seal(bundle, sealed, trusted)
+    # (10) The last entry.
+    unsealed = len(bundle.entries) - sealed_up_to(bundle)
+    if unsealed > 0:
+        yield unsealed_finding(run, len(bundle.entries), unsealed)
+
+
+def unsealed_finding(workflow_id: str, entries: int, unsealed: int) -> Finding:
+    """Return the finding that the last entries of a run are not sealed."""
+    which = f"entry {entries} is" if unsealed == 1 else f"the last {unsealed} entries are"
+    what = f"{which} not sealed by a checkpoint: anyone could have written this"
+    return Finding(workflow_id=workflow_id, what=what, is_unsealed=True)
+
+
+def run_findings(bundle: Bundle, people: People | None, web: TrustedWeb = ANY_WEB) -> Iterator[Finding]:
+    """Yield the findings about the run of a bundle, without its checkpoints (4 to 8)."""
+    run = bundle.workflow_id
     if not bundle.entries:
         yield Finding(workflow_id=run, what="the bundle contains no trail")
     # (4) The trail.
@@ -216,25 +248,14 @@ def bundle_findings(
         yield from _untrue_sections(bundle, trail)
         # (6) The rules.
         yield from missing_rules(run, trail, bundle.texts)
+        yield from wrong_lent(run, bundle.texts)
         for text in bundle.texts:
-            if text.hash not in rules_named(trail):
+            if text.hash not in {*rules_named(trail), *policies_of_lists(bundle.texts)}:
                 yield Finding(workflow_id=run, what=f"nothing was judged by the text {one_line(text.hash)}")
         # (7) The requirement.
         yield from soft_requirements(run, trail, bundle.texts)
         # (8) The attachments.
         yield from untrue_attachments(run, trail, bundle.attachments)
-    # (9) The checkpoints.
-    for sealed in bundle.checkpoints:
-        yield from _broken_seal(bundle, sealed, trusted)
-    # (10) The last entry.
-    unsealed = len(bundle.entries) - sealed_up_to(bundle)
-    if unsealed > 0:
-        which = f"entry {len(bundle.entries)} is" if unsealed == 1 else f"the last {unsealed} entries are"
-        yield Finding(
-            workflow_id=run,
-            what=f"{which} not sealed by a checkpoint: anyone could have written this",
-            is_unsealed=True,
-        )
 
 
 def with_keys_of(bundle: Bundle, people: People, web: TrustedWeb = ANY_WEB) -> People:
@@ -307,14 +328,14 @@ def _untrue_sections(bundle: Bundle, trail: Sequence[AuditEntry]) -> Iterator[Fi
             what = f"the section {name!r} is missing"
         elif name not in true:
             what = f"the section {one_line(name)!r} is unknown"
-        elif _as_text(bundle.story[name]) != _as_text(true[name]):
+        elif as_text(bundle.story[name]) != as_text(true[name]):
             what = f"the section {name!r} differs from the trail"
         else:
             continue
         yield Finding(workflow_id=bundle.workflow_id, what=what)
 
 
-def _as_text(value: JsonValue) -> str:
+def as_text(value: JsonValue) -> str:
     """Return JSON text to compare: in Python, 1, 1.0 and True are equal."""
     return json.dumps(value, sort_keys=True)
 

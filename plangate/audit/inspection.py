@@ -1,6 +1,6 @@
 """Verify the records: that they are what Plangate wrote, and where they are not.
 
-For each run, and for the trails of rules, of stops and of looks:
+For each run, and for the trails of rules, of stops, of delegations and of looks:
 
 1. Each entry is well-formed, and is listed under the kind of its event.
 2. The trail is sound: no entry is missing, moved or changed; each follows from the ones before it; signatures
@@ -9,7 +9,7 @@ For each run, and for the trails of rules, of stops and of looks:
 4. Every plan was drafted for this installation.
 5. A claim waited for every stop, and the trail of stops is sound (`plangate.audit.stops`). The rules that
    plans name were in force at the time (`rules_in_force`) and demand the requirement on record. On the trails
-   of rules and of stops, no entry is dated before a checkpoint that does not seal it yet.
+   of rules, of stops and of delegations, no entry is dated before a checkpoint that does not seal it yet.
 6. The run's row agrees with the trail (`cross_checks`).
 7. Every sealed entry is still there, unchanged.
 8. The times agree with the checkpoints (`checkpoint_times`), and the ledger of effects and the used
@@ -25,7 +25,7 @@ For the records as a whole:
 Anyone may have changed what is read, so nothing is assumed to be well-formed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ from plangate.audit.attached import digests_named, missing_attachments
 from plangate.audit.checkpoint_chain import compared_with_kept, examine_chain, examine_checkpoints_of
 from plangate.audit.checkpoint_times import CheckpointTimes, back_dated_rules
 from plangate.audit.cross_checks import moment, wrong_effects, wrong_row, wrong_seals, wrong_tokens
+from plangate.audit.delegations import broken_delegations_trail, lists_other_than_lent
 from plangate.audit.evidence import examined
 from plangate.audit.judged_by import missing_rules, rules_named
 from plangate.audit.key_orders import broken_key_orders
@@ -44,17 +45,21 @@ from plangate.audit.rules_in_force import RuleHistory
 from plangate.audit.stops import StopHistory, broken_stops_trail
 from plangate.domain.assurance import Assurance
 from plangate.domain.audit import (
+    DELEGATIONS_TRAIL,
     FIRST_HASH,
+    LOOKS_TRAIL,
     OWN_TRAILS,
     RULES_TRAIL,
     STOPS_TRAIL,
     AuditEntry,
     Decided,
     Drafted,
+    RuleText,
     WrittenEntry,
 )
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.checkpoint import Checkpoint
+from plangate.domain.delegations import DelegationDecided
 from plangate.domain.errors import RecordsMissing
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, readable
@@ -63,6 +68,7 @@ from plangate.domain.people import People
 from plangate.domain.stops import StopDecided
 from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
 from plangate.policy.kept_lists import lists_in
+from plangate.policy.lent_roles import with_lent
 from plangate.policy.requirements import soft_requirements
 from plangate.records.attachments import contents_of
 from plangate.records.checkpoints import seals_of_run
@@ -222,6 +228,11 @@ class _Context:
         self.rules = RuleHistory(connection)
         self.times = CheckpointTimes(connection)
         self.stops = StopHistory(_own_trail(connection, STOPS_TRAIL))
+        self.accepted_delegations = [
+            entry
+            for entry in _own_trail(connection, DELEGATIONS_TRAIL)
+            if isinstance(entry.event, DelegationDecided) and entry.event.verdict.accepted
+        ]
 
 
 # ---- one run ------------------------------------------------------------------------------------
@@ -263,16 +274,7 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     # (5) The rules were in force, and demand what is on record.
     if workflow_id in OWN_TRAILS:
         findings += list(back_dated_rules(connection, trail, sealed))
-    if workflow_id == STOPS_TRAIL:
-        findings += list(rules.of_stops(trail))
-        if not findings:
-            findings += list(
-                broken_stops_trail(trail, lists_in(texts), texts, context.installation, trust.web)
-            )
-    if workflow_id == RULES_TRAIL:
-        findings += list(rules.never_in_force(workflow_id, trail))
-        if not findings:
-            findings += list(broken_key_orders(trail, lists_in(texts), context.installation))
+        findings += _wrong_own_trail(workflow_id, trail, texts, context, trust, is_sound=not findings)
     if workflow_id not in OWN_TRAILS:
         findings += list(context.stops.broken_claims(workflow_id, trail))
         findings += list(rules.never_in_force(workflow_id, trail))
@@ -294,12 +296,14 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
     findings += [Finding(workflow_id=workflow_id, what=what) for what in wrong]
     notes: tuple[Finding, ...] = ()
     if trust.people and trust.now and not findings:
-        notes = tuple(revoked_since(workflow_id, trail, trust.people, trust.now))
+        today = with_lent(trust.people, context.accepted_delegations, trust.now)
+        notes = tuple(revoked_since(workflow_id, trail, today, trust.now))
     sealed_up_to = max((seal.number for seal, _ in sealed), default=0)
     proven = [
         one.event.approver
         for one in trail
-        if isinstance(one.event, Decided | KeyDecided | StopDecided) and one.event.approver
+        if isinstance(one.event, Decided | KeyDecided | StopDecided | DelegationDecided)
+        and one.event.approver
     ]
     return _Run(
         entries=len(entries),
@@ -311,6 +315,34 @@ def _examined(workflow_id: str, trust: Trust, context: "_Context") -> _Run:
         findings=tuple(findings),
         notes=notes,
     )
+
+
+def _wrong_own_trail(
+    name: str,
+    trail: list[AuditEntry],
+    texts: Sequence[RuleText],
+    context: "_Context",
+    trust: Trust,
+    *,
+    is_sound: bool,
+) -> list[Finding]:
+    """Return what is wrong on one of Plangate's own trails; orders are judged again only if it is sound."""
+    rules, then, installation = context.rules, lists_in(texts), context.installation
+    if name == LOOKS_TRAIL:
+        return []
+    is_of_rules = name == RULES_TRAIL
+    findings = list(rules.never_in_force(name, trail) if is_of_rules else rules.of_orders(name, trail))
+    if findings or not is_sound:
+        return findings
+    if name == STOPS_TRAIL:
+        return list(broken_stops_trail(trail, then, texts, installation, trust.web))
+    if name == DELEGATIONS_TRAIL:
+        return list(broken_delegations_trail(trail, then, texts, installation, trust.web))
+    kept = {text.hash: text for text in texts}
+    return [
+        *broken_key_orders(trail, then, installation),
+        *lists_other_than_lent(trail, context.accepted_delegations, kept),
+    ]
 
 
 def _written(connection: Connection, workflow_id: str) -> Iterator[WrittenEntry | Finding]:

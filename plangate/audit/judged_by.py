@@ -25,6 +25,7 @@ from plangate.domain.audit import (
     StepUndone,
     StepUnsettled,
 )
+from plangate.domain.delegations import DelegationDecided
 from plangate.domain.findings import Finding
 from plangate.domain.key_orders import KeyDecided
 from plangate.domain.looks import Looked
@@ -43,6 +44,8 @@ def list_named(event: Event) -> str:
             | KeyDecided(people=name)
             | StopDecided(people=name)
         ):
+            return name
+        case DelegationDecided(people=name):
             return name
         case RulesInForce():
             return event.hash if event.what == "people" else ""
@@ -77,7 +80,7 @@ def rules_named(entries: Iterable[AuditEntry]) -> dict[str, int]:
             name = event.hash
         else:
             name = list_named(event)
-        if isinstance(event, StopDecided):
+        if isinstance(event, StopDecided | DelegationDecided):
             named.setdefault(event.policy, entry.number)
         named.setdefault(name, entry.number)
     named.pop("", None)

@@ -34,13 +34,14 @@ in order. On the trail of looks every entry is a look by its actor.
 
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 from pydantic import JsonValue
 
 from plangate.audit.claims import SLOW_CLAIM, beginnings
 from plangate.audit.dates import Order, other_time_than_said
 from plangate.domain.audit import (
+    DELEGATIONS_TRAIL,
     LOOKS_TRAIL,
     RULES_TRAIL,
     STOPS_TRAIL,
@@ -66,6 +67,7 @@ from plangate.domain.audit import (
 )
 from plangate.domain.deadlines import exceeds_first_review, exceeds_hold, exceeds_request
 from plangate.domain.decision import Choice
+from plangate.domain.delegations import DelegationDecided
 from plangate.domain.drafting import plan_shaped
 from plangate.domain.errors import NotApproved, PlanInvalid, StepUnready
 from plangate.domain.escaping import one_line
@@ -101,13 +103,22 @@ class _Effects:
             self.in_doubt.add(key_of(state, event.step, undo=event.undo))
 
 
+_OWN_TRAIL: Final = {
+    RulesInForce: "rules",
+    KeyDecided: "rules",
+    StopDecided: "stops",
+    DelegationDecided: "delegations",
+    Looked: "looks",
+}
+
+
 def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:
     """Yield every entry that says what could not follow from the entries before it."""
     if workflow_id == RULES_TRAIL:
         yield from _broken_rules_trail(entries)
         return
-    if workflow_id == STOPS_TRAIL:
-        return  # `plangate.audit.stops` has the rules for it
+    if workflow_id in (STOPS_TRAIL, DELEGATIONS_TRAIL):
+        return  # `plangate.audit.stops` and `plangate.audit.delegations` have the rules for them
     if workflow_id == LOOKS_TRAIL:
         yield from _broken_looks_trail(entries)
         return
@@ -202,6 +213,7 @@ def _may_come_late(state: RunState, event: Event, effects: _Effects) -> bool:
             | RulesInForce()
             | KeyDecided()
             | StopDecided()
+            | DelegationDecided()
             | Looked()
         ):
             return False
@@ -230,11 +242,8 @@ def _objection(state: RunState, entry: AuditEntry, effects: _Effects, before: Se
             return _wrong_close(state, entry, event)
         case StepSettled() | StepReversed() | StepUnsettled():
             return _wrong_settlement(state, entry, event, before)
-        case RulesInForce() | KeyDecided():
-            return "belongs on the trail of rules, not on that of a run"
-        case StopDecided() | Looked():
-            trail = "stops" if isinstance(event, StopDecided) else "looks"
-            return f"belongs on the trail of {trail}, not on that of a run"
+        case RulesInForce() | KeyDecided() | StopDecided() | DelegationDecided() | Looked():
+            return f"belongs on the trail of {_OWN_TRAIL[type(event)]}, not on that of a run"
         case _:
             assert_never(event)
 

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, String, bindparam, select, type_coerce
 
 from plangate.audit.cross_checks import moment
 from plangate.audit.judged_by import judged_by_no_list, list_named, rules_named
-from plangate.domain.audit import RULES_TRAIL, STOPS_TRAIL, AuditEntry, Drafted, RulesInForce, read_event
+from plangate.domain.audit import RULES_TRAIL, AuditEntry, Drafted, RulesInForce, read_event
+from plangate.domain.delegations import DelegationDecided
 from plangate.domain.findings import Finding
 from plangate.domain.plan import short
 from plangate.domain.stops import StopDecided
@@ -142,20 +143,20 @@ class RuleHistory:
                 what_is_wrong = f"was judged by a {called} that no worker ever had in force ({short(name)})"
                 yield Finding(workflow_id=workflow_id, entry=number, what=what_is_wrong)
 
-    def of_stops(self, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
-        """Yield each order to stop or go that was judged by rules that were not in force."""
-        yield from self.never_in_force(STOPS_TRAIL, trail)
-        yield from self.replaced(STOPS_TRAIL, trail)
+    def of_orders(self, name: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        """Yield each order on one of Plangate's own trails that was judged by rules not in force then."""
+        yield from self.never_in_force(name, trail)
+        yield from self.replaced(name, trail)
         known = {name for name, *_ in self._policies}
         for entry in trail:
             event = entry.event
-            if not isinstance(event, StopDecided) or not event.verdict.accepted:
+            if not isinstance(event, StopDecided | DelegationDecided) or not event.verdict.accepted:
                 continue
             what = self.not_its_policy(event.policy, entry.at) if event.policy in known else None
             if not event.people and self._was_listed(entry.at):
                 what = "names no list of people, though one was in force then"
             if what:
-                yield Finding(workflow_id=STOPS_TRAIL, entry=entry.number, what=what)
+                yield Finding(workflow_id=name, entry=entry.number, what=what)
 
     def _was_listed(self, at: datetime) -> bool:
         return any(since + OTHER_WORKERS <= at < until for since, until in self._spans)

@@ -23,6 +23,7 @@ from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
 from plangate.client.attempts import UnpauseCommand, plain_unpause_command, with_attempts
+from plangate.client.delegating import ask_what_is_lent, send_delegation
 from plangate.client.looking import record_look
 from plangate.client.offline_status import result_of, status_without_workflow, unreachable
 from plangate.client.starting import checked_id, in_use, new_id, start_run
@@ -30,6 +31,7 @@ from plangate.client.stopping import ask_what_stands, send_key_order, send_order
 from plangate.client.waiting_runs import waiting_runs
 from plangate.domain.audit import OUTCOMES, AuditEntry
 from plangate.domain.decision import Choice, Decision, DecisionAnswer, Resolution
+from plangate.domain.delegations import DelegationAnswer, DelegationOrder
 from plangate.domain.errors import (
     NotAnswered,
     RecordsMissing,
@@ -364,6 +366,22 @@ class Client:
                 "No worker answers, and there are no records here, so it is not known what is stopped; "
                 "start a worker."
             )
+        return answer
+
+    async def delegate(self, order: DelegationOrder) -> DelegationAnswer | None:
+        """Send an order to lend or to end; see `plangate.client.delegating.send_delegation`."""
+        return await send_delegation(self._client, self._task_queue, order)
+
+    async def what_is_lent(self) -> DelegationAnswer:
+        """Return what is lent now.
+
+        Raises:
+            NotAnswered: no worker runs.
+            TemporalUnreachable: the server does not answer.
+        """
+        answer = await ask_what_is_lent(self._client, self._task_queue)
+        if answer is None:
+            raise NotAnswered("No worker answers, so it is not known what is lent; start a worker.")
         return answer
 
     async def record_look(self, look: Look) -> LookAnswer:

@@ -3,8 +3,9 @@
 import asyncio
 import secrets
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowFailureError, WorkflowHandle
@@ -13,12 +14,13 @@ from temporalio.service import RPCError
 
 from plangate.client.offline_status import unreachable
 from plangate.domain.errors import NotAnswered
-from plangate.domain.key_orders import KeyAction, KeyOrder
+from plangate.domain.key_orders import KeyOrder
 from plangate.domain.stops import Action, Order, StopAnswer
 from plangate.temporal.contract import STATUS, STOP_TYPE
 
+Answer = TypeVar("Answer")
 ANSWER_SECONDS: Final = 8.0
-_QUESTION_SECONDS: Final = 4.0
+QUESTION_SECONDS: Final = 4.0
 _QUERY_TIMEOUT: Final = timedelta(seconds=3)
 _FIRST: Final = Priority(priority_key=1)
 """Ahead of the tasks of runs, on servers that know priorities: many runs may be at work."""
@@ -34,7 +36,8 @@ async def send_order(client: TemporalClient, task_queue: str, order: Order) -> S
         TemporalUnreachable: the server does not answer; nothing was sent.
     """
     message = order.model_dump(mode="json", exclude_none=True)
-    return await _answer(client, task_queue, message, order.action, ANSWER_SECONDS)
+    question = Question(STOP_TYPE, message, StopAnswer, _summary(message))
+    return await asked(client, task_queue, question, ANSWER_SECONDS)
 
 
 async def send_key_order(client: TemporalClient, task_queue: str, order: KeyOrder) -> StopAnswer | None:
@@ -43,7 +46,9 @@ async def send_key_order(client: TemporalClient, task_queue: str, order: KeyOrde
     Raises:
         NotAnswered, TemporalUnreachable: as `send_order`.
     """
-    return await _answer(client, task_queue, order.model_dump(mode="json"), order.action, ANSWER_SECONDS)
+    message = order.model_dump(mode="json")
+    question = Question(STOP_TYPE, message, StopAnswer, _summary(message))
+    return await asked(client, task_queue, question, ANSWER_SECONDS)
 
 
 async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer | None:
@@ -53,29 +58,50 @@ async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer
         NotAnswered: the question failed in Temporal.
         TemporalUnreachable: the server does not answer.
     """
-    question = {"action": Action.LIST.value}
-    answer = await _answer(client, task_queue, question, Action.LIST, _QUESTION_SECONDS)
+    message = {"action": Action.LIST.value}
+    question = Question(STOP_TYPE, message, StopAnswer, _summary(message), is_kept=False)
+    answer = await asked(client, task_queue, question, QUESTION_SECONDS)
     return answer if answer and answer.audience else None
 
 
-async def _answer(
-    client: TemporalClient,
-    task_queue: str,
-    message: dict[str, Any],
-    action: Action | KeyAction,
-    seconds: float,
-) -> StopAnswer | None:
-    limit = timedelta(seconds=seconds) if action is Action.LIST else None  # a question is not kept
+@dataclass(frozen=True, slots=True)
+class Question(Generic[Answer]):
+    """What a short workflow is started for.
+
+    Attributes:
+        workflow_type: the workflow.
+        message: its input, with its ``action``.
+        answer: what it returns.
+        summary: for Temporal's Web UI.
+        is_kept: whether the server keeps it for a worker, if none runs now.
+    """
+
+    workflow_type: str
+    message: dict[str, Any]
+    answer: type[Answer]
+    summary: str
+    is_kept: bool = True
+
+
+async def asked(
+    client: TemporalClient, task_queue: str, question: Question[Answer], seconds: float
+) -> Answer | None:
+    """Start a short workflow and return its answer; None if no worker runs.
+
+    Raises:
+        NotAnswered: the workflow failed in Temporal, for example because it was terminated.
+        TemporalUnreachable: the server does not answer; nothing was sent.
+    """
     try:
-        handle: WorkflowHandle[Any, StopAnswer] = await client.start_workflow(
-            STOP_TYPE,
-            message,
-            id=f"{action.replace('_', '-')}-{secrets.token_hex(6)}",
+        handle: WorkflowHandle[Any, Answer] = await client.start_workflow(
+            question.workflow_type,
+            question.message,
+            id=f"{question.message['action'].replace('_', '-')}-{secrets.token_hex(6)}",
             task_queue=task_queue,
-            result_type=StopAnswer,
-            execution_timeout=limit,
+            result_type=question.answer,
+            execution_timeout=None if question.is_kept else timedelta(seconds=seconds),
             priority=_FIRST,
-            static_summary=_summary(message),
+            static_summary=question.summary,
         )
     except RPCError as error:
         raise unreachable(error) from error
@@ -83,18 +109,18 @@ async def _answer(
         async with asyncio.timeout(seconds):
             return await handle.result()
     except TimeoutError:
-        return await _why_not_yet(handle)
+        return await _why_not_yet(handle, question.answer)
     except WorkflowFailureError as error:
-        if action is Action.LIST:
+        if not question.is_kept:
             return None
         raise NotAnswered(f"The order was not judged: it was ended in Temporal ({error.cause}).") from error
     except RPCError as error:
         raise unreachable(error) from error
 
 
-async def _why_not_yet(handle: WorkflowHandle[Any, StopAnswer]) -> StopAnswer | None:
+async def _why_not_yet(handle: WorkflowHandle[Any, Answer], answer_type: type[Answer]) -> Answer | None:
     with suppress(RPCError):
-        answer: StopAnswer = await handle.query(STATUS, result_type=StopAnswer, rpc_timeout=_QUERY_TIMEOUT)
+        answer: Answer = await handle.query(STATUS, result_type=answer_type, rpc_timeout=_QUERY_TIMEOUT)
         return answer
     return None
 

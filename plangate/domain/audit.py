@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, RootModel, field_serializer
 
 from plangate.domain.base import AwareDatetime, Frozen
 from plangate.domain.decision import Arrival, Verdict
+from plangate.domain.delegations import DelegationDecided
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.key_orders import KeyDecided
 from plangate.domain.limits import RecentSum
@@ -28,9 +29,11 @@ RULES_TRAIL: Final = "plangate:rules"
 """The trail that says which policy and list of people were in force, and what became of keys."""
 STOPS_TRAIL: Final = "plangate:stops"
 """The trail that says what people stopped and released; no run can have this id."""
+DELEGATIONS_TRAIL: Final = "plangate:delegations"
+"""The trail that says which roles people lent; no run can have this id."""
 LOOKS_TRAIL: Final = "plangate:looks"
 """The trail that says who looked as auditor, and who took a copy; no run can have this id."""
-OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL, LOOKS_TRAIL})
+OWN_TRAILS: Final = frozenset({RULES_TRAIL, STOPS_TRAIL, DELEGATIONS_TRAIL, LOOKS_TRAIL})
 """The trails that are not those of runs."""
 
 
@@ -346,6 +349,7 @@ Event = Annotated[
     | RulesInForce
     | KeyDecided
     | StopDecided
+    | DelegationDecided
     | Looked,
     Field(discriminator="kind"),
 ]

@@ -30,6 +30,7 @@ from plangate.domain.audit import (
     StepUnsettled,
 )
 from plangate.domain.decision import MAX_COMMENT, Choice, Decision, Resolution
+from plangate.domain.delegations import DelegationDecided
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.key_orders import KeyDecided
 from plangate.domain.lifecycle import why_not_now
@@ -96,7 +97,7 @@ def apply(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case
             return _apply_decision(_keep(state, event), event)
         case Claimed():
             return _with(state, claimed=event.step)
-        case Released() | RulesInForce() | KeyDecided() | StopDecided() | Looked():
+        case Released() | RulesInForce() | KeyDecided() | StopDecided() | DelegationDecided() | Looked():
             return state
         case StepDone():
             done = {"state": StepState.DONE, "receipt": event.receipt, "settles_until": event.settles_until}

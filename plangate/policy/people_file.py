@@ -19,6 +19,7 @@ from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.people import ANYONE, Delegation, Key, People, Person, identity
 from plangate.domain.trusted_web import TrustedWeb
 from plangate.domain.validation import faults_in
+from plangate.policy.lent_roles import read_lent, split_kept
 from plangate.policy.settled_file import SETTLE_SECONDS, SettledFile, read_settled
 from plangate.policy.toml_file import Name, parse_toml, places, tables, unknown_names
 from plangate.signing.enrolment import KeyStatement, with_enrolments
@@ -129,19 +130,21 @@ def read_people(path: Path, *, is_kept: bool = True) -> People:
 
 
 def people_in(text: str, name: str = "the list of people") -> People:
-    """Read a list of people from its text, such as the one in an evidence bundle.
+    """Read a list of people from its text, such as the one in an evidence bundle, with the roles lent since.
 
     Raises:
         FileInvalid: as `read_people`.
     """
-    return _parsed(Path(name), text.encode(), is_kept=True)
+    file, added = split_kept(text)
+    people = _parsed(Path(name), file.encode(), is_kept=True)
+    return read_lent(people, added, text) if added else people
 
 
 def _parsed(path: Path, raw: bytes, *, is_kept: bool) -> People:
     document = parse_toml(path, raw)
     policy = "this is a policy, and belongs in PLANGATE_POLICY"
     added = "the worker adds it to the list that the records keep; remove it"
-    elsewhere = {"rule": policy, "default": policy, **dict.fromkeys(_ADDED, added)}
+    elsewhere = {"rule": policy, "default": policy, **dict.fromkeys((*_ADDED, "delegation"), added)}
     faults = unknown_names(document, ("person", *(_ADDED if is_kept else ())), elsewhere)
     where = places(raw, "person")
     persons: dict[int, Person] = {}

@@ -141,6 +141,10 @@ class WholePolicy(Typed):
         default=None,
         description="how long a run may be held; then it is aborted, without doing more. Default: `72h`",
     )
+    delegable: list[Name] = Field(
+        default_factory=list,
+        description="the roles that people [may lend](#lent-roles) for a time. Default: none",
+    )
     strike_keeps_approver: bool = Field(
         default=False,
         description="whether a person who only struck steps of a plan may still approve it. Default: `false`",

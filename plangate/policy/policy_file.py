@@ -16,11 +16,14 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
+from plangate.domain.assurance import Assurance
 from plangate.domain.base import Frozen
+from plangate.domain.delegations import DelegationRules, LendableRole
 from plangate.domain.duplicates import Duplicate
 from plangate.domain.errors import FileInvalid
 from plangate.domain.faults import Fault, FaultPath
 from plangate.domain.limits import Limit, RecentSum, recent_sum
+from plangate.domain.people import ANYONE
 from plangate.domain.plan import Plan, Step
 from plangate.domain.policy import (
     DEFAULT_RULE,
@@ -139,6 +142,21 @@ class FilePolicy:
         return tuple((rule, condition.source) for rule, condition in self._resolve.values())
 
     @property
+    def delegation_rules(self) -> DelegationRules:
+        """The roles that people may lend, each with the strongest proof that a rule about it asks for."""
+        asked = [(need.role, rule.assurance) for rule, _ in self.rules for need in rule.needs]
+        asked += [(need.role, self.default.assurance) for need in self.default.needs]
+        asked += [(role, rule.assurance) for rule, _ in self.resolve_rules for role in rule.roles]
+        asked += [(role, self.stop_rules.assurance) for role in self.stop_rules.roles]
+        asked += [(need.role, self.stop_rules.go_assurance) for need in self.stop_rules.go or ()]
+        return DelegationRules(
+            roles=tuple(
+                LendableRole(role=name, assurance=_strongest(name, asked))
+                for name in dict.fromkeys(self.whole.delegable)
+            )
+        )
+
+    @property
     def see_rules(self) -> tuple[tuple[Seers, str], ...]:
         """The rules that say who may see a run, each with its condition, in the order of the file."""
         return tuple((seers, condition.source) for seers, condition in self._see.values())
@@ -219,6 +237,10 @@ class FilePolicy:
             resolve=tuple(resolve),
             see=tuple(see),
         )
+
+
+def _strongest(role: str, asked: Iterable[tuple[str, Assurance]]) -> Assurance:
+    return max((assurance for name, assurance in asked if name == role), default=Assurance.TYPED)
 
 
 def _narrowing(
@@ -314,6 +336,10 @@ def _parsed(path: Path, raw: bytes, known: Known | None) -> FilePolicy:
     faults += faults_of_rule(default, _DEFAULT, known)
     faults += faults_of_times([default, *(rule for rule, _ in rules.values())])
     whole = _whole(document, faults)
+    for role in dict.fromkeys(whole.delegable):
+        faults += faults_of_role(role, ("delegable",), known)
+        if role == ANYONE:
+            faults.append(Fault(("delegable",), f"everyone has the role {ANYONE} already; remove it"))
     roles = (known.roles or ()) if known else None
     stop_rules = read_stop_rules(document, default.assurance, roles, faults)
     if not document:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from plangate.domain.delegations import DelegationRules
 from plangate.domain.people import Directory, NoDirectory
 from plangate.domain.policy import OneApproval, Policy
 from plangate.domain.stops import StopRules
@@ -38,6 +39,11 @@ def policy_hash_of(policy: Policy | None) -> str:
 def stop_rules_of(policy: Policy | None) -> StopRules:
     """Return who may stop and who may release by this policy; the defaults without a file."""
     return policy.stop_rules if isinstance(policy, FilePolicy) else StopRules()
+
+
+def delegation_rules_of(policy: Policy | None) -> DelegationRules:
+    """Return what this policy lets people lend; nothing without a file."""
+    return policy.delegation_rules if isinstance(policy, FilePolicy) else DelegationRules()
 
 
 def read_rules(settings: Settings, tools: Mapping[str, ToolDeclaration]) -> Rules:

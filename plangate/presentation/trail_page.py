@@ -24,6 +24,7 @@ from plangate.domain.audit import (
     StepUndone,
     StepUnsettled,
 )
+from plangate.domain.delegations import DelegationDecided
 from plangate.domain.escaping import cut
 from plangate.domain.key_orders import KeyAction, KeyDecided
 from plangate.domain.looks import Looked
@@ -130,6 +131,8 @@ def _words(event: Event) -> str:  # noqa: PLR0912  one case for each kind of eve
         case RulesInForce():
             which = "policy" if event.what == "policy" else "list of people"
             return f"judges by the {which} {short(event.hash)}" if event.hash else f"has no {which}"
+        case DelegationDecided():
+            return _delegation(event)
         case KeyDecided():
             return _key_order(event)
         case StopDecided():
@@ -154,6 +157,18 @@ def _order(event: StopDecided) -> str:
         said = f"{order.action}{which}: {what}" + (
             f" ({cut(order.reason, _LONGEST)})" if order.reason else ""
         )
+    result = "accepted" if verdict.accepted else "refused"
+    return f"{said}{_proof(event.approver)}, {result}: {verdict.reason}"
+
+
+def _delegation(event: DelegationDecided) -> str:
+    order, verdict = event.arrival.order, event.verdict
+    said = "an order to lend that cannot be read"
+    if order is not None:
+        until = f" until {moment(order.until)}" if order.until else ""
+        roles = f" {', '.join(order.roles)}" if order.roles else ""
+        said = f"{order.action}{roles} to {order.to}{until}"
+        said += f" ({cut(order.reason, _LONGEST)})" if order.reason else ""
     result = "accepted" if verdict.accepted else "refused"
     return f"{said}{_proof(event.approver)}, {result}: {verdict.reason}"
 

@@ -39,6 +39,7 @@ from plangate.domain.audit import (
     StepUnsettled,
 )
 from plangate.domain.decision import Choice
+from plangate.domain.delegations import DelegationDecided
 from plangate.domain.key_orders import KeyDecided
 from plangate.domain.limits import RESERVED_FOR, RecentSum, Scope, UnknownSum, summed, window_start, written
 from plangate.domain.looks import Looked
@@ -196,6 +197,7 @@ def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
             | RulesInForce()
             | KeyDecided()
             | StopDecided()
+            | DelegationDecided()
             | Looked()
         ):
             pass

@@ -7,6 +7,7 @@ which is linked and sealed like the trail of a run.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Final, Literal
 
 import structlog
@@ -15,23 +16,27 @@ from sqlalchemy.dialects import postgresql
 
 from plangate.domain.audit import RULES_TRAIL, RulesInForce, RuleText
 from plangate.domain.base import AwareDatetime, Frozen
-from plangate.domain.errors import DirectoryUnavailable
+from plangate.domain.delegations import DelegationRules
+from plangate.domain.errors import DirectoryUnavailable, TrailDamaged
 from plangate.domain.people import Directory, People
 from plangate.domain.trusted_web import NO_WEB, TrustedWeb
 from plangate.elapsed import elapsed
+from plangate.policy.lent_roles import with_lent
 from plangate.policy.people_in_force import people_in_force
 from plangate.records.checkpoints import checkpoint_of, seals_of_run
 from plangate.records.database import Database
 from plangate.records.key_statements import head_of_rules, key_statements
+from plangate.records.lent import DelegationsSeen
 from plangate.records.records import Records
 from plangate.records.tables import NOW, rule_texts
 from plangate.records.trail import Note, OpenTrail, open_rules_trail, read_trail
 from plangate.signing.checkpoints import sealed_at
 from plangate.signing.enrolment import KeyStatement
 
+NOTHING_LENT: Final = DelegationRules()
 What = Literal["policy", "people"]
 _log = structlog.get_logger(__name__)
-_LOOK_AGAIN: Final = 1.0  # seconds, within which a key that was confirmed or revoked takes effect
+_LOOK_AGAIN: Final = 1.0  # seconds, within which a change of keys, or what was lent, takes effect
 _RECORD_AGAIN: Final = 300.0  # seconds; another worker may have entered another list meanwhile
 # Writers to SQLite come one after the other; those to PostgreSQL may bring the same text at once.
 _INSERT: Final = {
@@ -49,37 +54,53 @@ class InForce(Frozen):
 
 
 class RecordedPeople:
-    """A directory with the keys enrolled since, that records its list before a decision is judged by it.
+    """A directory with the keys enrolled and the roles lent since.
+
+    It records its list before a decision is judged by it.
 
     The list is recorded again if another worker has recorded another one since, so that the trail of rules
     never shows a list as replaced while a worker still uses it.
 
     Args:
         directory: the list of people itself.
-        records: they have the signed changes of keys.
+        records: they have the signed changes of keys, and what was lent.
         worker: the worker's identity.
+        lendable: what the worker's policy lets people lend.
         web: the web servers that are trusted.
     """
 
-    def __init__(self, directory: Directory, records: Records, worker: str, web: TrustedWeb = NO_WEB) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        records: Records,
+        worker: str,
+        lendable: DelegationRules = NOTHING_LENT,
+        web: TrustedWeb = NO_WEB,
+    ) -> None:
         self._directory = directory
         self._records = records
         self._worker = worker
         self._web = web
         self._recorded: tuple[str, float] | None = None
+        self._lendable = lendable
         self._changes: tuple[KeyStatement, ...] = ()
         self._seen: tuple[str, float] | None = None
         self._known: tuple[People, tuple[KeyStatement, ...], People] | None = None
+        self._delegations = DelegationsSeen()
+        self._lent: tuple[People, People, float] | None = None
 
-    async def people(self) -> People | None:
+    async def people(self, *, anew: bool = False) -> People | None:
         """Return the list of people; call it outside of a transaction, because it may write one.
 
+        Args:
+            anew: whether to look at once for what was lent; else what was seen a second ago is used.
+
         Raises:
-            DirectoryUnavailable: the list cannot be read now.
+            DirectoryUnavailable: the list, or what was lent, cannot be read now.
             RecordsUnavailable: the database did not answer.
             TrailDamaged: the changes of keys cannot be read.
         """
-        people, _ = await self.people_and_changes()
+        people, _ = await self.people_and_changes(anew=anew)
         return people
 
     async def people_and_changes(
@@ -97,7 +118,7 @@ class RecordedPeople:
         if listed is None:
             return None, ()
         changes = await self._key_changes(anew=anew)
-        people = self._in_force(listed, changes)
+        people = await self._with_lent(self._in_force(listed, changes), anew=anew)
         if people.hash and not self._is_recorded(people.hash):
             text, name = people.text, people.hash
             await self._records.write(
@@ -128,6 +149,19 @@ class RecordedPeople:
             known = self._known = (listed, changes, people)
         return known[2]
 
+    async def _with_lent(self, people: People, *, anew: bool) -> People:
+        lent = self._lent
+        if anew or lent is None or lent[0] is not people or elapsed() - lent[2] >= _LOOK_AGAIN:
+            try:
+                found = await self._records.read(partial(self._listed_and_lent, people))
+            except TrailDamaged as error:
+                raise DirectoryUnavailable(f"Nothing is drafted, decided or done now: {error}") from error
+            lent = self._lent = (people, found, elapsed())
+        return lent[1]
+
+    def _listed_and_lent(self, people: People, connection: Connection) -> People:
+        return listed_and_lent(connection, people, self._lendable, self._delegations)
+
     async def people_or_fault(self) -> People | DirectoryUnavailable | None:
         """Return the list of people, or the error if it cannot be read, for callers that may not need it.
 
@@ -144,6 +178,24 @@ class RecordedPeople:
             return False
         recorded, at = self._recorded
         return recorded == name and elapsed() - at < _RECORD_AGAIN
+
+
+def listed_and_lent(
+    connection: Connection, listed: People, rules: DelegationRules, seen: DelegationsSeen | None = None
+) -> People:
+    """Return the list of people with the roles that people lent and that count now.
+
+    Args:
+        connection: to the records.
+        listed: the list as the file has it.
+        rules: what the worker's policy lets people lend.
+        seen: what was lent when it was looked at last.
+
+    Raises:
+        TrailDamaged: the trail of delegations is not what was written.
+    """
+    accepted = (seen or DelegationsSeen()).look(connection)
+    return with_lent(listed, accepted, connection.execute(NOW).scalar_one(), rules) if accepted else listed
 
 
 def record_rules(database: Database, what: What, text: str, text_hash: str, worker: str) -> None:

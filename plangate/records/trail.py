@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from plangate.domain.audit import (
+    DELEGATIONS_TRAIL,
     FIRST_HASH,
     LOOKS_TRAIL,
     OWN_TRAILS,
@@ -40,6 +41,7 @@ from plangate.domain.audit import (
     read_event,
 )
 from plangate.domain.base import Frozen
+from plangate.domain.delegations import DelegationDecided
 from plangate.domain.errors import IdInUse, NotApproved, RequestInvalid, TrailDamaged
 from plangate.domain.escaping import one_line
 from plangate.domain.findings import Finding, broken_links
@@ -287,6 +289,11 @@ def open_stops_trail(connection: Connection, actor: str, at: datetime) -> OpenTr
     return _open_own(connection, STOPS_TRAIL, actor, at)
 
 
+def open_delegations_trail(connection: Connection, actor: str, at: datetime) -> OpenTrail:
+    """Take the lock on the trail of delegations, until the transaction ends."""
+    return _open_own(connection, DELEGATIONS_TRAIL, actor, at)
+
+
 def open_looks_trail(connection: Connection, actor: str, at: datetime) -> OpenTrail:
     """Take the lock on the trail of looks, until the transaction ends."""
     return _open_own(connection, LOOKS_TRAIL, actor, at)
@@ -396,6 +403,7 @@ def _moves(event: Event) -> bool:
             | RulesInForce()
             | KeyDecided()
             | StopDecided()
+            | DelegationDecided()
             | Looked()
         ):
             return False

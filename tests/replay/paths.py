@@ -7,7 +7,7 @@ from datetime import timedelta
 from plangate.domain.errors import NoModel, ToolError, ToolRefused
 from plangate.domain.policy import Policy
 from plangate.domain.stops import StopAnswer
-from plangate.temporal.contract import LOOK_TYPE, STATUS, STOP_TYPE
+from plangate.temporal.contract import DELEGATION_TYPE, LOOK_TYPE, STATUS, STOP_TYPE
 from tests.support.account_tool import bookings
 from tests.support.bank_tool import Bank, transfers
 from tests.support.gate import Gate
@@ -290,6 +290,19 @@ async def _ordered(gate: Gate) -> str:
     return order.id
 
 
+async def delegation_order(gate: Gate) -> str:
+    queue = gate.settings.task_queue
+    order = {
+        "action": "lend",
+        "by": "dana",
+        "to": "erik",
+        "roles": ["finance"],
+        "until": "2026-12-24T00:00:00Z",
+    }
+    handle = await gate.client.start_workflow(DELEGATION_TYPE, order, id=f"lend-{queue}", task_queue=queue)
+    return await _ended(gate, handle.id)
+
+
 async def look_recorded(gate: Gate) -> str:
     look = {"what": "exported", "by": "ada", "subject": "plan-1"}
     queue = gate.settings.task_queue
@@ -350,6 +363,7 @@ PATHS: tuple[Path, ...] = (
     waited_for_the_records,
     stop_order,
     stop_order_that_waited_for_the_records,
+    delegation_order,
     look_recorded,
     started_with_nonsense,
     accepted_then_looked_up,

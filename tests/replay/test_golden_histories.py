@@ -8,6 +8,7 @@ from plangate.temporal.connection import DATA_CONVERTER
 from tests.replay import recordings
 from tests.replay.paths import PATHS
 from tests.support.gate import Gate
+from workflows.delegation import PlangateDelegation
 from workflows.look import PlangateLook
 from workflows.plan_approval import PlanApproval
 from workflows.settlement import PlangateSettlement
@@ -17,7 +18,7 @@ from workflows.stop import PlangateStop
 @pytest.mark.parametrize("name", sorted(recordings.names()))
 async def test_the_recorded_run_replays_under_this_code(name: str) -> None:
     replayer = Replayer(
-        workflows=[PlanApproval, PlangateSettlement, PlangateStop, PlangateLook],
+        workflows=[PlanApproval, PlangateDelegation, PlangateSettlement, PlangateStop, PlangateLook],
         data_converter=DATA_CONVERTER,
     )
     history = WorkflowHistory.from_json("golden", recordings.read(name))

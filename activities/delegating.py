@@ -1,0 +1,117 @@
+"""The local activity that judges and records orders to lend roles, and to take them back."""
+
+from datetime import datetime
+from typing import Final
+
+import structlog
+from pydantic import JsonValue
+from temporalio import activity
+
+from activities.caller import check_workflow_type, own_audience
+from activities.failures import as_application_errors
+from activities.waiting import soon
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.delegations import (
+    DelegationAnswer,
+    DelegationArrival,
+    DelegationDecided,
+    DelegationRules,
+    LendingRules,
+    asks_what_is_lent,
+    judge,
+    lent_after,
+    read_delegation,
+    standing,
+)
+from plangate.domain.people import Identified
+from plangate.domain.plan import Audience
+from plangate.records.delegations import enter_delegation
+from plangate.records.lent import DelegationsSeen, decisions_in
+from plangate.records.records import Records
+from plangate.records.rule_texts import RecordedPeople
+from plangate.signing.delegations import delegation_sender
+from plangate.temporal.contract import DELEGATION_TYPE
+
+_log: Final = structlog.get_logger(__name__)
+
+
+class DelegationTask(Frozen):
+    """Judge what was sent as an order to lend.
+
+    Attributes:
+        key: identifies this arrival: the first run id of the chain of Temporal runs that brought it.
+        inputs: as they were sent.
+        received_at: when the server received it.
+        at: now, by the server's clock.
+    """
+
+    key: str
+    inputs: tuple[JsonValue, ...]
+    received_at: AwareDatetime
+    at: AwareDatetime
+
+
+class Delegating:
+    """Judges and records orders to lend."""
+
+    def __init__(
+        self, records: Records, directory: RecordedPeople, rules: DelegationRules, policy_hash: str
+    ) -> None:
+        self._records = records
+        self._directory = directory
+        self._rules = rules
+        self._policy_hash = policy_hash
+
+    @activity.defn
+    async def judge_delegation(self, task: DelegationTask) -> DelegationAnswer:
+        """Record the order with its verdict, and return it with what is lent now.
+
+        A question is answered, and not recorded.
+
+        Raises:
+            ApplicationError: the records or the list of people do not answer.
+        """
+        with as_application_errors():
+            check_workflow_type(DELEGATION_TYPE)
+            audience = own_audience(self._records)
+            decided: DelegationDecided | None = None
+            if not asks_what_is_lent(task.inputs):
+                arrival = read_delegation(key=task.key, inputs=task.inputs, received_at=task.received_at)
+                decided = await soon(self._records, self._recorded(arrival, audience, task.at))
+                _log_decided(decided)
+                if decided.verdict.accepted:
+                    await soon(self._records, self._directory.people(anew=True))  # puts it in force here
+            entries = await soon(self._records, self._records.read(DelegationsSeen().look))
+            return DelegationAnswer(
+                audience=audience,
+                accepted=decided.verdict.accepted if decided else None,
+                reason=decided.verdict.reason if decided else "",
+                lent=standing(lent_after(decisions_in(entries)), task.at),
+            )
+
+    async def _recorded(
+        self, arrival: DelegationArrival, audience: Audience, at: datetime
+    ) -> DelegationDecided:
+        people = await self._directory.people(anew=True)
+        by = LendingRules(rules=self._rules, at=at, policy=self._policy_hash)
+        order = arrival.order
+        sender = Identified()
+        if order is not None:
+            sender = delegation_sender(order, audience=audience, people=people, at=arrival.received_at)
+        return await self._records.write(
+            lambda connection: enter_delegation(
+                connection, arrival, sender, lambda lent, known: judge(lent, arrival, known, people, by)
+            ),
+            receipt=True,
+        )
+
+
+def _log_decided(decided: DelegationDecided) -> None:
+    order = decided.arrival.order
+    _log.info(
+        "An order to lend roles is recorded.",
+        action="delegation_decided",
+        order=order.action.value if order else None,
+        accepted=decided.verdict.accepted,
+        reason=decided.verdict.reason,
+    )

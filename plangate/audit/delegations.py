@@ -1,0 +1,213 @@
+"""The auditor's rules for delegations: the trail that says what was lent, and the lists that count it.
+
+On the trail of delegations (`broken_delegations_trail`):
+
+- Every entry is an order with its verdict, under the key and by the sender of its arrival.
+- An accepted order is accepted again by `plangate.domain.delegations.judge`, with what was lent before, by
+  the rules of the policy and the list of people that are kept.
+- A signed order has a valid signature, used once; the list supports its sender.
+
+Of every list of people that was put in force (`lists_other_than_lent`): the entries that a worker added to it
+are on that trail, and none is missing that was accepted long before and still counted.
+
+Of every list in a bundle (`wrong_lent`): the policy by which its roles were lent is there, and has the rules
+that the entry names. What the list itself proves is checked as it is read (`plangate.policy.lent_roles`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from plangate.audit.dates import TWO_CLOCKS
+from plangate.audit.recorded_proof import USED_BEFORE, UsedTokens, recorded_claims
+from plangate.domain.audit import DELEGATIONS_TRAIL, RULES_TRAIL, AuditEntry, RulesInForce, RuleText
+from plangate.domain.delegations import DelegationDecided, DelegationRules, LendingRules, judge, lent_after
+from plangate.domain.errors import FileInvalid
+from plangate.domain.escaping import one_line
+from plangate.domain.findings import Finding
+from plangate.domain.people import Approver, Identified, People
+from plangate.domain.plan import short
+from plangate.domain.revocation import no_proof
+from plangate.domain.trusted_web import ANY_WEB, TrustedWeb, trusted_by_both
+from plangate.policy.kept_lists import PeopleThen
+from plangate.policy.lent_roles import entries_in, split_kept, still_needed
+from plangate.policy.requirements import policy_named
+from plangate.policy.rules import delegation_rules_of
+from plangate.signing.delegations import DELEGATION, other_delegation
+
+
+def broken_delegations_trail(
+    entries: Sequence[AuditEntry],
+    then: PeopleThen,
+    texts: Sequence[RuleText],
+    installation: str,
+    web: TrustedWeb = ANY_WEB,
+) -> Iterator[Finding]:
+    """Yield every entry that could not follow from those before it, or that is not supported.
+
+    Args:
+        entries: the trail of delegations, whose hashes are checked already.
+        then: the lists of people that it names.
+        texts: the policies that it names.
+        installation: the id of these records.
+        web: the web servers that the auditor trusts, besides what the lists say.
+    """
+    before: list[DelegationDecided] = []
+    used: UsedTokens = set()
+    latest = None
+    for entry in entries:
+        event = entry.event
+        if not isinstance(event, DelegationDecided):
+            yield _finding(entry, "belongs on the trail of a run, not on that of delegations")
+            continue
+        if latest is not None and entry.at < latest:
+            yield _finding(entry, "is dated before the previous entry")
+        latest = entry.at
+        people = then(event.people) if event.people else None
+        what = (
+            _wrong_arrival(entry, event)
+            or _unproven(event, people, used, installation, web)
+            or _wrong_rules(event, texts)
+            or _wrong_verdict(before, event, people)
+        )
+        if what:
+            yield _finding(entry, what)
+        before.append(event)
+
+
+def lists_other_than_lent(
+    rules: Sequence[AuditEntry], accepted: Sequence[AuditEntry], texts: Mapping[str, RuleText]
+) -> Iterator[Finding]:
+    """Yield each list that was put in force with other entries than the trail of delegations has.
+
+    Args:
+        rules: the trail of rules.
+        accepted: the accepted entries of the trail of delegations.
+        texts: the kept texts by their SHA-256.
+    """
+    known = {(entry.number, entry.hash) for entry in accepted}
+    policy = ""
+    for entry in rules:
+        event = entry.event
+        if isinstance(event, RulesInForce) and event.what == "policy":
+            policy = event.hash
+        if not isinstance(event, RulesInForce) or event.what != "people" or event.hash not in texts:
+            continue
+        try:
+            added = entries_in(split_kept(texts[event.hash].text)[1])
+        except FileInvalid:
+            continue  # another finding reports a list that cannot be read
+        has = {(one.number, one.hash) for one in added}
+        allowed = delegation_rules_of(policy_named(policy, texts.values()))
+        due = [one for one in accepted if one.at + TWO_CLOCKS < entry.at]
+        lacks = {(one.number, one.hash) for one in still_needed(due, entry.at + TWO_CLOCKS, allowed)} - has
+        if has - known:
+            what = "puts a list of people in force with a delegation that was never recorded"
+            yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
+        if lacks:
+            what = (
+                f"puts a list of people in force that lacks entry {min(lacks)[0]} of the trail of delegations"
+            )
+            yield Finding(workflow_id=RULES_TRAIL, entry=entry.number, what=what)
+
+
+def policies_of_lists(texts: Sequence[RuleText]) -> frozenset[str]:
+    """Return the SHA-256 of the policies by which roles in these lists of people were lent."""
+    return frozenset(event.policy for _, event in _lent_in(texts) if event.policy)
+
+
+def wrong_lent(workflow_id: str, texts: Sequence[RuleText]) -> Iterator[Finding]:
+    """Yield each list whose roles were lent by other rules than those of the policy that is named."""
+    for text, event in _lent_in(texts):
+        what = _wrong_rules(event, texts)
+        if event.policy and policy_named(event.policy, texts) is None:
+            what = f"by a policy that is missing ({short(event.policy)})"
+        if what:
+            said = f"a role in the list of people {short(text.hash)} was lent {what}"
+            yield Finding(workflow_id=workflow_id, what=said)
+
+
+def _lent_in(texts: Sequence[RuleText]) -> Iterator[tuple[RuleText, DelegationDecided]]:
+    for text in texts:
+        added = split_kept(text.text)[1]
+        try:
+            entries = entries_in(added) if added else ()
+        except FileInvalid:
+            continue  # the list cannot be read, which another finding reports
+        yield from ((text, one.event) for one in entries if isinstance(one.event, DelegationDecided))
+
+
+def _finding(entry: AuditEntry, what: str) -> Finding:
+    return Finding(workflow_id=DELEGATIONS_TRAIL, entry=entry.number, what=what)
+
+
+def _wrong_arrival(entry: AuditEntry, event: DelegationDecided) -> str | None:
+    order, approver = event.arrival.order, event.approver
+    if entry.key != event.arrival.key:
+        return f"has the key {one_line(entry.key)}, not that of its order"
+    sender = approver.name if approver else order.by if order else "unknown"
+    if entry.actor != sender:
+        return f"has the actor {one_line(entry.actor)}, but {one_line(sender)} sent the order"
+    if abs(entry.at - event.judged_at) > TWO_CLOCKS:
+        return "has another time than the order was judged"
+    return None
+
+
+def _unproven(
+    event: DelegationDecided, people: People | None, used: UsedTokens, installation: str, web: TrustedWeb
+) -> str | None:
+    approver = event.approver
+    if approver is None or not approver.is_proven:
+        return None
+    trusted = web if people is None else trusted_by_both(people.web, web)
+    wrong = _not_proven(event, approver, installation, trusted)
+    token = (approver.key_id, approver.token_id)
+    if wrong is None and token in used:
+        wrong = USED_BEFORE
+    used.add(token)
+    if wrong is None:
+        return None
+    return f"the order by {one_line(approver.name)} is recorded as {approver.assurance}, but {wrong}"
+
+
+def _not_proven(
+    event: DelegationDecided, approver: Approver, installation: str, web: TrustedWeb
+) -> str | None:
+    order = event.arrival.order
+    if order is None:
+        return "it has no signature"
+    try:
+        claims = recorded_claims(order.signature, approver, DELEGATION, web)
+    except ValueError as error:
+        return f"it {error}" if str(error).startswith(("has", "names", "was")) else str(error)
+    if claims.aud.partition("/")[0] != installation:
+        return "it was signed for another installation"
+    return other_delegation(claims, order, None)
+
+
+def _wrong_rules(event: DelegationDecided, texts: Sequence[RuleText]) -> str | None:
+    if not event.policy:
+        return None if event.rules == DelegationRules() else "by rules of a policy that it does not name"
+    policy = policy_named(event.policy, texts)
+    if policy is None or delegation_rules_of(policy) == event.rules:
+        return None  # another finding reports a policy that is missing
+    return f"by other rules than those of the policy that it names ({short(event.policy)})"
+
+
+def _wrong_verdict(
+    before: Sequence[DelegationDecided], event: DelegationDecided, people: People | None
+) -> str | None:
+    if not event.verdict.accepted:
+        return None
+    if event.arrival.order is None or event.approver is None or not event.people:
+        return "was accepted, though it cannot be read, or has no sender or list of people"
+    if people is None:
+        return None  # another finding reports that it is missing
+    at = event.arrival.received_at
+    lost = no_proof(event.approver, people, at)
+    known = people.identify(event.approver.name, at).approver
+    if lost is None and (known is None or known.standings != event.approver.standings):
+        lost = f"{event.approver.name} had other roles"
+    if lost:
+        return f"was accepted, though {one_line(lost)}"
+    by = LendingRules(rules=event.rules, at=event.judged_at, policy=event.policy)
+    again = judge(lent_after(before), event.arrival, Identified(approver=event.approver), people, by)
+    return None if again.verdict.accepted else f"was accepted, though {one_line(again.verdict.reason)}"

@@ -1,0 +1,24 @@
+"""The texts of the records that the evidence of a run needs."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection
+
+from plangate.audit.delegations import policies_of_lists
+from plangate.audit.judged_by import rules_named
+from plangate.domain.audit import AuditEntry, RuleText
+from plangate.records.rule_texts import texts_of
+
+
+def texts_judged_by(
+    connection: Connection, entries: Iterable[AuditEntry], known: Sequence[RuleText] = ()
+) -> tuple[RuleText, ...]:
+    """Return the policies and lists of people that a trail names, and the policies that those lists name.
+
+    The ``known`` ones are left out, and what they name, which was returned with them.
+    """
+    has = {text.hash for text in known}
+    unknown = rules_named(entries).keys() - has
+    named = texts_of(connection, unknown) if unknown else ()
+    more = policies_of_lists(named) - has - unknown
+    return (*named, *(texts_of(connection, more) if more else ()))

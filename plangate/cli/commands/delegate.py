@@ -1,0 +1,65 @@
+"""`delegate`: lend some of your roles to another person for a time, and take them back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from plangate.cli import console, lending
+from plangate.cli.exits import WrongUsage
+from plangate.cli.options import AsJson
+from plangate.domain import delegations
+
+
+def delegate(
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="NAME", show_default=False, help="Who may act for you."),
+    ] = None,
+    roles: Annotated[
+        str | None,
+        typer.Option(
+            "--roles", metavar="ROLES", show_default=False, help="Those you lend, separated by commas."
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            metavar="TIME",
+            show_default=False,
+            help="When it ends: a day or time (2026-12-24, UTC), or a time from now: 14d. At most 90 days.",
+        ),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", show_default=False, help="Your own name.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", show_default=False, help="Why.")] = "",
+    end: Annotated[bool, typer.Option("--end", help="Take back all that you lent to that person.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Show what is lent now; lend nothing.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Lend some of your roles to another person for a time.
+
+    The policy names the roles that may be lent (delegable). It needs the proof of identity that the rules
+    about the role ask for, and a lent role cannot be lent on. What the person decides in your name says so.
+
+    Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
+    """
+    here = console.open_console(as_json=as_json)
+    if list_all:
+        if any((to, roles, until, by, reason, end)):
+            raise WrongUsage("--list goes alone: it shows what is lent, and lends nothing.")
+        return asyncio.run(lending.show_what_is_lent(here))
+    if to is None or by is None:
+        raise WrongUsage("Say who lends and to whom, with --by and --to; --list shows what is lent.")
+    if end and (roles is not None or until is not None):
+        raise WrongUsage("--end takes back all that was lent to that person; leave out --roles and --until.")
+    if not end and (roles is None or until is None):
+        raise WrongUsage("Say what is lent and until when, with --roles and --until; --end takes it back.")
+    action = delegations.DelegationAction.END if end else delegations.DelegationAction.LEND
+    order = lending.made_order(action, by=by, to=to, roles=roles, until=until, reason=reason)
+    return asyncio.run(lending.send(here, order))

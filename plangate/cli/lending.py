@@ -1,0 +1,115 @@
+"""Orders to lend roles that are made at a terminal."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
+
+from plangate.cli.console import Console
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.moments import moment_of
+from plangate.domain.decision import is_placeholder
+from plangate.domain.delegations import (
+    MAX_REASON,
+    MAX_ROLES,
+    DelegationAction,
+    DelegationAnswer,
+    DelegationOrder,
+    Lending,
+)
+from plangate.domain.durations import read_seconds
+from plangate.domain.errors import Refused
+from plangate.domain.escaping import one_line
+from plangate.domain.validation import faults_in
+from plangate.presentation.clock import moment, now
+from plangate.presentation.page import Page
+from plangate.presentation.program import program
+from plangate.signing.delegations import signed_delegation
+
+_KEPT = (
+    "No worker answered: the order waits at the Temporal server, and is judged as soon as a worker runs. "
+    "Check the result with: {} delegate --list"
+)
+_NAME = "must be a name of the list of people, with 1 to 100 visible characters."
+_WRONG = {
+    "by": f"The name after --by {_NAME}",
+    "to": f"The name after --to {_NAME}",
+    "roles": f"--roles takes 1 to {MAX_ROLES} roles, separated by commas.",
+    "reason": f"The reason is longer than {MAX_REASON:,} characters; shorten it.",
+}
+
+
+def made_order(
+    action: DelegationAction, *, by: str, to: str, roles: str | None, until: str | None, reason: str
+) -> DelegationOrder:
+    """Return the order that was typed.
+
+    Raises:
+        WrongUsage: a part of it is malformed.
+    """
+    for option, name in (("by", by), ("to", to)):
+        if is_placeholder(name):
+            raise WrongUsage(_WRONG[option])
+    named = tuple(role.strip() for role in roles.split(",")) if roles is not None else ()
+    ends = _ahead(until) if until is not None else None
+    try:
+        return DelegationOrder(action=action, by=by, to=to, roles=named, until=ends, reason=reason)
+    except ValidationError as error:
+        raise WrongUsage(_WRONG[str(faults_in(error)[0].path[0])]) from None
+
+
+async def send(here: Console, order: DelegationOrder) -> int:
+    """Send an order, signed if its sender has a key here."""
+    async with here.connected() as session:
+        key = here.keys.key_of(order.by) if here.keys.has(order.by) else None
+        audience = (await session.client.what_is_lent()).audience if key is not None else None
+        if key is not None and audience is not None:
+            token_id = secrets.token_urlsafe(16)
+            order = signed_delegation(order, key, audience=audience, at=now(), token_id=token_id)
+        return _show_verdict(here, await session.client.delegate(order))
+
+
+async def show_what_is_lent(here: Console) -> int:
+    """Print what is lent by the trail; what the list of people itself lends is in the list."""
+    async with here.connected() as session:
+        answer = await session.client.what_is_lent()
+    if here.screen.is_json:
+        here.screen.print_json([one.model_dump(mode="json") for one in answer.lent])
+    elif not answer.lent:
+        here.screen.say("Nothing is lent.")
+    else:
+        here.screen.show(_lent_page(answer.lent))
+    return Exit.DONE
+
+
+def _lent_page(lent: tuple[Lending, ...]) -> Page:
+    page = Page()
+    for one in lent:
+        page.field(one.by, f"lends {', '.join(one.roles)} to {one.to} until {moment(one.until)}")
+        page.note(f"since {moment(one.since)}" + (f": {one.reason}" if one.reason else ""), indent=4)
+    return page
+
+
+def _ahead(text: str) -> datetime:
+    seconds = read_seconds(text)
+    try:
+        return now() + timedelta(seconds=seconds) if seconds is not None else moment_of(text)
+    except OverflowError:
+        raise WrongUsage(f"The time {text!r} is too far ahead; name an earlier one.") from None
+
+
+def _show_verdict(here: Console, answer: DelegationAnswer | None) -> int:
+    if answer is None:
+        words = _KEPT.format(program())
+    else:
+        verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
+        words = one_line(f"{verdict}: {answer.reason.rstrip('.')}.")
+    is_refused = answer is not None and answer.accepted is False
+    if here.screen.is_json:
+        known = (answer or DelegationAnswer(reason=words)).model_dump(mode="json", exclude={"audience"})
+        here.screen.print_json(known)
+    elif is_refused:
+        raise Refused(words)
+    else:
+        here.screen.say(words)
+    return Exit.REFUSED if is_refused else Exit.DONE

@@ -1,0 +1,43 @@
+"""Send orders to lend roles and to take them back, and ask what is lent."""
+
+from typing import Any
+
+from temporalio.client import Client as TemporalClient
+
+from plangate.client.stopping import ANSWER_SECONDS, QUESTION_SECONDS, Question, asked
+from plangate.domain.delegations import DelegationAction, DelegationAnswer, DelegationOrder
+from plangate.temporal.contract import DELEGATION_TYPE
+
+
+async def send_delegation(
+    client: TemporalClient, task_queue: str, order: DelegationOrder
+) -> DelegationAnswer | None:
+    """Send an order and return its verdict; None if no worker runs, and the server keeps it for one.
+
+    The answer has ``accepted`` None if a worker took it and cannot record it yet; its ``reason`` says why.
+
+    Raises:
+        NotAnswered: the workflow of the order failed in Temporal, for example because it was terminated.
+        TemporalUnreachable: the server does not answer; nothing was sent.
+    """
+    message = order.model_dump(mode="json", exclude_none=True)
+    return await asked(
+        client, task_queue, _question(message, f"{order.action} to {order.to}"), ANSWER_SECONDS
+    )
+
+
+async def ask_what_is_lent(client: TemporalClient, task_queue: str) -> DelegationAnswer | None:
+    """Return what is lent now, by a worker; None if no worker runs.
+
+    Raises:
+        NotAnswered: the question failed in Temporal.
+        TemporalUnreachable: the server does not answer.
+    """
+    message = {"action": DelegationAction.LIST.value}
+    question = _question(message, "which roles are lent", is_kept=False)
+    answer = await asked(client, task_queue, question, QUESTION_SECONDS)
+    return answer if answer and answer.audience else None
+
+
+def _question(message: dict[str, Any], summary: str, *, is_kept: bool = True) -> Question[DelegationAnswer]:
+    return Question(DELEGATION_TYPE, message, DelegationAnswer, summary, is_kept)

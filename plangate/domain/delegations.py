@@ -1,0 +1,342 @@
+"""Delegations on the trail: a person lends some of their roles for a time, or takes them back.
+
+`judge` says whether an order is accepted, `lent_after` what is lent after the accepted ones. From then on the
+list of people has it as if it stood there (`plangate.policy.lent_roles`). What keeps it narrow:
+
+- The policy names the roles that may be lent, by default none.
+- Only a role of one's own is lent: a lent role cannot be lent on.
+- The order needs at least the proof of identity that the rules of the role ask for.
+- It ends by itself, after `LONGEST` at the latest.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.base import AwareDatetime, Frozen, Typed
+from plangate.domain.decision import (
+    MAX_SIGNATURE,
+    PersonName,
+    Verdict,
+    excerpt_of,
+    first_faults,
+    is_placeholder,
+)
+from plangate.domain.escaping import one_line
+from plangate.domain.people import ANYONE, Approver, Identified, People, same_person
+from plangate.domain.plan import Audience
+
+LONGEST: Final = timedelta(days=90)
+SIGNED_WITHIN: Final = timedelta(minutes=10)
+"""How long after it was signed an order must have reached the Temporal server."""
+MAX_ROLES: Final = 20
+MAX_REASON: Final = 1_000
+_HOW: Final = (
+    'send one JSON object such as {"action": "lend", "by": "dana", "to": "bob", "roles": ["finance"], '
+    '"until": "2026-12-24T00:00:00Z"}'
+)
+
+
+class DelegationAction(StrEnum):
+    """What an order asks for; ``list`` only asks what is lent."""
+
+    LEND = "lend"
+    END = "end"
+    LIST = "list"
+
+
+class DelegationOrder(Typed):
+    """One person's order: to lend roles of their own, or to take back what they lent to a person.
+
+    Attributes:
+        to: who may act for the sender.
+        roles: those that are lent; none in an order to end.
+        until: when it ends; None in an order to end.
+        reason: why, for those who see it.
+    """
+
+    action: DelegationAction
+    by: PersonName
+    to: PersonName
+    roles: tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...] = Field(
+        default=(), max_length=MAX_ROLES
+    )
+    until: AwareDatetime | None = None
+    reason: str = Field(default="", max_length=MAX_REASON)
+    signature: str | None = Field(default=None, max_length=MAX_SIGNATURE)
+
+
+class DelegationArrival(Frozen):
+    """One message that was sent as an order to lend, readable or not.
+
+    Attributes:
+        key: identifies this arrival.
+        received_at: when the Temporal server received it.
+        fault: why it cannot be read as an order; empty if it can.
+        excerpt: the beginning of what was sent, hidden characters made visible, if it cannot be read.
+    """
+
+    key: str
+    received_at: AwareDatetime
+    order: DelegationOrder | None = None
+    fault: str = ""
+    excerpt: str = ""
+
+
+class LendableRole(Frozen):
+    """A role that the policy lets people lend, and the proof of identity that its rules ask for."""
+
+    role: str
+    assurance: Assurance = Assurance.TYPED
+
+
+class DelegationRules(Frozen):
+    """The roles that the policy lets people lend; by default none."""
+
+    roles: tuple[LendableRole, ...] = ()
+
+    def of(self, role: str) -> LendableRole | None:
+        """Return the rule for one role, or None if it may not be lent."""
+        return next((one for one in self.roles if one.role == role), None)
+
+
+class DelegationDecided(Frozen):
+    """An order to lend or to end with its verdict. Only in the trail of delegations.
+
+    Attributes:
+        approver: the sender as known at that moment, if at all.
+        judged_at: when it was judged, by the server's clock: what it lends counts from then on.
+        rules: what the policy lets people lend.
+        policy: SHA-256 of the policy; empty without one.
+        people: SHA-256 of the list of people; empty without one.
+    """
+
+    kind: Literal["delegation_decided"] = "delegation_decided"
+    arrival: DelegationArrival
+    verdict: Verdict
+    approver: Approver | None = None
+    judged_at: AwareDatetime
+    rules: DelegationRules = DelegationRules()
+    policy: str = ""
+    people: str = ""
+
+
+class Lending(Frozen):
+    """Roles that one person lent to another, from ``since`` until ``until``."""
+
+    by: str
+    to: str
+    roles: tuple[str, ...]
+    since: AwareDatetime
+    until: AwareDatetime
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """Return it in one clause."""
+        until = f"{self.until:%Y-%m-%d %H:%M} UTC"
+        return f"{one_line(self.to)} may act for {one_line(self.by)} as {', '.join(self.roles)} until {until}"
+
+
+class DelegationAnswer(Frozen):
+    """The result of an order: the verdict, and what is lent now.
+
+    ``accepted`` is None if it was only asked what is lent, or without a verdict yet: ``reason`` says why.
+    ``audience`` is the installation and namespace that an order is signed for.
+    """
+
+    accepted: bool | None = None
+    reason: str = ""
+    lent: tuple[Lending, ...] = ()
+    audience: Audience | None = None
+
+
+def read_delegation(*, key: str, inputs: Sequence[object], received_at: AwareDatetime) -> DelegationArrival:
+    """Parse a message that was sent as an order to lend. It never raises."""
+    order: DelegationOrder | None = None
+    fault = ""
+    try:
+        order = _read(inputs)
+    except ValueError as error:
+        fault = str(error)
+    excerpt = "" if order else excerpt_of(inputs)
+    return DelegationArrival(key=key, received_at=received_at, order=order, fault=fault, excerpt=excerpt)
+
+
+def asks_what_is_lent(inputs: Sequence[object]) -> bool:
+    """Return whether a message only asks what is lent: it changes nothing, and is not recorded."""
+    return len(inputs) == 1 and inputs[0] == {"action": DelegationAction.LIST.value}
+
+
+@dataclass(frozen=True, slots=True)
+class LendingRules:
+    """By what orders are judged: the policy's rules and its SHA-256, and the time by the server's clock."""
+
+    rules: DelegationRules
+    at: AwareDatetime
+    policy: str = ""
+
+
+def judge(
+    lent: Sequence[Lending],
+    arrival: DelegationArrival,
+    sender: Identified,
+    people: People | None,
+    by: LendingRules,
+) -> DelegationDecided:
+    """Return the order with its verdict.
+
+    Args:
+        lent: what was lent before.
+        arrival: the order.
+        sender: who sent it, by the list of people and the signature.
+        people: the list of people.
+        by: the rules and the time.
+    """
+    objection = _objection(lent, arrival, sender, people, by)
+    order, said = arrival.order, objection or ""
+    if objection is None and order is not None:
+        said = _acceptance(order, sender)
+    return DelegationDecided(
+        arrival=arrival,
+        verdict=Verdict(accepted=objection is None, reason=said),
+        approver=sender.approver,
+        judged_at=by.at,
+        rules=by.rules,
+        policy=by.policy,
+        people=people.hash if people is not None else "",
+    )
+
+
+def lent_after(decisions: Iterable[DelegationDecided]) -> tuple[Lending, ...]:
+    """Return what these decisions, in their order, lend; also what is over by now."""
+    lent: list[Lending] = []
+    for decision in decisions:
+        order, approver = decision.arrival.order, decision.approver
+        if not decision.verdict.accepted or order is None or approver is None:
+            continue
+        if order.action is DelegationAction.LEND and order.until is not None:
+            lent.append(
+                Lending(
+                    by=approver.name,
+                    to=order.to,
+                    roles=order.roles,
+                    since=decision.judged_at,
+                    until=order.until,
+                    reason=order.reason,
+                )
+            )
+        elif order.action is DelegationAction.END:
+            lent = [
+                _ended(one, decision.judged_at) if _is_between(one, approver.name, order.to) else one
+                for one in lent
+            ]
+    return tuple(lent)
+
+
+def standing(lent: Iterable[Lending], at: AwareDatetime) -> tuple[Lending, ...]:
+    """Return what is lent at that time."""
+    return tuple(one for one in lent if one.since <= at < one.until)
+
+
+def _objection(
+    lent: Sequence[Lending],
+    arrival: DelegationArrival,
+    sender: Identified,
+    people: People | None,
+    by: LendingRules,
+) -> str | None:
+    order, approver = arrival.order, sender.approver
+    if order is None:
+        return arrival.fault
+    if people is None:
+        return "there is no list of people, so no one has roles to lend; set PLANGATE_PEOPLE"
+    if approver is None or sender.objection:
+        return sender.objection or f"{order.by} is not known"
+    signed_at = approver.signed_at
+    if signed_at is not None and signed_at < arrival.received_at - SIGNED_WITHIN:
+        return "it was signed too long before it arrived; sign it again"
+    if order.action is DelegationAction.END:
+        if any(_is_between(one, approver.name, order.to) for one in standing(lent, by.at)):
+            return None
+        return f"{approver.name} has lent nothing to {order.to} that could be taken back"
+    return _may_not_take(order, approver, people) or _may_not_lend(order, approver, by)
+
+
+def _may_not_take(order: DelegationOrder, approver: Approver, people: People) -> str | None:
+    person = people.find(order.to)
+    if person is None:
+        return f"{order.to} is not in the list of people"
+    if not person.active:
+        return f"{person.name} is no longer active"
+    if same_person(person.name, approver.name):
+        return "no one lends a role to themselves; name another person"
+    return None
+
+
+def _may_not_lend(order: DelegationOrder, approver: Approver, by: LendingRules) -> str | None:
+    if order.until is None or order.until <= by.at:
+        return '"until" has passed; name a later time'
+    if order.until > by.at + LONGEST:
+        return f'"until" is more than {LONGEST.days} days ahead; name an earlier time'
+    own = {role for one in approver.standings if same_person(one.person, approver.name) for role in one.roles}
+    for role in order.roles:
+        if role == ANYONE:
+            return f"everyone has the role {ANYONE} already"
+        if role not in own and role in approver.roles():
+            return f"{approver.name} only borrows the role {role}, and a lent role cannot be lent on"
+        if role not in own:
+            return f"{approver.name} does not have the role {role}"
+        lendable = by.rules.of(role)
+        if lendable is None:
+            named = ", ".join(one.role for one in by.rules.roles) or "none"
+            return f"the policy does not let anyone lend the role {role}; delegable roles: {named}"
+        if approver.assurance < lendable.assurance:
+            return _unproven(role, lendable.assurance)
+    return None
+
+
+def _unproven(role: str, assurance: Assurance) -> str:
+    how = "; make a key with `starter.py keys new`" if assurance is Assurance.SIGNED else ""
+    return f"the rules about the role {role} ask for the assurance {assurance}, so lending it does too{how}"
+
+
+def _acceptance(order: DelegationOrder, sender: Identified) -> str:
+    by = sender.approver.name if sender.approver else order.by
+    if order.action is DelegationAction.END or order.until is None:
+        return f"{order.to} may no longer act for {by} by what {by} lent; approvals so given no longer hold"
+    return f"{order.to} may act for {by} as {', '.join(order.roles)} until {order.until:%Y-%m-%d %H:%M} UTC"
+
+
+def _is_between(one: Lending, by: str, to: str) -> bool:
+    return same_person(one.by, by) and same_person(one.to, to)
+
+
+def _ended(one: Lending, at: datetime) -> Lending:
+    return one if one.until <= at else one.model_copy(update={"until": max(at, one.since)})
+
+
+def _read(inputs: Sequence[object]) -> DelegationOrder:
+    if len(inputs) != 1:
+        came = "nothing" if not inputs else f"{len(inputs)} inputs"
+        raise ValueError(f"it came with {came}; {_HOW}")
+    if not isinstance(inputs[0], dict):
+        raise ValueError(f"it is not a JSON object; {_HOW}")  # noqa: TRY004  one kind of fault
+    try:
+        order = DelegationOrder.model_validate(inputs[0])
+    except ValidationError as error:
+        raise ValueError(first_faults(error)) from None
+    for name in (order.by, order.to):
+        if is_placeholder(name):
+            raise ValueError(f"a name is only a placeholder, {name}; put the real one in its place")
+    if order.action is DelegationAction.LIST:
+        raise ValueError('a list takes nothing but {"action": "list"}')
+    if order.action is DelegationAction.LEND and (not order.roles or order.until is None):
+        raise ValueError('to lend takes "roles" and "until"')
+    if order.action is DelegationAction.END and (order.roles or order.until is not None):
+        raise ValueError('an end takes no "roles" and no "until": it takes back all that was lent to them')
+    return order

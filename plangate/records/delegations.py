@@ -1,0 +1,42 @@
+"""Enter an order to lend, or to end, into the trail of delegations, with its verdict."""
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+
+from plangate.domain.delegations import DelegationArrival, DelegationDecided, Lending, lent_after
+from plangate.domain.people import Identified
+from plangate.records.lent import decisions_in
+from plangate.records.rule_texts import times_before
+from plangate.records.tables import NOW
+from plangate.records.trail import Note, open_delegations_trail
+from plangate.records.used_signatures import use_token
+
+Judge = Callable[[Sequence[Lending], Identified], DelegationDecided]
+
+
+def enter_delegation(
+    connection: Connection, arrival: DelegationArrival, sender: Identified, judge: Judge
+) -> DelegationDecided:
+    """Record an order with the verdict of ``judge``, unless it is recorded; return it.
+
+    Raises:
+        TrailDamaged: the trail of delegations is not what was written.
+    """
+    actor = _actor(arrival, sender)
+    now = connection.execute(NOW).scalar_one()
+    trail = open_delegations_trail(connection, actor, now)
+    trail.check()
+    known = trail.find([arrival.key]).get(arrival.key)
+    if known is not None and isinstance(known.event, DelegationDecided):
+        return known.event
+    event = judge(lent_after(decisions_in(trail.entries())), use_token(trail, arrival.key, sender))
+    at = max([now, *times_before(connection, trail)])
+    trail.append(Note(key=arrival.key, at=at, actor=actor, event=event))
+    return event
+
+
+def _actor(arrival: DelegationArrival, sender: Identified) -> str:
+    if sender.approver is not None:
+        return sender.approver.name
+    return arrival.order.by if arrival.order else "unknown"

@@ -1,0 +1,106 @@
+"""Sign orders to lend roles, and verify them: a token binds one order to one installation."""
+
+from datetime import datetime
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import Field
+
+from plangate.domain.base import AwareDatetime, Typed
+from plangate.domain.delegations import DelegationAction, DelegationOrder
+from plangate.domain.escaping import cut, one_line
+from plangate.domain.people import Identified, People, identify, same_person
+from plangate.domain.plan import Audience
+from plangate.signing.decisions import LAST_SECOND, another_audience, identified
+from plangate.signing.jws import write_token
+from plangate.signing.tokens import Statement, moment_of
+
+TYPE: Final = "plangate-delegation+jwt"
+
+
+class DelegationClaims(Typed):
+    """The claims of a token: what the order says; ``aud``, ``iat`` and ``jti`` are as those of a decision."""
+
+    aud: str
+    action: DelegationAction
+    to: str
+    roles: tuple[str, ...]
+    until: AwareDatetime | None
+    reason: str
+    by: str
+    iat: int = Field(ge=0, le=LAST_SECOND, strict=True)
+    jti: str = Field(pattern="^[A-Za-z0-9_-]{8,100}$")
+
+    @property
+    def signed_at(self) -> datetime:
+        """When it was signed, by the signer's clock."""
+        return moment_of(self.iat)
+
+
+DELEGATION: Final = Statement(typ=TYPE, claims=DelegationClaims, what="an order to lend roles")
+"""What the token of an order states."""
+
+
+def signed_delegation(
+    order: DelegationOrder, key: Ed25519PrivateKey, *, audience: Audience, at: datetime, token_id: str
+) -> DelegationOrder:
+    """Return ``order`` signed with ``key``."""
+    claims = DelegationClaims(
+        aud=str(audience),
+        action=order.action,
+        to=order.to,
+        roles=order.roles,
+        until=order.until,
+        reason=order.reason,
+        by=order.by,
+        iat=int(at.timestamp()),
+        jti=token_id,
+    )
+    return order.model_copy(update={"signature": write_token(claims.model_dump(mode="json"), key, TYPE)})
+
+
+def delegation_sender(
+    order: DelegationOrder, *, audience: Audience, people: People | None, at: datetime
+) -> Identified:
+    """Identify the sender of an order, and verify its signature, if it has one.
+
+    Args:
+        order: as received.
+        audience: the installation and namespace that received it.
+        people: the list of people, with their public keys.
+        at: when it was received, by the server's clock.
+    """
+    if order.signature is None or people is None:
+        return identify(people, order.by, at)
+    return identified(
+        people,
+        order.by,
+        order.signature,
+        at,
+        statement=DELEGATION,
+        differs=lambda claims: other_delegation(claims, order, audience),
+    )
+
+
+def other_delegation(
+    claims: DelegationClaims, order: DelegationOrder, audience: Audience | None
+) -> str | None:
+    """Return how ``order`` and its audience differ from what was signed, or None.
+
+    Without an ``audience`` that part is not compared.
+    """
+    if audience is not None and claims.aud != str(audience):
+        return another_audience(claims.aud, audience)
+    if claims.action is not order.action:
+        return f"it is signed for '{claims.action}', not for '{order.action}'"
+    if not same_person(claims.to, order.to):
+        return f"it is signed for {cut(one_line(claims.to), 60)}, not for this person"
+    if claims.roles != order.roles:
+        return "it is signed for other roles"
+    if claims.until != order.until:
+        return "it is signed for another end"
+    if claims.reason != order.reason:
+        return "it is signed with another reason"
+    if not same_person(claims.by, order.by):
+        return f"it is signed in the name of {cut(one_line(claims.by), 60)}"
+    return None

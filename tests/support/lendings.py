@@ -1,0 +1,238 @@
+"""Random lending, by people and by forgers, against a model so naive that it can be checked by reading."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from plangate.domain.assurance import Assurance
+from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, entry_after
+from plangate.domain.decision import Verdict
+from plangate.domain.delegations import (
+    LONGEST,
+    DelegationDecided,
+    DelegationOrder,
+    DelegationRules,
+    LendableRole,
+    LendingRules,
+    judge,
+    lent_after,
+    read_delegation,
+)
+from plangate.domain.people import Approver, People, Standing
+from plangate.policy.lent_roles import with_lent
+from plangate.policy.people_file import people_in
+from plangate.signing.delegations import delegation_sender, signed_delegation
+from plangate.signing.jws import PUBLIC_PREFIX, key_id, public_of
+from tests.support.build import NOON
+from tests.support.fakes import AUDIENCE
+
+NAMES = ("ann", "ben", "cid", "eve")
+"""Eve is not in the list."""
+ROLES = ("finance", "legal", "ops")
+KEYS = {name: Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32)) for name in NAMES}
+DAY = timedelta(days=1)
+
+
+@dataclass
+class Naive:
+    """Who lends what to whom, as a person would keep it on paper."""
+
+    own: dict[str, set[str]]
+    delegable: dict[str, bool]  # whether it has to be signed
+    papers: list[tuple[str, str, tuple[str, ...], datetime, datetime]] = field(default_factory=list)
+
+    def lend(self, order: DelegationOrder, at: datetime, proof: str) -> bool:
+        by, to, roles, until = order.by, order.to, order.roles, order.until
+        assert until is not None
+        known = set(self.own) - {"eve"}
+        fits = by in known and to in known and by != to and at < until <= at + LONGEST and proof != "wrong"
+        fits = fits and all(role in self.own[by] and role in self.delegable for role in roles)
+        if fits and all(proof == "signed" or not self.delegable[role] for role in roles):
+            self.papers.append((by, to, roles, at, until))
+            return True
+        return False
+
+    def end(self, by: str, to: str, at: datetime) -> bool:
+        standing = [one for one in self.papers if one[:2] == (by, to) and one[3] <= at < one[4]]
+        self.papers = [(*one[:4], at) if one in standing else one for one in self.papers]
+        return bool(standing)
+
+    def acts_for(self, name: str, at: datetime) -> set[tuple[str, str]]:
+        """Return the borrowed roles of a person: whose, and which."""
+        return {
+            (by, role)
+            for by, to, roles, since, until in self.papers
+            if to == name and since <= at < until
+            for role in roles
+            if role in self.own[by]
+        }
+
+
+class Story:
+    """One random story: what is ordered, forged and left, and what people can act as at any time."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = chance = Random(seed)
+        own = {name: set(chance.sample(ROLES, chance.randint(1, 3))) for name in NAMES}
+        delegable = {role: chance.random() < 0.5 for role in chance.sample(ROLES, chance.randint(1, 3))}
+        self.naive = Naive({**own, "eve": set()}, delegable)
+        self.rules = DelegationRules(
+            roles=tuple(
+                LendableRole(role=role, assurance=Assurance.SIGNED if is_signed else Assurance.TYPED)
+                for role, is_signed in delegable.items()
+            )
+        )
+        self.at = NOON
+        self.entries: list[AuditEntry] = []
+        self.forged: set[tuple[str, str]] = set()
+
+    def listed(self) -> People:
+        """Return the list as its file has it now."""
+        return people_in(
+            "".join(
+                f'[[person]]\nname = "{name}"\nroles = {sorted(self.naive.own[name])}\n'
+                f'keys = [{{ public = "{PUBLIC_PREFIX}{public_of(KEYS[name])}" }}]\n'
+                for name in NAMES[:3]
+            )
+        )
+
+    def people(self) -> People:
+        accepted = [one for one in self.entries if _decided(one).verdict.accepted]
+        return with_lent(self.listed(), accepted, self.at, self.rules)
+
+    def differences(self, orders: int) -> Iterator[str]:
+        """Tell the story; yield each difference between Plangate and the paper."""
+        for number in range(orders):
+            self.at += timedelta(hours=self.chance.choice((1, 7, 50, 500)))
+            what = self.chance.choices(("lend", "end", "forge", "leave"), weights=(5, 2, 3, 1))[0]
+            if what == "leave":
+                self.naive.own[self.chance.choice(NAMES[:3])].discard(self.chance.choice(ROLES))
+            elif what == "forge":
+                self._forge(number)
+            else:
+                yield from self._order(number, what)
+            yield from self._compared(number, what)
+
+    def _order(self, number: int, action: str) -> Iterator[str]:
+        chance = self.chance
+        by, to = chance.choice(NAMES), chance.choice(NAMES)
+        roles = tuple(chance.sample(ROLES, chance.randint(1, 2)))
+        may = [
+            (name, role)
+            for name in NAMES[:3]
+            for role in self.naive.delegable
+            if role in self.naive.own[name]
+        ]
+        if may and chance.random() < 0.8:  # mostly what is allowed
+            by, role = chance.choice(may)
+            to, roles = chance.choice([name for name in NAMES[:3] if name != by]), (role,)
+        days = chance.choices((-1, 1, 9, 40, 89, 91), weights=(1, 2, 4, 4, 1, 1))[0]
+        until: datetime | None = self.at + days * DAY
+        if action == "end":
+            roles, until = (), None
+            if self.naive.papers and chance.random() < 0.7:
+                by, to = chance.choice(self.naive.papers)[:2]
+        said = {"action": action, "by": by, "to": to, "roles": roles, "until": until}
+        order = DelegationOrder.model_validate(said)
+        proof = chance.choices(("typed", "signed", "wrong"), weights=(2, 8, 1))[0]
+        decided = self._judged(number, self._proven(order, proof))
+        self._append(decided)
+        if action == "lend":
+            expected = self.naive.lend(order, self.at, proof)
+        else:
+            expected = by != "eve" and proof != "wrong" and self.naive.end(by, to, self.at)
+            if (by, to) in self.forged:
+                return  # to take back what never counted is accepted, and changes nothing
+        if decided.verdict.accepted is not expected:
+            yield f"{order} ({proof}) is {decided.verdict}, expected {expected}"
+
+    def _proven(self, order: DelegationOrder, proof: str) -> DelegationOrder:
+        if proof == "typed":
+            return order
+        key = KEYS[order.by] if proof == "signed" else KEYS["eve" if order.by != "eve" else "ann"]
+        token_id = f"{self.chance.randrange(10**12):012}"
+        return signed_delegation(order, key, audience=AUDIENCE, at=self.at, token_id=token_id)
+
+    def _judged(self, number: int, order: DelegationOrder) -> DelegationDecided:
+        people = self.people()
+        message = order.model_dump(mode="json", exclude_none=True)
+        arrival = read_delegation(key=f"k{number}", inputs=[message], received_at=self.at)
+        assert arrival.order is not None
+        sender = delegation_sender(arrival.order, audience=AUDIENCE, people=people, at=self.at)
+        by = LendingRules(rules=self.rules, at=self.at)
+        return judge(lent_after(map(_decided, self.entries)), arrival, sender, people, by)
+
+    def _forge(self, number: int) -> None:
+        """Put an accepted order on the trail that no one gave, hashes and all, without the keys of others."""
+        chance = self.chance
+        by, to = chance.choice(NAMES[:3]), chance.choice(NAMES[:3])
+        role = chance.choice([role for role in ROLES if self.naive.delegable.get(role, True)] or ["nothing"])
+        order = DelegationOrder.model_validate(
+            {"action": "lend", "by": by, "to": to, "roles": (role,), "until": self.at + 30 * DAY}
+        )
+        earlier = [_decided(one) for one in self.entries if _decided(one).approver is not None]
+        token = chance.choice([None, *(one.arrival.order.signature for one in earlier if one.arrival.order)])
+        if chance.random() < 0.3:
+            token = self._proven(order, "wrong").signature
+        key = public_of(KEYS[chance.choice((by, "eve"))])
+        proof = {
+            "assurance": Assurance.SIGNED,
+            "key_id": key_id(key),
+            "public_key": key,
+            "signed_at": self.at,
+            "token_id": "0123456789",
+        }
+        sender = {"name": by, "standings": (Standing(person=by, roles=(role,)),)}
+        arrival = read_delegation(key=f"k{number}", inputs=[], received_at=self.at)
+        order = order.model_copy(update={"signature": token})
+        forged = DelegationDecided(
+            arrival=arrival.model_copy(update={"order": order, "fault": ""}),
+            verdict=Verdict(accepted=True, reason="so"),
+            approver=Approver.model_validate({**sender, **(proof if chance.random() < 0.7 else {})}),
+            judged_at=self.at,
+            rules=chance.choice((DelegationRules(roles=tuple(map(_typed, ROLES))), self.rules)),
+        )
+        self.forged.add((by, to))
+        self._append(forged)
+
+    def _append(self, decided: DelegationDecided) -> None:
+        self.entries.append(
+            entry_after(
+                self.entries[-1].hash if self.entries else FIRST_HASH,
+                workflow_id=DELEGATIONS_TRAIL,
+                number=len(self.entries) + 1,
+                key=decided.arrival.key,
+                at=self.at,
+                actor="a",
+                event=decided,
+            )
+        )
+
+    def _compared(self, number: int, what: str) -> Iterator[str]:
+        people = self.people()
+        read = people_in(people.text)
+        if read.persons != people.persons:
+            yield f"after {number}: the text does not have what the list has"
+        for name in NAMES[:3]:
+            for at in (self.at, self.at + DAY, self.at + 20 * DAY):
+                known = people.identify(name, at).approver
+                assert known is not None
+                has = _borrowed(known.standings[1:])
+                if has != self.naive.acts_for(name, at):
+                    yield f"after {number} ({what}) {name} acts as {has}, not {self.naive.acts_for(name, at)}"
+
+
+def _decided(entry: AuditEntry) -> DelegationDecided:
+    assert isinstance(entry.event, DelegationDecided)
+    return entry.event
+
+
+def _typed(role: str) -> LendableRole:
+    return LendableRole(role=role)
+
+
+def _borrowed(standings: Sequence[Standing]) -> set[tuple[str, str]]:
+    return {(one.person, role) for one in standings for role in one.roles}

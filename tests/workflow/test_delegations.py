@@ -1,0 +1,357 @@
+"""A person lends a role on the trail: from then on it counts as if the list said so, until it ends."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import update
+
+from plangate.audit.evidence import bundle_findings, bundle_of, read_bundle
+from plangate.audit.inspection import Inspection, inspect_all
+from plangate.audit.kept_texts import texts_judged_by
+from plangate.client.delegating import ask_what_is_lent, send_delegation
+from plangate.domain.audit import DELEGATIONS_TRAIL, FIRST_HASH, AuditEntry, Decided, RuleText, read_event
+from plangate.domain.delegations import DelegationAction, DelegationAnswer, DelegationOrder
+from plangate.domain.errors import DirectoryUnavailable
+from plangate.domain.findings import readable
+from plangate.domain.people import ANYONE, People
+from plangate.domain.plan import Audience
+from plangate.domain.status import Status
+from plangate.policy.lent_roles import entries_in, split_kept, with_lent
+from plangate.policy.people_file import people_in
+from plangate.policy.policy_file import policy_in
+from plangate.presentation.clock import now
+from plangate.records.checkpoints import newest_seal
+from plangate.records.records import Records
+from plangate.records.rule_texts import RecordedPeople, in_force_at
+from plangate.records.tables import runs
+from plangate.records.trail import read_trail
+from plangate.signing.delegations import signed_delegation
+from plangate.signing.jws import PUBLIC_PREFIX, public_of
+from tests.support.audit_edits import put, take_the_guards_off, trail_of, write_anew
+from tests.support.gate import Gate
+from tests.support.sealed_records import KEYS, sealing, signature, trust
+
+PEOPLE = f"""
+[[person]]
+name = "rita"
+[[person]]
+name = "dana"
+roles = ["finance", "legal"]
+keys = [{{ public = "{PUBLIC_PREFIX}{public_of(KEYS["dana"])}" }}]
+[[person]]
+name = "erik"
+keys = [{{ public = "{PUBLIC_PREFIX}{public_of(KEYS["erik"])}" }}]
+[[person]]
+name = "fred"
+"""
+POLICY = """
+delegable = ["finance"]
+[[rule]]
+name = "signed notes"
+when = "plan.steps[0].arguments.text.startsWith('signed ')"
+needs = [{ role = "finance" }]
+assurance = "signed"
+[default]
+needs = [{ role = "legal" }]
+"""
+
+
+class Listed:
+    def people(self) -> People:
+        return people_in(PEOPLE)
+
+
+@pytest.fixture
+def lending(idle_gate: Gate) -> Gate:
+    idle_gate.policy, idle_gate.directory = policy_in(POLICY), Listed()
+    return idle_gate
+
+
+def order(by: str = "dana", to: str = "erik", days: float = 14, **more: object) -> DelegationOrder:
+    fields: dict[str, object] = {"action": DelegationAction.LEND, "by": by, "to": to, "roles": ("finance",)}
+    fields["until"] = now() + timedelta(days=days)
+    return DelegationOrder.model_validate({**fields, **more})
+
+
+def the_end(by: str = "dana", to: str = "erik") -> DelegationOrder:
+    return DelegationOrder(action=DelegationAction.END, by=by, to=to)
+
+
+def signed(gate: Gate, one: DelegationOrder) -> DelegationOrder:
+    audience = Audience(installation=gate.database.installation, namespace="default")
+    return signed_delegation(one, KEYS[one.by], audience=audience, at=now(), token_id=uuid4().hex)
+
+
+async def sent(gate: Gate, one: DelegationOrder) -> DelegationAnswer:
+    answer = await send_delegation(gate.client, gate.settings.task_queue, one)
+    assert answer is not None
+    return answer
+
+
+async def lent(gate: Gate) -> None:
+    answer = await sent(gate, signed(gate, order()))
+    assert answer.accepted, answer.reason
+
+
+async def by_erik(gate: Gate, status: Status) -> tuple[bool, str]:
+    answer = await gate.decide(status, by="erik", signature=signature(status, "erik"))
+    return bool(answer.accepted), answer.reason
+
+
+def inspected(gate: Gate) -> Inspection:
+    with gate.database.read() as connection:
+        return inspect_all(
+            connection, trust().model_copy(update={"people": people_in(PEOPLE)}), lambda *_: None
+        )
+
+
+def exported(gate: Gate, run: str) -> str:
+    with gate.database.read() as connection:
+        seal, entries = newest_seal(connection, run), read_trail(connection, run)
+        bundle = bundle_of(run, entries, (seal,) if seal else (), texts_judged_by(connection, entries))
+    return json.dumps(bundle.model_dump(mode="json"))
+
+
+def found_in(text: str) -> list[str]:
+    return [str(one) for one in bundle_findings(read_bundle(text), trusted=frozenset(), people=None)]
+
+
+async def test_what_is_decided_by_a_lent_role_counts_and_its_proof_is_in_the_bundle(lending: Gate) -> None:
+    async with lending.worker():
+        status = await lending.in_review("signed one")
+        assert not (await lending.decide(status, by="erik")).accepted
+        await lent(lending)
+        accepted, reason = await by_erik(lending, status)
+        assert accepted, reason
+        assert (await lending.result(status.workflow_id)).outcome == "executed"
+        after = await lending.api.status(status.workflow_id)
+        assert after.decisions[-1].on_behalf_of == ("dana",)
+        sealing(lending).seal()
+    assert inspected(lending).findings == ()
+    text = exported(lending, status.workflow_id)
+    assert found_in(text) == []
+    with lending.database.read() as connection:
+        listed = in_force_at(connection, "people", now())
+    assert listed is not None
+    assert listed.text is not None
+    assert "# erik may act for dana as finance until" in listed.text.text
+
+
+async def test_a_role_that_was_taken_back_no_longer_holds(lending: Gate) -> None:
+    """The plan needs another approval, by an approver who is there: the one that was given is lost."""
+    async with lending.worker():
+        await lent(lending)
+        status = await lending.in_review("signed one")
+        ended = await sent(lending, the_end())
+        assert ended.accepted, ended.reason
+        assert ended.lent == ()
+        accepted, reason = await by_erik(lending, status)
+        assert (accepted, "no role" in reason) == (False, True)
+        again = await sent(lending, the_end())
+        assert (again.accepted, again.reason) == (
+            False,
+            "dana has lent nothing to erik that could be taken back",
+        )
+    assert inspected(lending).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "is_signed", "reason"),
+    [
+        (order(roles=("legal",)), True, "the policy does not let anyone lend the role legal"),
+        (order(roles=("finance", "legal")), True, "the policy does not let anyone lend the role legal"),
+        (order(roles=("operations",)), True, "dana does not have the role operations"),
+        (order(roles=("anyone",)), True, "everyone has the role anyone already"),
+        (order(), False, "ask for the assurance signed, so lending it does too"),
+        (order(days=-1), True, '"until" has passed'),
+        (order(days=91), True, "more than 90 days ahead"),
+        (order(to="dana"), True, "no one lends a role to themselves"),
+        (order(to="mallory"), True, "mallory is not in the list of people"),
+        (order(by="mallory"), False, "mallory is not in the list of people"),
+        (order(by="fred"), False, "fred does not have the role finance"),
+        (order(roles=()), False, 'to lend takes "roles" and "until"'),
+        (order(by="YOUR-NAME"), False, "is only a placeholder"),
+    ],
+)
+async def test_what_may_not_be_lent_is_refused_with_the_reason(
+    lending: Gate, one: DelegationOrder, is_signed: bool, reason: str
+) -> None:
+    async with lending.worker():
+        answer = await sent(lending, signed(lending, one) if is_signed else one)
+    assert not answer.accepted
+    assert reason in answer.reason
+    assert answer.lent == ()
+    assert inspected(lending).findings == ()
+
+
+async def test_a_lent_role_is_not_lent_on(lending: Gate) -> None:
+    async with lending.worker():
+        await lent(lending)
+        answer = await sent(lending, signed(lending, order("erik", "fred")))
+    assert not answer.accepted
+    assert "erik only borrows the role finance, and a lent role cannot be lent on" in answer.reason
+
+
+async def test_without_a_list_or_without_a_policy_nothing_can_be_lent(idle_gate: Gate) -> None:
+    async with idle_gate.worker():
+        answer = await sent(idle_gate, order())
+    assert "there is no list of people" in answer.reason
+    idle_gate.directory = Listed()
+    async with idle_gate.worker():
+        answer = await sent(idle_gate, signed(idle_gate, order()))
+    assert "delegable roles: none" in answer.reason
+
+
+async def test_a_signature_counts_once_and_only_for_what_it_was_given_for(lending: Gate) -> None:
+    one = signed(lending, order())
+    async with lending.worker():
+        assert (await sent(lending, one)).accepted
+        for forged, reason in (
+            (one, "was used before"),
+            (one.model_copy(update={"to": "fred"}), "signed for erik, not for this person"),
+            (one.model_copy(update={"by": "erik"}), "not one of erik's"),
+            (one.model_copy(update={"until": now() + timedelta(days=80)}), "signed for another end"),
+            (one.model_copy(update={"roles": ("legal",)}), "signed for other roles"),
+            (one.model_copy(update={"reason": "so"}), "signed with another reason"),
+        ):
+            answer = await sent(lending, forged)
+            assert (answer.accepted, reason in answer.reason) == (False, True), answer.reason
+
+
+async def test_what_is_lent_is_told_to_those_who_ask_and_nothing_is_recorded(lending: Gate) -> None:
+    async with lending.worker():
+        await lent(lending)
+        answer = await ask_what_is_lent(lending.client, lending.settings.task_queue)
+    assert answer is not None
+    assert [(one.by, one.to, one.roles) for one in answer.lent] == [("dana", "erik", ("finance",))]
+    with lending.database.read() as connection:
+        assert len(read_trail(connection, DELEGATIONS_TRAIL)) == 1
+
+
+async def test_another_worker_with_the_same_file_has_what_was_lent(lending: Gate) -> None:
+    async with lending.worker():
+        await lent(lending)
+    async with lending.worker():
+        status = await lending.in_review("signed one")
+        accepted, reason = await by_erik(lending, status)
+        assert accepted, reason
+        await lending.result(status.workflow_id)
+    assert inspected(lending).findings == ()
+
+
+def relinked(text: str, change: Callable[[dict[str, Any]], None]) -> str:
+    """Forge the list in a bundle: change the delegation in it, and make hashes and names fit."""
+    bundle = read_bundle(text)
+    (kept,) = [one for one in bundle.texts if split_kept(one.text)[1]]
+    file, added = split_kept(kept.text)
+    (entry,) = entries_in(added)
+    event = json.loads(entry.written)
+    change(event)
+    other = entry.model_copy(update={"written": json.dumps(event), "event": read_event(json.dumps(event))})
+    other = other.model_copy(update={"hash": other.expected_hash()})
+    forged = with_lent(people_in(file), [other], other.at)
+    assert forged.hash != kept.hash
+    texts = [one if one is not kept else RuleText(hash=forged.hash, text=forged.text) for one in bundle.texts]
+    entries, previous = [], FIRST_HASH
+    for one in bundle.entries:
+        written = one.written.replace(kept.hash, forged.hash)
+        again = one.model_copy(update={"written": written, "previous_hash": previous})
+        entries.append(again.model_copy(update={"hash": (previous := again.expected_hash())}))
+    read = [one for one in readable(entries) if isinstance(one, AuditEntry)]
+    files = bundle_of(bundle.workflow_id, read, bundle.checkpoints, texts)
+    return json.dumps(files.model_dump(mode="json"))
+
+
+def unsigned(event: dict[str, Any]) -> None:
+    event["arrival"]["order"]["signature"] = None
+    event["approver"] |= dict.fromkeys(("key_id", "public_key", "signed_at", "token_id")) | {
+        "assurance": "typed"
+    }
+
+
+def by_soft_rules(event: dict[str, Any]) -> None:
+    unsigned(event)
+    event["rules"] = {"roles": [{"role": "finance", "assurance": "typed"}]}
+
+
+def to_fred(event: dict[str, Any]) -> None:
+    event["arrival"]["order"]["to"] = "fred"
+
+
+def for_longer(event: dict[str, Any]) -> None:
+    event["arrival"]["order"]["until"] = "2999-01-01T00:00:00Z"
+
+
+def by_another_policy(event: dict[str, Any]) -> None:
+    by_soft_rules(event)
+    event["policy"] = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (unsigned, "dana does not let erik act with the role finance"),
+        (to_fred, "dana does not let erik act with the role finance"),
+        (for_longer, "dana does not let erik act with the role finance"),
+        (by_soft_rules, "was lent by other rules than those of the policy that it names"),
+        (by_another_policy, "was lent by a policy that is missing"),
+    ],
+)
+async def test_a_role_that_was_not_lent_is_found_in_a_bundle(
+    lending: Gate, change: Callable[[dict[str, Any]], None], words: str
+) -> None:
+    async with lending.worker():
+        await lent(lending)
+        status = await lending.in_review("signed one")
+        assert (await by_erik(lending, status))[0]
+        await lending.result(status.workflow_id)
+    text = exported(lending, status.workflow_id)
+    assert all("not sealed" in one for one in found_in(text))
+    assert any(words in one for one in found_in(relinked(text, change))), found_in(relinked(text, change))
+
+
+async def test_a_forged_delegation_on_the_trail_counts_for_no_worker_and_is_found(lending: Gate) -> None:
+    async with lending.worker():
+        await lent(lending)
+        await lending.in_review("signed one")
+    with lending.database.write() as connection:
+        take_the_guards_off(connection)
+        rows = trail_of(connection, DELEGATIONS_TRAIL)
+        event = json.loads(rows[0]["event"])
+        by_soft_rules(event)
+        event["arrival"]["order"]["to"] = "fred"
+        rows[0]["event"] = json.dumps(event, separators=(",", ":"))
+        write_anew(connection, DELEGATIONS_TRAIL, rows)
+    async with lending.worker():
+        status = await lending.in_review("signed two")
+        answer = await lending.decide(status, by="fred")
+    assert not answer.accepted
+    with lending.database.read() as connection:
+        event = read_trail(connection, status.workflow_id)[-1].event
+    assert isinstance(event, Decided)
+    assert event.approver is not None
+    assert event.approver.roles() == {ANYONE}
+    found = [str(one) for one in inspected(lending).findings]
+    assert any("by other rules than those of the policy" in one for one in found)
+    assert any("a delegation that was never recorded" in one for one in found)
+
+
+async def test_while_the_trail_of_delegations_is_damaged_no_one_is_known_and_it_is_waited_for(
+    lending: Gate,
+) -> None:
+    async with lending.worker():
+        await lent(lending)
+    people = RecordedPeople(Listed(), Records(lending.database), "worker@here")
+    assert await people.people()
+    with lending.database.write() as connection:
+        take_the_guards_off(connection)
+        put(connection, trail_of(connection, DELEGATIONS_TRAIL)[0], actor="mallory")
+        connection.execute(
+            update(runs).where(runs.c.workflow_id == DELEGATIONS_TRAIL).values(head_hash="0" * 64)
+        )
+    with pytest.raises(DirectoryUnavailable, match="audit verify plangate:delegations"):
+        await people.people(anew=True)

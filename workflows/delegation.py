@@ -1,0 +1,57 @@
+"""The workflow `PlangateDelegation`: one order to lend roles or to take them back, judged and recorded.
+
+It ends with the verdict. What is lent is kept by the records, not by a workflow, as with orders to stop.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.delegating import Delegating, DelegationTask
+    from plangate.domain.delegations import DelegationAnswer
+    from plangate.temporal.contract import DELEGATION_TYPE
+    from workflows.recording import Recording
+
+
+@workflow.defn(name=DELEGATION_TYPE)
+class PlangateDelegation:
+    """One order, from its arrival to its verdict."""
+
+    def __init__(self) -> None:
+        self._recording = Recording(needs_people=True)
+        self._answer: DelegationAnswer | None = None
+
+    @workflow.run
+    async def run(self, order: Any = None, *more: Any) -> DelegationAnswer:
+        """Judge and record the order; return the verdict and what is lent, in every case."""
+        self._answer = await self._recording.write(
+            Delegating.judge_delegation,
+            lambda: _task((order, *more) if order is not None or more else ()),
+        )
+        return self._answer
+
+    @workflow.query(description="The verdict on the order, or what prevents one")
+    def status(self) -> DelegationAnswer:
+        """Return the verdict; without one, why it cannot be recorded yet."""
+        if self._answer is not None:
+            return self._answer
+        hindrance = self._recording.hindrance
+        return DelegationAnswer(reason=hindrance.cause if hindrance else "it is being judged")
+
+    def page(self) -> str:
+        """Return the Web UI's page; see `workflows.details_interceptor`."""
+        answer = self.status()
+        verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
+        return f"{verdict}: {answer.reason or 'what is lent is in the result'}."
+
+
+def _task(inputs: Sequence[Any]) -> DelegationTask:
+    info = workflow.info()
+    return DelegationTask(
+        key=info.first_execution_run_id,
+        inputs=tuple(inputs),
+        received_at=info.start_time,
+        at=workflow.now(),
+    )
