@@ -15,6 +15,7 @@ from rich.table import Table
 
 from chaos import (
     burst,
+    delegations,
     flood,
     freeze_a_worker,
     fuzz,
@@ -27,6 +28,7 @@ from chaos import (
     mcp,
     outage,
     payments,
+    periods,
     proofs,
     restart_latency,
     stale_worlds,
@@ -75,6 +77,10 @@ SCENARIOS = {
     "injections": Scenario(injections.act, injections.FULL, injections.QUICK, in_suite=False),
     "mcp": Scenario(mcp.act, mcp.FULL, mcp.QUICK),
     "payments": Scenario(payments.act, payments.FULL, payments.QUICK),
+    # The suite has a sample of its own (tests/unit/test_delegations.py).
+    "delegations": Scenario(delegations.act, delegations.FULL, delegations.QUICK, in_suite=False),
+    # The suite has a sample of its own (tests/unit/test_period.py).
+    "periods": Scenario(periods.act, periods.FULL, periods.QUICK, in_suite=False),
     "stories": Scenario(stories.act, stories.FULL, stories.QUICK, in_suite=False),
     # The suite has a sample of its own (tests/integration/test_forged_proofs.py).
     "proofs": Scenario(proofs.act, proofs.FULL, proofs.QUICK, in_suite=False),

@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def write_once(path: Path, content: bytes) -> bool:
     Raises:
         OSError: the folder cannot be written to.
     """
-    with _temporary(path, content) as part:
+    with _temporary(path, (content,)) as part:
         try:  # unlike a rename, a link never replaces what another attempt has written in the meantime
             path.hardlink_to(part)
         except FileExistsError:
@@ -49,13 +49,26 @@ def write_over(path: Path, content: bytes) -> None:
     Raises:
         OSError: the folder cannot be written to.
     """
-    with _temporary(path, content) as part:
+    _write_parts_over(path, (content,))
+
+
+def _write_parts_over(path: Path, parts: Iterable[bytes]) -> None:
+    with _temporary(path, parts) as part:
         part.replace(path)
     _sync_folder(path.parent)
 
 
 def write_for_a_person(path: Path, content: bytes) -> None:
-    """Write ``content`` to a path that a person typed, replacing only a regular file.
+    """Write ``content`` to a path that a person typed; see `write_parts_for_a_person`.
+
+    Raises:
+        OSError: as there.
+    """
+    write_parts_for_a_person(path, (content,))
+
+
+def write_parts_for_a_person(path: Path, parts: Iterable[bytes]) -> None:
+    """Write ``parts``, one after the other, to a path that a person typed, replacing only a regular file.
 
     The write ends with a rename, which would replace a device, pipe or link instead of writing to it.
 
@@ -70,7 +83,7 @@ def write_for_a_person(path: Path, content: bytes) -> None:
         raise OSError(errno.EINVAL, f"it is {_KINDS.get(stat.S_IFMT(mode), 'not a regular file')}", str(path))
     if not path.parent.is_dir():
         raise OSError(errno.ENOENT, f"there is no folder {path.parent}", str(path))
-    write_over(path, content)
+    _write_parts_over(path, parts)
 
 
 def move(path: Path, to: Path) -> None:
@@ -99,15 +112,15 @@ def take_away(path: Path) -> bool:
 
 
 @contextmanager
-def _temporary(path: Path, content: bytes) -> Iterator[Path]:
-    """Write ``content`` durably to a hidden temporary file next to ``path``; delete it after the block."""
+def _temporary(path: Path, parts: Iterable[bytes]) -> Iterator[Path]:
+    """Write ``parts`` durably to a hidden temporary file next to ``path``; delete it after the block."""
     make_private_folder(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
     part = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), 0o600)  # whatever the umask
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         yield part

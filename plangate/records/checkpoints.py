@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, text, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, update
 
 from plangate.domain.checkpoint import MOST_RUNS, Checkpoint, Seal, SealedBy
 from plangate.records.tables import NOW, UNSEALED, checkpoints, runs, seals
@@ -85,6 +85,22 @@ def is_sealed(connection: Connection, workflow_id: str) -> bool:
     """Return whether the whole trail of a run is sealed."""
     found = select(runs.c.workflow_id).where(runs.c.workflow_id == workflow_id, UNSEALED)
     return connection.execute(found).one_or_none() is None
+
+
+def sealed_between(connection: Connection, after: int, last: int) -> dict[str, int]:
+    """Return the trails that the checkpoints after ``after`` up to ``last`` seal, and up to which entry."""
+    found = (
+        select(seals.c.workflow_id, func.max(seals.c.number).label("number"))
+        .where(seals.c.checkpoint > after, seals.c.checkpoint <= last)
+        .group_by(seals.c.workflow_id)
+    )
+    return {row.workflow_id: row.number for row in connection.execute(found)}
+
+
+def unsealed_trails(connection: Connection) -> dict[str, int]:
+    """Return the trails whose last entries are not sealed yet, and how many entries they have."""
+    found = select(runs.c.workflow_id, runs.c.entry_count).where(UNSEALED)
+    return {row.workflow_id: row.entry_count for row in connection.execute(found)}
 
 
 def newest_seal(connection: Connection, workflow_id: str) -> SealedBy | None:

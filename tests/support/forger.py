@@ -48,6 +48,10 @@ class Forger:
         )
         self._print = fingerprint_of(self._plan, 1, run, self._audience)
 
+    def go_on(self, at: datetime) -> None:
+        """Let the next entries be later."""
+        self._at = at
+
     def draft(self, requirement: Requirement) -> None:
         at = self._at = self._at + STEP
         drafted = Drafted(

@@ -6,13 +6,14 @@ import csv
 import json
 import secrets
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from plangate.audit import attached, evidence, inspection, judged_by
-from plangate.cli import console, moments, paging, progress, public_keys
+from plangate.audit import attached, evidence, inspection, kept_texts
+from plangate.cli import console, moments, paging, period_files, progress, public_keys
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import (
     PAGE,
@@ -32,7 +33,7 @@ from plangate.domain import errors, escaping, looks, plurals, run, settlements, 
 from plangate.files import durable_file
 from plangate.policy import people_file
 from plangate.presentation import audit_pages, bundle_pages, clock, trail_page
-from plangate.records import attachments, queries, rule_texts, trail
+from plangate.records import attachments, queries, trail
 from plangate.records import checkpoints as seals
 from plangate.records import database as databases
 from plangate.records import looks as looks_on_record
@@ -174,8 +175,25 @@ def checkpoint(*, as_json: AsJson = False) -> int:
 
 
 def export(
-    workflow_id: RunId,
+    workflow_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", show_default=False, help="The run; or name a period.")
+    ] = None,
     *,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            show_default=False,
+            help="All runs since then, such as 2026-05-01.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", metavar="TIME", show_default="now", help="The end of the period, itself not in it."
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -187,19 +205,24 @@ def export(
     ] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Write the evidence of one run into one file.
+    """Write the evidence of one run, or of a period, into one file.
 
-    An auditor without access to these records verifies it with `verify-bundle`. The file is always JSON;
-    with --output, --json prints what was written. The export is recorded first, on the trail of looks.
+    An auditor without access to these records verifies it with `verify-bundle`. The file is always JSON, one
+    of a period JSON lines; with --output, --json prints what was written. May 2026 is
+    --from 2026-05-01 --until 2026-06-01 (UTC). The export is recorded first, on the trail of looks.
     """
     here = console.open_console(as_json=as_json)
+    if workflow_id is None and since is not None:
+        return period_files.write_period(here, since, until, output, partial(_record_export, here, why=why))
+    if workflow_id is None or since is not None or until is not None:
+        raise WrongUsage("Name one run by its id, or a period by --from TIME and --until TIME.")
     with here.records() as database, progress.Progress(here.screen.err) as waiting:
         queries.trail_on_record(database, workflow_id)  # raises at once if the run is not recorded
         ends = time.monotonic() + _SEALED_SOON * here.settings.seal_seconds
         while not _is_sealed(database, workflow_id) and time.monotonic() < ends:
             waiting.brief("waiting for the newest entries to be sealed")
             time.sleep(_PAUSE)
-        _record_export(here, database, workflow_id, why)
+        _record_export(here, database, workflow_id, why=why)
         bundle = _bundle(database, workflow_id)
     content = json.dumps(bundle.model_dump(mode="json"), indent=2, ensure_ascii=True) + "\n"
     unsealed = len(bundle.entries) - evidence.sealed_up_to(bundle)
@@ -218,7 +241,7 @@ def export(
     return Exit.DONE
 
 
-def _record_export(here: console.Console, database: databases.Database, subject: str, why: str) -> None:
+def _record_export(here: console.Console, database: databases.Database, subject: str, *, why: str) -> None:
     """Record who takes a copy of what; without that, nothing is written.
 
     Raises:
@@ -303,6 +326,6 @@ def _bundle(database: databases.Database, workflow_id: str) -> evidence.Bundle:
     with database.read() as connection:
         seal = seals.newest_seal(connection, workflow_id)
         entries = trail.read_trail(connection, workflow_id)
-        texts = rule_texts.texts_of(connection, judged_by.rules_named(entries))
+        texts = kept_texts.texts_judged_by(connection, entries)
         files = attachments.contents_of(connection, attached.digests_named(entries))
         return evidence.bundle_of(workflow_id, entries, (seal,) if seal else (), texts, files)

@@ -5,19 +5,23 @@ The base package can do it: nothing here imports Temporal, a database or setting
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
-from plangate.audit import evidence
-from plangate.cli import public_keys, screen
+from plangate.audit import evidence, period, period_check
+from plangate.cli import progress, public_keys, screen
 from plangate.cli.exits import Exit, WrongUsage
 from plangate.cli.options import AsJson, Origins, WebKeys
+from plangate.domain.findings import Finding
 from plangate.policy import people_file
-from plangate.presentation import bundle_pages, clock
+from plangate.presentation import bundle_pages, clock, period_page
 
 _MAX_BYTES = 200_000_000
+_LINES_BETWEEN = 20  # that are checked before the progress is shown anew
 
 
 def verify_bundle(
@@ -48,14 +52,19 @@ def verify_bundle(
     """Verify a bundle offline.
 
     Checks the chain of entries, the order of events, signatures and seals, and that the plan that ran is the
-    approved one. Exit 0: no findings. Exit 1: findings, or the list of people cannot be used. Exit 2: FILE is
-    not a bundle, or a key is malformed.
+    approved one; of a period also that no run was left out or added. Exit 0: no findings. Exit 1: findings,
+    or the list of people cannot be used. Exit 2: FILE is not a bundle, or a key is malformed.
     """
     shown = screen.open_screen(as_json=as_json)
     trusted = public_keys.read_public_keys(tuple(sealer or ()))
     web = public_keys.read_trusted_web(web_key or (), origin or ())
-    bundle = _read(file)
     known = people_file.read_people(people) if people else None
+    with _opened(file) as (first, rest):
+        if period_check.is_period(first):
+            check = period_check.PeriodCheck(trusted=trusted, people=known, now=clock.now(), web=web)
+            found = _findings_of(check, _lines(file, first, rest), shown, allow_unsealed=allow_unsealed)
+            return _show_period(shown, check, found, people, is_trusted=bool(trusted))
+        bundle = _bundle_in(file, first + rest.read(_MAX_BYTES + 1 - len(first)))
     findings = [
         finding
         for finding in evidence.bundle_findings(bundle, trusted=trusted, people=known, web=web)
@@ -79,12 +88,73 @@ def verify_bundle(
     return Exit.FAILED if findings else Exit.DONE
 
 
-def _read(path: Path) -> evidence.Bundle:
+def _findings_of(
+    check: period_check.PeriodCheck, lines: Iterator[bytes], shown: screen.Screen, *, allow_unsealed: bool
+) -> list[Finding]:
+    with progress.Progress(shown.err) as waiting:
+
+        def noted() -> Iterator[bytes]:
+            for number, line in enumerate(lines, start=1):
+                if number % _LINES_BETWEEN == 0:
+                    waiting.brief(f"line {number}")
+                yield line
+
+        return [one for one in check.findings(noted()) if not (allow_unsealed and one.is_unsealed)]
+
+
+def _show_period(
+    shown: screen.Screen,
+    check: period_check.PeriodCheck,
+    findings: list[Finding],
+    people: Path | None,
+    *,
+    is_trusted: bool,
+) -> int:
+    if shown.is_json:
+        opening = check.opening.model_dump(mode="json", include={"since", "until"}) if check.opening else {}
+        lists = {"findings": findings, "notes": [] if findings else check.notes}
+        shown.print_json(
+            opening
+            | {"totals": check.totals.model_dump(exclude={"line"})}
+            | {name: [finding.model_dump() for finding in found] for name, found in lists.items()}
+        )
+    elif findings:
+        shown.show(bundle_pages.findings_page(findings, "The evidence of this period is not valid"))
+    else:
+        shown.show(period_page.period_page(check, is_trusted=is_trusted))
+        shown.show(bundle_pages.notes_page(check.notes, people))
+    return Exit.FAILED if findings else Exit.DONE
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[bytes, BinaryIO]]:
+    """Open a file for the block that follows, and read its first line."""
     try:
         with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+            yield file.readline(_MAX_BYTES + 1), file
     except OSError as error:
         raise WrongUsage(f"The bundle {path} cannot be opened: {error.strerror}.") from None
+
+
+def _lines(path: Path, first: bytes, rest: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a file of a period.
+
+    Raises:
+        WrongUsage: it is longer than `audit export` writes.
+    """
+    size, line = 0, first
+    while line:
+        size += len(line)
+        if size > period.MAX_BYTES or len(line) > period.MAX_LINE_BYTES:
+            raise WrongUsage(
+                f"The file {path} has more than {period.MAX_BYTES:,} bytes, or {period.MAX_LINE_BYTES:,} in "
+                "one line; export the period in parts."
+            )
+        yield line
+        line = rest.readline(period.MAX_LINE_BYTES + 1)
+
+
+def _bundle_in(path: Path, content: bytes) -> evidence.Bundle:
     if len(content) > _MAX_BYTES:
         raise WrongUsage(f"The bundle {path} has more than {_MAX_BYTES:,} bytes.")
     try:

@@ -1,0 +1,32 @@
+"""Forged evidence of a period: thinned, padded, swapped, re-dated, sealed by others, counted otherwise."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from chaos.report import Report
+from chaos.stage import Stage
+from tests.support.period_forgeries import FORGERIES, World, forged
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many forgeries."""
+
+    forgeries: int
+
+
+FULL = Size(forgeries=1_000)
+QUICK = Size(forgeries=len(FORGERIES))
+
+
+async def act(stage: Stage, report: Report, size: Size) -> None:
+    """Check them all; each that is not found and named is a fault."""
+    first, world = stage.chance.randrange(10**6), World(stage.folder)
+    kinds: Counter[str] = Counter()
+    for seed in range(first, first + size.forgeries):
+        case = forged(world, seed)
+        kinds[case.kind] += 1
+        missed = case.missed()
+        if missed:
+            report.blame(f"seed {seed}: {missed}")
+    report.figure("forgeries", f"{size.forgeries}, of {len(kinds)} kinds")

@@ -1,0 +1,175 @@
+"""The evidence of a period: every run of which anything was recorded in it, in one file of JSON lines.
+
+The lines, in this order (docs/audit-format.md, "A period"):
+
+1. `Opening`: which period, of which installation, and how many checkpoints were made before it.
+2. `CheckpointLine`: the last checkpoint before the period (without leaves), each one in it, and the first
+   one at or after its end that had room for more runs: it closes the period.
+3. `OwnTrailLine`: those of Plangate's own trails that these checkpoints seal.
+4. `RunLine`: the whole trail of each run that they seal, as it was at the closing checkpoint, in the order of
+   the ids; before each, a `TextLine` for every text that no run before it names.
+5. `Totals`: what happened in the period, by the times of the entries.
+
+A line is read, checked and forgotten, so that any number of runs can be checked in little memory.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, JsonValue, RootModel
+
+from plangate.audit.attached import AttachedBytes
+from plangate.domain.audit import (
+    OUTCOMES,
+    AuditEntry,
+    Closed,
+    Decided,
+    Drafted,
+    Requested,
+    RuleText,
+    StepDone,
+    WrittenEntry,
+)
+from plangate.domain.base import AwareDatetime, Typed
+from plangate.domain.checkpoint import MOST_RUNS, Checkpoint, Hash
+from plangate.domain.fold import fold
+from plangate.domain.plan import Plan
+from plangate.signing.checkpoints import claims_of, sealed_at
+
+FORMAT: Final = "plangate-period-1"
+MAX_BYTES: Final = 2_000_000_000
+"""The longest file that is written and read."""
+MAX_LINE_BYTES: Final = 200_000_000
+"""The longest line, with its end."""
+
+
+class Opening(Typed):
+    """The first line.
+
+    Attributes:
+        installation: the id of the records.
+        since: the beginning of the period.
+        until: its end, which is no part of it.
+        before: the number of the last checkpoint made by its beginning; 0 if there was none yet.
+    """
+
+    line: Literal["period"] = "period"
+    format: Literal["plangate-period-1"] = FORMAT
+    installation: str
+    since: AwareDatetime
+    until: AwareDatetime
+    before: int = Field(ge=0)
+
+
+class CheckpointLine(Typed):
+    """A checkpoint; ``leaves`` are all of it in ascending order, or none if it was made before the period."""
+
+    line: Literal["checkpoint"] = "checkpoint"
+    checkpoint: Checkpoint
+    leaves: tuple[Hash, ...]
+
+
+class OwnTrailLine(Typed):
+    """One of Plangate's own trails, up to its last entry that the checkpoints of the file seal."""
+
+    line: Literal["own_trail"] = "own_trail"
+    workflow_id: str
+    entries: tuple[WrittenEntry, ...]
+
+
+class TextLine(Typed):
+    """A policy or list of people that the next run names."""
+
+    line: Literal["text"] = "text"
+    text: RuleText
+
+
+class RunLine(Typed):
+    """One run, as a bundle has it; its texts and checkpoints are on other lines."""
+
+    line: Literal["run"] = "run"
+    workflow_id: str
+    story: dict[str, JsonValue]
+    entries: tuple[WrittenEntry, ...]
+    attachments: tuple[AttachedBytes, ...] = Field(default=(), exclude_if=lambda value: not value)
+
+
+class Totals(Typed):
+    """The last line: what happened in the period, by the times of the entries of its runs.
+
+    Attributes:
+        runs: how many runs the file has.
+        opened: how many runs were requested in the period.
+        accepted: how many decisions came in the period and were accepted.
+        refused: how many came and were refused.
+        outcomes: how many runs ended in the period, by outcome.
+        tools: how many steps were done in the period, by tool.
+        still_open: how many of the runs had not ended at the closing checkpoint.
+    """
+
+    line: Literal["totals"] = "totals"
+    runs: int = 0
+    opened: int = 0
+    accepted: int = 0
+    refused: int = 0
+    outcomes: dict[str, int] = Field(default_factory=dict)
+    tools: dict[str, int] = Field(default_factory=dict)
+    still_open: int = 0
+
+
+Line = Opening | CheckpointLine | OwnTrailLine | TextLine | RunLine | Totals
+
+
+class AnyLine(RootModel[Annotated[Line, Field(discriminator="line")]]):
+    """One line of any kind, told apart by its ``line``."""
+
+
+class Counting:
+    """Adds up the totals of a period, run by run."""
+
+    def __init__(self, since: AwareDatetime, until: AwareDatetime) -> None:
+        self._since = since
+        self._until = until
+        self._numbers: Counter[str] = Counter()
+        self._outcomes: Counter[str] = Counter()
+        self._tools: Counter[str] = Counter()
+
+    def add(self, workflow_id: str, entries: Sequence[AuditEntry]) -> None:
+        """Add one run."""
+        self._numbers["runs"] += 1
+        self._numbers["still_open"] += (
+            fold(workflow_id, (entry.event for entry in entries)).state not in OUTCOMES
+        )
+        plan: Plan | None = None
+        for entry in entries:
+            event, is_counted = entry.event, self._since <= entry.at < self._until
+            if isinstance(event, Drafted):
+                plan = event.plan
+            if not is_counted:
+                continue
+            if isinstance(event, Requested):
+                self._numbers["opened"] += 1
+            elif isinstance(event, Decided):
+                self._numbers["accepted" if event.verdict.accepted else "refused"] += 1
+            elif isinstance(event, Closed):
+                self._outcomes[event.outcome.value] += 1
+            elif isinstance(event, StepDone) and plan is not None and 1 <= event.step <= len(plan.steps):
+                self._tools[plan.steps[event.step - 1].tool] += 1
+
+    def totals(self) -> Totals:
+        """Return the totals so far."""
+        return Totals(
+            **self._numbers,
+            outcomes=dict(sorted(self._outcomes.items())),
+            tools=dict(sorted(self._tools.items())),
+        )
+
+
+def closes(checkpoint: Checkpoint, until: AwareDatetime) -> bool:
+    """Return whether a checkpoint seals everything that was recorded until then.
+
+    It was made at that time or later, and had room for more runs.
+    """
+    at = sealed_at(checkpoint)
+    return at is not None and at >= until and claims_of(checkpoint).runs < MOST_RUNS

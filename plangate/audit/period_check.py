@@ -1,0 +1,230 @@
+"""Verify the evidence of a period, offline: that no run of it was left out, added, cut or changed.
+
+1. Every line is written as Plangate writes it, in its place; runs are in the order of their ids, each once.
+2. Every checkpoint has a trusted signature and follows the one before it, without a gap. The first was made
+   before the period, and the next one in it; the last closes the period, and no earlier one does.
+3. Every entry that a checkpoint seals is in the file: a leaf without an entry is a run that was left out.
+4. Every run is sealed to its last entry by these checkpoints, is of this installation, and is sound
+   (`plangate.audit.evidence`, 4 to 8).
+5. The totals are those of the entries.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+from plangate.audit.delegations import policies_of_lists
+from plangate.audit.evidence import Bundle, bundle_notes, read_exactly, run_findings, with_keys_of
+from plangate.audit.judged_by import rules_named
+from plangate.audit.period import (
+    AnyLine,
+    CheckpointLine,
+    Counting,
+    Line,
+    Opening,
+    OwnTrailLine,
+    RunLine,
+    TextLine,
+    Totals,
+)
+from plangate.audit.period_checkpoints import EnclosingCheckpoints
+from plangate.domain.audit import OWN_TRAILS, AuditEntry, Drafted, RuleText, WrittenEntry
+from plangate.domain.escaping import one_line
+from plangate.domain.findings import Finding, broken_links, readable
+from plangate.domain.people import People
+from plangate.domain.plan import short
+from plangate.domain.trusted_web import ANY_WEB, TrustedWeb
+
+_ORDER: Final[tuple[type | tuple[type, ...], ...]] = (
+    Opening, CheckpointLine, OwnTrailLine, (TextLine, RunLine), Totals,
+)  # fmt: skip
+
+
+def is_period(first_line: bytes) -> bool:
+    """Return whether a file with this first line is the evidence of a period, sound or not."""
+    try:
+        return isinstance(read_exactly(AnyLine, first_line).root, Opening)
+    except (ValueError, RecursionError):
+        return False
+
+
+class PeriodCheck:
+    """Checks one file, line by line; read `findings` to its end before anything else.
+
+    Args:
+        trusted: public keys that may seal, as base64url; empty to trust those that the file names.
+        people: the people whose keys are trusted; None to trust the keys that the file names.
+        now: note approvals revoked by then.
+        web: where passkeys may have been used, and who may attest logins; by default whatever it names.
+
+    Attributes:
+        opening: the first line.
+        totals: what happened, counted anew.
+        checkpoints: those of the file, once the first line was read.
+        notes: the approvals that would not count today, by ``people``.
+    """
+
+    def __init__(
+        self,
+        *,
+        trusted: frozenset[str],
+        people: People | None,
+        now: datetime,
+        web: TrustedWeb = ANY_WEB,
+    ) -> None:
+        self._trusted, self._people, self._now, self._web = trusted, people, now, web
+        self.opening: Opening | None = None
+        self.totals = Totals()
+        self.checkpoints: EnclosingCheckpoints | None = None
+        self.notes: list[Finding] = []
+        self._counting: Counting | None = None
+        self._ended: Totals | None = None
+        self._texts: dict[str, RuleText] = {}
+        self._unnamed: list[str] = []
+        self._is_sound = True
+        self._previous: tuple[int, str] = (0, "")
+
+    def findings(self, lines: Iterable[bytes]) -> Iterator[Finding]:
+        """Yield the findings about the lines of a file."""
+        for number, raw in enumerate(lines, start=1):
+            try:
+                line = read_exactly(AnyLine, raw).root
+            except (ValueError, RecursionError):
+                yield _finding(f"line {number} is not written as Plangate writes it")
+                continue
+            yield from self._in_its_place(number, line)
+            yield from self._checked(line)
+        yield from self._at_the_end()
+
+    def _in_its_place(self, number: int, line: Line) -> Iterator[Finding]:
+        rank = next(rank for rank, kind in enumerate(_ORDER) if isinstance(line, kind))
+        name = line.workflow_id if isinstance(line, OwnTrailLine | RunLine) else ""
+        if isinstance(line, TextLine) and self._previous[0] == rank:
+            name = self._previous[1]  # it stands before the next run
+        place = (rank, name)
+        is_single = isinstance(line, Opening | Totals | OwnTrailLine | RunLine)
+        if place < self._previous or (is_single and place == self._previous and number > 1):
+            yield _finding(f"line {number} is not in its place: {_words(line)} comes twice or too late")
+        if (number == 1) is not isinstance(line, Opening):
+            yield _finding(f"line {number} is not in its place: {_words(line)}")
+        self._previous = max(self._previous, place)
+
+    def _checked(self, line: Line) -> Iterator[Finding]:
+        match line:
+            case Opening():
+                self.opening, self._counting = line, Counting(line.since, line.until)
+                self.checkpoints = EnclosingCheckpoints(line, self._trusted)
+                if line.since >= line.until:
+                    yield _finding("the period ends before it begins")
+            case CheckpointLine():
+                yield from self.checkpoints.follow(line) if self.checkpoints else ()
+            case OwnTrailLine():
+                yield from self._own_trail(line)
+            case TextLine():
+                if line.text.hash in self._texts:
+                    yield _finding(f"the text {short(line.text.hash)} comes twice")
+                self._texts[line.text.hash] = line.text
+                self._unnamed.append(line.text.hash)
+            case RunLine():
+                yield from self._run(line)
+            case Totals():
+                self._ended = line
+
+    # ---- trails -----------------------------------------------------------------------------------
+
+    def _own_trail(self, line: OwnTrailLine) -> Iterator[Finding]:
+        name = line.workflow_id
+        if name not in OWN_TRAILS:
+            yield Finding(workflow_id=name, what="is the trail of a run, and stands among Plangate's own")
+        yield from broken_links(name, line.entries)
+        yield from (one for one in readable(line.entries) if isinstance(one, Finding))
+        if not line.entries:
+            yield Finding(workflow_id=name, what="has no entries here")
+        yield from self._accounted(name, line.entries)
+
+    def _run(self, line: RunLine) -> Iterator[Finding]:
+        run = line.workflow_id
+        if run in OWN_TRAILS:
+            yield Finding(workflow_id=run, what="is not the trail of a run")
+        trail = [one for one in readable(line.entries) if isinstance(one, AuditEntry)]
+        named = set(rules_named(trail))
+        named |= policies_of_lists([self._texts[name] for name in named if name in self._texts])
+        for text in self._unnamed:
+            if text not in named:
+                yield _finding(
+                    f"the text {short(text)} stands before {one_line(run)}, which does not name it"
+                )
+        self._unnamed = []
+        bundle = Bundle(
+            workflow_id=run,
+            story=line.story,
+            entries=line.entries,
+            texts=tuple(self._texts[name] for name in sorted(named) if name in self._texts),
+            checkpoints=(),
+            attachments=line.attachments,
+        )
+        found = [
+            *run_findings(bundle, self._people, self._web),
+            *self._elsewhere(run, trail),
+            *self._accounted(run, line.entries),
+        ]
+        yield from found
+        if not all(one.is_unsealed for one in found):
+            self._is_sound = False  # such a run is not counted
+            return
+        if self._counting is not None:
+            self._counting.add(run, trail)
+        if self._people is not None:
+            known = with_keys_of(bundle, self._people, self._web)
+            self.notes += bundle_notes(bundle, known, self._now)
+
+    def _accounted(self, name: str, entries: Sequence[WrittenEntry]) -> Iterator[Finding]:
+        if self.checkpoints is not None:
+            yield from self.checkpoints.account(name, entries)
+
+    def _elsewhere(self, run: str, trail: Sequence[AuditEntry]) -> Iterator[Finding]:
+        installation = self.opening.installation if self.opening else ""
+        for entry in trail:
+            if isinstance(entry.event, Drafted) and entry.event.audience.installation != installation:
+                what = f"its plan was made for the installation {entry.event.audience.installation}"
+                yield Finding(workflow_id=run, entry=entry.number, what=one_line(what))
+
+    # ---- the end ----------------------------------------------------------------------------------
+
+    def _at_the_end(self) -> Iterator[Finding]:
+        if self._ended is None:
+            yield _finding("the file ends without its totals: its end was cut off")
+        if self._unnamed:
+            yield _finding("the file ends with texts that no run names")
+        if self.checkpoints is None or self._counting is None:
+            return
+        yield from self.checkpoints.left()
+        self.totals = self._counting.totals()
+        if self._is_sound:
+            yield from _other_totals(self._ended, self.totals)
+
+
+def _other_totals(stated: Totals | None, true: Totals) -> Iterator[Finding]:
+    given, found = (stated or true).model_dump(), true.model_dump()
+    for name in found:
+        if given[name] != found[name]:
+            words = f"{one_line(str(given[name]))}; by its entries it is {found[name]}"
+            yield _finding(f"the total {name!r} is stated as {words}")
+
+
+def _words(line: Line) -> str:
+    match line:
+        case CheckpointLine():
+            return f"checkpoint {line.checkpoint.number}"
+        case OwnTrailLine() | RunLine():
+            return one_line(line.workflow_id)
+        case TextLine():
+            return f"the text {short(line.text.hash)}"
+        case Opening():
+            return "the opening of a period"
+        case Totals():
+            return "the totals"
+
+
+def _finding(what: str) -> Finding:
+    return Finding(workflow_id="", what=what)

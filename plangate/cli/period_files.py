@@ -1,0 +1,113 @@
+"""Write the evidence of a period from the records into a file, one line at a time."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from plangate.audit.period import MAX_BYTES, MAX_LINE_BYTES
+from plangate.audit.period_export import PeriodExport
+from plangate.cli.console import Console
+from plangate.cli.exits import Exit, WrongUsage
+from plangate.cli.moments import moment_of
+from plangate.cli.progress import Progress
+from plangate.domain.escaping import one_line
+from plangate.domain.plurals import counted
+from plangate.files.durable_file import write_parts_for_a_person
+from plangate.presentation.clock import now
+from plangate.presentation.period_page import spanned
+from plangate.records.checkpoints import unsealed_trails
+from plangate.records.database import Database
+
+_SEALED_SOON: Final = 2.5  # an export waits for the closing checkpoint this many times the pause between two
+_PAUSE: Final = 0.3  # seconds
+
+
+def write_period(
+    here: Console,
+    since: str,
+    until: str | None,
+    output: Path | None,
+    record: Callable[[Database, str], None],
+) -> int:
+    """Write every run of a period, and return the exit code.
+
+    Args:
+        here: where the command runs.
+        since: the beginning, as it was typed.
+        until: the end, as it was typed; None for now.
+        output: the file; it has to be named.
+        record: records that a copy of this is taken; called before anything is written.
+
+    Raises:
+        WrongUsage: the period cannot be read, or is too long for one file.
+    """
+    begin, end = _period(since, until)
+    if output is None:
+        raise WrongUsage("A period is written into a file; name it with --output.")
+    with here.records() as database, Progress(here.screen.err) as waiting:
+        _wait_for_seal(here, database, begin, end, waiting)
+        record(database, f"all runs {spanned(begin, end)}")
+        with database.read() as connection:
+            export = PeriodExport(connection, begin, end)
+            lines = export.lines(lambda done, of: waiting.brief(f"run {done + 1} of {of}"))
+            _write(output, _within_limits(lines, begin, end))
+    runs = counted(export.runs, "run")
+    here.screen.write_line(one_line(f"{output} holds the period {spanned(begin, end)}: {runs}."))
+    if here.screen.is_json:
+        period = {"from": begin.isoformat(), "until": end.isoformat(), "sealed": export.is_closed}
+        here.screen.print_json({"file": str(output), "runs": export.runs, **period})
+    if not export.is_closed:
+        here.screen.say_aside(
+            "The period is not sealed at its end yet: the first checkpoint after it will close it. A worker "
+            "makes one within seconds once anything is recorded; export the period again then.",
+            "yellow",
+        )
+    return Exit.DONE
+
+
+def _period(since: str, until: str | None) -> tuple[datetime, datetime]:
+    begin, end = moment_of(since), moment_of(until) if until is not None else now()
+    if end > now():
+        raise WrongUsage("The period ends in the future; leave out --until to end it now.")
+    if begin >= end:
+        raise WrongUsage("The period ends before it begins; correct --from or --until.")
+    return begin, end
+
+
+def _wait_for_seal(
+    here: Console, database: Database, since: datetime, until: datetime, waiting: Progress
+) -> None:
+    """Wait for the closing checkpoint, as long as one can be expected soon."""
+    ends = time.monotonic() + _SEALED_SOON * here.settings.seal_seconds
+    while time.monotonic() < ends:
+        with database.read() as connection:
+            if not unsealed_trails(connection) or PeriodExport(connection, since, until).is_closed:
+                return
+        waiting.brief("waiting for the newest entries to be sealed")
+        time.sleep(_PAUSE)
+
+
+def _within_limits(lines: Iterable[bytes], since: datetime, until: datetime) -> Iterator[bytes]:
+    """Yield the lines, as long as `verify-bundle` will read them."""
+    size = 0
+    for line in lines:
+        size += len(line)
+        if size > MAX_BYTES or len(line) > MAX_LINE_BYTES:
+            middle = (since + (until - since) / 2).replace(microsecond=0).isoformat()
+            raise WrongUsage(
+                f"The period has more than one file may have ({MAX_BYTES:,} bytes, {MAX_LINE_BYTES:,} in a "
+                f"line), so nothing was written; export it in parts, such as --until {middle} and --from "
+                f"{middle}."
+            )
+        yield line
+
+
+def _write(output: Path, lines: Iterable[bytes]) -> None:
+    try:
+        write_parts_for_a_person(output, lines)
+    except OSError as error:
+        raise WrongUsage(
+            f"{output} cannot be written: {error.strerror}; name a new or regular file."
+        ) from None

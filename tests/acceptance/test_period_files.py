@@ -1,0 +1,93 @@
+"""`audit export --from --until` and `verify-bundle`, as they are typed, over records of some hours."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plangate.records.database import Database
+from plangate.signing.jws import PUBLIC_PREFIX, public_of
+from tests.support.periods import some_hours
+from tests.support.program import Home, Typed
+from tests.support.sealed_records import SEAL_KEY
+
+PERIOD = ("--from", "2026-01-01T13:00", "--until", "2026-01-01T15:00")
+SEALER = ("--sealer", PUBLIC_PREFIX + public_of(SEAL_KEY))
+
+
+@pytest.fixture
+def typed(tmp_path: Path, typing: Callable[[Home], Typed]) -> Typed:
+    home = Home(tmp_path / "var", {"TEMPORAL_CONFIG_FILE": "/dev/null", "PLANGATE_SEAL_SECONDS": "1"})
+    home.var_dir.mkdir()
+    database = Database(f"sqlite:///{home.var_dir / 'records.db'}")
+    database.migrate()
+    some_hours(database)
+    database.close()
+    return typing(home)
+
+
+def test_a_period_is_written_into_a_file_and_verified_offline(typed: Typed, tmp_path: Path) -> None:
+    file = tmp_path / "january.jsonl"
+    written = typed("audit", "export", *PERIOD, "-o", str(file))
+    assert (written.code, written.err) == (0, "")
+    assert "until 2026-01-01 15:00:00 UTC: 6 runs." in written.out
+    verified = typed("verify-bundle", str(file), *SEALER)
+    assert verified.code == 0, verified.out
+    assert "Verified: the file has every run of the period, unchanged." in verified.out
+    assert "checkpoint 1 and checkpoint 4" in verified.out
+    answer = json.loads(typed("verify-bundle", str(file), *SEALER, "--json").out)
+    assert answer["totals"]["outcomes"] == {"executed": 4}
+    assert answer["findings"] == []
+
+
+def test_a_run_that_was_left_out_is_found(typed: Typed, tmp_path: Path) -> None:
+    file = tmp_path / "january.jsonl"
+    assert typed("audit", "export", *PERIOD, "-o", str(file)).code == 0
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if '"workflow_id":"two"' not in line))
+    verified = typed("verify-bundle", str(file), *SEALER)
+    assert verified.code == 1
+    assert "checkpoint 2 seals 1 trail that is not in this file as sealed" in verified.out
+
+
+def test_a_period_that_is_not_sealed_at_its_end_needs_to_be_allowed(typed: Typed, tmp_path: Path) -> None:
+    file = tmp_path / "so-far.jsonl"
+    written = typed("audit", "export", "--from", "2026-01-01T13:00", "-o", str(file))
+    assert written.code == 0
+    assert "The period is not sealed at its end yet" in written.err
+    refused = typed("verify-bundle", str(file), *SEALER)
+    assert refused.code == 1
+    assert "the period is not sealed at its end" in refused.out
+    allowed = typed("verify-bundle", str(file), *SEALER, "--allow-unsealed")
+    assert allowed.code == 0
+    assert "the period is not sealed at its end" in allowed.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "Name one run by its id, or a period"),
+        (("one", "--from", "1d"), "Name one run by its id, or a period"),
+        (("--until", "1d"), "Name one run by its id, or a period"),
+        (("--from", "2026-01-02", "--until", "2026-01-01", "-o", "x"), "ends before it begins"),
+        (("--from", "2026-01-02", "--until", "3026-01-01", "-o", "x"), "ends in the future"),
+        (("--from", "2026-01-01"), "name it with --output"),
+        (("--from", "2026-01-01", "-o", "/dev/null"), "it is a device"),
+        (("--from", "yesterday", "-o", "x"), "cannot be read"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_sentence(typed: Typed, words: tuple[str, ...], said: str) -> None:
+    ended = typed("audit", "export", *words)
+    assert ended.code == 2
+    assert said in ended.err
+
+
+def test_a_period_that_is_too_long_for_one_file_is_refused(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plangate.cli.period_files.MAX_BYTES", 20_000)
+    ended = typed("audit", "export", *PERIOD, "-o", str(tmp_path / "january.jsonl"))
+    assert ended.code == 2
+    assert "export it in parts, such as --until 2026-01-01T14:00:00+00:00" in ended.err
+    assert list(tmp_path.glob("*january*")) == []

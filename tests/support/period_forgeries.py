@@ -1,0 +1,495 @@
+"""Forged evidence of a period, by someone who has everything but the seal key, and makes the rest fit.
+
+Each forgery takes the lines of a sound file and returns the forged ones, with words that a finding must have.
+"""
+
+import copy
+import json
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from plangate.audit.evidence import story_of
+from plangate.audit.period import Counting
+from plangate.domain.audit import FIRST_HASH, AuditEntry, WrittenEntry
+from plangate.domain.checkpoint import Checkpoint, CheckpointClaims, Seal, root_of
+from plangate.domain.findings import Finding, readable
+from plangate.records.database import Database
+from plangate.signing.checkpoints import TYPE, claims_of
+from plangate.signing.jws import public_of, write_token
+from tests.support.audit_edits import other_event, other_text
+from tests.support.build import NOON
+from tests.support.periods import SINCE, UNTIL, examined, exported, some_hours
+
+EVE = Ed25519PrivateKey.from_private_bytes(b"eve".ljust(32))
+Line = dict[str, Any]
+Lines = list[Line]
+
+
+@dataclass(frozen=True)
+class World:
+    """The files that the forger has: of the period, of the times around it, and of another installation."""
+
+    folder: Path
+
+    @cached_property
+    def _ours(self) -> Database:
+        return self._records("ours.db")
+
+    @cached_property
+    def sound(self) -> Lines:
+        return _read(exported(self._ours))
+
+    @cached_property
+    def earlier(self) -> Lines:
+        return _read(exported(self._ours, NOON - timedelta(hours=1), NOON + timedelta(minutes=20)))
+
+    @cached_property
+    def later(self) -> Lines:
+        return _read(exported(self._ours, UNTIL, UNTIL + timedelta(minutes=30)))
+
+    @cached_property
+    def elsewhere(self) -> Lines:
+        return _read(exported(self._records("elsewhere.db", EVE)))
+
+    def _records(self, name: str, *key: Ed25519PrivateKey) -> Database:
+        database = Database(f"sqlite:///{self.folder / name}")
+        database.migrate()
+        some_hours(database, *key)
+        return database
+
+
+@dataclass(frozen=True)
+class Case:
+    """One forged file."""
+
+    kind: str
+    words: tuple[str, ...]
+    lines: Lines
+
+    def missed(self) -> str | None:
+        """Return what is wrong with the check: nothing if it names the forgery."""
+        found = examined(_written(self.lines))[1]
+        said = [str(finding) for finding in found]
+        if not said:
+            return f"{self.kind}: nothing was found"
+        if self.words and not any(word in one for word in self.words for one in said):
+            return f"{self.kind}: not named, but {said[:3]}"
+        return None
+
+
+def forged(world: World, seed: int) -> Case:
+    """Return the forged file of one seed; the kinds take turns."""
+    kinds = sorted(FORGERIES)
+    kind, chance = kinds[seed % len(kinds)], Random(seed)
+    lines = copy.deepcopy(world.sound)
+    words = FORGERIES[kind](lines, chance, world)
+    return Case(kind=kind, words=words, lines=lines)
+
+
+def _read(lines: Iterable[bytes]) -> Lines:
+    return [json.loads(line) for line in lines]
+
+
+def _written(lines: Lines) -> list[bytes]:
+    return [json.dumps(line).encode() + b"\n" for line in lines]
+
+
+def _as_written(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _of(lines: Lines, kind: str) -> Lines:
+    return [line for line in lines if line["line"] == kind]
+
+
+def _some_runs(lines: Lines, chance: Random, most: int = 3) -> Lines:
+    runs = _of(lines, "run")
+    return chance.sample(runs, chance.randint(1, most))
+
+
+def _entries(line: Line) -> list[AuditEntry]:
+    written = [WrittenEntry.model_validate(entry) for entry in line["entries"]]
+    return [one for one in readable(written) if not isinstance(one, Finding)]
+
+
+def _make_totals_fit(lines: Lines) -> None:
+    """State the totals that the entries have now."""
+    opening = lines[0]
+    counting = Counting(datetime.fromisoformat(opening["since"]), datetime.fromisoformat(opening["until"]))
+    for line in _of(lines, "run"):
+        counting.add(line["workflow_id"], _entries(line))
+    for line in _of(lines, "totals"):
+        line.update(counting.totals().model_dump(mode="json"))
+
+
+def _remake(line: Line, rows: list[Line]) -> None:
+    """Write the trail of a run anew: numbered, linked, hashed and told as if it had always been so."""
+    previous, entries = FIRST_HASH, []
+    for number, row in enumerate(rows, start=1):
+        entry = WrittenEntry.model_validate(
+            {
+                **row,
+                "workflow_id": line["workflow_id"],
+                "number": number,
+                "previous_hash": previous,
+                "hash": "",
+            }
+        )
+        previous = entry.expected_hash()
+        entries.append(entry.model_copy(update={"hash": previous}).model_dump(mode="json"))
+    line["entries"] = entries
+    with suppress(Exception):  # a story that cannot be told stays as it was
+        line["story"] = story_of(line["workflow_id"], _entries(line)).model_dump(mode="json")
+
+
+def _put_in(lines: Lines, line: Line) -> None:
+    """Put a run where its id belongs."""
+    place = next(
+        (
+            number
+            for number, one in enumerate(lines)
+            if one["line"] == "totals" or (one.get("workflow_id", "") > line["workflow_id"] != ""
+            and one["line"] == "run")
+        )
+    )  # fmt: skip
+    lines.insert(place, line)
+
+
+# ---- thinned --------------------------------------------------------------------------------------
+
+
+def leave_out(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    for line in _some_runs(lines, chance):
+        lines.remove(line)
+    _make_totals_fit(lines)
+    return ("a run was left out or changed",)
+
+
+def leave_out_with_its_leaves(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    for line in _some_runs(lines, chance):
+        lines.remove(line)
+        gone = {Seal(workflow_id=line["workflow_id"], number=entry["number"], hash=entry["hash"]).leaf()
+                for entry in line["entries"]}  # fmt: skip
+        for checkpoint in _of(lines, "checkpoint"):
+            checkpoint["leaves"] = [leaf for leaf in checkpoint["leaves"] if leaf not in gone]
+    _make_totals_fit(lines)
+    return ("seals other runs than those stored with it",)
+
+
+def leave_out_and_seal_anew(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    leave_out_with_its_leaves(lines, chance, world)
+    _seal_anew(lines)
+    return ("signed by the untrusted key",)
+
+
+def leave_out_a_checkpoint(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    lines.remove(chance.choice(_of(lines, "checkpoint")[:-1]))
+    return ("which is missing", "does not link", "was left out", "an earlier one is missing")
+
+
+def leave_out_own_trails(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del chance, world
+    lines.remove(_of(lines, "own_trail")[0])
+    return ("a run was left out or changed",)
+
+
+def cut_a_run(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    """Let a run end earlier."""
+    del world
+    line = chance.choice(_of(lines, "run"))
+    _remake(line, line["entries"][: chance.randrange(1, len(line["entries"]))])
+    _make_totals_fit(lines)
+    return ("a run was left out or changed",)
+
+
+def cut_the_file(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    del lines[chance.randrange(1, len(lines)) :]
+    return ("its end was cut off",)
+
+
+def cut_the_period(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    """Leave out the newest checkpoints, with the runs that only they seal."""
+    del world
+    for checkpoint in _of(lines, "checkpoint")[-chance.randint(1, 2) :]:
+        lines.remove(checkpoint)
+        for line in _of(lines, "run"):
+            ends = [Seal(workflow_id=line["workflow_id"], number=one["number"], hash=one["hash"]).leaf()
+                    for one in line["entries"]]  # fmt: skip
+            if any(leaf in checkpoint["leaves"] for leaf in ends):
+                lines.remove(line)
+    _make_totals_fit(lines)
+    return ("not sealed at its end",)
+
+
+# ---- padded ---------------------------------------------------------------------------------------
+
+
+def add_of_another_time(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    ours = {line["workflow_id"] for line in _of(lines, "run")}
+    others = [one for one in _of([*world.earlier, *world.later], "run") if one["workflow_id"] not in ours]
+    _put_in(lines, copy.deepcopy(chance.choice(others)))
+    _make_totals_fit(lines)
+    return ("does not belong to this period",)
+
+
+def add_twice(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    line = chance.choice(_of(lines, "run"))
+    lines.insert(lines.index(line) + 1, copy.deepcopy(line))
+    _make_totals_fit(lines)
+    return ("comes twice or too late",)
+
+
+def add_of_another_installation(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    line = copy.deepcopy(chance.choice(_of(world.elsewhere, "run")))
+    for ours in _of(lines, "run"):
+        if ours["workflow_id"] == line["workflow_id"]:
+            lines.remove(ours)
+    _put_in(lines, line)
+    _make_totals_fit(lines)
+    return ("its plan was made for the installation",)
+
+
+def add_an_invented_one(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    line = copy.deepcopy(chance.choice(_of(lines, "run")))
+    old, line["workflow_id"] = line["workflow_id"], f"invented-{chance.randrange(99)}"
+    rows = [{**row, "written": row["written"].replace(old, line["workflow_id"])} for row in line["entries"]]
+    _remake(line, rows)
+    _put_in(lines, line)
+    _make_totals_fit(lines)
+    return ("does not belong to this period",)
+
+
+def add_a_text(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    place = chance.choice([number for number, line in enumerate(lines) if line["line"] == "run"])
+    lines.insert(place, {"line": "text", "text": {"hash": "ab" * 32, "text": "[[person]]\n"}})
+    return ("which does not name it",)
+
+
+def add_a_checkpoint(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del chance
+    last = _of(world.later, "checkpoint")[-1]
+    lines.insert(lines.index(_of(lines, "checkpoint")[-1]) + 1, copy.deepcopy(last))
+    return ("an earlier one closes the period",)
+
+
+# ---- swapped --------------------------------------------------------------------------------------
+
+
+def swap_trails(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    one, other = chance.sample(_of(lines, "run"), 2)
+    for name in ("entries", "story"):
+        one[name], other[name] = other[name], one[name]
+    return ("belongs to the run",)
+
+
+def swap_names(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    one, other = chance.sample(_of(lines, "run"), 2)
+    one["workflow_id"], other["workflow_id"] = other["workflow_id"], one["workflow_id"]
+    return ("belongs to the run",)
+
+
+def swap_lines(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    kind = chance.choice(("run", "checkpoint"))
+    one, other = (lines.index(line) for line in chance.sample(_of(lines, kind), 2))
+    lines[one], lines[other] = lines[other], lines[one]
+    return ("comes twice or too late", "which is missing")
+
+
+def show_a_later_state(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    """Take a run as it was after the closing checkpoint."""
+    del chance
+    (later,) = [line for line in _of(world.later, "run") if line["workflow_id"] == "waiting"]
+    for line in _of(lines, "run"):
+        if line["workflow_id"] == "waiting":
+            line.update(copy.deepcopy(later))
+    _make_totals_fit(lines)
+    return ("is not sealed by a checkpoint of this file",)
+
+
+def change_an_entry(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    line = chance.choice(_of(lines, "run"))
+    rows = copy.deepcopy(line["entries"])
+    row = chance.choice(rows)
+    row["written"] = other_event(row["written"], chance)
+    _remake(line, rows)
+    return ()  # which of many findings comes, depends on the value
+
+
+def put_a_name_in(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    """Let another person have decided."""
+    del world
+    line = chance.choice([one for one in _of(lines, "run") if len(one["entries"]) > 2])
+    rows = [{**row, "actor": row["actor"].replace("dana", "erik"),
+             "written": row["written"].replace('"dana"', '"erik"')} for row in line["entries"]]  # fmt: skip
+    _remake(line, rows)
+    return ("a run was left out or changed",)
+
+
+# ---- re-dated -------------------------------------------------------------------------------------
+
+
+def begin_at_another_time(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    hours = chance.choice((-chance.uniform(0.6, 20), chance.uniform(0.4, 1.9)))
+    lines[0]["since"] = _as_written(SINCE + timedelta(hours=hours))
+    _make_totals_fit(lines)
+    return ("the beginning of the period",)
+
+
+def end_at_another_time(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    hours = chance.choice((-chance.uniform(0.4, 1.9), chance.uniform(0.4, 20)))
+    lines[0]["until"] = _as_written(UNTIL + timedelta(hours=hours))
+    _make_totals_fit(lines)
+    return ("an earlier one closes the period", "not sealed at its end")
+
+
+def date_entries_anew(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    """Move a whole run, or the end of one, in time."""
+    del world
+    line = chance.choice(_of(lines, "run"))
+    first, by = chance.randrange(len(line["entries"])), timedelta(minutes=chance.choice((-90, -1, 1, 90)))
+    rows = copy.deepcopy(line["entries"])
+    for row in rows[first:]:
+        row["at"] = (datetime.fromisoformat(row["at"]) + by).isoformat()
+    _remake(line, rows)
+    _make_totals_fit(lines)
+    return ("a run was left out or changed",)
+
+
+# ---- other checkpoints ----------------------------------------------------------------------------
+
+
+def _seal_anew(lines: Lines) -> None:
+    """Sign every checkpoint with a key of one's own, over the leaves that are there."""
+    previous: str | None = None
+    for line in _of(lines, "checkpoint"):
+        old = claims_of(Checkpoint(**line["checkpoint"]))
+        leaves = line["leaves"]
+        claims = CheckpointClaims(
+            number=old.number, previous=previous or old.previous, iat=old.iat,
+            runs=len(leaves) or old.runs, root=root_of(leaves) if leaves else old.root,
+        )  # fmt: skip
+        token = write_token(claims.model_dump(), EVE, TYPE)
+        made = Checkpoint(number=old.number, token=token, public_key=public_of(EVE))
+        line["checkpoint"], previous = made.model_dump(mode="json"), made.hash
+
+
+def seal_by_another_key(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del chance, world
+    _seal_anew(lines)
+    return ("signed by the untrusted key",)
+
+
+def take_the_checkpoints_of_others(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    ours, theirs = _of(lines, "checkpoint"), copy.deepcopy(_of(world.elsewhere, "checkpoint"))
+    for number in chance.sample(range(len(ours)), chance.randint(1, len(ours))):
+        lines[lines.index(ours[number])] = theirs[number]
+    return ("signed by the untrusted key",)
+
+
+def take_another_ones_place(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    """Call a checkpoint of ours by another number."""
+    del world
+    line = chance.choice(_of(lines, "checkpoint"))
+    line["checkpoint"]["number"] += chance.choice((1, 2, 50))
+    return ("was written as checkpoint",)
+
+
+def break_a_signature(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    checkpoint = chance.choice(_of(lines, "checkpoint"))["checkpoint"]
+    checkpoint["token"] = other_text(checkpoint["token"], chance)
+    return ("was changed",)
+
+
+def claim_another_beginning(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    """Say that fewer or more checkpoints were made before the period, and drop the one that was."""
+    del world
+    lines[0]["before"] = chance.choice((0, 2, 3, 7))
+    if chance.random() < 0.5:
+        lines.remove(_of(lines, "checkpoint")[0])
+    return ()
+
+
+def claim_another_installation(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del chance
+    lines[0]["installation"] = world.elsewhere[0]["installation"]
+    return ("its plan was made for the installation",)
+
+
+# ---- counts, texts and anything else ----------------------------------------------------------------
+
+
+def change_a_count(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    totals = lines[-1]
+    name = chance.choice([name for name in totals if name != "line"])
+    if isinstance(totals[name], int):
+        totals[name] += chance.choice((-1, 1, 7))
+    else:
+        key = chance.choice([*totals[name], "failed", "send_email"])
+        totals[name] = {**totals[name], key: totals[name].get(key, 0) + chance.choice((1, 2))}
+    return (f"the total '{name}' is stated as",)
+
+
+def change_a_text(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    (line,) = _of(lines, "text")
+    if chance.random() < 0.5:
+        line["text"]["text"] += "\n# and more"
+        return ("is missing or cannot be read",)
+    lines.remove(line)
+    return ("that is missing", "is missing or cannot be read")
+
+
+def tell_another_story(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    del world
+    story = chance.choice(_of(lines, "run"))["story"]
+    name = chance.choice(sorted(story))
+    story[name] = {"request": "another"}.get(name, "other") if chance.random() < 0.7 else None
+    return () if story[name] is None else (f"the section '{name}' differs from the trail",)
+
+
+def change_anything(lines: Lines, chance: Random, world: World) -> tuple[str, ...]:
+    """Change one value anywhere, but for the times of the period: those may be moved between checkpoints."""
+    del world
+    line = chance.choice(lines)
+    kept: Line = {name: line[name] for name in ("since", "until") if name in line}
+    line.update({**json.loads(other_event(json.dumps({**line, "kind": ""}), chance)), **kept})
+    del line["kind"]
+    return ()
+
+
+Forge = Callable[[Lines, Random, World], tuple[str, ...]]
+FORGERIES: dict[str, Forge] = {
+    forge.__name__.replace("_", " "): forge
+    for forge in (
+        leave_out, leave_out_with_its_leaves, leave_out_and_seal_anew, leave_out_a_checkpoint,
+        leave_out_own_trails, cut_a_run, cut_the_file, cut_the_period, add_of_another_time, add_twice,
+        add_of_another_installation, add_an_invented_one, add_a_text, add_a_checkpoint, swap_trails,
+        swap_names, swap_lines, show_a_later_state, change_an_entry, put_a_name_in, begin_at_another_time,
+        end_at_another_time, date_entries_anew, seal_by_another_key, take_the_checkpoints_of_others,
+        take_another_ones_place, break_a_signature, claim_another_beginning, claim_another_installation,
+        change_a_count, change_a_text, tell_another_story, change_anything,
+    )
+}  # fmt: skip

@@ -1,0 +1,120 @@
+"""Records of some hours, with a checkpoint at set times, and the evidence of one period of them.
+
+The period is from one o'clock until three o'clock after noon. Before it, one run ends and one begins; in it
+that one and three others end, and one begins; between its end and the closing checkpoint one more run is
+executed; after that, another one.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import insert
+
+from plangate.audit.period_check import PeriodCheck
+from plangate.audit.period_export import PeriodExport
+from plangate.domain.assurance import Assurance
+from plangate.domain.audit import RulesInForce
+from plangate.domain.findings import Finding
+from plangate.domain.people import ANYONE
+from plangate.domain.policy import Need, Requirement
+from plangate.records.checkpoints import seal_what_moved
+from plangate.records.database import Database
+from plangate.records.tables import rule_texts
+from plangate.records.trail import Note, open_rules_trail
+from plangate.signing.checkpoints import checkpoint_after
+from plangate.signing.jws import public_of
+from tests.support.build import NOON
+from tests.support.fakes import Notebook
+from tests.support.forger import Forger
+from tests.support.gate import Gate
+from tests.support.sealed_records import KEYS, SEAL_KEY, people
+
+SINCE, UNTIL = NOON + timedelta(hours=1), NOON + timedelta(hours=3)
+SIGNED = Requirement(needs=(Need(role=ANYONE, count=1),), assurance=Assurance.SIGNED)
+TRUSTED = frozenset({public_of(SEAL_KEY)})
+
+
+class RecordedHours:
+    """Writes runs and checkpoints at times of its own."""
+
+    def __init__(self, database: Database, seal_key: Ed25519PrivateKey = SEAL_KEY) -> None:
+        self.database = database
+        self._seal_key = seal_key
+        self._gate = cast(
+            "Gate", SimpleNamespace(database=database, tools={"note": Notebook("note", Path())})
+        )
+        self._begun: dict[str, Forger] = {}
+        self._changes = 0
+
+    def use(self, text: str, at: datetime) -> None:
+        """Let a worker use this list of people from now on, by its own clock."""
+        self._changes += 1
+        event = RulesInForce(what="people", hash=hashlib.sha256(text.encode()).hexdigest())
+        with self.database.write() as connection:
+            connection.execute(insert(rule_texts), {"hash": event.hash, "text": text})
+            trail = open_rules_trail(connection, "worker@here", at)
+            trail.append(Note(key=f"people:{self._changes}", at=at, actor="worker@here", event=event))
+
+    def begin(self, run: str, at: datetime) -> Forger:
+        """Let a run be requested and drafted."""
+        forger = self._begun[run] = Forger(self._gate, run, at)
+        forger.draft(SIGNED)
+        return forger
+
+    def finish(self, run: str, at: datetime) -> None:
+        """Let a run be approved and executed."""
+        forger = self._begun[run]
+        forger.go_on(at)
+        forger.approve("dana", KEYS["dana"], people())
+        forger.execute(people())
+
+    def whole(self, run: str, at: datetime) -> None:
+        self.begin(run, at)
+        self.finish(run, at + timedelta(minutes=1))
+
+    def seal(self, at: datetime) -> None:
+        with self.database.write() as connection:
+            assert seal_what_moved(
+                connection, lambda last, seals, _: checkpoint_after(last, seals, at, self._seal_key)
+            )
+
+
+def some_hours(database: Database, seal_key: Ed25519PrivateKey = SEAL_KEY) -> RecordedHours:
+    hours = RecordedHours(database, seal_key)
+
+    def at(hour: int, minute: int) -> datetime:
+        return NOON + timedelta(hours=hour, minutes=minute)
+
+    hours.use(people().text, at(0, 0))
+    hours.whole("before", at(0, 5))
+    hours.begin("slow", at(0, 20))
+    hours.seal(at(0, 30))
+    hours.finish("slow", at(1, 10))
+    hours.whole("one", at(1, 12))
+    hours.whole("two", at(1, 14))
+    hours.seal(at(1, 20))
+    hours.begin("waiting", at(2, 30))
+    hours.whole("three", at(2, 32))
+    hours.use(people().text + "\n", at(2, 35))
+    hours.seal(at(2, 40))
+    hours.whole("late", at(3, 10))
+    hours.seal(at(3, 20))
+    hours.finish("waiting", at(3, 25))
+    hours.whole("after", at(3, 32))
+    hours.seal(at(3, 40))
+    return hours
+
+
+def exported(database: Database, since: datetime = SINCE, until: datetime = UNTIL) -> list[bytes]:
+    with database.read() as connection:
+        return list(PeriodExport(connection, since, until).lines(lambda *_: None))
+
+
+def examined(lines: Iterable[bytes], trusted: frozenset[str] = TRUSTED) -> tuple[PeriodCheck, list[Finding]]:
+    check = PeriodCheck(trusted=trusted, people=people(), now=NOON)
+    return check, list(check.findings(lines))

@@ -1,0 +1,99 @@
+"""The evidence of a period: every run of it is in it, and what was left out or changed is found."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from plangate.audit.period import AnyLine, OwnTrailLine, RunLine, TextLine, Totals
+from plangate.records.database import Database
+from tests.support.build import NOON
+from tests.support.period_forgeries import FORGERIES, World, forged
+from tests.support.periods import SINCE, UNTIL, examined, exported, some_hours
+from tests.support.times import times
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    folder: Path = tmp_path_factory.mktemp("period")
+    opened = Database(f"sqlite:///{folder / 'records.db'}")
+    opened.migrate()
+    some_hours(opened)
+    yield opened
+    opened.close()
+
+
+def runs_of(lines: list[bytes]) -> list[str]:
+    read = [AnyLine.model_validate_json(line).root for line in lines]
+    return [line.workflow_id for line in read if isinstance(line, RunLine)]
+
+
+def test_every_run_between_the_enclosing_checkpoints_is_in_the_file(database: Database) -> None:
+    lines = exported(database)
+    check, findings = examined(lines)
+    assert findings == []
+    assert runs_of(lines) == ["late", "one", "slow", "three", "two", "waiting"]
+    assert check.checkpoints is not None
+    assert check.checkpoints.is_closed
+    assert check.opening is not None
+    assert (check.opening.before, check.checkpoints.last and check.checkpoints.last.number) == (1, 4)
+    assert check.totals == Totals(
+        runs=6, opened=4, accepted=4, refused=0, outcomes={"executed": 4}, tools={"note": 4}, still_open=1
+    )
+
+
+def test_a_run_is_as_it_was_at_the_closing_checkpoint(database: Database) -> None:
+    read = [AnyLine.model_validate_json(line).root for line in exported(database)]
+    (waiting,) = [line for line in read if isinstance(line, RunLine) and line.workflow_id == "waiting"]
+    assert (len(waiting.entries), waiting.story["state"]) == (2, "in_review")
+
+
+def test_each_text_comes_once_before_the_first_run_that_names_it(database: Database) -> None:
+    read = [AnyLine.model_validate_json(line).root for line in exported(database)]
+    assert [type(line) for line in read].count(TextLine) == 1
+    (rules,) = [line for line in read if isinstance(line, OwnTrailLine)]
+    assert [entry.key for entry in rules.entries] == ["people:1", "people:2"]
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "runs"),
+    [
+        (-1, 0.25, ["before", "slow"]),  # from before the first checkpoint
+        (0.6, 1.1, ["one", "slow", "two"]),
+        (1.4, 1.5, ["three", "waiting"]),  # nothing happened in it, and the checkpoint says so
+    ],
+)
+def test_periods_meet_at_their_checkpoints(
+    database: Database, since: float, until: float, runs: list[str]
+) -> None:
+    lines = exported(database, NOON + timedelta(hours=since), NOON + timedelta(hours=until))
+    assert runs_of(lines) == runs
+    assert examined(lines)[1] == []
+
+
+def test_a_period_that_no_checkpoint_closes_says_so(database: Database) -> None:
+    lines = exported(database, SINCE, UNTIL + timedelta(hours=4))
+    assert "after" in runs_of(lines)
+    (finding,) = examined(lines)[1]
+    assert finding.is_unsealed
+    assert "not sealed at its end" in finding.what
+
+
+def test_what_is_not_sealed_yet_is_in_the_file_and_named(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    database.migrate()
+    some_hours(database).whole("new", NOON + timedelta(hours=5))
+    lines = exported(database, SINCE, NOON + timedelta(hours=6))
+    findings = examined(lines)[1]
+    database.close()
+    assert "new" in runs_of(lines)
+    assert all(one.is_unsealed for one in findings)
+    assert {one.workflow_id for one in findings} == {"", "new"}
+
+
+def test_every_kind_of_forged_file_is_found_and_named(tmp_path: Path) -> None:
+    """A seeded sample, one of each kind; `python -m chaos periods` checks a thousand."""
+    world = World(tmp_path)
+    missed = [forged(world, seed).missed() for seed in range(times(len(FORGERIES)))]
+    assert [one for one in missed if one] == []
