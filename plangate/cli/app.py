@@ -51,6 +51,7 @@ _COMMANDS: Final = (
     _command("stop", "stop:stop", "Make every step, or every step of one tool, wait before it begins."),
     _command("go", "stop:go", "Release a stop, so that steps begin again."),
     _command("serve", "serve:serve", "Run the inbox until Ctrl-C or SIGTERM."),
+    _command("delegate", "delegate:delegate", "Lend some of your roles to another person for a time."),
     _command("tools", "tools:tools", "List the tools that plans can use.", needs_application=True),
     _command("check-tool", "check_tool:check_tool", "Check what a tool promises, by killing it."),
     _command("sign", "sign:sign", "Print a signed decision for the Web UI or Temporal's CLI."),
@@ -83,8 +84,9 @@ _COMMANDS: Final = (
         _command("show", "audit:show", "Print the audit trail of a run."),
         _command("list", "audit:list_runs", "List the recorded runs, a page at a time."),
         _command("verify", "audit:verify", "Verify that no record was changed."),
+        _command("deciders", "deciders:deciders", "Show who decided how fast."),
         _command("checkpoint", "audit:checkpoint", "Print the newest checkpoint, to be kept elsewhere."),
-        _command("export", "audit:export", "Write the evidence of one run into one file."),
+        _command("export", "audit:export", "Write the evidence of one run, or of a period, into one file."),
         _VERIFY_BUNDLE,
     ),
 )

@@ -260,6 +260,20 @@ def _summary(row: Row[Any], entries: tuple[AuditEntry, ...] | TrailDamaged) -> R
     )
 
 
+def trails_on_record(
+    database: Database, wanted: Wanted = ALL
+) -> Iterator[tuple[AuditEntry, ...] | TrailDamaged]:
+    """Yield the trails of the wanted runs; in place of one that is damaged, the error.
+
+    Raises:
+        RecordsMissing: there are no records.
+        RecordsUnavailable: the database does not answer.
+    """
+    with database.read() as connection:
+        for rows in connection.execute(rows_of(connection, wanted)).partitions(_PAGE):
+            yield from (found for _, found in read_trails(connection, [row.workflow_id for row in rows]))
+
+
 def trail_on_record(database: Database, workflow_id: str) -> tuple[AuditEntry, ...]:
     """Return the audit trail of a run.
 

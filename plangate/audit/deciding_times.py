@@ -1,0 +1,128 @@
+"""Who decided how fast, and whether they had seen the whole plan: so that rubber stamps become visible.
+
+The time of a decision is from when the plan was first shown to the person until they decided. Where it is
+not known when it was shown, there is an upper bound: they cannot have read it before it was drafted, nor
+before their decision before. Nothing here says that a decision was careless: a short plan is read quickly.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
+from typing import Final
+
+from plangate.domain.audit import AuditEntry, Decided, Drafted
+from plangate.domain.base import AwareDatetime, Frozen
+from plangate.domain.decision import Choice
+from plangate.domain.people import identity
+
+QUICK_SECONDS: Final = 5.0
+_ANSWERS: Final = (Choice.APPROVE, Choice.REJECT, Choice.REQUEST_CHANGES)
+
+
+class PlanShown(Frozen):
+    """One plan was shown to one person.
+
+    ``folds`` is how many folds its page had, ``opened`` how many of them the person opened.
+    """
+
+    who: str
+    workflow_id: str
+    fingerprint: str
+    at: AwareDatetime
+    folds: int = 0
+    opened: int = 0
+
+
+class PlanDecided(Frozen):
+    """One person answered one plan; ``drafted_at`` is when that revision was drafted."""
+
+    by: str
+    workflow_id: str
+    fingerprint: str
+    at: AwareDatetime
+    drafted_at: AwareDatetime
+
+
+class DecidingTimes(Frozen):
+    """How one person decided.
+
+    Attributes:
+        name: the person, as spelled in their newest decision.
+        decisions: how many plans they answered.
+        shown: of how many of these it is known when they were shown.
+        median_seconds: the median of all times; upper bounds where it is not known when a plan was shown.
+        quick: the share that took less than `QUICK_SECONDS`, from 0 to 1.
+        never_unfolded: the share of the ``shown`` ones of which the person never saw the whole, from 0 to 1;
+            None if none was shown.
+    """
+
+    name: str
+    decisions: int
+    shown: int
+    median_seconds: float
+    quick: float
+    never_unfolded: float | None
+
+
+def deciding_times(
+    decided: Iterable[PlanDecided], shown: Iterable[PlanShown] = ()
+) -> tuple[DecidingTimes, ...]:
+    """Return how each person decided, those with the most decisions first."""
+    views: dict[tuple[str, str, str], list[PlanShown]] = defaultdict(list)
+    for view in shown:
+        views[identity(view.who), view.workflow_id, view.fingerprint].append(view)
+    persons: dict[str, list[PlanDecided]] = defaultdict(list)
+    for one in sorted(decided, key=lambda one: one.at):
+        persons[identity(one.by)].append(one)
+    found = [_of_person(person, answers, views) for person, answers in persons.items()]
+    return tuple(sorted(found, key=lambda one: (-one.decisions, one.name)))
+
+
+def plans_decided(entries: Iterable[AuditEntry]) -> Iterator[PlanDecided]:
+    """Yield the accepted approvals, rejections and requests for changes on the trail of one run."""
+    drafted: Drafted | None = None
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, Drafted):
+            drafted = event
+        if not isinstance(event, Decided) or not event.verdict.accepted or drafted is None:
+            continue
+        decision = event.arrival.decision
+        if decision is not None and event.approver is not None and decision.decision in _ANSWERS:
+            yield PlanDecided(
+                by=event.approver.name,
+                workflow_id=entry.workflow_id,
+                fingerprint=drafted.fingerprint,
+                at=event.arrival.received_at,
+                drafted_at=drafted.drafted_at,
+            )
+
+
+def _of_person(
+    person: str, answers: Sequence[PlanDecided], views: dict[tuple[str, str, str], list[PlanShown]]
+) -> DecidingTimes:
+    seconds: list[float] = []
+    known = unfolded = 0
+    before: PlanDecided | None = None
+    for one in answers:
+        seen = [
+            view for view in views.get((person, one.workflow_id, one.fingerprint), ()) if view.at <= one.at
+        ]
+        known += bool(seen)
+        unfolded += any(view.opened >= view.folds for view in seen)
+        since = min(view.at for view in seen) if seen else _earliest(one, before)
+        seconds.append(max(0.0, (one.at - since).total_seconds()))
+        before = one
+    return DecidingTimes(
+        name=answers[-1].by,
+        decisions=len(answers),
+        shown=known,
+        median_seconds=median(seconds),
+        quick=sum(took < QUICK_SECONDS for took in seconds) / len(seconds),
+        never_unfolded=(known - unfolded) / known if known else None,
+    )
+
+
+def _earliest(one: PlanDecided, before: PlanDecided | None) -> AwareDatetime:
+    """Return when the person can have begun to read at the earliest."""
+    return one.drafted_at if before is None else max(one.drafted_at, before.at)
