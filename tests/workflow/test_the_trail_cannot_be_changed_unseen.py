@@ -55,7 +55,7 @@ async def records(
     url: str | None = None
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.new_database()
+        url = server.new_records()
     folder: Path = tmp_path_factory.mktemp("week")
     gate = build_gate(env, folder, f"week-{uuid4().hex[:12]}", database_url=url)
     yield Records(gate.database, await a_week(gate))
