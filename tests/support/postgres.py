@@ -163,12 +163,13 @@ class PostgresServer:
                   "--set", f"timezone={ZONE}")  # fmt: skip
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        # No fsync: a process may die here, but no machine.
+        # No fsync: a process may die here, but no machine. The files may be in memory, hence few of them.
         options = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "fsync": "off",
+            "max_wal_size": "64MB",
         }
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
