@@ -26,7 +26,8 @@ from tests.support.postgres import PostgresServer
 from tests.support.sealed_records import a_week, people
 from tests.support.times import times
 
-ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = times(360), times(72), times(500)
+# Each kind of edit some times, in the suite; PLANGATE_TEST_TIMES=10 makes more than 2,000 edits.
+ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = times(5 * len(EDITS)), times(len(EDITS)), times(280)
 
 
 class Records:
