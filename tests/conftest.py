@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+import structlog
 from hypothesis import settings
+from structlog.dev import ConsoleRenderer, plain_traceback
 from temporalio.testing import WorkflowEnvironment
 
 from plangate.policy import settled_file
@@ -33,6 +35,14 @@ def _files_count_at_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settled_file, "SETTLE_SECONDS", 0.0)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tracebacks_are_plain() -> None:
+    """Let structlog write tracebacks as Python does; to draw one with rich takes up to a second."""
+    renderer = structlog.get_config()["processors"][-1]
+    assert isinstance(renderer, ConsoleRenderer)
+    renderer.exception_formatter = plain_traceback
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -8,12 +8,10 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
-from activities.planners.autogen.agents import FACTORY_ASKS, AgentPlanner, is_runner
-from activities.planners.autogen.model_client import model_client_factory
-from activities.planners.autogen.planner import AutoGenPlanner
 from activities.planners.function import FunctionPlanner
 from activities.planners.limits import Limits
 from activities.planners.reading import Reader
+from activities.planners.without_model import WithoutModel
 from plangate.domain.errors import PlannerInvalid, ToolInvalid
 from plangate.domain.tool import ToolDeclaration
 from plangate.settings import Settings
@@ -21,6 +19,9 @@ from plangate.tool.loading import imported, look_here
 from plangate.tool.places import place_of, plain_function, shown
 
 SETTING: Final = "PLANGATE_PLANNER"
+FACTORY_ASKS: Final = ("model_client", "workbench", "rules")
+"""What a factory may ask for by the names of its parameters: Plangate's model client, the workbench that
+proposes and reads, and the rules of planning as a system message."""
 _ASKS: Final = {"brief", "tools"}
 
 
@@ -39,6 +40,13 @@ def planner_of(
         settings.draft_tokens,
         settings.draft_cost,
     )
+    if settings.planner is None and not settings.has_model:
+        return WithoutModel(limits)
+    # Imports of AutoGen, which take a fifth of the time in which a worker starts.
+    from activities.planners.autogen.agents import AgentPlanner, is_runner  # noqa: PLC0415
+    from activities.planners.autogen.model_client import model_client_factory  # noqa: PLC0415
+    from activities.planners.autogen.planner import AutoGenPlanner  # noqa: PLC0415
+
     open_model = model_client_factory(settings)
     if settings.planner is None:
         return AutoGenPlanner(open_model, tools, limits, readers)

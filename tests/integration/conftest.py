@@ -6,21 +6,26 @@ from pathlib import Path
 import pytest
 
 from plangate.records.database import Database
+from tests.support.fresh_records import fresh_records
+from tests.support.postgres import PostgresServer
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
+    """The URL of an empty database; of one with tables where the test also asks for ``database``."""
+    has_tables = "database" in request.fixturenames
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'var' / 'records.db'}"
-    url: str = request.getfixturevalue("postgres").new_database()
-    return url
+        path = tmp_path / "var" / "records.db"
+        if has_tables:
+            fresh_records(path).close()
+        return f"sqlite:///{path}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_records() if has_tables else server.new_database()
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """Records with their tables made and nothing in them."""
     opened = Database(database_url)
-    opened.migrate()
     yield opened
     opened.close()

@@ -24,6 +24,7 @@ from plangate.records.records import Records
 from plangate.records.trail import Note, OpenTrail, open_trail
 from tests.support.build import NOON, drafted, requested
 from tests.support.fakes import AUDIENCE, Notebook
+from tests.support.fresh_records import fresh_records
 from tests.support.policies import Wants
 from tests.support.record_writer import run_ref
 from tests.support.sealed_records import people
@@ -36,8 +37,7 @@ OTHER_PLAN = {**NEW_PLAN, "summary": "yet another"}
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
+    database = fresh_records(tmp_path / "records.db")
     yield database
     database.close()
 

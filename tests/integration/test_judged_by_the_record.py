@@ -20,11 +20,11 @@ from plangate.domain.plan import Audience, Plan, Step
 from plangate.domain.policy import Need, Requirement
 from plangate.domain.request import PlanRequest
 from plangate.domain.run import Phase, RunState
-from plangate.records.database import Database
 from plangate.records.trail import Note, OpenTrail, open_trail
 from plangate.signing.decisions import Claims, sign
 from tests.support import build
 from tests.support.build import NOON
+from tests.support.fresh_records import fresh_records
 from tests.support.record_writer import run_ref
 from tests.support.sealed_records import KEYS, people
 from workflows.plan_approval import Carried
@@ -69,8 +69,7 @@ def token(by: str, *, workflow_id: str = "plan-1", fingerprint: str = OURS) -> s
 
 @pytest.fixture
 def trail(tmp_path: Path) -> Iterator[OpenTrail]:
-    records = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    records.migrate()
+    records = fresh_records(tmp_path / "records.db")
     with records.write() as connection:
         yield open_trail(connection, run_ref())
     records.close()

@@ -9,8 +9,8 @@ import pytest
 from plangate.cli.commands.audit import list_runs
 from plangate.cli.commands.pending import pending as list_pending
 from plangate.cli.options import PageOptions, Sorted
-from plangate.records.database import Database
 from plangate.records.lists import Sort
+from tests.support.fresh_records import fresh_records
 from tests.support.waiting_runs import put_waiting
 
 Show = Callable[[PageOptions, bool], int]
@@ -29,8 +29,7 @@ def ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Five runs that wait, in the records of this machine, while no Temporal server runs."""
     monkeypatch.setenv("PLANGATE_VAR_DIR", str(tmp_path))
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
+    database = fresh_records(tmp_path / "records.db")
     found = put_waiting(database, 5)
     database.close()
     return found

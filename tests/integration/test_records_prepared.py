@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, insert, select, update
 from plangate.records.database import Database
 from plangate.records.prepared import Prepared
 from plangate.records.tables import runs
+from tests.support.fresh_records import fresh_records
 
 INSERT, SELECT = insert(runs), select(runs).where(runs.c.workflow_id == bindparam("run"))
 CHANGE = update(runs).where(runs.c.workflow_id == bindparam("run"), runs.c.requester == "rita")
@@ -21,9 +22,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    made = Database(tmp_path / "records.db")
-    made.migrate()
-    return made
+    return fresh_records(tmp_path / "records.db")
 
 
 @given(
@@ -36,8 +35,7 @@ def database(tmp_path: Path) -> Database:
 def test_values_come_back_as_sqlalchemy_would_bring_them(
     tmp_path_factory: pytest.TempPathFactory, requester: str, opened: datetime, deadline: datetime, count: int
 ) -> None:
-    database = Database(tmp_path_factory.mktemp("records") / "records.db")
-    database.migrate()
+    database = fresh_records(tmp_path_factory.mktemp("records") / "records.db")
     values = {
         "workflow_id": "one", "chain_id": "c", "requester": requester, "opened_at": opened,
         "entry_count": count, "head_hash": "h", "deadline": deadline,

@@ -27,6 +27,7 @@ from plangate.records.rule_texts import record_rules
 from plangate.settings import Settings
 from plangate.tool import Tool
 from tests.support.fakes import Notebook, ScriptedPlanner, notes
+from tests.support.fresh_records import fresh_records
 from worker import build_worker
 
 PATIENCE = 30.0
@@ -160,11 +161,17 @@ class Gate:
 def build_gate(
     server: WorkflowEnvironment | Client, folder: Path, task_queue: str, database_url: str | None = None
 ) -> Gate:
-    """Build a Plangate whose files lie in ``folder``, on the server of the tests or on any other."""
+    """Build a Plangate whose files lie in ``folder``, on the server of the tests or on any other.
+
+    Args:
+        server: where its runs are.
+        folder: where its files are.
+        task_queue: of its worker.
+        database_url: of records that have their tables; by default new ones in ``folder``.
+    """
     client = server if isinstance(server, Client) else server.client
     settings = Settings(task_queue=task_queue, var_dir=folder, late_effect_seconds=0)
-    database = Database(database_url or f"sqlite:///{folder / 'records.db'}")
-    database.migrate()
+    database = Database(database_url) if database_url else fresh_records(folder / "records.db")
     notebook = Notebook("note", folder / "notes.tsv")
     return Gate(
         server=server,

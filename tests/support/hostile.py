@@ -74,7 +74,7 @@ def growth(work: Callable[[Any], object], make: Callable[[int], Any]) -> float:
 
 def slowest(work: Callable[[Any], object], texts: Iterator[Hostile]) -> Hostile:
     """Return the text that costs the most at growing lengths; it stops at the first that costs a lot."""
-    candidates = list(texts)
+    candidates = list(dict.fromkeys(texts))
     for length in _LENGTHS:
         timed = []
         for text in candidates:

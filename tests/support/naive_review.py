@@ -1,7 +1,7 @@
 """A second, naive review: who may approve what, and when it is enough, written from the design alone.
 
 It tries every assignment of approvals to demanded roles, and shares nothing with the code but the words of
-the cases. `cases` generates people, demands and decisions; `in_review`, `people_of` and `arrival_of` hand
+the cases. `case_of` makes up people, demands and decisions; `in_review`, `people_of` and `arrival_of` hand
 the same case to the code under test.
 """
 
@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import product
-
-from hypothesis import strategies as st
+from random import Random
 
 from plangate.domain.decision import Arrival, Choice, Decision, Via
 from plangate.domain.fold import fold
@@ -65,36 +64,44 @@ class Case:
     said: list[Said]
 
 
-some_roles = st.lists(st.sampled_from(ROLES), max_size=2, unique=True).map(tuple)
-loans = st.builds(
-    Loan,
-    to=st.sampled_from(NAMES),
-    roles=st.lists(st.sampled_from(ROLES), min_size=1, max_size=2, unique=True).map(tuple),
-    begins=st.sampled_from([0, 0, 0, 4]),
-    ends=st.sampled_from([12, 12, 12, 3]),
-)
-humans = st.builds(
-    Human,
-    roles=some_roles,
-    active=st.sampled_from([True] * 11 + [False]),
-    loans=st.lists(loans, max_size=2).map(tuple),
-)
-spellings = st.sampled_from([str.lower, str.upper, str.title, lambda name: f" {name} "])
-said = st.builds(
-    lambda by, spell, choice, plan, hour: Said(by, spell(by), choice, plan, hour),
-    by=st.sampled_from((*NAMES[1:], *NAMES[1:], *NAMES, "nobody")),
-    spell=spellings,
-    choice=st.sampled_from([Choice.APPROVE] * 20 + [Choice.REJECT, Choice.REQUEST_CHANGES]),
-    plan=st.sampled_from([NEW] * 10 + [NEW[:8], OLD, OLD[:12], "0" * 12]),
-    hour=st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10]),
-)
-cases = st.builds(
-    Case,
-    humans=st.fixed_dictionaries(dict.fromkeys(NAMES, humans)),
-    needs=st.dictionaries(st.sampled_from((*ROLES, ANYONE)), st.integers(1, 2), min_size=1, max_size=3),
-    valid_hours=st.sampled_from([None, None, 2, 5]),
-    said=st.lists(said, min_size=3, max_size=8).map(lambda some: sorted(some, key=lambda one: one.hour)),
-)
+def case_of(chance: Random) -> Case:
+    """Make up people, demands and decisions."""
+    return Case(
+        humans={name: _human(chance) for name in NAMES},
+        needs={
+            role: chance.choice([1, 1, 2])
+            for role in chance.sample((*ROLES, ANYONE), chance.choice([1, 2, 2, 3]))
+        },
+        valid_hours=chance.choice([None, None, 2, 5]),
+        said=sorted((_said(chance) for _ in range(chance.randint(3, 8))), key=lambda one: one.hour),
+    )
+
+
+def _human(chance: Random) -> Human:
+    return Human(
+        roles=tuple(chance.sample(ROLES, chance.choice([0, 1, 2, 2]))),
+        active=chance.random() > 1 / 12,
+        loans=tuple(
+            Loan(
+                to=chance.choice(NAMES),
+                roles=tuple(chance.sample(ROLES, chance.randint(1, 2))),
+                begins=chance.choice([0, 0, 0, 4]),
+                ends=chance.choice([12, 12, 12, 3]),
+            )
+            for _ in range(chance.randint(0, 3))
+        ),
+    )
+
+
+def _said(chance: Random) -> Said:
+    by = chance.choice((*NAMES[1:], *NAMES[1:], *NAMES, "nobody"))
+    return Said(
+        by=by,
+        spelled=chance.choice((by.lower(), by.upper(), by.title(), f" {by} ")),
+        choice=chance.choice([Choice.APPROVE] * 20 + [Choice.REJECT, Choice.REQUEST_CHANGES]),
+        plan=chance.choice([NEW] * 10 + [NEW[:8], OLD, OLD[:12], "0" * 12]),
+        hour=chance.choice([1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10]),
+    )
 
 
 # ---- the naive rule -----------------------------------------------------------------------------

@@ -13,11 +13,14 @@ import socket
 import subprocess
 import tempfile
 import time
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
+
+from plangate.records.database import Database
 
 PATIENCE = 20.0
 USER = "plangate"
@@ -109,7 +112,27 @@ class PostgresServer:
         name = f"test_{uuid4().hex[:12]}"
         with self.connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
-        return f"postgresql://{USER}:{URL_PASSWORD}@127.0.0.1:{self.port}/{name}"
+        return self._url(name)
+
+    def new_records(self) -> str:
+        """Make a database as a worker's first start leaves it; return its URL. The migrations run once."""
+        name = f"test_{uuid4().hex[:12]}"
+        with self.connect() as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{self._migrated}"')
+        with self.connect(name) as connection:
+            connection.execute("ALTER TABLE installation DISABLE TRIGGER USER")
+            connection.execute("UPDATE installation SET id = %s", [uuid4().hex])
+            connection.execute("ALTER TABLE installation ENABLE TRIGGER USER")
+        return self._url(name)
+
+    @cached_property
+    def _migrated(self) -> str:
+        """The name of a database with migrated records in it."""
+        url = self.new_database()
+        database = Database(url)
+        database.migrate()
+        database.close()
+        return url.rpartition("/")[2]
 
     def cut_connections(self, database_url: str) -> int:
         """Terminate every connection to that database; return how many there were."""
@@ -119,6 +142,9 @@ class PostgresServer:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
             ).fetchall()
         return len(rows)
+
+    def _url(self, database: str) -> str:
+        return f"postgresql://{USER}:{URL_PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     def _make(self) -> None:
         password = self._folder / "password"
@@ -137,12 +163,13 @@ class PostgresServer:
                   "--set", f"timezone={ZONE}")  # fmt: skip
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        # No fsync: a process may die here, but no machine.
+        # No fsync: a process may die here, but no machine. The files may be in memory, hence few of them.
         options = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "fsync": "off",
+            "max_wal_size": "64MB",
         }
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:

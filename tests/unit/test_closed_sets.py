@@ -1,7 +1,8 @@
 """Product code matches our enums and events one by one, so that mypy names every place when one is added."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -10,15 +11,21 @@ import pytest
 from plangate.domain.audit import Event
 
 ROOT = Path(__file__).parents[2]
-TREES = {
-    str(path.relative_to(ROOT)): ast.parse(path.read_text())
-    for folder in ("plangate", "activities", "workflows")
-    for path in (ROOT / folder).rglob("*.py")
-}
 EVENTS = {event.__name__ for event in get_args(get_args(Event)[0])}
 
 
-def enumerations(trees: Iterable[ast.Module]) -> dict[str, set[str]]:
+@cache
+def trees() -> dict[str, ast.Module]:
+    """The code, by its path."""
+    return {
+        str(path.relative_to(ROOT)): ast.parse(path.read_text())
+        for folder in ("plangate", "activities", "workflows")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+
+
+@cache
+def enumerations() -> dict[str, set[str]]:
     """The names of our enums, each with those of its members."""
     return {
         node.name: {
@@ -28,14 +35,11 @@ def enumerations(trees: Iterable[ast.Module]) -> dict[str, set[str]]:
             for target in line.targets
             if isinstance(target, ast.Name)
         }
-        for tree in trees
+        for tree in trees().values()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
         and any(isinstance(base, ast.Name) and base.id.endswith("Enum") for base in node.bases)
     }
-
-
-ENUMS = enumerations(TREES.values())
 
 
 def open_matches(tree: ast.Module) -> Iterator[int]:
@@ -55,7 +59,7 @@ def partial_tables(tree: ast.Module) -> Iterator[tuple[int, set[str]]]:
         keys = [_member(key) for key in node.keys]
         enums = {key[0] for key in keys if key}
         if len(enums) == 1 and all(keys):
-            missing = ENUMS[enums.pop()] - {key[1] for key in keys if key}
+            missing = enumerations()[enums.pop()] - {key[1] for key in keys if key}
             if missing:
                 yield node.lineno, missing
 
@@ -69,8 +73,8 @@ def _names_a_member(case: ast.match_case) -> bool:
 
 
 def _member(value: ast.expr | None) -> tuple[str, str] | None:
-    if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name) and value.value.id in ENUMS:
-        return value.value.id, value.attr
+    if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name):
+        return (value.value.id, value.attr) if value.value.id in enumerations() else None
     return None
 
 
@@ -84,11 +88,11 @@ def _asserts_never(case: ast.match_case) -> bool:
 
 
 def test_a_match_on_an_enum_or_an_event_names_every_member() -> None:
-    assert {name: lines for name, tree in TREES.items() if (lines := list(open_matches(tree)))} == {}
+    assert {name: lines for name, tree in trees().items() if (lines := list(open_matches(tree)))} == {}
 
 
 def test_a_table_keyed_by_an_enum_has_every_member() -> None:
-    assert {name: lines for name, tree in TREES.items() if (lines := list(partial_tables(tree)))} == {}
+    assert {name: lines for name, tree in trees().items() if (lines := list(partial_tables(tree)))} == {}
 
 
 @pytest.mark.parametrize(

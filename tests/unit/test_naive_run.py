@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plangate.records.database import Database
+from tests.support.fresh_records import fresh_records
 from tests.support.naive_stories import differences
 
 
@@ -15,8 +15,7 @@ from tests.support.naive_stories import differences
 async def test_a_run_and_its_record_agree_with_a_naive_reading_of_the_rules(
     first: int, tmp_path: Path
 ) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
+    database = fresh_records(tmp_path / "records.db")
     found = [one for seed in range(first, first + 20) for one in await differences(database, seed)]
     database.close()
     assert found == []

@@ -9,6 +9,7 @@ from plangate.cli.plan_tree import compose
 from plangate.cli.plan_yaml import yaml_of
 from plangate.cli.yaml_reader import yaml_parts
 from plangate.domain.plan import ProposedPlan
+from tests.support.times import times
 
 TRAPS = (
     *(
@@ -47,7 +48,7 @@ def read(text: str) -> Any:
     return root.value()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=times(100), deadline=None)
 @given(WORDS.filter(bool), st.dictionaries(WORDS, VALUES, max_size=4), WORDS, WORDS)
 @example(
     "two\n\nlines\n", {"body": "a\n b\n\n", "null": "\n", "": [[], {}, [[1]]]}, "why\n", "a note\nof two"

@@ -382,7 +382,7 @@ async def test_an_end_that_cannot_be_recorded_is_recorded_later(paying: Gate, ba
 async def test_the_records_may_be_in_postgresql(
     env: WorkflowEnvironment, tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    gate = build_gate(env, tmp_path, f"pg-{uuid4().hex[:12]}", database_url=postgres.new_database())
+    gate = build_gate(env, tmp_path, f"pg-{uuid4().hex[:12]}", database_url=postgres.new_records())
     bank = opened(gate)
     async with gate.worker(), gate.worker(await another_client(gate)):
         bank.ends("ann", "reversed", "account closed")

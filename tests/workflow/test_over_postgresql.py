@@ -20,7 +20,7 @@ from tests.workflow.test_what_cannot_be_recorded_waits_outside import waiting as
 @pytest_asyncio.fixture(loop_scope="session")
 async def gate(env: WorkflowEnvironment, tmp_path: Path, postgres: PostgresServer) -> AsyncIterator[Gate]:
     """A Plangate over PostgreSQL with one worker running."""
-    built = build_gate(env, tmp_path, f"pg-{uuid4().hex[:12]}", database_url=postgres.new_database())
+    built = build_gate(env, tmp_path, f"pg-{uuid4().hex[:12]}", database_url=postgres.new_records())
     async with built.worker():
         yield built
     built.database.close()

@@ -18,6 +18,7 @@ from plangate.domain.decision import Choice, read_arrival, unknown_name
 from plangate.domain.request import PlanRequest
 from tests.support.gate import Gate
 from tests.support.junk import LIKELY_NAMES, bad_inputs
+from tests.support.times import times
 
 
 @pytest.mark.parametrize(
@@ -305,7 +306,7 @@ async def test_a_schedule_cannot_hand_over_a_state_of_its_own(gate: Gate) -> Non
 
 
 @given(name=LIKELY_NAMES, inputs=bad_inputs)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=times(100), deadline=None)
 def test_any_signal_is_read_without_raising(name: str, inputs: list[Any]) -> None:
     at = "2026-01-01T00:00:00Z"
     for choice in (None, *Choice):

@@ -168,16 +168,24 @@ async def test_a_plan_that_was_changed_in_the_database_is_not_shown(idle_gate: G
         assert (ended.code, "hello" in ended.out, "left out of the list" in ended.err) == (0, False, True)
 
 
-def a_terminal_of(gate: Gate) -> Home:
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with dana's key."""
+    folder = tmp_path_factory.mktemp("dana")
+    made = Home(folder / "var", {"PLANGATE_KEYS_DIR": str(folder / "keys")}).starter("keys", "new", "dana")
+    assert made.code == 0, made.err
+    return folder / "keys"
+
+
+def a_terminal_of(gate: Gate, keys: Path) -> Home:
     """Somebody's own machine: it reaches the server, and has neither the records nor a worker."""
     at = gate.client.service_client.config.target_host
-    theirs = gate.settings.var_dir / "theirs"
     return Home(
-        theirs,
+        gate.settings.var_dir / "theirs",
         {
             "TEMPORAL_ADDRESS": at,
             "PLANGATE_TASK_QUEUE": gate.settings.task_queue,
-            "PLANGATE_KEYS_DIR": str(theirs / "keys"),
+            "PLANGATE_KEYS_DIR": str(keys),
         },
     )
 
@@ -193,13 +201,11 @@ def a_terminal_of(gate: Gate) -> Home:
     ],
 )
 async def test_no_command_shows_or_signs_what_a_lying_worker_says(
-    idle_gate: Gate, words: tuple[str, ...]
+    idle_gate: Gate, keys: Path, words: tuple[str, ...]
 ) -> None:
     async with idle_gate.worker():
         honest = await idle_gate.in_review("transfer everything")
-    home = a_terminal_of(idle_gate)
-    made = await asyncio.to_thread(home.starter, "keys", "new", "dana")
-    assert made.code == 0, made.err
+    home = a_terminal_of(idle_gate, keys)
     names = {"ID": honest.workflow_id, "PRINT": honest.fingerprint or ""}
     async with impostor(idle_gate, harmless):
         ended = await asyncio.to_thread(home.starter, *(names.get(word, word) for word in words))
@@ -211,12 +217,13 @@ async def test_no_command_shows_or_signs_what_a_lying_worker_says(
         assert (await idle_gate.api.status(honest.workflow_id)).decisions == ()
 
 
-async def test_a_key_signs_no_plan_that_was_named_by_a_part_of_its_fingerprint(idle_gate: Gate) -> None:
+async def test_a_key_signs_no_plan_that_was_named_by_a_part_of_its_fingerprint(
+    idle_gate: Gate, keys: Path
+) -> None:
     """Two plans can be made whose fingerprints begin alike; the approver saw one, and signs the whole."""
     async with idle_gate.worker():
         honest = await idle_gate.in_review("transfer everything")
-        home = a_terminal_of(idle_gate)
-        await asyncio.to_thread(home.starter, "keys", "new", "dana")
+        home = a_terminal_of(idle_gate, keys)
         for words in (("approve", honest.workflow_id), ("sign", honest.workflow_id, "approve")):
             short = (*words, "--by", "dana", "--plan", honest.short_fingerprint or "")
             refused = await asyncio.to_thread(home.starter, *short)

@@ -26,7 +26,8 @@ from tests.support.postgres import PostgresServer
 from tests.support.sealed_records import a_week, people
 from tests.support.times import times
 
-ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = times(360), times(72), times(500)
+# Each kind of edit some times, in the suite; PLANGATE_TEST_TIMES=10 makes more than 2,000 edits.
+ON_SQLITE, ON_POSTGRESQL, OF_BUNDLES = times(5 * len(EDITS)), times(len(EDITS)), times(280)
 
 
 class Records:
@@ -55,7 +56,7 @@ async def records(
     url: str | None = None
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.new_database()
+        url = server.new_records()
     folder: Path = tmp_path_factory.mktemp("week")
     gate = build_gate(env, folder, f"week-{uuid4().hex[:12]}", database_url=url)
     yield Records(gate.database, await a_week(gate))

@@ -39,10 +39,6 @@ from plangate.tool.places import place_of
 
 _log = structlog.get_logger(__name__)
 
-FACTORY_ASKS: Final = ("model_client", "workbench", "rules")
-"""What a factory may ask for by the names of its parameters: Plangate's model client, the workbench that
-proposes and reads, and the rules of planning as a system message."""
-
 _RAISE: Final = "raise max_tool_iterations of the agent that proposes"
 
 

@@ -14,6 +14,7 @@ from autogen_core._component_config import WELL_KNOWN_PROVIDERS
 from autogen_core.models import ChatCompletionClient, ModelFamily, ModelInfo
 from pydantic import ValidationError
 
+from activities.planners.without_model import NO_MODEL
 from plangate.domain.errors import ModelRefused, NoModel, SettingsInvalid
 from plangate.domain.escaping import cut, one_line
 from plangate.domain.faults import path_text
@@ -60,10 +61,7 @@ def model_client_factory(settings: Settings) -> ModelOpener:
 
 def no_model() -> OpenModel:
     """Raise NoModel: the opener of a worker without a model."""
-    raise NoModel(
-        "No model is configured: set OPENAI_API_KEY, OPENAI_BASE_URL or PLANGATE_MODEL_CONFIG and restart "
-        "the worker, or submit a ready plan with --plan FILE, which needs no model."
-    )
+    raise NoModel(NO_MODEL)
 
 
 def _openai(settings: Settings) -> OpenModel:

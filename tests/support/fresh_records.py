@@ -1,0 +1,33 @@
+"""Records as a worker's first start leaves them: migrated once in this process, and copied for each test."""
+
+from functools import cache
+from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryDirectory
+
+from plangate.files.private_files import create_private_file, make_private_folder
+from plangate.records.database import Database
+
+
+def fresh_records(path: Path) -> Database:
+    """Open the records of this file; one that is not there is made, with tables and an id of its own."""
+    make_private_folder(path.parent)
+    if create_private_file(path):
+        content, installation = _migrated()
+        path.write_bytes(content.replace(installation, token_hex(16).encode()))
+    return Database(path)
+
+
+@cache
+def _migrated() -> tuple[bytes, bytes]:
+    """Return a migrated SQLite file and the id of its installation: it is in a table and an index."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "records.db")
+        database = Database(path)
+        database.migrate()
+        installation = database.installation.encode()
+        database.close()
+        assert list(Path(folder).iterdir()) == [path]
+        content = path.read_bytes()
+    assert content.count(installation) == 2
+    return content, installation
