@@ -380,7 +380,7 @@ def _arguments(tool: Tool, step: Step, values: Mapping[str, JsonValue]) -> ToolA
         for name in references_in(step.arguments):
             if isinstance(
                 getattr(arguments, name, None), Reference
-            ):  # its type allows one, its value is none
+            ):  # its type allows a reference, and its value is not one
                 raise ToolRefused(
                     f"A value from an earlier step cannot be used: {name} is a reference again."
                 )

@@ -4,7 +4,7 @@
 activity, which only Plangate's own workflow can schedule.
 
 The calling workflow's id names the run, and everything else is on the record: which steps are open, their
-arguments and receipts. So whoever starts such a workflow can only make Plangate look earlier.
+arguments and receipts. So an attacker who starts such a workflow only makes Plangate look earlier.
 """
 
 import asyncio

@@ -95,7 +95,7 @@ class FunctionPlanner:
         if not isinstance(result, str | PlannerResult):
             raise DraftUnusable(
                 f"The planner {self._name} returned {type(result).__name__}, and no summary; its author has "
-                "to mend it."
+                "to fix it."
             )
         result = PlannerResult(result) if isinstance(result, str) else result
         plan = _plan(result.summary, proposals.steps, proposals.reads)
@@ -123,7 +123,7 @@ class FunctionPlanner:
                     f"The model did not finish the draft within {self._limits.seconds:g} seconds; "
                     "raise PLANGATE_DRAFT_SECONDS to allow more."
                 )
-            if planning.cancelled():  # by itself, as some clients do when their server dies
+            if planning.cancelled():  # on its own, as some clients do when their server dies
                 raise ModelUnavailable(f"The planner {self._name} cancelled itself.")
             return planning.result()
         finally:

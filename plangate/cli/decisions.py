@@ -86,10 +86,10 @@ def placeholder_words(decision: Decision) -> str:
 
 
 def resolution_named(typed: str) -> Resolution | None:
-    """Return the resolution that was typed; None if none was.
+    """Return the resolution that was typed; None if it was left out.
 
     Raises:
-        WrongUsage: there is none of that name.
+        WrongUsage: no resolution has that name.
     """
     if not typed:
         return None

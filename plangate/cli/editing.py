@@ -82,7 +82,7 @@ class PlanEditor:
         self._by = by
 
     async def edit(self, status: Status, comment: str) -> Sent | None:
-        """Edit the plan of ``status`` until it is sent; None if nothing was sent, which has been said.
+        """Edit the plan of ``status`` until it is sent; None, with the reason printed, if nothing was sent.
 
         A refusal that the person does not correct is returned too.
 
@@ -143,7 +143,7 @@ class PlanEditor:
         taken_back = _taken_back(status, draft.newest)
         if taken_back:
             page.sentence(taken_back, "bold yellow")
-        page.sentence("To go on with it:")
+        page.sentence("To continue editing it:")
         page.command(f"{program()} edit {shlex.join(words)}")
         self._screen.show_aside(page)
 

@@ -64,7 +64,7 @@ def decidable(status: Status, choice: Choice) -> str:
     """Return the fingerprint of the plan on which ``choice`` can be decided now.
 
     Raises:
-        Refused: there is none.
+        Refused: no plan can be decided on.
     """
     open_for = {Phase.HELD if choice is Choice.RESOLVE else Phase.IN_REVIEW}
     if choice is Choice.WITHDRAW_APPROVAL:

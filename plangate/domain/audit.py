@@ -352,7 +352,7 @@ Event = Annotated[
 
 
 class AnyEvent(RootModel[Event]):
-    """One event of any kind, told apart by its ``kind``."""
+    """One event of any kind; ``kind`` says which."""
 
 
 class WrittenEntry(Frozen):

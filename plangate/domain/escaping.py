@@ -143,7 +143,7 @@ def _code_span(line: str) -> str:
     kept = _DROPPED_BLANK.sub("\u00a0", line)
     fence = "`" * (max((len(run) for run in _BACKTICKS.findall(kept)), default=0) + 1)
     pad = " " if kept[0] == "`" or kept[-1] == "`" else ""
-    # At the start of a line three backticks would open a block: a blank that is none stands ahead of them.
+    # At the start of a line three backticks would open a block: a no-break space goes before them.
     ahead = "\u00a0" if len(fence) > _LONGEST_SPAN_FENCE else ""
     return f"{ahead}{fence}{pad}{kept}{pad}{fence}"
 

@@ -55,7 +55,7 @@ class Kind(StrEnum):
 class ValueChange:
     """One changed value: its path, such as ``json.amount``, and what it was and is, as JSON.
 
-    ``was_there`` and ``is_there`` tell an absent value from null.
+    ``was_there`` and ``is_there`` distinguish an absent value from null.
     """
 
     path: tuple[str, ...]
@@ -98,7 +98,7 @@ def kept_baseline(
 ) -> Before | None:
     """Return the plan since which all changes are shown, as a run keeps it, when ``newest`` is drafted.
 
-    ``baseline`` and ``before`` are those of ``replaced``, which nobody has approved. None if there is no
+    ``baseline`` and ``before`` are those of ``replaced``, which has no approval. None if there is no
     older plan than ``replaced``, or if it differs in more than a state may carry.
     """
     known = baseline or before

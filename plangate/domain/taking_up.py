@@ -97,7 +97,7 @@ def _value(reference: Reference, step: StepStatus, status: Status) -> JsonValue:
     """Return the value that a reference to a step with a receipt has.
 
     Raises:
-        Refused: there is none.
+        Refused: no receipt has that value.
     """
     before = [one for one in status.steps if one.number == reference.from_step]
     receipt = before[0].receipt if before else None

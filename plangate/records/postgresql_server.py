@@ -25,8 +25,8 @@ _PATIENCE: Final[Mapping[str, str | int]] = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
-# A worker that is stopped in the middle of a transaction gives its locks back. Whoever made the server, the
-# database or the role may have set any of these; what is set on the session is not changed from outside.
+# A worker that is suspended in the middle of a transaction releases its locks. The server, the database or
+# the role may have other defaults for any of these; settings of the session override them.
 _PREPARE: Final = """
 SELECT set_config('synchronous_commit',
                   coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false),

@@ -204,7 +204,7 @@ def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
 
 
 def _resolved_step(event: Decided) -> int:
-    """Return the step that an accepted resolution resolves; 0 if this is none."""
+    """Return the step that an accepted resolution resolves; 0 for any other event."""
     decision = event.arrival.decision
     is_one = event.verdict.accepted and decision is not None and decision.decision is Choice.RESOLVE
     return (decision.step or 0) if is_one and decision is not None else 0

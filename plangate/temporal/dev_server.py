@@ -322,7 +322,7 @@ def program_path() -> str:
     """Return the path of the ``temporal`` program.
 
     Raises:
-        OperatorError: there is none.
+        OperatorError: it is not installed.
     """
     beside = Path(sys.executable).with_name("temporal")  # not resolved: in a venv python is a link
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("temporal")

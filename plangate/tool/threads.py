@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
-# How long a call that was over its limit may still take before it is said to be running.
+# How long a call that was over its limit may still take before it is reported as running.
 _LAST_SECONDS: Final = 2.0
 
 

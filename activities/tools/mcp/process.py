@@ -2,7 +2,7 @@
 
 The SDK's own transport reads a line without limit, and gives the server's errors to the worker's terminal.
 This one ends the connection at a line or a session that is too large, keeps the end of what the server
-writes to its standard error, and kills the whole process group of a server that does not end by itself.
+writes to its standard error, and kills the whole process group of a server that does not end on its own.
 """
 
 import asyncio

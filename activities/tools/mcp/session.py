@@ -165,7 +165,7 @@ async def _supervised(task: "asyncio.Task[None]", found: "asyncio.Future[Any]", 
 
 
 def _error_of(task: "asyncio.Task[None]") -> BaseException:
-    """Return how a task failed, if it did; nobody else has it, so that only the SDK can have cancelled it."""
+    """Return how a task failed, if it did. Only the SDK can have cancelled it: no other code has it."""
     if not task.done():
         return TimeoutError("it could not be ended")
     if task.cancelled():

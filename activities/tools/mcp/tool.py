@@ -199,12 +199,12 @@ class McpTool:
         return _shown(self._server.secrets.hide_in(structured))
 
     def _text(self, text: str, limit: int) -> str:
-        """Return what the server said as the record keeps it: one line without secrets, cut."""
+        """Return a text of the server as the record keeps it: one line without secrets, cut."""
         return cut(one_line(redact_text(self._server.secrets.hide(text).strip())), limit)
 
 
 class ReadingMcpTool(McpTool):
-    """A tool that an operator has said to change nothing; planners call it while they draft."""
+    """A tool that an operator has declared read-only; planners call it while they draft."""
 
     async def read(self, arguments: SchemaArguments) -> JsonValue:
         """Return what the server answered."""

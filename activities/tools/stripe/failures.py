@@ -41,7 +41,7 @@ class Failure:
 
     Attributes:
         status: of the answer; None if none came.
-        said: Stripe's own sentence, or what broke.
+        said: Stripe's own message, or what failed.
         kind: Stripe's type of error; empty if it named none.
         code: its code, such as ``charge_already_refunded``.
         was_sent: whether anything may have reached Stripe.

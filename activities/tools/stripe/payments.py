@@ -48,7 +48,7 @@ class RefundReceipt(BaseModel):
 
 
 def word(value: object) -> str:
-    """Return a text of Stripe's in one short line; empty if it is none."""
+    """Return a text of Stripe's in one short line; empty if it is not text."""
     return cut(one_line(value), _LONGEST_WORD) if isinstance(value, str) else ""
 
 

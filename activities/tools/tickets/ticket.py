@@ -174,7 +174,7 @@ class Tracker(Protocol):
         """Return the oldest ticket with this marker."""
 
     async def close(self, project: str, number: int) -> None:
-        """Close a ticket as one that nobody will work on."""
+        """Close a ticket as not planned."""
 
     async def look_at(self, project: str, number: int) -> TicketState:
         """Return the state of a ticket."""
@@ -193,7 +193,7 @@ class Tracker(Protocol):
 
 
 def where_to_look(what: str, where: str) -> str:
-    """Return what a person is told if lists do not reach back to an act."""
+    """Return where a person can look if the lists do not reach back to an act."""
     return f"Its marker is not among the newest entries. Look for {what} in {where}."
 
 

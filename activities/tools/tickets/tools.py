@@ -82,7 +82,7 @@ class _TicketTool:
         """The tracker.
 
         Raises:
-            ToolRefused: there is none.
+            ToolRefused: no tracker is configured.
         """
         if isinstance(self._chosen, Missing):
             raise ToolRefused(f"Tickets cannot be used: {self._chosen.sentence}.")

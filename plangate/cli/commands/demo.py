@@ -1,4 +1,4 @@
-"""`demo`: an end-to-end run in which a worker is killed; `plangate.cli.demo` tells it."""
+"""`demo`: an end-to-end run in which a worker is killed; `plangate.cli.demo` runs it."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _observation(first: ToolProcess, second: ToolProcess) -> Check:
         holds = second.call(Request(do=Do.HOLDS, seen=values))
         if holds.how != "returned" or holds.value != {"value": True}:
             said = holds.error or _shown(holds.value)
-            problem = f"nothing happened in between, and still_holds() said {said}"
+            problem = f"nothing happened in between, and still_holds() returned {said}"
     problem = problem or _changed(before, first.count(), "observing")
     changes = "" if before is not None else "; whether it changes anything was not checked: no --count"
     return judged(name, problem, f"{_shown(seen[0].value)}{changes}")

@@ -20,7 +20,7 @@ from plangate.testing.promises.messages import Do, Ended, Request
 from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Reversed, Settled, Tool, Unknown
 
 Die = Callable[[str, Ended | None], None]
-"""Ends this process by SIGKILL, having said at which place, and what the call had returned."""
+"""Reports the place and what the call had returned, and ends this process by SIGKILL."""
 _CONNECTING: Final = ("socket.connect", "socket.getaddrinfo", "socket.sendto")
 _LONGEST: Final = 300
 

@@ -1,7 +1,7 @@
 """Checkpoints and what they seal; triggers that refuse to change what is written.
 
-The triggers keep mistakes away: a script, a console, another program. Whoever may change tables may take them
-off, and is found out by the hashes and the checkpoints.
+The triggers prevent mistakes by a script, a console or another program. An attacker who may alter tables can
+drop them; the hashes and the checkpoints still reveal the change.
 """
 
 import sqlalchemy as sa
