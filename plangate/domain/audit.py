@@ -246,7 +246,7 @@ class StepUndone(Frozen):
 
 
 class Held(Frozen):
-    """A step, or its undo, cannot go on: the run waits for a resolution by a person until the deadline.
+    """A step, or its undo, cannot continue: the run waits for a resolution by a person until the deadline.
 
     ``number`` counts the holds of the run, from 1; holds that were recorded before they had numbers have 0.
     """

@@ -50,7 +50,7 @@ class Order(Typed):
     """One person's order.
 
     Attributes:
-        tool: whose steps are to wait, or may go on; None for the steps of all tools.
+        tool: whose steps are to wait, or may begin; None for the steps of all tools.
         stop: the number of the stop that a go releases: what its sender saw.
         reason: for a stop it is required.
     """

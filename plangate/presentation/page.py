@@ -23,7 +23,7 @@ from plangate.presentation.words import reference_words
 LABEL_WIDTH: Final = 12
 _WIDEST_LABEL: Final = 26
 _BAR: Final = "│ "
-_FOLDED_BAR: Final = "┊ "  # the line before goes on here; the text has no line break
+_FOLDED_BAR: Final = "┊ "  # continues the line before; the text has no line break
 _NARROWEST: Final = 20
 _LIST_ON_ONE_LINE: Final = 100
 REORDERED: Final = "This has right-to-left letters, and may be drawn in another order; exactly: {}"
@@ -32,7 +32,7 @@ _SHELL_WORDS: Final = re.compile(r"(?:[^\s'\"\\]|\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\
 
 
 class Fold(Enum):
-    """How a row that is wider than the terminal goes on."""
+    """How a row that is wider than the terminal is continued."""
 
     AT_BLANKS = auto()
     COMMAND = auto()
@@ -72,7 +72,7 @@ class Page:
         self.rows.append(Row("", "", text, style))
 
     def entry(self, when: str, text: str, style: str = "", indent: int = 0) -> None:
-        """Add what happened, with when it did; what is folded goes on a little to the right."""
+        """Add what happened, with when it did; folded lines are indented a little."""
         margin = " " * indent
         stamp = f"{one_line(when)}  " if when else ""
         self.rows.append(Row(margin, margin + "    ", stamp + one_line(text), style))

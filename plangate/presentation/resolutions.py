@@ -130,7 +130,7 @@ def _then(step: StepStatus, status: Status, *, is_short: bool) -> str:
     follows = status.steps[step.number]
     preview = "" if is_short else cut(one_line(preview_of(follows)), _LONGEST_PREVIEW)
     named = f"step {follows.number} of {len(status.steps)}{f': {preview}' if preview else ''}"
-    return f"Then the run goes on with {named.rstrip('.')}."
+    return f"Then the run continues with {named.rstrip('.')}."
 
 
 def preview_of(step: StepStatus) -> str:

@@ -74,7 +74,7 @@ async def running(server: ServerConfig, watch: Watch) -> AsyncIterator[Streams]:
         ending = asyncio.create_task(_end(process, tasks, patience=_END_SECONDS if has_ended else 0.0))
         for stream in (reading, writing, incoming, outgoing):
             stream.close()
-        with suppress(asyncio.CancelledError):  # it goes on; nothing here waits for more than its own limit
+        with suppress(asyncio.CancelledError):  # it continues; nothing here waits for more than its own limit
             await asyncio.shield(ending)
 
 

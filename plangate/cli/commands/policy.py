@@ -57,7 +57,7 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
 
 
 def as_of(when: When, *, as_json: AsJson = False) -> int:
-    """Print the policy of that time, from the records."""
+    """Print the policy that was in force at a given time."""
     return rule_files.show_as_of(console.open_console(as_json=as_json), "policy", when)
 
 
@@ -74,7 +74,7 @@ def explain(
         typer.Option("--policy", metavar="FILE", show_default="PLANGATE_POLICY", help="The policy's file."),
     ] = None,
     request: Annotated[
-        str, typer.Option("--request", metavar="TEXT", show_default=False, help="The request's words.")
+        str, typer.Option("--request", metavar="TEXT", show_default=False, help="The text of the request.")
     ] = "",
     requester: Requester = None,
     as_json: AsJson = False,

@@ -241,7 +241,7 @@ class _Story:
             page.copied("mail", str(path))
         page.copied("records", self._stage.session.database.where)
         page.copied("Web UI", self._stage.session.access.page_of(status.workflow_id) or "")
-        page.note("The embedded server keeps running; make stop ends it. To go on, in two terminals:")
+        page.note("The embedded server keeps running; make stop ends it. To continue, in two terminals:")
         page.command("make worker")
         if self._stage.settings.has_openai or self._stage.settings.model_config_file:
             page.command(f'{program()} start "What you want done" --watch')
