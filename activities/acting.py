@@ -94,7 +94,7 @@ async def act_once(
         earlier: what is known of the effect of earlier attempts.
         unmet: why the precondition does not hold now, if a person ruled the effect out: nothing may be done,
             but the tool may know that it happened after all.
-        has_precondition: whether an earlier attempt that did nothing has to begin anew, by the precondition.
+        has_precondition: whether an earlier attempt that did nothing has to begin again, by the precondition.
         timed: what the tool's answer means, by the time since the act.
 
     Raises:

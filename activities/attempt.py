@@ -231,11 +231,11 @@ class StepAttempt:
         return found is None or found.state in (EffectState.RELEASED, EffectState.IN_DOUBT)
 
     def wait_if_stopped(self, trail: OpenTrail, stops: StopsSeen) -> StepResult | None:
-        """Return None if no stop stands in the way of a claim, or it is done; else what `claim` would return.
+        """Return None if no stop prevents the claim, or it is done; else what `claim` would return.
 
         Raises:
             StepStopped: people have stopped every step, or those of this tool.
-            TrailDamaged: the run's trail does not hang together.
+            TrailDamaged: the links of the run's trail are broken.
         """
         trail.check()
         found = find_effect(trail, self._key)

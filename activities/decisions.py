@@ -299,7 +299,7 @@ class _BatchJudge:
         """Whether the record has applied this decision already, and the run has not.
 
         That happens after a reset, or if the workflow task of an update was lost: the decision is recorded
-        and arrives once more. Accepting it again changes nothing in the record.
+        and arrives again. Accepting it again changes nothing in the record.
         """
         state, record, decision = self._state, self._record, event.arrival.decision
         if decision is None or not event.verdict.accepted or changes(record, event):

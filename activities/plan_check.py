@@ -119,7 +119,7 @@ def _observes(tool: Tool, step: Step) -> bool:
 
 
 def _preview(tool: Tool, step: Step, arguments: Any, observation: JsonValue) -> str:
-    """Return the tool's own preview in one line, or one from its name and arguments if it brings none."""
+    """Return the tool's own preview in one line, or one from its name and arguments if it has none."""
     preview = ""
     if isinstance(tool, Previews):
         try:

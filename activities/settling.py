@@ -51,7 +51,7 @@ class LookedUp(Frozen):
     Attributes:
         step: its number.
         state: as the tool says.
-        summary: the tool's words; why it could not be asked, if it could not.
+        summary: the tool's sentence, or why it could not be asked.
         until: until when it is looked up.
         was_asked: whether the tool answered.
     """
@@ -128,7 +128,7 @@ class Settling:
         Raises:
             NotApproved: it has not, or has no plan.
             OtherRecords: its plan was made for other records.
-            TrailDamaged: its trail does not hang together.
+            TrailDamaged: the links of its trail are broken.
         """
         trail.check()
         state = trail.state()
@@ -178,7 +178,7 @@ class Settling:
         if found is None:
             return LookedUp(step=number, state=SettlementState.OPEN, until=until)
         how = SettlementState.SETTLED if isinstance(found, Settled) else SettlementState.REVERSED
-        # Before Temporal keeps it: the words may hold a secret, or be more than a message can carry.
+        # Before Temporal keeps it: the text may hold a secret, or be more than a message can carry.
         said = recordable(found.summary, _LONGEST_SUMMARY)
         return LookedUp(step=number, state=how, summary=said, until=until)
 

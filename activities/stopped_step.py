@@ -35,7 +35,7 @@ class Stopped(NamedTuple):
 def notes_of(trail: OpenTrail, record: RunState, stopped: Stopped) -> list[Note]:
     """Return what has to be recorded of a stopped step; nothing if the record has its end already.
 
-    The ledger is settled: an effect that was begun is in doubt from now on.
+    In the ledger, an effect that was begun is in doubt from now on.
     """
     step, undo, reason, at = stopped
     progress = record.steps[step - 1]

@@ -75,7 +75,7 @@ class FunctionPlanner:
     async def draft(self, brief: Brief) -> Draft:
         """Draft a plan; raises as `activities.planner.Planner` says.
 
-        A conversation that cannot be continued is begun anew, once, from the plan before.
+        A conversation that cannot be continued starts over, once, from the plan before.
         """
         brief = brief.model_copy(update={"max_steps": self._limits.max_steps})
         until = time.monotonic() + self._limits.seconds

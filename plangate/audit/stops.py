@@ -9,8 +9,9 @@ On the trail of stops (`broken_stops_trail`):
   the rules the releases that it asks for. The policy that is kept has those rules.
 
 Of every claim (`StopHistory.broken_claims`): the last entry of that trail that it looked at is there; no stop
-of its tool stood by then; and no stop was recorded long before it that it did not look at. Claims and entries
-are written in one order (`plangate.records.stops`), so only the last of these needs an allowance for clocks.
+of its tool was in force then; and no stop was recorded long before it that it did not look at. Claims and
+entries are written in one order (`plangate.records.stops`), so only the last of these needs an allowance for
+clocks.
 """
 
 from bisect import bisect_right

@@ -84,7 +84,7 @@ class Gatekeeper:
         page.gap()
         page.heading(f"{status.workflow_id} {waits_for(status, self._viewer)}")
         if status.unread:
-            page.note(f"{unread_words(status)}, which may settle it.", "yellow")
+            page.note(f"{unread_words(status)}, which may answer this.", "yellow")
         add_request(page, status)
         page.field("requester", status.requester)
         page.extend(plan_page(status, now()))

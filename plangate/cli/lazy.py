@@ -2,7 +2,9 @@
 
 This is the lazy group of Click's documentation ("Complex Applications"), with one addition: while the module
 of a command is imported, the modules of the package that it imports are found, but not run. Each is run when
-it is first used (`importlib.util.LazyLoader`), after the options were parsed. Light: ``--help`` imports it.
+it is first used (`importlib.util.LazyLoader`), after the options were parsed.
+
+Imports little: ``--help`` uses it.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share. Light: ``--help`` imports it."""
+"""Arguments and options that several commands share. Imports little: ``--help`` uses it."""
 
 from dataclasses import dataclass
 from enum import StrEnum

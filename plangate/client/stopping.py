@@ -47,7 +47,7 @@ async def send_key_order(client: TemporalClient, task_queue: str, order: KeyOrde
 
 
 async def ask_what_stands(client: TemporalClient, task_queue: str) -> StopAnswer | None:
-    """Return the stops that stand, by a worker; None if no worker runs.
+    """Return the stops in force, by a worker; None if no worker runs.
 
     Raises:
         NotAnswered: the question failed in Temporal.

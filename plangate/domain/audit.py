@@ -279,7 +279,7 @@ class StepSettled(Frozen):
 
 
 class StepReversed(Frozen):
-    """The accepted effect of a step was failed or taken back by the other side; ``summary`` is its tool's."""
+    """The accepted effect of a step failed or was reversed by the other side; ``summary`` is its tool's."""
 
     kind: Literal["reversed"] = "reversed"
     step: int

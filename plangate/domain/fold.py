@@ -259,7 +259,7 @@ def _approve(state: RunState, decided: Decided) -> RunState:
 def _keep(state: RunState, decided: Decided) -> RunState:
     """Keep the newest decisions of each verdict, shortened; the trail has all of them in full.
 
-    Many accepted ones arise only where an approval is given and withdrawn again and again.
+    Many accepted ones arise only where an approval is given and withdrawn repeatedly.
     """
     decisions = (*state.decisions, _slim(decided))
     accepted = decided.verdict.accepted

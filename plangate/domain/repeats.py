@@ -1,7 +1,7 @@
 """Edits and resolutions that arrive again after their run was reset, or after its worker died.
 
-The record has carried one out, and the run does not know it. The same decision may then be accepted once
-more, so that the run follows its record; another one may not.
+The record has carried one out, and the run does not know it. The same decision may then be accepted
+again, so that the run follows its record; another one may not.
 """
 
 from collections.abc import Callable, Sequence

@@ -56,7 +56,7 @@ class PlanRequest(Typed):
 
 
 def check_opening(run: RunRef, now: datetime | None = None) -> Requested:
-    """Check the request of a run once more, before it is recorded, and return it.
+    """Check the request of a run again, before it is recorded, and return it.
 
     Any client of the namespace can start a workflow whose request was never checked by `read_request`.
 

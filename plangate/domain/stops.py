@@ -1,8 +1,8 @@
 """Stops: orders by which people make every step, or every step of one tool, wait before it begins.
 
-A stop stands until enough people have released it. `judge` says whether an order is accepted, `apply` what
-follows from it, and `StandingStops.of` which stop makes a step wait. Claims, pages and the auditor use the
-same functions. Decisions on runs are taken while a stop stands.
+A stop is in force until enough people have released it. `judge` says whether an order is accepted, `apply`
+what follows from it, and `StandingStops.of` which stop makes a step wait. Claims, pages and the auditor use
+the same functions. Decisions on runs are accepted while a stop is in force.
 """
 
 from collections.abc import Collection, Sequence
@@ -39,7 +39,7 @@ _UNCHECKED: Final = "there is no list of people, so the name is not checked and 
 
 
 class Action(StrEnum):
-    """What an order asks for; ``list`` only asks which stops stand."""
+    """What an order asks for; ``list`` only asks which stops are in force."""
 
     STOP = "stop"
     GO = "go"
@@ -158,7 +158,7 @@ class StopDecided(Frozen):
 
 
 class Stop(Frozen):
-    """One stop that stands.
+    """One stop in force.
 
     Attributes:
         number: counts the accepted stops of the installation.
@@ -189,7 +189,7 @@ class Stop(Frozen):
 
 
 class StopStatus(Frozen):
-    """A stop that stands, as people see it.
+    """A stop in force, as people see it.
 
     Attributes:
         number: a go names it.
@@ -215,9 +215,9 @@ class StopStatus(Frozen):
 
 
 class StopAnswer(Frozen):
-    """The result of an order: the verdict, and the stops that stand now.
+    """The result of an order: the verdict, and the stops in force now.
 
-    ``accepted`` is None if it was only asked what stands, or if there is no verdict yet: ``reason`` says why.
+    ``accepted`` is None for a question, or if there is no verdict yet: ``reason`` says why.
     ``audience`` is the installation and namespace that an order is signed for.
     """
 
@@ -228,7 +228,7 @@ class StopAnswer(Frozen):
 
 
 class StandingStops(Frozen):
-    """The stops that stand: at most one of everything, and one of each tool.
+    """The stops in force: at most one of everything, and one of each tool.
 
     ``accepted`` counts all stops that were ever accepted.
     """
@@ -262,7 +262,7 @@ def read_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime
 
 
 def is_question(inputs: Sequence[object]) -> bool:
-    """Return whether a message only asks which stops stand: it changes nothing, and is not recorded."""
+    """Return whether a message only asks what is stopped: it changes nothing, and is not recorded."""
     return len(inputs) == 1 and inputs[0] == {"action": Action.LIST.value}
 
 
@@ -291,7 +291,7 @@ def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: J
     """Return the order with its verdict.
 
     Args:
-        stops: those that stand.
+        stops: those in force.
         arrival: the order.
         sender: who sent it, by the list of people and the signature.
         by: the rules, the tools and the time.
@@ -314,7 +314,7 @@ def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: J
 
 
 def apply(stops: StandingStops, decision: StopDecided) -> StandingStops:
-    """Return the stops that stand after a decision.
+    """Return the stops in force after a decision.
 
     A stop of what is stopped already takes the place of the earlier one, and voids its releases so far.
     """
@@ -343,7 +343,7 @@ def apply(stops: StandingStops, decision: StopDecided) -> StandingStops:
 
 
 def shown(stops: StandingStops) -> tuple[StopStatus, ...]:
-    """Return the stops that stand, for people."""
+    """Return the stops in force, for people."""
     return tuple(
         StopStatus(
             number=stop.number,

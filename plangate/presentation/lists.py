@@ -48,7 +48,7 @@ def held_first(waiting: Sequence[Status]) -> list[Status]:
 
 
 def stopped_page(stops: Sequence[StopStatus], approved: Sequence[Status]) -> Page:
-    """Return the stops that stand, and which of these approved runs wait until they are released."""
+    """Return the stops in force, and which of these approved runs wait until they are released."""
     page = stops_page(stops)
     concerned = [one for one in (with_stops(status, stops) for status in approved) if one.stops]
     if concerned:

@@ -248,7 +248,7 @@ def _indent(margin: str) -> str:
 
 
 def fold(text: str, width: int) -> Iterator[str]:
-    """Yield ``text`` in pieces of at most ``width`` cells: all of it, broken at blanks if there are any."""
+    """Yield ``text`` in pieces of at most ``width`` cells: all of it, broken at spaces if there are any."""
     if cell_len(text) <= width:
         yield text
         return

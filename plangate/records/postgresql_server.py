@@ -135,8 +135,8 @@ class PostgresqlServer:
         *_, is_read_only, is_flushed, identity = found
         if self._identity not in (None, identity):
             raise self.unusable(
-                "another database answers there than the one that this process works with; bring that back, "
-                "or start the process anew if the new one is meant"
+                "another database answers there than the one that this process works with; restore that one, "
+                "or restart the process to use the new one"
             )
         self._identity = identity
         self._is_flushed = is_flushed

@@ -56,7 +56,7 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
 
 
 def stops_on_record(database: Database) -> tuple[StopStatus, ...]:
-    """Return the stops that stand.
+    """Return the stops in force.
 
     Raises:
         RecordsMissing: there are no records.

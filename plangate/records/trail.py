@@ -109,7 +109,7 @@ class OpenTrail:
         self._reserves = True
 
     def renew(self, plan: str, now: datetime) -> None:
-        """Let what the plan has reserved, if anything, count from now on anew."""
+        """Let the reservations of the plan, if it has any, count from now on."""
         if self._reserves:
             reserve(self.connection, (), run=self.workflow_id, plan=plan, now=now)
 
@@ -125,7 +125,7 @@ class OpenTrail:
         return tuple(self._entries)
 
     def check(self) -> None:
-        """Do nothing if the trail hangs together, up to the last entry that was written.
+        """Do nothing if the links of the trail are intact, up to the last entry that was written.
 
         Raises:
             TrailDamaged: it does not.

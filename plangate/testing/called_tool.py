@@ -28,7 +28,7 @@ class Call:
 
 
 class _Called:
-    """The attributes of a tool, as of now: what it can do is found out by what it has."""
+    """The attributes of a tool, as of now: its attributes show what it can do."""
 
 
 def called(tool: Tool, calls: list[Call]) -> Tool:

@@ -54,7 +54,7 @@ class Repeatable:
     """The effect may have happened; repeating it under the same idempotency key is safe.
 
     Attributes:
-        within: for how long after the act the other side remembers the key; None: for ever.
+        within: for how long after the act the other side remembers the key; None: without a limit.
         later: what is known of the effect after that.
     """
 
@@ -113,7 +113,7 @@ class ToolClass(Protocol):
 
 @runtime_checkable
 class Previews(Protocol):
-    """A tool that says in its own words what a call will do."""
+    """A tool with a preview of what a call will do."""
 
     def preview(self, arguments: Any, observation: JsonValue) -> str:
         """Return one plain sentence with the real values; ``observation`` is what `observe` returned."""
@@ -177,7 +177,7 @@ class Advises(Protocol):
     def advice(self) -> str:
         """Return what the planner should know besides the description, for example the allowed hosts.
 
-        It is no part of the definition: a plan stays valid when an operator allows one more host.
+        It is not part of the definition: a plan stays valid when an operator allows one more host.
         """
 
 
@@ -240,7 +240,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Reversed:
-    """An accepted effect has failed or was taken back by the other side; ``summary`` says why."""
+    """An accepted effect failed or was reversed by the other side; ``summary`` says why."""
 
     summary: str
 

@@ -291,7 +291,7 @@ def test_unread_decisions_are_shown_before_another_is_asked_for() -> None:
     assert f"? {moment(NOW, with_seconds=True)}  approve plan 0123456789ab, in the name of dana\n" in text
     assert "a⟨U+001B⟩[2J\n    and 3 more\n" in text
     assert text.index("wait for a worker") < text.index(
-        "To send another decision\n  Unread decisions may settle this already"
+        "To send another decision\n  Unread decisions may already answer this"
     )
 
 

@@ -1,6 +1,6 @@
 """A tool of an MCP server as a tool of Plangate: proposed, approved, and called once.
 
-Just before each call the server lists its tools anew. A tool that differs from what was approved is not
+Just before each call the server lists its tools again. A tool that differs from what was approved is not
 called. An answer is a receipt, even one that breaks the tool's own output schema: the tool has run. An
 error that the tool reports (``isError``) may come after half of its effect, so the step is then in doubt
 (docs/decisions/0058).
