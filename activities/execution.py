@@ -148,7 +148,7 @@ class Execution:
     async def _precondition(self, attempt: StepAttempt, step: Step) -> Precondition:
         """Observe the world again, and return the check of what was seen when the plan was drafted.
 
-        What cannot be observed does not hold. That nothing was there to be seen is an observation too.
+        A precondition that cannot be observed does not hold. An observation may be that nothing was there.
 
         Raises:
             ToolUnavailable: it cannot be observed now; a later attempt may succeed.

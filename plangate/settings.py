@@ -142,7 +142,7 @@ class Settings(BaseSettings):
         default=(), description="those that honour Idempotency-Key, so that a call may be repeated"
     )
     http_headers: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="headers that a plan may set besides the usual ones, comma-separated"
+        default=(), description="headers that a plan may set in addition to the usual ones, comma-separated"
     )
 
     tickets: Literal["github", "jira"] | None = Field(

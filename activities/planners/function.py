@@ -1,4 +1,4 @@
-"""Draft plans with an async function, whatever it is made of: this keeps the limits and makes the plan.
+"""Draft plans with an async function of any kind; enforce the limits and make the plan.
 
 May import the domain, and the table of model errors, which names no vendor.
 """

@@ -1,7 +1,7 @@
 """The tools of one draft: a call notes a step of the plan, or reads; nothing acts.
 
 Each call is validated by the tool's own model. An invalid one is answered with its faults, so that the
-planner can correct it. The limits are kept here, whatever the planner is made of. May import the domain.
+planner can correct it. The limits are enforced here, for any planner. May import the domain.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ _READS: Final = "This only reads: it runs at once, and records no step."
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a call is answered; ``is_error`` if it was not carried out."""
+    """The answer to a call; ``is_error`` if it was not carried out."""
 
     text: str
     is_error: bool = False
@@ -264,7 +264,7 @@ class Proposals:
 
 
 def _object(arguments: object) -> dict[str, Any]:
-    """Return the arguments of a call, which may be JSON text; empty if they are no object."""
+    """Return the arguments of a call, which may be JSON text; empty if they are not an object."""
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments)

@@ -105,7 +105,7 @@ def checked(status: Status, decision: Decision) -> str:
 
 
 def _check_resolution(status: Status, decision: Decision) -> None:
-    """Check that the held run can be resolved so; what was not typed yet is not checked.
+    """Check that the held run can be resolved in this way; parts that were not typed yet are not checked.
 
     Raises:
         Refused: it cannot.

@@ -15,7 +15,7 @@ _SUFFIX: Final = ":settlement"
 
 
 class SettlementState(StrEnum):
-    """What is known of the end of an accepted effect."""
+    """The state of the look-up of an accepted effect."""
 
     OPEN = "open"
     SETTLED = "settled"

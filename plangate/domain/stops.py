@@ -81,7 +81,7 @@ class OrderArrival(Frozen):
 
 
 class Release(Frozen):
-    """What releases a stop: so many people with these roles, each with this proof of identity."""
+    """The releases that a stop needs: how many people of which roles, with which proof of identity."""
 
     needs: tuple[Need, ...]
     assurance: Assurance = Assurance.TYPED
@@ -197,7 +197,7 @@ class StopStatus(Frozen):
         is_verified: whether more than a typed name says who ordered it.
         since: when it was judged.
         released_by: who have released it so far.
-        still_needed: who must release it yet, in words.
+        still_needed: who must still release it, in words.
     """
 
     number: int
@@ -241,7 +241,7 @@ class StandingStops(Frozen):
         return self.on(None) or self.on(tool)
 
     def on(self, scope: str | None) -> Stop | None:
-        """Return the stop of exactly this tool, or with None that of everything."""
+        """Return the stop of exactly this tool; with None, the stop of everything."""
         return next((stop for stop in self.standing if stop.tool == scope), None)
 
     def without(self, scope: str | None) -> tuple[Stop, ...]:
@@ -268,7 +268,7 @@ def is_question(inputs: Sequence[object]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """By what orders are judged.
+    """The rules and facts by which orders are judged.
 
     Attributes:
         rules: who may stop and release.
@@ -360,7 +360,7 @@ def shown(stops: StandingStops) -> tuple[StopStatus, ...]:
 
 
 def still_needed(stop: Stop) -> str:
-    """Return who must release a stop yet, in words."""
+    """Return who must still release a stop, in words."""
     more = "more " if stop.released_by else ""
     return " and ".join(
         f"{counted(need.count, f'{more}person', f'{more}people')}"

@@ -1,7 +1,7 @@
 """A held run on the page: what happened and what did not, why it stopped, until when, and who may resolve it.
 
-It is read by a person who was woken at night. The situation stands at the top of the page, and at its end
-what each choice will do.
+Its reader may have been woken at night. The situation is at the top of the page, and the effect of each
+choice at its end.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Parts of the Web UI's page: what a revision changed, and what a held run waits for.
 
-What comes from outside is in code spans, as on the rest of the page: see `plangate.presentation.markdown`.
+Untrusted text is in code spans, as on the rest of the page: see `plangate.presentation.markdown`.
 """
 
 import re
@@ -37,7 +37,7 @@ from plangate.presentation.words import status_command, step_command
 _ROOM_FOR_HAPPENED: Final = 1_500
 _LONGEST_LINE: Final = 300  # characters
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ,.;:()'_-]+")
-# What a renderer would make something else of: an emphasis, a dash, an ellipsis, a sign.
+# What a renderer would change: into an emphasis, a dash, an ellipsis or a sign.
 _NOT_PLAIN: Final = re.compile(
     r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|--|\.\.|\((?:c|r|p|tm)\)|^[-0-9]", re.IGNORECASE
 )

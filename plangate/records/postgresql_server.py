@@ -56,7 +56,7 @@ class PostgresqlServer:
             connect_args={**patience, **place.hosts, "client_encoding": "UTF8"},
             isolation_level="READ COMMITTED",
             pool_pre_ping=True,
-            # What is written down (plans, arguments) must not reach a log by way of an error.
+            # Recorded values (plans, arguments) must not reach a log through an error.
             hide_parameters=True,
         )
         # Before SQLAlchemy's own look at the server, which does not expect just any encoding.

@@ -64,7 +64,7 @@ class Run:
 
     @property
     def reason(self) -> str:
-        """Why it ended so."""
+        """Why it ended with this outcome."""
         return self.status.reason
 
     @property
@@ -74,7 +74,7 @@ class Run:
 
     @property
     def previews(self) -> tuple[str, ...]:
-        """What each step will do, in the words of its tool."""
+        """The preview of each step."""
         return tuple(one.preview for one in self.status.steps)
 
     @property
@@ -99,7 +99,7 @@ class Run:
 
     @property
     def events(self) -> tuple[str, ...]:
-        """What its audit trail has, in one word each."""
+        """The kinds of the entries on its audit trail."""
         return tuple(entry.event.kind for entry in self.trail)
 
     @property
@@ -225,7 +225,7 @@ class Run:
         self.assert_called(tool, times=1)
 
     def assert_called(self, tool: str, *, times: int) -> None:
-        """Fail the test unless the tool was called so often."""
+        """Fail the test unless the tool was called this many times."""
         found = len(self._calls_of(tool, "act"))
         if found != times:
             self._fail(f"{tool} should have been called {times} times, not {found}")

@@ -6,8 +6,8 @@
     @refund.undo
     def take_back(receipt: Refunded) -> None: ...
 
-The decorated function can still be called. What is wrong with it is said when its module is imported, with
-its file and line.
+The decorated function can still be called. Its faults are reported when its module is imported, with file
+and line.
 """
 
 import inspect
@@ -40,7 +40,7 @@ _LONGEST_DESCRIPTION: Final = 1_000  # what every model's service accepts
 class ToolFunction(Generic[P, R]):
     """A function that was made a tool. Calling it calls the function.
 
-    Its attributes attach what the tool can do besides; each decorates a function that asks by name for the
+    Its attributes attach further abilities of the tool; each decorates a function that asks by name for the
     tool's arguments, and for what is named here:
 
     - ``preview`` (observation): one sentence for the approver.
@@ -142,7 +142,7 @@ class ToolFunction(Generic[P, R]):
         """What the function and everything attached to it declare.
 
         Raises:
-            ToolInvalid: two parts do not go together.
+            ToolInvalid: two parts do not fit together.
         """
         self._check_parts()
         return ToolDeclaration(

@@ -1,4 +1,4 @@
-"""The tool that stands behind a decorated function, by the protocol of tools."""
+"""The tool that a decorated function becomes; it implements the protocol of tools."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

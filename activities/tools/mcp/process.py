@@ -28,7 +28,7 @@ Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObj
 
 
 class Watch:
-    """What went wrong on the way, in words; empty while nothing did."""
+    """The error of the connection, in words; empty without one."""
 
     def __init__(self) -> None:
         self.broke = ""
@@ -102,7 +102,7 @@ async def _read(
             try:
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
-                if not line.isspace():  # as servers print that should not: it may be the answer, or not
+                if not line.isspace():  # a stray print of the server: it may be part of the answer
                     watch.broke = "it sent what is no message of the protocol"
                 continue
             await incoming.send(SessionMessage(message))

@@ -52,7 +52,7 @@ class SchemaRefused(Exception):
 
 
 class Parts:
-    """How many parts the schemas of a server may have yet, with all references in place."""
+    """How many more parts the schemas of a server may have, with all references in place."""
 
     def __init__(self) -> None:
         self.left = MAX_PARTS_LISTED
@@ -131,7 +131,7 @@ class _Plain:
         if isinstance(node, bool):
             return {} if node else {"not": {}}
         if not isinstance(node, Mapping):
-            raise SchemaRefused("has a part that is no schema")
+            raise SchemaRefused("has a part that is not a schema")
         own = self._own(node, within, depth)
         if "$dynamicRef" in node or "$recursiveRef" in node:
             raise SchemaRefused("has a dynamic reference, which Plangate does not follow")
@@ -185,7 +185,7 @@ class _Plain:
 
     def _many(self, value: Any, within: tuple[str, ...], depth: int) -> list[dict[str, Any]]:
         if not isinstance(value, list):
-            raise SchemaRefused("has alternatives that are no list")
+            raise SchemaRefused("has alternatives that are not a list")
         return [self.at(one, within, depth + 1) for one in value]
 
 
@@ -215,7 +215,7 @@ def _typed(own: dict[str, Any], kind: Any) -> dict[str, Any]:
     if isinstance(kind, str):
         return {"type": kind, **own}
     if not isinstance(kind, list) or not all(isinstance(one, str) for one in kind):
-        raise SchemaRefused("has a type that is no name")
+        raise SchemaRefused("has a type that is not a name")
     if len(kind) == 1:
         return {"type": kind[0], **own}
     choice = [{"type": one} for one in kind]

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from plangate.logs.redaction import REDACTED
 
 _HEX: Final = re.compile("%[0-9A-F]{2}")
-_SHORTEST: Final = 4  # a shorter value would be found everywhere, and is no secret
+_SHORTEST: Final = 4  # a shorter value would be found everywhere, and is not a secret
 
 
 class Secrets:

@@ -1,4 +1,4 @@
-"""Talk with an MCP server by the official SDK: list its tools, and call one. Imports `mcp` and `httpx2`.
+"""Talk to an MCP server through the official SDK: list its tools, and call one. Imports `mcp` and `httpx2`.
 
 Each call has a client of its own, in a task of its own. A server over HTTP that dies cancels the task of
 its client, and a client over stdio never connects again (docs/decisions/0058). The client declares no
@@ -124,7 +124,7 @@ async def call_tool(
 async def _exchange(server: ServerConfig, work: Callable[[Client, _Exchange], Awaitable[Found]]) -> Found:
     """Run ``work`` with a client in a task of its own, within the server's limits.
 
-    What it found counts, even if the session does not end well after it.
+    Its result counts, even if the session fails when it ends.
     """
     exchange = _Exchange(server, Watch(), asyncio.Event())
     found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()

@@ -60,7 +60,7 @@ class McpTool:
         offered: as it was listed.
         turns: of the server.
         changed: called with the server's tools if a call finds this one changed.
-        parts: that the schemas of the server may have yet.
+        parts: how many more the schemas of the server may have.
 
     Raises:
         SchemaRefused: Plangate cannot use the schema of its arguments.

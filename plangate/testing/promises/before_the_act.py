@@ -1,4 +1,4 @@
-"""What a tool does before anything is approved: arguments, preview, observation. None of it has an effect."""
+"""Checks of what a tool does before an approval: arguments, preview, observation. None may have an effect."""
 
 from collections.abc import Iterator
 from typing import Any, Final

@@ -1,6 +1,6 @@
 """The program of a process with a tool: it loads the tool once, and forks for each call.
 
-A fork is what a worker is to a tool: it can be killed, and it shares no memory with what comes after. Each
+To a tool a fork is like a worker: it can be killed, and it shares no memory with what comes after. Each
 line of stdin is an `Asked`; its answer is a `Loaded` or an `Ended`. What the tool prints goes to stderr.
 """
 
