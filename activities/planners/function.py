@@ -148,7 +148,7 @@ class FunctionPlanner:
             raise self.classed(error) from None
 
     def classed(self, error: BaseException) -> PlangateError:
-        """Return the planner error for what the function raised, whose text goes to the log alone."""
+        """Return the planner error for what the function raised, whose text goes only to the log."""
         _log.error("The planner failed.", action="planner_failed", exc_info=error)
         known = known_error(error)
         where = f"{place_of(error)}; the worker's log has the cause."

@@ -47,7 +47,7 @@ class Reading:
     def __init__(self, readers: Mapping[str, Reader], seen: tuple[Read, ...]) -> None:
         self._readers = dict(readers)
         self._seen = seen
-        self._reads: list[Read | None] = []  # None while it is under way
+        self._reads: list[Read | None] = []  # None while it runs
         self._running: set[asyncio.Task[object]] = set()
         self._is_closed = False
 

@@ -1,6 +1,6 @@
 """The parts that the starting application adds to the command line: its tools and its worker.
 
-The package alone has neither. `starter.py` registers the tools of its worker, so that plans and policies are
+The package itself has neither. `starter.py` registers the tools of its worker, so that plans and policies are
 checked before anything is sent, and `tools` has something to list. Imports little: ``--help`` uses it.
 """
 

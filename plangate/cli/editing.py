@@ -123,7 +123,7 @@ class PlanEditor:
         """Write the plan into a file, and say where it is if it was not accepted."""
         assert status.plan is not None
         text = yaml_of(status.plan.proposed(), _header(status), _notes(status))
-        with tempfile.NamedTemporaryFile(  # for this user alone
+        with tempfile.NamedTemporaryFile(  # for this user only
             "w", encoding="utf-8", prefix="plangate-edit-", suffix=".yaml", delete=False
         ) as file:
             file.write(text)

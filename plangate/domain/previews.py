@@ -1,6 +1,6 @@
 """Previews for tools that have none: one sentence from the tool's name and its arguments.
 
-They are made of the values alone, never of the summary or the reasons that a model wrote.
+They are made only of the values, never of the summary or the reasons that a model wrote.
 """
 
 import json

@@ -43,7 +43,7 @@ class Fold(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: its margin, the margin of what is folded, and its text, fit to be shown."""
+    """One line: its margin, the margin of what is folded, and its text, escaped already."""
 
     margin: str
     folded_margin: str
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(slots=True)
 class Page:
-    """Rows, in order. The text that is given to its methods may come from anywhere."""
+    """Rows, in order. The text that is given to its methods may be untrusted."""
 
     rows: list[Row] = field(default_factory=list)
 
@@ -72,7 +72,7 @@ class Page:
         self.rows.append(Row("", "", text, style))
 
     def entry(self, when: str, text: str, style: str = "", indent: int = 0) -> None:
-        """Add what happened, with when it did; folded lines are indented a little."""
+        """Add an event with its time; folded lines are indented a little."""
         margin = " " * indent
         stamp = f"{one_line(when)}  " if when else ""
         self.rows.append(Row(margin, margin + "    ", stamp + one_line(text), style))
@@ -266,7 +266,7 @@ def fold(text: str, width: int) -> Iterator[str]:
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what holds no further values, with its path; a short list of plain values is one of them."""
+    """Yield the innermost values, with their paths; a short list of plain values is one of them."""
     match value:
         case dict() if value:
             for key, item in value.items():

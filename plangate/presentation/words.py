@@ -41,7 +41,7 @@ def step_name(number: int, count: int) -> str:
 
 
 def author_words(*, by_planner: bool, editor: str = "") -> str:
-    """Say who wrote the summary and the reasons, and who the previews; ``editor`` is fit to be shown."""
+    """Say who wrote the summary and the reasons, and who the previews; ``editor`` is escaped already."""
     author = "the planner" if by_planner else "the requester"
     if editor:
         author = f"{editor}, who edited the plan, and of its authors before"

@@ -91,7 +91,7 @@ _RESERVED: Final = Prepared(
 
 
 def lock_tools(connection: Connection, tools: Iterable[str]) -> None:
-    """Let no other transaction reserve for these tools until this one ends; writers to SQLite are alone."""
+    """Let no other transaction reserve for these tools until this one ends; SQLite has only one writer."""
     if connection.dialect.name == "sqlite":
         return
     for number in sorted({crc32(tool.encode()) - 2**31 for tool in tools}):

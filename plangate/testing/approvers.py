@@ -1,4 +1,4 @@
-"""The people of a test: each decides once, or stays silent. Imports the standard library alone."""
+"""The people of a test: each decides once, or stays silent. Imports only the standard library."""
 
 from dataclasses import dataclass
 from typing import Any

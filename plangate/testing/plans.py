@@ -1,4 +1,4 @@
-"""Plans of a test, in short. Imports the standard library alone."""
+"""Plans of a test, in short. Imports only the standard library."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Send one request to one checked address, and classify each failure of the client; imports httpcore alone.
+"""Send one request to one checked address, and classify each failure of the client. Imports only httpcore.
 
 The request goes to an address, not to a name: the name was resolved and checked before, and a second lookup
 could give another address (DNS rebinding). The name stays in ``Host`` and in the TLS handshake, where the

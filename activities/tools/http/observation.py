@@ -39,8 +39,8 @@ _LATER: Final = frozenset({408, 425, 429})
 _NOT_SUPPORTED: Final = frozenset({501, 505})
 _MAX_TAG: Final = 200
 _SHOWN_OF_TAG: Final = 40
-# Headers of the call that say who asks and in which form. The others belong to the body or to the call, such
-# as a condition on its own, or may make a server act.
+# Headers for authentication and content negotiation. The others belong to the body or to the call, such as
+# its own precondition, or may make a server act.
 _ASKING: Final = frozenset({
     "accept", "accept-language", "api-key", "authorization", "user-agent", "x-api-key",
 })  # fmt: skip

@@ -1,4 +1,4 @@
-"""Run an MCP server as a process and exchange lines with it, each of limited size. Imports `mcp` types alone.
+"""Run an MCP server as a process and exchange lines of limited size with it. Imports only types of `mcp`.
 
 The SDK's own transport reads a line without limit, and gives the server's errors to the worker's terminal.
 This one ends the connection at a line or a session that is too large, keeps the end of what the server

@@ -133,7 +133,7 @@ class McpServer:
             if allowed is not None and one.name not in allowed:
                 continue
             if self._names_a_secret(one.name):
-                self.log_once(self._not_offered(one.name, "its name has a secret of its server"))
+                self.log_once(self._not_offered(one.name, "its name contains a secret of its server"))
                 continue
             if counts[one.name] > 1:
                 self.log_once(self._not_offered(one.name, "it is listed more than once"))
@@ -148,7 +148,7 @@ class McpServer:
         self._tools, self._has_listed = tools, True
 
     def _names_a_secret(self, tool: str) -> bool:
-        """Whether the name of a tool, which every plan and page shows, has a secret of its server."""
+        """Whether the name of a tool, which every plan and page shows, contains a secret of its server."""
         hide = self.config.secrets.hide
         return hide(tool) != tool or hide(legal_name(self.config.name, tool)) != legal_name(
             self.config.name, tool
