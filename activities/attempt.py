@@ -469,7 +469,7 @@ class StepAttempt:
             )
 
     def _append_unready(self, trail: OpenTrail, reason: str, found: Effect | None) -> Unready:
-        """Record why the step does not begin. An effect that is in doubt remains so."""
+        """Record why the step does not begin. An effect in doubt stays in doubt."""
         step, undo, reason = self._task.step, self._task.undo, recordable(reason, _LONGEST_REASON)
         if found is not None and found.state is EffectState.IN_DOUBT:
             note = self._note("in_doubt", StepInDoubt(step=step, reason=reason, undo=undo))

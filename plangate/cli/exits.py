@@ -125,7 +125,7 @@ def end_with(sentence: str, code: Exit) -> int:
 
 
 def fit(sentence: str) -> str:
-    """Return a sentence fit for a terminal; what is drawn as ``⟨U+202E⟩`` in it already stays so."""
+    """Return a sentence that is safe on a terminal; a ``⟨U+202E⟩`` in it is not escaped again."""
     parts = _MARKS.split(sentence)
     return "".join(part if _MARKS.fullmatch(part) else one_line(part) for part in parts)
 

@@ -17,7 +17,7 @@ from plangate.domain.base import Frozen, Typed
 from plangate.domain.plan import canonical_json
 
 MOST_RUNS: Final = 1_000
-"""The most runs that one checkpoint seals; the next one follows at once."""
+"""The maximum number of runs that one checkpoint seals; the next one follows at once."""
 
 Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 

@@ -23,7 +23,7 @@ _TOOL_LABEL: Final = 14
 
 
 def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
-    """Return one row for each run that waits, in the given order; words of the requester say so."""
+    """Return one row for each run that waits, in the given order; a column marks the requester's text."""
     theirs = Column("in the requester's words", is_text=True)
     columns = ("id", theirs, "requester", "plan", Column("needs", is_text=True))
     return Table(

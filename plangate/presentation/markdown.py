@@ -338,7 +338,7 @@ def _not_shown(left: int, count: int, what: str) -> str:
 
 
 def _reads(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
-    """Return what the planner read, as far as there is room, and whether that is all of it."""
+    """Return what the planner read, cut to the room that is left, and whether that is all of it."""
     reads, room = drafted.plan.reads, _ROOM_FOR_READS
     if not reads:
         return [], True

@@ -305,7 +305,7 @@ def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ..
 
 
 def prove_readable(connection: Connection, workflow_id: str, chain_id: str) -> None:
-    """Do nothing if something can follow from the trail of this run, as far as there is one.
+    """Do nothing if the trail of this run, if it has one, can be continued.
 
     With a ``chain_id`` it has to be that chain's.
 
@@ -345,7 +345,7 @@ def _can_be_held(workflow_id: str) -> bool:
 
 
 def _open(connection: Connection, workflow_id: str, chain_id: str, requester: str, at: datetime) -> Any:
-    """Put the run's row there, unless another writer is doing so: then wait for it, and take its row."""
+    """Insert the run's row; if another writer is inserting it, wait, and use that row."""
     _OPEN[connection.dialect.name](
         connection,
         {

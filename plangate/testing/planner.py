@@ -1,4 +1,4 @@
-"""A planner that a test writes: it implements the application's protocol `Planner` by its form."""
+"""A planner that a test writes: it implements the application's protocol `Planner`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple

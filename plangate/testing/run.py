@@ -84,7 +84,7 @@ class Run:
 
     @property
     def settlements(self) -> tuple[SettlementStatus | None, ...]:
-        """How each accepted effect ended, as far as it is known; None for a step without one."""
+        """How each accepted effect ended, if it is known; None for a step without one."""
         return tuple(one.settlement for one in self.status.steps)
 
     @property

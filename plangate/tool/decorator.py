@@ -288,7 +288,7 @@ def tool(function: Any = None, /, **options: Any) -> Any:
             in which two calls that do the same are equal; default: all).
 
     Raises:
-        ToolInvalid: no tool can be made of it; the message has file and line, and what to do.
+        ToolInvalid: it cannot be made a tool; the message has file and line, and what to do.
     """
     if function is None:
         return lambda decorated: ToolFunction(decorated, **options)

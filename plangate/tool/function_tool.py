@@ -33,7 +33,7 @@ _LONGEST_KEY: Final = 200  # characters; the strictest known vendor takes 255
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a tool is made of: its declaration, its function, and what is attached to it."""
+    """The parts of a tool: its declaration, its function, and what is attached to it."""
 
     declaration: ToolDeclaration
     act: Attached

@@ -176,7 +176,7 @@ def _call_and_exit(calls: Calls, request: Request, writer: int) -> None:
 
 
 def _die(say: Callable[[Ended], None], place: str, ended: Ended | None) -> None:
-    """Kill this process, really: no handler and no ``finally`` of the tool runs."""
+    """Kill this process with SIGKILL: no handler and no ``finally`` of the tool runs."""
     say((ended or Ended(how="killed")).model_copy(update={"how": "killed", "place": place}))
     os.kill(os.getpid(), signal.SIGKILL)
 
