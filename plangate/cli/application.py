@@ -32,7 +32,7 @@ def require_application() -> None:
     """Check that an application started this command line.
 
     Raises:
-        OperatorError: the package alone did.
+        OperatorError: the package started without one.
     """
     if not _registered:
         raise OperatorError(

@@ -288,7 +288,7 @@ class StepReversed(Frozen):
 
 
 class StepUnsettled(Frozen):
-    """How the accepted effect of a step ends was asked for as long as it is, and is not known."""
+    """The look-up of the accepted effect of a step was given up: its end is not known."""
 
     kind: Literal["unsettled"] = "unsettled"
     step: int

@@ -1,4 +1,4 @@
-"""One run of a test: what became of it, what people can still decide, and its clock."""
+"""One run of a test: its state, what people can still decide, and its clock."""
 
 import asyncio
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self._in_words()}>"
 
-    # ---- what became of it ----------------------------------------------------------------------
+    # ---- its state ------------------------------------------------------------------------------
 
     @property
     def status(self) -> Status:
@@ -134,7 +134,7 @@ class Run:
         return self.decide(approvers.resolves(by, resolution, comment))
 
     def decide(self, approver: Approver) -> DecisionAnswer:
-        """Let a person decide on what waits now; return the verdict when the run is at rest again."""
+        """Let a person decide on the plan or step that waits; return the verdict when the run rests again."""
         decision = _decision(approver, self.status)
         answer = self._server.wait_for(self._client.decide(self.id, decision))
         assert answer is not None, "no worker answered the decision"
@@ -147,8 +147,8 @@ class Run:
     def pass_time(self, **duration: float) -> None:
         """Move the clock of this run ahead, without waiting: ``pass_time(days=3, minutes=1)``.
 
-        What falls due meanwhile happens: a review expires, a held run is aborted. Of a run that has ended,
-        what is left is the look-up of its accepted effects.
+        What falls due meanwhile happens: a review expires, a held run is aborted. For a run that has
+        ended, only the look-up of its accepted effects is left.
 
         Args:
             duration: as `datetime.timedelta` takes it.

@@ -69,7 +69,7 @@ def test_in_doubt_retry_and_mark_done_are_statements_of_the_person() -> None:
             "No answer. Plangate cannot tell.",
             "Its tool cannot look it up: if it did happen, it happens twice.",
         ),
-        ("The bank broke off.", "Its tool looks once more, and if it finds nothing, it is tried again."),
+        ("The bank broke off.", "Its tool looks again, and if it finds nothing, it is tried again."),
     ],
 )
 def test_a_retry_in_doubt_says_whether_the_tool_can_look(why: str, said: str) -> None:

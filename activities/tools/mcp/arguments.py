@@ -20,8 +20,8 @@ from plangate.domain.tool import ToolArguments
 
 TOO_MUCH: Final = "takes too long to check by the server's schema; make it smaller"
 _MAX_FAULTS: Final = 20
-_MOST_WORK: Final = 20_000  # keywords that are looked at for one value: below half a second
-_LETTERS: Final = 10_000  # of a text, or of a fault's message times 100, that are as much work as a keyword
+_MOST_WORK: Final = 20_000  # keywords checked for one value: below half a second
+_LETTERS: Final = 10_000  # of text, or of a fault's message times 100, that cost as much as one keyword
 _LONGEST: Final = 200
 _TYPES: Final = {
     "string": "must be text",

@@ -103,7 +103,7 @@ class _Story:
 
     async def _withdraw(self, workflow_id: str) -> None:
         await self._client.withdraw(workflow_id, "the demo was interrupted")
-        await self._client.wait(workflow_id)  # while there is a worker that sees to it
+        await self._client.wait(workflow_id)  # while there is a worker to process it
 
     def _show_server(self) -> None:
         server = self._stage.server

@@ -57,7 +57,7 @@ def _guard_sqlite() -> None:
         _refuse_in_sqlite(table, "UPDATE")
         _refuse_in_sqlite(table, "DELETE")
         for number, key in enumerate(_KEYS[table]):
-            # INSERT OR REPLACE would take the old row away without asking the trigger on DELETE.
+            # INSERT OR REPLACE would delete the old row without firing the trigger on DELETE.
             same = " AND ".join(f"{column} = NEW.{column}" for column in key)
             exists = f"EXISTS (SELECT 1 FROM {table} WHERE {same})"  # noqa: S608  our own names
             _refuse_in_sqlite(table, "INSERT", exists, f"replace_{number}")
