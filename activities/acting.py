@@ -25,8 +25,9 @@ from plangate.logs.redaction import recordable
 from plangate.tool import DidNotHappen, EffectStatus, Happened, NotFound, Repeatable, Tool, Undoes, Unknown
 
 Timed = Callable[[NotFound | Repeatable], NotFound | Repeatable | Unknown]
-"""Says what a tool's answer means so long after the act: whether an effect without a trace is ruled out, and
-whether the other side still remembers the key. Raises `StillBegun` if the effect may still happen."""
+"""Says what a tool's answer means now, given the time of the act: whether an effect without a trace is ruled
+out, and whether the other side still remembers the key. Raises `StillBegun` if the effect may still
+happen."""
 
 _LONGEST_NAME: Final = 100
 _log = structlog.get_logger(__name__)
@@ -45,12 +46,12 @@ class Earlier(StrEnum):
 
 
 def untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
-    """Return what an answer means where the time of the act is not known: no trace rules nothing out."""
+    """Return what an answer means if the time of the act is unknown: a missing trace rules nothing out."""
     return found if isinstance(found, Repeatable) else Unknown(found.reason)
 
 
 class Undoing:
-    """The undo of an effect as a tool, so that it is made once by the same rules."""
+    """The undo of an effect as a tool, so that the same rules make it happen once."""
 
     def __init__(self, tool: Tool, undoes: Undoes, receipt: Receipt) -> None:
         self._tool = tool

@@ -266,9 +266,9 @@ class StepAttempt:
         return result
 
     def settle(self, trail: OpenTrail, claim: Claim, state: EffectState, failure: ToolError) -> bool:
-        """Release the claim, for another attempt or for good, or put the step in doubt.
+        """Release the claim, for another attempt or permanently, or put the step in doubt.
 
-        Return False, changing nothing, if another attempt holds the claim by now.
+        Return False, changing nothing, if another attempt holds the claim.
         """
         step, reason = self._task.step, recordable(str(failure), _LONGEST_REASON)
         if not settle_effect(trail, self._key, self._holder, state):

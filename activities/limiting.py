@@ -24,7 +24,7 @@ from plangate.records.trail import OpenTrail
 
 
 class Reserved(Frozen):
-    """What the plan adds is reserved. ``recent`` are the sums, if they were looked at."""
+    """The amounts of the plan are reserved. ``recent`` are the sums, if they were looked at."""
 
     recent: tuple[RecentSum, ...] = ()
 

@@ -249,6 +249,6 @@ def _log_end(state: RunState, event: Settlement) -> None:
         case StepReversed():
             log.warning("An accepted effect was reversed after its run had ended.", action="reversed")
         case StepUnsettled():
-            log.warning("It is not known how an accepted effect ended; look yourself.", action="unsettled")
+            log.warning("It is not known how an accepted effect ended; check it by hand.", action="unsettled")
         case _:
             assert_never(event)

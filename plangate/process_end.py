@@ -12,7 +12,7 @@ from typing import NoReturn
 
 
 def end_process(code: int) -> NoReturn:
-    """End at once with this exit code, all that was written or logged being out, and no shutdown after it."""
+    """Flush all output and logs, and end at once with this exit code, without a shutdown."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         if stream is None:  # it was closed when the process began

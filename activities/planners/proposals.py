@@ -113,7 +113,7 @@ class Proposals:
         self._in_this_answer = None if self._in_this_answer is None else {}
 
     def close(self) -> None:
-        """End the draft and its reads: a call from a task that was left behind changes nothing."""
+        """End the draft and its reads: a later call from a leftover task changes nothing."""
         self._is_closed = True
         self._reading.close()
 
@@ -137,7 +137,7 @@ class Proposals:
         return (await self.answer(name, arguments)).text
 
     async def answer(self, name: str, arguments: object) -> Answer:
-        """Carry out one call, or answer with its faults, and say which of both.
+        """Carry out one call, or answer with its faults, and say which of the two.
 
         Nothing is awaited before a step is recorded: AutoGen starts the calls of one message in order and
         runs them concurrently, and the steps must keep that order.
@@ -274,7 +274,7 @@ def _object(arguments: object) -> dict[str, Any]:
 
 
 def _given(read: Read) -> str:
-    """Return what the planner gets of a read: no more than is kept, as JSON, which it cannot leave."""
+    """Return what the planner gets of a read: no more than is kept, as one JSON value."""
     given: dict[str, object] = {"read": read.tool, "result": read.result}
     if read.is_cut:
         given["cut"] = f"these are the first {read.kept:,} of {read.size:,} bytes; read less at once"

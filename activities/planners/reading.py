@@ -16,7 +16,7 @@ ENDED: Final = "The draft has ended, and its tools with it."
 _log = structlog.get_logger(__name__)
 
 Reader = Callable[[ToolArguments], Awaitable[JsonValue]]
-"""What a tool that only reads does with its arguments."""
+"""The function of a tool that only reads."""
 
 
 def readers_of(tools: Mapping[str, Tool]) -> Iterator[tuple[str, Reader]]:

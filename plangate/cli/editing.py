@@ -61,7 +61,7 @@ class _Draft:
         except FileNotFoundError:
             return True
         except (OSError, UnicodeDecodeError):
-            return False  # the reader says what is wrong with it
+            return False  # the reader reports its faults
         lines = (line.strip() for line in text.splitlines())
         return text == self.original or all(not line or line.startswith("#") for line in lines)
 
@@ -196,7 +196,7 @@ class PlanEditor:
 
 
 def _taken_back(edited: Status, newest: Status | None) -> str:
-    """Warn what the kept text takes back of the plan that has replaced the edited one; empty if nothing."""
+    """Warn which changes of the newer plan the kept text takes back; empty if none."""
     if newest is None or newest.plan is None or edited.plan is None:
         return ""
     changes = changes_between(as_plan(edited.plan.proposed()), as_plan(newest.plan.proposed()))
@@ -220,5 +220,5 @@ def _header(status: Status) -> list[str]:
 
 
 def _notes(status: Status) -> list[str]:
-    """Return what each step does by its tool, to be read above it."""
+    """Return the preview of each step, to be read above it."""
     return [f"Step {step.number}: {step.preview or step.tool}" for step in status.steps]

@@ -152,7 +152,7 @@ def _new_plan(status: Status) -> Iterator[str]:
 
 
 def _state_of(status: Status) -> tuple[object, ...]:
-    """Return the state; a run that is held, or in review, once more with the same plan has another one."""
+    """Return the state; a run that is held, or in review, again with the same plan has another one."""
     began = status.held.since if status.held else status.reopened_at
     return status.state, began if status.state in (Phase.IN_REVIEW, Phase.HELD) else None
 

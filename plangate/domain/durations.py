@@ -21,7 +21,7 @@ def read_seconds(text: str) -> int | None:
     if match is None or not any(match.groups()):
         return None
     counts = {unit: int(count or 0) for unit, count in zip(_UNITS, match.groups(), strict=True)}
-    # Summed before it could be made a timedelta, which has an end.
+    # Added up as a number: a timedelta has a maximum.
     return sum(count * int(timedelta(**{unit: 1}).total_seconds()) for unit, count in counts.items())
 
 

@@ -49,7 +49,7 @@ class Reference(ToolArguments):
     hosts, because the approver must see these. `plangate.domain.references` checks and resolves it.
     """
 
-    # What a model reads, and part of each definition: it stays when the words above change.
+    # What a model reads, and part of each definition: it stays when the docstring changes.
     model_config = ConfigDict(
         json_schema_extra={"description": "the value of a field of the receipt of an earlier step"}
     )

@@ -129,7 +129,7 @@ def _abilities(tool: ListedTool) -> Iterator[tuple[str, str]]:
     declaration = tool.declaration
     yield "from", tool.origin
     if declaration.reads_only:
-        yield "only reads", "a planner calls it while it drafts, without an approval; no step has it"
+        yield "only reads", "a planner calls it while it drafts, without an approval; it cannot be a step"
         yield "time limit", counted(declaration.seconds, "second")
         return
     yield "after a crash", declaration.retry_safety

@@ -2,7 +2,7 @@
 
 Set or checked when a connection is opened, in one round trip: every commit is on disk before it counts, text
 is UTF-8, and the database is the one that this process has used before. Whether the server accepts writes is
-known at each begin without a query, because PostgreSQL 14 and newer report changes by themselves.
+known at each begin without a query, because PostgreSQL 14 and newer report changes unasked.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database_url import PostgresqlPlace
 from plangate.records.refusals import READ_ONLY, plain_words, sqlstate
 
-# A machine that vanishes is noticed within half a minute; otherwise threads would hang.
+# A lost machine is noticed within half a minute; otherwise threads would hang.
 _PATIENCE: Final[Mapping[str, str | int]] = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -59,7 +59,7 @@ class PostgresqlServer:
             # Recorded values (plans, arguments) must not reach a log through an error.
             hide_parameters=True,
         )
-        # Before SQLAlchemy's own look at the server, which does not expect just any encoding.
+        # Before SQLAlchemy inspects the server, which fails with some encodings.
         event.listen(self.engine, "connect", self._prepare, insert=True)
         event.listen(self.engine, "handle_error", _drop_what_takes_no_writes)
 

@@ -2,12 +2,12 @@
 
 A row is ``reserved`` while its step may still act, and counts whatever the window. It is ``spent`` from the
 moment when the step was done or in doubt, and counts as long as that moment is in the window. It is ``free``,
-and does not count, if the step did nothing or was undone. A run that was ended without a word to the records
-leaves rows reserved: these count for `RESERVED_FOR` after the last claim, and so does a step that is claimed
-later than that reserve again.
+and does not count, if the step did nothing or was undone. A run that was ended without an entry in
+the records leaves rows reserved: these count for `RESERVED_FOR` after the last claim. A step that is claimed
+later than that reserves again.
 
 Rows follow the trail: `OpenTrail` passes every new entry of a run that has rows to `follow`, in the same
-transaction. Who reserves holds a lock for each tool, so that two claims never miss each other.
+transaction. A claim that reserves holds a lock for each tool, so that two claims never miss each other.
 """
 
 from collections.abc import Iterable, Sequence
@@ -180,7 +180,7 @@ def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
             if progress in (StepState.DONE, StepState.UNDONE):
                 is_done = progress is StepState.DONE
                 _settle(connection, state, step, Standing.SPENT if is_done else Standing.FREE, entry.at)
-            if state.phase not in (Phase.EXECUTING, Phase.HELD):  # nothing of the plan begins any more
+            if state.phase not in (Phase.EXECUTING, Phase.HELD):  # no more steps begin
                 _give_back(connection, entry)
         case Drafted() | Reopened() | Closed():
             _give_back(connection, entry)

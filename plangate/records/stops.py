@@ -2,7 +2,7 @@
 
 A row in the table ``stops`` names the last entry that changed them, so that a claim reads the trail only
 after a change. No claim is committed after a stop that it has not seen. Writers to SQLite come one after
-the other; in PostgreSQL a change waits for the claims that are under way, and later claims wait for it. Its
+the other; in PostgreSQL a change waits for the claims in progress, and later claims wait for it. Its
 lock is on the table, because those are granted in turn: under a steady stream of claims, a lock on the row
 might never be granted. Backups and readers of the trail do not conflict with it.
 """

@@ -128,7 +128,7 @@ class OpenTrail:
         """Do nothing if the links of the trail are intact, up to the last entry that was written.
 
         Raises:
-            TrailDamaged: it does not.
+            TrailDamaged: they are not.
         """
         entries = self.entries()
         broken = next(broken_links(self.workflow_id, entries), None)

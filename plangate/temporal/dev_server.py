@@ -123,7 +123,7 @@ async def ensure_running(var_dir: Path, *, first_port: int = FIRST_PORT) -> Embe
 
 
 async def stop(var_dir: Path) -> bool:
-    """Stop the server of this directory for good, and return whether one was running."""
+    """Stop the server of this directory permanently, and return whether one was running."""
     files = ServerFiles(var_dir)
     if not files.directory.is_dir():
         return False

@@ -34,7 +34,7 @@ _LOG_LIMIT = 10_000_000
 
 
 class ServerState(BaseModel):
-    """What outlives the server: its ports, and whether it should be running."""
+    """The state that outlives the server: its ports, and whether it should be running."""
 
     model_config = ConfigDict(frozen=True)
 

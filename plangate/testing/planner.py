@@ -22,7 +22,7 @@ class Drafted(NamedTuple):
 
 
 class ScriptedPlanner:
-    """Drafts what the test says.
+    """Drafts the plans that the test sets.
 
     Args:
         script: None if the test has no request in words.

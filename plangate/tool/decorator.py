@@ -128,7 +128,7 @@ class ToolFunction(Generic[P, R]):
         return self._attach("find_out_undo", function)
 
     def find_settlement(self, *, settles_within: timedelta) -> Callable[[F], F]:
-        """Attach the function that looks up how an accepted call ended, for so long after the call."""
+        """Attach the function that looks up how an accepted call ended, and how long to look."""
         return lambda function: self._attach_settlement(function, settles_within)
 
     def lacks(self, function: F) -> F:

@@ -154,7 +154,7 @@ class ObservingTool(FunctionTool):
 
 
 class ReadingTool(FunctionTool):
-    """A decorated function that changes nothing: planners call it while they draft, and no step has it."""
+    """A decorated function that changes nothing: planners call it while they draft; it cannot be a step."""
 
     async def read(self, arguments: ToolArguments) -> JsonValue:
         """Return what the function found, as JSON."""

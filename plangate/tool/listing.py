@@ -16,7 +16,7 @@ class ListedTool:
         lacks: what is missing, naming the setting; empty if nothing is.
         has_preview: whether it has a preview of its own.
         has_precondition: whether it observes what a call depends on.
-        settles_within: for how long it is looked up how an accepted call ends; None if it is not.
+        settles_within: how long the end of an accepted call is looked up; None if it is not.
     """
 
     declaration: ToolDeclaration

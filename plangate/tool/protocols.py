@@ -1,4 +1,4 @@
-"""The protocol of tools, and what a tool may do besides. `plangate.tool.tool` makes one of a function."""
+"""The protocol of tools, and its optional abilities. `plangate.tool.tool` makes one of a function."""
 
 import json
 from collections.abc import Sequence
@@ -97,7 +97,7 @@ class Tool(Protocol):
 
 
 class ToolClass(Protocol):
-    """What is registered: it declares a tool and builds it from the settings."""
+    """A registered class: it declares a tool and builds it from the settings."""
 
     @property
     def declaration(self) -> ToolDeclaration:
@@ -175,7 +175,7 @@ class Advises(Protocol):
     """A tool whose settings matter to the planner."""
 
     def advice(self) -> str:
-        """Return what the planner should know besides the description, for example the allowed hosts.
+        """Return what the planner should know in addition to the description, for example the allowed hosts.
 
         It is not part of the definition: a plan stays valid when an operator allows one more host.
         """
@@ -283,7 +283,7 @@ def lacks_of(tool: Tool) -> str:
 
 
 def settles_within_of(tool: Tool) -> timedelta | None:
-    """Return for how long it is looked up how a tool's effects end; None if it is not.
+    """Return how long the end of a tool's effects is looked up; None if it is not.
 
     The effect has happened when a worker asks: an author's mistake must not lose its receipt.
     """

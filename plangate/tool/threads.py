@@ -1,6 +1,6 @@
 """Call plain functions in threads of their own, and know which of them still run after their limit.
 
-A thread cannot be stopped. What still runs when the limit is hit is in doubt: it may yet do its work. A
+A thread cannot be stopped. A call that still runs at the limit is in doubt: it may still take effect. A
 thread of its own for each call, because hanging calls would use up a pool that others need.
 """
 

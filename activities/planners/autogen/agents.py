@@ -210,7 +210,7 @@ def _assistants(runner: Any) -> Iterator[AssistantAgent]:
 
 
 async def _reset(runner: Any) -> None:
-    """Have an object that was used before forget it."""
+    """Reset an agent or a team that was used before."""
     if isinstance(runner, Team):
         await runner.reset()
     else:

@@ -1,13 +1,13 @@
-"""Make one plain schema of what a server gives, or refuse it with a sentence.
+"""Convert a server's schema to a plain one, or refuse it with a sentence.
 
 A server's schema may be wrong, recursive, huge or hostile, and it is read by the planner, the policy, pages
-and the check of every plan. So each of them gets the same plain one: no references (they are put in place,
-and what refers to itself ends in anything), no booleans for schemas, no lists of types, of limited size and
-depth. Checking arguments by it takes time that is limited by its size and theirs, and never leaves the
+and the check of every plan. So each of them gets the same plain one: references are resolved (a recursive one
+ends in a schema that accepts anything), there are no boolean schemas and no lists of types, and size and
+depth are limited. Checking arguments by it takes a time limited by its size and theirs, and never leaves the
 worker.
 
-What it leaves out (patterns of names, dependencies, the inner levels of recursive values) the server
-checks.
+The server checks what the plain schema leaves out: patterns of names, dependencies, and the inner levels of
+recursive values.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ _KEPT: Final = (
     *("minItems", "maxItems", "minContains", "maxContains", "minProperties", "maxProperties"),
 )
 _WORDS: Final = ("title", "description", "default")
-# Names of arguments that those who read a schema would take for a part of it.
+# Names of arguments that readers of a schema would take for its keywords.
 _UNUSABLE: Final = frozenset({"$ref", "$defs"})
 
 
@@ -73,15 +73,15 @@ class Parts:
 def plain_schema(raw: Mapping[str, Any], parts: Parts | None = None) -> dict[str, Any]:
     """Return a server's schema as Plangate uses it; ``Any`` stands for JSON.
 
-    It holds the SHA-256 of what the server gave, so that its definition changes with every part of that.
+    It holds the SHA-256 of the server's schema, so that its definition changes with every part of it.
 
     Args:
         raw: the schema.
         parts: are counted, if this is one of many.
 
     Raises:
-        SchemaRefused: it is too large or too deep, no JSON Schema of an object, or refers to something
-            elsewhere.
+        SchemaRefused: it is too large or too deep, not a JSON Schema of an object, or refers to another
+            document.
     """
     try:
         text = json.dumps(raw, sort_keys=True)
@@ -144,7 +144,7 @@ class _Plain:
             raise SchemaRefused(
                 f"refers to {_shown(str(reference))}; only references within it (#/…) are followed"
             )
-        if reference in within:  # it refers to itself: the server checks what is further in
+        if reference in within:  # it refers to itself: the server checks the inner levels
             return {}
         found: Any = self._root
         for step in reference.split("/")[1:]:
@@ -171,7 +171,7 @@ class _Plain:
         if isinstance(node.get("items"), list):  # a tuple, as older drafts write it
             own["prefixItems"] = self._many(node["items"], within, depth)
             own["items"] = self.at(node.get("additionalItems", True), within, depth + 1)
-        if "patternProperties" in node:  # which names it allows, the server checks
+        if "patternProperties" in node:  # the server checks which names it allows
             own.pop("additionalProperties", None)
         return _typed(own, node.get("type"))
 

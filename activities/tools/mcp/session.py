@@ -52,7 +52,7 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered to a call: its texts, what it structured, and whether it says that it failed."""
+    """The answer to a call: texts, structured content, and whether it reports a failure."""
 
     text: str
     structured: JsonValue
@@ -61,7 +61,7 @@ class Answer:
 
 @dataclass(slots=True)
 class _Exchange:
-    """How far an exchange has come: ``asked`` is set just before the call is sent."""
+    """The progress of an exchange: ``asked`` is set just before the call is sent."""
 
     server: ServerConfig
     watch: Watch

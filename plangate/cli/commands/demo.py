@@ -16,7 +16,7 @@ from plangate.cli.options import AsJson
 def demo(
     *,
     interactive: Annotated[
-        bool, typer.Option("--interactive", help="Stop for the decision, and ask in this terminal.")
+        bool, typer.Option("--interactive", help="Pause for the decision, and ask in this terminal.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:

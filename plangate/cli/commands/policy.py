@@ -193,7 +193,7 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
     for step in explanation.steps:
         shown.field(f"step {step.number}", f"{step.tool}: {', '.join(step.rules)}")
         for one in step.unclear:
-            effect = "counts as matched" if one.counts else "does not take the need for approval away"
+            effect = "counts as matched" if one.counts else "does not exempt the step"
             if one.resolves:
                 effect = "its roles are asked for besides one that could approve the plan"
             elif one.sees:

@@ -104,7 +104,7 @@ class Calls:
 
 
 def _as_json(value: Any) -> Any:
-    """Return what a tool returned as JSON; what JSON cannot carry as the name of its class."""
+    """Return what a tool returned as JSON; a value without a JSON form becomes the name of its class."""
     match value:
         case Receipt():
             is_changed = storable(value) != value
@@ -176,7 +176,7 @@ class _Network:
     def __init__(self, *, cut_off: bool) -> None:
         self.count = 0
         self._is_cut_off = cut_off
-        sys.addaudithook(self._noted)  # for good: this process makes one call
+        sys.addaudithook(self._noted)  # permanently: this process makes one call
 
     def _noted(self, event: str, _: tuple[Any, ...]) -> None:
         if event in _CONNECTING:

@@ -1,4 +1,4 @@
-"""What is asked of a process with a tool, and what it answers."""
+"""The messages to and from a process with a tool."""
 
 from enum import StrEnum
 from typing import Any, Literal
