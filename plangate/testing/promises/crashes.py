@@ -196,7 +196,7 @@ class Crashes:
         done = "" if {"unknown"}.issuperset(answers) else "; then done once"
         if once.change is None and done:
             done = "; whether it was done once was not checked: no --count"
-        return passed(name, f"{counted(len(kills), 'kill')}; find_out returned {said}{done}")
+        return passed(name, f"{counted(len(kills), 'kill')}; find_out answered {said}{done}")
 
     def _carried_on(self, kill: Kill, once: Once) -> tuple[str, str | None]:
         """Kill one call and continue in the second process; return the tool's answer, and what was wrong."""
@@ -225,16 +225,16 @@ class Crashes:
             return "", f"find_out failed: {_outcome(ended)}"
         answer = ended.value.get("answer")
         if answer is None:
-            return "", f"find_out returned no answer but {_outcome(ended)}"
+            return "", f"find_out gave no answer but {_outcome(ended)}"
         spoken = _SPOKEN[answer]
         if answer == "happened" and happened is False:
-            return answer, "find_out returned that it happened, and it did not"
+            return answer, "find_out reported that it happened, and it did not"
         if answer == "did_not_happen" and happened:
-            return answer, "find_out returned that it did not happen, and it did: it would be done twice"
+            return answer, "find_out reported that it did not happen, and it did: it would be done twice"
         if answer not in _ANSWERS[self._safety] and not (self._is_undo and answer == "unknown"):
-            return answer, f"find_out returned {spoken!r}, and its retry safety is {self._safety.name}"
+            return answer, f"find_out answered {spoken!r}, and its retry safety is {self._safety.name}"
         if answer == "unknown" and not ended.value["reason"].strip():
-            return answer, "find_out returned 'unknown' without a reason that says where to look"
+            return answer, "find_out answered 'unknown' without a reason that says where to look"
         return answer, None
 
     def _not_once(self, effect: Effect, before: int | None, once: Once) -> str | None:
