@@ -34,7 +34,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Earlier(StrEnum):
-    """What is known of an effect from earlier attempts.
+    """The knowledge of an effect from earlier attempts.
 
     ``nothing`` happened; it was ``begun`` and may have happened; or it was in doubt and a person ``ruled
     out`` that it happened.

@@ -46,7 +46,7 @@ _log = structlog.get_logger(__name__)
 
 
 class LookedUp(Frozen):
-    """What is known of one accepted effect.
+    """One accepted effect and its known end.
 
     Attributes:
         step: its number.

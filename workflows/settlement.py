@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class SettlementResult(Frozen):
-    """What is known of the accepted effects of a run.
+    """The accepted effects of a run and their known ends.
 
     Attributes:
         run: its workflow id.

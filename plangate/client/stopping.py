@@ -21,7 +21,7 @@ ANSWER_SECONDS: Final = 8.0
 _QUESTION_SECONDS: Final = 4.0
 _QUERY_TIMEOUT: Final = timedelta(seconds=3)
 _FIRST: Final = Priority(priority_key=1)
-"""Ahead of the tasks of runs, on servers that know priorities: many runs may be at work."""
+"""Ahead of the tasks of runs, on servers that know priorities: many runs may be active."""
 
 
 async def send_order(client: TemporalClient, task_queue: str, order: Order) -> StopAnswer | None:

@@ -202,7 +202,7 @@ def _add_taking_up(page: Page, status: Status) -> None:
 
 
 def _title(status: Status) -> str:
-    """Return the id and the state, and what an outcome alone would hide: steps skipped or reversed."""
+    """Return the id and the state, and what the outcome does not show: steps skipped or reversed."""
     is_executed = status.state == Outcome.EXECUTED
     skipped = [str(step.number) for step in status.steps if step.state is StepState.SKIPPED and is_executed]
     gone = [str(step.number) for step in reversed_steps(status.steps)]

@@ -24,7 +24,7 @@ MAX_TITLE: Final = 250  # Jira takes 254 characters, GitHub 256
 MAX_BODY: Final = 30_000  # Jira takes 32,767 characters, GitHub 65,536
 MAX_NUMBER: Final = 10**12
 # The time limit of an act. A request is over much sooner (`Limits`); the rest is for a vendor that is still
-# at work, or whose lists lag: after it, what is not listed did not happen.
+# working on it, or whose lists lag: after it, what is not listed did not happen.
 ACT_SECONDS: Final = 75
 MARK: Final = "<!-- plangate:"
 
