@@ -185,7 +185,7 @@ class Client:
     async def edit(
         self, status: Status, new_plan: ProposedPlan, *, by: str, comment: str = ""
     ) -> DecisionAnswer | None:
-        """Replace the plan of ``status`` by a new one; the answer is that of `decide`.
+        """Replace the plan of ``status`` with a new one; the answer is that of `decide`.
 
         ``by`` becomes an author of the new plan, which another person must approve.
 

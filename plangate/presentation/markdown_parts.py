@@ -153,7 +153,8 @@ def _fitting(heading: str, lines: list[str], room: int, status: Status) -> str:
         if room < 0:
             left = len(lines) - number
             command = markdown_code(status_command(status.workflow_id))
-            kept.append(f"**{left} more {'are' if left > 1 else 'is'} not shown here, but by** {command}")
+            verb = "are" if left > 1 else "is"
+            kept.append(f"**{left} more {verb} not shown here; see all with** {command}")
             break
         kept.append(line)
     return "\n".join(kept)

@@ -100,7 +100,7 @@ def rows_of(connection: Connection, wanted: Wanted) -> Select[Any]:
 
 
 def _with(settlement: SettlementState) -> Select[Any]:
-    """Return the query for the ids of the runs that have an entry for this; `open` is in that of the step."""
+    """Return the query for the ids of the runs with this settlement; `open` is part of the step's entry."""
     match settlement:
         case SettlementState.OPEN:
             is_one: ColumnElement[bool] = and_(

@@ -49,7 +49,7 @@ class ToolFunction(Generic[P, R]):
     - ``undo`` (receipt, idempotency_key): undo the effect.
     - ``find_out``, ``find_out_undo`` (idempotency_key): what became of a call that did not end. Return what
       the call would have returned if it happened, None if it did not, or raise `EffectUnknown`.
-    - ``find_settlement`` (receipt, idempotency_key): how a call ended that returned `Accepted`: `Settled`,
+    - ``find_settlement`` (receipt, idempotency_key): how a call that returned `Accepted` ended: `Settled`,
       `Reversed`, or None while it is open.
     - ``lacks``: which setting is missing, or None.
     """

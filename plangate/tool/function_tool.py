@@ -189,7 +189,7 @@ class UndoingTool(FunctionTool):
 
 
 class SettlingTool(FunctionTool):
-    """A decorated function whose effect may be accepted only, and ends later."""
+    """A decorated function whose effect may only be accepted at first, and become final later."""
 
     @property
     def settles_within(self) -> timedelta:

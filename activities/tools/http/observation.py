@@ -4,7 +4,7 @@
     POST, GET, HEAD             nothing, unless the argument `observe` names a URL
 
 The state is what a GET returns, without its body: the ETag and a digest. One of the two is enough to call
-two states equal, since servers behind one name may give different ETags for the same body. JSON is digested
+two states equal, since servers behind one name may give different ETags for the same body. JSON is hashed
 in its canonical form, so that neither the order of names nor the spelling of numbers counts. A URL that GET
 cannot read (403, 405, a redirect, a large body without an ETag) has no state that could change.
 

@@ -1,4 +1,4 @@
-"""`edit`: replace the plan in review by another version of it, from an editor or a file."""
+"""`edit`: replace the plan in review with another version of it, from an editor or a file."""
 
 from __future__ import annotations
 
