@@ -83,7 +83,7 @@ class Decisions:
         """Correct the time of signals that may have waited because no worker ran.
 
         They count from when the server received them, not from when the workflow woke up. That matters if the
-        deadline has passed by now, if approvals expire, and for logins, which do. Updates cannot wait without
+        deadline has passed, if approvals expire, and for logins, which do. Updates cannot wait without
         a worker.
         """
         deadline, drafted = task.state.deadline, task.state.drafted

@@ -113,7 +113,7 @@ class Inspection(Frozen):
         sealers: the public keys that signed the checkpoints, as base64url.
         origins: where passkeys were used.
         web_keys: the public keys of the web servers that attest logins.
-        notes: approvals that counted and would not count today, by the list of people; these are no faults.
+        notes: approvals that counted and would not count today, by the list of people; these are not faults.
     """
 
     installation: str

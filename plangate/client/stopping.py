@@ -1,4 +1,4 @@
-"""Send orders to stop and to go and orders about keys, and ask which stops stand."""
+"""Send orders to stop and to go and orders about keys, and ask which stops are in force."""
 
 import asyncio
 import secrets
@@ -108,4 +108,4 @@ def _summary(message: dict[str, Any]) -> str:
         "confirm_key": f"confirm {whose}",
         "revoke_key": f"revoke {whose}",
     }
-    return said.get(message["action"], "which stops stand")
+    return said.get(message["action"], "what is stopped")

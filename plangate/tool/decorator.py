@@ -284,7 +284,7 @@ def tool(function: Any = None, /, **options: Any) -> Any:
             docstring), ``retry_safety`` (default: looked up if there is a ``find_out``, else unknowable),
             ``seconds`` (the time limit of one call, 60), ``receipt`` (the model of the receipt's details;
             default: the one that the return annotation names), ``reads_only`` (the function changes
-            nothing: planners call it while they draft, and no step has it) and ``identifying`` (the arguments
+            nothing: planners call it while drafting; it cannot be a step) and ``identifying`` (the arguments
             in which two calls that do the same are equal; default: all).
 
     Raises:

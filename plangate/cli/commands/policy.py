@@ -195,7 +195,7 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
         for one in step.unclear:
             effect = "counts as matched" if one.counts else "does not exempt the step"
             if one.resolves:
-                effect = "its roles are asked for besides one that could approve the plan"
+                effect = "its roles are required in addition to one that could approve the plan"
             elif one.sees:
                 effect = "counts, so that only those whom it names may see the run"
             shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)
