@@ -1,4 +1,4 @@
-"""What the worker does outside of workflow code: the activities, and what they are made of.
+"""The worker's side effects: the activities, with the planners and the tools.
 
-May import the package. Vendor libraries are imported in `planners/` and `tools/` alone.
+May import the package. Vendor libraries are imported only in `planners/` and `tools/`.
 """

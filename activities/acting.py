@@ -25,15 +25,16 @@ from plangate.logs.redaction import recordable
 from plangate.tool import DidNotHappen, EffectStatus, Happened, NotFound, Repeatable, Tool, Undoes, Unknown
 
 Timed = Callable[[NotFound | Repeatable], NotFound | Repeatable | Unknown]
-"""Says what a tool's answer means so long after the act: whether an effect without a trace is ruled out, and
-whether the other side still remembers the key. Raises `StillBegun` if the effect may still happen."""
+"""Says what a tool's answer means now, given the time of the act: whether an effect without a trace is ruled
+out, and whether the other side still remembers the key. Raises `StillBegun` if the effect may still
+happen."""
 
 _LONGEST_NAME: Final = 100
 _log = structlog.get_logger(__name__)
 
 
 class Earlier(StrEnum):
-    """What is known of an effect from earlier attempts.
+    """The knowledge of an effect from earlier attempts.
 
     ``nothing`` happened; it was ``begun`` and may have happened; or it was in doubt and a person ``ruled
     out`` that it happened.
@@ -45,12 +46,12 @@ class Earlier(StrEnum):
 
 
 def untimed(found: NotFound | Repeatable) -> Repeatable | Unknown:
-    """Return what an answer means where the time of the act is not known: no trace rules nothing out."""
+    """Return what an answer means if the time of the act is unknown: a missing trace rules nothing out."""
     return found if isinstance(found, Repeatable) else Unknown(found.reason)
 
 
 class Undoing:
-    """The undo of an effect as a tool, so that it is made once by the same rules."""
+    """The undo of an effect as a tool, so that the same rules make it happen once."""
 
     def __init__(self, tool: Tool, undoes: Undoes, receipt: Receipt) -> None:
         self._tool = tool
@@ -94,7 +95,7 @@ async def act_once(
         earlier: what is known of the effect of earlier attempts.
         unmet: why the precondition does not hold now, if a person ruled the effect out: nothing may be done,
             but the tool may know that it happened after all.
-        has_precondition: whether an earlier attempt that did nothing has to begin anew, by the precondition.
+        has_precondition: whether an earlier attempt that did nothing has to begin again, by the precondition.
         timed: what the tool's answer means, by the time since the act.
 
     Raises:

@@ -231,11 +231,11 @@ class StepAttempt:
         return found is None or found.state in (EffectState.RELEASED, EffectState.IN_DOUBT)
 
     def wait_if_stopped(self, trail: OpenTrail, stops: StopsSeen) -> StepResult | None:
-        """Return None if no stop stands in the way of a claim, or it is done; else what `claim` would return.
+        """Return None if no stop prevents the claim, or it is done; else what `claim` would return.
 
         Raises:
             StepStopped: people have stopped every step, or those of this tool.
-            TrailDamaged: the run's trail does not hang together.
+            TrailDamaged: the links of the run's trail are broken.
         """
         trail.check()
         found = find_effect(trail, self._key)
@@ -266,9 +266,9 @@ class StepAttempt:
         return result
 
     def settle(self, trail: OpenTrail, claim: Claim, state: EffectState, failure: ToolError) -> bool:
-        """Release the claim, for another attempt or for good, or put the step in doubt.
+        """Release the claim, for another attempt or permanently, or put the step in doubt.
 
-        Return False, changing nothing, if another attempt holds the claim by now.
+        Return False, changing nothing, if another attempt holds the claim.
         """
         step, reason = self._task.step, recordable(str(failure), _LONGEST_REASON)
         if not settle_effect(trail, self._key, self._holder, state):
@@ -469,7 +469,7 @@ class StepAttempt:
             )
 
     def _append_unready(self, trail: OpenTrail, reason: str, found: Effect | None) -> Unready:
-        """Record why the step does not begin. An effect that is in doubt remains so."""
+        """Record why the step does not begin. An effect in doubt stays in doubt."""
         step, undo, reason = self._task.step, self._task.undo, recordable(reason, _LONGEST_REASON)
         if found is not None and found.state is EffectState.IN_DOUBT:
             note = self._note("in_doubt", StepInDoubt(step=step, reason=reason, undo=undo))

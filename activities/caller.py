@@ -1,8 +1,8 @@
-"""Authorize the calling workflow: a run's record and its steps are for that run's own workflow alone.
+"""Authorize the calling workflow: only a run's own workflow may write its record and run its steps.
 
 Anyone who can reach the namespace can schedule these activities from a workflow of their own, or without one,
-with any input. What Temporal says of the caller they cannot choose: a workflow id belongs to the run that
-holds it.
+with any input. They cannot choose what Temporal reports about the caller: a workflow id belongs to the run
+that holds it.
 """
 
 from temporalio import activity

@@ -83,7 +83,7 @@ class Decisions:
         """Correct the time of signals that may have waited because no worker ran.
 
         They count from when the server received them, not from when the workflow woke up. That matters if the
-        deadline has passed by now, if approvals expire, and for logins, which do. Updates cannot wait without
+        deadline has passed, if approvals expire, and for logins, which do. Updates cannot wait without
         a worker.
         """
         deadline, drafted = task.state.deadline, task.state.drafted
@@ -299,7 +299,7 @@ class _BatchJudge:
         """Whether the record has applied this decision already, and the run has not.
 
         That happens after a reset, or if the workflow task of an update was lost: the decision is recorded
-        and arrives once more. Accepting it again changes nothing in the record.
+        and arrives again. Accepting it again changes nothing in the record.
         """
         state, record, decision = self._state, self._record, event.arrival.decision
         if decision is None or not event.verdict.accepted or changes(record, event):

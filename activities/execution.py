@@ -111,7 +111,7 @@ class Execution:
     def _begin(self, attempt: StepAttempt) -> "asyncio.Future[StepResult]":
         """Start an attempt and register it, so that a retry of the activity in this worker joins it.
 
-        A worker that was suspended may be given its own step once more. It knows that it is acting, even if
+        A worker that was suspended may be given its own step again. It knows that it is acting, even if
         the tool cannot find out.
         """
         acting = asyncio.ensure_future(self._attempt(attempt))
@@ -148,7 +148,7 @@ class Execution:
     async def _precondition(self, attempt: StepAttempt, step: Step) -> Precondition:
         """Observe the world again, and return the check of what was seen when the plan was drafted.
 
-        What cannot be observed does not hold. That nothing was there to be seen is an observation too.
+        A precondition that cannot be observed does not hold. An observation may be that nothing was there.
 
         Raises:
             ToolUnavailable: it cannot be observed now; a later attempt may succeed.
@@ -197,14 +197,14 @@ class Execution:
             raise InDoubt(
                 f"Step {claim.effect.step} ({step.tool}) is in doubt: {unknown} Nothing was repeated."
             ) from error
-        tool = self._tools.get(step.tool)  # an MCP server may have dropped it meanwhile; such never settle
+        tool = self._tools.get(step.tool)  # None if an MCP server has dropped it
         within = settles_within_of(tool) if tool is not None else None
         return await self._write_with_retry(attempt, lambda trail: attempt.finish(trail, receipt, within))
 
     def _wait_until_it_landed(
         self, attempt: StepAttempt, step: Step, claim: Claim, error: EffectUnknown
     ) -> None:
-        """Ask the tool once more when the effect can no longer happen behind the back of a dead worker.
+        """Ask the tool again when the effect of a dead worker can no longer happen.
 
         Raises:
             StillBegun: until then; the next attempt asks.
@@ -380,7 +380,7 @@ def _arguments(tool: Tool, step: Step, values: Mapping[str, JsonValue]) -> ToolA
         for name in references_in(step.arguments):
             if isinstance(
                 getattr(arguments, name, None), Reference
-            ):  # its type allows one, its value is none
+            ):  # its type allows a reference, and its value is not one
                 raise ToolRefused(
                     f"A value from an earlier step cannot be used: {name} is a reference again."
                 )

@@ -1,4 +1,4 @@
-"""The local activity that holds a run: it records why a step cannot go on, before a person is asked."""
+"""The local activity that holds a run: it records why a step cannot continue, before a person is asked."""
 
 import structlog
 from temporalio import activity

@@ -1,7 +1,7 @@
 """Reserve what a plan adds to sums over time, or say that it needs more than it was approved for.
 
 It happens with the claim of a step, in its transaction, under a lock that all claims of these tools take.
-A plan whose reservations stand is not judged again: whoever came later was judged by them.
+A plan that has reserved is not judged again, because later plans were judged by its reservations.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ from plangate.records.trail import OpenTrail
 
 
 class Reserved(Frozen):
-    """What the plan adds is reserved. ``recent`` are the sums, if they were looked at."""
+    """The amounts of the plan are reserved. ``recent`` are the sums, if they were looked at."""
 
     recent: tuple[RecentSum, ...] = ()
 

@@ -33,7 +33,7 @@ class PlanCheck:
         Raises:
             PlanInvalid: carries every fault.
         """
-        # Anew each time: the tools of an MCP server may have changed.
+        # Read each time: the tools of an MCP server may have changed.
         declarations = {name: tool.declaration for name, tool in self._tools.items()}
         plan = check_plan(raw, declarations, self._max_steps)
         faults = []
@@ -93,7 +93,7 @@ class PlanCheck:
 
 
 def _problem(tool: Tool, step: Step) -> str | None:
-    """Return why this worker cannot take a step into a plan, or None."""
+    """Return why this worker cannot accept a step in a plan, or None."""
     lacks = lacks_of(tool)
     if lacks:
         return f"{step.tool} is not set up on this worker: {lacks}"
@@ -119,7 +119,7 @@ def _observes(tool: Tool, step: Step) -> bool:
 
 
 def _preview(tool: Tool, step: Step, arguments: Any, observation: JsonValue) -> str:
-    """Return the tool's own preview in one line, or one from its name and arguments if it brings none."""
+    """Return the tool's own preview in one line, or one from its name and arguments if it has none."""
     preview = ""
     if isinstance(tool, Previews):
         try:

@@ -2,7 +2,7 @@
 
 The bytes are kept in the records under their digest, as attachments are, and the recorded plan names the
 digest: no message and no history has them. A state that is lost, too large or unreadable costs only the
-continuation: the planner begins anew, from the plan before.
+continuation: the planner starts over from the plan before.
 """
 
 import json
@@ -31,7 +31,7 @@ class PlannerStates:
 
     @staticmethod
     def written(state: JsonValue) -> bytes | None:
-        """Return a state as it can be kept; None if there is none, or it cannot be kept."""
+        """Return a state as it can be kept; None without a state, or if it cannot be kept."""
         if state is None:
             return None
         try:

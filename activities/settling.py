@@ -4,7 +4,7 @@
 activity, which only Plangate's own workflow can schedule.
 
 The calling workflow's id names the run, and everything else is on the record: which steps are open, their
-arguments and receipts. So whoever starts such a workflow can only make Plangate look earlier.
+arguments and receipts. So an attacker who starts such a workflow only makes Plangate look earlier.
 """
 
 import asyncio
@@ -46,12 +46,12 @@ _log = structlog.get_logger(__name__)
 
 
 class LookedUp(Frozen):
-    """What is known of one accepted effect.
+    """One accepted effect and its known end.
 
     Attributes:
         step: its number.
         state: as the tool says.
-        summary: the tool's words; why it could not be asked, if it could not.
+        summary: the tool's sentence, or why it could not be asked.
         until: until when it is looked up.
         was_asked: whether the tool answered.
     """
@@ -128,7 +128,7 @@ class Settling:
         Raises:
             NotApproved: it has not, or has no plan.
             OtherRecords: its plan was made for other records.
-            TrailDamaged: its trail does not hang together.
+            TrailDamaged: the links of its trail are broken.
         """
         trail.check()
         state = trail.state()
@@ -178,7 +178,7 @@ class Settling:
         if found is None:
             return LookedUp(step=number, state=SettlementState.OPEN, until=until)
         how = SettlementState.SETTLED if isinstance(found, Settled) else SettlementState.REVERSED
-        # Before Temporal keeps it: the words may hold a secret, or be more than a message can carry.
+        # Before Temporal keeps it: the text may hold a secret, or be more than a message can carry.
         said = recordable(found.summary, _LONGEST_SUMMARY)
         return LookedUp(step=number, state=how, summary=said, until=until)
 
@@ -249,6 +249,6 @@ def _log_end(state: RunState, event: Settlement) -> None:
         case StepReversed():
             log.warning("An accepted effect was reversed after its run had ended.", action="reversed")
         case StepUnsettled():
-            log.warning("It is not known how an accepted effect ended; look yourself.", action="unsettled")
+            log.warning("It is not known how an accepted effect ended; check it by hand.", action="unsettled")
         case _:
             assert_never(event)

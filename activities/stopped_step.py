@@ -1,4 +1,4 @@
-"""What the record says of the step at which a run stopped, by the effects ledger.
+"""Record the state of the step at which a run stopped, by the effects ledger.
 
 A step that was never claimed is failed. One that was claimed and has no result is in doubt: its worker died.
 """
@@ -33,9 +33,9 @@ class Stopped(NamedTuple):
 
 
 def notes_of(trail: OpenTrail, record: RunState, stopped: Stopped) -> list[Note]:
-    """Return what has to be recorded of a stopped step; nothing if the record has its end already.
+    """Return the event to record of a stopped step; none if the record has its end already.
 
-    The ledger is settled: an effect that was begun is in doubt from now on.
+    In the ledger, an effect that was begun is in doubt from now on.
     """
     step, undo, reason, at = stopped
     progress = record.steps[step - 1]

@@ -87,7 +87,7 @@ class Stopping:
 
     @activity.defn
     async def judge_order(self, task: StopTask) -> StopAnswer:
-        """Record the order with its verdict, and return it with the stops that stand now.
+        """Record the order with its verdict, and return it with the stops in force now.
 
         A question is answered, and not recorded.
 
@@ -198,12 +198,12 @@ def tries_without_stops() -> int:
 
 
 def keep_what_broke_off(said: str) -> None:
-    """Hand the words of an effect that broke off to the next attempt, which can only ask the tool."""
+    """Pass the error of an interrupted effect to the next attempt, which can only ask the tool."""
     activity.heartbeat(_waits(), cut(redact_text(said), _LONGEST_SAID))
 
 
 def what_broke_off() -> str:
-    """Return the words that an earlier attempt kept; empty if none did."""
+    """Return the error that an earlier attempt kept; empty if none did."""
     match activity.info().heartbeat_details:
         case [int(), str() as said]:
             return said

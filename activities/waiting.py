@@ -63,7 +63,7 @@ class Waiting:
                 reading = asyncio.to_thread(self._read, workflow_id, task.chain_id)
                 await _within(_PATIENCE / 2, self._records.database, asyncio.ensure_future(reading))
         except ApplicationError as error:
-            # Benign: the SDK would log it once more for each run that waits.
+            # Benign: the SDK would log it again for each run that waits.
             benign = ApplicationErrorCategory.BENIGN
             raise ApplicationError(error.message, type=error.type, category=benign) from None
 

@@ -38,6 +38,6 @@ class NoOp:
         return Receipt(summary="nothing was done")
 
     async def find_out(self, arguments: NoOpArguments, idempotency_key: str) -> EffectStatus:
-        """Allow doing nothing once more."""
+        """Allow doing nothing again."""
         del arguments, idempotency_key
         return Repeatable()

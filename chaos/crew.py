@@ -26,7 +26,7 @@ class WorkerProcess(worker_process.WorkerProcess):
         return time.monotonic() - began
 
     def freeze(self) -> None:
-        """Stop it where it stands; the server will take it for dead."""
+        """Freeze it where it is; the server will take it for dead."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:

@@ -141,7 +141,7 @@ class Desk:
 
 
 def approval_lookup(records_url: str) -> IsApproved:
-    """Return what asks the records, past all of Plangate's code, whether a run is approved by now."""
+    """Return a function that asks the records, without Plangate's code, whether a run is approved."""
     if records_url.startswith("sqlite"):
         path = Path(records_url.removeprefix("sqlite:///"))
         return lambda run: any(map(_is_approval, _ask_sqlite(path, run)))

@@ -92,7 +92,7 @@ def _check_outcome(stage: Stage, order: Order, result: RunResult, mails: Mails, 
 
 
 def _was_begun(stage: Stage, order: Order, mails: Sequence[Path]) -> bool:
-    """Whether a mail lay there when its step came to be in doubt: before its first byte nobody can know."""
+    """Whether a mail lay there when its step became in doubt: before its first byte this cannot be known."""
     doubted = [
         entry.at.timestamp() for entry in stage.trail(order.workflow_id) if entry.event.kind == "in_doubt"
     ]

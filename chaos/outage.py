@@ -30,7 +30,7 @@ from workflows.options import WAIT
 Loss = Callable[[], AbstractAsyncContextManager[None]]
 _DAY = timedelta(days=1).total_seconds()
 _MOST_A_DAY = 200  # events of history
-_SOON = 60.0  # in which everything is judged, once it is mended
+_SOON = 60.0  # in which everything is judged, once it is repaired
 _STOPS = 90.0  # in which a worker ends
 _PEOPLE = "".join(f'[[person]]\nname = "{name}"\n' for name in (REQUESTER, APPROVER))
 
@@ -43,7 +43,7 @@ class Size:
     seconds: float  # for how long each time
     hurries: bool  # whether tries come each second, not each twenty
     ways: int = 3  # how many of the ways to lose something
-    tries: int = 0  # it goes on until so many were made
+    tries: int = 0  # it continues until so many were made
 
 
 FULL = Size(runs=60, seconds=80, hurries=True)

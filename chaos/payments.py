@@ -112,7 +112,7 @@ class Till:
                 phase = run.phase()
                 if phase is not None:
                     self.moments[run.tool, phase] += 1
-                run.came = run.answered  # what was under way is over for its worker
+                run.came = run.answered  # its worker has no more calls in progress
         self.killed.set()
 
 

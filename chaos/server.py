@@ -29,7 +29,7 @@ class Server(Protocol):
         """End it as a power cut would."""
 
     async def stop(self) -> None:
-        """End it for good."""
+        """End it permanently."""
 
 
 class EmbeddedServer:

@@ -78,7 +78,7 @@ class Tracker:
         return answer
 
     def moment(self, token: str) -> str:
-        """Return where the call of a run stands."""
+        """Return the state of the call of a run."""
         if token in self.answered:
             return "after"
         return "during" if token in self.came else "before"

@@ -27,7 +27,7 @@ _HARMLESS = (
 
 
 def check_trail(trail: Sequence[AuditEntry], report: Report) -> None:
-    """Check that the trail is whole, and that nothing stands on it ahead of what it follows from."""
+    """Check that the trail is whole, and that no entry precedes the entry that it follows from."""
     run = trail[0].workflow_id
     report.expect(_is_linked(trail), f"the trail of {run} is broken")
     events = [entry.event for entry in trail]

@@ -7,7 +7,7 @@ work, and wrong for what continues elsewhere: the Temporal server's time, and it
 import time
 from typing import Final
 
-# Linux has a clock of its own for it; on macOS and the BSDs the system's monotonic clock counts sleep, unlike
+# Linux has a separate clock for it; on macOS and the BSDs the system's monotonic clock counts sleep, unlike
 # the one that Python has under that name on macOS.
 _CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 

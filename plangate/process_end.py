@@ -1,6 +1,6 @@
 """How a process that has used a Temporal client ends.
 
-The threads of Temporal's Rust runtime outlive the event loop, and one that lets go of a Python object while
+The threads of Temporal's Rust runtime outlive the event loop, and one that releases a Python object while
 the interpreter shuts down kills the process: exit code 134 or 139 after all work was done
 (temporalio/sdk-python issue 300). Measured on Python 3.11: 2 to 19 of 40 short processes.
 """
@@ -12,7 +12,7 @@ from typing import NoReturn
 
 
 def end_process(code: int) -> NoReturn:
-    """End at once with this exit code, all that was written or logged being out, and no shutdown after it."""
+    """Flush all output and logs, and end at once with this exit code, without a shutdown."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         if stream is None:  # it was closed when the process began

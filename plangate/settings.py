@@ -1,6 +1,6 @@
 """The settings. Nothing else reads the environment.
 
-The exception are Temporal's own variables (``TEMPORAL_ADDRESS`` and the like), which
+The exceptions are Temporal's own variables (``TEMPORAL_ADDRESS`` and the like), which
 `plangate.temporal.connection` reads through Temporal's library.
 """
 
@@ -142,7 +142,7 @@ class Settings(BaseSettings):
         default=(), description="those that honour Idempotency-Key, so that a call may be repeated"
     )
     http_headers: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="headers that a plan may set besides the usual ones, comma-separated"
+        default=(), description="headers that a plan may set in addition to the usual ones, comma-separated"
     )
 
     tickets: Literal["github", "jira"] | None = Field(
@@ -152,9 +152,7 @@ class Settings(BaseSettings):
     github_repos: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="repositories whose issues plans may name, comma-separated; OWNER/NAME"
     )
-    github_api_url: str = Field(
-        default="https://api.github.com", description="the address of GitHub's interface"
-    )
+    github_api_url: str = Field(default="https://api.github.com", description="the address of GitHub's API")
     jira_url: str | None = Field(default=None, description="the address of Jira")
     jira_user: str | None = Field(
         default=None, description="the account of an API token, needed in the cloud; unset: a personal token"

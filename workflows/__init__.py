@@ -1,4 +1,4 @@
-"""Workflow code alone: deterministic and without I/O.
+"""Workflow code only: deterministic and without I/O.
 
-May import activities (their names and messages) and the package; of vendors Temporal and pydantic alone.
+May import activities (their names and messages) and the package; of libraries only Temporal and pydantic.
 """

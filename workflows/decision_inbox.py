@@ -1,4 +1,4 @@
-"""The inbox of a run: a queue of arrivals until their admission, in order.
+"""The decision inbox of a run: a queue of arrivals until their admission, in order.
 
 A handler only stores its input. Signals that waited while no worker ran arrive all at once, in one workflow
 task, which has to end within seconds. They are parsed later, a batch at a time

@@ -23,7 +23,7 @@ METADATA: Final = "__temporal_workflow_metadata"
 
 
 class HasPage(Protocol):
-    """A workflow of which there is a page."""
+    """A workflow that has a page."""
 
     def page(self) -> str:
         """Return the page of the run's current state, in Markdown."""

@@ -1,8 +1,8 @@
 """The workflow `PlanApproval`: draft a plan, wait for approval, execute exactly the approved plan.
 
-`run` shows the process. Signals and the update only add arrivals to an inbox; `_process_inbox` takes them
-out in order, has each admitted (judged and recorded), and applies the verdicts. The run's state changes by
-`plangate.domain.fold.apply` alone.
+`run` shows the process. Signals and the update only add arrivals to the decision inbox; `_process_inbox`
+takes them out in order, has each admitted (judged and recorded), and applies the verdicts. The run's state
+changes by `plangate.domain.fold.apply` alone.
 
 Three patterns in this file come from Temporal:
 
@@ -12,8 +12,8 @@ Three patterns in this file come from Temporal:
 * Cancellation (the Web UI's button, `starter.py withdraw`) must not interrupt a write to the records, so
   the phases run in a separate task, and `run` only remembers that it was cancelled.
 
-A decision that cannot be recorded now waits in the inbox, and the run does not wait with it: the deadline and
-a withdrawal end the run at once (docs/decisions/0026).
+A decision that cannot be recorded now waits in the decision inbox, and the run does not wait with it: the
+deadline and a withdrawal end the run at once (docs/decisions/0026).
 """
 
 import asyncio
@@ -263,7 +263,7 @@ class PlanApproval:
             self._apply(drafted)
 
     async def _keep_plan(self, revision: int, reason: str) -> None:
-        """Record that the plan before an edit is in review again, and take over what the record says."""
+        """Record that the plan before an edit is in review again, and adopt the recorded state."""
         task = KeepTask(run=_ref_of(self._state), revision=revision, reason=reason, at=workflow.now())
         record = await self._written(Planning.keep_plan, task)
         if record is not None:
@@ -433,7 +433,7 @@ class PlanApproval:
             self._apply(result.closed)
 
     async def _hold(self, drafted: Drafted, step: int, reason: str, *, undo: bool) -> None:
-        """Record that the run is held, and take over what the record says."""
+        """Record that the run is held, and adopt the recorded state."""
         task = HoldTask(
             run=_ref_of(self._state),
             fingerprint=drafted.fingerprint,
@@ -474,7 +474,7 @@ class PlanApproval:
             return None
 
     def _follow(self, record: RunState | None) -> None:
-        """Take over the recorded state, unless this run knows of newer decisions."""
+        """Adopt the recorded state, unless this run knows of newer decisions."""
         if record is not None and is_behind(self._state, record):
             self._state = record
 
@@ -542,7 +542,7 @@ class PlanApproval:
         self._inbox.add_signal(Choice.REQUEST_CHANGES, inputs)
 
     @workflow.signal(
-        description='Take your own approval back, until the first step begins. Send {"by": "…", "plan": "…"}'
+        description='Withdraw your own approval, until the first step begins. Send {"by": "…", "plan": "…"}'
         + _OR_SIGNED
     )
     def withdraw_approval(self, *inputs: Any) -> None:
@@ -550,15 +550,15 @@ class PlanApproval:
         self._inbox.add_signal(Choice.WITHDRAW_APPROVAL, inputs)
 
     @workflow.signal(
-        description='Replace the plan by your own. Send {"by": "…", "plan": "…", "new_plan": {…}}'
+        description='Replace the plan with your own. Send {"by": "…", "plan": "…", "new_plan": {…}}'
         + _OR_SIGNED
     )
     def edit(self, *inputs: Any) -> None:
-        """Replace the plan by a new revision of one's own."""
+        """Replace the plan with a new revision of one's own."""
         self._inbox.add_signal(Choice.EDIT, inputs)
 
     @workflow.signal(
-        description="Say how a held run continues: retry, skip, mark_done, undo or abort. Send "
+        description="Resolve a held run: retry, skip, mark_done, undo or abort. Send "
         '{"by": "…", "plan": "…", "step": 2, "hold": 1, "resolution": "retry", "comment": "why"}' + _OR_SIGNED
     )
     def resolve(self, *inputs: Any) -> None:

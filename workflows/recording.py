@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
 
 MAX_REASON: Final = 10_000
-LONGEST_REASON: Final = MAX_REASON + 100  # with the words that say how much was cut
+LONGEST_REASON: Final = MAX_REASON + 100  # with the note of how much was cut
 # Outages that are over when `Waiting.wait_for_records` returns, so that a retry may follow soon.
 _AWAY: Final = frozenset(
     one.__name__ for one in (RecordsUnavailable, DirectoryUnavailable, OtherRecords, TrailDamaged)
@@ -113,7 +113,7 @@ class Recording:
             longest = options.LONGEST_PAUSE if _is_away(failure) else options.LONGEST_PAUSE_OF_A_FAULT
             pause = min(timedelta(seconds=2 ** min(rounds, 20)), longest)
             await workflow.sleep(pause, summary="it could not be recorded")
-        # Otherwise another request may be recorded under this id, which is no damage.
+        # Otherwise another request may be recorded under this id, which is not damage.
         chain_id = workflow.info().first_execution_run_id if _type_of(failure) == _DAMAGED else ""
         await workflow.execute_activity_method(
             Waiting.wait_for_records,
@@ -132,7 +132,7 @@ def reason_of(error: FailureError) -> str:
 
 
 def is_refusal(error: FailureError) -> bool:
-    """Return whether the record does not allow a step at all, so that no person can let it go on."""
+    """Return whether the record does not allow a step at all, so that no person can let it continue."""
     return _type_of(error) in _REFUSALS
 
 

@@ -25,13 +25,13 @@ with workflow.unsafe.imports_passed_through():
 
 
 class SettlementResult(Frozen):
-    """What is known of the accepted effects of a run.
+    """The accepted effects of a run and their known ends.
 
     Attributes:
         run: its workflow id.
         ends: how they ended.
         still_open: the steps that are looked up.
-        reason: why nothing more is looked up, or why the last look-up brought nothing; empty if it did.
+        reason: why nothing more is looked up, or why the last look-up failed; empty if it succeeded.
     """
 
     run: str
@@ -85,7 +85,7 @@ class PlangateSettlement:
         """Return how an effect ended; None if it is looked up again."""
         if step.state is not SettlementState.OPEN:
             return step
-        # A tool that could not be asked since the run ended gets a while longer.
+        # A tool that could not be asked since the run ended gets more time.
         last = step.until if step.was_asked else max(step.until, self._started) + options.LOOK_UP_GRACE
         if workflow.now() < last:
             return None

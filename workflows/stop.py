@@ -1,6 +1,6 @@
 """The workflow `PlangateStop`: one order to stop or to go, judged, recorded, and answered.
 
-It ends with the verdict. What stands is kept by the records, not by a workflow: nothing that is cancelled,
+It ends with the verdict. The records keep what is stopped, not a workflow: nothing that is cancelled,
 terminated or deleted in Temporal releases a stop. Started by anyone who reaches the server, from the command
 line, the Web UI or Temporal's own, it needs no other connection.
 """
@@ -27,7 +27,7 @@ class PlangateStop:
 
     @workflow.run
     async def run(self, order: Any = None, *more: Any) -> StopAnswer:
-        """Judge and record the order; return the verdict and the stops that stand, in every case."""
+        """Judge and record the order; return the verdict and the stops in force, in every case."""
         self._answer = await self._recording.write(
             Stopping.judge_order, lambda: _task((order, *more) if order is not None or more else ())
         )
@@ -45,7 +45,7 @@ class PlangateStop:
         """Return the Web UI's page; see `workflows.details_interceptor`."""
         answer = self.status()
         verdict = {True: "Accepted", False: "Refused", None: "No verdict yet"}[answer.accepted]
-        return f"{verdict}: {answer.reason or 'which stops stand is in the result'}."
+        return f"{verdict}: {answer.reason or 'what is stopped is in the result'}."
 
 
 def _task(inputs: Sequence[Any]) -> StopTask:

@@ -1,1 +1,1 @@
-"""The planners: what turns a request into a plan. AutoGen and the model clients are imported here only."""
+"""The planners: what turns a request into a plan. AutoGen and the model clients are imported only here."""

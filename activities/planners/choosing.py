@@ -1,6 +1,6 @@
 """Choose the planner: AutoGen's agent by default, or what ``PLANGATE_PLANNER`` names.
 
-What is named is imported in the worker's process, so only an operator may name it. What is wrong with it is
+The planner is imported in the worker's process, so only an operator may name it. Its faults are reported in
 one sentence, when the worker starts.
 """
 

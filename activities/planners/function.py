@@ -1,4 +1,4 @@
-"""Draft plans with an async function, whatever it is made of: this keeps the limits and makes the plan.
+"""Draft plans with an async function of any kind; enforce the limits and make the plan.
 
 May import the domain, and the table of model errors, which names no vendor.
 """
@@ -75,7 +75,7 @@ class FunctionPlanner:
     async def draft(self, brief: Brief) -> Draft:
         """Draft a plan; raises as `activities.planner.Planner` says.
 
-        A conversation that cannot be continued is begun anew, once, from the plan before.
+        A conversation that cannot be continued starts over, once, from the plan before.
         """
         brief = brief.model_copy(update={"max_steps": self._limits.max_steps})
         until = time.monotonic() + self._limits.seconds
@@ -95,7 +95,7 @@ class FunctionPlanner:
         if not isinstance(result, str | PlannerResult):
             raise DraftUnusable(
                 f"The planner {self._name} returned {type(result).__name__}, and no summary; its author has "
-                "to mend it."
+                "to fix it."
             )
         result = PlannerResult(result) if isinstance(result, str) else result
         plan = _plan(result.summary, proposals.steps, proposals.reads)
@@ -123,7 +123,7 @@ class FunctionPlanner:
                     f"The model did not finish the draft within {self._limits.seconds:g} seconds; "
                     "raise PLANGATE_DRAFT_SECONDS to allow more."
                 )
-            if planning.cancelled():  # by itself, as some clients do when their server dies
+            if planning.cancelled():  # on its own, as some clients do when their server dies
                 raise ModelUnavailable(f"The planner {self._name} cancelled itself.")
             return planning.result()
         finally:
@@ -148,7 +148,7 @@ class FunctionPlanner:
             raise self.classed(error) from None
 
     def classed(self, error: BaseException) -> PlangateError:
-        """Return the planner error for what the function raised, whose text goes to the log alone."""
+        """Return the planner error for what the function raised, whose text goes only to the log."""
         _log.error("The planner failed.", action="planner_failed", exc_info=error)
         known = known_error(error)
         where = f"{place_of(error)}; the worker's log has the cause."

@@ -16,9 +16,9 @@ class Limits:
     Attributes:
         seconds: time.
         max_steps: of the plan.
-        turns: answers of the model, as far as the planner reports them.
-        tokens: of prompts and answers, as far as they are reported; None for no limit.
-        cost: as far as it is reported; None for no limit.
+        turns: answers of the model, if the planner reports them.
+        tokens: of prompts and answers, if they are reported; None for no limit.
+        cost: if it is reported; None for no limit.
     """
 
     seconds: float

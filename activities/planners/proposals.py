@@ -1,7 +1,7 @@
 """The tools of one draft: a call notes a step of the plan, or reads; nothing acts.
 
 Each call is validated by the tool's own model. An invalid one is answered with its faults, so that the
-planner can correct it. The limits are kept here, whatever the planner is made of. May import the domain.
+planner can correct it. The limits are enforced here, for any planner. May import the domain.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ _READS: Final = "This only reads: it runs at once, and records no step."
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a call is answered; ``is_error`` if it was not carried out."""
+    """The answer to a call; ``is_error`` if it was not carried out."""
 
     text: str
     is_error: bool = False
@@ -113,7 +113,7 @@ class Proposals:
         self._in_this_answer = None if self._in_this_answer is None else {}
 
     def close(self) -> None:
-        """End the draft and its reads: a call from a task that was left behind changes nothing."""
+        """End the draft and its reads: a later call from a leftover task changes nothing."""
         self._is_closed = True
         self._reading.close()
 
@@ -137,7 +137,7 @@ class Proposals:
         return (await self.answer(name, arguments)).text
 
     async def answer(self, name: str, arguments: object) -> Answer:
-        """Carry out one call, or answer with its faults, and say which of both.
+        """Carry out one call, or answer with its faults, and say which of the two.
 
         Nothing is awaited before a step is recorded: AutoGen starts the calls of one message in order and
         runs them concurrently, and the steps must keep that order.
@@ -264,7 +264,7 @@ class Proposals:
 
 
 def _object(arguments: object) -> dict[str, Any]:
-    """Return the arguments of a call, which may be JSON text; empty if they are no object."""
+    """Return the arguments of a call, which may be JSON text; empty if they are not an object."""
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments)
@@ -274,7 +274,7 @@ def _object(arguments: object) -> dict[str, Any]:
 
 
 def _given(read: Read) -> str:
-    """Return what the planner gets of a read: no more than is kept, as JSON, which it cannot leave."""
+    """Return what the planner gets of a read: no more than is kept, as one JSON value."""
     given: dict[str, object] = {"read": read.tool, "result": read.result}
     if read.is_cut:
         given["cut"] = f"these are the first {read.kept:,} of {read.size:,} bytes; read less at once"

@@ -16,7 +16,7 @@ ENDED: Final = "The draft has ended, and its tools with it."
 _log = structlog.get_logger(__name__)
 
 Reader = Callable[[ToolArguments], Awaitable[JsonValue]]
-"""What a tool that only reads does with its arguments."""
+"""The function of a tool that only reads."""
 
 
 def readers_of(tools: Mapping[str, Tool]) -> Iterator[tuple[str, Reader]]:
@@ -47,7 +47,7 @@ class Reading:
     def __init__(self, readers: Mapping[str, Reader], seen: tuple[Read, ...]) -> None:
         self._readers = dict(readers)
         self._seen = seen
-        self._reads: list[Read | None] = []  # None while it is under way
+        self._reads: list[Read | None] = []  # None while it runs
         self._running: set[asyncio.Task[object]] = set()
         self._is_closed = False
 

@@ -1,4 +1,4 @@
-"""The schema of a call, as models are given it."""
+"""The schema of a call, as models get it."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -7,7 +7,7 @@ Value = TypeVar("Value")
 
 
 class Live(Mapping[str, Value], Generic[Value]):
-    """What ``now`` returns, each time anew."""
+    """What ``now`` returns, called for each access."""
 
     def __init__(self, now: Callable[[], Mapping[str, Value]]) -> None:
         self._now = now

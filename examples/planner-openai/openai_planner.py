@@ -14,7 +14,7 @@ MODEL = os.environ.get("PLANGATE_MODEL", "gpt-4o-mini")  # noqa: TID251  its aut
 async def plan(brief: Brief, tools: PlannerTools) -> PlannerResult:
     """Talk with the model until it calls no tool any more; its last words are the summary."""
     messages: list[Any] = [{"role": "system", "content": brief.rules}]
-    if isinstance(brief.state, list):  # changes were requested: the conversation goes on
+    if isinstance(brief.state, list):  # changes were requested: the conversation continues
         messages = brief.state
     messages.append({"role": "user", "content": brief.task})
     async with AsyncOpenAI(max_retries=0) as client:  # Temporal retries

@@ -67,7 +67,7 @@ def compared_with_kept(
 
     Args:
         connection: to the records.
-        kept: the checkpoint; None if there is none.
+        kept: the checkpoint, or None.
         where: where it was kept, for the message.
     """
     if kept is None:

@@ -1,8 +1,8 @@
 """Which claims begin a step, so that its approvals are checked again.
 
-A step that has begun goes on even if its approvals are lost: stopping in the middle would leave its effect in
-doubt. A claim after a released one, or after a hold, begins the step anew. An undo needs no approval, but it
-too begins only while the resolution that asks for it is valid.
+A step that has begun continues even if its approvals are lost: stopping in the middle would leave its effect
+in doubt. A claim after a released one, or after a hold, begins the step again. An undo needs no approval, but
+it too begins only while the resolution that asks for it is valid.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ SLOW_CLAIM: Final = timedelta(minutes=1)
 
 
 def beginnings(trail: Sequence[AuditEntry]) -> frozenset[int]:
-    """Return the numbers of the entries that begin a step or its undo, or begin it anew."""
+    """Return the numbers of the entries that begin a step or its undo, or begin it again."""
     return frozenset(_beginnings(trail))
 
 
@@ -53,7 +53,7 @@ def _beginnings(trail: Sequence[AuditEntry]) -> Iterator[int]:
             case Released(step=step, undo=undo) | StepFailed(step=step, undo=undo):
                 begun.discard((step, undo))
             case Drafted() | Held():
-                begun.clear()  # a new plan begins anew, and so does a step that is retried by a person
+                begun.clear()  # a new plan starts over, and so does a step that is retried by a person
             case (
                 Requested()
                 | Decided()

@@ -1,4 +1,4 @@
-"""Verify the records: that they are what Plangate wrote, and where they are not.
+"""Verify that the records are what Plangate wrote, and report where they are not.
 
 For each run, and for the trails of rules, of stops, of delegations and of looks:
 
@@ -114,12 +114,12 @@ class Inspection(Frozen):
 
     Attributes:
         installation: the id of these records.
-        is_known: whether anything is stored of the requested run.
+        is_known: whether anything is stored about the requested run.
         unsealed: the number of entries that no checkpoint covers yet.
         sealers: the public keys that signed the checkpoints, as base64url.
         origins: where passkeys were used.
         web_keys: the public keys of the web servers that attest logins.
-        notes: approvals that counted and would not count today, by the list of people; these are no faults.
+        notes: approvals that counted and would not count today, by the list of people; these are not faults.
     """
 
     installation: str
@@ -219,7 +219,7 @@ def inspect_all(connection: Connection, trust: Trust, progress: Callable[[int, i
 
 
 class _Context:
-    """What the checks of every run need from the rest of the records, read once."""
+    """The parts of the rest of the records that the checks of every run need, read once."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

@@ -1,4 +1,4 @@
-"""Which policies and lists of people a trail was judged by, and where it should name a list and does not."""
+"""Which policies and lists of people a trail was judged by, and the entries that lack a list."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never

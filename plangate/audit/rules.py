@@ -1,7 +1,7 @@
 """The auditor's rules for one trail: each entry has to follow from the entries before it.
 
-`broken_story` applies them without I/O; `plangate.domain.findings.broken_links` has checked the hashes. Where
-the entries are read from, the records or a bundle, makes no difference.
+`broken_story` applies them without I/O; `plangate.domain.findings.broken_links` has checked the hashes. The
+entries may come from the records or from a bundle.
 
 - The first entry is the request, and there is only one.
 - A draft has the fingerprint of its plan, the next revision, the same installation, namespace and requester
@@ -9,14 +9,14 @@ the entries are read from, the records or a bundle, makes no difference.
   seen by more people than the plan before.
 - A decision has the actor and the time of its arrival. An accepted one names a plan; if it changed the run,
   `judge` accepts it again, and it cannot be an earlier approval that was sent a second time.
-- A review is reopened with a requirement only if that is a stricter one.
+- A reopened review changes the requirement only to a stricter one.
 - A review is reopened only after an edit, or while its plan is being executed, for approvals that were
   counted; and for no longer than the first time.
 - A claim has its plan's idempotency key and the next attempt number, `authorise` allows it, and when the step
   began no approval was too old, and none could still be taken back.
 - A step that is done, undone, in doubt or released was claimed before; a step is done only once.
 - A run is held at the step that failed or is in doubt, for no longer than its policy allows.
-- An edited plan names its author, and what the edit brought. An accepted edit or resolution that changes
+- An edited plan names its author, and is the plan of the edit. An accepted edit or resolution that changes
   nothing repeats one that did.
 - An effect in doubt is not called failed unless it was claimed again.
 - A run ends as `plangate.domain.lifecycle.may_end` allows, and no earlier than the entry before.
@@ -113,7 +113,7 @@ _OWN_TRAIL: Final = {
 
 
 def broken_story(workflow_id: str, entries: Sequence[AuditEntry]) -> Iterator[Finding]:
-    """Yield every entry that says what could not follow from the entries before it."""
+    """Yield every entry that could not follow from the entries before it."""
     if workflow_id == RULES_TRAIL:
         yield from _broken_rules_trail(entries)
         return
@@ -417,7 +417,7 @@ def _begun_too_early(state: RunState, entry: AuditEntry, begin: Container[int]) 
 
 
 def _resolved(state: RunState, step: int) -> dict[str, JsonValue] | None:
-    """Return the values of a step's references; None if they have none, so that it could not begin."""
+    """Return the values of a step's references; None if one has no value, so that it could not begin."""
     assert state.drafted is not None
     try:
         return resolve_references(state.drafted.plan.steps[step - 1].arguments, state.steps)

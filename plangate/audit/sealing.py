@@ -43,7 +43,7 @@ class Sealing:
         self._reported = False
 
     async def keep_sealing(self) -> None:
-        """Seal at intervals until cancelled, then once more."""
+        """Seal at intervals until cancelled, then a last time."""
         try:
             while True:
                 await asyncio.sleep(self._every)

@@ -5,12 +5,13 @@ On the trail of stops (`broken_stops_trail`):
 - Every entry is an order with its verdict, under the key and by the sender of its arrival.
 - An accepted order is accepted again by `plangate.domain.stops.judge`, in the state that the entries before
   it lead to. A refused one changes nothing.
-- A signed order has a valid signature, used once; a list of people that is kept supports its sender, and with
-  the rules the releases that it asks for. The policy that is kept has those rules.
+- A signed order has a valid signature, used once; the stored list of people supports its sender and, with
+  the rules, the releases that it asks for. The stored policy has those rules.
 
 Of every claim (`StopHistory.broken_claims`): the last entry of that trail that it looked at is there; no stop
-of its tool stood by then; and no stop was recorded long before it that it did not look at. Claims and entries
-are written in one order (`plangate.records.stops`), so only the last of these needs an allowance for clocks.
+of its tool was in force then; and no stop was recorded long before it that it did not look at. Claims and
+entries are written in one order (`plangate.records.stops`), so only the last of these needs an allowance for
+clocks.
 """
 
 from bisect import bisect_right

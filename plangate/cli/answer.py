@@ -2,7 +2,7 @@
 
 While a command runs, anything else that prints there goes to stderr: a library's log lines, from Rust or C
 too, a child process, a stray ``print``. With ``--json`` the answer is one JSON value, also if the command
-fails: ``{"error": sentence, "exit_code": code, "faults": [...]}``. Light: ``--help`` imports it.
+fails: ``{"error": sentence, "exit_code": code, "faults": [...]}``. Imports little: ``--help`` uses it.
 """
 
 import json

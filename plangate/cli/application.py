@@ -1,7 +1,7 @@
 """The parts that the starting application adds to the command line: its tools and its worker.
 
-The package alone has neither. `starter.py` registers the tools of its worker, so that plans and policies are
-checked before anything is sent, and `tools` has something to list. Light: ``--help`` imports it.
+The package itself has neither. `starter.py` registers the tools of its worker, so that plans and policies are
+checked before anything is sent, and `tools` has something to list. Imports little: ``--help`` uses it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ def require_application() -> None:
     """Check that an application started this command line.
 
     Raises:
-        OperatorError: the package alone did.
+        OperatorError: the package started without one.
     """
     if not _registered:
         raise OperatorError(

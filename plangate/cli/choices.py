@@ -7,7 +7,7 @@ from plangate.domain.decision import Choice, Resolution
 
 _WHY = "Why? (may be empty)"
 NOT_YET_ASKED = "This is recorded as the reason, so it cannot be yes or no; type the reason."
-"""The answer to a 'y' where a reason is asked for: the person takes it for the question whether to go on."""
+"""The answer to a 'y' where a reason is asked for: the person takes it for a question whether to continue."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def made_decision(
         WrongUsage: a part of it is missing or malformed.
     """
     if choice is Choice.REQUEST_CHANGES and not comment.strip():
-        raise WrongUsage("Say what to change with --comment; the planner reads it.")
+        raise WrongUsage("Describe the changes with --comment; the planner reads it.")
     if plan and len(plan) < MIN_PREFIX:
         raise WrongUsage(_WRONG["plan"])
     if is_placeholder(by):
@@ -86,10 +86,10 @@ def placeholder_words(decision: Decision) -> str:
 
 
 def resolution_named(typed: str) -> Resolution | None:
-    """Return the resolution that was typed; None if none was.
+    """Return the resolution that was typed; None if it was left out.
 
     Raises:
-        WrongUsage: there is none of that name.
+        WrongUsage: no resolution has that name.
     """
     if not typed:
         return None
@@ -113,7 +113,7 @@ def require_whole_resolution(decision: Decision, workflow_id: str) -> None:
         WrongUsage: one is missing.
     """
     if decision.resolution is None:
-        raise WrongUsage(f"Say how {one_line(workflow_id)} is resolved: {WAYS_TO_RESOLVE}.")
+        raise WrongUsage(f"Choose a resolution for {one_line(workflow_id)}: {WAYS_TO_RESOLVE}.")
     if decision.step is None:
         raise WrongUsage("Name the held step with --step and its number; the status command shows it.")
     if decision.resolution.needs_comment and not decision.comment.strip():
@@ -142,10 +142,10 @@ def _comment_needed(resolution: Resolution) -> str:
     """Return what to write into the comment of a resolution that needs one."""
     match resolution:
         case Resolution.SKIP:
-            return "Say with --comment why the step is skipped; it is recorded."
+            return "Give the reason for skipping the step with --comment; it is recorded."
         case Resolution.MARK_DONE:
-            return "Say with --comment how you know that the step happened; it is recorded."
+            return "Give your evidence that the step happened with --comment; it is recorded."
         case Resolution.RETRY | Resolution.UNDO | Resolution.ABORT:
-            return "Say with --comment why; it is recorded."
+            return "Give the reason with --comment; it is recorded."
         case _:
             assert_never(resolution)

@@ -61,7 +61,7 @@ class _Draft:
         except FileNotFoundError:
             return True
         except (OSError, UnicodeDecodeError):
-            return False  # the reader says what is wrong with it
+            return False  # the reader reports its faults
         lines = (line.strip() for line in text.splitlines())
         return text == self.original or all(not line or line.startswith("#") for line in lines)
 
@@ -82,7 +82,7 @@ class PlanEditor:
         self._by = by
 
     async def edit(self, status: Status, comment: str) -> Sent | None:
-        """Edit the plan of ``status`` until it is sent; None if nothing was sent, which has been said.
+        """Edit the plan of ``status`` until it is sent; None, with the reason printed, if nothing was sent.
 
         A refusal that the person does not correct is returned too.
 
@@ -123,7 +123,7 @@ class PlanEditor:
         """Write the plan into a file, and say where it is if it was not accepted."""
         assert status.plan is not None
         text = yaml_of(status.plan.proposed(), _header(status), _notes(status))
-        with tempfile.NamedTemporaryFile(  # for this user alone
+        with tempfile.NamedTemporaryFile(  # for this user only
             "w", encoding="utf-8", prefix="plangate-edit-", suffix=".yaml", delete=False
         ) as file:
             file.write(text)
@@ -143,7 +143,7 @@ class PlanEditor:
         taken_back = _taken_back(status, draft.newest)
         if taken_back:
             page.sentence(taken_back, "bold yellow")
-        page.sentence("To go on with it:")
+        page.sentence("To continue editing it:")
         page.command(f"{program()} edit {shlex.join(words)}")
         self._screen.show_aside(page)
 
@@ -196,7 +196,7 @@ class PlanEditor:
 
 
 def _taken_back(edited: Status, newest: Status | None) -> str:
-    """Warn what the kept text takes back of the plan that has replaced the edited one; empty if nothing."""
+    """Warn which changes of the newer plan the kept text takes back; empty if none."""
     if newest is None or newest.plan is None or edited.plan is None:
         return ""
     changes = changes_between(as_plan(edited.plan.proposed()), as_plan(newest.plan.proposed()))
@@ -220,5 +220,5 @@ def _header(status: Status) -> list[str]:
 
 
 def _notes(status: Status) -> list[str]:
-    """Return what each step does by its tool, to be read above it."""
+    """Return the preview of each step, to be read above it."""
     return [f"Step {step.number}: {step.preview or step.tool}" for step in status.steps]

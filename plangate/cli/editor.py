@@ -16,10 +16,10 @@ _USUAL: Final = ("nano", "vi")
 
 
 def editor_command() -> list[str]:
-    """Return the words of the editor's command: that of $VISUAL or $EDITOR, else a usual one.
+    """Return the editor's command, split: that of $VISUAL or $EDITOR, else a usual one.
 
     Raises:
-        WrongUsage: there is none.
+        WrongUsage: no editor is set or found.
     """
     named = editor_of_environment()
     try:

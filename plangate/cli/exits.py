@@ -1,4 +1,4 @@
-"""How a command ends: the exit codes, and one sentence for every error. Light: ``--help`` imports it.
+"""How a command ends: the exit codes, and one sentence for every error. Imports little: ``--help`` uses it.
 
 0    done
 1    failed: the run failed, or something required is missing
@@ -91,7 +91,7 @@ def guarded(act: Act) -> int:
 
 
 def usage_words(message: str) -> str:
-    """Return the parser's message about a value, without the words of its library."""
+    """Return the parser's message about a value, without the wording of its library."""
     for theirs, ours in _PARSERS_WORDS.items():
         message = message.replace(theirs, ours)
     return message
@@ -125,7 +125,7 @@ def end_with(sentence: str, code: Exit) -> int:
 
 
 def fit(sentence: str) -> str:
-    """Return a sentence fit for a terminal; what is drawn as ``⟨U+202E⟩`` in it already stays so."""
+    """Return a sentence that is safe on a terminal; a ``⟨U+202E⟩`` in it is not escaped again."""
     parts = _MARKS.split(sentence)
     return "".join(part if _MARKS.fullmatch(part) else one_line(part) for part in parts)
 

@@ -1,4 +1,4 @@
-"""Poll a run until it changes. The polling continues while a worker or the server is away."""
+"""Poll a run until it changes. The polling continues while no worker or server answers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -62,7 +62,7 @@ def absence(look: Status | Silence) -> str | None:
 
 
 async def moved_on(client: Client, seen: Status) -> Status:
-    """Wait until what ``seen`` asks of people is settled, and return the status then."""
+    """Wait until the question of ``seen`` is answered, and return the status then."""
     async for look in looks(client, seen.workflow_id):
         if isinstance(look, Status) and question_of(look) != question_of(seen):
             return look
@@ -70,7 +70,7 @@ async def moved_on(client: Client, seen: Status) -> Status:
 
 
 def question_of(status: Status) -> tuple[object, ...]:
-    """Return what tells one question to a person from the next one."""
+    """Return what distinguishes one question to a person from the next one."""
     return status.fingerprint, *_state_of(status)
 
 
@@ -152,7 +152,7 @@ def _new_plan(status: Status) -> Iterator[str]:
 
 
 def _state_of(status: Status) -> tuple[object, ...]:
-    """Return the state; a run that is held, or in review, once more with the same plan has another one."""
+    """Return the state; a run that is held, or in review, again with the same plan has another one."""
     began = status.held.since if status.held else status.reopened_at
     return status.state, began if status.state in (Phase.IN_REVIEW, Phase.HELD) else None
 

@@ -1,6 +1,6 @@
 """Ask for a decision at the terminal, on exactly the plan or the held step that was shown.
 
-The run is watched meanwhile: the question is cancelled if the run moves on without an answer.
+The run is watched meanwhile: the question is cancelled if the run continues without an answer.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class Gatekeeper:
         self._editing = asyncio.Lock()
 
     async def ask(self, status: Status) -> Asked:
-        """Show the run of ``status`` and ask what to do with it, until it is decided, put off, or gone.
+        """Show the run of ``status`` and ask what to do with it, until it is decided, postponed, or gone.
 
         An editor that is open is not interrupted.
         """
@@ -84,7 +84,7 @@ class Gatekeeper:
         page.gap()
         page.heading(f"{status.workflow_id} {waits_for(status, self._viewer)}")
         if status.unread:
-            page.note(f"{unread_words(status)}, which may settle it.", "yellow")
+            page.note(f"{unread_words(status)}, which may answer this.", "yellow")
         add_request(page, status)
         page.field("requester", status.requester)
         page.extend(plan_page(status, now()))
@@ -92,7 +92,7 @@ class Gatekeeper:
         self._screen.show_aside(page)
 
     async def confirm(self, status: Status, choice: Choice) -> bool:
-        """Ask whether ``choice`` is really meant for the plan of ``status``, which has been shown."""
+        """Ask whether ``choice`` is meant for the plan of ``status``, which has been shown."""
         return await self._is_meant(status, f"{wording_of(choice).verb} plan {status.short_fingerprint}?")
 
     async def confirm_signing(self, status: Status, decision: Decision) -> bool:

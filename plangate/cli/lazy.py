@@ -2,7 +2,9 @@
 
 This is the lazy group of Click's documentation ("Complex Applications"), with one addition: while the module
 of a command is imported, the modules of the package that it imports are found, but not run. Each is run when
-it is first used (`importlib.util.LazyLoader`), after the options were parsed. Light: ``--help`` imports it.
+it is first used (`importlib.util.LazyLoader`), after the options were parsed.
+
+Imports little: ``--help`` uses it.
 """
 
 import sys
@@ -33,7 +35,7 @@ class LazyCommand(TyperCommand):
         name: what is typed.
         where: the command's function, as ``module:function``.
         short_help: its line in the help of its group: the first sentence of the function's docstring.
-        needs_application: whether it can do without what `starter.py` adds to the package.
+        needs_application: whether it needs what `starter.py` adds to the package.
     """
 
     def __init__(self, name: str, where: str, short_help: str, *, needs_application: bool = False) -> None:
@@ -56,7 +58,7 @@ class LazyCommand(TyperCommand):
         """Parse ``args`` as the command does. ``Any`` stands for Typer's own copy of Click.
 
         Raises:
-            OperatorError: it needs the application, and the package alone was started.
+            OperatorError: it needs the application, and only the package was started.
         """
         if self._needs_application:
             require_application()
@@ -79,7 +81,7 @@ class _UnrunModules(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the spec of a module of the package; packages are run at once, they hold next to nothing."""
+        """Return the spec of a module of the package; packages are run at once, they are nearly empty."""
         if not fullname.startswith(_PACKAGE):
             return None
         spec = PathFinder.find_spec(fullname, path, target)

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share. Light: ``--help`` imports it."""
+"""Arguments and options that several commands share. Imports little: ``--help`` uses it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,7 +33,7 @@ PlanPrefix = Annotated[
         "--plan",
         metavar="PREFIX",
         show_default=False,
-        help="The fingerprint of the plan that you saw: all of it, or its first 8 digits or more. "
+        help="The fingerprint of the plan that you saw: at least its first 8 digits. "
         "If omitted on a terminal, the plan is shown and you are asked.",
     ),
 ]
@@ -43,7 +43,7 @@ Replaces = Annotated[
         "--replaces",
         metavar="PREFIX",
         show_default=False,
-        help="The fingerprint of the plan that you replace: all of it, or its first 8 digits or more. "
+        help="The fingerprint of the plan that you replace: at least its first 8 digits. "
         "If omitted on a terminal, the changes are shown and you are asked.",
     ),
 ]

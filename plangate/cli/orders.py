@@ -44,7 +44,7 @@ def made_order(action: Action, *, by: str, tool: str | None, reason: str, number
 
 
 async def stop(here: Console, order: Order) -> int:
-    """Send a stop, signed if its sender has a key here and it is known what to sign it for."""
+    """Send a stop, signed if its sender has a key here and its scope is known."""
     async with here.connected() as session:
         audience = None
         if here.keys.has(order.by):
@@ -53,7 +53,7 @@ async def stop(here: Console, order: Order) -> int:
 
 
 async def go(here: Console, order: Order, *, is_named: bool) -> int:
-    """Send a release of the stop that stands, after it was shown."""
+    """Send a release of the stop in force, after it was shown."""
     async with here.connected() as session:
         answer = await session.client.what_stands()
         standing = next((one for one in answer.stops if one.tool == order.tool), None)
@@ -61,7 +61,7 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
             raise Refused(_nothing_to_release(order, answer))
         if is_named and order.stop != standing.number:
             raise Refused(
-                f"Stop {order.stop} does not stand; stop {standing.number} does, by {one_line(standing.by)}: "
+                f"Stop {order.stop} is not in force; stop {standing.number} is, by {one_line(standing.by)}: "
                 f"{one_line(standing.reason)}."
             )
         if not is_named and not await _is_meant(session, standing):
@@ -71,7 +71,7 @@ async def go(here: Console, order: Order, *, is_named: bool) -> int:
 
 
 async def show_what_stands(here: Console) -> int:
-    """Print the stops that stand."""
+    """Print the stops in force."""
     async with here.connected() as session:
         answer = await session.client.what_stands()
     if here.screen.is_json:

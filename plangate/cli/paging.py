@@ -11,13 +11,13 @@ Listed = TypeVar("Listed")
 
 
 def wanted_on(page: PageOptions, **filters: Any) -> Wanted:
-    """Return what to read: one more than is shown, so that it is known whether there are more."""
+    """Return the page to read: with one row more than is shown, to see whether there are more."""
     limit = page.limit + 1 if page.limit else None
     return Wanted(sort=Sort(page.sort), limit=limit, skip=page.skip, **filters)
 
 
 def on_this_page(page: PageOptions, found: Sequence[Listed]) -> Sequence[Listed]:
-    """Return what is shown of what was found."""
+    """Return the rows to show."""
     return found[: page.limit] if page.limit else found
 
 

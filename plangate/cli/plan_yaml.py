@@ -1,7 +1,7 @@
 """Write a plan as the text that a person edits: YAML that `plangate.cli.plan_file` reads back unchanged.
 
 Texts are in double quotes, so that "7" and 7, or "yes" and true, stay different. A text of several lines is
-written line by line. Characters that an editor would not draw are written as escapes.
+written line by line. Characters that an editor would not show are written as escapes.
 """
 
 import json

@@ -64,7 +64,7 @@ def decidable(status: Status, choice: Choice) -> str:
     """Return the fingerprint of the plan on which ``choice`` can be decided now.
 
     Raises:
-        Refused: there is none.
+        Refused: no plan can be decided on.
     """
     open_for = {Phase.HELD if choice is Choice.RESOLVE else Phase.IN_REVIEW}
     if choice is Choice.WITHDRAW_APPROVAL:
@@ -105,7 +105,7 @@ def checked(status: Status, decision: Decision) -> str:
 
 
 def _check_resolution(status: Status, decision: Decision) -> None:
-    """Check that the held run can be resolved so; what was not typed yet is not checked.
+    """Check that the held run can be resolved in this way; parts that were not typed yet are not checked.
 
     Raises:
         Refused: it cannot.

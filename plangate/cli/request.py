@@ -1,4 +1,4 @@
-"""The request that `start` submits: read from words, standard input or a plan file."""
+"""The request that `start` submits: read from an argument, standard input or a plan file."""
 
 import sys
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _PLAN_SUFFIXES: Final = (".json", ".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class RequestReader:
-    """Makes a request of what was typed.
+    """Makes a request from what was typed.
 
     Attributes:
         timeout: how long the review may take, as it was typed.

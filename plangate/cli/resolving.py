@@ -1,4 +1,4 @@
-"""Ask at the terminal how a held run goes on, after showing what each choice will do."""
+"""Ask at the terminal how a held run continues, after showing what each choice will do."""
 
 from plangate.cli.choices import NOT_YET_ASKED, Wording, is_yes_or_no, wording_of_resolution
 from plangate.cli.console import Session

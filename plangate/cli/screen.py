@@ -49,7 +49,7 @@ class Screen:
         self.out.print(page, crop=False)
 
     def say(self, words: str) -> None:
-        """Print a sentence, which is fit to be shown."""
+        """Print a sentence that is escaped already."""
         page = Page()
         page.sentence(words)
         self.show(page)
@@ -59,7 +59,7 @@ class Screen:
         self.err.print(page, crop=False)
 
     def say_aside(self, words: str, style: str = "") -> None:
-        """Print a sentence, which is fit to be shown, on stderr."""
+        """Print a sentence that is escaped already, on stderr."""
         page = Page()
         page.sentence(words, style)
         self.show_aside(page)

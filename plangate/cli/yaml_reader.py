@@ -104,7 +104,7 @@ def _part(place: Place, event: Any, text: str) -> Part:
 def _comment(event: Any, text: str, *, is_text: bool) -> str:
     """Return what is wrong with a comment after an unquoted value that may be meant as part of the value.
 
-    It may be after any text (``Invoice #42``), and after every value if no blank follows the ``#``.
+    It may be after any text (``Invoice #42``), and after every value if no space follows the ``#``.
     """
     comment = _COMMENT.match(text, event.end_mark.index) if not event.style else None
     if comment is None or not (is_text or not comment[1].startswith("# ")):

@@ -66,7 +66,7 @@ from plangate.temporal.connection import connect
 from plangate.temporal.contract import DECIDE, STATUS, WORKFLOW_TYPE
 
 _log = structlog.get_logger(__name__)
-_PAUSE: Final = 1.0  # seconds, until a server that is away is asked again
+_PAUSE: Final = 1.0  # seconds, until an unavailable server is asked again
 QUERY_TIMEOUT: Final = timedelta(seconds=3)
 # A run tries for three seconds to record a decision, then answers with what prevents it.
 DECIDE_TIMEOUT: Final = timedelta(seconds=8)
@@ -187,7 +187,7 @@ class Client:
     async def edit(
         self, status: Status, new_plan: ProposedPlan, *, by: str, comment: str = ""
     ) -> DecisionAnswer | None:
-        """Replace the plan of ``status`` by a new one; the answer is that of `decide`.
+        """Replace the plan of ``status`` with a new one; the answer is that of `decide`.
 
         ``by`` becomes an author of the new plan, which another person must approve.
 
@@ -348,7 +348,7 @@ class Client:
         return await send_key_order(self._client, self._task_queue, order)
 
     async def what_stands(self) -> StopAnswer:
-        """Return the stops that stand: by a worker, else by the records.
+        """Return the stops in force: by a worker, else by the records.
 
         Raises:
             NotAnswered: no worker runs, and there are no records here.

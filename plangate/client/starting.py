@@ -96,7 +96,7 @@ def checked_id(workflow_id: str) -> str:
         or workflow_id.startswith("-")  # which every command line would take for an option
     ):
         raise RequestInvalid(
-            f"An id has up to {_MAX_ID} visible characters, does not begin with -, and has no blanks at its "
+            f"An id has up to {_MAX_ID} visible characters, does not begin with -, and has no spaces at its "
             "ends; choose another --id."
         )
     if run_of(workflow_id) is not None:

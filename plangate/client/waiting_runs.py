@@ -115,7 +115,7 @@ async def _all_open(client: TemporalClient, recorded: StillOpen, ask: Ask, wante
             return sorted((*lines, *strangers), key=lambda line: line.deadline or _NEVER)
         case Sort.ID:
             return sorted((*lines, *strangers), key=lambda line: line.workflow_id)
-        case Sort.NEWEST | Sort.OLDEST:  # when they were requested is on the record alone
+        case Sort.NEWEST | Sort.OLDEST:  # only the record has the time of the request
             return (*strangers, *lines)
         case _:
             assert_never(wanted.sort)

@@ -163,7 +163,7 @@ class Reopened(Frozen):
     longer count, with the reasons; done steps stay done. ``people`` is the SHA-256 of the list of people they
     were checked against, empty without a list. Or an edit could not be drafted: ``edit`` says whose, and why.
     Or the plan needed more than it was approved for, by the sums over time in ``recent``: ``requirement`` is
-    what it needs from now on. It is executed on if its approvals are enough for that.
+    what it needs from now on. Its execution continues if its approvals are enough for that.
     """
 
     kind: Literal["reopened"] = "reopened"
@@ -249,7 +249,7 @@ class StepUndone(Frozen):
 
 
 class Held(Frozen):
-    """A step, or its undo, cannot go on: the run waits for a resolution by a person until the deadline.
+    """A step, or its undo, cannot continue: the run waits for a resolution by a person until the deadline.
 
     ``number`` counts the holds of the run, from 1; holds that were recorded before they had numbers have 0.
     """
@@ -282,7 +282,7 @@ class StepSettled(Frozen):
 
 
 class StepReversed(Frozen):
-    """The accepted effect of a step was failed or taken back by the other side; ``summary`` is its tool's."""
+    """The accepted effect of a step failed or was reversed by the other side; ``summary`` is its tool's."""
 
     kind: Literal["reversed"] = "reversed"
     step: int
@@ -291,7 +291,7 @@ class StepReversed(Frozen):
 
 
 class StepUnsettled(Frozen):
-    """How the accepted effect of a step ends was asked for as long as it is, and is not known."""
+    """The look-up of the accepted effect of a step was given up: its end is not known."""
 
     kind: Literal["unsettled"] = "unsettled"
     step: int
@@ -356,7 +356,7 @@ Event = Annotated[
 
 
 class AnyEvent(RootModel[Event]):
-    """One event of any kind, told apart by its ``kind``."""
+    """One event of any kind; ``kind`` says which."""
 
 
 class WrittenEntry(Frozen):

@@ -1,4 +1,4 @@
-"""Checkpoints seal the trails of many runs at one moment, so that no whole run can vanish unnoticed.
+"""Checkpoints seal the trails of many runs at one moment, so that a deleted run is detected.
 
 A checkpoint holds, for each run that changed since the last one, the length of its trail and the hash of its
 last entry. Checkpoints form a chain: each names the one before. `plangate.signing.checkpoints` signs them.
@@ -17,20 +17,20 @@ from plangate.domain.base import Frozen, Typed
 from plangate.domain.plan import canonical_json
 
 MOST_RUNS: Final = 1_000
-"""The most runs that one checkpoint seals; the next one follows at once."""
+"""The maximum number of runs that one checkpoint seals; the next one follows at once."""
 
 Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 
 class Seal(Frozen):
-    """How far the trail of one run had come: ``number`` entries, and the hash of the last of them."""
+    """The length of one run's trail, in entries, and the hash of its last entry."""
 
     workflow_id: str
     number: int
     hash: str
 
     def leaf(self) -> str:
-        """Return what stands for this in a checkpoint: SHA-256 over its canonical JSON (RFC 8785)."""
+        """Return the leaf of this seal in a checkpoint: SHA-256 over its canonical JSON (RFC 8785)."""
         return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
 
 
@@ -74,5 +74,5 @@ class SealedBy(Typed):
 
 
 def root_of(leaves: Iterable[str]) -> str:
-    """Return the one hash that stands for all leaves, whatever their order."""
+    """Return the one hash over all leaves, whatever their order."""
     return hashlib.sha256("".join(sorted(leaves)).encode()).hexdigest()

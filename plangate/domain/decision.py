@@ -122,7 +122,7 @@ class Decision(Typed):
     """One person's decision on one fingerprint (or a prefix of it).
 
     An edit brings ``new_plan``, which is checked when it is judged. A resolution names the held ``step``, and
-    with ``hold`` which hold of the run it answers: a step and its undo can be held again and again.
+    with ``hold`` which hold of the run it answers: a step and its undo can be held several times.
     """
 
     decision: Choice
@@ -276,7 +276,7 @@ def wrong_parts(decision: Decision) -> str | None:
 def is_placeholder(name: str) -> bool:
     """Return whether a name is a placeholder that was copied and not replaced.
 
-    Dashes, brackets, dots and the like count as blanks: ``<your-name>`` is a placeholder, and so is ``…``.
+    Dashes, brackets, dots and the like count as spaces: ``<your-name>`` is a placeholder, and so is ``…``.
     """
     return _words_of(name) in _PLACEHOLDERS
 
@@ -342,7 +342,7 @@ def withdrawal(who: str, comment: str) -> str:
 
 
 def who_withdrew(reason: str) -> str | None:
-    """Return the name in a cancellation's reason, if any; it is no proof, because any client can set it."""
+    """Return the name in a cancellation's reason, if any; it proves nothing: any client can set it."""
     if not reason.startswith(_WITHDRAWN_BY):
         return None
     name, _, _ = reason.removeprefix(_WITHDRAWN_BY).partition(": ")

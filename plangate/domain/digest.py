@@ -26,7 +26,7 @@ _LONGEST_PATH: Final = 60
 _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._~/%…-]*")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]+")
 _NAME: Final = re.compile(r"(?:^|_)(?:ids?|numbers?|no|port|page|line|index|priority|timeout|seconds)$")
-"""Arguments whose numbers are names or settings: their sum says nothing."""
+"""Arguments whose numbers are names or settings: their sum means nothing."""
 _DIGITS: Final = 700  # more than any sum of JSON numbers has
 _MAIL: Final = "send_email"
 _CALL: Final = "http_request"
@@ -73,7 +73,7 @@ def _with_paths(calls: Places, paths: Mapping[int, str]) -> Places:
 
 
 def _totals(steps: Sequence[Mapping[str, JsonValue]]) -> list[str]:
-    """Return the sum of each argument that is a number in all of these steps, and no mere name."""
+    """Return the sum of each argument that is a number in all of these steps, and not a name."""
     totals = []
     for name in steps[0]:
         values = [step.get(name) for step in steps]
@@ -165,5 +165,5 @@ def _path(url: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a word as it is; any other text in quotes, so that it cannot pass for a part of the line."""
+    """Return a word as it is; any other text in quotes, so that it cannot be taken for a part of the line."""
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

@@ -9,7 +9,7 @@ LONGEST_TIMEOUT: Final = timedelta(days=365)
 """The longest time that a review may take or an approval may count; the shortest is one second."""
 _UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 _DURATION: Final = re.compile(
-    # Blanks belong to what stands before them, so that there is one way alone to share them out.
+    # Spaces belong to what is before them, so that each text can be parsed in one way only.
     r"\s*+" + "".join(rf"(?:([0-9]{{1,9}}+)\s*+{unit[0]}\s*+)?" for unit in _UNITS),
     re.IGNORECASE,
 )
@@ -21,7 +21,7 @@ def read_seconds(text: str) -> int | None:
     if match is None or not any(match.groups()):
         return None
     counts = {unit: int(count or 0) for unit, count in zip(_UNITS, match.groups(), strict=True)}
-    # Summed before it could be made a timedelta, which has an end.
+    # Added up as a number: a timedelta has a maximum.
     return sum(count * int(timedelta(**{unit: 1}).total_seconds()) for unit, count in counts.items())
 
 

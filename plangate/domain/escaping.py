@@ -1,7 +1,7 @@
-"""Escape untrusted text, so that nothing in it is hidden, reordered or obeyed.
+"""Escape untrusted text, so that nothing in it is hidden, reordered or interpreted.
 
 An approver must not be shown something other than what will run. Every character that a terminal
-or a browser would obey instead of draw (control characters, ANSI escapes, bidirectional overrides,
+or a browser would interpret instead of draw (control characters, ANSI escapes, bidirectional overrides,
 zero-width and blank look-alikes, stacks of combining marks) is drawn as ``⟨U+202E⟩``. The bracket ``⟨``
 itself is escaped too, so two different texts never look the same because of this. One such character is kept
 where it can be seen: the non-joiner of Persian, between two letters that would join otherwise.
@@ -12,7 +12,7 @@ import unicodedata
 from typing import Final
 
 # What Unicode counts as letters, signs or marks and what draws nothing of its own: fillers, blanks, joiners,
-# modifiers of notations. And what stands for an object that is not there.
+# modifiers of notations, and the placeholders of absent objects.
 _BLANK_LETTERS: Final = frozenset(
     "\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f\u2d7f\u303f\ufffc"
     "\U0001107f\U00013440\U00013441\U00013442\U00016fe4\U0001bc9d\U0001d159\U0001da7f\U0001da80"
@@ -143,7 +143,7 @@ def _code_span(line: str) -> str:
     kept = _DROPPED_BLANK.sub("\u00a0", line)
     fence = "`" * (max((len(run) for run in _BACKTICKS.findall(kept)), default=0) + 1)
     pad = " " if kept[0] == "`" or kept[-1] == "`" else ""
-    # At the start of a line three backticks would open a block: a blank that is none stands ahead of them.
+    # At the start of a line three backticks would open a block: a no-break space goes before them.
     ahead = "\u00a0" if len(fence) > _LONGEST_SPAN_FENCE else ""
     return f"{ahead}{fence}{pad}{kept}{pad}{fence}"
 

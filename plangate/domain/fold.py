@@ -52,7 +52,7 @@ from plangate.domain.stops import StopDecided
 KEPT_REFUSALS: Final = 50
 KEPT_ACCEPTED: Final = 60
 KEPT_BYTES: Final = 100_000
-"""Of the comments as people are shown them; with the largest plan twice, they fit into one answer (2 MB)."""
+"""Length of the shown comments; with the largest plan twice, they fit into one answer (2 MB)."""
 _REFUSED_COMMENT: Final = 300
 _LONGEST_SAID: Final = 500  # of a comment in the reason of a step
 
@@ -248,7 +248,7 @@ def _authors(state: RunState, drafted: Drafted) -> tuple[str, ...]:
 
 
 def _approve(state: RunState, decided: Decided) -> RunState:
-    """Count an approval once for each person; the plan may run when nothing is missing any more."""
+    """Count an approval once for each person; the plan may run when nothing is missing."""
     approver = decided.approver
     if approver is None or any(same_person(approver.name, one.name) for one in state.approvers):
         return state
@@ -260,7 +260,7 @@ def _approve(state: RunState, decided: Decided) -> RunState:
 def _keep(state: RunState, decided: Decided) -> RunState:
     """Keep the newest decisions of each verdict, shortened; the trail has all of them in full.
 
-    Many accepted ones arise only where an approval is given and withdrawn again and again.
+    Many accepted ones arise only where an approval is given and withdrawn repeatedly.
     """
     decisions = (*state.decisions, _slim(decided))
     accepted = decided.verdict.accepted
@@ -290,7 +290,7 @@ def _comment(decided: Decided) -> str:
 
 
 def _slim(decided: Decided) -> Decided:
-    """Return the decision without what the state need not carry: it has to fit into one message."""
+    """Return the decision without the parts that the state need not carry: it has to fit into one message."""
     decision = decided.arrival.decision
     if decision is None:
         return decided

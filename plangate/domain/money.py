@@ -1,7 +1,7 @@
 """Amounts of money: a `Decimal` with its currency, in at most as many places as the currency has.
 
 The places are those of ISO 4217. Currencies that were withdrawn lately stay: a payment in one of them can
-still be refunded. Codes without minor units (gold, test codes) are no currencies to pay in.
+still be refunded. Codes without minor units (gold, test codes) are not currencies to pay in.
 """
 
 from collections.abc import Mapping

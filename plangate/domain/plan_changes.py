@@ -1,8 +1,8 @@
 """What changed from one revision of a plan to the next.
 
 A run keeps the plan before its newest one, so that every view can show the difference. `Before` keeps it
-lean, because the state of a run travels in its messages: a step that is in the newest plan too is kept as its
-number. From both, `plan_before` makes the whole plan again, whose fingerprint anyone can recompute.
+small, because the state of a run travels in its messages: a step that is in the newest plan too is kept as
+its number. From both, `plan_before` makes the whole plan again, whose fingerprint anyone can recompute.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ class Before(Frozen):
 
 
 class Kind(StrEnum):
-    """What became of a step."""
+    """The kind of change to a step."""
 
     NEW = "new"
     STRUCK = "struck"
@@ -55,7 +55,7 @@ class Kind(StrEnum):
 class ValueChange:
     """One changed value: its path, such as ``json.amount``, and what it was and is, as JSON.
 
-    ``was_there`` and ``is_there`` tell an absent value from null.
+    ``was_there`` and ``is_there`` distinguish an absent value from null.
     """
 
     path: tuple[str, ...]
@@ -67,10 +67,10 @@ class ValueChange:
 
 @dataclass(frozen=True, slots=True)
 class StepChange:
-    """What became of one step. ``before`` and ``after`` are its numbers in the two plans, 0 where it is not.
+    """The change of one step. ``before`` and ``after`` are its numbers in the two plans, 0 where it is not.
 
-    ``arguments`` are the changed values of its arguments; ``reason`` and ``observation`` are changed values
-    beside these, if they changed.
+    ``arguments`` are the changed values of its arguments; ``reason`` and ``observation`` are those
+    too, if they changed.
     """
 
     kind: Kind
@@ -98,7 +98,7 @@ def kept_baseline(
 ) -> Before | None:
     """Return the plan since which all changes are shown, as a run keeps it, when ``newest`` is drafted.
 
-    ``baseline`` and ``before`` are those of ``replaced``, which nobody has approved. None if there is no
+    ``baseline`` and ``before`` are those of ``replaced``, which has no approval. None if there is no
     older plan than ``replaced``, or if it differs in more than a state may carry.
     """
     known = baseline or before

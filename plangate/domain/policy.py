@@ -124,12 +124,12 @@ class Requirement(Frozen):
 
     @property
     def proof_words(self) -> str:
-        """What follows the needs where people are shown them: empty if a typed name is enough."""
+        """The suffix of the needs on a page, with the assurance; empty if a typed name is enough."""
         return "" if self.assurance is Assurance.TYPED else f", {self.assurance}"
 
 
 class Rule(Frozen):
-    """What one rule asks for where it matches; without needs it frees what it matches."""
+    """The approvals that one rule asks for where it matches; without needs it exempts the step."""
 
     name: str
     needs: tuple[Need, ...] = ()

@@ -1,6 +1,6 @@
-"""Previews for tools that bring none: one sentence from the tool's name and its arguments.
+"""Previews for tools that have none: one sentence from the tool's name and its arguments.
 
-They are made of the values alone, never of the summary or the reasons that a model wrote.
+They are made only of the values, never of the summary or the reasons that a model wrote.
 """
 
 import json
@@ -29,7 +29,7 @@ def default_preview(tool: str, arguments: Mapping[str, JsonValue]) -> str:
 
 
 def in_words(values: Mapping[str, JsonValue], depth: int = 0) -> str:
-    """Return names and values in one line; what is empty is left out."""
+    """Return names and values in one line, without empty ones."""
     references = references_in(values)
     shown = {name: str(one) for name, one in references.items()}
     return ", ".join(

@@ -1,7 +1,7 @@
 """Edits and resolutions that arrive again after their run was reset, or after its worker died.
 
-The record has carried one out, and the run does not know it. The same decision may then be accepted once
-more, so that the run follows its record; another one may not.
+The record has carried one out, and the run does not know it. The same decision may then be accepted
+again, so that the run follows its record; another one may not.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ def repeats(
     repeated: Decided,
     is_meant: Callable[[RunState], bool] = lambda _: True,
 ) -> bool:
-    """Return whether an edit or a resolution says what an accepted one before it said.
+    """Return whether an edit or a resolution repeats an earlier accepted one.
 
     It also has to be acceptable in the state in which the earlier one was accepted. A copy by the same person
     needs no proof of its own: the signature of the first one is used up, and the copy changes nothing.

@@ -21,7 +21,7 @@ MAX_REQUEST: Final = 20_000
 DEFAULT_TIMEOUT: Final = timedelta(hours=72)
 EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """Before any request that a record can hold."""
-_BETWEEN_CLOCKS: Final = timedelta(minutes=1)  # as far as those of one Temporal's hosts may differ
+_BETWEEN_CLOCKS: Final = timedelta(minutes=1)  # the clocks of Temporal's hosts may differ by this much
 _LONGEST_FAULT: Final = 120
 _CHAIN_ID: Final = re.compile(r"[!-~]{0,100}")
 
@@ -56,7 +56,7 @@ class PlanRequest(Typed):
 
 
 def check_opening(run: RunRef, now: datetime | None = None) -> Requested:
-    """Check the request of a run once more, before it is recorded, and return it.
+    """Check the request of a run again, before it is recorded, and return it.
 
     Any client of the namespace can start a workflow whose request was never checked by `read_request`.
 

@@ -79,7 +79,7 @@ def lost_resolution(state: RunState, people: People | None, at: datetime) -> str
     """Return why the last resolution is no longer valid at that time, or None.
 
     What it asked for has not begun yet, and must not: its person left, its key was revoked, or they may no
-    longer resolve. A resolution does not become too old.
+    longer resolve. A resolution does not expire.
     """
     if state.drafted is None or state.resolution is None or people is None:
         return None

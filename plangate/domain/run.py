@@ -153,7 +153,7 @@ class RunState(Frozen):
         edit: the edit that the next draft carries out.
         authors: the people whose edits are part of the newest plan; they may not approve it.
         before: the plan that the newest one replaced; None for the first.
-        baseline: the last plan before it that anybody approved, else the first, if that is not ``before``.
+        baseline: the last plan before it that has an approval, else the first, if that is not ``before``.
         held: why the run waits for a resolution; None if it does not.
         resolutions: how many resolutions were accepted.
         resolution: the last of them; no step begins if its person may no longer resolve.
@@ -287,7 +287,7 @@ def unsettled_steps(state: RunState) -> tuple[int, ...]:
 
 
 def next_step(state: RunState) -> int | None:
-    """Return the number of the first step that is not done or skipped; None if there is none."""
+    """Return the number of the first step that is not done or skipped; None if all are."""
     return next((n for n, step in enumerate(state.steps, 1) if not step.state.is_settled), None)
 
 

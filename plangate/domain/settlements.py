@@ -15,7 +15,7 @@ _SUFFIX: Final = ":settlement"
 
 
 class SettlementState(StrEnum):
-    """What is known of the end of an accepted effect."""
+    """The state of the look-up of an accepted effect."""
 
     OPEN = "open"
     SETTLED = "settled"
@@ -28,7 +28,7 @@ class SettlementStatus(Frozen):
 
     Attributes:
         state: what is known.
-        summary: the words of the tool, or why it is not known; empty while it is open.
+        summary: the sentence of the tool, or why it is not known; empty while it is open.
         at: when that was found; None while it is open.
         until: until when it is looked up.
     """
@@ -50,7 +50,7 @@ def settlement_of(progress: StepProgress) -> SettlementStatus | None:
 
 
 def state_of(found: Settlement) -> SettlementState:
-    """Return the state that an entry of the trail brings."""
+    """Return the state that an entry of the trail records."""
     match found:
         case StepSettled():
             return SettlementState.SETTLED
@@ -76,7 +76,7 @@ def entry_for(state: SettlementState, step: int, summary: str, at: AwareDatetime
         case SettlementState.UNKNOWN:
             return StepUnsettled(step=step, summary=summary, found_at=at)
         case SettlementState.OPEN:
-            raise ValueError("what is open is not recorded")
+            raise ValueError("an open settlement is not recorded")
         case _:
             assert_never(state)
 

@@ -108,7 +108,7 @@ _UTC: Final = AfterValidator(_in_utc)
 
 
 class _NumberSchema:
-    """Declares a `Decimal` as a number alone: a text is accepted too, and need not be offered."""
+    """Declares a `Decimal` only as a number; text is accepted too, but not offered."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler.resolve_ref_schema(handler(core))

@@ -188,7 +188,7 @@ class Status(Frozen):
     newest plan, empty for a planner's and for a supplied one; ``authors`` are those who may not approve it
     because they edited it, or one before it. ``previous`` is the plan before it.
     ``edits`` are the revisions that people made, oldest first. ``baseline`` is the plan since which all
-    changes are shown, if it is older than ``previous``: the last that anybody approved, else the first; a
+    changes are shown, if it is older than ``previous``: the last with an approval, else the first; a
     number among its steps is that of the same step of ``plan``.
     ``stops`` are those that make its steps wait, as far as is known where the answer comes from. ``sums`` are
     the sums over time by which the newest plan was judged, ``duplicates`` the steps of other runs that were
@@ -312,7 +312,7 @@ def with_step_attempt(status: Status, attempt: Attempt) -> Status:
 
 
 def step_at_work(status: Status) -> int | None:
-    """Return the number of the step that is executed or undone next; None if there is none."""
+    """Return the number of the step that is executed or undone next, or None."""
     if status.state != Phase.UNDOING:
         return next((step.number for step in status.steps if step.state is StepState.PENDING), None)
     undoable = [

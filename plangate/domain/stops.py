@@ -1,8 +1,8 @@
 """Stops: orders by which people make every step, or every step of one tool, wait before it begins.
 
-A stop stands until enough people have released it. `judge` says whether an order is accepted, `apply` what
-follows from it, and `StandingStops.of` which stop makes a step wait. Claims, pages and the auditor use the
-same functions. Decisions on runs are taken while a stop stands.
+A stop is in force until enough people have released it. `judge` says whether an order is accepted, `apply`
+what follows from it, and `StandingStops.of` which stop makes a step wait. Claims, pages and the auditor use
+the same functions. Decisions on runs are accepted while a stop is in force.
 """
 
 from collections.abc import Collection, Sequence
@@ -39,7 +39,7 @@ _UNCHECKED: Final = "there is no list of people, so the name is not checked and 
 
 
 class Action(StrEnum):
-    """What an order asks for; ``list`` only asks which stops stand."""
+    """What an order asks for; ``list`` only asks which stops are in force."""
 
     STOP = "stop"
     GO = "go"
@@ -50,7 +50,7 @@ class Order(Typed):
     """One person's order.
 
     Attributes:
-        tool: whose steps are to wait, or may go on; None for the steps of all tools.
+        tool: whose steps are to wait, or may begin; None for the steps of all tools.
         stop: the number of the stop that a go releases: what its sender saw.
         reason: for a stop it is required.
     """
@@ -81,7 +81,7 @@ class OrderArrival(Frozen):
 
 
 class Release(Frozen):
-    """What releases a stop: so many people with these roles, each with this proof of identity."""
+    """The releases that a stop needs: how many people of which roles, with which proof of identity."""
 
     needs: tuple[Need, ...]
     assurance: Assurance = Assurance.TYPED
@@ -158,7 +158,7 @@ class StopDecided(Frozen):
 
 
 class Stop(Frozen):
-    """One stop that stands.
+    """One stop in force.
 
     Attributes:
         number: counts the accepted stops of the installation.
@@ -189,7 +189,7 @@ class Stop(Frozen):
 
 
 class StopStatus(Frozen):
-    """A stop that stands, as people see it.
+    """A stop in force, as people see it.
 
     Attributes:
         number: a go names it.
@@ -197,7 +197,7 @@ class StopStatus(Frozen):
         is_verified: whether more than a typed name says who ordered it.
         since: when it was judged.
         released_by: who have released it so far.
-        still_needed: who must release it yet, in words.
+        still_needed: who must still release it, in words.
     """
 
     number: int
@@ -215,9 +215,9 @@ class StopStatus(Frozen):
 
 
 class StopAnswer(Frozen):
-    """The result of an order: the verdict, and the stops that stand now.
+    """The result of an order: the verdict, and the stops in force now.
 
-    ``accepted`` is None if it was only asked what stands, or if there is no verdict yet: ``reason`` says why.
+    ``accepted`` is None for a question, or if there is no verdict yet: ``reason`` says why.
     ``audience`` is the installation and namespace that an order is signed for.
     """
 
@@ -228,7 +228,7 @@ class StopAnswer(Frozen):
 
 
 class StandingStops(Frozen):
-    """The stops that stand: at most one of everything, and one of each tool.
+    """The stops in force: at most one of everything, and one of each tool.
 
     ``accepted`` counts all stops that were ever accepted.
     """
@@ -241,7 +241,7 @@ class StandingStops(Frozen):
         return self.on(None) or self.on(tool)
 
     def on(self, scope: str | None) -> Stop | None:
-        """Return the stop of exactly this tool, or with None that of everything."""
+        """Return the stop of exactly this tool; with None, the stop of everything."""
         return next((stop for stop in self.standing if stop.tool == scope), None)
 
     def without(self, scope: str | None) -> tuple[Stop, ...]:
@@ -262,13 +262,13 @@ def read_order(*, key: str, inputs: Sequence[object], received_at: AwareDatetime
 
 
 def is_question(inputs: Sequence[object]) -> bool:
-    """Return whether a message only asks which stops stand: it changes nothing, and is not recorded."""
+    """Return whether a message only asks what is stopped: it changes nothing, and is not recorded."""
     return len(inputs) == 1 and inputs[0] == {"action": Action.LIST.value}
 
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """By what orders are judged.
+    """The rules and facts by which orders are judged.
 
     Attributes:
         rules: who may stop and release.
@@ -291,7 +291,7 @@ def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: J
     """Return the order with its verdict.
 
     Args:
-        stops: those that stand.
+        stops: those in force.
         arrival: the order.
         sender: who sent it, by the list of people and the signature.
         by: the rules, the tools and the time.
@@ -314,7 +314,7 @@ def judge(stops: StandingStops, arrival: OrderArrival, sender: Identified, by: J
 
 
 def apply(stops: StandingStops, decision: StopDecided) -> StandingStops:
-    """Return the stops that stand after a decision.
+    """Return the stops in force after a decision.
 
     A stop of what is stopped already takes the place of the earlier one, and voids its releases so far.
     """
@@ -343,7 +343,7 @@ def apply(stops: StandingStops, decision: StopDecided) -> StandingStops:
 
 
 def shown(stops: StandingStops) -> tuple[StopStatus, ...]:
-    """Return the stops that stand, for people."""
+    """Return the stops in force, for people."""
     return tuple(
         StopStatus(
             number=stop.number,
@@ -360,7 +360,7 @@ def shown(stops: StandingStops) -> tuple[StopStatus, ...]:
 
 
 def still_needed(stop: Stop) -> str:
-    """Return who must release a stop yet, in words."""
+    """Return who must still release a stop, in words."""
     more = "more " if stop.released_by else ""
     return " and ".join(
         f"{counted(need.count, f'{more}person', f'{more}people')}"

@@ -29,7 +29,7 @@ _TAKEN_UP: Final = re.compile(r"(.*-rest)(?:-([2-9]|[1-9]\d{1,5}))?", re.DOTALL)
 
 
 class Remainder(Frozen):
-    """What is left of a run: the plan of its remaining steps, and the request for it in words."""
+    """The rest of a run: the plan of its remaining steps, and the request for them in words."""
 
     plan: ProposedPlan
     request: str
@@ -47,7 +47,7 @@ def id_of_the_rest(workflow_id: str) -> str:
 
 
 def remainder_of(status: Status) -> Remainder:
-    """Return what is left to do of a run that ended without being executed.
+    """Return the rest of a run that ended without being executed.
 
     The remaining steps are those that are not done and were not skipped; a step that was undone is among
     them. A reference to a done step is replaced by the value in its receipt.
@@ -97,7 +97,7 @@ def _value(reference: Reference, step: StepStatus, status: Status) -> JsonValue:
     """Return the value that a reference to a step with a receipt has.
 
     Raises:
-        Refused: there is none.
+        Refused: no receipt has that value.
     """
     before = [one for one in status.steps if one.number == reference.from_step]
     receipt = before[0].receipt if before else None

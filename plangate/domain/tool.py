@@ -49,7 +49,7 @@ class Reference(ToolArguments):
     hosts, because the approver must see these. `plangate.domain.references` checks and resolves it.
     """
 
-    # What a model reads, and part of each definition: it stays when the words above change.
+    # What a model reads, and part of each definition: it stays when the docstring changes.
     model_config = ConfigDict(
         json_schema_extra={"description": "the value of a field of the receipt of an earlier step"}
     )
@@ -106,7 +106,7 @@ class ToolDeclaration:
         seconds: time limit of one act; after it the act is cancelled, and `find_out` is called.
         undoable: whether the tool can undo its effect.
         receipt: the model of the receipt's details, whose fields later steps can refer to, if they can.
-        reads_only: whether it changes nothing: a planner may call it while it drafts, and no step has it.
+        reads_only: whether it changes nothing: a planner may call it while it drafts; it cannot be a step.
         identifying: the arguments in which two calls that do the same are equal; empty for all of them.
 
     Raises:

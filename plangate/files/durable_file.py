@@ -1,6 +1,6 @@
 """Write files atomically and durably: after a crash at any moment, a file is complete or absent.
 
-`write_once` never replaces a file, so its existence answers "did it happen?" after a crash. `write_over`
+`write_once` never replaces a file, so its existence proves after a crash that it was written. `write_over`
 always replaces. `write_for_a_person` replaces regular files only. If several processes `move` or `take_away`
 one file, exactly one of them succeeds.
 """

@@ -66,7 +66,7 @@ def redact_text(text: str) -> str:
 
 
 def recordable(text: str, limit: int) -> str:
-    """Return foreign text as it may be kept: one line, without secrets, at most ``limit`` characters.
+    """Return untrusted text as it may be stored: one line, without secrets, at most ``limit`` characters.
 
     Args:
         text: for example of an exception; it may contain anything that the code handled.

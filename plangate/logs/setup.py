@@ -126,7 +126,7 @@ class _PlangateHandler(logging.StreamHandler[TextIO]):
 
 
 class _CoreFilter(logging.Filter):
-    """Drops duplicate lines: without a server, every poller logs the same line for ever."""
+    """Drops duplicate lines: without a server, every poller logs the same line forever."""
 
     def __init__(self) -> None:
         super().__init__()

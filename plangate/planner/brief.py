@@ -39,7 +39,7 @@ class Brief(Frozen):
         previous: the plan that was sent back; None for the first draft.
         feedback: what to change in it.
         state: what the planner returned with its last plan of this run; None if it returned nothing, or if
-            that is lost. A planner must be able to go on without.
+            that is lost. A planner must be able to work without it.
         max_steps: how many steps the plan may have.
     """
 

@@ -56,8 +56,8 @@ class PlannerTools(Protocol):
     ) -> None:
         """Report one answer of a model, before the calls that it made.
 
-        It counts against the limits on turns, tokens and cost. Of two same calls of one answer, the second
-        is not noted.
+        It counts against the limits on turns, tokens and cost. Of two identical calls in one answer, the
+        second is not noted.
         """
 
 

@@ -120,7 +120,7 @@ def shown_value(value: JsonValue, *, is_there: bool) -> str:
 
 
 def changed_lines(change: ValueChange) -> list[tuple[str, str]] | None:
-    """Return the changed lines of a longer text, marked '-' and '+'; None if it is no such text.
+    """Return the changed lines of a longer text, marked '-' and '+'; None for any other value.
 
     They are all lines between the first and the last that differ.
     """

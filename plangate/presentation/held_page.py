@@ -1,7 +1,7 @@
 """A held run on the page: what happened and what did not, why it stopped, until when, and who may resolve it.
 
-It is read by a person who was woken at night. The situation stands at the top of the page, and at its end
-what each choice will do.
+Its reader may have been woken at night. The situation is at the top of the page, and the effect of each
+choice at its end.
 """
 
 import json
@@ -86,7 +86,7 @@ def is_partly_done(status: Status) -> bool:
 
 
 def outcome_of(status: Status, step: StepStatus) -> tuple[str, str]:
-    """Return a sign and a word for what became of a step."""
+    """Return a sign and a word for the state of a step."""
     match step.state:
         case StepState.DONE if status.state == Phase.UNDOING and step.number == step_at_work(status):
             return "…", "undoing"
@@ -109,7 +109,7 @@ def outcome_of(status: Status, step: StepStatus) -> tuple[str, str]:
 
 
 def what_happened(status: Status, step: StepStatus) -> str:
-    """Return what became of a step in one line: its result if it has one, else its preview."""
+    """Return the state of a step in one line: its result if it has one, else its preview."""
     preview = preview_of(step).rstrip(".") or "it has no preview"
     match step.state:
         case StepState.DONE | StepState.UNDONE:

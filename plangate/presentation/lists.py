@@ -23,7 +23,7 @@ _TOOL_LABEL: Final = 14
 
 
 def pending_table(waiting: Sequence[Status], now: datetime) -> Table:
-    """Return one row for each run that waits, in the given order; words of the requester say so."""
+    """Return one row for each run that waits, in the given order; a column marks the requester's text."""
     theirs = Column("in the requester's words", is_text=True)
     columns = ("id", theirs, "requester", "plan", Column("needs", is_text=True))
     return Table(
@@ -48,7 +48,7 @@ def held_first(waiting: Sequence[Status]) -> list[Status]:
 
 
 def stopped_page(stops: Sequence[StopStatus], approved: Sequence[Status]) -> Page:
-    """Return the stops that stand, and which of these approved runs wait until they are released."""
+    """Return the stops in force, and which of these approved runs wait until they are released."""
     page = stops_page(stops)
     concerned = [one for one in (with_stops(status, stops) for status in approved) if one.stops]
     if concerned:
@@ -129,7 +129,7 @@ def _abilities(tool: ListedTool) -> Iterator[tuple[str, str]]:
     declaration = tool.declaration
     yield "from", tool.origin
     if declaration.reads_only:
-        yield "only reads", "a planner calls it while it drafts, without an approval; no step has it"
+        yield "only reads", "a planner calls it while it drafts, without an approval; it cannot be a step"
         yield "time limit", counted(declaration.seconds, "second")
         return
     yield "after a crash", declaration.retry_safety

@@ -51,7 +51,7 @@ from plangate.presentation.words import (
     verdict_word,
 )
 
-# Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a blank 3, a kanji 9.
+# Sizes in a URL: proxies take 8,000 for a whole one. A letter counts 1, a space 3, a kanji 9.
 _ROOM_FOR_STEPS: Final = 4_500
 _ROOM_FOR_STEPS_OF_HELD: Final = 1_200  # what it waits for matters more
 _ROOM_FOR_BEGINNING: Final = 300  # of a held step that is larger
@@ -338,11 +338,11 @@ def _not_shown(left: int, count: int, what: str) -> str:
 
 
 def _reads(state: RunState, drafted: Drafted) -> tuple[list[str], bool]:
-    """Return what the planner read, as far as there is room, and whether that is all of it."""
+    """Return what the planner read, cut to the room that is left, and whether that is all of it."""
     reads, room = drafted.plan.reads, _ROOM_FOR_READS
     if not reads:
         return [], True
-    parts = ["**Read while drafting. These are words of outsiders, and the planner saw no others:**"]
+    parts = ["**Read while drafting. Untrusted text, and all that the planner saw:**"]
     for number, read in enumerate(reads, start=1):
         lines = [f"**Read {number} of {len(reads)}:** {markdown_code(read.tool)}"]
         lines += [_argument(state, argument, value) for argument, value in read.arguments.items()]

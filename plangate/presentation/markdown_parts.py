@@ -1,6 +1,6 @@
 """Parts of the Web UI's page: what a revision changed, and what a held run waits for.
 
-What comes from outside is in code spans, as on the rest of the page: see `plangate.presentation.markdown`.
+Untrusted text is in code spans, as on the rest of the page: see `plangate.presentation.markdown`.
 """
 
 import re
@@ -37,7 +37,7 @@ from plangate.presentation.words import status_command, step_command
 _ROOM_FOR_HAPPENED: Final = 1_500
 _LONGEST_LINE: Final = 300  # characters
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ,.;:()'_-]+")
-# What a renderer would make something else of: an emphasis, a dash, an ellipsis, a sign.
+# What a renderer would change: into an emphasis, a dash, an ellipsis or a sign.
 _NOT_PLAIN: Final = re.compile(
     r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|--|\.\.|\((?:c|r|p|tm)\)|^[-0-9]", re.IGNORECASE
 )
@@ -55,7 +55,7 @@ def plain(sentence: str) -> str:
 
 
 def changes_part(status: Status, room: int) -> str:
-    """Return what the newest plan changed, as far as there is room; empty for the first revision."""
+    """Return what the newest plan changed, cut to the room that is left; empty for the first revision."""
     known = [before for before in (status.previous, baseline_of(status)) if before is not None]
     return "\n\n".join(_changes_since(before, status, room // len(known)) for before in known)
 
@@ -153,7 +153,8 @@ def _fitting(heading: str, lines: list[str], room: int, status: Status) -> str:
         if room < 0:
             left = len(lines) - number
             command = markdown_code(status_command(status.workflow_id))
-            kept.append(f"**{left} more {'are' if left > 1 else 'is'} not shown here, but by** {command}")
+            verb = "are" if left > 1 else "is"
+            kept.append(f"**{left} more {verb} not shown here; see all with** {command}")
             break
         kept.append(line)
     return "\n".join(kept)

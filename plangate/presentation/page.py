@@ -23,7 +23,7 @@ from plangate.presentation.words import reference_words
 LABEL_WIDTH: Final = 12
 _WIDEST_LABEL: Final = 26
 _BAR: Final = "│ "
-_FOLDED_BAR: Final = "┊ "  # the line before goes on here; the text has no line break
+_FOLDED_BAR: Final = "┊ "  # continues the line before; the text has no line break
 _NARROWEST: Final = 20
 _LIST_ON_ONE_LINE: Final = 100
 REORDERED: Final = "This has right-to-left letters, and may be drawn in another order; exactly: {}"
@@ -32,7 +32,7 @@ _SHELL_WORDS: Final = re.compile(r"(?:[^\s'\"\\]|\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\
 
 
 class Fold(Enum):
-    """How a row that is wider than the terminal goes on."""
+    """How a row that is wider than the terminal is continued."""
 
     AT_BLANKS = auto()
     COMMAND = auto()
@@ -43,7 +43,7 @@ class Fold(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: its margin, the margin of what is folded, and its text, fit to be shown."""
+    """One line: its margin, the margin of what is folded, and its text, escaped already."""
 
     margin: str
     folded_margin: str
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(slots=True)
 class Page:
-    """Rows, in order. The text that is given to its methods may come from anywhere."""
+    """Rows, in order. The text that is given to its methods may be untrusted."""
 
     rows: list[Row] = field(default_factory=list)
 
@@ -72,7 +72,7 @@ class Page:
         self.rows.append(Row("", "", text, style))
 
     def entry(self, when: str, text: str, style: str = "", indent: int = 0) -> None:
-        """Add what happened, with when it did; what is folded goes on a little to the right."""
+        """Add an event with its time; folded lines are indented a little."""
         margin = " " * indent
         stamp = f"{one_line(when)}  " if when else ""
         self.rows.append(Row(margin, margin + "    ", stamp + one_line(text), style))
@@ -248,7 +248,7 @@ def _indent(margin: str) -> str:
 
 
 def fold(text: str, width: int) -> Iterator[str]:
-    """Yield ``text`` in pieces of at most ``width`` cells: all of it, broken at blanks if there are any."""
+    """Yield ``text`` in pieces of at most ``width`` cells: all of it, broken at spaces if there are any."""
     if cell_len(text) <= width:
         yield text
         return
@@ -266,7 +266,7 @@ def fold(text: str, width: int) -> Iterator[str]:
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what holds no further values, with its path; a short list of plain values is one of them."""
+    """Yield the innermost values, with their paths; a short list of plain values is one of them."""
     match value:
         case dict() if value:
             for key, item in value.items():

@@ -15,14 +15,14 @@ def reads_words(plan: Plan) -> str:
 
 
 def add_reads(page: Page, plan: Plan | None, exact: str = EXACT) -> None:
-    """Add each read with all that the planner got: words of outsiders, which it may have obeyed.
+    """Add each read with all that the planner got: untrusted text, which it may have obeyed.
 
     The command ``exact`` prints them without display changes.
     """
     if plan is None or not plan.reads:
         return
     page.gap()
-    page.note("Read while drafting. These are words of outsiders, and the planner saw no others:", "bold")
+    page.note("Read while drafting. Untrusted text, and all that the planner saw:", "bold")
     for number, read in enumerate(plan.reads, start=1):
         page.note(f"Read {number} of {len(plan.reads)}: {read.tool}", "", indent=4)
         page.arguments(read.arguments, indent=6, exact=exact)

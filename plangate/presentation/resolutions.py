@@ -16,7 +16,7 @@ from plangate.domain.status import Status, StepStatus
 _MOST_NAMED: Final = 4
 _LONGEST_PREVIEW: Final = 120
 _CANNOT_LOOK: Final = ("cannot look it up", "Plangate cannot tell")
-"""What tools say that cannot find out whether their effect happened."""
+"""Phrases of tools that cannot find out whether their effect happened."""
 
 
 def resolution_words(status: Status, *, is_short: bool = False) -> dict[Resolution, str]:
@@ -68,7 +68,7 @@ def _of_a_step(status: Status, resolution: Resolution, *, is_short: bool) -> str
             again = f"{_upper(_name(step))}, which had no effect, is tried again."
             return f"{again}{_looked_at_again(step)} {_if_done(then)}"
         case Resolution.SKIP:
-            doubt = "; whether it happened stays open" if is_in_doubt else ""
+            doubt = "; whether it happened stays unknown" if is_in_doubt else ""
             return f"{_upper(_name(step))} is left out{doubt}. {then}{_missed(step, status)} Needs a reason."
         case Resolution.MARK_DONE:
             needs = "Needs your evidence."
@@ -91,7 +91,7 @@ def _of_an_undo(status: Status, resolution: Resolution) -> str:
         case Resolution.RETRY if is_in_doubt:
             return (
                 f"You state that the undo of {_name(step)} did not happen. It is tried again, after its tool "
-                f"has looked once more. {then}"
+                f"has looked again. {then}"
             )
         case Resolution.RETRY:
             return f"The undo of {_name(step)} is tried again. {then}"
@@ -112,7 +112,7 @@ def _tried_in_doubt(why: str) -> str:
     if any(said in why for said in _CANNOT_LOOK):
         return "It is tried again. Its tool cannot look it up: if it did happen, it happens twice."
     return (
-        "Its tool looks once more, and if it finds nothing, it is tried again. If it did happen and the tool "
+        "Its tool looks again, and if it finds nothing, it is tried again. If it did happen and the tool "
         "does not find it, it happens twice."
     )
 
@@ -130,7 +130,7 @@ def _then(step: StepStatus, status: Status, *, is_short: bool) -> str:
     follows = status.steps[step.number]
     preview = "" if is_short else cut(one_line(preview_of(follows)), _LONGEST_PREVIEW)
     named = f"step {follows.number} of {len(status.steps)}{f': {preview}' if preview else ''}"
-    return f"Then the run goes on with {named.rstrip('.')}."
+    return f"Then the run continues with {named.rstrip('.')}."
 
 
 def preview_of(step: StepStatus) -> str:
@@ -152,7 +152,7 @@ def _missed(step: StepStatus, status: Status) -> str:
     ]
     if not users:
         return ""
-    verb = "need its result and are held in their turn" if len(users) > 1 else "needs its result and is held"
+    verb = "need its result and are held too" if len(users) > 1 else "needs its result and is held"
     return f" {_upper(_listed(users))} {verb}."
 
 
@@ -170,7 +170,7 @@ def _undone(steps: Sequence[StepStatus]) -> str:
 
 
 def _left_in_the_world(status: Status) -> str:
-    """Say what is left by a run that ends now."""
+    """Say which effects remain if the run ends now."""
     done = [step for step in status.steps if step.state is StepState.DONE]
     doubtful = [step for step in status.steps if step.state is StepState.IN_DOUBT]
     not_done = [step for step in status.steps if step.state in (StepState.PENDING, StepState.FAILED)]

@@ -1,7 +1,7 @@
-"""What a person reads before they resolve a held run, with what matters most at the end.
+"""The page before a held run is resolved, with the most important part at the end.
 
 On a small screen the end is what they see: what happened, why it stopped, and what each choice will do. Of
-the plan there is the held step, whole; the page of the run has the rest.
+the plan it shows only the held step, in full; the page of the run has the rest.
 """
 
 from datetime import datetime

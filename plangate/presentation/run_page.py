@@ -148,7 +148,7 @@ def plan_page(status: Status, now: datetime) -> Page:
 
 
 def _add_identity(page: Page, status: Status) -> None:
-    """Add by what the plan is known exactly: for signatures and auditors, so below what people read."""
+    """Add the exact identity of the plan, for signatures and auditors, below what people read."""
     page.gap()
     if status.requirement and status.requirement.policy_hash:
         rules = ", ".join(status.requirement.rules) or "none"
@@ -194,7 +194,7 @@ def outcome_page(status: Status) -> Page:
 
 
 def _add_taking_up(page: Page, status: Status) -> None:
-    """Add how the rest of a run that ended halfway is proposed as a new plan."""
+    """Add the command that proposes the rest of a run that ended halfway."""
     has_rest = any(step.state in (StepState.PENDING, StepState.FAILED) for step in status.steps)
     if status.state in (Outcome.FAILED, Outcome.WITHDRAWN) and has_rest:
         page.note("To propose the steps that are not done as a new plan:", "")
@@ -202,7 +202,7 @@ def _add_taking_up(page: Page, status: Status) -> None:
 
 
 def _title(status: Status) -> str:
-    """Return the id and the state, and what an outcome alone would hide: steps skipped or reversed."""
+    """Return the id and the state, and what the outcome does not show: steps skipped or reversed."""
     is_executed = status.state == Outcome.EXECUTED
     skipped = [str(step.number) for step in status.steps if step.state is StepState.SKIPPED and is_executed]
     gone = [str(step.number) for step in reversed_steps(status.steps)]

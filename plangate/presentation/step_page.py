@@ -1,4 +1,4 @@
-"""A step on the page: its preview, every argument whole, what its tool saw, and what became of it."""
+"""A step on the page: its preview, every argument in full, what its tool saw, and its state."""
 
 from typing import Final, assert_never
 

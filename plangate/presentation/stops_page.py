@@ -1,4 +1,4 @@
-"""The stops that stand, for people."""
+"""The stops in force, for people."""
 
 import shlex
 from collections.abc import Sequence

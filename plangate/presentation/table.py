@@ -22,7 +22,7 @@ _NARROWEST_TEXT: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; ``is_text`` lets its cells be folded at blanks."""
+    """One column; ``is_text`` lets its cells be folded at spaces."""
 
     name: str
     is_text: bool = False

@@ -41,13 +41,13 @@ def step_name(number: int, count: int) -> str:
 
 
 def author_words(*, by_planner: bool, editor: str = "") -> str:
-    """Say who wrote the summary and the reasons, and who the previews; ``editor`` is fit to be shown."""
+    """Say who wrote the summary and the reasons, and who the previews; ``editor`` is escaped already."""
     author = "the planner" if by_planner else "the requester"
     if editor:
-        author = f"{editor}, who edited the plan, and of its authors before"
+        author = f"{editor}, who edited the plan, and its earlier authors"
     return (
-        f"Summary and why are words of {author}; each preview is made by the step's tool. "
-        "What runs is the steps and their arguments."
+        f"Summary and why were written by {author}; each preview is made by the step's tool. "
+        "Only the steps and their arguments run."
     )
 
 
@@ -72,7 +72,7 @@ def step_command(workflow_id: str, step: int, more: str) -> str:
 
 
 def status_command(workflow_id: str, *, as_json: bool = False) -> str:
-    """Return the command that shows a run, ready for a shell; an id like an option stands after ``--``."""
+    """Return the command that shows a run, ready for a shell; an id like an option goes after ``--``."""
     run = shlex.quote(workflow_id)
     if not as_json:
         return f"{program()} status {run}"

@@ -1,4 +1,4 @@
-"""The bytes of attachments, each under its SHA-256. What is written stays as it is."""
+"""The bytes of attachments, each under its SHA-256. They are never changed."""
 
 import asyncio
 import hashlib

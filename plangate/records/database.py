@@ -110,7 +110,7 @@ class Database:
             waits: whether to wait for SQLite's lock; PostgreSQL's locks are waited for in any case.
 
         Raises:
-            RecordsUnavailable: the database did not answer, takes no writes, or is another one by now.
+            RecordsUnavailable: the database did not answer, takes no writes, or was replaced.
             LockHeld: another writer has SQLite's lock, and ``waits`` is false; nothing was done.
         """
         with self._translate_errors(), self._serialize_writers(waits=waits):
@@ -126,7 +126,7 @@ class Database:
         """Open a transaction that reads one consistent state.
 
         Raises:
-            RecordsUnavailable: the database did not answer, or is another one by now.
+            RecordsUnavailable: the database did not answer, or was replaced.
             RecordsMissing: no worker has created the tables yet.
         """
         with (

@@ -46,7 +46,7 @@ class SqlitePlace:
 
 @dataclass(frozen=True, slots=True)
 class PostgresqlPlace:
-    """A database of a server, and the library's options besides the URL."""
+    """A database of a server, and the library's options that are not in the URL."""
 
     url: URL
     hosts: dict[str, str] = field(default_factory=dict)
@@ -95,7 +95,7 @@ def _parsed(setting: str) -> URL:
         url = make_url(setting)
     except (ArgumentError, ValueError):
         raise SettingsInvalid(
-            f"{_SETTING} is no database URL; write sqlite:///PATH or postgresql://USER@HOST/NAME."
+            f"{_SETTING} is not a database URL; write sqlite:///PATH or postgresql://USER@HOST/NAME."
         ) from None
     if "@" in (url.host or ""):  # the rest of a password, which would be shown as the host
         raise SettingsInvalid(f"{_SETTING} has an @ in its password; write %40 for it.")
@@ -110,7 +110,7 @@ def _sqlite(url: URL, *, has_options: bool) -> SqlitePlace:
         )
     if url.database in (None, "", ":memory:"):
         raise SettingsInvalid(
-            f"{_SETTING} names no file, and what is only in memory is no record; write sqlite:///PATH."
+            f"{_SETTING} names no file, and records in memory would be lost; write sqlite:///PATH."
         )
     return SqlitePlace(Path(url.database).absolute())
 

@@ -1,7 +1,7 @@
-"""The effects ledger: one row per effect, claimed before the act and settled after it.
+"""The effects ledger: one row per effect, claimed before the act, with its result after it.
 
 A row is ``begun`` while an attempt acts, ``released`` if the attempt is known to have done nothing,
-``done`` with its receipt, or ``in_doubt``. Only the holder of a claim may settle it.
+``done`` with its receipt, or ``in_doubt``. Only the holder of a claim may record its result.
 
 The ledger is used with the run's trail open, under that trail's lock: a second lock could cause deadlocks.
 """
@@ -78,9 +78,9 @@ def claim_effect(trail: OpenTrail, found: Effect | None, claim: Effect) -> Effec
 def settle_effect(
     trail: OpenTrail, key: str, holder: str, state: EffectState, receipt: Receipt | None = None
 ) -> bool:
-    """Settle a begun effect; return False, changing nothing, if another attempt holds the claim now.
+    """Record the result of a begun effect; return False if another attempt holds the claim.
 
-    Settling it again in the same way returns True: the holder may not know that the first commit was kept.
+    Recording it again returns True: the holder may not know that the first commit was kept.
     """
     settled = _SETTLE(
         trail.connection, {"effect": key, "by": holder, "state": state.value, "receipt": _written(receipt)}

@@ -38,7 +38,7 @@ class Wanted(Frozen):
         by: only those that this person requested or decided on.
         since: only those that were requested at that time or later.
         state: only those that are in this state.
-        settlement: only those of whose accepted effects this is the worst that is known.
+        settlement: only those with this settlement; the worst of several counts.
         waiting: only those that wait for a person: in review or held.
         skip: how many to leave out at the beginning.
         limit: how many to return at most; None for all.
@@ -100,7 +100,7 @@ def rows_of(connection: Connection, wanted: Wanted) -> Select[Any]:
 
 
 def _with(settlement: SettlementState) -> Select[Any]:
-    """Return the query for the ids of the runs that have an entry for this; `open` is in that of the step."""
+    """Return the query for the ids of the runs with this settlement; `open` is part of the step's entry."""
     match settlement:
         case SettlementState.OPEN:
             is_one: ColumnElement[bool] = and_(

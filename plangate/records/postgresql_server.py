@@ -2,7 +2,7 @@
 
 Set or checked when a connection is opened, in one round trip: every commit is on disk before it counts, text
 is UTF-8, and the database is the one that this process has used before. Whether the server accepts writes is
-known at each begin without a query, because PostgreSQL 14 and newer report changes by themselves.
+known at each begin without a query, because PostgreSQL 14 and newer report changes unasked.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from plangate.domain.errors import RecordsUnavailable
 from plangate.records.database_url import PostgresqlPlace
 from plangate.records.refusals import READ_ONLY, plain_words, sqlstate
 
-# A machine that vanishes is noticed within half a minute; otherwise threads would hang.
+# A lost machine is noticed within half a minute; otherwise threads would hang.
 _PATIENCE: Final[Mapping[str, str | int]] = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -25,8 +25,8 @@ _PATIENCE: Final[Mapping[str, str | int]] = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
-# A worker that is stopped in the middle of a transaction gives its locks back. Whoever made the server, the
-# database or the role may have set any of these; what is set on the session is not changed from outside.
+# A worker that is suspended in the middle of a transaction releases its locks. The server, the database or
+# the role may have other defaults for any of these; settings of the session override them.
 _PREPARE: Final = """
 SELECT set_config('synchronous_commit',
                   coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false),
@@ -56,10 +56,10 @@ class PostgresqlServer:
             connect_args={**patience, **place.hosts, "client_encoding": "UTF8"},
             isolation_level="READ COMMITTED",
             pool_pre_ping=True,
-            # What is written down (plans, arguments) must not reach a log by way of an error.
+            # Recorded values (plans, arguments) must not reach a log through an error.
             hide_parameters=True,
         )
-        # Before SQLAlchemy's own look at the server, which does not expect just any encoding.
+        # Before SQLAlchemy inspects the server, which fails with some encodings.
         event.listen(self.engine, "connect", self._prepare, insert=True)
         event.listen(self.engine, "handle_error", _drop_what_takes_no_writes)
 
@@ -135,8 +135,8 @@ class PostgresqlServer:
         *_, is_read_only, is_flushed, identity = found
         if self._identity not in (None, identity):
             raise self.unusable(
-                "another database answers there than the one that this process works with; bring that back, "
-                "or start the process anew if the new one is meant"
+                "another database answers there than the one that this process works with; restore that one, "
+                "or restart the process to use the new one"
             )
         self._identity = identity
         self._is_flushed = is_flushed

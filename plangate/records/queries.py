@@ -56,7 +56,7 @@ def status_on_record(database: Database, workflow_id: str) -> Status | None:
 
 
 def stops_on_record(database: Database) -> tuple[StopStatus, ...]:
-    """Return the stops that stand.
+    """Return the stops in force.
 
     Raises:
         RecordsMissing: there are no records.
@@ -188,7 +188,7 @@ def _folded(
 class RunSummary(Frozen):
     """One line of the list of all runs. ``state`` is ``damaged`` if the trail cannot be read.
 
-    ``settlement`` is the worst that is known of its accepted effects; None if it has none.
+    ``settlement`` is the worst of its accepted effects; None without any.
     """
 
     workflow_id: str

@@ -2,12 +2,12 @@
 
 A row is ``reserved`` while its step may still act, and counts whatever the window. It is ``spent`` from the
 moment when the step was done or in doubt, and counts as long as that moment is in the window. It is ``free``,
-and does not count, if the step did nothing or was undone. A run that was ended without a word to the records
-leaves rows reserved: these count for `RESERVED_FOR` after the last claim, and so does a step that is claimed
-later than that reserve again.
+and does not count, if the step did nothing or was undone. A run that was ended without an entry in
+the records leaves rows reserved: these count for `RESERVED_FOR` after the last claim. A step that is claimed
+later than that reserves again.
 
 Rows follow the trail: `OpenTrail` passes every new entry of a run that has rows to `follow`, in the same
-transaction. Who reserves holds a lock for each tool, so that two claims never miss each other.
+transaction. A claim that reserves holds a lock for each tool, so that two claims never miss each other.
 """
 
 from collections.abc import Iterable, Sequence
@@ -92,7 +92,7 @@ _RESERVED: Final = Prepared(
 
 
 def lock_tools(connection: Connection, tools: Iterable[str]) -> None:
-    """Let no other transaction reserve for these tools until this one ends; writers to SQLite are alone."""
+    """Let no other transaction reserve for these tools until this one ends; SQLite has only one writer."""
     if connection.dialect.name == "sqlite":
         return
     for number in sorted({crc32(tool.encode()) - 2**31 for tool in tools}):
@@ -181,7 +181,7 @@ def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
             if progress in (StepState.DONE, StepState.UNDONE):
                 is_done = progress is StepState.DONE
                 _settle(connection, state, step, Standing.SPENT if is_done else Standing.FREE, entry.at)
-            if state.phase not in (Phase.EXECUTING, Phase.HELD):  # nothing of the plan begins any more
+            if state.phase not in (Phase.EXECUTING, Phase.HELD):  # no more steps begin
                 _give_back(connection, entry)
         case Drafted() | Reopened() | Closed():
             _give_back(connection, entry)
@@ -206,7 +206,7 @@ def follow(connection: Connection, entry: AuditEntry, state: RunState) -> None:
 
 
 def _resolved_step(event: Decided) -> int:
-    """Return the step that an accepted resolution resolves; 0 if this is none."""
+    """Return the step that an accepted resolution resolves; 0 for any other event."""
     decision = event.arrival.decision
     is_one = event.verdict.accepted and decision is not None and decision.decision is Choice.RESOLVE
     return (decision.step or 0) if is_one and decision is not None else 0

@@ -242,7 +242,7 @@ def times_before(connection: Connection, trail: OpenTrail) -> Iterator[datetime]
 
 
 def texts_of(connection: Connection, hashes: Iterable[str]) -> tuple[RuleText, ...]:
-    """Return the texts with these hashes, as far as they are kept, in the order of their hashes."""
+    """Return the stored texts with these hashes, in the order of their hashes."""
     rows = connection.execute(
         select(rule_texts).where(rule_texts.c.hash.in_(set(hashes))).order_by(rule_texts.c.hash)
     )

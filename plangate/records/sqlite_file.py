@@ -65,7 +65,7 @@ class SqliteFile:
         event.listen(self.engine, "connect", self._prepare)
 
     def make(self) -> None:
-        """Create the folder and an empty file if they are missing, for this user alone.
+        """Create the folder and an empty file if they are missing, for this user only.
 
         Raises:
             OperatorError: they cannot be made.

@@ -1,8 +1,8 @@
-"""The stops that stand, by the trail of stops; every claim of a step looks at them in its transaction.
+"""The stops in force, by the trail of stops; every claim of a step looks at them in its transaction.
 
 A row in the table ``stops`` names the last entry that changed them, so that a claim reads the trail only
 after a change. No claim is committed after a stop that it has not seen. Writers to SQLite come one after
-the other; in PostgreSQL a change waits for the claims that are under way, and later claims wait for it. Its
+the other; in PostgreSQL a change waits for the claims in progress, and later claims wait for it. Its
 lock is on the table, because those are granted in turn: under a steady stream of claims, a lock on the row
 might never be granted. Backups and readers of the trail do not conflict with it.
 """
@@ -41,7 +41,7 @@ class StopsSeen:
         self._hash = FIRST_HASH
 
     def look(self, connection: Connection) -> StandingStops:
-        """Return the stops that stand, in a transaction that writes.
+        """Return the stops in force, in a transaction that writes.
 
         Raises:
             TrailDamaged: the trail of stops is not what was written.
@@ -56,7 +56,7 @@ class StopsSeen:
 
 
 def standing_stops(connection: Connection) -> StandingStops:
-    """Return the stops that stand, by the trail, for people who look at it.
+    """Return the stops in force, by the trail, for people who look at it.
 
     Raises:
         TrailDamaged: an entry cannot be read.
@@ -65,7 +65,7 @@ def standing_stops(connection: Connection) -> StandingStops:
 
 
 def folded(entries: Sequence[AuditEntry]) -> StandingStops:
-    """Return the stops that stand after these entries of the trail of stops."""
+    """Return the stops in force after these entries of the trail of stops."""
     standing = NOTHING_STOPPED
     for entry in entries:
         if isinstance(entry.event, StopDecided):
@@ -79,7 +79,7 @@ def enter_order(
     sender: Identified,
     judge: Callable[[StandingStops, Identified], StopDecided],
 ) -> tuple[StopDecided, StandingStops]:
-    """Record an order with the verdict of ``judge``, unless it is recorded; return it, and what stands now.
+    """Record an order with the verdict of ``judge``, once; return it with the stops in force.
 
     Raises:
         TrailDamaged: the trail of stops is not what was written.
@@ -112,7 +112,7 @@ def _up_to(connection: Connection, number: int, hash_then: str) -> Sequence[Audi
     """Return the first ``number`` entries of the trail of stops.
 
     Raises:
-        TrailDamaged: they do not hang together, or do not end with this hash.
+        TrailDamaged: their links are broken, or they do not end with this hash.
     """
     entries = read_trail(connection, STOPS_TRAIL)[:number]
     last = entries[-1].hash if entries else FIRST_HASH

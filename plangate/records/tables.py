@@ -53,7 +53,7 @@ metadata = MetaData(
     }
 )
 
-# Which workers run now, and by what each of them judges and acts; no part of the trail.
+# Which workers run now, with their rules and tools; not part of the trail.
 workers = Table(
     "workers",
     metadata,
@@ -104,15 +104,15 @@ runs = Table(
     # How many of its entries a checkpoint covers.
     Column("sealed_count", Integer, nullable=False, server_default="0"),
     # The run's state and deadline according to its trail, so that lists need not read every trail.
-    # None in a run that nothing was written of since the columns are there.
+    # None for runs that have no new entry since these columns were added.
     Column("state", String(16)),
     Column("deadline", Moment),
     # 1 if one of its plans has reserved what it adds to sums over time.
     Column("reserves", Integer, nullable=False, server_default="0"),
 )
-# Those that people are asked for, soonest first.
+# The runs that wait for a person, soonest deadline first.
 Index("ix_runs_state_deadline", runs.c.state, runs.c.deadline)
-# Few at any time, however many runs there are: what the next checkpoint has to seal.
+# What the next checkpoint has to seal: few rows at any time, however many runs there are.
 UNSEALED = runs.c.entry_count > runs.c.sealed_count
 Index("ix_runs_unsealed", runs.c.workflow_id, sqlite_where=UNSEALED, postgresql_where=UNSEALED)
 
@@ -139,7 +139,7 @@ effects = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("step", Integer, nullable=False),
     Column("state", String(16), nullable=False),
-    # Who holds the claim: one attempt of one activity. Only the holder may settle it.
+    # Who holds the claim: one attempt of one activity. Only the holder may record the result.
     Column("holder", String(255), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("receipt", Text),

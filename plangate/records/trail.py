@@ -111,7 +111,7 @@ class OpenTrail:
         self._reserves = True
 
     def renew(self, plan: str, now: datetime) -> None:
-        """Let what the plan has reserved, if anything, count from now on anew."""
+        """Let the reservations of the plan, if it has any, count from now on."""
         if self._reserves:
             reserve(self.connection, (), run=self.workflow_id, plan=plan, now=now)
 
@@ -127,10 +127,10 @@ class OpenTrail:
         return tuple(self._entries)
 
     def check(self) -> None:
-        """Do nothing if the trail hangs together, up to the last entry that was written.
+        """Do nothing if the links of the trail are intact, up to the last entry that was written.
 
         Raises:
-            TrailDamaged: it does not.
+            TrailDamaged: they are not.
         """
         entries = self.entries()
         broken = next(broken_links(self.workflow_id, entries), None)
@@ -312,7 +312,7 @@ def read_trail(connection: Connection, workflow_id: str) -> tuple[AuditEntry, ..
 
 
 def prove_readable(connection: Connection, workflow_id: str, chain_id: str) -> None:
-    """Do nothing if something can follow from the trail of this run, as far as there is one.
+    """Do nothing if the trail of this run, if it has one, can be continued.
 
     With a ``chain_id`` it has to be that chain's.
 
@@ -352,7 +352,7 @@ def _can_be_held(workflow_id: str) -> bool:
 
 
 def _open(connection: Connection, workflow_id: str, chain_id: str, requester: str, at: datetime) -> Any:
-    """Put the run's row there, unless another writer is doing so: then wait for it, and take its row."""
+    """Insert the run's row; if another writer is inserting it, wait, and use that row."""
     _OPEN[connection.dialect.name](
         connection,
         {

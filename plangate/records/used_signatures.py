@@ -26,7 +26,7 @@ _USE: Final = Prepared(insert(tokens))
 def use_token(trail: OpenTrail, arrival_key: str, sender: Identified) -> Identified:
     """Return ``sender``, or the objection that another arrival has used this signed decision.
 
-    Ids are stored per signing key, so no one can use up another person's ids.
+    Ids are stored per signing key, so one person cannot use up the ids of another.
     """
     approver = sender.approver
     token = name_of_token(approver) if approver else None

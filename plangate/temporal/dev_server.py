@@ -123,7 +123,7 @@ async def ensure_running(var_dir: Path, *, first_port: int = FIRST_PORT) -> Embe
 
 
 async def stop(var_dir: Path) -> bool:
-    """Stop the server of this directory for good, and return whether one was running."""
+    """Stop the server of this directory permanently, and return whether one was running."""
     files = ServerFiles(var_dir)
     if not files.directory.is_dir():
         return False
@@ -322,7 +322,7 @@ def program_path() -> str:
     """Return the path of the ``temporal`` program.
 
     Raises:
-        OperatorError: there is none.
+        OperatorError: it is not installed.
     """
     beside = Path(sys.executable).with_name("temporal")  # not resolved: in a venv python is a link
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("temporal")

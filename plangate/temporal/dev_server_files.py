@@ -34,7 +34,7 @@ _LOG_LIMIT = 10_000_000
 
 
 class ServerState(BaseModel):
-    """What outlives the server: its ports, and whether it should be running."""
+    """The state that outlives the server: its ports, and whether it should be running."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,7 +85,7 @@ class ServerFiles:
         close_to_others((*database, self.state, self.pid, self.lock, self.lease, self.log))
 
     def read_state(self) -> ServerState | None:
-        """Return the last state; None if there is none."""
+        """Return the last state; None if it cannot be read."""
         try:
             return ServerState.model_validate_json(self.state.read_bytes())
         except (OSError, ValidationError):

@@ -61,7 +61,7 @@ class InlineDataConverter(DataConverter):
     """Read every payload as it is, never as a reference to external storage.
 
     Plangate stores nothing externally. The SDK raises for a reference that it has no store for, before any
-    converter is called, so that one such signal would block a run for ever. There is no public way to prevent
+    converter is called, so that one such signal would block a run forever. There is no public way to prevent
     this (docs/decisions/0040).
     """
 

@@ -65,8 +65,8 @@ def polling_identity(identity: str, installation: str) -> str:
 def hash_of_tools(declarations: Iterable[ToolDeclaration], servers: Sequence[object] = ()) -> str:
     """Return the SHA-256 of the tools' names, arguments and retry safety, as hex.
 
-    Of MCP servers it has what their file says (``servers``, as JSON), not what they list: a server that is
-    away from one worker is no difference between the workers, and what it lists is part of each plan.
+    Of MCP servers it has what their file says (``servers``, as JSON), not what they list: a server that
+    one worker cannot reach is not a difference between the workers, and what it lists is part of each plan.
     """
     described: dict[str, object] = {one.name: [one.schema(), one.retry_safety.value] for one in declarations}
     if servers:
@@ -209,7 +209,7 @@ class WorkerAgreement:
                     foreign = await self.foreign_pollers(task_queue)
                 except RPCError as error:
                     _log.warning(_NOT_SEEN, action="agreement", error=str(error))
-                except Exception:  # noqa: BLE001  the worker goes on, and tries again
+                except Exception:  # noqa: BLE001  the worker continues, and tries again
                     _log.exception("The workers cannot be compared.", action="agreement")
                 else:
                     if foreign:

@@ -1,7 +1,7 @@
 """Test your own tools and policies against a whole Plangate: `docs/howto-test-your-tool.md`.
 
 The pytest fixture ``plangate`` starts a Temporal server, records and a worker in the process of the test.
-Light: pytest imports it in every project that has the package. May import everything below `plangate.cli`.
+Imports little: pytest loads it in every project with the package. May import everything below `plangate.cli`.
 """
 
 from plangate.testing.approvers import (

@@ -1,4 +1,4 @@
-"""The people of a test: each decides once, or stays silent. Imports the standard library alone."""
+"""The people of a test: each decides once, or stays silent. Imports only the standard library."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ class Approver:
     Attributes:
         by: their name.
         decision: as a signal names it; empty for a person who does not decide.
-        comment: what they say to it.
+        comment: their comment.
         new_plan: of an edit: the whole plan, its steps, or a function that returns one from the old plan.
         struck: of an edit that only leaves out steps: their numbers, from 1.
         resolution: of a held run: retry, skip, mark_done, undo or abort.
@@ -46,7 +46,7 @@ def edits(by: str, new_plan: Any, comment: str = "") -> Approver:
     Args:
         by: their name.
         new_plan: the whole new plan, its steps, or a function that gets the plan as JSON and returns one.
-        comment: what they say to it.
+        comment: their comment.
     """
     return Approver(by, "edit", comment, new_plan=new_plan)
 

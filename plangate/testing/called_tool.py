@@ -1,4 +1,4 @@
-"""A tool whose calls a test can see: everything else is the tool's own."""
+"""A tool whose calls a test can see; it is otherwise unchanged."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Call:
 
 
 class _Called:
-    """The attributes of a tool, as of now: what it can do is found out by what it has."""
+    """The attributes of a tool, as they are now; they show what it can do."""
 
 
 def called(tool: Tool, calls: list[Call]) -> Tool:

@@ -44,7 +44,7 @@ class _TestSettings(Settings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the arguments alone."""
+        """Return only the arguments."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
@@ -120,7 +120,7 @@ class Gate:
             timeout: how long a review may take, such as 4h.
 
         Raises:
-            AssertionError: the run does not come to rest.
+            AssertionError: the run neither ends nor waits in time.
         """
         limit = timeout if isinstance(timeout, timedelta) else timedelta(seconds=read_timeout(timeout))
         words, plan = (what, None) if isinstance(what, str) else ("", as_plan(what))

@@ -1,4 +1,4 @@
-"""A planner that a test writes: it implements the application's protocol `Planner` by its form."""
+"""A planner that a test writes: it implements the application's protocol `Planner`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ class Drafted(NamedTuple):
 
 
 class ScriptedPlanner:
-    """Drafts what the test says.
+    """Drafts the plans that the test sets.
 
     Args:
         script: None if the test has no request in words.

@@ -1,4 +1,4 @@
-"""Plans of a test, in short. Imports the standard library alone."""
+"""Plans of a test, in short. Imports only the standard library."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ def step(tool: str, /, *, reason: str = "the test asks for it", **arguments: Any
 
 
 def as_plan(given: Plan | Sequence[Plan]) -> Plan:
-    """Return a plan; one or more steps alone become the steps of one."""
+    """Return a plan; bare steps become the steps of one."""
     steps = [given] if isinstance(given, Mapping) and "tool" in given else given
     if isinstance(steps, Mapping):
         return steps

@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture ``plangate``. Light: pytest imports it in every project."""
+"""The pytest plugin: the fixture ``plangate``. Imports little: pytest loads it in every project."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""One run of a test: what became of it, what people can still decide, and its clock."""
+"""One run of a test: its state, what people can still decide, and its clock."""
 
 import asyncio
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self._in_words()}>"
 
-    # ---- what became of it ----------------------------------------------------------------------
+    # ---- its state ------------------------------------------------------------------------------
 
     @property
     def status(self) -> Status:
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def reason(self) -> str:
-        """Why it ended so."""
+        """Why it ended with this outcome."""
         return self.status.reason
 
     @property
@@ -74,7 +74,7 @@ class Run:
 
     @property
     def previews(self) -> tuple[str, ...]:
-        """What each step will do, in the words of its tool."""
+        """The preview of each step."""
         return tuple(one.preview for one in self.status.steps)
 
     @property
@@ -84,7 +84,7 @@ class Run:
 
     @property
     def settlements(self) -> tuple[SettlementStatus | None, ...]:
-        """How each accepted effect ended, as far as it is known; None for a step without one."""
+        """How each accepted effect ended, if it is known; None for a step without one."""
         return tuple(one.settlement for one in self.status.steps)
 
     @property
@@ -99,7 +99,7 @@ class Run:
 
     @property
     def events(self) -> tuple[str, ...]:
-        """What its audit trail has, in one word each."""
+        """The kinds of the entries on its audit trail."""
         return tuple(entry.event.kind for entry in self.trail)
 
     @property
@@ -134,7 +134,7 @@ class Run:
         return self.decide(approvers.resolves(by, resolution, comment))
 
     def decide(self, approver: Approver) -> DecisionAnswer:
-        """Let a person decide on what waits now; return the verdict when the run is at rest again."""
+        """Let a person decide on the plan or step that waits; return the verdict when the run rests again."""
         decision = _decision(approver, self.status)
         answer = self._server.wait_for(self._client.decide(self.id, decision))
         assert answer is not None, "no worker answered the decision"
@@ -147,8 +147,8 @@ class Run:
     def pass_time(self, **duration: float) -> None:
         """Move the clock of this run ahead, without waiting: ``pass_time(days=3, minutes=1)``.
 
-        What falls due meanwhile happens: a review expires, a held run is aborted. Of a run that has ended,
-        what is left is the look-up of its accepted effects.
+        What falls due meanwhile happens: a review expires, a held run is aborted. For a run that has
+        ended, only the look-up of its accepted effects is left.
 
         Args:
             duration: as `datetime.timedelta` takes it.
@@ -225,7 +225,7 @@ class Run:
         self.assert_called(tool, times=1)
 
     def assert_called(self, tool: str, *, times: int) -> None:
-        """Fail the test unless the tool was called so often."""
+        """Fail the test unless the tool was called this many times."""
         found = len(self._calls_of(tool, "act"))
         if found != times:
             self._fail(f"{tool} should have been called {times} times, not {found}")

@@ -30,7 +30,7 @@ async def start_temporal() -> WorkflowEnvironment:
         dev_server_extra_args=[
             "--dynamic-config-value",
             "frontend.WorkflowTimeSkippingEnabled=true",
-            # What a test drops is gone at once, not when the server's queues have been acknowledged (1 min).
+            # Deleted runs are gone at once, not only after the server's queues are acknowledged (1 min).
             "--dynamic-config-value",
             "history.transferProcessorEnsureCloseBeforeDelete=false",
             "--dynamic-config-value",

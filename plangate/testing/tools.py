@@ -1,6 +1,6 @@
 """Turn what a test or a tool author names into a tool: a tool, its class, or a function.
 
-Needs the base package alone.
+Needs only the base package.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The functions that a tool's author attaches: preview, observe, undo and the like.
 
-Each asks by name for what it needs: the tool's own arguments, and what the table here names besides.
+Each asks by name for what it needs: the tool's own arguments, and the values in the table below.
 """
 
 import inspect
@@ -25,7 +25,7 @@ OFFERED: Final[Mapping[str, tuple[str, ...]]] = {
     "find_settlement": ("receipt", KEY),
     "lacks": (),
 }
-"""What each attached function may ask for besides the tool's arguments."""
+"""The values that each attached function may ask for in addition to the tool's arguments."""
 
 _PLAIN: Final = ("preview", "objection", "still_holds", "lacks")  # they only compute
 
@@ -38,7 +38,7 @@ class Attached:
     asks: Mapping[str, Any]
 
     def values(self, arguments: BaseModel | None, **offered: Any) -> dict[str, Any]:
-        """Return what the function asks for, of the arguments and of what is offered besides."""
+        """Return what the function asks for, of the arguments and the other values offered."""
         return {
             name: _as_annotated(offered[name], annotation) if name in offered else getattr(arguments, name)
             for name, annotation in self.asks.items()

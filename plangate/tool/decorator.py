@@ -6,8 +6,8 @@
     @refund.undo
     def take_back(receipt: Refunded) -> None: ...
 
-The decorated function can still be called. What is wrong with it is said when its module is imported, with
-its file and line.
+The decorated function can still be called. Its faults are reported when its module is imported, with file
+and line.
 """
 
 import inspect
@@ -40,7 +40,7 @@ _LONGEST_DESCRIPTION: Final = 1_000  # what every model's service accepts
 class ToolFunction(Generic[P, R]):
     """A function that was made a tool. Calling it calls the function.
 
-    Its attributes attach what the tool can do besides; each decorates a function that asks by name for the
+    Its attributes attach further abilities of the tool; each decorates a function that asks by name for the
     tool's arguments, and for what is named here:
 
     - ``preview`` (observation): one sentence for the approver.
@@ -49,7 +49,7 @@ class ToolFunction(Generic[P, R]):
     - ``undo`` (receipt, idempotency_key): undo the effect.
     - ``find_out``, ``find_out_undo`` (idempotency_key): what became of a call that did not end. Return what
       the call would have returned if it happened, None if it did not, or raise `EffectUnknown`.
-    - ``find_settlement`` (receipt, idempotency_key): how a call ended that returned `Accepted`: `Settled`,
+    - ``find_settlement`` (receipt, idempotency_key): how a call that returned `Accepted` ended: `Settled`,
       `Reversed`, or None while it is open.
     - ``lacks``: which setting is missing, or None.
     """
@@ -128,7 +128,7 @@ class ToolFunction(Generic[P, R]):
         return self._attach("find_out_undo", function)
 
     def find_settlement(self, *, settles_within: timedelta) -> Callable[[F], F]:
-        """Attach the function that looks up how an accepted call ended, for so long after the call."""
+        """Attach the function that looks up how an accepted call ended, and how long to look."""
         return lambda function: self._attach_settlement(function, settles_within)
 
     def lacks(self, function: F) -> F:
@@ -142,7 +142,7 @@ class ToolFunction(Generic[P, R]):
         """What the function and everything attached to it declare.
 
         Raises:
-            ToolInvalid: two parts do not go together.
+            ToolInvalid: two parts do not fit together.
         """
         self._check_parts()
         return ToolDeclaration(
@@ -220,7 +220,7 @@ class ToolFunction(Generic[P, R]):
         if safety in (RetrySafety.LOOK_UP, RetrySafety.BY_CALL) and not finds_out:
             self._refuse(f"its retry safety needs a look-up; add one with @{self._name}.find_out.")
         if safety is RetrySafety.UNKNOWABLE and finds_out:
-            self._refuse("it is said to be unknowable and has a look-up; remove one of the two.")
+            self._refuse("it is declared unknowable and has a look-up; remove one of the two.")
         if safety is RetrySafety.VENDOR_KEY and not self._wants_key:
             self._refuse(f"its retry safety needs the argument {KEY}: str, to be sent to the vendor.")
         for kind, needed in (("still_holds", "observe"), ("find_out_undo", "undo")):
@@ -284,11 +284,11 @@ def tool(function: Any = None, /, **options: Any) -> Any:
             docstring), ``retry_safety`` (default: looked up if there is a ``find_out``, else unknowable),
             ``seconds`` (the time limit of one call, 60), ``receipt`` (the model of the receipt's details;
             default: the one that the return annotation names), ``reads_only`` (the function changes
-            nothing: planners call it while they draft, and no step has it) and ``identifying`` (the arguments
+            nothing: planners call it while drafting; it cannot be a step) and ``identifying`` (the arguments
             in which two calls that do the same are equal; default: all).
 
     Raises:
-        ToolInvalid: no tool can be made of it; the message has file and line, and what to do.
+        ToolInvalid: it cannot be made a tool; the message has file and line, and what to do.
     """
     if function is None:
         return lambda decorated: ToolFunction(decorated, **options)

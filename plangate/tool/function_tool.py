@@ -1,4 +1,4 @@
-"""The tool that stands behind a decorated function, by the protocol of tools."""
+"""The tool that a decorated function becomes; it implements the protocol of tools."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ _LONGEST_KEY: Final = 200  # characters; the strictest known vendor takes 255
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a tool is made of: its declaration, its function, and what is attached to it."""
+    """The parts of a tool: its declaration, its function, and what is attached to it."""
 
     declaration: ToolDeclaration
     act: Attached
@@ -154,7 +154,7 @@ class ObservingTool(FunctionTool):
 
 
 class ReadingTool(FunctionTool):
-    """A decorated function that changes nothing: planners call it while they draft, and no step has it."""
+    """A decorated function that changes nothing: planners call it while they draft; it cannot be a step."""
 
     async def read(self, arguments: ToolArguments) -> JsonValue:
         """Return what the function found, as JSON."""
@@ -189,7 +189,7 @@ class UndoingTool(FunctionTool):
 
 
 class SettlingTool(FunctionTool):
-    """A decorated function whose effect may be accepted only, and ends later."""
+    """A decorated function whose effect may only be accepted at first, and become final later."""
 
     @property
     def settles_within(self) -> timedelta:

@@ -14,9 +14,9 @@ class ListedTool:
         declaration: of the tool.
         origin: "built in", or the file and line of its function.
         lacks: what is missing, naming the setting; empty if nothing is.
-        has_preview: whether it says in its own words what a call will do.
+        has_preview: whether it has a preview of its own.
         has_precondition: whether it observes what a call depends on.
-        settles_within: for how long it is looked up how an accepted call ends; None if it is not.
+        settles_within: how long the end of an accepted call is looked up; None if it is not.
     """
 
     declaration: ToolDeclaration

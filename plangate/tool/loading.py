@@ -1,7 +1,7 @@
 """Find the tools of other packages: those that settings name, and those that installed packages declare.
 
-A module is imported in this process, so only an operator may name one. What is wrong with a tool, or keeps
-its module from being imported, is one sentence.
+A module is imported in this process, so only an operator may name one. A fault of
+a tool or of its import is reported in one sentence.
 """
 
 import importlib
@@ -139,7 +139,7 @@ def _cannot_be_imported(name: str, by: str, error: BaseException) -> str:
     else:
         at = f"{shown(frames[-1].filename)}:{frames[-1].lineno}" if len(frames) > 1 else name
     kind = type(error).__name__
-    return f"{at}: {by} names {name}, which cannot be imported ({kind}{': ' if said else ''}{said}); mend it."
+    return f"{at}: {by} names {name}, which cannot be imported ({kind}{': ' if said else ''}{said}); fix it."
 
 
 def _tools_among(things: dict[str, Any], module: ModuleType) -> Iterator[Found]:

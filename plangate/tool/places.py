@@ -1,4 +1,4 @@
-"""Name the place of a function in its author's code, for the sentence that says what is wrong with it."""
+"""Name the place of a function in its author's code, for the message that reports its faults."""
 
 import functools
 import inspect

@@ -1,4 +1,4 @@
-"""The protocol of tools, and what a tool may do besides. `plangate.tool.tool` makes one of a function."""
+"""The protocol of tools, and its optional abilities. `plangate.tool.tool` makes one of a function."""
 
 import json
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Repeatable:
     """The effect may have happened; repeating it under the same idempotency key is safe.
 
     Attributes:
-        within: for how long after the act the other side remembers the key; None: for ever.
+        within: for how long after the act the other side remembers the key; None: without a limit.
         later: what is known of the effect after that.
     """
 
@@ -97,7 +97,7 @@ class Tool(Protocol):
 
 
 class ToolClass(Protocol):
-    """What is registered: it declares a tool and builds it from the settings."""
+    """A registered class: it declares a tool and builds it from the settings."""
 
     @property
     def declaration(self) -> ToolDeclaration:
@@ -113,7 +113,7 @@ class ToolClass(Protocol):
 
 @runtime_checkable
 class Previews(Protocol):
-    """A tool that says in its own words what a call will do."""
+    """A tool with a preview of what a call will do."""
 
     def preview(self, arguments: Any, observation: JsonValue) -> str:
         """Return one plain sentence with the real values; ``observation`` is what `observe` returned."""
@@ -175,9 +175,9 @@ class Advises(Protocol):
     """A tool whose settings matter to the planner."""
 
     def advice(self) -> str:
-        """Return what the planner should know besides the description, for example the allowed hosts.
+        """Return what the planner should know in addition to the description, for example the allowed hosts.
 
-        It is no part of the definition: a plan stays valid when an operator allows one more host.
+        It is not part of the definition: a plan stays valid when an operator allows one more host.
         """
 
 
@@ -240,7 +240,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Reversed:
-    """An accepted effect has failed or was taken back by the other side; ``summary`` says why."""
+    """An accepted effect failed or was reversed by the other side; ``summary`` says why."""
 
     summary: str
 
@@ -283,7 +283,7 @@ def lacks_of(tool: Tool) -> str:
 
 
 def settles_within_of(tool: Tool) -> timedelta | None:
-    """Return for how long it is looked up how a tool's effects end; None if it is not.
+    """Return how long the end of a tool's effects is looked up; None if it is not.
 
     The effect has happened when a worker asks: an author's mistake must not lose its receipt.
     """

@@ -42,7 +42,7 @@ def model_of(returned: Any) -> type[BaseModel] | None:
 
 
 def receipt_of(returned: Any) -> Receipt:
-    """Return the receipt that stands for what a tool's function returned."""
+    """Return the receipt for what a tool's function returned."""
     match returned:
         case Accepted(value=value):
             return receipt_of(value).model_copy(update={"final": False})

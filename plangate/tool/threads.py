@@ -1,6 +1,6 @@
 """Call plain functions in threads of their own, and know which of them still run after their limit.
 
-A thread cannot be stopped. What still runs when the limit is hit is in doubt: it may yet do its work. A
+A thread cannot be stopped. A call that still runs at the limit is in doubt: it may still take effect. A
 thread of its own for each call, because hanging calls would use up a pool that others need.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
-# How long a call that was over its limit may still take before it is said to be running.
+# How long a call that was over its limit may still take before it is reported as running.
 _LAST_SECONDS: Final = 2.0
 
 

@@ -190,7 +190,7 @@ def test_no_command_is_answered_with_the_help(typed: Typed) -> None:
         (["approve", "x", "--by", "dana", "--plan", "1234567"], "8 or more of the digits"),
         (["approve", "x", "--by", "your-name", "--plan", "12345678"], "--by must be your own"),
         (["approve", "x", "--by", "dana", "--plan", "1" * 65], "digits 0-9 and a-f"),
-        (["request-changes", "x", "--by", "dana", "--plan", "12345678"], "Say what to change with --comment"),
+        (["request-changes", "x", "--by", "dana", "--plan", "12345678"], "Describe the changes with"),
         (["reject", "x", "--by", "d", "--plan", "12345678", "--comment", "y" * 4_001], "longer than 4,000"),
         (["pending", "--sort", "x"], "Invalid value for '--sort': 'x' is not one of 'deadline', "),
         (["pending", "--limit", "-1"], "'--limit': it must be at least 0; see python starter.py pending"),

@@ -47,9 +47,9 @@ def test_the_story_holds(home: Home) -> None:
         "kill -9 ",
         "source       the records (no worker answers)",
         "Signal workflow succeeded",
-        "✓ tickets opened at the desk: 1 (the plan said 1)",
-        "✓ calls that the desk got: 1 (the plan said 1)",
-        "✓ mails in the outbox: 1 (the plan said 1)",
+        "✓ tickets opened at the desk: 1 (planned: 1)",
+        "✓ calls that the desk got: 1 (planned: 1)",
+        "✓ mails in the outbox: 1 (planned: 1)",
         "closed: executed",
         "make stop",
     ):
@@ -112,8 +112,8 @@ def test_a_person_may_decide_instead(home: Home) -> None:
         screen.sees("Why? (may be empty) ")
         screen.types("not today\n")
         screen.sees("rejected by dana: not today")
-        screen.sees("✓ tickets opened at the desk: 0 (the plan said 0)")
-        screen.sees("✓ mails in the outbox: 0 (the plan said 0)")
+        screen.sees("✓ tickets opened at the desk: 0 (planned: 0)")
+        screen.sees("✓ mails in the outbox: 0 (planned: 0)")
         assert screen.ends() == 0
     finally:
         screen.close()

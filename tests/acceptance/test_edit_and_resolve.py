@@ -234,7 +234,7 @@ def test_an_edit_of_a_plan_that_was_replaced_meanwhile_is_refused_and_kept(
     screen.sees("by this one? [y/N] ")
     screen.types("y\n")
     screen.sees("Your text is kept in ")
-    warned = " ".join(screen.sees("To go on with it:").split())
+    warned = " ".join(screen.sees("To continue editing it:").split())
     assert "it takes back what revision 2 by erik has changed since: step 1 changed." in warned
     screen.sees("Refused: plan")
     screen.sees("No decision is needed now")
@@ -256,7 +256,7 @@ def test_a_held_run_is_resolved_at_the_terminal(
     screen = terminal("resolve", name, "--by", "dana", width=60)
     asked = " ".join(screen.sees("[a]bort, or [l]ater? ").split())
     assert "What each choice will do" in asked
-    assert "Then the run goes on with step 3 of 3: Email 1 recipient" in asked
+    assert "Then the run continues with step 3 of 3: Email 1 recipient" in asked
     assert "mark" not in asked.split("Held at step 2:")[1]
     screen.types("s\n")
     screen.sees("Why is it skipped? ")
@@ -305,7 +305,7 @@ def test_a_resolution_without_a_terminal_names_plan_and_step_and_says_what_is_po
     named = ("--by", "dana", "--plan", plan[:12])
     assert "No resolution is called 'again'; type retry, skip" in resolve("again", *named).sentence
     assert "Name the held step with --step" in resolve("retry", *named).sentence
-    assert "Say with --comment why the step is skipped" in resolve("skip", "--step", "1", *named).sentence
+    assert "Give the reason for skipping" in resolve("skip", "--step", "1", *named).sentence
     unnamed = resolve("retry", "--step", "1", "--by", "dana")
     assert (unnamed.code, "with --plan and its fingerprint" in unnamed.sentence) == (2, True)
     impossible = resolve("undo", "--step", "1", *named)

@@ -242,4 +242,4 @@ def test_the_tool_of_the_page_keeps_its_promises(bank: Bank, tmp_path: Path) -> 
         check=False,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "refund keeps what it promises" in checked.stdout
+    assert "refund keeps its promises" in checked.stdout

@@ -276,7 +276,7 @@ def test_status_pending_and_decisions_work_while_no_worker_runs(
     status = typed("status", name)
     assert "  2 decisions wait for a worker\n" in status.out
     assert f"  approve plan {plan[:12]}, in the name of dana\n" in status.out
-    assert "\nTo send another decision\n  Unread decisions may settle this already" in status.out
+    assert "\nTo send another decision\n  Unread decisions may already answer this" in status.out
     unread = typed("status", name, "--json").json["unread"]
     assert [(one["decision"], one["by"], one["plan"]) for one in unread] == [
         ("approve", "dana", plan),

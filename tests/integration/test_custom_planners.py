@@ -138,7 +138,7 @@ async def test_a_function_of_a_few_lines_plans(write: Write) -> None:
         ("import nothing_of_this_name", "plan", "cannot be imported (ModuleNotFoundError"),
         ("raise SystemExit(3)", "plan", "cannot be imported (SystemExit"),
         ("async def plan(:", "plan", "cannot be imported (SyntaxError"),
-        ("def make(workbench): return 7", "make", "it returns int, and no AutoGen agent or team"),
+        ("def make(workbench): return 7", "make", "it returns int, not an AutoGen agent or team"),
         ("def make(): raise ValueError('no')", "make", "it failed (ValueError: no)"),
     ],
 )

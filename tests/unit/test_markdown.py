@@ -306,7 +306,7 @@ def test_changes_for_which_there_is_no_room_are_counted() -> None:
     first = Plan(summary="s", steps=tuple(Step(tool="t", arguments={"n": "x" * 99}) for _ in range(30)))
     newest = Plan(summary="s", steps=tuple(Step(tool="t", arguments={"n": n}) for n in range(30)))
     page = details_page(edited(newest, first=first))
-    assert "more are not shown here, but by** `python starter.py status plan-1`" in page
+    assert "more are not shown here; see all with** `python starter.py status plan-1`" in page
     assert len(quote(page)) < 8_000
 
 

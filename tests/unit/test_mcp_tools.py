@@ -217,7 +217,7 @@ def assert_read_back(arguments: ToolArguments) -> None:
         ({"properties": {"a": {"description": "x" * MAX_SCHEMA}}}, "more than the limit of 65,536"),
         ({"properties": {"why": {}}}, "reserved for the reason"),
         ({"properties": {"$ref": {"type": "string"}}}, "cannot use"),
-        ({"properties": {"a": 5}}, "no schema"),
+        ({"properties": {"a": 5}}, "not a schema"),
         ({"properties": {"a": {"type": "text"}}}, "no JSON Schema"),
     ],
 )

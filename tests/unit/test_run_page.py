@@ -291,7 +291,7 @@ def test_unread_decisions_are_shown_before_another_is_asked_for() -> None:
     assert f"? {moment(NOW, with_seconds=True)}  approve plan 0123456789ab, in the name of dana\n" in text
     assert "a⟨U+001B⟩[2J\n    and 3 more\n" in text
     assert text.index("wait for a worker") < text.index(
-        "To send another decision\n  Unread decisions may settle this already"
+        "To send another decision\n  Unread decisions may already answer this"
     )
 
 
@@ -342,7 +342,7 @@ def test_a_step_begins_with_its_preview_and_ends_with_what_its_tool_saw() -> Non
         '      refunded     "0.00"',
     ]
     assert "    ticket       the number of step 2\n" in third
-    assert "Summary and why are words of dana, who edited the plan, and of its" in text
+    assert "Summary and why were written by dana, who edited the plan, and its" in text
 
 
 def test_a_preview_is_never_cut_and_stays_beside_its_label() -> None:

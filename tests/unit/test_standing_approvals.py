@@ -172,11 +172,11 @@ def test_the_deadline_of_a_review_that_is_over_is_not_shown() -> None:
     assert status_of(approved, source="workflow").deadline is not None
 
 
-def test_summary_and_why_are_told_to_be_words_of_their_author() -> None:
+def test_a_page_says_who_wrote_the_summary_and_the_reasons() -> None:
     for page in shown(in_review(TWO)):
         words = " ".join(page.split())
-        assert "Summary and why are words of the requester; each preview is made by the step's tool" in words
-        assert "What runs is the steps and their arguments" in words
+        assert "Summary and why were written by the requester; each preview is made by" in words
+        assert "Only the steps and their arguments run" in words
 
 
 def test_what_may_be_drawn_in_another_order_names_the_command_that_shows_it() -> None:

@@ -85,9 +85,9 @@ def test_a_tool_says_how_to_install_the_library_that_it_lacks(
             "PLANGATE_GITHUB_TOKEN cannot be used: write the",
         ),
         ({**GITHUB, "github_api_url": "http://ghe.example.org"}, "a token is never sent unencrypted"),
-        ({**GITHUB, "github_api_url": "ghe.example.org"}, "write it like https://HOST/PATH"),
+        ({**GITHUB, "github_api_url": "ghe.example.org"}, "write it as https://HOST/PATH"),
         ({**JIRA, "jira_projects": ("ops",)}, "PLANGATE_JIRA_PROJECTS cannot be used: write keys"),
-        ({**JIRA, "jira_url": "https://dana:secret@jira.example.org"}, "write it like https://HOST/PATH"),
+        ({**JIRA, "jira_url": "https://dana:secret@jira.example.org"}, "write it as https://HOST/PATH"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_without_its_value(

@@ -97,7 +97,7 @@ def test_a_tool_that_is_loaded_by_two_ways_is_one_tool(write, monkeypatch) -> No
             "raise SystemExit(3)",
             "NAME.py:1: PLANGATE_TOOLS names NAME, which cannot be imported (Sys",
         ),
-        ("raise OSError('a\\nb\\x1b')", "(OSError: a⏎b⟨U+001B⟩); mend it."),
+        ("raise OSError('a\\nb\\x1b')", "(OSError: a⏎b⟨U+001B⟩); fix it."),
         (
             REFUND.replace("payment: str", "payment"),
             "NAME.py:5: the tool refund cannot be used: the ",

@@ -38,8 +38,8 @@ def held(stop: Event) -> Status:
 def test_after_a_failure_each_choice_says_what_follows() -> None:
     assert resolution_words(held(StepFailed(step=3, reason="no"))) == {
         Resolution.RETRY: "Step 3 (openTicket), which had no effect, is tried again. If that succeeds, "
-        "the run goes on with step 4 of 4. If not, you are asked again.",
-        Resolution.SKIP: "Step 3 (openTicket) is left out. Then the run goes on with step 4 of 4. "
+        "the run continues with step 4 of 4. If not, you are asked again.",
+        Resolution.SKIP: "Step 3 (openTicket) is left out. Then the run continues with step 4 of 4. "
         "Step 4 (note) needs its result and is held. Needs a reason.",
         Resolution.UNDO: "Step 1 (refund) is taken back, and the run ends as failed. Not taken back: step 2 "
         "(send_email), because its tool cannot undo.",
@@ -69,7 +69,7 @@ def test_in_doubt_retry_and_mark_done_are_statements_of_the_person() -> None:
             "No answer. Plangate cannot tell.",
             "Its tool cannot look it up: if it did happen, it happens twice.",
         ),
-        ("The bank broke off.", "Its tool looks once more, and if it finds nothing, it is tried again."),
+        ("The bank broke off.", "Its tool looks again, and if it finds nothing, it is tried again."),
     ],
 )
 def test_a_retry_in_doubt_says_whether_the_tool_can_look(why: str, said: str) -> None:
@@ -94,7 +94,7 @@ def test_what_follows_is_named_by_its_preview(preview: str) -> None:
     status = status.model_copy(update={"steps": steps})
     words = resolution_words(status)[Resolution.SKIP]
     shown = "Note⏎1 line" if "\n" in preview else "Note 1 line"
-    assert f"Then the run goes on with step 4 of 4: {shown}. Step 4" in words, words
+    assert f"Then the run continues with step 4 of 4: {shown}. Step 4" in words, words
     assert "Note" not in resolution_words(status, is_short=True)[Resolution.SKIP]
 
 

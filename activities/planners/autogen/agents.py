@@ -1,4 +1,4 @@
-"""Draft plans with an AutoGen agent or team that somebody else wrote, or with what its factory returns.
+"""Draft plans with an AutoGen agent or team of your own, or with one that your factory returns.
 
 May import the domain and AutoGen.
 """
@@ -52,7 +52,7 @@ class AgentPlanner(FunctionPlanner):
 
     Args:
         found: an agent, a team, or a function that makes one for each draft.
-        asks: what that function asks for; None if ``found`` is no function.
+        asks: what that function asks for; None if ``found`` is not a function.
         name: as the setting has it.
         open_model: opens the configured model, if the function asks for it.
         tools: the declarations of the tools.
@@ -111,10 +111,10 @@ class AgentPlanner(FunctionPlanner):
             raise
         except Exception as error:  # noqa: BLE001  whatever the function does
             _log.exception("The planner failed.", action="planner_failed")
-            self._refuse(f"it failed ({type(error).__name__}: {error}); mend it.")
+            self._refuse(f"it failed ({type(error).__name__}: {error}); fix it.")
 
     def classed(self, error: BaseException) -> PlangateError:
-        """Return the planner error for what was raised; those of the model's client keep their words."""
+        """Return the planner error for what was raised; an error of the model's client keeps its message."""
         if isinstance(error, OperatorError | NoModel):
             return error
         failure = getattr(error, "plangate_failure", None)
@@ -162,7 +162,7 @@ class AgentPlanner(FunctionPlanner):
             made = self._found(**{name: given[name] for name in self._asks})
             made = await made if inspect.isawaitable(made) else made
             if not is_runner(made):
-                self._refuse(f"it returns {type(made).__name__}, and no AutoGen agent or team; mend it.")
+                self._refuse(f"it returns {type(made).__name__}, not an AutoGen agent or team; fix it.")
         agents = list(_assistants(made))
         for agent in agents:
             self._check_has_no_tools(agent)
@@ -206,7 +206,7 @@ def _assistants(runner: Any) -> Iterator[AssistantAgent]:
 
 
 async def _reset(runner: Any) -> None:
-    """Have an object that was used before forget it."""
+    """Reset an agent or a team that was used before."""
     if isinstance(runner, Team):
         await runner.reset()
     else:

@@ -70,7 +70,7 @@ async def converse(
 
 
 class _Words:
-    """The last words of each agent, and who proposed."""
+    """The last message of each agent, and who proposed."""
 
     def __init__(self) -> None:
         self._of: dict[str, str] = {}
@@ -93,7 +93,7 @@ class _Words:
 def _count(message: BaseAgentEvent | BaseChatMessage, proposals: Proposals, model: str) -> None:
     """Report an answer of the model; AutoGen yields the event of its calls before it carries them out.
 
-    A call of a tool that there is not is answered by AutoGen itself.
+    AutoGen itself answers a call of an unknown tool.
     """
     if isinstance(message, ToolCallExecutionEvent):
         offered = {START_OVER, *(tool.name for tool in proposals)}
@@ -129,6 +129,6 @@ async def _saved(runner: TaskRunner) -> JsonValue:
     try:
         state: Mapping[str, object] = await runner.save_state()  # type: ignore[attr-defined]
         saved: JsonValue = json.loads(json.dumps({_KIND: state}))
-    except Exception:  # noqa: BLE001  of an agent that others wrote: the next draft begins anew
+    except Exception:  # noqa: BLE001  of an agent that others wrote: the next draft starts over
         return None
     return saved

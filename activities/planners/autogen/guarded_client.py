@@ -42,7 +42,7 @@ class GuardedClient(ChatCompletionClient):
 
     def __init__(self, client: ChatCompletionClient) -> None:
         self._client = client
-        self.failure: PlannerError | None = None  # the last one: a team makes text of it
+        self.failure: PlannerError | None = None  # the last one: a team turns it into text
         self._ids: set[str] = set()
 
     async def create(
@@ -61,7 +61,7 @@ class GuardedClient(ChatCompletionClient):
             PlannerError: as `planner_error` maps it (the original is not chained, because it may contain the
                 prompt), or because the answer is incomplete.
         """
-        # A continued conversation brings the ids of its calls.
+        # A continued conversation has the ids of its calls.
         self._ids.update(
             call.id
             for message in messages

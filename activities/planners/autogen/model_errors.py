@@ -118,7 +118,7 @@ def known_error(error: BaseException) -> PlannerError | None:
 
 
 def is_raised_on_purpose(error: BaseException) -> bool:
-    """Return whether a planner error is among the causes, so that its words are those of who raised it."""
+    """Return whether a planner error is among the causes; its message was then written for people."""
     return any(isinstance(cause, PlannerError) for cause in _chain(error))
 
 

@@ -102,7 +102,7 @@ class AutoGenPlanner(FunctionPlanner):
 
 
 def check_it_calls_tools(client: GuardedClient, model: str) -> None:
-    """Refuse a model that is known to be of no use.
+    """Refuse a model that is known to lack tool calls.
 
     Raises:
         ModelRefused: it cannot call tools.

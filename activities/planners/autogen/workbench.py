@@ -10,7 +10,7 @@ from activities.planners.proposals import Answer, Proposals
 from plangate.domain.errors import PlangateError
 
 START_OVER: Final = "start_over"
-"""The call by which an agent of a team forgets the recorded steps, to propose them anew."""
+"""The call by which an agent of a team forgets the recorded steps, to propose them again."""
 
 
 class ProposingWorkbench(Workbench):

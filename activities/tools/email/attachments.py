@@ -22,7 +22,7 @@ MAX_BYTES: Final = 10 * 1024 * 1024  # of all files of one mail
 MAX_PATH: Final = 400
 _MAX_NAME: Final = 120  # characters
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Not the lists of the machine: each worker must find the same.
+# Not the machine's MIME types: each worker must get the same result.
 _TYPES: Final = mimetypes.MimeTypes()
 _ANY_TYPE: Final = "application/octet-stream"
 _IN_PARTS: Final = ("message/", "multipart/")  # which may not be in base64
@@ -53,7 +53,7 @@ def one_name(text: str) -> str:
 
 
 def media_type_of(name: str) -> str:
-    """Return the media type by the ending of a name."""
+    """Return the media type for the extension of a name."""
     kind, encoding = _TYPES.guess_type(name)
     return _ANY_TYPE if kind is None or encoding or kind.startswith(_IN_PARTS) else kind
 

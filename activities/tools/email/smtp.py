@@ -3,9 +3,9 @@
 Before the command DATA nothing can have been sent, whatever fails. After it, only the server's final reply
 can confirm that nothing was sent; without a reply the mail is in doubt.
 
-If the server puts off a recipient (4xx), nothing is sent to anyone, and all are tried again. If it refuses
-some for good (5xx), the others get the mail, and the receipt names those who did not: to repeat the step
-would send it twice to the others. If it refuses all, nothing is sent. What the library writes (the envelope,
+If the server defers a recipient (4xx), nothing is sent to anyone, and all are tried again. If it refuses some
+permanently (5xx), the others get the mail, and the receipt names those who did not: to repeat the step would
+send it twice to the others. If it refuses all, nothing is sent. What the library writes (the envelope,
 then the mail with its dots doubled) is compared with what was approved before it is sent.
 """
 
@@ -32,7 +32,7 @@ from plangate.tool import EffectStatus, Unknown
 # As RFC 5321 (4.5.3.2) recommends: five minutes for each command, ten for the reply that ends the mail, since
 # a server may scan the mail first. Connecting has the limit of one command, and so has the envelope: if one
 # times out, nothing was sent, and the step is retried. The sum is below the tool's own limit, so that a
-# failure carries the server's own words.
+# failure carries the server's own reply.
 ENVELOPE_SECONDS: Final = 300
 REPLY_SECONDS: Final = 600
 CONNECT_SECONDS: Final = 60
@@ -178,7 +178,7 @@ class SmtpServer:
         )
 
     async def deliver(self, mail: Mail) -> Receipt:
-        """Send the mail to all recipients whom the server does not refuse for good."""
+        """Send the mail to all recipients whom the server does not refuse permanently."""
         client = self._client()
         data_begun = False
         try:
@@ -222,11 +222,11 @@ class SmtpServer:
         )
 
     async def _name_envelope(self, client: aiosmtplib.SMTP, mail: Mail) -> dict[str, str]:
-        """Send MAIL FROM and RCPT TO; return the recipients refused for good, each with the server's words.
+        """Send MAIL FROM and RCPT TO; return those refused permanently, each with the server's reply.
 
         Raises:
-            ToolUnavailable: a recipient is only put off.
-            ToolRefused: all are refused for good.
+            ToolUnavailable: a recipient is deferred.
+            ToolRefused: all are refused permanently.
         """
         await client.mail(mail.letter.sender)
         put_off: dict[str, str] = {}

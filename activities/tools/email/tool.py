@@ -4,7 +4,7 @@
 be sent with what was approved; `outbox` and `smtp` deliver it; `attachments` reads the files it may carry.
 
 A file is read once, when the plan is drafted. Its bytes are kept by their digest, which the approvers see,
-and these bytes are sent: a file that changes or disappears later holds nothing up, and its new content is
+and these bytes are sent: a file that changes or disappears later delays nothing, and its new content is
 never sent (docs/decisions/0050).
 """
 
@@ -164,7 +164,7 @@ class SendEmail:
         return _with_files(receipt, arguments, mail)
 
     async def find_out(self, arguments: SendEmailArguments, idempotency_key: str) -> EffectStatus:
-        """Determine whether the mail was sent, as far as its delivery can know."""
+        """Determine whether the mail was sent, if its delivery can know."""
         return await self._delivery.find_out(compose(arguments, self._sender, idempotency_key))
 
     def _allowed(self, arguments: SendEmailArguments) -> Blobs:

@@ -1,4 +1,4 @@
-"""Send one request to one checked address, and classify each failure of the client; imports httpcore alone.
+"""Send one request to one checked address, and classify each failure of the client. Imports only httpcore.
 
 The request goes to an address, not to a name: the name was resolved and checked before, and a second lookup
 could give another address (DNS rebinding). The name stays in ``Host`` and in the TLS handshake, where the
@@ -191,7 +191,7 @@ class _CheckedStream(httpcore.AsyncNetworkStream):
 
 
 async def _answer(response: httpcore.Response, max_body: int) -> Answer:
-    """Read the answer; a body that breaks off or is too long is returned as far as it was read."""
+    """Read the answer; of a body that breaks off or is too long, return the part that was read."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in response.headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")

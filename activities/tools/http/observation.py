@@ -4,7 +4,7 @@
     POST, GET, HEAD             nothing, unless the argument `observe` names a URL
 
 The state is what a GET returns, without its body: the ETag and a digest. One of the two is enough to call
-two states equal, since servers behind one name may give different ETags for the same body. JSON is digested
+two states equal, since servers behind one name may give different ETags for the same body. JSON is hashed
 in its canonical form, so that neither the order of names nor the spelling of numbers counts. A URL that GET
 cannot read (403, 405, a redirect, a large body without an ETag) has no state that could change.
 
@@ -39,8 +39,8 @@ _LATER: Final = frozenset({408, 425, 429})
 _NOT_SUPPORTED: Final = frozenset({501, 505})
 _MAX_TAG: Final = 200
 _SHOWN_OF_TAG: Final = 40
-# Headers of the call that say who asks and in which form. The others belong to the body or to the call, such
-# as a condition on its own, or may make a server act.
+# Headers for authentication and content negotiation. The others belong to the body or to the call, such as
+# its own precondition, or may make a server act.
 _ASKING: Final = frozenset({
     "accept", "accept-language", "api-key", "authorization", "user-agent", "x-api-key",
 })  # fmt: skip

@@ -20,8 +20,8 @@ from plangate.domain.tool import ToolArguments
 
 TOO_MUCH: Final = "takes too long to check by the server's schema; make it smaller"
 _MAX_FAULTS: Final = 20
-_MOST_WORK: Final = 20_000  # keywords that are looked at for one value: below half a second
-_LETTERS: Final = 10_000  # of a text, or of a fault's message times 100, that are as much work as a keyword
+_MOST_WORK: Final = 20_000  # keywords checked for one value: below half a second
+_LETTERS: Final = 10_000  # of text, or of a fault's message times 100, that cost as much as one keyword
 _LONGEST: Final = 200
 _TYPES: Final = {
     "string": "must be text",
@@ -53,7 +53,7 @@ class SchemaArguments(ToolArguments):
         whole = {**given, **{name: deepcopy(one) for name, one in cls.defaults.items() if name not in given}}
         found = list(islice(cls.check(whole), _MAX_FAULTS))
         if found and whole != given and not list(islice(cls.check(given), 1)):
-            return given  # the defaults of several arguments do not go together
+            return given  # the defaults of several arguments contradict each other
         if found:
             raise ValidationError.from_exception_data(
                 "arguments", [_line(path, said) for path, said in found]
@@ -115,7 +115,7 @@ class _TooMuch(Exception):
 
 
 class _Work(threading.local):
-    """What is left of the work that one check may take: schema times value may be hours of it."""
+    """The remaining work that one check may take: schema times value may be hours of it."""
 
     left = 0
 

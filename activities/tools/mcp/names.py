@@ -1,7 +1,7 @@
 """Name a server's tools as Plangate and every model's service can: ``SERVER_TOOL`` of a-z, 0-9 and _.
 
-The name of a tool depends on nothing but its own two names: another tool cannot change it, so that a rule
-of a policy that names it keeps meaning it. Two tools that would have one name are both refused.
+The name of a tool depends on nothing but its own two names: another tool cannot change it, so a policy
+rule that names the tool keeps its meaning. Two tools that would have one name are both refused.
 """
 
 import hashlib

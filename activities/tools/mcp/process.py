@@ -1,8 +1,8 @@
-"""Run an MCP server as a process and exchange lines with it, each of limited size. Imports `mcp` types alone.
+"""Run an MCP server as a process and exchange lines of limited size with it. Imports only types of `mcp`.
 
 The SDK's own transport reads a line without limit, and gives the server's errors to the worker's terminal.
 This one ends the connection at a line or a session that is too large, keeps the end of what the server
-writes to its standard error, and kills the whole process group of a server that does not end by itself.
+writes to its standard error, and kills the whole process group of a server that does not end on its own.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObj
 
 
 class Watch:
-    """What went wrong on the way, in words; empty while nothing did."""
+    """The error of the connection, in words; empty without one."""
 
     def __init__(self) -> None:
         self.broke = ""
@@ -74,7 +74,7 @@ async def running(server: ServerConfig, watch: Watch) -> AsyncIterator[Streams]:
         ending = asyncio.create_task(_end(process, tasks, patience=_END_SECONDS if has_ended else 0.0))
         for stream in (reading, writing, incoming, outgoing):
             stream.close()
-        with suppress(asyncio.CancelledError):  # it goes on; nothing here waits for more than its own limit
+        with suppress(asyncio.CancelledError):  # it continues; nothing here waits for more than its own limit
             await asyncio.shield(ending)
 
 
@@ -102,7 +102,7 @@ async def _read(
             try:
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
-                if not line.isspace():  # as servers print that should not: it may be the answer, or not
+                if not line.isspace():  # a stray print of the server: it may be part of the answer
                     watch.broke = "it sent what is no message of the protocol"
                 continue
             await incoming.send(SessionMessage(message))

@@ -1,13 +1,13 @@
-"""Make one plain schema of what a server gives, or refuse it with a sentence.
+"""Convert a server's schema to a plain one, or refuse it with a sentence.
 
 A server's schema may be wrong, recursive, huge or hostile, and it is read by the planner, the policy, pages
-and the check of every plan. So each of them gets the same plain one: no references (they are put in place,
-and what refers to itself ends in anything), no booleans for schemas, no lists of types, of limited size and
-depth. Checking arguments by it takes time that is limited by its size and theirs, and never leaves the
+and the check of every plan. So each of them gets the same plain one: references are resolved (a recursive one
+ends in a schema that accepts anything), there are no boolean schemas and no lists of types, and size and
+depth are limited. Checking arguments by it takes a time limited by its size and theirs, and never leaves the
 worker.
 
-What it leaves out (patterns of names, dependencies, the inner levels of recursive values) the server
-checks.
+The server checks what the plain schema leaves out: patterns of names, dependencies, and the inner levels of
+recursive values.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ _KEPT: Final = (
     *("minItems", "maxItems", "minContains", "maxContains", "minProperties", "maxProperties"),
 )
 _WORDS: Final = ("title", "description", "default")
-# Names of arguments that those who read a schema would take for a part of it.
+# Names of arguments that readers of a schema would take for its keywords.
 _UNUSABLE: Final = frozenset({"$ref", "$defs"})
 
 
@@ -52,7 +52,7 @@ class SchemaRefused(Exception):
 
 
 class Parts:
-    """How many parts the schemas of a server may have yet, with all references in place."""
+    """How many more parts the schemas of a server may have, with all references in place."""
 
     def __init__(self) -> None:
         self.left = MAX_PARTS_LISTED
@@ -73,15 +73,15 @@ class Parts:
 def plain_schema(raw: Mapping[str, Any], parts: Parts | None = None) -> dict[str, Any]:
     """Return a server's schema as Plangate uses it; ``Any`` stands for JSON.
 
-    It holds the SHA-256 of what the server gave, so that its definition changes with every part of that.
+    It holds the SHA-256 of the server's schema, so that its definition changes with every part of it.
 
     Args:
         raw: the schema.
         parts: are counted, if this is one of many.
 
     Raises:
-        SchemaRefused: it is too large or too deep, no JSON Schema of an object, or refers to something
-            elsewhere.
+        SchemaRefused: it is too large or too deep, not a JSON Schema of an object, or refers to another
+            document.
     """
     try:
         text = json.dumps(raw, sort_keys=True)
@@ -131,7 +131,7 @@ class _Plain:
         if isinstance(node, bool):
             return {} if node else {"not": {}}
         if not isinstance(node, Mapping):
-            raise SchemaRefused("has a part that is no schema")
+            raise SchemaRefused("has a part that is not a schema")
         own = self._own(node, within, depth)
         if "$dynamicRef" in node or "$recursiveRef" in node:
             raise SchemaRefused("has a dynamic reference, which Plangate does not follow")
@@ -144,7 +144,7 @@ class _Plain:
             raise SchemaRefused(
                 f"refers to {_shown(str(reference))}; only references within it (#/…) are followed"
             )
-        if reference in within:  # it refers to itself: the server checks what is further in
+        if reference in within:  # it refers to itself: the server checks the inner levels
             return {}
         found: Any = self._root
         for step in reference.split("/")[1:]:
@@ -171,7 +171,7 @@ class _Plain:
         if isinstance(node.get("items"), list):  # a tuple, as older drafts write it
             own["prefixItems"] = self._many(node["items"], within, depth)
             own["items"] = self.at(node.get("additionalItems", True), within, depth + 1)
-        if "patternProperties" in node:  # which names it allows, the server checks
+        if "patternProperties" in node:  # the server checks which names it allows
             own.pop("additionalProperties", None)
         return _typed(own, node.get("type"))
 
@@ -185,7 +185,7 @@ class _Plain:
 
     def _many(self, value: Any, within: tuple[str, ...], depth: int) -> list[dict[str, Any]]:
         if not isinstance(value, list):
-            raise SchemaRefused("has alternatives that are no list")
+            raise SchemaRefused("has alternatives that are not a list")
         return [self.at(one, within, depth + 1) for one in value]
 
 
@@ -215,7 +215,7 @@ def _typed(own: dict[str, Any], kind: Any) -> dict[str, Any]:
     if isinstance(kind, str):
         return {"type": kind, **own}
     if not isinstance(kind, list) or not all(isinstance(one, str) for one in kind):
-        raise SchemaRefused("has a type that is no name")
+        raise SchemaRefused("has a type that is not a name")
     if len(kind) == 1:
         return {"type": kind[0], **own}
     choice = [{"type": one} for one in kind]

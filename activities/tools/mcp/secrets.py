@@ -1,4 +1,4 @@
-"""Keep the secrets that a server was given out of everything that it says.
+"""Remove the secrets of a server from everything that it returns.
 
 A server may repeat its environment or its headers in an answer, an error or a description. Each value is
 replaced, also as JSON, a URL, HTML or Base64 spell it.
@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from plangate.logs.redaction import REDACTED
 
 _HEX: Final = re.compile("%[0-9A-F]{2}")
-_SHORTEST: Final = 4  # a shorter value would be found everywhere, and is no secret
+_SHORTEST: Final = 4  # a shorter value would be found everywhere, and is not a secret
 
 
 class Secrets:

@@ -1,7 +1,7 @@
 """The MCP servers of a process, and the tools that they list.
 
-Each server is listed when the worker starts. One that does not answer then is away: the tools that it listed
-last are kept, in ``var/mcp/``, but not offered, and it is listed again until it answers. A call that finds
+Each server is listed when the worker starts. If one does not answer, it is unavailable: its last listed tools
+are kept, in ``var/mcp/``, but not offered, and it is listed again until it answers. A call that finds
 its tool changed makes the worker use the new list. A server never stops the worker; a wrong file does.
 """
 
@@ -60,7 +60,7 @@ class McpServer:
     async def list_anew(self, *, keep: bool) -> list[Fault]:
         """List the tools; return what the file says of tools that the server does not have.
 
-        ``keep`` says whether to keep the list for the time when the server is away.
+        ``keep`` says whether to keep the list for when the server is unavailable.
         """
         why, offered = "", []
         try:
@@ -90,11 +90,11 @@ class McpServer:
         ]
 
     async def keep_listed(self) -> None:
-        """List the tools again and again until cancelled: soon if it is away."""
+        """List the tools at intervals until cancelled: short ones while the server is unavailable."""
         while True:
             await asyncio.sleep(_AGAIN_WHEN_AWAY if self.away else _AGAIN)
             for fault in await self.list_anew(keep=True):
-                self.log_once(f"The file of MCP servers is wrong by now: {fault}")
+                self.log_once(f"The file of MCP servers has become invalid: {fault}")
 
     def take_kept(self) -> bool:
         """Take the list that a worker of this machine kept; return whether there is one."""
@@ -133,7 +133,7 @@ class McpServer:
             if allowed is not None and one.name not in allowed:
                 continue
             if self._names_a_secret(one.name):
-                self.log_once(self._not_offered(one.name, "its name has a secret of its server"))
+                self.log_once(self._not_offered(one.name, "its name contains a secret of its server"))
                 continue
             if counts[one.name] > 1:
                 self.log_once(self._not_offered(one.name, "it is listed more than once"))
@@ -148,7 +148,7 @@ class McpServer:
         self._tools, self._has_listed = tools, True
 
     def _names_a_secret(self, tool: str) -> bool:
-        """Whether the name of a tool, which every plan and page shows, has a secret of its server."""
+        """Whether the name of a tool, which every plan and page shows, contains a secret of its server."""
         hide = self.config.secrets.hide
         return hide(tool) != tool or hide(legal_name(self.config.name, tool)) != legal_name(
             self.config.name, tool
@@ -225,7 +225,7 @@ class McpServers:
         return cls([McpServer(one, settings.var_dir / "mcp") for one in configs], path, taken)
 
     async def list_all(self, *, keep: bool = True) -> None:
-        """List the tools of every server, all at once, and keep the lists for when a server is away.
+        """List the tools of every server, all at once, and keep the lists for when a server is unavailable.
 
         Raises:
             FileInvalid: the file names a tool that its server does not have.
@@ -243,7 +243,7 @@ class McpServers:
         await asyncio.gather(*(one.list_anew(keep=False) for one in unknown))
 
     async def keep_listed(self) -> None:
-        """List again what is away or has changed, until cancelled."""
+        """List unavailable and changed servers again, until cancelled."""
         await asyncio.gather(*(one.keep_listed() for one in self._servers))
 
     def tools(self) -> Mapping[str, "McpTool"]:

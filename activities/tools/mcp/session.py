@@ -1,4 +1,4 @@
-"""Talk with an MCP server by the official SDK: list its tools, and call one. Imports `mcp` and `httpx2`.
+"""Talk to an MCP server through the official SDK: list its tools, and call one. Imports `mcp` and `httpx2`.
 
 Each call has a client of its own, in a task of its own. A server over HTTP that dies cancels the task of
 its client, and a client over stdio never connects again (docs/decisions/0058). The client declares no
@@ -52,7 +52,7 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered to a call: its texts, what it structured, and whether it says that it failed."""
+    """The answer to a call: texts, structured content, and whether it reports a failure."""
 
     text: str
     structured: JsonValue
@@ -61,7 +61,7 @@ class Answer:
 
 @dataclass(slots=True)
 class _Exchange:
-    """How far an exchange has come: ``asked`` is set just before the call is sent."""
+    """The progress of an exchange: ``asked`` is set just before the call is sent."""
 
     server: ServerConfig
     watch: Watch
@@ -124,7 +124,7 @@ async def call_tool(
 async def _exchange(server: ServerConfig, work: Callable[[Client, _Exchange], Awaitable[Found]]) -> Found:
     """Run ``work`` with a client in a task of its own, within the server's limits.
 
-    What it found counts, even if the session does not end well after it.
+    Its result counts, even if the session fails when it ends.
     """
     exchange = _Exchange(server, Watch(), asyncio.Event())
     found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
@@ -165,7 +165,7 @@ async def _supervised(task: "asyncio.Task[None]", found: "asyncio.Future[Any]", 
 
 
 def _error_of(task: "asyncio.Task[None]") -> BaseException:
-    """Return how a task failed, if it did; nobody else has it, so that only the SDK can have cancelled it."""
+    """Return how a task failed, if it did. Only the SDK can have cancelled it: no other code has it."""
     if not task.done():
         return TimeoutError("it could not be ended")
     if task.cancelled():

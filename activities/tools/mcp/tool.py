@@ -1,6 +1,6 @@
 """A tool of an MCP server as a tool of Plangate: proposed, approved, and called once.
 
-Just before each call the server lists its tools anew. A tool that differs from what was approved is not
+Just before each call the server lists its tools again. A tool that differs from what was approved is not
 called. An answer is a receipt, even one that breaks the tool's own output schema: the tool has run. An
 error that the tool reports (``isError``) may come after half of its effect, so the step is then in doubt
 (docs/decisions/0058).
@@ -60,7 +60,7 @@ class McpTool:
         offered: as it was listed.
         turns: of the server.
         changed: called with the server's tools if a call finds this one changed.
-        parts: that the schemas of the server may have yet.
+        parts: how many more the schemas of the server may have.
 
     Raises:
         SchemaRefused: Plangate cannot use the schema of its arguments.
@@ -199,12 +199,12 @@ class McpTool:
         return _shown(self._server.secrets.hide_in(structured))
 
     def _text(self, text: str, limit: int) -> str:
-        """Return what the server said as the record keeps it: one line without secrets, cut."""
+        """Return a text of the server as the record keeps it: one line without secrets, cut."""
         return cut(one_line(redact_text(self._server.secrets.hide(text).strip())), limit)
 
 
 class ReadingMcpTool(McpTool):
-    """A tool that an operator has said to change nothing; planners call it while they draft."""
+    """A tool that an operator has declared read-only; planners call it while they draft."""
 
     async def read(self, arguments: SchemaArguments) -> JsonValue:
         """Return what the server answered."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from activities.tools.stripe.client import Json
 
 METADATA: Final = "plangate"
-KEY_LIFE: Final = timedelta(hours=23)  # an hour less, for clocks that differ and requests under way
+KEY_LIFE: Final = timedelta(hours=23)  # an hour less, for clocks that differ and requests in progress
 SETTLES_WITHIN: Final = timedelta(days=30)
 Answer = TypeVar("Answer")
 _MAX_PAGES: Final = 50  # of 100 entries

@@ -37,11 +37,11 @@ _LONGEST_WAIT: Final = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A call that did not return what it should.
+    """A failed call.
 
     Attributes:
-        status: of the answer; None if none came.
-        said: Stripe's own sentence, or what broke.
+        status: of the answer; None without an answer.
+        said: Stripe's own message, or what failed.
         kind: Stripe's type of error; empty if it named none.
         code: its code, such as ``charge_already_refunded``.
         was_sent: whether anything may have reached Stripe.

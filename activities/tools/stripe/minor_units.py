@@ -1,4 +1,4 @@
-"""Stripe's amounts: whole numbers of a currency's smallest unit. Nothing else of Plangate counts so.
+"""Stripe's amounts: whole numbers of a currency's smallest unit. The rest of Plangate uses decimals.
 
     most currencies        the places of ISO 4217: 42.50 EUR is 4250, 500 JPY is 500
     ISK, UGX               as if they had two places, always 00: 5 ISK is 500
@@ -15,7 +15,7 @@ from typing import Final
 from plangate.domain.money import payable, places_of
 
 _PLACES: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
-_STEP: Final = {"ISK": 100, "UGX": 100}  # what a number of units is a multiple of
+_STEP: Final = {"ISK": 100, "UGX": 100}  # a number of units is a multiple of this
 _STEP_OF_THREE_PLACES: Final = 10
 _MOST: Final = 10**12  # the limits of the currencies are at or below it; Stripe knows each
 

@@ -1,4 +1,4 @@
-"""What can be seen of a payment, for the approver and for the check just before a refund. Pure."""
+"""The visible details of a payment, for the approver and for the check just before a refund. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -48,7 +48,7 @@ class RefundReceipt(BaseModel):
 
 
 def word(value: object) -> str:
-    """Return a text of Stripe's in one short line; empty if it is none."""
+    """Return a text of Stripe's in one short line; empty if it is not text."""
     return cut(one_line(value), _LONGEST_WORD) if isinstance(value, str) else ""
 
 
@@ -75,7 +75,7 @@ def why(refund: Json) -> str:
 
 
 def payment_seen(payment: Json) -> dict[str, JsonValue]:
-    """Return what a refund relies on: status, amounts in words of the currency, how and when it was paid."""
+    """Return what a refund relies on: status, amounts with their currency, how and when it was paid."""
     currency = word(payment.get("currency")).upper()
     charge = payment.get("latest_charge")
     charge = charge if isinstance(charge, Mapping) else {}
@@ -115,7 +115,7 @@ def seen_in_words(seen: Json) -> str:
 
 
 def refund_objection(amount: Decimal, currency: str, seen: Json) -> str | None:
-    """Return why a payment cannot be refunded so, or None."""
+    """Return why a payment cannot be refunded in this way, or None."""
     payment, paid_in, left = seen["payment"], str(seen["currency"]), Decimal(seen["refundable"])
     if seen["status"] != SUCCEEDED:
         status = str(seen["status"])
@@ -145,7 +145,7 @@ def refund_still_holds(
 
 
 def returned(value: Json, name: str, expected: Mapping[str, object]) -> None:
-    """Check that Stripe made what was asked.
+    """Check that Stripe did what was asked.
 
     Raises:
         EffectUnknown: its answer names something else.

@@ -1,7 +1,7 @@
 """The tool `refund_payment`: money back to the customer, of a payment made through Stripe.
 
-`payments` says what the approver sees of the payment, and whether it is still so just before the refund.
-`effects` makes the refund once; `client` sends it. A refund cannot be taken back, so there is no undo.
+`payments` says what the approver sees of the payment, and whether that still holds just before the refund.
+`effects` makes the refund once; `client` sends it. A refund cannot be reversed, so there is no undo.
 """
 
 from collections.abc import Sequence
@@ -100,7 +100,7 @@ class RefundPayment:
         """Return the payment's status and how much of it can be refunded.
 
         Raises:
-            ToolRefused: it cannot be refunded so.
+            ToolRefused: it cannot be refunded in this way.
         """
         payment = await read(self._account.api.payment(arguments.payment))
         try:

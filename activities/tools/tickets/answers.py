@@ -25,7 +25,7 @@ from plangate.domain.errors import EffectUnknown, ToolError, ToolRefused, ToolUn
 from plangate.domain.escaping import cut, one_line
 
 MAX_ANSWER: Final = 8 * 1024 * 1024
-"""The most bytes of one answer: a page of a list with the longest bodies fits."""
+"""The maximum size of an answer, in bytes: a page of a list with the longest bodies fits."""
 
 _MOVED: Final = frozenset({301, 302, 307, 308})
 _ABSENT: Final = frozenset({404, 410})

@@ -112,7 +112,7 @@ def _not_installed(library: str, extra: str) -> Missing:
 
 
 def _check_token(setting: str, token: SecretStr) -> None:
-    """Refuse what cannot be a header; the error does not show it.
+    """Refuse a token that cannot be sent in a header; the error does not show it.
 
     Raises:
         SettingsInvalid: it has a space, a line break or a letter that is not ASCII.
@@ -126,10 +126,10 @@ def _invalid(setting: str, advice: str) -> SettingsInvalid:
 
 
 def _address(setting: str, url: str) -> str:
-    """Return the address of a vendor's interface, without a slash at its end.
+    """Return the address of a vendor's API, without a trailing slash.
 
     Raises:
-        SettingsInvalid: it is no address, or would send the token unencrypted.
+        SettingsInvalid: it is not an address, or would send the token unencrypted.
     """
     try:
         parts = urlsplit(url)
@@ -137,7 +137,7 @@ def _address(setting: str, url: str) -> str:
     except ValueError:
         is_address = False
     if not is_address or parts.query or parts.fragment or parts.username is not None or not url.isascii():
-        raise _invalid(setting, "write it like https://HOST/PATH")
+        raise _invalid(setting, "write it as https://HOST/PATH")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise _invalid(setting, "use https://, because a token is never sent unencrypted")
     return url.rstrip("/")

@@ -90,7 +90,7 @@ class _OneRequest(httpx.AsyncBaseTransport):
         self.answer: Answer | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request and read its answer, as far as `MAX_ANSWER`."""
+        """Send the request and read its answer, up to `MAX_ANSWER`."""
         if self.is_sent:
             raise ToolRefused("The library would send a second request; it was not sent.")
         at = (request.url.scheme, request.url.host, request.url.port)

@@ -102,7 +102,7 @@ class _OneRequest(HTTPAdapter):
         super().init_poolmanager(*args, **options, ssl_context=self._trust)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        """Send the request and read its answer, as far as `MAX_ANSWER` within its limits."""
+        """Send the request and read its answer, up to `MAX_ANSWER`, within its limits."""
         del args
         if self.is_sent:
             raise ToolRefused("The library would send a second request; it was not sent.")

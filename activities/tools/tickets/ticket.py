@@ -1,7 +1,7 @@
 """Tickets and comments: the arguments of the tools, what a tracker returns, and its protocol.
 
-Neither GitHub nor Jira knows idempotency keys. Each request that creates something therefore carries a marker
-made from the key, which people do not see, and an effect is found again by it (`Tracker.find_ticket`).
+Neither GitHub nor Jira supports idempotency keys. Each request that creates something therefore carries a
+marker made from the key, which people do not see, and an effect is found again by it (`Tracker.find_ticket`).
 
 Imported by the tools and by the module of each vendor; imports neither.
 """
@@ -24,7 +24,7 @@ MAX_TITLE: Final = 250  # Jira takes 254 characters, GitHub 256
 MAX_BODY: Final = 30_000  # Jira takes 32,767 characters, GitHub 65,536
 MAX_NUMBER: Final = 10**12
 # The time limit of an act. A request is over much sooner (`Limits`); the rest is for a vendor that is still
-# at work, or whose lists lag: after it, what is not listed did not happen.
+# working on it, or whose lists lag: after it, what is not listed did not happen.
 ACT_SECONDS: Final = 75
 MARK: Final = "<!-- plangate:"
 
@@ -125,7 +125,7 @@ class Ticket:
             step takes it for a number of the first.
         key: by which people know it.
         url: where people see it.
-        differs: in which respect it is not what was sent.
+        differs: how it differs from what was sent.
     """
 
     number: int | None
@@ -145,7 +145,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class TicketState:
-    """What people see of a ticket before they comment on it."""
+    """The state of a ticket that people see before they comment on it."""
 
     title: str
     state: str
@@ -174,7 +174,7 @@ class Tracker(Protocol):
         """Return the oldest ticket with this marker."""
 
     async def close(self, project: str, number: int) -> None:
-        """Close a ticket as one that nobody will work on."""
+        """Close a ticket as not planned."""
 
     async def look_at(self, project: str, number: int) -> TicketState:
         """Return the state of a ticket."""
@@ -193,14 +193,14 @@ class Tracker(Protocol):
 
 
 def where_to_look(what: str, where: str) -> str:
-    """Return what a person is told if lists do not reach back to an act."""
+    """Return where a person can look if the lists do not reach back to an act."""
     return f"Its marker is not among the newest entries. Look for {what} in {where}."
 
 
 def oldest_of(created: Sequence[datetime], *, is_whole: bool) -> datetime | None:
-    """Return back to which time a list of entries, newest first, is known; None if it is whole.
+    """Return from which time on a list of entries, newest first, is complete; None if it has all of them.
 
-    A list in another order says nothing about what is missing: then that is the time of its newest entry.
+    A list in another order is complete only from the time of its newest entry on.
     """
     if is_whole:
         return None

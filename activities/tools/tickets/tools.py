@@ -1,9 +1,9 @@
 """The tools `create_ticket` and `comment_ticket`: one ticket or one comment, in an allowed project.
 
-`ticket` has the arguments and the protocol of a tracker; `github` and `jira` each speak with one vendor;
+`ticket` has the arguments and the protocol of a tracker; `github` and `jira` each talk to one vendor;
 `answers` classifies what they answer; `choice` reads the settings.
 
-Neither vendor knows idempotency keys, so both tools look their effect up by its marker. Where there is no
+Neither vendor supports idempotency keys, so both tools look their effect up by its marker. Where there is no
 trace of it, the worker waits until it can no longer happen (docs/decisions/0057).
 """
 
@@ -82,7 +82,7 @@ class _TicketTool:
         """The tracker.
 
         Raises:
-            ToolRefused: there is none.
+            ToolRefused: no tracker is configured.
         """
         if isinstance(self._chosen, Missing):
             raise ToolRefused(f"Tickets cannot be used: {self._chosen.sentence}.")

@@ -80,7 +80,7 @@ def list_runs(
         typer.Option(
             "--settlement",
             show_default=False,
-            help="Only runs of whose accepted effects this is the worst that is known.",
+            help="Only runs with this settlement; the worst of several counts.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -157,7 +157,7 @@ def verify(
 
 
 def checkpoint(*, as_json: AsJson = False) -> int:
-    """Print the newest checkpoint, to be kept elsewhere.
+    """Print the newest checkpoint, to keep on another system.
 
     The output is JSON, with --json on several lines. If the records are ever restored to an older state,
     `audit verify --checkpoint FILE` detects it.

@@ -1,4 +1,4 @@
-"""`check-tool`: whether a tool keeps what it promises."""
+"""`check-tool`: check whether a tool keeps its promises."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def check_tool(
     ] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Check what a tool promises, by killing it.
+    """Check the promises of a tool by killing its process.
 
-    It is killed before, during and after its call, and carried on by another process. This makes real
-    effects, about twenty: run it against a sandbox. Without --count, effects are not counted, and what
-    depends on that is not checked.
+    The process is killed before, during and after the call, and another process takes over. The checks have
+    about twenty real effects: run them against a sandbox. Without --count, effects are not counted, and
+    checks that need the count are not made.
     """
     setting = messages.Setting(
         tool=_named(tool),
@@ -79,7 +79,7 @@ def _show(screen: screens.Screen, tool: messages.Loaded, checks: list[check.Chec
     broken = sum(one.result is check.Result.FAILED for one in checks)
     left = sum(one.result is check.Result.NOT_CHECKED for one in checks)
     made = plurals.counted(len(checks) - left, "check")
-    verdict = f"breaks {broken} of {made}" if broken else f"keeps what it promises ({made})"
+    verdict = f"breaks {broken} of {made}" if broken else f"keeps its promises ({made})"
     rest = f"; {plurals.counted(left, 'check')} could not be made" if left else ""
     screen.say("")
     screen.say(f"{tool.name} {verdict}{rest}. Retry safety: {tool.retry_safety}.")

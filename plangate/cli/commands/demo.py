@@ -1,4 +1,4 @@
-"""`demo`: an end-to-end run in which a worker is killed; `plangate.cli.demo` tells it."""
+"""`demo`: an end-to-end run in which a worker is killed; `plangate.cli.demo` runs it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from plangate.cli.options import AsJson
 def demo(
     *,
     interactive: Annotated[
-        bool, typer.Option("--interactive", help="Stop for the decision, and ask in this terminal.")
+        bool, typer.Option("--interactive", help="Pause for the decision, and ask in this terminal.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:

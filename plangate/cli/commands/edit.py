@@ -1,4 +1,4 @@
-"""`edit`: replace the plan in review by another version of it, from an editor or a file."""
+"""`edit`: replace the plan in review with another version of it, from an editor or a file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def edit(
     comment: Comment = "",
     as_json: AsJson = False,
 ) -> int:
-    """Replace the plan in review by your own version of it.
+    """Replace the plan in review with your own version.
 
     You become an author of the new plan, so another person must approve it. Exit 0: accepted, or kept by
     Temporal because no worker is running. Exit 1: nothing was sent. Exit 3: refused, with the reason.

@@ -31,7 +31,7 @@ def pending(
 ) -> int:
     """List the runs that wait for a person: in review, or held at a step.
 
-    Held runs, then soonest deadline first, unless --sort says otherwise. What is stopped stands above them,
+    Held runs, then soonest deadline first, unless --sort says otherwise. What is stopped is shown above them,
     with the approved runs that wait for the release.
     """
     here = console.open_console(as_json=as_json)
@@ -59,7 +59,7 @@ def pending(
 
 
 def _stops(here: console.Console) -> tuple[domain.StopStatus, ...]:
-    """Return the stops that stand, if the records can be read here."""
+    """Return the stops in force, if the records can be read here."""
     unreadable = (errors.RecordsMissing, errors.RecordsUnavailable, errors.TrailDamaged)
     with suppress(*unreadable), here.records() as database:
         return queries.stops_on_record(database)

@@ -57,7 +57,7 @@ def check(file: MaybeFile = None, *, as_json: AsJson = False) -> int:
 
 
 def as_of(when: When, *, as_json: AsJson = False) -> int:
-    """Print the policy of that time, from the records."""
+    """Print the policy that was in force at a given time."""
     return rule_files.show_as_of(console.open_console(as_json=as_json), "policy", when)
 
 
@@ -74,7 +74,7 @@ def explain(
         typer.Option("--policy", metavar="FILE", show_default="PLANGATE_POLICY", help="The policy's file."),
     ] = None,
     request: Annotated[
-        str, typer.Option("--request", metavar="TEXT", show_default=False, help="The request's words.")
+        str, typer.Option("--request", metavar="TEXT", show_default=False, help="The text of the request.")
     ] = "",
     requester: Requester = None,
     as_json: AsJson = False,
@@ -193,9 +193,9 @@ def _explained(explanation: policy_file.Explanation) -> page.Page:
     for step in explanation.steps:
         shown.field(f"step {step.number}", f"{step.tool}: {', '.join(step.rules)}")
         for one in step.unclear:
-            effect = "counts as matched" if one.counts else "does not take the need for approval away"
+            effect = "counts as matched" if one.counts else "does not exempt the step"
             if one.resolves:
-                effect = "its roles are asked for besides one that could approve the plan"
+                effect = "its roles are required in addition to one that could approve the plan"
             elif one.sees:
                 effect = "counts, so that only those whom it names may see the run"
             shown.note(f"{one.rule} cannot be judged ({one.reason}), and {effect}", "yellow", indent=4)

@@ -1,4 +1,4 @@
-"""`resolve`: say how a held run goes on, or ends."""
+"""`resolve`: decide how a held run continues, or ends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def resolve(
     comment: Comment = "",
     as_json: AsJson = False,
 ) -> int:
-    """Say how a held run goes on, or ends.
+    """Resolve a held run.
 
     retry tries the step again, skip leaves it out (--comment says why), mark_done states that a step in doubt
     happened (--comment says how you know), undo undoes the done steps and ends the run, abort ends it as it

@@ -53,8 +53,8 @@ def sign(
     """Print a signed decision for the Web UI or Temporal's CLI.
 
     It is signed with the key that `keys new` made for that name. Paste it into the Web UI's Send a Signal, or
-    give it to Temporal's command line. The standard output holds the JSON alone; --json leaves out the
-    explanation beside it.
+    pass it to Temporal's command line. Standard output contains only the JSON; --json omits the explanation
+    on standard error.
     """
     known = {choices.command_of(one): one for one in domain.Choice}
     wanted = known.get(choice.replace("_", "-"))

@@ -39,7 +39,7 @@ def start(
             "--from",
             metavar="ID",
             show_default=False,
-            help="Take up a run that failed, once: propose its remaining steps as the run ID-rest.",
+            help="Propose the remaining steps of a failed run, as the run ID-rest; possible once.",
         ),
     ] = None,
     workflow_id: Annotated[
@@ -63,7 +63,7 @@ def start(
 
     Exit 0: the plan is ready (with --watch: it was executed). Exit 1: it could not be drafted (with --watch:
     or was not executed). Exit 2: the request or the plan file is wrong. Exit 3: the id is taken, or the run
-    after --from cannot be taken up, or was already.
+    that --from names cannot be taken up, or was already.
     """
     here = console.open_console(as_json=as_json)
     if watch and no_wait:

@@ -24,9 +24,7 @@ def stop(
     tool: Tool = None,
     reason: Annotated[
         str,
-        typer.Option(
-            "--reason", metavar="TEXT", show_default=False, help="Why; everyone who waits reads it."
-        ),
+        typer.Option("--reason", metavar="TEXT", show_default=False, help="The reason; others see it."),
     ] = "",
     by: Name = None,
     list_all: Annotated[bool, typer.Option("--list", help="Show what is stopped now; stop nothing.")] = False,
@@ -34,20 +32,20 @@ def stop(
 ) -> int:
     """Make every step, or every step of one tool, wait before it begins.
 
-    It takes effect within seconds, over all workers; a step that is acting is finished. Decisions are still
-    taken. The stop stands until it is released: see go.
+    It takes effect within seconds, on all workers; a step that is acting is finished. Decisions are still
+    accepted. The stop lasts until it is released: see go.
 
     Exit 0: accepted, or kept by Temporal because no worker is running. Exit 3: refused, with the reason.
     """
     here = console.open_console(as_json=as_json)
     if list_all:
         if tool is not None or reason or by is not None:
-            raise WrongUsage("--list goes alone: it shows what is stopped, and stops nothing.")
+            raise WrongUsage("--list takes no other option: it shows what is stopped, and stops nothing.")
         return asyncio.run(orders.show_what_stands(here))
     if by is None:
-        raise WrongUsage("Say who stops, with --by and your own name; --list shows what is stopped.")
+        raise WrongUsage("Give your own name with --by; --list shows what is stopped.")
     if decision.is_empty_comment(reason):
-        raise WrongUsage("Say why with --reason; everyone who waits reads it.")
+        raise WrongUsage("Give the reason with --reason; people who wait see it.")
     order = orders.made_order(stops.Action.STOP, by=by, tool=tool, reason=reason)
     return asyncio.run(orders.stop(here, order))
 

@@ -33,7 +33,7 @@ class Count:
 
     def __str__(self) -> str:
         sign = "✓" if self.holds else "✗"
-        return f"{sign} {self.what}: {self.found} (the plan said {self.expected})"
+        return f"{sign} {self.what}: {self.found} (planned: {self.expected})"
 
 
 class Outbox:

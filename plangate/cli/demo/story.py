@@ -103,7 +103,7 @@ class _Story:
 
     async def _withdraw(self, workflow_id: str) -> None:
         await self._client.withdraw(workflow_id, "the demo was interrupted")
-        await self._client.wait(workflow_id)  # while there is a worker that sees to it
+        await self._client.wait(workflow_id)  # while there is a worker to process it
 
     def _show_server(self) -> None:
         server = self._stage.server
@@ -241,7 +241,7 @@ class _Story:
             page.copied("mail", str(path))
         page.copied("records", self._stage.session.database.where)
         page.copied("Web UI", self._stage.session.access.page_of(status.workflow_id) or "")
-        page.note("The embedded server keeps running; make stop ends it. To go on, in two terminals:")
+        page.note("The embedded server keeps running; make stop ends it. To continue, in two terminals:")
         page.command("make worker")
         if self._stage.settings.has_openai or self._stage.settings.model_config_file:
             page.command(f'{program()} start "What you want done" --watch')

@@ -94,6 +94,6 @@ def _handler_of(desk: TicketDesk) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Keep the story's screen clean."""
+            """Log no requests to the screen of the demo."""
 
     return Handler

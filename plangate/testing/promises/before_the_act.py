@@ -1,4 +1,4 @@
-"""What a tool does before anything is approved: arguments, preview, observation. None of it has an effect."""
+"""Checks of what a tool does before an approval: arguments, preview, observation. None may have an effect."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -46,7 +46,7 @@ def _undoable(tool: Loaded) -> Check:
 def _preview(first: ToolProcess, second: ToolProcess) -> Check:
     name = "preview"
     if not first.loaded.previews:
-        return not_checked(name, "it brings none; approvers see its name and arguments")
+        return not_checked(name, "it has none; approvers see its name and arguments")
     before = first.count()
     seen = _observed(first) if first.loaded.observes else None
     request = Request(do=Do.PREVIEW, seen=(seen, None))
@@ -84,7 +84,7 @@ def _observation(first: ToolProcess, second: ToolProcess) -> Check:
         holds = second.call(Request(do=Do.HOLDS, seen=values))
         if holds.how != "returned" or holds.value != {"value": True}:
             said = holds.error or _shown(holds.value)
-            problem = f"nothing happened in between, and still_holds() said {said}"
+            problem = f"nothing happened in between, and still_holds() returned {said}"
     problem = problem or _changed(before, first.count(), "observing")
     changes = "" if before is not None else "; whether it changes anything was not checked: no --count"
     return judged(name, problem, f"{_shown(seen[0].value)}{changes}")

@@ -20,7 +20,7 @@ from plangate.testing.promises.messages import Do, Ended, Request
 from plangate.tool import DidNotHappen, Happened, NotFound, Repeatable, Reversed, Settled, Tool, Unknown
 
 Die = Callable[[str, Ended | None], None]
-"""Ends this process by SIGKILL, having said at which place, and what the call had returned."""
+"""Reports the place and what the call had returned, and ends this process by SIGKILL."""
 _CONNECTING: Final = ("socket.connect", "socket.getaddrinfo", "socket.sendto")
 _LONGEST: Final = 300
 
@@ -104,7 +104,7 @@ class Calls:
 
 
 def _as_json(value: Any) -> Any:
-    """Return what a tool returned as JSON; what JSON cannot carry as the name of its class."""
+    """Return what a tool returned as JSON; a value without a JSON form becomes the name of its class."""
     match value:
         case Receipt():
             is_changed = storable(value) != value
@@ -176,7 +176,7 @@ class _Network:
     def __init__(self, *, cut_off: bool) -> None:
         self.count = 0
         self._is_cut_off = cut_off
-        sys.addaudithook(self._noted)  # for good: this process makes one call
+        sys.addaudithook(self._noted)  # permanently: this process makes one call
 
     def _noted(self, event: str, _: tuple[Any, ...]) -> None:
         if event in _CONNECTING:

@@ -6,7 +6,7 @@ from plangate.domain.base import Frozen
 
 
 class Result(StrEnum):
-    """What came of a check."""
+    """The result of a check."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -18,7 +18,7 @@ class Check(Frozen):
 
     Attributes:
         name: what was checked.
-        result: what came of it.
+        result: its result.
         seen: what was seen, or why it was not checked.
     """
 

@@ -1,4 +1,4 @@
-"""Kill a tool before, during and after its call, and see whether a second process carries on correctly.
+"""Kill a tool before, during and after its call, and check that a second process continues correctly.
 
 The rules are those by which a worker acts (`activities.acting`): what happened is not repeated, what did not
 happen is done, what may be repeated is repeated under the same key, and what is unknown is in doubt.
@@ -132,7 +132,7 @@ class Crashes:
         ended = effect.begin()
         change = _difference(before, effect.count())
         problem = f"it had no effect of its own ({_outcome(ended)})" if change != once.change else None
-        return judged(name, problem, "counted once more")
+        return judged(name, problem, "counted again")
 
     def _same_key(self, effect: Effect, once: Once) -> Check:
         name = f"{self._what}: one key, one effect"
@@ -196,10 +196,10 @@ class Crashes:
         done = "" if {"unknown"}.issuperset(answers) else "; then done once"
         if once.change is None and done:
             done = "; whether it was done once was not checked: no --count"
-        return passed(name, f"{counted(len(kills), 'kill')}; find_out said {said}{done}")
+        return passed(name, f"{counted(len(kills), 'kill')}; find_out answered {said}{done}")
 
     def _carried_on(self, kill: Kill, once: Once) -> tuple[str, str | None]:
-        """Kill one call and carry on in the second process; return the tool's answer, and what was wrong."""
+        """Kill one call and continue in the second process; return the tool's answer, and what was wrong."""
         effect = self._new()
         before = effect.count()
         killed = effect.begin(kill)
@@ -220,21 +220,21 @@ class Crashes:
         return answer, f"killed{place}, then {_SPOKEN[answer]!r}: {problem}" if problem else None
 
     def _judged_answer(self, ended: Ended, *, happened: bool | None) -> tuple[str, str | None]:
-        """Return what `find_out` said, and why that is not what was promised or not true."""
+        """Return the answer of `find_out`, and why it breaks the promise or is false."""
         if ended.how != "returned":
             return "", f"find_out failed: {_outcome(ended)}"
         answer = ended.value.get("answer")
         if answer is None:
-            return "", f"find_out returned no answer but {_outcome(ended)}"
+            return "", f"find_out gave no answer but {_outcome(ended)}"
         spoken = _SPOKEN[answer]
         if answer == "happened" and happened is False:
-            return answer, "find_out said that it happened, and it did not"
+            return answer, "find_out reported that it happened, and it did not"
         if answer == "did_not_happen" and happened:
-            return answer, "find_out said that it did not happen, and it did: it would be done twice"
+            return answer, "find_out reported that it did not happen, and it did: it would be done twice"
         if answer not in _ANSWERS[self._safety] and not (self._is_undo and answer == "unknown"):
-            return answer, f"find_out said {spoken!r}, and its retry safety is {self._safety.name}"
+            return answer, f"find_out answered {spoken!r}, and its retry safety is {self._safety.name}"
         if answer == "unknown" and not ended.value["reason"].strip():
-            return answer, "find_out said 'unknown' without a reason that tells a person where to look"
+            return answer, "find_out answered 'unknown' without a reason that says where to look"
         return answer, None
 
     def _not_once(self, effect: Effect, before: int | None, once: Once) -> str | None:
@@ -280,7 +280,7 @@ def _outcome(ended: Ended) -> str:
         case "raised":
             return ended.error
         case "killed":
-            return "its process ended by itself"
+            return "its process ended on its own"
         case "overdue":
             return "it took longer than its limit"
         case "returned":

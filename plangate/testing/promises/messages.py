@@ -1,4 +1,4 @@
-"""What is asked of a process with a tool, and what it answers."""
+"""The messages to and from a process with a tool."""
 
 from enum import StrEnum
 from typing import Any, Literal
@@ -30,8 +30,8 @@ class Loaded(Frozen):
 
     Attributes:
         arguments: as a plan would have them.
-        settles_within: what the tool says, if that is no time that can be used.
-        again: the same after they went through JSON once more.
+        settles_within: what the tool says, if that is not a usable time.
+        again: the same after another round trip through JSON.
     """
 
     fault: str = ""

@@ -1,6 +1,6 @@
 """The program of a process with a tool: it loads the tool once, and forks for each call.
 
-A fork is what a worker is to a tool: it can be killed, and it shares no memory with what comes after. Each
+To a tool a fork is like a worker: it can be killed, and it shares no memory with what comes after. Each
 line of stdin is an `Asked`; its answer is a `Loaded` or an `Ended`. What the tool prints goes to stderr.
 """
 
@@ -176,7 +176,7 @@ def _call_and_exit(calls: Calls, request: Request, writer: int) -> None:
 
 
 def _die(say: Callable[[Ended], None], place: str, ended: Ended | None) -> None:
-    """Kill this process, really: no handler and no ``finally`` of the tool runs."""
+    """Kill this process with SIGKILL: no handler and no ``finally`` of the tool runs."""
     say((ended or Ended(how="killed")).model_copy(update={"how": "killed", "place": place}))
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -209,7 +209,7 @@ def _how_it_ended(child: int, reader: int, request: Request, limit: float) -> En
         if not chunk:
             os.waitpid(child, 0)
             lines = said.decode().splitlines()
-            return Ended.model_validate_json(lines[-1]) if lines else Ended(how="killed", place="by itself")
+            return Ended.model_validate_json(lines[-1]) if lines else Ended(how="killed", place="on its own")
         said += chunk
 
 

@@ -32,7 +32,7 @@ def _settlement(first: ToolProcess, second: ToolProcess, done: Done) -> Check:
     problem = next(filter(None, map(_wrong_answer, asked)), None)
     if problem is None and first.count() != before:
         problem = "asking for it had an effect"
-    return judged(_NAME, problem, f"find_settlement said {_said(asked[-1])}")
+    return judged(_NAME, problem, f"find_settlement returned {_said(asked[-1])}")
 
 
 def _wrong_answer(ended: Ended) -> str | None:
@@ -41,7 +41,7 @@ def _wrong_answer(ended: Ended) -> str | None:
             return None  # it cannot be asked now, which a tool may say
         case "returned" if ended.value.get("answer") in ("settled", "reversed"):
             has_summary = bool(ended.value["summary"].strip())
-            return None if has_summary else "it has no summary that tells people what happened"
+            return None if has_summary else "it has no summary of what happened"
         case "returned" if ended.value == {"value": None}:
             return None
         case "returned":
@@ -52,6 +52,6 @@ def _wrong_answer(ended: Ended) -> str | None:
 
 def _said(ended: Ended) -> str:
     if ended.how == "raised":
-        return f"that it cannot be asked now ({ended.error})"
+        return f"no answer for now ({ended.error})"
     answer = ended.value.get("answer")
     return f"{answer}: {ended.value['summary']}" if answer else "that it is still open"

@@ -1,7 +1,7 @@
 """Checkpoints and what they seal; triggers that refuse to change what is written.
 
-The triggers keep mistakes away: a script, a console, another program. Whoever may change tables may take them
-off, and is found out by the hashes and the checkpoints.
+The triggers prevent mistakes by a script, a console or another program. An attacker who may alter tables can
+drop them; the hashes and the checkpoints still reveal the change.
 """
 
 import sqlalchemy as sa
@@ -57,7 +57,7 @@ def _guard_sqlite() -> None:
         _refuse_in_sqlite(table, "UPDATE")
         _refuse_in_sqlite(table, "DELETE")
         for number, key in enumerate(_KEYS[table]):
-            # INSERT OR REPLACE would take the old row away without asking the trigger on DELETE.
+            # INSERT OR REPLACE would delete the old row without firing the trigger on DELETE.
             same = " AND ".join(f"{column} = NEW.{column}" for column in key)
             exists = f"EXISTS (SELECT 1 FROM {table} WHERE {same})"  # noqa: S608  our own names
             _refuse_in_sqlite(table, "INSERT", exists, f"replace_{number}")

@@ -17,7 +17,7 @@ def upgrade() -> None:
         for act, condition in (
             ("UPDATE", "1"),
             ("DELETE", "1"),
-            # INSERT OR REPLACE would take the old row away without asking the trigger on DELETE.
+            # INSERT OR REPLACE would delete the old row without firing the trigger on DELETE.
             ("INSERT", "EXISTS (SELECT 1 FROM rule_texts WHERE hash = NEW.hash)"),
         ):
             op.execute(

@@ -1,4 +1,4 @@
-"""Which workers run now, and by what each of them judges and acts."""
+"""Which workers run now, with their policy and tools."""
 
 import sqlalchemy as sa
 from alembic import op

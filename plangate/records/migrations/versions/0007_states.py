@@ -1,4 +1,4 @@
-"""Where a run stands and when its review ends, beside its trail: lists need not read every trail."""
+"""The state of a run and the end of its review, beside its trail: lists need not read every trail."""
 
 import sqlalchemy as sa
 from alembic import op

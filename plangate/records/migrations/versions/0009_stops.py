@@ -1,4 +1,4 @@
-"""Where the trail of stops stands, in one row that every claim of a step reads."""
+"""The end of the trail of stops, in one row that every claim of a step reads."""
 
 import sqlalchemy as sa
 from alembic import op
