@@ -21,6 +21,7 @@ from tests.support.program import Ended, Home, Typed
 
 PREFIX = ("--plan", "12345678" * 8)
 BY = ("--by", "dana")
+KEY = "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 PLAN = PROJECT / "examples" / "bank" / "free.yaml"
 WORDS = {
     "start": ("start", "hi", "--requester", "rita"),
@@ -47,6 +48,8 @@ OFFLINE = {
     "policy explain": ("policy", "explain", "--plan", "/nosuch.yaml"),
     "policy as-of": ("policy", "as-of", "2026-11-25"),
     "people as-of": ("people", "as-of", "2026-11-25"),
+    "people confirm": ("people", "confirm", "gina", *BY, "--key", KEY, "--thumbprint", "x"),
+    "people revoke-key": ("people", "revoke-key", "gina", *BY, "--key", KEY),
     "people check": ("people", "check", "/nosuch.toml"),
     "check-tool": ("check-tool", "nowhere:refund"),
     "keys new": ("keys", "new", "dana"),
